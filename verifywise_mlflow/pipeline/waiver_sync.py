@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -11,10 +11,12 @@ from verifywise_mlflow.audit.entry import AuditEntry, EntryKind
 from verifywise_mlflow.compliance.rules.ruleset import RuleSet
 from verifywise_mlflow.compliance.waiver_limits import limit_violations
 from verifywise_mlflow.compliance.waivers import Waiver, WaiversError, load_waivers, waiver_changes
+from verifywise_mlflow.normalizer.lifecycle_event import EventKind
 from verifywise_mlflow.normalizer.mapping.mapping_index import mapping_index
 from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
 from verifywise_mlflow.persistence.queries.waived_gaps import gaps_by_waiver
 from verifywise_mlflow.persistence.repositories import audit_log, waivers
+from verifywise_mlflow.persistence.repositories.lifecycle_events import lifecycle_events_of
 from verifywise_mlflow.persistence.repositories.waivers import EndReason, StoredWaiver
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
@@ -23,7 +25,12 @@ from verifywise_mlflow.tenants.errors import TenantsFileError
 from verifywise_mlflow.tenants.loading import shared_waivers_path
 from verifywise_mlflow.tenants.tenant import Tenant
 
-_END_KINDS: Final[Mapping[EndReason, EntryKind]] = {"expired": "waiver expired", "withdrawn": "waiver withdrawn"}
+_END_KINDS: Final[Mapping[EndReason, EntryKind]] = {
+    "expired": "waiver expired",
+    "withdrawn": "waiver withdrawn",
+    "superseded": "waiver withdrawn",
+}
+_SUPERSEDED: Final = "the version that it accepted was deleted, and another one has its number"
 
 
 class InvalidWaiversFileError(TenantsFileError):
@@ -72,7 +79,8 @@ def sync_waivers(context: StageContext, rules: RuleSet) -> list[str]:
     """Grant the waivers that are new in the file, end those that left it or expired; return warnings for people.
 
     A waiver that exceeds the tenant's limits is not granted; one that is in force, by file or by command, is withdrawn,
-    so that its gap is open again. The evaluation goes on: one waiver must not keep a tenant's verdicts out of date.
+    so that its gap is open again. So is a waiver of a version that was deleted and created again: nobody has examined
+    the successor. The evaluation goes on: one waiver must not keep a tenant's verdicts out of date.
     """
     now, today = context.now, context.now.astimezone(UTC).date()
     violations_of = _limits_of(context.tenant, now)
@@ -85,13 +93,17 @@ def sync_waivers(context: StageContext, rules: RuleSet) -> list[str]:
         ends: dict[StoredWaiver, tuple[EndReason, str]] = {}
         from_file: dict[Waiver, StoredWaiver] = {}
         for stored in waivers.unended_waivers(session):
-            if stored.waiver.ends_at <= now:
+            if _is_superseded(session, stored):
+                ends[stored] = ("superseded", _SUPERSEDED)
+            elif stored.waiver.ends_at <= now:
                 ends[stored] = ("expired", "the gap is open again")
             elif violations := violations_of(stored.waiver):
                 ends[stored] = ("withdrawn", _beyond_limits(violations))
             elif stored.source == "file":
                 from_file[stored.waiver] = stored
-        changes = waiver_changes(from_file, (waiver for waiver in places if waiver not in refused), today)
+        superseded = _superseded_in_file(waivers.all_waivers(session), ends)
+        allowed = (waiver for waiver in places if waiver not in refused and waiver not in superseded)
+        changes = waiver_changes(from_file, allowed, today)
         ends |= {from_file[waiver]: ("withdrawn", "removed from the file") for waiver in changes.withdrawn}
         entries = []
         for stored, (end_reason, cause) in ends.items():
@@ -114,10 +126,44 @@ def sync_waivers(context: StageContext, rules: RuleSet) -> list[str]:
         *(
             f"waiver {stored.waiver_id} for {stored.waiver.about} was withdrawn: {cause}"
             for stored, (end_reason, cause) in ends.items()
-            if end_reason == "withdrawn" and stored.source == "command"
+            if end_reason != "expired" and stored.source == "command"
+        ),
+        *(
+            f"{place} does not apply: {_SUPERSEDED}: examine the new one, and write a new reason to accept its gap"
+            for waiver, place in places.items()
+            if waiver in superseded and waiver.ends_at > now
         ),
         *(f"{places[waiver]} does not apply: {_beyond_limits(violations)}" for waiver, violations in refused.items()),
     ]
+
+
+def _is_superseded(session: TenantSession, stored: StoredWaiver) -> bool:
+    """Return whether a version that a waiver names by number was deleted and created again since the grant."""
+    waiver = stored.waiver
+    if waiver.version is None:
+        return False
+    events = lifecycle_events_of(
+        session,
+        None if waiver.is_pattern else waiver.model,
+        waiver.version,
+        kind=EventKind.RECREATED,
+        since=stored.granted_at,
+    )
+    return any(
+        recorded.seen_at > stored.granted_at and waiver.covers(waiver.rule, recorded.event.model_name, waiver.version)
+        for recorded in events
+    )
+
+
+def _superseded_in_file(
+    all_waivers: Iterable[StoredWaiver], ends: Mapping[StoredWaiver, tuple[EndReason, str]]
+) -> set[Waiver]:
+    """Return the waivers whose last grant by file was superseded: the same line of the file does not renew them."""
+    end_reasons: dict[Waiver, EndReason | None] = {}
+    for stored in all_waivers:  # the oldest first, so the last one counts
+        if stored.source == "file":
+            end_reasons[stored.waiver] = ends[stored][0] if stored in ends else stored.end_reason
+    return {waiver for waiver, end_reason in end_reasons.items() if end_reason == "superseded"}
 
 
 def _limits_of(tenant: Tenant, now: datetime) -> Callable[[Waiver], list[str]]:

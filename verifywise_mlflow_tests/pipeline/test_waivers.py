@@ -15,10 +15,11 @@ from verifywise_mlflow.audit.actor import Actor
 from verifywise_mlflow.audit.verification import verify_chain
 from verifywise_mlflow.common.os_user import operating_system_user
 from verifywise_mlflow.compliance.waivers import Waiver
+from verifywise_mlflow.normalizer.lifecycle_event import EventKind, LifecycleEvent
 from verifywise_mlflow.persistence.locks import lock_tenant
 from verifywise_mlflow.persistence.queries import dataframes, verdict_counts
 from verifywise_mlflow.persistence.queries.open_gaps import worst_gaps
-from verifywise_mlflow.persistence.repositories import audit_log, waivers
+from verifywise_mlflow.persistence.repositories import audit_log, lifecycle_events, waivers
 from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN_VERDICTS
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.waiver_sync import (
@@ -44,9 +45,13 @@ from verifywise_mlflow_tests.support.syncing import rows
 WAIVER = Waiver(rule="owner", model="fraud*", approver="Ada", reason="A pilot until spring.", expires=date(2026, 3, 3))
 
 
+POLICY = Path(__file__).with_name("waived_rules.yaml")
+
+
 def pilot_tenant(**compliance: object) -> Tenant:
-    """Return a tenant whose waivers may name a pattern, as most of these do."""
-    return tenant_with_policies(**{"waiver_limits": {"allow_patterns": True}, **compliance})
+    """Return a tenant with a small policy, whose waivers may name a pattern, as most of these do."""
+    usual = {"default_policy": False, "policies": [str(POLICY)], "waiver_limits": {"allow_patterns": True}}
+    return tenant_with_policies(**{**usual, **compliance})
 
 
 def waiver_entries(store: Store) -> list[tuple[object, object]]:
@@ -313,6 +318,34 @@ def test_a_waiver_outlives_its_rule_and_covers_it_again_when_it_comes_back(store
     assert [row["end_reason"] for row in rows(store, "waivers")] == [None]
     evaluate(pilot_tenant(waivers=waiver), store, day(3))
     assert open_and_waived(store, day(3)) == (0, 1)
+
+
+def test_a_waiver_by_number_ends_with_its_version_and_the_same_line_does_not_accept_the_successor(
+    store: Store, tmp_path: Path
+) -> None:
+    store_record(store, "fraud", 1, NOON)
+    line = LINE.replace("fraud*", "fraud, version: 1")
+    path = file_of(tmp_path, line)
+    tenant = pilot_tenant(waivers=str(path))
+    evaluate(tenant, store, day(1))
+    for waiver in ({"version": 1}, {"version": 2}, {"rule": "description"}):
+        grant_waiver(store, tenant, WAIVER.model_copy(update=waiver), day(1))
+    with store.begin("acme") as session:
+        recreated = LifecycleEvent(EventKind.RECREATED, "fraud", 1, 2)
+        lifecycle_events.append(session, "sync", [recreated], day(2))
+
+    notes = [[note.text for note in evaluate(tenant, store, day(2)).reports[0].progress.notes] for _ in range(2)]
+
+    end_reasons = [row["end_reason"] for row in rows(store, "waivers", "waiver_id")]
+    assert end_reasons == ["superseded", "superseded", None, None]
+    assert open_and_waived(store, day(2)) == (1, 0)
+    of_command, of_file = notes[0]
+    assert of_command.startswith("waiver 2 for owner on fraud* version 1 was withdrawn: the version that it accepted")
+    assert of_file.startswith(f"{path}:2: waiver 1 does not apply: the version that it accepted was deleted")
+    assert notes[1] == [of_file]
+    file_of(tmp_path, line.replace("A pilot until spring", "The new version is a pilot as well"))
+    evaluate(tenant, store, day(2))
+    assert open_and_waived(store, day(2)) == (0, 1)
 
 
 @pytest.mark.parametrize(

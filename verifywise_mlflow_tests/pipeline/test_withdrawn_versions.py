@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from verifywise_mlflow.common.stages import Stage
+from verifywise_mlflow.compliance.waivers import Waiver
 from verifywise_mlflow.normalizer.mapping.tag_mapping import TagMapping
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.sync import Sync
+from verifywise_mlflow.pipeline.waiver_sync import grant_waiver
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.support.evaluation_fixtures import rule_yaml, write_policy
 from verifywise_mlflow_tests.support.registry import Registry
@@ -77,6 +80,11 @@ def test_a_new_model_of_the_name_changes_no_withdrawn_record(
     governed_model(registry, "churn", versions=2)
     sync(tenant, store)
     before = {number: stored_rows(store, "churn", number) for number in (1, 2)}
+    now = datetime.now(UTC)
+    accepted = {"rule": "description", "model": "churn", "approver": "Ada", "reason": "It retires this summer."}
+    for number in (1, 2):
+        waiver = Waiver.model_validate({**accepted, "version": number, "expires": (now + timedelta(days=2)).date()})
+        grant_waiver(store, tenant, waiver, now)
     registry.client.delete_registered_model("churn")
     if is_deletion_seen:
         sync(tenant, store)
@@ -104,6 +112,8 @@ def test_a_new_model_of_the_name_changes_no_withdrawn_record(
     assert {verdict["sync_id"] for verdict in verdicts} == {successor_sync.sync_id}
     evaluated_at = {verdict["evaluated_at"] for verdict in verdicts}
     assert {verdict["open_since"] for verdict in verdicts} - {None} == evaluated_at
+    # The waiver accepted a gap of the predecessor, and nobody has examined the successor.
+    assert [row["end_reason"] for row in rows(store, "waivers", "waiver_id")] == ["superseded", None]
     former_verdicts = [row for row in rows(store, "compliance_result_history", "1") if row["version_number"] == 1]
     assert len(former_verdicts) == len(before[1]["compliance_results"])
 

@@ -143,7 +143,7 @@ def test_there_is_no_score_if_no_rule_applies(tmp_path: Path, store: Store) -> N
 
 
 def test_gaps_are_listed_by_severity_then_stage_then_age_and_waived_ones_are_not(tmp_path: Path, store: Store) -> None:
-    grave = rule_yaml("grave", "owner != 'eve'").replace("severity: high", "severity: critical")
+    grave = rule_yaml("grave", "model_name != 'evil'").replace("severity: high", "severity: critical")
     policy = write_policy(tmp_path / "three.yaml", *RULES, grave)
     tenant = tenant_with_policies(default_policy=False, policies=[str(policy)])
     for model, since, stage, owner in (

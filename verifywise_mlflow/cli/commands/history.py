@@ -151,8 +151,8 @@ def _waiver_entries(
             f"{escape_invisible(waiver.rule)} on {escape_invisible(waiver.model)}: {escape_invisible(waiver.sentence)}"
         )
         ends = [("granted", entry.granted_at, entry.sync_id)]
-        if entry.end_reason == "withdrawn" and entry.ended_at:
-            ends.append(("withdrawn", entry.ended_at, ""))
+        if entry.end_reason not in (None, "expired") and entry.ended_at:
+            ends.append((entry.end_reason, entry.ended_at, ""))
         elif waiver.ends_at <= datetime.now(UTC):
             ends.append(("expired", waiver.ends_at, ""))
         for outcome, at, sync_id in ends:

@@ -77,7 +77,7 @@ def _inactive_reason(record: StoredWaiver, at: datetime) -> str:
     """Return why a waiver is not in force at a time."""
     if at < record.granted_at:
         return "not yet granted"
-    return "withdrawn" if record.end_reason == "withdrawn" else "expired"
+    return record.end_reason or "expired"
 
 
 def waive(

@@ -16,7 +16,8 @@ from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import waivers
 
 Source = Literal["file", "command"]
-EndReason = Literal["withdrawn", "expired"]
+EndReason = Literal["withdrawn", "expired", "superseded"]
+"""``superseded``: its version was deleted, and another one has its number."""
 
 
 @dataclass(frozen=True, slots=True)
