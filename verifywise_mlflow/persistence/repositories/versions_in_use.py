@@ -6,7 +6,20 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, FromClause, Integer, Select, Subquery, and_, case, cast, func, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Integer,
+    Select,
+    Subquery,
+    and_,
+    case,
+    cast,
+    func,
+    literal,
+    or_,
+    select,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
 
 from verifywise_mlflow.compliance.rules.versions_in_use import (
@@ -41,7 +54,7 @@ def digests_by_model(tenant_id: str, first_model: str | None) -> Subquery:
     query = (
         select(
             records.c.model_name,
-            func.md5(func.string_agg(aggregate_order_by(version, records.c.version_number), _SEPARATOR)).label(
+            func.md5(func.string_agg(version, aggregate_order_by(literal(_SEPARATOR), records.c.version_number))).label(
                 "digest"
             ),
         )
@@ -98,7 +111,9 @@ def _grouped(records: FromClause) -> Select[Any]:
 
 
 def _newest(numbers: ColumnElement[Any]) -> ColumnElement[Any]:
-    return cast(numbers, ARRAY(Integer))[1:MAX_LISTED]
+    # A slice of a call needs parentheses, which SQLAlchemy does not render.
+    surplus = func.greatest(func.cardinality(numbers) - MAX_LISTED, 0)
+    return func.trim_array(numbers, surplus, type_=ARRAY(Integer))
 
 
 def _by_model(session: TenantSession, query: Select[Any]) -> dict[str, VersionsInUse]:
