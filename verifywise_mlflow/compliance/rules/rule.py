@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import date, datetime
 from enum import StrEnum
@@ -35,7 +36,7 @@ from verifywise_mlflow.normalizer.mapping.mapping_index import mapping_index
 from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
 from verifywise_mlflow.normalizer.record import FIELDS, CanonicalRecord, SourceKind, ValueState
 from verifywise_mlflow.normalizer.unread_fields import unread_objects
-from verifywise_mlflow.normalizer.unread_object import ObjectKind
+from verifywise_mlflow.normalizer.unread_object import OBJECT_KINDS, ObjectKind
 
 EXPRESSION_FIELDS = ("applies", "evidenced", "requires")
 """The fields of a rule that are CEL conditions."""
@@ -50,8 +51,14 @@ class Severity(StrEnum):
     CRITICAL = "critical"
 
 
+_UNREAD_KIND = re.compile(r"""(["'])([^"']*)\1\s+in\s+unread\b""")
+
+
 def _compiles(text: str) -> str:
     compile_expression(text)
+    for _, kind in _UNREAD_KIND.findall(text):
+        if kind not in OBJECT_KINDS:  # it would be false for every record
+            raise ValueError(f"{kind!r} is no kind of object; the kinds are {', '.join(OBJECT_KINDS)}")
     return text
 
 
@@ -191,6 +198,8 @@ class Example(PolicySection):
     origins: Mapping[RecordField, ExampleOrigin] = Field(default_factory=dict)
     unread: tuple[ObjectKind, ...] = ()
     """The objects that could not be read. The fields that rest on them, by the default mapping, are unknown."""
+    thresholds: Mapping[ValueName, float] = Field(default_factory=dict)
+    """Thresholds that a tenant sets, such as a level of a metric; the others are the policy's."""
     model_versions: ExampleVersions | None = None
     """The versions of the model that are in use; without it, they are unknown."""
     today: date | None = None
@@ -230,8 +239,8 @@ class Condition(PolicySection):
 class Rule(PolicySection):
     """One rule. ``requires`` decides the verdict if ``applies`` and ``evidenced`` are true.
 
-    Each of ``conditions`` must hold, too. A false one with ``otherwise: fail`` fails the rule, whatever else is known;
-    any other that is false or unknown makes the verdict ``not evidenced``.
+    Each of ``conditions`` must hold, too. A false one with ``otherwise: fail`` fails the rule even if ``requires`` is
+    unknown; any other that is false or unknown makes the verdict ``not evidenced``.
     """
 
     id: Identifier
