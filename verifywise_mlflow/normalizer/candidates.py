@@ -6,11 +6,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Final, TypeAlias
 
-from verifywise_mlflow.normalizer.lifecycle_stage import alias_candidates
+from verifywise_mlflow.normalizer.artifact_texts import artifact_texts
+from verifywise_mlflow.normalizer.lifecycle_stage import alias_candidates, deployment_candidates
 from verifywise_mlflow.normalizer.mapping.dates import DateReading, read_date
 from verifywise_mlflow.normalizer.mapping.mapping_index import KeyMeaning, MappingIndex
 from verifywise_mlflow.normalizer.mapping.precedence import Candidate
-from verifywise_mlflow.normalizer.mapping.value_sources import TAG_SOURCES, ValueSource, ValueSourceKind
+from verifywise_mlflow.normalizer.mapping.value_sources import HINTS, TAG_SOURCES, ValueSource, ValueSourceKind
+from verifywise_mlflow.normalizer.prompt_reference import linked_prompts_text
 from verifywise_mlflow.normalizer.record import FIELD_SPECS, NORMAL_FORMS, Origin, SourceKind, ValueState
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 
@@ -20,7 +22,7 @@ _SortKey: TypeAlias = tuple[int, bool, int, str]
 _DEFAULT_RULE: Final = "stated in the tenant's settings for all versions, not taken from MLflow"
 _UNKNOWN_USER: Final = "unknown"
 """The user that MLflow's client writes for a run that was created without one."""
-
+_NO_DEPLOYMENT_JOB: Final = "NO_VALID_DEPLOYMENT_JOB_FOUND"
 
 _STATE_WEIGHTS: Final[Mapping[ValueState | None, int]] = {
     ValueState.NEGATIVE: -1,
@@ -37,31 +39,44 @@ class Candidates:
 
     def __init__(self, inputs: RecordInputs, index: MappingIndex) -> None:
         self._index = index
+        self._environment = inputs.manifest.environment if inputs.manifest else None
         self._attributes = source_attributes(inputs)
         self._tags = _tags(inputs)
-        self._aliases = alias_candidates(inputs, index)
-        self._by_synonym = {source: self._candidates_by_synonym(source) for source in TAG_SOURCES}
+        self._aliases = {
+            "lifecycle_stage": alias_candidates(inputs, index),
+            "deployment_status": deployment_candidates(inputs, index),
+        }
+        self._by_synonym: dict[str, dict[str, list[Candidate]]] = {
+            source: self._candidates_by_synonym(source) for source in TAG_SOURCES
+        }
 
     def for_field(self, field: str) -> list[Candidate]:
         """Return the candidates for a field, in the order of the mapping's precedence, each once."""
         found: list[Candidate] = []
         for source in self._index.value_sources(field):
             # Most sources of most fields have nothing to say.
-            by_synonym = self._by_synonym.get(source.source) if source.key is None else None
-            found += self._from_source(source, field) if by_synonym is None else by_synonym.get(field, ())
+            is_synonym = source.key is None and source.source in TAG_SOURCES
+            found += self._by_synonym[source.source].get(field, ()) if is_synonym else self._from_source(source, field)
         return list(dict.fromkeys(found)) if len(found) > 1 else found
 
     def _from_source(self, source: ValueSource, field: str) -> Iterator[Candidate]:
         if source.source == "highest of":
             members = (candidate for member in source.members for candidate in self._from_source(member, field))
-            yield from sorted(members, key=lambda candidate: _rank(field, candidate))
+            ranked = sorted(members, key=lambda candidate: _rank(field, candidate))
+            # What mirrors the stage has no conflicts of its own: those are findings about the stage.
+            is_mirror = any(member.source == "lifecycle stage" for member in source.members)
+            yield from ranked[:1] if is_mirror else ranked
         elif source.source == "alias":
-            yield from self._aliases
+            yield from self._aliases.get(field, ())
+        elif source.source == "lifecycle stage":
+            yield from self._from_stage(field)
         elif source.source == "config":
             if field in self._index.defaults:
                 default = self._index.defaults[field]
                 origin = Origin("config", f"mapping.defaults.{field}", default, rule=_DEFAULT_RULE)
                 yield Candidate(default, origin)
+        elif source.source == "artifact":
+            yield from self._from_artifact(field, source.key or "")
         elif source.key is None:
             yield from self._by_synonym[source.source].get(field, ())
         elif source.source in TAG_SOURCES:
@@ -71,7 +86,27 @@ class Candidates:
         else:
             raw = self._attributes.get((source.source, source.key)) or ""
             if raw.strip():
-                yield self._candidate(field, Origin(_origin_source(source.source), source.key, raw), raw)
+                candidate = self._candidate(field, Origin(_origin_source(source.source), source.key, raw), raw)
+                if candidate.is_known or (source.source, source.key) not in HINTS:
+                    yield candidate
+
+    def _from_artifact(self, field: str, key: str) -> Iterator[Candidate]:
+        if self._environment is None:
+            return
+        for text in artifact_texts(self._environment, key):
+            candidate = self._candidate(field, Origin("artifact", key, text), text)
+            is_hint = ("artifact", key) in HINTS
+            # A library for predictions next to the client of a language model shows no kind.
+            is_in_doubt = key == "packages" and candidate.value != NORMAL_FORMS[field][0]
+            if not is_hint or (candidate.is_known and not is_in_doubt):
+                yield candidate
+
+    def _from_stage(self, field: str) -> Iterator[Candidate]:
+        """Yield what the record's lifecycle stage stands for in another field, with the origin of the stage."""
+        stage = next((candidate for candidate in self.for_field("lifecycle_stage") if candidate.is_known), None)
+        form = self._index.normal_form(field, stage.value) if stage else None
+        if stage and form:
+            yield Candidate(form, stage.origin)
 
     def _candidates_by_synonym(self, source: ValueSourceKind) -> dict[str, list[Candidate]]:
         """Return what the tags of one object say by any of the fields' synonyms, the best first."""
@@ -113,6 +148,8 @@ class Candidates:
         return None if form is None else (sort_key, Candidate(form, origin))
 
     def _candidate(self, field: str, origin: Origin, value: str) -> Candidate:
+        if field == "prompt_reference":
+            value = linked_prompts_text(value)
         state = self._index.value_state(field, value)
         if state is not None:
             return Candidate(value, replace(origin, state=state))
@@ -142,6 +179,8 @@ def _rank(field: str, candidate: Candidate) -> int:
 
 
 def _origin_source(source: ValueSourceKind) -> SourceKind:
+    if source == "lifecycle stage":
+        raise ValueError("a value that mirrors the lifecycle stage has the origin of the stage")
     return "logged model" if source == "logged model tag" else source
 
 
@@ -159,7 +198,9 @@ def source_attributes(inputs: RecordInputs) -> dict[tuple[ValueSourceKind, str],
     version, model, run, logged_model = inputs.version, inputs.model, inputs.run, inputs.logged_model
     attributes: dict[tuple[ValueSourceKind, str], str | None] = {
         ("version", "current_stage"): version.stage,
-        ("version", "deployment_job_state"): version.deployment_job_state,
+        ("version", "deployment_job_state"): (
+            None if version.deployment_job_state == _NO_DEPLOYMENT_JOB else version.deployment_job_state
+        ),
         ("version", "description"): version.description,
         ("version", "run_id"): inputs.origin.run_id if inputs.origin else version.run_id,
         ("version", "source"): version.source,
@@ -176,5 +217,6 @@ def source_attributes(inputs: RecordInputs) -> dict[tuple[ValueSourceKind, str],
         attributes["logged model", "artifact_uri"] = logged_model.artifact_uri
         attributes["logged model", "experiment_id"] = logged_model.experiment_id
         attributes["logged model", "model_id"] = logged_model.model_id
+        attributes["logged model", "model_type"] = logged_model.model_type
         attributes["logged model", "source_run_id"] = logged_model.source_run_id
     return attributes

@@ -51,6 +51,8 @@ class FieldSpec:
     """Whether the field is a part of the primary key."""
     normal_forms: tuple[str, ...] = ()
     """The closed set of values; empty for free text. The graver value, or the one that ranks higher, comes first."""
+    neighbors_agree: bool = False
+    """Whether two forms that follow each other do not contradict each other, as a canary in staging."""
     may_have_default: bool = False
     """Whether ``tenants.yaml`` may state a value for all versions. Not for a field that vouches for one version, as an
     approval does, nor for one that describes what happened to one version, as its stage does."""

@@ -13,6 +13,7 @@ from verifywise_mlflow.artifacts.manifest import (
     Requirement,
     RuntimeEnvironment,
 )
+from verifywise_mlflow.normalizer.model_libraries import missing_libraries
 from verifywise_mlflow.normalizer.record import Json
 
 MAX_MANIFEST_CHANGES = 100
@@ -41,18 +42,23 @@ def manifest_json(manifest: ArtifactManifest, changes: Sequence[DetectedChange])
 
 
 def environment_json(environment: RuntimeEnvironment) -> dict[str, Json]:
-    """Return the model's runtime environment."""
+    """Return the model's runtime environment.
+
+    It is not reproducible without the library that loads the model, even if everything that it names is pinned.
+    """
+    missing_pins = [*environment.missing_pins, *missing_libraries(environment)]
     return {
         "python_version": environment.python_version,
         "packages": [_package_json(package) for package in environment.packages],
         "sources": list(environment.sources),
         "mlflow_version": environment.mlflow_version,
         "flavors": dict(environment.flavors),
+        "tasks": list(environment.tasks),
         "serialization_format": environment.serialization_format,
         "model_size_bytes": environment.model_size_bytes,
         "signature": None if environment.signature is None else list(environment.signature),
-        "reproducible": environment.reproducible,
-        "missing_pins": list(environment.missing_pins),
+        "reproducible": not missing_pins,
+        "missing_pins": missing_pins,
         "problems": list(environment.problems),
     }
 

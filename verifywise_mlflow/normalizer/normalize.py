@@ -18,6 +18,7 @@ from verifywise_mlflow.normalizer.mapping.mapping_index import mapping_index
 from verifywise_mlflow.normalizer.mapping.precedence import resolve
 from verifywise_mlflow.normalizer.mapping.tag_mapping import TagMapping
 from verifywise_mlflow.normalizer.origin_links import OriginLinks
+from verifywise_mlflow.normalizer.prompt_reference import kind_by_prompts, prompt_findings
 from verifywise_mlflow.normalizer.record import (
     FIELDS,
     PRECEDENCE_FIELDS,
@@ -29,6 +30,7 @@ from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 from verifywise_mlflow.normalizer.record_quality import incomplete_reasons, quality_findings
 from verifywise_mlflow.normalizer.same_person import PEOPLE_FIELDS, same_person_fields
 from verifywise_mlflow.normalizer.unread_fields import unread_objects
+from verifywise_mlflow.normalizer.use_findings import use_findings
 
 __all__ = ["NORMALIZER_REVISION", "RecordInputs", "normalize"]
 
@@ -51,6 +53,7 @@ def normalize(inputs: RecordInputs, mapping: TagMapping) -> NormalizedRecord:
     candidates = Candidates(inputs, index)
     candidates_by_field = {field: candidates.for_field(field) for field in PRECEDENCE_FIELDS}
     resolutions = {field: resolve(field, of_field) for field, of_field in candidates_by_field.items()}
+    resolutions["model_kind"] = kind_by_prompts(resolutions["model_kind"], resolutions["prompt_reference"])
     evaluation = evaluation_tags(inputs.version.tags, inputs.run.tags if inputs.run else {}, index)
     links = OriginLinks.of(inputs)
     record = _record(inputs, {field: resolution.value for field, resolution in resolutions.items()}, evaluation)
@@ -71,7 +74,12 @@ def normalize(inputs: RecordInputs, mapping: TagMapping) -> NormalizedRecord:
         incomplete=unread_objects(incomplete_reasons(inputs), record, origins, index),
         findings=fold_findings(
             chain.from_iterable(
-                (*(resolution.findings for resolution in resolutions.values()), quality_findings(inputs))
+                (
+                    *(resolution.findings for resolution in resolutions.values()),
+                    use_findings(inputs, index, resolutions["lifecycle_stage"], resolutions["deployment_status"]),
+                    prompt_findings(resolutions["prompt_reference"].value),
+                    quality_findings(inputs),
+                )
             )
         ),
     )

@@ -103,9 +103,12 @@ class CanonicalRecord:
         str | None,
         FieldSpec(
             FieldGroup.LIFECYCLE,
-            "Whether the version is deployed, according to its tags.",
+            "Whether the version is deployed, according to its tags, else its stage or aliases: deployed, "
+            "partly_deployed, pending or not_deployed.",
             filled_from=FilledFrom.TAGS,
             may_lack_value=True,
+            normal_forms=("deployed", "partly_deployed", "pending", "not_deployed"),
+            neighbors_agree=True,
         ),
     ]
     source_run_id: Annotated[

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from verifywise_mlflow.common.untrusted_text import quote
+from verifywise_mlflow.normalizer.dataset_reference import shared_data_findings
 from verifywise_mlflow.normalizer.findings import Finding
 from verifywise_mlflow.normalizer.manifest_json import empty_evidence_files
 from verifywise_mlflow.normalizer.origin_links import origin_findings
@@ -91,5 +92,6 @@ def quality_findings(inputs: RecordInputs) -> Iterator[Finding]:
             "evidence_files",
             f"the {file.kind.value} {quote(file.path)} is empty, or its size is unknown, and counts as no evidence",
         )
+    yield from shared_data_findings(run.datasets if run else ())
     yield from origin_findings(inputs)
     yield from redaction_findings(inputs)

@@ -28,6 +28,8 @@ _OBJECTS_OF_SOURCE: Final[Mapping[ValueSourceKind, tuple[ObjectKind, ...]]] = {
     "experiment": ("experiment", "run", "logged model"),  # the run names it, else the logged model
     "logged model": ("logged model",),
     "logged model tag": ("logged model",),
+    "artifact": ("files",),
+    "lifecycle stage": ("version", "model"),
     "config": (),
 }
 """The objects that must be read to know what a value source has."""
@@ -51,6 +53,8 @@ COPIED_FROM: Final[Mapping[str, tuple[ObjectKind, ...]]] = {
 """The objects of each field that ``normalize`` fills from objects instead of value sources, or before them."""
 
 
+_FIELDS_ABOUT_USE: Final = ("lifecycle_stage", "deployment_status")
+_TAGS_OF_THE_RUN: Final = ("run tag", "logged model tag")
 _COLLECTIONS = (FieldType.JSON_OBJECT, FieldType.JSON_LIST)
 
 
@@ -142,7 +146,7 @@ def _objects_of(field: str, sources: Iterable[ValueSource]) -> Iterator[ObjectKi
     for source in sources:
         if source.source == "highest of":
             yield from _objects_of(field, source.members)
-        # A version is in no stage if neither it nor an alias states one. A tag of its run is a rare third place, which
-        # would otherwise leave each version whose run was purged within the reach of all rules on production.
-        elif field != "lifecycle_stage" or source.source != "run tag":
+        # A version is in no stage, and not deployed, if neither it nor an alias states it. A tag of its run is a rare
+        # third place, which would otherwise leave each version whose run was purged within reach of all rules on use.
+        elif field not in _FIELDS_ABOUT_USE or source.source not in _TAGS_OF_THE_RUN:
             yield from _OBJECTS_OF_SOURCE[source.source]

@@ -19,6 +19,7 @@ A_VALUE_OF_EACH_FIELD: dict[str, Json | datetime] = {
         ("created_at", "last_updated_at", "training_started_at", "training_ended_at"), datetime(2026, 3, 1, tzinfo=UTC)
     ),
     "version_number": 7,
+    "aliases": ("champion",),
     "metrics": {"accuracy": 0.9},
     "hyperparameters": {"depth": "3"},
     "evaluation_tags": {"suite": "a"},

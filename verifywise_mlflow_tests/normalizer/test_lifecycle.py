@@ -100,10 +100,11 @@ def test_an_alias_of_another_version_is_ignored() -> None:
     assert normalized(record_inputs).record.lifecycle_stage is None
 
 
-def test_an_alias_that_stands_for_no_stage_causes_no_finding() -> None:
-    result = normalized(inputs(aliases=("previous-best", "not-prod")))
+def test_an_alias_that_says_nothing_about_use_causes_no_finding() -> None:
+    aliases = ("previous-best", "latest", "v3", "12", "rev_7", "2026-03-01", "2026q1", "baseline_v2", "c0ffee12ab")
+    result = normalized(inputs(aliases=aliases))
 
-    assert (result.record.lifecycle_stage, result.findings) == (None, ())
+    assert (result.record.lifecycle_stage, result.record.deployment_status, result.findings) == (None, None, ())
 
 
 def test_an_unknown_stage_stays_as_written_and_is_reported() -> None:

@@ -109,6 +109,7 @@ CONFLICTING_VALUES = {
     "human_oversight_status": ("human_oversight", "completed", "expired"),
     "model_kind": ("model_kind", "predictive", "generative"),
     "lifecycle_stage": ("stage", "production", "archived"),
+    "deployment_status": ("deployment_status", "not_deployed", "deployed"),
 }
 
 

@@ -16,6 +16,8 @@ from verifywise_mlflow.normalizer.mapping.value_states import ANY_FIELD, MAX_TEX
 from verifywise_mlflow.normalizer.record import MAY_LACK_VALUE, NORMAL_FORMS, ValueState
 
 _NUMBER = re.compile(r"v?\d+")
+_STAGELESS_WORD = re.compile(r"(?:v|ver|version|r|rev|build|run|q)?\d+(?:q\d)?|(?=[a-f]*\d)[0-9a-f]{7,64}")
+"""A word of an alias that is a number, a date, or a hash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ class MappingIndex:
         self.defaults = dict(mapping.defaults)
         self._stages = {fold(alias): stage for stage, aliases in mapping.aliases.items() for alias in aliases}
         self._qualifiers = frozenset(map(fold, mapping.alias_qualifiers))
+        self._stageless_words = frozenset(map(fold, mapping.stageless_aliases))
         self._yes = frozenset(map(fold, mapping.answers.affirmative))
         self._no = frozenset(map(fold, mapping.answers.negative))
         self._form_readers = {
@@ -62,6 +65,8 @@ class MappingIndex:
         # The same keys recur in every version. The server decides how many there are, hence the bound.
         self.key_meaning = lru_cache(maxsize=8192)(self._key_meaning)
         self.is_evaluation_key = lru_cache(maxsize=8192)(self._is_evaluation_key)
+        self.stage_of_alias = lru_cache(maxsize=8192)(self._stage_of_alias)
+        self.deployment_of_alias = lru_cache(maxsize=8192)(self._deployment_of_alias)
         self._cached_value_state = lru_cache(maxsize=8192)(self._value_state)
         self._cached_normal_form = lru_cache(maxsize=8192)(self._normal_form)
 
@@ -69,13 +74,29 @@ class MappingIndex:
         """Return the sources of a field's value, in order of precedence."""
         return self._precedence.get(field, ())
 
-    def stage_of_alias(self, alias: str) -> str | None:
+    def _stage_of_alias(self, alias: str) -> str | None:
         """Return the lifecycle stage that an alias stands for, also for ``prod-eu`` and ``champion_v2``."""
         exact = self._stages.get(fold(alias))
-        if exact is not None:
-            return exact
-        words = [word for word in split_words(alias) if word not in self._qualifiers and not _NUMBER.fullmatch(word)]
-        return self._stages.get("".join(words))
+        return exact if exact is not None else self._stages.get("".join(self._distinctive_words(alias)))
+
+    def _deployment_of_alias(self, alias: str) -> str | None:
+        """Return the deployment status that an alias states by itself, as ``canary`` does."""
+        if self._is_stageless(alias):
+            return None
+        texts = (alias, " ".join(self._distinctive_words(alias)))
+        return next(filter(None, (self.normal_form("deployment_status", text) for text in texts)), None)
+
+    def is_unknown_alias(self, alias: str) -> bool:
+        """Return whether an alias states neither a stage nor a deployment, and is more than a number or ``latest``."""
+        return not (self.stage_of_alias(alias) or self.deployment_of_alias(alias) or self._is_stageless(alias))
+
+    def _distinctive_words(self, alias: str) -> list[str]:
+        return [word for word in split_words(alias) if word not in self._qualifiers and not _NUMBER.fullmatch(word)]
+
+    def _is_stageless(self, alias: str) -> bool:
+        return all(
+            word in self._stageless_words or _STAGELESS_WORD.fullmatch(word) is not None for word in split_words(alias)
+        )
 
     def normal_form(self, field: str, value: str) -> str | None:
         """Return a value's normal form; None if it is unknown or doubted, and for a field without normal forms."""

@@ -105,7 +105,7 @@ def _conflicts(field: str, winner: Candidate, candidates: Sequence[Candidate]) -
     claims = [
         f"{_source(other.origin)} says {_claim(field, other)}"
         for other in candidates
-        if other.origin.source != "config" and contradicts(winner, other)
+        if other.origin.source != "config" and contradicts(field, winner, other)
     ]
     if not claims:
         return []
@@ -114,11 +114,16 @@ def _conflicts(field: str, winner: Candidate, candidates: Sequence[Candidate]) -
     return [Finding("ambiguous stage" if field == "lifecycle_stage" else "conflict", field, sentence)]
 
 
-def _has_another_form(winner: Candidate, other: Candidate) -> bool:
-    return other.is_known and other.value != winner.value and not (winner.origin.state or other.origin.state)
+def _has_another_form(field: str, winner: Candidate, other: Candidate) -> bool:
+    if not other.is_known or winner.origin.state or other.origin.state or other.value == winner.value:
+        return False
+    forms = NORMAL_FORMS[field]
+    if not FIELD_SPECS[field].neighbors_agree:
+        return True
+    return abs(forms.index(winner.value) - forms.index(other.value)) > 1
 
 
-def _is_denied_by_one_alone(winner: Candidate, other: Candidate) -> bool:
+def _is_denied_by_one_alone(_field: str, winner: Candidate, other: Candidate) -> bool:
     states = (winner.origin.state, other.origin.state)
     return any(state in _DENIALS for state in states) and None in states
 

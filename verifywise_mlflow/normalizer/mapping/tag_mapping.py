@@ -116,6 +116,8 @@ class TagMapping(_Section):
     answers: YesNoWords = YesNoWords()
     aliases: Mapping[Stage, tuple[Word, ...]] = Field(default_factory=dict)
     alias_qualifiers: tuple[Word, ...] = ()
+    stageless_aliases: tuple[Word, ...] = ()
+    """Words of aliases that say nothing about use."""
     evaluation_keys: tuple[str, ...] = ()
     metrics: tuple[Word, ...] = ()
 
@@ -143,6 +145,9 @@ class TagMapping(_Section):
     @model_validator(mode="after")
     def _compares_only_normal_forms(self) -> TagMapping:
         for field, sources in (*self.precedence.items(), *self.replace_precedence.items()):
+            named = {member.source for source in sources for member in (source, *source.members)}
+            if "lifecycle stage" in named and field != "deployment_status":
+                raise ValueError(f"{field}: 'lifecycle stage' is a source of deployment_status alone")
             if field not in NORMAL_FORMS and any(source.members for source in sources):
                 raise ValueError(f"{field}: 'highest of' is for fields with normal forms: {', '.join(NORMAL_FORMS)}")
         return self
@@ -212,6 +217,7 @@ class TagMapping(_Section):
             ),
             aliases=_merge(other.aliases, self.aliases),
             alias_qualifiers=_union(other.alias_qualifiers, self.alias_qualifiers),
+            stageless_aliases=_union(other.stageless_aliases, self.stageless_aliases),
             evaluation_keys=_union(other.evaluation_keys, self.evaluation_keys),
             metrics=_union(other.metrics, self.metrics),
         )

@@ -18,9 +18,12 @@ ValueSourceKind: TypeAlias = Literal[
     "experiment",
     "logged model",
     "logged model tag",
+    "artifact",
+    "lifecycle stage",
     "config",
 ]
-"""The kinds of sources; ``config`` means ``mapping.defaults`` in the tenant's settings.
+"""The kinds of sources; ``config`` means ``mapping.defaults`` in the tenant's settings, ``lifecycle stage`` the stage
+that the record has, from wherever it has it.
 
 In an ``Origin``, a logged model's attributes and its tags both have the source ``logged model``.
 """
@@ -30,9 +33,18 @@ SOURCE_ATTRIBUTES: Final[Mapping[ValueSourceKind, tuple[str, ...]]] = {
     "model": ("description",),
     "run": ("artifact_uri", "experiment_id", "status", "user_id"),
     "experiment": ("name",),
-    "logged model": ("artifact_uri", "experiment_id", "model_id", "source_run_id"),
+    "logged model": ("artifact_uri", "experiment_id", "model_id", "model_type", "source_run_id"),
+    "artifact": ("MLmodel flavors", "MLmodel prompts", "MLmodel tasks", "packages"),
 }
 """The attributes of each object that a source may name, as MLflow's REST API calls them."""
+
+HINTS: Final = frozenset(
+    {
+        ("logged model", "model_type"),
+        *(("artifact", key) for key in ("MLmodel flavors", "MLmodel tasks", "packages")),
+    }
+)
+"""The attributes that say something about a field only if their text has a normal form of it: any text is usual there."""
 
 TAG_SOURCES: Final[tuple[ValueSourceKind, ...]] = ("version tag", "model tag", "run tag", "logged model tag")
 
@@ -69,7 +81,7 @@ class ValueSource(BaseModel):
             if self.source != "highest of" or self.key is not None or not self.members or is_nested:
                 raise ValueError("write {highest of: [...]} with a list of sources, none of which is a list itself")
             return self
-        if self.source in TAG_SOURCES or (self.source in ("alias", "config") and self.key is None):
+        if self.source in TAG_SOURCES or (self.source in ("alias", "lifecycle stage", "config") and self.key is None):
             return self
         attributes = SOURCE_ATTRIBUTES.get(self.source, ())
         if self.key not in attributes:

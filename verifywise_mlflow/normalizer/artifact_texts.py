@@ -1,0 +1,28 @@
+"""What MLmodel and the packages of a version say about its kind: generative or predictive.
+
+A flavor such as ``openai`` and a task such as ``llm/v1/chat`` are written by MLflow's client when the model is logged, so
+a version counts as generative though no tag says so. The forms are in ``mapping.yaml`` (``values.model_kind``); what has
+none there, like the flavor ``transformers``, says nothing. Nothing is read for this: the texts are those of the manifest.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from verifywise_mlflow.artifacts.manifest import RuntimeEnvironment
+
+_CUSTOM_CODE: Final = frozenset({"python_function"})
+"""The flavors of a model of the customer's own code, whose packages are all that is known of its kind."""
+
+
+def artifact_texts(environment: RuntimeEnvironment, key: str) -> tuple[str, ...]:
+    """Return the texts of an environment that the value source ``{artifact: key}`` names."""
+    if key == "MLmodel flavors":
+        return tuple(flavor for flavor in environment.flavors if flavor not in _CUSTOM_CODE)
+    if key == "MLmodel tasks":
+        return environment.tasks
+    if key == "MLmodel prompts":
+        return (", ".join(environment.prompts),) if environment.prompts else ()
+    if key == "packages" and _CUSTOM_CODE.issuperset(environment.flavors):
+        return tuple(dict.fromkeys(package.name for package in environment.packages))
+    return ()

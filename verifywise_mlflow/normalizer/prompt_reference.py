@@ -1,0 +1,83 @@
+"""The prompts of a version: which ones its texts name, and whether each is pinned to one version.
+
+A prompt without a version, and one behind an alias such as ``@latest``, can change while the model that uses it stays
+the same, so that what was evaluated is not what runs.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Final
+
+from verifywise_mlflow.common.untrusted_text import quote
+from verifywise_mlflow.normalizer.findings import Finding
+from verifywise_mlflow.normalizer.mapping.precedence import Resolution
+
+MAX_PROMPTS: Final = 50
+_MAX_TEXT_LENGTH: Final = 20_000
+"""Characters. A longer text is not split: it names no prompt that a person could look up."""
+
+_GENERATIVE: Final = "generative"
+_BY_PROMPTS: Final = "nothing states the kind of the model, and one that uses prompts is generative"
+
+_SEPARATORS = re.compile(r"[,;|\n]")
+_NUMBER = r"(?:v(?:ersion)?\.? ?)?[0-9]{1,9}(?:[.-][0-9]{1,9}){0,3}"
+_HASH = r"(?:sha256:|commit )?(?=[0-9a-f]*[0-9])[0-9a-f]{7,64}"
+_VERSION_ALONE = re.compile(rf"(?:{_NUMBER}|{_HASH})", re.IGNORECASE)
+# After a hyphen or an underscore, a number is a version only with a v: `gpt-4` and `top_10` are names.
+_VERSION_AT_END = re.compile(
+    rf".*[^\s/@:=#(](?:[\s/@:=#(]+(?:{_NUMBER}|{_HASH})|[-_.]v[0-9]{{1,9}}(?:\.[0-9]{{1,9}}){{0,3}})\)?(?:\.[a-z]{{2,5}})?",
+    re.IGNORECASE,
+)
+_ALIAS_AT_END = re.compile(
+    r".+@[^\s/@]*[^\s/@0-9][^\s/@]*|(?:.*[\s/@:=#(])?(?:latest|current|newest|head|main|master|default|production|prod|champion)\)?",
+    re.IGNORECASE,
+)
+
+
+def linked_prompts_text(raw: str) -> str:
+    """Return a list of prompts as URIs; the text itself if it is none.
+
+    The tag ``mlflow.linkedPrompts``, in which MLflow 3 records the prompts of runs and logged models, has the form
+    ``[{"name": "summarizer", "version": "3"}]``.
+    """
+    try:
+        entries = json.loads(raw) if raw.startswith("[") and len(raw) <= _MAX_TEXT_LENGTH else None
+    except (ValueError, RecursionError):
+        return raw
+    if not isinstance(entries, list):
+        return raw
+    uris = [
+        f"prompts:/{entry['name']}" + (f"/{version}" if (version := entry.get("version")) is not None else "")
+        for entry in entries
+        if isinstance(entry, dict) and isinstance(entry.get("name"), str)
+    ]
+    return ", ".join(uris) or raw
+
+
+def kind_by_prompts(kind: Resolution, prompts: Resolution) -> Resolution:
+    """Return the kind of a model; where nothing states it, a model that uses prompts is generative."""
+    if kind.origin or prompts.value is None or prompts.origin is None:
+        return kind
+    return Resolution(_GENERATIVE, replace(prompts.origin, rule=_BY_PROMPTS), kind.findings)
+
+
+def prompt_findings(text: str | None) -> Iterator[Finding]:
+    """Yield a finding for each prompt in a text that is not pinned to one version."""
+    for prompt in _prompts(text) if text else ():
+        if _ALIAS_AT_END.fullmatch(prompt):
+            sentence = f"prompt_reference: {quote(prompt)} names an alias, which may point to another version tomorrow"
+            yield Finding("unpinned prompt", "prompt_reference", sentence)
+        elif not (_VERSION_ALONE.fullmatch(prompt) or _VERSION_AT_END.fullmatch(prompt)):
+            sentence = f"prompt_reference: {quote(prompt)} names no version"
+            yield Finding("prompt without version", "prompt_reference", sentence)
+
+
+def _prompts(text: str) -> Sequence[str]:
+    if len(text) > _MAX_TEXT_LENGTH:
+        return [text]
+    prompts = dict.fromkeys(filter(None, (part.strip(" \t\r[]\"'") for part in _SEPARATORS.split(text))))
+    return [*prompts][:MAX_PROMPTS] or [text]

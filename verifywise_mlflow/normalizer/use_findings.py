@@ -1,0 +1,53 @@
+"""Findings about use: what may hide that a version serves somebody.
+
+Rules about use apply to versions in production and to those whose deployment status says that they are deployed, at
+least in part. An alias that nobody can interpret, and traffic without a stage, are therefore reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from verifywise_mlflow.common.untrusted_text import quote
+from verifywise_mlflow.normalizer.findings import Finding
+from verifywise_mlflow.normalizer.lifecycle_stage import version_aliases
+from verifywise_mlflow.normalizer.mapping.mapping_index import MappingIndex
+from verifywise_mlflow.normalizer.mapping.precedence import Resolution
+from verifywise_mlflow.normalizer.record_inputs import RecordInputs
+
+PARTLY_DEPLOYED: Final = "partly_deployed"
+STATUSES_IN_USE: Final = ("deployed", PARTLY_DEPLOYED)
+
+
+def use_findings(
+    inputs: RecordInputs, index: MappingIndex, stage: Resolution, deployment: Resolution
+) -> Iterator[Finding]:
+    """Yield the findings about a version's aliases and deployment status.
+
+    Args:
+        inputs: what was read of the version.
+        index: the tenant's mapping.
+        stage: the lifecycle stage of the record.
+        deployment: its deployment status.
+    """
+    if stage.value != "production":
+        for alias in version_aliases(inputs):
+            if index.is_unknown_alias(alias):
+                yield Finding(
+                    "unknown alias",
+                    "lifecycle_stage",
+                    f"the alias {quote(alias)} stands for no known lifecycle stage, so it is unknown whether the "
+                    "version is in use by it",
+                )
+    if deployment.origin is None or deployment.value not in STATUSES_IN_USE:
+        return
+    claim = f"{deployment.origin.source} {quote(deployment.origin.key)} says {quote(deployment.origin.raw or '')}"
+    if stage.value is None:
+        yield Finding(
+            "use without stage", "deployment_status", f"{claim}, but no stage, alias or tag states the lifecycle stage"
+        )
+    if deployment.value == PARTLY_DEPLOYED:
+        yield Finding(
+            "partial traffic", "deployment_status", f"{claim}: the version has a part of the traffic, or a copy of it"
+        )
