@@ -14,6 +14,8 @@ from verifywise_mlflow.normalizer.record import ValueState
 
 _FEWEST_DISTINCT_CHARACTERS: Final = 5
 """In a reason: a sentence has more in every language, and a key that was held down has one."""
+_FEWEST_DISTINCT_WORDS: Final = 3
+"""In a reason of several words. Some languages write a sentence without spaces, so it may be one word."""
 
 
 def limit_violations(waiver: Waiver, limits: WaiverLimits, index: MappingIndex, today: date) -> list[str]:
@@ -62,13 +64,23 @@ def _reason_violations(waiver: Waiver, limits: WaiverLimits, index: MappingIndex
     # A reason may well say that something was not done or has failed, so other states are no violation.
     is_placeholder = index.value_state("business_purpose", waiver.reason) is ValueState.PLACEHOLDER
     folded = _folded(waiver.reason)
-    if is_placeholder or len(set(folded)) < min(_FEWEST_DISTINCT_CHARACTERS, limits.min_reason_characters):
+    if is_placeholder or _is_filler(folded):
         yield f"reason: {quote(waiver.reason)} says nothing: write why the gap is acceptable for this time"
     elif len(folded) < limits.min_reason_characters:
         yield (
             f"reason: {quote(waiver.reason)} has {len(folded)} characters, and the tenant's waivers need at least "
             f"{limits.min_reason_characters}: write why the gap is acceptable for this time"
         )
+
+
+def _is_filler(text: str) -> bool:
+    """Return whether a text repeats a few characters or words, or has no letter."""
+    words = text.split()
+    return (
+        not any(map(str.isalpha, text))
+        or len(set(text)) < min(_FEWEST_DISTINCT_CHARACTERS, len(text))
+        or len(set(words)) < min(_FEWEST_DISTINCT_WORDS, len(words))
+    )
 
 
 def _term_violations(waiver: Waiver, limits: WaiverLimits, today: date) -> Iterator[str]:

@@ -36,6 +36,8 @@ def test_sync_prints_one_json_object_for_programs(registry: Registry, tenants_fi
     output = json.loads(result.stdout)
     assert (output["tenant"], output["models"], output["versions"]) == ("acme", 1, 1)
     assert output["stages"]["model_versions"]["read"] == 1
+    assert len(output["urgent_gaps"]) == 5
+    assert {(gap["model_name"], gap["lifecycle_stage"]) for gap in output["urgent_gaps"]} == {("churn", None)}
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,50 @@ def test_rules_are_listed_with_open_and_waived_gaps(
     assert "newer  high      ours       -       -       -" in output
 
 
+def test_the_gaps_that_most_need_a_person_are_listed_without_waived_ones(
+    policy: Path, store: Store, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VERIFYWISE_DATABASE_URL", database_url)
+    for name, stage in (("fraud", None), ("churn", "Production"), ("pilot", "Production")):
+        store_record(store, name, 1, NOON, stage=stage, owner="bob")
+    tenant = load_tenants()["acme"]
+    evaluate(tenant, store, day(1))
+    now = datetime.now(UTC)
+    reason = "A pilot until spring."
+    waiver = Waiver(
+        rule="owned", model="pilot", approver="Ada", reason=reason, expires=(now + timedelta(days=2)).date()
+    )
+    grant_waiver(store, tenant, waiver, now)
+
+    listed = json.loads(runner.invoke(app, ["policy", "gaps", "acme", "--json"]).stdout)["gaps"]
+    output = runner.invoke(app, ["policy", "gaps", "acme", "--limit", "1"]).stdout
+
+    assert [(gap["severity"], gap["model_name"], gap["verdict"]) for gap in listed] == [
+        ("high", "churn", "fail"),
+        ("high", "fraud", "fail"),
+    ]
+    assert listed[0]["days_open"] == (now - day(1)).days
+    assert "churn 1" in output
+    assert "fraud" not in output
+
+
+def test_tenants_reports_waivers_beyond_the_limits_with_their_line(policy: Path) -> None:
+    waivers = policy.with_name("waivers.yaml")
+    waivers.write_text(
+        "waivers:\n  - {tenant: acme, rule: owned, model: a, approver: n/a, reason: TBD, expires: 2099-01-01}\n"
+    )
+
+    result = runner.invoke(app, ["tenants", "--json"])
+
+    assert result.exit_code == 2
+    lines = json.loads(result.stdout)["error"].splitlines()
+    assert [line.removeprefix(f"{waivers}:2: waiver 1: ").partition(":")[0] for line in lines] == [
+        "approver",
+        "reason",
+        "expires",
+    ]
+
+
 def test_a_rule_is_printed_with_the_tenants_threshold(policy: Path) -> None:
     as_json = json.loads(runner.invoke(app, ["policy", "rule", "acme", "numbered", "--json"]).stdout)
     output = runner.invoke(app, ["policy", "rule", "acme", "owned"]).stdout

@@ -9,6 +9,7 @@ import dagster as dg
 import pytest
 from dagster_shared.serdes import serialize_value
 
+from verifywise_mlflow.compliance.rules.rule import Severity
 from verifywise_mlflow.definitions import defs
 from verifywise_mlflow.defs.run_tags import UNCHANGED_TAG
 from verifywise_mlflow.defs.sensors.registry_sensors import tenants
@@ -85,6 +86,11 @@ def test_metrics_are_recorded_over_time_and_the_latest_are_shown_on_compliance_r
     owner = next(check for check in result.get_asset_check_evaluations() if check.check_name == "owner")
     assert owner.passed
     assert metadata["over_time"].value == dg.AssetKey(["compliance_over_time", "acme"])
+    urgent = metadata["urgent_gaps"]
+    assert isinstance(urgent, dg.TableMetadataValue)
+    severities = [Severity(str(row.data["severity"])) for row in urgent.records]
+    assert severities == sorted(severities, key=list(Severity).index, reverse=True)
+    assert {row.data["version"] for row in urgent.records} == {"churn version 1"}
 
 
 def test_an_unchanged_sync_writes_few_events_and_updates_every_check(
