@@ -88,8 +88,9 @@ def test_a_flood_ends_at_a_limit_with_little_memory(
         tenants_file.read_text()
         .replace(mlflow_uri, proxy.uri)
         .replace(workspace, full_workspace)
-        .replace("true}", "true, artifacts: {max_file_bytes: 100000000}}")
+        .replace("best_effort", "best_effort, max_file_bytes: 20000000")
     )
+    assert "max_file_bytes" in tenant_settings
     tenants_file.write_text(tenant_settings)
     proxy.fault = always(fault, ending)
 
