@@ -109,6 +109,7 @@ _WORDS = {
     "in part": (VersionEvidence.IN_PART,),
     "with gaps": (VersionEvidence.NOT_SHOWN, VersionEvidence.NOT_EVALUATED, VersionEvidence.ERROR),
     "failed": (VersionEvidence.FAILED,),
+    "not read": (VersionEvidence.NOT_READ,),
     "not applicable": (VersionEvidence.NOT_APPLICABLE,),
 }
 """The states that the table combines, for lack of space. ``--json`` has each separately."""

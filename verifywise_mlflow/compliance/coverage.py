@@ -42,6 +42,8 @@ class VersionEvidence(StrEnum):
     IN_PART = "in part"
     """Some rules found evidence, others did not."""
     NOT_SHOWN = "not shown"
+    NOT_READ = "not read"
+    """An object that may show it could not be read, and no rule found evidence or a gap."""
     SHOWN = "shown"
     NOT_APPLICABLE = "not applicable"
 
@@ -170,7 +172,9 @@ def version_evidence(rule_ids: Sequence[str], verdicts: Mapping[str, str]) -> Ve
     if None in rule_verdicts:
         return VersionEvidence.NOT_EVALUATED
     if rule_verdicts & {Verdict.NOT_EVIDENCED, Verdict.NOT_READ}:
-        return VersionEvidence.IN_PART if Verdict.PASS in rule_verdicts else VersionEvidence.NOT_SHOWN
+        if Verdict.PASS in rule_verdicts:
+            return VersionEvidence.IN_PART
+        return VersionEvidence.NOT_SHOWN if Verdict.NOT_EVIDENCED in rule_verdicts else VersionEvidence.NOT_READ
     return VersionEvidence.NOT_APPLICABLE if rule_verdicts == {Verdict.NOT_APPLICABLE} else VersionEvidence.SHOWN
 
 

@@ -27,9 +27,23 @@ def rules() -> Iterator[str]:
         yield f"| `{rule.id}` | {rule.title} | {rule.severity} | {', '.join(verdicts)} | {_references(rule)} |"
 
 
+def thresholds() -> Iterator[str]:
+    """Yield a row for each threshold of the default policy."""
+    yield "| threshold | default | rules |"
+    yield "|---|---|---|"
+    policy = default_policy()
+    for name, value in policy.thresholds.items():
+        compared = [
+            f"`{rule.id}`"
+            for rule in policy.rules
+            if any(name in expression.thresholds for expression in rule.expressions.values())
+        ]
+        yield f"| `{name}` | {value:g} | {', '.join(compared)} |"
+
+
 def _references(rule: Rule) -> str:
     return "; ".join(
-        f"{framework} {', '.join(reference.clause for reference in references)}"
+        f"{framework} {', '.join(f'{reference.clause} ({reference.confidence})' for reference in references)}"
         for framework, references in groupby(rule.references, key=lambda reference: reference.framework)
     )
 
@@ -45,12 +59,40 @@ def frameworks() -> Iterator[str]:
 
 def annex_iv() -> Iterator[str]:
     """Yield a row for each item of Annex IV."""
-    yield "| item | MLflow shows | recorded automatically | not shown |"
-    yield "|---|---|---|---|"
+    yield "| item | MLflow shows | recorded automatically | not shown | confidence |"
+    yield "|---|---|---|---|---|"
     for clause in shipped_catalog()["EU AI Act"].clauses:
         if clause.id.startswith(ANNEX):
             number = clause.id.removeprefix("Annex IV")
-            yield f"| {number} {clause.about} | {clause.obtainable} | {clause.direct} | {clause.blank} |"
+            cells = (f"{number} {clause.about}", clause.obtainable, clause.direct, clause.blank, clause.confidence)
+            yield f"| {' | '.join(cells)} |"
+
+
+def clauses() -> Iterator[str]:
+    """Yield a table of all clauses for each framework, with the certainty of each statement."""
+    for framework in shipped_catalog().values():
+        yield ""
+        yield f"## {framework.name}"
+        yield ""
+        yield f"{framework.edition}. It covers {framework.covers}. {_sentence(framework)}"
+        yield ""
+        yield "| clause | about | MLflow shows | not shown | confidence | applicable from |"
+        yield "|---|---|---|---|---|---|"
+        for clause in framework.clauses:
+            application = framework.application_date_of(clause)
+            since = application.short_form if application else "voluntary"
+            yield (
+                f"| {clause.id} | {clause.about} | {clause.obtainable} | {clause.blank} | {clause.confidence} | {since} |"
+            )
+
+
+def dates() -> Iterator[str]:
+    """Yield a row for each date from which clauses apply, with its source."""
+    yield "| framework | applicable from | source |"
+    yield "|---|---|---|"
+    for framework in shipped_catalog().values():
+        for application in framework.dates.values():
+            yield f"| {framework.name} | {application.applicable_from} | {application.cited_source} |"
 
 
 def rules_without_question() -> Iterator[str]:
@@ -74,13 +116,16 @@ def sources() -> Iterator[str]:
 
 
 def _sentence(framework: Framework) -> str:
-    return f"{framework.source[0].upper()}{framework.source[1:]}."
+    return f"{framework.source[0].upper()}{framework.source[1:].rstrip('.')}."
 
 
 PARTS: Mapping[str, tuple[str, Callable[[], Iterator[str]]]] = {
     "rules": ("reference/policies.md", rules),
+    "thresholds": ("reference/policies.md", thresholds),
     "frameworks": ("reference/frameworks.md", frameworks),
     "annex-iv": ("reference/frameworks.md", annex_iv),
+    "dates": ("reference/frameworks.md", dates),
+    "clauses": ("reference/clauses.md", clauses),
     "unasked": ("reference/frameworks.md", rules_without_question),
     "sources": ("reference/frameworks.md", sources),
     "attempts": ("reference/attempts-to-fool-the-policy.md", attempts_table),

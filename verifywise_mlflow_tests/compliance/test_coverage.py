@@ -19,6 +19,7 @@ from verifywise_mlflow.compliance.rules.policy import default_policy
 from verifywise_mlflow.compliance.verdict import Verdict
 
 PASS, FAIL, GAP, NOT_ABOUT, ERROR = "pass", "fail", "not evidenced", "not applicable", "error"
+UNREAD = "not read"
 EU = shipped_catalog()["EU AI Act"]
 
 
@@ -42,6 +43,9 @@ EVIDENCED, PARTLY_EVIDENCED, DECLARED = "Annex IV(1)(c)", "Annex IV(2)(g)", "Art
         ({"a": PASS, "b": NOT_ABOUT}, VersionEvidence.SHOWN),
         ({"a": PASS, "b": GAP}, VersionEvidence.IN_PART),
         ({"a": GAP, "b": NOT_ABOUT}, VersionEvidence.NOT_SHOWN),
+        ({"a": UNREAD, "b": NOT_ABOUT}, VersionEvidence.NOT_READ),
+        ({"a": UNREAD, "b": GAP}, VersionEvidence.NOT_SHOWN),
+        ({"a": UNREAD, "b": PASS}, VersionEvidence.IN_PART),
         ({"a": NOT_ABOUT, "b": NOT_ABOUT}, VersionEvidence.NOT_APPLICABLE),
         ({"a": FAIL, "b": PASS}, VersionEvidence.FAILED),
         ({"a": FAIL, "b": ERROR}, VersionEvidence.FAILED),

@@ -11,7 +11,10 @@ from typer.testing import CliRunner
 from verifywise_mlflow.cli import app
 from verifywise_mlflow.compliance.coverage import ClauseState, VersionEvidence
 from verifywise_mlflow.compliance.evaluation import Evaluator
+from verifywise_mlflow.compliance.frameworks import own_frameworks
 from verifywise_mlflow.compliance.rules.policy import load_policy
+from verifywise_mlflow.services.tenant_policies import load_rules
+from verifywise_mlflow.tenants.loading import load_tenants
 from verifywise_mlflow_tests.compliance.pages import PARTS
 from verifywise_mlflow_tests.support.documentation import code_blocks, generated_part, read_page
 
@@ -57,4 +60,22 @@ def test_the_commands_of_the_page_that_need_no_database_run(command: str) -> Non
 
 
 def test_the_page_has_such_commands() -> None:
-    assert len(re.findall(r"^verifywise-mlflow frameworks", FRAMEWORKS, re.M)) == 4
+    assert len(re.findall(r"^verifywise-mlflow frameworks", FRAMEWORKS, re.M)) == 8
+
+
+def test_the_guide_to_frameworks_adds_one_that_a_rule_of_a_tenant_refers_to(tmp_path: Path) -> None:
+    framework, policy, tenants = code_blocks(read_page("how-to/add-a-framework.md"), "yaml")
+    (tmp_path / "house.yaml").write_text(framework)
+    (tmp_path / "acme-dora.yaml").write_text(framework.replace("House rules", "DORA"))
+    (tmp_path / "acme.yaml").write_text(policy)
+    (tmp_path / "tenants.yaml").write_text(tenants.replace("/etc/verifywise", str(tmp_path)))
+
+    check = CliRunner().invoke(
+        app, ["policy", "check", str(tmp_path / "acme.yaml"), "--framework", str(tmp_path / "house.yaml")]
+    )
+    rules = load_rules(load_tenants(tmp_path / "tenants.yaml")["acme"])
+
+    assert (check.exit_code, check.output.count("passed")) == (0, 1)
+    assert [framework.name for framework in own_frameworks(rules.catalog)] == ["House rules", "DORA"]
+    (reference,) = rules.rules[-1].references
+    assert reference.citation == "House rules § 3, confidence high; applicable from 2026-01-01 (decision of the board)"

@@ -80,7 +80,8 @@ def test_a_check_counts_open_and_waived_gaps_separately(store: Store, policy: Pa
     metadata = {name: after.metadata[name].value for name in ("fail", "pass", "open", "waived", "title", "policy")}
     assert metadata == {"fail": 2, "pass": 1, "open": 1, "waived": 1, "title": "Ada has it", "policy": "ours 1"}
     assert after.metadata["severity"].value == "high"
-    assert after.metadata["references"].value == "- [NIST AI RMF](https://doi.org/10.6028/NIST.AI.100-1) GOVERN 2.1"
+    link = "[NIST AI RMF](https://doi.org/10.6028/NIST.AI.100-1)"
+    assert after.metadata["references"].value == f"- {link} GOVERN 2.1, confidence high"
     worst = after.metadata["versions"]
     assert isinstance(worst, dg.TableMetadataValue)
     assert [(row.data["version"], row.data["verdict"], row.data["days_open"]) for row in worst.records] == [

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import and_, case, func, not_, select
+from sqlalchemy import and_, case, func, not_, or_, select
 
 from verifywise_mlflow.compliance.verdict import Verdict
 from verifywise_mlflow.persistence.queries.coverage import is_archived
@@ -55,13 +55,13 @@ def verdict_counts_of(session: TenantSession, rule_ids: Collection[str]) -> Mapp
 def worst_versions(session: TenantSession, rule_ids: Collection[str], limit: int) -> list[VersionVerdicts]:
     """Return the versions that show least by these rules, the worst first; among equals those in production first.
 
-    The order is that of ``VersionEvidence``. Archived and deleted versions are left out.
+    The order is: failed, error, not judged, not shown, not read, in part, shown, not applicable. Archived and deleted versions are left out.
     """
     records, results = canonical_records, compliance_results
     is_same = and_(same_version(results, records), results.c.rule_id.in_(rule_ids))
     has = {
         verdict: func.coalesce(func.bool_or(results.c.verdict == verdict.value), False)
-        for verdict in (Verdict.FAIL, Verdict.ERROR, Verdict.NOT_EVIDENCED, Verdict.PASS)
+        for verdict in (Verdict.FAIL, Verdict.ERROR, Verdict.NOT_EVIDENCED, Verdict.NOT_READ, Verdict.PASS)
     }
     stage = records.c.lifecycle_stage
     query = (
@@ -78,7 +78,8 @@ def worst_versions(session: TenantSession, rule_ids: Collection[str], limit: int
             has[Verdict.ERROR].desc(),
             (func.count(results.c.rule_id) < len(rule_ids)).desc(),
             and_(has[Verdict.NOT_EVIDENCED], not_(has[Verdict.PASS])).desc(),
-            has[Verdict.NOT_EVIDENCED].desc(),
+            and_(has[Verdict.NOT_READ], not_(has[Verdict.PASS])).desc(),
+            or_(has[Verdict.NOT_EVIDENCED], has[Verdict.NOT_READ]).desc(),
             has[Verdict.PASS].desc(),
             case({"production": 0, "staging": 1}, value=stage, else_=2),
             records.c.model_name,
