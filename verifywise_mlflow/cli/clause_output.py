@@ -1,4 +1,4 @@
-"""A clause and what stands behind it, for people and as JSON: the rules, and the versions that show least of it."""
+"""A clause with its evidence, for people and as JSON: the rules, and the versions that show least of it."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from verifywise_mlflow.cli.display import display, display_origin, json_ready
 from verifywise_mlflow.cli.output import out, table
 from verifywise_mlflow.common.untrusted_text import escape_invisible
 from verifywise_mlflow.persistence.queries.history import VerdictState
-from verifywise_mlflow.services.clause_evidence import JudgedRule, VersionClause, VersionClauses
+from verifywise_mlflow.services.clause_evidence import RuleOnVersion, VersionClause, VersionClauses
 
 MAX_FILES: Final = 20
 """Files of a clause that are printed; ``--json`` has all of them."""
@@ -35,7 +35,7 @@ def version_as_json(shown: VersionClauses, tenant: str) -> object:
                     "framework": entry.cited.framework.name,
                     **clause_fields(entry.cited.clause, entry.cited.framework.application_date_of(entry.cited.clause)),
                     "shows": _shows(entry),
-                    "rules": [_rule_as_json(judged) for judged in entry.rules],
+                    "rules": [_rule_as_json(applied) for applied in entry.rules],
                     "files": entry.files,
                 }
                 for entry in shown.clauses
@@ -44,8 +44,8 @@ def version_as_json(shown: VersionClauses, tenant: str) -> object:
     )
 
 
-def _rule_as_json(judged: JudgedRule) -> dict[str, object]:
-    rule, verdict = judged.rule, judged.verdict
+def _rule_as_json(applied: RuleOnVersion) -> dict[str, object]:
+    rule, verdict = applied.rule, applied.verdict
     document: dict[str, object] = {"rule_id": rule.rule_id, "title": rule.title, "severity": rule.severity}
     if verdict is None:
         return {**document, "verdict": None}
@@ -79,7 +79,7 @@ def print_version(shown: VersionClauses, *, with_values: bool) -> None:
     for framework, entries in groupby(shown.clauses, key=lambda entry: entry.cited.framework.name):
         clauses = table("clause", "this version shows", "verdicts of the rules", title=escape_invisible(framework))
         for entry in entries:
-            lines = [f"{judged.rule.rule_id}: {_verdict(judged)}" for judged in entry.rules]
+            lines = [f"{applied.rule.rule_id}: {_verdict(applied)}" for applied in entry.rules]
             word = _shows(entry) if entry.evidence else f"{_shows(entry)}, no rule"
             clauses.add_row(display(entry.cited.clause.id), word, Text("\n").join(map(display, lines)))
         out.print(clauses)
@@ -91,13 +91,14 @@ def _print_clause(entry: VersionClause) -> None:
     rows = clause_facts(cited.framework, cited.clause, cited.framework.application_date_of(cited.clause))
     rows.add_row("this version", _shows(entry) if entry.evidence else "No rule gives evidence for this clause.")
     out.print(rows)
-    for judged in entry.rules:
+    for applied in entry.rules:
         out.print(
-            display(judged.rule.rule_id).append(f": {_verdict(judged)}, severity {judged.rule.severity}"), style="bold"
+            display(applied.rule.rule_id).append(f": {_verdict(applied)}, severity {applied.rule.severity}"),
+            style="bold",
         )
-        if judged.verdict:
-            out.print(display(judged.verdict.reason))
-            _print_values(judged.verdict)
+        if applied.verdict:
+            out.print(display(applied.verdict.reason))
+            _print_values(applied.verdict)
     for file in entry.files[:MAX_FILES]:
         out.print(_file_lines(file))
     if len(entry.files) > MAX_FILES:
@@ -123,5 +124,5 @@ def _file_lines(file: Mapping[str, object]) -> Text:
     return first.append("\n  ").append(display(digest))
 
 
-def _verdict(judged: JudgedRule) -> str:
-    return judged.verdict.verdict if judged.verdict else "not judged"
+def _verdict(applied: RuleOnVersion) -> str:
+    return applied.verdict.verdict if applied.verdict else "not judged"

@@ -1,4 +1,4 @@
-"""Leads from a clause to what stands behind it: rules, versions, and a version's values, origins and files.
+"""Leads from a clause to its evidence: rules, versions, and a version's values, origins and files.
 
 It reads stored verdicts and evaluates nothing.
 """
@@ -62,7 +62,7 @@ class ClauseEvidence:
 
 
 def clause_evidence(session: TenantSession, cited: Sequence[CitedClause], limit: int) -> list[ClauseEvidence]:
-    """Return what stands behind each clause, with at most ``limit`` versions each."""
+    """Return the rules and versions of each clause, with at most ``limit`` versions each."""
     policies = current_policies(session)
     coverages = framework_coverage(
         list({entry.framework.name: entry.framework for entry in cited}.values()),
@@ -92,7 +92,7 @@ def clause_evidence(session: TenantSession, cited: Sequence[CitedClause], limit:
 
 
 @dataclass(frozen=True, slots=True)
-class JudgedRule:
+class RuleOnVersion:
     """A rule that gives evidence for a clause, and its verdict on a version; None if it was not evaluated yet."""
 
     rule: StoredRule
@@ -106,7 +106,7 @@ class VersionClause:
     cited: CitedClause
     evidence: VersionEvidence | None
     """None if no rule gives evidence for the clause."""
-    rules: tuple[JudgedRule, ...]
+    rules: tuple[RuleOnVersion, ...]
     files: tuple[Mapping[str, object], ...]
     """The files that the rules read, each with its path, kind, size and SHA-256."""
 
@@ -132,7 +132,7 @@ def version_evidence(session: TenantSession, cited: Sequence[CitedClause], key: 
     clauses = []
     for entry in cited:
         rule_ids = _rules_of(entry, policies.references)
-        rules = tuple(JudgedRule(policies.rules[rule_id], verdicts.get(rule_id)) for rule_id in rule_ids)
+        rules = tuple(RuleOnVersion(policies.rules[rule_id], verdicts.get(rule_id)) for rule_id in rule_ids)
         given = {rule_id: verdicts[rule_id].verdict for rule_id in rule_ids if rule_id in verdicts}
         clauses.append(
             VersionClause(
@@ -150,9 +150,9 @@ def _rules_of(cited: CitedClause, references: References) -> tuple[str, ...]:
     return tuple(rule_id for rule_id, clauses in references.items() if reference in clauses)
 
 
-def _files_read(record: CanonicalRecord, rules: Sequence[JudgedRule]) -> Iterator[Mapping[str, object]]:
+def _files_read(record: CanonicalRecord, rules: Sequence[RuleOnVersion]) -> Iterator[Mapping[str, object]]:
     """Yield the files behind the fields that the rules read, each once."""
-    fields = {path.partition(".")[0] for judged in rules if judged.verdict for path in judged.verdict.values}
+    fields = {path.partition(".")[0] for applied in rules if applied.verdict for path in applied.verdict.values}
     manifest = record.artifact_manifest if isinstance(record.artifact_manifest, Mapping) else {}
     listed = [file for file in _list(manifest.get("files")) if isinstance(file, Mapping)]
     evidence = {_location(file) for file in _list(record.evidence_files) if isinstance(file, Mapping)}

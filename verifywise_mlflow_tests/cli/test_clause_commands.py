@@ -1,4 +1,4 @@
-"""``verifywise-mlflow frameworks`` with ``--clause``, ``--model`` and ``--version``: what stands behind a clause."""
+"""``verifywise-mlflow frameworks`` with ``--clause``, ``--model`` and ``--version``: the evidence for a clause."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_a_clause_and_a_version_lead_to_values_origins_and_hashed_files(house_st
     assert f"sha256 {SHA256}" in text
     assert "model.pkl" not in text
     assert "... and 2 more files: see --json" in text
-    assert ([file["path"] for file in tested["files"]][0], len(tested["files"])) == ("eval/report00.html", 22)
+    assert [file["path"] for file in tested["files"]] == [f"eval/report{number:02}.html" for number in range(22)]
 
 
 def test_a_version_alone_shows_every_clause_blanks_included(house_store: Store) -> None:

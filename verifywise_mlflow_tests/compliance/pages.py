@@ -81,9 +81,8 @@ def clauses() -> Iterator[str]:
         for clause in framework.clauses:
             application = framework.application_date_of(clause)
             since = application.short_form if application else "voluntary"
-            yield (
-                f"| {clause.id} | {clause.about} | {clause.obtainable} | {clause.blank} | {clause.confidence} | {since} |"
-            )
+            cells = (clause.id, clause.about, clause.obtainable, clause.blank, clause.confidence, since)
+            yield f"| {' | '.join(cells)} |"
 
 
 def dates() -> Iterator[str]:

@@ -55,7 +55,8 @@ def verdict_counts_of(session: TenantSession, rule_ids: Collection[str]) -> Mapp
 def worst_versions(session: TenantSession, rule_ids: Collection[str], limit: int) -> list[VersionVerdicts]:
     """Return the versions that show least by these rules, the worst first; among equals those in production first.
 
-    The order is: failed, error, not judged, not shown, not read, in part, shown, not applicable. Archived and deleted versions are left out.
+    The order is: failed, error, not evaluated, not shown, not read, in part, shown, not applicable. Archived
+    and deleted versions are left out.
     """
     records, results = canonical_records, compliance_results
     is_same = and_(same_version(results, records), results.c.rule_id.in_(rule_ids))
