@@ -213,15 +213,15 @@ class _RecordEvaluation:
             applies = self.holds(decisive)
             if not applies:
                 return Verdict.NOT_EVIDENCED if applies is None else Verdict.NOT_APPLICABLE, decisive, None
+            decisive = rule.evidenced
+            if not self.holds(decisive):
+                return Verdict.NOT_EVIDENCED, decisive, None
             unmet = []
             for decisive, is_failure in rule.conditions:
                 if not (holds := self.holds(decisive)):
                     unmet.append((decisive, is_failure and holds is False))
             if failed := [expression for expression, is_failure in unmet if is_failure]:
                 return Verdict.FAIL, failed[0], None
-            decisive = rule.evidenced
-            if not self.holds(decisive):
-                return Verdict.NOT_EVIDENCED, decisive, None
             decisive = rule.requires
             is_met = self.holds(decisive)
         except CelEvaluationError as error:

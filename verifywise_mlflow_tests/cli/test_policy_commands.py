@@ -91,6 +91,23 @@ def test_a_verdict_on_a_text_that_is_no_value_is_reproduced_from_the_stored_orig
     assert str(explanation["reason"]).startswith("The version tag 'approved_by' is 'rejected by Ada', a negation, ")
 
 
+def test_a_verdict_that_a_condition_decides_is_reproduced(evaluated_store: Store, policy: Path) -> None:
+    condition = (
+        """{holds: '!("owner" in origins.compliance_approver.same_person_as)', otherwise: fail, reason: The same.}"""
+    )
+    rule = rule_yaml("approved", """'compliance_approver != ""'""")
+    write_policy(policy, f"{rule}    conditions: [{condition}]\n", version=2)
+    store_record(evaluated_store, "fraud", 2, day(2), stage="Production", owner="ada", approved_by="Ada, 2026-02-01")
+    evaluate(load_tenants()["acme"], evaluated_store, day(2))
+
+    explanation = run_json("policy", "explain", "acme", "fraud", "2", "approved")
+    text = runner.invoke(app, ["policy", "explain", "acme", "fraud", "2", "approved"]).stdout
+
+    assert (explanation["verdict"], explanation["is_reproduced"], explanation["problems"]) == ("fail", True, [])
+    assert explanation["reason"] == "The same."
+    assert 'otherwise fail: !("owner" in' in text
+
+
 def test_the_text_output_explains_the_verdict_too(evaluated_store: Store) -> None:
     result = runner.invoke(app, ["policy", "explain", "acme", "fraud", "2", "owned"])
 

@@ -3,26 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
-from datetime import date
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
+from typing import TypeVar, cast
 
 import yaml
 
+from verifywise_mlflow.artifacts.environment.reproducibility import read_environment
 from verifywise_mlflow.artifacts.file_classifier import classify_file
-from verifywise_mlflow.artifacts.manifest import ArtifactFile, ArtifactManifest
+from verifywise_mlflow.artifacts.manifest import (
+    ArtifactFile,
+    ArtifactManifest,
+    ManifestStatus,
+    ModelSignature,
+    RuntimeEnvironment,
+    SignatureStatus,
+)
 from verifywise_mlflow.compliance.evaluation import Evaluator
+from verifywise_mlflow.compliance.rules.cel_variables import Subject
 from verifywise_mlflow.compliance.rules.policy import default_policy
+from verifywise_mlflow.compliance.rules.ruleset import merge_policies
+from verifywise_mlflow.compliance.rules.versions_in_use import VersionsInUse
 from verifywise_mlflow.compliance.verdict import RuleResult, Verdict
-from verifywise_mlflow.connector.models import ModelVersion, RegisteredModel, TrainingRun
+from verifywise_mlflow.connector.models import DatasetInput, ModelVersion, RegisteredModel, TrainingRun
 from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
 from verifywise_mlflow.normalizer.normalize import normalize
+from verifywise_mlflow.normalizer.record import CanonicalRecord
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
+
+T = TypeVar("T")
 
 TODAY = date(2026, 3, 9)
 
 EVIDENCE: Mapping[str, str | float] = {
+    "version stage": "Production",
+    "version created": "2026-01-20",
     "version description": "Gradient boosting on two years of repayments",
     "version tag owner": "risk-team",
     "version tag business_purpose": "First assessment of consumer loans",
@@ -31,14 +48,31 @@ EVIDENCE: Mapping[str, str | float] = {
     "version tag data_sensitivity": "personal",
     "version tag dpia": "completed 2026-02-01",
     "version tag approved_by": "Ada Lovelace, 2026-02-02",
-    "version tag security_assessment": "SEC-2026-014",
+    "version tag validator": "Vera Osei",
+    "version tag validation_date": "2026-02-01",
+    "version tag fria": "completed 2026-02-01",
+    "version tag human_oversight": "completed 2026-02-01",
+    "version tag security_assessment": "SEC-2026-014, 2026-02-01",
+    "version tag monitoring_evidence": "drift report 2026-03-01",
     "version tag dataset": "s3://data/loans.parquet",
+    "version tag base_model": "llama-3.1-8b-instruct",
+    "version tag base_model_license": "Llama 3.1 Community License",
+    "version tag prompt_reference": "prompts:/summary/3",
+    "version tag safety_evaluation": "RT-14, 2026-03-01",
     "run tag mlflow.user": "a.lindqvist",
     "run tag mlflow.source.name": "train.py",
     "run tag mlflow.source.git.commit": "8f3c1d2e4b5a69780f1e2d3c4b5a69788f3c1d2e",
     "metric accuracy": 0.93,
     "metric recall_subgroup_women": 0.91,
+    "metric recall_subgroup_men": 0.92,
+    "data training loans": "9f2c",
+    "data evaluation holdout": "11aa",
     "file evaluation/report.json": 1_200,
+    "file model_card.md": 1_800,
+    "flavor sklearn": "1.9.1",
+    "package scikit-learn": "==1.9.1",
+    "package numpy": "==2.4.0",
+    "other version 4": "staging",
 }
 """The texts, metrics and files, in bytes, of a production version by which it passes the rules of attempts.yaml."""
 
@@ -51,6 +85,8 @@ class Attempt:
     changes: Mapping[str, str | float | None]
     verdict: Verdict
     why: str
+    base: Mapping[str, str | float | None] = field(default_factory=dict)
+    """How the version differs from one with the evidence of ``EVIDENCE``, by which the rule passes on it."""
 
     @property
     def title(self) -> str:
@@ -62,7 +98,7 @@ class Attempt:
 
     def result(self) -> RuleResult:
         """Return the rule's verdict on the changed version."""
-        return results({**EVIDENCE, **self.changes})[self.rule]
+        return results({**EVIDENCE, **self.base, **self.changes})[self.rule]
 
 
 @cache
@@ -76,22 +112,34 @@ def attempts() -> tuple[Attempt, ...]:
             {place: _value(place, text) for place, text in entry["set"].items()},
             Verdict(entry["verdict"]),
             entry["why"],
+            {place: _value(place, text) for place, text in group.get("base", {}).items()},
         )
         for group in groups
         for entry in group["attempts"]
     )
 
 
-def results(evidence: Mapping[str, str | float | None]) -> dict[str, RuleResult]:
-    """Return the verdict of each default rule on a production version with this evidence, by the rule's id."""
-    normalized = normalize(version_inputs(evidence), default_mapping())
-    evaluated = _evaluator().evaluate(
+def results(evidence: Mapping[str, str | float | None], evaluator: Evaluator | None = None) -> dict[str, RuleResult]:
+    """Return the verdict of each rule on a version with this evidence, by the rule's id: by default, of all rules."""
+    return results_on(version_inputs(evidence), evidence, evaluator)
+
+
+def results_on(
+    inputs: RecordInputs, evidence: Mapping[str, str | float | None], evaluator: Evaluator | None = None
+) -> dict[str, RuleResult]:
+    """Return the same for a version with these objects; thresholds and other versions are those of the evidence."""
+    normalized = normalize(inputs, default_mapping())
+    subject = Subject(
         normalized.record,
         normalized.incomplete,
         [asdict(finding) for finding in normalized.findings],
         {field: asdict(origin) for field, origin in normalized.origins.items()},
+        _versions_in_use(normalized.record, evidence),
     )
-    return {result.rule_id: result for result in evaluated}
+    levels = {name: float(level) for name, level in _below("threshold ", evidence).items() if level is not None}
+    thresholds = tuple(levels.items())
+    evaluations = (evaluator or _evaluator(thresholds)).evaluate_subject(subject)
+    return {evaluation.rule_id: evaluation.result() for evaluation in evaluations}
 
 
 def version_inputs(evidence: Mapping[str, str | float | None]) -> RecordInputs:
@@ -104,11 +152,56 @@ def version_inputs(evidence: Mapping[str, str | float | None]) -> RecordInputs:
     description = texts.get("version description")
     version_tags, model_tags, run_tags = (_below(f"{kind} tag ", texts) for kind in ("version", "model", "run"))
     metrics = {name: float(value) for name, value in _below("metric ", texts).items()}
+    aliases = {texts["version alias"]: 3} if "version alias" in texts else {}
     return RecordInputs(
-        version=ModelVersion("credit", 3, stage="Production", tags=version_tags, description=description, run_id="r1"),
-        model=RegisteredModel("credit", tags=model_tags),
-        run=TrainingRun("r1", user_id=texts.get("run user"), status="FINISHED", tags=run_tags, metrics=metrics),
-        manifest=ArtifactManifest("s3://models/3", "complete", None, files, None, "cd" * 32),
+        version=ModelVersion(
+            "credit",
+            3,
+            created_at=datetime.fromisoformat(texts["version created"]).replace(tzinfo=UTC),
+            stage=texts.get("version stage"),
+            tags=version_tags,
+            description=description,
+            run_id="r1",
+        ),
+        model=RegisteredModel("credit", tags=model_tags, aliases=aliases),
+        run=TrainingRun(
+            "r1",
+            user_id=texts.get("run user"),
+            status=texts.get("run status", "FINISHED"),
+            tags=run_tags,
+            metrics=metrics,
+            datasets=tuple(_data(place, digest) for place, digest in _below("data ", texts).items()),
+        ),
+        manifest=ArtifactManifest(
+            "s3://models/3",
+            cast("ManifestStatus", texts.get("manifest status", "complete")),
+            None,
+            files,
+            environment=_environment(texts),
+            digest="cd" * 32,
+            signatures=tuple(
+                ModelSignature(path, cast("SignatureStatus", status), None, None, None)
+                for path, status in _below("signature ", texts).items()
+            ),
+        ),
+    )
+
+
+def _data(place: str, digest: str) -> DatasetInput:
+    context, _, name = place.partition(" ")
+    return DatasetInput(name, digest, None, None, context)
+
+
+def _environment(texts: Mapping[str, str]) -> RuntimeEnvironment:
+    requirements = "".join(f"{name}{pin}\n" for name, pin in _below("package ", texts).items())
+    flavors = {name: {f"{name}_version": version} for name, version in _below("flavor ", texts).items()}
+    mlmodel = {"flavors": flavors, "metadata": {"task": texts.get("MLmodel task")}}
+    return read_environment(
+        {
+            "requirements.txt": requirements.encode(),
+            "python_env.yaml": b"python: 3.11.9\n",
+            "MLmodel": yaml.safe_dump(mlmodel).encode(),
+        }
     )
 
 
@@ -124,15 +217,26 @@ def attempts_table() -> Iterator[str]:
 
 
 @cache
-def _evaluator() -> Evaluator:
-    return Evaluator(default_policy(), today=TODAY)
+def _evaluator(thresholds: tuple[tuple[str, float], ...] = ()) -> Evaluator:
+    return Evaluator(merge_policies([default_policy()], dict(thresholds)), today=TODAY)
+
+
+def _versions_in_use(record: CanonicalRecord, evidence: Mapping[str, str | float | None]) -> VersionsInUse:
+    """Return the versions in use: this one as its record has it, and the others by their stage."""
+    others = {int(number): stage for number, stage in _below("other version ", evidence).items()}
+    is_in_production = record.lifecycle_stage == "production" or record.deployment_status == "deployed"
+    production = [number for number, stage in others.items() if stage == "production"]
+    production += [record.version_number] if is_in_production else []
+    candidates = [number for number, stage in others.items() if stage != "production"]
+    newest_first = sorted(production, reverse=True)
+    return VersionsInUse(tuple(newest_first), len(newest_first), tuple(sorted(candidates, reverse=True)))
 
 
 def _value(place: str, text: str) -> str | float | None:
     if text == "null":
         return None
-    return float(text) if place.startswith(("metric ", "file ")) else text
+    return float(text) if place.startswith(("metric ", "file ", "threshold ")) else text
 
 
-def _below(prefix: str, texts: Mapping[str, str]) -> dict[str, str]:
+def _below(prefix: str, texts: Mapping[str, T]) -> dict[str, T]:
     return {place.removeprefix(prefix): text for place, text in texts.items() if place.startswith(prefix)}

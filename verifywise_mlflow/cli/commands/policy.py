@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -130,6 +131,7 @@ def _print_explanation(explanation: Explanation, model: str, version: int) -> No
         "policy": f"{escape_invisible(verdict.policy_id)} {escape_invisible(verdict.policy_version)}, "
         f"rule version {verdict.rule_version}",
         **{name: rule.get(name) for name in ("title", "rationale", "remedy", "applies", "evidenced", "requires")},
+        "conditions": _conditions(rule),
         "record revision": explanation.record_revision,
         "input hash": verdict.input_hash,
     }
@@ -157,6 +159,12 @@ def _print_explanation(explanation: Explanation, model: str, version: int) -> No
         out.print(Text("Reproduced: the rule gives the same verdict on the same values.", style="green"))
     for problem in explanation.problems:
         out.print(Text("NOT reproduced: ", style="red"), display(problem), sep="")
+
+
+def _conditions(rule: Mapping[str, object]) -> str:
+    rows = rule.get("conditions")
+    listed = [row for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
+    return "\n".join(f"otherwise {row['otherwise']}: {row['holds']}" for row in listed)
 
 
 @app.command()

@@ -83,7 +83,7 @@ def _print_rule(rule_found: Rule, ruleset: RuleSet) -> None:
     for name in ("severity", "rationale", "remedy", "applies", "evidenced", "requires"):
         properties.add_row(name, Text("\n".join(map(escape_invisible, str(getattr(rule_found, name)).split("\n")))))
     for condition in rule_found.conditions:
-        properties.add_row(f"otherwise {condition.otherwise}", display(condition.holds))
+        properties.add_row("condition", display(f"otherwise {condition.otherwise}: {condition.holds}"))
     for name, number in _thresholds(rule_found, ruleset).items():
         properties.add_row(f"thresholds.{name}", f"{number:g}")
     for row in rule_found.references:
