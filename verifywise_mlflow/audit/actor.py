@@ -1,7 +1,7 @@
 """Who ran the program that wrote an entry, as far as each system knows them.
 
-None of the three is a login of this product, which has none. Each is named by a system that authenticated it: the operating
-system, Postgres, and the reverse proxy in front of Dagster.
+None of the three is a login of this product, which has none. Each is named by a system that authenticated it: the
+operating system, Postgres, and the reverse proxy in front of Dagster.
 """
 
 from __future__ import annotations

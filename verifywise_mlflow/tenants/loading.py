@@ -111,6 +111,12 @@ def _defaults(path: Path, section: object) -> Mapping[str, object]:
     names = ", ".join(DEFAULT_SECTIONS)
     if not isinstance(section, Mapping) or not set(section) <= set(DEFAULT_SECTIONS):
         raise TenantsFileError(f"{path}: 'defaults' may have the sections {names} only: move all else to the tenants")
+    compliance = section.get("compliance")
+    if isinstance(compliance, Mapping) and "waivers" in compliance:
+        raise TenantsFileError(
+            f"{path}: defaults, compliance.waivers: such a file belongs to one tenant, and its waivers would apply to "
+            "all: write them into waivers.yaml next to this file, where each waiver names its tenant"
+        )
     try:
         Tenant.model_validate({**section, "tenant_id": "defaults", "tracking_uri": "https://defaults.invalid"})
     except ValidationError as error:

@@ -132,6 +132,10 @@ WRONG_FILES = [
     ("tenants: {}\ndefaults: {auth: {kind: none}}", "'defaults' may have the sections compliance, history, intervals"),
     ("tenants: {}\ndefaults: {limits: {max_pages: x}}", "defaults, limits.max_pages: "),
     (
+        "tenants: {}\ndefaults: {compliance: {waivers: /a.yaml}}",
+        "compliance.waivers: such a file belongs to one tenant",
+    ),
+    (
         "tenants: {}\ndefaults: {compliance: {waiver_limits: {max_day: 9}}}",
         "defaults, compliance.waiver_limits.max_day: there is no such field",
     ),
