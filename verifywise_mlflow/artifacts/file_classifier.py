@@ -18,6 +18,7 @@ EVIDENCE_KINDS: frozenset[FileKind] = frozenset(
         FileKind.MODEL_CARD,
         FileKind.DATA_SHEET,
         FileKind.BIAS_REPORT,
+        FileKind.SAFETY_REPORT,
         FileKind.PLOT,
         FileKind.SIGNATURE,
     }
@@ -81,6 +82,15 @@ DEFAULT_PATTERNS: tuple[FilePattern, ...] = (
         roots=("model",),
     ),
     FilePattern(FileKind.BIAS_REPORT, names=("*bias*", "*fairness*"), folders=("*bias*", "*fairness*")),
+    # Not every `safety*`: safety_stock.csv is about warehouses.
+    FilePattern(
+        FileKind.SAFETY_REPORT,
+        names=(
+            *("safety.*", "*safety[_-]eval*", "*safety[_-]report*", "*safety[_-]test*", "*safety[_-]results*"),
+            *("*red[_-]team*", "*redteam*", "*toxicity*", "*jailbreak*"),
+        ),
+        folders=("safety", "safety[_-]eval*", "red[_-]team*", "redteam*"),
+    ),
     # `shap[!e]*`: shape.json and shapes.csv are not explanations; neither is limestone.csv.
     FilePattern(
         FileKind.EXPLANATION,

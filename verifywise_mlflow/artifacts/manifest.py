@@ -20,6 +20,7 @@ class FileKind(StrEnum):
     MODEL_CARD = "model card"
     DATA_SHEET = "data sheet"
     BIAS_REPORT = "bias report"
+    SAFETY_REPORT = "safety report"
     PLOT = "plot"
     OTHER = "other"
 
@@ -105,6 +106,10 @@ class RuntimeEnvironment:
     signature: tuple[str, ...] | None = None
     """Which of ``inputs``, ``outputs`` and ``params`` the model declares; null without a signature. Column names and
     types may reveal personal data and are not stored."""
+    tasks: tuple[str, ...] = ()
+    """What the model does, such as ``llm/v1/chat`` or ``text-generation``, if MLmodel names it."""
+    prompts: tuple[str, ...] = ()
+    """The URIs of the prompts that were logged with the model, from MLmodel."""
     problems: tuple[str, ...] = ()
     """Environment files that could not be read, and why."""
 

@@ -1,8 +1,8 @@
-"""What MLmodel and the packages of a version say about its kind: generative or predictive.
+"""The texts of MLmodel and of the packages that a value source may name, such as ``{artifact: MLmodel flavors}``.
 
-A flavor such as ``openai`` and a task such as ``llm/v1/chat`` are written by MLflow's client when the model is logged, so
-a version counts as generative though no tag says so. The forms are in ``mapping.yaml`` (``values.model_kind``); what has
-none there, like the flavor ``transformers``, says nothing. Nothing is read for this: the texts are those of the manifest.
+MLflow's client writes a flavor such as ``openai`` and a task such as ``llm/v1/chat`` when a model is logged, so that a
+version counts as generative though no tag says so. The forms are in ``mapping.yaml`` (``values.model_kind``); what has
+none there, like the flavor ``transformers``, says nothing. Nothing is read for this: the texts are in the manifest.
 """
 
 from __future__ import annotations

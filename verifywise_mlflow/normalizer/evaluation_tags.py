@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Final
 
 from verifywise_mlflow.common.untrusted_text import quote
+from verifywise_mlflow.normalizer.findings import Finding
+from verifywise_mlflow.normalizer.mapping.key_folding import split_words
 from verifywise_mlflow.normalizer.mapping.mapping_index import MappingIndex
 from verifywise_mlflow.normalizer.record import Origin
+
+_DATA_WORDS: Final = frozenset({"data", "dataset", "datasets", "benchmark", "benchmarks"})
+"""Words of keys whose text names data. Only there is a placeholder no result."""
 
 
 def evaluation_tags(
@@ -22,4 +29,19 @@ def evaluation_tags(
         differs = key in run_values and run_values[key] != raw
         rule = f"the version's tag overrides its run's, which says {quote(run_values[key])}" if differs else None
         origins[key] = Origin("version tag", key, raw, rule=rule)
-    return origins
+    return {key: _with_state(origin, index) for key, origin in origins.items()}
+
+
+def _with_state(origin: Origin, index: MappingIndex) -> Origin:
+    """Return the origin of a tag that should name data, such as `evaluation_dataset`, with why it names none."""
+    if _DATA_WORDS.isdisjoint(split_words(origin.key)):
+        return origin
+    return replace(origin, state=index.value_state("dataset_reference", (origin.raw or "").strip()))
+
+
+def evaluation_tag_findings(origins: Mapping[str, Origin]) -> Iterator[Finding]:
+    """Yield a finding for each evaluation tag whose text is no value."""
+    for key, origin in origins.items():
+        if origin.state:
+            text = f"{origin.source} {quote(key)} is {quote(origin.raw or '')}, {origin.state.clause}"
+            yield Finding("no value", "evaluation_tags", f"evaluation_tags: {text}, which is no value")

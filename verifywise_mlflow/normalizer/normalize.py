@@ -10,7 +10,7 @@ from typing import Final
 
 from verifywise_mlflow.normalizer.candidates import Candidates
 from verifywise_mlflow.normalizer.dataset_reference import dataset_reference
-from verifywise_mlflow.normalizer.evaluation_tags import evaluation_tags
+from verifywise_mlflow.normalizer.evaluation_tags import evaluation_tag_findings, evaluation_tags
 from verifywise_mlflow.normalizer.findings import fold_findings
 from verifywise_mlflow.normalizer.lifecycle_stage import explain_precedence, version_aliases
 from verifywise_mlflow.normalizer.manifest_json import environment_json, evidence_json, manifest_json
@@ -77,6 +77,7 @@ def normalize(inputs: RecordInputs, mapping: TagMapping) -> NormalizedRecord:
                 (
                     *(resolution.findings for resolution in resolutions.values()),
                     use_findings(inputs, index, resolutions["lifecycle_stage"], resolutions["deployment_status"]),
+                    evaluation_tag_findings(evaluation),
                     prompt_findings(resolutions["prompt_reference"].value),
                     quality_findings(inputs),
                 )
@@ -107,7 +108,7 @@ def _record(inputs: RecordInputs, texts: Mapping[str, str | None], evaluation: M
         training_ended_at=run.ended_at if run else None,
         metrics=dict(run.metrics) if run else None,
         hyperparameters=dict(run.params) if run else None,
-        evaluation_tags={key: origin.raw or "" for key, origin in evaluation.items()},
+        evaluation_tags={key: origin.raw or "" for key, origin in evaluation.items() if origin.state is None},
         dataset_reference=dataset_reference(run.datasets if run else (), texts["dataset_reference"]),
         runtime_environment=environment_json(manifest.environment) if manifest and manifest.environment else None,
         artifact_manifest=manifest_json(manifest, inputs.changes_in_place) if manifest else None,

@@ -68,10 +68,12 @@ def kind_by_prompts(kind: Resolution, prompts: Resolution) -> Resolution:
 def prompt_findings(text: str | None) -> Iterator[Finding]:
     """Yield a finding for each prompt in a text that is not pinned to one version."""
     for prompt in _prompts(text) if text else ():
+        if _VERSION_ALONE.fullmatch(prompt) or _VERSION_AT_END.fullmatch(prompt):
+            continue
         if _ALIAS_AT_END.fullmatch(prompt):
             sentence = f"prompt_reference: {quote(prompt)} names an alias, which may point to another version tomorrow"
             yield Finding("unpinned prompt", "prompt_reference", sentence)
-        elif not (_VERSION_ALONE.fullmatch(prompt) or _VERSION_AT_END.fullmatch(prompt)):
+        else:
             sentence = f"prompt_reference: {quote(prompt)} names no version"
             yield Finding("prompt without version", "prompt_reference", sentence)
 

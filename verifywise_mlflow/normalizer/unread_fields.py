@@ -54,7 +54,9 @@ COPIED_FROM: Final[Mapping[str, tuple[ObjectKind, ...]]] = {
 
 
 _FIELDS_ABOUT_USE: Final = ("lifecycle_stage", "deployment_status")
-_TAGS_OF_THE_RUN: Final = ("run tag", "logged model tag")
+_OBJECTS_ABOUT_USE: Final = ("version", "model")
+"""A version is in no stage, and not deployed, if neither it nor an alias states it. A tag of its run is a rare third
+place, which would otherwise leave each version whose run was purged within the reach of all rules on use."""
 _COLLECTIONS = (FieldType.JSON_OBJECT, FieldType.JSON_LIST)
 
 
@@ -111,7 +113,7 @@ def fields_resting_on(kind: ObjectKind, index: MappingIndex) -> tuple[str, ...]:
     return tuple(
         field
         for field in FIELD_SPECS
-        if kind in COPIED_FROM.get(field, ()) or kind in _objects_of(field, index.value_sources(field))
+        if kind in COPIED_FROM.get(field, ()) or kind in _objects_of(index.value_sources(field))
     )
 
 
@@ -119,10 +121,11 @@ def _may_change(field: str, kind: ObjectKind, value: object, origin: TextOrigin 
     """Return whether a field may have another value once an object is read that it rests on."""
     spec = FIELD_SPECS[field]
     if value is None and (origin is None or not spec.is_attestation):
-        return True  # the first value of any source counts
+        # The first value of any source counts.
+        return field not in _FIELDS_ABOUT_USE or kind in _OBJECTS_ABOUT_USE
     if spec.type in _COLLECTIONS:
         return True  # it may lack an entry
-    return origin is not None and kind in _objects_of(field, _sources_before(origin, index.value_sources(field)))
+    return origin is not None and kind in _objects_of(_sources_before(origin, index.value_sources(field)))
 
 
 def _sources_before(origin: TextOrigin, sources: Sequence[ValueSource]) -> Iterator[ValueSource]:
@@ -142,11 +145,9 @@ def _is_source_of(origin: TextOrigin, source: ValueSource) -> bool:
     return kind == origin.source and has_key
 
 
-def _objects_of(field: str, sources: Iterable[ValueSource]) -> Iterator[ObjectKind]:
+def _objects_of(sources: Iterable[ValueSource]) -> Iterator[ObjectKind]:
     for source in sources:
         if source.source == "highest of":
-            yield from _objects_of(field, source.members)
-        # A version is in no stage, and not deployed, if neither it nor an alias states it. A tag of its run is a rare
-        # third place, which would otherwise leave each version whose run was purged within reach of all rules on use.
-        elif field not in _FIELDS_ABOUT_USE or source.source not in _TAGS_OF_THE_RUN:
+            yield from _objects_of(source.members)
+        else:
             yield from _OBJECTS_OF_SOURCE[source.source]

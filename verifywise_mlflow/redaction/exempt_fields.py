@@ -53,6 +53,7 @@ FIELD_NAMES: Final[Mapping[str, str]] = {
             *("RuntimeEnvironment.python_version", "RuntimeEnvironment.sources", "RuntimeEnvironment.mlflow_version"),
             *("RuntimeEnvironment.flavors", "RuntimeEnvironment.serialization_format", "RuntimeEnvironment.problems"),
             *("RuntimeEnvironment.missing_pins", "RuntimeEnvironment.signature"),
+            *("RuntimeEnvironment.tasks", "RuntimeEnvironment.prompts"),
         ),
         "environment",
     ),

@@ -223,7 +223,7 @@ def _evaluator(thresholds: tuple[tuple[str, float], ...] = ()) -> Evaluator:
 
 def _versions_in_use(record: CanonicalRecord, evidence: Mapping[str, str | float | None]) -> VersionsInUse:
     """Return the versions in use: this one as its record has it, and the others by their stage."""
-    others = {int(number): stage for number, stage in _below("other version ", evidence).items()}
+    others = {int(number): stage for number, stage in _below("other version ", evidence).items() if stage}
     is_in_production = record.lifecycle_stage == "production" or record.deployment_status == "deployed"
     production = [number for number, stage in others.items() if stage == "production"]
     production += [record.version_number] if is_in_production else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from verifywise_mlflow.artifacts.environment.environment_file import parse_python_version
@@ -11,6 +12,7 @@ from verifywise_mlflow.artifacts.environment.untrusted_yaml import UnsafeYamlErr
 MAX_TEXT_CHARS = 200
 """Characters. Versions and format names are short."""
 MAX_FLAVORS = 50
+MAX_PROMPTS = 50
 SIGNATURE_PARTS = ("inputs", "outputs", "params")
 
 
@@ -22,6 +24,10 @@ class MLmodel:
     python_version: str | None = None
     flavors: dict[str, str | None] = field(default_factory=dict)
     """Flavor to the version of its library; null if the flavor names none, like python_function."""
+    tasks: tuple[str, ...] = ()
+    """What the model does, such as ``llm/v1/chat``: of the metadata first, then of the flavors."""
+    prompts: tuple[str, ...] = ()
+    """The URIs of the prompts that were logged with the model."""
     serialization_format: str | None = None
     model_size_bytes: int | None = None
     signature: tuple[str, ...] | None = None
@@ -48,11 +54,24 @@ def parse_mlmodel(content: bytes, name: str) -> MLmodel:
         mlflow_version=_text(document.get("mlflow_version")),
         python_version=parse_python_version(_first_text(flavors, ordered, "python_version") or ""),
         flavors={flavor: _library_version(flavor, flavors[flavor]) for flavor in sorted(flavors)},
+        tasks=_tasks(document.get("metadata"), flavors.values()),
+        prompts=_prompts(document.get("prompts")),
         serialization_format=_first_text(flavors, ordered, "serialization_format"),
         model_size_bytes=_size(document.get("model_size_bytes")),
         signature=_signature(document.get("signature")),
         problems=problems,
     )
+
+
+def _tasks(metadata: YamlValue | None, flavors: Iterable[dict[str, YamlValue]]) -> tuple[str, ...]:
+    # The same name with another meaning occurs nowhere: MLflow reads both to decide how it serves the model.
+    places = [metadata, *flavors] if isinstance(metadata, dict) else flavors
+    return tuple(dict.fromkeys(text for place in places if (text := _text(place.get("task")))))
+
+
+def _prompts(value: YamlValue | None) -> tuple[str, ...]:
+    listed = value[:MAX_PROMPTS] if isinstance(value, list) else []
+    return tuple(dict.fromkeys(text for prompt in listed if (text := _text(prompt))))
 
 
 def _size(value: YamlValue | None) -> int | None:

@@ -67,6 +67,8 @@ def read_environment(contents: Mapping[str, bytes], read_errors: Mapping[str, st
         sources=tuple(file.name for file in files),
         mlflow_version=mlmodel.mlflow_version,
         flavors=mlmodel.flavors,
+        tasks=mlmodel.tasks,
+        prompts=mlmodel.prompts,
         serialization_format=mlmodel.serialization_format,
         model_size_bytes=mlmodel.model_size_bytes,
         signature=mlmodel.signature,

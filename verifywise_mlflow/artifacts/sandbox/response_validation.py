@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator
 from pydantic import TypeAdapter, ValidationError
 
 from verifywise_mlflow.artifacts.environment.environment_file import MAX_PACKAGES
-from verifywise_mlflow.artifacts.environment.mlmodel import MAX_FLAVORS, SIGNATURE_PARTS
+from verifywise_mlflow.artifacts.environment.mlmodel import MAX_FLAVORS, MAX_PROMPTS, SIGNATURE_PARTS
 from verifywise_mlflow.artifacts.environment.reproducibility import ENVIRONMENT_FILES
 from verifywise_mlflow.artifacts.environment.requirements import MAX_LINE_CHARS
 from verifywise_mlflow.artifacts.hashing import FileHash
@@ -66,6 +66,8 @@ def validate_environment(response: bytes, sent_files: Collection[str]) -> Runtim
         or environment.reproducible != (not environment.missing_pins)
         or len(environment.packages) > MAX_PACKAGES * len(sources)
         or len(environment.flavors) > MAX_FLAVORS
+        or len(environment.tasks) > MAX_FLAVORS + 1
+        or len(environment.prompts) > MAX_PROMPTS
         or not set(environment.signature or ()) <= set(SIGNATURE_PARTS)
         or len(environment.signature or ()) > len(SIGNATURE_PARTS)
         or len(environment.problems) > MAX_PROBLEMS + 1
@@ -99,6 +101,7 @@ def validate_signature(response: bytes, path: str) -> SignatureResponse:
 def _texts(environment: RuntimeEnvironment) -> Iterator[str]:
     single = (environment.python_version, environment.mlflow_version, environment.serialization_format)
     yield from (text for text in (*single, *environment.flavors.values()) if text is not None)
+    yield from (*environment.tasks, *environment.prompts)
     yield from (*environment.flavors, *environment.missing_pins, *environment.problems)
     for package in environment.packages:
         yield package.name

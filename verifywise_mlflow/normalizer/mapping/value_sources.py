@@ -44,7 +44,7 @@ HINTS: Final = frozenset(
         *(("artifact", key) for key in ("MLmodel flavors", "MLmodel tasks", "packages")),
     }
 )
-"""The attributes that say something about a field only if their text has a normal form of it: any text is usual there."""
+"""The attributes that say something about a field only if their text has a form of it: any text is usual there."""
 
 TAG_SOURCES: Final[tuple[ValueSourceKind, ...]] = ("version tag", "model tag", "run tag", "logged model tag")
 
