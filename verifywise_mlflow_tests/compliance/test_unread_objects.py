@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
-from functools import cache
 
 import pytest
 
 from verifywise_mlflow.artifacts.file_classifier import classify_file
 from verifywise_mlflow.artifacts.manifest import ArtifactFile, ArtifactManifest, RuntimeEnvironment
 from verifywise_mlflow.compliance.badge import Badge, version_badge
-from verifywise_mlflow.compliance.evaluation import Evaluator
-from verifywise_mlflow.compliance.rules.policy import default_policy
 from verifywise_mlflow.compliance.verdict import RuleResult, Verdict
-from verifywise_mlflow.connector.models import DatasetInput, LoggedModel
+from verifywise_mlflow.connector.models import LoggedModel
 from verifywise_mlflow.normalizer.field_spec import FilledFrom
 from verifywise_mlflow.normalizer.mapping.mapping_index import mapping_index
 from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
-from verifywise_mlflow.normalizer.normalize import normalize
 from verifywise_mlflow.normalizer.record import FIELD_SPECS
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 from verifywise_mlflow.normalizer.unread_fields import COPIED_FROM, fields_resting_on
 from verifywise_mlflow.normalizer.unread_object import OBJECT_KINDS, ObjectKind
 from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN_VERDICTS
-from verifywise_mlflow_tests.compliance.attempts import EVIDENCE, TODAY, version_inputs
+from verifywise_mlflow_tests.compliance.attempts import EVIDENCE, results_on, version_inputs
 
-DATASET = DatasetInput("loans", "ab12", "local", "s3://data/loans.parquet", "training")
 ENVIRONMENT = RuntimeEnvironment(
     python_version="3.13.1",
     packages=(),
@@ -65,7 +60,6 @@ def evidenced_version(place: str = "version") -> RecordInputs:
             inputs.run,
             experiment_id="7",
             ended_at=ended_at,
-            datasets=(DATASET,),
             tags={**inputs.run.tags, **tags_of["run"]},
         ),
         experiment_name="credit",
@@ -76,7 +70,7 @@ def evidenced_version(place: str = "version") -> RecordInputs:
 
 def unreadable(inputs: RecordInputs, case: str) -> RecordInputs:
     """Return the inputs with an object that a sync could not read."""
-    run, model, logged_model, manifest = inputs.run, inputs.model, inputs.logged_model, inputs.manifest
+    run, model, manifest = inputs.run, inputs.model, inputs.manifest
     assert run
     assert model
     assert manifest
@@ -102,23 +96,12 @@ def unreadable(inputs: RecordInputs, case: str) -> RecordInputs:
     }[case]
 
 
-@cache
-def evaluator() -> Evaluator:
-    return Evaluator(default_policy(), today=TODAY)
+def verdicts_on(inputs: RecordInputs) -> Mapping[str, RuleResult]:
+    return results_on(inputs, EVIDENCE)
 
 
-def results_on(inputs: RecordInputs) -> Sequence[RuleResult]:
-    normalized = normalize(inputs, default_mapping())
-    return evaluator().evaluate(
-        normalized.record,
-        normalized.incomplete,
-        [asdict(finding) for finding in normalized.findings],
-        {field: asdict(origin) for field, origin in normalized.origins.items()},
-    )
-
-
-def gaps(results: Sequence[RuleResult]) -> set[str]:
-    return {result.rule_id for result in results if result.verdict in OPEN_VERDICTS}
+def gaps(results: Mapping[str, RuleResult]) -> set[str]:
+    return {rule_id for rule_id, result in results.items() if result.verdict in OPEN_VERDICTS}
 
 
 CASES = [
@@ -138,26 +121,26 @@ CASES = [
 
 
 def test_the_version_has_no_gap_while_every_object_is_read() -> None:
-    results = results_on(evidenced_version())
+    results = verdicts_on(evidenced_version())
 
     assert gaps(results) == set()
-    assert version_badge(results, complete=True) is Badge.EVIDENCE_COMPLETE
+    assert version_badge(results.values(), complete=True) is Badge.EVIDENCE_COMPLETE
 
 
 @pytest.mark.parametrize("case", [case for case, _ in CASES])
 def test_an_unread_object_opens_exactly_one_gap(case: str) -> None:
-    results = results_on(unreadable(evidenced_version(), case))
+    results = verdicts_on(unreadable(evidenced_version(), case))
 
     assert gaps(results) == {"complete-record"}
-    assert version_badge(results, complete=False) is Badge.INCOMPLETE
+    assert version_badge(results.values(), complete=False) is Badge.INCOMPLETE
 
 
 @pytest.mark.parametrize(("case", "place"), CASES)
 def test_evidence_that_only_an_unread_object_has_opens_no_other_gap(case: str, place: str) -> None:
     inputs = evidenced_version(place)
-    before = gaps(results_on(inputs))  # an approval counts on the version alone
+    before = gaps(verdicts_on(inputs))  # an approval counts on the version alone
 
-    assert gaps(results_on(unreadable(inputs, case))) - {"complete-record"} <= before
+    assert gaps(verdicts_on(unreadable(inputs, case))) - {"complete-record"} <= before
 
 
 def test_what_could_be_read_still_fails_and_still_lacks_evidence() -> None:
@@ -165,16 +148,16 @@ def test_what_could_be_read_still_fails_and_still_lacks_evidence() -> None:
     tags = {**inputs.version.tags, "approved_by": "rejected by Ada", "security_assessment": "none"}
     inputs = replace(inputs, version=replace(inputs.version, tags=tags))
 
-    results = results_on(unreadable(inputs, "files unreachable"))
+    results = verdicts_on(unreadable(inputs, "files unreachable"))
 
     assert gaps(results) >= {"complete-record", "production-approver", "production-security-assessment"}
-    assert version_badge(results, complete=False) is Badge.FAILING
+    assert version_badge(results.values(), complete=False) is Badge.FAILING
 
 
 def test_a_rule_is_not_inapplicable_by_a_value_that_could_not_be_read() -> None:
     unread_stage = replace(unreadable(evidenced_version("model"), "model"))
     unread_stage = replace(unread_stage, version=replace(unread_stage.version, stage=None))
-    verdicts = {result.rule_id: result.verdict for result in results_on(unread_stage)}
+    verdicts = {rule_id: result.verdict for rule_id, result in verdicts_on(unread_stage).items()}
 
     # The alias, which the model has, may put the version into production, and its tags may name a data set.
     assert (verdicts["production-deployment-status"], verdicts["consistent-risk-tags"]) == (Verdict.NOT_READ,) * 2
@@ -183,7 +166,9 @@ def test_a_rule_is_not_inapplicable_by_a_value_that_could_not_be_read() -> None:
 def test_a_nearer_tag_that_denies_an_approval_needs_no_other_object() -> None:
     inputs = evidenced_version()
     refused = replace(inputs, version=replace(inputs.version, tags={**inputs.version.tags, "approved_by": "pending"}))
-    verdicts = {result.rule_id: result.verdict for result in results_on(unreadable(refused, "run forbidden"))}
+    verdicts = {
+        rule_id: result.verdict for rule_id, result in verdicts_on(unreadable(refused, "run forbidden")).items()
+    }
 
     assert verdicts["production-approver"] is Verdict.NOT_EVIDENCED
 
@@ -203,7 +188,6 @@ def test_each_field_that_no_source_fills_names_the_objects_that_it_is_copied_fro
         ("run", "owner", True),
         ("run", "experiment_name", True),  # the run names its experiment
         ("run", "description", False),
-        ("run", "lifecycle_stage", False),
         ("model", "lifecycle_stage", True),  # it has the aliases
         ("model", "description", True),
         ("experiment", "experiment_name", True),
@@ -212,6 +196,16 @@ def test_each_field_that_no_source_fills_names_the_objects_that_it_is_copied_fro
 )
 def test_a_field_rests_on_the_objects_of_its_value_sources(kind: ObjectKind, field: str, rests: bool) -> None:
     assert (field in fields_resting_on(kind, mapping_index(default_mapping()))) is rests
+
+
+@pytest.mark.parametrize(("case", "is_unknown"), [("run forbidden", False), ("model", True), ("version in part", True)])
+def test_no_stage_is_a_value_unless_the_version_or_its_aliases_could_not_be_read(case: str, is_unknown: bool) -> None:
+    inputs = evidenced_version()
+    inputs = unreadable(replace(inputs, version=replace(inputs.version, stage=None)), case)
+
+    verdict = verdicts_on(inputs)["production-deployment-status"].verdict
+
+    assert verdict is (Verdict.NOT_READ if is_unknown else Verdict.NOT_APPLICABLE)
 
 
 @pytest.mark.parametrize("kind", OBJECT_KINDS)

@@ -97,7 +97,7 @@ def test_a_store_that_is_away_at_the_first_sync_is_no_baseline(
     assert notes(back) == ""
     assert events(store) == []
     assert {manifest(store, model)["status"] for model in ("churn", "fraud", "copied")} == {"complete"}
-    assert (verdicts, integrity_verdicts(store)) == ({"not evidenced"}, {"pass"})
+    assert (verdicts, integrity_verdicts(store)) == ({"not read"}, {"pass"})
 
 
 @pytest.mark.parametrize("other_versions", [0, 1])
