@@ -40,9 +40,12 @@ def store_with_history(store: Store, database_url: str, monkeypatch: pytest.Monk
     monkeypatch.setenv("VERIFYWISE_DATABASE_URL", database_url)
     with store.begin("acme") as session:
         tenancy.activate(session, "https://mlflow.acme.example", None, day(1))
-    write_record(store, inputs(version_tags={"owner": "ada"}, run_tags={}), day(1), metrics={"auc": 0.91})
+    aliases = ("champion", "eu")
+    before = inputs(version_tags={"owner": "ada"}, run_tags={}, aliases=aliases, logged_model_tags={})
+    write_record(store, before, day(1), metrics={"auc": 0.91})
     write_verdicts(store, {"a": Verdict.FAIL, "dropped": Verdict.PASS}, day(1))
-    write_record(store, inputs(model_tags={"team": "grace"}, run_tags={}), day(3), metrics={"auc": float("nan")})
+    now = inputs(model_tags={"team": "grace"}, run_tags={}, aliases=aliases, logged_model_tags={})
+    write_record(store, now, day(3), metrics={"auc": float("nan")})
     write_verdicts(store, {"a": Verdict.PASS}, day(3), reason="Owned [red]now[/red].")
     return store
 
@@ -56,6 +59,9 @@ def test_show_prints_the_record_as_of_a_time_with_origins(store_with_history: St
     assert "until 2026-03-03 12:00:00.000 (sync sync of day 3)" in past_result.stdout
     assert "failing: badge valid from 2026-03-01" in past_result.stdout
     assert re.search(r"owner +grace +model tag team: 'grace'", now.stdout)
+    assert re.search(r'aliases +\["champion", "eu"\] +model aliases', now.stdout)
+    assert re.search(r"logged_model_id +m-1 +logged model model_id: 'm-1'", now.stdout)
+    assert re.search(r"deployment_status +deployed +alias champion: 'champion'", now.stdout)
     assert re.search(r"a +pass +Owned \[red\]now\[/red\]\.", now.stdout)
     assert "verifywise-mlflow history acme fraud 3" in now.stdout
 
@@ -200,3 +206,11 @@ def test_an_origin_says_why_its_text_is_no_value() -> None:
     entry = {"source": "version tag", "key": "owner", "raw": "TBD", "state": "placeholder"}
 
     assert display_origin(entry).plain == "version tag owner: 'TBD' (a placeholder, which is no value)"
+
+
+def test_an_origin_says_who_may_be_the_same_person() -> None:
+    entry = {"source": "version tag", "key": "approver", "raw": "ada", "same_person_as": ["owner", "training_user"]}
+
+    assert display_origin(entry).plain == (
+        "version tag approver: 'ada' (may be the same person as owner, training_user)"
+    )
