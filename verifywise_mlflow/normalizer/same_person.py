@@ -1,7 +1,8 @@
 """Whether two texts may name the same person: four eyes need somebody else.
 
-The question is asked for what a person attests (approver, reviewer, validator). The answer errs on one side: who cannot
-be told from the owner counts as the owner, so that a doubt is never evidence of a second pair of eyes.
+Compared are the people who attest something (approver, reviewer, validator) with each other and with those who made the
+model. The comparison errs on one side: a name that may be the owner's counts as the owner, so that a doubt is never
+evidence of a second pair of eyes.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ _MAX_LETTERS_OF_NUMBER: Final = 3
 
 _BRACKETS: Final = re.compile(r"[(\[<{]([^()\[\]<>{}]*)[)\]>}]")
 _SEPARATOR: Final = re.compile(r"[,;|/&+:\n]|\s[-–—]\s|\s(?:and|und|et|y|e|en)\s", re.IGNORECASE)
+_ENTRY_SEPARATOR: Final = re.compile(r"[;|\n]")
 _LDAP_ATTRIBUTE: Final = re.compile(r"\b(?:cn|uid|ou|dc|o|c)=", re.IGNORECASE)
 _DIGITS: Final = re.compile(r"\d+")
 _CAPITALIZED: Final = re.compile(r"[^\W\d_]+(?:[-'’][^\W\d_]+)*\.?")
@@ -111,11 +113,36 @@ def _is_among(person: _Person, others: Iterable[_Person]) -> bool:
 
 @lru_cache(maxsize=4096)
 def people_in(text: str) -> tuple[_Person, ...]:
-    """Return the people that a text names. What stands in brackets is another spelling of the one before them."""
+    """Return the people that a text names.
+
+    What stands in brackets is another spelling of the one before them, except for a list of people.
+    """
     undated = _LDAP_ATTRIBUTE.sub(" ", strip_dates(text))
-    undated = _BRACKETS.sub(lambda bracket: _SEPARATOR.sub(" ", bracket[0]), undated)
-    parts = filter(None, (_person(part) for part in _SEPARATOR.split(undated)))
-    return tuple(dict.fromkeys(parts))[:_MAX_PEOPLE]
+    members: list[str] = []
+
+    def without_members(bracket: re.Match[str]) -> str:
+        if _is_list_of_people(bracket[1]):
+            members.append(bracket[1])
+            return " "
+        return _SEPARATOR.sub(" ", bracket[0])
+
+    entries = _ENTRY_SEPARATOR.split(_BRACKETS.sub(without_members, undated))
+    lists = [*(map(_without_comma, entries) if len(entries) > 1 else entries), *members]
+    people = (_person(part) for names in lists for part in _SEPARATOR.split(names))
+    return tuple(dict.fromkeys(filter(None, people)))[:_MAX_PEOPLE]
+
+
+def _is_list_of_people(text: str) -> bool:
+    """Return whether a text consists of full names, as that of a committee's members does."""
+    names = _SEPARATOR.split(text)
+    return len(names) > 1 and all(_is_full_name(name.strip()) for name in names)
+
+
+def _without_comma(entry: str) -> str:
+    """Return `Stone, Bob`, of several such entries, as `Bob Stone`."""
+    surname, comma, given_name = (part.strip() for part in entry.partition(","))
+    name = f"{given_name} {surname}"
+    return name if comma and _is_full_name(name) else entry
 
 
 def _person(text: str) -> _Person | None:

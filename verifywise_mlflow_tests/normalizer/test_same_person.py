@@ -14,7 +14,8 @@ Ada Lovelace|ADA LOVELACE|AdaLovelace|Adá Lovelace|Dr. Ada Lovelace|Ada M. Love
 A. Lovelace|Lovelace, Ada|Lovelace, A.|Ada Lovlace|Adа Lovelace
 ada.lovelace@bank.example|ada.lovelace|ada_lovelace|alovelace|a.lovelace|a_lovelace|lovelace.ada|lovelacea|adal|al
 adlov|adlov01|alovelac|alovelace2|@alovelace|BANK\\alovelace|CN=Ada Lovelace,OU=Risk|u123456|123456
-Ada Lovelace (Head of Risk)|Head of Risk (Ada Lovelace)|Ada Lovelace <ada@bank.example>|Bob Stone (for Ada Lovelace)
+Ada Lovelace (Head of Risk)|Head of Risk (Ada Lovelace)|Ada Lovelace <ada@bank.example>
+Bob Stone (for Ada Lovelace)|Risk Committee (Ada Lovelace)
 Ada Lovelace, 2026-02-02|Ada Lovelace 2026-02-02|Ada Lovelace, Head of Risk|Ada Lovelace - Model Owner
 approved by Ada Lovelace|bob, ada|Ada Lovelace and CRO
 """
@@ -22,7 +23,7 @@ OTHERS = """
 Bob Stone|Anna Lovelace|Ada Byron|bstone|bob.stone@bank.example|b.lovelace|Stone, Bob|R. Stone|王伟|risk-team
 Head of Risk|model-validation-team|data|Bob Stone (Head of Risk)
 Ada Lovelace, Bob Stone|Ada Lovelace; bob.stone@bank.example|Ada Lovelace and Bob Stone|Ada Lovelace & Dr. Bob Stone
-Ada Lovelace / Bob van Stone
+Ada Lovelace / Bob van Stone|Lovelace, Ada; Stone, Bob|Risk Committee (Ada Lovelace, Bob Stone)
 """
 
 

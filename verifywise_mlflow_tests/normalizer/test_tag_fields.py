@@ -212,7 +212,7 @@ def test_a_value_fills_the_related_field_whose_form_it_is(tags: dict[str, str], 
         ),
         ({"reviewed_by": "Bob Stone"}, {"reviewer": "Bob Stone", "compliance_approver": None}),
         ({"approved_at": "2026-02-01"}, {"approval_date": "2026-02-01"}),
-        ({"licence": "Apache-2.0"}, {"base_model_license": "Apache-2.0"}),
+        ({"license": "Apache-2.0"}, {"base_model_license": "Apache-2.0"}),
     ],
 )
 def test_a_key_fills_the_field_that_it_is_about(tags: dict[str, str], values: dict[str, str | None]) -> None:

@@ -16,7 +16,8 @@ from verifywise_mlflow_tests.support.record_inputs_factory import inputs, normal
 TEXTS = {
     "deployed": (
         "deployed|serving|Live|serving 100% of traffic|100%|100|serving in eu-west|deployed to sagemaker|in production|"
-        "InService|ACTIVE|on|rolled out 2026-03-01|has been deployed|all traffic|live since March 2026|yes"
+        "InService|ACTIVE|on|rolled out 2026-03-01|has been deployed|all traffic|live since March 2026|yes|"
+        "another service deployed it|notified users, serving"
     ),
     "partly_deployed": (
         "canary|canary 5%|5%|5% of traffic|shadow|shadow mode|mirror traffic|A/B test|partially deployed|pilot|"
@@ -31,7 +32,7 @@ TEXTS = {
         "serving 0% of traffic|not receiving traffic|no longer serving|not currently serving|no longer in production|"
         "retired|off"
     ),
-    None: "sagemaker|somewhere|to be decided whether",
+    None: "sagemaker|somewhere|to be decided whether|notified the desk|another region",
 }
 
 

@@ -57,7 +57,7 @@ TEXTS: dict[str, dict[str | None, str]] = {
             "reject|not reviewed|disapproved|revoked 2026-01-01|withdrawn by Ada|no|0|abgelehnt durch Ada|"
             "nicht freigegeben|rejeté par Ada|refusée|non approuvé|rechazado por Ada|no aprobado|respinto da Ada|"
             "non approvato|afgewezen door Ada|niet goedgekeurd|rejeitado|não aprovado|"
-            "Approval withdrawn by Ada 2026-02-02|Ada (veto)|under objection|Ada did not approve|approval cancelled|"
+            "Approval withdrawn by Ada 2026-02-02|Ada (veto)|under objection|Ada did not approve|approval canceled|"
             "blocked by Ada|Ada on hold|Ada - approval expired"
         ),
         "failed": "failed|failed review|not done|review failed",
