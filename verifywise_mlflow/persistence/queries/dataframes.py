@@ -6,17 +6,19 @@ Times are UTC and time-zone aware; a naive time raises ``ValueError``. Rows are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
 
 from sqlalchemy import ColumnElement, FromClause, select
 
+from verifywise_mlflow.compliance.attention import Gap
 from verifywise_mlflow.compliance.coverage import VersionEvidence
 from verifywise_mlflow.compliance.frameworks import Framework
+from verifywise_mlflow.compliance.rules.rule import Severity
 from verifywise_mlflow.normalizer.lifecycle_event import LifecycleEvent
 from verifywise_mlflow.normalizer.record import FIELDS
-from verifywise_mlflow.persistence.queries import history
+from verifywise_mlflow.persistence.queries import history, open_gaps
 from verifywise_mlflow.persistence.queries.coverage import coverage_of
 from verifywise_mlflow.persistence.queries.history import (
     Period,
@@ -61,6 +63,17 @@ def verdicts(store: Store, tenant_id: str) -> pd.DataFrame:
     columns = [*_VERDICT, "evaluated_at"]
     judged = _frame(store, tenant_id, compliance_results, columns, [*_VERSION, "rule_id"])
     return _with_waivers(store, tenant_id, judged.merge(records(store, tenant_id)[_VERSION]), datetime.now(UTC))
+
+
+def urgent_gaps(store: Store, tenant_id: str, severities: Mapping[str, Severity], limit: int = 1_000) -> pd.DataFrame:
+    """Return the open gaps that most need a person now, in that order: one row per gap, waived ones left out.
+
+    ``severities`` maps rule IDs, as ``load_rules(tenant).severities`` does.
+    """
+    with store.begin(tenant_id) as session:
+        urgent = open_gaps.urgent_gaps(session, datetime.now(UTC), severities, limit)
+    rows = [{"severity": entry.severity.value, **columns_of(entry.gap)} for entry in urgent]
+    return pd.DataFrame(rows, columns=["severity", *(field.name for field in fields(Gap))])
 
 
 def records_as_of(store: Store, tenant_id: str, at: datetime) -> pd.DataFrame:
