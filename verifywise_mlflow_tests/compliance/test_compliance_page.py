@@ -14,6 +14,7 @@ from verifywise_mlflow.common.waiver_limits import WaiverLimits
 from verifywise_mlflow.compliance.badge import MODEL_RULE, VERSION_RULE
 from verifywise_mlflow.compliance.evaluation import Evaluator
 from verifywise_mlflow.compliance.input_hash import MAX_VALUE_BYTES
+from verifywise_mlflow.compliance.policy_check import check_policy
 from verifywise_mlflow.compliance.rules.cel_expression import compile_expression
 from verifywise_mlflow.compliance.rules.policy import default_policy
 from verifywise_mlflow.compliance.waivers import load_waivers
@@ -25,7 +26,7 @@ from verifywise_mlflow_tests.support.documentation import code_blocks, read_page
 
 VERDICTS = read_page("reference/verdicts.md")
 POLICIES = read_page("reference/policies.md")
-EXPRESSIONS = code_blocks(POLICIES, "yaml")
+THRESHOLDS_OF_A_TENANT, RULE_WITH_CONDITIONS, *EXPRESSIONS = code_blocks(POLICIES, "yaml")
 WAIVERS, WAIVER_LIMITS = code_blocks(read_page("how-to/waivers.md"), "yaml")
 *_, TENANTS = code_blocks(read_page("how-to/write-a-policy.md"), "yaml")
 
@@ -66,6 +67,22 @@ def test_the_expressions_compile_and_every_kind_of_finding_is_listed() -> None:
         compile_expression(text)
     listed = POLICIES.split("The kinds are: ")[1].split(".\n")[0]
     assert tuple(re.findall(r"`([^`]+)`", listed)) == FINDING_KINDS
+
+
+def test_the_rule_with_conditions_gives_the_verdicts_of_its_examples(tmp_path: Path) -> None:
+    path = tmp_path / "ours.yaml"
+    path.write_text(f"id: ours\nversion: 1\ntitle: Ours\n{RULE_WITH_CONDITIONS}")
+
+    assert check_policy(path).failures == ()
+
+
+def test_a_tenant_relaxes_the_thresholds_that_the_page_names(tmp_path: Path) -> None:
+    path = tmp_path / "tenants.yaml"
+    path.write_text(THRESHOLDS_OF_A_TENANT)
+
+    thresholds = load_tenants(path)["acme"].compliance.thresholds
+
+    assert thresholds.keys() <= default_policy().thresholds.keys()
 
 
 def test_the_recipe_reproduces_the_hash_of_every_verdict() -> None:
