@@ -50,8 +50,17 @@ def record_mapping_version(context: StageContext, mapping: TagMapping, digest: s
     _record_in_stage(context, "mapping", digest, document)
 
 
-def record_policy_version(context: StageContext, rules: RuleSet, digest: str) -> None:
-    """Record the policies that records are evaluated by from now on. The digest is stored with each badge."""
+def record_policy_version(
+    context: StageContext, rules: RuleSet, digest: str, facts: Mapping[str, str] | None = None
+) -> None:
+    """Record the policies that records are evaluated by from now on. The digest is stored with each badge.
+
+    Args:
+        context: the stage's context.
+        rules: the policies.
+        digest: a digest of them and of all else that determines verdicts.
+        facts: the digests of the environment facts that the rules read, by variable.
+    """
     policies = {}
     for policy in rules.policies:
         dumped = policy.model_dump(mode="json", exclude={"rules": {"__all__": {"examples"}}})
@@ -62,6 +71,7 @@ def record_policy_version(context: StageContext, rules: RuleSet, digest: str) ->
         "policies": policies,
         "thresholds": dict(rules.thresholds),
         "frameworks": {framework.name: framework.model_dump(mode="json") for framework in own},
+        "environment_facts": dict(facts or {}),
         "shipped_frameworks": {name: framework.digest for name, framework in shipped_catalog().items()},
     }
     _record_in_stage(context, "policy", digest, document)

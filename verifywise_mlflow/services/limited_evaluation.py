@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Final
 
 from verifywise_mlflow.artifacts.sandbox.worker_process import WorkerLostError
+from verifywise_mlflow.compliance.environment_facts.environment_facts import EnvironmentFacts
 from verifywise_mlflow.compliance.evaluation import Evaluator
 from verifywise_mlflow.compliance.policy_check import alone
 from verifywise_mlflow.compliance.rules.cel_variables import Subject
@@ -31,8 +32,23 @@ MAX_LOST_RECORDS: Final = 2
 class LimitedEvaluator:
     """Evaluates any number of records on one day. Use it as a context manager: it ends its worker process."""
 
-    def __init__(self, rules: RuleSet, *, today: date | None = None, worker: RuleWorker | None = None) -> None:
-        """Compile the rules. Without a day, conditions that read ``today`` are not evidenced."""
+    def __init__(
+        self,
+        rules: RuleSet,
+        *,
+        today: date | None = None,
+        worker: RuleWorker | None = None,
+        environment_facts: EnvironmentFacts | None = None,
+    ) -> None:
+        """Compile the rules.
+
+        Args:
+            rules: the rules.
+            today: the day of the evaluation. Without one, conditions that read ``today`` are not evidenced.
+            worker: evaluates the rules that may be costly.
+            environment_facts: what is known from outside of MLflow. Without them, the records' own ones count.
+        """
+        self._environment_facts = environment_facts
         self._all = Evaluator(rules, today=today)
         self.selection = self._all.selection
         """The values that the rules read, together."""
@@ -66,6 +82,8 @@ class LimitedEvaluator:
         Raises:
             RuleWorkerUnavailableError: an own rule needs a process, and none could be started.
         """
+        if self._environment_facts:
+            subjects = [self._with_facts(subject, self._environment_facts) for subject in subjects]
         if not self._limited_ids:
             for subject in subjects:
                 yield [*self._unlimited.evaluate_subject(subject)]
@@ -76,6 +94,10 @@ class LimitedEvaluator:
                 verdicts = (*self._unlimited.evaluate_subject(subject), *limited)
                 by_rule = {verdict.rule_id: verdict for verdict in verdicts}
                 yield [by_rule[rule_id] for rule_id in self._rule_ids]
+
+    def _with_facts(self, subject: Subject, facts: EnvironmentFacts) -> Subject:
+        found = facts.of(subject.record, self.selection)
+        return replace(subject, environment_facts=found) if found else subject
 
     def _decide(self, subjects: Sequence[Subject], rule_ids: frozenset[str]) -> list[list[EvaluatedRule]]:
         """Return the verdicts on each record by some rules: ``error`` for those that exceeded limits before."""
@@ -119,7 +141,8 @@ class LimitedEvaluator:
 
 def evaluate_example(policy: Policy, rule: Rule, example: Example, worker: RuleWorker) -> RuleResult:
     """Return the result of one rule on an example, with the policy's thresholds, on the example's day."""
-    evaluator = LimitedEvaluator(merge_policies([alone(policy, rule)]), today=example.today, worker=worker)
+    rules = merge_policies([alone(policy, rule, example.thresholds)])
+    evaluator = LimitedEvaluator(rules, today=example.today, worker=worker)
     ((evaluation,),) = evaluator.evaluate([example.subject()])
     return evaluation.result()
 

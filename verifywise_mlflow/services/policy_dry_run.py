@@ -9,6 +9,7 @@ from datetime import date
 from pathlib import Path
 
 from verifywise_mlflow.compliance.badge import version_badge
+from verifywise_mlflow.compliance.environment_facts.environment_facts import EnvironmentFacts
 from verifywise_mlflow.compliance.rules.policy import Policy, PolicyError, default_policy, load_policy
 from verifywise_mlflow.compliance.rules.ruleset import RuleSet, merge_policies
 from verifywise_mlflow.persistence.repositories import verdicts
@@ -87,9 +88,11 @@ def proposed_rules(
         raise InvalidPoliciesError(str(error)) from error
 
 
-def dry_run(store: Store, tenant_id: str, rules: RuleSet, today: date) -> DryRunResult:
+def dry_run(
+    store: Store, tenant_id: str, rules: RuleSet, today: date, facts: EnvironmentFacts | None = None
+) -> DryRunResult:
     """Evaluate all records of existing versions with other rules, and compare with their stored verdicts."""
-    with LimitedEvaluator(rules, today=today) as evaluator:
+    with LimitedEvaluator(rules, today=today, environment_facts=facts) as evaluator:
         return _dry_run(store, tenant_id, evaluator)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from verifywise_mlflow.compliance.environment_facts.end_of_life import EndOfLifeError
+from verifywise_mlflow.compliance.environment_facts.environment_facts import EnvironmentFacts, load_environment_facts
 from verifywise_mlflow.compliance.frameworks import Catalog, CatalogError, extend_catalog
 from verifywise_mlflow.compliance.rules.policy import PolicyError, default_policy, load_policy
 from verifywise_mlflow.compliance.rules.ruleset import RuleSet, merge_policies
@@ -26,6 +28,18 @@ def load_rules(tenant: Tenant) -> RuleSet:
         policies += [load_policy(path, catalog) for path in compliance.policies]
         return merge_policies(policies, compliance.thresholds, compliance.frameworks, catalog)
     except PolicyError as error:
+        raise _invalid(tenant, error) from error
+
+
+def load_facts(tenant: Tenant) -> EnvironmentFacts:
+    """Return what the operator's files say about packages, Python and MLflow.
+
+    Raises:
+        InvalidPoliciesError: the file of ends of life has another form.
+    """
+    try:
+        return load_environment_facts(tenant.compliance.end_of_life, tenant.compliance.vulnerability_copy)
+    except EndOfLifeError as error:
         raise _invalid(tenant, error) from error
 
 

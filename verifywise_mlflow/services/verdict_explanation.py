@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from verifywise_mlflow import __version__
 from verifywise_mlflow.compliance.input_hash import input_hash, rule_digest
 from verifywise_mlflow.compliance.rules.cel_variables import Subject
+from verifywise_mlflow.compliance.rules.field_paths import ENVIRONMENT_FACTS
 from verifywise_mlflow.compliance.rules.policy import Policy
 from verifywise_mlflow.compliance.rules.rule import Rule
 from verifywise_mlflow.compliance.rules.ruleset import merge_policies
@@ -79,6 +80,8 @@ def explain_verdict(session: TenantSession, key: Key, rule_id: str, at: datetime
         remarks.append(f"release {code_version} gave the verdict; this is release {__version__}")
     if verdict.day:
         remarks.append(f"the rule depends on the day; the verdict was first given on {verdict.day.isoformat()}")
+    if any(path.partition(".")[0] in ENVIRONMENT_FACTS for path in verdict.values):
+        remarks.append("what is known of the packages from outside of MLflow is what is stored with the verdict")
     if any(isinstance(value, Mapping) and "$sha256" in value for value in verdict.values.values()):
         remarks.append(
             "a value is too long to be stored with the verdict: only its digest is; the record has the value"
@@ -132,7 +135,14 @@ def _reproduce(
     day = verdict.day or verdict.span.valid_from.astimezone(UTC).date()
     policy = Policy(id="as-it-was", version=1, title="As it was", thresholds=verdict.thresholds, rules=(rule,))
     findings = cast("Sequence[Mapping[str, Json]]", record.findings)
-    subject = Subject(record.record, unread_objects_from_json(record.incomplete), findings, record.origins, versions)
+    subject = Subject(
+        record.record,
+        unread_objects_from_json(record.incomplete),
+        findings,
+        record.origins,
+        versions,
+        _stored_facts(values),
+    )
     with LimitedEvaluator(merge_policies([policy]), today=day) as evaluator:
         ((evaluation,),) = evaluator.evaluate([subject])
     result = evaluation.result()
@@ -141,3 +151,13 @@ def _reproduce(
     if result.verdict.value != verdict.verdict:
         problems.append(f"evaluated again, the rule gives {result.verdict.value!r}")
     return problems, result
+
+
+def _stored_facts(values: Mapping[str, Json]) -> dict[str, dict[str, Json]]:
+    """Return the environment facts that are stored with a verdict: the copy that they come from may be gone."""
+    facts: dict[str, dict[str, Json]] = {name: {} for name in ENVIRONMENT_FACTS}
+    for path, value in values.items():
+        name, _, member = path.partition(".")
+        if name in facts and member:
+            facts[name][member] = value
+    return facts

@@ -131,6 +131,10 @@ class Compliance(ConfigSection):
     """Files with frameworks that rules may refer to, in addition to those of the package and of ``defaults``."""
     frameworks: tuple[str, ...] = ()
     """The frameworks whose references are shown, by name. Empty: all."""
+    vulnerability_copy: AbsolutePath | None = None
+    """A copy of OSV's entries about PyPI: the archive ``all.zip``, or a folder of its JSON files."""
+    end_of_life: AbsolutePath | None = None
+    """A file with the ends of support of more lines of Python and MLflow, in the form of the package's own."""
     waivers: AbsolutePath | None = None
     """The file of the tenant's waivers, instead of ``waivers.yaml`` next to ``tenants.yaml``."""
     waiver_limits: WaiverLimits = WaiverLimits()

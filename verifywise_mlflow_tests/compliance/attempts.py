@@ -21,8 +21,13 @@ from verifywise_mlflow.artifacts.manifest import (
     RuntimeEnvironment,
     SignatureStatus,
 )
+from verifywise_mlflow.compliance.environment_facts.environment_facts import (
+    EnvironmentFacts,
+    load_environment_facts,
+)
 from verifywise_mlflow.compliance.evaluation import Evaluator
 from verifywise_mlflow.compliance.rules.cel_variables import Subject
+from verifywise_mlflow.compliance.rules.field_paths import ENVIRONMENT_FACTS
 from verifywise_mlflow.compliance.rules.policy import default_policy
 from verifywise_mlflow.compliance.rules.ruleset import merge_policies
 from verifywise_mlflow.compliance.rules.versions_in_use import VersionsInUse
@@ -69,6 +74,9 @@ EVIDENCE: Mapping[str, str | float] = {
     "data evaluation holdout": "11aa",
     "file evaluation/report.json": 1_200,
     "file model_card.md": 1_800,
+    "python": "3.11.9",
+    "mlflow": "3.9.0",
+    "OSV copy": "osv",
     "flavor sklearn": "1.9.1",
     "package scikit-learn": "==1.9.1",
     "package numpy": "==2.4.0",
@@ -135,6 +143,7 @@ def results_on(
         [asdict(finding) for finding in normalized.findings],
         {field: asdict(origin) for field, origin in normalized.origins.items()},
         _versions_in_use(normalized.record, evidence),
+        _environment_facts(evidence.get("OSV copy")).of(normalized.record, ENVIRONMENT_FACTS),
     )
     levels = {name: float(level) for name, level in _below("threshold ", evidence).items() if level is not None}
     thresholds = tuple(levels.items())
@@ -195,14 +204,23 @@ def _data(place: str, digest: str) -> DatasetInput:
 def _environment(texts: Mapping[str, str]) -> RuntimeEnvironment:
     requirements = "".join(f"{name}{pin}\n" for name, pin in _below("package ", texts).items())
     flavors = {name: {f"{name}_version": version} for name, version in _below("flavor ", texts).items()}
-    mlmodel = {"flavors": flavors, "metadata": {"task": texts.get("MLmodel task")}}
+    mlmodel = {
+        "mlflow_version": texts.get("mlflow"),
+        "flavors": flavors,
+        "metadata": {"task": texts.get("MLmodel task")},
+    }
     return read_environment(
         {
             "requirements.txt": requirements.encode(),
-            "python_env.yaml": b"python: 3.11.9\n",
+            "python_env.yaml": f"python: {texts.get('python', '')}\n".encode(),
             "MLmodel": yaml.safe_dump(mlmodel).encode(),
         }
     )
+
+
+@cache
+def _environment_facts(copy: str | float | None) -> EnvironmentFacts:
+    return load_environment_facts(None, Path(__file__).parent / str(copy) if copy else None)
 
 
 def attempts_table() -> Iterator[str]:

@@ -61,7 +61,16 @@ def test_the_examples_contain_every_verdict_that_a_rule_can_give(rule: Rule) -> 
             for example in rule.examples
             for context in [
                 example.model_dump(
-                    mode="json", include={"findings", "unread", "today", "origins", "thresholds", "model_versions"}
+                    mode="json",
+                    include={
+                        "findings",
+                        "unread",
+                        "today",
+                        "origins",
+                        "thresholds",
+                        "model_versions",
+                        "environment_facts",
+                    },
                 )
             ]
         }.values()
@@ -127,17 +136,20 @@ def test_an_empty_record_fails_no_rule(rule: Rule) -> None:
 def test_the_default_policy_has_these_rules() -> None:
     assert [rule.id for rule in RULES] == [
         *("owner", "business-purpose", "description", "visible-in-search", "complete-record"),
-        *("source-location", "production-deployment-status", "dangling-alias"),
+        *("production-deployment-status", "dangling-alias", "known-and-consistent-stage"),
+        *("one-production-version", "superseded-version", "champion-is-challenged"),
         *("training-finished", "production-baseline-metrics", "subgroup-metrics", "evaluation-evidence"),
         *("recent-training",),
         *("code-commit", "source-unmodified", "training-entrypoint"),
-        *("dataset-reference", "dataset-digest", "production-lineage", "training-run-kept"),
+        *("dataset-reference", "dataset-digest", "production-lineage", "training-run-kept", "evaluation-data-differs"),
         *("high-risk-category", "prohibited-practice", "data-sensitivity", "consistent-risk-tags", "no-secrets"),
         *("production-approver", "independent-validation"),
         *("production-privacy-assessment", "fundamental-rights-assessment", "human-oversight"),
         *("production-security-assessment", "monitoring-evidence"),
+        *("base-model", "base-model-license", "pinned-prompts", "evaluation-dataset", "safety-evaluation"),
         *("artifact-integrity", "model-signature", "hashed-artifacts", "safe-serialization"),
-        *("reproducible-environment", "pinned-packages", "input-schema"),
+        *("reproducible-environment", "pinned-packages", "input-schema", "model-card"),
+        *("known-vulnerabilities", "end-of-life"),
     ]
 
 

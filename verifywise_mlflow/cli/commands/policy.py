@@ -31,6 +31,7 @@ from verifywise_mlflow.common.untrusted_text import escape_invisible
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.policy_dry_run import DryRunResult, dry_run, proposed_rules
+from verifywise_mlflow.services.tenant_policies import load_facts
 from verifywise_mlflow.services.verdict_explanation import Explanation
 from verifywise_mlflow.services.verdict_explanation import explain_verdict as explanation_of
 
@@ -197,7 +198,7 @@ def diff(
         described = configured_tenant(tenant)
         proposed = proposed_rules(described, policy_file or [], replaces_all=alone, thresholds=thresholds)
         with Store(database_url()) as store:
-            result = dry_run(store, tenant, proposed, datetime.now(UTC).date())
+            result = dry_run(store, tenant, proposed, datetime.now(UTC).date(), load_facts(described))
     if as_json:
         changes_by_count = [
             {

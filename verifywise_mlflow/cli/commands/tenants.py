@@ -17,7 +17,7 @@ from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.waiver_sync import violations_in_file
 from verifywise_mlflow.services.audit_signing import sign_chain_head, signing_key
-from verifywise_mlflow.services.tenant_policies import load_rules
+from verifywise_mlflow.services.tenant_policies import load_facts, load_rules
 from verifywise_mlflow.tenants.loading import load_tenants
 
 app = typer.Typer(help="Validate tenants.yaml with its policies and waivers, and list the tenants.")
@@ -32,6 +32,7 @@ def list_tenants(context: typer.Context, as_json: AsJson = False) -> None:
         configured, violations = load_tenants(), []
         for tenant_config in configured.values():
             load_rules(tenant_config)
+            load_facts(tenant_config)
             violations += violations_in_file(tenant_config, datetime.now(UTC))
     if violations:
         # In a shared file, a line is examined for its own tenant only, so none is repeated.

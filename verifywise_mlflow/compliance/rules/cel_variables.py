@@ -16,11 +16,14 @@ In addition to the record's fields, a rule reads
   either, so a rule that passes if there are none needs ``evidenced: '!("model" in unread)'`` for what it rests on;
 * ``origins``: for each field, where its text comes from: ``source`` and ``key``, the text as ``raw``, and ``state``,
   why the text is no value (``ValueState``); all are empty where there is none. ``same_person_as`` is the list of the
-  other fields that may name the same person, known for each field and empty for most. ``earliest`` and ``latest`` are the
+  other fields that name the same person, ``may_be_same_person_as`` of those that cannot be told from it; both are known
+  for each field, and empty for most. ``earliest`` and ``latest`` are the
   first and the last day that the date in the text may stand for, as texts for ``timestamp()``; left out without a date;
 * ``unread``: the kinds of the objects that could not be read (``OBJECT_KINDS``), a list. Always known;
 * ``incomplete``: what could not be read, a list of sentences. Always known;
 * ``measures``: what the metrics measured, by their names: see measures.py. Only the levels are known if there are none;
+* ``vulnerabilities`` and ``end_of_life``: what is known of the version's packages, Python and MLflow from outside of
+  MLflow: see the modules of these names in environment_facts;
 * ``model_versions``: the versions of the model that are in use, known if this is one: see versions_in_use.py;
 * ``thresholds``: the policy's thresholds, overridden by the tenant's;
 * ``today``: midnight, UTC, of the day of the evaluation.
@@ -38,6 +41,8 @@ from cel_expr_python import cel
 
 from verifywise_mlflow.compliance.measures import MeasureReader
 from verifywise_mlflow.compliance.rules.field_paths import (
+    END_OF_LIFE,
+    ENVIRONMENT_FACTS,
     FINDINGS,
     INCOMPLETE,
     MEASURES,
@@ -47,6 +52,7 @@ from verifywise_mlflow.compliance.rules.field_paths import (
     THRESHOLDS,
     TODAY,
     UNREAD,
+    VULNERABILITIES,
     Selection,
 )
 from verifywise_mlflow.compliance.rules.versions_in_use import VersionsInUse, is_in_use
@@ -60,10 +66,11 @@ CelValue: TypeAlias = "str | int | float | bool | datetime | list[CelValue] | di
 Threshold: TypeAlias = float
 """A number that a rule compares with. Integers stay integers, and CEL compares them with doubles."""
 
-STAGE_NOT_SHOWN: Final = "none"
-"""``lifecycle_stage`` if MLflow shows no stage, alias or tag. It is the only null with a meaning: such a version is not
-shown to be in production, so requirements for production do not apply to it. If it were unknown, every experiment in a
-registry would be a gap."""
+FIELDS_ABOUT_USE: Final = ("lifecycle_stage", "deployment_status")
+USE_NOT_SHOWN: Final = "none"
+"""A field about use if MLflow shows no stage, alias or tag. It is the only null with a meaning: such a version is not
+shown to be in use, so requirements for use do not apply to it. If it were unknown, every experiment in a registry would
+be a gap."""
 
 _MAP = cel.Type.Map(cel.Type.STRING, cel.Type.DYN)
 _FLAGS = cel.Type.Map(cel.Type.STRING, cel.Type.BOOL)
@@ -83,13 +90,16 @@ _CONTEXT_TYPES: Final = {
     UNREAD: cel.Type.List(cel.Type.STRING),
     MEASURES: _MAP,
     MODEL_VERSIONS: _MAP,
+    VULNERABILITIES: _MAP,
+    END_OF_LIFE: _MAP,
     ORIGINS: cel.Type.Map(cel.Type.STRING, _MAP),
     THRESHOLDS: _MAP,
     TODAY: cel.Type.TIMESTAMP,
 }
 
 _ORIGIN_TEXTS: Final = ("source", "key", "raw", "state")
-ORIGIN_MEMBERS: Final = (*_ORIGIN_TEXTS, "same_person_as", "earliest", "latest")
+_ORIGIN_LISTS: Final = ("same_person_as", "may_be_same_person_as")
+ORIGIN_MEMBERS: Final = (*_ORIGIN_TEXTS, *_ORIGIN_LISTS, "earliest", "latest")
 """What a rule may read of a field's origin."""
 _MIN_INT, _MAX_INT = -(2**63), 2**63 - 1
 _NON_FINITE = frozenset({"NaN", "Infinity", "-Infinity"})
@@ -127,6 +137,8 @@ class Subject:
     """Field to the provenance of its value."""
     versions: VersionsInUse | None = None
     """The versions of the model that are in use; None if they are unknown, or if there is none."""
+    environment_facts: Mapping[str, Mapping[str, Json]] | None = None
+    """The variables about the environment whose values do not come from MLflow, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +173,9 @@ class Evidence:
     def variables(self) -> dict[str, CelValue]:
         """Return the value of each variable; variables without evidence are left out."""
         variables: dict[str, CelValue] = dict(self.known)
-        if not any("lifecycle_stage" in fields for fields in (variables, self.unrecognized, self.unread)):
-            variables["lifecycle_stage"] = STAGE_NOT_SHOWN
+        for name in FIELDS_ABOUT_USE:
+            if not any(name in fields for fields in (variables, self.unrecognized, self.unread)):
+                variables[name] = USE_NOT_SHOWN
         stated = self.raw.get(STATED)
         # An unknown field is left out of the map, so that has() returns false.
         variables[STATED] = (
@@ -180,6 +193,8 @@ _EVERYTHING: Final[Selection] = {
     ORIGINS: None,
     MEASURES: None,
     MODEL_VERSIONS: None,
+    VULNERABILITIES: None,
+    END_OF_LIFE: None,
 }
 
 
@@ -208,7 +223,9 @@ def evidence_of(
                 raw_values[name] = known[name] = _select(measures.measures(record.metrics), members)
             elif name == MODEL_VERSIONS and subject.versions and is_in_use(record):
                 raw_values[name] = known[name] = _select(subject.versions.variable(), members)
-            elif name in (MEASURES, MODEL_VERSIONS):
+            elif name in ENVIRONMENT_FACTS and name in (subject.environment_facts or {}):
+                raw_values[name] = known[name] = _select((subject.environment_facts or {})[name], members)
+            elif name in (MEASURES, MODEL_VERSIONS, *ENVIRONMENT_FACTS):
                 raw_values[name] = {}
             elif name == ORIGINS:
                 raw_values[name] = known[name] = _origin_values(subject.origins or {}, members)
@@ -246,8 +263,9 @@ def _origin_values(origins: Mapping[str, Mapping[str, object]], selection: Selec
         of_field: dict[str, CelValue] = {
             name: _cel_text(str(text)) if isinstance(text, str) else "" for name, text in texts.items()
         }
-        same_person_as = origin.get("same_person_as")
-        of_field["same_person_as"] = list(same_person_as) if isinstance(same_person_as, list | tuple) else []
+        for name in _ORIGIN_LISTS:
+            fields = origin.get(name)
+            of_field[name] = list(fields) if isinstance(fields, list | tuple) else []
         days = days_of(dated) if isinstance(dated := origin.get("dated"), str) else None
         if days:
             # As text, since the CEL library accepts no time within a map.

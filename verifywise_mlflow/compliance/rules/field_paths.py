@@ -21,7 +21,12 @@ Selection: TypeAlias = "dict[str, Selection | None]"
 
 STATED, THRESHOLDS, TODAY, FINDINGS, INCOMPLETE = "stated", "thresholds", "today", "findings", "incomplete"
 ORIGINS, UNREAD, MEASURES, MODEL_VERSIONS = "origins", "unread", "measures", "model_versions"
-CONTEXT_VARIABLES: Final = (FINDINGS, INCOMPLETE, MEASURES, MODEL_VERSIONS, ORIGINS, THRESHOLDS, TODAY, UNREAD)
+VULNERABILITIES, END_OF_LIFE = "vulnerabilities", "end_of_life"
+ENVIRONMENT_FACTS: Final = (END_OF_LIFE, VULNERABILITIES)
+"""What is known of the record's environment from outside of MLflow."""
+CONTEXT_VARIABLES: Final = (
+    *(END_OF_LIFE, FINDINGS, INCOMPLETE, MEASURES, MODEL_VERSIONS, ORIGINS, THRESHOLDS, TODAY, UNREAD, VULNERABILITIES),
+)
 """What a rule sees in addition to the record's fields."""
 VARIABLES: Final = (*FIELDS, *CONTEXT_VARIABLES)
 
@@ -50,6 +55,8 @@ def field_of(path: Path) -> str:
     """Return the record's field that a path is about; the variable itself if it is about no single field."""
     if path[0] in (STATED, ORIGINS) and path[1:]:
         return path[1]
+    if path[0] in ENVIRONMENT_FACTS:
+        return "runtime_environment"
     return "metrics" if path[0] == MEASURES else path[0]
 
 

@@ -80,6 +80,7 @@ CelValueText = Annotated[str, AfterValidator(_compiles_to_value)]
 Sentence = Annotated[str, Field(min_length=1)]
 Identifier = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 ValueName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+EnvironmentFact = Literal["end_of_life", "vulnerabilities"]
 RecordField = Annotated[str, AfterValidator(_is_record_field)]
 
 
@@ -179,6 +180,7 @@ class ExampleOrigin(PolicySection):
     dated: str | None = None
     state: ValueState | None = None
     same_person_as: tuple[RecordField, ...] = ()
+    may_be_same_person_as: tuple[RecordField, ...] = ()
 
 
 class ExampleVersions(PolicySection):
@@ -202,6 +204,8 @@ class Example(PolicySection):
     """Thresholds that a tenant sets, such as a level of a metric; the others are the policy's."""
     model_versions: ExampleVersions | None = None
     """The versions of the model that are in use; without it, they are unknown."""
+    environment_facts: Mapping[EnvironmentFact, Mapping[str, JsonValue]] = Field(default_factory=dict)
+    """The values of ``vulnerabilities`` and ``end_of_life``; without them, they are unknown."""
     today: date | None = None
     """The day of the evaluation; without it, everything that depends on the day is unknown."""
     verdict: Verdict
@@ -223,6 +227,7 @@ class Example(PolicySection):
             None
             if versions is None
             else VersionsInUse(versions.production, len(versions.production), versions.candidates),
+            self.environment_facts,  # type: ignore[arg-type]  # JSON as pydantic calls it, which is the same
         )
 
 

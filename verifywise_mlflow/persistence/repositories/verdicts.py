@@ -14,7 +14,13 @@ from sqlalchemy import Text as PlainText
 
 from verifywise_mlflow.compliance.badge import Badge
 from verifywise_mlflow.compliance.rules.cel_variables import Subject
-from verifywise_mlflow.compliance.rules.field_paths import MEASURES, MODEL_VERSIONS, Selection
+from verifywise_mlflow.compliance.rules.field_paths import (
+    END_OF_LIFE,
+    MEASURES,
+    MODEL_VERSIONS,
+    VULNERABILITIES,
+    Selection,
+)
 from verifywise_mlflow.compliance.rules.versions_in_use import VersionsInUse
 from verifywise_mlflow.compliance.verdict import EvaluatedRule, RuleResult
 from verifywise_mlflow.normalizer.record import FIELDS, CanonicalRecord
@@ -49,7 +55,12 @@ _LARGE: Final[Mapping[str, tuple[str, ...]]] = {
     "runtime_environment": ("packages",),
 }
 """Members with most of a record's bytes. They are not loaded unless a rule uses them."""
-_FIELDS_BEHIND: Final = {MEASURES: ("metrics",), MODEL_VERSIONS: ("lifecycle_stage", "deployment_status")}
+_FIELDS_BEHIND: Final = {
+    MEASURES: ("metrics",),
+    MODEL_VERSIONS: ("lifecycle_stage", "deployment_status"),
+    VULNERABILITIES: ("runtime_environment",),
+    END_OF_LIFE: ("runtime_environment",),
+}
 """The fields that a variable is computed from."""
 
 
@@ -207,6 +218,8 @@ def _selected_columns(selection: Selection | None) -> Iterator[ColumnElement[obj
         if field in used_fields or column.primary_key:
             members = (selection or {}).get(field)
             is_stated = selection is not None and field in (selection.get("stated") or {})
+            if field == "runtime_environment" and VULNERABILITIES in used_fields:
+                members = {**(members or {}), "packages": None}
             unseen = [name for name in _LARGE.get(field, ()) if members and name not in members]
             selected: ColumnElement[object] = column
             for name in () if is_stated else unseen:

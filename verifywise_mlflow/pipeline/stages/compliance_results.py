@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, time
 
 from verifywise_mlflow import __version__
 from verifywise_mlflow.compliance.badge import Badge, version_badge
+from verifywise_mlflow.compliance.environment_facts.environment_facts import EnvironmentFacts
 from verifywise_mlflow.compliance.evaluation import EVALUATION_REVISION
 from verifywise_mlflow.compliance.rules.ruleset import RuleSet
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
@@ -25,7 +26,7 @@ from verifywise_mlflow.pipeline import waiver_sync
 from verifywise_mlflow.pipeline.config_versioning import record_policy_version
 from verifywise_mlflow.pipeline.context import Note, Progress, StageContext
 from verifywise_mlflow.services.limited_evaluation import LimitedEvaluator
-from verifywise_mlflow.services.tenant_policies import load_rules
+from verifywise_mlflow.services.tenant_policies import load_facts, load_rules
 
 
 def refresh(context: StageContext) -> Progress:
@@ -43,9 +44,9 @@ def evaluate_due(context: StageContext, rules: RuleSet) -> Progress:
     While one batch is evaluated, the database writes the previous batch and reads the next.
     """
     progress = Progress(is_reconcile=True)
-    digest = evaluation_digest(rules)
-    record_policy_version(context, rules, digest)
-    with closing(_Evaluation(context, rules, digest)) as evaluation:
+    facts = load_facts(context.tenant)
+    with closing(_Evaluation(context, rules, facts)) as evaluation:
+        record_policy_version(context, rules, evaluation.digest, evaluation.facts)
         with context.begin() as session:
             batch = evaluation.due(session, None)
         to_write: VerdictBatch | None = None
@@ -65,13 +66,16 @@ def evaluate_due(context: StageContext, rules: RuleSet) -> Progress:
 class _Evaluation:
     """Reads due records, evaluates them and writes their verdicts, for one tenant and one set of rules."""
 
-    def __init__(self, context: StageContext, rules: RuleSet, digest: str) -> None:
+    def __init__(self, context: StageContext, rules: RuleSet, facts: EnvironmentFacts) -> None:
         day = context.now.astimezone(UTC).date()
         policies = rules.policy_of.items()
         policy_of = {rule_id: PolicyIdentity(policy.id, str(policy.version)) for rule_id, policy in policies}
-        self._run = EvaluationContext(policy_of, digest, context.sync_id, context.now)
+        self._evaluator = LimitedEvaluator(rules, today=day, environment_facts=facts)
+        self.facts = facts.digests(self._evaluator.selection)
+        """The digests of the environment facts that the rules read, by variable."""
+        self.digest = evaluation_digest(rules, self.facts)
+        self._run = EvaluationContext(policy_of, self.digest, context.sync_id, context.now)
         self._evaluated_since = datetime.combine(day, time(), UTC) if rules.uses_today else None
-        self._evaluator = LimitedEvaluator(rules, today=day)
 
     def close(self) -> None:
         """End the process that evaluates the tenant's own rules."""
@@ -106,6 +110,9 @@ class _Evaluation:
         return self.due(session, current[-1].key) if current else ()
 
 
-def evaluation_digest(rules: RuleSet) -> str:
-    """Return the digest stored with each badge: a new policy, threshold or release re-evaluates all living records."""
-    return fingerprint([rules.digest, __version__, EVALUATION_REVISION])
+def evaluation_digest(rules: RuleSet, facts: Mapping[str, str]) -> str:
+    """Return the digest stored with each badge: what it depends on re-evaluates all living records when it changes.
+
+    That is a policy, a threshold, the release, and a copy of vulnerabilities or the ends of life if a rule reads them.
+    """
+    return fingerprint([rules.digest, __version__, EVALUATION_REVISION, dict(facts)])

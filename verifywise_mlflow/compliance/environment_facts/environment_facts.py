@@ -1,0 +1,60 @@
+"""The variables about a version's environment whose values do not come from MLflow, for rules that read them."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from verifywise_mlflow.compliance.environment_facts.end_of_life import EndOfLife, load_end_of_life
+from verifywise_mlflow.compliance.environment_facts.vulnerabilities import vulnerabilities_of
+from verifywise_mlflow.compliance.environment_facts.vulnerability_copy import (
+    VulnerabilityCopy,
+    VulnerabilityCopyError,
+    open_copy,
+)
+from verifywise_mlflow.compliance.rules.field_paths import END_OF_LIFE, VULNERABILITIES
+from verifywise_mlflow.normalizer.record import CanonicalRecord, Json
+
+
+@dataclass(frozen=True, slots=True)
+class EnvironmentFacts:
+    """What is known from outside of MLflow, for any number of records."""
+
+    end_of_life: EndOfLife
+    vulnerability_copy: VulnerabilityCopy | VulnerabilityCopyError | None = None
+    """The copy, or why it cannot be read; None if none is given."""
+
+    def of(self, record: CanonicalRecord, variables: Container[str]) -> dict[str, Mapping[str, Json]]:
+        """Return those of the variables that are about the environment."""
+        facts: dict[str, Mapping[str, Json]] = {}
+        if VULNERABILITIES in variables:
+            facts[VULNERABILITIES] = vulnerabilities_of(record, self.vulnerability_copy)
+        if END_OF_LIFE in variables:
+            facts[END_OF_LIFE] = self.end_of_life.of(record)
+        return facts
+
+    def digests(self, variables: Container[str]) -> dict[str, str]:
+        """Return what the values of these variables depend on, by variable: records with another one are outdated."""
+        digests = {}
+        if VULNERABILITIES in variables:
+            copy = self.vulnerability_copy
+            digests[VULNERABILITIES] = copy.digest if isinstance(copy, VulnerabilityCopy) else str(copy or "")
+        if END_OF_LIFE in variables:
+            digests[END_OF_LIFE] = self.end_of_life.digest
+        return digests
+
+
+def load_environment_facts(end_of_life: Path | None, vulnerability_copy: Path | None) -> EnvironmentFacts:
+    """Return the facts from an operator's files. A copy of OSV that cannot be read is part of the result.
+
+    Raises:
+        EndOfLifeError: the file of ends of life has another form.
+    """
+    days = load_end_of_life(end_of_life)
+    if vulnerability_copy is None:
+        return EnvironmentFacts(days)
+    try:
+        return EnvironmentFacts(days, open_copy(vulnerability_copy))
+    except VulnerabilityCopyError as error:
+        return EnvironmentFacts(days, error)
