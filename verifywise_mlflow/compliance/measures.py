@@ -19,7 +19,7 @@ the difference, ``most_recall_difference``, as ``most`` and those of the ratio a
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache, lru_cache
@@ -96,15 +96,17 @@ class MeasureReader:
     def __init__(self, levels: Mapping[str, float]) -> None:
         """Take the thresholds that state the level of a metric."""
         self.levels = levels
-        self._words_of = _words_of_metrics(_metric_of(name) for name in self.levels)
+        self._words_of = _words_of_metrics(frozenset(map(_metric_of, self.levels)))
         self._by_metric: dict[str, dict[str, float]] = {}
         for name, level in self.levels.items():
             bound = LEAST if name.startswith(LEAST) else MOST
             self._by_metric.setdefault(_metric_of(name), {})[bound.rstrip("_")] = level
         self._name = lru_cache(maxsize=10_000)(self._read_name)
 
-    def measures(self, metrics: Mapping[str, object]) -> dict[str, MeasureValue]:
-        """Return the variable ``measures`` for the metrics of a version."""
+    def measures(self, metrics: object) -> dict[str, MeasureValue]:
+        """Return the variable ``measures`` for the metrics of a version; without metrics, only the levels."""
+        if not isinstance(metrics, Mapping) or not metrics:
+            return {"levels": self._level_names()}
         performance: list[MeasureValue] = []
         fairness: list[MeasureValue] = []
         benchmarks: list[MeasureValue] = []
@@ -211,7 +213,8 @@ def _common_names() -> Mapping[Words, str]:
     return names
 
 
-def _words_of_metrics(extra: Iterable[str]) -> Mapping[str, Sequence[tuple[Words, str]]]:
+@lru_cache(maxsize=128)
+def _words_of_metrics(extra: frozenset[str]) -> Mapping[str, Sequence[tuple[Words, str]]]:
     """Return the names of the known metrics by their first word, the longest first."""
     by_first: dict[str, list[tuple[Words, str]]] = {}
     names = {**{tuple(metric.split("_")): metric for metric in extra if not _is_fairness(metric)}, **_common_names()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -54,18 +54,23 @@ def check_policy(path: Path, evaluate: EvaluateExample | None = None, catalog: C
 
 def evaluate_example(policy: Policy, rule: Rule, example: Example) -> RuleResult:
     """Return the result of one rule on an example, with the policy's thresholds, on the example's day."""
-    (evaluation,) = Evaluator(alone(policy, rule), today=example.today).evaluate_subject(example.subject())
+    evaluator = Evaluator(alone(policy, rule, example.thresholds), today=example.today)
+    (evaluation,) = evaluator.evaluate_subject(example.subject())
     return evaluation.result()
 
 
-def alone(policy: Policy, rule: Rule) -> Policy:
-    """Return a policy of one rule, with the thresholds of the policy that has it except those of other rules."""
-    own, others = (
-        {name for of_rule in rules for expression in of_rule.expressions.values() for name in expression.thresholds}
-        for rules in ([rule], [other for other in policy.rules if other.id != rule.id])
-    )
-    thresholds = {name: level for name, level in policy.thresholds.items() if name in own or name not in others}
-    return Policy(id="alone", version=1, title="One rule", thresholds=thresholds, rules=(rule,))
+def alone(policy: Policy, rule: Rule, thresholds: Mapping[str, float] | None = None) -> Policy:
+    """Return a policy of one rule, with the thresholds of the policy that has it except those of other rules.
+
+    Args:
+        policy: the policy that has the rule.
+        rule: the rule.
+        thresholds: those that override the policy's.
+    """
+    of_rule = {name for expression in rule.expressions.values() for name in expression.thresholds}
+    of_others = policy.named_thresholds - of_rule
+    kept = {name: level for name, level in policy.thresholds.items() if name not in of_others}
+    return Policy(id="alone", version=1, title="One rule", thresholds={**kept, **(thresholds or {})}, rules=(rule,))
 
 
 def _failures(policy: Policy, path: Path, evaluate: EvaluateExample) -> Iterator[str]:

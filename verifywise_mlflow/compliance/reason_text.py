@@ -12,7 +12,13 @@ from typing import cast
 
 from verifywise_mlflow.common.untrusted_text import escape_invisible, quote
 from verifywise_mlflow.compliance.rules.cel_expression import CelExpression, ValueExpression
-from verifywise_mlflow.compliance.rules.cel_variables import STAGE_NOT_SHOWN, Activation, CelValue, Evidence
+from verifywise_mlflow.compliance.rules.cel_variables import (
+    FIELDS_ABOUT_USE,
+    USE_NOT_SHOWN,
+    Activation,
+    CelValue,
+    Evidence,
+)
 from verifywise_mlflow.compliance.rules.field_paths import (
     CONTEXT_VARIABLES,
     FINDINGS,
@@ -33,7 +39,7 @@ _MAX_VALUE_LENGTH = 80
 _MAX_QUOTED_ENTRIES = 3
 _ENTRY_NAMES = ("sentence", "path", "name")
 """The members by which people recognize an entry of a list: a finding's sentence, a file's path, a package's name."""
-_STAGE: Path = ("lifecycle_stage",)
+_ABOUT_USE: tuple[Path, ...] = tuple((field,) for field in FIELDS_ABOUT_USE)
 _DENIALS = (ValueState.NEGATIVE, ValueState.FAILED)
 _CASES_WITHOUT_VALUE = (
     ReasonCase.NOT_EVIDENCED,
@@ -82,7 +88,7 @@ def _render(templates: Sequence[SentenceTemplate], activation: Activation) -> st
 
 def _quoted_value(expression: ValueExpression, activation: Activation) -> str:
     value = expression.value(activation)
-    if expression.paths == (_STAGE,) and value == STAGE_NOT_SHOWN:
+    if value == USE_NOT_SHOWN and len(expression.paths) == 1 and expression.paths[0] in _ABOUT_USE:
         value = None
     if isinstance(value, list):
         are_sentences = all(path[0] in (FINDINGS, INCOMPLETE) for path in expression.paths)
@@ -194,8 +200,8 @@ def _known_values(expression: CelExpression, evidence: Evidence) -> str:
             facts.append(
                 f"{dotted(_without_stated(path))} {'is recorded' if path[0] == STATED else _description(value)}"
             )
-        elif path == _STAGE and "lifecycle_stage" not in evidence.unrecognized:
-            facts.append("MLflow shows no lifecycle_stage")
+        elif path in _ABOUT_USE and path[0] not in evidence.unrecognized:
+            facts.append(f"MLflow shows no {path[0]}")
     return ", ".join(dict.fromkeys(facts)) or "the rule reads no value of the record"
 
 
@@ -228,8 +234,8 @@ def _is_stated(field: str, evidence: Evidence) -> bool:
 def _missing(path: Path, evidence: Evidence) -> str | None:
     """Return the path if the record has no value there; only the field, if the field has no value at all."""
     field = path[0]
-    # No stage is a value, not a gap: see STAGE_NOT_SHOWN.
-    if field in {"lifecycle_stage", *CONTEXT_VARIABLES} or field in evidence.unrecognized:
+    # That no use is shown is a value, not a gap: see USE_NOT_SHOWN.
+    if field in {*FIELDS_ABOUT_USE, *CONTEXT_VARIABLES} or field in evidence.unrecognized:
         return None
     if field not in evidence.known:
         return None if _is_stated(field, evidence) else field

@@ -103,7 +103,7 @@ def test_each_string_in_a_rule_decides_one_of_its_examples(rule: Rule) -> None:
         for string in (match for match in re.finditer(r'"([^"]*)"', text) if match[1]):
             changed = _with_expression(rule, place, f"{text[: string.start(1)]}9h{text[string.end(1) :]}")
 
-            is_unchanged = [evaluated(changed, example).verdict == example.verdict for example in rule.examples]
+            is_unchanged = (evaluated(changed, example).verdict == example.verdict for example in rule.examples)
 
             assert not all(is_unchanged), f"no example of {rule.id} needs {string[0]} in {place}"
 

@@ -90,10 +90,11 @@ def reason_of(
         (
             "pinned-packages",
             {
+                "lifecycle_stage": "development",
                 "runtime_environment": {
                     "packages": [{"name": "numpy", "pinned": True}, {"name": "scipy", "pinned": False}],
                     "problems": [],
-                }
+                },
             },
             "Packages without an exact version: 'scipy'. "
             "Log the model with `pip_requirements` that pin each package with ==.",
@@ -103,8 +104,8 @@ def reason_of(
             {
                 **PRODUCTION,
                 "evidence_files": [
-                    {"kind": "evaluation report", "path": "report.html", "sha256": "ab"},
-                    {"kind": "evaluation report", "path": "unhashed.html", "sha256": None},
+                    {"kind": "evaluation report", "path": "report.html", "size": 900, "sha256": "ab"},
+                    {"kind": "evaluation report", "path": "unhashed.html", "size": 900, "sha256": None},
                 ],
             },
             "An evaluation report is recorded and hashed. Files: 'report.html'.",

@@ -225,7 +225,7 @@ def test_every_record_gets_one_verdict_per_rule(record: CanonicalRecord) -> None
             assert recomputed == result.input_hash
 
 
-# Without lifecycle_stage, whose absence has a meaning: see STAGE_NOT_SHOWN.
+# Without lifecycle_stage, whose absence has a meaning: see USE_NOT_SHOWN.
 @given(RECORDS, st.sampled_from(FIELDS).filter(lambda field: field != "lifecycle_stage"))
 def test_removing_evidence_never_reverses_a_verdict(record: CanonicalRecord, field: str) -> None:
     reduced_fields: dict[str, Json] = {name: getattr(record, name) for name in FIELDS} | {field: None}

@@ -67,6 +67,12 @@ class Policy(PolicySection):
         return self
 
     @cached_property
+    def named_thresholds(self) -> frozenset[str]:
+        """The thresholds that a rule names; the others state levels of metrics."""
+        expressions = (expression for rule in self.rules for expression in rule.expressions.values())
+        return frozenset(name for expression in expressions for name in expression.thresholds)
+
+    @cached_property
     def digest(self) -> str:
         """SHA-256, in hex, of the whole policy except its examples, as canonical JSON.
 

@@ -65,6 +65,7 @@ class Registry:
         model_card: str = "",
         measured: bool = True,
         groups: str = "",
+        report: bool = False,
     ) -> ModelVersion:
         """Train a model in a new run and register it as a new version.
 
@@ -76,6 +77,7 @@ class Registry:
             requirements: The requirements in the model's environment.
             model_card: text of a ``model_card.md``, logged with the run.
             measured: False for a run whose only metric is NaN.
+            report: Whether to log the held-out data and a report of the evaluation.
             groups: A column of the data; metrics are also logged for the rows below and above its median.
         """
         train_x, test_x, train_y, test_y = train_test_split(data.features, data.target, random_state=0)
@@ -84,6 +86,8 @@ class Registry:
             estimator.fit(train_x, train_y)
             mlflow.log_params({key: value for key, value in estimator.get_params().items() if value is not None})
             mlflow.log_input(from_pandas(train_x, name=data.name), context="training")
+            if report:
+                mlflow.log_input(from_pandas(test_x, name=f"{data.name}_holdout"), context="evaluation")
             mlflow.log_metrics(_metrics(estimator, test_x, test_y) if measured else {"mape": float("nan")})
             if groups:
                 below = test_x[groups] < test_x[groups].median()
@@ -95,6 +99,8 @@ class Registry:
             if is_classifier(estimator):
                 matrix = confusion_matrix(test_y, estimator.predict(test_x)).tolist()
                 mlflow.log_dict({"labels": [0, 1], "matrix": matrix}, "evaluation/confusion_matrix.json")
+            if report:
+                mlflow.log_text(_report(name, len(test_x), run.info.run_id, self.client), "evaluation/report.md")
             if model_card:
                 mlflow.log_text(model_card, "model_card.md")
             logged = mlflow.sklearn.log_model(
@@ -153,3 +159,21 @@ def _metrics(estimator: BaseEstimator, test_x: object, test_y: object) -> dict[s
             "roc_auc": float(roc_auc_score(test_y, estimator.predict_proba(test_x)[:, 1])),
         }
     return {"mae": float(mean_absolute_error(test_y, predicted)), "r2": float(r2_score(test_y, predicted))}
+
+
+def _report(name: str, rows: int, run_id: str, client: MlflowClient) -> str:
+    """Return the report of an evaluation: what was measured, with which data, and what it does not show."""
+    measured = client.get_run(run_id).data.metrics
+    lines = "\n".join(f"| {metric} | {value:.3f} |" for metric, value in sorted(measured.items()))
+    return f"""# Evaluation of {name}
+
+The model was evaluated with {rows} rows that were held out before training. They were drawn at random, once, and were
+not used to choose the model or its parameters.
+
+| metric | value |
+|---|---|
+{lines}
+
+What this does not show: the rows are as old as the training data, so a change of the population since then is not
+measured. The groups are those of one column; combinations of groups are too small to be measured one by one.
+"""
