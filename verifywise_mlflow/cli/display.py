@@ -53,8 +53,12 @@ def display_origin(entry: Mapping[str, object] | None) -> Text:
         text += f": {entry['raw']!r}"
     state = entry.get("state")
     reasons = [f"{ValueState(str(state)).clause}, which is no value"] if state else []
-    if isinstance(same := entry.get("same_person_as"), list | tuple) and same:
-        reasons.append(f"may be the same person as {', '.join(map(str, same))}")
+    for key, claim in (
+        ("same_person_as", "the same person as"),
+        ("may_be_same_person_as", "may be the same person as"),
+    ):
+        if isinstance(fields := entry.get(key), list | tuple) and fields:
+            reasons.append(f"{claim} {', '.join(map(str, fields))}")
     reasons += [str(entry[key]) for key in ("rule", "link") if entry.get(key) is not None]
     if reasons:
         text += f" ({'; '.join(reasons)})"

@@ -65,7 +65,7 @@ def normalize(inputs: RecordInputs, mapping: TagMapping) -> NormalizedRecord:
         origins["lifecycle_stage"] = replace(origins["lifecycle_stage"], rule=rule)
     people = {field: text for field in PEOPLE_FIELDS if (text := resolutions[field].value) is not None}
     for field, same in same_person_fields(people).items():
-        origins[field] = replace(origins[field], same_person_as=same)
+        origins[field] = replace(origins[field], same_person_as=same.certain, may_be_same_person_as=same.unclear)
     origins = {field: links.add_to(origin) for field, origin in origins.items()}
     member_origins = {f"evaluation_tags.{key}": links.add_to(origin) for key, origin in evaluation.items()}
     return NormalizedRecord(

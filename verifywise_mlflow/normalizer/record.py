@@ -553,7 +553,9 @@ class Origin:
     state: ValueState | None = None
     """Why the text is no value, in which case the field is null; None if it is one."""
     same_person_as: tuple[str, ...] = ()
-    """The other fields that may name the same person (``same_person.py``), if a person attests something here."""
+    """The other fields that name the same person (``same_person.py``), if a person attests something here."""
+    may_be_same_person_as: tuple[str, ...] = ()
+    """The other fields of which it cannot be told whether they name the same person."""
 
 
 @dataclass(frozen=True, slots=True)

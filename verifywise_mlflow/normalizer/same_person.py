@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from functools import lru_cache
 from itertools import permutations
 from typing import Final
@@ -63,6 +64,12 @@ _ROLE_WORD: Final = re.compile(
 """A word in the name of a role, a team or a company."""
 
 
+class _Sameness(IntEnum):
+    NONE = 0
+    UNCLEAR = 1
+    CERTAIN = 2
+
+
 @dataclass(frozen=True, slots=True)
 class _Spelling:
     words: tuple[str, ...]
@@ -76,39 +83,59 @@ class _Person:
     has_full_name: bool
     """Whether this is certainly one person, not a role, a team or a part of a name."""
 
+    def trust(self, spelling: _Spelling) -> _Sameness:
+        """Return how surely a spelling is this person's: brackets after a name may name somebody else."""
+        return _Sameness.CERTAIN if spelling == self.spellings[0] or not self.has_full_name else _Sameness.UNCLEAR
 
-def same_person_fields(texts: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
-    """Return, for each field of an attestation, the other fields that may name the same person.
+
+@dataclass(frozen=True, slots=True)
+class SamePerson:
+    """The fields that name the same person as an attestation."""
+
+    certain: tuple[str, ...]
+    """Each person whom the attestation names is in one of them."""
+    unclear: tuple[str, ...]
+    """It cannot be told whether they name somebody else."""
+
+
+def same_person_fields(texts: Mapping[str, str]) -> dict[str, SamePerson]:
+    """Return, for each field of an attestation, the other fields that name the same person, or may do so.
 
     Args:
         texts: the values of the fields that name people, without those that have none.
 
     If several people attest, one of them is enough, provided that it is certainly a person, and is in none of the
     fields that name developers: `Ada Lovelace, Bob Stone` is somebody else than the owner Ada; `Ada Lovelace, Head of
-    Risk` is not. Against another attestation the same holds for that one alone.
+    Risk` may be Ada. Against another attestation the same holds for that one alone.
     """
     people = {field: people_in(texts[field][:_MAX_TEXT_LENGTH]) for field in PEOPLE_FIELDS if field in texts}
-    return {
-        field: tuple(
-            other
-            for group in (DEVELOPING_FIELDS, *((other,) for other in ATTESTING_FIELDS if other != field))
-            for other in _shared(people[field], {member: people[member] for member in group if member in people})
+    return {field: _compared(field, people) for field in ATTESTING_FIELDS if field in people}
+
+
+def _compared(field: str, people: Mapping[str, Sequence[_Person]]) -> SamePerson:
+    certain: list[str] = []
+    unclear: list[str] = []
+    for group in (DEVELOPING_FIELDS, *((other,) for other in ATTESTING_FIELDS if other != field)):
+        named = {member: people[member] for member in group if member in people}
+        # For each person, how surely each field of the group names the same one.
+        found = [{member: _sameness_to_any(person, named[member]) for member in named} for person in people[field]]
+        best = [max(of_person.values(), default=_Sameness.NONE) for of_person in found]
+        is_somebody_else = any(
+            person.has_full_name and sameness is _Sameness.NONE
+            for person, sameness in zip(people[field], best, strict=True)
         )
-        for field in ATTESTING_FIELDS
-        if field in people
-    }
+        if is_somebody_else:
+            continue
+        are_all_certain = all(sameness is _Sameness.CERTAIN for sameness in best)
+        for member in named:
+            sameness = max((of_person[member] for of_person in found), default=_Sameness.NONE)
+            if sameness is not _Sameness.NONE:
+                (certain if are_all_certain and sameness is _Sameness.CERTAIN else unclear).append(member)
+    return SamePerson(tuple(certain), tuple(unclear))
 
 
-def _shared(people: Sequence[_Person], others: Mapping[str, Sequence[_Person]]) -> list[str]:
-    """Return the fields of ``others`` that name one of the people, unless somebody is certainly in none of them."""
-    everybody = [other for of_field in others.values() for other in of_field]
-    if any(person.has_full_name and not _is_among(person, everybody) for person in people):
-        return []
-    return [field for field, of_field in others.items() if any(_is_among(person, of_field) for person in people)]
-
-
-def _is_among(person: _Person, others: Iterable[_Person]) -> bool:
-    return any(_may_be_same(person, other) for other in others)
+def _sameness_to_any(person: _Person, others: Iterable[_Person]) -> _Sameness:
+    return max((_sameness(person, other) for other in others), default=_Sameness.NONE)
 
 
 @lru_cache(maxsize=4096)
@@ -183,30 +210,41 @@ def _is_full_name(text: str) -> bool:
 
 
 @lru_cache(maxsize=8192)
-def _may_be_same(person: _Person, other: _Person) -> bool:
+def _sameness(person: _Person, other: _Person) -> _Sameness:
     numbers = {spelling.number for spelling in person.spellings if spelling.number}
     other_numbers = {spelling.number for spelling in other.spellings if spelling.number}
-    if numbers and other_numbers:
-        if numbers & other_numbers:
-            return True
-    elif numbers or other_numbers:
-        return True  # a staff number may be anybody's
-    names, other_names = (
-        [spelling.words for spelling in named.spellings if spelling.words] for named in (person, other)
+    if numbers & other_numbers:
+        return _Sameness.CERTAIN
+    found = max(
+        (
+            min(
+                _sameness_of_names(spelling.words, other_spelling.words),
+                person.trust(spelling),
+                other.trust(other_spelling),
+            )
+            for spelling in person.spellings
+            for other_spelling in other.spellings
+            if spelling.words and other_spelling.words
+        ),
+        default=_Sameness.NONE,
     )
-    return any(_may_be_same_name(name, other_name) for name in names for other_name in other_names)
+    # A staff number may be that of anybody who has no other one.
+    return max(found, _Sameness.UNCLEAR) if bool(numbers) != bool(other_numbers) else found
 
 
-def _may_be_same_name(name: tuple[str, ...], other: tuple[str, ...]) -> bool:
+def _sameness_of_names(name: tuple[str, ...], other: tuple[str, ...]) -> _Sameness:
     joined, other_joined = "".join(name), "".join(other)
-    if joined == other_joined or set(name) <= set(other) or set(other) <= set(name):
-        return True
+    if joined == other_joined:
+        return _Sameness.CERTAIN
+    if set(name) <= set(other) or set(other) <= set(name):
+        return _Sameness.CERTAIN if min(len(name), len(other)) > 1 else _Sameness.UNCLEAR
     if min(len(joined), len(other_joined)) >= _MIN_LENGTH_WITH_TYPO and OSA.distance(joined, other_joined) <= 1:
-        return True
+        return _Sameness.UNCLEAR
     shared = {word for word in set(name) & set(other) if len(word) > 1}
     if shared:
-        return _are_compatible([word for word in name if word not in shared], [w for w in other if w not in shared])
-    return any(_abbreviates(account, words) for account, words in ((joined, other), (other_joined, name)))
+        rest, other_rest = ([word for word in words if word not in shared] for words in (name, other))
+        return _Sameness.CERTAIN if _are_compatible(rest, other_rest) else _Sameness.NONE
+    return max(_sameness_of_account(account, words) for account, words in ((joined, other), (other_joined, name)))
 
 
 def _are_compatible(names: Sequence[str], others: Sequence[str]) -> bool:
@@ -215,14 +253,16 @@ def _are_compatible(names: Sequence[str], others: Sequence[str]) -> bool:
     return all(any(word.startswith(other) or other.startswith(word) for other in longer) for word in shorter)
 
 
-def _abbreviates(account: str, words: Sequence[str]) -> bool:
-    """Return whether an account consists of beginnings of a name's words: `alovelace`, `adal`, `lovelace.a`, `al`."""
-    return any(
-        len(lengths) > 1
-        and (max(lengths) >= _MIN_ABBREVIATION or max(lengths) == 1 or any(map(_is_whole, lengths, order)))
-        for order in permutations(words[:_MAX_WORDS])
-        for lengths in _segmentations(account, order)
-    )
+def _sameness_of_account(account: str, words: Sequence[str]) -> _Sameness:
+    """Return whether an account consists of beginnings of a name's words: `alovelace` and `adal`, less surely `al`."""
+    found = _Sameness.NONE
+    for order in permutations(words[:_MAX_WORDS]):
+        for lengths in _segmentations(account, order):
+            if len(lengths) > 1 and any(map(_is_whole, lengths, order)):
+                return _Sameness.CERTAIN
+            if len(lengths) > 1 and (max(lengths) >= _MIN_ABBREVIATION or max(lengths) == 1):
+                found = _Sameness.UNCLEAR
+    return found
 
 
 def _is_whole(length: int, word: str) -> bool:

@@ -209,8 +209,11 @@ def test_an_origin_says_why_its_text_is_no_value() -> None:
 
 
 def test_an_origin_says_who_may_be_the_same_person() -> None:
-    entry = {"source": "version tag", "key": "approver", "raw": "ada", "same_person_as": ["owner", "training_user"]}
+    entry = {"source": "version tag", "key": "approver", "raw": "ada", "same_person_as": ["owner"]}
 
-    assert display_origin(entry).plain == (
-        "version tag approver: 'ada' (may be the same person as owner, training_user)"
+    unclear = {**entry, "same_person_as": [], "may_be_same_person_as": ["owner", "training_user"]}
+
+    assert display_origin(entry).plain == "version tag approver: 'ada' (the same person as owner)"
+    assert (
+        display_origin(unclear).plain == "version tag approver: 'ada' (may be the same person as owner, training_user)"
     )

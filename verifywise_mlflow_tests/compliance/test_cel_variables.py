@@ -91,6 +91,7 @@ def test_a_number_beyond_64_bits_still_compares() -> None:
 def test_an_origin_has_empty_texts_where_there_is_none_and_no_days_without_a_date() -> None:
     dated = {"source": "version tag", "key": "dpia", "raw": "done 2026-Q1", "dated": "2026-Q1"}
     approved = {"source": "version tag", "key": "approved_by", "raw": "Ada", "same_person_as": ["owner"]}
+    approved |= {"may_be_same_person_as": ["training_user"]}
     subject = Subject(record_with(), origins={"privacy_assessment_status": dated, "compliance_approver": approved})
     activation = evidence_of(subject).activation()
 
@@ -100,6 +101,7 @@ def test_an_origin_has_empty_texts_where_there_is_none_and_no_days_without_a_dat
         'timestamp(origins.privacy_assessment_status.earliest) == timestamp("2026-01-01T00:00:00Z")',
         'origins.compliance_approver.same_person_as == ["owner"] && size(origins.owner.same_person_as) == 0',
         '!("owner" in origins.reviewer.same_person_as)',
+        'origins.compliance_approver.may_be_same_person_as == ["training_user"]',
         'timestamp(origins.privacy_assessment_status.latest) == timestamp("2026-03-31T00:00:00Z")',
     ):
         assert compile_expression(text).holds(activation) is True
