@@ -102,7 +102,7 @@ def test_the_reason_names_each_condition_that_does_not_hold() -> None:
 
     reason = results({**EVIDENCE, **changes})[APPROVER].reason
 
-    assert "is, or cannot be told from, the user who started the training" in reason
+    assert "is the user who started the training" in reason
     assert "is not named by a tag of the version. Source of the name: 'run tag'" in reason
     assert "The approval has no date." in reason
     assert "owner" not in reason.replace("neither owns", "")
