@@ -93,10 +93,10 @@ def sync_waivers(context: StageContext, rules: RuleSet) -> list[str]:
         ends: dict[StoredWaiver, tuple[EndReason, str]] = {}
         from_file: dict[Waiver, StoredWaiver] = {}
         for stored in waivers.unended_waivers(session):
-            if _is_superseded(session, stored):
-                ends[stored] = ("superseded", _SUPERSEDED)
-            elif stored.waiver.ends_at <= now:
+            if stored.waiver.ends_at <= now:
                 ends[stored] = ("expired", "the gap is open again")
+            elif _is_superseded(session, stored):
+                ends[stored] = ("superseded", _SUPERSEDED)
             elif violations := violations_of(stored.waiver):
                 ends[stored] = ("withdrawn", _beyond_limits(violations))
             elif stored.source == "file":
