@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Final
+
 from rich.table import Table
 from rich.text import Text
 
@@ -14,6 +17,11 @@ from verifywise_mlflow.compliance.frameworks import ApplicationDate, Clause, Fra
 from verifywise_mlflow.compliance.verdict import Verdict
 from verifywise_mlflow.persistence.queries.clause_verdicts import VersionVerdicts
 from verifywise_mlflow.services.clause_evidence import ClauseEvidence
+
+WORST_FIRST: Final = (
+    *(Verdict.FAIL, Verdict.ERROR, None, Verdict.NOT_EVIDENCED, Verdict.NOT_READ, Verdict.PASS, Verdict.NOT_APPLICABLE),
+)
+"""The verdicts in the order in which they are printed; null for a rule that was not evaluated yet."""
 
 
 def clause_as_json(evidence: ClauseEvidence) -> dict[str, object]:
@@ -61,7 +69,7 @@ def print_clause(evidence: ClauseEvidence, tenant: str) -> None:
     """Print a clause, its rules, and the versions that show least of it."""
     covered = evidence.coverage
     rows = clause_facts(evidence.framework, covered.clause, covered.application)
-    left_out = f" ({evidence.archived_count:,} archived versions left out)" if evidence.archived_count else ""
+    left_out = f" ({evidence.archived_count:,} archived left out)" if evidence.archived_count else ""
     state = ": ".join(filter(None, (covered.state.value, counted(covered)))) + left_out
     rows.add_row(escape_invisible(tenant), state)
     out.print(rows)
@@ -79,15 +87,14 @@ def print_clause(evidence: ClauseEvidence, tenant: str) -> None:
     for version in evidence.worst_versions:
         name, number = version.key
         verdicts = {rule_id: given.verdict for rule_id, given in version.verdicts.items()}
-        lines = [f"{rule_id}: {verdicts.get(rule_id, 'not judged')}" for rule_id in covered.rules]
         versions.add_row(
             version_title(name, number, version.lifecycle_stage),
             _shows(evidence, version),
-            Text("\n").join(map(display, lines)),
+            rules_by_verdict({rule_id: verdicts.get(rule_id) for rule_id in covered.rules}),
         )
     out.print(versions)
     if evidence.unlisted_count:
-        out.print(f"... and {evidence.unlisted_count:,} more versions, which show as much or more: see --limit")
+        out.print(f"... and {evidence.unlisted_count:,} more, which show as much or more: see --limit")
     out.print("For the values, origins and files behind a version, add --model and --version.\n")
 
 
@@ -104,6 +111,16 @@ def clause_facts(framework: Framework, clause: Clause, application: ApplicationD
     if application:
         rows.add_row("applies from", display(f"{application.applicable_from}, {application.cited_source}"))
     return rows
+
+
+def rules_by_verdict(verdicts: Mapping[str, str | None]) -> Text:
+    """Return the rules of each verdict, the worst first; null is the verdict of a rule that was not evaluated yet."""
+    lines = []
+    for verdict in WORST_FIRST:
+        rules = [rule_id for rule_id, given in verdicts.items() if given == verdict]
+        if rules:
+            lines.append(f"{verdict or 'not judged'}: {', '.join(rules)}")
+    return Text("\n").join(map(display, lines))
 
 
 def version_title(name: str, number: int, lifecycle_stage: str | None) -> Text:

@@ -63,7 +63,7 @@ def print_coverage(coverage: FrameworkCoverage, tenant: str | None) -> None:
     else:
         title = f"{name}: {escape(escape_invisible(tenant))}, {coverage.version_count:,} versions"
         if coverage.archived_count:
-            title += f" ({coverage.archived_count:,} archived ones left out)"
+            title += f" ({coverage.archived_count:,} archived left out)"
         clauses = table("clause", "about", "state", "blank", title=title)
     for entry in coverage.clauses:
         state, blank = entry.clause.obtainable.value, entry.clause.blank

@@ -8,16 +8,22 @@ from typing import Final
 
 from rich.text import Text
 
-from verifywise_mlflow.cli.clause_output import clause_facts, version_title
+from verifywise_mlflow.cli.clause_output import WORST_FIRST, clause_facts, rules_by_verdict, version_title
 from verifywise_mlflow.cli.coverage_output import clause_fields
 from verifywise_mlflow.cli.display import display, display_origin, json_ready
 from verifywise_mlflow.cli.output import out, table
 from verifywise_mlflow.common.untrusted_text import escape_invisible
+from verifywise_mlflow.compliance.coverage import ClauseState
+from verifywise_mlflow.compliance.frameworks import Obtainable
+from verifywise_mlflow.compliance.verdict import Verdict
 from verifywise_mlflow.persistence.queries.history import VerdictState
 from verifywise_mlflow.services.clause_evidence import RuleOnVersion, VersionClause, VersionClauses
 
 MAX_FILES: Final = 20
 """Files of a clause that are printed; ``--json`` has all of them."""
+
+
+_ABOUT_ORIGINS: Final = ("stated.", "origins.")
 
 
 def version_as_json(shown: VersionClauses, tenant: str) -> object:
@@ -63,7 +69,12 @@ def _rule_as_json(applied: RuleOnVersion) -> dict[str, object]:
 
 
 def _shows(entry: VersionClause) -> str:
-    return entry.evidence.value if entry.evidence else entry.cited.clause.obtainable.value
+    """Return how much the version shows of a clause; without a rule, at most that its record exists."""
+    if entry.evidence:
+        return entry.evidence.value
+    obtainable = entry.cited.clause.obtainable
+    is_settled = obtainable in (Obtainable.SUPPORTS, Obtainable.NOT_OBTAINABLE)
+    return obtainable.value if is_settled else ClauseState.NOTHING_SHOWN.value
 
 
 def print_version(shown: VersionClauses, *, with_values: bool) -> None:
@@ -79,9 +90,8 @@ def print_version(shown: VersionClauses, *, with_values: bool) -> None:
     for framework, entries in groupby(shown.clauses, key=lambda entry: entry.cited.framework.name):
         clauses = table("clause", "this version shows", "verdicts of the rules", title=escape_invisible(framework))
         for entry in entries:
-            lines = [f"{applied.rule.rule_id}: {_verdict(applied)}" for applied in entry.rules]
-            word = _shows(entry) if entry.evidence else f"{_shows(entry)}, no rule"
-            clauses.add_row(display(entry.cited.clause.id), word, Text("\n").join(map(display, lines)))
+            verdicts = {applied.rule.rule_id: _verdict(applied) for applied in entry.rules}
+            clauses.add_row(display(entry.cited.clause.id), _shows(entry), rules_by_verdict(verdicts))
         out.print(clauses)
     out.print("For the values, origins and files behind a clause, add --clause.")
 
@@ -91,13 +101,12 @@ def _print_clause(entry: VersionClause) -> None:
     rows = clause_facts(cited.framework, cited.clause, cited.framework.application_date_of(cited.clause))
     rows.add_row("this version", _shows(entry) if entry.evidence else "No rule gives evidence for this clause.")
     out.print(rows)
-    for applied in entry.rules:
-        out.print(
-            display(applied.rule.rule_id).append(f": {_verdict(applied)}, severity {applied.rule.severity}"),
-            style="bold",
-        )
+    for applied in sorted(entry.rules, key=lambda applied: WORST_FIRST.index(_verdict(applied))):
+        heading = f"{applied.rule.rule_id}: {_verdict(applied) or 'not judged'}, severity {applied.rule.severity}"
+        out.print(display(heading), style="bold")
         if applied.verdict:
             out.print(display(applied.verdict.reason))
+        if applied.verdict and applied.verdict.verdict != Verdict.NOT_APPLICABLE:
             _print_values(applied.verdict)
     for file in entry.files[:MAX_FILES]:
         out.print(_file_lines(file))
@@ -109,6 +118,8 @@ def _print_clause(entry: VersionClause) -> None:
 def _print_values(verdict: VerdictState) -> None:
     values = table("value", "as it stood", "from")
     for path, value in verdict.values.items():
+        if path.startswith(_ABOUT_ORIGINS):  # the column "from" has what matters of it
+            continue
         entry = verdict.origins.get(path) or verdict.origins.get(path.partition(".")[0])
         values.add_row(display(path), display(value), display_origin(entry))
     for name, number in verdict.thresholds.items():
@@ -124,5 +135,5 @@ def _file_lines(file: Mapping[str, object]) -> Text:
     return first.append("\n  ").append(display(digest))
 
 
-def _verdict(applied: RuleOnVersion) -> str:
-    return applied.verdict.verdict if applied.verdict else "not judged"
+def _verdict(applied: RuleOnVersion) -> Verdict | None:
+    return Verdict(applied.verdict.verdict) if applied.verdict else None
