@@ -103,8 +103,8 @@ def load_tenants(path: Path | None = None) -> dict[str, Tenant]:
 def _defaults(path: Path, section: object) -> Mapping[str, object]:
     """Return the operator's settings for all tenants; each of them is checked even if no tenant keeps it.
 
-    Only sections that describe no server may have defaults: a tenant whose account or address was forgotten must not get
-    that of another.
+    Only sections that describe no server may have defaults: a tenant whose account or address was forgotten must not
+    get that of another.
     """
     if section is None:
         return {}

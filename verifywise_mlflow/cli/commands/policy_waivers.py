@@ -99,7 +99,7 @@ def waive(
 ) -> None:
     """Accept the gaps of a rule on a model until a day. The verdicts stay as they are; the waiver is shown with them.
 
-    For example: policy waive acme owner pilot-a --approver "Ada Lovelace, CISO" --reason "The pilot ends in May."
+    For example: policy waive acme owner pilot-a --approver "Ada Lovelace" --reason "The pilot ends in May."
     --expires 2026-05-31
 
     Recorded in the audit trail. Exit code 2 if no policy of the tenant has the rule, or the waiver is invalid or exceeds

@@ -29,7 +29,7 @@ class Overview:
 def overview(
     store: Store, tenant_id: str, severities: Mapping[str, Severity], at: datetime, *, urgent: int = 5
 ) -> Overview:
-    """Return the overview of a tenant at the current time, with up to ``urgent`` open gaps; ``severities`` by rule ID."""
+    """Return the overview of a tenant at the current time, with up to ``urgent`` gaps; ``severities`` by rule ID."""
     models, records, badges = registered_models, canonical_records, compliance_badges
     with store.begin(tenant_id) as session:
         counted = session.execute(
