@@ -198,6 +198,12 @@ THRESHOLDS = HEAD.replace("rules:\n", "thresholds: {most: 5}\nrules:\n")
 COMPARING = RULE.replace('requires: owner != ""', "requires: version_number < thresholds.most")
 
 
+def test_a_policy_may_state_the_level_of_a_metric_that_no_rule_names(tmp_path: Path) -> None:
+    text = THRESHOLDS.replace("most: 5", "least_accuracy: 0.8") + RULE
+
+    assert load(tmp_path, text).thresholds == {"least_accuracy": 0.8}
+
+
 def test_a_policy_defines_the_thresholds_that_its_rules_compare_with(tmp_path: Path) -> None:
     assert load(tmp_path, THRESHOLDS + COMPARING).thresholds == {"most": 5}
 
@@ -211,6 +217,10 @@ def test_a_policy_defines_the_thresholds_that_its_rules_compare_with(tmp_path: P
         ),
         (HEAD + COMPARING, "11: rule 'owner': requires: the policy has no threshold 'most' (defined: none)"),
         (THRESHOLDS + RULE, "4: thresholds.most: no rule compares with it"),
+        (
+            THRESHOLDS.replace("most", "least_acuracy") + RULE,
+            "4: thresholds.least_acuracy: no rule compares with it",
+        ),
         (THRESHOLDS.replace("5", "many") + COMPARING, "4: thresholds.most: Input should be a valid number"),
         (THRESHOLDS.replace("5", "true") + COMPARING, "4: thresholds.most: Input should be a valid number"),
         (THRESHOLDS.replace("5", ".inf") + COMPARING, "4: thresholds.most: Input should be a finite number"),

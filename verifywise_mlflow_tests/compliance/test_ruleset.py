@@ -9,6 +9,8 @@ from verifywise_mlflow.compliance.rules.policy import Policy, PolicyError
 from verifywise_mlflow.compliance.rules.ruleset import merge_policies
 from verifywise_mlflow_tests.compliance.rules import rule_with
 
+MEASURED = "size(measures.performance) > 0 && version_number > thresholds.most"
+
 
 def policy(policy_id: str, *rule_ids: str, requires: str = 'owner == "me"', **thresholds: float) -> Policy:
     rules = tuple(rule_with(requires, rule_id=rule_id) for rule_id in rule_ids)
@@ -43,6 +45,8 @@ def test_each_rule_keeps_its_policy_and_a_tenants_thresholds_override_the_policy
             "compares with thresholds.least, which no policy defines",
         ),
         ([policy("a", "one", most=1)], {"moost": 2}, (), r"no policy has the threshold 'moost' \(defined: most\)"),
+        ([policy("a", "one")], {"least_accuracy": 0.8}, (), "no policy has the threshold 'least_accuracy'"),
+        ([policy("a", "one", requires=MEASURED, most=1)], {"least_acuracy": 0.8}, (), "no policy has the threshold"),
         ([policy("a", "one")], {}, ("ISO 9001",), "no rule refers to the framework 'ISO 9001'"),
         ([], {}, (), "the tenant has no policy"),
     ],
@@ -52,6 +56,12 @@ def test_conflicting_policies_are_rejected(
 ) -> None:
     with pytest.raises(PolicyError, match=message):
         merge_policies(policies, thresholds, frameworks)
+
+
+def test_a_tenant_sets_the_level_of_any_metric_if_a_rule_reads_what_metrics_measured() -> None:
+    rules = merge_policies([policy("a", "one", requires=MEASURED, most=1)], {"least_accuracy": 0.8, "most": 2})
+
+    assert rules.levels == {"least_accuracy": 0.8}
 
 
 def test_the_digest_depends_on_what_determines_verdicts_and_not_on_the_frameworks_shown() -> None:

@@ -9,6 +9,7 @@ from functools import cached_property
 from verifywise_mlflow.compliance.frameworks import Catalog, own_frameworks, shipped_catalog
 from verifywise_mlflow.compliance.measures import is_level
 from verifywise_mlflow.compliance.rules.cel_expression import CelExpression
+from verifywise_mlflow.compliance.rules.field_paths import MEASURES
 from verifywise_mlflow.compliance.rules.policy import Policy, PolicyError, Rule
 from verifywise_mlflow.compliance.rules.rule import Severity
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
@@ -93,10 +94,12 @@ def merge_policies(
         for name in dict.fromkeys(name for expression in _expressions(rule) for name in expression.thresholds)
         if name not in defined
     ]
+    expressions = [expression for policy in policies for rule in policy.rules for expression in _expressions(rule)]
+    reads_measures = any(path[0] == MEASURES for expression in expressions for path in expression.paths)
     errors += [
         f"no policy has the threshold {name!r} (defined: {', '.join(sorted(defined)) or 'none'}): correct its name"
         for name in thresholds or {}
-        if name not in defined and not is_level(name, defined)
+        if name not in defined and not (reads_measures and is_level(name, defined))
     ]
     referenced = {reference.framework for policy in policies for rule in policy.rules for reference in rule.references}
     referenced |= {framework.name for framework in own_frameworks(catalog)}  # all of its clauses may be blank
@@ -108,8 +111,7 @@ def merge_policies(
     if errors:
         raise PolicyError("\n".join(errors))
     merged = {**defined, **(thresholds or {})}
-    rules = [rule for policy in policies for rule in policy.rules]
-    named = {name for rule in rules for expression in _expressions(rule) for name in expression.thresholds}
+    named = {name for expression in expressions for name in expression.thresholds}
     levels = {name: level for name, level in merged.items() if name not in named and is_level(name, named)}
     return RuleSet(tuple(policies), merged, tuple(frameworks), levels, catalog)
 
