@@ -102,8 +102,8 @@ def waive(
     For example: policy waive acme owner pilot-a --approver "Ada Lovelace" --reason "The pilot ends in May."
     --expires 2026-05-31
 
-    Recorded in the audit trail. Exit code 2 if no policy of the tenant has the rule, or the waiver is invalid or exceeds
-    the tenant's limits.
+    Recorded in the audit trail. Exit code 2 if no policy of the tenant has the rule, or if the waiver is invalid or
+    exceeds the tenant's limits.
     """
     fields = {"rule": rule, "model": model, "version": version, "approver": approver, "reason": reason}
     try:
