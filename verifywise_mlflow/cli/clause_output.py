@@ -71,7 +71,7 @@ def print_clause(evidence: ClauseEvidence, tenant: str) -> None:
     rows = clause_facts(evidence.framework, covered.clause, covered.application)
     left_out = f" ({evidence.archived_count:,} archived left out)" if evidence.archived_count else ""
     state = ": ".join(filter(None, (covered.state.value, counted(covered)))) + left_out
-    rows.add_row(escape_invisible(tenant), state)
+    rows.add_row(display(tenant), state)
     out.print(rows)
     if not evidence.rules:
         out.print("No rule gives evidence for this clause.\n")
@@ -81,7 +81,7 @@ def print_clause(evidence: ClauseEvidence, tenant: str) -> None:
         rule, counts = counted_rule.rule, counted_rule.verdict_counts
         words = [f"{counts[verdict]:,} {verdict.value}" for verdict in Verdict if counts.get(verdict)]
         heading = display(rule.rule_id).append("\n").append(display(rule.title))
-        rules.add_row(heading, rule.severity, ", ".join(words) or "not judged yet")
+        rules.add_row(heading, display(rule.severity), ", ".join(words) or "not judged yet")
     out.print(rules)
     versions = table("version", "shows", "verdicts of the rules", unbroken=("shows",))
     for version in evidence.worst_versions:

@@ -10,9 +10,8 @@ from rich.text import Text
 
 from verifywise_mlflow.cli.clause_output import WORST_FIRST, clause_facts, rules_by_verdict, version_title
 from verifywise_mlflow.cli.coverage_output import clause_fields
-from verifywise_mlflow.cli.display import display, display_origin, json_ready
+from verifywise_mlflow.cli.display import display, display_origin, escape_rich_markup, json_ready
 from verifywise_mlflow.cli.output import out, table
-from verifywise_mlflow.common.untrusted_text import escape_invisible
 from verifywise_mlflow.compliance.coverage import ClauseState
 from verifywise_mlflow.compliance.frameworks import Obtainable
 from verifywise_mlflow.compliance.verdict import Verdict
@@ -88,7 +87,7 @@ def print_version(shown: VersionClauses, *, with_values: bool) -> None:
             _print_clause(entry)
         return
     for framework, entries in groupby(shown.clauses, key=lambda entry: entry.cited.framework.name):
-        clauses = table("clause", "this version shows", "verdicts of the rules", title=escape_invisible(framework))
+        clauses = table("clause", "this version shows", "verdicts of the rules", title=escape_rich_markup(framework))
         for entry in entries:
             verdicts = {applied.rule.rule_id: _verdict(applied) for applied in entry.rules}
             clauses.add_row(display(entry.cited.clause.id), _shows(entry), rules_by_verdict(verdicts))

@@ -32,7 +32,7 @@ covers: everything
 source: the board
 dates: {in-force: {applicable_from: 2026-01-01, source: decision 17}}
 clauses:
-  - {id: H 1, about: Models have a team., obtainable: declared only, blank: The consent., applies: in-force}
+  - {id: H 1, about: "Models [b]have[/b] a team.", obtainable: declared only, blank: The consent., applies: in-force}
   - {id: H 2, about: Models are tested., obtainable: partly, blank: The quality of tests., confidence: low}
   - {id: H 3, about: Records are kept., obtainable: supports, blank: For how long.}
   - {id: H 4, about: Users are trained., obtainable: not obtainable from MLflow, blank: Everything.}
@@ -130,6 +130,7 @@ def test_a_clause_leads_to_its_rules_and_to_the_versions_that_show_least_first(h
     assert (worst, clause["more_versions"]) == ([(2, "failed"), (3, "not shown")], 1)
     assert [version["verdicts"]["team"]["verdict"] for version in clause["worst_versions"]] == ["fail", "not evidenced"]
     assert text.index("version 2") < text.index("version 3")
+    assert "Models [b]have[/b] a team." in text
     assert "fraud version 1" not in text
     assert "... and 1 more, which show" in text
 
