@@ -13,7 +13,6 @@ from typing import cast
 from verifywise_mlflow.common.untrusted_text import escape_invisible, quote
 from verifywise_mlflow.compliance.rules.cel_expression import CelExpression, ValueExpression
 from verifywise_mlflow.compliance.rules.cel_variables import (
-    FIELDS_ABOUT_USE,
     USE_NOT_SHOWN,
     Activation,
     CelValue,
@@ -32,7 +31,7 @@ from verifywise_mlflow.compliance.rules.field_paths import (
 )
 from verifywise_mlflow.compliance.rules.reason_template import ReasonCase, SentenceTemplate
 from verifywise_mlflow.compliance.rules.rule import Rule
-from verifywise_mlflow.normalizer.record import NORMAL_FORMS, ValueState
+from verifywise_mlflow.normalizer.record import FIELDS_ABOUT_USE, NORMAL_FORMS, ValueState
 
 _MAX_VALUE_LENGTH = 80
 """Characters of a value that a sentence quotes; the record has the whole value."""

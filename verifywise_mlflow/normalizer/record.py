@@ -490,6 +490,12 @@ NORMAL_FORMS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """The allowed values of each field with a closed set of values, in order of severity or rank, highest first."""
 
+FIELDS_ABOUT_USE: Final = ("lifecycle_stage", "deployment_status")
+"""The fields that say whether a version is in use."""
+
+STATUSES_IN_USE: Final = ("deployed", "partly_deployed")
+"""The deployment statuses of a version that is in use."""
+
 MAY_LACK_VALUE: Final = tuple(name for name, spec in FIELD_SPECS.items() if spec.may_lack_value)
 """The fields whose text may hold no value: see ``ValueState``."""
 

@@ -14,7 +14,7 @@ from verifywise_mlflow.normalizer.field_spec import FieldType
 from verifywise_mlflow.normalizer.mapping.key_folding import is_system_key
 from verifywise_mlflow.normalizer.mapping.mapping_index import MappingIndex
 from verifywise_mlflow.normalizer.mapping.value_sources import ValueSource, ValueSourceKind
-from verifywise_mlflow.normalizer.record import FIELD_SPECS, CanonicalRecord, SourceKind, ValueState
+from verifywise_mlflow.normalizer.record import FIELD_SPECS, FIELDS_ABOUT_USE, CanonicalRecord, SourceKind, ValueState
 from verifywise_mlflow.normalizer.unread_object import ObjectKind, UnreadObject
 
 _OBJECTS_OF_SOURCE: Final[Mapping[ValueSourceKind, tuple[ObjectKind, ...]]] = {
@@ -53,7 +53,6 @@ COPIED_FROM: Final[Mapping[str, tuple[ObjectKind, ...]]] = {
 """The objects of each field that ``normalize`` fills from objects instead of value sources, or before them."""
 
 
-_FIELDS_ABOUT_USE: Final = ("lifecycle_stage", "deployment_status")
 _OBJECTS_ABOUT_USE: Final = ("version", "model")
 """A version is in no stage, and not deployed, if neither it nor an alias states it. A tag of its run is a rare third
 place, which would otherwise leave each version whose run was purged within the reach of all rules on use."""
@@ -122,7 +121,7 @@ def _may_change(field: str, kind: ObjectKind, value: object, origin: TextOrigin 
     spec = FIELD_SPECS[field]
     if value is None and (origin is None or not spec.is_attestation):
         # The first value of any source counts.
-        return field not in _FIELDS_ABOUT_USE or kind in _OBJECTS_ABOUT_USE
+        return field not in FIELDS_ABOUT_USE or kind in _OBJECTS_ABOUT_USE
     if spec.type in _COLLECTIONS:
         return True  # it may lack an entry
     return origin is not None and kind in _objects_of(_sources_before(origin, index.value_sources(field)))

@@ -14,10 +14,10 @@ from verifywise_mlflow.normalizer.findings import Finding
 from verifywise_mlflow.normalizer.lifecycle_stage import version_aliases
 from verifywise_mlflow.normalizer.mapping.mapping_index import MappingIndex
 from verifywise_mlflow.normalizer.mapping.precedence import Resolution
+from verifywise_mlflow.normalizer.record import STATUSES_IN_USE
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 
 PARTLY_DEPLOYED: Final = "partly_deployed"
-STATUSES_IN_USE: Final = ("deployed", PARTLY_DEPLOYED)
 
 
 def use_findings(

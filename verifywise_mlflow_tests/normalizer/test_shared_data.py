@@ -1,4 +1,4 @@
-"""Data that a model was both trained and evaluated with is a finding, whatever the data sets are called."""
+"""Data that a model was both trained and evaluated with is a finding, under any name of the data sets."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ TEXTS = {
         "serving 0% of traffic|not receiving traffic|no longer serving|not currently serving|no longer in production|"
         "retired|off"
     ),
-    None: "sagemaker|somewhere|to be decided whether|notified the desk|another region",
+    None: "serving?|sagemaker|somewhere|to be decided whether|notified the desk|another region",
 }
 
 
@@ -146,6 +146,8 @@ def test_a_deployment_job_counts_if_it_says_more_than_the_aliases(
         (inputs(version_tags={"stage": "dev", "deployed": "yes"}), ["conflict"]),
         (inputs(stage="Archived", aliases=("champion",)), ["ambiguous stage"]),
         (inputs(version_tags={"deployment": "on the usual machine"}), ["unknown value"]),
+        (inputs(version_tags={"deployment": "serving?"}), ["unknown value"]),
+        (inputs(stage="Production", version_tags={"deployment": "TBD"}), ["no value"]),
     ],
 )
 def test_what_may_hide_use_is_a_finding(record_inputs: RecordInputs, findings: list[str]) -> None:

@@ -58,7 +58,15 @@ from verifywise_mlflow.compliance.rules.field_paths import (
 from verifywise_mlflow.compliance.rules.versions_in_use import VersionsInUse, is_in_use
 from verifywise_mlflow.normalizer.field_spec import FieldType
 from verifywise_mlflow.normalizer.mapping.dates import days_of
-from verifywise_mlflow.normalizer.record import FIELD_SPECS, FIELDS, NORMAL_FORMS, CanonicalRecord, Json, ValueState
+from verifywise_mlflow.normalizer.record import (
+    FIELD_SPECS,
+    FIELDS,
+    FIELDS_ABOUT_USE,
+    NORMAL_FORMS,
+    CanonicalRecord,
+    Json,
+    ValueState,
+)
 from verifywise_mlflow.normalizer.unread_object import UnreadObject
 
 CelValue: TypeAlias = "str | int | float | bool | datetime | list[CelValue] | dict[str, CelValue] | None"
@@ -66,7 +74,6 @@ CelValue: TypeAlias = "str | int | float | bool | datetime | list[CelValue] | di
 Threshold: TypeAlias = float
 """A number that a rule compares with. Integers stay integers, and CEL compares them with doubles."""
 
-FIELDS_ABOUT_USE: Final = ("lifecycle_stage", "deployment_status")
 USE_NOT_SHOWN: Final = "none"
 """A field about use if MLflow shows no stage, alias or tag. It is the only null with a meaning: such a version is not
 shown to be in use, so requirements for use do not apply to it. If it were unknown, every experiment in a registry would

@@ -16,12 +16,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from verifywise_mlflow.normalizer.record import CanonicalRecord
+from verifywise_mlflow.normalizer.record import STATUSES_IN_USE, CanonicalRecord
 
 PRODUCTION: Final = "production"
 DEPLOYED: Final = "deployed"
 STAGES_IN_USE: Final = (PRODUCTION, "staging")
-STATUSES_IN_USE: Final = (DEPLOYED, "partly_deployed")
 
 MAX_LISTED: Final = 20
 """Versions that are listed by number: a model may have any number in use."""

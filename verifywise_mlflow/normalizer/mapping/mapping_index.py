@@ -115,7 +115,8 @@ class MappingIndex:
     def field_of_value(self, meaning: KeyMeaning, value: str) -> str:
         """Return the field that a key's value fills: a related one if the value has a form of that one only."""
         related = self._related_forms.get(meaning.field)
-        if not related or self.normal_form(meaning.field, value) is not None:
+        # A single character is a form of a tier, and could be anything under another key.
+        if not related or len(fold(value)) < 2 or self.normal_form(meaning.field, value) is not None:
             return meaning.field
         if meaning.yes_no and self.parse_yes_no(value) is not None:
             return meaning.field
@@ -137,7 +138,10 @@ class MappingIndex:
         reader = self._state_readers.get(field)
         if reader is None or self.normal_form(field, value) is not None:
             return None
-        return ValueState.PLACEHOLDER if reader.is_doubted(value) else reader.read(value)
+        # A doubt whether a version is deployed must leave the rules on use undecided, as an unknown text does.
+        if reader.is_doubted(value):
+            return None if field == "deployment_status" else ValueState.PLACEHOLDER
+        return reader.read(value)
 
     def _is_doubted(self, field: str, value: str) -> bool:
         reader = self._state_readers.get(field)

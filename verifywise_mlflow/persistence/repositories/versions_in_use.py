@@ -27,9 +27,9 @@ from verifywise_mlflow.compliance.rules.versions_in_use import (
     MAX_LISTED,
     PRODUCTION,
     STAGES_IN_USE,
-    STATUSES_IN_USE,
     VersionsInUse,
 )
+from verifywise_mlflow.normalizer.record import STATUSES_IN_USE
 from verifywise_mlflow.persistence.pg_text_codec import Text
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import canonical_records
