@@ -6,11 +6,11 @@ would be decided otherwise with the object out of ``unread``. Only records with 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from verifywise_mlflow.compliance.rules.cel_expression import CelEvaluationError, CelExpression
 from verifywise_mlflow.compliance.rules.cel_variables import Activation, CelValue
-from verifywise_mlflow.compliance.rules.field_paths import STATED, UNREAD, field_of
+from verifywise_mlflow.compliance.rules.field_paths import ORIGINS, STATED, UNREAD, field_of
 from verifywise_mlflow.normalizer.unread_object import ObjectKind, UnreadObject
 
 
@@ -33,17 +33,27 @@ class UnreadEvidence:
     def behind_scope(self, applies: CelExpression) -> tuple[UnreadObject, ...]:
         """Return the objects for want of which a rule seems not to apply: it might apply once they are read."""
         kinds = set(self._kinds_named(applies))
-        unknown = [
-            path[1]
-            for path in applies.paths
-            if path[0] == STATED and path[1:] and field_of(path) in self._kinds_by_field
-        ]
-        if unknown:
-            stated = self._activation.variables[STATED]
-            assert isinstance(stated, dict)
-            if self._result(applies, {STATED: {**stated, **dict.fromkeys(unknown, True)}}) is not False:
-                kinds.update(kind for field in unknown for kind in self._kinds_by_field[field])
+        unread = {field for path in applies.paths if (field := field_of(path)) in self._kinds_by_field}
+        if unread and self._result(applies, self._as_if_unknown(applies, unread)) is not False:
+            kinds.update(kind for field in unread for kind in self._kinds_by_field[field])
         return self._of_kinds(kinds)
+
+    def _as_if_unknown(self, expression: CelExpression, fields: Collection[str]) -> dict[str, CelValue | None]:
+        """Return variables by which these fields have a value that is not known; None for a variable without evidence.
+
+        A collection may lack an entry, so its contents are unknown, too.
+        """
+        variables = self._activation.variables
+        stated = variables[STATED]
+        assert isinstance(stated, dict)
+        collections = {
+            path[0]: None
+            for path in expression.paths
+            if path[0] not in (STATED, ORIGINS)
+            and field_of(path) in fields
+            and isinstance(variables.get(path[0]), (list, dict))
+        }
+        return {STATED: {**stated, **dict.fromkeys(fields, True)}, **collections}
 
     def _kinds_named(self, expression: CelExpression) -> Iterator[ObjectKind]:
         """Yield the kinds by which ``unread`` decides the expression."""
@@ -54,12 +64,12 @@ class UnreadEvidence:
             if self._result(expression, {UNREAD: [unread.kind]}) is not if_read:
                 yield unread.kind
 
-    def _result(self, expression: CelExpression, changes: dict[str, CelValue]) -> bool | None:
-        variables = self._activation.variables
+    def _result(self, expression: CelExpression, changes: Mapping[str, CelValue | None]) -> bool | None:
         # Only what the expression reads: an activation of all variables takes as long as ten evaluations.
-        read = {path[0]: variables[path[0]] for path in expression.paths if path[0] in variables}
+        variables = {**self._activation.variables, **changes}
+        read = {name: value for name, *_ in expression.paths if (value := variables.get(name)) is not None}
         try:
-            return expression.holds(Activation({**read, **changes}))
+            return expression.holds(Activation(read))
         except CelEvaluationError:
             return None
 

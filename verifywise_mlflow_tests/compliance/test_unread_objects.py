@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from verifywise_mlflow.artifacts.file_classifier import classify_file
-from verifywise_mlflow.artifacts.manifest import ArtifactFile, ArtifactManifest, RuntimeEnvironment
+from verifywise_mlflow.artifacts.manifest import ArtifactFile, ArtifactManifest
 from verifywise_mlflow.compliance.badge import Badge, version_badge
 from verifywise_mlflow.compliance.verdict import RuleResult, Verdict
 from verifywise_mlflow.connector.models import LoggedModel
@@ -22,18 +22,6 @@ from verifywise_mlflow.normalizer.unread_fields import COPIED_FROM, fields_resti
 from verifywise_mlflow.normalizer.unread_object import OBJECT_KINDS, ObjectKind
 from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN_VERDICTS
 from verifywise_mlflow_tests.compliance.attempts import EVIDENCE, results_on, version_inputs
-
-ENVIRONMENT = RuntimeEnvironment(
-    python_version="3.13.1",
-    packages=(),
-    sources=("conda.yaml",),
-    mlflow_version="3.1.0",
-    flavors={"lightgbm": "4.6.0"},
-    serialization_format=None,
-    reproducible=True,
-    missing_pins=(),
-    signature=("inputs", "outputs"),
-)
 
 
 def evidenced_version(place: str = "version") -> RecordInputs:
@@ -49,6 +37,8 @@ def evidenced_version(place: str = "version") -> RecordInputs:
     assert inputs.model
     assert inputs.run
     assert inputs.manifest
+    assert inputs.manifest.environment
+    environment = replace(inputs.manifest.environment, signature=("inputs", "outputs"))
     model_file = ArtifactFile("model", "model.txt", 900, "cd" * 32, classify_file("model.txt", "model"))
     tags_of = {name: tags if name == place else {} for name in ("version", "model", "run", "logged model")}
     ended_at = datetime(2026, 2, 1, tzinfo=UTC)
@@ -64,7 +54,7 @@ def evidenced_version(place: str = "version") -> RecordInputs:
         ),
         experiment_name="credit",
         logged_model=LoggedModel("m-1", experiment_id="7", source_run_id="r1", tags=tags_of["logged model"]),
-        manifest=replace(inputs.manifest, files=(model_file, *inputs.manifest.files), environment=ENVIRONMENT),
+        manifest=replace(inputs.manifest, files=(model_file, *inputs.manifest.files), environment=environment),
     )
 
 
@@ -161,6 +151,15 @@ def test_a_rule_is_not_inapplicable_by_a_value_that_could_not_be_read() -> None:
 
     # The alias, which the model has, may put the version into production, and its tags may name a data set.
     assert (verdicts["production-deployment-status"], verdicts["consistent-risk-tags"]) == (Verdict.NOT_READ,) * 2
+
+
+def test_a_list_that_may_lack_an_entry_makes_no_rule_inapplicable() -> None:
+    inputs = evidenced_version()  # it has no signature, so the rule on signatures does not apply
+
+    before = verdicts_on(inputs)["model-signature"].verdict
+    in_part = verdicts_on(unreadable(inputs, "files in part"))["model-signature"].verdict
+
+    assert (before, in_part) == (Verdict.NOT_APPLICABLE, Verdict.NOT_READ)
 
 
 def test_a_nearer_tag_that_denies_an_approval_needs_no_other_object() -> None:
