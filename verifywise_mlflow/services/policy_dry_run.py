@@ -88,9 +88,7 @@ def proposed_rules(
         raise InvalidPoliciesError(str(error)) from error
 
 
-def dry_run(
-    store: Store, tenant_id: str, rules: RuleSet, today: date, facts: EnvironmentFacts | None = None
-) -> DryRunResult:
+def dry_run(store: Store, tenant_id: str, rules: RuleSet, facts: EnvironmentFacts, today: date) -> DryRunResult:
     """Evaluate all records of existing versions with other rules, and compare with their stored verdicts."""
     with LimitedEvaluator(rules, today=today, environment_facts=facts) as evaluator:
         return _dry_run(store, tenant_id, evaluator)

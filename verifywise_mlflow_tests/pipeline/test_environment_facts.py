@@ -134,7 +134,7 @@ def test_a_dry_run_reads_the_copy(store: Store, tmp_path: Path) -> None:
     evaluate(described, store, day(1))
     write_entry(tmp_path / "osv", "numpy")
 
-    result = dry_run(store, "acme", load_rules(described), day(1).date(), load_facts(described))
+    result = dry_run(store, "acme", load_rules(described), load_facts(described), day(1).date())
 
     assert [(change.before, change.after) for change in result.changes if change.rule_id] == [("pass", "fail")]
 

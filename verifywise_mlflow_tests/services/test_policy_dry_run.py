@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from verifywise_mlflow.compliance.environment_facts.environment_facts import load_environment_facts
 from verifywise_mlflow.persistence.pg_text_codec import unescape
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.policy_dry_run import dry_run, proposed_rules
@@ -22,6 +23,8 @@ from verifywise_mlflow_tests.support.syncing import rows
 
 Outcomes = dict[tuple[str, int, str | None], str]
 """Model, version and rule to the verdict; without a rule, the badge."""
+
+NO_FACTS = load_environment_facts(None, None)
 
 
 def outcomes(store: Store) -> Outcomes:
@@ -74,7 +77,7 @@ def test_the_dry_run_predicts_exactly_what_the_next_sync_changes_for_any_names(s
 
     new = write_policy(tmp_path / "new.yaml", *PROPOSED_RULES, version=2, thresholds="{most: 10}")
     rules = proposed_rules(tenant, [new], replaces_all=False, thresholds={"most": 3.0})
-    result = dry_run(store, "acme", rules, day(2).date())
+    result = dry_run(store, "acme", rules, NO_FACTS, day(2).date())
 
     assert outcomes(store) == before
     evaluate(tenant_with_policies(policies=[str(new)], thresholds={"most": 3}), store, day(2))
@@ -87,7 +90,7 @@ def test_the_dry_run_predicts_exactly_what_the_next_sync_changes_for_any_names(s
     assert predicted == actual
     assert {after for *_, after in actual} >= {"pass", "fail", "error", "not applicable", None}
     assert (result.evaluated_count, result.stale_count, result.changes.total()) == (4, 0, len(actual))
-    second_run = dry_run(store, "acme", rules, day(2).date())
+    second_run = dry_run(store, "acme", rules, NO_FACTS, day(2).date())
     assert not second_run.changes
 
 
@@ -98,7 +101,7 @@ def test_a_threshold_alone_can_be_tried_and_an_unknown_one_is_refused(store: Sto
     evaluate(tenant, store, day(1))
 
     rules = proposed_rules(tenant, [], replaces_all=False, thresholds={"most": 5.0})
-    result = dry_run(store, "acme", rules, day(1).date())
+    result = dry_run(store, "acme", rules, NO_FACTS, day(1).date())
 
     assert {(move.rule_id, move.before, move.after) for move in result.changes} == {
         ("figured", "pass", "fail"),

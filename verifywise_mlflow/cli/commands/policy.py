@@ -198,7 +198,7 @@ def diff(
         described = configured_tenant(tenant)
         proposed = proposed_rules(described, policy_file or [], replaces_all=alone, thresholds=thresholds)
         with Store(database_url()) as store:
-            result = dry_run(store, tenant, proposed, datetime.now(UTC).date(), load_facts(described))
+            result = dry_run(store, tenant, proposed, load_facts(described), datetime.now(UTC).date())
     if as_json:
         changes_by_count = [
             {
