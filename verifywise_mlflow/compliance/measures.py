@@ -199,7 +199,7 @@ def _is_fairness(metric: str) -> bool:
 
 @cache
 def _known_metrics() -> frozenset[str]:
-    """Return the metrics that a threshold may state a level of, without being told apart from a misspelled name."""
+    """Return the names that are known, so that a threshold for one of them is not misspelled."""
     metrics = frozenset((*_common_names().values(), *_vocabulary().fairness))
     return metrics.union(f"{metric}_{spread}" for metric in metrics for spread in (_DIFFERENCE, _RATIO))
 

@@ -10,7 +10,7 @@ import pytest
 from verifywise_mlflow.compliance.measures import MAX_NAMED_GROUPS, MeasureReader, is_level
 
 
-def measured(metrics: dict[str, object], **levels: float) -> Any:  # noqa: ANN401  # JSON, whose members the tests name
+def measured(metrics: dict[str, object], **levels: float) -> Any:
     """Return what the metrics measured, under these levels."""
     return MeasureReader(levels).measures(metrics)
 
@@ -112,7 +112,7 @@ def test_a_level_makes_a_metric_known() -> None:
 
 
 @pytest.mark.parametrize("metrics", [None, {}, True, "accuracy"])
-def test_without_metrics_only_the_levels_are_known(metrics: Any) -> None:  # noqa: ANN401  # of a wrong type
+def test_without_metrics_only_the_levels_are_known(metrics: Any) -> None:
     assert measured(metrics, least_accuracy=0.8) == {"levels": {"performance": ["least_accuracy"], "fairness": []}}
 
 
