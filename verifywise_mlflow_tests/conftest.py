@@ -166,9 +166,9 @@ def workspace(mlflow_uri: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.fixture
-def registry(mlflow_uri: str, workspace: str, tmp_path: Path) -> Registry:
+def registry(mlflow_uri: str, mlflow_database: Path, workspace: str, tmp_path: Path) -> Registry:
     """The workspace's registry, to be filled through MLflow's own client."""
-    return Registry(MlflowClient(mlflow_uri), tmp_path)
+    return Registry(MlflowClient(mlflow_uri), tmp_path, mlflow_database.parent / "artifacts")
 
 
 @pytest.fixture

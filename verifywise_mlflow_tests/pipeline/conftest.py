@@ -22,11 +22,12 @@ from verifywise_mlflow_tests.support.registry import MODEL_FILES, Registry, crea
 
 
 @pytest.fixture(scope="session")
-def full_workspace(mlflow_uri: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+def full_workspace(mlflow_uri: str, mlflow_database: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """A workspace with a version of each kind, for tests that only read it."""
     with pytest.MonkeyPatch.context() as environment:
         workspace = create_workspace(mlflow_uri, environment)
-        _fill(Registry(MlflowClient(mlflow_uri), tmp_path_factory.mktemp("full-workspace")))
+        scratch = tmp_path_factory.mktemp("full-workspace")
+        _fill(Registry(MlflowClient(mlflow_uri), scratch, mlflow_database.parent / "artifacts"))
     return workspace
 
 
@@ -42,12 +43,9 @@ def _fill(registry: Registry) -> None:
     client = registry.client
     registry.trained_version("churn")
     run_id = registry.run(metrics={"auc": 0.7}, tags={"owner": "ada"})
-    files = registry.scratch / "logged model"
-    files.mkdir()
-    for name, content in MODEL_FILES.items():
-        (files / name).write_bytes(content)
-    model_id = client.create_logged_model(client.get_run(run_id).info.experiment_id, "model", run_id).model_id
-    client.log_model_artifacts(model_id, str(files))
+    logged = client.create_logged_model(client.get_run(run_id).info.experiment_id, "model", run_id)
+    registry.write(logged.artifact_location, MODEL_FILES)
+    model_id = logged.model_id
     client.create_registered_model("fraud")
     client.create_model_version("fraud", f"models:/{model_id}", run_id, await_creation_for=0, model_id=model_id)
     registry.version("copied", source="models:/fraud/1")
