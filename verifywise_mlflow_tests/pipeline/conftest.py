@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.pipeline.artifact_folders import ArtifactFolders
-from verifywise_mlflow_tests.pipeline.faults import SHORT_TIMEOUTS
+from verifywise_mlflow_tests.pipeline.faults import SHORT_TIMEOUTS, tenant_of_workspace
 from verifywise_mlflow_tests.support.proxy import (
     Proxy,
     proxy_before,
@@ -62,7 +62,7 @@ def proxy(mlflow_uri: str) -> Iterator[Proxy]:
 @pytest.fixture
 def proxied_tenant(full_workspace: str, proxy: Proxy) -> Tenant:
     """A tenant that connects through the proxy."""
-    return _tenant("proxied", proxy.uri, full_workspace)
+    return tenant_of_workspace("proxied", proxy.uri, full_workspace)
 
 
 @pytest.fixture
@@ -74,11 +74,7 @@ def impatient_tenant(proxied_tenant: Tenant) -> Tenant:
 @pytest.fixture
 def healthy_tenant(full_workspace: str, mlflow_uri: str) -> Tenant:
     """A tenant that connects to the same server without the proxy."""
-    return _tenant("healthy", mlflow_uri, full_workspace)
-
-
-def _tenant(tenant_id: str, tracking_uri: str, workspace: str) -> Tenant:
-    return Tenant(tenant_id=tenant_id, tracking_uri=tracking_uri, workspace=workspace, allow_private_network=True)
+    return tenant_of_workspace("healthy", mlflow_uri, full_workspace)
 
 
 @pytest.fixture

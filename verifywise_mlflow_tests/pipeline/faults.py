@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from verifywise_mlflow.http.settings import Limits
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.context import SyncOptions
+from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.support.proxy import (
     Fault,
     Proxy,
@@ -111,6 +112,10 @@ LASTING_FAULTS = {
     "forbidden": LastingFault(saying(403, "Permission denied", "text/html"), "responded with 403"),
     "unauthenticated": LastingFault(saying(401, "You are not authenticated", "text/html"), "responded with 401"),
 }
+
+
+def tenant_of_workspace(tenant_id: str, tracking_uri: str, workspace: str) -> Tenant:
+    return Tenant(tenant_id=tenant_id, tracking_uri=tracking_uri, workspace=workspace, allow_private_network=True)
 
 
 @contextmanager

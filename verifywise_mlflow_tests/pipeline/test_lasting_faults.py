@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 
 import pytest
 
+from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
 from verifywise_mlflow.http.errors import HttpError
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.tenant import Tenant
@@ -14,34 +17,58 @@ from verifywise_mlflow_tests.pipeline.faults import (
     EVERYTHING,
     LASTING_FAULTS,
     MAX_FAULT_SECONDS,
+    SHORT_TIMEOUTS,
     assert_only_evidence_lost,
     finishes_within,
     last_entry,
     read_failure_reasons,
     recorded_files,
     stored_rows,
+    tenant_of_workspace,
     verdicts_of,
 )
+from verifywise_mlflow_tests.support.databases import migrated_database
 from verifywise_mlflow_tests.support.proxy import (
     Proxy,
     always,
+    proxy_before,
     saying,
 )
 from verifywise_mlflow_tests.support.syncing import rows, sync
 
 
+@dataclass(frozen=True, slots=True)
+class SyncedTenant:
+    """A tenant, the proxy that it connects through, and the store that it was synced to."""
+
+    tenant: Tenant
+    proxy: Proxy
+    store: Store
+
+
+@pytest.fixture(scope="module")
+def synced_tenant(full_workspace: str, mlflow_uri: str, postgres: EmbeddedPostgres) -> Iterator[SyncedTenant]:
+    """A synced tenant. The tests that use it show that its rows stay, so the next test finds it as it was."""
+    with proxy_before(mlflow_uri) as proxy, migrated_database(postgres) as url, Store(url) as store:
+        tenant = tenant_of_workspace("proxied", proxy.uri, full_workspace)
+        tenant = tenant.model_copy(update={"limits": SHORT_TIMEOUTS})
+        sync(tenant, store)
+        yield SyncedTenant(tenant, proxy, store)
+
+
 @pytest.mark.parametrize("name", LASTING_FAULTS)
 def test_a_persistent_fault_ends_the_sync_with_a_clear_error_and_deletes_nothing(
-    name: str, impatient_tenant: Tenant, proxy: Proxy, store: Store, without_pauses: None
+    name: str, synced_tenant: SyncedTenant, without_pauses: None
 ) -> None:
-    sync(impatient_tenant, store)
+    store = synced_tenant.store
     before = stored_rows(store, "proxied")
-    proxy.fault = always(LASTING_FAULTS[name].fault)
+    synced_tenant.proxy.fault = always(LASTING_FAULTS[name].fault)
 
     with pytest.raises(HttpError), finishes_within(MAX_FAULT_SECONDS):
-        sync(impatient_tenant, store, EVERYTHING)
+        sync(synced_tenant.tenant, store, EVERYTHING)
 
     assert stored_rows(store, "proxied") == before
+    assert all(before.values())
     entry = last_entry(store, "proxied")
     assert entry["outcome"] == "failed"
     assert re.search(LASTING_FAULTS[name].message, str(entry["reason"]))
@@ -53,19 +80,14 @@ def test_a_persistent_fault_ends_the_sync_with_a_clear_error_and_deletes_nothing
 )
 @pytest.mark.parametrize("name", ["503", "login page"])
 def test_a_fault_of_one_endpoint_deletes_nothing(
-    name: str,
-    ending: str,
-    impatient_tenant: Tenant,
-    proxy: Proxy,
-    store: Store,
-    without_pauses: None,
+    name: str, ending: str, synced_tenant: SyncedTenant, without_pauses: None
 ) -> None:
-    sync(impatient_tenant, store)
+    store = synced_tenant.store
     before = stored_rows(store, "proxied")
-    proxy.fault = always(LASTING_FAULTS[name].fault, ending)
+    synced_tenant.proxy.fault = always(LASTING_FAULTS[name].fault, ending)
 
     with finishes_within(MAX_FAULT_SECONDS), suppress(HttpError):
-        sync(impatient_tenant, store, EVERYTHING)
+        sync(synced_tenant.tenant, store, EVERYTHING)
 
     assert stored_rows(store, "proxied") == before
     entry = last_entry(store, "proxied")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
 
+from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
 from verifywise_mlflow.http.errors import HttpError
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.tenant import Tenant
@@ -17,7 +19,10 @@ from verifywise_mlflow_tests.pipeline.faults import (
     last_entry,
     requested_endpoints,
     stored_rows,
+    tenant_of_workspace,
 )
+from verifywise_mlflow_tests.support.databases import migrated_database
+from verifywise_mlflow_tests.support.login_roles import new_name
 from verifywise_mlflow_tests.support.proxy import (
     Proxy,
     once_for_each_kind,
@@ -26,53 +31,65 @@ from verifywise_mlflow_tests.support.proxy import (
 from verifywise_mlflow_tests.support.syncing import sync
 
 
+@pytest.fixture(scope="module")
+def healthy_store(full_workspace: str, mlflow_uri: str, postgres: EmbeddedPostgres) -> Iterator[Store]:
+    """A store with a tenant that met no fault. Each test compares a tenant of its own with it."""
+    with migrated_database(postgres) as url, Store(url) as store:
+        sync(tenant_of_workspace("healthy", mlflow_uri, full_workspace), store)
+        yield store
+
+
+@pytest.fixture
+def store(healthy_store: Store) -> Store:
+    return healthy_store
+
+
+@pytest.fixture
+def proxied_tenant(full_workspace: str, proxy: Proxy) -> Tenant:
+    return tenant_of_workspace(new_name("proxied"), proxy.uri, full_workspace)
+
+
 @pytest.mark.parametrize("name", TRANSIENT_FAULTS)
 def test_a_transient_fault_leaves_no_trace_in_the_records(
     name: str,
-    healthy_tenant: Tenant,
     proxied_tenant: Tenant,
     proxy: Proxy,
     store: Store,
     without_pauses: None,
 ) -> None:
-    sync(healthy_tenant, store)
     # Every kind of request meets it once: the probe, each listing, each search, each artifact call.
     proxy.fault = once_for_each_kind(TRANSIENT_FAULTS[name])
 
     sync(proxied_tenant, store)
 
     assert requested_endpoints(proxy) == ENDPOINTS
-    assert stored_rows(store, "proxied") == stored_rows(store, "healthy")
-    assert last_entry(store, "proxied")["outcome"] == last_entry(store, "healthy")["outcome"]
+    assert stored_rows(store, proxied_tenant.tenant_id) == stored_rows(store, "healthy")
+    assert last_entry(store, proxied_tenant.tenant_id)["outcome"] == last_entry(store, "healthy")["outcome"]
 
 
 def test_a_transient_server_error_leaves_no_trace_in_the_records(
-    healthy_tenant: Tenant,
     proxied_tenant: Tenant,
     proxy: Proxy,
     store: Store,
     without_pauses: None,
 ) -> None:
-    sync(healthy_tenant, store)
     # At an artifact, 500 is MLflow's ordinary response for a store that cannot be read: see the next test.
     proxy.fault = once_for_each_kind(saying(500), sparing="artifact")
 
     sync(proxied_tenant, store)
 
     assert requested_endpoints(proxy) == ENDPOINTS
-    assert stored_rows(store, "proxied") == stored_rows(store, "healthy")
+    assert stored_rows(store, proxied_tenant.tenant_id) == stored_rows(store, "healthy")
 
 
 @pytest.mark.parametrize("name", ["500", "login page", "huge"])
 def test_a_fault_that_retries_do_not_cure_is_repaired_by_the_next_reconcile(
     name: str,
-    healthy_tenant: Tenant,
     impatient_tenant: Tenant,
     proxy: Proxy,
     store: Store,
     without_pauses: None,
 ) -> None:
-    sync(healthy_tenant, store)
     proxy.fault = once_for_each_kind(LASTING_FAULTS[name].fault)
     # One kind of request after the other meets it, since most of them end the sync.
     for _ in ENDPOINTS:
@@ -84,4 +101,4 @@ def test_a_fault_that_retries_do_not_cure_is_repaired_by_the_next_reconcile(
 
     sync(impatient_tenant, store, EVERYTHING)
 
-    assert stored_rows(store, "proxied") == stored_rows(store, "healthy")
+    assert stored_rows(store, impatient_tenant.tenant_id) == stored_rows(store, "healthy")
