@@ -64,10 +64,11 @@ class ClauseEvidence:
 def clause_evidence(session: TenantSession, cited: Sequence[CitedClause], limit: int) -> list[ClauseEvidence]:
     """Return the rules and versions of each clause, with at most ``limit`` versions each."""
     policies = current_policies(session)
+    rule_ids = {rule_id for entry in cited for rule_id in _rules_of(entry, policies.references)}
     coverages = framework_coverage(
         list({entry.framework.name: entry.framework for entry in cited}.values()),
-        policies.references,
-        verdict_groups(session),
+        {rule_id: policies.references[rule_id] for rule_id in policies.references if rule_id in rule_ids},
+        verdict_groups(session, rule_ids),
     )
     by_clause = {
         (coverage.framework.name, covered.clause.id): (coverage, covered)

@@ -6,11 +6,11 @@ the store has no tenants.yaml, and the files may have changed since.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pydantic import BaseModel, ValidationError
-from sqlalchemy import ColumnElement, FromClause, false, func, select
+from sqlalchemy import ColumnElement, FromClause, and_, false, func, select
 
 from verifywise_mlflow.compliance.coverage import (
     FrameworkCoverage,
@@ -28,13 +28,15 @@ from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.persistence.tables import canonical_records, compliance_results
 
 
-def verdict_groups(session: TenantSession) -> Iterator[VerdictGroup]:
-    """Yield the tenant's living versions, grouped by equal verdicts, archived ones apart.
+def verdict_groups(session: TenantSession, rule_ids: Collection[str] | None = None) -> Iterator[VerdictGroup]:
+    """Yield the tenant's living versions, grouped by equal verdicts of some or all rules, archived ones apart.
 
     Many versions make few groups. They are fetched in pages nevertheless, since nothing limits their number.
     """
     records, results = canonical_records, compliance_results
     is_same_version = same_version(results, records)
+    if rule_ids is not None:
+        is_same_version = and_(is_same_version, results.c.rule_id.in_(rule_ids))
     verdicts = func.jsonb_object_agg(results.c.rule_id, results.c.verdict, type_=Json).filter(
         results.c.rule_id.is_not(None)
     )
