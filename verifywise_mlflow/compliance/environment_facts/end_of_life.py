@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
-from functools import cache
+from functools import cache, cached_property, lru_cache
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Annotated
@@ -57,10 +57,13 @@ class EndOfLife(BaseModel):
         return {name: f"{day}T00:00:00Z" for name, day in days.items() if day}
 
     def _release(self, line: str | None) -> date | None:
-        if line is None or not self.mlflow:
+        if line is None or self._newest is None:
             return None
-        newest = max(self.mlflow, key=Version)
-        return self.mlflow[newest] if Version(line) > Version(newest) else self.mlflow.get(line)
+        return self.mlflow[self._newest] if Version(line) > Version(self._newest) else self.mlflow.get(line)
+
+    @cached_property
+    def _newest(self) -> str | None:
+        return max(self.mlflow, key=Version, default=None)
 
 
 @cache
@@ -93,6 +96,7 @@ def _load(path: Path) -> EndOfLife:
         raise EndOfLifeError("\n".join(validation_messages(error, source))) from error
 
 
+@lru_cache(maxsize=1_024)
 def _line(version: object) -> str | None:
     try:
         parsed = Version(version) if isinstance(version, str) else None

@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from packaging.utils import canonicalize_name
@@ -92,16 +93,18 @@ def _pins(record: CanonicalRecord) -> _Pins | None:
         if isinstance(package, Mapping):
             name = canonicalize_name(str(package.get("name")))
             named.add(name)
-            if version := _pinned_version(package):
+            if version := _pinned_version(str(package.get("specifier") or "")):
                 versions.setdefault(name, set()).add(version)
     unpinned = sorted(named - versions.keys() - BUILD_TOOLS)
     return _Pins({name: frozenset(pinned) for name, pinned in versions.items()}, tuple(unpinned))
 
 
-def _pinned_version(package: Mapping[str, Json]) -> Version | None:
+@lru_cache(maxsize=10_000)
+def _pinned_version(specifier: str) -> Version | None:
     try:
-        pin = exact_pin(str(package.get("specifier") or ""))
-        return Version(pin) if pin else None
+        pin = exact_pin(specifier)
+        # Without a local part: OSV lists torch 2.1.0, which is affected as 2.1.0+cu118, too.
+        return Version(Version(pin).public) if pin else None
     except (InvalidVersion, ValueError):
         return None  # a version of conda's own, or a link: OSV has no such version
 
@@ -110,8 +113,7 @@ def _known(pins: _Pins, copy: VulnerabilityCopy) -> Iterator[dict[str, Json]]:
     """Yield each vulnerability once for each package version, however many databases describe it."""
     for package, versions in sorted(pins.versions.items()):
         for version in sorted(versions):
-            affecting = [advisory for advisory in copy.advisories(package) if advisory.affects(version)]
-            for group in _same(affecting):
+            for group in _same(copy.affecting(package, version)):
                 scores = [advisory.severity for advisory in group if advisory.severity is not None]
                 name, at, identifier = map(_short, (package, str(version), _common_name(group)))
                 severity = f"severity {max(scores):.1f}" if scores else "severity not stated"

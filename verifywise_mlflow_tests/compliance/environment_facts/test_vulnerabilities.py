@@ -116,6 +116,21 @@ def test_each_of_two_versions_that_files_pin_is_looked_up() -> None:
     assert len(listed(facts["known"])) == 1
 
 
+def test_a_build_with_a_local_part_is_as_affected_as_its_release(tmp_path: Path) -> None:
+    entry = advisory("TEST-1", "torch")
+    entry["affected"] = [
+        {
+            "package": {"ecosystem": "PyPI", "name": "torch"},
+            "versions": ["2.1.0"],
+            "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "2.2"}, {"last_affected": "2.3.0"}]}],
+        }
+    ]
+    copy = VulnerabilityCopy(archive(tmp_path / "all.zip", {"1.json": entry}))
+
+    for pin in ("==2.1.0+cu118", "==2.3.0+cpu"):
+        assert len(listed(vulnerabilities_of(record(torch=pin), copy)["known"])) == 1, pin
+
+
 def test_tools_that_only_install_need_no_exact_version() -> None:
     assert vulnerabilities_of(record(pip="<=25", setuptools=""), open_copy(FOLDER))["unchecked"] == []
 
