@@ -169,11 +169,12 @@ def test_the_banks_credit_scoring_is_documented_throughout(acme: MlflowClient, t
     documented = version(acme, "credit-scoring", 2)
     run = run_of(acme, documented)
     assert documented.tags["privacy_assessment"].startswith("DPIA completed 20")
-    assert {"owner", "approver", "risk_category", "data_sensitivity"} <= set(documented.tags)
+    assert {"owner", "approver", "validator", "risk_category", "data_sensitivity"} <= set(documented.tags)
     assert len(run.data.tags["mlflow.source.git.commit"]) == 40
     assert 0.5 < run.data.metrics["roc_auc"] <= 1
     assert run.inputs is not None
-    assert [dataset_input.dataset.name for dataset_input in run.inputs.dataset_inputs] == ["loan_applicants_2025"]
+    datasets = {dataset_input.dataset.name for dataset_input in run.inputs.dataset_inputs}
+    assert datasets == {"loan_applicants_2025", "loan_applicants_2025_holdout"}
     assert {file.path for file in acme.list_artifacts(run.info.run_id)} >= {"evaluation", "model_card.md"}
     assert all("==" in line for line in requirements(documented, tmp_path).splitlines())
 
