@@ -15,7 +15,7 @@ from verifywise_mlflow.compliance.verdict import Verdict
 
 
 class Badge(StrEnum):
-    """One word for a model version. No word claims that a model is compliant: that is for people to judge."""
+    """One word for a model version. No word claims that a model is compliant: people decide that."""
 
     EVIDENCE_COMPLETE = "evidence complete"
     GAPS = "gaps"

@@ -32,7 +32,7 @@ GAP_AGE_BUCKETS: Final = tuple(
 )
 """The names of the age buckets of gaps, youngest first."""
 FORMULAS: Final[Mapping[str, str]] = {"compliance_score_formula": SCORE_RULE, "badge_formula": VERSION_RULE}
-"""How the figures are derived, to show beside them."""
+"""How the figures are derived, to show next to them."""
 
 
 @dataclass(frozen=True, slots=True)
