@@ -64,7 +64,12 @@ def reason_text(
         unrecognized = [path[0] for path in map(_without_stated, decisive.paths) if path[0] in evidence.unrecognized]
         if unrecognized:
             return " ".join(_unrecognized_text(name, evidence) for name in dict.fromkeys(unrecognized))
-    text = _render(rule.reason_templates.get(case, ()), activation) or _GENERATED[case](rule, decisive, evidence)
+    # The rule's own sentence for missing evidence is about what it requires, not about an unknown condition.
+    is_unknown_condition = case is ReasonCase.NOT_EVIDENCED and any(
+        row.holds == decisive.text for row in rule.conditions
+    )
+    templates = () if is_unknown_condition else rule.reason_templates.get(case, ())
+    text = _render(templates, activation) or _GENERATED[case](rule, decisive, evidence)
     return " ".join([*_texts_without_value(case, decisive, evidence), text])
 
 

@@ -303,7 +303,13 @@ HOLDS = Condition(holds="version_number == 1", otherwise="fail", reason="It is a
             "It is the first version. It is open.",
             id="false and unknown",
         ),
-        pytest.param((IS_COMMITTED,), 'owner == "me"', Verdict.NOT_EVIDENCED, "Nothing.", id="unknown"),
+        pytest.param(
+            (IS_COMMITTED,),
+            'owner == "me"',
+            Verdict.NOT_EVIDENCED,
+            f"MLflow shows no code_commit. {EXPECTED}",
+            id="unknown",
+        ),
         pytest.param(
             (IS_OTHERS,), 'code_commit != ""', Verdict.FAIL, "The owner 'me' is me. A failure.", id="unknown, failed"
         ),
