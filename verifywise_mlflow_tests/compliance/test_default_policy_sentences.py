@@ -52,16 +52,16 @@ def reason_of(
         (
             "production-privacy-assessment",
             {**PERSONAL, "privacy_assessment_status": "completed"},
-            "The privacy assessment has no date. The privacy assessment of a model that uses personal data is recorded as "
-            "'completed'. Set the tag `privacy_assessment_status` of the version to the status and its date as "
+            "The privacy assessment has no date. The privacy assessment of a model that uses personal data is recorded "
+            "as 'completed'. Set the tag `privacy_assessment_status` of the version to the status and its date as "
             "year-month-day.",
         ),
         (
             "production-privacy-assessment",
             {**PERSONAL, "privacy_assessment_status": "expired"},
-            "The recorded privacy assessment is 'expired', but a model in use or in staging that uses personal data needs "
-            "a completed one of the last 1095 days. Complete the assessment and set the tag `privacy_assessment_status` "
-            "to completed and its date, or take the version out of use.",
+            "The recorded privacy assessment is 'expired', but a model in use or in staging that uses personal data "
+            "needs a completed one of the last 1095 days. Complete the assessment and set the tag "
+            "`privacy_assessment_status` to completed and its date, or take the version out of use.",
         ),
         (
             "production-privacy-assessment",
@@ -72,14 +72,14 @@ def reason_of(
         (
             "production-privacy-assessment",
             PRODUCTION,
-            "No data sensitivity is recorded for a model in use or in staging, so it is unknown whether it uses personal "
-            "data. Add the tag `data_sensitivity` to the version or its model.",
+            "No data sensitivity is recorded for a model in use or in staging, so it is unknown whether it uses "
+            "personal data. Add the tag `data_sensitivity` to the version or its model.",
         ),
         (
             "production-privacy-assessment",
             {},
-            "The rule applies to models in use or in staging that use personal data. Lifecycle stage of this version: not "
-            "recorded. Deployment status: not recorded. Recorded data sensitivity: not recorded.",
+            "The rule applies to models in use or in staging that use personal data. Lifecycle stage of this version: "
+            "not recorded. Deployment status: not recorded. Recorded data sensitivity: not recorded.",
         ),
         (
             "recent-training",

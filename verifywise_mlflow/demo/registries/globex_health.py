@@ -63,7 +63,7 @@ def _tumour_triage(registry: Registry) -> None:
 
 
 def _sepsis_warning(registry: Registry) -> None:
-    """A name that is hard to store in Postgres, and an approval by the tags of the training run, which does not count."""
+    """A name that is hard to store in Postgres. The training run names the approver, which approves no version."""
     registry.create_model(
         SEPSIS_WARNING,
         description="Warns of sepsis six hours ahead",
