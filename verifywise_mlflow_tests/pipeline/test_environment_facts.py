@@ -127,6 +127,15 @@ def test_the_default_policy_names_the_packages_and_the_date_of_the_copy(store: S
     assert "if the operator provides a copy of OSV" in str(without_copy["reason"])
 
 
+def test_a_copy_that_cannot_be_read_is_a_note_of_the_sync_and_decides_nothing(store: Store, tmp_path: Path) -> None:
+    store_packages(store, "numpy==2.4.0\n")
+
+    notes = evaluate(tenant(tmp_path, CLEAN), store, day(1)).reports[0].progress.notes
+
+    assert verdicts(store)[*KEY, "clean"] == "not evidenced"
+    assert ["cannot be read as a copy of OSV: No such file or directory" in str(note) for note in notes] == [True]
+
+
 def test_a_dry_run_reads_the_copy(store: Store, tmp_path: Path) -> None:
     store_packages(store, "numpy==2.4.0\n")
     write_entry(tmp_path / "osv", "scipy")

@@ -34,6 +34,14 @@ class EnvironmentFacts:
             facts[END_OF_LIFE] = self.end_of_life.of(record)
         return facts
 
+    def problems(self, variables: Container[str]) -> list[str]:
+        """Return what an operator has to correct, one sentence each, if these variables are read.
+
+        The entries of the copy are not read for this: that takes seconds, and most syncs evaluate nothing.
+        """
+        copy = self.vulnerability_copy
+        return [str(copy)] if VULNERABILITIES in variables and isinstance(copy, VulnerabilityCopyError) else []
+
     def digests(self, variables: Container[str]) -> dict[str, str]:
         """Return what the values of these variables depend on, by variable: records with another one are outdated."""
         digests = {}

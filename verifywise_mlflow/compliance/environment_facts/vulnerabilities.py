@@ -54,7 +54,7 @@ def vulnerabilities_of(
     if copy is None:
         return {"copy_given": False, "problem": ""}
     if isinstance(copy, VulnerabilityCopyError):
-        return {"copy_given": True, "problem": str(copy)}
+        return {"copy_given": True, "problem": copy.reason}
     facts: dict[str, Json] = {"copy_given": True, "problem": "", "copy_digest": copy.digest}
     try:
         if copy.date:
@@ -64,7 +64,7 @@ def vulnerabilities_of(
             return facts
         known = sorted(_known(pins, copy), key=_by_severity)
     except VulnerabilityCopyError as error:
-        return {"copy_given": True, "problem": str(error)}
+        return {"copy_given": True, "problem": error.reason}
     return facts | {
         "checked_count": len(pins.versions),
         "unchecked": _shortened(pins.unpinned),

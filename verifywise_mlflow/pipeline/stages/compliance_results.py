@@ -47,6 +47,7 @@ def evaluate_due(context: StageContext, rules: RuleSet) -> Progress:
     facts = load_facts(context.tenant)
     with closing(_Evaluation(context, rules, facts)) as evaluation:
         record_policy_version(context, rules, evaluation.digest, evaluation.facts)
+        progress.notes += map(Note, evaluation.problems)
         with context.begin() as session:
             batch = evaluation.due(session, None)
         to_write: VerdictBatch | None = None
@@ -73,6 +74,8 @@ class _Evaluation:
         self._evaluator = LimitedEvaluator(rules, today=day, environment_facts=facts)
         self.facts = facts.digests(self._evaluator.selection)
         """The digests of the environment facts that the rules read, by variable."""
+        self.problems = facts.problems(self._evaluator.selection)
+        """What the operator has to correct."""
         self.digest = evaluation_digest(rules, self.facts)
         self._run = EvaluationContext(policy_of, self.digest, context.sync_id, context.now)
         self._evaluated_since = datetime.combine(day, time(), UTC) if rules.uses_today else None

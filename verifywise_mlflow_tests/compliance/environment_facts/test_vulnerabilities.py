@@ -205,7 +205,7 @@ def test_an_unusable_copy_is_a_problem_that_says_what_to_do(tmp_path: Path) -> N
             _ = open_copy(path).date
 
         facts: dict[str, Json] = vulnerabilities_of(record(p="==1"), caught.value)
-        assert facts == {"copy_given": True, "problem": str(caught.value)}
+        assert facts == {"copy_given": True, "problem": caught.value.reason}
         assert "vulnerability_copy" in str(caught.value)
 
 
