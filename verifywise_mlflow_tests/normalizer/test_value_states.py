@@ -48,7 +48,8 @@ TEXTS: dict[str, dict[str | None, str]] = {
         "placeholder": (
             "pending|pending Ada|Ada pending|awaiting sign-off|waiting for Ada|ask Ada|Ada to confirm|yes|true|"
             "approved|ok|2026-03-01|Ada? 2026-03-01|to be approved|in review|en attente|pendiente|LGTM|"
-            "automatically approved|maybe Ada|Ada to approve|see ticket|JIRA-123|Freigabe ausstehend"
+            "automatically approved|maybe Ada|Ada to approve|see ticket|JIRA-123|Freigabe ausstehend|the owner|"
+            "Ada, conditionally|committee"
         ),
         "negative": (
             "rejected|rejected by Ada|Rejected 2026-03-01|Ada: rejected|Ada Lovelace (rejected)|declined by M. Okafor|"

@@ -1,4 +1,4 @@
-"""Dates in free text: `DPIA done 2026-03-01`, `approved Q1 2026`, and dates that are ambiguous."""
+"""Dates in free text: `DPIA done 2026-03-01`, `approved Q1 2026`, dates that are ambiguous, and those of deadlines."""
 
 from __future__ import annotations
 
@@ -32,6 +32,18 @@ _DATE = re.compile(
 )
 
 
+_DEADLINE = re.compile(
+    r"""
+    \b(?:until|till|valid\s(?:to|through)|due|next|expir(?:y|es|ing)|before|by|deadline|planned|scheduled|start(?:s|ing)
+        |begin(?:s|ning)|renewal|bis|fällig|jusqu'au|hasta|fino\sal|tot|até)\b
+    [\s:(]*(?:on|at|is|for|date|am|zum|le|el|il|the)?[\s:(]*\Z
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+"""Words before a date by which it is that of a deadline or a plan, and not of what was done."""
+_MAX_WORDS_LENGTH = 40
+"""Characters before a date that are searched for such words."""
+
 _DATED = re.compile(r"(?P<year>\d{4})(?:-Q(?P<quarter>[1-4])|-(?P<month>\d{2})(?:-(?P<day>\d{2}))?)?")
 
 
@@ -58,7 +70,7 @@ def read_date(text: str, *, years_alone: bool) -> DateReading:
         years_alone: whether ``2026`` is a date. In free text it is just as likely a part of a name.
     """
     readings = [
-        (match[0], _read_match(match))
+        (match[0], _read_match(match) if not _is_deadline(text, match) else DateReading(problem="is a deadline"))
         for match in _DATE.finditer(text[:_MAX_TEXT_LENGTH])
         if years_alone or match["y8"] is None
     ]
@@ -88,6 +100,11 @@ def days_of(dated: str) -> tuple[date, date] | None:
         return date(year, first, 1), date(year, last, monthrange(year, last)[1])
     except ValueError:
         return None
+
+
+def _is_deadline(text: str, match: re.Match[str]) -> bool:
+    before = text[max(0, match.start() - _MAX_WORDS_LENGTH) : match.start()]
+    return _DEADLINE.search(before) is not None
 
 
 def _read_match(match: re.Match[str]) -> DateReading:

@@ -38,6 +38,8 @@ _QUESTION = re.compile(r"\?(?=[\s)\]}!.,;:]|$)")
 """A question mark within a word is a part of it, as in an address with a query."""
 _PARTS = re.compile(r"\s+(?:[/,;|]\s+)?|(?<=\w{2})/(?=\w{2})")
 _FEWEST_PARTS = 2
+_FEWEST_LETTERS_OF_WORD = 2
+"""Without its date, the identifier `F-2026-03` or `2026.1` is no word."""
 _GLOB = re.compile(r"[*?]")
 
 
@@ -49,7 +51,8 @@ class ValueStateReader:
         spec = FIELD_SPECS[field]
         self._names_people = spec.names_people
         self._may_be_doubted = bool(spec.names_people or spec.is_attestation or spec.normal_forms)
-        self._may_be_date_alone = spec.is_date or spec.may_be_identifier or not spec.may_carry_date
+        self._may_carry_date = spec.may_carry_date
+        self._may_be_date_alone = spec.is_date or spec.may_be_identifier
         self._words = {fold(word): state for entries in (general, own) for state, word in _words(entries)}
         # Separators matter in the name of an account: `Jan Bot` is a person, `release-bot` is a machine.
         self._accounts = compile_globs(
@@ -68,7 +71,9 @@ class ValueStateReader:
     def read(self, text: str) -> ValueState | None:
         """Return why a text is no value; None if it is one."""
         text = text[:MAX_TEXT_LENGTH].strip()
-        undated = text if self._may_be_date_alone else strip_dates(text).strip()
+        undated = strip_dates(text).strip() if self._may_carry_date else text
+        if self._may_be_date_alone and sum(map(str.isalpha, undated)) < _FEWEST_LETTERS_OF_WORD:
+            undated = text
         found = self._words.get(fold(text)) or self._words.get(fold(undated))
         if found is None and (not fold(undated) or _TEMPLATE.fullmatch(text) or _is_repetition(fold(text))):
             return ValueState.PLACEHOLDER
