@@ -61,8 +61,8 @@ lock:
 demo: $(READY)
 	$(BIN)/verifywise-mlflow demo $(DEMO_ARGS)
 
-# Tests of one file stay in one process, since they share what they set up. The order is conftest's: the longest files start first.
-# One process more than cores, since tests wait for servers.
+# Tests of one file stay in one process, since they share what they set up. The order is conftest's: the longest files
+# start first. One process more than cores, since tests wait for servers.
 # With Python's cache of compiled modules, whatever the environment says: each process would compile all of them again.
 test coverage compat airgap-test: export PYTHONDONTWRITEBYTECODE =
 SHARED := --numprocesses=$(TEST_PROCESSES) --dist=loadfile --no-loadscope-reorder

@@ -6,6 +6,9 @@ With pytest-xdist, all processes share the two servers, which its controller sta
 from __future__ import annotations
 
 import gc
+
+gc.disable()  # until the end of the collection
+
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -19,13 +22,11 @@ import pytest
 # every process in which the tests import it.
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 
-from mlflow import MlflowClient
-
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.tenant import Artifacts, Tenant
+from verifywise_mlflow_tests.support.dagster_migrations import cache_scripts
 from verifywise_mlflow_tests.support.databases import empty_database, migrated_database
-from verifywise_mlflow_tests.support.registry import Registry, create_workspace
 from verifywise_mlflow_tests.support.session_servers import (
     RunningMlflow,
     SharedServers,
@@ -38,9 +39,13 @@ from verifywise_mlflow_tests.support.session_servers import (
 if TYPE_CHECKING:
     from xdist.workermanage import WorkerController  # type: ignore[import-untyped]
 
+    from verifywise_mlflow_tests.support.registry import Registry
+
 # A busy machine must not fail a property test. The benchmarks measure time.
 hypothesis.settings.register_profile("without deadline", deadline=None)
 hypothesis.settings.load_profile("without deadline")
+
+cache_scripts()
 
 _SERVERS = pytest.StashKey[SharedServers]()
 
@@ -59,8 +64,8 @@ def pytest_collection_finish() -> None:
 
     Each full collection would go over all of it again: an eighth of the CPU time of the fast tests.
     """
-    gc.collect()
     gc.freeze()
+    gc.enable()
     gc.set_threshold(20_000, 50, 20)
 
 
@@ -81,6 +86,8 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_setupnodes(config: pytest.Config) -> None:
     """Start the servers in the controller of pytest-xdist, before its workers start."""
+    gc.freeze()
+    gc.enable()
     servers = SharedServers()
     config.stash[_SERVERS] = servers
     config.add_cleanup(servers.stop)
@@ -88,7 +95,7 @@ def pytest_xdist_setupnodes(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: WorkerController) -> None:
-    """Tell a worker where to find them."""
+    """Give a worker the folder that says where they are."""
     node.workerinput["servers"] = node.config.stash[_SERVERS].folder
 
 
@@ -162,12 +169,18 @@ def mlflow_template(_mlflow: RunningMlflow) -> Path:
 @pytest.fixture
 def workspace(mlflow_uri: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """A new workspace, which MLflow's own client uses during the test."""
+    from verifywise_mlflow_tests.support.registry import create_workspace  # MLflow: 2 s, not for the controller
+
     return create_workspace(mlflow_uri, monkeypatch)
 
 
 @pytest.fixture
 def registry(mlflow_uri: str, mlflow_database: Path, workspace: str, tmp_path: Path) -> Registry:
     """The workspace's registry, to be filled through MLflow's own client."""
+    from mlflow import MlflowClient
+
+    from verifywise_mlflow_tests.support.registry import Registry
+
     return Registry(MlflowClient(mlflow_uri), tmp_path, mlflow_database.parent / "artifacts")
 
 

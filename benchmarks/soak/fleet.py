@@ -13,6 +13,7 @@ import yaml
 
 from benchmarks.soak.size import SoakSize
 from verifywise_mlflow.demo.servers.mlflow_server import MlflowServer
+from verifywise_mlflow_tests.support import mlflow_process
 from verifywise_mlflow_tests.support.proxy import (
     Exchange,
     Fault,
@@ -120,6 +121,7 @@ def start_fleet(home: Path, size: SoakSize, stack: ExitStack) -> list[FleetServe
             artifacts=home / f"artifacts-{number}",
             log=home / f"mlflow-{number}.log",
             arguments=["--enable-workspaces"],
+            program=mlflow_process.PROGRAM,
         )
         stack.enter_context(server)
         proxy = stack.enter_context(proxy_before(server.uri))

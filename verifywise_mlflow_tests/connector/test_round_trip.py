@@ -60,7 +60,7 @@ def reader(tenant: Tenant) -> Iterator[MlflowReader]:
 def test_models_with_tags_and_aliases_come_back_unchanged(registry: Registry, reader: MlflowReader) -> None:
     client, count = registry.client, AcceptanceCount()
 
-    @examples(40)
+    @examples(16)
     @given(
         st.dictionaries(any_text, st.tuples(any_value, tags, st.sets(alias_names, max_size=2)), min_size=1, max_size=3)
     )
@@ -91,7 +91,7 @@ def test_models_with_tags_and_aliases_come_back_unchanged(registry: Registry, re
 def test_versions_with_tags_come_back_unchanged(registry: Registry, reader: MlflowReader) -> None:
     client, count = registry.client, AcceptanceCount()
 
-    @examples(40)
+    @examples(16)
     @given(any_text, st.lists(st.tuples(any_value, tags, any_text, any_text), min_size=1, max_size=3))
     def assert_round_trip(name: str, generated: list[tuple[str, Mapping[str, str], str, str]]) -> None:
         written_objects: dict[int, tuple[object, ...]] = {}
@@ -122,7 +122,7 @@ def test_experiments_with_tags_come_back_unchanged(registry: Registry, reader: M
     client, count = registry.client, AcceptanceCount()
     used_names: set[str] = set()
 
-    @examples(60)
+    @examples(24)
     @given(any_text, tags)
     def assert_round_trip(name: str, experiment_tags: Mapping[str, str]) -> None:
         if name in used_names:
@@ -147,7 +147,7 @@ def test_runs_with_all_fields_come_back_unchanged(registry: Registry, reader: Ml
     client, count = registry.client, AcceptanceCount()
     experiment_id = client.create_experiment("churn")
 
-    @examples(60)
+    @examples(24)
     @given(
         any_text,
         st.dictionaries(tag_keys, any_value, max_size=3),
@@ -186,7 +186,7 @@ def test_logged_models_with_all_fields_come_back_unchanged(registry: Registry, r
     experiment_id = client.create_experiment("churn")
     run_id = client.create_run(experiment_id).info.run_id
 
-    @examples(50)
+    @examples(20)
     @given(
         alias_names,
         st.dictionaries(tag_keys, any_value, max_size=3),

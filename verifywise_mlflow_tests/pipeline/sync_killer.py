@@ -9,6 +9,7 @@ A sync is a fork of this process, which has imported everything: hundreds of sta
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -40,6 +41,7 @@ def main(options: list[str]) -> int:
     """Kill syncs until one ends; return its exit code."""
     _use_small_batches()
     default_policy(), default_mapping()  # read once, for all forks
+    gc.disable()  # a collection in a fork copies all memory that it shares with this process
     past_places = {*sys.stdin.read().splitlines()}
     for _ in range(MAX_KILLS):
         killed_at, status = _sync(past_places, options)

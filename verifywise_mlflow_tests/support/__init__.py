@@ -7,6 +7,7 @@ Servers and databases:
 - ``session_servers``: the Postgres and the MLflow server that all processes of a session share
 - ``mlflow_process``: MLflow's command line, whose server takes one process
 - ``seeding``: fills a real MLflow's SQLite database with thousands of rows, past its API
+- ``dagster_migrations``: makes Dagster's SQLite files cheap to open
 - ``proxy``: a proxy in front of a real MLflow server that counts requests and injects faults
 - ``hostile_server``: a server that sends exactly the bytes that a test chooses
 - ``forward_proxy``: an HTTP proxy between a tenant and its server

@@ -1,10 +1,12 @@
 """MLflow's command line, whose ``server`` serves in the same process: a program for ``MlflowServer``.
 
 MLflow starts uvicorn as a second process, which imports all of MLflow again: half of the CPU time of a start.
+``--static-prefix`` has no effect here: MLflow reads it from the environment while it is imported, too early.
 """
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,11 +20,17 @@ def _serve_here(command: Sequence[str], *, extra_env: Mapping[str, str], **_: ob
     import uvicorn
 
     os.environ.update(extra_env)
+    from mlflow.server import fastapi_app  # noqa: F401  # uvicorn would import it
+
+    gc.freeze()
+    gc.enable()
+    gc.set_threshold(20_000, 50, 20)
     uvicorn.main(command[command.index("uvicorn") + 1 :])
     sys.exit()
 
 
 if __name__ == "__main__":
+    gc.disable()  # during the imports, whose objects stay
     from mlflow import server
     from mlflow.cli import cli
 
