@@ -18,6 +18,7 @@ from verifywise_mlflow.artifacts.manifest import (
     ArtifactManifest,
     ManifestStatus,
     ModelSignature,
+    Root,
     RuntimeEnvironment,
     SignatureStatus,
 )
@@ -74,6 +75,10 @@ EVIDENCE: Mapping[str, str | float] = {
     "data evaluation holdout": "11aa",
     "file evaluation/report.json": 1_200,
     "file model_card.md": 1_800,
+    "model file model.skops": 9_000,
+    "run experiment": "7",
+    "run ended": "2026-01-19",
+    "schema of inputs": "yes",
     "python": "3.11.9",
     "mlflow": "3.9.0",
     "OSV copy": "osv",
@@ -154,9 +159,11 @@ def results_on(
 def version_inputs(evidence: Mapping[str, str | float | None]) -> RecordInputs:
     """Return a production version with this evidence, and the objects that belong to it."""
     texts = {place: str(value) for place, value in evidence.items() if value is not None}
+    roots: tuple[tuple[Root, str], ...] = (("run", "file "), ("model", "model file "))
     files = tuple(
-        ArtifactFile("run", path, round(float(size)), "ab" * 32, classify_file(path, "run"))
-        for path, size in _below("file ", texts).items()
+        ArtifactFile(root, path, round(float(size)), "ab" * 32, classify_file(path, root))
+        for root, prefix in roots
+        for path, size in _below(prefix, texts).items()
     )
     description = texts.get("version description")
     version_tags, model_tags, run_tags = (_below(f"{kind} tag ", texts) for kind in ("version", "model", "run"))
@@ -166,7 +173,7 @@ def version_inputs(evidence: Mapping[str, str | float | None]) -> RecordInputs:
         version=ModelVersion(
             "credit",
             3,
-            created_at=datetime.fromisoformat(texts["version created"]).replace(tzinfo=UTC),
+            created_at=_time(texts["version created"]),
             stage=texts.get("version stage"),
             tags=version_tags,
             description=description,
@@ -175,8 +182,10 @@ def version_inputs(evidence: Mapping[str, str | float | None]) -> RecordInputs:
         model=RegisteredModel("credit", tags=model_tags, aliases=aliases),
         run=TrainingRun(
             "r1",
+            experiment_id=texts.get("run experiment"),
             user_id=texts.get("run user"),
             status=texts.get("run status", "FINISHED"),
+            ended_at=_time(texts["run ended"]) if "run ended" in texts else None,
             tags=run_tags,
             metrics=metrics,
             datasets=tuple(_data(place, digest) for place, digest in _below("data ", texts).items()),
@@ -196,6 +205,10 @@ def version_inputs(evidence: Mapping[str, str | float | None]) -> RecordInputs:
     )
 
 
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
 def _data(place: str, digest: str) -> DatasetInput:
     context, _, name = place.partition(" ")
     return DatasetInput(name, digest, None, None, context)
@@ -207,6 +220,7 @@ def _environment(texts: Mapping[str, str]) -> RuntimeEnvironment:
     mlmodel = {
         "mlflow_version": texts.get("mlflow"),
         "flavors": flavors,
+        "signature": {part: '[{"name": "x", "type": "double"}]' for part in _below("schema of ", texts)},
         "metadata": {"task": texts.get("MLmodel task")},
     }
     return read_environment(
@@ -253,7 +267,7 @@ def _versions_in_use(record: CanonicalRecord, evidence: Mapping[str, str | float
 def _value(place: str, text: str) -> str | float | None:
     if text == "null":
         return None
-    return float(text) if place.startswith(("metric ", "file ", "threshold ")) else text
+    return float(text) if place.startswith(("metric ", "file ", "model file ", "threshold ")) else text
 
 
 def _below(prefix: str, texts: Mapping[str, T]) -> dict[str, T]:
