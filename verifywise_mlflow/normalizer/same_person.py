@@ -95,7 +95,7 @@ class SamePerson:
     certain: tuple[str, ...]
     """Each person whom the attestation names is in one of them."""
     unclear: tuple[str, ...]
-    """It cannot be told whether they name somebody else."""
+    """It is unclear whether they name somebody else."""
 
 
 def same_person_fields(texts: Mapping[str, str]) -> dict[str, SamePerson]:

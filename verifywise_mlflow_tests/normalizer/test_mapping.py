@@ -64,6 +64,15 @@ def test_every_default_key_means_the_field_that_lists_it() -> None:
             "'Who' stands for both owner and compliance_app",
         ),
         ({"aliases": {"production": ["blue"], "staging": ["BLUE"]}}, "stands for both production and staging"),
+        (
+            {"precedence": {"risk_category": ["lifecycle stage"]}},
+            "'lifecycle stage' is a source of deployment_status al",
+        ),
+        ({"related_fields": {"risk_category": {"model_tier": ["gold"]}}}, "'gold' is not a form of model_tier; write"),
+        (
+            {"weak_synonyms": {"model_kind": ["flavor"]}, "synonyms": {"base_model": ["Flavor"]}},
+            "stands for both model_kind and base_model",
+        ),
         ({"precedence": {"owner": [{"run": "password"}]}}, "write {run: artifact_uri}, {run: experiment_id}"),
         ({"precedence": {"owner": [{"alias": "champion"}]}}, "write another source"),
         (
@@ -225,3 +234,17 @@ def test_a_value_source_round_trips_through_json() -> None:
 def test_no_two_default_keys_fold_to_one() -> None:
     folded = [fold(key) for keys in default_mapping().synonyms.values() for key in keys]
     assert sorted(folded) == sorted(set(folded))
+
+
+def test_a_tenant_can_say_which_keys_and_forms_fill_another_field() -> None:
+    own = tag_mapping(
+        weak_synonyms={"model_tier": ["kostenstelle"]},
+        related_fields={"data_sensitivity": {"confidentiality": []}},
+    )
+    tags = {"Kostenstelle": "tier 1", "data_classification": "restricted"}
+
+    record = normalize(inputs(version_tags=tags), default_mapping().extended_by(own)).record
+    unknown = normalize(inputs(version_tags={"Kostenstelle": "4711"}), default_mapping().extended_by(own))
+
+    assert (record.model_tier, record.confidentiality, record.data_sensitivity) == ("high", None, "restricted")
+    assert (unknown.record.model_tier, unknown.findings) == (None, ())

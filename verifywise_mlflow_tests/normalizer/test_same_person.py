@@ -16,8 +16,8 @@ alovelace2|@alovelace|BANK\\alovelace|Ada Lovelace (Head of Risk)|Head of Risk (
 Ada Lovelace <ada@bank.example>|Ada Lovelace, 2026-02-02|Ada Lovelace 2026-02-02|approved by Ada Lovelace
 """
 UNCLEAR = """
-Ada|Lovelace|Lovelace, Ada|Lovelace, A. (CRO)|Ada Lovlace|Ad\N{CYRILLIC SMALL LETTER A} Lovelace|al|adlov|adlov01|alovelac
-u123456|123456|bob, ada|CN=Ada Lovelace,OU=Risk|Ada Lovelace, Head of Risk|Ada Lovelace - Model Owner
+Ada|Lovelace|Lovelace, Ada|Lovelace, A. (CRO)|Ada Lovlace|Ad\N{CYRILLIC SMALL LETTER A} Lovelace|al|adlov
+adlov01|alovelac|u123456|123456|bob, ada|CN=Ada Lovelace,OU=Risk|Ada Lovelace, Head of Risk|Ada Lovelace - Model Owner
 Ada Lovelace and CRO|Bob Stone (for Ada Lovelace)
 """
 NOBODY, OWNER = SamePerson((), ()), SamePerson(("owner",), ())

@@ -16,7 +16,7 @@ In addition to the record's fields, a rule reads
   either, so a rule that passes if there are none needs ``evidenced: '!("model" in unread)'`` for what it rests on;
 * ``origins``: for each field, where its text comes from: ``source`` and ``key``, the text as ``raw``, and ``state``,
   why the text is no value (``ValueState``); all are empty where there is none. ``same_person_as`` is the list of the
-  other fields that name the same person, ``may_be_same_person_as`` of those that cannot be told from it; both are known
+  other fields that name the same person, ``may_be_same_person_as`` of those that may do so; both are known
   for each field, and empty for most. ``earliest`` and ``latest`` are the
   first and the last day that the date in the text may stand for, as texts for ``timestamp()``; left out without a date;
 * ``unread``: the kinds of the objects that could not be read (``OBJECT_KINDS``), a list. Always known;
