@@ -66,14 +66,16 @@ TEXTS: dict[str, dict[str | None, str]] = {
         None: "Ada Lovelace|A. Jansen, 2026-03-01|m.okafor (model risk)|Model Risk Committee|No, Min-woo|Penny Dingle",
     },
     "security_assessment_version": {
-        "placeholder": "TBD|SEC-TBD|not required|pending|pending pentest|yes|true|in progress|SEC-14 draft|SEC-14?",
-        "negative": "no|rejected by CISO|not approved",
+        "placeholder": (
+            "TBD|SEC-TBD|not required|pending|pending pentest|yes|true|in progress|SEC-14 draft|SEC-14?|none 2026-02-01"
+        ),
+        "negative": "no|rejected by CISO|not approved|no 2026-02-01",
         "failed": (
             "failed|failed: 3 findings|FAILED 2026-03-01|SEC-14 failed|SEC-14 (failed)|SEC-14: not passed|not done|"
             "not done yet|planned for Q3|scheduled|skipped, low risk|expired|not performed|nicht bestanden"
         ),
         None: (
-            "https://jira.corp.example/browse?id=14|SEC-2026-014|120 passed, 0 failed|SEC-14: 0 failed|"
+            "https://jira.corp.example/browse?id=14|SEC-2026-014|F-2026-03|2026.1|120 passed, 0 failed|SEC-14: 0 failed|"
             "no failed checks|2026-03-01|2026-01|passed|v3"
         ),
     },
