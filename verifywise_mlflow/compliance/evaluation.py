@@ -327,8 +327,8 @@ class RuleEvaluation:
     def _unread_text(self) -> str:
         if not self._unread:
             return ""
-        sentence = self._unread[0].sentences[0].rstrip(".")
-        return f" Part of the record could not be read: {sentence}. The rule is decided once it can be read."
+        sentences = "; ".join(unread.sentences[0].rstrip(".") for unread in self._unread)
+        return f" Part of the record could not be read: {sentences}. The rule is decided once it can be read."
 
     def _case(self) -> ReasonCase:
         if self.verdict is not Verdict.NOT_EVIDENCED:
