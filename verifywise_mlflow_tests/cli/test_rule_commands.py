@@ -180,3 +180,18 @@ def test_tenants_also_validates_the_policies_and_waivers(policy: Path) -> None:
     assert "waivers.yaml:2: waiver 1: model: this field i" in waivers["error"]
     assert "tenant 'acme', compliance: " in policies["error"]
     assert "ours.yaml:2: is not YAML" in policies["error"]
+
+
+def test_tenants_also_validates_the_copy_of_vulnerabilities(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "tenants.yaml"
+    compliance = f"{{vulnerability_copy: {tmp_path}/nowhere.zip}}"
+    path.write_text(f"tenants: {{acme: {{tracking_uri: https://m.example}}}}\ndefaults: {{compliance: {compliance}}}\n")
+    monkeypatch.setenv("VERIFYWISE_TENANTS", str(path))
+
+    missing = runner.invoke(app, ["tenants", "--json"])
+    (tmp_path / "nowhere.zip").mkdir()
+    empty = runner.invoke(app, ["tenants", "--json"])
+
+    assert (missing.exit_code, empty.exit_code) == (2, 2)
+    assert "nowhere.zip cannot be read as a copy of OSV: No such file" in json.loads(missing.stdout)["error"]
+    assert "it has no entry about PyPI" in json.loads(empty.stdout)["error"]

@@ -32,7 +32,8 @@ def list_tenants(context: typer.Context, as_json: AsJson = False) -> None:
         configured, violations = load_tenants(), []
         for tenant_config in configured.values():
             load_rules(tenant_config)
-            load_facts(tenant_config)
+            if problem := load_facts(tenant_config).unusable_copy():
+                violations.append(f"tenant {tenant_config.tenant_id!r}, compliance: {problem}")
             violations += violations_in_file(tenant_config, datetime.now(UTC))
     if violations:
         # In a shared file, a line is examined for its own tenant only, so none is repeated.

@@ -42,6 +42,16 @@ class EnvironmentFacts:
         copy = self.vulnerability_copy
         return [str(copy)] if VULNERABILITIES in variables and isinstance(copy, VulnerabilityCopyError) else []
 
+    def unusable_copy(self) -> str | None:
+        """Return why the copy cannot be used; None if it can. Its entries are read for this, which takes seconds."""
+        copy = self.vulnerability_copy
+        try:
+            if isinstance(copy, VulnerabilityCopy):
+                _ = copy.date
+        except VulnerabilityCopyError as error:
+            return str(error)
+        return str(copy) if isinstance(copy, VulnerabilityCopyError) else None
+
     def digests(self, variables: Container[str]) -> dict[str, str]:
         """Return what the values of these variables depend on, by variable: records with another one are outdated."""
         digests = {}
