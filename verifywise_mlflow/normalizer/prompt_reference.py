@@ -16,7 +16,8 @@ from verifywise_mlflow.common.untrusted_text import quote
 from verifywise_mlflow.normalizer.findings import Finding
 from verifywise_mlflow.normalizer.mapping.precedence import Resolution
 
-MAX_PROMPTS: Final = 50
+_MAX_PROMPT_LENGTH: Final = 500
+"""Characters of a prompt's name and version. The patterns take up to quadratic time."""
 _MAX_TEXT_LENGTH: Final = 20_000
 """Characters. A longer text is not split: it names no prompt that a person could look up."""
 
@@ -33,7 +34,7 @@ _VERSION_AT_END = re.compile(
     re.IGNORECASE,
 )
 _ALIAS_AT_END = re.compile(
-    r".+@[^\s/@]*[^\s/@0-9][^\s/@]*|(?:.*[\s/@:=#(])?(?:latest|current|newest|head|main|master|default|production|prod|champion)\)?",
+    r".+@[^\s/@]+|(?:.*[\s/@:=#(])?(?:latest|current|newest|head|main|master|default|production|prod|champion)\)?",
     re.IGNORECASE,
 )
 
@@ -68,9 +69,10 @@ def kind_by_prompts(kind: Resolution, prompts: Resolution) -> Resolution:
 def prompt_findings(text: str | None) -> Iterator[Finding]:
     """Yield a finding for each prompt in a text that is not pinned to one version."""
     for prompt in _prompts(text) if text else ():
-        if _VERSION_ALONE.fullmatch(prompt) or _VERSION_AT_END.fullmatch(prompt):
+        is_short = len(prompt) <= _MAX_PROMPT_LENGTH
+        if is_short and (_VERSION_ALONE.fullmatch(prompt) or _VERSION_AT_END.fullmatch(prompt)):
             continue
-        if _ALIAS_AT_END.fullmatch(prompt):
+        if is_short and _ALIAS_AT_END.fullmatch(prompt):
             sentence = f"prompt_reference: {quote(prompt)} names an alias, which may point to another version tomorrow"
             yield Finding("unpinned prompt", "prompt_reference", sentence)
         else:
@@ -82,4 +84,4 @@ def _prompts(text: str) -> Sequence[str]:
     if len(text) > _MAX_TEXT_LENGTH:
         return [text]
     prompts = dict.fromkeys(filter(None, (part.strip(" \t\r[]\"'") for part in _SEPARATORS.split(text))))
-    return [*prompts][:MAX_PROMPTS] or [text]
+    return [*prompts] or [text]

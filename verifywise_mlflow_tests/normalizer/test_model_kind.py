@@ -143,7 +143,9 @@ def test_a_prompt_with_a_version_is_pinned(text: str) -> None:
         ("[1, 2", []),
         ("x" * 30_000, ["prompt without version"]),
         ("a " * 9_000 + "@", ["prompt without version"]),
+        ("a@" + "b" * 19_000 + "/", ["prompt without version"]),
         (",;", ["prompt without version"]),
+        (", ".join(f"p/{number}" for number in range(900)) + ", tone@latest", ["unpinned prompt"]),
     ],
 )
 def test_a_prompt_without_a_fixed_version_is_a_finding(text: str, kinds: list[str]) -> None:
