@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verifywise_mlflow.compliance.badge import Badge, EvaluatedVersion, ModelBadge, model_badge
+from verifywise_mlflow.compliance.badge import Badge, EvaluatedVersion, ModelBadge, model_badge, version_badge
 from verifywise_mlflow.compliance.badge_svg import badge_svg
+from verifywise_mlflow.compliance.verdict import RuleResult, Verdict
 
 BADGES = {"e": Badge.EVIDENCE_COMPLETE, "g": Badge.GAPS, "i": Badge.INCOMPLETE, "f": Badge.FAILING, "-": None}
 STAGES = {"p": "production", "s": "staging", "a": "archived", "-": None}
@@ -69,3 +70,24 @@ def test_markup_in_a_name_is_shown_as_text() -> None:
 
 def test_characters_that_reverse_the_text_direction_are_removed() -> None:
     assert "\u202e" not in badge_svg("evil\u202egnp.exe", Badge.GAPS)
+
+
+def test_only_complete_evidence_is_green() -> None:
+    green = {badge for badge in Badge if "#2a7d3f" in badge_svg("fraud", badge)}
+
+    assert green == {Badge.EVIDENCE_COMPLETE}
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+@pytest.mark.parametrize("is_complete", [True, False])
+def test_a_version_that_could_not_be_read_completely_is_incomplete_unless_it_fails(
+    verdict: Verdict, is_complete: bool
+) -> None:
+    expected = {
+        Verdict.FAIL: Badge.FAILING,
+        Verdict.ERROR: Badge.INCOMPLETE,
+        Verdict.NOT_READ: Badge.INCOMPLETE,
+        Verdict.NOT_EVIDENCED: Badge.GAPS if is_complete else Badge.INCOMPLETE,
+    }.get(verdict, Badge.EVIDENCE_COMPLETE if is_complete else Badge.INCOMPLETE)
+
+    assert version_badge([RuleResult("owner", 1, verdict, "Because.", "{}")], complete=is_complete) is expected
