@@ -75,8 +75,8 @@ TEXTS: dict[str, dict[str | None, str]] = {
             "not done yet|planned for Q3|scheduled|skipped, low risk|expired|not performed|nicht bestanden"
         ),
         None: (
-            "https://jira.corp.example/browse?id=14|SEC-2026-014|F-2026-03|2026.1|120 passed, 0 failed|SEC-14: 0 failed|"
-            "no failed checks|2026-03-01|2026-01|passed|v3"
+            "https://jira.corp.example/browse?id=14|SEC-2026-014|F-2026-03|120 passed, 0 failed|SEC-14: 0 failed|"
+            "no failed checks|2026.1|2026-03-01|2026-01|passed|v3"
         ),
     },
     "training_entrypoint": {
