@@ -3,7 +3,8 @@
 A rule reads it as the variable ``measures``, a map of
 
 * ``performance``: the evaluation metrics, a list of ``{name, metric, value}``, where ``metric`` is the common name:
-  ``val_F1_score`` is ``f1``. Values measured on training data and targets are left out;
+  ``val_F1_score`` is ``f1``. Values measured on training data, targets and impossible
+  values are left out;
 * ``fairness``: the measures between groups, a list of ``{name, metric, value}``: ``demographic_parity_difference``;
 * ``groups``: each metric that was measured by group, a list of ``{metric, groups, count, difference, ratio}``:
   the greatest value less the smallest, and the smallest divided by the greatest. Only finite values count;
@@ -38,6 +39,7 @@ Words: TypeAlias = tuple[str, ...]
 LEAST, MOST = "least_", "most_"
 MAX_NAMED_GROUPS: Final = 20
 """Groups that an entry names; ``count`` has their number."""
+_MAX_PERCENT: Final = 100
 _DIFFERENCE, _RATIO = "difference", "ratio"
 _MISSPELLED: Final = 0.85
 """Similarity, of at most 1, from which a name is taken for a misspelled one."""
@@ -49,6 +51,7 @@ class _Vocabulary(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     performance: Mapping[str, tuple[str, ...]]
+    proportions: frozenset[str]
     fairness: tuple[str, ...]
     spreads: Mapping[str, tuple[str, ...]]
     groups: frozenset[str]
@@ -116,6 +119,8 @@ class MeasureReader:
             if isinstance(value, bool) or not isinstance(value, int | float):
                 continue
             read = self._name(name)
+            if read.metric in _vocabulary().proportions and math.isfinite(value) and not 0 <= value <= _MAX_PERCENT:
+                continue
             if read.kind == "group":
                 if math.isfinite(value):
                     by_group.setdefault(read.metric, {})[read.group] = float(value)

@@ -48,6 +48,14 @@ def test_a_name_that_shows_no_evaluation_of_the_model_counts_for_nothing(name: s
     assert [found[part] for part in ("performance", "fairness", "groups", "benchmarks")] == [[], [], [], []]
 
 
+@pytest.mark.parametrize(("value", "is_possible"), [(0.0, True), (93.0, True), (100.5, False), (-0.1, False)])
+def test_a_proportion_beyond_its_range_measures_nothing(value: float, is_possible: bool) -> None:
+    found = measured({"accuracy": value, "recall_subgroup_women": value, "rmse": value})
+
+    assert [entry["metric"] for entry in found["performance"]] == ["accuracy", "rmse"][not is_possible :]
+    assert bool(found["groups"]) is is_possible
+
+
 def test_values_of_the_same_metric_by_group_are_compared() -> None:
     (groups,) = measured(
         {"recall_subgroup_women": 0.6, "recall_subgroup_men": 0.8, "test_recall_subgroup_over_90": math.nan}
@@ -65,9 +73,9 @@ def test_the_same_group_under_two_names_is_one_group() -> None:
 
 
 def test_any_number_of_groups_is_counted_and_some_are_named() -> None:
-    (groups,) = measured({f"recall_subgroup_g{number}": number for number in range(1_000)})["groups"]
+    (groups,) = measured({f"recall_subgroup_g{number}": number / 1_000 for number in range(1_000)})["groups"]
 
-    assert (groups["count"], len(groups["groups"]), groups["difference"]) == (1_000, MAX_NAMED_GROUPS, 999.0)
+    assert (groups["count"], len(groups["groups"]), groups["difference"]) == (1_000, MAX_NAMED_GROUPS, 0.999)
 
 
 @pytest.mark.parametrize(
