@@ -70,12 +70,14 @@ class ValueStateReader:
 
     def read(self, text: str) -> ValueState | None:
         """Return why a text is no value; None if it is one."""
+        is_whole = len(text) <= MAX_TEXT_LENGTH
         text = text[:MAX_TEXT_LENGTH].strip()
         undated = strip_dates(text).strip() if self._may_carry_date else text
         if self._may_be_date_alone and sum(map(str.isalpha, undated)) < _FEWEST_LETTERS_OF_WORD:
             undated = text
         found = self._words.get(fold(text)) or self._words.get(fold(undated))
-        if found is None and (not fold(undated) or _TEMPLATE.fullmatch(text) or _is_repetition(fold(text))):
+        is_filler = is_whole and _is_repetition(fold(text))
+        if found is None and (not fold(undated) or _TEMPLATE.fullmatch(text) or is_filler):
             return ValueState.PLACEHOLDER
         words = split_words(undated)
         found = (
