@@ -43,7 +43,7 @@ class Obtainable(StrEnum):
     DECLARED_ONLY = "declared only"
     """MLflow shows a claim, such as a tag, not that the claim is true."""
     SUPPORTS = "supports"
-    """The clause is about keeping records, and records, their history and the audit trail exist. They fulfill no part."""
+    """The clause is about keeping records, and records, their history and the audit trail exist: no part is met."""
     NOT_OBTAINABLE = "not obtainable from MLflow"
 
 

@@ -220,7 +220,7 @@ def _environment(texts: Mapping[str, str]) -> RuntimeEnvironment:
     mlmodel = {
         "mlflow_version": texts.get("mlflow"),
         "flavors": flavors,
-        "signature": {part: '[{"name": "x", "type": "double"}]' for part in _below("schema of ", texts)},
+        "signature": dict.fromkeys(_below("schema of ", texts), '[{"name": "x", "type": "double"}]'),
         "metadata": {"task": texts.get("MLmodel task")},
     }
     return read_environment(

@@ -9,9 +9,8 @@ from itertools import product
 import pytest
 
 from verifywise_mlflow.common.canonical_json import canonical_json
-from verifywise_mlflow.compliance.evaluation import Evaluator
 from verifywise_mlflow.compliance.frameworks import Obtainable, shipped_catalog
-from verifywise_mlflow.compliance.policy_check import alone, evaluate_example
+from verifywise_mlflow.compliance.policy_check import evaluate_example
 from verifywise_mlflow.compliance.rules.policy import Example, Rule, default_policy
 from verifywise_mlflow.compliance.verdict import RuleResult, Verdict
 from verifywise_mlflow.normalizer.record import FIELDS_BY_GROUP
