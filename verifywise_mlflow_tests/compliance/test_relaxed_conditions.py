@@ -80,6 +80,12 @@ APPROVER, VALIDATION, PRIVACY = "production-approver", "independent-validation",
             id="validated by the owner",
         ),
         pytest.param(PRIVACY, {"version tag dpia": "completed"}, ["assessments_must_be_dated"], id="assessed some day"),
+        pytest.param(
+            PRIVACY,
+            {"version tag dpia": None, "run tag dpia": "completed 2026-02-01"},
+            ["assessments_must_cover_version"],
+            id="assessed by the training run",
+        ),
     ],
 )
 def test_a_condition_holds_unless_its_threshold_is_0(
