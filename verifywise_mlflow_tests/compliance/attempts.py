@@ -190,6 +190,7 @@ def version_inputs(evidence: Mapping[str, str | float | None]) -> RecordInputs:
             metrics=metrics,
             datasets=tuple(_data(place, digest) for place, digest in _below("data ", texts).items()),
         ),
+        experiment_name="credit",
         manifest=ArtifactManifest(
             "s3://models/3",
             cast("ManifestStatus", texts.get("manifest status", "complete")),

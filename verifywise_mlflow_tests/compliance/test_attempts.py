@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from verifywise_mlflow.compliance.badge import Badge, version_badge
 from verifywise_mlflow.compliance.verdict import Verdict
 from verifywise_mlflow_tests.compliance.attempts import EVIDENCE, Attempt, attempts, results
 
@@ -24,8 +25,38 @@ def test_without_an_attempt_each_rule_passes() -> None:
     assert {rule for rule, verdict in verdicts.items() if verdict is not Verdict.PASS} == set()
 
 
-def test_the_table_has_at_least_a_hundred_attempts() -> None:
-    assert len({(attempt.rule, attempt.title) for attempt in attempts()}) == len(attempts()) > 100
+def test_with_all_evidence_the_badge_is_green() -> None:
+    assert version_badge(results(EVIDENCE).values(), complete=True) is Badge.EVIDENCE_COMPLETE
+
+
+def test_words_that_say_nothing_leave_every_rule_open_that_they_are_for() -> None:
+    words = {
+        "version tag owner": "TBD",
+        "version tag business_purpose": "n/a",
+        "version tag approved_by": "rejected by Ada",
+        "version tag security_assessment": "failed",
+        "version tag dpia": "completed? 2099-01-01",
+        "run tag mlflow.source.git.commit": "0000000",
+        "file evaluation/report.json": 0,
+        "metric recall_subgroup_women": None,
+        "metric recall_subgroup_men": None,
+        "metric subgroup_dummy": 0,
+    }
+
+    verdicts = {rule: result.verdict for rule, result in results({**EVIDENCE, **words}).items()}
+
+    assert {rule for rule, verdict in verdicts.items() if verdict is Verdict.FAIL} >= {
+        "production-approver",
+        "production-security-assessment",
+    }
+    assert {rule for rule, verdict in verdicts.items() if verdict is Verdict.NOT_EVIDENCED} >= {
+        *("owner", "business-purpose", "production-privacy-assessment", "code-commit"),
+        *("evaluation-evidence", "subgroup-metrics"),
+    }
+
+
+def test_the_table_has_at_least_120_attempts() -> None:
+    assert len({(attempt.rule, attempt.title) for attempt in attempts()}) == len(attempts()) >= 120
 
 
 def test_the_reason_of_each_placeholder_names_its_text() -> None:
