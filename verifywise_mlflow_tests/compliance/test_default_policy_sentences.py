@@ -27,7 +27,8 @@ def reason_of(
     findings: tuple[dict[str, Json], ...] = (),
     incomplete: tuple[UnreadObject, ...] = (),
 ) -> str:
-    subject = Subject(record_with(**record), incomplete, findings)
+    origins = {field: {"source": "version tag", "key": field} for field in record}
+    subject = Subject(record_with(**record), incomplete, findings, origins)
     evaluations = Evaluator(POLICY, today=date(2026, 3, 9)).evaluate_subject(subject)
     (reason,) = [evaluation.result().reason for evaluation in evaluations if evaluation.rule_id == rule_id]
     return reason

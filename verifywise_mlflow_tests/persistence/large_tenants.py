@@ -91,7 +91,8 @@ SELECT $tenant, model, number, 'rule-' || rule, 1, 'fail', 'reason', '{}', 'poli
 FROM of_versions, generate_series(1, $rules) AS rule;
 
 INSERT INTO compliance_badges
-SELECT tenant_id, model_name, version_number, 'green', revision, 'policy', $now, 'sync-2', $now
+SELECT tenant_id, model_name, version_number, 'green', revision, 'policy', $now, 'sync-2', $now,
+       CASE WHEN lifecycle_stage = 'production' THEN md5(version_number || '/' || lifecycle_stage) END
 FROM canonical_records WHERE tenant_id = $tenant;
 
 INSERT INTO compliance_badge_history (tenant_id, model_name, version_number, badge, record_revision, policy_digest,

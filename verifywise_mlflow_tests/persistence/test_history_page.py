@@ -84,4 +84,4 @@ def test_the_python_lines_run(store_with_history: Store) -> None:
 
     exec(counting_program, {"sizes": sizes})  # the page's own lines
 
-    assert sizes == [1, 1, 2, 2, 2]
+    assert sizes == [1, 1, 2, 3, 3]

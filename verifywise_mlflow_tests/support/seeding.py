@@ -26,7 +26,7 @@ from mlflow.store.tracking.dbmodels.models import (
     SqlRun,
     SqlTag,
 )
-from sqlalchemy import Connection, Table, create_engine, func, insert, select
+from sqlalchemy import Connection, Table, create_engine, insert, select
 
 Row = dict[str, object]
 
@@ -82,7 +82,8 @@ def _write(connection: Connection, entity: type, rows: Sequence[Row]) -> None:
 def _experiments(connection: Connection, workspace: str, count: int) -> list[int]:
     table: Table = SqlExperiment.__table__
     existing_ids = list(connection.scalars(select(table.c.experiment_id).where(table.c.workspace == workspace)))
-    first = (connection.scalar(select(func.max(table.c.experiment_id))) or 0) + 1
+    # Other processes of the tests write to the same database, so the next free number would not stay free.
+    first = uuid.uuid4().int >> 88
     new = range(first, first + count - len(existing_ids))
     _write(
         connection,
