@@ -30,7 +30,7 @@ def test_with_all_evidence_the_badge_is_green() -> None:
 
 
 def test_words_that_say_nothing_leave_every_rule_open_that_they_are_for() -> None:
-    words = {
+    words: dict[str, str | float | None] = {
         "version tag owner": "TBD",
         "version tag business_purpose": "n/a",
         "version tag approved_by": "rejected by Ada",
