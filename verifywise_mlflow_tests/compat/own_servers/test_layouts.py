@@ -74,13 +74,13 @@ def test_artifacts_that_the_server_does_not_proxy_are_read_through_it(
 def test_each_workspace_is_a_separate_registry(environment: str, tmp_path: Path, store: Store) -> None:
     with start_server(environment, tmp_path, arguments=["--enable-workspaces"]) as server:
         client = MlflowClient(server.uri)
-        registry = SharedRegistry(client, tmp_path)
         tenants = {}
         for workspace in ("default", "team-a", "team-b"):
             if workspace != "default":
                 client.create_workspace(workspace)
             with pytest.MonkeyPatch.context() as shell:
                 shell.setenv("MLFLOW_WORKSPACE", workspace)
+                registry = SharedRegistry(client, tmp_path)
                 run_id = registry.run(params={"of": workspace}, files={"model/MLmodel": workspace.encode()})
                 registry.version("churn", run_id=run_id, source=f"runs:/{run_id}/model")
             tenants[workspace] = server.tenant.model_copy(update={"tenant_id": workspace, "workspace": workspace})
