@@ -25,13 +25,13 @@ class UnreadEvidence:
                 self._kinds_by_field.setdefault(field, []).append(unread.kind)
 
     def behind_missing_evidence(self, decisive: CelExpression) -> tuple[UnreadObject, ...]:
-        """Return the objects for want of which an expression is unknown, or false that must be true."""
+        """Return the unread objects that leave an expression unknown, or false where it must be true."""
         kinds = {kind for path in decisive.paths for kind in self._kinds_by_field.get(field_of(path), ())}
         kinds.update(self._kinds_named(decisive))
         return self._of_kinds(kinds)
 
     def behind_scope(self, applies: CelExpression) -> tuple[UnreadObject, ...]:
-        """Return the objects for want of which a rule seems not to apply: it might apply once they are read."""
+        """Return the unread objects without which a rule seems not to apply. It might apply once they are read."""
         kinds = set(self._kinds_named(applies))
         unread = {field for path in applies.paths if (field := field_of(path)) in self._kinds_by_field}
         if unread and self._result(applies, self._as_if_unknown(applies, unread)) is not False:

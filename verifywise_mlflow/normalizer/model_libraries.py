@@ -32,7 +32,7 @@ PACKAGES_BY_FLAVOR: Final[Mapping[str, tuple[str, ...]]] = {
     "transformers": ("transformers",),
     "xgboost": ("xgboost", "xgboost-cpu", "py-xgboost"),
 }
-"""MLflow's name of a flavor to the packages that can load it, one of which suffices. The first is named to people."""
+"""MLflow's name of a flavor to the packages that can load it. One suffices; messages name the first."""
 
 
 def missing_libraries(environment: RuntimeEnvironment) -> list[str]:

@@ -561,7 +561,7 @@ class Origin:
     same_person_as: tuple[str, ...] = ()
     """The other fields that name the same person (``same_person.py``), if a person attests something here."""
     may_be_same_person_as: tuple[str, ...] = ()
-    """The other fields of which it is unclear whether they name the same person."""
+    """The other fields that may name the same person: it is unclear."""
 
 
 @dataclass(frozen=True, slots=True)
