@@ -32,8 +32,8 @@ from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.persistence.repositories import manifests
 from verifywise_mlflow.persistence.repositories.manifests import ManifestReadResult, RehashBefore
 from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.pipeline.concurrent_reading import BATCH_SIZE
 from verifywise_mlflow.pipeline.context import SyncOptions
-from verifywise_mlflow.pipeline.stages.artifact_manifests import VERSIONS_PER_TRANSACTION
 from verifywise_mlflow.pipeline.sync import Sync
 
 RETAGGED = 10_000
@@ -128,9 +128,9 @@ def write_manifests(sync: Sync) -> int:
             rehash_before=RehashBefore(now - timedelta(days=1), now - timedelta(days=1)),
             retry_failed=False,
         )
-    for start in range(0, len(pending), VERSIONS_PER_TRANSACTION):
+    for start in range(0, len(pending), BATCH_SIZE):
         built_manifests = [
-            (item, manifest(int(item.run_id or "0", 16))) for item in pending[start : start + VERSIONS_PER_TRANSACTION]
+            (item, manifest(int(item.run_id or "0", 16))) for item in pending[start : start + BATCH_SIZE]
         ]
         read_results = [
             ManifestReadResult(item, built_manifest, fingerprint(built_manifest), retry=False, hashed_at=now)

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from verifywise_mlflow.artifacts.hashing import FileHash, NotHashed, over_limit, size_mismatch
 from verifywise_mlflow.artifacts.manifest import ReadOutcome
-from verifywise_mlflow.artifacts.sandbox.client import Sandbox
+from verifywise_mlflow.artifacts.sandbox.pool import AnySandbox
 from verifywise_mlflow.artifacts.source import ArtifactReadError, ArtifactSource
 from verifywise_mlflow.connector.models import RemoteFile
 
@@ -22,7 +22,7 @@ T = TypeVar("T")
 class CachingSource:
     """An ``ArtifactSource`` with a cache. Its hashes come from a sandbox. Not thread-safe."""
 
-    def __init__(self, source: ArtifactSource, sandbox: Sandbox) -> None:
+    def __init__(self, source: ArtifactSource, sandbox: AnySandbox) -> None:
         self._source = source
         self._sandbox = sandbox
         self._listings: dict[str, Sequence[RemoteFile] | ArtifactReadError] = {}
@@ -32,7 +32,7 @@ class CachingSource:
         """Whether any hash was reused from an earlier sync."""
 
     @classmethod
-    def wrap(cls, source: ArtifactSource, sandbox: Sandbox) -> CachingSource:
+    def wrap(cls, source: ArtifactSource, sandbox: AnySandbox) -> CachingSource:
         """Return ``source`` itself if it already caches, else wrap it."""
         return source if isinstance(source, CachingSource) else cls(source, sandbox)
 

@@ -25,7 +25,7 @@ from verifywise_mlflow.artifacts.manifest import (
     RuntimeEnvironment,
 )
 from verifywise_mlflow.artifacts.model_signing.spec import is_bundle_name
-from verifywise_mlflow.artifacts.sandbox.client import Sandbox
+from verifywise_mlflow.artifacts.sandbox.pool import AnySandbox
 from verifywise_mlflow.artifacts.sandbox.protocol import SignatureRequest
 from verifywise_mlflow.artifacts.source import ArtifactReadError, ArtifactSource
 from verifywise_mlflow.artifacts.tree_walk import FileListing, ProblemKind, rejection_reason, walk
@@ -46,7 +46,7 @@ def build_manifest(
     model_path: str,
     limits: ManifestLimits,
     hash_files: bool,
-    sandbox: Sandbox,
+    sandbox: AnySandbox,
     patterns: Sequence[FilePattern] = (),
     trusted: TrustedSigners | None = None,
 ) -> ArtifactManifest:
@@ -137,7 +137,7 @@ def _verify_signatures(
     roots: Sequence[_ListedRoot],
     files: Sequence[ArtifactFile],
     model_path: str,
-    sandbox: Sandbox,
+    sandbox: AnySandbox,
     trusted: TrustedSigners,
     *,
     hash_files: bool,
@@ -241,7 +241,7 @@ class _EntryBuilder:
 
     limits: ManifestLimits
     hash_files: bool
-    sandbox: Sandbox
+    sandbox: AnySandbox
     patterns: Sequence[FilePattern]
     bytes_hashed: int = 0
     started_at: float = field(default_factory=time.monotonic)

@@ -68,6 +68,7 @@ class MlflowEndpoint(Endpoint):
     LIST_RUN_ARTIFACTS = ("GET", "api/2.0/mlflow/artifacts/list")
     GET_RUN_ARTIFACT = ("GET", "get-artifact")
     LIST_SERVED_ARTIFACTS = ("GET", "api/2.0/mlflow-artifacts/artifacts")
+    GET_SERVED_ARTIFACT = ("GET", "api/2.0/mlflow-artifacts/artifacts/{id}", rf"{_SEGMENT}(?:/{_SEGMENT}){{0,64}}")
     LIST_LOGGED_MODEL_ARTIFACTS = ("GET", "api/2.0/mlflow/logged-models/{id}/artifacts/directories")
     # A logged model's file has no other route than the one that MLflow's web pages use.
     GET_LOGGED_MODEL_ARTIFACT = ("GET", "ajax-api/2.0/mlflow/logged-models/{id}/artifacts/files")

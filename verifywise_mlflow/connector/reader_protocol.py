@@ -73,6 +73,9 @@ class Reader(Protocol):
     def served_artifacts(self, path: str) -> list[RemoteFile]:
         """List one directory of the server's own artifact store."""
 
+    def served_artifact(self, path: str, max_bytes: int) -> AbstractContextManager[Iterator[bytes]]:
+        """Stream one file of the server's own artifact store."""
+
     def run_artifact(self, run_id: str, path: str, max_bytes: int) -> AbstractContextManager[Iterator[bytes]]:
         """Stream one file of a run's artifacts."""
 

@@ -16,7 +16,7 @@ from verifywise_mlflow.connector.errors import EndpointNotAllowedError
 from verifywise_mlflow.connector.response_memory import response_memory
 from verifywise_mlflow.connector.responses import error_from_response, parse_json_object
 from verifywise_mlflow.http.client import MAX_TEXT_BYTES, HttpClient, ResponseLimit, Traffic
-from verifywise_mlflow.http.pools import request_slots
+from verifywise_mlflow.http.pools import concurrency_limit
 from verifywise_mlflow.http.request_auth import Request
 from verifywise_mlflow.http.settings import ConnectionSettings
 
@@ -45,7 +45,7 @@ class RestClient:
             lambda response: error_from_response(response, host),
             headers={"Accept-Encoding": "gzip", **workspace},
             decompress=True,
-            slots=request_slots(settings),
+            concurrency=concurrency_limit(settings),
         )
         self._http.check_credentials(self._base)
         self._uses_ajax_paths = False
@@ -89,14 +89,20 @@ class RestClient:
         """Send a GET request; yield the body's first ``max_bytes`` in chunks while the context is open."""
         request = self._request(endpoint, params, identifier)
         return self._http.stream(
-            request, self._file_limit, max_bytes=max_bytes, target=self._path(endpoint, identifier)
+            request,
+            self._file_limit,
+            max_bytes=max_bytes,
+            target=self._path(endpoint, identifier),
+            kind=endpoint.name,
         )
 
     def _fetch_json(
         self, endpoint: Endpoint, request: Request, limit: ResponseLimit, identifier: str | None = None
     ) -> dict[str, object]:
         with response_memory():
-            response = self._http.fetch(request, limit, target=self._path(endpoint, identifier))
+            # A search takes as long as its page is large, so its delays say nothing about the server's load.
+            kind = "" if endpoint.name.startswith("SEARCH_") else endpoint.name
+            response = self._http.fetch(request, limit, target=self._path(endpoint, identifier), kind=kind)
             response_memory.claim(len(response.body))
             return parse_json_object(response, max_values=self._max_values, max_depth=self._max_depth)
 

@@ -131,6 +131,10 @@ class TrackingReader:
         """
         return self._files(self._client.get_json(MlflowEndpoint.LIST_SERVED_ARTIFACTS, {"path": path}))
 
+    def served_artifact(self, path: str, max_bytes: int) -> AbstractContextManager[Iterator[bytes]]:
+        """Stream one file of the server's own artifact store."""
+        return self._client.stream(MlflowEndpoint.GET_SERVED_ARTIFACT, {}, max_bytes=max_bytes, identifier=path)
+
     def run_artifact(self, run_id: str, path: str, max_bytes: int) -> AbstractContextManager[Iterator[bytes]]:
         """Stream one file of a run's artifacts."""
         return self._client.stream(

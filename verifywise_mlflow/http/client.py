@@ -1,4 +1,4 @@
-"""The generic HTTP client: connection pool, request slots, limits, retries, circuit breaker, auth and traffic counts.
+"""The generic HTTP client: connections, adaptive concurrency, limits, retries, circuit breaker, auth, traffic counts.
 
 It knows no API. Its callers build URLs, set a ``ResponseLimit`` for each request, and turn a response other than 200
 into an error: ``connector/rest_client.py`` for MLflow, ``artifacts/stores/http_client.py`` for object stores,
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -18,12 +19,17 @@ from urllib.parse import urlsplit
 
 from urllib3.response import BaseHTTPResponse
 
+from verifywise_mlflow.http.adaptive_limit import AdaptiveLimit, Permit
 from verifywise_mlflow.http.circuit_breaker import CircuitBreaker
 from verifywise_mlflow.http.errors import (
     ConcurrencyLimitError,
+    GatewayError,
     HttpError,
     InvalidSettingsError,
     LimitExceededError,
+    RateLimitedError,
+    ResponseTimeoutError,
+    UnreachableError,
 )
 from verifywise_mlflow.http.exchange import iter_body, release, send, take_bytes
 from verifywise_mlflow.http.pools import open_pool
@@ -35,6 +41,8 @@ from verifywise_mlflow.http.settings import ConnectionSettings
 USER_AGENT = "verifywise-mlflow"
 MAX_TEXT_BYTES = 64 * 1024
 """Read at most of a response that is a sentence, such as an error."""
+OVERLOAD_ERRORS = (UnreachableError, GatewayError, RateLimitedError, ResponseTimeoutError)
+"""Failures by which a server shows that it gets more requests than it can answer."""
 _SECRET_HEADERS = frozenset(("authorization", "proxy-authorization", "cookie"))
 """Headers that hold credentials even if the request itself, as that for a token, brings them."""
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
@@ -71,7 +79,7 @@ class HttpClient:
         *,
         headers: Mapping[str, str],
         decompress: bool,
-        slots: threading.BoundedSemaphore | None = None,
+        concurrency: AdaptiveLimit | None = None,
         server: str | None = None,
     ) -> None:
         """Resolve the credentials; no request is sent yet.
@@ -81,7 +89,7 @@ class HttpClient:
             error_from: Returns the error for a response whose status is not 200.
             headers: Sent with every request.
             decompress: Whether to undo the content encoding of responses.
-            slots: Bounds concurrent requests, if it is given.
+            concurrency: Bounds concurrent requests, if it is given.
             server: The server's name in messages; its host if none is given.
 
         Raises:
@@ -93,7 +101,7 @@ class HttpClient:
         self._error_from = error_from
         self._headers = {"User-Agent": USER_AGENT, **headers}
         self._decompress = decompress
-        self._slots = slots
+        self._concurrency = concurrency
         self._server = server or urlsplit(settings.base_uri).hostname or ""
         self._credentials = settings.credentials()
         self._proxy_headers = settings.proxy.headers() if settings.proxy else {}
@@ -119,13 +127,14 @@ class HttpClient:
             if not error.retryable:
                 raise
 
-    def fetch(self, request: Request, limit: ResponseLimit, *, target: str = "") -> Response:
+    def fetch(self, request: Request, limit: ResponseLimit, *, target: str = "", kind: str = "") -> Response:
         """Send a request, with retries; return the response, read to its end.
 
         Args:
             request: Its headers are added to the client's.
             limit: On the response.
             target: What messages call the request; empty where its URL must not be repeated.
+            kind: The kind of request, by which delays are compared; empty if they cannot be.
 
         Raises:
             HttpError: there is no response, or one that is not 200 or exceeds the limit.
@@ -133,7 +142,7 @@ class HttpClient:
 
         def attempt() -> Response:
             bounded = self._within_deadline(limit)
-            with self._until_deadline(), self._exchange(request, bounded, target) as (response, auth_headers):
+            with self._until_deadline(), self._exchange(request, bounded, target, kind) as (response, auth_headers):
                 body = b"".join(self._read(response, bounded))
                 return Response(target, response.status, response.headers, body, auth_headers, self._redact)
 
@@ -141,7 +150,7 @@ class HttpClient:
 
     @contextmanager
     def stream(
-        self, request: Request, limit: ResponseLimit, *, max_bytes: int, target: str = ""
+        self, request: Request, limit: ResponseLimit, *, max_bytes: int, target: str = "", kind: str = ""
     ) -> Iterator[Iterator[bytes]]:
         """Send a request, with retries; yield the body's first ``max_bytes`` in chunks while the context is open.
 
@@ -152,7 +161,8 @@ class HttpClient:
 
             def attempt() -> BaseHTTPResponse:
                 with self._until_deadline():
-                    response, _ = stack.enter_context(self._exchange(request, self._within_deadline(limit), target))
+                    exchange = self._exchange(request, self._within_deadline(limit), target, kind)
+                    response, _ = stack.enter_context(exchange)
                 return response
 
             response = self._retries.call(attempt, self._credentials.renew, reads_body=False)
@@ -183,7 +193,7 @@ class HttpClient:
 
     @contextmanager
     def _exchange(
-        self, request: Request, limit: ResponseLimit, target: str
+        self, request: Request, limit: ResponseLimit, target: str, kind: str
     ) -> Iterator[tuple[BaseHTTPResponse, Mapping[str, str]]]:
         """Send a request once; yield a successful response, and the headers that authenticated the request."""
         request = replace(request, headers={**self._headers, **request.headers})
@@ -194,9 +204,10 @@ class HttpClient:
             if name not in request.headers or name.lower() in _SECRET_HEADERS
         }
         auth_headers = {**added, **self._proxy_headers}
-        with self._slot(limit, target):
+        with self._permit(limit, target, kind) as permit:
             with self._lock:
                 self.traffic.requests += 1
+            sent_at = time.monotonic()
             response = send(
                 self._pool,
                 authenticated,
@@ -205,6 +216,7 @@ class HttpClient:
                 server=self._server,
                 target=target,
             )
+            permit.responded(time.monotonic() - sent_at)
             try:
                 if response.status != 200:
                     raise self._error_from(
@@ -222,18 +234,24 @@ class HttpClient:
                 release(response)
 
     @contextmanager
-    def _slot(self, limit: ResponseLimit, target: str) -> Iterator[None]:
-        if self._slots is None:
-            yield
+    def _permit(self, limit: ResponseLimit, target: str, kind: str) -> Iterator[Permit]:
+        """Wait until a request may be sent; report to the limit what its outcome says about the server's capacity."""
+        if self._concurrency is None:
+            yield Permit(kind)
             return
-        if not self._slots.acquire(timeout=limit.timeout_seconds):
+        ceiling = self._limits.max_concurrent_requests
+        try:
+            waiting = self._concurrency.acquire(self, ceiling, kind=kind, timeout=limit.timeout_seconds)
+        except TimeoutError:
             raise ConcurrencyLimitError(
                 f"no request was sent to {self._server} {target}: our other requests to it did not end in time"
-            )
-        try:
-            yield
-        finally:
-            self._slots.release()
+            ) from None
+        with waiting as permit:
+            try:
+                yield permit
+            except OVERLOAD_ERRORS:
+                permit.overloaded()
+                raise
 
     def _authenticate(self, request: Request) -> Request:
         headers = {**request.headers, **self._credentials.headers(request)}

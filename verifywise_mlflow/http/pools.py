@@ -1,4 +1,4 @@
-"""Connection pools, and the slots that bound concurrent requests to one server.
+"""Connection pools, and the limits on concurrent requests that connections to one server share.
 
 Nothing of the machine's environment applies: no proxy variable, no netrc, no SSL_CERT_FILE, no SSLKEYLOGFILE.
 """
@@ -12,6 +12,7 @@ from weakref import WeakValueDictionary
 from urllib3 import PoolManager, ProxyManager
 from urllib3.util import parse_url
 
+from verifywise_mlflow.http.adaptive_limit import AdaptiveLimit
 from verifywise_mlflow.http.deadlines import TimedHTTPConnectionPool, TimedHTTPSConnectionPool
 from verifywise_mlflow.http.forward_proxy import (
     ForwardedPool,
@@ -59,18 +60,16 @@ def open_pool(settings: ConnectionSettings) -> PoolManager:
     return proxied_pool
 
 
-_slots: WeakValueDictionary[tuple[str, int | None], threading.BoundedSemaphore] = WeakValueDictionary()
-"""Request slots by server. The entry of a server exists only while a connection holds it: its port may be reused."""
-_slots_lock = threading.Lock()
+_limits: WeakValueDictionary[tuple[str, int | None], AdaptiveLimit] = WeakValueDictionary()
+"""The limit of each server. The entry of a server exists only while a connection holds it: its port may be reused."""
+_limits_lock = threading.Lock()
 
 
-def request_slots(settings: ConnectionSettings) -> threading.BoundedSemaphore:
-    """Return the semaphore that bounds concurrent requests to one server over all connections of this process.
+def concurrency_limit(settings: ConnectionSettings) -> AdaptiveLimit:
+    """Return the limit on concurrent requests to one server over all connections of this process.
 
-    Tenants may share a server (workspaces). The first connection's ``max_concurrent_requests`` applies.
+    Tenants may share a server (workspaces).
     """
     parts = urlsplit(settings.base_uri)
-    with _slots_lock:
-        return _slots.setdefault(
-            (parts.hostname or "", parts.port), threading.BoundedSemaphore(settings.limits.max_concurrent_requests)
-        )
+    with _limits_lock:
+        return _limits.setdefault((parts.hostname or "", parts.port), AdaptiveLimit())

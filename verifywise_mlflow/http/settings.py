@@ -49,9 +49,8 @@ class Limits:
     """Failed requests in a row (no response, 429, 502 to 504) that open the circuit breaker."""
     breaker_open_seconds: Seconds = 30.0
     """How long the circuit stays open. Until then, requests fail without being sent."""
-    max_concurrent_requests: Count = 2
-    """Requests in flight to one server, over all connections of this process. Measured: more only add latency on a
-    small MLflow."""
+    max_concurrent_requests: Count = 8
+    """Requests in flight to one server at most. Fewer are sent as long as more would only wait for each other there."""
     max_response_bytes: Count = 16 * 1024**2
     """The size limit of one JSON response, after decompression. A page beyond it is requested with fewer rows."""
     max_values: Count = 500_000

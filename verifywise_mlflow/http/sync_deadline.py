@@ -5,6 +5,7 @@ All connections of a sync share one deadline. After it, no request is sent, and 
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from verifywise_mlflow.http.errors import DeadlineExceededError
 
 
 class SyncDeadline:
-    """A time after which requests fail. Threads may share it; one of them changes it."""
+    """A time after which requests fail. Threads may share it; one of them limits it, each may extend it for itself."""
 
     def __init__(self, seconds: float, now: Callable[[], float] = time.monotonic) -> None:
         """Start to count.
@@ -25,11 +26,16 @@ class SyncDeadline:
         self._seconds = seconds
         self._now = now
         self._ends_at = now() + seconds
+        self._own = threading.local()
+        """Until when the time of the present thread is extended."""
+        self._has_ended = False
 
     @property
     def seconds_left(self) -> float:
-        """Seconds until the deadline; zero or less after it."""
-        return self._ends_at - self._now()
+        """Seconds until the deadline of this thread; zero or less after it."""
+        if self._has_ended:
+            return 0.0
+        return max(self._ends_at, getattr(self._own, "ends_at", self._ends_at)) - self._now()
 
     def check(self) -> None:
         """Check that a request may be sent.
@@ -54,10 +60,13 @@ class SyncDeadline:
 
     @contextmanager
     def extended_to(self, seconds: float) -> Iterator[None]:
-        """Allow at least this many seconds, for work that is worth nothing in parts."""
-        before = self._ends_at
-        self._ends_at = max(before, self._now() + seconds)
+        """Allow this thread at least this many seconds, for work that is worth nothing in parts."""
+        self._own.ends_at = self._now() + seconds
         try:
             yield
         finally:
-            self._ends_at = before
+            del self._own.ends_at
+
+    def end(self) -> None:
+        """End the sync's time now, also where a thread has extended it: the sync has failed elsewhere."""
+        self._has_ended = True

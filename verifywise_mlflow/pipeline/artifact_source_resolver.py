@@ -22,6 +22,7 @@ from verifywise_mlflow.connector.errors import ArtifactStoreError, EndpointNotFo
 from verifywise_mlflow.connector.models import RemoteFile
 from verifywise_mlflow.connector.reader_protocol import Reader
 from verifywise_mlflow.http.errors import CircuitOpenError, GatewayError, HttpError, UnauthenticatedError
+from verifywise_mlflow.pipeline.served_route import OwnStoreSource, RouteChoice, path_in_own_store
 from verifywise_mlflow.tenants.connection import connection_settings
 from verifywise_mlflow.tenants.tenant import Tenant
 
@@ -57,6 +58,19 @@ class ServerSource:
             lambda path, max_bytes: reader.logged_model_artifact(model_id, path, max_bytes),
         )
 
+    @classmethod
+    def for_location(cls, reader: Reader, root: str) -> ServerSource:
+        """Return the files below a path in the server's own store."""
+
+        def list_directory(path: str) -> Sequence[RemoteFile]:
+            # This route returns names relative to the listed directory.
+            return [
+                RemoteFile(f"{path}/{entry.path}" if path else entry.path, entry.is_directory, entry.size)
+                for entry in reader.served_artifacts(f"{root}/{path}" if path else root)
+            ]
+
+        return cls(list_directory, lambda path, max_bytes: reader.served_artifact(f"{root}/{path}", max_bytes))
+
     def list_directory(self, path: str) -> Sequence[RemoteFile]:
         """List the entries of a directory."""
         try:
@@ -90,7 +104,7 @@ class ServerSource:
 class FallbackSource:
     """One root of files: served by the tracking server, or read from its store once serving has failed."""
 
-    def __init__(self, served: ServerSource, stored: DirectSource) -> None:
+    def __init__(self, served: DirectSource, stored: DirectSource) -> None:
         self._served = served
         self._stored = stored
         self._is_served = True
@@ -147,15 +161,18 @@ def resolve_location(location: ModelLocation, stores: ArtifactStores) -> ModelLo
     return location
 
 
-def model_source(location: ModelLocation, reader: Reader, stores: ArtifactStores) -> DirectSource | None:
+def model_source(
+    location: ModelLocation, reader: Reader, stores: ArtifactStores, routes: RouteChoice
+) -> DirectSource | None:
     """Return the root that holds a model's files, or None if there is none."""
     match location:
         case LoggedModelFiles(model_id=model_id, uri=uri):
-            return _with_fallback(ServerSource.for_logged_model(reader, model_id), uri, stores)
+            return _source(ServerSource.for_logged_model(reader, model_id), uri, reader, stores, routes)
         case RunFiles(run_id=run_id, path=path, uri=uri):
             suffix = f"/{path}" if path else ""
             root = uri.rstrip("/")
-            return run_source(reader, run_id, root.removesuffix(suffix) if root.endswith(suffix) else None, stores)
+            run_root = root.removesuffix(suffix) if root.endswith(suffix) else None
+            return run_source(reader, run_id, run_root, stores, routes)
         case StoredFiles(uri=uri):
             opened = stores.open_model(uri)
             return opened[0] if opened else None
@@ -163,7 +180,9 @@ def model_source(location: ModelLocation, reader: Reader, stores: ArtifactStores
             return None
 
 
-def run_source(reader: Reader, run_id: str, artifact_uri: str | None, stores: ArtifactStores) -> DirectSource:
+def run_source(
+    reader: Reader, run_id: str, artifact_uri: str | None, stores: ArtifactStores, routes: RouteChoice
+) -> DirectSource:
     """Return a run's artifacts.
 
     Args:
@@ -171,11 +190,16 @@ def run_source(reader: Reader, run_id: str, artifact_uri: str | None, stores: Ar
         run_id: The run.
         artifact_uri: The run's resolved artifact URI. If it is null, only the server is read.
         stores: The tenant's stores.
+        routes: The routes of the server.
     """
-    return _with_fallback(ServerSource.for_run(reader, run_id), artifact_uri, stores)
+    return _source(ServerSource.for_run(reader, run_id), artifact_uri, reader, stores, routes)
 
 
-def _with_fallback(served: ServerSource, uri: str | None, stores: ArtifactStores) -> DirectSource:
+def _source(
+    by_object: ServerSource, uri: str | None, reader: Reader, stores: ArtifactStores, routes: RouteChoice
+) -> DirectSource:
+    path = path_in_own_store(uri)
+    served = OwnStoreSource(ServerSource.for_location(reader, path), by_object, routes) if path else by_object
     stored = stores.open_root(uri) if uri else None
     if uri is None or stored is None:
         return served

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -19,18 +19,24 @@ from verifywise_mlflow.artifacts.location import (
     locate_files,
 )
 from verifywise_mlflow.artifacts.manifest_builder import TrustedSigners, build_manifest
-from verifywise_mlflow.artifacts.sandbox.client import Sandbox
+from verifywise_mlflow.artifacts.sandbox.pool import AnySandbox
 from verifywise_mlflow.artifacts.source import ArtifactReadError
 from verifywise_mlflow.artifacts.stores.resolver import ArtifactStores, DirectSource
 from verifywise_mlflow.connector.models import LoggedModel, ModelVersion, TrainingRun
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.persistence.repositories import manifests, registry, tracked_objects
-from verifywise_mlflow.persistence.repositories.manifests import ManifestReadResult, PendingManifest, RehashBefore
+from verifywise_mlflow.persistence.repositories.manifests import (
+    ManifestReadResult,
+    PendingManifest,
+    RehashBefore,
+    StoredManifest,
+)
 from verifywise_mlflow.persistence.repositories.tracked_objects import LOGGED_MODELS, RUNS
 from verifywise_mlflow.persistence.row_mapping import to_entity
 from verifywise_mlflow.pipeline.artifact_source_resolver import model_source, resolve_location, run_source
 from verifywise_mlflow.pipeline.context import StageContext
 from verifywise_mlflow.pipeline.hash_reuse import is_settled, reusable_hashes
+from verifywise_mlflow.pipeline.served_route import RouteChoice
 from verifywise_mlflow.redaction.entity_redactor import EntityRedactor
 
 
@@ -38,9 +44,10 @@ from verifywise_mlflow.redaction.entity_redactor import EntityRedactor
 class ReadingTools:
     """The resources for reading files, open for the duration of the stage."""
 
-    sandbox: Sandbox
+    sandbox: AnySandbox
     stores: ArtifactStores
     trusted_signers: TrustedSigners
+    routes: RouteChoice = field(default_factory=RouteChoice)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +59,8 @@ class LinkedVersion:
     run: TrainingRun | None
     logged_model: LoggedModel | None
     location: ModelLocation
+    earlier: StoredManifest | None
+    """The newest manifest of the same location, whose hashes may still be valid."""
 
 
 def link_version(context: StageContext, due: PendingManifest) -> LinkedVersion:
@@ -66,7 +75,12 @@ def link_version(context: StageContext, due: PendingManifest) -> LinkedVersion:
         )
         run = next((to_entity(TrainingRun, row) for row in runs.values() if _is_readable(row)), None)
         model = next((to_entity(LoggedModel, row) for row in models.values() if _is_readable(row)), None)
-    return LinkedVersion(due, version, run, model, locate_files(origin, run, model))
+        location = locate_files(origin, run, model)
+        earlier = None
+        if isinstance(location, LoggedModelFiles | RunFiles):
+            since = rehash_before(context).production
+            earlier = manifests.newest_at_location(session, location.uri, since=since)
+    return LinkedVersion(due, version, run, model, location, earlier)
 
 
 def _is_readable(row: Mapping[str, object]) -> bool:
@@ -207,11 +221,11 @@ class ManifestReader:
         return resolve_location(location, self._tools.stores)
 
     def _open_roots(self, linked: LinkedVersion, location: ModelLocation) -> _Roots:
-        reader, stores = self._context.reader(), self._tools.stores
+        reader, stores, routes = self._context.reader(), self._tools.stores, self._tools.routes
         run_root = None
         if (run := linked.run) and not isinstance(location, UnreachableFiles):
-            run_root = self._open_root(run.run_id, run_source(reader, run.run_id, run.artifact_uri, stores))
-        source = model_source(location, reader, stores)
+            run_root = self._open_root(run.run_id, run_source(reader, run.run_id, run.artifact_uri, stores, routes))
+        source = model_source(location, reader, stores, routes)
         if source is None:
             return _Roots(None, run_root)
         match location:
@@ -227,8 +241,7 @@ class ManifestReader:
         """Reuse the hashes of an earlier read of the same location; return when they were made."""
         if not roots.model or not isinstance(location, LoggedModelFiles | RunFiles):
             return None
-        with self._context.begin() as session:
-            stored = manifests.newest_at_location(session, location.uri, since=rehash_before(self._context).production)
+        stored = linked.earlier
         if stored is None or not is_settled(location, linked.run, linked.logged_model, stored.read_at):
             return None
         roots.model.cached.reuse_hashes(reusable_hashes(location, stored))

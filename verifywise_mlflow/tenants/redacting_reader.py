@@ -117,6 +117,12 @@ class RedactingReader:
             return self._reader.served_artifacts(path)
 
     @contextmanager
+    def served_artifact(self, path: str, max_bytes: int) -> Iterator[Iterator[bytes]]:
+        """Stream one file of the server's own artifact store."""
+        with self._redact_stream_errors(self._reader.served_artifact(path, max_bytes)) as chunks:
+            yield chunks
+
+    @contextmanager
     def run_artifact(self, run_id: str, path: str, max_bytes: int) -> Iterator[Iterator[bytes]]:
         """Stream one file of a run's artifacts."""
         with self._redact_stream_errors(self._reader.run_artifact(run_id, path, max_bytes)) as chunks:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from verifywise_mlflow.defs.assets.external_assets import mlflow_server
 from verifywise_mlflow.defs.schedules.sync_schedules import reconcile, rehash
 from verifywise_mlflow.defs.sensors.poll_cursor import PollCursor
 from verifywise_mlflow.defs.sensors.registry_sensors import changed_listings, new_versions
-from verifywise_mlflow.http.pools import request_slots
+from verifywise_mlflow.http.pools import concurrency_limit
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.context import SyncOptions
 from verifywise_mlflow.services import change_polls
@@ -169,18 +170,17 @@ def test_a_server_whose_request_slots_another_sensor_holds_is_not_reported_as_un
     registry.version("churn")
     ticking = TickingSensor(new_versions, instance)
     settings = connection_settings(tenant)
-    slots = request_slots(settings)
-    for _ in range(settings.limits.max_concurrent_requests):
-        assert slots.acquire(blocking=False)
-    with monkeypatch.context() as short_timeout:
+    limit = concurrency_limit(settings)
+    held = ExitStack()
+    for _ in range(limit.limit):
+        held.enter_context(limit.acquire("globex", limit.limit, kind="", timeout=0.1))
+    with held, monkeypatch.context() as short_timeout:
         short_timeout.setattr(change_polls, "POLL_TIMEOUT_S", 0.3)  # how long it waits for a slot
         for _ in range(3):
             assert ticking.tick() == []
             assert (ticking.cursor.pending, ticking.cursor.failing) == (("acme",), {})
     assert ticking.events == []
 
-    for _ in range(settings.limits.max_concurrent_requests):
-        slots.release()
     assert ticking.tick() == ["acme"]
 
 

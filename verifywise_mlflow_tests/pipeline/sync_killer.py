@@ -22,8 +22,8 @@ from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.compliance.rules.policy import default_policy
 from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
 from verifywise_mlflow.persistence.store import Store, TenantSession
+from verifywise_mlflow.pipeline import concurrent_reading
 from verifywise_mlflow.pipeline.stages import (
-    artifact_manifests,
     canonical_records,
     compliance_results,
     training_runs,
@@ -112,7 +112,7 @@ def _current_place() -> str:
 def _use_small_batches() -> None:
     for module in (canonical_records, compliance_results):
         module.BATCH_SIZE = SMALL_BATCH  # type: ignore[attr-defined]  # a name that it imports
-    artifact_manifests.VERSIONS_PER_TRANSACTION = SMALL_BATCH
+    concurrent_reading.BATCH_SIZE = SMALL_BATCH  # type: ignore[misc]
     training_runs.RUNS_PAGE_SIZE = SMALL_BATCH  # type: ignore[attr-defined]
     training_runs.LOGGED_MODELS_PAGE_SIZE = SMALL_BATCH  # type: ignore[attr-defined]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -18,7 +19,7 @@ MAX_OBJECTS = 100_000
 
 
 class Bucket:
-    """One bucket or container, with a listing cache for all its folders."""
+    """One bucket or container, with a listing cache for all its folders. Threads may share it."""
 
     def __init__(self, client: StoreClient, api: StoreApi, scope: str) -> None:
         """Describe the bucket.
@@ -33,6 +34,8 @@ class Bucket:
         self._scope = scope
         self._cache = ListingCache()
         self._is_sorted = api.is_sorted
+        self._listing_lock = threading.Lock()
+        """Threads list one after the other: the page that one of them reads holds the neighbors that others want."""
 
     def list_objects(self, folder: str) -> Sequence[StoredObject]:
         """Return all objects whose keys begin with the folder, which ends with a slash or is empty.
@@ -40,7 +43,9 @@ class Bucket:
         Raises:
             HttpError: The listing failed.
         """
-        if self._is_sorted and (objects_from_cache := self._list_with_neighbors(folder)) is not None:
+        with self._listing_lock:
+            objects_from_cache = self._list_with_neighbors(folder) if self._is_sorted else None
+        if objects_from_cache is not None:
             return objects_from_cache
         objects: list[StoredObject] = []
         for page in self._pages(ListingRequest(folder)):

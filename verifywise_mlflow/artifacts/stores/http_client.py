@@ -24,6 +24,7 @@ from verifywise_mlflow.http.errors import (
     RequestRejectedError,
     UnauthenticatedError,
 )
+from verifywise_mlflow.http.pools import concurrency_limit
 from verifywise_mlflow.http.request_auth import Request
 from verifywise_mlflow.http.response import Response, retry_after
 from verifywise_mlflow.http.settings import ConnectionSettings
@@ -35,7 +36,7 @@ _ERROR_CODE = re.compile(rb"<Code>([A-Za-z0-9.]{1,60})</Code>|\"reason\": ?\"([A
 
 
 class StoreClient:
-    """One store, one set of credentials. Not thread-safe."""
+    """One store, one set of credentials. Threads may share it."""
 
     def __init__(self, settings: ConnectionSettings, headers: Mapping[str, str]) -> None:
         """Resolve the credentials; no request is sent yet.
@@ -52,7 +53,9 @@ class StoreClient:
         self._file_limit = ResponseLimit(limits.file_timeout_seconds, "file_timeout_seconds")
         self._host = urlsplit(settings.base_uri).hostname or ""
         # No decompression: a file that is stored compressed is hashed compressed.
-        self._http = HttpClient(settings, self._error_from, headers=headers, decompress=False)
+        self._http = HttpClient(
+            settings, self._error_from, headers=headers, decompress=False, concurrency=concurrency_limit(settings)
+        )
 
     @property
     def requests(self) -> int:
@@ -87,7 +90,7 @@ class StoreClient:
         """
         with (
             _naming_the_stores_setting(),
-            self._http.stream(Request("GET", url), self._file_limit, max_bytes=max_bytes) as chunks,
+            self._http.stream(Request("GET", url), self._file_limit, max_bytes=max_bytes, kind="object") as chunks,
         ):
             yield chunks
 

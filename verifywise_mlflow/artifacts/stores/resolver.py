@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
@@ -38,7 +39,7 @@ class DirectSource(ArtifactSource, Protocol):
 
 
 class ArtifactStores:
-    """A tenant's stores during a sync. Not thread-safe."""
+    """A tenant's stores during a sync. Threads may share them."""
 
     def __init__(
         self,
@@ -60,6 +61,7 @@ class ArtifactStores:
         self._file_timeout_seconds = file_timeout_seconds
         self._clients: dict[str, StoreClient] = {}
         self._buckets: dict[tuple[str, str], Bucket] = {}
+        self._lock = threading.Lock()
 
     def __enter__(self) -> ArtifactStores:
         return self
@@ -142,17 +144,19 @@ class ArtifactStores:
         # Names outside allowed_locations are not even listed.
         prefixes = [store.prefix, *(prefix for prefix in self._allowed or () if is_allowed_location(root, [prefix]))]
         scope = max(("/".join(_location(prefix, store).segments) for prefix in prefixes), key=len)
-        bucket = self._buckets.get((store.prefix, scope))
-        if bucket is None:
-            api = _store_api(store)
-            bucket = Bucket(self._client(store, api.headers), api, f"{scope}/" if scope else "")
-            self._buckets[store.prefix, scope] = bucket
+        api = _store_api(store)
+        client = self._client(store, api.headers)
+        with self._lock:
+            bucket = self._buckets.get((store.prefix, scope))
+            if bucket is None:
+                bucket = self._buckets[store.prefix, scope] = Bucket(client, api, f"{scope}/" if scope else "")
         return bucket
 
     def _client(self, store: ObjectStoreSettings | MlflowProxySettings, headers: Mapping[str, str]) -> StoreClient:
-        if store.prefix not in self._clients:
-            self._clients[store.prefix] = StoreClient(store.network, headers)
-        return self._clients[store.prefix]
+        with self._lock:
+            if store.prefix not in self._clients:
+                self._clients[store.prefix] = StoreClient(store.network, headers)
+            return self._clients[store.prefix]
 
 
 class _UnavailableSource:

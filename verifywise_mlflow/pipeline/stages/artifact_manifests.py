@@ -3,33 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import groupby
-from operator import attrgetter
+from functools import partial
 from pathlib import Path
 
 from verifywise_mlflow.artifacts.manifest_builder import TrustedSigners
 from verifywise_mlflow.artifacts.model_signing.trust_store import InvalidTrustStoreError, TrustStore
 from verifywise_mlflow.artifacts.sandbox.client import Sandbox
 from verifywise_mlflow.artifacts.sandbox.limits import SandboxLimits
+from verifywise_mlflow.artifacts.sandbox.pool import SandboxPool
 from verifywise_mlflow.http.errors import CircuitOpenError, DeadlineExceededError, InvalidSettingsError
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.persistence.repositories import manifests
 from verifywise_mlflow.persistence.repositories.manifests import PendingManifest
 from verifywise_mlflow.pipeline.artifact_source_resolver import open_stores
+from verifywise_mlflow.pipeline.concurrent_reading import ReadingStoppedError, read_versions
 from verifywise_mlflow.pipeline.context import Note, NoteKind, Progress, ReadFailure, StageContext
 from verifywise_mlflow.pipeline.empty_folders import EmptyFolder, conclude_empty_folders, outage_notes
-from verifywise_mlflow.pipeline.manifest_reader import (
-    FolderListing,
-    ManifestReader,
-    ReadingTools,
-    link_version,
-    rehash_before,
-)
+from verifywise_mlflow.pipeline.manifest_reader import ReadingTools, rehash_before
 from verifywise_mlflow.pipeline.manifest_recording import Reading, version_name, write_readings
 from verifywise_mlflow.tenants.tenant import Tenant
-
-VERSIONS_PER_TRANSACTION = 20
-"""Few, because a manifest may have cost reading gigabytes, and a killed sync loses its open transaction."""
 
 
 def refresh(context: StageContext) -> Progress:
@@ -49,7 +41,8 @@ def refresh(context: StageContext) -> Progress:
             retry_failed=progress.is_reconcile or context.options.rehash or bool(context.options.accept_removals),
         )
     limits = SandboxLimits(max_file_bytes=settings.max_file_bytes)
-    with Sandbox(limits, isolation=settings.sandbox) as sandbox, open_stores(context.tenant) as stores:
+    open_sandbox = partial(Sandbox, limits, isolation=settings.sandbox)
+    with SandboxPool(open_sandbox) as sandbox, open_stores(context.tenant) as stores:
         _read_all(context, due, ReadingTools(sandbox, stores, _trusted_signers(context)), progress)
         progress.notes += outage_notes(context)
         progress.store_requests = stores.requests
@@ -92,33 +85,22 @@ def _read_pem(path: Path, setting: str) -> str:
 def _read_all(context: StageContext, due: Sequence[PendingManifest], tools: ReadingTools, progress: Progress) -> None:
     done = 0
     empty: list[EmptyFolder] = []
-    for _, run_versions in groupby(due, key=attrgetter("run_id")):
-        reader = ManifestReader(context, tools)
-        versions = list(run_versions)
-        for start in range(0, len(versions), VERSIONS_PER_TRANSACTION):
-            linked = [link_version(context, item) for item in versions[start : start + VERSIONS_PER_TRANSACTION]]
+    threads = min(context.tenant.limits.max_concurrent_requests, len(due))
+    try:
+        for batch in read_versions(context, due, tools, threads=threads):
             readings: list[Reading] = []
-            count = 0
-            try:
-                for item in linked:
-                    context.deadline.check()
-                    # Half a version is worth nothing: a large one would never be read if the deadline cut it short.
-                    with context.deadline.extended_to(context.tenant.artifacts.max_version_seconds):
-                        if item.due.is_empty_retry and reader.list_folder(item) is FolderListing.EMPTY:
-                            empty.append(EmptyFolder(item))
-                        elif (result := reader.read(item)).manifest.is_model_folder_empty:
-                            empty.append(EmptyFolder(item, result))
-                        else:
-                            readings.append(Reading(item, result))
-                    count += 1
-            except CircuitOpenError as error:
-                # Empty folders are evaluated together: the next sync reads those of a sync that was cut short again.
-                write_readings(context, progress, readings)
-                _leave_to_next_sync(progress, linked[count].due, len(due) - done - count + len(empty), error)
-                return
+            for item in batch:
+                if item.result is None or item.result.manifest.is_model_folder_empty:
+                    empty.append(EmptyFolder(item.version, item.result))
+                else:
+                    readings.append(Reading(item.version, item.result))
             write_readings(context, progress, readings)
-            done += count
+            done += len(batch)
             context.report_progress(done, len(due))
+    except ReadingStoppedError as error:
+        # Empty folders are evaluated together: the next sync reads those of a sync that was cut short again.
+        _leave_to_next_sync(progress, error.due, len(due) - done + len(empty), error.cause)
+        return
     conclude_empty_folders(context, tools, empty, progress)
 
 

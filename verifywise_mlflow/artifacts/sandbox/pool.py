@@ -1,0 +1,95 @@
+"""Sandboxes for several threads: as many as work at the same time, each opened when it is first needed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import chain
+from types import TracebackType
+from typing import Final, TypeAlias
+
+from verifywise_mlflow.artifacts.hashing import FileHash, NotHashed
+from verifywise_mlflow.artifacts.manifest import ModelSignature
+from verifywise_mlflow.artifacts.sandbox.client import ParsedEnvironment, Sandbox
+from verifywise_mlflow.artifacts.sandbox.protocol import SignatureRequest
+
+READ_AHEAD_BYTES: Final = 1024 * 1024
+"""A file of at most this size is read before it is hashed, so that no sandbox waits for a slow server."""
+
+
+class SandboxPool:
+    """Sandboxes that threads share. Use it as a context manager."""
+
+    def __init__(self, open_sandbox: Callable[[], Sandbox]) -> None:
+        """Take what opens a sandbox; none is opened yet."""
+        self._open = open_sandbox
+        self._lock = threading.Lock()
+        self._idle: list[Sandbox] = []
+        """The one that was used last comes last, and is used next: those at the beginning stay unused, or closed."""
+        self._opened: list[Sandbox] = []
+
+    def __enter__(self) -> SandboxPool:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop all workers."""
+        for sandbox in self._opened:
+            sandbox.close()
+
+    @property
+    def protections(self) -> tuple[str, ...]:
+        """Names of the protections that every worker had in force so far; empty before the first start."""
+        first, *others = [used.protections for used in self._opened if used.protections] or [()]
+        return tuple(name for name in first if all(name in protections for protections in others))
+
+    @property
+    def unblocked_attempts(self) -> tuple[str, ...]:
+        """The attempts to escape that succeeded in some worker. Empty if the system grants every protection."""
+        return tuple(dict.fromkeys(chain.from_iterable(used.unblocked_attempts for used in self._opened)))
+
+    def hash_file(self, chunks: Iterable[bytes], max_bytes: int) -> FileHash | NotHashed:
+        """Hash a stream of bytes and stop after ``max_bytes``, as ``Sandbox.hash_file`` does."""
+        iterator = iter(chunks)
+        beginning: list[bytes] = []
+        size = 0
+        for chunk in iterator:
+            beginning.append(chunk)
+            size += len(chunk)
+            if size > READ_AHEAD_BYTES:
+                break
+        with self._sandbox() as sandbox:
+            return sandbox.hash_file(chain(beginning, iterator), max_bytes)
+
+    def parse_environment(self, contents: Mapping[str, bytes], read_errors: Mapping[str, str]) -> ParsedEnvironment:
+        """Parse environment files, as ``Sandbox.parse_environment`` does."""
+        with self._sandbox() as sandbox:
+            return sandbox.parse_environment(contents, read_errors)
+
+    def verify_signature(self, bundle: bytes, request: SignatureRequest) -> ModelSignature:
+        """Verify a model's signature, as ``Sandbox.verify_signature`` does."""
+        with self._sandbox() as sandbox:
+            return sandbox.verify_signature(bundle, request)
+
+    @contextmanager
+    def _sandbox(self) -> Iterator[Sandbox]:
+        with self._lock:
+            sandbox = self._idle.pop() if self._idle else None
+        if sandbox is None:
+            sandbox = self._open()
+            with self._lock:
+                self._opened.append(sandbox)
+        try:
+            yield sandbox
+        finally:
+            with self._lock:
+                self._idle.append(sandbox)
+
+
+AnySandbox: TypeAlias = Sandbox | SandboxPool
+"""What hashes and parses: the sandbox of one thread, or those that several threads share."""

@@ -1,0 +1,195 @@
+"""How many requests one server gets at once: few at first, more while it stays fast, fewer as soon as it slows down.
+
+Additive increase and multiplicative decrease (Chiu and Jain, 1989), driven by delay as in TCP Vegas (Brakmo and
+Peterson, 1995): a request that takes longer than the fastest one of its kind has waited behind our others. A distant
+server has long delays that do not grow with the load, so it gets many requests; a small one has short delays that do,
+so it gets few. docs/adr/0020-adaptive-concurrency.md has the alternatives and the measurements.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Final
+
+FIRST_LIMIT: Final = 2.0
+"""Requests at once until the server's delays are known."""
+MAX_LIMIT: Final = 32.0
+"""Requests at once to one server over all of its tenants. Each tenant has a ceiling of its own, which is lower."""
+GROWTH_RATIO: Final = 2.0
+"""The limit grows while requests take less than this many times the fastest one of their kind."""
+CUT_RATIO: Final = 3.0
+"""The limit shrinks when they take more than this many times as long."""
+NOISE_SECONDS: Final = 0.01
+"""Delays that differ by less than this say nothing: a scheduler's time slice is as long."""
+_SLOWER: Final = 0.75
+_OVERLOADED: Final = 0.5
+_SMOOTHING: Final = 0.25
+"""The weight of the newest request in the mean of the ratios."""
+_RELEARNING: Final = 0.2
+"""The weight of a request that was alone at the server: its delay has no other cause than the server itself."""
+
+
+@dataclass(slots=True)
+class Permit:
+    """One request that may be sent now, and what its outcome says about the server's capacity."""
+
+    kind: str
+    """Requests of one kind take the same time on an idle server; empty if they do not."""
+    is_alone: bool = False
+    """Whether no other request of ours was in flight when it was admitted."""
+    seconds: float | None = None
+    is_overload: bool = False
+
+    def responded(self, seconds: float) -> None:
+        """Report how long the server took to begin its response. Without it, the request says nothing about delays."""
+        self.seconds = seconds
+
+    def overloaded(self) -> None:
+        """Report that the server refused the request for lack of capacity, or did not respond."""
+        self.is_overload = True
+
+
+class AdaptiveLimit:
+    """The limit on concurrent requests to one server. Threads and tenants share it; waiting tenants take turns."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._lock = threading.Lock()
+        self._limit = FIRST_LIMIT
+        self._in_flight = 0
+        self._in_flight_by_tenant: Counter[object] = Counter()
+        self._waiting: OrderedDict[object, deque[_Waiter]] = OrderedDict()
+        """Tenant to its waiting requests, the tenant whose turn it is first."""
+        self._fastest: dict[str, float] = {}
+        """Kind of request to its shortest delay, in seconds."""
+        self._mean_ratio = 1.0
+        self._responses_since_change = 0
+        self._was_full = False
+        """Whether the limit was reached since its last change: one that is not used shows nothing."""
+        self._last_cut = float("-inf")
+
+    @property
+    def limit(self) -> int:
+        """Requests that may be in flight now."""
+        return int(self._limit)
+
+    @property
+    def in_flight(self) -> int:
+        """Requests in flight."""
+        return self._in_flight
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait to be sent."""
+        return sum(map(len, self._waiting.values()))
+
+    def acquire(self, tenant: object, ceiling: int, *, kind: str, timeout: float) -> AbstractContextManager[Permit]:
+        """Wait until a request may be sent; return its permit, which counts it as in flight until it is left.
+
+        Args:
+            tenant: whose turn it is.
+            ceiling: how many requests this tenant may have in flight.
+            kind: of the request: see ``Permit``.
+            timeout: seconds to wait.
+
+        Raises:
+            TimeoutError: the other requests did not end in time.
+        """
+        waiter = self._wait(tenant, ceiling, timeout)
+        return self._hold(tenant, Permit(kind, waiter.is_alone))
+
+    @contextmanager
+    def _hold(self, tenant: object, permit: Permit) -> Iterator[Permit]:
+        try:
+            yield permit
+        finally:
+            self._release(tenant, permit)
+
+    def _wait(self, tenant: object, ceiling: int, timeout: float) -> _Waiter:
+        with self._lock:
+            waiter = _Waiter(ceiling)
+            self._waiting.setdefault(tenant, deque()).append(waiter)
+            self._admit()
+        if waiter.admitted.wait(timeout):
+            return waiter
+        with self._lock:
+            if waiter.admitted.is_set():
+                return waiter
+            self._waiting[tenant].remove(waiter)
+            if not self._waiting[tenant]:
+                del self._waiting[tenant]
+        raise TimeoutError
+
+    def _admit(self) -> None:
+        """Admit waiting requests, a tenant after the other, while there is room."""
+        passed = 0
+        while self._waiting and passed < len(self._waiting):
+            if self._in_flight >= int(self._limit):
+                self._was_full = True
+                return
+            tenant, waiters = next(iter(self._waiting.items()))
+            self._waiting.move_to_end(tenant)
+            if self._in_flight_by_tenant[tenant] >= waiters[0].ceiling:
+                passed += 1
+                continue
+            passed = 0
+            self._in_flight += 1
+            self._in_flight_by_tenant[tenant] += 1
+            admitted = waiters.popleft()
+            admitted.is_alone = self._in_flight == 1
+            admitted.admitted.set()
+            if not waiters:
+                del self._waiting[tenant]
+
+    def _release(self, tenant: object, permit: Permit) -> None:
+        with self._lock:
+            self._in_flight -= 1
+            self._in_flight_by_tenant[tenant] -= 1
+            if not self._in_flight_by_tenant[tenant]:
+                del self._in_flight_by_tenant[tenant]
+            if permit.is_overload:
+                self._cut(_OVERLOADED)
+            elif permit.seconds is not None and permit.kind:
+                self._learn(permit.kind, permit.seconds, is_alone=permit.is_alone)
+            self._admit()
+
+    def _learn(self, kind: str, seconds: float, *, is_alone: bool) -> None:
+        known = self._fastest.get(kind, seconds)
+        # A server that has become slower is relearned while it gets one request at a time, which a high ratio leads to.
+        fastest = self._fastest[kind] = known + _RELEARNING * (seconds - known) if is_alone else min(known, seconds)
+        ratio = seconds / fastest if seconds - fastest > NOISE_SECONDS else 1.0
+        self._mean_ratio += _SMOOTHING * (ratio - self._mean_ratio)
+        self._responses_since_change += 1
+        if self._responses_since_change < self._limit:
+            return  # the responses so far are those of requests that were sent before the last change
+        if self._mean_ratio > CUT_RATIO:
+            self._cut(_SLOWER)
+        elif self._mean_ratio < GROWTH_RATIO and self._was_full:
+            self._change_to(min(self._limit + 1, MAX_LIMIT))
+
+    def _cut(self, factor: float) -> None:
+        # Requests that were in flight together fail together: they count once.
+        now = self._now()
+        if now - self._last_cut < max(self._fastest.values(), default=0.1):
+            return
+        self._last_cut = now
+        self._change_to(max(self._limit * factor, 1.0))
+
+    def _change_to(self, limit: float) -> None:
+        self._limit = limit
+        self._responses_since_change = 0
+        self._was_full = False
+
+
+class _Waiter:
+    __slots__ = ("admitted", "ceiling", "is_alone")
+
+    def __init__(self, ceiling: int) -> None:
+        self.admitted = threading.Event()
+        self.ceiling = ceiling
+        self.is_alone = False

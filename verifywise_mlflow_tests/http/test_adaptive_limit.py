@@ -1,0 +1,172 @@
+"""The adaptive limit at simulated servers: a given number of workers, a service time and a distance."""
+
+from __future__ import annotations
+
+import heapq
+import queue
+import threading
+import time
+from collections import Counter
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+
+import pytest
+
+from verifywise_mlflow.http.adaptive_limit import AdaptiveLimit, Permit
+
+CEILING = 8
+
+
+@dataclass
+class SimulatedServer:
+    """A server with some workers, reached over a distance, and tenants that always have a next request to send."""
+
+    workers: int
+    service_seconds: float
+    round_trip_seconds: float = 0.0
+    tenants: tuple[str, ...] = ("acme",)
+    time: float = 0.0
+    peak: int = 0
+    answered: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.limit = AdaptiveLimit(lambda: self.time)
+        self._free_at = [0.0] * self.workers
+        self._under_way: list[tuple[float, int, float, str, AbstractContextManager[Permit], Permit]] = []
+        self._sent = 0
+
+    def answer(self, count: int, *, overloaded: bool = False) -> None:
+        """Answer so many requests; with ``overloaded``, refuse them."""
+        for _ in range(count):
+            self._send_all()
+            ends_at, _, sent_at, tenant, held, permit = heapq.heappop(self._under_way)
+            self.time = ends_at
+            if overloaded:
+                permit.overloaded()
+            else:
+                permit.responded(ends_at - sent_at)
+                self.answered[tenant] += 1
+            held.__exit__(None, None, None)
+
+    def _send_all(self) -> None:
+        has_sent = True
+        while has_sent:
+            has_sent = False
+            for tenant in self.tenants:
+                try:
+                    held = self.limit.acquire(tenant, CEILING, kind="file", timeout=0)
+                except TimeoutError:
+                    continue
+                self._send(tenant, held)
+                has_sent = True
+
+    def _send(self, tenant: str, held: AbstractContextManager[Permit]) -> None:
+        worker = min(range(self.workers), key=lambda index: self._free_at[index])
+        starts_at = max(self.time + self.round_trip_seconds / 2, self._free_at[worker])
+        self._free_at[worker] = starts_at + self.service_seconds
+        ends_at = self._free_at[worker] + self.round_trip_seconds / 2
+        heapq.heappush(self._under_way, (ends_at, self._sent, self.time, tenant, held, held.__enter__()))
+        self._sent += 1
+        self.peak = max(self.peak, self.limit.in_flight)
+
+
+@pytest.mark.parametrize(
+    ("workers", "service", "round_trip"),
+    [(2, 0.008, 0.02), (2, 0.008, 0.05), (2, 0.008, 0.1), (4, 0.003, 0.05), (4, 0.01, 0.2)],
+)
+def test_a_distant_server_gets_requests_up_to_the_ceiling(workers: int, service: float, round_trip: float) -> None:
+    server = SimulatedServer(workers, service, round_trip)
+    server.answer(100)
+    began = server.time
+    server.answer(1_000)
+
+    assert server.peak == CEILING
+    fastest = max(service / workers, (service + round_trip) / CEILING)
+    assert (server.time - began) / 1_000 < 1.05 * fastest
+
+
+@pytest.mark.parametrize(("workers", "service"), [(1, 0.3), (2, 0.3), (1, 0.05)])
+def test_a_server_that_is_slow_by_itself_is_kept_busy_and_not_flooded(workers: int, service: float) -> None:
+    """A password-protected MLflow takes 0.3 s of its CPU for each request: more at once would only wait there."""
+    server = SimulatedServer(workers, service)
+    server.answer(30)
+    began, server.peak = server.time, 0
+    server.answer(500)
+
+    assert server.peak <= 2 * workers + 2
+    assert (server.time - began) / 500 == pytest.approx(service / workers, rel=0.02)
+
+
+def test_refused_requests_halve_the_limit_once_and_it_recovers() -> None:
+    server = SimulatedServer(4, 0.01, 0.1)
+    server.answer(200)
+    before = server.limit.limit
+    server.answer(3, overloaded=True)
+
+    assert server.limit.limit == before // 2  # they were in flight together
+    server.answer(200)
+    assert server.limit.limit == before
+
+
+def test_a_server_that_becomes_slower_gets_fewer_requests_and_is_learned_anew() -> None:
+    server = SimulatedServer(4, 0.01, 0.05)
+    server.answer(300)
+    server.workers, server.service_seconds, server._free_at = 1, 0.2, [server.time]
+    server.answer(300)
+    assert server.limit.limit <= 3
+
+    server.workers, server._free_at = 8, [server.time] * 8
+    server.answer(1_500)
+    assert server.limit.limit >= CEILING
+
+
+def test_waiting_tenants_take_turns() -> None:
+    """Eight requests of one tenant wait before two of another tenant, and are admitted in turn with them."""
+    limit, admitted = AdaptiveLimit(), queue.SimpleQueue[str]()
+
+    def wait(tenant: str) -> None:
+        with limit.acquire(tenant, CEILING, kind="", timeout=30):
+            admitted.put(tenant)
+            may_end.acquire()
+
+    may_end = threading.Semaphore(0)
+    threads = [threading.Thread(target=wait, args=(tenant,)) for tenant in ["acme"] * 10 + ["globex"] * 2]
+    for thread in threads:
+        thread.start()
+        while not (thread.ident and limit.in_flight + limit.waiting > threads.index(thread)):
+            time.sleep(0.001)
+    order = []
+    for _ in threads:
+        order.append(admitted.get(timeout=30))
+        may_end.release()
+    for thread in threads:
+        thread.join()
+
+    assert order == ["acme", "acme", "acme", "globex", "acme", "globex", *["acme"] * 6]
+
+
+def test_no_tenant_exceeds_its_ceiling() -> None:
+    server = SimulatedServer(2, 0.01, 0.1, tenants=("acme", "globex", "initech"))
+    server.answer(900)
+
+    assert CEILING < server.peak <= 3 * CEILING
+
+
+def test_requests_whose_time_differs_by_kind_are_not_compared() -> None:
+    limit = AdaptiveLimit()
+    for seconds, kind in [(0.01, "file"), (3.0, "listing")] * 50:
+        with limit.acquire("acme", CEILING, kind=kind, timeout=1) as permit:
+            permit.responded(seconds)
+    assert limit.limit >= 2
+
+
+def test_waiting_ends_with_the_timeout() -> None:
+    limit = AdaptiveLimit()
+    held = [limit.acquire("acme", 2, kind="", timeout=0) for _ in range(2)]
+    for permit in held:
+        permit.__enter__()
+    with pytest.raises(TimeoutError):
+        limit.acquire("acme", 2, kind="", timeout=0.01)
+    held[0].__exit__(None, None, None)
+    with limit.acquire("acme", 2, kind="", timeout=0):
+        assert limit.in_flight == 2
