@@ -58,7 +58,7 @@ class ParsedEnvironment:
 class Sandbox:
     """Owns one worker process for each kind of work, started on first use. Use it as a context manager.
 
-    Not thread-safe: each thread opens its own sandbox and must outlive it.
+    Not thread-safe: one thread at a time uses it. A ``SandboxPool`` has several for several threads.
     """
 
     def __init__(

@@ -1,7 +1,12 @@
-"""Sandboxes for several threads: as many as work at the same time, each opened when it is first needed."""
+"""Sandboxes for several threads: as many as work at the same time, each opened when it is first needed.
+
+Work whose bytes are in memory gets as many sandboxes as there are cores. A file that is still being read has a sandbox
+of its own until its end, which may be far off.
+"""
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -25,6 +30,7 @@ class SandboxPool:
         """Take what opens a sandbox; none is opened yet."""
         self._open = open_sandbox
         self._lock = threading.Lock()
+        self._cores = threading.BoundedSemaphore(os.cpu_count() or 1)
         self._idle: list[Sandbox] = []
         """The one that was used last comes last, and is used next: those at the beginning stay unused, or closed."""
         self._opened: list[Sandbox] = []
@@ -62,18 +68,19 @@ class SandboxPool:
             beginning.append(chunk)
             size += len(chunk)
             if size > READ_AHEAD_BYTES:
-                break
-        with self._sandbox() as sandbox:
-            return sandbox.hash_file(chain(beginning, iterator), max_bytes)
+                with self._sandbox() as sandbox:
+                    return sandbox.hash_file(chain(beginning, iterator), max_bytes)
+        with self._cores, self._sandbox() as sandbox:
+            return sandbox.hash_file(beginning, max_bytes)
 
     def parse_environment(self, contents: Mapping[str, bytes], read_errors: Mapping[str, str]) -> ParsedEnvironment:
         """Parse environment files, as ``Sandbox.parse_environment`` does."""
-        with self._sandbox() as sandbox:
+        with self._cores, self._sandbox() as sandbox:
             return sandbox.parse_environment(contents, read_errors)
 
     def verify_signature(self, bundle: bytes, request: SignatureRequest) -> ModelSignature:
         """Verify a model's signature, as ``Sandbox.verify_signature`` does."""
-        with self._sandbox() as sandbox:
+        with self._cores, self._sandbox() as sandbox:
             return sandbox.verify_signature(bundle, request)
 
     @contextmanager

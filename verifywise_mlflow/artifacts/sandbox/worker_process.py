@@ -13,8 +13,10 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from verifywise_mlflow.artifacts.sandbox import protocol
@@ -43,8 +45,31 @@ class WorkerLostError(Exception):
     """The worker ended, hangs or broke the protocol. The message is a clause for people: ``it was killed …``."""
 
 
+class _Starter:
+    """The thread that starts all workers of this process: Linux kills a worker together with the thread it is from."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._thread: ThreadPoolExecutor | None = None
+        os.register_at_fork(after_in_child=self._forget)
+
+    def call(self, start: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
+        """Call ``start`` in that thread; return its process."""
+        with self._lock:
+            if self._thread is None:
+                self._thread = ThreadPoolExecutor(1, "sandbox-starter")
+            return self._thread.submit(start).result()
+
+    def _forget(self) -> None:
+        # A forked process has the lock and the executor, but not the thread.
+        self._lock, self._thread = threading.Lock(), None
+
+
+_starter = _Starter()
+
+
 class Worker:
-    """One worker process. Not thread-safe. The thread that starts it must outlive it."""
+    """One worker process. Not thread-safe, but any thread may use it, one at a time."""
 
     def __init__(self, program: str, memory_bytes: int, cpu_seconds: int) -> None:
         """Start the process and wait until it has locked itself down.
@@ -56,27 +81,8 @@ class Worker:
         self.bytes_sent = 0
         self._is_mid_request = False
         """True while a frame or a response is in flight. If interrupted then, the worker accepts no more frames."""
-        paths = [str(Path(entry).absolute()) for entry in sys.path]
         try:
-            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter, our own module
-                [
-                    sys.executable,
-                    *_ISOLATION_FLAGS,
-                    "-c",
-                    _BOOTSTRAP,
-                    program,
-                    str(memory_bytes),
-                    str(cpu_seconds),
-                    *paths,
-                ],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                bufsize=0,
-                cwd="/",
-                env={name: os.environ[name] for name in _LIBRARY_PATHS if name in os.environ},
-                start_new_session=True,  # Ctrl-C is for the product, which stops the worker
-            )
+            self._process = _starter.call(lambda: _start(program, memory_bytes, cpu_seconds))
         except OSError as error:
             raise WorkerLostError(f"it could not be started: {error.strerror}") from error
         assert self._process.stdin is not None
@@ -221,6 +227,20 @@ class Worker:
         if status < 0:
             return f"it was killed by {_signal_name(-status)}"
         return f"it exited with status {status}"
+
+
+def _start(program: str, memory_bytes: int, cpu_seconds: int) -> subprocess.Popen[bytes]:
+    paths = [str(Path(entry).absolute()) for entry in sys.path]
+    return subprocess.Popen(  # noqa: S603 - our own interpreter, our own module
+        [sys.executable, *_ISOLATION_FLAGS, "-c", _BOOTSTRAP, program, str(memory_bytes), str(cpu_seconds), *paths],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        bufsize=0,
+        cwd="/",
+        env={name: os.environ[name] for name in _LIBRARY_PATHS if name in os.environ},
+        start_new_session=True,  # Ctrl-C is for the product, which stops the worker
+    )
 
 
 def _signal_name(number: int) -> str:
