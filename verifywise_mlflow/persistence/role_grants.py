@@ -33,9 +33,9 @@ PIPELINE_PRIVILEGES: Mapping[str, tuple[str, ...]] = {
     "artifact_manifests": _WRITE,
     "canonical_records": _WRITE,
     "record_inputs": _WRITE,
-    # The tables with deletions: verdicts of rules that no policy has any more, and what was concluded about a version
-    # whose name and number another version has now. Triggers save them as history.
-    "compliance_results": (*_WRITE, "DELETE"),
+    # The tables with deletions: what was concluded about a version whose name and number another version has now.
+    # Triggers save it as history.
+    "version_verdicts": (*_WRITE, "DELETE"),
     "compliance_badges": (*_WRITE, "DELETE"),
     # Triggers create its row and invalidate it.
     "compliance_counts": (*_READ, "UPDATE"),
@@ -52,7 +52,7 @@ PIPELINE_PRIVILEGES: Mapping[str, tuple[str, ...]] = {
     "audit_checkpoints": _APPEND,
     # Triggers write them with the owner's rights.
     "canonical_record_history": _READ,
-    "compliance_result_history": _READ,
+    "version_verdict_history": _READ,
     "compliance_badge_history": _READ,
     # A role sees its own row; the policies of row-level security read it.
     "role_grants": _READ,

@@ -151,20 +151,21 @@ def test_thresholds_and_the_day_are_part_of_the_explanation(evaluated_store: Sto
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ("verdict = 'pass', evaluated_at = evaluated_at + interval '1 second'", "evaluated again"),
+        ("verdicts[{place}] = 'pass'", "evaluated again"),
         (
-            "values = '{\"owner\": \"ada\"}', evaluated_at = evaluated_at + interval '1 second'",
+            'values[{place}] = \'{{"owner": "ada"}}\'',
             "the input hash does not match",
         ),
     ],
 )
 def test_a_verdict_that_was_tampered_with_is_not_reproduced(evaluated_store: Store, change: str, problem: str) -> None:
+    place = "array_position(rule_ids, 'owned')"
     with evaluated_store.begin_shared() as connection:
         # With another time, as a forger would who knows of the triggers.
         connection.execute(
             text(
-                f"UPDATE verifywise_mlflow.compliance_results SET {change} "
-                "WHERE rule_id = 'owned' AND version_number = 2"
+                f"UPDATE verifywise_mlflow.version_verdicts SET {change.format(place=place)}, "
+                f"evaluated_at[{place}] = evaluated_at[{place}] + interval '1 second' WHERE version_number = 2"
             )
         )
 

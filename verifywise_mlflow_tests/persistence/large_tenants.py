@@ -19,7 +19,7 @@ LOCATION = "s3://bucket/1233"
 """Where its files lie."""
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
-# $tenant, $versions and $rules are put in; n is a version's number in the tenant.
+# $tenant, $now, $rules and $size, that of their arrays, are put in; n is a version's number in the tenant.
 _ROWS = """
 INSERT INTO registered_models (tenant_id, model_name, tags, aliases, hidden_from_search, problems, fingerprint,
                                changed_at)
@@ -78,17 +78,23 @@ JOIN artifact_manifests AS a USING (tenant_id, model_name, version_number)
 LEFT JOIN logged_models AS l ON l.tenant_id = v.tenant_id AND l.model_id = v.logged_model_id
 WHERE v.tenant_id = $tenant;
 
-INSERT INTO compliance_results
-SELECT $tenant, model, number, 'rule-' || rule, 1, CASE WHEN (n + rule) % 50 = 0 THEN 'fail' ELSE 'pass' END, 'reason',
-       '{}', 'policy', '1', $now, 'sync-2', '{}', '{}', NULL, 'h', 'f'
-FROM of_versions, generate_series(1, $rules) AS rule;
+INSERT INTO version_verdicts
+SELECT $tenant, model, number, array_agg('rule-' || rule), array_fill(1, $size),
+       array_agg(CASE WHEN (n + rule) % 50 = 0 THEN 'fail' ELSE 'pass' END), array_fill('reason'::text, $size),
+       array_fill('{}'::text, $size), array_fill('policy'::text, $size), array_fill('1'::text, $size),
+       array_fill($now, $size), array_fill('sync-2'::text, $size), array_fill('{}'::text, $size),
+       array_fill('{}'::text, $size), array_fill(NULL::date, $size), array_fill('h'::text, $size),
+       array_fill('f'::text, $size), array_fill(NULL::timestamptz, $size)
+FROM of_versions, generate_series(1, $rules) AS rule GROUP BY model, number, n;
 
-INSERT INTO compliance_result_history (tenant_id, model_name, version_number, rule_id, rule_version, verdict, reason,
-                                       values, policy_id, policy_version, evaluated_at, sync_id, origins, thresholds,
-                                       input_hash, fingerprint, valid_to, ended_by_sync_id)
-SELECT $tenant, model, number, 'rule-' || rule, 1, 'fail', 'reason', '{}', 'policy', '1', $now - interval '2 days',
-       'sync-1', '{}', '{}', 'h', 'f', $now, 'sync-2'
-FROM of_versions, generate_series(1, $rules) AS rule;
+INSERT INTO version_verdict_history (tenant_id, model_name, version_number, rule_ids, rule_versions, verdicts, reasons,
+                                     values, policy_ids, policy_versions, evaluated_at, sync_ids, origins, thresholds,
+                                     days, input_hashes, fingerprints, open_since, valid_to, ended_by_sync_id)
+SELECT tenant_id, model_name, version_number, rule_ids, rule_versions, array_fill('fail'::text, $size), reasons,
+       values, policy_ids, policy_versions, array_fill($now - interval '2 days', $size),
+       array_fill('sync-1'::text, $size), origins, thresholds, days, input_hashes, fingerprints, open_since,
+       $now, 'sync-2'
+FROM version_verdicts WHERE tenant_id = $tenant;
 
 INSERT INTO compliance_badges
 SELECT tenant_id, model_name, version_number, 'green', revision, 'policy', $now, 'sync-2', $now,
@@ -128,7 +134,9 @@ def fill(connection: Connection) -> None:
     connection.execute(text("SET LOCAL search_path = verifywise_mlflow, pg_temp"))
     connection.execute(text(_OF_VERSIONS.format(per_model=VERSIONS_A_MODEL, versions=VERSIONS)))
     for tenant in TENANTS:
-        rows_sql = _ROWS.replace("$tenant", f"'{tenant}'").replace("$rules", str(RULES))
+        rows_sql = (
+            _ROWS.replace("$tenant", f"'{tenant}'").replace("$size", f"ARRAY[{RULES}]").replace("$rules", str(RULES))
+        )
         connection.exec_driver_sql(rows_sql.replace("$now", f"'{NOW.isoformat()}'::timestamptz").replace("%", "%%"))
     connection.execute(text("DROP VIEW of_models, of_versions"))
     connection.execute(text("ANALYZE"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import TypeAlias
 
 import psycopg2.extensions
@@ -63,7 +64,12 @@ def _rows(table: str, columns: dict[str, str], tenant_id: str) -> Iterator[dict[
     for number in range(1, ROWS + 1):
         row = {name: _value(name, type_, number) for name, type_ in columns.items()} | {"tenant_id": tenant_id}
         if table == "audit_trail" and "entry" in columns:
-            entry_fields = {"occurred_at": _TIME, "kind": f"kind {number}", "counts": {"n": number}, "reason": HOSTILE}
+            entry_fields = {
+                "occurred_at": str(_TIME),
+                "kind": f"kind {number}",
+                "counts": {"n": number},
+                "reason": HOSTILE,
+            }
             link = make_link({**entry_fields, "tenant_id": tenant_id}, link)
             row |= {"sequence": link.sequence, "entry": link.text, "entry_hash": link.hash}
         if table == "canonical_record_history":
@@ -73,10 +79,13 @@ def _rows(table: str, columns: dict[str, str], tenant_id: str) -> Iterator[dict[
         yield row
 
 
-_TIME = "2026-01-02 03:04:05.678901+00:00"
+_TIME = datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)
 
 
 def _value(name: str, type_: str, number: int) -> object:
+    if type_.endswith("[]"):
+        is_json = name in ("values", "origins", "thresholds")
+        return ["{}" if is_json else _value(name, type_.removesuffix("[]"), number)]
     if type_ == "text":
         return f"{name} {number} {HOSTILE}"
     if type_ == "jsonb":
@@ -84,5 +93,5 @@ def _value(name: str, type_: str, number: int) -> object:
     if type_ == "timestamp with time zone":
         return _TIME
     if type_ == "date":
-        return "2026-01-02"
+        return _TIME.date()
     return {"integer": number, "bigint": number, "boolean": number % 2 == 0}[type_]

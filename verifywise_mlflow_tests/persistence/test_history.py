@@ -120,8 +120,8 @@ def test_a_manual_change_is_a_state_without_a_sync_and_the_next_sync_repairs_it(
 @pytest.mark.parametrize(
     "statement",
     [
-        "UPDATE verifywise_mlflow.compliance_results SET verdict = 'pass'",
-        "DELETE FROM verifywise_mlflow.compliance_results",
+        "UPDATE verifywise_mlflow.version_verdicts SET verdicts[1] = 'pass'",
+        "DELETE FROM verifywise_mlflow.version_verdicts",
         "UPDATE verifywise_mlflow.compliance_badges SET badge = 'evidence complete'",
         "DELETE FROM verifywise_mlflow.compliance_badges",
         "DELETE FROM verifywise_mlflow.canonical_records",
@@ -133,7 +133,7 @@ def test_manual_changes_and_deletions_are_saved_in_the_history(store: Store, sta
 
     change_by_hand(store, statement)
 
-    table = statement.split(".")[1].split()[0]
+    table = statement.split(".")[1].split()[0].replace("version_verdicts", "compliance_results")
     query = f"SELECT sync_id, ended_by_sync_id, valid_to FROM verifywise_mlflow.{table[:-1]}_history"
     with store.begin_shared() as connection:
         (former,) = connection.execute(text(query))

@@ -119,7 +119,7 @@ def test_a_reader_sees_its_tenants_rows_of_every_table_and_no_others(
 def assert_triggers_save_former_states_and_refuse_changes_of_the_trail(connection: PgConnection) -> None:
     changes = {
         "canonical_records": "owner = 'new', fingerprint = 'new', sync_id = 'new'",
-        "compliance_results": "verdict = 'new', sync_id = 'new'",
+        "version_verdicts": "verdicts[1] = 'new', sync_ids[1] = 'new'",
         "compliance_badges": "badge = 'new', sync_id = 'new'",
     }
     with connection.cursor() as cursor:

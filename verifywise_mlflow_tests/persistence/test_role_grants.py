@@ -61,7 +61,7 @@ def test_a_pipeline_may_delete_only_verdicts_and_badges_and_update_no_append_onl
 
     assert granted == {table: set(privileges) for table, privileges in role_grants.PIPELINE_PRIVILEGES.items()} | views
     deletable = {table for table, privileges in granted.items() if "DELETE" in privileges}
-    assert deletable == {"compliance_results", "compliance_badges"}
+    assert deletable == {"version_verdicts", "compliance_badges"}
     assert not any("TRUNCATE" in privileges for privileges in granted.values())
     for as_json in ("audit_trail", "audit_checkpoints", "lifecycle_events", "integrity_events", "config_versions"):
         assert granted[as_json] == {"SELECT", "INSERT"}

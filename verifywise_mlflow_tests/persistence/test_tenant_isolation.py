@@ -129,8 +129,9 @@ REFUSED_TO_READERS = [
     "UPDATE verifywise_mlflow.role_grants SET kind = 'pipeline', tenant_id = NULL",
     "DELETE FROM verifywise_mlflow.role_grants",
     "INSERT INTO verifywise_mlflow.canonical_records SELECT * FROM verifywise_mlflow.canonical_records",
+    "UPDATE verifywise_mlflow.version_verdicts SET verdicts[1] = 'pass'",
     "UPDATE verifywise_mlflow.compliance_results SET verdict = 'pass'",
-    "DELETE FROM verifywise_mlflow.compliance_results",
+    "DELETE FROM verifywise_mlflow.version_verdicts",
     "SELECT * FROM verifywise_mlflow.canonical_records FOR UPDATE",
     "SELECT nextval('verifywise_mlflow.revisions')",
     "SELECT last_value FROM verifywise_mlflow.revisions",
@@ -182,9 +183,9 @@ def test_neither_a_function_in_a_query_nor_statistics_leak_other_tenants_rows(
 
 # The trigger's function runs with the owner's rights. On a table of the role's own it would write a false history.
 DEFINER_FUNCTION = """
-    CREATE TEMP TABLE borrowed (LIKE verifywise_mlflow.compliance_results);
+    CREATE TEMP TABLE borrowed (LIKE verifywise_mlflow.version_verdicts);
     CREATE TRIGGER borrowed BEFORE UPDATE ON borrowed
-    FOR EACH ROW EXECUTE FUNCTION verifywise_mlflow.save_former_verdict();
+    FOR EACH ROW EXECUTE FUNCTION verifywise_mlflow.save_former_verdicts();
 """
 
 REFUSED_TO_PIPELINES = [
@@ -239,6 +240,6 @@ def test_a_pipeline_deletes_only_its_tenants_verdicts_and_the_history_saves_them
     isolated: IsolatedTenants,
 ) -> None:
     with logged_in(isolated.pipeline.url, OWN_TENANT) as pipeline, pipeline.cursor() as cursor:
-        cursor.execute("DELETE FROM verifywise_mlflow.compliance_results")
+        cursor.execute("DELETE FROM verifywise_mlflow.version_verdicts")
         assert cursor.rowcount == ROWS
-        assert count_rows(pipeline, "compliance_result_history", OWN_TENANT) == 2 * ROWS
+        assert count_rows(pipeline, "version_verdict_history", OWN_TENANT) == 2 * ROWS

@@ -28,18 +28,18 @@ from verifywise_mlflow_tests.support.stored_states import day, write_record, wri
 RULES = ("owned", "lasting")
 KEYS = [("fraud", 1), ("fraud", 2), ("chürn ␀ \x00", 1)]
 
-COUNTED_TABLES = "canonical_records, compliance_results, compliance_badges, waivers"
+COUNTED_TABLES = "canonical_records, version_verdicts, compliance_badges, waivers"
 MANUAL_STATEMENTS = (
     "UPDATE canonical_records SET lifecycle_stage = 'production' WHERE version_number = 1",
     "UPDATE canonical_records SET deleted_at = NULL",
-    "UPDATE compliance_results SET verdict = 'pass' WHERE rule_id = 'owned'",
-    "UPDATE compliance_results SET verdict = 'error' WHERE rule_id = 'lasting'",
-    "DELETE FROM compliance_results WHERE tenant_id = 'other';"
-    "UPDATE compliance_results SET tenant_id = 'other' WHERE version_number = 2",
+    "UPDATE version_verdicts SET verdicts[array_position(rule_ids, 'owned')] = 'pass'",
+    "UPDATE version_verdicts SET verdicts[array_position(rule_ids, 'lasting')] = 'error'",
+    "DELETE FROM version_verdicts WHERE tenant_id = 'other';"
+    "UPDATE version_verdicts SET tenant_id = 'other' WHERE version_number = 2",
     "UPDATE compliance_badges SET badge = 'gaps'",
-    "DELETE FROM compliance_results WHERE rule_id = 'lasting'",
+    "DELETE FROM version_verdicts WHERE version_number = 1",
     "DELETE FROM compliance_badges",
-    "TRUNCATE compliance_results",
+    "TRUNCATE version_verdicts",
 )
 
 
@@ -139,7 +139,7 @@ def statements(connection: Connection, call: Callable[[], object]) -> list[str]:
 def reads_verdicts(store: Store, at: datetime) -> bool:
     with store.begin("acme") as session:
         sent_statements = statements(session.connection, lambda: cached_counts(session, at))
-    return any("compliance_results" in statement for statement in sent_statements)
+    return any("compliance_verdicts" in statement for statement in sent_statements)
 
 
 def test_unchanged_verdicts_are_counted_once_as_gaps_age(store: Store) -> None:

@@ -165,7 +165,7 @@ def test_a_failed_batch_keeps_earlier_batches_and_the_next_sync_continues(
     tenant = tenant_with_policies(policies=[str(write_policy(tmp_path / "a.yaml", OWNED))], default_policy=False)
     with store.begin_shared() as connection:
         connection.execute(
-            text("ALTER TABLE verifywise_mlflow.compliance_results ADD CONSTRAINT refused CHECK (version_number <> 5)")
+            text("ALTER TABLE verifywise_mlflow.version_verdicts ADD CONSTRAINT refused CHECK (version_number <> 5)")
         )
 
     with pytest.raises(IntegrityError, match="refused"):
@@ -173,6 +173,6 @@ def test_a_failed_batch_keeps_earlier_batches_and_the_next_sync_continues(
 
     assert [number for _, number, _ in sorted(verdicts(store))] == [1, 2, 3, 4]
     with store.begin_shared() as connection:
-        connection.execute(text("ALTER TABLE verifywise_mlflow.compliance_results DROP CONSTRAINT refused"))
+        connection.execute(text("ALTER TABLE verifywise_mlflow.version_verdicts DROP CONSTRAINT refused"))
     assert evaluate(tenant, store, day(1)).reports[0].progress.read == 3
     assert len(verdicts(store)) == 7

@@ -186,7 +186,7 @@ def test_editing_a_verdict_does_not_reset_the_age_of_its_gap(tenant: Tenant, sto
     evaluate(tenant, store, day(1))
     with store.begin_shared() as connection:
         connection.execute(
-            text("UPDATE verifywise_mlflow.compliance_results SET open_since = now(), reason = 'Nothing.'")
+            text("UPDATE verifywise_mlflow.version_verdicts SET open_since[1] = now(), reasons[1] = 'Nothing.'")
         )
 
     assert oldest(tenant, store, day(7)) == 6

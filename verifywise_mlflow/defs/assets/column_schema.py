@@ -5,11 +5,12 @@ from __future__ import annotations
 import dagster as dg
 
 from verifywise_mlflow.common.stages import Stage
-from verifywise_mlflow.persistence.tables import SCHEMA, metadata
+from verifywise_mlflow.persistence.tables import SCHEMA, metadata, views
 
 
 def column_schema(stage: Stage) -> dg.TableSchema:
-    """Return the columns of the stage's table; ``doc`` of each is its description."""
+    """Return the columns of the stage's table or view; ``doc`` of each is its description."""
+    relations = {**metadata.tables, **views.tables}
     return dg.TableSchema(
         columns=[
             dg.TableColumn(
@@ -18,6 +19,6 @@ def column_schema(stage: Stage) -> dg.TableSchema:
                 description=column.doc,
                 constraints=dg.TableColumnConstraints(nullable=bool(column.nullable)),
             )
-            for column in metadata.tables[f"{SCHEMA}.{stage.value}"].columns
+            for column in relations[f"{SCHEMA}.{stage.value}"].columns
         ]
     )

@@ -12,7 +12,7 @@ from verifywise_mlflow.compliance.verdict import Verdict
 from verifywise_mlflow.persistence.queries.coverage import is_archived
 from verifywise_mlflow.persistence.row_mapping import Key, is_one_of, same_version
 from verifywise_mlflow.persistence.session import TenantSession
-from verifywise_mlflow.persistence.tables import canonical_records, compliance_results
+from verifywise_mlflow.persistence.tables import canonical_records, compliance_results, compliance_verdicts
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class VersionVerdicts:
 
 def verdict_counts_of(session: TenantSession, rule_ids: Collection[str]) -> Mapping[str, Mapping[str, int]]:
     """Return, for each rule, the number of versions by verdict. Archived and deleted versions are left out."""
-    records, results = canonical_records, compliance_results
+    records, results = canonical_records, compliance_verdicts
     query = (
         select(results.c.rule_id, results.c.verdict, func.count())
         .select_from(results.join(records, same_version(records, results)))
@@ -58,7 +58,7 @@ def worst_versions(session: TenantSession, rule_ids: Collection[str], limit: int
     The order is: failed, error, not evaluated, not shown, not read, in part, shown, not applicable. Archived
     and deleted versions are left out.
     """
-    records, results = canonical_records, compliance_results
+    records, results = canonical_records, compliance_verdicts
     is_same = and_(same_version(results, records), results.c.rule_id.in_(rule_ids))
     has = {
         verdict: func.coalesce(func.bool_or(results.c.verdict == verdict.value), False)
@@ -89,9 +89,10 @@ def worst_versions(session: TenantSession, rule_ids: Collection[str], limit: int
         .limit(limit)
     )
     stages: dict[Key, str | None] = {(name, number): stage for name, number, stage in session.execute(query)}
+    worded = compliance_results
     texts = select(
-        results.c.model_name, results.c.version_number, results.c.rule_id, results.c.verdict, results.c.reason
-    ).where(results.c.tenant_id == session.tenant_id, is_one_of(results, stages), results.c.rule_id.in_(rule_ids))
+        worded.c.model_name, worded.c.version_number, worded.c.rule_id, worded.c.verdict, worded.c.reason
+    ).where(worded.c.tenant_id == session.tenant_id, is_one_of(worded, stages), worded.c.rule_id.in_(rule_ids))
     verdicts: defaultdict[Key, dict[str, RuleVerdict]] = defaultdict(dict)
     for name, number, rule_id, verdict, reason in session.execute(texts) if stages else ():
         verdicts[name, number][rule_id] = RuleVerdict(verdict, reason)

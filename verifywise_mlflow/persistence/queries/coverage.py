@@ -25,7 +25,7 @@ from verifywise_mlflow.persistence.repositories import config_versions
 from verifywise_mlflow.persistence.row_mapping import same_version
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.persistence.tables import canonical_records, compliance_results
+from verifywise_mlflow.persistence.tables import canonical_records, compliance_verdicts
 
 
 def verdict_groups(session: TenantSession, rule_ids: Collection[str] | None = None) -> Iterator[VerdictGroup]:
@@ -33,7 +33,7 @@ def verdict_groups(session: TenantSession, rule_ids: Collection[str] | None = No
 
     Many versions make few groups. They are fetched in pages nevertheless, since nothing limits their number.
     """
-    records, results = canonical_records, compliance_results
+    records, results = canonical_records, compliance_verdicts
     is_same_version = same_version(results, records)
     if rule_ids is not None:
         is_same_version = and_(is_same_version, results.c.rule_id.in_(rule_ids))

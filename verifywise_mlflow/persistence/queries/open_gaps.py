@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from itertools import chain
 from typing import Final
 
-from sqlalchemy import ColumnElement, case, func, select, true
+from sqlalchemy import ColumnElement, Table, case, func, select, true
 
 from verifywise_mlflow.compliance.attention import OTHER_STAGE_RANK, STAGE_RANKS, Gap, UrgentGap, most_urgent
 from verifywise_mlflow.compliance.rules.rule import Severity
@@ -22,7 +22,12 @@ from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN_
 from verifywise_mlflow.persistence.repositories.waivers import is_waived, waivers_in_force
 from verifywise_mlflow.persistence.row_mapping import is_one_of, same_version
 from verifywise_mlflow.persistence.session import TenantSession
-from verifywise_mlflow.persistence.tables import canonical_records, compliance_badges, compliance_results
+from verifywise_mlflow.persistence.tables import (
+    canonical_records,
+    compliance_badges,
+    compliance_results,
+    compliance_verdicts,
+)
 
 AGE_LIMITS_DAYS: Final = (7, 30, 90)
 """Upper limits of the age groups, in whole days; the last group has no limit."""
@@ -53,7 +58,7 @@ def gap_cohorts(session: TenantSession, at: datetime) -> Mapping[str, list[GapCo
 
     Gaps of the last age group form one cohort, dated by the oldest: they cannot change their group any more.
     """
-    results, since = compliance_results, _open_since()
+    results, since = compliance_verdicts, _open_since()
     opened = case((since > at - timedelta(days=AGE_LIMITS_DAYS[-1] + 1), since))
     query = (
         select(results.c.rule_id, func.min(since), func.count())
@@ -83,7 +88,7 @@ def group_by_age(opened: Collection[GapCohort], at: datetime) -> OpenGaps | None
 
 def worst_gaps(session: TenantSession, at: datetime, *, per_rule: int = WORST_GAPS_PER_RULE) -> Mapping[str, list[Gap]]:
     """Return up to `per_rule` gaps of each rule that no waiver covers at a time, in the order of ``most_urgent``."""
-    results, records = compliance_results, canonical_records
+    results, records = compliance_verdicts, canonical_records
     place = func.row_number().over(
         partition_by=results.c.rule_id,
         order_by=(
@@ -103,8 +108,12 @@ def worst_gaps(session: TenantSession, at: datetime, *, per_rule: int = WORST_GA
     )
     # Texts are fetched for the worst gaps only: in the ranking query they would be sorted with all other rows.
     worst = session.execute(select(ranked).where(ranked.c.place <= per_rule).order_by(ranked.c.rule_id, "place")).all()
-    texts = select(*identity, results.c.verdict, results.c.reason, _open_since()).where(
-        *_open(session.tenant_id), is_one_of(results, {(name, number) for name, number, *_ in worst})
+    worded = compliance_results
+    texts = select(
+        *(worded.c[column.name] for column in identity), worded.c.verdict, worded.c.reason, _open_since(worded)
+    )
+    texts = texts.where(
+        *_open(session.tenant_id, worded), is_one_of(worded, {(name, number) for name, number, *_ in worst})
     )
     texts_by_gap = {tuple(row[:3]): row[3:] for row in session.execute(texts)} if worst else {}
     gaps_by_rule: defaultdict[str, list[Gap]] = defaultdict(list)
@@ -134,21 +143,21 @@ def badge_counts(session: TenantSession) -> Mapping[str | None, int]:
     return dict(session.execute(query).tuples().all())
 
 
-def _open(tenant_id: str) -> tuple[ColumnElement[bool], ...]:
-    return (compliance_results.c.tenant_id == tenant_id, compliance_results.c.verdict.in_(OPEN_VERDICTS))
+def _open(tenant_id: str, results: Table = compliance_verdicts) -> tuple[ColumnElement[bool], ...]:
+    return (results.c.tenant_id == tenant_id, results.c.verdict.in_(OPEN_VERDICTS))
 
 
 def _of_tombstone() -> ColumnElement[bool]:
     # Tombstones are few and indexed: looking up the record of each verdict would take longer than everything else.
     records = canonical_records
-    same = same_version(records, compliance_results)
+    same = same_version(records, compliance_verdicts)
     return select(records.c.tenant_id).where(same, records.c.deleted_at.is_not(None)).exists()
 
 
-def _open_since() -> ColumnElement[datetime]:
+def _open_since(results: Table = compliance_verdicts) -> ColumnElement[datetime]:
     # A verdict that somebody inserted by hand has no open_since.
-    return func.coalesce(compliance_results.c.open_since, compliance_results.c.evaluated_at)
+    return func.coalesce(results.c.open_since, results.c.evaluated_at)
 
 
 def _is_not_waived(session: TenantSession, at: datetime) -> ColumnElement[bool]:
-    return ~is_waived(compliance_results, at) if waivers_in_force(session, at) else true()
+    return ~is_waived(compliance_verdicts, at) if waivers_in_force(session, at) else true()

@@ -13,7 +13,7 @@ from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN_
 from verifywise_mlflow.persistence.repositories.waivers import is_waived, waivers_in_force
 from verifywise_mlflow.persistence.row_mapping import same_version
 from verifywise_mlflow.persistence.session import TenantSession
-from verifywise_mlflow.persistence.tables import canonical_records, compliance_results
+from verifywise_mlflow.persistence.tables import canonical_records, compliance_verdicts
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class RuleCount:
 
 def rule_counts(session: TenantSession, at: datetime | None = None) -> list[RuleCount]:
     """Count the verdicts of each rule over the tenant's living versions, and the gaps waived at a time, if given."""
-    results, records = compliance_results, canonical_records
+    results, records = compliance_verdicts, canonical_records
     of_tenant = results.c.tenant_id == session.tenant_id
     is_deleted = and_(same_version(records, results), records.c.deleted_at.is_not(None))
 
@@ -57,7 +57,7 @@ def rule_counts(session: TenantSession, at: datetime | None = None) -> list[Rule
 
 def archived_counts(session: TenantSession) -> Mapping[str, Mapping[str, int]]:
     """Return the numbers of verdicts on the tenant's living, archived versions: rule ID to verdict to versions."""
-    results, records = compliance_results, canonical_records
+    results, records = compliance_verdicts, canonical_records
     is_archived = and_(
         same_version(records, results), records.c.deleted_at.is_(None), records.c.lifecycle_stage == "archived"
     )

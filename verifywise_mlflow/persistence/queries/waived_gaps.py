@@ -10,12 +10,12 @@ from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN_
 from verifywise_mlflow.persistence.repositories.waivers import is_in_scope
 from verifywise_mlflow.persistence.row_mapping import same_version
 from verifywise_mlflow.persistence.session import TenantSession
-from verifywise_mlflow.persistence.tables import canonical_records, compliance_results, waivers
+from verifywise_mlflow.persistence.tables import canonical_records, compliance_verdicts, waivers
 
 
 def gaps_by_waiver(session: TenantSession) -> Mapping[int, int]:
     """Return the number of open gaps in each waiver's scope, in force or not. Waivers without any are missing."""
-    results, records = compliance_results, canonical_records
+    results, records = compliance_verdicts, canonical_records
     counted = session.execute(
         select(waivers.c.waiver_id, func.count())
         .select_from(waivers.join(results, is_in_scope(results)).join(records, same_version(records, results)))

@@ -13,7 +13,7 @@ from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN_
 from verifywise_mlflow.persistence.repositories.waivers import is_waived
 from verifywise_mlflow.persistence.row_mapping import Key, same_version
 from verifywise_mlflow.persistence.session import TenantSession
-from verifywise_mlflow.persistence.tables import canonical_records, compliance_badges, compliance_results
+from verifywise_mlflow.persistence.tables import canonical_records, compliance_badges, compliance_verdicts
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class VerdictTally:
 
 def verdict_tally(session: TenantSession, keys: list[Key], at: datetime) -> VerdictTally:
     """Count the verdicts on some versions of one model, and the gaps that are waived at a time."""
-    results = compliance_results
+    results = compliance_verdicts
     is_of_versions = and_(
         results.c.tenant_id == session.tenant_id,
         results.c.model_name.in_({name for name, _ in keys}),

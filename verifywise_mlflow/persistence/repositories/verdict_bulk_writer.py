@@ -1,4 +1,4 @@
-"""Upserts verdicts and badges in bulk: 100,000 records and 25 rules make 2.5 million verdicts.
+"""Writes verdicts and badges in bulk: 100,000 records and 25 rules make 2.5 million verdicts.
 
 SQLAlchemy needs some 20 µs per row to build a statement of 17 columns. Here each column is sent as one text, which
 Postgres splits. COPY would be as fast, but Postgres refuses it on tables with row-level security.
@@ -6,7 +6,7 @@ Postgres splits. COPY would be as fast, but Postgres refuses it on tables with r
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -17,8 +17,8 @@ from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import SCHEMA
 
-ROWS_PER_STATEMENT: Final = 5_000
-"""Rows of one statement."""
+VERDICTS_PER_STATEMENT: Final = 5_000
+"""Verdicts of one statement, but for a version with more."""
 
 
 class VerdictRow(NamedTuple):
@@ -37,95 +37,119 @@ class VerdictRow(NamedTuple):
     """ISO 8601; empty for none."""
     input_hash: str
     fingerprint: str
+    """Empty for the stored verdict of the rule, which stays as it is."""
+
+    @classmethod
+    def stored(cls, rule_id: str) -> VerdictRow:
+        """Return what stands for the stored verdict of a rule."""
+        return cls(rule_id, "0", *[""] * 10)
 
 
-class VerdictRows:
-    """Verdicts to write, by column: with one tuple per row, Python's cycle detection would visit each."""
+class VersionVerdicts:
+    """The verdicts on versions, to write: a row for each version, in the order of its rules.
+
+    Each column of a version is joined to one text at once: with one tuple per verdict, Python's cycle detection would
+    visit each.
+    """
 
     def __init__(self) -> None:
         """Create it empty."""
-        self.keys: list[Key] = []
-        """The version of each verdict."""
-        self.columns: tuple[list[str], ...] = tuple([] for _ in _COLUMNS)
+        self._keys: list[Key] = []
+        self._sizes: list[int] = []
+        self._columns: tuple[list[str], ...] = tuple([] for _ in _COLUMNS)
 
-    def __len__(self) -> int:
-        """The number of verdicts."""
-        return len(self.keys)
+    def add(self, key: Key, verdicts: Sequence[VerdictRow]) -> None:
+        """Add all verdicts on a version, at least one."""
+        self._keys.append(key)
+        self._sizes.append(len(verdicts))
+        for column, cells in zip(self._columns, zip(*verdicts, strict=True), strict=True):
+            column.append(_SEPARATOR.join((*cells, "")))
 
-    def add(self, key: Key, row: VerdictRow) -> None:
-        """Add a version's verdict."""
-        self.keys.append(key)
-        for column, cell in zip(self.columns, row, strict=True):
-            column.append(cell)
+    def statements(self) -> Iterator[dict[str, object]]:
+        """Yield the parameters of each statement."""
+        start = 0
+        while start < len(self._keys):
+            end, verdicts = start + 1, self._sizes[start]
+            while end < len(self._keys) and verdicts + self._sizes[end] <= VERDICTS_PER_STATEMENT:
+                verdicts += self._sizes[end]
+                end += 1
+            keys = self._keys[start:end]
+            yield {
+                "names": [escape(name) for name, _ in keys],
+                "numbers": [number for _, number in keys],
+                "sizes": self._sizes[start:end],
+                **{
+                    name: _VERSION_SEPARATOR.join(column[start:end])
+                    for name, column in zip(_COLUMNS, self._columns, strict=True)
+                },
+            }
+            start = end
 
 
 _COLUMNS: Final = {
-    "rule_id": "text",
-    "rule_version": "integer",
-    "verdict": "text",
-    "reason": "text",
-    "values": "jsonb",
-    "policy_id": "text",
-    "policy_version": "text",
-    "origins": "jsonb",
-    "thresholds": "jsonb",
-    "day": "date",
-    "input_hash": "text",
-    "fingerprint": "text",
+    "rule_ids": "text",
+    "rule_versions": "integer",
+    "verdicts": "text",
+    "reasons": "text",
+    "values": "text",
+    "policy_ids": "text",
+    "policy_versions": "text",
+    "origins": "text",
+    "thresholds": "text",
+    "days": "date",
+    "input_hashes": "text",
+    "fingerprints": "text",
 }
 _SEPARATOR: Final = "\x1e"
-"""A control character: canonical JSON escapes it, and our texts do not have it."""
+_VERSION_SEPARATOR: Final = "\x1d"
+"""Control characters: canonical JSON escapes them, and of our texts only the reason of an error could have them."""
 OPEN_VERDICTS: Final = ("fail", "error", "not evidenced")
 """The verdicts that are open gaps."""
-_KEY = ("tenant_id", "model_name", "version_number", "rule_id")
-_PROVENANCE = ("evaluated_at", "sync_id")
-_ALL = (*_KEY, *(name for name in _COLUMNS if name != "rule_id"), *_PROVENANCE)
+_KEY = ("tenant_id", "model_name", "version_number")
 
 
-def _value(name: str) -> str:
-    cell = f"nullif(t.{name}, '')" if name == "day" else f"t.{name}"
-    return cell if _COLUMNS[name] == "text" else f"{cell}::{_COLUMNS[name]}"
+def without_separators(text: str) -> str:
+    """Return the text with the separators as spaces."""
+    return text.replace(_SEPARATOR, " ").replace(_VERSION_SEPARATOR, " ")
 
 
-_unnested = ", ".join(f"string_to_array(:{name}, E'\\x1e')" for name in ("at", *_COLUMNS))
-_selected = ", ".join(
-    [
-        ":tenant_id",
-        "(CAST(:names AS text[]))[t.at::integer]",
-        "(CAST(:numbers AS integer[]))[t.at::integer]",
-        *(_value(name) for name in _COLUMNS),
-        "CAST(:evaluated_at AS timestamptz)",
-        ":sync_id",
-    ]
-)
-_replaced = ", ".join(f"{name} = excluded.{name}" for name in _ALL if name not in _KEY)
+def _array(name: str) -> str:
+    # The text ends with a separator, since Postgres splits an empty text into no cells.
+    empty = ", ''" if name in ("days", "fingerprints") else ""
+    cells = f"trim_array(string_to_array(t.{name}, E'\\x1e'{empty}), 1)"
+    return cells if _COLUMNS[name] == "text" else f"{cells}::{_COLUMNS[name]}[]"
+
+
+_names = ", ".join(_COLUMNS)
+_split = ", ".join(f"string_to_array(:{name}, E'\\x1d')" for name in _COLUMNS)
 _open = ", ".join(f"'{verdict}'" for verdict in OPEN_VERDICTS)
-# open_since is set for new rows only: the trigger that saves a former verdict maintains it for the others.
+_selected = {
+    **{name: _array(name) for name in _COLUMNS},
+    "evaluated_at": "array_fill(CAST(:evaluated_at AS timestamptz), ARRAY[t.size])",
+    "sync_ids": "array_fill(CAST(:sync_id AS text), ARRAY[t.size])",
+    # Of a rule's first verdict; the trigger that saves a former verdict sets it for the others.
+    "open_since": f"ARRAY(SELECT CASE WHEN verdict IN ({_open}) THEN CAST(:evaluated_at AS timestamptz) END "  # noqa: S608
+    f"FROM unnest({_array('verdicts')}) WITH ORDINALITY AS u (verdict, place) ORDER BY place)",
+}
 _UPSERT = text(
     f"""
-    INSERT INTO {SCHEMA}.compliance_results ({", ".join(_ALL)}, open_since)
-    SELECT {_selected}, CASE WHEN t.verdict IN ({_open}) THEN CAST(:evaluated_at AS timestamptz) END
-    FROM unnest({_unnested}) AS t (at, {", ".join(_COLUMNS)})
-    WHERE t.at <> ''
-    ON CONFLICT ({", ".join(_KEY)}) DO UPDATE SET {_replaced}
+    INSERT INTO {SCHEMA}.version_verdicts ({", ".join(_KEY)}, {", ".join(_selected)})
+    SELECT :tenant_id, t.model_name, t.version_number, {", ".join(_selected.values())}
+    FROM unnest(CAST(:names AS text[]), CAST(:numbers AS integer[]), CAST(:sizes AS integer[]), {_split})
+         AS t (model_name, version_number, size, {_names})
+    ON CONFLICT ({", ".join(_KEY)}) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in _selected)}
     """  # noqa: S608  # names of our own columns alone
 )
 
 
-def upsert_verdicts(session: TenantSession, rows: VerdictRows, now: datetime, sync_id: str) -> None:
-    """Upsert verdicts by version and rule."""
-    for start in range(0, len(rows), ROWS_PER_STATEMENT):
-        batch = slice(start, start + ROWS_PER_STATEMENT)
-        keys = rows.keys[batch]
-        places = {key: str(place) for place, key in enumerate(dict.fromkeys(keys), start=1)}
+def upsert_verdicts(session: TenantSession, verdicts: VersionVerdicts, now: datetime, sync_id: str) -> None:
+    """Upsert the verdicts on versions. A trigger keeps stored verdicts, and saves those that end as history."""
+    for parameters in verdicts.statements():
         session.execute(
             _UPSERT,
             {
-                **{name: _joined(column[batch]) for name, column in zip(_COLUMNS, rows.columns, strict=True)},
-                "at": _joined([places[key] for key in keys]),
+                **parameters,
                 "tenant_id": escape(session.tenant_id),
-                "names": [escape(name) for name, _ in places],
-                "numbers": [number for _, number in places],
                 "evaluated_at": now,
                 "sync_id": escape(sync_id),
             },
@@ -181,11 +205,3 @@ def upsert_badges(session: TenantSession, rows: Sequence[BadgeRow], digest: str,
                 "sync_id": escape(sync_id),
             },
         )
-
-
-def _joined(cells: Sequence[str]) -> str:
-    """Return the cells, each followed by the separator: Postgres splits an empty text into no cells."""
-    joined = _SEPARATOR.join(cells)
-    if joined.count(_SEPARATOR) != len(cells) - 1:  # the text of an error may contain the separator
-        joined = _SEPARATOR.join(cell.replace(_SEPARATOR, " ") for cell in cells)
-    return joined + _SEPARATOR

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import ColumnElement, and_, case, delete, func, or_, select, tuple_
-from sqlalchemy import Text as PlainText
+from sqlalchemy import Column, ColumnElement, and_, case, func, or_, select, tuple_
 
 from verifywise_mlflow.compliance.badge import Badge
 from verifywise_mlflow.compliance.rules.cel_variables import Subject
@@ -22,17 +21,22 @@ from verifywise_mlflow.compliance.rules.field_paths import (
     Selection,
 )
 from verifywise_mlflow.compliance.rules.versions_in_use import VersionsInUse
-from verifywise_mlflow.compliance.verdict import EvaluatedRule, RuleResult
+from verifywise_mlflow.compliance.verdict import EvaluatedRule
 from verifywise_mlflow.normalizer.record import FIELDS, CanonicalRecord
 from verifywise_mlflow.normalizer.unread_object import unread_objects_from_json
 from verifywise_mlflow.persistence.byte_limit import limit_bytes
 from verifywise_mlflow.persistence.pg_text_codec import dumps, escape
 from verifywise_mlflow.persistence.repositories import verdict_bulk_writer
-from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import BadgeRow, VerdictRow, VerdictRows
+from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import (
+    BadgeRow,
+    VerdictRow,
+    VersionVerdicts,
+    without_separators,
+)
 from verifywise_mlflow.persistence.repositories.versions_in_use import digests_by_model, is_in_use, versions_in_use
 from verifywise_mlflow.persistence.row_mapping import Key, is_one_of, same_version, to_floats
 from verifywise_mlflow.persistence.session import TenantSession
-from verifywise_mlflow.persistence.tables import canonical_records, compliance_badges, compliance_results
+from verifywise_mlflow.persistence.tables import canonical_records, compliance_badges, version_verdicts
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +48,8 @@ class PendingEvaluation:
     subject: Subject
     """The values that the rules use; null for a field that no rule uses."""
     revision: int
-    present: Collection[str] = frozenset()
-    """Its current verdicts, as ``<rule id> <fingerprint>``."""
+    present: Mapping[str, str]
+    """The fingerprint of its stored verdict of each rule."""
     versions_digest: str | None = None
     """A digest of the model's versions in use, if this is one."""
 
@@ -119,14 +123,14 @@ def pending_evaluations(
         query = query.where(tuple_(records.c.model_name, records.c.version_number) > after)
     rows = session.execute(limit_bytes(query)).mappings().all()
     keys = [(row["model_name"], row["version_number"]) for row in rows]
-    present = _present(session, keys) if keys else {}
+    present = _elements(session, keys, version_verdicts.c.fingerprints)
     in_use = _versions_in_use(session, keys, selection)
     return [
         PendingEvaluation(
             key,
             subject_from_row(dict(row), in_use.get(key[0])),
             row["revision"],
-            present.get(key, frozenset()),
+            present.get(key, {}),
             row["versions_digest"],
         )
         for key, row in zip(keys, rows, strict=True)
@@ -171,7 +175,7 @@ def evaluated_records(
     session: TenantSession, *, after: Key | None, limit: int, selection: Selection
 ) -> list[EvaluatedRecord]:
     """Return the next living records, sorted by key, with their current verdicts."""
-    records, badges, results = canonical_records, compliance_badges, compliance_results
+    records, badges, stored = canonical_records, compliance_badges, version_verdicts
     same_version = _badge_of_record(after)
     query = (
         select(
@@ -188,17 +192,11 @@ def evaluated_records(
         query = query.where(tuple_(records.c.model_name, records.c.version_number) > after)
     rows = session.execute(query).mappings().all()
     keys = [(row["model_name"], row["version_number"]) for row in rows]
-    pairs = func.json_object_agg(results.c.rule_id, results.c.verdict)
-    rows_by_version = session.execute(
-        select(results.c.model_name, results.c.version_number, pairs)
-        .where(results.c.tenant_id == session.tenant_id, is_one_of(results, keys))
-        .group_by(results.c.model_name, results.c.version_number)
-    )
-    verdicts = {(name, number): by_rule for name, number, by_rule in rows_by_version}
+    verdicts = _elements(session, keys, stored.c.verdicts)
     in_use = _versions_in_use(session, keys, selection)
     return [
         EvaluatedRecord(
-            PendingEvaluation(key, subject_from_row(dict(row), in_use.get(key[0])), row["revision"]),
+            PendingEvaluation(key, subject_from_row(dict(row), in_use.get(key[0])), row["revision"], {}),
             verdicts.get(key, {}),
             row["badge"],
             is_current=row["record_revision"] == row["revision"],
@@ -270,8 +268,8 @@ class VerdictBatch:
     """The verdicts on a batch of records that differ from the stored ones.
 
     An equal verdict keeps the time, sync, day and policy that gave it first; the badge says which policy evaluated the
-    record last, and when. Verdicts of rules that no policy has any more are deleted. Triggers save what ends as
-    history; two settings of the transaction give them the time and the sync.
+    record last, and when. The verdicts of rules that no policy has any more end. A trigger saves what ends as history;
+    two settings of the transaction give it the time and the sync.
 
     Records are added one by one, so that the objects of one evaluation are freed before the next: with all objects of a
     batch alive, Python's cycle detection takes two fifths of the time of the evaluation.
@@ -280,10 +278,10 @@ class VerdictBatch:
     def __init__(self, context: EvaluationContext) -> None:
         """Create an empty batch."""
         self._context = context
-        self._verdicts = VerdictRows()
+        self._verdicts = VersionVerdicts()
         self._badges: list[BadgeRow] = []
-        self._with_deleted: list[Key] = []
-        """Versions with a verdict of a rule that no policy has any more."""
+        self._changed = 0
+        """Verdicts that are new, differ or end."""
 
     def __len__(self) -> int:
         """The number of records."""
@@ -292,22 +290,24 @@ class VerdictBatch:
     def add(self, due: PendingEvaluation, results: Sequence[EvaluatedRule], badge: Badge) -> None:
         """Add a record's verdicts and badge."""
         current = due.present
-        new = {f"{verdict.rule_id} {verdict.fingerprint()}": verdict for verdict in results}
-        if new.keys() != current:
-            for identity, verdict in new.items():
-                if identity not in current:
-                    self._add(due.key, verdict.result(), identity.rpartition(" ")[2])
-            if any(identity.rpartition(" ")[0] not in self._context.policy_of for identity in current):
-                self._with_deleted.append(due.key)
+        new = {verdict.rule_id: verdict.fingerprint() for verdict in results}
+        if new != current:
+            verdicts = [
+                VerdictRow.stored(rule_id) if current.get(rule_id) == new[rule_id] else self._row(verdict, new[rule_id])
+                for verdict in results
+                for rule_id in [verdict.rule_id]
+            ]
+            self._verdicts.add(due.key, verdicts)
+            self._changed += sum(bool(verdict.fingerprint) for verdict in verdicts) + len(current.keys() - new.keys())
         self._badges.append(BadgeRow(*due.key, badge.value, due.revision, due.versions_digest))
 
-    def _add(self, key: Key, result: RuleResult, fingerprint: str) -> None:
-        policy = self._context.policy_of[result.rule_id]
-        row = VerdictRow(
+    def _row(self, verdict: EvaluatedRule, fingerprint: str) -> VerdictRow:
+        result, policy = verdict.result(), self._context.policy_of[verdict.rule_id]
+        return VerdictRow(
             rule_id=result.rule_id,
             rule_version=str(result.rule_version),
             verdict=result.verdict.value,
-            reason=escape(result.reason),
+            reason=without_separators(escape(result.reason)),
             values=to_stored_json(result.values_json),
             policy_id=policy.policy_id,
             policy_version=policy.version,
@@ -317,24 +317,17 @@ class VerdictBatch:
             input_hash=result.input_hash,
             fingerprint=fingerprint,
         )
-        self._verdicts.add(key, row)
 
     def write(self, session: TenantSession) -> int:
-        """Write the batch; return how many verdicts were written or deleted."""
-        context, results = self._context, compliance_results
+        """Write the batch; return how many verdicts are new, differ or end."""
+        context = self._context
         settings = {"now": context.now.isoformat(), "sync_id": context.sync_id}
         session.execute(
             select(*(func.set_config(f"verifywise_mlflow.{name}", value, True) for name, value in settings.items()))
         )
-        deleted = 0
-        if self._with_deleted:
-            of_batch = and_(results.c.tenant_id == session.tenant_id, is_one_of(results, self._with_deleted))
-            deleted = session.execute(
-                delete(results).where(of_batch, results.c.rule_id.not_in(context.policy_of))
-            ).rowcount
         verdict_bulk_writer.upsert_verdicts(session, self._verdicts, context.now, context.sync_id)
         verdict_bulk_writer.upsert_badges(session, self._badges, context.digest, context.now, context.sync_id)
-        return len(self._verdicts) + deleted
+        return self._changed
 
 
 _NEEDS_RECODING: Final = re.compile(r"\\u0000|\\ud[89a-f]|\\u2400|\\u241b|e\+")
@@ -348,13 +341,13 @@ def to_stored_json(canonical: str) -> str:
     return dumps(json.loads(canonical)) if may_differ and _NEEDS_RECODING.search(canonical) else canonical
 
 
-def _present(session: TenantSession, keys: Sequence[Key]) -> dict[Key, set[str]]:
-    """Return each version's verdicts, as ``<rule id> <fingerprint>``. The database joins them to one text."""
-    results = compliance_results
-    identities = func.string_agg(func.concat(results.c.rule_id, " ", results.c.fingerprint), ",", type_=PlainText)
-    query = (
-        select(results.c.model_name, results.c.version_number, identities)
-        .where(results.c.tenant_id == session.tenant_id, is_one_of(results, keys))
-        .group_by(results.c.model_name, results.c.version_number)
+def _elements(session: TenantSession, keys: Sequence[Key], column: Column[list[str]]) -> dict[Key, dict[str, str]]:
+    """Return an element of each stored verdict on the versions, by rule."""
+    stored = version_verdicts
+    query = select(stored.c.model_name, stored.c.version_number, stored.c.rule_ids, column).where(
+        stored.c.tenant_id == session.tenant_id, is_one_of(stored, keys)
     )
-    return {(name, number): set(verdicts.split(",")) for name, number, verdicts in session.execute(query)}
+    return {
+        (name, number): dict(zip(rule_ids, cells, strict=True))
+        for name, number, rule_ids, cells in session.execute(query)
+    }

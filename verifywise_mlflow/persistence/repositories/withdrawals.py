@@ -17,9 +17,9 @@ from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import (
     canonical_records,
     compliance_badges,
-    compliance_results,
     model_versions,
     revisions,
+    version_verdicts,
 )
 
 
@@ -102,5 +102,5 @@ def end_predecessor_verdicts(session: TenantSession, keys: Collection[Key], sync
     session.execute(
         select(*(func.set_config(f"verifywise_mlflow.{name}", value, True) for name, value in write_settings.items()))
     )
-    for table in (compliance_results, compliance_badges):
+    for table in (version_verdicts, compliance_badges):
         session.execute(delete(table).where(table.c.tenant_id == session.tenant_id, is_one_of(table, ended)))

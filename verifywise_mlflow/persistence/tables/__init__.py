@@ -18,7 +18,7 @@ from verifywise_mlflow.persistence.tables.manifests import artifact_manifests, i
 from verifywise_mlflow.persistence.tables.records import canonical_record_history, canonical_records, record_inputs
 from verifywise_mlflow.persistence.tables.registry import model_versions, registered_models
 from verifywise_mlflow.persistence.tables.roles import role_grants
-from verifywise_mlflow.persistence.tables.schema import SCHEMA, metadata, revisions
+from verifywise_mlflow.persistence.tables.schema import SCHEMA, metadata, revisions, views
 from verifywise_mlflow.persistence.tables.tenancy import (
     config_versions,
     history_usage,
@@ -34,6 +34,9 @@ from verifywise_mlflow.persistence.tables.verdicts import (
     compliance_counts,
     compliance_result_history,
     compliance_results,
+    compliance_verdicts,
+    version_verdict_history,
+    version_verdicts,
     waivers,
 )
 
@@ -49,6 +52,7 @@ __all__ = [
     "compliance_counts",
     "compliance_result_history",
     "compliance_results",
+    "compliance_verdicts",
     "config_versions",
     "history_usage",
     "integrity_events",
@@ -65,5 +69,8 @@ __all__ = [
     "tenant_locks",
     "tenants",
     "training_runs",
+    "version_verdict_history",
+    "version_verdicts",
+    "views",
     "waivers",
 ]

@@ -38,5 +38,9 @@ SCHEMA_PROBLEM: Final = schema_name_problem(_configured)
 SCHEMA: Final = DEFAULT_SCHEMA if SCHEMA_PROBLEM else _configured
 
 metadata = MetaData(schema=SCHEMA)
+"""The tables."""
+
+views = MetaData(schema=SCHEMA)
+"""Views, which Postgres computes from the tables: nothing is written to them, and an erasure does not name them."""
 
 revisions = Sequence("revisions", metadata=metadata, data_type=BigInteger)

@@ -1,11 +1,17 @@
-"""The verdicts on each version, its badge, the history of both, waivers, and cached counts."""
+"""The verdicts on each version, its badge, the history of both, waivers, and cached counts.
+
+All verdicts on a version are in one row of ``version_verdicts``, and in its history those that ended together: an array
+for each column, with an element for each rule. ``compliance_results`` and ``compliance_result_history`` are views with
+a row for each verdict; ``compliance_verdicts`` has few columns, for queries over all versions.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import BigInteger, Column, Date, Index, Integer, Table, text
+from sqlalchemy import ARRAY, BigInteger, Column, Date, DateTime, Index, Integer, Table
 from sqlalchemy import Text as PlainText
+from sqlalchemy.types import TypeEngine
 
 from verifywise_mlflow.persistence.pg_text_codec import Json, Text
 from verifywise_mlflow.persistence.tables.columns import (
@@ -16,7 +22,7 @@ from verifywise_mlflow.persistence.tables.columns import (
     version_columns,
     version_key_columns,
 )
-from verifywise_mlflow.persistence.tables.schema import metadata
+from verifywise_mlflow.persistence.tables.schema import metadata, views
 
 
 def _verdict_columns() -> tuple[Column[Any], ...]:
@@ -28,7 +34,7 @@ def _verdict_columns() -> tuple[Column[Any], ...]:
         Column("policy_id", Text, nullable=False, doc="The policy that contains the rule."),
         Column("policy_version", Text, nullable=False, doc="The version of the policy."),
         time_column("evaluated_at", nullable=False, doc="When the rule was evaluated, UTC."),
-        Column("sync_id", Text, nullable=False, doc="The sync that wrote the row, as in the audit trail."),
+        Column("sync_id", Text, nullable=False, doc="The sync that wrote the verdict, as in the audit trail."),
     )
 
 
@@ -47,7 +53,7 @@ def _input_columns() -> tuple[Column[Any], ...]:
             "fingerprint",
             PlainText,
             nullable=False,
-            doc="SHA-256 of the content. The row is written only when it changes.",
+            doc="SHA-256 of the content. The verdict is written only when it changes.",
         ),
         time_column(
             "open_since", doc="Since when the gap has been open without interruption, UTC. Kept while it is not read."
@@ -67,34 +73,64 @@ def _badge_columns() -> tuple[Column[Any], ...]:
     )
 
 
+def _array_columns() -> tuple[Column[Any], ...]:
+    # JSON is stored as text, which the views cast: to parse it would take as long as everything else of a write.
+    # Texts are escaped as in the views.
+    types: dict[str, TypeEngine[Any]] = {
+        "rule_versions": Integer(),
+        "evaluated_at": DateTime(timezone=True),
+        "days": Date(),
+        "open_since": DateTime(timezone=True),
+    }
+    return tuple(Column(name, ARRAY(types.get(name, PlainText())), nullable=False) for name in _ARRAYS)
+
+
+_ARRAYS: Final = (
+    *("rule_ids", "rule_versions", "verdicts", "reasons", "values", "policy_ids", "policy_versions", "evaluated_at"),
+    *("sync_ids", "origins", "thresholds", "days", "input_hashes", "fingerprints", "open_since"),
+)
+
+version_verdicts = Table("version_verdicts", metadata, *version_key_columns(), *_array_columns())
+
+version_verdict_history = Table(
+    "version_verdict_history",
+    metadata,
+    identity_column("state_id"),
+    *version_columns(),
+    *_array_columns(),
+    *end_columns(),
+    Index("version_verdict_history_by_version", "tenant_id", "model_name", "version_number"),
+    Index("version_verdict_history_by_end", "tenant_id", "valid_to"),
+)
+
 compliance_results = Table(
     "compliance_results",
-    metadata,
+    views,
     *version_key_columns(),
     key_column("rule_id", doc="The rule's ID in its policy."),
     *_verdict_columns(),
     *_input_columns(),
-    Index("compliance_results_by_verdict", "tenant_id", "rule_id", "verdict"),
-    Index(
-        "compliance_results_open",
-        "tenant_id",
-        "rule_id",
-        postgresql_include=["model_name", "version_number", "verdict", "open_since", "evaluated_at"],
-        postgresql_where=text("verdict IN ('fail', 'error', 'not evidenced')"),
-    ),
+)
+
+compliance_verdicts = Table(
+    "compliance_verdicts",
+    views,
+    *version_key_columns(),
+    key_column("rule_id"),
+    Column("verdict", Text, nullable=False),
+    time_column("evaluated_at", nullable=False),
+    time_column("open_since"),
 )
 
 compliance_result_history = Table(
     "compliance_result_history",
-    metadata,
-    identity_column("state_id"),
+    views,
+    Column("state_id", BigInteger, nullable=False),
     *version_columns(),
     Column("rule_id", Text, nullable=False),
     *_verdict_columns(),
     *_input_columns(),
     *end_columns(),
-    Index("compliance_result_history_by_version", "tenant_id", "model_name", "version_number", "rule_id"),
-    Index("compliance_result_history_by_end", "tenant_id", "valid_to"),
 )
 
 compliance_badges = Table(

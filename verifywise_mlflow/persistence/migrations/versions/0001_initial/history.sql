@@ -12,16 +12,17 @@ CREATE TABLE {schema}.canonical_record_history (
 CREATE INDEX canonical_record_history_by_begin ON {schema}.canonical_record_history (tenant_id, changed_at);
 CREATE INDEX canonical_record_history_by_end ON {schema}.canonical_record_history (tenant_id, valid_to);
 
-CREATE TABLE {schema}.compliance_result_history (
+-- A row has the verdicts on a version that ended at the same time.
+CREATE TABLE {schema}.version_verdict_history (
     state_id BIGINT GENERATED ALWAYS AS IDENTITY,
     valid_to TIMESTAMP WITH TIME ZONE NOT NULL,
     ended_by_sync_id TEXT NOT NULL,
-    LIKE {schema}.compliance_results,
+    LIKE {schema}.version_verdicts INCLUDING STORAGE,
     PRIMARY KEY (state_id)
-);
-CREATE INDEX compliance_result_history_by_version
-ON {schema}.compliance_result_history (tenant_id, model_name, version_number, rule_id);
-CREATE INDEX compliance_result_history_by_end ON {schema}.compliance_result_history (tenant_id, valid_to);
+) WITH (toast_tuple_target = 8160);
+CREATE INDEX version_verdict_history_by_version
+ON {schema}.version_verdict_history (tenant_id, model_name, version_number);
+CREATE INDEX version_verdict_history_by_end ON {schema}.version_verdict_history (tenant_id, valid_to);
 
 CREATE TABLE {schema}.compliance_badge_history (
     state_id BIGINT GENERATED ALWAYS AS IDENTITY,
@@ -71,35 +72,140 @@ FOR EACH ROW WHEN (OLD.* IS DISTINCT FROM NEW.*) EXECUTE FUNCTION {schema}.save_
 CREATE TRIGGER save_deleted_record BEFORE DELETE ON {schema}.canonical_records
 FOR EACH ROW EXECUTE FUNCTION {schema}.save_former_record();
 
--- The fingerprint of a row that was changed by hand no longer fits it, so the next evaluation of the version writes the
--- verdict again. A gap keeps the time when it opened, however its verdict changes while it stays open, and while what it
--- rests on cannot be read: that closes nothing.
-CREATE FUNCTION {schema}.save_former_verdict() RETURNS trigger
+-- A verdict is another state if anything in it differs. A null fingerprint stands for the former verdict of the rule:
+-- a writer sends only verdicts that differ. The fingerprint of a verdict that was changed by hand no longer fits it, so
+-- the next evaluation of the version writes it again. A gap keeps the time when it opened, however its verdict changes
+-- while it stays open, and while what it rests on cannot be read: that closes nothing.
+CREATE FUNCTION {schema}.save_former_verdicts() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+DECLARE
+    written_at timestamptz := coalesce(nullif(current_setting('verifywise_mlflow.now', true), '')::timestamptz, now());
+    writer text := coalesce(current_setting('verifywise_mlflow.sync_id', true), '');
+    is_moved boolean;
 BEGIN
     IF TG_OP = 'DELETE' THEN
-        INSERT INTO {schema}.compliance_result_history
-        VALUES (DEFAULT, greatest(OLD.evaluated_at, {schema}.write_time()), {schema}.write_sync_id(), OLD.*);
+        INSERT INTO {schema}.version_verdict_history
+        VALUES (DEFAULT, greatest(written_at, (SELECT max(at) FROM unnest(OLD.evaluated_at) AS at)), writer, OLD.*);
         RETURN OLD;
     END IF;
-    IF (NEW.evaluated_at, NEW.sync_id) = (OLD.evaluated_at, OLD.sync_id) THEN
-        NEW.evaluated_at := {schema}.write_time();
-        NEW.sync_id := {schema}.write_sync_id();
-        NEW.fingerprint := '';
+    is_moved := (OLD.tenant_id, OLD.model_name, OLD.version_number)
+                <> (NEW.tenant_id, NEW.model_name, NEW.version_number);
+    -- After a change of the policies, all verdicts usually differ: then the former row ends as it is.
+    IF NOT is_moved AND written_at = ALL (NEW.evaluated_at) AND writer = ALL (NEW.sync_ids)
+       AND written_at > ALL (OLD.evaluated_at) AND array_position(NEW.fingerprints, NULL) IS NULL
+       AND NOT OLD.fingerprints && NEW.fingerprints THEN
+        INSERT INTO {schema}.version_verdict_history VALUES (DEFAULT, written_at, writer, OLD.*);
+        NEW.open_since := ARRAY(
+            SELECT CASE
+                WHEN n.verdict IN ('fail', 'error', 'not evidenced') THEN coalesce(f.open_since, written_at)
+                WHEN n.verdict = 'not read' THEN f.open_since
+            END
+            FROM unnest(NEW.rule_ids, NEW.verdicts) WITH ORDINALITY AS n (rule_id, verdict, place)
+            LEFT JOIN unnest(OLD.rule_ids, OLD.open_since) AS f (rule_id, open_since) USING (rule_id)
+            ORDER BY n.place
+        );
+        RETURN NEW;
     END IF;
-    NEW.evaluated_at := greatest(OLD.evaluated_at, NEW.evaluated_at);
-    NEW.open_since := CASE
-        WHEN NEW.verdict IN ('fail', 'error', 'not evidenced') THEN coalesce(OLD.open_since, NEW.evaluated_at)
-        WHEN NEW.verdict = 'not read' THEN OLD.open_since
-    END;
-    INSERT INTO {schema}.compliance_result_history VALUES (DEFAULT, NEW.evaluated_at, NEW.sync_id, OLD.*);
+    WITH former AS MATERIALIZED (
+        SELECT * FROM unnest(
+            OLD.rule_ids, OLD.rule_versions, OLD.verdicts, OLD.reasons, OLD.values, OLD.policy_ids,
+            OLD.policy_versions, OLD.evaluated_at, OLD.sync_ids, OLD.origins, OLD.thresholds, OLD.days,
+            OLD.input_hashes, OLD.fingerprints, OLD.open_since
+        ) AS f (
+            rule_id, rule_version, verdict, reason, values, policy_id, policy_version, evaluated_at, sync_id, origins,
+            thresholds, day, input_hash, fingerprint, open_since
+        )
+    ),
+    given AS MATERIALIZED (
+        SELECT * FROM unnest(
+            NEW.rule_ids, NEW.rule_versions, NEW.verdicts, NEW.reasons, NEW.values, NEW.policy_ids,
+            NEW.policy_versions, NEW.evaluated_at, NEW.sync_ids, NEW.origins, NEW.thresholds, NEW.days,
+            NEW.input_hashes, NEW.fingerprints, NEW.open_since
+        ) WITH ORDINALITY AS n (
+            rule_id, rule_version, verdict, reason, values, policy_id, policy_version, evaluated_at, sync_id, origins,
+            thresholds, day, input_hash, fingerprint, open_since, place
+        )
+    ),
+    paired AS (
+        SELECT f.rule_id AS former_rule_id, n.place, f.evaluated_at AS began_at, f.open_since AS former_open_since,
+               f.rule_id IS NOT NULL AND n.rule_id IS NOT NULL AND n.fingerprint IS NULL AS is_kept,
+               n.rule_id IS NULL OR (n.evaluated_at, n.sync_id) = (f.evaluated_at, f.sync_id) AS is_unsigned,
+               is_moved OR n.rule_id IS NULL OR (
+                    f.rule_version, f.verdict, f.reason, f.values, f.policy_id, f.policy_version, f.evaluated_at,
+                    f.sync_id, f.origins, f.thresholds, f.day, f.input_hash, f.fingerprint, f.open_since
+               ) IS DISTINCT FROM (
+                    n.rule_version, n.verdict, n.reason, n.values, n.policy_id, n.policy_version, n.evaluated_at,
+                    n.sync_id, n.origins, n.thresholds, n.day, n.input_hash, n.fingerprint, n.open_since
+               ) AS differs,
+               n.evaluated_at AS given_at, n.sync_id AS given_by
+        FROM former AS f FULL JOIN given AS n USING (rule_id)
+    ),
+    compared AS MATERIALIZED (
+        SELECT former_rule_id, place, former_open_since, is_kept, is_unsigned,
+               former_rule_id IS NOT NULL AND differs AND NOT is_kept AS has_ended,
+               greatest(began_at, CASE WHEN is_unsigned THEN written_at ELSE given_at END) AS ended_at,
+               CASE WHEN is_unsigned THEN writer ELSE given_by END AS ended_by
+        FROM paired
+    ),
+    saved AS (
+        INSERT INTO {schema}.version_verdict_history (
+            valid_to, ended_by_sync_id, tenant_id, model_name, version_number,
+            rule_ids, rule_versions, verdicts, reasons, values, policy_ids, policy_versions, evaluated_at, sync_ids,
+            origins, thresholds, days, input_hashes, fingerprints, open_since
+        )
+        SELECT c.ended_at, c.ended_by, OLD.tenant_id, OLD.model_name, OLD.version_number,
+               array_agg(f.rule_id), array_agg(f.rule_version), array_agg(f.verdict), array_agg(f.reason),
+               array_agg(f.values), array_agg(f.policy_id), array_agg(f.policy_version), array_agg(f.evaluated_at),
+               array_agg(f.sync_id), array_agg(f.origins), array_agg(f.thresholds), array_agg(f.day),
+               array_agg(f.input_hash), array_agg(f.fingerprint), array_agg(f.open_since)
+        FROM compared AS c JOIN former AS f ON f.rule_id = c.former_rule_id
+        WHERE c.has_ended
+        GROUP BY c.ended_at, c.ended_by
+    ),
+    merged AS (
+        SELECT f.*, c.place FROM compared AS c JOIN former AS f ON f.rule_id = c.former_rule_id WHERE c.is_kept
+        UNION ALL
+        SELECT n.rule_id, n.rule_version, n.verdict, n.reason, n.values, n.policy_id, n.policy_version,
+               CASE WHEN c.has_ended THEN c.ended_at ELSE n.evaluated_at END,
+               CASE WHEN c.has_ended THEN c.ended_by ELSE n.sync_id END, n.origins, n.thresholds, n.day, n.input_hash,
+               CASE WHEN c.has_ended AND c.is_unsigned THEN '' ELSE n.fingerprint END,
+               CASE
+                   WHEN NOT c.has_ended THEN n.open_since
+                   WHEN n.verdict IN ('fail', 'error', 'not evidenced') THEN coalesce(c.former_open_since, c.ended_at)
+                   WHEN n.verdict = 'not read' THEN c.former_open_since
+               END,
+               c.place
+        FROM compared AS c JOIN given AS n USING (place) WHERE NOT c.is_kept
+    )
+    SELECT array_agg(rule_id ORDER BY place), array_agg(rule_version ORDER BY place),
+           array_agg(verdict ORDER BY place), array_agg(reason ORDER BY place), array_agg(values ORDER BY place),
+           array_agg(policy_id ORDER BY place), array_agg(policy_version ORDER BY place),
+           array_agg(evaluated_at ORDER BY place), array_agg(sync_id ORDER BY place),
+           array_agg(origins ORDER BY place), array_agg(thresholds ORDER BY place), array_agg(day ORDER BY place),
+           array_agg(input_hash ORDER BY place), array_agg(fingerprint ORDER BY place),
+           array_agg(open_since ORDER BY place)
+    INTO NEW.rule_ids, NEW.rule_versions, NEW.verdicts, NEW.reasons, NEW.values, NEW.policy_ids, NEW.policy_versions,
+         NEW.evaluated_at, NEW.sync_ids, NEW.origins, NEW.thresholds, NEW.days, NEW.input_hashes, NEW.fingerprints,
+         NEW.open_since
+    FROM merged;
     RETURN NEW;
 END $$;
 
-CREATE TRIGGER save_former_verdict BEFORE UPDATE ON {schema}.compliance_results
-FOR EACH ROW WHEN (OLD.* IS DISTINCT FROM NEW.*) EXECUTE FUNCTION {schema}.save_former_verdict();
-CREATE TRIGGER save_deleted_verdict BEFORE DELETE ON {schema}.compliance_results
-FOR EACH ROW EXECUTE FUNCTION {schema}.save_former_verdict();
+CREATE TRIGGER save_former_verdicts BEFORE UPDATE ON {schema}.version_verdicts
+FOR EACH ROW WHEN (OLD.* IS DISTINCT FROM NEW.*) EXECUTE FUNCTION {schema}.save_former_verdicts();
+CREATE TRIGGER save_deleted_verdicts BEFORE DELETE ON {schema}.version_verdicts
+FOR EACH ROW EXECUTE FUNCTION {schema}.save_former_verdicts();
+
+-- A check constraint would refuse a row before Postgres finds that there is a former one.
+CREATE FUNCTION {schema}.refuse_missing_verdict() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+BEGIN
+    RAISE EXCEPTION 'a fingerprint of the verdicts on % % is null, and the rule has no former verdict',
+        NEW.model_name, NEW.version_number USING ERRCODE = 'integrity_constraint_violation';
+END $$;
+
+CREATE TRIGGER refuse_missing_verdict AFTER INSERT OR UPDATE ON {schema}.version_verdicts
+FOR EACH ROW WHEN (array_position(NEW.fingerprints, NULL) IS NOT NULL)
+EXECUTE FUNCTION {schema}.refuse_missing_verdict();
 
 -- Each change of a record or a policy evaluates the badge again; only another badge is another state.
 CREATE FUNCTION {schema}.save_former_badge() RETURNS trigger
@@ -126,6 +232,40 @@ END $$;
 
 CREATE TRIGGER save_former_badge BEFORE UPDATE OR DELETE ON {schema}.compliance_badges
 FOR EACH ROW EXECUTE FUNCTION {schema}.save_former_badge();
+
+-- A row for each verdict.
+CREATE VIEW {schema}.compliance_results WITH (security_invoker = true) AS
+SELECT v.tenant_id, v.model_name, v.version_number, r.rule_id, r.rule_version, r.verdict, r.reason,
+       r.values::jsonb AS values, r.policy_id, r.policy_version, r.evaluated_at, r.sync_id,
+       r.origins::jsonb AS origins, r.thresholds::jsonb AS thresholds, r.day, r.input_hash, r.fingerprint,
+       r.open_since
+FROM {schema}.version_verdicts AS v CROSS JOIN LATERAL unnest(
+    v.rule_ids, v.rule_versions, v.verdicts, v.reasons, v.values, v.policy_ids, v.policy_versions, v.evaluated_at,
+    v.sync_ids, v.origins, v.thresholds, v.days, v.input_hashes, v.fingerprints, v.open_since
+) AS r (
+    rule_id, rule_version, verdict, reason, values, policy_id, policy_version, evaluated_at, sync_id, origins,
+    thresholds, day, input_hash, fingerprint, open_since
+);
+
+-- Its columns are those that queries over all versions need: they read a tenth of the bytes.
+CREATE VIEW {schema}.compliance_verdicts WITH (security_invoker = true) AS
+SELECT v.tenant_id, v.model_name, v.version_number, r.rule_id, r.verdict, r.evaluated_at, r.open_since
+FROM {schema}.version_verdicts AS v
+CROSS JOIN LATERAL unnest(v.rule_ids, v.verdicts, v.evaluated_at, v.open_since)
+    AS r (rule_id, verdict, evaluated_at, open_since);
+
+CREATE VIEW {schema}.compliance_result_history WITH (security_invoker = true) AS
+SELECT v.state_id, v.valid_to, v.ended_by_sync_id, v.tenant_id, v.model_name, v.version_number, r.rule_id,
+       r.rule_version, r.verdict, r.reason, r.values::jsonb AS values, r.policy_id, r.policy_version, r.evaluated_at,
+       r.sync_id, r.origins::jsonb AS origins, r.thresholds::jsonb AS thresholds, r.day, r.input_hash, r.fingerprint,
+       r.open_since
+FROM {schema}.version_verdict_history AS v CROSS JOIN LATERAL unnest(
+    v.rule_ids, v.rule_versions, v.verdicts, v.reasons, v.values, v.policy_ids, v.policy_versions, v.evaluated_at,
+    v.sync_ids, v.origins, v.thresholds, v.days, v.input_hashes, v.fingerprints, v.open_since
+) AS r (
+    rule_id, rule_version, verdict, reason, values, policy_id, policy_version, evaluated_at, sync_id, origins,
+    thresholds, day, input_hash, fingerprint, open_since
+);
 
 -- Every state; the present one has no end. As of T: WHERE valid_from <= T AND (valid_to > T OR valid_to IS NULL).
 CREATE VIEW {schema}.canonical_record_states WITH (security_invoker = true) AS

@@ -27,7 +27,7 @@ BEGIN
         'registered_models', 'model_versions', 'training_runs', 'logged_models', 'artifact_manifests',
         'integrity_events', 'lifecycle_events',
         'canonical_records', 'canonical_record_history', 'record_inputs',
-        'compliance_results', 'compliance_result_history', 'compliance_badges', 'compliance_badge_history',
+        'version_verdicts', 'version_verdict_history', 'compliance_badges', 'compliance_badge_history',
         'compliance_counts', 'waivers',
         'audit_trail', 'audit_checkpoints'
     ] LOOP

@@ -331,32 +331,42 @@ CREATE TABLE {schema}.record_inputs (
 );
 
 -- Verdicts, badges and waivers.
-CREATE TABLE {schema}.compliance_results (
+-- All verdicts on a version are one row, with an array for each column of a verdict and an element for each rule: a row
+-- for each verdict would cost several times as much to write. The views compliance_results and compliance_verdicts have
+-- a row for each verdict. Elements of values, origins and thresholds are JSON. A row may fill a page, since moving its
+-- arrays out of the table would cost more than writing them.
+CREATE TABLE {schema}.version_verdicts (
     tenant_id TEXT NOT NULL,
     model_name TEXT NOT NULL,
     version_number INTEGER NOT NULL,
-    rule_id TEXT NOT NULL,
-    rule_version INTEGER NOT NULL,
-    verdict TEXT NOT NULL,
-    reason TEXT NOT NULL,
-    values JSONB NOT NULL,
-    policy_id TEXT NOT NULL,
-    policy_version TEXT NOT NULL,
-    evaluated_at TIMESTAMP WITH TIME ZONE NOT NULL,
-    sync_id TEXT NOT NULL,
-    origins JSONB NOT NULL,
-    thresholds JSONB NOT NULL,
-    day DATE,
-    input_hash TEXT NOT NULL,
-    fingerprint TEXT NOT NULL,
-    open_since TIMESTAMP WITH TIME ZONE,
-    PRIMARY KEY (tenant_id, model_name, version_number, rule_id)
-);
-CREATE INDEX compliance_results_by_verdict ON {schema}.compliance_results (tenant_id, rule_id, verdict);
--- Small next to the verdicts, whose texts and values a scan of the table would read too.
-CREATE INDEX compliance_results_open ON {schema}.compliance_results (tenant_id, rule_id)
-INCLUDE (model_name, version_number, verdict, open_since, evaluated_at)
-WHERE verdict IN ('fail', 'error', 'not evidenced');
+    rule_ids TEXT[] NOT NULL,
+    rule_versions INTEGER[] NOT NULL,
+    verdicts TEXT[] NOT NULL,
+    reasons TEXT[] NOT NULL,
+    values TEXT[] NOT NULL,
+    policy_ids TEXT[] NOT NULL,
+    policy_versions TEXT[] NOT NULL,
+    evaluated_at TIMESTAMP WITH TIME ZONE[] NOT NULL,
+    sync_ids TEXT[] NOT NULL,
+    origins TEXT[] NOT NULL,
+    thresholds TEXT[] NOT NULL,
+    days DATE[] NOT NULL,
+    input_hashes TEXT[] NOT NULL,
+    fingerprints TEXT[] NOT NULL,
+    open_since TIMESTAMP WITH TIME ZONE[] NOT NULL,
+    PRIMARY KEY (tenant_id, model_name, version_number),
+    CONSTRAINT one_element_per_rule CHECK (
+        cardinality(rule_ids) = ALL (ARRAY[
+            cardinality(rule_versions), cardinality(verdicts), cardinality(reasons), cardinality(values),
+            cardinality(policy_ids), cardinality(policy_versions), cardinality(evaluated_at), cardinality(sync_ids),
+            cardinality(origins), cardinality(thresholds), cardinality(days), cardinality(input_hashes),
+            cardinality(fingerprints), cardinality(open_since)
+        ])
+    )
+) WITH (toast_tuple_target = 8160);
+-- Hashes cannot be compressed.
+ALTER TABLE {schema}.version_verdicts
+ALTER input_hashes SET STORAGE EXTERNAL, ALTER fingerprints SET STORAGE EXTERNAL;
 
 -- evaluated_at is when the record was last evaluated; changed_at, since when the badge has had its present value.
 -- versions_digest is that of the model's versions in use, if this is one: a change of one evaluates the others again.

@@ -59,7 +59,7 @@ DO $$
 DECLARE
     counted_table text;
 BEGIN
-    FOREACH counted_table IN ARRAY ARRAY['canonical_records', 'compliance_results', 'compliance_badges'] LOOP
+    FOREACH counted_table IN ARRAY ARRAY['canonical_records', 'version_verdicts', 'compliance_badges'] LOOP
         EXECUTE format(
             'CREATE TRIGGER invalidate_counts_on_insert AFTER INSERT ON {schema}.%I
              REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION {schema}.invalidate_counts()',
