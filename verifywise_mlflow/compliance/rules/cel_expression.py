@@ -61,10 +61,6 @@ class _LazyExpression:
         return _compile(self.text, self.paths)
 
     @cached_property
-    def _closure(self) -> Closure:
-        return closure_of(self._compiled[1].root)
-
-    @cached_property
     def _in_pieces(self) -> PiecewiseExpression:
         return PiecewiseExpression(*self._compiled)
 
@@ -99,17 +95,6 @@ class CelExpression(_LazyExpression):
         Raises:
             CelEvaluationError: a value has an unexpected type, or the result is not a boolean.
         """
-        outcome = self._closure(activation.variables, NO_SCOPE)
-        if outcome is True or outcome is False:
-            return outcome
-        return None if outcome is MISSING else self.holds_by_library(activation)
-
-    def holds_by_library(self, activation: Activation) -> bool | None:
-        """Return the same, from the CEL library alone.
-
-        Raises:
-            CelEvaluationError: as ``holds`` does.
-        """
         try:
             value = self._in_pieces.evaluate(activation)
         except MissingEvidenceError:
@@ -133,16 +118,6 @@ class ValueExpression(_LazyExpression):
 
     def value(self, activation: Activation) -> CelValue:
         """Return the value, or None where the record lacks it or it cannot be computed: a sentence never fails."""
-        outcome = self._closure(activation.variables, NO_SCOPE)
-        if outcome is MISSING:
-            return None
-        # The library has the members of a map in an order of its own.
-        if type(outcome) in _SENTENCE_TYPES or (type(outcome) is list and SCALARS.issuperset(map(type, outcome))):
-            return outcome  # type: ignore[return-value]  # no duration, and not undecided
-        return self.value_by_library(activation)
-
-    def value_by_library(self, activation: Activation) -> CelValue:
-        """Return the same, from the CEL library alone."""
         try:
             return self._in_pieces.evaluate(activation)
         except (MissingEvidenceError, CelEvaluationError):
