@@ -36,6 +36,8 @@ from verifywise_mlflow.pipeline.context import SyncOptions
 from verifywise_mlflow.pipeline.sync import Sync
 
 RETAGGED = 10_000
+MIN_SHARE = 0.1
+"""The share of a sync's time from which on a stage has a row of its own."""
 SETTINGS_DIGEST = fingerprint([TENANT.artifacts.model_dump(mode="json"), TENANT.limits.max_response_bytes])
 """As the stage of manifests computes it: with another digest, it would read the files of all versions."""
 
@@ -187,7 +189,12 @@ def table(figures: list[Figure]) -> MarkdownTable:
     for versions, round_ in dict.fromkeys((figure.versions, figure.round) for figure in figures):
         round_figures = [figure for figure in figures if (figure.versions, figure.round) == (versions, round_)]
         title = f"{versions:,} versions, {round_}"
-        rows += [(title, f"`{figure.stage}`", *_cells([figure])) for figure in round_figures]
+        least_seconds = MIN_SHARE * sum(figure.seconds for figure in round_figures)
+        rows += [
+            (title, f"`{figure.stage}`", *_cells([figure]))
+            for figure in round_figures
+            if figure.seconds >= least_seconds
+        ]
         rows.append((title, "all", *_cells(round_figures)))
     headings = (
         "sync",
@@ -200,7 +207,13 @@ def table(figures: list[Figure]) -> MarkdownTable:
         "changed",
         "peak MB",
     )
-    return MarkdownTable("store", headings, rows, "Without generating the objects, which stands for the server.")
+    return MarkdownTable("store", headings, rows, _NOTE)
+
+
+_NOTE = (
+    "Without generating the objects, which stands for the server. "
+    "Stages that take less than a tenth of a sync are part of `all` only."
+)
 
 
 def _cells(figures: list[Figure]) -> list[str]:
