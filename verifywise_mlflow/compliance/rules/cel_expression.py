@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property, lru_cache
 
 from cel_expr_python import cel
 
+from verifywise_mlflow.compliance.rules.cel_closures import NO_SCOPE, Closure, closure_of
 from verifywise_mlflow.compliance.rules.cel_cost import MAX_EXPRESSION_LENGTH, cost_problems, may_be_costly, patterns
+from verifywise_mlflow.compliance.rules.cel_operations import MISSING, SCALARS
 from verifywise_mlflow.compliance.rules.cel_pieces import CelEvaluationError, MissingEvidenceError, PiecewiseExpression
 from verifywise_mlflow.compliance.rules.cel_tree import Tree
 from verifywise_mlflow.compliance.rules.cel_variables import ORIGIN_MEMBERS, Activation, CelValue, environment
@@ -37,6 +40,7 @@ class CelExpressionError(ValueError):
 _COMPILER_ERROR = re.compile(
     r"^(?:INVALID_ARGUMENT: )?ERROR: <input>:(\d+):(\d+): (.*?)(?: \[INVALID_ARGUMENT\])?$", re.M
 )
+_SENTENCE_TYPES = frozenset({*SCALARS, datetime})
 _CONTAINER = " (in container '')"
 
 
@@ -59,6 +63,10 @@ class _LazyExpression:
     @cached_property
     def _compiled(self) -> tuple[cel.Expression, Tree]:
         return _compile(self.text, self.paths)
+
+    @cached_property
+    def _closure(self) -> Closure:
+        return closure_of(self._compiled[1].root)
 
     @cached_property
     def _in_pieces(self) -> PiecewiseExpression:
@@ -95,6 +103,17 @@ class CelExpression(_LazyExpression):
         Raises:
             CelEvaluationError: a value has an unexpected type, or the result is not a boolean.
         """
+        outcome = self._closure(activation.variables, NO_SCOPE)
+        if outcome is True or outcome is False:
+            return outcome
+        return None if outcome is MISSING else self.holds_by_library(activation)
+
+    def holds_by_library(self, activation: Activation) -> bool | None:
+        """Return the same, from the CEL library alone.
+
+        Raises:
+            CelEvaluationError: as ``holds`` does.
+        """
         try:
             value = self._in_pieces.evaluate(activation)
         except MissingEvidenceError:
@@ -118,6 +137,16 @@ class ValueExpression(_LazyExpression):
 
     def value(self, activation: Activation) -> CelValue:
         """Return the value, or None where the record lacks it or it cannot be computed: a sentence never fails."""
+        outcome = self._closure(activation.variables, NO_SCOPE)
+        if outcome is MISSING:
+            return None
+        # The library has the members of a map in an order of its own.
+        if type(outcome) in _SENTENCE_TYPES or (type(outcome) is list and SCALARS.issuperset(map(type, outcome))):
+            return outcome  # type: ignore[return-value]  # no duration, and not undecided
+        return self.value_by_library(activation)
+
+    def value_by_library(self, activation: Activation) -> CelValue:
+        """Return the same, from the CEL library alone."""
         try:
             return self._in_pieces.evaluate(activation)
         except (MissingEvidenceError, CelEvaluationError):
