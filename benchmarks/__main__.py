@@ -1,68 +1,108 @@
-"""``python -m benchmarks [open] [password] [runs]``: prints tables and writes all figures as JSON."""
+"""``python -m benchmarks``: runs all benchmarks one after the other, or those that the command line names.
+
+Each is a command of its own, which has options for its size. ``--list`` shows them. Each saves its figures in
+build/bench; ``--print`` prints all saved tables, and ``--paste`` puts them into the page on performance.
+"""
 
 from __future__ import annotations
 
 import argparse
-import json
+import shlex
+import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
+from benchmarks.tables import paste, saved_tables
+from benchmarks.task import REPOSITORY
 
-from benchmarks.measurement import ContenderFailedError
-from benchmarks.report import as_json, machine, table
-from benchmarks.scenarios import PASSWORD_SERVER_PYTHON, Part, measure_part
-from verifywise_mlflow.common.signals import interruptible
-from verifywise_mlflow.demo.errors import ProcessFailedError
-from verifywise_mlflow.demo.progress import Progress
+PAGE = REPOSITORY / "docs" / "explanation" / "performance.md"
 
-_PAPER_WIDTH = 150
-"""Width of output that goes to a file, so that table columns do not wrap."""
+
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """One benchmark."""
+
+    command: str
+    """Its arguments after ``python -m benchmarks.``, as ``make bench`` runs it."""
+    minutes: int
+    """On two quiet cores."""
+    measures: str
+
+    @property
+    def name(self) -> str:
+        """The words of its command before the options."""
+        return " ".join(word for word in self.command.split(" --")[0].split() if not word.isdigit())
+
+
+BENCHMARKS = (
+    Benchmark("distance metadata", 2, "first and unchanged syncs at 0, 30 and 100 ms, against a bare loop"),
+    Benchmark("distance files", 4, "hashing files at 0 to 100 ms, against eight plain connections"),
+    Benchmark("distance load", 2, "what a slow server with passwords notices of a sync"),
+    Benchmark("sizes", 25, "readers of 200, 2,000 and 20,000 versions, MLflow's client among them"),
+    Benchmark("connector", 10, "the same readers in rounds, with a password, and with 100,000 runs"),
+    Benchmark("hashing", 1, "the sandbox against sha256sum"),
+    Benchmark("database_cost", 3, "each stage of a sync in the database (10,000 versions)"),
+    Benchmark("compliance", 2, "evaluating all records (10,000)"),
+    Benchmark("unchanged_sync_queries", 2, "each query of a sync of an unchanged tenant (20,000 versions)"),
+    Benchmark("audit", 4, "verifying a trail of a million entries"),
+    Benchmark("overhead", 2, "what Dagster adds to a sync"),
+    Benchmark("hostile", 10, "memory and storage under hostile servers"),
+    Benchmark("redaction", 1, "scanning for secrets and personal data"),
+    Benchmark("backfill --tenants 40", 6, "a backfill of all tenants while sensors run"),
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure the parts that the command line names."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument(
-        "parts", nargs="*", type=Part, default=list(Part), help=f"what to measure, of {', '.join(Part)}; all by default"
+    """Run, list, print or paste."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--rounds", type=int, default=3, help="how often each contender reads (3)")
-    parser.add_argument("--json", type=Path, default=Path("build/bench/connector.json"), help="where the figures go")
+    parser.add_argument("names", nargs="*", help='what to run, e.g. compliance or "distance files"; all by default')
+    parser.add_argument("--list", action="store_true", help="list the benchmarks")
+    parser.add_argument("--print", action="store_true", help="print all saved tables as Markdown")
+    parser.add_argument("--paste", action="store_true", help=f"put them into {PAGE.relative_to(REPOSITORY)}")
     arguments = parser.parse_args(argv)
-    parts: list[Part] = arguments.parts
-    if arguments.rounds < 1:
-        parser.error("--rounds must be at least 1")
-    if Part.PASSWORD in parts and not PASSWORD_SERVER_PYTHON.exists():
-        parser.error("the part password needs make .compat/current/.ready first; make bench sees to that")
+    chosen = [each for each in BENCHMARKS if not arguments.names or _is_named(each, arguments.names)]
+    if not chosen:
+        parser.error(f"there is no benchmark of that name: {', '.join(each.name for each in BENCHMARKS)}")
+    if arguments.list:
+        for each in chosen:
+            sys.stdout.write(f"{_shown(each):55} {each.minutes:3} min  {each.measures}\n")
+        return 0
+    if arguments.print:
+        for name, (machine, table) in saved_tables().items():
+            sys.stdout.write(f"<!-- table: {name} ({machine}) -->\n\n{table}\n")
+        return 0
+    if arguments.paste:
+        paste_into(PAGE)
+        return 0
+    exit_codes = [_run(each) for each in chosen]
+    return int(any(exit_codes))
 
-    progress = Progress(Console(stderr=True))
-    measured = []
-    try:
-        with interruptible(ignore_repeats=True):
-            for part in parts:
-                with (
-                    tempfile.TemporaryDirectory(prefix="verifywise-bench-") as home,
-                    progress.step(part) as report_progress,
-                ):
-                    measured.append(measure_part(part, Path(home), arguments.rounds, report_progress))
-    except KeyboardInterrupt:
-        return 130
-    except (ContenderFailedError, ProcessFailedError) as error:
-        progress.say(str(error))
-        return 1
 
-    console = Console()
-    if not console.is_terminal:
-        console.width = _PAPER_WIDTH
-    console.print(", ".join(f"{name} {value}" for name, value in machine().items()), highlight=False)
-    for part_measured in measured:
-        console.print(table(part_measured))
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    arguments.json.write_text(json.dumps(as_json(measured), indent=2) + "\n")
-    console.print(f"Every figure: {arguments.json}", highlight=False)
-    return 0
+def paste_into(page: Path) -> None:
+    """Put the saved tables into a page."""
+    tables = {name: table for name, (_machine, table) in saved_tables().items()}
+    page.write_text(paste(page.read_text(encoding="utf-8"), tables), encoding="utf-8")
+
+
+def _is_named(benchmark: Benchmark, names: Sequence[str]) -> bool:
+    return benchmark.name in names or benchmark.name.partition(" ")[0] in names
+
+
+def _shown(benchmark: Benchmark) -> str:
+    return f"python -m benchmarks.{benchmark.command}"
+
+
+def _run(benchmark: Benchmark) -> int:
+    """Run a benchmark; a failure does not keep the next one from running."""
+    sys.stdout.write(f"\n$ {_shown(benchmark)}\n")
+    sys.stdout.flush()
+    return subprocess.run(  # noqa: S603  # our own commands, no shell
+        [sys.executable, *shlex.split(_shown(benchmark))[1:]], cwd=REPOSITORY, check=False
+    ).returncode
 
 
 if __name__ == "__main__":

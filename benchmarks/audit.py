@@ -13,8 +13,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from rich.console import Console
-
+from benchmarks.tables import RESULTS, MarkdownTable, publish
 from verifywise_mlflow.audit.entry import AuditEntry
 from verifywise_mlflow.audit.keys import SigningKey
 from verifywise_mlflow.audit.verification import verify_chain
@@ -135,19 +134,31 @@ def main() -> int:
     """Measure, print and save the figures."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.audit", description=__doc__)
     parser.add_argument("--entries", type=int, default=1_000_000, help="how long the trail is (1,000,000)")
-    parser.add_argument("--json", type=Path, default=Path("build/bench/audit.json"), help="where the figures go")
+    parser.add_argument("--json", type=Path, default=RESULTS / "audit.json", help="where the figures go")
     arguments = parser.parse_args()
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="verifywise-bench-") as folder:
         figures = measure(arguments.entries, Path(folder))
-    Console(width=110).print(
-        f"{figures.entries:,} entries of {figures.entry_bytes:,.0f} bytes: appended in {figures.append_seconds:.0f} s; "
-        f"verified in {figures.verify_seconds:.1f} s, {figures.entries_a_second:,.0f} a second "
-        f"({figures.processor_seconds:.1f} s of the processor), with at most "
-        f"{figures.peak_mib:.0f} MiB of memory, of which {figures.before_mib:.0f} before it began",
-        highlight=False,
+    headings = (
+        "entries",
+        "bytes an entry",
+        "append s",
+        "verify s",
+        "entries a second",
+        "CPU s",
+        "peak MiB",
+        "MiB before",
     )
-    arguments.json.write_text(json.dumps(asdict(figures), indent=2) + "\n")
+    row = (
+        f"{figures.entries:,}",
+        f"{figures.entry_bytes:,.0f}",
+        f"{figures.append_seconds:.0f}",
+        f"{figures.verify_seconds:.1f}",
+        f"{figures.entries_a_second:,.0f}",
+        f"{figures.processor_seconds:.1f}",
+        f"{figures.peak_mib:.0f}",
+        f"{figures.before_mib:.0f}",
+    )
+    publish(arguments.json, [MarkdownTable("audit", headings, [row])], asdict(figures))
     return 0
 
 

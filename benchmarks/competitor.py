@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from benchmarks.task import Contender, Outcome, ReadCounts, Ready, Task
@@ -47,6 +48,14 @@ def prepare(name: Contender, task: Task) -> Callable[[], ReadCounts]:
 
             store = Store(task.database_url)  # creates the schema if it is missing
             return lambda: our_sync.sync(task, store)
+        case Contender.PLAIN_FILES:
+            from benchmarks import plain_files
+
+            return partial(plain_files.read_files, task)
+        case Contender.OUR_FILES:
+            from benchmarks import our_files
+
+            return partial(our_files.read_files, task)
 
 
 def main() -> None:
@@ -65,7 +74,7 @@ def main() -> None:
     began, cpu_before = time.perf_counter(), cpu_seconds()
     counts = read_registry()
     seconds, cpu = time.perf_counter() - began, cpu_seconds() - cpu_before
-    _write_json_line(output.write, asdict(Outcome(seconds, cpu, peak_bytes(), counts)))
+    _write_json_line(output.write, asdict(Outcome(seconds, cpu, peak_bytes(), counts, cpu_seconds())))
     output.flush()
 
 
@@ -74,9 +83,9 @@ def _write_json_line(write: Callable[[str], object], message: dict[str, object])
 
 
 def cpu_seconds() -> float:
-    """Return the CPU time of this process so far."""
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
+    """Return the CPU time so far of this process and of its children that have ended."""
+    usages = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 def peak_bytes() -> int:

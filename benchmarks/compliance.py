@@ -13,25 +13,24 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
 from sqlalchemy import text
 
 from benchmarks.competitor import cpu_seconds, peak_bytes
 from benchmarks.compliance_policy import policy
 from benchmarks.database_cost import postgres_cpu_seconds
 from benchmarks.synthetic import TENANT, SyntheticReader, manifest
+from benchmarks.tables import RESULTS, MarkdownTable, publish
 from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.compliance.rules.policy import Policy, default_policy
 from verifywise_mlflow.compliance.rules.ruleset import merge_policies
 from verifywise_mlflow.demo.servers.postgres import temporary_postgres
 from verifywise_mlflow.http.sync_deadline import SyncDeadline
-from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
 from verifywise_mlflow.normalizer.normalize import normalize
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
@@ -101,8 +100,8 @@ class Figure:
 def fill(store: Store, count: int) -> None:
     """Write records, each with a different owner, commit and model."""
     reader, mapping = SyntheticReader(min(NORMALIZED_RECORDS, count)), default_mapping()
-    models = {model.name: model for model in reader.registered_models().rows}
-    versions = reader.model_versions().rows
+    models = {model.name: model for model in reader.registered_models().read().rows}
+    versions = reader.model_versions().read().rows
     runs = {run.run_id: run for run in reader.runs([version.run_id or "" for version in versions], ["1"]).rows}
     built_records = []
     for number, version in enumerate(versions):
@@ -113,7 +112,6 @@ def fill(store: Store, count: int) -> None:
             experiment_name="credit-risk",
             manifest=manifest(number),
         )
-        normalized = normalize(inputs, mapping)
         pending = PendingRecord(
             (version.model_name, version.version_number),
             {"deleted_at": None},
@@ -121,7 +119,7 @@ def fill(store: Store, count: int) -> None:
             None,
             {"version_revision": 1, "mapping_digest": "m"},
         )
-        built_records.append(BuiltRecord(pending, normalized, fingerprint(normalized)))
+        built_records.append(BuiltRecord.of(pending, normalize(inputs, mapping)))
     with store.begin(TENANT.tenant_id) as session:
         records.write_records(session, built_records, "", _NOW)
         columns = [row[0] for row in session.execute(text(_COLUMNS))]
@@ -181,16 +179,16 @@ def run(round_: Round, count: int, url: str, postgres: int) -> Figure:
     return Figure(count, round_, progress.read, int(written_verdicts or 0), seconds, *cpu_times, memory, peak_bytes())
 
 
-def measure(count: int, console: Console) -> list[Figure]:
+def measure(count: int, show: Callable[[str], object]) -> list[Figure]:
     """Fill a database and evaluate its records in each round."""
     figures = []
     with temporary_postgres(["compliance"]) as postgres:
         url = postgres.url("compliance")
         with Store(url) as store:
-            console.print(f"{count:,} records are written …")
+            show(f"{count:,} records are written …\n")
             fill(store, count)
         for round_ in Round:
-            console.print(f"{round_} …")
+            show(f"{round_} …\n")
             output = subprocess.run(  # noqa: S603  # our own command, no shell
                 [sys.executable, "-m", "benchmarks.compliance", "--round", round_, str(count)],
                 env=os.environ | {"BENCHMARK_DATABASE_URL": url},
@@ -203,47 +201,44 @@ def measure(count: int, console: Console) -> list[Figure]:
             figures.append(Figure(**json.loads(output)))
         with Store(url) as store, store.begin_shared() as connection:
             size = int(connection.scalar(text("SELECT pg_database_size(current_database())")) or 0)
-        console.print(f"{size / 1e6:,.0f} MB in the database at the end")
+        show(f"{size / 1e6:,.0f} MB in the database at the end\n")
     return figures
 
 
-def table(figures: list[Figure]) -> Table:
+def table(figures: list[Figure]) -> MarkdownTable:
     """Return a row for each round."""
-    output_table = Table("records", "round")
-    for heading in ("judged", "written", "seconds", "ms a record", "our CPU s", "Postgres CPU s", "MB before", "peak"):
-        output_table.add_column(heading, justify="right")
-    for figure in figures:
-        output_table.add_row(
+    headings = ("records", "round", "evaluated", "written", "seconds", "ms per record", "our CPU s", "Postgres CPU s")
+    rows = [
+        (
             f"{figure.records:,}",
             figure.round,
             f"{figure.evaluated:,}",
             f"{figure.written:,}",
             f"{figure.seconds:.1f}",
-            f"{1000 * figure.seconds / figure.evaluated:.2f}" if figure.evaluated else "-",
+            f"{1000 * figure.seconds / figure.evaluated:.2f}" if figure.evaluated else "",
             f"{figure.cpu_seconds:.1f}",
             f"{figure.postgres_cpu_seconds:.1f}",
             f"{figure.memory_before / 1e6:.0f}",
             f"{figure.peak_bytes / 1e6:.0f}",
         )
-    return output_table
+        for figure in figures
+    ]
+    return MarkdownTable("evaluation", (*headings, "MB before", "peak MB"), rows)
 
 
 def main() -> int:
     """Measure, print a table and save the figures."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.compliance", description=__doc__)
     parser.add_argument("records", nargs="*", type=int, default=[10_000], help="how many records, in thousands full")
-    parser.add_argument("--json", type=Path, default=Path("build/bench/compliance.json"), help="where the figures go")
+    parser.add_argument("--json", type=Path, default=RESULTS / "compliance.json", help="where the figures go")
     parser.add_argument("--round", type=Round, help=argparse.SUPPRESS)  # the arguments of the rounds' processes
     arguments = parser.parse_args()
     if arguments.round:
         figure = run(arguments.round, arguments.records[0], os.environ["BENCHMARK_DATABASE_URL"], int(sys.stdin.read()))
         sys.stdout.write(json.dumps(asdict(figure)))
         return 0
-    console = Console(width=150)
-    figures = [figure for count in arguments.records for figure in measure(count, console)]
-    console.print(table(figures))
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    arguments.json.write_text(json.dumps([asdict(figure) for figure in figures], indent=2) + "\n")
+    figures = [figure for count in arguments.records for figure in measure(count, sys.stderr.write)]
+    publish(arguments.json, [table(figures)], list(map(asdict, figures)))
     return 0
 
 

@@ -20,12 +20,11 @@ from enum import StrEnum
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]  # its stubs are in a separate package
-from rich.console import Console
-from rich.table import Table
 from sqlalchemy import event, text
 
 from benchmarks.competitor import cpu_seconds, peak_bytes
 from benchmarks.synthetic import TENANT, SyntheticReader, manifest
+from benchmarks.tables import RESULTS, MarkdownTable, publish
 from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.demo.servers.postgres import temporary_postgres
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
@@ -37,6 +36,10 @@ from verifywise_mlflow.pipeline.context import SyncOptions
 from verifywise_mlflow.pipeline.sync import Sync
 
 RETAGGED = 10_000
+MIN_SHARE = 0.1
+"""The share of a sync's time from which on a stage has a row of its own."""
+SETTINGS_DIGEST = fingerprint([TENANT.artifacts.model_dump(mode="json"), TENANT.limits.max_response_bytes])
+"""As the stage of manifests computes it: with another digest, it would read the files of all versions."""
 
 
 class Round(StrEnum):
@@ -124,7 +127,7 @@ def write_manifests(sync: Sync) -> int:
     with sync.store.begin(TENANT.tenant_id) as session:
         pending = manifests.pending_manifests(
             session,
-            settings_digest=fingerprint(TENANT.artifacts.model_dump(mode="json")),
+            settings_digest=SETTINGS_DIGEST,
             rehash_before=RehashBefore(now - timedelta(days=1), now - timedelta(days=1)),
             retry_failed=False,
         )
@@ -151,7 +154,7 @@ def postgres_cpu_seconds(pid: int) -> float:
 
 def hashing_seconds(versions: int) -> float:
     """Return the cost of hashing the listing of versions, which every sync does."""
-    listing = SyntheticReader(versions).model_versions()
+    listing = SyntheticReader(versions).model_versions().read()
     began = time.process_time()
     for version in listing.rows:
         fingerprint(version)
@@ -163,7 +166,7 @@ def measure(versions: int, show: Callable[[str], object]) -> list[Figure]:
     figures: list[Figure] = []
     with temporary_postgres(["store"]) as postgres:
         for round_ in Round:
-            show(f"{versions:,} versions: {round_} …")
+            show(f"{versions:,} versions: {round_} …\n")
             output = subprocess.run(  # noqa: S603  # our own command, no shell
                 [sys.executable, "-m", "benchmarks.database_cost", "--round", round_, str(versions)],
                 env=os.environ | {"BENCHMARK_DATABASE_URL": postgres.url("store")},
@@ -176,23 +179,41 @@ def measure(versions: int, show: Callable[[str], object]) -> list[Figure]:
             figures += [Figure(**figure) for figure in json.loads(output)]
         with Store(postgres.url("store")) as store, store.begin_shared() as connection:
             size = int(connection.scalar(text("SELECT pg_database_size(current_database())")) or 0)
-        show(f"{versions:,} versions take {size / 1e6:,.0f} MB in the database at the end")
+        show(f"{versions:,} versions take {size / 1e6:,.0f} MB in the database at the end\n")
     return figures
 
 
-def table(figures: list[Figure]) -> Table:
+def table(figures: list[Figure]) -> MarkdownTable:
     """Return a row for each stage, and one for each sync."""
-    output_table = Table(caption="Without the making of objects, which stands for the server.", caption_justify="left")
-    for heading in ("versions", "sync", "stage"):
-        output_table.add_column(heading, no_wrap=True)
-    for heading in ("seconds", "our CPU s", "Postgres CPU s", "statements", "rows fetched", "changed", "peak MB"):
-        output_table.add_column(heading, justify="right")
+    rows = []
     for versions, round_ in dict.fromkeys((figure.versions, figure.round) for figure in figures):
         round_figures = [figure for figure in figures if (figure.versions, figure.round) == (versions, round_)]
-        for figure in round_figures:
-            output_table.add_row(f"{versions:,}", round_, figure.stage, *_cells([figure]))
-        output_table.add_row(f"{versions:,}", round_, "all", *_cells(round_figures), style="bold", end_section=True)
-    return output_table
+        title = f"{versions:,} versions, {round_}"
+        least_seconds = MIN_SHARE * sum(figure.seconds for figure in round_figures)
+        rows += [
+            (title, f"`{figure.stage}`", *_cells([figure]))
+            for figure in round_figures
+            if figure.seconds >= least_seconds
+        ]
+        rows.append((title, "all", *_cells(round_figures)))
+    headings = (
+        "sync",
+        "stage",
+        "seconds",
+        "our CPU s",
+        "Postgres CPU s",
+        "statements",
+        "rows fetched",
+        "changed",
+        "peak MB",
+    )
+    return MarkdownTable("store", headings, rows, _NOTE)
+
+
+_NOTE = (
+    "Without generating the objects, which stands for the server. "
+    "Stages that take less than a tenth of a sync are part of `all` only."
+)
 
 
 def _cells(figures: list[Figure]) -> list[str]:
@@ -213,9 +234,7 @@ def main() -> int:
     parser.add_argument(
         "versions", nargs="*", type=int, default=[10_000], help="how many versions (10,000; 100,000 take ten minutes)"
     )
-    parser.add_argument(
-        "--json", type=Path, default=Path("build/bench/database_cost.json"), help="where the figures go"
-    )
+    parser.add_argument("--json", type=Path, default=RESULTS / "database_cost.json", help="where the figures go")
     parser.add_argument("--round", type=Round, help=argparse.SUPPRESS)  # the arguments of the syncs' processes
     arguments = parser.parse_args()
     if arguments.round:
@@ -223,13 +242,12 @@ def main() -> int:
         figures = run(arguments.round, arguments.versions[0], url, postgres)
         sys.stdout.write(json.dumps([asdict(figure) for figure in figures]))
         return 0
-    console = Console(width=150)
-    figures = [figure for versions in arguments.versions for figure in measure(versions, console.print)]
-    console.print(table(figures))
+    figures = [figure for versions in arguments.versions for figure in measure(versions, sys.stderr.write)]
     for versions in arguments.versions:
-        console.print(f"hashing the listing of {versions:,} versions: {hashing_seconds(versions):.2f} s of our CPU")
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    arguments.json.write_text(json.dumps([asdict(figure) for figure in figures], indent=2) + "\n")
+        sys.stderr.write(
+            f"hashing the listing of {versions:,} versions: {hashing_seconds(versions):.2f} s of our CPU\n"
+        )
+    publish(arguments.json, [table(figures)], list(map(asdict, figures)))
     return 0
 
 

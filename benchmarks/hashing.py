@@ -6,7 +6,6 @@ Few large files and many small ones.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -17,9 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
+from benchmarks.tables import RESULTS, MarkdownTable, publish
 from verifywise_mlflow.artifacts.hashing import FileHash
 from verifywise_mlflow.artifacts.sandbox.client import Sandbox
 from verifywise_mlflow.artifacts.sandbox.limits import GIB, MIB, SandboxLimits
@@ -105,18 +102,22 @@ def main() -> int:
     """Measure, print a table and save the figures."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.hashing", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="how often each hashes (3)")
-    parser.add_argument("--json", type=Path, default=Path("build/bench/hashing.json"), help="where the figures go")
+    parser.add_argument("--json", type=Path, default=RESULTS / "hashing.json", help="where the figures go")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="verifywise-bench-") as folder:
         figures = measure(Path(folder), arguments.rounds)
-    table = Table("files", "with", "MB a second", "files a second", "seconds (least to most)")
-    for figure in figures:
-        rates = (f"{figure.bytes_a_second / 1e6:,.0f}", f"{figure.files_a_second:,.1f}")
-        span = f"{statistics.median(figure.seconds):.2f} ({min(figure.seconds):.2f} to {max(figure.seconds):.2f})"
-        table.add_row(figure.files, figure.contender, *rates, span)
-    Console(width=110).print(table)
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    arguments.json.write_text(json.dumps([asdict(figure) for figure in figures], indent=2) + "\n")
+    rows = [
+        (
+            figure.files,
+            figure.contender,
+            f"{figure.bytes_a_second / 1e6:,.0f}",
+            f"{figure.files_a_second:,.1f}",
+            f"{statistics.median(figure.seconds):.2f} ({min(figure.seconds):.2f} to {max(figure.seconds):.2f})",
+        )
+        for figure in figures
+    ]
+    headings = ("files", "with", "MB a second", "files a second", "seconds (least to most)")
+    publish(arguments.json, [MarkdownTable("hashing", headings, rows)], list(map(asdict, figures)))
     return 0
 
 

@@ -22,10 +22,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import parse_qs, urlsplit
 
-from rich.console import Console
-from rich.table import Table
-
 from benchmarks.competitor import peak_bytes
+from benchmarks.tables import RESULTS, MarkdownTable, publish
 from verifywise_mlflow.demo.servers.postgres import temporary_postgres
 from verifywise_mlflow.demo.servers.process import child_environment
 from verifywise_mlflow_tests.support.hostile_server import (
@@ -251,6 +249,7 @@ def main() -> int:
     """Measure the attacks whose names contain the argument; print a table. Return 1 if one costs too much memory."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.hostile", description=__doc__)
     parser.add_argument("name", nargs="?", default="", help="part of the names of the attacks; all by default")
+    parser.add_argument("--json", type=Path, default=RESULTS / "hostile.json", help="where the figures go")
     parser.add_argument("--child", choices=("sync", "tick"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.child:
@@ -258,10 +257,8 @@ def main() -> int:
         sys.stdout.write(json.dumps(asdict(cost)) + "\n")
         return 0
 
-    table = Table(title="A hostile server: the first sync, the second one, and a tick of the sensor")
-    for heading in ("attack", "run", "peak MB", "seconds", "trail KB", "tables KB", "events KB", "outcome"):
-        table.add_column(heading, justify="left" if heading in ("attack", "run", "outcome") else "right")
     worst = 0
+    rows, figures = [], []
     with temporary_postgres() as postgres:
         for number, (name, attack) in enumerate(ATTACKS.items()):
             if arguments.name not in name:
@@ -272,18 +269,19 @@ def main() -> int:
             for mode, cost in zip(modes, costs, strict=True):
                 worst = max(worst, cost.peak_bytes)
                 kept = (cost.trail_bytes, cost.table_bytes, cost.event_bytes)
-                table.add_row(
-                    name if cost is costs[0] else "",
-                    mode,
-                    f"{cost.peak_bytes / MEGABYTE:.0f}",
-                    f"{cost.seconds:.1f}",
-                    *(f"{size / 1_000:.1f}" for size in kept),
-                    cost.outcome[:60],
+                rows.append(
+                    (
+                        name,
+                        mode,
+                        f"{cost.peak_bytes / MEGABYTE:.0f}",
+                        f"{cost.seconds:.1f}",
+                        *(f"{size / 1_000:.1f}" for size in kept),
+                        cost.outcome[:60],
+                    )
                 )
-    console = Console()
-    if not console.is_terminal:
-        console.width = 170
-    console.print(table)
+                figures.append({"attack": name, "mode": mode, **asdict(cost)})
+    headings = ("attack", "run", "peak MB", "seconds", "trail KB", "tables KB", "events KB", "outcome")
+    publish(arguments.json, [MarkdownTable("hostile", headings, rows)], figures)
     return int(worst > MAX_PEAK_BYTES)
 
 

@@ -10,10 +10,9 @@ from collections.abc import Iterator, Mapping
 
 from sqlalchemy import Connection, text
 
-from benchmarks.database_cost import write_manifests
+from benchmarks.database_cost import SETTINGS_DIGEST, write_manifests
 from benchmarks.synthetic import TENANT, SyntheticReader
 from verifywise_mlflow.common.stages import Stage
-from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.sync import Sync
 
@@ -41,7 +40,8 @@ _LOCATION_KEY = """
         (SELECT r.status FROM verifywise_mlflow.training_runs AS r
          WHERE r.tenant_id = t.tenant_id AND r.run_id = c.run_id),
         (SELECT l.artifact_uri FROM verifywise_mlflow.logged_models AS l
-         WHERE l.tenant_id = t.tenant_id AND l.model_id = c.logged_model_id)
+         WHERE l.tenant_id = t.tenant_id AND l.model_id = c.logged_model_id),
+        1
     )))
 """
 _COPIES: Mapping[str, tuple[str, Mapping[str, str]]] = {
@@ -75,7 +75,7 @@ _RECORD_INPUTS = """
 _BADGES = """
     INSERT INTO verifywise_mlflow.compliance_badges
     SELECT b.tenant_id, c.model_name, c.version_number, b.badge, r.revision, b.policy_digest, b.evaluated_at, b.sync_id,
-           b.changed_at
+           b.changed_at, b.versions_digest
     FROM copied AS c
     JOIN verifywise_mlflow.compliance_badges AS b ON b.model_name = c.of_model AND b.version_number = c.of_number
     JOIN verifywise_mlflow.canonical_records AS r
@@ -103,7 +103,7 @@ def fill(store: Store, versions: int) -> None:
 def _copy(connection: Connection, versions: int) -> None:
     connection.execute(text(_VERSIONS), {"made": SYNCED_VERSIONS, "versions": versions})
     connection.execute(text("ANALYZE copied"))
-    settings = {"settings": fingerprint(TENANT.artifacts.model_dump(mode="json"))}
+    settings = {"settings": SETTINGS_DIGEST}
     for table, (is_alike, own) in _COPIES.items():
         columns = list(_columns(connection, table))
         values = ", ".join(own.get(name, f't."{name}"') for name in columns)

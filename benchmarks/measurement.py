@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from statistics import median
 
 import psutil  # type: ignore[import-untyped]  # its stubs are in a separate package
 
-from benchmarks.task import Contender, Outcome, ReadCounts, Ready, Task
+from benchmarks.other_load import tree_cpu_seconds
+from benchmarks.task import REPOSITORY, Contender, Outcome, ReadCounts, Ready, Task
 from verifywise_mlflow.demo.servers.process import ChildProcess, child_environment
 
-REPOSITORY = Path(__file__).parents[1]
+MEMORY_INTERVAL_SECONDS = 0.5
 
 
 class ContenderFailedError(RuntimeError):
@@ -33,6 +36,12 @@ class TimedRead:
     import_seconds: float
     imported_bytes: int
     counts: ReadCounts
+    wall_seconds: float
+    """From the start of its process to its end, imports included."""
+    process_cpu_seconds: float
+    """CPU time of its process and that process's children, imports included."""
+    tree_peak_bytes: int
+    """Peak memory of the process and its children together, from samples."""
 
 
 @dataclass(slots=True)
@@ -70,6 +79,7 @@ def measure(
     Raises:
         ContenderFailedError: it exited with an error.
     """
+    started = time.monotonic()
     with subprocess.Popen(  # noqa: S603  # our own command, no shell
         [sys.executable, "-m", "benchmarks.competitor", contender],
         stdin=subprocess.PIPE,
@@ -85,29 +95,49 @@ def measure(
             process.stdin.write(task.to_json() + "\n")
             process.stdin.flush()
             ready_line = process.stdout.readline()
-            before = _cpu_seconds(server)
+            before = tree_cpu_seconds(server.pid)
             at_start()
-            output, complaint = process.communicate("go\n" if ready_line else None)
+            with _peak_memory(process.pid) as peak:
+                output, complaint = process.communicate("go\n" if ready_line else None)
         except BaseException:
             process.kill()
             raise
+    wall_seconds = time.monotonic() - started
     if process.returncode or not output:
         raise ContenderFailedError(f"{contender} ended with {process.returncode}:\n{complaint[-4_000:]}")
     ready = Ready(**json.loads(ready_line))
     content = json.loads(output)
-    outcome = Outcome(**content | {"found": ReadCounts(**content["found"])})
+    outcome = Outcome(**content | {"counts": ReadCounts(**content["counts"])})
     return TimedRead(
         seconds=outcome.seconds,
         cpu_seconds=outcome.cpu_seconds,
-        server_cpu_seconds=_cpu_seconds(server) - before,
+        server_cpu_seconds=tree_cpu_seconds(server.pid) - before,
         peak_bytes=outcome.peak_bytes,
         import_seconds=ready.import_seconds,
         imported_bytes=ready.imported_bytes,
         counts=outcome.counts,
+        wall_seconds=wall_seconds,
+        process_cpu_seconds=outcome.process_cpu_seconds,
+        tree_peak_bytes=max(peak),
     )
 
 
-def _cpu_seconds(server: ChildProcess) -> float:
-    process = psutil.Process(server.pid)
-    times = [member.cpu_times() for member in (process, *process.children(recursive=True))]
-    return float(sum(cpu_times.user + cpu_times.system for cpu_times in times))
+@contextmanager
+def _peak_memory(pid: int) -> Iterator[list[int]]:
+    """Yield a list to which the memory of a process and its children is added now and then."""
+    samples, is_over = [0], threading.Event()
+
+    def sample() -> None:
+        while not is_over.wait(MEMORY_INTERVAL_SECONDS):
+            with suppress(psutil.NoSuchProcess):
+                process = psutil.Process(pid)
+                members = [process, *process.children(recursive=True)]
+                samples.append(sum(member.memory_info().rss for member in members))
+
+    sampling = threading.Thread(target=sample, daemon=True)
+    sampling.start()
+    try:
+        yield samples
+    finally:
+        is_over.set()
+        sampling.join()

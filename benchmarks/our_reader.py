@@ -30,7 +30,11 @@ def read_registry(settings: ConnectionSettings) -> ReadCounts:
     """Read everything; each listing must prove that it is complete."""
     counts = ReadCounts()
     with closing(MlflowReader(settings)) as reader:
-        models, versions, experiments = reader.registered_models(), reader.model_versions(), reader.experiments()
+        models, versions, experiments = (
+            reader.registered_models().read(),
+            reader.model_versions().read(),
+            reader.experiments(),
+        )
         assert all(listing.is_complete for listing in (models, versions, experiments))
         counts.models, counts.versions, counts.experiments = len(models.rows), len(versions.rows), len(experiments.rows)
 

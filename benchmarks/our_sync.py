@@ -23,7 +23,7 @@ def tenant_of(task: Task) -> Tenant:
         auth=BasicCredentials(kind="basic", username=USER, password=password)
         if task.with_password
         else NoCredentials(),
-        artifacts=Artifacts(manifests=False),
+        artifacts=Artifacts.model_validate({"stores": task.files.stores}) if task.files else Artifacts(manifests=False),
     )
 
 

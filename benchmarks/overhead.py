@@ -7,7 +7,6 @@ person. Each side records its own times: the proxy in front of MLflow, the audit
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 import time
@@ -21,6 +20,7 @@ import psycopg2
 from rich.console import Console
 
 from benchmarks.registry import SMALL, fill
+from benchmarks.tables import RESULTS, MarkdownTable, publish
 from verifywise_mlflow.demo.run import grant_pipeline_role
 from verifywise_mlflow.demo.servers.dagster_api import ENDED, DagsterApi, SyncRun
 from verifywise_mlflow.demo.servers.dagster_instance import instance_environment
@@ -152,27 +152,28 @@ def main() -> int:
     """Measure, print and save the figures."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.overhead", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="how often (5)")
-    parser.add_argument("--json", type=Path, default=Path("build/bench/overhead.json"), help="where the figures go")
+    parser.add_argument("--json", type=Path, default=RESULTS / "overhead.json", help="where the figures go")
     arguments = parser.parse_args()
-    progress, console = Console(stderr=True), Console(width=110)
+    progress = Console(stderr=True)
     with tempfile.TemporaryDirectory(prefix="verifywise-bench-") as folder:
         rounds = measure(arguments.rounds, Path(folder), progress.print)
     medians = {
         timing_field.name: median(getattr(timing, timing_field.name) for timing in rounds)
         for timing_field in fields(SyncTiming)
     }
-    first_call = median(timing_field.request_to_first_call for timing_field in rounds)
-    console.print(
-        f"from request to first MLflow call {first_call:.2f} s (queue {medians['request_to_process']:.2f}, process and "
-        f"imports {medians['process_to_run']:.2f}, run {medians['run_to_first_call']:.2f}); the sync "
-        f"{medians['first_call_to_last_write']:.2f} s; from last write to success "
-        f"{medians['last_write_to_success']:.2f} s; {medians['events']:.0f} events, "
-        f"{medians['event_bytes'] / 1024:.0f} KiB, in Dagster's log, and {medians['result_bytes'] / 1024:.0f} KiB of "
-        f"check results in addition. Medians of {len(rounds)} no-change syncs",
-        highlight=False,
-    )
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    arguments.json.write_text(json.dumps([asdict(timing_field) for timing_field in rounds], indent=2) + "\n")
+    first_call = median(timing.request_to_first_call for timing in rounds)
+    rows = [
+        ("from request to first call to MLflow", f"{first_call:.2f} s"),
+        ("of it, in the queue", f"{medians['request_to_process']:.2f} s"),
+        ("of it, process and imports", f"{medians['process_to_run']:.2f} s"),
+        ("of it, start of the run", f"{medians['run_to_first_call']:.2f} s"),
+        ("the sync itself", f"{medians['first_call_to_last_write']:.2f} s"),
+        ("from last write to success", f"{medians['last_write_to_success']:.2f} s"),
+        ("events in Dagster's log", f"{medians['events']:.0f}, {medians['event_bytes'] / 1024:.0f} KiB"),
+        ("check results in addition", f"{medians['result_bytes'] / 1024:.0f} KiB"),
+    ]
+    note = f"Medians of {len(rounds)} syncs without changes."
+    publish(arguments.json, [MarkdownTable("overhead", ("one sync", "value"), rows, note)], list(map(asdict, rounds)))
     return 0
 
 

@@ -13,9 +13,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
+from benchmarks.tables import RESULTS, MarkdownTable, publish
 from verifywise_mlflow.connector.models import TrainingRun
 from verifywise_mlflow.redaction.entity_redactor import EntityRedactor
 from verifywise_mlflow.redaction.settings import RedactionSettings
@@ -101,7 +99,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.redaction", description=__doc__)
     parser.add_argument("--runs", type=int, default=2_000, help="how many runs (2,000)")
     parser.add_argument("--rounds", type=int, default=3, help="how often (3)")
-    parser.add_argument("--json", type=Path, default=Path("build/bench/redaction.json"), help="where the figures go")
+    parser.add_argument("--json", type=Path, default=RESULTS / "redaction.json", help="where the figures go")
     arguments = parser.parse_args()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     began = time.monotonic()
@@ -109,12 +107,14 @@ def main() -> int:
     loading = time.monotonic() - began
     memory = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1_000
     figures = measure(arguments.runs, arguments.rounds)
-    table = Table("runs", "µs a value", "CPU seconds of 100,000 runs", title=f"{PARAMS + TAGS + METRICS} values a run")
-    for figure in figures:
-        table.add_row(figure.runs, f"{figure.microseconds_a_value:.2f}", f"{figure.seconds_of_100_000_runs:,.0f}")
-    Console(width=110).print(table, f"The catalog takes {loading:.1f} s to load, and {memory:,.0f} MB.")
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    arguments.json.write_text(json.dumps([asdict(figure) for figure in figures], indent=2) + "\n")
+    rows = [
+        (figure.runs, f"{figure.microseconds_a_value:.2f}", f"{figure.seconds_of_100_000_runs:,.0f}")
+        for figure in figures
+    ]
+    values = f"{PARAMS + TAGS + METRICS} values a run"
+    note = f"{values}. The catalog takes {loading:.1f} s to load, and {memory:,.0f} MB."
+    headings = ("runs", "µs a value", "CPU seconds of 100,000 runs")
+    publish(arguments.json, [MarkdownTable("redaction", headings, rows, note)], list(map(asdict, figures)))
     return 0
 
 

@@ -10,9 +10,20 @@ from enum import StrEnum
 from pathlib import Path
 
 from benchmarks.fake_server import RUNS_PAGE_SIZE
-from benchmarks.measurement import REPOSITORY, ContenderFailedError, ContenderResult, TimedRead, measure
+from benchmarks.measurement import ContenderFailedError, ContenderResult, TimedRead, measure
 from benchmarks.registry import LARGE, SMALL, fill
-from benchmarks.task import CHANGES, METRICS, PARAMS, PASSWORD_VARIABLE, TAGS, USER, Contender, ReadCounts, Task
+from benchmarks.task import (
+    CHANGES,
+    METRICS,
+    PARAMS,
+    PASSWORD_VARIABLE,
+    REPOSITORY,
+    TAGS,
+    USER,
+    Contender,
+    ReadCounts,
+    Task,
+)
 from verifywise_mlflow.demo.servers.mlflow_server import MlflowServer
 from verifywise_mlflow.demo.servers.ports import free_port
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres, temporary_postgres
@@ -81,24 +92,9 @@ def _open_server(home: Path, rounds: int, report_progress: ReportProgress) -> Me
 
 
 def _password_server(home: Path, rounds: int, report_progress: ReportProgress) -> Measurements:
-    password = secrets.token_urlsafe(16)
-    settings = home / "basic-auth.ini"
-    settings.write_text(
-        "[mlflow]\ndefault_permission = READ\n"
-        f"database_uri = sqlite:///{home}/basic-auth.db\n"
-        f"admin_username = {USER}\nadmin_password = {password}\n"
-        "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
-    )
-    server_variables = {
-        "MLFLOW_AUTH_CONFIG_PATH": str(settings),
-        "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_urlsafe(16),
-    }
-    variables = {"MLFLOW_TRACKING_USERNAME": USER, PASSWORD_VARIABLE: password}
     contenders = (Contender.READER, Contender.FIRST_SYNC, Contender.UNCHANGED_SYNC, Contender.POLL)
-    with (
-        open_server(home, PASSWORD_SERVER_PYTHON, ("--app-name", "basic-auth"), server_variables) as server,
-        temporary_postgres() as postgres,
-    ):
+    server, variables = password_server(home)
+    with server, temporary_postgres() as postgres:
         report_progress(f"filling it with {SMALL}")
         fill(home / "mlflow.db", SMALL)
         rows = compare(contenders, SMALL, server, postgres, rounds, report_progress, variables)
@@ -126,6 +122,25 @@ def _many_runs(home: Path, report_progress: ReportProgress) -> Measurements:
             _expect(result.counts.runs == count, contender, result.counts)
             rows.append(ContenderResult(contender, rounds=[result]))
     return Measurements(Part.RUNS, f"Runs from an imitation of MLflow, {RUNS_PAGE_SIZE} a request", rows)
+
+
+def password_server(home: Path, arguments: Sequence[str] = ()) -> tuple[MlflowServer, Mapping[str, str]]:
+    """Return an unstarted server that requires a password, and the variables with which its readers authenticate."""
+    password = secrets.token_urlsafe(16)
+    settings = home / "basic-auth.ini"
+    settings.write_text(
+        "[mlflow]\ndefault_permission = READ\n"
+        f"database_uri = sqlite:///{home}/basic-auth.db\n"
+        f"admin_username = {USER}\nadmin_password = {password}\n"
+        "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
+    )
+    server_variables = {
+        "MLFLOW_AUTH_CONFIG_PATH": str(settings),
+        "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_urlsafe(16),
+    }
+    arguments = ("--app-name", "basic-auth", *arguments)
+    server = open_server(home, PASSWORD_SERVER_PYTHON, arguments, server_variables)
+    return server, {"MLFLOW_TRACKING_USERNAME": USER, PASSWORD_VARIABLE: password}
 
 
 def open_server(
@@ -168,7 +183,7 @@ def compare(
             if row.contender is Contender.CHANGED_SYNC:
                 change()
             counted_run = measure(row.contender, task, server.process, variables=variables, at_start=proxy.forget)
-            _check(row.contender, counted_run, sizes)
+            check_counts(row.contender, counted_run, sizes)
             _take_down(proxy, row)
             if not rounds:
                 row.rounds.append(counted_run)
@@ -181,7 +196,7 @@ def compare(
             if row.contender is Contender.CHANGED_SYNC:
                 change()
             row.rounds.append(measure(row.contender, task, server.process, variables=variables))
-            _check(row.contender, row.rounds[-1], sizes)
+            check_counts(row.contender, row.rounds[-1], sizes)
     return measured
 
 
@@ -193,7 +208,7 @@ def _take_down(proxy: Proxy, row: ContenderResult) -> None:
     row.response_bytes = sum(exchange.response_bytes for exchange in proxy.exchanges)
 
 
-def _check(contender: Contender, finished: TimedRead, sizes: Sizes) -> None:
+def check_counts(contender: Contender, finished: TimedRead, sizes: Sizes) -> None:
     """Check that every contender read all objects."""
     counts = finished.counts
     match contender:

@@ -1,26 +1,26 @@
 """``python -m benchmarks.sizes [VERSIONS …]``: the cost of a sync at 200, 2,000 and 20,000 versions on a real server.
 
-For comparison: a bare loop over the bulk endpoints, without checks or database, and MLflow's plain client. Prints a
-Markdown table. Each competitor runs in a process of its own; the cost of Postgres appears in the elapsed time only.
+For comparison: a bare loop over the bulk endpoints, without checks or database, and MLflow's plain client. Each
+competitor runs in a process of its own; the cost of Postgres appears in the elapsed time only.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks.measurement import ContenderFailedError, ContenderResult
+from benchmarks.measurement import ContenderFailedError
 from benchmarks.registry import change, fill
-from benchmarks.report import as_json, machine
+from benchmarks.report import FIGURES, as_plain_values, figures
 from benchmarks.scenarios import Measurements, Part, ReportProgress, compare, open_server
-from benchmarks.task import CHANGES, METRICS, PARAMS, TAGS, Contender
+from benchmarks.tables import RESULTS, MarkdownTable, publish
+from benchmarks.task import CHANGES, Contender
 from verifywise_mlflow.common.signals import interruptible
 from verifywise_mlflow.demo.errors import ProcessFailedError
 from verifywise_mlflow.demo.progress import Progress
@@ -32,7 +32,6 @@ CLIENT_ONCE_FROM = 10_000
 per version."""
 
 _CONTENDERS = (Contender.BARE_REST, Contender.FIRST_SYNC, Contender.UNCHANGED_SYNC, Contender.CHANGED_SYNC)
-_MEGABYTE = 1_000_000
 
 
 def sizes_of(versions: int) -> Sizes:
@@ -65,22 +64,14 @@ def measure_size(
     return Measurements(Part.OPEN, str(sizes), rows)
 
 
-def markdown(measurements_by_size: Sequence[tuple[int, Measurements]]) -> Iterator[str]:
-    """Yield a row for each size and competitor: the median over the rounds."""
-    yield "| versions | who reads | requests | MB read | seconds | our CPU s | server's CPU s | peak MB |"
-    yield "|---|---|---|---|---|---|---|---|"
-    for versions, measurements in measurements_by_size:
-        for row in measurements.rows:
-            yield f"| {versions:,} | {row.contender} | {' | '.join(_figures(row))} |"
-
-
-def _figures(row: ContenderResult) -> Iterator[str]:
-    yield f"{row.requests:,}"
-    yield f"{row.response_bytes / _MEGABYTE:.1f}"
-    yield f"{row.median(lambda timed_read: timed_read.seconds):.2f}"
-    yield f"{row.median(lambda timed_read: timed_read.cpu_seconds):.2f}"
-    yield f"{row.median(lambda timed_read: timed_read.server_cpu_seconds):.2f}"
-    yield f"{row.median(lambda timed_read: timed_read.peak_bytes) / _MEGABYTE:.0f}"
+def table(measurements_by_size: Sequence[tuple[int, Measurements]]) -> MarkdownTable:
+    """Return a row for each size and competitor: the median over the rounds."""
+    rows = [
+        (f"{versions:,}", row.contender, *figures(row))
+        for versions, measurements in measurements_by_size
+        for row in measurements.rows
+    ]
+    return MarkdownTable("sizes", ("versions", "reader", *FIGURES), rows)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -89,7 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("versions", nargs="*", type=int, default=[200, 2_000, 20_000])
     parser.add_argument("--rounds", type=int, default=1, help="how often each reads with the clock running (1)")
     parser.add_argument("--without-client", action="store_true", help="leave out MLflow's client, the slowest by far")
-    parser.add_argument("--json", type=Path, default=Path("build/bench/sizes.json"), help="where the figures go")
+    parser.add_argument("--json", type=Path, default=RESULTS / "sizes.json", help="where the figures go")
     arguments = parser.parse_args(argv)
     progress = Progress(Console(stderr=True))
     measurements_by_size: list[tuple[int, Measurements]] = []
@@ -110,12 +101,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (ContenderFailedError, ProcessFailedError) as error:
         progress.say(str(error))
         return 1
-    sys.stdout.write(", ".join(f"{name} {value}" for name, value in machine().items()))
-    sys.stdout.write(f"; {METRICS + PARAMS + TAGS} values a run\n\n")
-    sys.stdout.writelines(f"{line}\n" for line in markdown(measurements_by_size))
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    figures = {versions: as_json([measurements]) for versions, measurements in measurements_by_size}
-    arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
+    all_figures = {versions: as_plain_values([measurements]) for versions, measurements in measurements_by_size}
+    publish(arguments.json, [table(measurements_by_size)], all_figures)
     return 0
 
 

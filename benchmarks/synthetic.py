@@ -7,7 +7,7 @@ objects is measured separately.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -15,11 +15,13 @@ from verifywise_mlflow.artifacts.manifest import ArtifactFile, ArtifactManifest,
 from verifywise_mlflow.artifacts.manifest import RuntimeEnvironment as Environment
 from verifywise_mlflow.connector.mlflow_reader import MlflowReader, ServerInfo
 from verifywise_mlflow.connector.models import Experiment, LoggedModel, ModelVersion, RegisteredModel, TrainingRun
-from verifywise_mlflow.connector.pagination import Listing
+from verifywise_mlflow.connector.pagination import Listed, Listing, ListingPages
+from verifywise_mlflow.connector.registry_search import MODELS_PAGE_SIZE, VERSIONS_PAGE_SIZE, version_key
 from verifywise_mlflow.http.client import Traffic
 from verifywise_mlflow.tenants.tenant import Tenant
 
 T = TypeVar("T")
+K = TypeVar("K", bound=Hashable)
 
 VERSIONS_PER_MODEL = 10
 TAGS, PARAMS, METRICS, FILES = 10, 20, 10, 8
@@ -48,14 +50,18 @@ class SyntheticReader(MlflowReader):
     def close(self) -> None:
         """There is no connection to close."""
 
-    def registered_models(self) -> Listing[RegisteredModel]:
+    def registered_models(self) -> ListingPages[RegisteredModel, str]:
         """Return one model per ten versions."""
-        return self._generated(_model, range(-(-self.versions // VERSIONS_PER_MODEL)))
+        models = -(-self.versions // VERSIONS_PER_MODEL)
+        return self._pages(_model, lambda model: model.name, models, MODELS_PAGE_SIZE)
 
-    def model_versions(self) -> Listing[ModelVersion]:
+    def model_versions(self) -> ListingPages[ModelVersion, tuple[str, int]]:
         """Return all versions."""
-        return self._generated(
-            lambda number: _version(number, is_retagged=number < self.retagged), range(self.versions)
+        return self._pages(
+            lambda number: _version(number, is_retagged=number < self.retagged),
+            version_key,
+            self.versions,
+            VERSIONS_PAGE_SIZE,
         )
 
     def experiments(self) -> Listing[Experiment]:
@@ -69,6 +75,17 @@ class SyntheticReader(MlflowReader):
     def logged_models(self, model_ids: Sequence[str], experiment_ids: Sequence[str]) -> Listing[LoggedModel]:  # noqa: ARG002
         """Return the requested logged models."""
         return self._generated(_logged_model, [int(model_id.removeprefix("m-"), 16) for model_id in model_ids])
+
+    def _pages(
+        self, make: Callable[[int], T], identify: Callable[[T], K], count: int, page_size: int
+    ) -> ListingPages[T, K]:
+        def read_pages(listed: Listed[K]) -> Iterator[Sequence[T]]:
+            for start in range(0, count, page_size):
+                page = self._generated(make, range(start, min(start + page_size, count))).rows
+                listed.keys.update((identify(row), None) for row in page)
+                yield page
+
+        return ListingPages(read_pages, identify)
 
     def _generated(self, make: Callable[[int], T], numbers: Sequence[int]) -> Listing[T]:
         began = time.perf_counter()

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from pathlib import Path
+from typing import Literal
+
+REPOSITORY = Path(__file__).parents[1]
 
 USER = "admin"
 PASSWORD_VARIABLE = "MLFLOW_TRACKING_PASSWORD"  # noqa: S105  # a variable's name
@@ -29,6 +34,30 @@ class Contender(StrEnum):
     POLL = "idle poll"
     MLFLOW_RUNS = "MLflow's client: runs"
     READER_RUNS = "MlflowReader: runs"
+    PLAIN_FILES = "eight plain connections"
+    OUR_FILES = "the stage artifact_manifests"
+
+
+FileApi = Literal["mlflow", "s3", "gcs", "azure"]
+
+
+@dataclass(frozen=True, slots=True)
+class FileTask:
+    """Which files to read, and where."""
+
+    api: FileApi
+    url: str
+    """The server or the bucket, for plain connections."""
+    query: str
+    """The part of each plain request's URL that authenticates it; empty if it needs none."""
+    folders: tuple[str, ...]
+    """The folders, from the server's or the bucket's root. Nothing else of them is known to plain connections."""
+    stores: tuple[Mapping[str, object], ...] = ()
+    """The stores of the tenant, as in ``tenants.yaml``."""
+    connections: int = 8
+    """Number of plain connections."""
+    limits_file: str = ""
+    """Where our side writes its limit on concurrent requests over time; nowhere if empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +72,7 @@ class Task:
     """The database of a sync. It contains a password, so it must not be a command-line argument."""
     pages: int = 0
     """How often to request a page of runs."""
+    files: FileTask | None = None
 
     def to_json(self) -> str:
         """Return the task as one line of JSON."""
@@ -50,8 +80,9 @@ class Task:
 
     @classmethod
     def from_json(cls, line: str) -> Task:
-        """Parse a line from ``written``."""
-        return cls(**json.loads(line))
+        """Parse a line from ``to_json``."""
+        content = json.loads(line)
+        return cls(**content | {"files": FileTask(**content["files"]) if content["files"] else None})
 
 
 @dataclass(slots=True)
@@ -67,6 +98,8 @@ class ReadCounts:
     """Number of metrics, parameters and tags of the runs."""
     records: int = 0
     """Canonical records that a sync wrote."""
+    files: int = 0
+    file_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +117,9 @@ class Outcome:
 
     seconds: float
     cpu_seconds: float
-    """CPU time of this process, user and system."""
+    """CPU time of this process and of its children, user and system."""
     peak_bytes: int
     """Peak memory."""
     counts: ReadCounts
+    process_cpu_seconds: float
+    """CPU time since the start of the process, imports included."""

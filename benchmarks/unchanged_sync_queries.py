@@ -22,13 +22,11 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
 from benchmarks.competitor import peak_bytes
 from benchmarks.database_cost import postgres_cpu_seconds
 from benchmarks.idle_tenant import fill
 from benchmarks.synthetic import TENANT, SyntheticReader
+from benchmarks.tables import RESULTS, MarkdownTable, publish
 from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.demo.servers.postgres import temporary_postgres
 from verifywise_mlflow.persistence.queries import stage_queries
@@ -119,7 +117,7 @@ def measure(versions: int, show: Callable[[str], object]) -> list[Figure]:
     """Fill a database and sync it again."""
     with temporary_postgres(["unchanged"]) as postgres:
         url = postgres.url("unchanged")
-        show(f"{versions:,} versions are written …")
+        show(f"{versions:,} versions are written …\n")
         with Store(url) as store:
             fill(store, versions)
         output = subprocess.run(  # noqa: S603  # our own command, no shell
@@ -134,19 +132,15 @@ def measure(versions: int, show: Callable[[str], object]) -> list[Figure]:
     return [Figure(**figure) for figure in json.loads(output)]
 
 
-def table(figures: list[Figure]) -> Table:
-    """Return a table with a row for each query and a row with the totals."""
-    output_table = Table(caption="Without the making of objects, which stands for the server.", caption_justify="left")
-    output_table.add_column("versions", no_wrap=True)
-    output_table.add_column("question", no_wrap=True)
-    for heading in ("ms", "Postgres CPU ms", "peak MB"):
-        output_table.add_column(heading, justify="right")
+def table(figures: list[Figure]) -> MarkdownTable:
+    """Return a row for each query and a row with the totals."""
+    rows = []
     for versions in dict.fromkeys(figure.versions for figure in figures):
         size_figures = [figure for figure in figures if figure.versions == versions]
-        for figure in size_figures:
-            output_table.add_row(f"{versions:,}", figure.operation, *_cells([figure]))
-        output_table.add_row(f"{versions:,}", "all", *_cells(size_figures), style="bold", end_section=True)
-    return output_table
+        rows += [(f"{versions:,}", figure.operation, *_cells([figure])) for figure in size_figures]
+        rows.append((f"{versions:,}", "all", *_cells(size_figures)))
+    headings = ("versions", "query", "ms", "Postgres CPU ms", "peak MB")
+    return MarkdownTable("queries", headings, rows, "Without generating the objects, which stands for the server.")
 
 
 def _cells(figures: list[Figure]) -> list[str]:
@@ -162,7 +156,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.unchanged_sync_queries", description=__doc__)
     parser.add_argument("versions", nargs="*", type=int, default=[20_000], help="how many versions (20,000)")
     parser.add_argument(
-        "--json", type=Path, default=Path("build/bench/unchanged_sync_queries.json"), help="where the figures go"
+        "--json", type=Path, default=RESULTS / "unchanged_sync_queries.json", help="where the figures go"
     )
     parser.add_argument("--ask", action="store_true", help=argparse.SUPPRESS)  # the arguments of the sync's process
     arguments = parser.parse_args()
@@ -170,11 +164,8 @@ def main() -> int:
         figures = run(arguments.versions[0], os.environ["BENCHMARK_DATABASE_URL"], int(sys.stdin.read()))
         sys.stdout.write(json.dumps([asdict(figure) for figure in figures]))
         return 0
-    console = Console(width=150)
-    figures = [figure for versions in arguments.versions for figure in measure(versions, console.print)]
-    console.print(table(figures))
-    arguments.json.parent.mkdir(parents=True, exist_ok=True)
-    arguments.json.write_text(json.dumps([asdict(figure) for figure in figures], indent=2) + "\n")
+    figures = [figure for versions in arguments.versions for figure in measure(versions, sys.stderr.write)]
+    publish(arguments.json, [table(figures)], list(map(asdict, figures)))
     return 0
 
 

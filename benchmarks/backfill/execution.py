@@ -14,6 +14,7 @@ import urllib3
 from dagster._core.execution.backfill import BulkActionStatus
 
 from benchmarks.backfill.installation import Installation, ReportProgress
+from benchmarks.other_load import other_cpu_seconds
 from verifywise_mlflow.defs.run_tags import BACKFILL_TAG, PARTITION_TAG
 from verifywise_mlflow.demo.servers.dagster_api import JOB, LOCATION
 from verifywise_mlflow.demo.servers.process import ChildProcess
@@ -21,6 +22,7 @@ from verifywise_mlflow.demo.servers.process import ChildProcess
 CHANGE_INTERVAL_SECONDS = 8.0
 SYNC_WAIT_SECONDS = 240.0
 """Seconds for the syncs of the last changes, which a sensor must detect first."""
+OTHER_LOAD_INTERVAL_SECONDS = 10.0
 POLLING_SENSORS = ("new_versions", "changed_listings")
 """The sensors that poll the tenants' servers."""
 
@@ -48,6 +50,8 @@ class DrainRecord:
     """Peak memory of each of Dagster's processes by name, and of all runs' processes together."""
     cpu_seconds: dict[str, float] = field(default_factory=dict)
     """CPU time of each of Dagster's processes, without the runs'."""
+    other_cpu_seconds: list[tuple[float, float]] = field(default_factory=list)
+    """The CPU time of everything else on the machine, by time."""
 
 
 def drain(installed: Installation, at_most_seconds: float, report_progress: ReportProgress) -> DrainRecord:
@@ -57,11 +61,12 @@ def drain(installed: Installation, at_most_seconds: float, report_progress: Repo
     before = {child.name: _cpu_seconds(child) for child in installed.dagster.children}
     launched_at = time.time()
     record = DrainRecord(_launch(installed), launched_at)
+    record.other_cpu_seconds.append((launched_at, other_cpu_seconds()))
     ends_at, chance, reported = launched_at + at_most_seconds, random.Random(7), 0  # noqa: S311  # no secret depends on it
     to_change = chance.sample(sorted(installed.servers), max(len(installed.servers) // 5, 1))
     next_change = launched_at + CHANGE_INTERVAL_SECONDS
     while time.time() < ends_at:
-        _record_memory(installed, record)
+        _observe(installed, record)
         unfinished = installed.instance.get_runs_count(
             dg.RunsFilter(tags={BACKFILL_TAG: record.backfill}, statuses=_UNFINISHED_STATUSES)
         )
@@ -82,12 +87,13 @@ def drain(installed: Installation, at_most_seconds: float, report_progress: Repo
     report_progress("waiting for the syncs of what has changed")
     ends_at, unread_tenants = min(ends_at, time.time() + SYNC_WAIT_SECONDS), record.changed
     while unread_tenants and time.time() < ends_at:
-        _record_memory(installed, record)
+        _observe(installed, record)
         time.sleep(2)
         unread_tenants = {
             tenant: at for tenant, at in unread_tenants.items() if not _has_been_read(installed, tenant, at)
         }
     record.left_at = time.time()
+    record.other_cpu_seconds.append((record.left_at, other_cpu_seconds()))
     record.cpu_seconds = {child.name: _cpu_seconds(child) - before[child.name] for child in installed.dagster.children}
     return record
 
@@ -151,7 +157,10 @@ def _has_been_read(installed: Installation, tenant: str, at: float) -> bool:
     return any(record.start_time and record.start_time > at for record in records)
 
 
-def _record_memory(installed: Installation, record: DrainRecord) -> None:
+def _observe(installed: Installation, record: DrainRecord) -> None:
+    """Record memory, and from time to time the load of other processes."""
+    if time.time() > record.other_cpu_seconds[-1][0] + OTHER_LOAD_INTERVAL_SECONDS:
+        record.other_cpu_seconds.append((time.time(), other_cpu_seconds()))
     run_bytes = 0
     for child in installed.dagster.children:
         process = psutil.Process(child.pid)

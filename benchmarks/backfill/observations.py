@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,11 +15,18 @@ from dagster._core.scheduler.instigation import TickStatus
 
 from benchmarks.backfill.execution import DrainRecord
 from benchmarks.backfill.installation import Installation
+from benchmarks.other_load import MAX_OTHER_CORES
 from verifywise_mlflow.defs.run_queue.queue_rules import SENSOR_PRIORITY, effective_priority
 from verifywise_mlflow.defs.run_tags import BACKFILL_TAG, PARTITION_TAG, SCHEDULE_TAG, SENSOR_TAG
 
 MAX_TICK_GAP = 3.0
 """Multiple of a sensor's interval. On a busy machine the daemon evaluates sensors some seconds late."""
+
+MAX_SENSOR_WAIT_SECONDS = 60.0
+EVEN_RATE = 0.75
+"""The slowest fifth of a backfill, relative to the fastest."""
+MIN_TENANTS_FOR_RATES = 100
+"""In smaller backfills, a fifth is over before all slots of the queue are in use."""
 
 _REQUESTER_BY_TAG = {BACKFILL_TAG: "backfill", SENSOR_TAG: "sensor", SCHEDULE_TAG: "schedule"}
 
@@ -62,6 +70,8 @@ class BackfillFigures:
     """Seconds until the backfill's last run was queued."""
     runs_per_minute: Sequence[float]
     """Per fifth of the backfill's runs, in the order in which they ended."""
+    other_cores: Sequence[float]
+    """Per such fifth, the mean number of cores that processes of others kept busy."""
     wait_times: Mapping[str, Spread]
     """From the request to the start of the run, by requester."""
     runs: Mapping[str, int]
@@ -87,6 +97,14 @@ class BackfillFigures:
         for status, count in self.runs.items():
             if status.endswith("FAILURE"):
                 yield f"{count} x {status}, tried again or not"
+        waited = self.wait_times.get("sensor", (0.0, 0.0))[1]
+        if waited > MAX_SENSOR_WAIT_SECONDS:
+            yield f"a sensor's run waited {waited:.0f} s, more than {MAX_SENSOR_WAIT_SECONDS:.0f} s"
+        slowest, fastest = min(self.runs_per_minute, default=0.0), max(self.runs_per_minute, default=0.0)
+        if self.tenants >= MIN_TENANTS_FOR_RATES and slowest < EVEN_RATE * fastest:
+            yield f"the rate is uneven: {slowest:.1f} to {fastest:.1f} runs a minute"
+        if max(self.other_cores, default=0.0) > MAX_OTHER_CORES:
+            yield "other processes disturbed it: measure it again alone on the machine"
         if self.overlapping:
             yield f"{self.overlapping} runs began while another of their tenant was under way"
         if self.unread:
@@ -123,6 +141,7 @@ def collect_figures(installed: Installation, drain_record: DrainRecord) -> Backf
         seconds=(ends[-1] if ends else drain_record.launched_at) - drain_record.launched_at,
         queued_after_seconds=max(first_requests, default=drain_record.launched_at) - drain_record.launched_at,
         runs_per_minute=runs_per_minute(drain_record.launched_at, ends),
+        other_cores=other_cores(drain_record.launched_at, ends, drain_record.other_cpu_seconds),
         wait_times={requester: (median(waits), max(waits)) for requester, waits in waited.items()},
         runs=dict(Counter(f"{run.requested_by} {run.status}" for run in runs)),
         promoted=sum(
@@ -141,13 +160,38 @@ def collect_figures(installed: Installation, drain_record: DrainRecord) -> Backf
 
 def runs_per_minute(began: float, ends: Sequence[float]) -> list[float]:
     """Return the rate at which runs ended, in runs per minute, for each fifth of the runs."""
-    bounds = [len(ends) * fifth // 5 for fifth in range(6)]
-    at = [began if not bound else ends[bound - 1] for bound in bounds]
+    bounds, at = _fifths(began, ends)
     return [
         60 * (last - first) / max(until - since, 1e-9)
         for (first, last), (since, until) in zip(pairwise(bounds), pairwise(at), strict=True)
         if last > first
     ]
+
+
+def other_cores(began: float, ends: Sequence[float], samples: Sequence[tuple[float, float]]) -> list[float]:
+    """Return the load of other processes in each of these fifths, in cores.
+
+    Args:
+        began: When the backfill was launched.
+        ends: When its runs ended, in order.
+        samples: A time and the CPU time of other processes until then, in order.
+    """
+    _, at = _fifths(began, ends)
+    times, cpu_seconds = [time for time, _ in samples], [seconds for _, seconds in samples]
+    cores = []
+    for since, until in pairwise(at):
+        # The samples around the fifth: it may be shorter than their interval.
+        first = max(bisect_right(times, since) - 1, 0)
+        last = max(min(bisect_left(times, until), len(times) - 1), first)
+        seconds = times[last] - times[first]
+        cores.append((cpu_seconds[last] - cpu_seconds[first]) / seconds if seconds else 0.0)
+    return cores
+
+
+def _fifths(began: float, ends: Sequence[float]) -> tuple[list[int], list[float]]:
+    """Return the numbers of runs at the borders of the fifths, and the times."""
+    bounds = [len(ends) * fifth // 5 for fifth in range(6)]
+    return bounds, [began if not bound else ends[bound - 1] for bound in bounds]
 
 
 def _run(record: dg.RunRecord) -> Run:

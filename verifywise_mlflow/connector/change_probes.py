@@ -71,8 +71,8 @@ def digest_registry(
         return version_key(version), digest_version(version)
 
     def fetch(client: RestClient) -> RegistryDigests:
-        models = search_model_rows(client, settings.limits, parse_model, lambda row: row[0])
-        versions = search_version_rows(client, settings.limits, parse_version, lambda row: row[0])
+        models = search_model_rows(client, settings.limits, parse_model, lambda row: row[0]).read()
+        versions = search_version_rows(client, settings.limits, parse_version, lambda row: row[0]).read()
         return RegistryDigests(models, versions)
 
     return _probe(settings, fetch)

@@ -7,7 +7,7 @@ model, even after that version is deleted; and both can be combined.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from itertools import islice
 
@@ -66,16 +66,15 @@ def without_contents(listed: ListedModel) -> ListedModel:
     )
 
 
-def has_model_without_listed_versions(models: Iterable[ListedModel], listed: Iterable[ModelVersion]) -> bool:
+def has_model_without_listed_versions(models: Iterable[ListedModel], names_with_listed: Set[str]) -> bool:
     """Return whether a model has versions, but none of them is listed."""
-    names = {version.model_name for version in listed}
-    return any(row.latest_versions and row.model.name not in names for row in models)
+    return any(row.latest_versions and row.model.name not in names_with_listed for row in models)
 
 
 def unlisted_versions(
     models: Sequence[ListedModel],
     prompts: Sequence[ListedModel],
-    listed: Iterable[ModelVersion],
+    names_with_listed: Set[str],
     tagged: Iterable[ModelVersion],
 ) -> Iterator[tuple[str, int]]:
     """Yield the versions that may exist although no search lists them, as (model name, number), newest first.
@@ -83,10 +82,9 @@ def unlisted_versions(
     Args:
         models: all models that are not prompts, including hidden ones.
         prompts: models with the prompt tag that look like prompts.
-        listed: the result of the version search.
+        names_with_listed: the models of which the version search lists a version.
         tagged: the result of the search for versions of prompts.
     """
-    names_with_listed = {version.model_name for version in listed}
     tagged_keys = {(version.model_name, version.version_number) for version in tagged}
     newest = {row.model.name: row.newest_version_number for row in models if row.latest_versions}
     for name, number in tagged_keys:

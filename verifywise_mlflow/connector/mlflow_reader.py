@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -20,13 +21,13 @@ from verifywise_mlflow.connector.hidden_models import (
     without_contents,
 )
 from verifywise_mlflow.connector.models import ModelVersion, RegisteredModel
-from verifywise_mlflow.connector.pagination import CUT_SHORT, UNREADABLE, Listing
+from verifywise_mlflow.connector.pagination import CUT_SHORT, UNREADABLE, Listed, Listing, ListingPages
+from verifywise_mlflow.connector.read_ahead import read_each
 from verifywise_mlflow.connector.registry_search import QueryParams, search_models, search_versions, version_key
 from verifywise_mlflow.connector.tracking_reader import TrackingReader
 from verifywise_mlflow.http.errors import (
     DeadlineExceededError,
     ForbiddenError,
-    HttpError,
     LimitExceededError,
     NotFoundError,
     RequestRejectedError,
@@ -58,7 +59,6 @@ class _ModelListing:
 
     rows: tuple[ListedModel, ...]
     prompts: tuple[ListedModel, ...]
-    problems: Problems
 
 
 class MlflowReader(TrackingReader):
@@ -105,71 +105,90 @@ class MlflowReader(TrackingReader):
             return None  # a gateway may forward the API only; the version is informational
         return version if re.fullmatch(r"[0-9]{1,4}\.[0-9A-Za-z.+-]{1,40}", version) else None
 
-    def registered_models(self) -> Listing[RegisteredModel]:
+    def registered_models(self) -> ListingPages[RegisteredModel, str]:
         """List every registered model without prompts, but with models that are hidden by the prompt tag."""
-        models = self._list_models()
+        return ListingPages(self._model_pages, lambda model: model.name)
+
+    def _model_pages(self, listed: Listed[str]) -> Iterator[Sequence[RegisteredModel]]:
+        rows: dict[str, ListedModel] = {}
+        for page in search_models(self._client, self._limits).read_pages(listed):
+            rows |= {row.model.name: without_contents(row) for row in page}
+            yield [row.model for row in page]
+        tagged = search_models(self._client, self._limits, _PROMPT_FILTER).read()
+        tagged_only = [row for row in tagged.rows if row.model.name not in listed.keys]
+        hidden = [row for row in tagged_only if not row.is_prompt]
+        listed.problems.merge(tagged.problems)
+        listed.keys.update((row.model.name, None) for row in hidden)
+        if hidden:
+            yield [replace(row.model, hidden_from_search=True) for row in hidden]
+        rows |= {row.model.name: without_contents(row) for row in hidden}
         self._models = _ModelListing(
-            tuple(map(without_contents, models.rows)), tuple(map(without_contents, models.prompts)), models.problems
-        )
-        return Listing(tuple(row.model for row in models.rows), models.problems)
-
-    def _list_models(self) -> _ModelListing:
-        listed = search_models(self._client, self._limits)
-        tagged = search_models(self._client, self._limits, _PROMPT_FILTER)
-        names = {row.model.name for row in listed.rows}
-        tagged_only = [row for row in tagged.rows if row.model.name not in names]
-        return _ModelListing(
-            rows=listed.rows
-            + tuple(
-                replace(row, model=replace(row.model, hidden_from_search=True))
-                for row in tagged_only
-                if not row.is_prompt
-            ),
-            prompts=tuple(row for row in tagged_only if row.is_prompt),
-            problems=listed.problems + tagged.problems,
+            rows=tuple(rows[name] for name in listed.keys),
+            prompts=tuple(without_contents(row) for row in tagged_only if row.is_prompt),
         )
 
-    def model_versions(self) -> Listing[ModelVersion]:
+    def _listed_models(self) -> _ModelListing:
+        """Return the models of the search that ``registered_models()`` has just made, or else of another one."""
+        known = self._models
+        if known is None:
+            self.registered_models().read()
+        models, self._models = self._models, known
+        assert models is not None
+        return models
+
+    def model_versions(self) -> ListingPages[ModelVersion, tuple[str, int]]:
         """List every model version in any status, without prompts, but with versions that are hidden by the prompt tag.
 
         A version that no search lists is requested on its own. Versions of prompts are searched only if there are
         prompts, or a model without listed versions.
         """
-        listed = search_versions(self._client, self._limits)
-        # Reuse the search that registered_models() has just made.
-        models = self._models or self._list_models()
+        return ListingPages(self._version_pages, version_key)
+
+    def _version_pages(self, listed: Listed[tuple[str, int]]) -> Iterator[Sequence[ModelVersion]]:
+        yield from search_versions(self._client, self._limits).read_pages(listed)
+        names_with_listed = {name for name, _ in listed.keys}
+        models = self._listed_models()
         tagged: Listing[ModelVersion] = Listing(())
-        if models.prompts or has_model_without_listed_versions(models.rows, listed.rows):
-            tagged = search_versions(self._client, self._limits, _PROMPT_FILTER)
-        names_with_listed = {version.model_name for version in listed.rows}
+        if models.prompts or has_model_without_listed_versions(models.rows, names_with_listed):
+            tagged = search_versions(self._client, self._limits, _PROMPT_FILTER).read()
+        listed.problems.merge(tagged.problems)
         hidden = {
             version_key(version): version
             for version in tagged.rows
             if version.source != PROMPT_SOURCE and version.model_name not in names_with_listed
         }
-        problems = listed.problems + tagged.problems
-        candidates = unlisted_versions(models.rows, models.prompts, listed.rows, tagged.rows)
+        candidates = unlisted_versions(models.rows, models.prompts, names_with_listed, tagged.rows)
+        hidden |= self._requested_versions(candidates, listed.problems)
+        listed.keys.update(dict.fromkeys(sorted(hidden)))
+        if hidden:
+            yield [replace(version, hidden_from_search=True) for _, version in sorted(hidden.items())]
+
+    def _requested_versions(
+        self, candidates: Iterator[tuple[str, int]], problems: Problems
+    ) -> dict[tuple[str, int], ModelVersion]:
+        """Request versions that no search lists, one by one; return those that exist and are not a prompt's."""
         probed = list(islice(candidates, MAX_HIDDEN_VERSION_PROBES + 1))
-        for name, number in probed[:MAX_HIDDEN_VERSION_PROBES]:
-            try:
-                version = self.model_version(name, number)
-            except (NotFoundError, ForbiddenError):
-                continue  # the number of a deleted version, which stays free; MLflow 3.17 reports it as forbidden
-            except HttpError as error:
-                kind = CUT_SHORT if isinstance(error, DeadlineExceededError) else UNREADABLE
-                problems.add(f"model_versions: version {number} of a hidden model: {error}", kind)
-                if error.retryable:
+        existing: dict[tuple[str, int], ModelVersion] = {}
+        for key, result in read_each(
+            probed[:MAX_HIDDEN_VERSION_PROBES],
+            lambda key: self.model_version(*key),
+            self._limits.max_concurrent_requests,
+        ):
+            if isinstance(result, ModelVersion):
+                if result.source != PROMPT_SOURCE:
+                    existing[key] = result
+            elif not isinstance(result, NotFoundError | ForbiddenError):
+                kind = CUT_SHORT if isinstance(result, DeadlineExceededError) else UNREADABLE
+                problems.add(f"model_versions: version {key[1]} of a hidden model: {result}", kind)
+                if result.retryable:
                     break
-            else:
-                if version.source != PROMPT_SOURCE:
-                    hidden[name, number] = version
+            # The number of a deleted version stays free; MLflow 3.17 reports it as forbidden.
         if len(probed) > MAX_HIDDEN_VERSION_PROBES:
             problems.add(
                 f"model_versions: there may be more than {MAX_HIDDEN_VERSION_PROBES:,} hidden versions; the others "
                 "were not requested"
             )
-        hidden_rows = tuple(replace(version, hidden_from_search=True) for _, version in sorted(hidden.items()))
-        return Listing(listed.rows + hidden_rows, problems)
+        return existing
 
     def registered_model(self, name: str) -> RegisteredModel:
         """Read one registered model by its name."""

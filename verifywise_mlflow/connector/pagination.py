@@ -5,19 +5,24 @@ all later ones, and the next page silently starts one row too late. So each page
 row before its token, and must start with the last row of the page before. If a page does not, or its token is not an
 offset, the listing is read again until two reads in a row have the same rows. A listing without either proof is marked
 incomplete.
+
+The rows are yielded page by page, while the next page is requested already. A listing is therefore never in memory as a
+whole: only its keys are, each with a hash of its row.
 """
 
 from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
-from typing import Final, Generic, TypeVar
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
+from functools import cache
+from typing import Final, Generic, TypeVar, cast
 
 from verifywise_mlflow.common.problems import Problems
 from verifywise_mlflow.common.untrusted_text import describe
 from verifywise_mlflow.connector import parsing
+from verifywise_mlflow.connector.read_ahead import pages_ahead
 from verifywise_mlflow.connector.response_memory import response_memory
 from verifywise_mlflow.connector.text_intake import TextIntake
 from verifywise_mlflow.http.errors import (
@@ -83,46 +88,99 @@ class PagedListing(Generic[T, K]):
 
 
 @dataclass(slots=True)
+class Listed(Generic[K]):
+    """What a listing shows; final after its last page."""
+
+    keys: dict[K, int | None] = field(default_factory=dict)
+    """The keys of its rows, in order, each with a hash of the row if another page followed."""
+    problems: Problems = field(default_factory=Problems)
+    """Why it is incomplete; empty for a complete listing. An incomplete listing must not lead to removals."""
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether an object that is not listed does not exist, as far as the account may see."""
+        return not self.problems
+
+
+@dataclass(frozen=True, slots=True)
+class ListingPages(Generic[T, K]):
+    """A listing as an iterator over its pages, which can be iterated once.
+
+    A page has at least one row. A row is repeated in a later page if it changed while the listing was read.
+    """
+
+    read_pages: Callable[[Listed[K]], Iterator[Sequence[T]]]
+    """Yields the pages and completes what is listed."""
+    identify: Callable[[T], K]
+    listed: Listed[K] = field(default_factory=Listed)
+
+    def __iter__(self) -> Iterator[Sequence[T]]:
+        """Yield the pages. While one is processed, the next one is read."""
+        return pages_ahead(self.read_pages(self.listed))
+
+    def read(self) -> Listing[T]:
+        """Read all pages."""
+        rows = {self.identify(row): row for page in self.read_pages(self.listed) for row in page}
+        return Listing(tuple(rows[key] for key in self.listed.keys), self.listed.problems)
+
+
+@dataclass(slots=True)
 class _Read(Generic[T, K]):
     """One read of a listing."""
 
-    rows: dict[K, T]
-    """The rows of this and the earlier reads: a listing is in memory once, however often it is read."""
-    keys: dict[K, None] = field(default_factory=dict)
-    """The keys of this read, in its order."""
+    previous: Mapping[K, int | None]
+    """The rows that earlier reads have yielded."""
+    keys: dict[K, int | None] = field(default_factory=dict)
+    """The keys of this read, in its order, each with a hash of its row if another page followed."""
     problems: Problems = field(default_factory=Problems)
     intake: TextIntake = field(default_factory=TextIntake)
     is_proven: bool = True
 
 
 def read_listing(listing: PagedListing[T, K], limits: Limits) -> Listing[T]:
-    """Return all rows. A page may be empty and still have a successor: only a missing token ends a listing.
+    """Return all rows, which are in memory as a whole; see ``read_pages``."""
+    return listing_pages(listing, limits).read()
+
+
+def listing_pages(listing: PagedListing[T, K], limits: Limits) -> ListingPages[T, K]:
+    """Return the pages of a listing, which are read as they are iterated; see ``read_pages``."""
+    return ListingPages(lambda listed: read_pages(listing, limits, listed), listing.identify)
+
+
+def read_pages(listing: PagedListing[T, K], limits: Limits, listed: Listed[K]) -> Iterator[Sequence[T]]:
+    """Yield the rows of each page, and add to ``listed`` what the whole listing shows.
+
+    A page may be empty and still have a successor: only a missing token ends a listing.
 
     Raises:
         DeadlineExceededError: the sync's deadline has passed, unless the listing keeps its beginning.
         LimitExceededError: it has more pages or rows than ``limits`` allow, or takes more memory.
         InvalidResponseError: its page tokens repeat, or are not text.
     """
-    rows: dict[K, T] = {}
-    previous: _Read[T, K] | None = None
-    for _ in range(MAX_READS):
-        current: _Read[T, K] = _Read(rows)
+    current: _Read[T, K] = _Read({})
+    for number in range(1, MAX_READS + 1):
         try:
-            _read_once(listing, limits, current)
+            yield from _read_once(listing, limits, current)
         except DeadlineExceededError as error:
             if not listing.keeps_beginning:
                 raise
             current.problems.add(f"the rows of {listing.rows_key} were read in part only: {error}", CUT_SHORT)
-            return Listing(tuple(rows.values()), current.problems)
-        if current.is_proven or (previous and previous.keys.keys() == current.keys.keys()):
-            return Listing(tuple(rows[key] for key in current.keys), current.problems)
-        previous = current
-    problems = previous.problems if previous else Problems()
-    problems.add(f"the listing of {listing.rows_key} changed during each of {MAX_READS} reads: rows may be missing")
-    return Listing(tuple(rows.values()), problems)
+            current.keys = {**current.previous, **current.keys}
+            break
+        if current.is_proven or (number > 1 and current.previous.keys() == current.keys.keys()):
+            break
+        if number < MAX_READS:
+            current = _Read(current.keys if number == 1 else {**current.previous, **current.keys})
+    else:
+        current.problems.add(
+            f"the listing of {listing.rows_key} changed during each of {MAX_READS} reads: rows may be missing"
+        )
+        current.keys = {**current.previous, **current.keys}
+    listed.keys.update(current.keys)
+    listed.problems.merge(current.problems)
 
 
-def _read_once(listing: PagedListing[T, K], limits: Limits, read: _Read[T, K]) -> None:
+def _read_once(listing: PagedListing[T, K], limits: Limits, read: _Read[T, K]) -> Iterator[Sequence[T]]:
     name = listing.rows_key
     tokens: set[str] = set()
     token: str | None = None
@@ -142,10 +200,13 @@ def _read_once(listing: PagedListing[T, K], limits: Limits, read: _Read[T, K]) -
         overlaps = overlapping_token is not None and keys[:1] == [last_key]
         if token is not None and not overlaps:
             read.is_proven = False
-        for key, row in zip(keys[overlaps:], objects[overlaps:], strict=True):
-            _add(read, key, row, name)
+        page = _page(read, keys[overlaps:], objects[overlaps:], name, is_last=token_after is None)
         last_key = keys[-1] if keys else None
+        del objects, keys
         _refuse_excess(read, limits, name)
+        if page:
+            yield page
+        del page
 
         token = token_after
         if token is None:
@@ -199,15 +260,54 @@ def _refuse_excess(read: _Read[T, K], limits: Limits, name: str) -> None:
         )
 
 
-def _add(read: _Read[T, K], key: K, row: T, name: str) -> None:
-    """Add a row. An equal duplicate was only shifted; a duplicate with other contents makes the listing incomplete."""
-    if key in read.keys and read.rows[key] != row:
-        read.problems.add(
-            f"{name}: {describe(str(key), 200)} is listed twice with different contents; the last one is used",
-            LISTED_TWICE,
-        )
-    read.keys[key] = None
-    read.rows[key] = row
+def _page(read: _Read[T, K], keys: Sequence[K], objects: Sequence[T], name: str, *, is_last: bool) -> Sequence[T]:
+    """Return the rows of a page that were not yielded yet, and record all of them as listed.
+
+    An equal duplicate was only shifted; a duplicate with other contents makes the listing incomplete. The first one is
+    used: the last one would replace it in every sync, and be replaced.
+    """
+    page: dict[K, T] = {}
+    for key, row in zip(keys, objects, strict=True):
+        if key in page:
+            is_equal = page[key] == row
+        elif key in read.keys:
+            is_equal = read.keys[key] == content_hash(row)
+        else:
+            page[key] = row
+            continue
+        if not is_equal:
+            read.problems.add(
+                f"{name}: {describe(str(key), 200)} is listed twice with different contents; the first one is used",
+                LISTED_TWICE,
+            )
+    # Most listings have one page, whose rows are compared with no others.
+    is_single = is_last and read.is_proven and not read.previous
+    hashes = {key: None if is_single else content_hash(row) for key, row in page.items()}
+    read.keys.update(hashes)
+    return [row for key, row in page.items() if key not in read.previous or read.previous[key] != hashes[key]]
+
+
+def content_hash(value: object) -> int:
+    """Return a hash of a row with everything in it, which this process alone can compare."""
+    kind = type(value)
+    if kind is dict:
+        items = cast("dict[str, object]", value).items()
+        return hash(frozenset((key, content_hash(item)) for key, item in items))
+    if kind is tuple:
+        return hash(tuple(map(content_hash, cast("tuple[object, ...]", value))))
+    if is_dataclass(kind):
+        # Most values are texts, times and numbers. A dictionary of these is hashed in C.
+        values = [getattr(value, name) for name in _field_names(kind)]
+        try:
+            return hash(tuple([frozenset(item.items()) if type(item) is dict else item for item in values]))
+        except TypeError:
+            return hash(tuple(map(content_hash, values)))
+    return hash(value)
+
+
+@cache
+def _field_names(kind: type) -> tuple[str, ...]:
+    return tuple(item.name for item in fields(kind))
 
 
 def _next_token(response: dict[str, object], name: str) -> str | None:

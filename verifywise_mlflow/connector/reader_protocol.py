@@ -15,7 +15,7 @@ from verifywise_mlflow.connector.models import (
     RemoteFile,
     TrainingRun,
 )
-from verifywise_mlflow.connector.pagination import Listing
+from verifywise_mlflow.connector.pagination import Listing, ListingPages
 from verifywise_mlflow.http.client import Traffic
 
 
@@ -31,11 +31,11 @@ class Reader(Protocol):
     def close(self) -> None:
         """Close the connection."""
 
-    def registered_models(self) -> Listing[RegisteredModel]:
-        """List every registered model."""
+    def registered_models(self) -> ListingPages[RegisteredModel, str]:
+        """List every registered model, by its name."""
 
-    def model_versions(self) -> Listing[ModelVersion]:
-        """List every version, in any status."""
+    def model_versions(self) -> ListingPages[ModelVersion, tuple[str, int]]:
+        """List every version, in any status, by its model's name and its number."""
 
     def registered_model(self, name: str) -> RegisteredModel:
         """Read one registered model by its name."""

@@ -1,4 +1,4 @@
-"""The registry's two searches, each read page by page to its end."""
+"""The registry's two searches, each page by page."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from verifywise_mlflow.connector import parsing
 from verifywise_mlflow.connector.endpoints import MlflowEndpoint
 from verifywise_mlflow.connector.hidden_models import ListedModel, parse_listed_model
 from verifywise_mlflow.connector.models import ModelVersion
-from verifywise_mlflow.connector.pagination import Listing, PagedListing, read_listing
+from verifywise_mlflow.connector.pagination import ListingPages, PagedListing, listing_pages
 from verifywise_mlflow.connector.rest_client import RestClient
 from verifywise_mlflow.connector.text_intake import TextIntake
 from verifywise_mlflow.http.settings import Limits
@@ -24,8 +24,8 @@ MODELS_PAGE_SIZE = 1_000  # the server's maximum
 VERSIONS_PAGE_SIZE = 10_000  # as MLflow's own client; the server's maximum is 200,000
 
 
-def search_models(client: RestClient, limits: Limits, filters: QueryParams = ()) -> Listing[ListedModel]:
-    """Read the model search to its end: one request per thousand models."""
+def search_models(client: RestClient, limits: Limits, filters: QueryParams = ()) -> ListingPages[ListedModel, str]:
+    """Return the pages of the model search: one request per thousand models."""
     return search_model_rows(client, limits, parse_listed_model, lambda row: row.model.name, filters)
 
 
@@ -35,20 +35,22 @@ def search_model_rows(
     parse: Callable[[object, TextIntake], T],
     identify: Callable[[T], K],
     filters: QueryParams = (),
-) -> Listing[T]:
-    """Read the model search to its end; return what ``parse`` returns for each row."""
+) -> ListingPages[T, K]:
+    """Return the pages of the model search, with what ``parse`` returns for each row."""
 
     def fetch_page(token: str | None, max_rows: int) -> dict[str, object]:
         params: QueryParams = (("max_results", max_rows), ("order_by", "name ASC"), *filters)
         return client.get_json(MlflowEndpoint.SEARCH_MODELS, params + page_token_param(token))
 
-    return read_listing(
+    return listing_pages(
         PagedListing(fetch_page, "registered_models", parse, identify, MODELS_PAGE_SIZE, MODELS_PAGE_SIZE), limits
     )
 
 
-def search_versions(client: RestClient, limits: Limits, filters: QueryParams = ()) -> Listing[ModelVersion]:
-    """Read the version search to its end: one request per ten thousand versions. It returns no aliases."""
+def search_versions(
+    client: RestClient, limits: Limits, filters: QueryParams = ()
+) -> ListingPages[ModelVersion, tuple[str, int]]:
+    """Return the pages of the version search: one request per ten thousand versions. It returns no aliases."""
     return search_version_rows(client, limits, parsing.model_version, version_key, filters)
 
 
@@ -58,15 +60,15 @@ def search_version_rows(
     parse: Callable[[object, TextIntake], T],
     identify: Callable[[T], K],
     filters: QueryParams = (),
-) -> Listing[T]:
-    """Read the version search to its end; return what ``parse`` returns for each row."""
+) -> ListingPages[T, K]:
+    """Return the pages of the version search, with what ``parse`` returns for each row."""
 
     def fetch_page(token: str | None, max_rows: int) -> dict[str, object]:
         order: QueryParams = (("order_by", "name ASC"), ("order_by", "version_number ASC"))
         params = (("max_results", max_rows), *order, *filters, *page_token_param(token))
         return client.get_json(MlflowEndpoint.SEARCH_VERSIONS, params)
 
-    return read_listing(PagedListing(fetch_page, "model_versions", parse, identify, VERSIONS_PAGE_SIZE), limits)
+    return listing_pages(PagedListing(fetch_page, "model_versions", parse, identify, VERSIONS_PAGE_SIZE), limits)
 
 
 def version_key(version: ModelVersion) -> tuple[str, int]:

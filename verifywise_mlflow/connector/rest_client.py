@@ -65,18 +65,24 @@ class RestClient:
 
     def get_json(self, endpoint: Endpoint, params: Params = (), *, identifier: str | None = None) -> dict[str, object]:
         """Send a GET request; return the JSON object of the response."""
-        return self._fetch_json(endpoint, self._request(endpoint, params, identifier), self._json_limit, identifier)
+        # A search takes as long as its page is large, so its delays say nothing about the server's load.
+        kind = "" if endpoint.name.startswith("SEARCH_") else endpoint.name
+        request = self._request(endpoint, params, identifier)
+        return self._fetch_json(endpoint, request, self._json_limit, identifier, kind=kind)
 
-    def post_json(self, endpoint: Endpoint, body: Mapping[str, object]) -> dict[str, object]:
-        """Send one of MLflow's POST searches; return the JSON object of the response."""
+    def post_json(self, endpoint: Endpoint, body: Mapping[str, object], *, kind: str = "") -> dict[str, object]:
+        """Send one of MLflow's POST searches; return the JSON object of the response.
+
+        ``kind`` is the same for searches that take the server equally long, and empty for others: see ``Permit``.
+        """
         # ASCII with escapes, so that a lone surrogate in a name can be sent.
         encoded = json.dumps(body).encode("ascii")
         request = Request(endpoint.method, self._url(endpoint, ()), {"Content-Type": "application/json"}, encoded)
-        return self._fetch_json(endpoint, request, self._json_limit)
+        return self._fetch_json(endpoint, request, self._json_limit, kind=kind)
 
     def probe(self, endpoint: Endpoint, params: Params = ()) -> dict[str, object]:
         """Send a GET request that any healthy server answers at once; return the JSON object of the response."""
-        return self._fetch_json(endpoint, self._request(endpoint, params), self._probe_limit)
+        return self._fetch_json(endpoint, self._request(endpoint, params), self._probe_limit, kind="")
 
     def probe_text(self, endpoint: Endpoint) -> str:
         """Send a GET request that any healthy server answers at once; return the response's short plain text."""
@@ -97,11 +103,9 @@ class RestClient:
         )
 
     def _fetch_json(
-        self, endpoint: Endpoint, request: Request, limit: ResponseLimit, identifier: str | None = None
+        self, endpoint: Endpoint, request: Request, limit: ResponseLimit, identifier: str | None = None, *, kind: str
     ) -> dict[str, object]:
         with response_memory():
-            # A search takes as long as its page is large, so its delays say nothing about the server's load.
-            kind = "" if endpoint.name.startswith("SEARCH_") else endpoint.name
             response = self._http.fetch(request, limit, target=self._path(endpoint, identifier), kind=kind)
             response_memory.claim(len(response.body))
             return parse_json_object(response, max_values=self._max_values, max_depth=self._max_depth)

@@ -1,4 +1,8 @@
-"""Traces the copies of a listing to their originals, which may be in the listing or among the tombstones."""
+"""Traces the copies of a listing to their originals, which may be in the listing or among the tombstones.
+
+A listing is traced page by page. A copy whose original is unknown is traced once more at the end of the listing: the
+original may be on a later page.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,8 @@ from verifywise_mlflow.artifacts.version_origin import (
     trace_origin,
 )
 from verifywise_mlflow.connector.models import ModelVersion
+from verifywise_mlflow.connector.read_ahead import read_each
+from verifywise_mlflow.connector.registry_search import version_key
 from verifywise_mlflow.http.errors import HttpError
 from verifywise_mlflow.persistence.repositories import registry
 from verifywise_mlflow.persistence.row_mapping import Key
@@ -33,31 +39,40 @@ class TracedCopies:
     unlocated: Sequence[ModelVersion] = ()
     """Copies whose original is unknown, and about whose location MLflow was not asked yet or said nothing."""
 
+    def split(self, page: Sequence[ModelVersion]) -> tuple[list[ModelVersion], list[ModelVersion]]:
+        """Return the versions of a page whose origin is known, and the copies of an unknown original."""
+        known: list[ModelVersion] = []
+        unknown: list[ModelVersion] = []
+        for version in page:
+            origin = self.origins.get(version_key(version))
+            (unknown if origin and origin.problem else known).append(version)
+        return known, unknown
+
 
 def trace_copies(session: TenantSession, listed: Sequence[ModelVersion], *, is_reconcile: bool) -> TracedCopies:
     """Return the origins of the copies in a listing. Costs no request to MLflow.
 
     Args:
         session: the tenant's session.
-        listed: the versions of the listing.
+        listed: the versions of a page of the listing.
         is_reconcile: whether the location of a copy that MLflow did not state before is requested again.
     """
     copies = [version for version in listed if names_version(version.source)]
     if not copies:
         return TracedCopies({}, frozenset())
     stored = registry.stored_copies(session)
-    versions = {(version.model_name, version.version_number): version for version in listed}
+    versions = {version_key(version): version for version in listed}
     versions = _unlisted_originals(session, copies, versions) | versions
 
     def find_origin(version: ModelVersion) -> VersionOrigin | None:
-        copy = stored.get((version.model_name, version.version_number))
+        copy = stored.get(version_key(version))
         return copy.origin if copy and copy.origin.problem is None and copy.is_same_copy(version) else None
 
     origins: dict[Key, VersionOrigin] = {}
     outdated: set[Key] = set()
     unlocated: list[ModelVersion] = []
     for version in copies:
-        key = (version.model_name, version.version_number)
+        key = version_key(version)
         origin = trace_origin(version, lambda name, number: versions.get((name, number)), find_origin)
         before = stored.get(key)
         if before and before.is_same_copy(version):
@@ -72,7 +87,7 @@ def trace_copies(session: TenantSession, listed: Sequence[ModelVersion], *, is_r
     return TracedCopies(origins, outdated, unlocated)
 
 
-def locate_copies(traced: TracedCopies, read_location: Callable[[str, int], str | None]) -> TracedCopies:
+def locate_copies(traced: TracedCopies, read_location: Callable[[str, int], str | None], ahead: int) -> TracedCopies:
     """Return the copies with the locations that MLflow states for those whose original is unknown.
 
     MLflow resolves the source of a copy when it registers it. So it knows the files of a copy whose original was
@@ -81,18 +96,16 @@ def locate_copies(traced: TracedCopies, read_location: Callable[[str, int], str 
     Args:
         traced: the copies of a listing.
         read_location: requests the location of one version.
+        ahead: how many are requested at the same time at most.
     """
     located: dict[Key, VersionOrigin] = {}
-    for version in traced.unlocated[:MAX_LOCATION_READS]:
-        key = (version.model_name, version.version_number)
-        try:
-            location = read_location(*key)
-        except HttpError as error:
-            if error.retryable:
+    keys = map(version_key, traced.unlocated[:MAX_LOCATION_READS])
+    for key, location in read_each(keys, lambda key: read_location(*key), ahead):
+        if isinstance(location, HttpError):
+            if location.retryable:
                 break  # the next reconcile continues
-            continue
         # The location of files, not another name: a server might return the source as it is.
-        if location and not names_version(location):
+        elif location and not names_version(location):
             located[key] = replace(traced.origins[key], location=location)
     return TracedCopies({**traced.origins, **located}, traced.outdated | located.keys())
 
@@ -110,7 +123,7 @@ def _unlisted_originals(
         if not missing:
             break
         searched |= missing
-        rows = registry.versions_by_key(session, missing)
+        rows = registry.version_sources(session, missing)
         found |= rows
         frontier = [version for version in rows.values() if names_version(version.source)]
     return found

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from verifywise_mlflow.connector.read_ahead import read_ahead
 from verifywise_mlflow.http.errors import DeadlineExceededError, HttpError, NotFoundError
 
 K = TypeVar("K")
@@ -61,6 +62,7 @@ def confirm_removals(
     listing_is_complete: bool,
     is_accepted: bool,
     read_object: Callable[[K], object],
+    ahead: int,
 ) -> RemovalDecision[K]:
     """Request each missing object from the server, and return those that it does not find.
 
@@ -70,6 +72,7 @@ def confirm_removals(
         listing_is_complete: whether the listing has shown all that it can.
         is_accepted: whether a person has checked the server and accepts a large loss.
         read_object: reads one object.
+        ahead: how many are requested at the same time at most.
     """
     removal: RemovalDecision[K] = RemovalDecision()
     if not missing:
@@ -92,16 +95,24 @@ def confirm_removals(
         removal.notes.append(
             f"{len(missing) - len(requested):,} more missing {losses[0].object_kind} are left to the next sync"
         )
-    for key in requested:
-        try:
-            read_object(key)
-        except NotFoundError:
+    for key, error in read_ahead(requested, _error_of(read_object), ahead):
+        if isinstance(error, NotFoundError):
             removal.deleted.append(key)
-        except DeadlineExceededError as error:
+        elif isinstance(error, DeadlineExceededError):
             removal.notes.append(f"not every missing object was requested: {error}")
             break
-        except HttpError as error:
-            removal.unconfirmed.append((key, str(error)))
         else:
-            removal.unconfirmed.append((key, "the listing does not show it, but the server still has it"))
+            reason = str(error) if error else "the listing does not show it, but the server still has it"
+            removal.unconfirmed.append((key, reason))
     return removal
+
+
+def _error_of(read_object: Callable[[K], object]) -> Callable[[K], HttpError | None]:
+    def read(key: K) -> HttpError | None:
+        try:
+            read_object(key)
+        except HttpError as error:
+            return error
+        return None
+
+    return read

@@ -78,8 +78,12 @@ def check_connection(tenant: Tenant) -> CheckReport:
     reader = open_reader(tenant)
     try:
         report = CheckReport(reader.server, tenant.auth.identity())
-        models = _check_listing(report, "registered models", reader.registered_models, _grant_remedy(reader.server))
-        versions = _check_listing(report, "model versions", reader.model_versions, _grant_remedy(reader.server))
+        models = _check_listing(
+            report, "registered models", lambda: reader.registered_models().read(), _grant_remedy(reader.server)
+        )
+        versions = _check_listing(
+            report, "model versions", lambda: reader.model_versions().read(), _grant_remedy(reader.server)
+        )
         experiments = _check_listing(report, "experiments", reader.experiments, "grant READ on the experiments")
         report.models, report.versions, report.experiments = len(models), len(versions), len(experiments)
         newest = sorted(versions, key=lambda version: version.created_at.timestamp() if version.created_at else 0)[::-1]

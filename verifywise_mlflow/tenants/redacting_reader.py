@@ -6,7 +6,7 @@ bytes of artifacts pass unchanged, because they are hashed and not stored.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import TypeVar
 
@@ -19,7 +19,7 @@ from verifywise_mlflow.connector.models import (
     RemoteFile,
     TrainingRun,
 )
-from verifywise_mlflow.connector.pagination import Listing
+from verifywise_mlflow.connector.pagination import Listed, Listing, ListingPages
 from verifywise_mlflow.connector.reader_protocol import Reader
 from verifywise_mlflow.http.client import Traffic
 from verifywise_mlflow.redaction.entity_redactor import EntityRedactor
@@ -27,6 +27,7 @@ from verifywise_mlflow.redaction.errors import redacted_errors
 from verifywise_mlflow.redaction.settings import RedactionSettings
 
 E = TypeVar("E", RegisteredModel, ModelVersion, Experiment, TrainingRun, LoggedModel)
+K = TypeVar("K", bound=Hashable)
 
 
 class RedactingReader:
@@ -48,13 +49,13 @@ class RedactingReader:
         """Close the connection."""
         self._reader.close()
 
-    def registered_models(self) -> Listing[RegisteredModel]:
-        """List every registered model."""
-        return self._read_listing(self._reader.registered_models)
+    def registered_models(self) -> ListingPages[RegisteredModel, str]:
+        """List every registered model, by its name."""
+        return self._redacted_pages(self._reader.registered_models())
 
-    def model_versions(self) -> Listing[ModelVersion]:
-        """List every version, in any status."""
-        return self._read_listing(self._reader.model_versions)
+    def model_versions(self) -> ListingPages[ModelVersion, tuple[str, int]]:
+        """List every version, in any status, by its model's name and its number."""
+        return self._redacted_pages(self._reader.model_versions())
 
     def registered_model(self, name: str) -> RegisteredModel:
         """Read one registered model by its name."""
@@ -138,6 +139,17 @@ class RedactingReader:
         with redacted_errors(self._redactor):
             listing = read()
         return Listing(tuple(map(self._redactor.redact, listing.rows)), listing.problems.map(self._redactor.message))
+
+    def _redacted_pages(self, pages: ListingPages[E, K]) -> ListingPages[E, K]:
+        def read_pages(listed: Listed[K]) -> Iterator[Sequence[E]]:
+            read: Listed[K] = Listed()
+            with redacted_errors(self._redactor):
+                for page in pages.read_pages(read):
+                    yield list(map(self._redactor.redact, page))
+            listed.keys.update(read.keys)  # no key is redacted
+            listed.problems.merge(read.problems.map(self._redactor.message))
+
+        return ListingPages(read_pages, pages.identify)
 
     @contextmanager
     def _redact_stream_errors(self, opened: AbstractContextManager[Iterator[bytes]]) -> Iterator[Iterator[bytes]]:

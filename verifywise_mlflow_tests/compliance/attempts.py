@@ -134,15 +134,39 @@ def attempts() -> tuple[Attempt, ...]:
 
 def results(evidence: Mapping[str, str | float | None], evaluator: Evaluator | None = None) -> dict[str, RuleResult]:
     """Return the verdict of each rule on a version with this evidence, by the rule's id: by default, of all rules."""
-    return results_on(version_inputs(evidence), evidence, evaluator)
+    return _results(subject_with(evidence), evidence, evaluator)
 
 
 def results_on(
     inputs: RecordInputs, evidence: Mapping[str, str | float | None], evaluator: Evaluator | None = None
 ) -> dict[str, RuleResult]:
     """Return the same for a version with these objects; thresholds and other versions are those of the evidence."""
+    return _results(_subject(inputs, evidence), evidence, evaluator)
+
+
+def _results(
+    subject: Subject, evidence: Mapping[str, str | float | None], evaluator: Evaluator | None
+) -> dict[str, RuleResult]:
+    levels = {name: float(level) for name, level in _below("threshold ", evidence).items() if level is not None}
+    thresholds = tuple(levels.items())
+    evaluations = (evaluator or _evaluator(thresholds)).evaluate_subject(subject)
+    return {evaluation.rule_id: evaluation.result() for evaluation in evaluations}
+
+
+def subject_with(evidence: Mapping[str, str | float | None]) -> Subject:
+    """Return what the rules see of a version with this evidence."""
+    return _subject_with(tuple(evidence.items()))
+
+
+@cache
+def _subject_with(items: tuple[tuple[str, str | float | None], ...]) -> Subject:
+    evidence = dict(items)
+    return _subject(version_inputs(evidence), evidence)
+
+
+def _subject(inputs: RecordInputs, evidence: Mapping[str, str | float | None]) -> Subject:
     normalized = normalize(inputs, default_mapping())
-    subject = Subject(
+    return Subject(
         normalized.record,
         normalized.incomplete,
         [asdict(finding) for finding in normalized.findings],
@@ -150,10 +174,6 @@ def results_on(
         _versions_in_use(normalized.record, evidence),
         _environment_facts(evidence.get("OSV copy")).of(normalized.record, ENVIRONMENT_FACTS),
     )
-    levels = {name: float(level) for name, level in _below("threshold ", evidence).items() if level is not None}
-    thresholds = tuple(levels.items())
-    evaluations = (evaluator or _evaluator(thresholds)).evaluate_subject(subject)
-    return {evaluation.rule_id: evaluation.result() for evaluation in evaluations}
 
 
 def version_inputs(evidence: Mapping[str, str | float | None]) -> RecordInputs:

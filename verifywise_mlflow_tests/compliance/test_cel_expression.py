@@ -91,7 +91,7 @@ def test_a_customers_text_cannot_pass_for_a_message_of_the_library() -> None:
 
 def test_a_value_that_the_library_cannot_convert_is_an_error() -> None:
     with pytest.raises(CelEvaluationError):
-        compile_expression(UNKNOWN).holds(Activation({"owner": "\ud800"}))
+        compile_expression(UNKNOWN).holds_by_library(Activation({"owner": "\ud800"}))
 
 
 NAMED = [

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from datetime import date
+from importlib.resources import files
 from itertools import product
+from pathlib import Path
 
 import pytest
 
 from verifywise_mlflow.common.canonical_json import canonical_json
 from verifywise_mlflow.compliance.frameworks import Obtainable, shipped_catalog
 from verifywise_mlflow.compliance.policy_check import evaluate_example
-from verifywise_mlflow.compliance.rules.policy import Example, Rule, default_policy
+from verifywise_mlflow.compliance.rules.policy import Example, Rule, default_policy, load_policy
 from verifywise_mlflow.compliance.verdict import RuleResult, Verdict
 from verifywise_mlflow.normalizer.record import FIELDS_BY_GROUP
 
@@ -130,6 +132,11 @@ def test_an_empty_record_fails_no_rule(rule: Rule) -> None:
 
     for example in (empty_example, in_production):
         assert evaluated(rule, example).verdict is not Verdict.FAIL
+
+
+def test_every_expression_of_the_default_policy_is_valid_although_none_is_compiled_when_it_is_loaded() -> None:
+    path = Path(str(files("verifywise_mlflow.compliance") / "policies" / "default.yaml"))
+    assert load_policy(path).digest == default_policy().digest
 
 
 def test_the_default_policy_has_these_rules() -> None:

@@ -69,7 +69,7 @@ def test_settings_that_do_not_apply_to_databricks_are_refused() -> None:
 
 def test_a_workspace_registry_is_read_in_full(workspace: Workspace) -> None:
     with open_databricks_reader(workspace, "workspace") as (reader, server):
-        models, versions = reader.registered_models(), reader.model_versions()
+        models, versions = reader.registered_models().read(), reader.model_versions().read()
 
         assert models.is_complete
         assert versions.is_complete
@@ -89,8 +89,8 @@ def test_a_workspace_registry_is_read_in_full(workspace: Workspace) -> None:
 
 def test_requests_to_a_workspace_registry_stay_within_documented_limits(workspace: Workspace) -> None:
     with open_databricks_reader(workspace, "workspace") as (reader, server):
-        reader.registered_models()
-        reader.model_versions()
+        reader.registered_models().read()
+        reader.model_versions().read()
 
         queries = {request.path.split("/")[-2]: request.query for request in requests_to(server, "search")}
         assert (queries["registered-models"]["max_results"], queries["registered-models"]["order_by"]) == (
@@ -108,7 +108,7 @@ def test_requests_to_a_workspace_registry_stay_within_documented_limits(workspac
 
 def test_a_unity_catalog_is_read_in_full(workspace: Workspace) -> None:
     with open_databricks_reader(workspace) as (reader, _):
-        models, versions = reader.registered_models(), reader.model_versions()
+        models, versions = reader.registered_models().read(), reader.model_versions().read()
 
         assert models.is_complete
         assert versions.is_complete
@@ -125,8 +125,8 @@ def test_a_unity_catalog_is_read_in_full(workspace: Workspace) -> None:
 
 def test_reading_a_unity_catalog_sends_two_requests_a_model_and_one_a_version(workspace: Workspace) -> None:
     with open_databricks_reader(workspace) as (reader, server):
-        reader.registered_models()
-        reader.model_versions()
+        reader.registered_models().read()
+        reader.model_versions().read()
 
         assert len(requests_to(server, "unity-catalog/models")) == 2 * 3, (
             "three pages, read twice: the tokens are opaque"
@@ -138,7 +138,7 @@ def test_reading_a_unity_catalog_sends_two_requests_a_model_and_one_a_version(wo
 
 def test_every_listing_request_has_a_page_size(workspace: Workspace) -> None:
     with open_databricks_reader(workspace) as (reader, server):
-        reader.model_versions()
+        reader.model_versions().read()
 
         listings = requests_to(server, "/models") + requests_to(server, "/versions")
         assert {request.query["max_results"] for request in listings} == {"1000"}
@@ -146,7 +146,7 @@ def test_every_listing_request_has_a_page_size(workspace: Workspace) -> None:
 
 def test_only_configured_catalogs_are_read(workspace: Workspace) -> None:
     with open_databricks_reader(workspace, catalogs=("Sandbox",)) as (reader, server):
-        models, versions = reader.registered_models(), reader.model_versions()
+        models, versions = reader.registered_models().read(), reader.model_versions().read()
 
         assert [model.name for model in models.rows] == ["sandbox.default.scoring"]
         assert versions.rows == ()
@@ -157,7 +157,7 @@ def test_only_configured_catalogs_are_read(workspace: Workspace) -> None:
 
 def test_a_name_with_special_characters_stays_one_path_segment(workspace: Workspace) -> None:
     with open_databricks_reader(workspace) as (reader, server):
-        reader.model_versions()
+        reader.model_versions().read()
 
     assert "/api/2.1/unity-catalog/models/main.r%26d%3Bv%3D2.gr%C3%B6%C3%9Fe-100%25%3Fx%3D1%23%27y%27/versions" in {
         request.path for request in requests_to(server, "/versions")
@@ -171,7 +171,7 @@ def test_a_listing_whose_second_read_differs_is_incomplete() -> None:
     workspace.respond(UC_MODELS, {"page_token": "t"}, {})
 
     with open_databricks_reader(workspace) as (reader, _):
-        listing = reader.registered_models()
+        listing = reader.registered_models().read()
 
     assert not listing.is_complete
     assert "changed during each of" in listing.problems[0]
@@ -200,7 +200,7 @@ def test_invalid_or_repeating_tokens_end_a_listing_with_an_error(
         workspace.respond(UC_MODELS, {"page_token": token} if token else {}, page)
 
     with open_databricks_reader(workspace) as (reader, _), pytest.raises(raised):
-        reader.registered_models()
+        reader.registered_models().read()
 
 
 HOSTILE_NAMES = ["../secrets", "a.b", "a.b.c.d", "a..c", "a.b.c/versions", "a.b.c d", "a.b.c\n", "a.b.\ud800", ""]
@@ -212,7 +212,7 @@ def test_a_row_with_an_invalid_name_is_not_requested(workspace: Workspace, name:
     workspace.respond(UC_MODELS, {}, {"registered_models": [row, 7, uc_row("main.retail.churn")]})
 
     with open_databricks_reader(workspace) as (reader, _):
-        models, versions = reader.registered_models(), reader.model_versions()
+        models, versions = reader.registered_models().read(), reader.model_versions().read()
 
     assert [model.name for model in models.rows] == ["main.retail.churn"]
     assert len(models.problems) == 2
@@ -232,7 +232,7 @@ def test_usable_fields_of_a_partly_unusable_row_are_read() -> None:
     workspace.respond(UC_VERSION, {"name": "main.s.m", "version": "1"}, error_response(403, "PERMISSION_DENIED"))
 
     with open_databricks_reader(workspace) as (reader, _):
-        (model,), versions = reader.registered_models().rows, reader.model_versions()
+        (model,), versions = reader.registered_models().read().rows, reader.model_versions().read()
 
     assert model.last_updated_at == datetime(2023, 11, 14, 22, 13, 20, tzinfo=UTC)
     assert len(model.problems) == 3
@@ -246,7 +246,7 @@ def test_an_object_that_may_be_listed_but_not_read_has_the_reason_as_a_problem(w
     workspace.respond(UC_VERSION, {"name": "main.retail.churn", "version": "1"}, *denied)
 
     with open_databricks_reader(workspace) as (reader, _):
-        first_listing, second_listing = reader.model_versions(), reader.model_versions()
+        first_listing, second_listing = reader.model_versions().read(), reader.model_versions().read()
 
     assert first_listing.is_complete
     assert first_listing == second_listing
@@ -258,7 +258,7 @@ def test_a_transient_failure_omits_the_object_and_makes_the_listing_incomplete(w
     workspace.respond(UC_VERSION, {"name": "main.retail.churn", "version": "1"}, error_response(500, "INTERNAL_ERROR"))
 
     with open_databricks_reader(workspace) as (reader, _):
-        listing = reader.model_versions()
+        listing = reader.model_versions().read()
 
     assert [version.version_number for version in listing.rows] == [2]
     assert not listing.is_complete
@@ -271,7 +271,7 @@ def test_an_object_that_is_deleted_during_the_read_is_not_a_problem(workspace: W
     workspace.respond(f"{UC_MODELS}/sandbox.default.scoring/versions", {}, not_found)
 
     with open_databricks_reader(workspace) as (reader, _):
-        listing = reader.model_versions()
+        listing = reader.model_versions().read()
 
     assert [version.version_number for version in listing.rows] == [2]
     assert listing.is_complete
@@ -281,7 +281,7 @@ def test_versions_that_may_not_be_listed_make_the_listing_incomplete(workspace: 
     workspace.respond(f"{UC_MODELS}/sandbox.default.scoring/versions", {}, error_response(403, "PERMISSION_DENIED"))
 
     with open_databricks_reader(workspace) as (reader, _):
-        listing = reader.model_versions()
+        listing = reader.model_versions().read()
 
     assert len(listing.rows) == 2
     assert "sandbox.default.scoring" in listing.problems[0]
@@ -325,7 +325,7 @@ def test_a_retired_endpoint_leaves_records_without_tags_and_with_a_problem(works
         )
 
     with open_databricks_reader(workspace) as (reader, _):
-        listing = reader.model_versions()
+        listing = reader.model_versions().read()
 
     assert [(version.version_number, len(version.problems)) for version in listing.rows] == [(1, 1), (2, 1)]
 
@@ -346,7 +346,7 @@ def test_a_missing_permission_is_reported_as_such(registry: RegistryKind) -> Non
         workspace.respond(path, {}, error_response(403, "PERMISSION_DENIED"))
 
     with open_databricks_reader(workspace, registry) as (reader, _), pytest.raises(ForbiddenError):
-        reader.registered_models()
+        reader.registered_models().read()
 
 
 def test_a_refused_token_ends_the_listing_at_once(workspace: Workspace) -> None:
@@ -357,7 +357,7 @@ def test_a_refused_token_ends_the_listing_at_once(workspace: Workspace) -> None:
 
     with open_databricks_reader(workspace) as (reader, server):
         with pytest.raises(UnauthenticatedError):
-            reader.registered_models()
+            reader.registered_models().read()
 
         assert len(requests_to(server, "/get")) < 20
 
@@ -368,7 +368,7 @@ def test_a_rate_limited_request_is_retried(workspace: Workspace) -> None:
     workspace.respond(UC_MODEL, {"name": "sandbox.default.scoring"}, rate_limited, model)
 
     with open_databricks_reader(workspace, max_attempts=3) as (reader, server):
-        listing = reader.registered_models()
+        listing = reader.registered_models().read()
 
         assert listing.is_complete
         assert len(requests_to(server, "/get")) == 4
@@ -381,7 +381,7 @@ def test_a_workspace_that_rate_limits_everything_opens_the_circuit(workspace: Wo
         workspace.respond(UC_MODEL, {"name": row["full_name"]}, error_response(429, "REQUEST_LIMIT_EXCEEDED"))
 
     with open_databricks_reader(workspace) as (reader, server):
-        listing = reader.registered_models()
+        listing = reader.registered_models().read()
 
         assert listing.rows == ()
         assert "300 of 300 were listed" in listing.problems[0]

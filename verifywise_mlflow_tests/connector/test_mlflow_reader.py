@@ -86,7 +86,7 @@ def test_an_empty_page_with_a_token_is_not_the_end() -> None:
     }
 
     with open_reader(pages) as (reader, _):
-        listing = reader.model_versions()
+        listing = reader.model_versions().read()
 
     assert [version.version_number for version in listing.rows] == [1, 2]
     assert listing.is_complete
@@ -101,7 +101,7 @@ def test_a_listing_whose_tokens_repeat_is_an_error(following: str) -> None:
     }
 
     with open_reader(pages) as (reader, _), pytest.raises(InvalidResponseError, match="would never end"):
-        reader.model_versions()
+        reader.model_versions().read()
 
 
 @pytest.mark.parametrize("token", [3, True, ["a"], {"offset": 3}])
@@ -116,7 +116,7 @@ def test_a_token_with_a_lone_surrogate_is_sent_back() -> None:
     pages: dict[tuple[str, str], dict[str, object]] = {("model-versions", ""): {"next_page_token": "\ud800"}}
 
     with open_reader(pages) as (reader, _):
-        assert reader.model_versions().rows == ()
+        assert reader.model_versions().read().rows == ()
 
 
 def test_an_endless_listing_is_bounded() -> None:
@@ -133,8 +133,8 @@ def test_an_endless_listing_is_bounded() -> None:
 
 def test_both_listings_request_a_stable_order() -> None:
     with open_reader({}) as (reader, server):
-        reader.registered_models()
-        reader.model_versions()
+        reader.registered_models().read()
+        reader.model_versions().read()
 
     urls = [urlsplit(request.target) for request in server.requests if "search" in request.target]
     orders = {url.path.split("/")[-2]: parse_qs(url.query)["order_by"] for url in urls}
@@ -148,7 +148,7 @@ def test_an_unusable_row_makes_a_listing_incomplete() -> None:
     }
 
     with open_reader(pages) as (reader, _):
-        listing = reader.model_versions()
+        listing = reader.model_versions().read()
 
     assert len(listing.rows) == 1
     assert not listing.is_complete
@@ -173,7 +173,7 @@ def test_a_gateway_that_refuses_the_version_endpoint_does_not_prevent_reading() 
 
     with hostile_server(script) as server, closing(MlflowReader(settings_for(server.uri))) as reader:
         assert reader.server.version is None
-        assert len(reader.model_versions().rows) == 1
+        assert len(reader.model_versions().read().rows) == 1
 
 
 def test_an_older_server_that_would_ignore_a_workspace_is_refused() -> None:
@@ -204,16 +204,16 @@ def test_a_missing_workspace_is_an_error_that_names_it(tenant: Tenant) -> None:
     settings = connection_settings(tenant.model_copy(update={"workspace": "nobodys"}))
 
     with closing(MlflowReader(settings)) as reader, pytest.raises(NotFoundError, match="nobodys"):
-        reader.registered_models()
+        reader.registered_models().read()
 
 
 def test_workspaces_are_isolated_from_each_other(mlflow_uri: str, registry: Registry, reader: MlflowReader) -> None:
     registry.version("churn")
 
     with closing(MlflowReader(settings_for(mlflow_uri))) as default_reader:
-        names = {model.name for model in default_reader.registered_models().rows}
+        names = {model.name for model in default_reader.registered_models().read().rows}
 
-    assert [model.name for model in reader.registered_models().rows] == ["churn"]
+    assert [model.name for model in reader.registered_models().read().rows] == ["churn"]
     assert "churn" not in names
 
 
@@ -224,7 +224,7 @@ def test_a_real_registry_is_read_in_full(registry: Registry, reader: MlflowReade
     registry.client.set_registered_model_alias(name, "champion", "2")
     registry.client.set_registered_model_tag(name, "team", "risk")
 
-    models, versions_listing = reader.registered_models(), reader.model_versions()
+    models, versions_listing = reader.registered_models().read(), reader.model_versions().read()
 
     assert [(model.name, model.aliases, model.tags) for model in models.rows] == [
         (name, {"champion": 2}, {"team": "risk"})
@@ -266,12 +266,12 @@ def test_a_prompt_is_not_listed_as_a_model(registry: Registry, reader: MlflowRea
     register_prompt("greeting", "Hello {{name}}")
     registry.version("churn")
 
-    assert [model.name for model in reader.registered_models().rows] == ["churn"]
-    assert [version.model_name for version in reader.model_versions().rows] == ["churn"]
+    assert [model.name for model in reader.registered_models().read().rows] == ["churn"]
+    assert [version.model_name for version in reader.model_versions().read().rows] == ["churn"]
 
 
 def listed(reader: MlflowReader) -> tuple[list[tuple[str, bool]], list[tuple[int, bool]]]:
-    models, versions_listing = reader.registered_models(), reader.model_versions()
+    models, versions_listing = reader.registered_models().read(), reader.model_versions().read()
     assert models.is_complete
     assert versions_listing.is_complete
     return (
@@ -367,7 +367,7 @@ def test_a_workspace_setting_is_refused_by_a_real_server_without_workspaces(
         MlflowClient(server.uri).create_registered_model("churn")
 
         with closing(MlflowReader(settings_for(server.uri))) as reader:
-            names = [model.name for model in reader.registered_models().rows]
+            names = [model.name for model in reader.registered_models().read().rows]
 
     assert "--enable-workspaces" in str(caught.value)
     assert names == ["churn"]
@@ -388,7 +388,7 @@ def test_forbidden_point_reads_do_not_hide_readable_hidden_versions() -> None:
         return json_response({})
 
     with hostile_server(script) as server, closing(MlflowReader(settings_for(server.uri))) as reader:
-        listing = reader.model_versions()
+        listing = reader.model_versions().read()
 
     assert [version.version_number for version in listing.rows] == [1, 3]
     assert listing.is_complete

@@ -180,8 +180,8 @@ def test_a_row_that_is_listed_twice_with_different_contents_makes_the_listing_in
 
     listing = read_listing(PagedListing(fetch_page, "rows", take_text, first_key, 10), Limits())
 
-    assert listing.rows == (("a", 2), ("b", 1))
-    assert tuple(listing.problems) == ("rows: 'a' is listed twice with different contents; the last one is used",)
+    assert listing.rows == (("a", 1), ("b", 1))
+    assert tuple(listing.problems) == ("rows: 'a' is listed twice with different contents; the first one is used",)
 
 
 def test_a_listing_of_more_rows_than_allowed_names_the_limit() -> None:

@@ -111,7 +111,7 @@ def test_ten_thousand_versions_are_listed_in_one_request_and_more_in_two(
     tenant = seeded_tenant(Sizes(10, 10_050))
 
     with closing(MlflowReader(connection_settings(tenant))) as reader:
-        listing = reader.model_versions()
+        listing = reader.model_versions().read()
 
     assert (len(listing.rows), listing.is_complete) == (10_050, True)
     assert [exchange.path for exchange in proxy.exchanges].count("/api/2.0/mlflow/model-versions/search") == 2

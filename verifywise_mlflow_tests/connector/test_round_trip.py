@@ -75,7 +75,7 @@ def test_models_with_tags_and_aliases_come_back_unchanged(registry: Registry, re
             expected_aliases = {alias: 1 for alias in aliases if _set_alias(client, name, alias)}
             written_objects[name] = RegisteredModel(name, description, dict(model_tags), expected_aliases)
 
-        listing = reader.registered_models()
+        listing = reader.registered_models().read()
         try:
             assert listing.is_complete
             assert {model.name: _without_times(model) for model in listing.rows} == written_objects
@@ -104,7 +104,7 @@ def test_versions_with_tags_come_back_unchanged(registry: Registry, reader: Mlfl
             if version is not None:
                 written_objects[int(version.version)] = (name, description, dict(version_tags), source, link, ())
 
-        listing = reader.model_versions()
+        listing = reader.model_versions().read()
         try:
             assert listing.is_complete
             assert {version.version_number: _comparable_version(version) for version in listing.rows} == written_objects

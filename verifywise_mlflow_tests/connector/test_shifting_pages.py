@@ -128,7 +128,7 @@ def test_models_that_exist_throughout_are_listed_or_the_listing_is_incomplete(
     before = names_in(client)
     proxy.before_request = page_change = ChangeBetweenPages("registered-models/search", CHANGES_OF_MODELS[name], client)
 
-    listing = reader.registered_models()
+    listing = reader.registered_models().read()
 
     assert page_change.happened == 1
     listed = [model.name for model in listing.rows]
@@ -149,7 +149,7 @@ def test_a_listing_that_changes_during_each_read_is_incomplete(
         "registered-models/search", lambda client: delete(next(remaining_indices))(client), client, times=99
     )
 
-    listing = reader.registered_models()
+    listing = reader.registered_models().read()
 
     assert not listing.is_complete
     assert "registered_models changed" in " ".join(listing.problems)
@@ -181,7 +181,7 @@ def test_versions_that_exist_throughout_are_listed_or_the_listing_is_incomplete(
     before = versions_in(client)
     proxy.before_request = page_change = ChangeBetweenPages("model-versions/search", CHANGES_OF_VERSIONS[name], client)
 
-    listing = reader.model_versions()
+    listing = reader.model_versions().read()
 
     assert page_change.happened == 1
     listed = [(version.model_name, version.version_number) for version in listing.rows]

@@ -21,7 +21,7 @@ def test_a_sync_requests_a_limited_number_of_locations() -> None:
         requested.append(number)
         return f"s3://b/{number}"
 
-    located = locate_copies(traced(MAX_LOCATION_READS + 1), read_location)
+    located = locate_copies(traced(MAX_LOCATION_READS + 1), read_location, ahead=1)
 
     assert len(requested) == len(located.outdated) == MAX_LOCATION_READS
     assert located.origins["churn", 0].files_source == "s3://b/0"
@@ -31,7 +31,7 @@ def test_a_sync_requests_a_limited_number_of_locations() -> None:
 def test_a_name_is_no_location() -> None:
     statements = {0: None, 1: "models:/gone/1", 2: "models:/m-" + 32 * "a"}
 
-    located = locate_copies(traced(3), lambda _name, number: statements[number])
+    located = locate_copies(traced(3), lambda _name, number: statements[number], ahead=2)
 
     assert located.outdated == {("churn", 2)}
     assert located.origins["churn", 2].logged_model_id == "m-" + 32 * "a"
@@ -44,6 +44,6 @@ def test_a_refusal_concerns_one_copy_and_an_outage_ends_the_requests() -> None:
         requested.append(number)
         raise NotFoundError("gone") if number == 0 else UnreachableError("down")
 
-    located = locate_copies(traced(3), read_location)
+    located = locate_copies(traced(9), read_location, ahead=1)
 
-    assert (requested, located.outdated) == ([0, 1], set())
+    assert (requested, located.outdated) == ([0, 1, 2], set()), "one is requested ahead"

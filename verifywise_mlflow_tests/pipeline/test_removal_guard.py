@@ -37,6 +37,7 @@ def confirm(
         listing_is_complete=is_complete,
         is_accepted=is_accepted,
         read_object=server.request,
+        ahead=4,
     )
 
 

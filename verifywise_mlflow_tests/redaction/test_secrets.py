@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
 import time
 
 import pytest
 
+from verifywise_mlflow.redaction import token_scanner
 from verifywise_mlflow.redaction.secret_patterns import find_secrets
 from verifywise_mlflow.redaction.settings import RedactionSettings
 from verifywise_mlflow.redaction.text_redactor import TextRedactor
@@ -55,6 +57,31 @@ def test_known_misses_are_still_misses() -> None:
     found = [form.text for form in FORMS if form.is_known_miss and is_redacted(form)]
 
     assert found == []
+
+
+OWN_TEXTS_OF_MLFLOW = (
+    "models:/m-{id}",
+    "runs:/{id}/model",
+    "mlflow-artifacts:/12/{id}/artifacts/model",
+    "mlflow-artifacts:/12/models/m-{id}/artifacts",
+    "{id}deadbeef",
+)
+
+
+@pytest.mark.parametrize("template", OWN_TEXTS_OF_MLFLOW)
+def test_the_scanner_need_not_be_loaded_for_mlflow_s_own_ids(template: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [template.format(id=f"{random.Random(seed).getrandbits(128):032x}") for seed in range(200)]
+    scanner = token_scanner._loaded()
+    assert not any(scanner.scan(text.encode()) for text in texts), "it finds a token in an id: keep scanning them"
+
+    monkeypatch.setattr(token_scanner, "_loaded", lambda: pytest.fail("it was loaded"))
+    assert not any(list(token_scanner.find_vendor_tokens(text)) for text in texts)
+
+
+@pytest.mark.parametrize("prefix", ["models:/", "mlflow-artifacts:/1/", "runs:/"])
+def test_a_token_in_a_location_of_mlflow_is_found(prefix: str) -> None:
+    token = next(fake.secret for fake in SECRETS if fake.secret.startswith("ghp_"))
+    assert list(token_scanner.find_vendor_tokens(f"{prefix}{token}"))
 
 
 def test_around_a_secret_the_text_stays() -> None:

@@ -37,7 +37,7 @@ def test_neither_objects_nor_errors_of_a_connection_contain_a_secret() -> None:
     with hostile_server(script) as server:
         tenant = Tenant(tenant_id="acme", tracking_uri=server.uri, allow_private_network=True)
         reader = open_reader(tenant)
-        rows = [*reader.registered_models().rows, *reader.model_versions().rows]
+        rows = [*reader.registered_models().read().rows, *reader.model_versions().read().rows]
         reader.close()
         report = check_connection(tenant)
 

@@ -1,4 +1,4 @@
-"""CEL expressions over a record: compiled once, evaluated per record under three-valued logic.
+"""CEL expressions over a record: compiled once if at all, evaluated per record under three-valued logic.
 
 A condition is true, false or unknown; a value expression, used in the sentences of a rule, gives any value.
 """
@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
+from datetime import datetime
+from functools import cached_property, lru_cache
 
 from cel_expr_python import cel
 
+from verifywise_mlflow.compliance.rules.cel_closures import NO_SCOPE, Closure, closure_of
 from verifywise_mlflow.compliance.rules.cel_cost import MAX_EXPRESSION_LENGTH, cost_problems, may_be_costly, patterns
+from verifywise_mlflow.compliance.rules.cel_operations import MISSING, SCALARS
 from verifywise_mlflow.compliance.rules.cel_pieces import CelEvaluationError, MissingEvidenceError, PiecewiseExpression
 from verifywise_mlflow.compliance.rules.cel_tree import Tree
 from verifywise_mlflow.compliance.rules.cel_variables import ORIGIN_MEMBERS, Activation, CelValue, environment
@@ -25,6 +28,8 @@ __all__ = [
     "ValueExpression",
     "compile_expression",
     "compile_value",
+    "condition_of",
+    "value_of",
 ]
 
 
@@ -35,19 +40,41 @@ class CelExpressionError(ValueError):
 _COMPILER_ERROR = re.compile(
     r"^(?:INVALID_ARGUMENT: )?ERROR: <input>:(\d+):(\d+): (.*?)(?: \[INVALID_ARGUMENT\])?$", re.M
 )
+_SENTENCE_TYPES = frozenset({*SCALARS, datetime})
 _CONTAINER = " (in container '')"
 
 
-@dataclass(frozen=True, slots=True)
-class CelExpression:
-    """A compiled condition, and the values of a record that it reads."""
+@dataclass(frozen=True)
+class _LazyExpression:
+    """An expression that is compiled when it is first evaluated: most processes evaluate few of the rules they load."""
 
     text: str
-    paths: tuple[Path, ...]
-    """The values it names, in order of appearance: ``("owner",)``, ``("runtime_environment", "reproducible")``."""
-    may_be_costly: bool
-    """Whether an evaluation may cost more than reading the values that it names."""
-    _compiled: PiecewiseExpression
+
+    @cached_property
+    def paths(self) -> tuple[Path, ...]:
+        """The values it names, in order of appearance: ``("owner",)``, ``("runtime_environment", "reproducible")``."""
+        return paths_in(self.text)
+
+    @property
+    def may_be_costly(self) -> bool:
+        """Whether an evaluation may cost more than reading the values that it names."""
+        return may_be_costly(self._compiled[1])
+
+    @cached_property
+    def _compiled(self) -> tuple[cel.Expression, Tree]:
+        return _compile(self.text, self.paths)
+
+    @cached_property
+    def _closure(self) -> Closure:
+        return closure_of(self._compiled[1].root)
+
+    @cached_property
+    def _in_pieces(self) -> PiecewiseExpression:
+        return PiecewiseExpression(*self._compiled)
+
+
+class CelExpression(_LazyExpression):
+    """A condition, and the values of a record that it reads."""
 
     @property
     def uses_today(self) -> bool:
@@ -59,14 +86,36 @@ class CelExpression:
         """The names of the thresholds that it compares with."""
         return tuple(path[1] for path in self.paths if path[0] == THRESHOLDS)
 
+    def validate(self) -> None:
+        """Compile it.
+
+        Raises:
+            CelExpressionError: a syntax error, a field that no record has, a wrong type, a cost that could grow without
+                bound, or a result that is not a boolean.
+        """
+        return_type = self._compiled[0].return_type()
+        if return_type not in (cel.Type.BOOL, cel.Type.DYN):
+            raise CelExpressionError(f"it gives a {return_type.name()}; write one that is true or false")
+
     def holds(self, activation: Activation) -> bool | None:
         """Return whether the condition is true, or None where that depends on evidence that the record lacks.
 
         Raises:
             CelEvaluationError: a value has an unexpected type, or the result is not a boolean.
         """
+        outcome = self._closure(activation.variables, NO_SCOPE)
+        if outcome is True or outcome is False:
+            return outcome
+        return None if outcome is MISSING else self.holds_by_library(activation)
+
+    def holds_by_library(self, activation: Activation) -> bool | None:
+        """Return the same, from the CEL library alone.
+
+        Raises:
+            CelEvaluationError: as ``holds`` does.
+        """
         try:
-            value = self._compiled.evaluate(activation)
+            value = self._in_pieces.evaluate(activation)
         except MissingEvidenceError:
             return None
         if value is None or isinstance(value, bool):
@@ -74,50 +123,57 @@ class CelExpression:
         raise CelEvaluationError(f"the result is of type {type(value).__name__}, neither true nor false")
 
 
-@dataclass(frozen=True, slots=True)
-class ValueExpression:
-    """A compiled expression whose value a sentence quotes."""
+class ValueExpression(_LazyExpression):
+    """An expression whose value a sentence quotes."""
 
-    text: str
-    paths: tuple[Path, ...]
-    may_be_costly: bool
-    _compiled: PiecewiseExpression
+    def validate(self) -> None:
+        """Compile it.
+
+        Raises:
+            CelExpressionError: a syntax error, a field that no record has, a wrong type, or a cost that could grow
+                without bound.
+        """
+        _ = self._compiled
 
     def value(self, activation: Activation) -> CelValue:
         """Return the value, or None where the record lacks it or it cannot be computed: a sentence never fails."""
+        outcome = self._closure(activation.variables, NO_SCOPE)
+        if outcome is MISSING:
+            return None
+        # The library has the members of a map in an order of its own.
+        if type(outcome) in _SENTENCE_TYPES or (type(outcome) is list and SCALARS.issuperset(map(type, outcome))):
+            return outcome  # type: ignore[return-value]  # no duration, and not undecided
+        return self.value_by_library(activation)
+
+    def value_by_library(self, activation: Activation) -> CelValue:
+        """Return the same, from the CEL library alone."""
         try:
-            return self._compiled.evaluate(activation)
+            return self._in_pieces.evaluate(activation)
         except (MissingEvidenceError, CelEvaluationError):
             return None
 
 
-@lru_cache(maxsize=1024)
+condition_of = lru_cache(maxsize=1024)(CelExpression)
+"""Returns the condition that a text stands for, whose validity is known or of no interest."""
+value_of = lru_cache(maxsize=1024)(ValueExpression)
+"""The same for a value expression."""
+
+
 def compile_expression(text: str) -> CelExpression:
-    """Return the condition that the text stands for.
-
-    Raises:
-        CelExpressionError: a syntax error, a field that no record has, a wrong type, a cost that could grow without
-            bound, or a result that is not a boolean.
-    """
-    expression, tree, paths = _compile(text)
-    if expression.return_type() not in (cel.Type.BOOL, cel.Type.DYN):
-        raise CelExpressionError(f"it gives a {expression.return_type().name()}; write one that is true or false")
-    return CelExpression(text, paths, may_be_costly(tree), PiecewiseExpression(expression, tree))
+    """Return the condition that the text stands for; raise ``CelExpressionError`` unless it is valid."""
+    expression = condition_of(text)
+    expression.validate()
+    return expression
 
 
-@lru_cache(maxsize=1024)
 def compile_value(text: str) -> ValueExpression:
-    """Return the value expression that the text stands for.
-
-    Raises:
-        CelExpressionError: a syntax error, a field that no record has, a wrong type, or a cost that could grow without
-            bound.
-    """
-    expression, tree, paths = _compile(text)
-    return ValueExpression(text, paths, may_be_costly(tree), PiecewiseExpression(expression, tree))
+    """Return the value expression that the text stands for; raise ``CelExpressionError`` unless it is valid."""
+    expression = value_of(text)
+    expression.validate()
+    return expression
 
 
-def _compile(text: str) -> tuple[cel.Expression, Tree, tuple[Path, ...]]:
+def _compile(text: str, paths: tuple[Path, ...]) -> tuple[cel.Expression, Tree]:
     if len(text) > MAX_EXPRESSION_LENGTH:
         raise CelExpressionError(
             f"it has {len(text):,} characters, expected at most {MAX_EXPRESSION_LENGTH:,}: divide the rule"
@@ -126,7 +182,6 @@ def _compile(text: str) -> tuple[cel.Expression, Tree, tuple[Path, ...]]:
         expression = environment().compile(text)
     except RuntimeError as error:
         raise CelExpressionError(_compiler_errors(str(error))) from error
-    paths = paths_in(text)
     for path in paths:
         # The members of these maps depend on what the whole policy reads, so an expression may only read single
         # members, which the compiler cannot check.
@@ -140,7 +195,7 @@ def _compile(text: str) -> tuple[cel.Expression, Tree, tuple[Path, ...]]:
     if problems := list(dict.fromkeys(cost_problems(tree))):
         raise CelExpressionError("; ".join(problems))
     _refuse_invalid_patterns(tree)
-    return expression, tree, paths
+    return expression, tree
 
 
 def _refuse_invalid_patterns(tree: Tree) -> None:

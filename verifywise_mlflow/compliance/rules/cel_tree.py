@@ -7,6 +7,7 @@ buffers would bring a compiler and generated code for one message.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
@@ -42,10 +43,12 @@ _NEW_ID = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """A literal: text as a string, a boolean as itself, an integer as itself, and anything else as None."""
+    """A literal: a text, boolean, integer, double or null as a Python value."""
 
     id: int
-    value: str | bool | int | None
+    value: str | bool | int | float | None
+    is_decoded: bool = True
+    """Whether the value is known: it is None for a literal of another type, such as bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +61,12 @@ class Name:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A member of a map: ``operand.name``."""
+    """A member of a map: ``operand.name``, or the test whether there is one: ``has(operand.name)``."""
 
     id: int
     operand: Node
     name: str
+    is_presence_test: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,11 +177,11 @@ def _node(data: bytes) -> Node:
             continue
         inner = parse(content)
         if kind == _CONSTANT:
-            return Constant(node_id, _constant(inner))
+            return _constant(node_id, inner)
         if kind == _NAME:
             return Name(node_id, text_of(inner, 1).lstrip("."))
         if kind == _MEMBER:
-            return Member(node_id, _node(bytes_of(inner, 1)), text_of(inner, 2))
+            return Member(node_id, _node(bytes_of(inner, 1)), text_of(inner, 2), bool(number_of(inner, 3)))
         if kind == _CALL:
             return Call(node_id, text_of(inner, 2), tuple(_node(part) for part in messages_of(inner, (1, 3))))
         if kind == _LIST:
@@ -188,7 +192,7 @@ def _node(data: bytes) -> Node:
             return Literals(node_id, parts, is_list=False)
         if kind == _COMPREHENSION:
             return _macro(node_id, inner)
-    return Constant(node_id, None)
+    return Constant(node_id, None, is_decoded=False)
 
 
 def _macro(node_id: int, fields: Fields) -> Macro:
@@ -212,13 +216,20 @@ def _is_call(node: Node, function: str) -> bool:
     return isinstance(node, Call) and node.function == function
 
 
-def _constant(fields: Fields) -> str | bool | int | None:
+def _constant(node_id: int, fields: Fields) -> Constant:
     ((kind, _, content),) = fields or [(1, 0, 0)]
-    if kind == 6 and isinstance(content, bytes):  # a string
-        return content.decode()
-    if kind == 2:  # a boolean
-        return bool(content)
-    return content if kind == 3 and isinstance(content, int) else None  # an integer
+    match kind, content:
+        case 1, _:
+            return Constant(node_id, None)
+        case 2, int(number):
+            return Constant(node_id, bool(number))
+        case 3, int(number):  # a varint has the sign in its 64th bit
+            return Constant(node_id, number - 2**64 if number >= 2**63 else number)
+        case 5, bytes(data):
+            return Constant(node_id, struct.unpack("<d", data)[0])
+        case 6, bytes(data):
+            return Constant(node_id, data.decode())
+    return Constant(node_id, None, is_decoded=False)
 
 
 def _with_names(data: bytes, names: Mapping[int, str]) -> bytes:

@@ -104,6 +104,15 @@ _CONTEXT_TYPES: Final = {
     TODAY: cel.Type.TIMESTAMP,
 }
 
+_PYTHON_TYPE_OF_FIELD: Final[Mapping[FieldType, type]] = {
+    FieldType.TEXT: str,
+    FieldType.INTEGER: int,
+    FieldType.TIMESTAMP: datetime,
+    FieldType.JSON_OBJECT: dict,
+    FieldType.JSON_LIST: list,
+}
+_MAP_VARIABLES: Final = (*(STATED, MEASURES, MODEL_VERSIONS, VULNERABILITIES, END_OF_LIFE, ORIGINS, THRESHOLDS),)
+
 _ORIGIN_TEXTS: Final = ("source", "key", "raw", "state")
 _ORIGIN_LISTS: Final = ("same_person_as", "may_be_same_person_as")
 ORIGIN_MEMBERS: Final = (*_ORIGIN_TEXTS, *_ORIGIN_LISTS, "earliest", "latest")
@@ -120,15 +129,30 @@ def environment() -> cel.Env:
     )
 
 
+PYTHON_TYPES: Final[Mapping[str, type]] = {
+    **{name: _PYTHON_TYPE_OF_FIELD[spec.type] for name, spec in FIELD_SPECS.items()},
+    **{name: dict if name in _MAP_VARIABLES else list for name in _CONTEXT_TYPES},
+    TODAY: datetime,
+}
+"""Variable to the type of its values in Python: the library refuses any other."""
+
+
 class Activation:
     """The variables of one record, as plain values and as the CEL library takes them."""
 
-    __slots__ = ("cel", "variables")
+    __slots__ = ("_cel", "variables")
 
     def __init__(self, variables: Mapping[str, CelValue]) -> None:
-        """Take the known values. The library converts one when an expression reads it."""
+        """Take the known values, as ``evidence_of`` returns them: UTF-8 has their texts, 64 bits their integers."""
         self.variables = variables
-        self.cel: cel.Activation = environment().Activation(variables)
+        self._cel: cel.Activation | None = None
+
+    @property
+    def cel(self) -> cel.Activation:
+        """The variables for the library, which converts one when an expression reads it."""
+        if self._cel is None:
+            self._cel = environment().Activation(self.variables)
+        return self._cel
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from verifywise_mlflow.compliance.measures import is_level
 from verifywise_mlflow.compliance.rules.rule import (
     Example,
     Identifier,
+    PolicyContext,
     PolicySection,
     Reference,
     Rule,
@@ -86,7 +87,7 @@ class Policy(PolicySection):
 def default_policy() -> Policy:
     """Return the policy that comes with the package. It applies to tenants without a policy of their own."""
     with as_file(files("verifywise_mlflow.compliance") / "policies") as folder:
-        return load_policy(folder / "default.yaml")
+        return _load(folder / "default.yaml", PolicyContext(shipped_catalog(), is_shipped=True))
 
 
 def load_policy(path: Path, catalog: Catalog | None = None) -> Policy:
@@ -99,6 +100,10 @@ def load_policy(path: Path, catalog: Catalog | None = None) -> Policy:
     Raises:
         PolicyError: a file is missing, is not YAML, or contains an invalid rule.
     """
+    return _load(path, PolicyContext(catalog or shipped_catalog()))
+
+
+def _load(path: Path, context: PolicyContext) -> Policy:
     try:
         head = read_yaml_source(path, expected=_EXPECTED_KEYS)
         sources = [head, *(_rule_file(head, name) for name in _file_names(head))]
@@ -109,7 +114,7 @@ def load_policy(path: Path, catalog: Catalog | None = None) -> Policy:
     if locations and isinstance(document.get("rules", []), list):
         document["rules"] = [_rules(source)[index] for source, index in locations]
     try:
-        policy = Policy.model_validate(document, context=catalog or shipped_catalog())
+        policy = Policy.model_validate(document, context=context)
     except ValidationError as error:
         raise PolicyError("\n".join(validation_messages(error, head, locations))) from error
     if errors := list(_threshold_errors(policy, head, locations)):

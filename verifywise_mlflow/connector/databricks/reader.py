@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager
 from typing import Literal, TypeVar
 
 from verifywise_mlflow.connector import parsing
-from verifywise_mlflow.connector.databricks.concurrent_map import map_concurrently
 from verifywise_mlflow.connector.databricks.files_api import files_api_root
 from verifywise_mlflow.connector.databricks.registry import Registry
 from verifywise_mlflow.connector.databricks.unity_catalog import UnityCatalog
@@ -22,7 +21,8 @@ from verifywise_mlflow.connector.models import (
     RemoteFile,
     TrainingRun,
 )
-from verifywise_mlflow.connector.pagination import Listing, PagedListing, read_listing
+from verifywise_mlflow.connector.pagination import Listing, ListingPages, PagedListing, read_listing
+from verifywise_mlflow.connector.read_ahead import read_each
 from verifywise_mlflow.connector.tracking_reader import TrackingReader
 from verifywise_mlflow.http.errors import (
     HttpError,
@@ -77,11 +77,11 @@ class DatabricksReader(TrackingReader):
 
     # -- the registry
 
-    def registered_models(self) -> Listing[RegisteredModel]:
+    def registered_models(self) -> ListingPages[RegisteredModel, str]:
         """List every registered model that the account may read."""
         return self._registry.registered_models()
 
-    def model_versions(self) -> Listing[ModelVersion]:
+    def model_versions(self) -> ListingPages[ModelVersion, tuple[str, int]]:
         """List every version of these models, in any status."""
         return self._registry.model_versions()
 
@@ -132,7 +132,7 @@ class DatabricksReader(TrackingReader):
     def _read_each(self, ids: Sequence[str], read: Callable[[str], T]) -> Listing[T]:
         """Return the objects that could be read. As with a search, a caller requests a missing one to learn why."""
         rows: list[T] = []
-        for _, result in map_concurrently(ids, read, self._limits.max_concurrent_requests):
+        for _, result in read_each(ids, read, self._limits.max_concurrent_requests):
             if not isinstance(result, HttpError):
                 rows.append(result)
             elif result.retryable and not isinstance(result, InternalServerError):

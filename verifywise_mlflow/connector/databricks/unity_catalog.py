@@ -7,16 +7,23 @@ does. A registry of M models and V versions costs about 2 M + V requests.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
 from verifywise_mlflow.common.problems import Problems
 from verifywise_mlflow.connector import parsing
-from verifywise_mlflow.connector.databricks.concurrent_map import map_concurrently
 from verifywise_mlflow.connector.endpoints import DatabricksEndpoint, is_unity_catalog_name
 from verifywise_mlflow.connector.models import ModelVersion, RegisteredModel
-from verifywise_mlflow.connector.pagination import UNREADABLE, Listing, PagedListing, read_listing
+from verifywise_mlflow.connector.pagination import (
+    UNREADABLE,
+    Listed,
+    Listing,
+    ListingPages,
+    PagedListing,
+    read_listing,
+)
+from verifywise_mlflow.connector.read_ahead import read_each
 from verifywise_mlflow.connector.registry_search import page_token_param, version_key
 from verifywise_mlflow.connector.rest_client import RestClient
 from verifywise_mlflow.connector.text_intake import TextIntake
@@ -24,11 +31,15 @@ from verifywise_mlflow.http.errors import HttpError, InvalidResponseError, NotFo
 from verifywise_mlflow.http.settings import Limits
 
 E = TypeVar("E", bound=RegisteredModel | ModelVersion)
+K = TypeVar("K", bound=Hashable)
 
 # The documented maximum. Without a page size, Databricks refuses to list a whole metastore (databricks-sdk-go,
 # issue 813).
 MODELS_PAGE_SIZE = 1_000
 VERSIONS_PAGE_SIZE = 1_000
+
+READ_PAGE_SIZE = 500
+"""Objects that are passed on together once each was read."""
 
 _MAX_VERSION_NUMBER = 2**31 - 1  # of our own column
 
@@ -43,28 +54,43 @@ class UnityCatalog:
         self._catalogs = frozenset(catalog.lower() for catalog in catalogs)
         self._listed: Listing[RegisteredModel] | None = None
 
-    def registered_models(self) -> Listing[RegisteredModel]:
+    def registered_models(self) -> ListingPages[RegisteredModel, str]:
         """List every registered model that the account may read (EXECUTE), and read each."""
-        self._listed = self._list_models()
-        read = self._read_each(self._listed.rows, lambda model: self.registered_model(model.name), "registered_models")
-        return Listing(read.rows, self._listed.problems + read.problems)
 
-    def model_versions(self) -> Listing[ModelVersion]:
+        def read_pages(listed: Listed[str]) -> Iterator[Sequence[RegisteredModel]]:
+            self._listed = self._list_models()
+            listed.problems.merge(self._listed.problems)
+            yield from self._read_each(
+                self._listed.rows, lambda model: self.registered_model(model.name), "registered_models", _name, listed
+            )
+
+        return ListingPages(read_pages, _name)
+
+    def model_versions(self) -> ListingPages[ModelVersion, tuple[str, int]]:
         """List every version of these models, in any status, and read each."""
-        # Reuse the listing that registered_models() has just made.
-        models = self._listed or self._list_models()
-        listed: list[ModelVersion] = []
-        problems = Problems()
-        problems.merge(models.problems)
-        names = [model.name for model in models.rows]
-        for name, result in map_concurrently(names, self._list_versions, self._limits.max_concurrent_requests):
+
+        def read_pages(listed: Listed[tuple[str, int]]) -> Iterator[Sequence[ModelVersion]]:
+            # Reuse the listing that registered_models() has just made.
+            models = self._listed or self._list_models()
+            listed.problems.merge(models.problems)
+            yield from self._read_each(
+                self._listed_versions(models.rows, listed.problems),
+                lambda version: self.model_version(*version_key(version)),
+                "model_versions",
+                version_key,
+                listed,
+            )
+
+        return ListingPages(read_pages, version_key)
+
+    def _listed_versions(self, models: Sequence[RegisteredModel], problems: Problems) -> Iterator[ModelVersion]:
+        names = [model.name for model in models]
+        for name, result in read_each(names, self._list_versions, self._limits.max_concurrent_requests):
             if isinstance(result, Listing):
-                listed += result.rows
+                yield from result.rows
                 problems.merge(result.problems)
             elif not isinstance(result, NotFoundError):  # the model was deleted since it was listed
                 problems.add(f"model_versions: those of {name!a:.300} could not be listed: {result}", UNREADABLE)
-        read = self._read_each(listed, lambda version: self.model_version(*version_key(version)), "model_versions")
-        return Listing(read.rows, problems + read.problems)
 
     def registered_model(self, name: str) -> RegisteredModel:
         """Read one registered model by its full name."""
@@ -122,28 +148,41 @@ class UnityCatalog:
             self._limits,
         )
 
-    def _read_each(self, listed: Sequence[E], read: Callable[[E], E], name: str) -> Listing[E]:
-        """Read each object on its own; use the listed row of an object that cannot be read for good."""
-        rows: list[E] = []
-        failed: list[HttpError] = []
-        results: Iterator[tuple[E, E | HttpError]] = map_concurrently(
-            listed, read, self._limits.max_concurrent_requests
-        )
-        for row, result in results:
+    def _read_each(
+        self, rows: Iterable[E], read: Callable[[E], E], name: str, identify: Callable[[E], K], listed: Listed[K]
+    ) -> Iterator[Sequence[E]]:
+        """Yield pages of the objects, each read on its own. One that cannot be read for good is the row as listed."""
+        page: list[E] = []
+        count, failures = 0, 0
+        first_failure: HttpError | None = None
+        for row, result in read_each(rows, read, self._limits.max_concurrent_requests):
+            count += 1
             if not isinstance(result, HttpError):
-                rows.append(result)
+                page.append(result)
             elif isinstance(result, NotFoundError):
                 continue  # deleted since it was listed
             elif result.retryable:
                 # Omitted rather than stored without its tags: the record of an earlier sync is better than that.
-                failed.append(result)
+                failures += 1
+                first_failure = first_failure or result
+                continue
             else:
                 reason = f"its tags and aliases could not be read: {_stable_cause(result)}"
-                rows.append(replace(row, problems=(*row.problems, reason)))
-        if not failed:
-            return Listing(tuple(rows))
-        problem = f"{name}: {len(failed)} of {len(listed)} were listed but could not be read, the first: {failed[0]}"
-        return Listing(tuple(rows), Problems(problem))
+                page.append(replace(row, problems=(*row.problems, reason)))
+            listed.keys[identify(page[-1])] = None
+            if len(page) == READ_PAGE_SIZE:
+                yield page
+                page = []
+        if page:
+            yield page
+        if failures:
+            listed.problems.add(
+                f"{name}: {failures} of {count} were listed but could not be read, the first: {first_failure}"
+            )
+
+
+def _name(model: RegisteredModel) -> str:
+    return model.name
 
 
 def registered_model_info(value: object, intake: TextIntake | None = None) -> RegisteredModel:

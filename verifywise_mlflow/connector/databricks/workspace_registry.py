@@ -9,7 +9,7 @@ from __future__ import annotations
 from verifywise_mlflow.connector import parsing
 from verifywise_mlflow.connector.endpoints import DatabricksEndpoint, MlflowEndpoint
 from verifywise_mlflow.connector.models import ModelVersion, RegisteredModel
-from verifywise_mlflow.connector.pagination import Listing, PagedListing, read_listing
+from verifywise_mlflow.connector.pagination import ListingPages, PagedListing, listing_pages
 from verifywise_mlflow.connector.registry_search import QueryParams, page_token_param, version_key
 from verifywise_mlflow.connector.rest_client import RestClient
 from verifywise_mlflow.http.settings import Limits
@@ -25,14 +25,14 @@ class WorkspaceRegistry:
         self._client = client
         self._limits = limits
 
-    def registered_models(self) -> Listing[RegisteredModel]:
+    def registered_models(self) -> ListingPages[RegisteredModel, str]:
         """List every registered model that the account may read."""
 
         def fetch_page(token: str | None, max_rows: int) -> dict[str, object]:
             params: QueryParams = (("max_results", max_rows), ("order_by", "name ASC"))
             return self._client.get_json(MlflowEndpoint.SEARCH_MODELS, params + page_token_param(token))
 
-        return read_listing(
+        return listing_pages(
             PagedListing(
                 fetch_page,
                 "registered_models",
@@ -44,7 +44,7 @@ class WorkspaceRegistry:
             self._limits,
         )
 
-    def model_versions(self) -> Listing[ModelVersion]:
+    def model_versions(self) -> ListingPages[ModelVersion, tuple[str, int]]:
         """List every version of these models, in any status."""
 
         def fetch_page(token: str | None, max_rows: int) -> dict[str, object]:
@@ -53,7 +53,7 @@ class WorkspaceRegistry:
             params: QueryParams = (("max_results", max_rows), *order, *page_token_param(token))
             return self._client.get_json(MlflowEndpoint.SEARCH_VERSIONS, params)
 
-        return read_listing(
+        return listing_pages(
             PagedListing(
                 fetch_page,
                 "model_versions",

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import ColumnElement, Table, and_, func, null, or_, select, update
+from sqlalchemy import ARRAY, ColumnElement, Table, and_, any_, cast, func, null, or_, select, update
 
 from verifywise_mlflow.artifacts.version_origin import VersionOrigin, own_origin
 from verifywise_mlflow.connector.models import ModelVersion, RegisteredModel
+from verifywise_mlflow.persistence.pg_text_codec import Text
 from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE, Key, Row, columns_of, is_one_of, to_entity, upsert
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import model_versions, registered_models, revisions
@@ -55,25 +56,47 @@ class Tombstone:
     incarnation: int
 
 
-def stored_models(session: TenantSession) -> dict[str, StoredObject]:
-    """Return every stored model by its name, tombstones included."""
+def stored_models(session: TenantSession, names: Collection[str] | None = None) -> dict[str, StoredObject]:
+    """Return the stored models by name, tombstones included; all of them without ``names``."""
     table = registered_models
-    rows = session.execute(
-        select(table.c.model_name, *_stored_columns(table)).where(table.c.tenant_id == session.tenant_id)
+    query = select(table.c.model_name, *_stored_columns(table)).where(table.c.tenant_id == session.tenant_id)
+    if names is not None:
+        query = query.where(table.c.model_name == any_(cast(list(names), ARRAY(Text))))
+    return {name: StoredObject(*stored) for name, *stored in session.execute(query)}
+
+
+def stored_versions(session: TenantSession, keys: Collection[Key] | None = None) -> dict[Key, StoredObject]:
+    """Return the stored versions by key, tombstones included; all of them without ``keys``."""
+    table = model_versions
+    query = select(table.c.model_name, table.c.version_number, *_stored_columns(table)).where(
+        table.c.tenant_id == session.tenant_id
     )
-    return {name: StoredObject(*stored) for name, *stored in rows}
+    if keys is not None:
+        query = query.where(is_one_of(table, keys))
+    # In pages: otherwise the driver holds the whole result next to what is built from it.
+    rows = session.execute(query.execution_options(yield_per=10 * BATCH_SIZE))
+    return {(name, number): StoredObject(*stored) for name, number, *stored in rows}
 
 
-def stored_versions(session: TenantSession) -> dict[Key, StoredObject]:
-    """Return every stored version by its key, tombstones included."""
+def living_models(session: TenantSession) -> Iterator[str]:
+    """Yield the name of each living model, in pages: a tenant may have many."""
+    table = registered_models
+    yield from session.execute(
+        select(table.c.model_name)
+        .where(table.c.tenant_id == session.tenant_id, table.c.deleted_at.is_(None))
+        .execution_options(yield_per=10 * BATCH_SIZE)
+    ).scalars()
+
+
+def living_versions(session: TenantSession) -> Iterator[Key]:
+    """Yield the key of each living version, in pages: a tenant may have many."""
     table = model_versions
     rows = session.execute(
-        select(table.c.model_name, table.c.version_number, *_stored_columns(table))
-        .where(table.c.tenant_id == session.tenant_id)
-        # In pages: otherwise the driver holds the whole result next to what is built from it.
+        select(table.c.model_name, table.c.version_number)
+        .where(table.c.tenant_id == session.tenant_id, table.c.deleted_at.is_(None))
         .execution_options(yield_per=10 * BATCH_SIZE)
     )
-    return {(name, number): StoredObject(*stored) for name, number, *stored in rows}
+    yield from ((name, number) for name, number in rows)
 
 
 def hidden_from_search(session: TenantSession) -> tuple[set[str], set[Key]]:
@@ -265,9 +288,17 @@ def living_version_numbers(session: TenantSession, names: Collection[str]) -> di
     return numbers
 
 
+def count_living_models(session: TenantSession) -> int:
+    """Return how many living models the tenant has."""
+    return _count_living(session, registered_models)
+
+
 def count_living_versions(session: TenantSession) -> int:
     """Return how many living versions the tenant has."""
-    table = model_versions
+    return _count_living(session, model_versions)
+
+
+def _count_living(session: TenantSession, table: Table) -> int:
     living = (
         select(func.count())
         .select_from(table)
@@ -283,15 +314,32 @@ def versions_by_key(session: TenantSession, keys: Collection[Key]) -> dict[Key, 
     return {(row["model_name"], row["version_number"]): to_entity(ModelVersion, dict(row)) for row in rows.mappings()}
 
 
-def version_with_origin(session: TenantSession, key: Key) -> tuple[ModelVersion, VersionOrigin] | None:
-    """Return one version with what it was registered from, or None."""
+def version_sources(session: TenantSession, keys: Collection[Key]) -> dict[Key, ModelVersion]:
+    """Return the versions with these keys, tombstones included, with no more than what traces a copy."""
     table = model_versions
-    row = (
-        session.execute(select(table).where(table.c.tenant_id == session.tenant_id, is_one_of(table, [key])))
-        .mappings()
-        .first()
+    rows = session.execute(
+        select(*(table.c.model_name, table.c.version_number, table.c.source, table.c.run_id, table.c.created_at)).where(
+            table.c.tenant_id == session.tenant_id, is_one_of(table, keys)
+        )
     )
-    return None if row is None else (to_entity(ModelVersion, dict(row)), to_origin(dict(row)))
+    return {
+        (name, number): ModelVersion(name, number, source=source, run_id=run_id, created_at=created_at)
+        for name, number, source, run_id, created_at in rows
+    }
+
+
+def versions_with_origin(
+    session: TenantSession, keys: Collection[Key]
+) -> dict[Key, tuple[ModelVersion, VersionOrigin]]:
+    """Return versions with what they were registered from."""
+    table = model_versions
+    rows = session.execute(
+        select(table).where(table.c.tenant_id == session.tenant_id, is_one_of(table, keys))
+    ).mappings()
+    return {
+        (row["model_name"], row["version_number"]): (to_entity(ModelVersion, dict(row)), to_origin(dict(row)))
+        for row in rows
+    }
 
 
 def version_by_key(session: TenantSession, name: str, number: int) -> ModelVersion | None:

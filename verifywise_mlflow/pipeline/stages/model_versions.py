@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 
 from verifywise_mlflow.artifacts.version_origin import VersionOrigin
 from verifywise_mlflow.connector.models import ModelVersion
 from verifywise_mlflow.connector.pagination import CUT_SHORT
+from verifywise_mlflow.connector.registry_search import version_key
 from verifywise_mlflow.normalizer.lifecycle_event import LifecycleEvent
 from verifywise_mlflow.persistence.repositories import dangling_aliases, registry, tenancy
 from verifywise_mlflow.persistence.repositories.registry import ListedObject, ListedVersion
@@ -14,69 +16,107 @@ from verifywise_mlflow.persistence.row_mapping import Key, key_problem
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.pipeline.change_detection import ChangeSet
 from verifywise_mlflow.pipeline.context import LISTING_SHARE, Note, Progress, ReadFailure, StageContext
-from verifywise_mlflow.pipeline.copy_origins import locate_copies, trace_copies
+from verifywise_mlflow.pipeline.copy_origins import TracedCopies, locate_copies, trace_copies
 from verifywise_mlflow.pipeline.lifecycle_events import version_events
 from verifywise_mlflow.pipeline.recording import admit_changes, record_events, record_removals
 from verifywise_mlflow.pipeline.removal_guard import Loss, confirm_removals
 
 
 def refresh(context: StageContext) -> Progress:
-    """List all versions with their models' aliases; write those that differ, and tombstones for deleted ones."""
+    """List all versions with their models' aliases; write those that differ, and tombstones for deleted ones.
+
+    Each page is written while the next one is read, so that a listing is never in memory as a whole.
+    """
     progress = Progress()
     reader = context.reader()
+    with context.begin() as session:
+        living = registry.count_living_versions(session)
+        aliases = registry.aliases_by_version(session)
 
+    listing = reader.model_versions()
+    listed = listing.listed
+    newest: datetime | None = None
+    deferred: dict[Key, ModelVersion] = {}
     # So that a slow listing leaves time for what follows.
     with context.deadline.limited_to(LISTING_SHARE):
-        listing = reader.model_versions()
-    progress.is_cut_short = listing.problems.includes(CUT_SHORT)
-    progress.notes += map(Note, listing.problems)
-    with context.begin() as session:
-        stored_versions = registry.stored_versions(session)
-        aliases = registry.aliases_by_version(session)
-        copies = trace_copies(session, listing.rows, is_reconcile=context.is_reconcile_due)
-    copies = locate_copies(copies, reader.version_location)
-
-    changes: ChangeSet[ListedVersion] = ChangeSet()
-    for version in listing.rows:
-        key = (version.model_name, version.version_number)
-        if problem := key_problem(version.model_name) or key_problem(version.run_id or version.model_name):
-            reason = f"its model's name or its run's ID {problem}"
-            progress.read_failures.append(ReadFailure("model version", _name(key), reason))
-            continue
-        if version.problems:
-            progress.incomplete += 1
-        listed = ListedVersion(version, aliases.get(key, []))
-        is_outdated = key in copies.outdated
-        changes.add_if_changed(listed, version.created_at, stored_versions.get(key), is_outdated=is_outdated)
-    for batch in changes.batches():
+        for page in listing:
+            newest = max(filter(None, (newest, *(version.last_updated_at for version in page))), default=None)
+            with context.begin() as session:
+                copies = trace_copies(session, page, is_reconcile=context.is_reconcile_due)
+            # The original of a copy may be on a later page.
+            known, unknown = copies.split(page)
+            for version in known:
+                deferred.pop(version_key(version), None)  # a row that changed while the listing was read
+            deferred |= {version_key(version): version for version in unknown}
+            _write_page(context, progress, known, aliases, copies)
+    if deferred:
         with context.begin() as session:
-            _write(context, session, progress, batch, copies.origins)
-        context.report_progress(progress.changed, len(changes.changed))
+            copies = trace_copies(session, list(deferred.values()), is_reconcile=context.is_reconcile_due)
+        copies = locate_copies(copies, reader.version_location, context.tenant.limits.max_concurrent_requests)
+        _write_page(context, progress, list(deferred.values()), aliases, copies)
+    progress.is_cut_short = listed.problems.includes(CUT_SHORT)
+    progress.notes += map(Note, listed.problems)
 
-    listed_keys = {(version.model_name, version.version_number) for version in listing.rows}
-    living = [key for key, version in stored_versions.items() if not version.is_deleted]
-    missing = [key for key in living if key not in listed_keys]
+    with context.begin() as session:
+        missing = [key for key in registry.living_versions(session) if key not in listed.keys]
     removal = confirm_removals(
         missing,
-        losses=[Loss("model versions", len(missing), len(living))],
-        listing_is_complete=listing.is_complete,
+        losses=[Loss("model versions", len(missing), living)],
+        listing_is_complete=listed.is_complete,
         is_accepted=bool(context.options.accept_removals),
         read_object=lambda key: reader.model_version(*key),
+        ahead=context.tenant.limits.max_concurrent_requests,
     )
     record_removals(
         context, progress, removal, lambda session, keys: registry.mark_versions_deleted(session, keys, context.now)
     )
-    progress.is_reconcile = listing.is_complete
+    progress.is_reconcile = listed.is_complete
     with context.begin() as session:
         dangling_aliases.renew_models(session, {key[0] for key in removal.deleted if key in aliases})
-        if listing.is_complete:
-            unknown = {key[0] for key in aliases if key not in listed_keys and key not in stored_versions}
-            dangling_aliases.renew_models(session, unknown, changed_since=context.last_reconciled_at)
-            tenancy.set_poll_watermark(session, _newest_timestamp(listing.rows), context.now)
+        if listed.is_complete:
+            unlisted = aliases.keys() - listed.keys.keys()
+            dangling = {key[0] for key in unlisted - registry.stored_versions(session, unlisted).keys()}
+            dangling_aliases.renew_models(session, dangling, changed_since=context.last_reconciled_at)
+            tenancy.set_poll_watermark(session, _milliseconds(newest), context.now)
     progress.read_failures += [ReadFailure("model version", _name(key), reason) for key, reason in removal.unconfirmed]
-    progress.read = len(listing.rows)
+    progress.read = len(listed.keys)
     progress.incomplete += len(progress.read_failures)
     return progress
+
+
+def _write_page(
+    context: StageContext,
+    progress: Progress,
+    page: Sequence[ModelVersion],
+    aliases: Mapping[Key, Sequence[str]],
+    copies: TracedCopies,
+) -> None:
+    """Write the versions of a page that differ from what is stored, in batches of one transaction each."""
+    storable: list[ModelVersion] = []
+    for version in page:
+        if problem := key_problem(version.model_name) or key_problem(version.run_id or version.model_name):
+            reason = f"its model's name or its run's ID {problem}"
+            progress.read_failures.append(ReadFailure("model version", _name(version_key(version)), reason))
+            continue
+        if version.problems:
+            progress.incomplete += 1
+        storable.append(version)
+    with context.begin() as session:
+        stored_versions = registry.stored_versions(session, list(map(version_key, storable)))
+    changes: ChangeSet[ListedVersion] = ChangeSet()
+    for version in storable:
+        key = version_key(version)
+        changes.add_if_changed(
+            ListedVersion(version, aliases.get(key, [])),
+            version.created_at,
+            stored_versions.get(key),
+            is_outdated=key in copies.outdated,
+        )
+    for batch in changes.batches():
+        with context.begin() as session:
+            _write(context, session, progress, batch, copies.origins)
+    progress.read += len(page)
+    context.report_progress(progress.read, progress.read)
 
 
 def _write(
@@ -99,12 +139,11 @@ def _write(
 
 
 def _key(change: ListedObject[ListedVersion]) -> Key:
-    return change.entity.version.model_name, change.entity.version.version_number
+    return version_key(change.entity.version)
 
 
-def _newest_timestamp(versions: Sequence[ModelVersion]) -> int | None:
-    """Return the newest update time of all versions in milliseconds. The change poll compares it with the server's."""
-    newest = max((version.last_updated_at for version in versions if version.last_updated_at), default=None)
+def _milliseconds(newest: datetime | None) -> int | None:
+    """Return the newest update time of all versions as MLflow has it. The change poll compares it with the server's."""
     return None if newest is None else round(newest.timestamp() * 1000)
 
 

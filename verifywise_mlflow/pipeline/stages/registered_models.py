@@ -10,7 +10,7 @@ from verifywise_mlflow.connector.pagination import CUT_SHORT
 from verifywise_mlflow.normalizer.lifecycle_event import LifecycleEvent
 from verifywise_mlflow.persistence.repositories import registry
 from verifywise_mlflow.persistence.repositories.registry import ListedObject
-from verifywise_mlflow.persistence.row_mapping import fits_in_key, key_problem, to_entity
+from verifywise_mlflow.persistence.row_mapping import key_problem, to_entity
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.pipeline.change_detection import ChangeSet
 from verifywise_mlflow.pipeline.context import LISTING_SHARE, Note, Progress, ReadFailure, StageContext
@@ -20,55 +20,69 @@ from verifywise_mlflow.pipeline.removal_guard import Loss, confirm_removals
 
 
 def refresh(context: StageContext) -> Progress:
-    """List all registered models; write those that differ, and tombstones for those that were deleted."""
+    """List all registered models; write those that differ, and tombstones for those that were deleted.
+
+    Each page is written while the next one is read, so that a listing is never in memory as a whole.
+    """
     progress = Progress(is_reconcile=True)
     reader = context.reader()
+    with context.begin() as session:
+        living = registry.count_living_models(session)
 
+    listing = reader.registered_models()
+    listed = listing.listed
     # So that a slow listing leaves time for what follows.
     with context.deadline.limited_to(LISTING_SHARE):
-        listing = reader.registered_models()
-    progress.is_cut_short = listing.problems.includes(CUT_SHORT)
-    progress.notes += map(Note, listing.problems)
-    if not listing.rows and context.tenant.auth.kind != "none":
+        for page in listing:
+            _write_page(context, progress, page)
+    progress.is_cut_short = listed.problems.includes(CUT_SHORT)
+    progress.notes += map(Note, listed.problems)
+    if not listed.keys and context.tenant.auth.kind != "none":
         # MLflow silently omits objects that the account cannot read.
         progress.notes.append(
             Note("the server shows this account no registered model: if it has some, grant READ on registered models")
         )
-    models = [model for model in listing.rows if fits_in_key(model.name)]
-    for model in listing.rows:
-        if problem := key_problem(model.name):
-            reason = f"its name {problem}"
-            progress.read_failures.append(ReadFailure("registered model", quote(model.name), reason))
-        elif model.problems:
-            progress.incomplete += 1
+
     with context.begin() as session:
-        stored_models = registry.stored_models(session)
-
-    changes: ChangeSet[RegisteredModel] = ChangeSet()
-    for model in models:
-        changes.add_if_changed(model, model.created_at, stored_models.get(model.name))
-    for batch in changes.batches():
-        with context.begin() as session:
-            _write(context, session, progress, batch)
-        context.report_progress(progress.changed, len(changes.changed))
-
-    listed = {model.name for model in listing.rows}
-    living = [name for name, model in stored_models.items() if not model.is_deleted]
-    missing = [name for name in living if name not in listed]
+        missing = [name for name in registry.living_models(session) if name not in listed.keys]
     removal = confirm_removals(
         missing,
-        losses=_losses(context, missing, len(living)),
-        listing_is_complete=listing.is_complete,
+        losses=_losses(context, missing, living),
+        listing_is_complete=listed.is_complete,
         is_accepted=bool(context.options.accept_removals),
         read_object=reader.registered_model,
+        ahead=context.tenant.limits.max_concurrent_requests,
     )
     record_removals(
         context, progress, removal, lambda session, names: registry.mark_models_deleted(session, names, context.now)
     )
     progress.read_failures += [ReadFailure("registered model", name, reason) for name, reason in removal.unconfirmed]
-    progress.read = len(listing.rows)
+    progress.read = len(listed.keys)
     progress.incomplete += len(progress.read_failures)
     return progress
+
+
+def _write_page(context: StageContext, progress: Progress, page: Sequence[RegisteredModel]) -> None:
+    """Write the models of a page that differ from what is stored, in batches of one transaction each."""
+    storable: list[RegisteredModel] = []
+    for model in page:
+        if problem := key_problem(model.name):
+            reason = f"its name {problem}"
+            progress.read_failures.append(ReadFailure("registered model", quote(model.name), reason))
+            continue
+        if model.problems:
+            progress.incomplete += 1
+        storable.append(model)
+    with context.begin() as session:
+        stored_models = registry.stored_models(session, [model.name for model in storable])
+    changes: ChangeSet[RegisteredModel] = ChangeSet()
+    for model in storable:
+        changes.add_if_changed(model, model.created_at, stored_models.get(model.name))
+    for batch in changes.batches():
+        with context.begin() as session:
+            _write(context, session, progress, batch)
+    progress.read += len(page)
+    context.report_progress(progress.read, progress.read)
 
 
 def _write(

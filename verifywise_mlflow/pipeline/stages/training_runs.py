@@ -7,9 +7,7 @@ shows that a run's tags or metrics have changed. A registry whose runs fit into 
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 from zlib import crc32
@@ -17,6 +15,7 @@ from zlib import crc32
 from verifywise_mlflow.connector.errors import EndpointNotFoundError
 from verifywise_mlflow.connector.models import LoggedModel, TrainingRun
 from verifywise_mlflow.connector.pagination import Listing
+from verifywise_mlflow.connector.read_ahead import read_ahead
 from verifywise_mlflow.connector.reader_protocol import Reader
 from verifywise_mlflow.connector.tracking_reader import LOGGED_MODELS_PAGE_SIZE, RUNS_PAGE_SIZE
 from verifywise_mlflow.http.errors import (
@@ -44,8 +43,8 @@ from verifywise_mlflow.pipeline.recording import record_read_failures
 
 T = TypeVar("T", TrainingRun, LoggedModel)
 
-MAX_CONCURRENT_SEARCHES = 2
-"""Searches in flight. More of them only make each slower on a small MLflow server: measured."""
+PAGES_AHEAD = 3
+"""Pages that are read beyond the one that is written. The server's limit decides how many are requested at once."""
 
 MAX_SINGLE_READS = 200
 """Objects of a sync that a search did not return and that are requested by ID. The next reconcile continues."""
@@ -192,16 +191,16 @@ class _ObjectReader(Generic[T]):
             return _SearchResult(list(listing.rows), {})
         return _SearchResult(list(listing.rows), dict.fromkeys(ids, "; ".join(listing.problems[:3])))
 
-    def read_single(self, object_id: str, search_error: str | None) -> _SingleRead[T]:
-        """Request one object that the search did not return."""
-        if self.single_reads >= MAX_SINGLE_READS:
-            reason = search_error or "the search does not show it"
-            return _SingleRead(
-                error=f"{reason}; not requested by ID yet, because too many are missing",
-                is_retryable=search_error is not None,
-                is_deferred=True,
-            )
-        self.single_reads += 1
+    def read_singles(self, search_errors: Mapping[str, str | None], ahead: int) -> dict[str, _SingleRead[T]]:
+        """Request objects that the search did not return, several at a time, each with the search's error."""
+        requested = list(search_errors)[: MAX_SINGLE_READS - self.single_reads]
+        self.single_reads += len(requested)
+        return {
+            **{object_id: _deferred(error) for object_id, error in search_errors.items()},
+            **dict(read_ahead(requested, self._read_single, ahead)),
+        }
+
+    def _read_single(self, object_id: str) -> _SingleRead[T]:
         try:
             return _SingleRead(self.read_one(object_id))
         except NotFoundError:
@@ -210,6 +209,15 @@ class _ObjectReader(Generic[T]):
             return _SingleRead(error=str(error))
         except (InternalServerError, InvalidResponseError) as error:
             return _SingleRead(error=str(error), is_retryable=True)
+
+
+def _deferred(search_error: str | None) -> _SingleRead[T]:
+    reason = search_error or "the search does not show it"
+    return _SingleRead(
+        error=f"{reason}; not requested by ID yet, because too many are missing",
+        is_retryable=search_error is not None,
+        is_deferred=True,
+    )
 
 
 def _read(
@@ -221,62 +229,43 @@ def _read(
 ) -> None:
     pages = [due[start : start + reader.page_size] for start in range(0, len(due), reader.page_size)]
     done = 0
-    for page, result in _prefetch(
-        pages, lambda page: reader.read_page([item.object_id for item in page], experiments.ids)
+    for page, result in read_ahead(
+        pages, lambda page: reader.read_page([item.object_id for item in page], experiments.ids), PAGES_AHEAD
     ):
-        by_id = {_object_id(item): item for item in result.objects}
         with context.begin() as session:
             stored = tracked_objects.stored_reads(session, reader.linked, [item.object_id for item in page])
-        readings = [
-            _reading(
-                reader,
-                item,
-                by_id.get(item.object_id),
-                stored.get(item.object_id),
-                result.errors.get(item.object_id),
-                experiments,
-            )
-            for item in page
-        ]
+        reads = _single_reads(context, reader, page, result, stored)
+        readings = [_reading(item, reads[item.object_id], experiments) for item in page]
         _write(context, progress, reader, readings, stored)
         done += len(page)
         context.report_progress(done, len(due))
-
-
-P = TypeVar("P")
-R = TypeVar("R")
-
-
-def _prefetch(pages: Sequence[P], fetch: Callable[[P], R]) -> Iterator[tuple[P, R]]:
-    """Fetch the next pages while one is processed, so that the server's time and ours overlap."""
-    with ThreadPoolExecutor(MAX_CONCURRENT_SEARCHES) as fetchers:
-        in_flight = deque(fetchers.submit(fetch, page) for page in pages[:MAX_CONCURRENT_SEARCHES])
-        for index, page in enumerate(pages):
-            result = in_flight.popleft().result()
-            if index + MAX_CONCURRENT_SEARCHES < len(pages):
-                in_flight.append(fetchers.submit(fetch, pages[index + MAX_CONCURRENT_SEARCHES]))
-            yield page, result
 
 
 def _object_id(item: TrainingRun | LoggedModel) -> str:
     return item.run_id if isinstance(item, TrainingRun) else item.model_id
 
 
-def _reading(
+def _single_reads(
+    context: StageContext,
     reader: _ObjectReader[T],
-    due: PendingRead,
-    search_hit: T | None,
-    stored: StoredRead | None,
-    search_error: str | None,
-    experiments: _ExperimentNames,
-) -> ReadResult[T]:
-    if search_hit is not None:
-        single = _SingleRead(search_hit)
-    elif search_error is None and stored and _is_known_missing(stored):
-        # The server said before that the object does not exist, and the search still does not return it.
-        single = _SingleRead(error=stored.read_error)
-    else:
-        single = reader.read_single(due.object_id, search_error)
+    page: Sequence[PendingRead],
+    result: _SearchResult[T],
+    stored: Mapping[str, StoredRead],
+) -> Mapping[str, _SingleRead[T]]:
+    """Return the result of each object of a page; request those that the search did not return."""
+    reads = {_object_id(item): _SingleRead(item) for item in result.objects}
+    missing: dict[str, str | None] = {}
+    for object_id in (item.object_id for item in page if item.object_id not in reads):
+        before = stored.get(object_id)
+        if before and object_id not in result.errors and _is_known_missing(before):
+            # The server said before that the object does not exist, and the search still does not return it.
+            reads[object_id] = _SingleRead(error=before.read_error)
+        else:
+            missing[object_id] = result.errors.get(object_id)
+    return reads | reader.read_singles(missing, context.tenant.limits.max_concurrent_requests)
+
+
+def _reading(due: PendingRead, single: _SingleRead[T], experiments: _ExperimentNames) -> ReadResult[T]:
     experiment_name = experiments.name(single.entity.experiment_id) if single.entity else None
     return ReadResult(
         object_id=due.object_id,

@@ -194,7 +194,7 @@ def test_a_wrong_password_is_reported_and_changes_nothing(seeded: SeededServer, 
 
 
 def _listed(reader: MlflowReader) -> tuple[dict[str, bool], dict[str, bool]]:
-    models, versions = reader.registered_models().rows, reader.model_versions().rows
+    models, versions = reader.registered_models().read().rows, reader.model_versions().read().rows
     return (
         {model.name: model.hidden_from_search for model in models},
         {version.model_name: version.hidden_from_search for version in versions},

@@ -12,7 +12,7 @@ from verifywise_mlflow_tests.support.syncing import rows, sync
 
 
 def list_registry(reader: MlflowReader) -> tuple[list[tuple[str, bool]], list[tuple[str, int, bool]]]:
-    models, versions = reader.registered_models(), reader.model_versions()
+    models, versions = reader.registered_models().read(), reader.model_versions().read()
     assert models.is_complete
     assert versions.is_complete
     return (

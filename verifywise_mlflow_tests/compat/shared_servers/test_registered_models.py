@@ -39,7 +39,7 @@ def test_a_registry_is_read_in_full(registry: SharedRegistry, reader: MlflowRead
     client.set_registered_model_alias("churn", "champion", "2")
     client.set_registered_model_alias("churn", "last", "3")
 
-    models, versions = reader.registered_models(), reader.model_versions()
+    models, versions = reader.registered_models().read(), reader.model_versions().read()
 
     (model,) = models.rows
     assert (model.name, model.description) == ("churn", "Who leaves?")
@@ -64,7 +64,7 @@ def test_a_model_of_any_name_is_listed_and_found(name: str, registry: SharedRegi
     registry.version(name, tags={"owner": name})
     registry.client.set_registered_model_alias(name, "champion", "1")
 
-    (model,), (version,) = reader.registered_models().rows, reader.model_versions().rows
+    (model,), (version,) = reader.registered_models().read().rows, reader.model_versions().read().rows
 
     assert (model.name, model.aliases) == (name, {"champion": 1})
     assert (version.model_name, version.tags) == (name, {"owner": name})
@@ -86,7 +86,7 @@ def test_a_version_is_listed_in_any_stage_and_status(
         "UPDATE model_versions SET status = 'FAILED_REGISTRATION', status_message = 'no copy' WHERE version = 5"
     )
 
-    versions = reader.model_versions().rows
+    versions = reader.model_versions().read().rows
 
     assert written_rows == 2
     assert [(v.version_number, v.stage, v.status, v.status_message) for v in versions] == [
@@ -105,7 +105,7 @@ def test_an_alias_of_a_deleted_version_dangles_up_to_3_1(registry: SharedRegistr
     registry.client.set_registered_model_alias("churn", "champion", "1")
     registry.client.delete_model_version("churn", "1")
 
-    (model,), versions = reader.registered_models().rows, reader.model_versions().rows
+    (model,), versions = reader.registered_models().read().rows, reader.model_versions().read().rows
 
     assert model.aliases == {"champion": 1}
     assert [version.version_number for version in versions] == [2]
@@ -119,7 +119,7 @@ def test_a_listing_in_small_pages_is_the_same(
     for model in ("a", "b", "c", "d"):
         registry.version(model)
         registry.version(model)
-    default_listings = reader.registered_models(), reader.model_versions(), reader.experiments()
+    default_listings = reader.registered_models().read(), reader.model_versions().read(), reader.experiments()
 
     # The last page of both is exactly full, and MLflow up to 3.1 follows it with an empty one.
     for module, name in (
@@ -129,7 +129,7 @@ def test_a_listing_in_small_pages_is_the_same(
     ):
         monkeypatch.setattr(module, name, 2)
     before = reader.traffic.requests
-    paged = reader.registered_models(), reader.model_versions(), reader.experiments()
+    paged = reader.registered_models().read(), reader.model_versions().read(), reader.experiments()
 
     assert [version.version_number for version in paged[1].rows] == [1, 2] * 4
     assert paged == default_listings

@@ -1,0 +1,177 @@
+"""Files: eight plain connections against the stage that lists, reads and hashes them in the sandbox."""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import psycopg2
+from sqlalchemy import text
+
+from benchmarks import our_files
+from benchmarks.distance.file_trees import Layout, file_tree, store_variables
+from benchmarks.distance.pairs import DISTURBED_NOTE, Comparison, compare
+from benchmarks.latency_proxy import Traffic, distance
+from benchmarks.measurement import ContenderFailedError, TimedRead, measure
+from benchmarks.scenarios import ReportProgress, open_server
+from benchmarks.tables import MarkdownTable
+from benchmarks.task import Contender, FileApi, Task
+from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres, temporary_postgres
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow_tests.support.databases import create_migrated_database
+
+STORES: Mapping[FileApi, str] = {
+    "mlflow": "MLflow's proxy",
+    "s3": "S3 (moto)",
+    "gcs": "Cloud Storage (gcp-storage-emulator)",
+    "azure": "Azure (Azurite)",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FileFigures:
+    """One layout in one store at one distance."""
+
+    layout: str
+    api: FileApi
+    round_trip_ms: float
+    comparison: Comparison
+    traffic: Sequence[Traffic]
+    """Of the plain connections and of ours."""
+
+
+def measure_files(
+    api: FileApi,
+    layout: Layout,
+    round_trips_ms: Sequence[float],
+    pairs: int,
+    attempts: int,
+    report_progress: ReportProgress,
+) -> list[FileFigures]:
+    """Measure one layout in one store at each distance."""
+    what = f"{layout.title}, {STORES[api]}"
+    with (
+        tempfile.TemporaryDirectory(prefix="verifywise-bench-") as folder,
+        open_server(Path(folder), arguments=("--workers", "2")) as server,
+        temporary_postgres() as postgres,
+    ):
+        report_progress(f"{what}: writing")
+        variables = store_variables()
+        with file_tree(api, layout, Path(folder), server.uri) as tree, distance([tree.port]) as proxy:
+            prepared = create_migrated_database(postgres)
+            near = Task(server.uri, database_url=prepared, files=tree.task(None))
+            our_files.read_listings(near)
+
+            def plain(task: Task) -> TimedRead:
+                read = measure(Contender.PLAIN_FILES, task, server.process, variables=variables)
+                _expect(read.counts.files == layout.files, f"read {read.counts}, not {layout.files} files")
+                return read
+
+            def ours(task: Task) -> TimedRead:
+                url = _copy_of(postgres, prepared)
+                read = measure(
+                    Contender.OUR_FILES, replace(task, database_url=url), server.process, variables=variables
+                )
+                _expect(_hashed_files(url) == layout.files, f"hashed {_hashed_files(url)}, not {layout.files} files")
+                return read
+
+            report_progress(f"{what}: counting requests")
+            far = Task(proxy.uri(server.uri), files=tree.task(proxy))
+            traffic = []
+            for read in (plain, ours):
+                proxy.traffic()
+                read(far)
+                traffic.append(proxy.traffic())
+            figures = []
+            for round_trip_ms in round_trips_ms:
+                report_progress(f"{what}, {round_trip_ms:g} ms")
+                proxy.set(round_trip_ms)
+                task = far if round_trip_ms else near
+                comparison = compare(partial(plain, task), partial(ours, task), pairs=pairs, attempts=attempts)
+                figures.append(FileFigures(layout.title, api, round_trip_ms, comparison, traffic))
+            return figures
+
+
+_copies = itertools.count(1)
+
+
+def _copy_of(postgres: EmbeddedPostgres, url: str) -> str:
+    """Copy a database; return the URL of the copy."""
+    former, name = url.rpartition("/")[2], f"copy_{next(_copies)}"
+    with closing(psycopg2.connect(postgres.url("postgres"))) as connection:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(f"CREATE DATABASE {name} TEMPLATE {former}")
+    return postgres.url(name)
+
+
+def _hashed_files(url: str) -> int:
+    with Store(url) as store, store.begin("acme") as session:
+        return int(session.scalar(text(_HASHED_FILES)) or 0)
+
+
+_HASHED_FILES = """
+    SELECT count(*) FROM verifywise_mlflow.artifact_manifests AS m, jsonb_array_elements(m.manifest -> 'files') AS f
+    WHERE f ->> 'sha256' IS NOT NULL
+"""
+
+
+def _expect(holds: bool, problem: str) -> None:
+    if not holds:
+        raise ContenderFailedError(problem)
+
+
+def table(figures: Sequence[FileFigures]) -> MarkdownTable:
+    """Return a row for each layout, store and distance."""
+    rows = []
+    for item in figures:
+        comparison, (plain, ours) = item.comparison, item.traffic
+        rows.append(
+            (
+                f"{item.layout}, {STORES[item.api]}",
+                f"{item.round_trip_ms:g} ms",
+                f"{comparison.plain(_seconds):.2f} s",
+                f"{comparison.ours(_seconds):.2f} s",
+                comparison.ratio(_seconds),
+                f"{plain.requests:,}, {ours.requests:,}",
+                f"{plain.response_bytes / 1e6:,.1f}, {ours.response_bytes / 1e6:,.1f}",
+                f"{comparison.plain(_cpu):.1f}, {comparison.ours(_cpu):.1f} s",
+                f"{comparison.ours(lambda read: read.tree_peak_bytes) / 1e6:.0f}",
+            )
+        )
+    is_disturbed = any(pair.is_disturbed for item in figures for pair in item.comparison.pairs)
+    return MarkdownTable("files", _HEADINGS, rows, DISTURBED_NOTE if is_disturbed else "")
+
+
+_HEADINGS = (
+    *("files", "round trip", "eight connections", "ours", "ratio"),
+    *("requests of both", "MB read", "CPU of both", "our peak MB, sandboxes included"),
+)
+
+
+def _seconds(read: TimedRead) -> float:
+    return read.seconds
+
+
+def _cpu(read: TimedRead) -> float:
+    return read.cpu_seconds
+
+
+def as_plain_values(figures: Sequence[FileFigures]) -> list[dict[str, object]]:
+    """Return the figures for JSON, without the single exchanges."""
+    return [
+        {
+            "layout": item.layout,
+            "store": item.api,
+            "round_trip_ms": item.round_trip_ms,
+            "pairs": [asdict(pair) for pair in item.comparison.pairs],
+            "requests": [traffic.requests for traffic in item.traffic],
+            "response_bytes": [traffic.response_bytes for traffic in item.traffic],
+        }
+        for item in figures
+    ]

@@ -1,0 +1,80 @@
+"""Two sides measured in turn, so that whatever else happens on the machine meets both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from benchmarks.measurement import TimedRead
+from benchmarks.other_load import MAX_OTHER_CORES, OtherLoad
+from benchmarks.tables import median_of
+
+Measure = Callable[[], TimedRead]
+Value = Callable[[TimedRead], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One measurement of each side, right after each other."""
+
+    plain: TimedRead
+    ours: TimedRead
+    other_cores: float
+    """Mean number of cores that other processes kept busy."""
+
+    @property
+    def is_disturbed(self) -> bool:
+        """Whether other processes took too much of the machine."""
+        return self.other_cores > MAX_OTHER_CORES
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """All pairs of one comparison."""
+
+    pairs: Sequence[Pair]
+
+    def plain(self, value_of: Value) -> float:
+        """Return the median of a figure of the plain side."""
+        return median_of((pair.plain for pair in self.pairs), value_of)
+
+    def ours(self, value_of: Value) -> float:
+        """Return the median of a figure of ours."""
+        return median_of((pair.ours for pair in self.pairs), value_of)
+
+    def ratio(self, value_of: Value) -> str:
+        """Return our median relative to the plain one, marked if it was disturbed."""
+        mark = "*" if any(pair.is_disturbed for pair in self.pairs) else ""
+        return f"{self.ours(value_of) / self.plain(value_of):.2f}{mark}"
+
+
+DISTURBED_NOTE = "\\* Other processes took more than a fifth of a core, in each of the attempts."
+
+
+def compare(
+    plain: Measure, ours: Measure, *, pairs: int, attempts: int, watch: Callable[[], OtherLoad] = OtherLoad
+) -> Comparison:
+    """Measure the sides in turn.
+
+    Args:
+        plain: measures the one side.
+        ours: measures the other.
+        pairs: how often.
+        attempts: how often to measure a pair until it is not disturbed. Then the least disturbed one counts.
+        watch: begins to observe the load of other processes.
+    """
+    return Comparison([_least_disturbed(plain, ours, attempts, watch) for _ in range(pairs)])
+
+
+def _least_disturbed(plain: Measure, ours: Measure, attempts: int, watch: Callable[[], OtherLoad]) -> Pair:
+    best: Pair | None = None
+    for _ in range(attempts):
+        load = watch()
+        plain_read, our_read = plain(), ours()
+        pair = Pair(plain_read, our_read, load.cores())
+        if best is None or pair.other_cores < best.other_cores:
+            best = pair
+        if not best.is_disturbed:
+            break
+    assert best is not None
+    return best

@@ -1,0 +1,83 @@
+"""Reads ahead: while one object or page is processed, the next ones are requested already.
+
+The number of reads ahead bounds the memory. How many requests are in flight is up to the adaptive limit of the server
+(``http/adaptive_limit.py``), to which all of them go.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from itertools import islice
+from typing import Final, TypeVar
+
+from verifywise_mlflow.http.errors import HttpError, UnauthenticatedError
+
+K = TypeVar("K")
+T = TypeVar("T")
+
+_END: Final = object()
+
+
+def read_ahead(keys: Iterable[K], read: Callable[[K], T], ahead: int) -> Iterator[tuple[K, T]]:
+    """Yield each key with what ``read`` returned for it, in order.
+
+    Args:
+        keys: What to read.
+        read: Called in other threads.
+        ahead: How many keys are read or have been read beyond the one that is processed.
+
+    Raises:
+        Exception: What ``read`` raised for the next key in order. No further read starts.
+    """
+    remaining = iter(keys)
+    started = deque((key, _start(read, key)) for key in islice(remaining, ahead))
+    while started:
+        key, future = started.popleft()
+        result = future.result()
+        started.extend((later, _start(read, later)) for later in islice(remaining, 1))
+        yield key, result
+
+
+def read_each(keys: Iterable[K], read: Callable[[K], T], ahead: int) -> Iterator[tuple[K, T | HttpError]]:
+    """Yield each key with the object that ``read`` returned for it, or with its error, in the order of the keys.
+
+    If the server stops responding, the client's circuit breaker opens, so that the remaining keys fail at once.
+
+    Raises:
+        UnauthenticatedError: the server refuses the credentials. No further requests are sent.
+    """
+
+    def read_or_error(key: K) -> T | HttpError:
+        try:
+            return read(key)
+        except UnauthenticatedError:
+            raise
+        except HttpError as error:
+            return error
+
+    return read_ahead(keys, read_or_error, ahead)
+
+
+def pages_ahead(pages: Iterator[T]) -> Iterator[T]:
+    """Yield the pages of a listing, of which the next one is read while one is processed: two are in memory."""
+    for _, page in read_ahead(iter(int, 1), lambda _: next(pages, _END), 1):
+        if page is _END:
+            return
+        yield page  # type: ignore[misc]  # not the end
+
+
+def _start(read: Callable[[K], T], key: K) -> Future[T]:
+    """Read in a thread of its own. A daemon, so that an interrupted sync does not wait for a slow server."""
+    future: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            future.set_result(read(key))
+        except BaseException as error:  # noqa: BLE001 - raised by result() in the thread that waits
+            future.set_exception(error)
+
+    threading.Thread(target=run, name="read-ahead", daemon=True).start()
+    return future
