@@ -55,10 +55,16 @@ _COPIES: Mapping[str, tuple[str, Mapping[str, str]]] = {
     ),
     "artifact_manifests": (_IS_OF_VERSION, {**_OF_VERSION, "location_key": _LOCATION_KEY, **_REVISION}),
     "canonical_records": (_IS_OF_VERSION, {**_OF_VERSION, "source_run_id": "c.run_id", **_REVISION}),
-    "compliance_results": (
+    "version_verdicts": (
         _IS_OF_VERSION,
         # Gaps of different ages: each copy opened its gaps 37 hours before the previous copy.
-        {**_OF_VERSION, "open_since": "t.open_since - c.copy * interval '37 hours'"},
+        {
+            **_OF_VERSION,
+            "open_since": """ARRAY(
+                SELECT opened - c.copy * interval '37 hours'
+                FROM unnest(t.open_since) WITH ORDINALITY AS o (opened, place) ORDER BY place
+            )""",
+        },
     ),
 }
 _RECORD_INPUTS = """

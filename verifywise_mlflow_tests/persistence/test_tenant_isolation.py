@@ -130,7 +130,6 @@ REFUSED_TO_READERS = [
     "DELETE FROM verifywise_mlflow.role_grants",
     "INSERT INTO verifywise_mlflow.canonical_records SELECT * FROM verifywise_mlflow.canonical_records",
     "UPDATE verifywise_mlflow.version_verdicts SET verdicts[1] = 'pass'",
-    "UPDATE verifywise_mlflow.compliance_results SET verdict = 'pass'",
     "DELETE FROM verifywise_mlflow.version_verdicts",
     "SELECT * FROM verifywise_mlflow.canonical_records FOR UPDATE",
     "SELECT nextval('verifywise_mlflow.revisions')",
