@@ -1,7 +1,7 @@
 """``python -m benchmarks``: runs all benchmarks one after the other, or those that the command line names.
 
 Each is a command of its own, which has options for its size. ``--list`` shows them. Each saves its figures in
-build/bench; ``--print`` prints all saved tables, and ``--paste`` puts them into the page on performance.
+build/bench; ``--print`` prints all saved tables, and ``--paste`` puts them into the documentation.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 from benchmarks.tables import paste, saved_tables
 from benchmarks.task import REPOSITORY
 
-PAGE = REPOSITORY / "docs" / "explanation" / "performance.md"
+DOCS = REPOSITORY / "docs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("names", nargs="*", help='what to run, e.g. compliance or "distance files"; all by default')
     parser.add_argument("--list", action="store_true", help="list the benchmarks")
     parser.add_argument("--print", action="store_true", help="print all saved tables as Markdown")
-    parser.add_argument("--paste", action="store_true", help=f"put them into {PAGE.relative_to(REPOSITORY)}")
+    parser.add_argument("--paste", action="store_true", help="put them between the markers in docs/")
     arguments = parser.parse_args(argv)
     chosen = [each for each in BENCHMARKS if not arguments.names or _is_named(each, arguments.names)]
     if not chosen:
@@ -76,16 +76,20 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.write(f"<!-- table: {name} ({machine}) -->\n\n{table}\n")
         return 0
     if arguments.paste:
-        paste_into(PAGE)
+        paste_into(DOCS)
         return 0
     exit_codes = [_run(each) for each in chosen]
     return int(any(exit_codes))
 
 
-def paste_into(page: Path) -> None:
-    """Put the saved tables into a page."""
+def paste_into(docs: Path) -> None:
+    """Put the saved tables into all pages with markers for them."""
     tables = {name: table for name, (_machine, table) in saved_tables().items()}
-    page.write_text(paste(page.read_text(encoding="utf-8"), tables), encoding="utf-8")
+    for page in docs.rglob("*.md"):
+        text = page.read_text(encoding="utf-8")
+        pasted = paste(text, tables)
+        if pasted != text:
+            page.write_text(pasted, encoding="utf-8")
 
 
 def _is_named(benchmark: Benchmark, names: Sequence[str]) -> bool:

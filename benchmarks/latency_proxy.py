@@ -111,7 +111,7 @@ class _Link:
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def take_traffic(self) -> Traffic:
-        """Return the traffic so far and begin anew."""
+        """Return the traffic so far and reset it."""
         for server in self.servers:
             server.end_exchange()
         cpu = time.process_time()

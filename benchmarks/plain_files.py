@@ -12,7 +12,7 @@ import os
 import queue
 import threading
 from collections.abc import Iterator
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPResponse
 from urllib.parse import quote, urlencode, urlsplit
 from xml.etree import ElementTree as ET
 
@@ -139,9 +139,16 @@ class _Reader:
                 return f"{self._root}/{quote(path)}" + (f"?{self._query}" if self._query else "")
 
     def _get(self, url: str) -> Iterator[bytes]:
-        self._connection.request("GET", url, headers=self._headers)
-        response = self._connection.getresponse()
+        try:
+            response = self._send(url)
+        except ConnectionError:  # the server has closed an idle connection
+            self._connection.close()
+            response = self._send(url)
         if response.status != 200:
             raise RuntimeError(f"{url}: {response.status} {response.read(500)!r}")
         while chunk := response.read(_CHUNK):
             yield chunk
+
+    def _send(self, url: str) -> HTTPResponse:
+        self._connection.request("GET", url, headers=self._headers)
+        return self._connection.getresponse()

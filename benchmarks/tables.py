@@ -1,6 +1,6 @@
 """Figures as Markdown tables: printed, saved as JSON, and pasted into the page on performance.
 
-A page has a place for a table between ``<!-- table: NAME -->`` and ``<!-- end of table -->``.
+A table of a page is between ``<!-- table: NAME -->`` and ``<!-- end of table -->``.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def saved_tables(folder: Path = RESULTS) -> Mapping[str, tuple[str, str]]:
 
 
 def paste(page: str, tables: Mapping[str, str]) -> str:
-    """Return a page with each table, by name, in its place. A place whose table is missing stays as it is."""
+    """Return a page with the tables, by name, between their markers. Without a table, the former one stays."""
 
     def replace(match: re.Match[str]) -> str:
         begin, name, former, end = match.groups()

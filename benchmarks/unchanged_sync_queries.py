@@ -39,6 +39,8 @@ from verifywise_mlflow.services.tenant_policies import load_rules
 
 PREVIEW_ROWS = 5
 """Rows of a stage in Dagster's preview."""
+MIN_SECONDS = 0.01
+"""The time from which on a query has a row of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +139,17 @@ def table(figures: list[Figure]) -> MarkdownTable:
     rows = []
     for versions in dict.fromkeys(figure.versions for figure in figures):
         size_figures = [figure for figure in figures if figure.versions == versions]
-        rows += [(f"{versions:,}", figure.operation, *_cells([figure])) for figure in size_figures]
+        rows += [
+            (f"{versions:,}", figure.operation, *_cells([figure]))
+            for figure in size_figures
+            if figure.seconds >= MIN_SECONDS
+        ]
         rows.append((f"{versions:,}", "all", *_cells(size_figures)))
     headings = ("versions", "query", "ms", "Postgres CPU ms", "peak MB")
-    return MarkdownTable("queries", headings, rows, "Without generating the objects, which stands for the server.")
+    return MarkdownTable("queries", headings, rows, _NOTE)
+
+
+_NOTE = "Without generating the objects, which stands for the server. Queries below 10 ms are part of `all` only."
 
 
 def _cells(figures: list[Figure]) -> list[str]:

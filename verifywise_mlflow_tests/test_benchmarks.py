@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.distance.load import Phase
 from benchmarks.distance.pairs import compare
 from benchmarks.latency_proxy import Traffic, distance
 from benchmarks.measurement import TimedRead
@@ -130,3 +131,10 @@ def test_a_table_is_pasted_into_its_place_and_others_stay(tmp_path: Path) -> Non
     assert "old" not in pasted
     assert "kept" in pasted
     assert paste(pasted, {name: markdown}) == pasted
+
+
+def test_a_course_over_time_holds_the_last_value_and_begins_with_the_first() -> None:
+    phase = Phase("we", began=10.0, ended=13.0, traffic=Traffic(), probes=[(11.0, 0.3), (11.2, 0.5), (12.1, 0.9)])
+
+    assert phase.series()["the other user's delay, s"] == pytest.approx([0.4, 0.4, 0.4, 0.4, 0.9, 0.9])
+    assert phase.series()["our delay, s"] == [0.0]

@@ -53,12 +53,15 @@ class Phase:
 
     def over_time(self, values_at: Callable[[float, float], Sequence[float]]) -> list[float]:
         """Return the mean of what was observed in each step; a step without observations has the former one's."""
-        series: list[float] = []
-        for step in range(max(int((self.ended - self.began) / STEP_SECONDS), 1)):
-            since = self.began + step * STEP_SECONDS
-            values = values_at(since, since + STEP_SECONDS)
-            series.append(mean(values) if values else series[-1] if series else 0.0)
-        return series
+        steps = range(max(int((self.ended - self.began) / STEP_SECONDS), 1))
+        means: list[float] = []
+        for since in (self.began + step * STEP_SECONDS for step in steps):
+            if values := values_at(since, since + STEP_SECONDS):
+                # Nothing was observed before the first value.
+                means += [mean(values)] * (1 if means else 1 + int((since - self.began) / STEP_SECONDS))
+            elif means:
+                means.append(means[-1])
+        return means or [0.0]
 
     def series(self) -> Mapping[str, list[float]]:
         """Return the figures over time, one value per step."""

@@ -1,4 +1,4 @@
-"""Two sides measured in turn, so that whatever else happens on the machine meets both."""
+"""Two sides measured in turn, so that other work on the machine disturbs both."""
 
 from __future__ import annotations
 

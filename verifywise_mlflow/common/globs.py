@@ -31,20 +31,28 @@ def _caseless(globs: tuple[str, ...]) -> re.Pattern[str]:
     return compile_globs(glob.casefold() for glob in globs)
 
 
+@lru_cache(maxsize=4096)
+def _compiled(globs: tuple[str, ...]) -> re.Pattern[str]:
+    return compile_globs(globs)
+
+
 class GlobTable:
     """Looks up a value by globs. If several match, the one with the most literal characters wins."""
 
     def __init__(self, globs_by_value: Mapping[str, Sequence[str]]) -> None:
         pairs = [(glob, value) for value, globs in sorted(globs_by_value.items()) for glob in globs]
         pairs.sort(key=lambda pair: -len(_WILDCARD.sub("", pair[0])))
-        self._patterns = [(compile_globs([_fold(glob)]), value) for glob, value in pairs]
+        self._globs = [(_fold(glob), value) for glob, value in pairs]
+        self._any = _compiled(tuple(glob for glob, _ in self._globs))
 
     def match(self, words: Sequence[str]) -> str | None:
         """Return the value whose glob matches a text, given as its folded words. They are joined with ``_``."""
-        if not self._patterns:
+        if not self._globs:
             return None
         text = "_".join(words)
-        return next((value for pattern, value in self._patterns if pattern.match(text)), None)
+        if self._any.match(text) is None:  # as most texts: one pattern takes a fraction of the time of many
+            return None
+        return next((value for glob, value in self._globs if _compiled((glob,)).match(text)), None)
 
 
 def _fold(glob: str) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from operator import itemgetter
 from typing import Final, TypeAlias
 
 from verifywise_mlflow.normalizer.artifact_texts import artifact_texts
@@ -19,6 +20,7 @@ from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 _SortKey: TypeAlias = tuple[int, bool, int, str]
 """The weight of the text, whether the key is meant for another kind of value, the key's rank, and the key itself."""
 
+_MAY_CARRY_DATE: Final = frozenset(name for name, spec in FIELD_SPECS.items() if spec.may_carry_date)
 _DEFAULT_RULE: Final = "stated in the tenant's settings for all versions, not taken from MLflow"
 _UNKNOWN_USER: Final = "unknown"
 """The user that MLflow's client writes for a run that was created without one."""
@@ -40,55 +42,60 @@ class Candidates:
     def __init__(self, inputs: RecordInputs, index: MappingIndex) -> None:
         self._index = index
         self._environment = inputs.manifest.environment if inputs.manifest else None
-        self._attributes = source_attributes(inputs)
-        self._tags = _tags(inputs)
+        tags = _tags(inputs)
+        self._texts: Mapping[ValueSourceKind, Mapping[str, str | None]] = {**source_attributes(inputs), **tags}
         self._aliases = {
             "lifecycle_stage": alias_candidates(inputs, index),
             "deployment_status": deployment_candidates(inputs, index),
         }
-        self._by_synonym: dict[str, dict[str, list[Candidate]]] = {
-            source: self._candidates_by_synonym(source) for source in TAG_SOURCES
+        self._by_synonym: Mapping[str, Mapping[str, Sequence[Candidate]]] = {
+            source: self._candidates_by_synonym(source, of_source) for source, of_source in tags.items()
         }
+        self._fields_of_tags = frozenset().union(*self._by_synonym.values())
 
     def for_field(self, field: str) -> list[Candidate]:
         """Return the candidates for a field, in the order of the mapping's precedence, each once."""
+        if field not in self._fields_of_tags and self._index.is_from_synonyms_alone(field):
+            return []  # as most fields of most versions
         found: list[Candidate] = []
         for source in self._index.value_sources(field):
-            # Most sources of most fields have nothing to say.
-            is_synonym = source.key is None and source.source in TAG_SOURCES
-            found += self._by_synonym[source.source].get(field, ()) if is_synonym else self._from_source(source, field)
+            if source.key is None and source.source in TAG_SOURCES:  # as most are
+                found += self._by_synonym[source.source].get(field, ())
+            else:
+                found += self._from_source(source, field)
         return list(dict.fromkeys(found)) if len(found) > 1 else found
 
-    def _from_source(self, source: ValueSource, field: str) -> Iterator[Candidate]:
-        if source.source == "highest of":
+    def _from_source(self, source: ValueSource, field: str) -> Iterable[Candidate]:
+        kind, key = source.source, source.key
+        if kind in TAG_SOURCES and key is None:
+            return self._by_synonym[kind].get(field, ())
+        if kind == "highest of":
             members = (candidate for member in source.members for candidate in self._from_source(member, field))
             ranked = sorted(members, key=lambda candidate: _rank(field, candidate))
             # What mirrors the stage has no conflicts of its own: those are findings about the stage.
             is_mirror = any(member.source == "lifecycle stage" for member in source.members)
-            yield from ranked[:1] if is_mirror else ranked
-        elif source.source == "alias":
-            yield from self._aliases.get(field, ())
-        elif source.source == "lifecycle stage":
-            yield from self._from_stage(field)
-        elif source.source == "config":
-            if field in self._index.defaults:
-                default = self._index.defaults[field]
-                origin = Origin("config", f"mapping.defaults.{field}", default, rule=_DEFAULT_RULE)
-                yield Candidate(default, origin)
-        elif source.source == "artifact":
-            yield from self._from_artifact(field, source.key or "")
-        elif source.key is None:
-            yield from self._by_synonym[source.source].get(field, ())
-        elif source.source in TAG_SOURCES:
-            raw = self._tags[source.source].get(source.key, "")
-            if raw.strip():
-                yield self._candidate(field, Origin(_origin_source(source.source), source.key, raw), raw.strip())
-        else:
-            raw = self._attributes.get((source.source, source.key)) or ""
-            if raw.strip():
-                candidate = self._candidate(field, Origin(_origin_source(source.source), source.key, raw), raw)
-                if candidate.is_known or (source.source, source.key) not in HINTS:
-                    yield candidate
+            return ranked[:1] if is_mirror else ranked
+        if kind == "alias":
+            return self._aliases.get(field, ())
+        if kind == "lifecycle stage":
+            return self._from_stage(field)
+        if kind == "config":
+            return self._from_defaults(field)
+        if kind == "artifact":
+            return self._from_artifact(field, key or "")
+        raw = self._texts[kind].get(key or "")
+        return self._from_text(field, kind, key or "", raw) if raw and raw.strip() else ()
+
+    def _from_text(self, field: str, source: ValueSourceKind, key: str, raw: str) -> Iterable[Candidate]:
+        """Return the candidate of an attribute, or of a tag with a certain key."""
+        value = raw.strip() if source in TAG_SOURCES else raw
+        candidate = self._candidate(field, Origin(_origin_source(source), key, raw), value)
+        return (candidate,) if _has_known_value(candidate) or (source, key) not in HINTS else ()
+
+    def _from_defaults(self, field: str) -> Iterator[Candidate]:
+        if field in self._index.defaults:
+            default = self._index.defaults[field]
+            yield Candidate(default, Origin("config", f"mapping.defaults.{field}", default, rule=_DEFAULT_RULE))
 
     def _from_artifact(self, field: str, key: str) -> Iterator[Candidate]:
         if self._environment is None:
@@ -98,7 +105,7 @@ class Candidates:
             is_hint = ("artifact", key) in HINTS
             # A library for predictions next to the client of a language model shows no kind.
             is_in_doubt = key == "packages" and candidate.value != NORMAL_FORMS[field][0]
-            if not is_hint or (candidate.is_known and not is_in_doubt):
+            if not is_hint or (_has_known_value(candidate) and not is_in_doubt):
                 yield candidate
 
     def _from_stage(self, field: str) -> Iterator[Candidate]:
@@ -108,20 +115,21 @@ class Candidates:
         if stage and form:
             yield Candidate(form, stage.origin)
 
-    def _candidates_by_synonym(self, source: ValueSourceKind) -> dict[str, list[Candidate]]:
+    def _candidates_by_synonym(
+        self, source: ValueSourceKind, tags: Mapping[str, str]
+    ) -> dict[str, Sequence[Candidate]]:
         """Return what the tags of one object say by any of the fields' synonyms, the best first."""
         by_field: dict[str, list[tuple[_SortKey, Candidate]]] = {}
-        for key, raw in self._tags[source].items():
+        for key, raw in tags.items():
             meaning = self._index.key_meaning(key)
-            if meaning is None or not raw.strip():
+            if meaning is None or not (value := raw.strip()):
                 continue
-            value = raw.strip()
             field = self._index.field_of_value(meaning, value)
             ranked = self._ranked_candidate(field, meaning, Origin(_origin_source(source), key, raw), value)
             if ranked is not None:
                 by_field.setdefault(field, []).append(ranked)
         return {
-            field: [candidate for _, candidate in sorted(ranked, key=lambda pair: pair[0])]
+            field: [candidate for _, candidate in (sorted(ranked, key=itemgetter(0)) if len(ranked) > 1 else ranked)]
             for field, ranked in by_field.items()
         }
 
@@ -150,13 +158,14 @@ class Candidates:
     def _candidate(self, field: str, origin: Origin, value: str) -> Candidate:
         if field == "prompt_reference":
             value = linked_prompts_text(value)
-        state = self._index.value_state(field, value)
+        state, form = self._index.read_value(field, value)
         if state is not None:
             return Candidate(value, replace(origin, state=state))
-        form = self._index.normal_form(field, value)
         is_known = form is not None or field not in NORMAL_FORMS
         # In a text of no known form, a date could be that of anything, such as a deadline.
-        reading = _read_date(field, value) if is_known else DateReading()
+        if not is_known or field not in _MAY_CARRY_DATE:
+            return Candidate(form or value, origin, is_known)
+        reading = _read_date(field, value)
         return Candidate(
             form or value, replace(origin, dated=reading.dated) if reading.dated else origin, is_known, reading.problem
         )
@@ -164,8 +173,6 @@ class Candidates:
 
 def _read_date(field: str, value: str) -> DateReading:
     spec = FIELD_SPECS[field]
-    if not spec.may_carry_date:
-        return DateReading()
     reading = read_date(value, years_alone=spec.is_date or bool(spec.normal_forms))
     if spec.may_be_identifier and len(reading.dated or "") != len("2026-03-01"):
         return DateReading()
@@ -173,9 +180,13 @@ def _read_date(field: str, value: str) -> DateReading:
 
 
 def _rank(field: str, candidate: Candidate) -> int:
-    """Return the position of a candidate's value among the field's normal forms. Unknown values come last."""
+    """Return the position of a candidate's value among the field's normal forms. What is none of them comes last."""
     forms = NORMAL_FORMS[field]
-    return forms.index(candidate.value) if candidate.is_known else len(forms)
+    return forms.index(candidate.value) if _has_known_value(candidate) else len(forms)
+
+
+def _has_known_value(candidate: Candidate) -> bool:
+    return candidate.is_known and candidate.origin.state is None
 
 
 def _origin_source(source: ValueSourceKind) -> SourceKind:
@@ -193,30 +204,36 @@ def _tags(inputs: RecordInputs) -> dict[ValueSourceKind, Mapping[str, str]]:
     }
 
 
-def source_attributes(inputs: RecordInputs) -> dict[tuple[ValueSourceKind, str], str | None]:
-    """Return the values that ``value_sources.SOURCE_ATTRIBUTES`` names, of the objects that exist."""
+def source_attributes(inputs: RecordInputs) -> dict[ValueSourceKind, dict[str, str | None]]:
+    """Return the values that ``value_sources.SOURCE_ATTRIBUTES`` names, by object; without those of missing ones."""
     version, model, run, logged_model = inputs.version, inputs.model, inputs.run, inputs.logged_model
-    attributes: dict[tuple[ValueSourceKind, str], str | None] = {
-        ("version", "current_stage"): version.stage,
-        ("version", "deployment_job_state"): (
-            None if version.deployment_job_state == _NO_DEPLOYMENT_JOB else version.deployment_job_state
-        ),
-        ("version", "description"): version.description,
-        ("version", "run_id"): inputs.origin.run_id if inputs.origin else version.run_id,
-        ("version", "source"): version.source,
-        ("experiment", "name"): inputs.experiment_name,
+    return {
+        "version": {
+            "current_stage": version.stage,
+            "deployment_job_state": (
+                None if version.deployment_job_state == _NO_DEPLOYMENT_JOB else version.deployment_job_state
+            ),
+            "description": version.description,
+            "run_id": inputs.origin.run_id if inputs.origin else version.run_id,
+            "source": version.source,
+        },
+        "model": {"description": model.description} if model else {},
+        "run": {
+            "artifact_uri": run.artifact_uri,
+            "experiment_id": run.experiment_id,
+            "status": run.status,
+            "user_id": None if run.user_id == _UNKNOWN_USER else run.user_id,
+        }
+        if run
+        else {},
+        "experiment": {"name": inputs.experiment_name},
+        "logged model": {
+            "artifact_uri": logged_model.artifact_uri,
+            "experiment_id": logged_model.experiment_id,
+            "model_id": logged_model.model_id,
+            "model_type": logged_model.model_type,
+            "source_run_id": logged_model.source_run_id,
+        }
+        if logged_model
+        else {},
     }
-    if model:
-        attributes["model", "description"] = model.description
-    if run:
-        attributes["run", "artifact_uri"] = run.artifact_uri
-        attributes["run", "experiment_id"] = run.experiment_id
-        attributes["run", "status"] = run.status
-        attributes["run", "user_id"] = None if run.user_id == _UNKNOWN_USER else run.user_id
-    if logged_model:
-        attributes["logged model", "artifact_uri"] = logged_model.artifact_uri
-        attributes["logged model", "experiment_id"] = logged_model.experiment_id
-        attributes["logged model", "model_id"] = logged_model.model_id
-        attributes["logged model", "model_type"] = logged_model.model_type
-        attributes["logged model", "source_run_id"] = logged_model.source_run_id
-    return attributes

@@ -58,6 +58,9 @@ def fold_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
 
     No kind is left out, so that any number of one kind hides none of another from the rules.
     """
+    findings = tuple(findings)
+    if len(findings) <= MAX_EQUAL_FINDINGS:  # as those of nearly every version
+        return findings
     folded: list[Finding] = []
     counts: Counter[tuple[FindingKind, str | None]] = Counter()
     for finding in findings:

@@ -15,7 +15,7 @@ from verifywise_mlflow.normalizer.findings import fold_findings
 from verifywise_mlflow.normalizer.lifecycle_stage import explain_precedence, version_aliases
 from verifywise_mlflow.normalizer.manifest_json import environment_json, evidence_json, manifest_json
 from verifywise_mlflow.normalizer.mapping.mapping_index import mapping_index
-from verifywise_mlflow.normalizer.mapping.precedence import resolve
+from verifywise_mlflow.normalizer.mapping.precedence import UNDECLARED, resolve
 from verifywise_mlflow.normalizer.mapping.tag_mapping import TagMapping
 from verifywise_mlflow.normalizer.origin_links import OriginLinks
 from verifywise_mlflow.normalizer.prompt_reference import kind_by_prompts, prompt_findings
@@ -52,7 +52,9 @@ def normalize(inputs: RecordInputs, mapping: TagMapping) -> NormalizedRecord:
     index = mapping_index(mapping)
     candidates = Candidates(inputs, index)
     candidates_by_field = {field: candidates.for_field(field) for field in PRECEDENCE_FIELDS}
-    resolutions = {field: resolve(field, of_field) for field, of_field in candidates_by_field.items()}
+    resolutions = {
+        field: resolve(field, of_field) if of_field else UNDECLARED for field, of_field in candidates_by_field.items()
+    }
     resolutions["model_kind"] = kind_by_prompts(resolutions["model_kind"], resolutions["prompt_reference"])
     evaluation = evaluation_tags(inputs.version.tags, inputs.run.tags if inputs.run else {}, index)
     links = OriginLinks.of(inputs)
@@ -66,8 +68,12 @@ def normalize(inputs: RecordInputs, mapping: TagMapping) -> NormalizedRecord:
     people = {field: text for field in PEOPLE_FIELDS if (text := resolutions[field].value) is not None}
     for field, same in same_person_fields(people).items():
         origins[field] = replace(origins[field], same_person_as=same.certain, may_be_same_person_as=same.unclear)
-    origins = {field: links.add_to(origin) for field, origin in origins.items()}
-    member_origins = {f"evaluation_tags.{key}": links.add_to(origin) for key, origin in evaluation.items()}
+    member_origins = {f"evaluation_tags.{key}": origin for key, origin in evaluation.items()}
+    if links.has_any:
+        origins, member_origins = (
+            {field: links.add_to(origin) for field, origin in of_fields.items()}
+            for of_fields in (origins, member_origins)
+        )
     return NormalizedRecord(
         record=record,
         origins=_shown(record, origins) | member_origins,

@@ -43,6 +43,11 @@ class OriginLinks:
         has_run_experiment = inputs.run is not None and inputs.run.experiment_id is not None
         return cls(run, run if has_run_experiment else logged_model, logged_model, chain)
 
+    @property
+    def has_any(self) -> bool:
+        """Whether the version itself does not name one of its objects."""
+        return (self.run or self.experiment or self.logged_model or self.files) is not None
+
     def add_to(self, origin: Origin) -> Origin:
         """Return an origin with the link of the object that has its value."""
         match origin.source:

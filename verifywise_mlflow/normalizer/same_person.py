@@ -108,6 +108,8 @@ def same_person_fields(texts: Mapping[str, str]) -> dict[str, SamePerson]:
     fields that name developers: `Ada Lovelace, Bob Stone` is somebody else than the owner Ada; `Ada Lovelace, Head of
     Risk` may be Ada. Against another attestation the same holds for that one alone.
     """
+    if texts.keys().isdisjoint(ATTESTING_FIELDS):
+        return {}
     people = {field: people_in(texts[field][:_MAX_TEXT_LENGTH]) for field in PEOPLE_FIELDS if field in texts}
     return {field: _compared(field, people) for field in ATTESTING_FIELDS if field in people}
 

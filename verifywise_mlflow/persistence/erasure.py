@@ -19,6 +19,7 @@ from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.persistence.tables import (
     audit_checkpoints,
     audit_trail,
+    compliance_count_buckets,
     compliance_counts,
     metadata,
     tenant_locks,
@@ -35,9 +36,8 @@ def erased_tables() -> list[Table]:
         table for table in metadata.tables.values() if "tenant_id" in table.c and table not in RETAINED_TABLES
     ]
     # Tables that triggers write come last: deleting a verdict adds it to its history and invalidates the counts.
-    return sorted(
-        tenant_tables, key=lambda table: (table is compliance_counts or table.name.endswith("_history"), table.name)
-    )
+    counts = (compliance_counts, compliance_count_buckets)
+    return sorted(tenant_tables, key=lambda table: (table in counts or table.name.endswith("_history"), table.name))
 
 
 def count_erasable_rows(session: TenantSession) -> dict[str, int]:

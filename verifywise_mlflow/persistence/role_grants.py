@@ -39,6 +39,7 @@ PIPELINE_PRIVILEGES: Mapping[str, tuple[str, ...]] = {
     "compliance_badges": (*_WRITE, "DELETE"),
     # Triggers create its row and invalidate it.
     "compliance_counts": (*_READ, "UPDATE"),
+    "compliance_count_buckets": _WRITE,
     "waivers": _WRITE,
     "stage_refreshes": _WRITE,
     "history_usage": _WRITE,

@@ -21,7 +21,6 @@ from sqlalchemy import (
     select,
     tuple_,
 )
-from sqlalchemy.dialects.postgresql import insert
 
 from verifywise_mlflow.common.untrusted_text import has_visible_character
 from verifywise_mlflow.connector.models import (
@@ -32,6 +31,7 @@ from verifywise_mlflow.connector.models import (
     RegisteredModel,
     TrainingRun,
 )
+from verifywise_mlflow.persistence.bulk_upsert import upsert_rows
 from verifywise_mlflow.persistence.pg_text_codec import Text
 from verifywise_mlflow.persistence.session import TenantSession
 
@@ -65,19 +65,9 @@ def _column(value: object) -> object:
 
 
 def upsert(session: TenantSession, table: Table, rows: Sequence[Row]) -> None:
-    """Upsert rows by primary key, each with a new revision."""
-    if not rows:
-        return
-    statement = insert(table)
-    column_names = {name for name in rows[0] if not table.c[name].primary_key}
-    if "revision" in table.c:
-        column_names.add("revision")  # the column's default draws it from the sequence
-    replaced = {name: statement.excluded[name] for name in column_names}
-    keyed = statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=replaced)
-    # Without RETURNING, SQLAlchemy sends one statement per row of an upsert (its issue 13130).
-    batched = keyed.returning(table.c.tenant_id)
+    """Upsert rows by primary key, each with a new revision, a batch per statement."""
     for start in range(0, len(rows), BATCH_SIZE):
-        session.execute(batched, rows[start : start + BATCH_SIZE])
+        upsert_rows(session, table, rows[start : start + BATCH_SIZE])
 
 
 def is_one_of(table: Table, keys: Collection[Key]) -> ColumnElement[bool]:

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import re
+import unicodedata
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -61,6 +64,21 @@ def test_another_leading_word_is_not_a_namespace(key: str) -> None:
 @pytest.mark.parametrize("key", ["mlflow.owner", "MLflow.owner", "mlflow.", "o" * 251, ""])
 def test_system_keys_and_overlong_keys_have_no_spelling(key: str) -> None:
     assert list(key_spellings(key, NAMESPACES)) == []
+
+
+def words_by_unicode(text: str) -> tuple[str, ...]:
+    """The words of a text by the steps that hold for any script, without the short cut for ASCII and without cache."""
+
+    def plain(part: str) -> str:
+        return re.sub("[\u0300-\u036f]", "", unicodedata.normalize("NFKD", part))
+
+    parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", " ", plain(text))
+    return tuple(filter(None, re.split(r"[\W_]+", plain(parted.casefold()))))
+
+
+@given(ANY_TEXT | st.text(st.characters(max_codepoint=127)))
+def test_ascii_is_split_as_any_other_script(text: str) -> None:
+    assert split_words(text) == words_by_unicode(text)
 
 
 @given(ANY_TEXT)

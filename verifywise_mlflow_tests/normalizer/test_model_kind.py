@@ -78,6 +78,14 @@ def test_a_logged_model_of_the_type_agent_is_generative() -> None:
     assert version(CUSTOM, logged_model=LoggedModel("m-1", model_type="champion")).record.model_kind is None
 
 
+@pytest.mark.parametrize("model_type", ["none", "TBD", "n/a"])
+def test_a_logged_model_without_a_real_type_says_nothing(model_type: str) -> None:
+    result = version(CUSTOM, logged_model=LoggedModel("m-1", model_type=model_type))
+
+    assert result.record.model_kind is None
+    assert result.findings == ()
+
+
 def test_a_tag_that_contradicts_mlmodel_is_a_conflict() -> None:
     result = version({"openai": {}}, tags={"model_kind": "predictive"})
 

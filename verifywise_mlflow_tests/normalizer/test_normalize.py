@@ -361,8 +361,8 @@ def test_every_attribute_that_a_value_source_may_name_is_looked_up() -> None:
         logged_model=LoggedModel("m-1"),
     )
 
-    assert set(source_attributes(full_inputs)) == {
-        (source, name) for source, names in SOURCE_ATTRIBUTES.items() for name in names if source != "artifact"
+    assert {source: set(values) for source, values in source_attributes(full_inputs).items()} == {
+        source: set(names) for source, names in SOURCE_ATTRIBUTES.items() if source != "artifact"
     }
 
 

@@ -111,6 +111,8 @@ def test_the_deployment_mirrors_the_stage_and_the_aliases_if_no_tag_states_it(
         ("FAILED", ("champion",), "deployed"),
         ("SUCCEEDED", ("candidate",), "deployed"),
         ("NO_VALID_DEPLOYMENT_JOB_FOUND", (), None),
+        ("none", ("canary",), "partly_deployed"),
+        ("none", (), None),
     ],
 )
 def test_a_deployment_job_counts_if_it_says_more_than_the_aliases(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import text, update
 
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
 from verifywise_mlflow.persistence import role_grants, row_mapping
-from verifywise_mlflow.persistence.queries import open_gaps, stage_queries, verdict_counts
+from verifywise_mlflow.persistence.queries import open_gaps, stage_queries, verdict_count_cache, verdict_counts
+from verifywise_mlflow.persistence.queries.count_buckets import VERSIONS_PER_BUCKET
 from verifywise_mlflow.persistence.repositories import (
     audit_log,
     integrity,
@@ -97,7 +99,7 @@ NARROW: Mapping[str, Question] = {
     "some runs": lambda session: tracked_objects.rows_by_id(session, RUNS, ["run-17"]),
     "some logged models": lambda session: tracked_objects.stored_reads(session, LOGGED_MODELS, ["m-18"]),
     "the manifests of some versions": lambda session: manifests.manifest_rows(session, [KEY]),
-    "the newest manifest at a place": lambda session: manifests.newest_at_location(session, LOCATION, LONG_AGO),
+    "the newest manifest at a place": lambda session: manifests.newest_at_locations(session, [LOCATION], LONG_AGO),
     "what changed in place under a version": lambda session: integrity.changes_by_key(session, [KEY]),
     "the other names of a version": lambda session: renamed_versions.other_names(session, [KEY]),
     "the events of a version": lambda session: lifecycle_events.lifecycle_events_of(session, *KEY),
@@ -145,11 +147,9 @@ WIDE: Mapping[str, Question] = {
     "due verdicts": lambda session: verdicts.pending_evaluations(session, policy_digest=POLICY, after=None, limit=500),
     "all records as of a time": sql(f"canonical_record_states WHERE tenant_id = 'acme' AND {AS_OF}"),
     "how often each rule failed": lambda session: verdict_counts.rule_counts(session),
-    "how often each rule failed on archived versions": lambda session: verdict_counts.archived_counts(session),
+    "all counts": lambda session: verdict_count_cache.compute_counts(session, NOW),
     "the gaps that most need a person": lambda session: open_gaps.urgent_gaps(session, NOW, {}, 20),
-    "the open gaps by when they opened": lambda session: open_gaps.gap_cohorts(session, NOW),
     "the worst gaps of each rule": lambda session: open_gaps.worst_gaps(session, NOW),
-    "how many versions have each badge": lambda session: open_gaps.badge_counts(session),
     "the data version of the records": lambda session: stage_queries.stage_state(session, "canonical_records"),
     "the data version of the verdicts": lambda session: stage_queries.stage_state(session, "compliance_results"),
     "the badges given last": lambda session: stage_queries.newest_rows(session, "compliance_results", 5),
@@ -174,6 +174,30 @@ def test_a_wide_query_reads_each_row_once(session: TenantSession, question: str)
         if count > VERSIONS * len(TENANTS) * states.get(table, 1) + looked_up
     }
     assert too_many == {}
+
+
+def test_counts_after_one_change_read_one_bucket(stores: Mapping[str, Store]) -> None:
+    def count(session: TenantSession) -> None:
+        verdict_count_cache.cached_counts(session, NOW)
+
+    with stores["pipeline"].begin("acme") as session, session.connection.begin_nested() as savepoint:
+        count(session)  # it divides the tenant into buckets
+        session.execute(
+            update(canonical_records)
+            .where(canonical_records.c.tenant_id == "acme", canonical_records.c.model_name == MODEL)
+            .values(lifecycle_stage="archived")
+        )
+        steps = plan_steps(session, count)
+        savepoint.rollback()
+
+    rows = Counter[str]()
+    for step in steps:
+        rows[step.table] += round(step.rows)
+    counted = 2 * VERSIONS_PER_BUCKET  # of a bucket that is not divided yet
+    assert 0 < rows["version_verdicts"] <= counted
+    assert rows["compliance_badges"] <= counted
+    assert rows["canonical_records"] <= 3 * counted
+    assert rows["compliance_count_buckets"] <= 4 * VERSIONS / VERSIONS_PER_BUCKET
 
 
 def test_a_manifests_location_and_an_entrys_kind_use_their_indexes(session: TenantSession) -> None:

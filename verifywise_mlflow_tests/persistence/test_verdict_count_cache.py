@@ -2,31 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, event, text
+from sqlalchemy import Connection, event, func, select, text
 
 from verifywise_mlflow.compliance.verdict import Verdict
 from verifywise_mlflow.compliance.waivers import Waiver
 from verifywise_mlflow.connector.models import ModelVersion, RegisteredModel
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 from verifywise_mlflow.persistence import role_grants
-from verifywise_mlflow.persistence.queries import verdict_count_cache
-from verifywise_mlflow.persistence.queries.open_gaps import group_by_age
+from verifywise_mlflow.persistence.queries import count_buckets
+from verifywise_mlflow.persistence.queries.open_gaps import GapCohort, OpenGaps, group_by_age
+from verifywise_mlflow.persistence.queries.range_counts import (
+    KeyRange,
+    RangeCounts,
+    Times,
+    count_ranges,
+    limit_times,
+    sum_counts,
+    to_time,
+)
 from verifywise_mlflow.persistence.queries.verdict_count_cache import VerdictCounts, cached_counts, compute_counts
 from verifywise_mlflow.persistence.repositories import waivers
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.persistence.tables import compliance_count_buckets
 from verifywise_mlflow_tests.support.login_roles import login_role, new_name
 from verifywise_mlflow_tests.support.stored_states import day, write_record, write_verdicts
 
 RULES = ("owned", "lasting")
-KEYS = [("fraud", 1), ("fraud", 2), ("chürn ␀ \x00", 1)]
+KEYS = [("fraud", 1), ("fraud", 2), ("chürn ␀ \x00", 1), ("Fraud", 7), ("fraud", 10)]
 
 COUNTED_TABLES = "canonical_records, version_verdicts, compliance_badges, waivers"
 MANUAL_STATEMENTS = (
@@ -40,6 +50,8 @@ MANUAL_STATEMENTS = (
     "DELETE FROM version_verdicts WHERE version_number = 1",
     "DELETE FROM compliance_badges",
     "TRUNCATE version_verdicts",
+    "DELETE FROM canonical_records WHERE model_name = 'Fraud';"
+    "UPDATE canonical_records SET model_name = 'Fraud', version_number = 7 WHERE version_number = 10",
 )
 
 
@@ -108,14 +120,21 @@ def cached_and_computed_figures(tenant: TenantActions) -> tuple[object, object]:
         return cached_figures, figures_at(compute_counts(session, tenant.at), tenant.at)
 
 
+@pytest.fixture
+def small_buckets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bucket of two versions is divided."""
+    monkeypatch.setattr(count_buckets, "VERSIONS_PER_BUCKET", 1)
+
+
+@pytest.mark.usefixtures("small_buckets")
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
 @given(actions=st.lists(ACTIONS, min_size=4, max_size=12))
 def test_after_any_change_the_cached_counts_equal_computed_ones(
     store: Store, actions: list[Callable[[TenantActions], None]]
 ) -> None:
     tenant = TenantActions(store, day(1))
-    tenant.edit(f"TRUNCATE {COUNTED_TABLES}")
-    for key in KEYS:
+    tenant.edit(f"TRUNCATE {COUNTED_TABLES}, compliance_count_buckets")
+    for key in KEYS[:3]:
         tenant.store_verdicts(key, Verdict.FAIL)
 
     for action in actions:
@@ -177,17 +196,84 @@ def test_counts_are_not_cached_if_something_changed_meanwhile(store: Store, monk
     tenant = TenantActions(store, day(1))
     tenant.store_verdicts(KEYS[0], Verdict.FAIL)
 
-    def interrupted(session: TenantSession, at: datetime) -> VerdictCounts:
-        counts = compute_counts(session, at)
+    def interrupted(session: TenantSession, ranges: Sequence[KeyRange], at: datetime) -> list[RangeCounts]:
+        counts = count_ranges(session, ranges, at)
         tenant.store_verdicts(KEYS[0], Verdict.PASS)  # through another connection
         return counts
 
     with monkeypatch.context() as patch, store.begin("acme") as session:
-        patch.setattr(verdict_count_cache, "compute_counts", interrupted)
+        patch.setattr(count_buckets, "count_ranges", interrupted)
         cached_counts(session, day(1))
 
     cached_figures, computed_figures = cached_and_computed_figures(tenant)
     assert cached_figures == computed_figures
+
+
+@pytest.mark.usefixtures("small_buckets")
+def test_a_bucket_that_changes_while_it_is_divided_is_counted_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenant = TenantActions(store, day(1))
+    for key in KEYS[:2]:
+        tenant.store_verdicts(key, Verdict.FAIL)
+    divide, new_keys = count_buckets._divide, iter(KEYS[2:])
+
+    def after_a_change(session: TenantSession, basis: str, at: datetime) -> None:
+        tenant.store_verdicts(next(new_keys), Verdict.FAIL)  # through another connection, before the lock
+        divide(session, basis, at)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(count_buckets, "_divide", after_a_change)
+        for _ in KEYS[2:]:
+            cached_figures, computed_figures = cached_and_computed_figures(tenant)
+            assert cached_figures == computed_figures
+    with store.begin("acme") as session:
+        buckets = session.scalar(select(func.count()).select_from(compliance_count_buckets)) or 0
+    assert buckets >= 3
+
+
+@pytest.mark.usefixtures("small_buckets")
+def test_a_change_invalidates_the_bucket_of_its_version_alone(store: Store) -> None:
+    tenant = TenantActions(store, day(1))
+    for key in KEYS:
+        tenant.store_verdicts(key, Verdict.FAIL)
+    cached_and_computed_figures(tenant)
+    tenant.edit("UPDATE version_verdicts SET verdicts[1] = 'pass' WHERE model_name = 'fraud' AND version_number = 2")
+
+    with store.begin_shared() as connection:
+        stale = connection.execute(
+            text(
+                "SELECT first_model, first_version FROM verifywise_mlflow.compliance_count_buckets "
+                "WHERE counted_revision <> revision"
+            )
+        ).all()
+    assert [tuple(row) for row in stale] == [("fraud", 2)]
+
+
+HOURS = st.integers(0, 24 * 120)
+"""The age of a gap."""
+
+
+@given(ages=st.lists(HOURS, max_size=40), waited=HOURS, limit=st.integers(1, 20), ranges=st.integers(1, 3))
+def test_limited_times_give_the_same_ages_while_they_are_valid(
+    ages: list[int], waited: int, limit: int, ranges: int
+) -> None:
+    hour = timedelta(hours=1)
+    at = day(1)
+    gaps: Times = [(round((at - age * hour).timestamp() * 1e6), 1) for age in ages]
+    parts = [RangeCounts(opened={"owned": gaps[start::ranges]}) for start in range(ranges)]
+    ends = [limit_times(part, at, limit) for part in parts]
+    total = sum_counts(parts)
+    ends.append(limit_times(total, at, limit))
+
+    later = at + waited * hour
+    assert sum(len(times) for times in total.opened.values()) <= max(limit, 4)
+    if all(end is None or later < end for end in ends):
+        assert ages_at(total.opened.get("owned", []), later) == ages_at(gaps, later)
+
+
+def ages_at(times: Times, at: datetime) -> OpenGaps | None:
+    return group_by_age([GapCohort(to_time(opened), count) for opened, count in times], at)
 
 
 def test_a_pipeline_caches_counts_and_a_reader_uses_the_cache(database_url: str, store: Store) -> None:

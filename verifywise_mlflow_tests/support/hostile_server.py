@@ -50,6 +50,8 @@ class HostileServer:
     port: int
     scheme: str = "http"
     requests: list[ReceivedRequest] = field(default_factory=list)
+    connections: int = 0
+    """Accepted connections whose TLS handshake, if there is one, succeeded."""
     is_stopping: threading.Event = field(default_factory=threading.Event)
     """Set when the test is over, which wakes sleeping handlers."""
 
@@ -118,6 +120,7 @@ def _serve(
     except OSError:
         plain.close()
         return  # the TLS handshake failed
+    server.connections += 1
     with connected, connected.makefile("rb") as lines:
         try:
             while (request := _read_request(lines.readline, lines.read)) is not None:

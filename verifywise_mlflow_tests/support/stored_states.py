@@ -42,7 +42,7 @@ def write_record(
     key = (normalized.record.model_name, normalized.record.version_number)
     revisions = {"version_revision": 1, "mapping_digest": "m"}
     pending = PendingRecord(key, {"deleted_at": deleted_at}, None, None, revisions)
-    built_record = BuiltRecord(pending, normalized, fingerprint([normalized, deleted_at]))
+    built_record = BuiltRecord.of(pending, normalized)
     with store.begin(tenant_id) as session:
         return len(records.write_records(session, [built_record], sync_id or f"sync of day {now.day}", now))
 

@@ -18,19 +18,20 @@ _MAX_TEXT_LENGTH = 200
 _MONTH = rf"(?:{'|'.join(f'{month[:3]}(?:{month[3:]})?' for month in _MONTHS)}|sept)\.?"
 _DATE = re.compile(
     rf"""
-    \b(?P<y1>\d{{4}})(?P<s1>[-./])(?P<m1>\d{{1,2}})(?P=s1)(?P<d1>\d{{1,2}})(?!\d)                # 2026-03-01
+    \b(?: (?P<y1>\d{{4}})(?P<s1>[-./])(?P<m1>\d{{1,2}})(?P=s1)(?P<d1>\d{{1,2}})(?!\d)                # 2026-03-01
       (?:[T ]\d{{1,2}}:\d{{2}}(?::\d{{2}}(?:\.\d{{1,9}})?)?\s?(?:Z|[+-]\d{{2}}:?\d{{2}})?)?
-    | \b(?P<n1>\d{{1,2}})(?P<s2>[-./])(?P<n2>\d{{1,2}})(?P=s2)(?P<y2>\d{{2,4}})\b                # 01/03/2026
-    | \b(?P<d3>\d{{1,2}})(?:\.|st|nd|rd|th)?\s(?P<m3>{_MONTH})\s(?P<y3>\d{{4}})\b                # 1 March 2026
-    | \b(?P<m4>{_MONTH})\s(?:(?P<d4>\d{{1,2}})(?:st|nd|rd|th)?,?\s)?(?P<y4>\d{{4}})\b            # March 1, 2026
-    | \bq(?P<q5>[1-4])[\s/-]?(?P<y5>\d{{4}})\b                                                   # Q1 2026
-    | \b(?P<y6>\d{{4}})[\s/-]?q(?P<q6>[1-4])\b                                                   # 2026-Q1
-    | \b(?P<y7>\d{{4}})-(?P<m7>\d{{2}})\b                                                        # 2026-03
-    | \b(?P<y8>(?:19|20)\d{{2}})\b                                                               # 2026
+    | (?P<n1>\d{{1,2}})(?P<s2>[-./])(?P<n2>\d{{1,2}})(?P=s2)(?P<y2>\d{{2,4}})\b                # 01/03/2026
+    | (?P<d3>\d{{1,2}})(?:\.|st|nd|rd|th)?\s(?P<m3>{_MONTH})\s(?P<y3>\d{{4}})\b                # 1 March 2026
+    | (?P<m4>{_MONTH})\s(?:(?P<d4>\d{{1,2}})(?:st|nd|rd|th)?,?\s)?(?P<y4>\d{{4}})\b            # March 1, 2026
+    | q(?P<q5>[1-4])[\s/-]?(?P<y5>\d{{4}})\b                                                   # Q1 2026
+    | (?P<y6>\d{{4}})[\s/-]?q(?P<q6>[1-4])\b                                                   # 2026-Q1
+    | (?P<y7>\d{{4}})-(?P<m7>\d{{2}})\b                                                        # 2026-03
+    | (?P<y8>(?:19|20)\d{{2}})\b )                                                             # 2026
     """,
     re.IGNORECASE | re.VERBOSE,
 )
-
+_TWO_DIGITS = re.compile(r"\d\d")
+"""What every date contains. Most texts have none, and this search takes a tenth of the time."""
 
 _DEADLINE = re.compile(
     r"""
@@ -59,7 +60,7 @@ class DateReading:
 
 def strip_dates(text: str) -> str:
     """Return the text with each date replaced by a space."""
-    return _DATE.sub(" ", text)
+    return _DATE.sub(" ", text) if _TWO_DIGITS.search(text) else text
 
 
 def read_date(text: str, *, years_alone: bool) -> DateReading:
@@ -69,6 +70,8 @@ def read_date(text: str, *, years_alone: bool) -> DateReading:
         text: as the customer wrote it; its first 200 characters are searched.
         years_alone: whether ``2026`` is a date. In free text it is just as likely a part of a name.
     """
+    if not _TWO_DIGITS.search(text):
+        return DateReading()
     readings = [
         (match[0], _read_match(match) if not _is_deadline(text, match) else DateReading(problem="is a deadline"))
         for match in _DATE.finditer(text[:_MAX_TEXT_LENGTH])

@@ -5,15 +5,20 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Collection, Iterator
+from functools import lru_cache
+from typing import Final
 
 MAX_KEY_LENGTH = 250
 """Characters. MLflow's own maximum for a tag key; a longer key from a server is ignored."""
 
+_MAX_CACHED_LENGTH: Final = 100
+"""Characters of a text whose words are cached. The server decides how many texts there are, and how long."""
 _SYSTEM_PREFIX = "mlflow."
 _MAX_NAMESPACE_WORDS = 4
 _CAMEL_CASE_BOUNDARY = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _ACCENT = re.compile("[\u0300-\u036f]")
 _SEPARATOR = re.compile(r"[\W_]+")
+_ASCII_WORD = re.compile(r"[a-z0-9]+")
 
 
 def split_words(text: str) -> tuple[str, ...]:
@@ -21,10 +26,21 @@ def split_words(text: str) -> tuple[str, ...]:
 
     ``model-owner``, ``ModelOwner`` and ``model.owner`` all have the words ``model`` and ``owner``.
     """
+    return _cached_words(text) if len(text) <= _MAX_CACHED_LENGTH else _words(text)
+
+
+def _words(text: str) -> tuple[str, ...]:
+    if text.isascii():  # most texts are; of these, the steps below change the case only
+        lower = text.lower()
+        return tuple(_ASCII_WORD.findall(lower if lower == text else _CAMEL_CASE_BOUNDARY.sub(" ", text).lower()))
     plain = _ACCENT.sub("", unicodedata.normalize("NFKD", text))
     # Folding case can produce characters that decompose further, hence the second normalization.
     folded = unicodedata.normalize("NFKD", _CAMEL_CASE_BOUNDARY.sub(" ", plain).casefold())
     return tuple(word for word in _SEPARATOR.split(_ACCENT.sub("", folded)) if word)
+
+
+# One text is compared several times in a row: with the forms of its field, without its date, with the placeholders.
+_cached_words = lru_cache(maxsize=4096)(_words)
 
 
 def fold(text: str) -> str:

@@ -6,18 +6,31 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Final, NamedTuple
 
 from verifywise_mlflow.common.globs import GlobTable, compile_globs
 from verifywise_mlflow.normalizer.mapping.canonical_values import MAX_VALUE_LENGTH, NormalFormReader
 from verifywise_mlflow.normalizer.mapping.key_folding import fold, key_spellings, split_words
 from verifywise_mlflow.normalizer.mapping.tag_mapping import TagMapping, YesNoKey
-from verifywise_mlflow.normalizer.mapping.value_sources import ValueSource
+from verifywise_mlflow.normalizer.mapping.value_sources import TAG_SOURCES, ValueSource
 from verifywise_mlflow.normalizer.mapping.value_states import ANY_FIELD, MAX_TEXT_LENGTH, ValueStateReader
 from verifywise_mlflow.normalizer.record import MAY_LACK_VALUE, NORMAL_FORMS, ValueState
 
 _NUMBER = re.compile(r"v?\d+")
 _STAGELESS_WORD = re.compile(r"(?:v|ver|version|r|rev|build|run|q)?\d+(?:q\d)?|(?=[a-f]*\d)[0-9a-f]{7,64}")
 """A word of an alias that is a number, a date, or a hash."""
+
+
+class ValueReading(NamedTuple):
+    """The meaning of a text as a value of a field."""
+
+    state: ValueState | None
+    """Why the text is no value; None if it is one. A normal form is a value."""
+    form: str | None
+    """Its normal form; None if it is unknown or doubted, and for a field without normal forms."""
+
+
+_FREE_TEXT: Final = ValueReading(None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +56,15 @@ class MappingIndex:
         self._key_patterns = GlobTable(mapping.key_patterns)
         self._last_rank = max(map(len, mapping.synonyms.values()), default=0)
         self.defaults = dict(mapping.defaults)
+        self._fields_from_synonyms_alone = frozenset(
+            field
+            for field, sources in mapping.precedence.items()
+            if all(
+                (source.source == "config" and field not in self.defaults)
+                or (source.source in TAG_SOURCES and source.key is None)
+                for source in sources
+            )
+        )
         self._stages = {fold(alias): stage for stage, aliases in mapping.aliases.items() for alias in aliases}
         self._qualifiers = frozenset(map(fold, mapping.alias_qualifiers))
         self._stageless_words = frozenset(map(fold, mapping.stageless_aliases))
@@ -67,12 +89,16 @@ class MappingIndex:
         self.is_evaluation_key = lru_cache(maxsize=8192)(self._is_evaluation_key)
         self.stage_of_alias = lru_cache(maxsize=8192)(self._stage_of_alias)
         self.deployment_of_alias = lru_cache(maxsize=8192)(self._deployment_of_alias)
-        self._cached_value_state = lru_cache(maxsize=8192)(self._value_state)
+        self._cached_reading = lru_cache(maxsize=8192)(self._reading)
         self._cached_normal_form = lru_cache(maxsize=8192)(self._normal_form)
 
     def value_sources(self, field: str) -> tuple[ValueSource, ...]:
         """Return the sources of a field's value, in order of precedence."""
         return self._precedence.get(field, ())
+
+    def is_from_synonyms_alone(self, field: str) -> bool:
+        """Return whether only tags with one of the field's synonyms as their key can fill a field."""
+        return field in self._fields_from_synonyms_alone
 
     def _stage_of_alias(self, alias: str) -> str | None:
         """Return the lifecycle stage that an alias stands for, also for ``prod-eu`` and ``champion_v2``."""
@@ -131,12 +157,22 @@ class MappingIndex:
 
     def value_state(self, field: str, value: str) -> ValueState | None:
         """Return why a text is no value of a field; None if it is one. A normal form is a value."""
-        # The cache must not hold thousands of texts of 100,000 characters.
-        return self._cached_value_state(field, value[: MAX_TEXT_LENGTH + 1])
+        return self.read_value(field, value).state
+
+    def read_value(self, field: str, value: str) -> ValueReading:
+        """Return the meaning of a text as a value of a field."""
+        if field not in self._state_readers and field not in self._form_readers:
+            return _FREE_TEXT
+        # The cache must not hold thousands of texts of 100,000 characters. No form is longer than what is read.
+        return self._cached_reading(field, value[: MAX_TEXT_LENGTH + 1])
+
+    def _reading(self, field: str, value: str) -> ValueReading:
+        form = self.normal_form(field, value)
+        return ValueReading(None if form is not None else self._value_state(field, value), form)
 
     def _value_state(self, field: str, value: str) -> ValueState | None:
         reader = self._state_readers.get(field)
-        if reader is None or self.normal_form(field, value) is not None:
+        if reader is None:
             return None
         # A doubt whether a version is deployed must leave the rules on use undecided, as an unknown text does.
         if reader.is_doubted(value):

@@ -43,7 +43,8 @@ class Resolution:
     findings: tuple[Finding, ...] = ()
 
 
-_UNDECLARED: Final = Resolution()
+UNDECLARED: Final = Resolution()
+"""Nothing states the field."""
 
 
 def resolve(field: str, candidates: Sequence[Candidate]) -> Resolution:
@@ -55,7 +56,7 @@ def resolve(field: str, candidates: Sequence[Candidate]) -> Resolution:
     A default of the tenant's settings conflicts with nothing: it exists for versions about which MLflow says nothing.
     """
     if not candidates:
-        return _UNDECLARED
+        return UNDECLARED
     findings = [
         Finding(
             "unknown value",

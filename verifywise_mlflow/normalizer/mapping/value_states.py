@@ -38,6 +38,7 @@ _QUESTION = re.compile(r"\?(?=[\s)\]}!.,;:]|$)")
 """A question mark within a word is a part of it, as in an address with a query."""
 _PARTS = re.compile(r"\s+(?:[/,;|]\s+)?|(?<=\w{2})/(?=\w{2})")
 _FEWEST_PARTS = 2
+_STATES_OF_PARTS = frozenset(ValueState) - {ValueState.GENERIC}
 _FEWEST_LETTERS_OF_WORD = 2
 """Without its date, the identifier `F-2026-03` or `2026.1` is no word."""
 _GLOB = re.compile(r"[*?]")
@@ -75,9 +76,11 @@ class ValueStateReader:
         undated = strip_dates(text).strip() if self._may_carry_date else text
         if self._may_be_date_alone and sum(map(str.isalpha, undated)) < _FEWEST_LETTERS_OF_WORD:
             undated = text
-        found = self._words.get(fold(text)) or self._words.get(fold(undated))
-        is_filler = is_whole and _is_repetition(fold(text))
-        if found is None and (not fold(undated) or _TEMPLATE.fullmatch(text) or is_filler):
+        folded = fold(text)
+        undated_folded = folded if undated == text else fold(undated)
+        found = self._words.get(folded) or self._words.get(undated_folded)
+        is_filler = is_whole and _is_repetition(folded)
+        if found is None and (not undated_folded or _TEMPLATE.fullmatch(text) or is_filler):
             return ValueState.PLACEHOLDER
         words = split_words(undated)
         found = (
@@ -105,16 +108,19 @@ class ValueStateReader:
 
     def _state_of_each_part(self, text: str) -> str | None:
         """Return the state of `none / none` and `TBD TBC`: each part is no value, so neither is the whole."""
-        parts = [folded for part in _PARTS.split(text) if (folded := fold(part))]
-        states = {self._words.get(part) for part in parts}
-        if len(parts) < _FEWEST_PARTS or not states <= set(ValueState) - {ValueState.GENERIC}:
-            return None
-        return self._words[parts[0]]
+        states: list[str] = []
+        for part in _PARTS.split(text):
+            if folded := fold(part):
+                state = self._words.get(folded)
+                if state not in _STATES_OF_PARTS:
+                    return None
+                states.append(state)
+        return states[0] if len(states) >= _FEWEST_PARTS else None
 
 
 def _is_repetition(folded: str) -> bool:
     """Return whether a text is one character again and again, as in `aaaa`. `AA` may be an abbreviation."""
-    return len(folded) > 2 and len(set(folded)) == 1
+    return len(folded) > 2 and folded.count(folded[0]) == len(folded)
 
 
 def _words(entries: StateEntries) -> list[tuple[str, str]]:

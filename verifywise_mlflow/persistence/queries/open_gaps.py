@@ -1,4 +1,4 @@
-"""Open gaps of a tenant's living versions: counts, ages, and the worst gaps of each rule, in a few scans for all rules.
+"""Open gaps of a tenant's living versions: their ages, and the worst gaps of each rule, in a few scans for all rules.
 
 An anti join excludes waived gaps. A check of each verdict would take minutes for millions of verdicts.
 """
@@ -9,25 +9,20 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import chain
 from typing import Final
 
-from sqlalchemy import ColumnElement, Table, case, func, select, true
+from sqlalchemy import ColumnElement, case, func, select, true
 
 from verifywise_mlflow.compliance.attention import OTHER_STAGE_RANK, STAGE_RANKS, Gap, UrgentGap, most_urgent
 from verifywise_mlflow.compliance.rules.rule import Severity
 from verifywise_mlflow.compliance.verdict import Verdict
 from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN_VERDICTS
 from verifywise_mlflow.persistence.repositories.waivers import is_waived, waivers_in_force
-from verifywise_mlflow.persistence.row_mapping import is_one_of, same_version
+from verifywise_mlflow.persistence.row_mapping import Key, is_one_of, same_version
 from verifywise_mlflow.persistence.session import TenantSession
-from verifywise_mlflow.persistence.tables import (
-    canonical_records,
-    compliance_badges,
-    compliance_results,
-    compliance_verdicts,
-)
+from verifywise_mlflow.persistence.tables import canonical_records, compliance_results, compliance_verdicts
 
 AGE_LIMITS_DAYS: Final = (7, 30, 90)
 """Upper limits of the age groups, in whole days; the last group has no limit."""
@@ -51,28 +46,6 @@ class GapCohort:
 
     open_since: datetime
     count: int
-
-
-def gap_cohorts(session: TenantSession, at: datetime) -> Mapping[str, list[GapCohort]]:
-    """Return the gaps of each rule that no waiver covers at a time, grouped by when they opened.
-
-    Gaps of the last age group form one cohort, dated by the oldest: they cannot change their group any more.
-    """
-    results, since = compliance_verdicts, _open_since()
-    opened = case((since > at - timedelta(days=AGE_LIMITS_DAYS[-1] + 1), since))
-    query = (
-        select(results.c.rule_id, func.min(since), func.count())
-        .where(
-            *_open(session.tenant_id),
-            ~_of_tombstone(),
-            _is_not_waived(session, at),
-        )
-        .group_by(results.c.rule_id, opened)
-    )
-    cohorts: defaultdict[str, list[GapCohort]] = defaultdict(list)
-    for rule_id, first, count in session.execute(query):
-        cohorts[rule_id].append(GapCohort(first, count))
-    return cohorts
 
 
 def group_by_age(opened: Collection[GapCohort], at: datetime) -> OpenGaps | None:
@@ -101,25 +74,34 @@ def worst_gaps(session: TenantSession, at: datetime, *, per_rule: int = WORST_GA
     )
     identity = (results.c.model_name, results.c.version_number, results.c.rule_id)
     ranked = (
-        select(*identity, records.c.lifecycle_stage, place.label("place"))
+        select(
+            *identity, records.c.lifecycle_stage, results.c.verdict, _open_since().label("since"), place.label("place")
+        )
         .select_from(results.join(records, same_version(records, results)))
         .where(*_open(session.tenant_id), records.c.deleted_at.is_(None), _is_not_waived(session, at))
         .subquery()
     )
     # Texts are fetched for the worst gaps only: in the ranking query they would be sorted with all other rows.
     worst = session.execute(select(ranked).where(ranked.c.place <= per_rule).order_by(ranked.c.rule_id, "place")).all()
-    worded = compliance_results
-    texts = select(
-        *(worded.c[column.name] for column in identity), worded.c.verdict, worded.c.reason, _open_since(worded)
-    )
-    texts = texts.where(
-        *_open(session.tenant_id, worded), is_one_of(worded, {(name, number) for name, number, *_ in worst})
-    )
-    texts_by_gap = {tuple(row[:3]): row[3:] for row in session.execute(texts)} if worst else {}
+    reasons = gap_texts(session, {(row.model_name, row.version_number) for row in worst})
     gaps_by_rule: defaultdict[str, list[Gap]] = defaultdict(list)
-    for name, number, rule_id, stage, _ in worst:
-        gaps_by_rule[rule_id].append(Gap(rule_id, name, number, stage, *texts_by_gap[name, number, rule_id]))
+    for name, number, rule_id, stage, verdict, since, _ in worst:
+        reason = reasons.get((name, number, rule_id), "")  # it changed since
+        gaps_by_rule[rule_id].append(Gap(rule_id, name, number, stage, verdict, reason, since))
     return gaps_by_rule
+
+
+def gap_texts(session: TenantSession, keys: Collection[Key]) -> Mapping[tuple[str, int, str], str]:
+    """Return the reasons of the open gaps of some versions, by model name, version number and rule ID."""
+    results = compliance_results
+    if not keys:
+        return {}
+    rows = session.execute(
+        select(results.c.model_name, results.c.version_number, results.c.rule_id, results.c.reason).where(
+            results.c.tenant_id == session.tenant_id, results.c.verdict.in_(OPEN_VERDICTS), is_one_of(results, keys)
+        )
+    )
+    return {(name, number, rule_id): reason for name, number, rule_id, reason in rows}
 
 
 def urgent_gaps(
@@ -130,33 +112,13 @@ def urgent_gaps(
     return most_urgent(gaps, severities, limit)
 
 
-def badge_counts(session: TenantSession) -> Mapping[str | None, int]:
-    """Return how many living versions have each badge; None counts those that were not evaluated."""
-    records, badges = canonical_records, compliance_badges
-    same = same_version(badges, records)
-    query = (
-        select(badges.c.badge, func.count())
-        .select_from(records.outerjoin(badges, same))
-        .where(records.c.tenant_id == session.tenant_id, records.c.deleted_at.is_(None))
-        .group_by(badges.c.badge)
-    )
-    return dict(session.execute(query).tuples().all())
+def _open(tenant_id: str) -> tuple[ColumnElement[bool], ...]:
+    return (compliance_verdicts.c.tenant_id == tenant_id, compliance_verdicts.c.verdict.in_(OPEN_VERDICTS))
 
 
-def _open(tenant_id: str, results: Table = compliance_verdicts) -> tuple[ColumnElement[bool], ...]:
-    return (results.c.tenant_id == tenant_id, results.c.verdict.in_(OPEN_VERDICTS))
-
-
-def _of_tombstone() -> ColumnElement[bool]:
-    # Tombstones are few and indexed: looking up the record of each verdict would take longer than everything else.
-    records = canonical_records
-    same = same_version(records, compliance_verdicts)
-    return select(records.c.tenant_id).where(same, records.c.deleted_at.is_not(None)).exists()
-
-
-def _open_since(results: Table = compliance_verdicts) -> ColumnElement[datetime]:
+def _open_since() -> ColumnElement[datetime]:
     # A verdict that somebody inserted by hand has no open_since.
-    return func.coalesce(results.c.open_since, results.c.evaluated_at)
+    return func.coalesce(compliance_verdicts.c.open_since, compliance_verdicts.c.evaluated_at)
 
 
 def _is_not_waived(session: TenantSession, at: datetime) -> ColumnElement[bool]:

@@ -1,29 +1,42 @@
 """A cache of a tenant's verdict counts.
 
-Counting takes seconds for millions of verdicts, and most syncs change none. Triggers move a revision with each change
-of a record, a verdict or a badge, in the same transaction. Cached counts are current while the revision and the waivers
-in force are those of the computation. They do not depend on the day: gaps are grouped by when they opened, and their
-age is computed at read time. Counts that another release cached are ignored.
+Counting takes seconds for millions of verdicts, and most syncs change none or a few. Triggers move a revision with
+each change of a record, a verdict or a badge, in the same transaction: that of the tenant, and that of the bucket with
+the version's key (``count_buckets``). Cached counts are current while the revision and the waivers in force are those
+of the computation. They do not depend on the day: gaps are grouped by when they opened, and their age is computed at
+read time. Only if they opened at too many different times are some counted by age group, and counted again in time.
+Counts that another release cached are ignored.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import and_, case, func, literal, select, update
+from sqlalchemy import and_, case, func, literal, or_, select, update
 
 from verifywise_mlflow.compliance.attention import Gap
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
-from verifywise_mlflow.persistence.pg_text_codec import Json
-from verifywise_mlflow.persistence.queries.open_gaps import GapCohort, badge_counts, gap_cohorts, worst_gaps
-from verifywise_mlflow.persistence.queries.verdict_counts import archived_counts, rule_counts
+from verifywise_mlflow.persistence.pg_text_codec import Json, unescape
+from verifywise_mlflow.persistence.queries.count_buckets import BucketCounts, bucket_counts
+from verifywise_mlflow.persistence.queries.open_gaps import GapCohort, gap_texts
+from verifywise_mlflow.persistence.queries.range_counts import (
+    RangeCounts,
+    count_ranges,
+    limit_times,
+    sum_counts,
+    to_time,
+    whole_range,
+)
 from verifywise_mlflow.persistence.repositories.waivers import waivers_in_force
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import SCHEMA, compliance_counts
+
+MAX_TIMES_PER_RULE: Final = 200
+"""Times at which gaps of a rule opened that the counts of a tenant list; more are listed by age group."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +58,7 @@ class VerdictCounts:
 def cached_counts(session: TenantSession, at: datetime) -> VerdictCounts:
     """Return the current counts, from the cache when its revision is current. `at` is the current time.
 
-    A role that may only read computes them each time that the cache is stale.
+    Otherwise the stale buckets are counted. A role that may only read counts them each time.
     """
     table = compliance_counts
     waiver_ids = [stored.waiver_id for stored in waivers_in_force(session, at)]
@@ -53,6 +66,7 @@ def cached_counts(session: TenantSession, at: datetime) -> VerdictCounts:
         table.c.counted_revision == table.c.revision,
         table.c.waiver_ids == literal(waiver_ids, Json),
         table.c.counted_at <= at,  # if the clock went back, gaps are younger again
+        or_(table.c.valid_until.is_(None), table.c.valid_until > at),
     )
     may_write = func.has_table_privilege(f"{SCHEMA}.{table.name}", "UPDATE")
     cached = session.execute(
@@ -62,8 +76,10 @@ def cached_counts(session: TenantSession, at: datetime) -> VerdictCounts:
     ).first()
     if cached and (current := _current_format(cached.counts)):
         return current
-    computed = compute_counts(session, at)
-    if cached and cached.may_write:
+    may_store = cached is not None and cached.may_write
+    buckets = bucket_counts(session, fingerprint([_FORMAT, waiver_ids]), at, may_write=may_store)
+    computed, valid_until = _summed(session, buckets, at)
+    if cached and may_store:
         # If the revision has moved, something changed during the computation: the counts match no state.
         session.execute(
             update(table)
@@ -71,6 +87,7 @@ def cached_counts(session: TenantSession, at: datetime) -> VerdictCounts:
             .values(
                 counted_revision=cached.revision,
                 counted_at=at,
+                valid_until=valid_until,
                 waiver_ids=waiver_ids,
                 counts=_CACHED.dump_python(_CachedCounts(_FORMAT, computed), mode="json"),
             )
@@ -80,19 +97,46 @@ def cached_counts(session: TenantSession, at: datetime) -> VerdictCounts:
 
 def compute_counts(session: TenantSession, at: datetime) -> VerdictCounts:
     """Compute the counts, ignoring the cache."""
-    verdicts: dict[str, dict[str, int]] = {}
-    for count in rule_counts(session):
-        verdicts.setdefault(count.rule_id, {})[count.verdict] = count.versions
-    return VerdictCounts(
-        verdicts,
-        archived_counts(session),
-        gap_cohorts(session, at),
-        worst_gaps(session, at),
-        list(badge_counts(session).items()),
+    counted = [BucketCounts(counts, None) for counts in count_ranges(session, [whole_range()], at)]
+    return _summed(session, counted, at)[0]
+
+
+def _summed(
+    session: TenantSession, buckets: Sequence[BucketCounts], at: datetime
+) -> tuple[VerdictCounts, datetime | None]:
+    """Return the counts of all buckets, and until when they are valid."""
+    total = sum_counts(bucket.counts for bucket in buckets)
+    ends = [limit_times(total, at, MAX_TIMES_PER_RULE), *(bucket.valid_until for bucket in buckets)]
+    counts = VerdictCounts(
+        total.verdicts,
+        total.archived,
+        {
+            rule_id: [GapCohort(to_time(opened), count) for opened, count in times]
+            for rule_id, times in total.opened.items()
+        },
+        _worst_gaps(session, total),
+        list(total.by_badge().items()),
+    )
+    return counts, min((end for end in ends if end is not None), default=None)
+
+
+def _worst_gaps(session: TenantSession, total: RangeCounts) -> dict[str, list[Gap]]:
+    """Return the worst gaps with their texts, which buckets do not have."""
+    texts = gap_texts(
+        session, {(unescape(name), -number) for gaps in total.worst.values() for _, _, _, name, number, *_ in gaps}
     )
 
+    def gaps_of(rule_id: str) -> Iterator[Gap]:
+        for _, opened, _, stored_name, number, stage, verdict in total.worst[rule_id]:
+            name = unescape(stored_name)
+            # A verdict that changed since the count has another reason, and the counts will not be stored.
+            reason = texts.get((name, -number, rule_id), "")
+            yield Gap(rule_id, name, -number, stage, verdict, reason, to_time(opened))
 
-_REVISION: Final = 1
+    return {rule_id: list(gaps_of(rule_id)) for rule_id in total.worst}
+
+
+_REVISION: Final = 2
 """Raise it when the meaning of a count changes."""
 _FORMAT: Final = fingerprint([_REVISION, TypeAdapter(VerdictCounts).json_schema()])
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -53,21 +52,3 @@ def rule_counts(session: TenantSession, at: datetime | None = None) -> list[Rule
         is_covered = and_(results.c.verdict.in_(OPEN_VERDICTS), results.c.rule_id.in_(rules), is_waived(results, at))
         waived = counted(is_covered, among=of_living)
     return [RuleCount(*group, count, waived[group]) for group, count in living.items() if count]
-
-
-def archived_counts(session: TenantSession) -> Mapping[str, Mapping[str, int]]:
-    """Return the numbers of verdicts on the tenant's living, archived versions: rule ID to verdict to versions."""
-    results, records = compliance_verdicts, canonical_records
-    is_archived = and_(
-        same_version(records, results), records.c.deleted_at.is_(None), records.c.lifecycle_stage == "archived"
-    )
-    query = (
-        select(results.c.rule_id, results.c.verdict, func.count())
-        .select_from(results.join(records, is_archived))
-        .where(results.c.tenant_id == session.tenant_id)
-        .group_by(results.c.rule_id, results.c.verdict)
-    )
-    counts: dict[str, dict[str, int]] = {}
-    for rule_id, verdict, versions in session.execute(query):
-        counts.setdefault(rule_id, {})[verdict] = versions
-    return counts

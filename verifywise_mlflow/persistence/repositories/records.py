@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import dataclasses
+import hashlib
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import and_, func, literal, or_, select, text, true, tuple_
 
-from verifywise_mlflow.normalizer.record import NormalizedRecord, Origin
+from verifywise_mlflow.normalizer.record import FIELDS, NormalizedRecord, Origin
 from verifywise_mlflow.normalizer.unread_object import ObjectKind
+from verifywise_mlflow.persistence.bulk_upsert import text_form, upsert_columns
 from verifywise_mlflow.persistence.byte_limit import limit_bytes
 from verifywise_mlflow.persistence.pg_text_codec import Json
 from verifywise_mlflow.persistence.repositories.tracked_objects import RUN_ID, VERSIONS_WITH_LOGGED_MODELS
-from verifywise_mlflow.persistence.row_mapping import Key, Row, columns_of, fingerprints, upsert
+from verifywise_mlflow.persistence.row_mapping import Key, Row, columns_of, fingerprints, is_one_of, upsert
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import (
     artifact_manifests,
@@ -47,12 +51,19 @@ class PendingRecord:
 
 
 def pending_records(
-    session: TenantSession, *, mapping_digest: str, after: Key | None, limit: int
+    session: TenantSession,
+    *,
+    mapping_digest: str,
+    after: Key | None,
+    limit: int,
+    among: Collection[Key] | None = None,
 ) -> list[PendingRecord]:
     """Return the next versions, sorted by key, whose record is older than one of its inputs or than their tombstone.
 
-    There are fewer than ``limit`` if their rows are large.
+    There are fewer than ``limit`` if their rows are large. ``among`` are the versions to look at; None for all.
     """
+    if among is not None and not among:
+        return []
     versions, inputs = model_versions, record_inputs
     same_version = and_(
         inputs.c.tenant_id == versions.c.tenant_id,
@@ -107,6 +118,8 @@ def pending_records(
     )
     if after is not None:
         query = query.where(tuple_(versions.c.model_name, versions.c.version_number) > after)
+    if among is not None:
+        query = query.where(is_one_of(versions, among))
     linked = (
         (training_runs, "run_id", "linked_run_id"),
         (logged_models, "model_id", "logged_model_id"),
@@ -133,13 +146,50 @@ def count_incomplete(session: TenantSession, kind: ObjectKind | None = None) -> 
 
 @dataclass(frozen=True, slots=True)
 class BuiltRecord:
-    """A record that was just built."""
+    """A record that was just built, as it is written."""
 
     pending: PendingRecord
-    normalized: NormalizedRecord
+    cells: Sequence[str | None]
+    """In the order of ``_COLUMNS``."""
     fingerprint: str
-    size: int = 0
-    """Bytes of the record's canonical JSON."""
+    """The SHA-256 of the cells, in hex."""
+    size: int
+    """Bytes of the cells."""
+    is_incomplete: bool
+
+    @classmethod
+    def of(cls, pending: PendingRecord, normalized: NormalizedRecord) -> BuiltRecord:
+        """Return a record ready to write. What takes time is done here, outside the database's transaction."""
+        record = normalized.record
+        values = (
+            *(getattr(record, name) for name in FIELDS),
+            {field: _origin_json(origin) for field, origin in normalized.origins.items()},
+            [columns_of(unread) for unread in normalized.incomplete],
+            [columns_of(finding) for finding in normalized.findings],
+            pending.deleted_at,
+        )
+        cells = [
+            None if value is None else to_text(value) for value, to_text in zip(values, _COLUMNS.values(), strict=True)
+        ]
+        return cls(pending, cells, *_digest_and_size(cells), is_incomplete=bool(normalized.incomplete))
+
+
+_COLUMNS: Final = {
+    name: text_form(canonical_records.c[name].type).to_text
+    for name in (*FIELDS, "origins", "incomplete", "findings", "deleted_at")
+}
+"""The columns of a record's content, each with what makes the text that Postgres casts to the column's type."""
+
+
+def _digest_and_size(cells: Sequence[str | None]) -> tuple[str, int]:
+    """Return the SHA-256, in hex, of a record's cells, and their bytes.
+
+    No cell contains a NUL, and which ones are null is a part of what is hashed: two records have one hash only if they
+    are equal.
+    """
+    nulls = ",".join(str(place) for place, cell in enumerate(cells) if cell is None)
+    content = "\0".join([nulls, *(cell or "" for cell in cells)]).encode()
+    return hashlib.sha256(content).hexdigest(), len(content)
 
 
 def _admit_all(changed: Sequence[BuiltRecord]) -> Sequence[BuiltRecord]:
@@ -172,21 +222,11 @@ def write_records(
     held_back = {record.pending.key for record in former} - admitted
     built = [record for record in built if record.pending.key not in held_back]
     changed = [record for record in built if before.get(record.pending.key) != record.fingerprint]
-    rows: list[Row] = [
-        {
-            **columns_of(record.normalized.record),
-            "tenant_id": session.tenant_id,
-            "origins": {field: _origin_json(origin) for field, origin in record.normalized.origins.items()},
-            "incomplete": [columns_of(unread) for unread in record.normalized.incomplete],
-            "findings": [columns_of(finding) for finding in record.normalized.findings],
-            "deleted_at": record.pending.deleted_at,
-            "fingerprint": record.fingerprint,
-            "changed_at": now,
-            "sync_id": sync_id,
-        }
-        for record in changed
-    ]
-    upsert(session, canonical_records, rows)
+    if changed:
+        common = {"tenant_id": session.tenant_id, "changed_at": now, "sync_id": sync_id}
+        columns = dict(zip(_COLUMNS, zip(*(record.cells for record in changed), strict=True), strict=True))
+        columns["fingerprint"] = tuple(record.fingerprint for record in changed)
+        upsert_columns(session, canonical_records, columns, common)
     write_input_revisions(session, [record.pending for record in built])
     return changed
 
@@ -210,4 +250,12 @@ def write_input_revisions(session: TenantSession, processed: Sequence[PendingRec
 
 def _origin_json(origin: Origin) -> Row:
     """Return an origin's fields. A date, a rule and the like are left out if there is none, as in most origins."""
-    return {name: value for name, value in columns_of(origin).items() if value or name == "raw"}
+    fields: Row = {"source": origin.source, "key": origin.key, "raw": origin.raw}
+    for name in _OPTIONAL:
+        if value := getattr(origin, name):
+            fields[name] = value
+    return fields
+
+
+_REQUIRED: Final = ("source", "key", "raw")
+_OPTIONAL: Final = tuple(field.name for field in dataclasses.fields(Origin) if field.name not in _REQUIRED)

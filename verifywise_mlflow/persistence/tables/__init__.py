@@ -31,6 +31,7 @@ from verifywise_mlflow.persistence.tables.tracking import logged_models, trainin
 from verifywise_mlflow.persistence.tables.verdicts import (
     compliance_badge_history,
     compliance_badges,
+    compliance_count_buckets,
     compliance_counts,
     compliance_result_history,
     compliance_results,
@@ -49,6 +50,7 @@ __all__ = [
     "canonical_records",
     "compliance_badge_history",
     "compliance_badges",
+    "compliance_count_buckets",
     "compliance_counts",
     "compliance_result_history",
     "compliance_results",

@@ -158,10 +158,26 @@ compliance_counts = Table(
     Column("revision", BigInteger, nullable=False),
     Column("counted_revision", BigInteger),
     time_column("counted_at"),
+    time_column("valid_until"),
     Column("waiver_ids", Json),
     Column("counts", Json),
 )
 """A cache. Triggers move ``revision`` with each change of the counted rows; the counts are current until then."""
+
+compliance_count_buckets = Table(
+    "compliance_count_buckets",
+    metadata,
+    key_column("tenant_id"),
+    Column("first_model", PlainText, primary_key=True),
+    Column("first_version", Integer, primary_key=True, autoincrement=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("counted_revision", BigInteger),
+    time_column("counted_at"),
+    time_column("valid_until"),
+    Column("basis", PlainText),
+    Column("counts", PlainText),
+)
+"""The parts of these counts, each for the keys from its first one up to that of the next bucket."""
 
 waivers = Table(
     "waivers",

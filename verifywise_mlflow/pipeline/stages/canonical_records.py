@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from verifywise_mlflow import __version__
 from verifywise_mlflow.artifacts.integrity import DetectedChange
 from verifywise_mlflow.artifacts.manifest_codec import manifest_from_json
 from verifywise_mlflow.connector.models import LoggedModel, ModelVersion, RegisteredModel, TrainingRun
-from verifywise_mlflow.normalizer.fingerprint import fingerprint, fingerprint_and_size
+from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
 from verifywise_mlflow.normalizer.normalize import NORMALIZER_REVISION, normalize
 from verifywise_mlflow.normalizer.record_inputs import LoggedModelLink, RecordInputs
@@ -29,6 +30,8 @@ from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE, Key, to_entity
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.pipeline.config_versioning import record_mapping_version
 from verifywise_mlflow.pipeline.context import Progress, StageContext
+from verifywise_mlflow.pipeline.overlapped_batches import overlapped_batches
+from verifywise_mlflow.pipeline.pending_scope import advance_watermark, stage_scope
 from verifywise_mlflow.tenants.tenant import Tenant
 
 Row = Mapping[str, object]
@@ -38,34 +41,64 @@ _NO_MANIFEST = "the artifacts were not read yet"
 
 def refresh(context: StageContext) -> Progress:
     """Build the records whose inputs have changed since they were built; write those that differ."""
-    progress = Progress(is_reconcile=True)
+    progress = Progress(is_reconcile=context.is_reconcile_due)
     mapping = default_mapping().extended_by(context.tenant.mapping)
     # A new release may interpret the same tags differently, so it rebuilds all living records.
     digest = fingerprint([mapping.digest(), __version__, NORMALIZER_REVISION])
     record_mapping_version(context, mapping, digest)
-    after: Key | None = None
-    while True:
-        with context.begin() as session:
-            due = records.pending_records(session, mapping_digest=digest, after=after, limit=BATCH_SIZE)
-            if not due:
-                return progress
-            withdrawn = _withdraw(context, session, due)
-            to_build = [item for item in due if item.key not in withdrawn]
-            built = []
-            for due_record, inputs in zip(to_build, _inputs(session, context.tenant, to_build), strict=True):
-                normalized = normalize(inputs, mapping)
-                digest_and_size = fingerprint_and_size([normalized, due_record.deleted_at])
-                built.append(BuiltRecord(due_record, normalized, *digest_and_size))
-            withdrawals.end_predecessor_verdicts(session, [item.key for item in to_build], context.sync_id, context.now)
-            changed = records.write_records(
-                session, built, context.sync_id, context.now, admit=context.history.admit_records
-            )
-            context.history.record(session, context.now)
-        after = due[-1].key
-        progress.read += len(due)
-        progress.changed += len(withdrawn) + len(changed)
-        progress.incomplete += sum(1 for item in changed if item.normalized.incomplete)
+    with context.begin() as session:
+        scope = stage_scope(context, session, digest)
+    processed: list[Key] = []
+
+    def pending(session: TenantSession, after: Key | None, among: Sequence[Key] | None) -> list[PendingRecord]:
+        return records.pending_records(session, mapping_digest=digest, after=after, limit=BATCH_SIZE, among=among)
+
+    def read(session: TenantSession, after: _DueRecord | None) -> Sequence[_DueRecord]:
+        due = pending(session, after.pending.key if after else None, scope.keys)
+        return [_DueRecord(*pair) for pair in zip(due, _inputs(session, context.tenant, due), strict=True)]
+
+    def build(due: Sequence[_DueRecord]) -> _RecordBatch:
+        return _RecordBatch([BuiltRecord.of(item.pending, normalize(item.inputs, mapping)) for item in due])
+
+    for batch in overlapped_batches(context.begin, read=read, compute=build, write=partial(_write, context)):
+        progress.read += len(batch.built)
+        processed += [record.pending.key for record in batch.built]
+        progress.changed += batch.withdrawn_count + len(batch.changed)
+        progress.incomplete += sum(1 for item in batch.changed if item.is_incomplete)
         context.report_progress(progress.read, progress.read)
+    # A change that the history's quota holds back stays pending.
+    advance_watermark(context, scope, processed, lambda session, keys: pending(session, None, keys))
+    return progress
+
+
+@dataclass(frozen=True, slots=True)
+class _DueRecord:
+    """A record that is to be built."""
+
+    pending: PendingRecord
+    inputs: RecordInputs
+
+
+@dataclass(slots=True)
+class _RecordBatch:
+    """The records that were built of a batch of versions, and what became of them."""
+
+    built: Sequence[BuiltRecord]
+    changed: Sequence[BuiltRecord] = ()
+    """Those that were written."""
+    withdrawn_count: int = 0
+
+
+def _write(context: StageContext, session: TenantSession, batch: _RecordBatch) -> None:
+    withdrawn = _withdraw(context, session, [record.pending for record in batch.built])
+    remaining = [record for record in batch.built if record.pending.key not in withdrawn]
+    keys = [record.pending.key for record in remaining]
+    withdrawals.end_predecessor_verdicts(session, keys, context.sync_id, context.now)
+    batch.changed = records.write_records(
+        session, remaining, context.sync_id, context.now, admit=context.history.admit_records
+    )
+    batch.withdrawn_count = len(withdrawn)
+    context.history.record(session, context.now)
 
 
 def _withdraw(context: StageContext, session: TenantSession, due: Sequence[PendingRecord]) -> set[Key]:

@@ -28,7 +28,7 @@ BEGIN
         'integrity_events', 'lifecycle_events',
         'canonical_records', 'canonical_record_history', 'record_inputs',
         'version_verdicts', 'version_verdict_history', 'compliance_badges', 'compliance_badge_history',
-        'compliance_counts', 'waivers',
+        'compliance_counts', 'compliance_count_buckets', 'waivers',
         'audit_trail', 'audit_checkpoints'
     ] LOOP
         EXECUTE format('ALTER TABLE {schema}.%I ENABLE ROW LEVEL SECURITY', tenant_table);

@@ -384,16 +384,34 @@ CREATE TABLE {schema}.compliance_badges (
     PRIMARY KEY (tenant_id, model_name, version_number)
 );
 
--- A cache: the counts are current while counted_revision equals revision, which triggers move with each change.
+-- A cache: the counts are current while counted_revision equals revision, which triggers move with each change, and
+-- until valid_until, if there is such a time.
 CREATE TABLE {schema}.compliance_counts (
     tenant_id TEXT NOT NULL,
     revision BIGINT NOT NULL,
     counted_revision BIGINT,
     counted_at TIMESTAMP WITH TIME ZONE,
+    valid_until TIMESTAMP WITH TIME ZONE,
     waiver_ids JSONB,
     counts JSONB,
     PRIMARY KEY (tenant_id)
 );
+
+-- The parts of these counts: each bucket has the keys from its first one up to that of the next bucket. basis is a digest
+-- of what the counts depend on besides rows; counts are JSON as text, which Postgres need not parse. Pages are half full,
+-- so that a new revision fits next to the old one.
+CREATE TABLE {schema}.compliance_count_buckets (
+    tenant_id TEXT NOT NULL,
+    first_model TEXT NOT NULL,
+    first_version INTEGER NOT NULL,
+    revision BIGINT NOT NULL,
+    counted_revision BIGINT,
+    counted_at TIMESTAMP WITH TIME ZONE,
+    valid_until TIMESTAMP WITH TIME ZONE,
+    basis TEXT,
+    counts TEXT,
+    PRIMARY KEY (tenant_id, first_model, first_version)
+) WITH (fillfactor = 50);
 
 CREATE TABLE {schema}.waivers (
     waiver_id BIGINT GENERATED ALWAYS AS IDENTITY,

@@ -1,4 +1,4 @@
--- Triggers that keep tables append-only, and that invalidate cached counts.
+-- Triggers that keep tables append-only.
 
 -- A privilege could be granted again; a trigger has to be dropped, which shows in the catalog.
 CREATE FUNCTION {schema}.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -35,51 +35,3 @@ END $$;
 
 CREATE TRIGGER refuse_waiver_change BEFORE UPDATE ON {schema}.waivers
 FOR EACH ROW EXECUTE FUNCTION {schema}.refuse_waiver_change();
-
--- Every statement that changes a record, a verdict or a badge moves the revision in the same transaction; counts of
--- another revision are ignored. With the owner's rights, so that a writer needs none and cannot forget it.
-CREATE FUNCTION {schema}.invalidate_counts() RETURNS trigger
-LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
-BEGIN
-    IF TG_OP = 'TRUNCATE' THEN
-        UPDATE {schema}.compliance_counts SET revision = nextval('{schema}.revisions');
-    ELSIF TG_LEVEL = 'ROW' THEN
-        UPDATE {schema}.compliance_counts SET revision = nextval('{schema}.revisions')
-        WHERE tenant_id = OLD.tenant_id;
-    ELSE
-        INSERT INTO {schema}.compliance_counts (tenant_id, revision)
-        SELECT tenant_id, nextval('{schema}.revisions')
-        FROM (SELECT DISTINCT tenant_id FROM changed ORDER BY tenant_id) AS changed
-        ON CONFLICT (tenant_id) DO UPDATE SET revision = excluded.revision;
-    END IF;
-    RETURN NULL;
-END $$;
-
-DO $$
-DECLARE
-    counted_table text;
-BEGIN
-    FOREACH counted_table IN ARRAY ARRAY['canonical_records', 'version_verdicts', 'compliance_badges'] LOOP
-        EXECUTE format(
-            'CREATE TRIGGER invalidate_counts_on_insert AFTER INSERT ON {schema}.%I
-             REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION {schema}.invalidate_counts()',
-            counted_table);
-        EXECUTE format(
-            'CREATE TRIGGER invalidate_counts_on_update AFTER UPDATE ON {schema}.%I
-             REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION {schema}.invalidate_counts()',
-            counted_table);
-        EXECUTE format(
-            'CREATE TRIGGER invalidate_counts_on_delete AFTER DELETE ON {schema}.%I
-             REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION {schema}.invalidate_counts()',
-            counted_table);
-        EXECUTE format(
-            'CREATE TRIGGER invalidate_counts_on_truncate AFTER TRUNCATE ON {schema}.%I
-             FOR EACH STATEMENT EXECUTE FUNCTION {schema}.invalidate_counts()',
-            counted_table);
-        -- Rows that move to another tenant change the counts of the tenant that they leave too.
-        EXECUTE format(
-            'CREATE TRIGGER invalidate_counts_on_tenant_change AFTER UPDATE OF tenant_id ON {schema}.%I
-             FOR EACH ROW WHEN (OLD.tenant_id <> NEW.tenant_id) EXECUTE FUNCTION {schema}.invalidate_counts()',
-            counted_table);
-    END LOOP;
-END $$;

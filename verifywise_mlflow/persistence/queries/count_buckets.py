@@ -1,0 +1,172 @@
+"""Buckets: ranges of a tenant's keys whose counts are cached, so that a change costs the count of its bucket.
+
+Triggers move the revision of the buckets that a statement changed. A stale bucket is counted again from its rows, and
+one with too many versions is divided. Ranges, not hashes of the keys: a bulk writer's batch is sorted by key, so it
+invalidates one or two buckets, and the primary keys are the only index that a count needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import and_, case, insert, or_, select, tuple_, update
+
+from verifywise_mlflow.persistence.queries.range_counts import (
+    KeyRange,
+    RangeCounts,
+    count_ranges,
+    key_ranges,
+    limit_times,
+    range_starts,
+    whole_range,
+)
+from verifywise_mlflow.persistence.row_mapping import Key, rows_of
+from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.persistence.tables import compliance_count_buckets, compliance_counts, revisions
+
+VERSIONS_PER_BUCKET: Final = 500
+"""Records of a new bucket. One with twice as many is divided."""
+_BUCKETS_PER_STATEMENT: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class BucketCounts:
+    """The counts of a bucket, and until when they are valid; None if age does not invalidate them."""
+
+    counts: RangeCounts
+    valid_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Bucket:
+    key_range: KeyRange
+    revision: int
+    stored: BucketCounts | None
+    """None if the bucket is stale."""
+
+
+def bucket_counts(session: TenantSession, basis: str, at: datetime, *, may_write: bool) -> list[BucketCounts]:
+    """Return the counts of all buckets of the tenant; count those that are stale, and store them if the role may.
+
+    Args:
+        session: the tenant's transaction.
+        basis: a digest of what the counts depend on besides rows and the time.
+        at: the current time.
+        may_write: whether the role may write the buckets.
+    """
+    buckets = _stored_buckets(session, basis, at)
+    if may_write and _starts_of_stale(session, buckets):
+        _divide(session, basis, at)
+        buckets = _stored_buckets(session, basis, at)
+    if not buckets:
+        return [BucketCounts(*_limited(counts, at)) for counts in count_ranges(session, [whole_range()], at)]
+    counted = [bucket.stored for bucket in buckets if bucket.stored]
+    stale = [bucket for bucket in buckets if bucket.stored is None]
+    for start in range(0, len(stale), _BUCKETS_PER_STATEMENT):
+        batch = stale[start : start + _BUCKETS_PER_STATEMENT]
+        counts = count_ranges(session, [bucket.key_range for bucket in batch], at)
+        new = [BucketCounts(*_limited(of_bucket, at)) for of_bucket in counts]
+        if may_write:
+            _store(session, batch, new, basis, at)
+        counted += new
+    return counted
+
+
+def _limited(counts: RangeCounts, at: datetime) -> tuple[RangeCounts, datetime | None]:
+    valid_until = limit_times(counts, at)
+    return counts, valid_until
+
+
+def _stored_buckets(session: TenantSession, basis: str, at: datetime) -> list[_Bucket]:
+    table = compliance_count_buckets
+    is_current = and_(
+        table.c.counted_revision == table.c.revision,
+        table.c.basis == basis,
+        table.c.counted_at <= at,  # if the clock went back, gaps are younger again
+        or_(table.c.valid_until.is_(None), table.c.valid_until > at),
+    )
+    rows = session.execute(
+        select(
+            *(table.c.first_model, table.c.first_version, table.c.revision, table.c.valid_until),
+            case((is_current, table.c.counts)).label("counts"),
+        )
+        .where(table.c.tenant_id == session.tenant_id)
+        .order_by(table.c.first_model, table.c.first_version)
+    ).all()
+    ranges = key_ranges([(row.first_model, row.first_version) for row in rows])
+    return [
+        _Bucket(
+            key_range,
+            row.revision,
+            None if row.counts is None else BucketCounts(RangeCounts.from_json(row.counts), row.valid_until),
+        )
+        for key_range, row in zip(ranges, rows, strict=True)
+    ]
+
+
+def _starts_of_stale(session: TenantSession, buckets: Sequence[_Bucket]) -> dict[Key, list[Key]]:
+    """Return, for each stale bucket that is too large, the keys with which new buckets begin."""
+    ranges = [bucket.key_range for bucket in buckets if bucket.stored is None]
+    starts = range_starts(session, ranges, VERSIONS_PER_BUCKET) if ranges else []
+    return {key_range.first: keys for key_range, keys in zip(ranges, starts, strict=True) if keys}
+
+
+def _divide(session: TenantSession, basis: str, at: datetime) -> None:
+    """Divide the stale buckets that are too large.
+
+    The tenant's row is locked as the triggers lock it. So nobody looks for the bucket of a key during the division, and
+    only one transaction divides. What others count of a divided bucket does not fit it any more, so its revision moves.
+    """
+    counts, table = compliance_counts, compliance_count_buckets
+    session.execute(select(counts.c.revision).where(counts.c.tenant_id == session.tenant_id).with_for_update())
+    starts = _starts_of_stale(session, _stored_buckets(session, basis, at))
+    new = [
+        {"tenant_id": session.tenant_id, "first_model": name, "first_version": number}
+        for keys in starts.values()
+        for name, number in keys
+    ]
+    if not new:
+        return
+    session.execute(insert(table).values(revision=revisions.next_value()), new)
+    session.execute(
+        update(table)
+        .where(
+            table.c.tenant_id == session.tenant_id,
+            tuple_(table.c.first_model, table.c.first_version).in_(list(starts)),
+        )
+        .values(revision=revisions.next_value())
+    )
+
+
+def _store(
+    session: TenantSession, buckets: Sequence[_Bucket], counted: Sequence[BucketCounts], basis: str, at: datetime
+) -> None:
+    """Store the counts of buckets whose revision has not moved: the others match no state."""
+    table = compliance_count_buckets
+    rows = rows_of(
+        table,
+        {
+            "first_model": [bucket.key_range.first[0] for bucket in buckets],
+            "first_version": [bucket.key_range.first[1] for bucket in buckets],
+            "revision": [bucket.revision for bucket in buckets],
+            "valid_until": [item.valid_until for item in counted],
+            "counts": [item.counts.to_json() for item in counted],
+        },
+    )
+    session.execute(
+        update(table)
+        .where(
+            table.c.tenant_id == session.tenant_id,
+            *(table.c[name] == rows.c[name] for name in ("first_model", "first_version", "revision")),
+        )
+        .values(
+            counted_revision=rows.c.revision,
+            counted_at=at,
+            basis=basis,
+            valid_until=rows.c.valid_until,
+            counts=rows.c.counts,
+        )
+    )
