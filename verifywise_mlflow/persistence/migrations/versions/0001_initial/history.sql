@@ -82,6 +82,9 @@ DECLARE
     written_at timestamptz := coalesce(nullif(current_setting('verifywise_mlflow.now', true), '')::timestamptz, now());
     writer text := coalesce(current_setting('verifywise_mlflow.sync_id', true), '');
     is_moved boolean;
+    changed integer[];
+    i integer;
+    amended {schema}.version_verdicts%ROWTYPE;
 BEGIN
     IF TG_OP = 'DELETE' THEN
         INSERT INTO {schema}.version_verdict_history
@@ -90,21 +93,62 @@ BEGIN
     END IF;
     is_moved := (OLD.tenant_id, OLD.model_name, OLD.version_number)
                 <> (NEW.tenant_id, NEW.model_name, NEW.version_number);
-    -- After a change of the policies, all verdicts usually differ: then the former row ends as it is.
+    -- A writer gives the same time and sync to all its verdicts, a later one than any of the former: all differ, but for
+    -- those that stand for former ones.
     IF NOT is_moved AND written_at = ALL (NEW.evaluated_at) AND writer = ALL (NEW.sync_ids)
-       AND written_at > ALL (OLD.evaluated_at) AND array_position(NEW.fingerprints, NULL) IS NULL
-       AND NOT OLD.fingerprints && NEW.fingerprints THEN
-        INSERT INTO {schema}.version_verdict_history VALUES (DEFAULT, written_at, writer, OLD.*);
-        NEW.open_since := ARRAY(
-            SELECT CASE
-                WHEN n.verdict IN ('fail', 'error', 'not evidenced') THEN coalesce(f.open_since, written_at)
-                WHEN n.verdict = 'not read' THEN f.open_since
-            END
-            FROM unnest(NEW.rule_ids, NEW.verdicts) WITH ORDINALITY AS n (rule_id, verdict, place)
-            LEFT JOIN unnest(OLD.rule_ids, OLD.open_since) AS f (rule_id, open_since) USING (rule_id)
-            ORDER BY n.place
+       AND written_at > ALL (OLD.evaluated_at) THEN
+        changed := ARRAY(
+            SELECT n.place FROM unnest(NEW.fingerprints) WITH ORDINALITY AS n (fingerprint, place)
+            WHERE n.fingerprint IS NOT NULL
         );
-        RETURN NEW;
+        -- After a change of the policies, the former row usually ends as it is.
+        IF cardinality(changed) = cardinality(NEW.rule_ids) THEN
+            INSERT INTO {schema}.version_verdict_history VALUES (DEFAULT, written_at, writer, OLD.*);
+            NEW.open_since := ARRAY(
+                SELECT CASE
+                    WHEN n.verdict IN ('fail', 'error', 'not evidenced') THEN coalesce(f.open_since, written_at)
+                    WHEN n.verdict = 'not read' THEN f.open_since
+                END
+                FROM unnest(NEW.rule_ids, NEW.verdicts) WITH ORDINALITY AS n (rule_id, verdict, place)
+                LEFT JOIN unnest(OLD.rule_ids, OLD.open_since) AS f (rule_id, open_since) USING (rule_id)
+                ORDER BY n.place
+            );
+            RETURN NEW;
+        END IF;
+        -- After a change of one rule or one version, a few verdicts of the same rules differ: the statement below, which
+        -- compares all, would take several times as long.
+        IF cardinality(changed) <= 8 AND OLD.rule_ids = NEW.rule_ids THEN
+            amended := OLD;
+            FOREACH i IN ARRAY changed LOOP
+                INSERT INTO {schema}.version_verdict_history VALUES (
+                    DEFAULT, written_at, writer, OLD.tenant_id, OLD.model_name, OLD.version_number,
+                    OLD.rule_ids[i:i], OLD.rule_versions[i:i], OLD.verdicts[i:i],
+                    OLD.reasons[i:i], OLD.values[i:i], OLD.policy_ids[i:i],
+                    OLD.policy_versions[i:i], OLD.evaluated_at[i:i], OLD.sync_ids[i:i],
+                    OLD.origins[i:i], OLD.thresholds[i:i], OLD.days[i:i],
+                    OLD.input_hashes[i:i], OLD.fingerprints[i:i], OLD.open_since[i:i]
+                );
+                amended.rule_versions[i] := NEW.rule_versions[i];
+                amended.verdicts[i] := NEW.verdicts[i];
+                amended.reasons[i] := NEW.reasons[i];
+                amended.values[i] := NEW.values[i];
+                amended.policy_ids[i] := NEW.policy_ids[i];
+                amended.policy_versions[i] := NEW.policy_versions[i];
+                amended.evaluated_at[i] := written_at;
+                amended.sync_ids[i] := writer;
+                amended.origins[i] := NEW.origins[i];
+                amended.thresholds[i] := NEW.thresholds[i];
+                amended.days[i] := NEW.days[i];
+                amended.input_hashes[i] := NEW.input_hashes[i];
+                amended.fingerprints[i] := NEW.fingerprints[i];
+                amended.open_since[i] := CASE
+                    WHEN NEW.verdicts[i] IN ('fail', 'error', 'not evidenced')
+                        THEN coalesce(OLD.open_since[i], written_at)
+                    WHEN NEW.verdicts[i] = 'not read' THEN OLD.open_since[i]
+                END;
+            END LOOP;
+            RETURN amended;
+        END IF;
     END IF;
     WITH former AS MATERIALIZED (
         SELECT * FROM unnest(
