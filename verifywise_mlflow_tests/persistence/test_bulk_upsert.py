@@ -85,6 +85,6 @@ def test_inserted_rows_are_numbered_in_their_order_and_replace_none(store: Store
         insert_rows(session, lifecycle_events, rows, common)
         insert_rows(session, lifecycle_events, rows, common)
         columns = select(lifecycle_events.c.model_name, lifecycle_events.c.value, lifecycle_events.c.seen_at)
-        stored = session.execute(columns.order_by(lifecycle_events.c.event_id)).all()
+        stored = list(map(tuple, session.execute(columns.order_by(lifecycle_events.c.event_id))))
 
     assert stored == 2 * [(row["model_name"], row["value"], NOW) for row in rows]
