@@ -108,7 +108,7 @@ def _reporting_queries() -> Mapping[str, Callable[[TenantSession], object]]:
 
 
 def _data_version(stage: Stage, session: TenantSession) -> object:
-    return stage_queries.stage_state(session, stage)
+    return stage_queries.newest_write(session, stage)
 
 
 def _preview(stage: Stage, session: TenantSession) -> object:

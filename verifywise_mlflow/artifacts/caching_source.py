@@ -6,7 +6,9 @@ MLflow 2 runs often hold several registered models, and each version's manifest 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TypeVar
 
@@ -18,18 +20,29 @@ from verifywise_mlflow.connector.models import RemoteFile
 
 T = TypeVar("T")
 
+MAX_CONTENT_BYTES = 256 * 1024
+"""Bytes of environment files that are kept for one root. Those of one model take a few thousand."""
+
 
 class CachingSource:
-    """An ``ArtifactSource`` with a cache. Its hashes come from a sandbox. Not thread-safe."""
+    """An ``ArtifactSource`` with a cache. Its hashes come from a sandbox.
+
+    Threads may share it: one of them requests a listing or a file, and the others wait for its result.
+    """
 
     def __init__(self, source: ArtifactSource, sandbox: AnySandbox) -> None:
         self._source = source
         self._sandbox = sandbox
         self._listings: dict[str, Sequence[RemoteFile] | ArtifactReadError] = {}
         self._hashes: dict[str, FileHash | NotHashed] = {}
-        self._reusable_hashes: Mapping[str, FileHash] = {}
-        self.has_reused_hashes = False
-        """Whether any hash was reused from an earlier sync."""
+        self._contents: dict[str, bytes] = {}
+        """Small files that were read whole, of ``MAX_CONTENT_BYTES`` together: the versions of one model share them."""
+        self._reusable_hashes: dict[str, FileHash] = {}
+        self._reused: set[str] = set()
+        """The files whose hash was reused from an earlier sync."""
+        self._lock = threading.Lock()
+        self._listing_locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
+        self._file_locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
     @classmethod
     def wrap(cls, source: ArtifactSource, sandbox: AnySandbox) -> CachingSource:
@@ -38,11 +51,12 @@ class CachingSource:
 
     def list_directory(self, path: str) -> Sequence[RemoteFile]:
         """List a directory through the cache. Failures are cached too: a dead server gets one request."""
-        if path not in self._listings:
-            try:
-                self._listings[path] = self._source.list_directory(path)
-            except ArtifactReadError as error:
-                self._listings[path] = error
+        with self._one_at_a_time(self._listing_locks, path):
+            if path not in self._listings:
+                try:
+                    self._listings[path] = self._source.list_directory(path)
+                except ArtifactReadError as error:
+                    self._listings[path] = error
         listing = self._listings[path]
         if isinstance(listing, ArtifactReadError):
             raise ArtifactReadError(str(listing)) from listing.__cause__
@@ -54,20 +68,26 @@ class CachingSource:
 
     def reuse_hashes(self, earlier: Mapping[str, FileHash]) -> None:
         """Reuse hashes of an earlier sync for files that are listed with the same size, without reading the bytes."""
-        self._reusable_hashes = earlier
+        with self._lock:
+            self._reusable_hashes.update(earlier)
+
+    def has_reused_any(self, paths: Iterable[str]) -> bool:
+        """Return whether the hash of any of these files was reused from an earlier sync."""
+        return not self._reused.isdisjoint(paths)
 
     def file_hash(self, path: str, max_bytes: int, listed_size: int | None = None) -> FileHash | NotHashed:
         """Return the hash of a file that has at most ``max_bytes`` bytes."""
-        cached = self._hashes.get(path)
-        earlier = self._reusable_hashes.get(path)
-        if cached is None and earlier and earlier.size == listed_size:
-            cached = self._hashes[path] = earlier
-            self.has_reused_hashes = True
-        if cached is None:
-            cached = self._hash(path, max_bytes)
-            # Not cached: the next version may have more of its limit left.
-            if isinstance(cached, FileHash) or cached.outcome is not ReadOutcome.OVER_LIMIT:
-                self._hashes[path] = cached
+        with self._one_at_a_time(self._file_locks, path):
+            cached = self._hashes.get(path)
+            earlier = self._reusable_hashes.get(path)
+            if cached is None and earlier and earlier.size == listed_size:
+                cached = self._hashes[path] = earlier
+                self._reused.add(path)
+            if cached is None:
+                cached = self._hash(path, max_bytes)
+                # Not cached: the next version may have more of its limit left.
+                if isinstance(cached, FileHash) or cached.outcome is not ReadOutcome.OVER_LIMIT:
+                    self._hashes[path] = cached
         if isinstance(cached, FileHash) and cached.size > max_bytes:
             return over_limit(max_bytes)
         if isinstance(cached, FileHash) and (mismatch := size_mismatch(listed_size, cached.size)):
@@ -76,17 +96,27 @@ class CachingSource:
         return cached
 
     def read_whole(self, path: str, max_bytes: int) -> bytes:
-        """Return all bytes of a small file. Its hash is cached, so that the bytes that are parsed are those hashed.
+        """Return all bytes of a small file. They are hashed, too, so that the bytes that are parsed are those hashed.
 
         Raises:
             ArtifactReadError: The file cannot be read, or is larger than ``max_bytes``.
         """
-        content = self._read_with_retry(lambda chunks: _read_bounded(chunks, max_bytes), path, max_bytes)
-        # Raised outside the source's `with` block: an adapter may convert any OSError raised inside it.
-        if len(content) > max_bytes:
-            raise ArtifactReadError(f"larger than {max_bytes} bytes")
-        self._hashes[path] = self._sandbox.hash_file([content], max_bytes)
+        with self._one_at_a_time(self._file_locks, path):
+            known = self._contents.get(path)
+            if known is not None and len(known) <= max_bytes:
+                return known
+            content = self._read_with_retry(lambda chunks: _read_bounded(chunks, max_bytes), path, max_bytes)
+            # Raised outside the source's `with` block: an adapter may convert any OSError raised inside it.
+            if len(content) > max_bytes:
+                raise ArtifactReadError(f"larger than {max_bytes} bytes")
+            self._hashes[path] = self._sandbox.hash_file([content], max_bytes)
+            if sum(map(len, self._contents.values())) + len(content) <= MAX_CONTENT_BYTES:
+                self._contents[path] = content
         return content
+
+    def _one_at_a_time(self, locks: defaultdict[str, threading.Lock], path: str) -> threading.Lock:
+        with self._lock:
+            return locks[path]
 
     def _hash(self, path: str, max_bytes: int) -> FileHash | NotHashed:
         """Read one file and hash it. A read failure is returned, not raised."""

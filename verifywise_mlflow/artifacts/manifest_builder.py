@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import time
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import get_args
 
 from verifywise_mlflow.artifacts.caching_source import CachingSource
-from verifywise_mlflow.artifacts.environment.reproducibility import ENVIRONMENT_FILES, MAX_FILE_BYTES
-from verifywise_mlflow.artifacts.file_classifier import FilePattern, classify_file
-from verifywise_mlflow.artifacts.hashing import FileHash, NotHashed, over_limit, size_mismatch
+from verifywise_mlflow.artifacts.file_classifier import FilePattern
 from verifywise_mlflow.artifacts.limits import ManifestLimits
 from verifywise_mlflow.artifacts.location import ModelLocation, NoFiles, UnreachableFiles
 from verifywise_mlflow.artifacts.manifest import (
@@ -20,11 +17,12 @@ from verifywise_mlflow.artifacts.manifest import (
     ManifestGap,
     ManifestStatus,
     ModelSignature,
-    ReadOutcome,
     Root,
     RuntimeEnvironment,
 )
+from verifywise_mlflow.artifacts.manifest_entries import EntryBuilder, ListedRoot
 from verifywise_mlflow.artifacts.model_signing.spec import is_bundle_name
+from verifywise_mlflow.artifacts.ordered_map import OrderedMap, one_by_one
 from verifywise_mlflow.artifacts.sandbox.pool import AnySandbox
 from verifywise_mlflow.artifacts.sandbox.protocol import SignatureRequest
 from verifywise_mlflow.artifacts.source import ArtifactReadError, ArtifactSource
@@ -35,7 +33,6 @@ from verifywise_mlflow.connector.models import RemoteFile
 MAX_SIGNATURE_BUNDLES = 20
 """Signature bundles verified per version."""
 MAX_SIGNATURE_BUNDLE_BYTES = 16 * 1024**2
-HASHING_OFF_NOTE = "not hashed: hashing is switched off"
 
 
 def build_manifest(
@@ -49,6 +46,7 @@ def build_manifest(
     sandbox: AnySandbox,
     patterns: Sequence[FilePattern] = (),
     trusted: TrustedSigners | None = None,
+    ordered_map: OrderedMap = one_by_one,
 ) -> ArtifactManifest:
     """Read every file of a version. Read failures become part of the manifest and are never raised.
 
@@ -63,19 +61,20 @@ def build_manifest(
         sandbox: Hashes bytes and parses environment files. A ``CachingSource`` hashes in its own sandbox.
         patterns: The tenant's file patterns, which take precedence over the defaults.
         trusted: Signers whose model signatures are trusted. Without it, no signer is.
+        ordered_map: Reads directories and files, possibly several at the same time.
     """
     uri = None if isinstance(location, NoFiles) else location.uri
     reasons: list[str] = []
-    roots: list[_ListedRoot] = []
+    roots: list[ListedRoot] = []
     environment: RuntimeEnvironment | None = None
-    entry_builder = _EntryBuilder(limits, hash_files, sandbox, patterns)
+    entry_builder = EntryBuilder(limits, hash_files, sandbox, patterns, ordered_map)
 
     if isinstance(location, NoFiles | UnreachableFiles):
         reasons.append(location.reason)
     elif model_files is None:
         reasons.append(f"no source is configured to read {location.uri}")
     else:
-        model_root = _list_model_root(CachingSource.wrap(model_files, sandbox), model_path, limits)
+        model_root = _list_model_root(CachingSource.wrap(model_files, sandbox), model_path, limits, ordered_map)
         roots.append(model_root)
         listing = model_root.listing
         if listing.is_empty:
@@ -86,9 +85,9 @@ def build_manifest(
         excluded = {model_path} if run_files is model_files and roots else set()
         if "" not in excluded:  # else the model is the whole run
             source = CachingSource.wrap(run_files, sandbox)
-            roots.append(_ListedRoot("run", source, "", walk(source, "", limits, excluded)))
+            roots.append(ListedRoot("run", source, "", walk(source, "", limits, excluded, ordered_map)))
 
-    files = [entry_builder.build_entry(root, file) for root in roots for file in root.listing.files]
+    files = entry_builder.build_entries(roots)
     for root in roots:
         reasons += [f"{root.root}: {problem}" for problem in root.listing.problems]
     reasons += entry_builder.summarize_unread()
@@ -109,12 +108,12 @@ def build_manifest(
     )
 
 
-def _not_listed(roots: Sequence[_ListedRoot]) -> tuple[Root, ...]:
+def _not_listed(roots: Sequence[ListedRoot]) -> tuple[Root, ...]:
     listed = {root.root for root in roots if root.listing.is_complete}
     return tuple(root for root in get_args(Root) if root not in listed)
 
 
-def _gap(location: ModelLocation, roots: Sequence[_ListedRoot], entry_builder: _EntryBuilder) -> ManifestGap:
+def _gap(location: ModelLocation, roots: Sequence[ListedRoot], entry_builder: EntryBuilder) -> ManifestGap:
     model = next((root for root in roots if root.root == "model"), None)
     if isinstance(location, NoFiles | UnreachableFiles) or model is None or entry_builder.has_failure:
         return ManifestGap.FAILED
@@ -134,7 +133,7 @@ class TrustedSigners:
 
 
 def _verify_signatures(
-    roots: Sequence[_ListedRoot],
+    roots: Sequence[ListedRoot],
     files: Sequence[ArtifactFile],
     model_path: str,
     sandbox: AnySandbox,
@@ -189,25 +188,13 @@ def manifest_digest(files: Iterable[ArtifactFile]) -> str | None:
     return digest.hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class _ListedRoot:
-    """One root of a version's files, and what it lists."""
-
-    root: Root
-    source: CachingSource
-    base_path: str
-    """The folder that paths in the manifest are relative to."""
-    listing: FileListing
-
-    def relative_path(self, path: str) -> str:
-        return path.removeprefix(f"{self.base_path}/") if self.base_path else path
-
-
-def _list_model_root(source: CachingSource, model_path: str, limits: ManifestLimits) -> _ListedRoot:
-    listing = walk(source, model_path, limits)
+def _list_model_root(
+    source: CachingSource, model_path: str, limits: ManifestLimits, ordered_map: OrderedMap
+) -> ListedRoot:
+    listing = walk(source, model_path, limits, (), ordered_map)
     if listing.is_empty and (file := single_file(source, model_path)):
-        return _ListedRoot("model", source, model_path.rpartition("/")[0], FileListing((file,), ()))
-    return _ListedRoot("model", source, model_path, listing)
+        return ListedRoot("model", source, model_path.rpartition("/")[0], FileListing((file,), ()))
+    return ListedRoot("model", source, model_path, listing)
 
 
 def single_file(source: ArtifactSource, path: str) -> RemoteFile | None:
@@ -226,93 +213,10 @@ def single_file(source: ArtifactSource, path: str) -> RemoteFile | None:
 
 
 def _status(
-    location: ModelLocation, roots: list[_ListedRoot], files: list[ArtifactFile], reasons: list[str]
+    location: ModelLocation, roots: list[ListedRoot], files: list[ArtifactFile], reasons: list[str]
 ) -> ManifestStatus:
     if not reasons:
         return "complete"
     if files or any(root.root == "model" and root.listing.is_root_listed for root in roots):
         return "partial"
     return "none" if isinstance(location, NoFiles) else "unreachable"
-
-
-@dataclass(slots=True)
-class _EntryBuilder:
-    """Turns listed files into manifest entries and counts the bytes read."""
-
-    limits: ManifestLimits
-    hash_files: bool
-    sandbox: AnySandbox
-    patterns: Sequence[FilePattern]
-    bytes_hashed: int = 0
-    started_at: float = field(default_factory=time.monotonic)
-    unread: list[tuple[str, ReadOutcome]] = field(default_factory=list)
-    """A clause for each file that was not read or not parsed, and its outcome."""
-    environment_hashes: dict[str, FileHash | NotHashed] = field(default_factory=dict)
-    unparsed_files: Mapping[str, str] = field(default_factory=dict)
-    """Environment files that crashed the parsing process, each with the reason."""
-
-    def read_environment(self, root: _ListedRoot) -> RuntimeEnvironment:
-        contents: dict[str, bytes] = {}
-        read_errors: dict[str, str] = {}
-        for file in root.listing.files:
-            name = root.relative_path(file.path)
-            if name not in ENVIRONMENT_FILES:
-                continue
-            try:
-                content = root.source.read_whole(file.path, MAX_FILE_BYTES)
-            except ArtifactReadError as error:
-                read_errors[name] = str(error)
-                continue
-            if mismatch := size_mismatch(file.size, len(content)):
-                read_errors[name] = mismatch
-            else:
-                contents[name] = content
-                self.environment_hashes[name] = root.source.file_hash(file.path, MAX_FILE_BYTES)
-        parsed = self.sandbox.parse_environment(contents, read_errors)
-        self.unparsed_files = parsed.failed_files
-        return parsed.environment
-
-    def build_entry(self, root: _ListedRoot, file: RemoteFile) -> ArtifactFile:
-        path = root.relative_path(file.path)
-        result = self.environment_hashes.get(path) if root.root == "model" else None
-        result = result or self._hash(root, file)
-        kind = classify_file(path, root.root, self.patterns)
-        if isinstance(result, NotHashed):
-            if result.outcome is not ReadOutcome.HASHING_OFF:
-                self.unread.append((f"{root.root}: {path} {result.reason}", result.outcome))
-            return ArtifactFile(root.root, path, file.size, None, kind, result.reason, result.outcome)
-        self.bytes_hashed += result.size
-        note, outcome = None, ReadOutcome.HASHED
-        if root.root == "model" and path in self.unparsed_files:
-            note, outcome = f"not parsed: {self.unparsed_files[path]}", ReadOutcome.NOT_PARSED
-            self.unread.append((f"{root.root}: {path} {note}", outcome))
-        return ArtifactFile(root.root, path, result.size, result.sha256, kind, note, outcome)
-
-    @property
-    def has_failure(self) -> bool:
-        """Whether a file was not read or not parsed for another reason than one of the tenant's limits."""
-        return any(outcome is not ReadOutcome.OVER_LIMIT for _, outcome in self.unread)
-
-    def summarize_unread(self) -> list[str]:
-        """Return one clause on the files that were listed but not read. Each file's own note says more."""
-        if not self.unread:
-            return []
-        more = f" and {len(self.unread) - 1} more" if len(self.unread) > 1 else ""
-        return [f"{self.unread[0][0]}{more}"]
-
-    def _hash(self, root: _ListedRoot, file: RemoteFile) -> FileHash | NotHashed:
-        if not self.hash_files:
-            return NotHashed(HASHING_OFF_NOTE, ReadOutcome.HASHING_OFF)
-        if ProblemKind.TOO_MANY in root.listing.problem_kinds:
-            # The manifest cannot become complete, and thousands of reads would delay the other versions.
-            reason = "not hashed: the listing that contains it stopped at a limit"
-            return NotHashed(reason, ReadOutcome.OVER_LIMIT)
-        if time.monotonic() - self.started_at > self.limits.timeout_s:
-            reason = f"not hashed: over the limit of {self.limits.timeout_s:g} seconds for one version"
-            return NotHashed(reason, ReadOutcome.OVER_LIMIT)
-        bytes_left = max(0, self.limits.max_total_bytes - self.bytes_hashed)
-        if (file.size or 0) > self.limits.max_file_bytes:
-            return over_limit(self.limits.max_file_bytes)
-        if (file.size or 0) > bytes_left:
-            return over_limit(self.limits.max_total_bytes, " for one version")
-        return root.source.file_hash(file.path, min(self.limits.max_file_bytes, bytes_left), file.size)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from verifywise_mlflow.artifacts.limits import ManifestLimits
+from verifywise_mlflow.artifacts.ordered_map import OrderedMap, one_by_one
 from verifywise_mlflow.artifacts.source import ArtifactReadError, ArtifactSource
 from verifywise_mlflow.connector.models import RemoteFile
 from verifywise_mlflow.http.errors import LimitExceededError, ResponseTimeoutError
@@ -73,7 +73,13 @@ class _Problems:
         return FileListing(ordered, truncate_problems(self.texts), is_root_listed, frozenset(self.kinds))
 
 
-def walk(source: ArtifactSource, path: str, limits: ManifestLimits, excluded: Collection[str] = ()) -> FileListing:
+def walk(
+    source: ArtifactSource,
+    path: str,
+    limits: ManifestLimits,
+    excluded: Collection[str] = (),
+    ordered_map: OrderedMap = one_by_one,
+) -> FileListing:
     """List every file below ``path``, or stop as soon as it is certain that there are more than the limits allow.
 
     Args:
@@ -81,51 +87,61 @@ def walk(source: ArtifactSource, path: str, limits: ManifestLimits, excluded: Co
         path: The directory to start in, relative to that root; ``""`` is the root itself.
         limits: Limits on files, directories and depth.
         excluded: Directories or files, relative to the root, that are skipped with everything below them.
+        ordered_map: Lists the directories of one level.
     """
+
+    def list_directory(directory: str) -> Sequence[RemoteFile] | ArtifactReadError:
+        try:
+            return source.list_directory(directory)
+        except ArtifactReadError as error:
+            return error
+
     files: dict[str, RemoteFile] = {}
     problems = _Problems()
-    queue = deque([path])
+    level = [path]
     visited = {(path, True)}  # in a bucket, a file and a folder may share a name
     directory_count = 1
-    while queue:
-        directory = queue.popleft()
-        try:
-            entries = source.list_directory(directory)
-        except ArtifactReadError as error:
-            kind = ProblemKind.OVER_LIMIT if _is_over_limit(error) else ProblemKind.FAILED
-            problems.add(kind, f"{_directory_label(directory)} could not be listed: {error}")
-            if directory == path:
-                return problems.listing({}, is_root_listed=False)
-            continue
-        for entry in sorted(entries, key=lambda entry: entry.path):
-            if reason := rejection_reason(entry, directory):
+    while level:
+        next_level: list[str] = []
+        list_all = ordered_map if len(level) > 1 else one_by_one
+        for directory, entries in zip(level, list_all(list_directory, level), strict=True):
+            if isinstance(entries, ArtifactReadError):
+                kind = ProblemKind.OVER_LIMIT if _is_over_limit(entries) else ProblemKind.FAILED
+                problems.add(kind, f"{_directory_label(directory)} could not be listed: {entries}")
+                if directory == path:
+                    return problems.listing({}, is_root_listed=False)
+                continue
+            for entry in sorted(entries, key=lambda entry: entry.path):
+                if reason := rejection_reason(entry, directory):
+                    problems.add(
+                        ProblemKind.FAILED,
+                        f"{_directory_label(directory)} lists {_quoted_path(entry.path)}, refused: {reason}",
+                    )
+                elif (entry.path, entry.is_directory) in visited or _is_below_any(entry.path, excluded):
+                    continue  # duplicates add nothing
+                elif _depth(entry.path, path) > limits.max_depth:
+                    problems.add(
+                        ProblemKind.OVER_LIMIT,
+                        f"{_quoted_path(entry.path)} is skipped: deeper than {limits.max_depth} levels, the limit",
+                    )
+                elif entry.is_directory:
+                    visited.add((entry.path, entry.is_directory))
+                    next_level.append(entry.path)
+                    directory_count += 1
+                elif len(files) == limits.max_files:
+                    problems.add(ProblemKind.TOO_MANY, f"the listing stops at {limits.max_files} files, the limit")
+                    return problems.listing(files)
+                else:
+                    visited.add((entry.path, entry.is_directory))
+                    files[entry.path] = entry
+            if directory_count > limits.max_directories:
+                # Each costs a request. The listing cannot be completed, so it is not continued up to the limit either.
                 problems.add(
-                    ProblemKind.FAILED,
-                    f"{_directory_label(directory)} lists {_quoted_path(entry.path)}, refused: {reason}",
+                    ProblemKind.TOO_MANY,
+                    f"the listing stops: there are more than {limits.max_directories} directories",
                 )
-            elif (entry.path, entry.is_directory) in visited or _is_below_any(entry.path, excluded):
-                continue  # duplicates add nothing
-            elif _depth(entry.path, path) > limits.max_depth:
-                problems.add(
-                    ProblemKind.OVER_LIMIT,
-                    f"{_quoted_path(entry.path)} is skipped: deeper than {limits.max_depth} levels, the limit",
-                )
-            elif entry.is_directory:
-                visited.add((entry.path, entry.is_directory))
-                queue.append(entry.path)
-                directory_count += 1
-            elif len(files) == limits.max_files:
-                problems.add(ProblemKind.TOO_MANY, f"the listing stops at {limits.max_files} files, the limit")
                 return problems.listing(files)
-            else:
-                visited.add((entry.path, entry.is_directory))
-                files[entry.path] = entry
-        if directory_count > limits.max_directories:
-            # Each costs a request. The listing cannot be completed, so it is not continued up to the limit either.
-            problems.add(
-                ProblemKind.TOO_MANY, f"the listing stops: there are more than {limits.max_directories} directories"
-            )
-            return problems.listing(files)
+        level = next_level
     return problems.listing(files)
 
 

@@ -33,6 +33,8 @@ class CircuitBreaker:
         self._server = server
         self._lock = threading.Lock()
         self._failures = 0
+        self._counted_at = float("-inf")
+        """When the last failure that counts was recorded."""
         self._last_error = ""
         self._open_until = 0.0
 
@@ -61,22 +63,34 @@ class CircuitBreaker:
         with self._lock:
             self._failures = 0
 
-    def record_failure(self, error: HttpError) -> None:
-        """Count a request that failed after all retries; open the circuit at ``breaker_threshold``."""
+    def record_failure(self, error: HttpError, began_at: float) -> None:
+        """Count a request that failed after all retries; open the circuit at ``breaker_threshold``.
+
+        Requests that were under way together fail together, such as all eight of a sync while a server restarts. They
+        count once: a short outage must not open the circuit just because several requests met it.
+
+        Args:
+            error: The failure.
+            began_at: When the request's first attempt began, on the monotonic clock.
+        """
         with self._lock:
             if not isinstance(error, _COUNTED_FAILURES):
                 self._failures = 0
                 return
-            self._failures += 1
+            now = time.monotonic()
+            if began_at >= self._counted_at:
+                self._failures += 1
+                self._counted_at = now
             self._last_error = str(error)
             if self._failures >= self._limits.breaker_threshold:
-                self._open_until = time.monotonic() + self._limits.breaker_open_seconds
+                self._open_until = now + self._limits.breaker_open_seconds
 
     def watch(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         """Pass a response body on, and record whether it came to its end."""
+        began_at = time.monotonic()
         try:
             yield from chunks
         except HttpError as error:
-            self.record_failure(error)
+            self.record_failure(error, began_at)
             raise
         self.record_success()

@@ -57,7 +57,7 @@ class RetryPolicy:
                 raise  # it says nothing about the server
             except UnauthenticatedError as error:
                 if has_renewed or not renew():
-                    self._breaker.record_failure(error)
+                    self._breaker.record_failure(error, started)
                     raise
                 has_renewed = True
             except HttpError as error:
@@ -66,7 +66,7 @@ class RetryPolicy:
                     error, attempts=attempts, elapsed=now - started, last_attempt_took=now - attempt_started
                 )
                 if delay is None:
-                    self._breaker.record_failure(error)
+                    self._breaker.record_failure(error, started)
                     raise
                 attempts += 1
                 time.sleep(delay)

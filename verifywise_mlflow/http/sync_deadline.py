@@ -5,12 +5,15 @@ All connections of a sync share one deadline. After it, no request is sent, and 
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 from verifywise_mlflow.http.errors import DeadlineExceededError
+
+_extension: ContextVar[tuple[SyncDeadline, float] | None] = ContextVar("_extension", default=None)
+"""The deadline that this thread has extended, and until when. A thread that helps another one runs in its context."""
 
 
 class SyncDeadline:
@@ -26,8 +29,6 @@ class SyncDeadline:
         self._seconds = seconds
         self._now = now
         self._ends_at = now() + seconds
-        self._own = threading.local()
-        """Until when the time of the present thread is extended."""
         self._has_ended = False
 
     @property
@@ -35,7 +36,9 @@ class SyncDeadline:
         """Seconds until the deadline of this thread; zero or less after it."""
         if self._has_ended:
             return 0.0
-        return max(self._ends_at, getattr(self._own, "ends_at", self._ends_at)) - self._now()
+        extension = _extension.get()
+        ends_at = max(self._ends_at, extension[1]) if extension and extension[0] is self else self._ends_at
+        return ends_at - self._now()
 
     def check(self) -> None:
         """Check that a request may be sent.
@@ -61,11 +64,11 @@ class SyncDeadline:
     @contextmanager
     def extended_to(self, seconds: float) -> Iterator[None]:
         """Allow this thread at least this many seconds, for work that is worth nothing in parts."""
-        self._own.ends_at = self._now() + seconds
+        token = _extension.set((self, self._now() + seconds))
         try:
             yield
         finally:
-            del self._own.ends_at
+            _extension.reset(token)
 
     def end(self) -> None:
         """End the sync's time now, also where a thread has extended it: the sync has failed elsewhere."""

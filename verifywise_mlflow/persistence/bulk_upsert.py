@@ -1,4 +1,4 @@
-"""Upserts many rows with one statement, column by column.
+"""Upserts or inserts many rows with one statement, column by column.
 
 SQLAlchemy needs some 20 µs per row and 2 µs per cell to build a statement. Here each column is sent as one text, which
 Postgres splits. COPY would be as fast, but Postgres refuses it on tables with row-level security.
@@ -38,12 +38,33 @@ def upsert_rows(session: TenantSession, table: Table, rows: Sequence[Mapping[str
         table: The table.
         rows: At least one, all of the same columns. Each key occurs once.
     """
-    columns = {}
+    upsert_columns(session, table, _cells(table, rows))
+
+
+def insert_rows(
+    session: TenantSession,
+    table: Table,
+    rows: Sequence[Mapping[str, object]],
+    common: Mapping[str, object] = MappingProxyType({}),
+) -> None:
+    """Insert rows in their order: a column that Postgres generates counts up in it.
+
+    Args:
+        session: The transaction.
+        table: The table.
+        rows: At least one, all of the same columns.
+        common: The columns that have one value in all rows, which is not null.
+    """
+    _write(session, table, _cells(table, rows), common, replaces=False)
+
+
+def _cells(table: Table, rows: Sequence[Mapping[str, object]]) -> dict[str, Cells]:
+    columns: dict[str, Cells] = {}
     for name in rows[0]:
         to_text = text_form(table.c[name].type).to_text
         values = [row[name] for row in rows]
         columns[name] = [None if value is None else to_text(value) for value in values]
-    upsert_columns(session, table, columns)
+    return columns
 
 
 def upsert_columns(
@@ -60,11 +81,17 @@ def upsert_columns(
         columns: The cells of each column, equally many and at least one. ``text_form`` makes them of values.
         common: The columns that have one value in all rows, which is not null.
     """
+    _write(session, table, columns, common, replaces=True)
+
+
+def _write(
+    session: TenantSession, table: Table, columns: Mapping[str, Cells], common: Mapping[str, object], *, replaces: bool
+) -> None:
     texts = {name: text_form(table.c[name].type).to_text(value) for name, value in common.items()}
     joined = {name: _joined(cells) for name, cells in columns.items()}
     are_joined = None not in joined.values()  # else a text contains one of the two control characters
     session.execute(
-        _statement(table, tuple(columns), tuple(common), are_joined=are_joined),
+        _statement(table, tuple(columns), tuple(common), are_joined=are_joined, replaces=replaces),
         {**(joined if are_joined else {name: list(cells) for name, cells in columns.items()}), **texts}
         | {"row_count": len(next(iter(columns.values())))},
     )
@@ -112,19 +139,26 @@ def _joined(cells: Cells) -> str | None:
 
 
 @lru_cache(maxsize=64)
-def _statement(table: Table, names: tuple[str, ...], common: tuple[str, ...], *, are_joined: bool) -> TextClause:
-    """Return the upsert of some columns, which are its parameters: each a joined text or an array."""
+def _statement(
+    table: Table, names: tuple[str, ...], common: tuple[str, ...], *, are_joined: bool, replaces: bool
+) -> TextClause:
+    """Return the statement that writes some columns, which are its parameters: each a joined text or an array."""
     keys = [column.name for column in table.primary_key]
     replaced = [name for name in (*names, *common, "revision") if name in table.c and name not in keys]
     array = "string_to_array(:{}, E'\\x1e', E'\\x1f')" if are_joined else "CAST(:{} AS text[])"
     types = {name: text_form(table.c[name].type).sql_type for name in (*names, *common)}
     cells = (name if types[name] == "text" else f"CAST({name} AS {types[name]})" for name in names)
+    on_conflict = (
+        f"ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in replaced)}"
+        if replaces
+        else "ORDER BY place"
+    )
     return text(
         f"""
         INSERT INTO {SCHEMA}.{table.name} ({", ".join((*names, *common))})
         SELECT {", ".join((*cells, *(f"CAST(:{name} AS {types[name]})" for name in common)))}
         FROM unnest({", ".join(map(array.format, names))}) WITH ORDINALITY AS cells ({", ".join(names)}, place)
         WHERE place <= :row_count
-        ON CONFLICT ({", ".join(keys)}) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in replaced)}
+        {on_conflict}
         """  # noqa: S608  # names of our own tables and columns alone
     )

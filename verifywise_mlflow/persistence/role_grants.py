@@ -42,6 +42,7 @@ PIPELINE_PRIVILEGES: Mapping[str, tuple[str, ...]] = {
     "compliance_count_buckets": _WRITE,
     "waivers": _WRITE,
     "stage_refreshes": _WRITE,
+    "stage_watermarks": _WRITE,
     "history_usage": _WRITE,
     "poll_watermarks": _WRITE,
     "tenant_locks": _WRITE,

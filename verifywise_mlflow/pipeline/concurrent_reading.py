@@ -1,8 +1,11 @@
 """Reads the files of several versions at the same time, since a distant server makes each request wait.
 
 Threads read; the thread of the stage alone writes. How many requests are under way is not decided here but by the
-server's adaptive limit (``http/adaptive_limit.py``). The versions of one run stay in one thread, as they share the
-listing and the hashes of the run's files.
+server's adaptive limit (``http/adaptive_limit.py``). A thread that finds no further version helps the others with the
+files of theirs.
+
+In flight at most, with ``max_concurrent_requests`` threads: one version and one file for each of them, of which up to a
+MiB is in memory (``sandbox/pool.py``), and ``3 * BATCH_SIZE`` manifests that wait to be written.
 """
 
 from __future__ import annotations
@@ -11,9 +14,7 @@ import queue
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import groupby
-from operator import attrgetter
+from dataclasses import dataclass, replace
 from typing import Final
 
 from verifywise_mlflow.http.errors import CircuitOpenError
@@ -24,8 +25,9 @@ from verifywise_mlflow.pipeline.manifest_reader import (
     LinkedVersion,
     ManifestReader,
     ReadingTools,
-    link_version,
+    link_versions,
 )
+from verifywise_mlflow.pipeline.shared_work import SharedWork
 
 BATCH_SIZE: Final = 20
 """Versions in one transaction. Few, because a manifest may have cost reading gigabytes, and a killed sync loses those
@@ -61,13 +63,13 @@ def read_versions(
         context: Of the stage.
         due: The versions to read, those of one run next to each other.
         tools: The resources for reading, which threads share.
-        threads: How many versions are read at the same time at most.
+        threads: How many read at the same time.
 
     Raises:
         ReadingStoppedError: After all versions that could be read were yielded.
         UnauthenticatedError: The server refused the credentials.
     """
-    reading = _Reading(context, due, tools)
+    reading = _Reading(context, due, tools, threads)
     workers = [
         threading.Thread(target=reading.work, name=f"artifacts-{number}", daemon=True) for number in range(threads)
     ]
@@ -89,26 +91,32 @@ def read_versions(
 class _Reading:
     """The state that the threads share."""
 
-    def __init__(self, context: StageContext, due: Sequence[PendingManifest], tools: ReadingTools) -> None:
+    def __init__(
+        self, context: StageContext, due: Sequence[PendingManifest], tools: ReadingTools, threads: int
+    ) -> None:
         self._context = context
-        self._tools = tools
-        self._groups = groupby(due, key=attrgetter("run_id"))
+        self._work = SharedWork(max_ahead=2 * threads)
+        self._tools = replace(tools, ordered_map=self._work)
+        self._versions = self._with_readers(due)
+        self._under_way = 0
+        """Versions that are being read."""
         self._lock = threading.Lock()
-        """For taking a group, and for the database: two connections are enough for any number of threads."""
-        self._done: queue.Queue[VersionReading | None] = queue.Queue(2 * BATCH_SIZE)
-        """Versions that were read, and a null for each thread that has ended. Full: the threads wait for the writer."""
+        """For taking a version, which may read the next ones from the database: two connections are enough."""
+        self._done: queue.Queue[VersionReading | None] = queue.Queue(2 * max(BATCH_SIZE, threads))
+        """Versions that were read, and a null for each thread that has ended. Full: the threads wait for the writer.
+        Once that has stopped, there is room for what each thread has yet to put."""
         self._stopping = threading.Event()
         self._failure: Exception | None = None
 
     def work(self) -> None:
-        """Read one group after the other."""
+        """Read one version after the other, then help the other threads with theirs."""
         try:
-            while not self._stopping.is_set() and (group := self._next_group()):
-                reader = ManifestReader(self._context, self._tools)
-                for due in group:
-                    if self._stopping.is_set():
-                        return
-                    self._read(reader, due)
+            while taken := self._next():
+                try:
+                    self._read(*taken)
+                finally:
+                    self._end_version()
+            self._work.help(is_over=lambda: not self._under_way)
         except Exception as error:  # noqa: BLE001 - raised by raise_failure() in the thread of the stage
             with self._lock:
                 self._failure = self._failure or error
@@ -116,23 +124,36 @@ class _Reading:
         finally:
             self._done.put(None)
 
-    def _next_group(self) -> list[PendingManifest]:
-        with self._lock:
-            group = next(self._groups, None)
-            return list(group[1]) if group else []
+    def _with_readers(self, due: Sequence[PendingManifest]) -> Iterator[tuple[ManifestReader, LinkedVersion]]:
+        """Yield each version with its reader, which the versions of one run share."""
+        run_id, reader = None, ManifestReader(self._context, self._tools)
+        for start in range(0, len(due), BATCH_SIZE):
+            for version in link_versions(self._context, due[start : start + BATCH_SIZE]):
+                if version.due.run_id is None or version.due.run_id != run_id:
+                    run_id, reader = version.due.run_id, ManifestReader(self._context, self._tools)
+                yield reader, version
 
-    def _read(self, reader: ManifestReader, due: PendingManifest) -> None:
+    def _next(self) -> tuple[ManifestReader, LinkedVersion] | None:
+        with self._lock:
+            taken = None if self._stopping.is_set() else next(self._versions, None)
+            self._under_way += taken is not None
+            return taken
+
+    def _end_version(self) -> None:
+        with self._lock:
+            self._under_way -= 1
+        self._work.recheck()
+
+    def _read(self, reader: ManifestReader, version: LinkedVersion) -> None:
         deadline = self._context.deadline
         try:
             deadline.check()
-            with self._lock:
-                version = link_version(self._context, due)
             # Half a version is worth nothing: a large one would never be read if the deadline cut it short.
             with deadline.extended_to(self._context.tenant.artifacts.max_version_seconds):
-                is_still_empty = due.is_empty_retry and reader.list_folder(version) is FolderListing.EMPTY
+                is_still_empty = version.due.is_empty_retry and reader.list_folder(version) is FolderListing.EMPTY
                 result = None if is_still_empty else reader.read(version)
         except CircuitOpenError as error:
-            raise ReadingStoppedError(due, error) from error
+            raise ReadingStoppedError(version.due, error) from error
         self._done.put(VersionReading(version, result))
 
     def batches(self, threads: int) -> Iterator[list[VersionReading]]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import TypeVar
 
 from verifywise_mlflow.artifacts.caching_source import CachingSource
+from verifywise_mlflow.artifacts.hashing import FileHash
 from verifywise_mlflow.artifacts.limits import ManifestLimits
 from verifywise_mlflow.artifacts.location import (
     LoggedModelFiles,
@@ -19,6 +20,7 @@ from verifywise_mlflow.artifacts.location import (
     locate_files,
 )
 from verifywise_mlflow.artifacts.manifest_builder import TrustedSigners, build_manifest
+from verifywise_mlflow.artifacts.ordered_map import OrderedMap, one_by_one
 from verifywise_mlflow.artifacts.sandbox.pool import AnySandbox
 from verifywise_mlflow.artifacts.source import ArtifactReadError
 from verifywise_mlflow.artifacts.stores.resolver import ArtifactStores, DirectSource
@@ -39,6 +41,8 @@ from verifywise_mlflow.pipeline.hash_reuse import is_settled, reusable_hashes
 from verifywise_mlflow.pipeline.served_route import RouteChoice
 from verifywise_mlflow.redaction.entity_redactor import EntityRedactor
 
+E = TypeVar("E", TrainingRun, LoggedModel)
+
 
 @dataclass(frozen=True, slots=True)
 class ReadingTools:
@@ -48,6 +52,8 @@ class ReadingTools:
     stores: ArtifactStores
     trusted_signers: TrustedSigners
     routes: RouteChoice = field(default_factory=RouteChoice)
+    ordered_map: OrderedMap = one_by_one
+    """Reads the files of one version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,28 +69,37 @@ class LinkedVersion:
     """The newest manifest of the same location, whose hashes may still be valid."""
 
 
+def link_versions(context: StageContext, due: Sequence[PendingManifest]) -> list[LinkedVersion]:
+    """Return versions with the stored objects that say where their files are."""
+    with context.begin() as session:
+        versions = registry.versions_with_origin(session, [item.key for item in due])
+        runs = tracked_objects.rows_by_id(session, RUNS, [item.run_id for item in due if item.run_id])
+        models = tracked_objects.rows_by_id(
+            session, LOGGED_MODELS, [item.logged_model_id for item in due if item.logged_model_id]
+        )
+        linked: list[LinkedVersion] = []
+        for item in due:
+            version, origin = versions[item.key]  # it was due a moment ago, and no sync deletes rows
+            run = _readable_entity(TrainingRun, runs, item.run_id)
+            model = _readable_entity(LoggedModel, models, item.logged_model_id)
+            linked.append(LinkedVersion(item, version, run, model, locate_files(origin, run, model), None))
+        uris = {uri for item in linked if (uri := _served_uri(item.location))}
+        earlier = manifests.newest_at_locations(session, uris, since=rehash_before(context).production)
+    return [replace(item, earlier=earlier.get(_served_uri(item.location) or "")) for item in linked]
+
+
+def _served_uri(location: ModelLocation) -> str | None:
+    return location.uri if isinstance(location, LoggedModelFiles | RunFiles) else None
+
+
 def link_version(context: StageContext, due: PendingManifest) -> LinkedVersion:
     """Return a version with the stored objects that say where its files are."""
-    with context.begin() as session:
-        stored = registry.version_with_origin(session, due.key)
-        assert stored is not None  # it was due a moment ago, and no sync deletes rows
-        version, origin = stored
-        runs = tracked_objects.rows_by_id(session, RUNS, [due.run_id] if due.run_id else [])
-        models = tracked_objects.rows_by_id(
-            session, LOGGED_MODELS, [due.logged_model_id] if due.logged_model_id else []
-        )
-        run = next((to_entity(TrainingRun, row) for row in runs.values() if _is_readable(row)), None)
-        model = next((to_entity(LoggedModel, row) for row in models.values() if _is_readable(row)), None)
-        location = locate_files(origin, run, model)
-        earlier = None
-        if isinstance(location, LoggedModelFiles | RunFiles):
-            since = rehash_before(context).production
-            earlier = manifests.newest_at_location(session, location.uri, since=since)
-    return LinkedVersion(due, version, run, model, location, earlier)
+    return link_versions(context, [due])[0]
 
 
-def _is_readable(row: Mapping[str, object]) -> bool:
-    return row["read_error"] is None
+def _readable_entity(kind: type[E], rows: Mapping[str, Mapping[str, object]], identifier: str | None) -> E | None:
+    row = rows.get(identifier) if identifier else None
+    return to_entity(kind, row) if row and row["read_error"] is None else None
 
 
 def rehash_before(context: StageContext) -> RehashBefore:
@@ -121,7 +136,10 @@ class _Roots:
 
 
 class ManifestReader:
-    """Reads the manifests of the versions of one run, whose shared roots are listed and hashed once."""
+    """Reads the manifests of the versions of one run, whose shared roots are listed and hashed once.
+
+    Threads may share it.
+    """
 
     def __init__(self, context: StageContext, tools: ReadingTools) -> None:
         self._context = context
@@ -139,7 +157,9 @@ class ManifestReader:
         settings = self._context.tenant.artifacts
         location = self._readable_location(linked)
         roots = self._open_roots(linked, location)
-        hashed_at = self._reuse_hashes(linked, location, roots)
+        reusable = self._reusable_hashes(linked, location)
+        if roots.model:
+            roots.model.cached.reuse_hashes(reusable)
         built = build_manifest(
             location,
             roots.model.cached if roots.model else None,
@@ -156,15 +176,16 @@ class ManifestReader:
             sandbox=self._tools.sandbox,
             patterns=settings.kinds,
             trusted=self._tools.trusted_signers,
+            ordered_map=self._tools.ordered_map,
         )
         manifest = self._redactor.redact(built)
-        has_reused_hashes = roots.model is not None and roots.model.cached.has_reused_hashes
+        has_reused = roots.model is not None and roots.model.cached.has_reused_any(reusable)
         return ManifestReadResult(
             pending=linked.due,
             manifest=manifest,
             fingerprint=fingerprint(manifest),
             retry=any(root.source.has_retryable_failure for root in (roots.model, roots.run) if root),
-            hashed_at=hashed_at if hashed_at and has_reused_hashes else self._context.now,
+            hashed_at=linked.earlier.hashed_at if linked.earlier and has_reused else self._context.now,
         )
 
     def list_folder(self, linked: LinkedVersion) -> FolderListing:
@@ -237,12 +258,10 @@ class ManifestReader:
     def _open_root(self, name: str, source: DirectSource) -> _Root:
         return self._roots.setdefault(name, _Root(CachingSource(source, self._tools.sandbox), source))
 
-    def _reuse_hashes(self, linked: LinkedVersion, location: ModelLocation, roots: _Roots) -> datetime | None:
-        """Reuse the hashes of an earlier read of the same location; return when they were made."""
-        if not roots.model or not isinstance(location, LoggedModelFiles | RunFiles):
-            return None
+    def _reusable_hashes(self, linked: LinkedVersion, location: ModelLocation) -> Mapping[str, FileHash]:
+        """Return the hashes of an earlier read of the same location, by path below the root."""
         stored = linked.earlier
-        if stored is None or not is_settled(location, linked.run, linked.logged_model, stored.read_at):
-            return None
-        roots.model.cached.reuse_hashes(reusable_hashes(location, stored))
-        return stored.hashed_at
+        if not isinstance(location, LoggedModelFiles | RunFiles) or stored is None:
+            return {}
+        is_unchanged = is_settled(location, linked.run, linked.logged_model, stored.read_at)
+        return reusable_hashes(location, stored) if is_unchanged else {}

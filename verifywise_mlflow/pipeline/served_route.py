@@ -3,7 +3,8 @@
 For each request of the second kind MLflow looks the run or the logged model up in its database, and takes two to four
 times as long. The two may differ in what an account may read, and a server may serve only one of them. So the route is
 chosen by measurement, for each server: both are used in turn for the first folders, then the one with the shorter
-delays. A folder that the first route refuses, or shows to be empty, is read by the second.
+delays. What the route by location does not serve, or shows to be empty, is read by the other one. Nothing is concluded
+from a failure or an empty folder by location: what counts is what MLflow answers for the run or the logged model.
 """
 
 from __future__ import annotations
@@ -19,11 +20,14 @@ from typing import Final
 from verifywise_mlflow.artifacts.source import ArtifactReadError
 from verifywise_mlflow.artifacts.stores.resolver import DirectSource
 from verifywise_mlflow.artifacts.uris import is_unambiguous, parse_uri
+from verifywise_mlflow.connector.errors import EndpointNotFoundError
 from verifywise_mlflow.connector.models import RemoteFile
-from verifywise_mlflow.http.errors import HttpError
+from verifywise_mlflow.http.errors import ForbiddenError, HttpError, UnauthenticatedError
 
 MEASURED_LISTINGS: Final = 4
 """Listings by each route before one is chosen."""
+NOTICEABLE_RATIO: Final = 1.2
+"""How much slower the route by location may be. It costs the server less, which a large distance hides."""
 _OWN_STORE: Final = "mlflow-artifacts:"
 """The anchor of locations in the server's own store. With a host, the store may be another server's."""
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9._-]+")
@@ -56,7 +60,7 @@ class RouteChoice:
             if self._is_refused:
                 return False
             if all(len(seconds) >= MEASURED_LISTINGS for seconds in self._seconds.values()):
-                return median(self._seconds[True]) < median(self._seconds[False])
+                return median(self._seconds[True]) < NOTICEABLE_RATIO * median(self._seconds[False])
             self._turn = not self._turn
             return self._turn
 
@@ -74,34 +78,44 @@ class RouteChoice:
 
 
 class OwnStoreSource:
-    """One root of files in the server's own store, read by one of the two routes."""
+    """One root of files in the server's own store, read by one of the two routes. Threads may share it."""
 
     def __init__(self, by_location: DirectSource, by_object: DirectSource, choice: RouteChoice) -> None:
-        self._routes = {True: by_location, False: by_object}
+        self._location_route = by_location
+        self._object_route = by_object
         self._choice = choice
         self._by_location = choice.by_location()
         self._has_listed = False
+        self._has_broken_off = False
+        """Whether the route by location opened a file and did not serve it to its end."""
 
     @property
     def has_retryable_failure(self) -> bool:
         """Whether a read failed with an error that may be transient."""
-        return self._routes[self._by_location].has_retryable_failure
+        # The route by object has the last word on all else.
+        return self._object_route.has_retryable_failure or self._has_broken_off
 
     def list_directory(self, path: str) -> Sequence[RemoteFile]:
         """List the entries of a directory."""
         started = time.monotonic()
+        if not self._by_location:
+            entries = self._object_route.list_directory(path)
+            self._choice.record(time.monotonic() - started, by_location=False)
+            return entries
         try:
-            entries = self._routes[self._by_location].list_directory(path)
-        except ArtifactReadError as error:
-            if not self._falls_back(error):
-                raise
-            self._choice.refuse()
-            return self._routes[False].list_directory(path)
-        self._choice.record(time.monotonic() - started, by_location=self._by_location)
-        if self._by_location and not entries and not self._has_listed:
+            entries = self._location_route.list_directory(path)
+        except (ArtifactReadError, UnauthenticatedError):
+            entries = self._object_route.list_directory(path)
+            # Had both routes failed, the reason would be the folder or the server, not the route.
+            self._leave_location_route()
+            return entries
+        self._choice.record(time.monotonic() - started, by_location=True)
+        if not entries and not self._has_listed:
             # A folder that is not where its run says looks empty.
             self._by_location = False
-            return self._routes[False].list_directory(path)
+            if entries := self._object_route.list_directory(path):
+                self._leave_location_route()
+            return entries
         self._has_listed = True
         return entries
 
@@ -112,17 +126,32 @@ class OwnStoreSource:
             yield self._open(stack, path, max_bytes)
 
     def _open(self, stack: ExitStack, path: str, max_bytes: int) -> Iterator[bytes]:
-        try:
-            return stack.enter_context(self._routes[self._by_location].read(path, max_bytes))
-        except ArtifactReadError as error:
-            if not self._falls_back(error):
-                raise
-        return stack.enter_context(self._routes[False].read(path, max_bytes))
+        if self._by_location:
+            try:
+                chunks = stack.enter_context(self._location_route.read(path, max_bytes))
+            except (ArtifactReadError, UnauthenticatedError) as error:
+                chunks = stack.enter_context(self._object_route.read(path, max_bytes))
+                if _concerns_every_file(error):
+                    self._leave_location_route()
+                return chunks
+            return self._watch(chunks)
+        return stack.enter_context(self._object_route.read(path, max_bytes))
 
-    def _falls_back(self, error: ArtifactReadError) -> bool:
-        """Return whether the other route may read what this one does not; use that one from now on."""
-        cause = error.__cause__
-        if not self._by_location or (isinstance(cause, HttpError) and cause.retryable):
-            return False
+    def _watch(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        try:
+            yield from chunks
+        except ArtifactReadError:
+            self._has_broken_off = True
+            raise
+
+    def _leave_location_route(self) -> None:
         self._by_location = False
-        return True
+        self._choice.refuse()
+
+
+def _concerns_every_file(error: Exception) -> bool:
+    """Return whether the route failed, and not just one file, whose name it may not take."""
+    cause = error if isinstance(error, HttpError) else error.__cause__
+    return isinstance(cause, UnauthenticatedError | ForbiddenError | EndpointNotFoundError) or (
+        isinstance(cause, HttpError) and cause.retryable
+    )

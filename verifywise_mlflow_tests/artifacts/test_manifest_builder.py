@@ -11,7 +11,8 @@ from verifywise_mlflow.artifacts.file_classifier import FilePattern
 from verifywise_mlflow.artifacts.limits import ManifestLimits
 from verifywise_mlflow.artifacts.location import LoggedModelFiles, ModelLocation, NoFiles, RunFiles, UnreachableFiles
 from verifywise_mlflow.artifacts.manifest import ArtifactManifest, FileKind, ManifestGap, ReadOutcome
-from verifywise_mlflow.artifacts.manifest_builder import HASHING_OFF_NOTE, build_manifest, manifest_digest
+from verifywise_mlflow.artifacts.manifest_builder import build_manifest, manifest_digest
+from verifywise_mlflow.artifacts.manifest_entries import HASHING_OFF_NOTE
 from verifywise_mlflow.artifacts.sandbox.client import Sandbox
 from verifywise_mlflow.artifacts.source import ArtifactSource
 from verifywise_mlflow_tests.artifacts.trees import HostileSource, LocalSource, file, write_files

@@ -13,7 +13,7 @@ from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.defs.assets.data_versions import data_version
 from verifywise_mlflow.defs.metadata_table import cell
 from verifywise_mlflow.defs.sensors.freshness_sensor import stale_tenants
-from verifywise_mlflow.persistence.queries.stage_queries import newest_rows, stage_state
+from verifywise_mlflow.persistence.queries.stage_queries import newest_rows, newest_write
 from verifywise_mlflow.persistence.repositories import tenancy
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.tenant_activation import reconcile_tenants
@@ -24,7 +24,7 @@ from verifywise_mlflow_tests.support.stored_states import NOON, day
 
 def version_of(store: Store, stage: Stage) -> str:
     with store.begin("acme") as session:
-        return data_version(stage_state(session, stage)).value
+        return data_version(newest_write(session, stage)).value
 
 
 def test_the_data_version_of_a_stage_changes_only_with_its_content(store: Store) -> None:

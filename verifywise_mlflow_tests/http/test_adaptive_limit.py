@@ -7,12 +7,22 @@ import queue
 import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 import pytest
 
+from verifywise_mlflow.connector.endpoints import MlflowEndpoint
 from verifywise_mlflow.http.adaptive_limit import AdaptiveLimit, Permit
+from verifywise_mlflow.http.settings import Limits
+from verifywise_mlflow_tests.connector.rest_clients import client_for
+from verifywise_mlflow_tests.support.hostile_server import (
+    HostileServer,
+    ReceivedRequest,
+    hostile_server,
+    json_response,
+)
 
 CEILING = 8
 
@@ -135,10 +145,11 @@ def test_waiting_tenants_take_turns() -> None:
         thread.start()
         while not (thread.ident and limit.in_flight + limit.waiting > threads.index(thread)):
             time.sleep(0.001)
-    order = []
-    for _ in threads:
-        order.append(admitted.get(timeout=30))
+    order = [admitted.get(timeout=30) for _ in range(2)]
+    for _ in threads[2:]:
         may_end.release()
+        order.append(admitted.get(timeout=30))
+    may_end.release(2)
     for thread in threads:
         thread.join()
 
@@ -170,3 +181,33 @@ def test_waiting_ends_with_the_timeout() -> None:
     held[0].__exit__(None, None, None)
     with limit.acquire("acme", 2, kind="", timeout=0):
         assert limit.in_flight == 2
+
+
+def test_two_tenants_with_sixteen_threads_do_not_flood_a_server_that_works_on_one_request_at_a_time() -> None:
+    """As MLflow with a password does: each request costs it CPU time, so more at once would only wait there."""
+    worker, lock = threading.Lock(), threading.Lock()
+    under_way, seen, answered = 0, list[int](), list[int]()
+
+    def script(_server: HostileServer, _request: ReceivedRequest) -> bytes:
+        nonlocal under_way
+        with lock:
+            under_way += 1
+            seen.append(under_way)
+        with worker:
+            time.sleep(0.04)
+        with lock:
+            under_way -= 1
+        return json_response({})
+
+    def request(tenant: int) -> None:
+        clients[tenant].get_json(MlflowEndpoint.GET_RUN)
+        answered.append(tenant)
+
+    with hostile_server(script) as server, ThreadPoolExecutor(16) as threads:
+        clients = [client_for(server.uri, Limits()) for _ in range(2)]
+        # The first tenant's eight threads wait before the second one's, and would be served first in order of arrival.
+        list(threads.map(request, [0] * 8 + [1] * 8 + [0, 1] * 12))
+
+    # Without the limit, sixteen would wait there. With it, a machine that is busy with other work shows up to six.
+    assert max(seen) <= 8, seen
+    assert 4 <= sum(answered[:12]) <= 8, "tenants take turns"

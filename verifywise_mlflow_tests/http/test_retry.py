@@ -226,3 +226,23 @@ def test_concurrent_requests_of_a_tenant_are_bounded() -> None:
 
     assert failed == [None] * 36
     assert peak == 3
+
+
+def test_requests_that_fail_together_count_once_with_the_circuit_breaker() -> None:
+    together = threading.Barrier(2)
+    responses = [503, 503, 200, *[503] * 10]
+
+    def script(_server: HostileServer, _request: ReceivedRequest) -> bytes:
+        status = responses.pop(0)
+        if len(responses) >= 11:
+            together.wait(timeout=10)  # the first two are under way at the same time
+        return make_response("{}", status)
+
+    limits = Limits(max_attempts=1, breaker_threshold=2)
+    with hostile_server(script) as server, ThreadPoolExecutor(2) as threads:
+        client = client_for(server.uri, limits)
+        first = list(threads.map(lambda _: fetch(client), range(2)))
+        then = [fetch(client) for _ in range(4)]
+
+    assert [type(error) for error in first] == [GatewayError] * 2
+    assert [type(error) for error in then] == [type(None), GatewayError, GatewayError, CircuitOpenError]

@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Float, delete, insert, select
 
-from verifywise_mlflow.persistence.bulk_upsert import text_form, upsert_rows
+from verifywise_mlflow.persistence.bulk_upsert import insert_rows, text_form, upsert_rows
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.persistence.tables import training_runs
+from verifywise_mlflow.persistence.tables import lifecycle_events, training_runs
 from verifywise_mlflow_tests.persistence.row_factories import HOSTILE
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, 1500, tzinfo=UTC)
@@ -75,3 +75,16 @@ def test_an_upsert_replaces_the_row_and_draws_a_new_revision(store: Store) -> No
 def test_a_column_type_without_a_text_form_is_refused() -> None:
     with pytest.raises(TypeError, match="text form is unknown"):
         text_form(Float())
+
+
+def test_inserted_rows_are_numbered_in_their_order_and_replace_none(store: Store) -> None:
+    rows = [{"model_name": name, "value": value} for name in ("b", "a", HOSTILE) for value in (None, "\x1e")]
+    common = {"tenant_id": "acme", "incarnation": 1, "kind": "alias", "seen_at": NOW, "sync_id": "s"}
+
+    with store.begin("acme") as session:
+        insert_rows(session, lifecycle_events, rows, common)
+        insert_rows(session, lifecycle_events, rows, common)
+        columns = select(lifecycle_events.c.model_name, lifecycle_events.c.value, lifecycle_events.c.seen_at)
+        stored = list(map(tuple, session.execute(columns.order_by(lifecycle_events.c.event_id))))
+
+    assert stored == 2 * [(row["model_name"], row["value"], NOW) for row in rows]

@@ -114,6 +114,9 @@ NARROW: Mapping[str, Question] = {
     "judged records far behind": lambda session: verdicts.evaluated_records(
         session, after=("model-000450", 1), limit=10, selection={"owner": None}
     ),
+    "the data version of the records": lambda session: stage_queries.newest_write(session, "canonical_records"),
+    "the data version of the verdicts": lambda session: stage_queries.newest_write(session, "compliance_results"),
+    "the badges given last": lambda session: stage_queries.newest_rows(session, "compliance_results", 5),
     "the models written last": lambda session: stage_queries.newest_rows(session, "registered_models", 5),
     "the versions written last": lambda session: stage_queries.newest_rows(session, "model_versions", 5),
     "the runs written last": lambda session: stage_queries.newest_rows(session, "training_runs", 5),
@@ -150,9 +153,6 @@ WIDE: Mapping[str, Question] = {
     "all counts": lambda session: verdict_count_cache.compute_counts(session, NOW),
     "the gaps that most need a person": lambda session: open_gaps.urgent_gaps(session, NOW, {}, 20),
     "the worst gaps of each rule": lambda session: open_gaps.worst_gaps(session, NOW),
-    "the data version of the records": lambda session: stage_queries.stage_state(session, "canonical_records"),
-    "the data version of the verdicts": lambda session: stage_queries.stage_state(session, "compliance_results"),
-    "the badges given last": lambda session: stage_queries.newest_rows(session, "compliance_results", 5),
     "how many files changed in place": lambda session: stage_queries.count_changed_files(session),
 }
 

@@ -12,6 +12,8 @@ from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.context import SyncOptions
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.support.proxy import (
+    FILE_ENDPOINTS,
+    LISTING_ENDPOINTS,
     Fault,
     Proxy,
     dripping,
@@ -47,7 +49,7 @@ TENANT_SPECIFIC_COLUMNS = {
     "open_since",
 }
 
-ENDPOINTS = {
+METADATA_ENDPOINTS = {
     "/api/3.0/mlflow/server-info",
     "/version",
     "registered-models/search",
@@ -55,12 +57,8 @@ ENDPOINTS = {
     "experiments/search",
     "runs/search",
     "logged-models/search",
-    "artifacts/list",
-    "logged-models/{id}/artifacts/directories",
-    "/get-artifact",
-    "/ajax-api/2.0/mlflow/logged-models/{id}/artifacts/files",
 }
-"""The endpoints that a whole sync requests."""
+"""The endpoints that a whole sync requests, apart from those of files."""
 
 MIB, GIB = 1024**2, 1024**3
 LOGIN_PAGE = saying(200, "<html><body>Please log in</body></html>", "text/html")
@@ -158,9 +156,14 @@ def last_entry(store: Store, tenant_id: str) -> Row:
     return entries[-1]
 
 
-def requested_endpoints(proxy: Proxy) -> set[str]:
-    """Return the endpoints that were requested, by the ends of their paths."""
-    return {exchange.kind.removeprefix("/api/2.0/mlflow/") for exchange in proxy.exchanges}
+def has_requested_everything(proxy: Proxy) -> bool:
+    """Return whether all kinds of requests of a sync were sent; which routes to files were measured differs."""
+    requested = {exchange.kind.removeprefix("/api/2.0/mlflow/") for exchange in proxy.exchanges}
+    return (
+        requested >= METADATA_ENDPOINTS
+        and any(kind.endswith(LISTING_ENDPOINTS) for kind in requested)
+        and any(kind.endswith(FILE_ENDPOINTS) for kind in requested)
+    )
 
 
 def recorded_files(store: Store) -> dict[object, tuple[object, ...]]:

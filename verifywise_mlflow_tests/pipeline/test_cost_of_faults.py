@@ -27,6 +27,7 @@ from verifywise_mlflow_tests.pipeline.faults import (
     stored_rows,
 )
 from verifywise_mlflow_tests.support.proxy import (
+    FILE_ENDPOINTS,
     Fault,
     Proxy,
     always,
@@ -69,12 +70,12 @@ def test_a_concurrent_sync_of_a_second_tenant_is_unaffected(
 
 @pytest.mark.parametrize(
     ("ending", "outcome"),
-    [("registered-models/search", "failed"), ("runs/search", "complete"), ("get-artifact", "incomplete")],
+    [("registered-models/search", "failed"), ("runs/search", "complete"), (FILE_ENDPOINTS, "incomplete")],
 )
 @pytest.mark.parametrize("fault", [huge(8 * GIB), gzip_bomb(8 * GIB)], ids=["huge", "gzip-bomb"])
 def test_a_flood_ends_at_a_limit_with_little_memory(
     fault: Fault,
-    ending: str,
+    ending: str | tuple[str, ...],
     outcome: str,
     full_workspace: str,
     proxy: Proxy,

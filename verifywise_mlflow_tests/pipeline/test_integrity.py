@@ -12,7 +12,7 @@ from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.context import SyncOptions
 from verifywise_mlflow.tenants.intervals import Intervals
 from verifywise_mlflow.tenants.tenant import Artifacts, Tenant
-from verifywise_mlflow_tests.support.proxy import always, proxy_before, saying
+from verifywise_mlflow_tests.support.proxy import FILE_ENDPOINTS, LISTING_ENDPOINTS, always, proxy_before, saying
 from verifywise_mlflow_tests.support.registry import MODEL_FILES, Registry
 from verifywise_mlflow_tests.support.syncing import record, rows, sync
 
@@ -81,7 +81,7 @@ def test_an_outage_of_the_store_does_not_hide_a_change(registry: Registry, tenan
     with proxy_before(tenant.tracking_uri) as proxy:
         proxied_tenant = tenant.model_copy(update={"tracking_uri": proxy.uri})
         sync(proxied_tenant, store)
-        proxy.fault = always(saying(500), "artifacts/list")
+        proxy.fault = always(saying(500), LISTING_ENDPOINTS)
         sync(proxied_tenant, store, SyncOptions(rehash=True))
         assert manifest(store)["status"] == "unreachable"
         overwrite(registry, version.run_id, "model.pkl", OTHER_BYTES)
@@ -164,11 +164,12 @@ def test_a_copy_of_a_version_reuses_its_hashes_without_reading_the_model(
 
         sync(proxied_tenant, store)
 
-        read_paths = [exchange.query["path"][0] for exchange in proxy.requests_ending_with("get-artifact")]
+        read_paths = [exchange.artifact for exchange in proxy.requests_ending_with(FILE_ENDPOINTS)]
 
     hashed_at = {(row["model_name"]): row["hashed_at"] for row in rows(store, "artifact_manifests")}
     assert manifest(store, "churn-prod")["digest"] == manifest(store)["digest"]
-    assert "model/model.pkl" not in read_paths
+    assert read_paths
+    assert not [path for path in read_paths if path.endswith("model.pkl")]
     assert hashed_at["churn-prod"] == hashed_at["churn"], "a reused hash keeps its time"
     assert version.version == "1"
 

@@ -29,6 +29,8 @@ from verifywise_mlflow_tests.pipeline.faults import (
 )
 from verifywise_mlflow_tests.support.databases import migrated_database
 from verifywise_mlflow_tests.support.proxy import (
+    FILE_ENDPOINTS,
+    LISTING_ENDPOINTS,
     Proxy,
     always,
     proxy_before,
@@ -99,11 +101,11 @@ def test_a_fault_of_one_endpoint_deletes_nothing(
         assert re.search(LASTING_FAULTS[name].message, str(entry["reason"]))
 
 
-@pytest.mark.parametrize("ending", ["artifacts/list", "artifacts/directories", "get-artifact", "artifacts/files"])
+@pytest.mark.parametrize("endpoints", [LISTING_ENDPOINTS, FILE_ENDPOINTS], ids=["listings", "files"])
 @pytest.mark.parametrize("name", ["503", "truncated"])
 def test_artifacts_that_cannot_be_read_again_keep_their_stored_data(
     name: str,
-    ending: str,
+    endpoints: tuple[str, ...],
     impatient_tenant: Tenant,
     proxy: Proxy,
     store: Store,
@@ -111,7 +113,7 @@ def test_artifacts_that_cannot_be_read_again_keep_their_stored_data(
 ) -> None:
     sync(impatient_tenant, store)
     files, verdicts = recorded_files(store), verdicts_of(store)
-    proxy.fault = always(LASTING_FAULTS[name].fault, ending)
+    proxy.fault = always(LASTING_FAULTS[name].fault, endpoints)
 
     with finishes_within(MAX_FAULT_SECONDS):
         sync(impatient_tenant, store, EVERYTHING)
@@ -123,11 +125,9 @@ def test_artifacts_that_cannot_be_read_again_keep_their_stored_data(
     assert recorded_files(store) == files
 
 
-@pytest.mark.parametrize("ending", ["get-artifact", "artifacts/files"])
 @pytest.mark.parametrize("name", ["login page", "empty"])
 def test_a_gateways_error_page_is_not_taken_for_the_file(
     name: str,
-    ending: str,
     impatient_tenant: Tenant,
     proxy: Proxy,
     store: Store,
@@ -135,7 +135,7 @@ def test_a_gateways_error_page_is_not_taken_for_the_file(
 ) -> None:
     sync(impatient_tenant, store)
     files, verdicts = recorded_files(store), verdicts_of(store)
-    proxy.fault = always(LASTING_FAULTS[name].fault, ending)
+    proxy.fault = always(LASTING_FAULTS[name].fault, FILE_ENDPOINTS)
 
     sync(impatient_tenant, store, EVERYTHING)
 
@@ -147,7 +147,7 @@ def test_a_gateways_error_page_is_not_taken_for_the_file(
 def test_an_outage_stores_no_countdown(
     impatient_tenant: Tenant, proxy: Proxy, store: Store, without_pauses: None
 ) -> None:
-    proxy.fault = always(saying(503), "get-artifact")
+    proxy.fault = always(saying(503), FILE_ENDPOINTS)
 
     sync(impatient_tenant, store)
 

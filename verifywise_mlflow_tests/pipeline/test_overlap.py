@@ -7,7 +7,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlsplit
@@ -15,7 +15,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from verifywise_mlflow.common.stages import Stage
-from verifywise_mlflow.http.errors import UnauthenticatedError
+from verifywise_mlflow.http.errors import GatewayError, HttpError, UnauthenticatedError
+from verifywise_mlflow.http.settings import Limits
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.stages import training_runs
 from verifywise_mlflow.pipeline.sync import Sync
@@ -35,11 +36,14 @@ class PagedServer:
     stored_before_page: dict[int, int] = field(default_factory=dict)
     """Page to the rows that were stored when it was sent."""
     refused_page: int | None = None
+    runs_fault: Callable[[HostileServer], bytes] | None = None
+    run_searches: int = 0
     most_searches: int = 0
+    """Searches for runs at the same time."""
     _searches: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def respond(self, store: Store, _server: HostileServer, request: ReceivedRequest) -> bytes:
+    def respond(self, store: Store, server: HostileServer, request: ReceivedRequest) -> bytes:
         """Answer a search."""
         parts = urlsplit(request.target)
         query = parse_qs(parts.query)
@@ -53,6 +57,9 @@ class PagedServer:
             case "experiments/search":
                 return json_response({"experiments": [{"experiment_id": "1", "name": "churn"}]})
             case "runs/search":
+                self.run_searches += 1
+                if self.runs_fault:
+                    return self.runs_fault(server)
                 return self._runs(json.loads(request.body)["filter"])
             case _:
                 return json_response({"error_code": "ENDPOINT_NOT_FOUND"}, 404)
@@ -131,3 +138,43 @@ def test_several_pages_of_runs_are_requested_at_once_and_no_more_than_stated(
         assert sync.reports[-1].progress.changed == VERSIONS
 
     assert 2 <= paged.most_searches <= training_runs.PAGES_AHEAD
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "attempts"), [(401, UnauthenticatedError, 1), (503, GatewayError, Limits().max_attempts)]
+)
+def test_a_server_that_refuses_every_search_gets_no_more_than_those_that_were_under_way(
+    status: int,
+    error: type[HttpError],
+    attempts: int,
+    store: Store,
+    monkeypatch: pytest.MonkeyPatch,
+    without_pauses: None,
+) -> None:
+    monkeypatch.setattr(training_runs, "RUNS_PAGE_SIZE", 1)
+    paged = PagedServer(runs_fault=lambda _: json_response({}, status))
+
+    with synced_stages(paged, store, Stage.REGISTERED_MODELS, Stage.MODEL_VERSIONS) as sync, pytest.raises(error):
+        sync.run(Stage.TRAINING_RUNS)
+
+    assert 1 <= paged.run_searches <= training_runs.PAGES_AHEAD * attempts
+
+
+def test_the_deadline_ends_searches_at_the_same_time_and_what_is_due_stays_due(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training_runs, "RUNS_PAGE_SIZE", 1)
+
+    def hang(server: HostileServer) -> bytes:
+        server.hang()
+        return json_response({})
+
+    with synced_stages(PagedServer(runs_fault=hang), store, Stage.REGISTERED_MODELS, Stage.MODEL_VERSIONS) as sync:
+        began = time.monotonic()
+        with sync.deadline.limited_to(0.001):
+            progress = sync.run(Stage.TRAINING_RUNS).progress
+
+    assert progress.is_cut_short
+    assert time.monotonic() - began < 15, "the searches wait for the deadline together, not one after the other"
+    with synced_stages(PagedServer(), store, Stage.TRAINING_RUNS) as sync:
+        assert sync.reports[-1].progress.changed == VERSIONS

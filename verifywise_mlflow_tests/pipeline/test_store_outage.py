@@ -16,7 +16,7 @@ from verifywise_mlflow.pipeline.sync import Sync
 from verifywise_mlflow.services.connection_check import check_connection
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.pipeline.artifact_folders import ArtifactFolders
-from verifywise_mlflow_tests.support.proxy import always, proxy_before, saying
+from verifywise_mlflow_tests.support.proxy import FILE_ENDPOINTS, LISTING_ENDPOINTS, always, proxy_before, saying
 from verifywise_mlflow_tests.support.registry import Registry
 from verifywise_mlflow_tests.support.syncing import Row, record, rows, sync
 
@@ -157,7 +157,7 @@ def test_a_server_that_lists_nothing_and_serves_the_files_has_lost_nothing(
     with proxy_before(tenant.tracking_uri) as proxy:
         proxied_tenant = tenant.model_copy(update={"tracking_uri": proxy.uri})
         sync(proxied_tenant, store)
-        proxy.fault = always(saying(200, "{}"), "artifacts/list")
+        proxy.fault = always(saying(200, "{}"), LISTING_ENDPOINTS)
         run = sync(proxied_tenant, store, REHASH)
 
     assert SENTENCE in notes(run)
@@ -236,8 +236,8 @@ def test_an_empty_folder_is_listed_by_each_reconcile_and_its_first_files_are_the
         status = manifest(store, "empty")["status"]
         proxy.forget()
         reconcile = sync(proxied_tenant, store, RECONCILE)
-        listings = proxy.requests_ending_with("artifacts/list")
-        reads = proxy.requests_ending_with("get-artifact")
+        listings = proxy.requests_ending_with(LISTING_ENDPOINTS)
+        reads = proxy.requests_ending_with(FILE_ENDPOINTS)
     folder = artifact_folders.of_version(version)
     folder.mkdir()
     (folder / "model.pkl").write_bytes(b"uploaded late")

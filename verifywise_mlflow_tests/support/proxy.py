@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TypeAlias
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import urllib3
 
@@ -25,6 +25,11 @@ from verifywise_mlflow_tests.support.hostile_server import make_response
 
 _HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "host", "content-length", "date", "server"}
 _IDENTIFIER = re.compile(r"(?<=/logged-models/)m-[^/]+")
+_SERVED_FILE = re.compile(r"(?<=/mlflow-artifacts/artifacts/).+")
+LISTING_ENDPOINTS = ("/artifacts/list", "/artifacts/directories", "/mlflow-artifacts/artifacts")
+"""The endpoints that list a folder: of a run, of a logged model, of the server's own store."""
+FILE_ENDPOINTS = ("/get-artifact", "/artifacts/files", "/mlflow-artifacts/artifacts/{path}")
+"""The endpoints that serve a file of these."""
 _MEBIBYTE = 1024**2
 
 
@@ -50,7 +55,15 @@ class Exchange:
     @property
     def kind(self) -> str:
         """The path without identifiers: the endpoint."""
-        return _IDENTIFIER.sub("{id}", self.path)
+        return _SERVED_FILE.sub("{path}", _IDENTIFIER.sub("{id}", self.path))
+
+    @property
+    def artifact(self) -> str:
+        """The requested file or folder, by whichever route."""
+        for name in ("path", "artifact_file_path", "artifact_directory_path"):
+            if name in self.query:
+                return self.query[name][0]
+        return unquote(self.path.partition("/mlflow-artifacts/artifacts/")[2])
 
     @property
     def is_later_page(self) -> bool:
@@ -144,9 +157,9 @@ class Proxy:
         """The number of requests."""
         return len(self.exchanges)
 
-    def requests_ending_with(self, ending: str) -> list[Exchange]:
-        """Return the requests whose path has this ending, e.g. ``runs/search``."""
-        return [exchange for exchange in self.exchanges if exchange.path.endswith(ending)]
+    def requests_ending_with(self, ending: str | tuple[str, ...]) -> list[Exchange]:
+        """Return the requests to the endpoints with this ending, or one of these, e.g. ``runs/search``."""
+        return [exchange for exchange in self.exchanges if exchange.kind.endswith(ending)]
 
     def forget(self) -> None:
         """Reset the counters."""
@@ -237,9 +250,9 @@ def proxy_before(upstream: str) -> Iterator[Proxy]:
 # -- selecting requests
 
 
-def always(fault: Fault, ending: str = "") -> Choice:
-    """Choose a fault for every request whose path has this ending."""
-    return lambda exchange: fault if exchange.path.endswith(ending) else None
+def always(fault: Fault, ending: str | tuple[str, ...] = "") -> Choice:
+    """Choose a fault for every request to the endpoints with this ending, or one of these."""
+    return lambda exchange: fault if exchange.kind.endswith(ending) else None
 
 
 def once_for_each_kind(fault: Fault, *, sparing: str | None = None) -> Choice:

@@ -30,7 +30,7 @@ from verifywise_mlflow.defs.resources import TenantSync, UnauthenticatedAcceptan
 from verifywise_mlflow.defs.run_tags import UNCHANGED_TAG
 from verifywise_mlflow.http.errors import HttpError
 from verifywise_mlflow.persistence.database import DatabaseError
-from verifywise_mlflow.persistence.queries.stage_queries import stage_state
+from verifywise_mlflow.persistence.queries.stage_queries import newest_write
 from verifywise_mlflow.persistence.repositories import audit_log
 from verifywise_mlflow.pipeline.context import StageReport, first_notes
 from verifywise_mlflow.pipeline.sync import Sync
@@ -181,7 +181,7 @@ def _build_asset(definition: _StageAsset) -> dg.AssetsDefinition:
 
 def _data_version(sync: Sync, stage: Stage) -> dg.DataVersion:
     with sync.store.begin(sync.tenant.tenant_id) as session:
-        return data_version(stage_state(session, stage))
+        return data_version(newest_write(session, stage))
 
 
 def _counts(report: StageReport) -> dict[str, MetadataEntry]:

@@ -1,9 +1,8 @@
-"""The content of a stage's table: a state that changes with it, and its newest rows for people."""
+"""The content of a stage's table: a value that changes with it, and its newest rows for people."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -36,15 +35,6 @@ _PREVIEW_COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
 """The columns of a preview, by stage."""
 
 
-@dataclass(frozen=True, slots=True)
-class StageState:
-    """A value that changes whenever a stage's rows change."""
-
-    rows: int
-    newest: int | datetime | None
-    """The newest revision; for verdicts, which have no revision, the time of the last evaluation."""
-
-
 def _table(stage: str) -> Table:
     # A badge represents the verdicts on a version, which are some thirty times as many rows.
     return compliance_badges if stage == "compliance_results" else tables.metadata.tables[f"{tables.SCHEMA}.{stage}"]
@@ -55,17 +45,15 @@ def _write_column(table: Table) -> Column[Any]:
     return table.c.evaluated_at if table is compliance_badges else table.c.revision
 
 
-def stage_state(session: TenantSession, stage: str) -> StageState:
-    """Return the state of a tenant's rows of a stage.
+def newest_write(session: TenantSession, stage: str) -> int | datetime | None:
+    """Return a value that changes whenever a tenant's rows of a stage change; None if there are none.
 
-    An unchanged row is not written, each write draws a new revision, and a deleted object keeps its row. So equal
-    states mean equal content, and an erasure changes the count.
+    It is the newest revision; for verdicts, which have no revision, the time of the last evaluation. An unchanged row
+    is not written, each write draws a new revision, and a deleted object keeps its row.
     """
     table = _table(stage)
-    row = session.execute(
-        select(func.count(), func.max(_write_column(table))).where(table.c.tenant_id == session.tenant_id)
-    ).one()
-    return StageState(*row)
+    newest = select(func.max(_write_column(table))).where(table.c.tenant_id == session.tenant_id)
+    return session.scalar(newest)  # type: ignore[no-any-return]  # the column has either type
 
 
 def newest_rows(session: TenantSession, stage: str, limit: int) -> Sequence[Mapping[str, object]]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, fields, replace
 from datetime import UTC, datetime
 
-from sqlalchemy import func, insert, select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.dialects.postgresql import insert as insert_if_new
 from sqlalchemy.exc import DataError
 
@@ -17,6 +17,7 @@ from verifywise_mlflow.audit.checkpoint import Checkpoint, parse_claim
 from verifywise_mlflow.audit.entry import KINDS_WITH_ACTOR, AuditEntry
 from verifywise_mlflow.audit.verification import AnchoredCheckpoint
 from verifywise_mlflow.common.os_user import operating_system_user
+from verifywise_mlflow.persistence.bulk_upsert import insert_rows
 from verifywise_mlflow.persistence.errors import DatabaseError
 from verifywise_mlflow.persistence.locks import lock_tenant
 from verifywise_mlflow.persistence.pg_text_codec import from_stored, to_stored
@@ -62,7 +63,7 @@ def append(session: TenantSession, entries: Sequence[AuditEntry]) -> None:
         rows.append(
             {"tenant_id": entry.tenant_id, "sequence": link.sequence, "entry": link.text, "entry_hash": link.hash}
         )
-    session.execute(insert(audit_trail), rows)
+    insert_rows(session, audit_trail, rows)
 
 
 def append_checkpoint(session: TenantSession, checkpoint: Checkpoint) -> None:

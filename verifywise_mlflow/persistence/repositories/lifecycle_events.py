@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, insert, or_, select
+from sqlalchemy import ColumnElement, and_, or_, select
 
 from verifywise_mlflow.normalizer.lifecycle_event import EventKind, LifecycleEvent
+from verifywise_mlflow.persistence.bulk_upsert import insert_rows
 from verifywise_mlflow.persistence.row_mapping import columns_of
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import lifecycle_events
@@ -27,7 +28,7 @@ def append(session: TenantSession, sync_id: str, events: Sequence[LifecycleEvent
     """Append events, in their order."""
     if events:
         common = {"tenant_id": session.tenant_id, "seen_at": now, "sync_id": sync_id}
-        session.execute(insert(lifecycle_events), [{**columns_of(event), **common} for event in events])
+        insert_rows(session, lifecycle_events, [columns_of(event) for event in events], common)
 
 
 def lifecycle_events_of(

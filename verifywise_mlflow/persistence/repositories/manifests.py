@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import and_, case, func, literal, or_, select, update
+from sqlalchemy import and_, case, func, literal, or_, select, union_all, update
 
 from verifywise_mlflow.artifacts.manifest import ArtifactManifest, ManifestGap
 from verifywise_mlflow.artifacts.manifest_codec import manifest_from_json, manifest_to_json
 from verifywise_mlflow.persistence.repositories.tracked_objects import RUN_ID, VERSIONS_WITH_LOGGED_MODELS
-from verifywise_mlflow.persistence.row_mapping import Key, fingerprints, is_one_of, rows_of, upsert
+from verifywise_mlflow.persistence.row_mapping import Key, fingerprints, is_one_of, rows_of, same_version, upsert
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import (
     artifact_manifests,
@@ -54,6 +55,7 @@ def pending_manifests(
     settings_digest: str,
     rehash_before: RehashBefore,
     retry_failed: bool,
+    among: Collection[Key] | None = None,
 ) -> list[PendingManifest]:
     """Return the versions whose manifest is missing, stale, of another location, or failed with a transient error.
 
@@ -63,9 +65,12 @@ def pending_manifests(
         rehash_before: which hashes are stale.
         retry_failed: also return those that are incomplete for another reason than the tenant's limits, and those that
             are held back.
+        among: the versions to look at; None for all.
 
     A version whose registration is pending is none of them.
     """
+    if among is not None and not among:
+        return []
     versions, manifests, records = model_versions, artifact_manifests, canonical_records
     location_key = func.md5(
         func.concat(
@@ -113,7 +118,7 @@ def pending_manifests(
         and_(gap == ManifestGap.FAILED.value, ~is_held_back, literal(retry_failed)),
     ]
     is_empty = and_(or_(gap == ManifestGap.NO_FILES.value, is_held_back), literal(retry_failed))
-    rows = session.execute(
+    query = (
         select(
             versions.c.model_name,
             versions.c.version_number,
@@ -133,7 +138,37 @@ def pending_manifests(
         )
         .order_by(RUN_ID, versions.c.model_name, versions.c.version_number)
     )
-    return [PendingManifest((name, number), *columns) for name, number, *columns in rows]
+    if among is not None:
+        query = query.where(is_one_of(versions, among))
+    return [PendingManifest((name, number), *columns) for name, number, *columns in session.execute(query)]
+
+
+def manifests_to_retry(session: TenantSession) -> set[Key]:
+    """Return the versions whose last read failed with a transient error."""
+    table = artifact_manifests
+    rows = session.execute(
+        select(table.c.model_name, table.c.version_number).where(table.c.tenant_id == session.tenant_id, table.c.retry)
+    )
+    return {(name, number) for name, number in rows}
+
+
+def manifests_with_old_hashes(session: TenantSession, rehash_before: RehashBefore) -> set[Key]:
+    """Return the versions whose hashes may be stale, those of the last sync's production versions among them."""
+    table, records = artifact_manifests, canonical_records
+    key = (table.c.model_name, table.c.version_number)
+    is_hashed = and_(table.c.tenant_id == session.tenant_id, table.c.held_back_since.is_(None))
+    in_production = (
+        select(*key)
+        .select_from(table.join(records, same_version(records, table)))
+        .where(
+            is_hashed,
+            table.c.hashed_at < rehash_before.production,
+            records.c.lifecycle_stage == "production",
+            records.c.deleted_at.is_(None),
+        )
+    )
+    others = select(*key).where(is_hashed, table.c.hashed_at < rehash_before.non_production)
+    return {(name, number) for name, number in session.execute(union_all(in_production, others))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,23 +250,29 @@ class StoredManifest:
     held_back_since: datetime | None = None
 
 
-def newest_at_location(session: TenantSession, location: str, since: datetime) -> StoredManifest | None:
-    """Return the newest manifest of any version at a location whose hashes were all computed since then."""
+def newest_at_locations(
+    session: TenantSession, locations: Collection[str], since: datetime
+) -> dict[str, StoredManifest]:
+    """Return for each location the newest manifest of any version whose hashes were all computed since then."""
     table = artifact_manifests
-    row = session.execute(
+    digests = [
+        hashlib.md5(location.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()
+        for location in locations
+    ]
+    rows = session.execute(
         select(table.c.manifest, table.c.read_at, table.c.hashed_at)
+        .distinct(table.c.location_md5)
         .where(
             table.c.tenant_id == session.tenant_id,
-            table.c.location_md5 == func.md5(location),
+            table.c.location_md5.in_(digests),
             table.c.hashed_at >= since,
             # After an outage the bytes are read again: a restored store may have others of the same size.
             table.c.held_back_since.is_(None),
         )
-        .order_by(table.c.hashed_at.desc())
-        .limit(1)
-    ).first()
-    stored = None if row is None else StoredManifest(manifest_from_json(row.manifest), row.read_at, row.hashed_at)
-    return stored if stored and stored.manifest.location == location else None
+        .order_by(table.c.location_md5, table.c.hashed_at.desc())
+    )
+    newest = [StoredManifest(manifest_from_json(row.manifest), row.read_at, row.hashed_at) for row in rows]
+    return {location: item for item in newest if (location := item.manifest.location) in locations and location}
 
 
 def stored_manifests(session: TenantSession, keys: Collection[Key]) -> dict[Key, StoredManifest]:

@@ -76,6 +76,7 @@ def pending_evaluations(
     limit: int,
     evaluated_since: datetime | None = None,
     selection: Selection | None = None,
+    among: Collection[Key] | None = None,
 ) -> list[PendingEvaluation]:
     """Return the next records, sorted by key, whose current state this policy has not evaluated.
 
@@ -88,13 +89,17 @@ def pending_evaluations(
         limit: the most records to return; large records make fewer.
         evaluated_since: records that were evaluated earlier are pending too, for rules that depend on the day.
         selection: the fields that the rules use; all by default.
+        among: the versions to look at; None for all.
     """
+    if among is not None and not among:
+        return []
     records, badges = canonical_records, compliance_badges
     same_version = _badge_of_record(after)
     is_outdated = [badges.c.policy_digest.is_distinct_from(policy_digest)]
     if evaluated_since is not None:
         is_outdated.append(badges.c.evaluated_at < evaluated_since)
-    digests = digests_by_model(session.tenant_id, after[0] if after else None)
+    models = None if among is None else {name for name, _ in among}
+    digests = digests_by_model(session.tenant_id, after[0] if after else None, models)
     versions_digest = case((is_in_use(records), digests.c.digest))
     if reads_versions(selection):
         is_outdated.append(badges.c.versions_digest.is_distinct_from(versions_digest))
@@ -121,6 +126,8 @@ def pending_evaluations(
     )
     if after is not None:
         query = query.where(tuple_(records.c.model_name, records.c.version_number) > after)
+    if among is not None:
+        query = query.where(is_one_of(records, among))
     rows = session.execute(limit_bytes(query)).mappings().all()
     keys = [(row["model_name"], row["version_number"]) for row in rows]
     present = _elements(session, keys, version_verdicts.c.fingerprints)

@@ -31,6 +31,7 @@ from verifywise_mlflow.compliance.rules.versions_in_use import (
 )
 from verifywise_mlflow.normalizer.record import STATUSES_IN_USE
 from verifywise_mlflow.persistence.pg_text_codec import Text
+from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import canonical_records
 
@@ -45,8 +46,8 @@ def is_in_use(records: FromClause) -> ColumnElement[bool]:
     )
 
 
-def digests_by_model(tenant_id: str, first_model: str | None) -> Subquery:
-    """Return a query of each model's digest of its versions in use, from a model on."""
+def digests_by_model(tenant_id: str, first_model: str | None, models: Collection[str] | None = None) -> Subquery:
+    """Return a query of each model's digest of its versions in use, from a model on, of all models or of some."""
     records = canonical_records
     version = func.concat_ws(
         _SEPARATOR, records.c.version_number, records.c.lifecycle_stage, records.c.deployment_status
@@ -63,7 +64,22 @@ def digests_by_model(tenant_id: str, first_model: str | None) -> Subquery:
     )
     if first_model is not None:
         query = query.where(records.c.model_name >= first_model)
+    if models is not None:
+        query = query.where(records.c.model_name == func.any(cast([*models], ARRAY(Text))))
     return query.subquery("versions_in_use")
+
+
+def keys_in_use(session: TenantSession, models: Collection[str]) -> list[Key]:
+    """Return the versions of some models that are in use."""
+    records = canonical_records
+    rows = session.execute(
+        select(records.c.model_name, records.c.version_number).where(
+            records.c.tenant_id == session.tenant_id,
+            records.c.model_name == func.any(cast([*models], ARRAY(Text))),
+            is_in_use(records),
+        )
+    )
+    return [(name, number) for name, number in rows]
 
 
 def versions_in_use(session: TenantSession, models: Collection[str]) -> dict[str, VersionsInUse]:

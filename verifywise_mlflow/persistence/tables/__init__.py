@@ -24,6 +24,7 @@ from verifywise_mlflow.persistence.tables.tenancy import (
     history_usage,
     poll_watermarks,
     stage_refreshes,
+    stage_watermarks,
     tenant_locks,
     tenants,
 )
@@ -68,6 +69,7 @@ __all__ = [
     "revisions",
     "role_grants",
     "stage_refreshes",
+    "stage_watermarks",
     "tenant_locks",
     "tenants",
     "training_runs",

@@ -53,6 +53,8 @@ artifact_manifests = Table(
     ),
     Index("artifact_manifests_by_location", "tenant_id", "location_md5"),
     revision_index("artifact_manifests"),
+    Index("artifact_manifests_by_hashing", "tenant_id", "hashed_at", postgresql_where=text("held_back_since IS NULL")),
+    Index("artifact_manifests_to_retry", "tenant_id", postgresql_where=text("retry")),
     Index(
         "artifact_manifests_held_back",
         "tenant_id",

@@ -92,6 +92,7 @@ model_versions = Table(
     time_column("deleted_at", doc="Tombstone: since when MLflow no longer has the object, UTC; null while it exists."),
     *write_columns(),
     Index("model_versions_by_run", "tenant_id", "run_id"),
+    Index("model_versions_by_origin_run", "tenant_id", "origin_run_id", postgresql_where=text("run_id IS NULL")),
     Index("model_versions_by_logged_model", "tenant_id", "logged_model_id"),
     Index("model_versions_by_creation", "tenant_id", "created_at"),
     revision_index("model_versions"),

@@ -28,6 +28,16 @@ stage_refreshes = Table(
     Column("sync_id", Text, nullable=False),
 )
 
+stage_watermarks = Table(
+    "stage_watermarks",
+    metadata,
+    key_column("tenant_id"),
+    key_column("stage"),
+    Column("basis", Text, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+)
+"""Up to which revision of a tenant's rows a stage has nothing pending."""
+
 poll_watermarks = Table(
     "poll_watermarks",
     metadata,

@@ -87,4 +87,6 @@ logged_models = Table(
     Column("read_for_revision", BigInteger, nullable=False),
     *write_columns(),
     Index("logged_models_by_location", "tenant_id", "location_key"),
+    Index("logged_models_by_run", "tenant_id", "source_run_id"),
+    revision_index("logged_models"),
 )

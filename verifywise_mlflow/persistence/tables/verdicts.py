@@ -138,6 +138,7 @@ compliance_badges = Table(
     metadata,
     *version_key_columns(),
     *_badge_columns(),
+    Index("compliance_badges_by_evaluation", "tenant_id", "evaluated_at"),
 )
 
 compliance_badge_history = Table(

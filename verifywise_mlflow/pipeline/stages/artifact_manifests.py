@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -11,16 +11,20 @@ from verifywise_mlflow.artifacts.model_signing.trust_store import InvalidTrustSt
 from verifywise_mlflow.artifacts.sandbox.client import Sandbox
 from verifywise_mlflow.artifacts.sandbox.limits import SandboxLimits
 from verifywise_mlflow.artifacts.sandbox.pool import SandboxPool
+from verifywise_mlflow.http.adaptive_limit import MAX_LIMIT
 from verifywise_mlflow.http.errors import CircuitOpenError, DeadlineExceededError, InvalidSettingsError
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.persistence.repositories import manifests
 from verifywise_mlflow.persistence.repositories.manifests import PendingManifest
+from verifywise_mlflow.persistence.row_mapping import Key
+from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.pipeline.artifact_source_resolver import open_stores
 from verifywise_mlflow.pipeline.concurrent_reading import ReadingStoppedError, read_versions
 from verifywise_mlflow.pipeline.context import Note, NoteKind, Progress, ReadFailure, StageContext
 from verifywise_mlflow.pipeline.empty_folders import EmptyFolder, conclude_empty_folders, outage_notes
 from verifywise_mlflow.pipeline.manifest_reader import ReadingTools, rehash_before
 from verifywise_mlflow.pipeline.manifest_recording import Reading, version_name, write_readings
+from verifywise_mlflow.pipeline.pending_scope import advance_watermark, stage_scope
 from verifywise_mlflow.tenants.tenant import Tenant
 
 
@@ -33,12 +37,19 @@ def refresh(context: StageContext) -> Progress:
             Note("manifests are switched off for this tenant (artifacts.manifests: false)", NoteKind.INFO)
         )
         return progress
+    settings_digest, old = _settings_digest(context.tenant), rehash_before(context)
+    retry_failed = progress.is_reconcile or context.options.rehash or bool(context.options.accept_removals)
     with context.begin() as session:
+        scope = stage_scope(context, session, settings_digest, is_full=retry_failed)
+        if scope.keys is not None:
+            scope = scope.including(manifests.manifests_to_retry(session))
+            scope = scope.including(manifests.manifests_with_old_hashes(session, old))
         due = manifests.pending_manifests(
             session,
-            settings_digest=_settings_digest(context.tenant),
-            rehash_before=rehash_before(context),
-            retry_failed=progress.is_reconcile or context.options.rehash or bool(context.options.accept_removals),
+            settings_digest=settings_digest,
+            rehash_before=old,
+            retry_failed=retry_failed,
+            among=scope.keys,
         )
     limits = SandboxLimits(max_file_bytes=settings.max_file_bytes)
     open_sandbox = partial(Sandbox, limits, isolation=settings.sandbox)
@@ -46,6 +57,15 @@ def refresh(context: StageContext) -> Progress:
         _read_all(context, due, ReadingTools(sandbox, stores, _trusted_signers(context)), progress)
         progress.notes += outage_notes(context)
         progress.store_requests = stores.requests
+
+    def still_pending(session: TenantSession, keys: Sequence[Key]) -> Collection[Key]:
+        pending = manifests.pending_manifests(
+            session, settings_digest=settings_digest, rehash_before=old, retry_failed=False, among=keys
+        )
+        # What is retried is found in any case.
+        return {item.key for item in pending} - manifests.manifests_to_retry(session)
+
+    advance_watermark(context, scope, [item.key for item in due], still_pending)
     progress.sandbox_protections = sandbox.protections
     if sandbox.unblocked_attempts:
         progress.notes.append(
@@ -85,7 +105,7 @@ def _read_pem(path: Path, setting: str) -> str:
 def _read_all(context: StageContext, due: Sequence[PendingManifest], tools: ReadingTools, progress: Progress) -> None:
     done = 0
     empty: list[EmptyFolder] = []
-    threads = min(context.tenant.limits.max_concurrent_requests, len(due))
+    threads = min(context.tenant.limits.max_concurrent_requests, int(MAX_LIMIT)) if due else 0
     try:
         for batch in read_versions(context, due, tools, threads=threads):
             readings: list[Reading] = []

@@ -14,17 +14,20 @@ from verifywise_mlflow.compliance.evaluation import EVALUATION_REVISION
 from verifywise_mlflow.compliance.rules.ruleset import RuleSet
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.persistence.repositories import verdicts
+from verifywise_mlflow.persistence.repositories.stage_watermarks import StageScope
 from verifywise_mlflow.persistence.repositories.verdicts import (
     EvaluationContext,
     PendingEvaluation,
     PolicyIdentity,
     VerdictBatch,
 )
+from verifywise_mlflow.persistence.repositories.versions_in_use import keys_in_use
 from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE, Key
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.pipeline import waiver_sync
 from verifywise_mlflow.pipeline.config_versioning import record_policy_version
 from verifywise_mlflow.pipeline.context import Note, Progress, StageContext
+from verifywise_mlflow.pipeline.pending_scope import advance_watermark, stage_scope
 from verifywise_mlflow.services.limited_evaluation import LimitedEvaluator
 from verifywise_mlflow.services.tenant_policies import load_facts, load_rules
 
@@ -43,24 +46,28 @@ def evaluate_due(context: StageContext, rules: RuleSet) -> Progress:
 
     While one batch is evaluated, the database writes the previous batch and reads the next.
     """
-    progress = Progress(is_reconcile=True)
+    progress = Progress(is_reconcile=context.is_reconcile_due)
     facts = load_facts(context.tenant)
     with closing(_Evaluation(context, rules, facts)) as evaluation:
         record_policy_version(context, rules, evaluation.digest, evaluation.facts)
         progress.notes += map(Note, evaluation.problems)
         with context.begin() as session:
+            scope = evaluation.look_at(session)
             batch = evaluation.due(session, None)
+        processed: list[Key] = []
         to_write: VerdictBatch | None = None
         while batch or to_write:
             with context.begin() as session, ThreadPoolExecutor(1) as database:  # done before the transaction ends
                 next_batch = database.submit(evaluation.write_and_read, session, to_write, batch)
                 evaluated = evaluation.evaluate(batch, progress) if batch else None
+                processed += [item.key for item in batch]
                 batch = next_batch.result()
             if to_write:
                 progress.read += len(to_write)
                 progress.changed += len(to_write)
                 context.report_progress(progress.read, progress.read)
             to_write = evaluated
+        advance_watermark(context, scope, processed, evaluation.still_due)
     return progress
 
 
@@ -77,6 +84,8 @@ class _Evaluation:
         self.problems = facts.problems(self._evaluator.selection)
         """What the operator has to correct."""
         self.digest = evaluation_digest(rules, self.facts)
+        self._context = context
+        self._among: Sequence[Key] | None = None
         self._run = EvaluationContext(policy_of, self.digest, context.sync_id, context.now)
         self._evaluated_since = datetime.combine(day, time(), UTC) if rules.uses_today else None
 
@@ -84,8 +93,29 @@ class _Evaluation:
         """End the process that evaluates the tenant's own rules."""
         self._evaluator.close()
 
+    def look_at(self, session: TenantSession) -> StageScope:
+        """Choose the records among which are those that are due: all of them, or those that changed.
+
+        A change of a version in use evaluates the model's others in use, too.
+        """
+        day = self._evaluated_since.isoformat() if self._evaluated_since else ""
+        scope = stage_scope(self._context, session, f"{self.digest} {day}")
+        if scope.keys and verdicts.reads_versions(self._evaluator.selection):
+            scope = scope.including(keys_in_use(session, {name for name, _ in scope.keys}))
+        self._among = scope.keys
+        return scope
+
     def due(self, session: TenantSession, after: Key | None) -> Sequence[PendingEvaluation]:
         """Return the next batch of due records after a key."""
+        return self._pending(session, after, self._among)
+
+    def still_due(self, session: TenantSession, keys: Sequence[Key]) -> Sequence[PendingEvaluation]:
+        """Return those of some records that are due, a batch at most."""
+        return self._pending(session, None, keys)
+
+    def _pending(
+        self, session: TenantSession, after: Key | None, among: Sequence[Key] | None
+    ) -> Sequence[PendingEvaluation]:
         return verdicts.pending_evaluations(
             session,
             policy_digest=self._run.digest,
@@ -93,6 +123,7 @@ class _Evaluation:
             limit=BATCH_SIZE,
             evaluated_since=self._evaluated_since,
             selection=self._evaluator.selection,
+            among=among,
         )
 
     def evaluate(self, due: Sequence[PendingEvaluation], progress: Progress) -> VerdictBatch:

@@ -23,7 +23,8 @@ DECLARE
     tenant_table text;
 BEGIN
     FOREACH tenant_table IN ARRAY ARRAY[
-        'tenants', 'stage_refreshes', 'poll_watermarks', 'history_usage', 'tenant_locks', 'config_versions',
+        'tenants', 'stage_refreshes', 'stage_watermarks', 'poll_watermarks', 'history_usage', 'tenant_locks',
+        'config_versions',
         'registered_models', 'model_versions', 'training_runs', 'logged_models', 'artifact_manifests',
         'integrity_events', 'lifecycle_events',
         'canonical_records', 'canonical_record_history', 'record_inputs',

@@ -31,6 +31,15 @@ CREATE TABLE {schema}.history_usage (
     PRIMARY KEY (tenant_id)
 );
 
+-- Up to which revision of a tenant's rows a stage has nothing pending, with the settings that basis is a digest of.
+CREATE TABLE {schema}.stage_watermarks (
+    tenant_id TEXT NOT NULL,
+    stage TEXT NOT NULL,
+    basis TEXT NOT NULL,
+    revision BIGINT NOT NULL,
+    PRIMARY KEY (tenant_id, stage)
+);
+
 -- The newest version time that a sync has stored or a poll has requested a sync for: milliseconds since 1970.
 CREATE TABLE {schema}.poll_watermarks (
     tenant_id TEXT NOT NULL,
@@ -113,6 +122,8 @@ CREATE TABLE {schema}.model_versions (
     PRIMARY KEY (tenant_id, model_name, version_number)
 );
 CREATE INDEX model_versions_by_run ON {schema}.model_versions (tenant_id, run_id);
+-- Few rows: the run of a copy without one of its own.
+CREATE INDEX model_versions_by_origin_run ON {schema}.model_versions (tenant_id, origin_run_id) WHERE run_id IS NULL;
 CREATE INDEX model_versions_by_logged_model ON {schema}.model_versions (tenant_id, logged_model_id);
 CREATE INDEX model_versions_by_creation ON {schema}.model_versions (tenant_id, created_at);
 CREATE INDEX model_versions_by_revision ON {schema}.model_versions (tenant_id, revision);
@@ -176,6 +187,8 @@ CREATE TABLE {schema}.logged_models (
     PRIMARY KEY (tenant_id, model_id)
 );
 CREATE INDEX logged_models_by_location ON {schema}.logged_models (tenant_id, location_key);
+CREATE INDEX logged_models_by_run ON {schema}.logged_models (tenant_id, source_run_id);
+CREATE INDEX logged_models_by_revision ON {schema}.logged_models (tenant_id, revision);
 
 -- location_md5 has a column: row-level security keeps an index on an expression that might fail from being used. It is a
 -- hash, since an index entry ends at 2,704 bytes and a URI may be longer.
@@ -197,6 +210,9 @@ CREATE TABLE {schema}.artifact_manifests (
 );
 CREATE INDEX artifact_manifests_by_location ON {schema}.artifact_manifests (tenant_id, location_md5);
 CREATE INDEX artifact_manifests_by_revision ON {schema}.artifact_manifests (tenant_id, revision);
+CREATE INDEX artifact_manifests_by_hashing ON {schema}.artifact_manifests (tenant_id, hashed_at)
+    WHERE held_back_since IS NULL;
+CREATE INDEX artifact_manifests_to_retry ON {schema}.artifact_manifests (tenant_id) WHERE retry;
 CREATE INDEX artifact_manifests_held_back ON {schema}.artifact_manifests (tenant_id)
     WHERE held_back_since IS NOT NULL;
 
@@ -383,6 +399,7 @@ CREATE TABLE {schema}.compliance_badges (
     versions_digest TEXT,
     PRIMARY KEY (tenant_id, model_name, version_number)
 );
+CREATE INDEX compliance_badges_by_evaluation ON {schema}.compliance_badges (tenant_id, evaluated_at);
 
 -- A cache: the counts are current while counted_revision equals revision, which triggers move with each change, and
 -- until valid_until, if there is such a time.

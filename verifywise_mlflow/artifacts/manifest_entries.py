@@ -1,0 +1,162 @@
+"""Reads the listed files of a version within its limits, and turns them into entries of the manifest."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from verifywise_mlflow.artifacts.caching_source import CachingSource
+from verifywise_mlflow.artifacts.environment.reproducibility import ENVIRONMENT_FILES, MAX_FILE_BYTES
+from verifywise_mlflow.artifacts.file_classifier import FilePattern, classify_file
+from verifywise_mlflow.artifacts.hashing import FileHash, NotHashed, over_limit, size_mismatch
+from verifywise_mlflow.artifacts.limits import ManifestLimits
+from verifywise_mlflow.artifacts.manifest import ArtifactFile, ReadOutcome, Root, RuntimeEnvironment
+from verifywise_mlflow.artifacts.ordered_map import OrderedMap, one_by_one
+from verifywise_mlflow.artifacts.sandbox.pool import AnySandbox
+from verifywise_mlflow.artifacts.source import ArtifactReadError
+from verifywise_mlflow.artifacts.tree_walk import FileListing, ProblemKind
+from verifywise_mlflow.connector.models import RemoteFile
+
+HASHING_OFF_NOTE = "not hashed: hashing is switched off"
+
+
+@dataclass(frozen=True, slots=True)
+class ListedRoot:
+    """One root of a version's files, and what it lists."""
+
+    root: Root
+    source: CachingSource
+    base_path: str
+    """The folder that paths in the manifest are relative to."""
+    listing: FileListing
+
+    def relative_path(self, path: str) -> str:
+        """Return a path of the source as the manifest names it."""
+        return path.removeprefix(f"{self.base_path}/") if self.base_path else path
+
+
+@dataclass(slots=True)
+class EntryBuilder:
+    """Turns listed files into manifest entries and counts their bytes."""
+
+    limits: ManifestLimits
+    hash_files: bool
+    sandbox: AnySandbox
+    patterns: Sequence[FilePattern]
+    ordered_map: OrderedMap
+    bytes_counted: int = 0
+    """The bytes of the files so far that are read: as listed, or as read if the listing has no size."""
+    started_at: float = field(default_factory=time.monotonic)
+    unread: list[tuple[str, ReadOutcome]] = field(default_factory=list)
+    """A clause for each file that was not read or not parsed, and its outcome."""
+    environment_hashes: dict[str, FileHash | NotHashed] = field(default_factory=dict)
+    unparsed_files: Mapping[str, str] = field(default_factory=dict)
+    """Environment files that crashed the parsing process, each with the reason."""
+
+    def read_environment(self, root: ListedRoot) -> RuntimeEnvironment:
+        """Read and parse the environment files among the listed files."""
+        files = [file for file in root.listing.files if root.relative_path(file.path) in ENVIRONMENT_FILES]
+        contents: dict[str, bytes] = {}
+        read_errors: dict[str, str] = {}
+        for file, content in zip(files, self.ordered_map(lambda file: _read_whole(root, file), files), strict=True):
+            name = root.relative_path(file.path)
+            if isinstance(content, str):
+                read_errors[name] = content
+            else:
+                contents[name] = content
+                self.environment_hashes[name] = root.source.file_hash(file.path, MAX_FILE_BYTES)
+        parsed = self.sandbox.parse_environment(contents, read_errors)
+        self.unparsed_files = parsed.failed_files
+        return parsed.environment
+
+    def build_entries(self, roots: Sequence[ListedRoot]) -> list[ArtifactFile]:
+        """Hash the listed files and return their entries, in the order of the listing."""
+        listed = [(root, file) for root in roots for file in root.listing.files]
+        entries: list[ArtifactFile] = []
+        # What a file of unknown size leaves of the limit is known once it was read.
+        for has_size, group in groupby(listed, key=lambda item: item[1].size is not None):
+            files = list(group)
+            hash_all = self.ordered_map if has_size else one_by_one
+            for (root, file), result in zip(files, hash_all(_HashTask.run, self._tasks(files)), strict=True):
+                if not has_size and isinstance(result, FileHash):
+                    self.bytes_counted += result.size
+                entries.append(self._entry(root, file, result))
+        return entries
+
+    def _entry(self, root: ListedRoot, file: RemoteFile, result: FileHash | NotHashed) -> ArtifactFile:
+        path = root.relative_path(file.path)
+        kind = classify_file(path, root.root, self.patterns)
+        if isinstance(result, NotHashed):
+            if result.outcome is not ReadOutcome.HASHING_OFF:
+                self.unread.append((f"{root.root}: {path} {result.reason}", result.outcome))
+            return ArtifactFile(root.root, path, file.size, None, kind, result.reason, result.outcome)
+        note, outcome = None, ReadOutcome.HASHED
+        if root.root == "model" and path in self.unparsed_files:
+            note, outcome = f"not parsed: {self.unparsed_files[path]}", ReadOutcome.NOT_PARSED
+            self.unread.append((f"{root.root}: {path} {note}", outcome))
+        return ArtifactFile(root.root, path, result.size, result.sha256, kind, note, outcome)
+
+    @property
+    def has_failure(self) -> bool:
+        """Whether a file was not read or not parsed for another reason than one of the tenant's limits."""
+        return any(outcome is not ReadOutcome.OVER_LIMIT for _, outcome in self.unread)
+
+    def summarize_unread(self) -> list[str]:
+        """Return one clause on the files that were listed but not read. Each file's own note says more."""
+        if not self.unread:
+            return []
+        more = f" and {len(self.unread) - 1} more" if len(self.unread) > 1 else ""
+        return [f"{self.unread[0][0]}{more}"]
+
+    def _tasks(self, files: Iterable[tuple[ListedRoot, RemoteFile]]) -> Iterator[_HashTask]:
+        for root, file in files:
+            task = _HashTask(root.source, file, self._limit(root, file))
+            if not isinstance(task.limit, NotHashed):
+                self.bytes_counted += file.size or 0
+            yield task
+
+    def _limit(self, root: ListedRoot, file: RemoteFile) -> int | FileHash | NotHashed:
+        """Return how many bytes of a file may be read; its result if that is certain already."""
+        known = self.environment_hashes.get(root.relative_path(file.path)) if root.root == "model" else None
+        if known:
+            return known
+        if not self.hash_files:
+            return NotHashed(HASHING_OFF_NOTE, ReadOutcome.HASHING_OFF)
+        if ProblemKind.TOO_MANY in root.listing.problem_kinds:
+            # The manifest cannot become complete, and thousands of reads would delay the other versions.
+            reason = "not hashed: the listing that contains it stopped at a limit"
+            return NotHashed(reason, ReadOutcome.OVER_LIMIT)
+        if time.monotonic() - self.started_at > self.limits.timeout_s:
+            reason = f"not hashed: over the limit of {self.limits.timeout_s:g} seconds for one version"
+            return NotHashed(reason, ReadOutcome.OVER_LIMIT)
+        bytes_left = max(0, self.limits.max_total_bytes - self.bytes_counted)
+        if (file.size or 0) > self.limits.max_file_bytes:
+            return over_limit(self.limits.max_file_bytes)
+        if (file.size or 0) > bytes_left:
+            return over_limit(self.limits.max_total_bytes, " for one version")
+        return min(self.limits.max_file_bytes, bytes_left)
+
+
+@dataclass(frozen=True, slots=True)
+class _HashTask:
+    """A file to hash, and the bytes that may be read of it, or its result."""
+
+    source: CachingSource
+    file: RemoteFile
+    limit: int | FileHash | NotHashed
+
+    def run(self) -> FileHash | NotHashed:
+        if isinstance(self.limit, int):
+            return self.source.file_hash(self.file.path, self.limit, self.file.size)
+        return self.limit
+
+
+def _read_whole(root: ListedRoot, file: RemoteFile) -> bytes | str:
+    """Return the content of an environment file, or why it cannot be read."""
+    try:
+        content = root.source.read_whole(file.path, MAX_FILE_BYTES)
+    except ArtifactReadError as error:
+        return str(error)
+    return size_mismatch(file.size, len(content)) or content

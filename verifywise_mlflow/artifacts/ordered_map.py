@@ -1,0 +1,24 @@
+"""How the listings and files of one version are read: one after the other, or several at the same time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class OrderedMap(Protocol):
+    """Calls a function for each item, possibly in several threads, and yields the results in the order of the items.
+
+    The items are taken one by one, when a call can begin. The first exception of a call is raised in its place.
+    """
+
+    def __call__(self, function: Callable[[T], R], items: Iterable[T], /) -> Iterator[R]:
+        """Yield the results."""
+
+
+def one_by_one(function: Callable[[T], R], items: Iterable[T], /) -> Iterator[R]:
+    """Call the function for one item after the other."""
+    return map(function, items)

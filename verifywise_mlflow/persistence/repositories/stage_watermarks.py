@@ -1,0 +1,135 @@
+"""Watermarks of the stages that look for pending versions in our store.
+
+Every row that a version depends on has a revision from one sequence. A watermark says: with these settings, no version
+was pending that depends on rows up to this revision. So the next sync looks at the versions of newer rows only, found
+by the indexes on the revisions. One sync of a tenant runs at a time, so no other writer holds an older revision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Select, Table, and_, func, select, union_all
+from sqlalchemy.dialects.postgresql import insert
+
+from verifywise_mlflow.persistence.row_mapping import Key
+from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.persistence.tables import (
+    artifact_manifests,
+    canonical_records,
+    logged_models,
+    model_versions,
+    registered_models,
+    stage_watermarks,
+    training_runs,
+)
+
+MAX_CHANGED: Final = 2_000
+"""Changed versions that are looked up one by one; with more of them, a pass over all versions is faster."""
+_REVISED: Final = (
+    registered_models,
+    model_versions,
+    training_runs,
+    logged_models,
+    artifact_manifests,
+    canonical_records,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StageScope:
+    """The versions that a stage has to look at."""
+
+    stage: str
+    basis: str
+    """A digest of the settings of the stage."""
+    newest_revision: int
+    """The newest revision of the tenant's rows when the stage began."""
+    keys: Sequence[Key] | None
+    """The versions, sorted; None for all."""
+    is_current: bool
+    """Whether the watermark is at the newest revision."""
+
+    def including(self, keys: Collection[Key]) -> StageScope:
+        """Return a scope that includes more versions."""
+        if self.keys is None or not keys:
+            return self
+        together = {*self.keys, *keys}
+        limited = sorted(together) if len(together) <= MAX_CHANGED else None
+        return StageScope(self.stage, self.basis, self.newest_revision, limited, self.is_current)
+
+
+def stage_scope(session: TenantSession, stage: str, basis: str, *, is_full: bool) -> StageScope:
+    """Return the versions that a stage has to look at: those of rows newer than its watermark, or all.
+
+    Args:
+        session: the tenant's transaction.
+        stage: the stage.
+        basis: a digest of everything else that makes a version pending.
+        is_full: whether to look at all versions, as every reconcile does.
+    """
+    table = stage_watermarks
+    newest = _newest_revision(session)
+    watermark = session.scalar(
+        select(table.c.revision).where(
+            table.c.tenant_id == session.tenant_id, table.c.stage == stage, table.c.basis == basis
+        )
+    )
+    keys = None if is_full or watermark is None else _changed_since(session, watermark, newest)
+    return StageScope(stage, basis, newest, keys, is_current=watermark == newest)
+
+
+def advance(session: TenantSession, scope: StageScope) -> None:
+    """Set the watermark of a stage to the revision when its scope was taken. Nothing in the scope may be pending."""
+    if scope.is_current:
+        return
+    statement = insert(stage_watermarks).values(
+        tenant_id=session.tenant_id, stage=scope.stage, basis=scope.basis, revision=scope.newest_revision
+    )
+    replaced = {"basis": scope.basis, "revision": scope.newest_revision}
+    session.execute(statement.on_conflict_do_update(index_elements=["tenant_id", "stage"], set_=replaced))
+
+
+def _newest_revision(session: TenantSession) -> int:
+    newest = [
+        select(func.max(table.c.revision)).where(table.c.tenant_id == session.tenant_id).scalar_subquery()
+        for table in _REVISED
+    ]
+    return session.scalar(select(func.greatest(*newest))) or 0
+
+
+def _changed_since(session: TenantSession, revision: int, newest: int) -> list[Key] | None:
+    """Return the versions that depend on a row with a newer revision, sorted; None if there are too many."""
+    if revision == newest:
+        return []
+    versions, runs, logged = model_versions, training_runs, logged_models
+
+    def newer(table: Table) -> ColumnElement[bool]:
+        return and_(table.c.tenant_id == session.tenant_id, table.c.revision > revision)
+
+    def versions_where(*conditions: ColumnElement[bool]) -> Select[Any]:
+        of_tenant = versions.c.tenant_id == session.tenant_id
+        return select(versions.c.model_name, versions.c.version_number).where(of_tenant, *conditions)
+
+    changed = union_all(
+        versions_where(newer(versions)),
+        versions_where(newer(registered_models), versions.c.model_name == registered_models.c.model_name),
+        versions_where(newer(logged), versions.c.logged_model_id == logged.c.model_id),
+        # The three ways from a version to its run, as in ``tracked_objects.RUN_ID``.
+        versions_where(newer(runs), versions.c.run_id == runs.c.run_id),
+        versions_where(newer(runs), versions.c.run_id.is_(None), versions.c.origin_run_id == runs.c.run_id),
+        versions_where(
+            newer(runs),
+            logged.c.tenant_id == session.tenant_id,
+            logged.c.source_run_id == runs.c.run_id,
+            versions.c.logged_model_id == logged.c.model_id,
+        ),
+        *(select(table.c.model_name, table.c.version_number).where(newer(table)) for table in _OF_VERSIONS),
+    ).limit(MAX_CHANGED + 1)
+    rows = session.execute(changed).all()
+    return None if len(rows) > MAX_CHANGED else sorted({(name, number) for name, number in rows})
+
+
+_OF_VERSIONS: Final = (artifact_manifests, canonical_records)

@@ -1,0 +1,92 @@
+"""Files in the server's own store are read by the faster route, and no failure of one route is taken at its word."""
+
+from __future__ import annotations
+
+import pytest
+
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.pipeline.served_route import RouteChoice, path_in_own_store
+from verifywise_mlflow.tenants.tenant import Tenant
+from verifywise_mlflow_tests.pipeline.faults import last_entry, recorded_files
+from verifywise_mlflow_tests.support.proxy import FILE_ENDPOINTS, LISTING_ENDPOINTS, Fault, Proxy, always, saying
+from verifywise_mlflow_tests.support.syncing import sync
+
+LISTING_BY_LOCATION, FILE_BY_LOCATION = LISTING_ENDPOINTS[-1], FILE_ENDPOINTS[-1]
+
+
+@pytest.mark.parametrize(
+    ("by_location", "by_object", "is_by_location"),
+    [
+        ([0.004, 0.004, 0.005, 0.004], [0.012, 0.011, 0.015, 0.013], True),
+        ([0.050, 0.020, 0.030, 0.040], [0.010, 0.011, 0.012, 0.090], False),
+        ([0.105, 0.104, 0.106, 0.103], [0.102, 0.103, 0.104, 0.101], True),
+    ],
+    ids=["by location is faster", "by object is faster", "a distance hides the difference"],
+)
+def test_the_faster_route_is_chosen(by_location: list[float], by_object: list[float], is_by_location: bool) -> None:
+    choice = RouteChoice()
+    first = [choice.by_location() for _ in range(4)]
+    for of_location, of_object in zip(by_location, by_object, strict=True):
+        choice.record(of_location, by_location=True)
+        choice.record(of_object, by_location=False)
+
+    assert first == [True, False, True, False], "both are measured in turn"
+    assert [choice.by_location() for _ in range(3)] == [is_by_location] * 3
+
+    choice.refuse()
+    assert not choice.by_location()
+
+
+@pytest.mark.parametrize(
+    ("uri", "path"),
+    [
+        ("mlflow-artifacts:/1/abc/artifacts", "1/abc/artifacts"),
+        ("mlflow-artifacts:/workspaces/team-a/1/models/m-1/artifacts", "workspaces/team-a/1/models/m-1/artifacts"),
+        ("mlflow-artifacts://other-server/1/abc/artifacts", None),
+        ("mlflow-artifacts:/1/../2/artifacts", None),
+        ("mlflow-artifacts:/1/a%20b/artifacts", None),
+        ("mlflow-artifacts:/", None),
+        ("s3://bucket/1/abc/artifacts", None),
+        ("/srv/mlruns/1/abc/artifacts", None),
+        (None, None),
+    ],
+)
+def test_only_plain_locations_in_the_servers_own_store_have_the_second_route(uri: str | None, path: str | None) -> None:
+    assert (path_in_own_store(uri) or None) == path
+
+
+@pytest.mark.parametrize(
+    ("fault", "endpoints"),
+    [
+        (saying(403, "Permission denied", "text/html"), (LISTING_BY_LOCATION, FILE_BY_LOCATION)),
+        (saying(401, "You are not authenticated", "text/html"), (LISTING_BY_LOCATION, FILE_BY_LOCATION)),
+        (saying(404, "<html>not found</html>", "text/html"), (LISTING_BY_LOCATION, FILE_BY_LOCATION)),
+        (saying(503, '{"detail": "not served"}'), (LISTING_BY_LOCATION, FILE_BY_LOCATION)),
+        (saying(200, "<html>Please log in</html>", "text/html"), LISTING_BY_LOCATION),
+        (saying(200, "{}"), LISTING_BY_LOCATION),
+        (saying(403, "Permission denied", "text/html"), FILE_BY_LOCATION),
+        (saying(404, '{"error_code": "RESOURCE_DOES_NOT_EXIST"}'), FILE_BY_LOCATION),
+        (saying(503), FILE_BY_LOCATION),
+    ],
+    ids=["403", "401", "404", "503", "login page", "empty", "403 for files", "404 for files", "503 for files"],
+)
+def test_what_the_route_by_location_does_not_serve_is_read_by_the_other(
+    fault: Fault,
+    endpoints: str | tuple[str, ...],
+    impatient_tenant: Tenant,
+    proxy: Proxy,
+    store: Store,
+    without_pauses: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Both routes are measured in turn, and which root gets which one depends on the threads.
+    monkeypatch.setattr(RouteChoice, "by_location", lambda choice: not choice._is_refused)
+    proxy.fault = always(fault, endpoints)
+
+    sync(impatient_tenant, store)
+
+    files = recorded_files(store)
+    assert last_entry(store, "proxied")["outcome"] == "complete"
+    assert len(files) == 3
+    assert all(sha256 for listed, *_ in files.values() for *_, sha256 in listed)  # type: ignore[attr-defined]
+    assert proxy.requests_ending_with(endpoints), "the fault was met"
