@@ -11,6 +11,7 @@ import dagster as dg
 from verifywise_mlflow.defs.assets.compliance_metrics import compliance_metrics_assets
 from verifywise_mlflow.defs.assets.external_assets import mlflow_server
 from verifywise_mlflow.defs.assets.stages import stage_assets
+from verifywise_mlflow.defs.dagster_compat import fork_run_processes
 from verifywise_mlflow.defs.jobs import sync_tenant
 from verifywise_mlflow.defs.resources import TenantSync
 from verifywise_mlflow.defs.run_retention.deletion import delete_old_runs, hourly_run_deletion
@@ -29,6 +30,8 @@ defs = dg.Definitions(
     # A process per step would cost more than the work itself, so all stages of a tenant run in the run's process.
     executor=dg.in_process_executor,
 )
+
+fork_run_processes("verifywise_mlflow.run_process_template")
 
 gc.freeze()
 gc.enable()

@@ -4,35 +4,33 @@ from __future__ import annotations
 
 import hashlib
 from bisect import bisect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from json.encoder import encode_basestring_ascii as quoted
-from operator import itemgetter
-from typing import Final, TypeAlias, cast
+from typing import Final
 
 from verifywise_mlflow.common.canonical_json import canonical_json
 from verifywise_mlflow.compliance.input_hash import hash_body, hash_input_body, rule_digest, value_json, wording_digest
 from verifywise_mlflow.compliance.measures import MeasureReader
-from verifywise_mlflow.compliance.reason_text import error_text, reason_text
+from verifywise_mlflow.compliance.reason_text import ReasonWriter, error_text
 from verifywise_mlflow.compliance.rules.cel_expression import CelEvaluationError, CelExpression
-from verifywise_mlflow.compliance.rules.cel_variables import CelValue, Evidence, Subject, evidence_of
+from verifywise_mlflow.compliance.rules.cel_variables import Subject
+from verifywise_mlflow.compliance.rules.evidence import Evidence, EvidenceReader
 from verifywise_mlflow.compliance.rules.field_paths import (
     MEASURES,
     STATED,
     THRESHOLDS,
     TODAY,
     UNREAD,
-    Path,
     dotted,
     field_of,
     selection_of,
-    value_at,
 )
 from verifywise_mlflow.compliance.rules.policy import Policy
 from verifywise_mlflow.compliance.rules.reason_template import ReasonCase
 from verifywise_mlflow.compliance.rules.rule import Rule
 from verifywise_mlflow.compliance.rules.ruleset import RuleSet, merge_policies
+from verifywise_mlflow.compliance.stored_values import Picker, StoredValues
 from verifywise_mlflow.compliance.unread_evidence import UnreadEvidence
 from verifywise_mlflow.compliance.verdict import RuleResult, Verdict
 from verifywise_mlflow.normalizer.record import FIELDS, CanonicalRecord, Json
@@ -42,19 +40,21 @@ EVALUATION_REVISION: Final = 6
 """Increase it when the evaluation of rules, the badge or the data stored with a verdict changes: all living records are
 then evaluated again."""
 
-_MAX_ORIGIN_KEY_LENGTH: Final = 300
-"""Characters of a key, and of a text that is no value. MLflow's own limit is 250; another server may have none."""
 _ALWAYS: Final = "true"
 
 _UNDECIDED_IF_UNREAD: Final = (Verdict.NOT_EVIDENCED, Verdict.NOT_APPLICABLE)
 """The verdicts that may rest on the absence of something that could not be read."""
 
-_Picker: TypeAlias = Callable[[Sequence[str]], Sequence[str]]
+
+_CASES: Final[Mapping[Verdict, ReasonCase]] = {
+    verdict: ReasonCase(verdict) for verdict in Verdict if verdict is not Verdict.ERROR
+}
 
 
 @dataclass(frozen=True, slots=True)
 class _CompiledRule:
     rule: Rule
+    reason: ReasonWriter
     digest: str
     wording: str
     """Digest of the parts of the rule that determine the text of the reason."""
@@ -63,9 +63,9 @@ class _CompiledRule:
     requires: CelExpression
     conditions: tuple[tuple[CelExpression, bool], ...]
     """Each with whether the rule fails where it is false."""
-    pick_values: _Picker
+    pick_values: Picker
     """Selects the values to store with the verdict from those of the evaluator, in the order of canonical JSON."""
-    pick_origins: _Picker
+    pick_origins: Picker
     """Selects the origins to store with the verdict from those of the evaluator."""
     thresholds_json: str
     uses_today: bool
@@ -83,15 +83,14 @@ class Evaluator:
         rules = policy if isinstance(policy, RuleSet) else merge_policies([policy])
         self._thresholds, self._today = rules.thresholds, today
         self._measures = MeasureReader(rules.levels)
-        self._paths: dict[Path, int] = {}
-        """Every value that is stored with some verdict, with its index: each is serialized once per record."""
-        self._names: dict[str, int] = {}
-        """Every origin that is stored with some verdict, with its index."""
+        self._stored = StoredValues()
         self._rules = tuple(self._compiled(rule) for rule in rules.rules)
-        self._keys = tuple((path, f"{quoted(dotted(path))}:") for path in self._paths)
         expressions = (expression for rule in self._rules for expression in rule.rule.expressions.values())
         self.selection = selection_of(path for expression in expressions for path in expression.paths)
         """The values that the rules read, together."""
+        self._evidence = EvidenceReader(
+            self.selection, thresholds=self._thresholds, measures=self._measures, today=self._today
+        )
 
     def _compiled(self, rule: Rule) -> _CompiledRule:
         applies, evidenced, requires, *conditions = expressions = tuple(rule.expressions.values())
@@ -104,6 +103,7 @@ class Evaluator:
             thresholds |= self._measures.levels
         return _CompiledRule(
             rule=rule,
+            reason=ReasonWriter(rule),
             digest=rule_digest(rule),
             wording=wording_digest(rule),
             applies=applies,
@@ -113,8 +113,8 @@ class Evaluator:
                 (expression, condition.otherwise == "fail")
                 for expression, condition in zip(conditions, rule.conditions, strict=True)
             ),
-            pick_values=_picker([self._paths.setdefault(path, len(self._paths)) for path in stored]),
-            pick_origins=_picker([self._names.setdefault(name, len(self._names)) for name in names]),
+            pick_values=self._stored.value_picker(stored),
+            pick_origins=self._stored.origin_picker(names),
             thresholds_json=canonical_json(thresholds),
             uses_today=any(expression.uses_today for expression in expressions),
             reads_unread=any(path[0] == UNREAD for path in stored),
@@ -141,14 +141,8 @@ class Evaluator:
 
     def evaluate_subject(self, subject: Subject) -> list[RuleEvaluation]:
         """Return the same results; they compute on demand what only a changed verdict needs, such as its reason."""
-        evidence = self._evidence(subject)
-        record = _RecordEvaluation(subject, evidence, self._today, self._keys, self._names)
+        record = _RecordEvaluation(subject, self._evidence.read(subject), self._today, self._stored)
         return [record.evaluate(rule) for rule in self._rules]
-
-    def _evidence(self, subject: Subject) -> Evidence:
-        return evidence_of(
-            subject, self.selection, thresholds=self._thresholds, measures=self._measures, today=self._today
-        )
 
     def failed(self, subject: Subject, errors: Mapping[str, str]) -> list[RuleEvaluation]:
         """Return the verdict ``error`` for these rules, without evaluating them.
@@ -157,8 +151,7 @@ class Evaluator:
             subject: the record.
             errors: rule ID to the reason, as a clause.
         """
-        evidence = self._evidence(subject)
-        record = _RecordEvaluation(subject, evidence, self._today, self._keys, self._names)
+        record = _RecordEvaluation(subject, self._evidence.read(subject), self._today, self._stored)
         return [
             record.evaluate(rule, CelEvaluationError(errors[rule.rule.id]))
             for rule in self._rules
@@ -169,23 +162,16 @@ class Evaluator:
 class _RecordEvaluation:
     """The evaluation of one record. Rules share expressions and values: each is evaluated once."""
 
-    __slots__ = ("_origins", "_results", "_unread", "_values", "activation", "day", "evidence")
+    __slots__ = ("_origins", "_results", "_unread", "_values", "activation", "day", "evidence", "quotes")
 
-    def __init__(
-        self,
-        subject: Subject,
-        evidence: Evidence,
-        day: date | None,
-        paths: Iterable[tuple[Path, str]],
-        names: Iterable[str],
-    ) -> None:
+    def __init__(self, subject: Subject, evidence: Evidence, day: date | None, stored: StoredValues) -> None:
         self.evidence, self.day = evidence, day
         self.activation = evidence.activation()
+        self.quotes: dict[str, str] = {}
         self._unread = UnreadEvidence(subject.incomplete, self.activation) if subject.incomplete else None
         self._results: dict[str, bool | CelEvaluationError | None] = {_ALWAYS: True}
-        self._values = [_member_json(path, key, evidence.raw) for path, key in paths]
-        origins = subject.origins or {}
-        self._origins = [_origin_json(name, origins.get(name)) for name in names]
+        self._values = stored.values(evidence.raw)
+        self._origins = stored.origins(subject.origins or {})
 
     def evaluate(self, rule: _CompiledRule, error: CelEvaluationError | None = None) -> RuleEvaluation:
         """Return the verdict of a rule; with an error, that the rule cannot be evaluated."""
@@ -250,31 +236,12 @@ class _RecordEvaluation:
             raise result
         return result
 
-
-def _picker(indexes: Sequence[int]) -> _Picker:
-    """Return a function that takes the members at these indexes from a list."""
-    if len(indexes) > 1:
-        return cast("_Picker", itemgetter(*indexes))
-    return itemgetter(slice(indexes[0], indexes[0] + 1) if indexes else slice(0))
-
-
-def _member_json(path: Path, key: str, raw: Mapping[str, CelValue]) -> str:
-    """Return the JSON member that is stored for a path; empty where there is no value, which differs from null."""
-    if len(path) == 1:
-        return key + value_json(raw[path[0]])
-    exists, value = value_at(path, raw)
-    return key + value_json(cast("CelValue", value)) if exists else ""
-
-
-def _origin_json(name: str, origin: Mapping[str, object] | None) -> str:
-    if origin is None:
-        return ""
-    key, source = str(origin.get("key"))[:_MAX_ORIGIN_KEY_LENGTH], str(origin.get("source"))
-    if state := origin.get("state"):
-        raw = str(origin.get("raw"))[:_MAX_ORIGIN_KEY_LENGTH]
-        why = f'"raw":{quoted(raw)},"source":{quoted(source)},"state":{quoted(str(state))}'
-        return f'{quoted(name)}:{{"key":{quoted(key)},{why}}}'
-    return f'{quoted(name)}:{{"key":{quoted(key)},"source":{quoted(source)}}}'
+    def is_false(self, condition: CelExpression) -> bool:
+        """Return whether a condition is false; not so if it cannot be evaluated."""
+        try:
+            return self.holds(condition) is False
+        except CelEvaluationError:
+            return False
 
 
 @dataclass(slots=True)
@@ -320,9 +287,8 @@ class RuleEvaluation:
     def _reason(self) -> str:
         if self.verdict is Verdict.ERROR:
             return error_text(self._error)
-        record = self._record
-        text = reason_text(self._rule.rule, self._case(), self._decisive, record.evidence, record.activation)
-        return text + self._unread_text()
+        text = self._rule.reason.text(self._case(), self._decisive, self._record)
+        return text + self._unread_text() if self._unread else text
 
     def _unread_text(self) -> str:
         if not self._unread:
@@ -332,7 +298,7 @@ class RuleEvaluation:
 
     def _case(self) -> ReasonCase:
         if self.verdict is not Verdict.NOT_EVIDENCED:
-            return ReasonCase(self.verdict.value)
+            return _CASES[self.verdict]
         if self._record.holds(self._decisive) is False:
             return ReasonCase.INCONCLUSIVE
         return ReasonCase.SCOPE_UNKNOWN if self._decisive is self._rule.applies else ReasonCase.NOT_EVIDENCED

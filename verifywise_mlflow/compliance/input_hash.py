@@ -44,10 +44,11 @@ def _digest(content: Mapping[str, object]) -> str:
 
 def value_json(value: CelValue) -> str:
     """Return a value's canonical JSON if it is short enough to be stored, and that of its digest otherwise."""
-    if isinstance(value, str):
-        text = encode_basestring_ascii(value)
-    elif value is None or isinstance(value, bool | int | datetime):
-        return _scalar_json(value)  # the common case, and the encoder takes ten times as long
+    kind = type(value)
+    if kind is str:
+        text = encode_basestring_ascii(value)  # type: ignore[arg-type]  # mypy knows no types that are compared
+    elif not value or kind is bool or kind is int or isinstance(value, datetime):
+        return _short_json(value)  # the common case, and the encoder takes ten times as long
     else:
         text = _canonical(value)
         # A customer's own map with these keys must not be mistaken for an encoded value.
@@ -56,12 +57,16 @@ def value_json(value: CelValue) -> str:
     return text if len(text) <= MAX_VALUE_BYTES else _digest_json(text)
 
 
-def _scalar_json(value: bool | int | datetime | None) -> str:
+def _short_json(value: CelValue) -> str:
     if value is None:
         return "null"
     if isinstance(value, bool):
         return "true" if value else "false"
-    return f'"{_time(value)}"' if isinstance(value, datetime) else int.__repr__(value)
+    if isinstance(value, datetime):
+        return f'"{_time(value)}"'
+    if isinstance(value, int):
+        return int.__repr__(value)
+    return '""' if isinstance(value, str) else "[]" if isinstance(value, list) else _canonical(value)
 
 
 def _canonical(value: CelValue) -> str:

@@ -64,7 +64,7 @@ class _Vocabulary(BaseModel):
 @cache
 def _vocabulary() -> _Vocabulary:
     text = (files("verifywise_mlflow.compliance") / "measures.yaml").read_text("utf-8")
-    return _Vocabulary.model_validate(yaml.safe_load(text))
+    return _Vocabulary.model_validate(yaml.load(text, Loader=PackagedFileLoader))
 
 
 def is_level(threshold: str, others: Collection[str]) -> bool:

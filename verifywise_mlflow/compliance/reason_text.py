@@ -7,17 +7,14 @@ not recognize, the sentence is generated from the values that the deciding expre
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import cast
+from typing import Protocol, cast
 
 from verifywise_mlflow.common.untrusted_text import escape_invisible, quote
 from verifywise_mlflow.compliance.rules.cel_expression import CelExpression, ValueExpression
-from verifywise_mlflow.compliance.rules.cel_variables import (
-    USE_NOT_SHOWN,
-    Activation,
-    CelValue,
-    Evidence,
-)
+from verifywise_mlflow.compliance.rules.cel_variables import USE_NOT_SHOWN, Activation, CelValue
+from verifywise_mlflow.compliance.rules.evidence import Evidence
 from verifywise_mlflow.compliance.rules.field_paths import (
     CONTEXT_VARIABLES,
     FINDINGS,
@@ -48,29 +45,78 @@ _CASES_WITHOUT_VALUE = (
 )
 
 
-def reason_text(
-    rule: Rule, case: ReasonCase, decisive: CelExpression, evidence: Evidence, activation: Activation
-) -> str:
-    """Return the sentence for an outcome.
+class RecordState(Protocol):
+    """The evaluation of one record, on which reasons are written."""
 
-    Args:
-        rule: the rule.
-        case: the outcome.
-        decisive: the expression that decided it.
-        evidence: what is known of the record.
-        activation: the evidence as CEL variables.
-    """
-    if case in (ReasonCase.NOT_EVIDENCED, ReasonCase.SCOPE_UNKNOWN):
-        unrecognized = [path[0] for path in map(_without_stated, decisive.paths) if path[0] in evidence.unrecognized]
-        if unrecognized:
-            return " ".join(_unrecognized_text(name, evidence) for name in dict.fromkeys(unrecognized))
+    @property
+    def evidence(self) -> Evidence:
+        """What is known of the record."""
+
+    @property
+    def activation(self) -> Activation:
+        """The evidence as CEL variables."""
+
+    @property
+    def quotes(self) -> dict[str, str]:
+        """Value expression to its value as sentences quote it: many rules quote the same values."""
+
+    def is_false(self, condition: CelExpression) -> bool:
+        """Return whether a condition is false on the record."""
+
+
+class ReasonWriter:
+    """Writes the reasons of one rule. What depends on the rule and the outcome alone is found out once."""
+
+    def __init__(self, rule: Rule) -> None:
+        """Take the rule."""
+        self._rule = rule
+        self._outcomes: dict[tuple[ReasonCase, str], _Outcome] = {}
+
+    def text(self, case: ReasonCase, decisive: CelExpression, record: RecordState) -> str:
+        """Return the sentences for an outcome.
+
+        Args:
+            case: the outcome.
+            decisive: the expression that decided it.
+            record: the evaluation of the record.
+        """
+        outcome = self._outcomes.get((case, decisive.text))
+        if outcome is None:
+            outcome = self._outcomes[case, decisive.text] = _outcome(self._rule, case, decisive)
+        evidence = record.evidence
+        if outcome.recognizable and evidence.unrecognized:
+            unrecognized = [name for name in outcome.recognizable if name in evidence.unrecognized]
+            if unrecognized:
+                return " ".join(_unrecognized_text(name, evidence) for name in unrecognized)
+        text = _render(outcome.templates, record) or _GENERATED[case](self._rule, decisive, evidence)
+        if not evidence.without_value:
+            return text
+        return " ".join([*_texts_without_value(case, outcome.fields, evidence), text])
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    templates: Sequence[SentenceTemplate]
+    """The rule's own sentences."""
+    recognizable: tuple[str, ...]
+    """The fields whose value, if it is none of the normal forms, is the reason."""
+    fields: tuple[str, ...]
+    """The fields whose text may be no value."""
+
+
+def _outcome(rule: Rule, case: ReasonCase, decisive: CelExpression) -> _Outcome:
+    is_missing = case in (ReasonCase.NOT_EVIDENCED, ReasonCase.SCOPE_UNKNOWN)
+    recognizable = [path[0] for path in map(_without_stated, decisive.paths)] if is_missing else []
     # The rule's own sentence for missing evidence is about what it requires, not about an unknown condition.
     is_unknown_condition = case is ReasonCase.NOT_EVIDENCED and any(
         row.holds == decisive.text for row in rule.conditions
     )
-    templates = () if is_unknown_condition else rule.reason_templates.get(case, ())
-    text = _render(templates, activation) or _GENERATED[case](rule, decisive, evidence)
-    return " ".join([*_texts_without_value(case, decisive, evidence), text])
+    fields = [path[1] if path[0] in (STATED, ORIGINS) and path[1:] else path[0] for path in decisive.paths]
+    return _Outcome(
+        () if is_unknown_condition else rule.reason_templates.get(case, ()),
+        tuple(dict.fromkeys(recognizable)),
+        tuple(dict.fromkeys(fields)),
+    )
 
 
 def error_text(error: Exception | None) -> str:
@@ -81,16 +127,24 @@ def error_text(error: Exception | None) -> str:
     )
 
 
-def _render(templates: Sequence[SentenceTemplate], activation: Activation) -> str:
+def _render(templates: Sequence[SentenceTemplate], record: RecordState) -> str:
     """Return the sentences, except those of conditions that are not false; empty if there is none."""
-    return " ".join(
-        "".join(part if isinstance(part, str) else _quoted_value(part, activation) for part in template.parts)
-        for template in templates
-        if template.unless is None or template.unless.holds(activation) is False
-    )
+    sentences = []
+    for template in templates:
+        if template.unless is None or record.is_false(template.unless):
+            parts = [part if type(part) is str else _quoted_value(part, record) for part in template.parts]  # type: ignore[arg-type]  # mypy knows no types that are compared
+            sentences.append("".join(parts))
+    return " ".join(sentences)
 
 
-def _quoted_value(expression: ValueExpression, activation: Activation) -> str:
+def _quoted_value(expression: ValueExpression, record: RecordState) -> str:
+    quotes = record.quotes
+    if (text := quotes.get(expression.text)) is None:
+        text = quotes[expression.text] = _shown_value(expression, record.activation)
+    return text
+
+
+def _shown_value(expression: ValueExpression, activation: Activation) -> str:
     value = expression.value(activation)
     if value == USE_NOT_SHOWN and len(expression.paths) == 1 and expression.paths[0] in _ABOUT_USE:
         value = None
@@ -123,9 +177,8 @@ def _unrecognized_text(name: str, evidence: Evidence) -> str:
     )
 
 
-def _texts_without_value(case: ReasonCase, decisive: CelExpression, evidence: Evidence) -> Iterator[str]:
+def _texts_without_value(case: ReasonCase, fields: Iterable[str], evidence: Evidence) -> Iterator[str]:
     """Yield a sentence for each text that the record has instead of a value that decides."""
-    fields = dict.fromkeys(path[1] if path[0] in (STATED, ORIGINS) and path[1:] else path[0] for path in decisive.paths)
     for text in (evidence.without_value[field] for field in fields if field in evidence.without_value):
         if case in _CASES_WITHOUT_VALUE or (case is ReasonCase.FAIL and text.state in _DENIALS):
             yield (

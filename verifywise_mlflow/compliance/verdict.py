@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from verifywise_mlflow.normalizer.record import Json
 
@@ -26,9 +26,10 @@ class Verdict(StrEnum):
     NOT_APPLICABLE = "not applicable"
     ERROR = "error"
 
+    __hash__ = str.__hash__  # that of enumerations is a Python function
 
-@dataclass(frozen=True, slots=True)
-class RuleResult:
+
+class RuleResult(NamedTuple):
     """One rule's verdict on one record, with the evidence that it is based on."""
 
     rule_id: str

@@ -1,6 +1,6 @@
 """Traces the copies of a listing to their originals, which may be in the listing or among the tombstones.
 
-A listing is traced page by page. A copy whose original is unknown is traced once more at the end of the listing: the
+A listing is traced page by page. A copy whose original is unknown is traced again at the end of the listing: the
 original may be on a later page.
 """
 

@@ -63,7 +63,7 @@ def find_vendor_tokens(text: str) -> Iterator[Span]:
             yield Span(match.start(), match.end(), "secret", str(match.lastgroup).replace("_", " "))
     # One byte per character, so that positions are those of the text; every token is ASCII.
     ascii_bytes = text.translate(_NUL_TO_SPACE).encode("ascii", "replace")
-    for finding in _loaded().scan(ascii_bytes):
+    for finding in load_scanner().scan(ascii_bytes):
         if finding.visible:
             location = finding.location
             yield Span(location["start_offset"], location["end_offset"], "secret", _kind(finding.rule_id))
@@ -74,7 +74,8 @@ def covers_whole_uri(span: Span) -> bool:
     return bool(_WHOLE_URI.search(span.kind))
 
 
-def _loaded() -> Scanner:
+def load_scanner() -> Scanner:
+    """Return the scanner of this process. The first call loads its rules."""
     with _load_lock:
         return _scanner()
 

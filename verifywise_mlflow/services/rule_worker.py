@@ -14,7 +14,6 @@ import pickle
 import resource
 import time
 from contextlib import suppress
-from dataclasses import asdict
 from datetime import date
 from pathlib import Path
 
@@ -68,7 +67,7 @@ def _receive(channel: WorkerChannel) -> tuple[bytes, bytes]:
 
 
 def _as_json(evaluation: RuleEvaluation) -> dict[str, object]:
-    result = asdict(evaluation.result())
+    result = evaluation.result()._asdict()
     result["day"] = result["day"] and result["day"].isoformat()
     return {**result, "fingerprint": evaluation.fingerprint()}
 

@@ -17,7 +17,8 @@ from verifywise_mlflow.compliance.rules.cel_expression import compile_expression
 from verifywise_mlflow.compliance.rules.cel_operations import LIBRARY, MISSING, Outcome
 from verifywise_mlflow.compliance.rules.cel_pieces import CelEvaluationError, MissingEvidenceError, PiecewiseExpression
 from verifywise_mlflow.compliance.rules.cel_tree import Tree
-from verifywise_mlflow.compliance.rules.cel_variables import Activation, CelValue, environment, evidence_of
+from verifywise_mlflow.compliance.rules.cel_variables import Activation, CelValue, environment
+from verifywise_mlflow.compliance.rules.evidence import evidence_of
 from verifywise_mlflow.compliance.rules.policy import default_policy
 from verifywise_mlflow_tests.compliance.attempts import EVIDENCE, TODAY, attempts, subject_with
 

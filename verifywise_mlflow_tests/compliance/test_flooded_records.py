@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from verifywise_mlflow.compliance.evaluation import Evaluator
 from verifywise_mlflow.compliance.rules import cel_pieces
 from verifywise_mlflow.compliance.rules.cel_expression import CelEvaluationError, compile_expression, compile_value
-from verifywise_mlflow.compliance.rules.cel_variables import Activation, CelValue, Subject, evidence_of
+from verifywise_mlflow.compliance.rules.cel_variables import Activation, CelValue, Subject
+from verifywise_mlflow.compliance.rules.evidence import evidence_of
 from verifywise_mlflow.compliance.rules.policy import default_policy
 from verifywise_mlflow.compliance.verdict import Verdict
 from verifywise_mlflow.normalizer.findings import Finding, fold_findings

@@ -240,6 +240,15 @@ def test_a_failed_seeding_reports_the_reason(
         registry_seeding.seed_registries(demo.mlflow_uri, tmp_path, messages.append)
 
 
+def test_runs_are_forked_from_a_process_that_has_nothing_a_fork_must_not_share(demo: RunningDemo) -> None:
+    (code_server,) = [
+        process for process in psutil.Process(demo.process.pid).children(recursive=True) if "grpc" in process.cmdline()
+    ]
+    (fork_server,) = [process for process in code_server.children() if "forkserver" in " ".join(process.cmdline())]
+    assert fork_server.num_threads() == 1
+    assert fork_server.net_connections("inet") == []
+
+
 def test_a_demo_stops_on_request_and_resumes(demo: RunningDemo) -> None:
     child_processes = psutil.Process(demo.process.pid).children(recursive=True)
     assert len(child_processes) > 4  # Postgres, MLflow and its worker, and Dagster's three

@@ -71,10 +71,10 @@ OWN_TEXTS_OF_MLFLOW = (
 @pytest.mark.parametrize("template", OWN_TEXTS_OF_MLFLOW)
 def test_the_scanner_need_not_be_loaded_for_mlflow_s_own_ids(template: str, monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [template.format(id=f"{random.Random(seed).getrandbits(128):032x}") for seed in range(200)]
-    scanner = token_scanner._loaded()
+    scanner = token_scanner.load_scanner()
     assert not any(scanner.scan(text.encode()) for text in texts), "it finds a token in an id: keep scanning them"
 
-    monkeypatch.setattr(token_scanner, "_loaded", lambda: pytest.fail("it was loaded"))
+    monkeypatch.setattr(token_scanner, "load_scanner", lambda: pytest.fail("it was loaded"))
     assert not any(list(token_scanner.find_vendor_tokens(text)) for text in texts)
 
 

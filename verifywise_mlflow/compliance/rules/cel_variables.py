@@ -31,18 +31,16 @@ In addition to the record's fields, a rule reads
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import datetime
 from functools import cache
 from typing import Final, TypeAlias
 
 from cel_expr_python import cel
 
-from verifywise_mlflow.compliance.measures import MeasureReader
 from verifywise_mlflow.compliance.rules.field_paths import (
     END_OF_LIFE,
-    ENVIRONMENT_FACTS,
     FINDINGS,
     INCOMPLETE,
     MEASURES,
@@ -53,19 +51,13 @@ from verifywise_mlflow.compliance.rules.field_paths import (
     TODAY,
     UNREAD,
     VULNERABILITIES,
-    Selection,
 )
-from verifywise_mlflow.compliance.rules.versions_in_use import VersionsInUse, is_in_use
+from verifywise_mlflow.compliance.rules.versions_in_use import VersionsInUse
 from verifywise_mlflow.normalizer.field_spec import FieldType
-from verifywise_mlflow.normalizer.mapping.dates import days_of
 from verifywise_mlflow.normalizer.record import (
     FIELD_SPECS,
-    FIELDS,
-    FIELDS_ABOUT_USE,
-    NORMAL_FORMS,
     CanonicalRecord,
     Json,
-    ValueState,
 )
 from verifywise_mlflow.normalizer.unread_object import UnreadObject
 
@@ -90,7 +82,7 @@ _FIELD_TYPES: Final = {
     FieldType.JSON_OBJECT: _MAP,
     FieldType.JSON_LIST: _LIST,
 }
-_CONTEXT_TYPES: Final = {
+CONTEXT_TYPES: Final = {
     STATED: _FLAGS,
     FINDINGS: _LIST,
     INCOMPLETE: cel.Type.List(cel.Type.STRING),
@@ -111,27 +103,25 @@ _PYTHON_TYPE_OF_FIELD: Final[Mapping[FieldType, type]] = {
     FieldType.JSON_OBJECT: dict,
     FieldType.JSON_LIST: list,
 }
-_MAP_VARIABLES: Final = (*(STATED, MEASURES, MODEL_VERSIONS, VULNERABILITIES, END_OF_LIFE, ORIGINS, THRESHOLDS),)
+_MAP_VARIABLES: Final = frozenset((STATED, MEASURES, MODEL_VERSIONS, VULNERABILITIES, END_OF_LIFE, ORIGINS, THRESHOLDS))
 
-_ORIGIN_TEXTS: Final = ("source", "key", "raw", "state")
-_ORIGIN_LISTS: Final = ("same_person_as", "may_be_same_person_as")
-ORIGIN_MEMBERS: Final = (*_ORIGIN_TEXTS, *_ORIGIN_LISTS, "earliest", "latest")
+ORIGIN_TEXTS: Final = ("source", "key", "raw", "state")
+ORIGIN_LISTS: Final = ("same_person_as", "may_be_same_person_as")
+ORIGIN_MEMBERS: Final = (*ORIGIN_TEXTS, *ORIGIN_LISTS, "earliest", "latest")
 """What a rule may read of a field's origin."""
-_MIN_INT, _MAX_INT = -(2**63), 2**63 - 1
-_NON_FINITE = frozenset({"NaN", "Infinity", "-Infinity"})
 
 
 @cache
 def environment() -> cel.Env:
     """Return the CEL environment of every expression: the record's fields and the context variables."""
     return cel.NewEnv(
-        variables={**{name: _FIELD_TYPES[spec.type] for name, spec in FIELD_SPECS.items()}, **_CONTEXT_TYPES}
+        variables={**{name: _FIELD_TYPES[spec.type] for name, spec in FIELD_SPECS.items()}, **CONTEXT_TYPES}
     )
 
 
 PYTHON_TYPES: Final[Mapping[str, type]] = {
     **{name: _PYTHON_TYPE_OF_FIELD[spec.type] for name, spec in FIELD_SPECS.items()},
-    **{name: dict if name in _MAP_VARIABLES else list for name in _CONTEXT_TYPES},
+    **{name: dict if name in _MAP_VARIABLES else list for name in CONTEXT_TYPES},
     TODAY: datetime,
 }
 """Variable to the type of its values in Python: the library refuses any other."""
@@ -170,196 +160,3 @@ class Subject:
     """The versions of the model that are in use; None if they are unknown, or if there is none."""
     environment_facts: Mapping[str, Mapping[str, Json]] | None = None
     """The variables about the environment whose values do not come from MLflow, by name."""
-
-
-@dataclass(frozen=True, slots=True)
-class TextWithoutValue:
-    """A text that is no value, and where it stands."""
-
-    state: ValueState
-    raw: str
-    source: str
-    key: str
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """The values of one record that the rules read."""
-
-    known: Mapping[str, CelValue]
-    """Field to value, for each field that has one."""
-    unrecognized: Mapping[str, str]
-    """Field to its value, for values outside the field's normal forms."""
-    raw: Mapping[str, CelValue]
-    """All selected values as the record has them, known or not: these are stored with the verdicts."""
-    without_value: Mapping[str, TextWithoutValue]
-    """Field to its text, for the fields whose text is no value."""
-    unread: frozenset[str] = frozenset()
-    """The fields that rest on an object that could not be read."""
-
-    def activation(self) -> Activation:
-        """Return the variables for evaluations."""
-        return Activation(self.variables())
-
-    def variables(self) -> dict[str, CelValue]:
-        """Return the value of each variable; variables without evidence are left out."""
-        variables: dict[str, CelValue] = dict(self.known)
-        for name in FIELDS_ABOUT_USE:
-            if not any(name in fields for fields in (variables, self.unrecognized, self.unread)):
-                variables[name] = USE_NOT_SHOWN
-        stated = self.raw.get(STATED)
-        # An unknown field is left out of the map, so that has() returns false.
-        variables[STATED] = (
-            {name: True for name, is_known in stated.items() if is_known} if isinstance(stated, dict) else {}
-        )
-        return variables
-
-
-_EVERYTHING: Final[Selection] = {
-    **dict.fromkeys(FIELDS),
-    STATED: dict.fromkeys(FIELDS),
-    FINDINGS: None,
-    INCOMPLETE: None,
-    UNREAD: None,
-    ORIGINS: None,
-    MEASURES: None,
-    MODEL_VERSIONS: None,
-    VULNERABILITIES: None,
-    END_OF_LIFE: None,
-}
-
-
-def evidence_of(
-    subject: Subject,
-    selection: Selection = _EVERYTHING,
-    *,
-    thresholds: Mapping[str, Threshold] | None = None,
-    measures: MeasureReader | None = None,
-    today: date | None = None,
-) -> Evidence:
-    """Return the evidence for the selected values. A policy selects only what it reads: a manifest can be large."""
-    known: dict[str, CelValue] = {}
-    not_understood: dict[str, str] = {}
-    raw_values: dict[str, CelValue] = {}
-    record = subject.record
-    for name, members in selection.items():
-        if name in _CONTEXT_TYPES:
-            if name == FINDINGS:
-                raw_values[name] = known[name] = _cel_value(subject.findings)
-            elif name == INCOMPLETE:
-                raw_values[name] = known[name] = [_cel_text(text) for text in incomplete_sentences(subject)]
-            elif name == UNREAD:
-                raw_values[name] = known[name] = [unread.kind for unread in subject.incomplete]
-            elif name == MEASURES and measures:
-                raw_values[name] = known[name] = _select(measures.measures(record.metrics), members)
-            elif name == MODEL_VERSIONS and subject.versions and is_in_use(record):
-                raw_values[name] = known[name] = _select(subject.versions.variable(), members)
-            elif name in ENVIRONMENT_FACTS and name in (subject.environment_facts or {}):
-                raw_values[name] = known[name] = _select((subject.environment_facts or {})[name], members)
-            elif name in (MEASURES, MODEL_VERSIONS, *ENVIRONMENT_FACTS):
-                raw_values[name] = {}
-            elif name == ORIGINS:
-                raw_values[name] = known[name] = _origin_values(subject.origins or {}, members)
-            elif name == THRESHOLDS and thresholds:
-                known[name] = {key: thresholds[key] for key in members or thresholds if key in thresholds}
-            elif name == TODAY and today:
-                known[name] = datetime.combine(today, time(), UTC)
-            elif name == STATED and members is not None:
-                raw_values[name] = {field: _is_known(field, getattr(record, field)) for field in members}
-            continue
-        raw: Json | datetime = getattr(record, name)
-        value = raw_values[name] = raw if raw is None else _select(raw, members)
-        if raw is None or _is_empty(raw):
-            continue
-        if name in NORMAL_FORMS and isinstance(value, str) and value not in NORMAL_FORMS[name]:
-            not_understood[name] = value
-        else:
-            known[name] = _numbers(value) if name == "metrics" else value
-    fields = {*selection, *(selection.get(ORIGINS) or ())}
-    unread = frozenset(field for unread in subject.incomplete for field in unread.fields)
-    return Evidence(known, not_understood, raw_values, _texts_without_value(subject.origins or {}, fields), unread)
-
-
-def incomplete_sentences(subject: Subject) -> list[str]:
-    """Return what could not be read of a record, as sentences."""
-    return [sentence for unread in subject.incomplete for sentence in unread.sentences]
-
-
-def _origin_values(origins: Mapping[str, Mapping[str, object]], selection: Selection | None) -> CelValue:
-    """Return the selected members of the origins: a field without an origin has empty texts."""
-    values: dict[str, CelValue] = {}
-    for field, members in (selection or dict.fromkeys(FIELDS)).items():
-        origin = origins.get(field, {})
-        texts = {name: origin.get(name) for name in _ORIGIN_TEXTS}
-        of_field: dict[str, CelValue] = {
-            name: _cel_text(str(text)) if isinstance(text, str) else "" for name, text in texts.items()
-        }
-        for name in _ORIGIN_LISTS:
-            fields = origin.get(name)
-            of_field[name] = list(fields) if isinstance(fields, list | tuple) else []
-        days = days_of(dated) if isinstance(dated := origin.get("dated"), str) else None
-        if days:
-            # As text, since the CEL library accepts no time within a map.
-            of_field |= {"earliest": f"{days[0]}T00:00:00Z", "latest": f"{days[1]}T00:00:00Z"}
-        values[field] = {name: value for name, value in of_field.items() if members is None or name in members}
-    return values
-
-
-def _texts_without_value(
-    origins: Mapping[str, Mapping[str, object]], fields: Collection[str]
-) -> dict[str, TextWithoutValue]:
-    return {
-        field: TextWithoutValue(
-            ValueState(str(origin["state"])), str(origin["raw"]), str(origin["source"]), str(origin["key"])
-        )
-        for field, origin in origins.items()
-        if field in fields and origin.get("state")
-    }
-
-
-def _is_known(field: str, raw: Json | datetime) -> bool:
-    if raw is None or _is_empty(raw):
-        return False
-    return not (isinstance(raw, str) and field in NORMAL_FORMS and raw not in NORMAL_FORMS[field])
-
-
-def _is_empty(value: Json | datetime) -> bool:
-    if isinstance(value, str):
-        return not value.strip()
-    return not value and isinstance(value, Sequence | Mapping)
-
-
-def _select(value: Json | datetime, members: Selection | None) -> CelValue:
-    """Return the selected members of a value; all of a value without members, which has a wrong type."""
-    if members is None or not isinstance(value, Mapping):
-        return _cel_value(value)
-    return {name: _select(value[name], below) for name, below in members.items() if name in value}
-
-
-def _cel_value(value: Json | datetime) -> CelValue:
-    if isinstance(value, str):
-        return _cel_text(value)
-    if value is None or isinstance(value, (bool, float, datetime)):  # a union takes twice the time
-        return value
-    if isinstance(value, int):
-        # CEL's int has 64 bits; its limit compares like the larger number.
-        return max(_MIN_INT, min(value, _MAX_INT))
-    # JSON values are dicts; testing for a Mapping takes ten times as long.
-    if isinstance(value, dict) or isinstance(value, Mapping):  # noqa: SIM101
-        return {_cel_text(str(name)): _cel_value(member) for name, member in value.items()}
-    return [_cel_value(member) for member in value]
-
-
-def _cel_text(text: str) -> str:
-    # A lone surrogate, which a tag may hold, makes the CEL library raise.
-    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
-
-
-def _numbers(metrics: CelValue) -> CelValue:
-    """Convert the names of non-finite numbers back: JSON has no NaN, so the store returns such a metric as a string."""
-    if not isinstance(metrics, dict):
-        return metrics
-    return {
-        name: float(value) if isinstance(value, str) and value in _NON_FINITE else value
-        for name, value in metrics.items()
-    }

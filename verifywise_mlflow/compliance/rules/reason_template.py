@@ -38,6 +38,8 @@ class ReasonCase(StrEnum):
     """A value that decides belongs to an object that could not be read. The reason names the object in any case."""
     NOT_APPLICABLE = "not applicable"
 
+    __hash__ = str.__hash__  # that of enumerations is a Python function
+
 
 @dataclass(frozen=True, slots=True)
 class SentenceTemplate:

@@ -1,0 +1,86 @@
+"""The values and origins that are stored with the verdicts on a record, as members of a JSON object.
+
+Many rules read the same value. It is serialized once per record, and each verdict takes the members that its rule reads
+in the order of canonical JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from json.encoder import encode_basestring_ascii as quoted
+from operator import itemgetter
+from typing import Final, TypeAlias, cast
+
+from verifywise_mlflow.compliance.input_hash import value_json
+from verifywise_mlflow.compliance.rules.cel_variables import CelValue
+from verifywise_mlflow.compliance.rules.field_paths import Path, dotted
+
+_MAX_ORIGIN_KEY_LENGTH: Final = 300
+"""Characters of a key, and of a text that is no value. MLflow's own limit is 250; another server may have none."""
+
+Picker: TypeAlias = Callable[[Sequence[str]], Sequence[str]]
+"""Selects the members of one verdict from those of a record; empty ones stand for no value."""
+
+
+class StoredValues:
+    """The paths and fields that some rule reads, each with its place among the members."""
+
+    def __init__(self) -> None:
+        """Create it empty; ``value_picker`` and ``origin_picker`` add what a rule reads."""
+        self._paths: dict[Path, int] = {}
+        self._names: dict[str, int] = {}
+        self._keys: list[tuple[int, str, Path]] = []
+        self._origin_keys: list[tuple[int, str, str]] = []
+
+    def value_picker(self, paths: Sequence[Path]) -> Picker:
+        """Return a function that selects the values at these paths, in this order."""
+        for path in paths:
+            if path not in self._paths:
+                self._paths[path] = len(self._paths)
+                self._keys.append((self._paths[path], f"{quoted(dotted(path))}:", path))
+        return _picker([self._paths[path] for path in paths])
+
+    def origin_picker(self, names: Sequence[str]) -> Picker:
+        """Return a function that selects the origins of these fields, in this order."""
+        for name in names:
+            if name not in self._names:
+                self._names[name] = len(self._names)
+                self._origin_keys.append((self._names[name], f"{quoted(name)}:", name))
+        return _picker([self._names[name] for name in names])
+
+    def values(self, raw: Mapping[str, CelValue]) -> list[str]:
+        """Return a member for each path; empty where there is no value, which differs from null."""
+        members = [""] * len(self._keys)
+        for place, key, path in self._keys:
+            value: object = raw[path[0]]
+            for name in path[1:]:
+                if type(value) is not dict or name not in value:
+                    break
+                value = value[name]
+            else:
+                members[place] = key + value_json(cast("CelValue", value))
+        return members
+
+    def origins(self, origins: Mapping[str, Mapping[str, object]]) -> list[str]:
+        """Return a member for each field; empty where the field has no origin."""
+        members = [""] * len(self._origin_keys)
+        for place, key, name in self._origin_keys:
+            if (origin := origins.get(name)) is not None:
+                members[place] = key + _origin_json(origin)
+        return members
+
+
+def _picker(places: Sequence[int]) -> Picker:
+    """Return a function that takes the members at these places from a list."""
+    if len(places) > 1:
+        return cast("Picker", itemgetter(*places))
+    return itemgetter(slice(places[0], places[0] + 1) if places else slice(0))
+
+
+def _origin_json(origin: Mapping[str, object]) -> str:
+    key, source = str(origin.get("key"))[:_MAX_ORIGIN_KEY_LENGTH], str(origin.get("source"))
+    if state := origin.get("state"):
+        raw = str(origin.get("raw"))[:_MAX_ORIGIN_KEY_LENGTH]
+        why = f'"raw":{quoted(raw)},"source":{quoted(source)},"state":{quoted(str(state))}'
+        return f'{{"key":{quoted(key)},{why}}}'
+    return f'{{"key":{quoted(key)},"source":{quoted(source)}}}'
