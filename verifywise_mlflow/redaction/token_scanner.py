@@ -30,7 +30,7 @@ _MLFLOW_ID = re.compile(
 )
 """A location that MLflow itself wrote, with the id of a run or a logged model, or a Git commit: no token either.
 
-Most registries contain no other long word, and loading the scanner takes a process 0.3 s.
+Many listings contain no other long word, and loading the scanner takes a process 0.3 s.
 """
 
 _NUL_TO_SPACE = {0: " "}
