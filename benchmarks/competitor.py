@@ -54,8 +54,9 @@ def prepare(name: Contender, task: Task) -> Callable[[], ReadCounts]:
             return partial(plain_files.read_files, task)
         case Contender.OUR_FILES:
             from benchmarks import our_files
+            from verifywise_mlflow.persistence.store import Store
 
-            return partial(our_files.read_files, task)
+            return partial(our_files.read_files, task, Store(task.database_url))
 
 
 def main() -> None:

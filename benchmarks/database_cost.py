@@ -15,8 +15,9 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]  # its stubs are in a separate package
@@ -34,6 +35,8 @@ from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.concurrent_reading import BATCH_SIZE
 from verifywise_mlflow.pipeline.context import SyncOptions
 from verifywise_mlflow.pipeline.sync import Sync
+from verifywise_mlflow.services.compliance_summary import summarize_compliance
+from verifywise_mlflow.services.tenant_policies import load_rules
 
 RETAGGED = 10_000
 MIN_SHARE = 0.1
@@ -47,13 +50,25 @@ class Round(StrEnum):
 
     FIRST = "first sync"
     UNCHANGED = "nothing changed"
+    ONE = "one version retagged"
     RETAGGED = "10,000 versions retagged"
     RECONCILE = "nothing changed, all runs read"
+
+    @property
+    def retagged(self) -> int:
+        """Versions whose tags differ from those of the first sync."""
+        match self:
+            case Round.FIRST | Round.UNCHANGED:
+                return 0
+            case Round.ONE:
+                return 1
+            case Round.RETAGGED | Round.RECONCILE:
+                return RETAGGED
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """The measured cost of one stage of one sync."""
+    """The measured cost of one stage of one sync, or of counting."""
 
     versions: int
     round: str
@@ -89,36 +104,52 @@ class _Traffic:
 
 
 def run(round_: Round, versions: int, url: str, postgres: int) -> list[Figure]:
-    """Run one sync in this process."""
-    reader = SyntheticReader(versions, retagged=RETAGGED if round_ in {Round.RETAGGED, Round.RECONCILE} else 0)
+    """Run one sync in this process, and count verdicts and badges as after each sync."""
+    reader = SyntheticReader(versions, retagged=round_.retagged)
     options = SyncOptions(reconcile=round_ is Round.RECONCILE)
-    traffic, figures = _Traffic(), []
-    with Store(url) as store, Sync(TENANT, store, options, _reader=reader) as sync:
-        traffic.watch(store)
-        for stage in Stage:
-            making_seconds, cpu, postgres_cpu = reader.seconds, cpu_seconds(), postgres_cpu_seconds(postgres)
-            before = _Traffic(traffic.statements, traffic.rows)
-            began = time.perf_counter()
-            if stage is Stage.ARTIFACT_MANIFESTS and round_ is Round.FIRST:
-                changed = write_manifests(sync)
-            else:
-                changed = sync.run(stage).progress.changed
-            making_seconds = reader.seconds - making_seconds
-            figures.append(
-                Figure(
-                    versions,
-                    round_,
-                    stage,
-                    time.perf_counter() - began - making_seconds,
-                    cpu_seconds() - cpu - making_seconds,
-                    postgres_cpu_seconds(postgres) - postgres_cpu,
-                    traffic.statements - before.statements,
-                    traffic.rows - before.rows,
-                    changed,
-                    peak_bytes(),
-                )
+    traffic = _Traffic()
+    figures: list[Figure] = []
+
+    def measure_step(name: str, step: Callable[[], int]) -> None:
+        making_seconds, cpu, postgres_cpu = reader.seconds, cpu_seconds(), postgres_cpu_seconds(postgres)
+        before = _Traffic(traffic.statements, traffic.rows)
+        began = time.perf_counter()
+        changed = step()
+        making_seconds = reader.seconds - making_seconds
+        figures.append(
+            Figure(
+                versions,
+                round_,
+                name,
+                time.perf_counter() - began - making_seconds,
+                cpu_seconds() - cpu - making_seconds,
+                postgres_cpu_seconds(postgres) - postgres_cpu,
+                traffic.statements - before.statements,
+                traffic.rows - before.rows,
+                changed,
+                peak_bytes(),
             )
+        )
+
+    with Store(url) as store:
+        with Sync(TENANT, store, options, _reader=reader) as sync:
+            traffic.watch(store)
+            for stage in Stage:
+                if stage is Stage.ARTIFACT_MANIFESTS and round_ is Round.FIRST:
+                    measure_step(stage, partial(write_manifests, sync))
+                else:
+                    measure_step(stage, partial(_changed_by, sync, stage))
+        measure_step("counts", partial(_count, store, sync.now()))
     return figures
+
+
+def _changed_by(sync: Sync, stage: Stage) -> int:
+    return sync.run(stage).progress.changed
+
+
+def _count(store: Store, now: datetime) -> int:
+    summarize_compliance(store, TENANT.tenant_id, load_rules(TENANT), now)
+    return 0
 
 
 def write_manifests(sync: Sync) -> int:

@@ -29,11 +29,11 @@ def read_listings(task: Task) -> None:
             assert not run.run(stage).progress.incomplete
 
 
-def read_files(task: Task) -> ReadCounts:
+def read_files(task: Task, store: Store) -> ReadCounts:
     """Read and hash the files of all versions."""
     assert task.files
     with (
-        closing(Store(task.database_url)) as store,
+        closing(store),
         Sync(tenant_of(task), store) as run,
         _watch_limit(tenant_of(task), task.files.limits_file),
     ):

@@ -44,12 +44,12 @@ def read_files(task: Task) -> ReadCounts:
             except Exception as error:  # noqa: BLE001  # raised below, in the thread of the caller
                 failures.append(error)
                 found, size, is_folder = [], 0, True
-            for name in found:
-                jobs.put(name)
-            with lock:
+            with lock:  # before another thread can finish one of them
                 unfinished += len(found) - 1
                 counts.files += not is_folder
                 counts.file_bytes += size
+                for name in found:
+                    jobs.put(name)
                 if not unfinished or failures:
                     for _ in range(files.connections):
                         jobs.put(None)

@@ -12,6 +12,7 @@ from rich.console import Console
 from benchmarks import distance
 from benchmarks.distance import files, metadata
 from benchmarks.distance.file_trees import few_large, many_small
+from benchmarks.distance.files import Workload, measure_files
 from benchmarks.distance.load import as_plain_values, measure_load, tables
 from benchmarks.measurement import ContenderFailedError
 from benchmarks.scenarios import PASSWORD_SERVER_PYTHON, ReportProgress
@@ -92,19 +93,16 @@ def _files(arguments: argparse.Namespace, report_progress: ReportProgress) -> No
     if "azure" in arguments.stores and not AZURITE.is_file():
         raise ContenderFailedError("Azurite is missing: run make azurite, or leave azure out of --stores")
     layouts = {"small": many_small(arguments.versions), "large": few_large(*arguments.large)}
-    measured = [
-        figures
+    workloads = [
+        Workload(
+            layouts[layout],
+            store,
+            arguments.ms or (ALL_DISTANCES_MS if store == "mlflow" else STORE_DISTANCES_MS),
+        )
         for layout in arguments.layouts
         for store in arguments.stores
-        for figures in files.measure_files(
-            store,
-            layouts[layout],
-            arguments.ms or (ALL_DISTANCES_MS if store == "mlflow" else STORE_DISTANCES_MS),
-            arguments.pairs,
-            arguments.attempts,
-            report_progress,
-        )
     ]
+    measured = list(measure_files(workloads, arguments.pairs, arguments.attempts, report_progress))
     publish(arguments.json, [files.table(measured)], files.as_plain_values(measured))
 
 

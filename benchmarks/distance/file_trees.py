@@ -132,6 +132,9 @@ def _fill(
 ) -> tuple[str, ...]:
     """Write the registry and the files; return the folders that contain them, as the store names them."""
     versions = layout.versions
+    with closing(sqlite3.connect(database, timeout=60)) as connection, connection:
+        for table in _TABLES:
+            connection.execute(f"DELETE FROM {table}")  # noqa: S608  # the rows of the former layout
     seed(database, "default", Sizes(max(versions // 10, 1), versions, 2, runs=versions, logged_models=versions // 2))
     folders: list[str] = []
 
@@ -156,7 +159,11 @@ def _fill(
     return tuple(folders)
 
 
-_LOCATIONS = {"experiments": "artifact_location", "runs": "artifact_uri", "logged_models": "artifact_location"}
+_TABLES = (
+    *("model_version_tags", "model_versions", "registered_model_tags", "registered_models", "logged_models"),
+    *("tags", "params", "latest_metrics", "metrics", "runs"),
+)
+_LOCATIONS = {"runs": "artifact_uri", "logged_models": "artifact_location"}
 _SOURCE_IN_RUN = """
     UPDATE model_versions SET source = (SELECT artifact_uri FROM runs WHERE run_uuid = run_id) || '/model'
     WHERE source NOT LIKE 'models:/%'

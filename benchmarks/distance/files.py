@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 import tempfile
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ from benchmarks.measurement import ContenderFailedError, TimedRead, measure
 from benchmarks.scenarios import ReportProgress, open_server
 from benchmarks.tables import MarkdownTable
 from benchmarks.task import Contender, FileApi, Task
+from verifywise_mlflow.demo.servers.mlflow_server import MlflowServer
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres, temporary_postgres
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow_tests.support.databases import create_migrated_database
@@ -45,69 +46,85 @@ class FileFigures:
     """Of the plain connections and of ours."""
 
 
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """What to measure."""
+
+    layout: Layout
+    api: FileApi
+    round_trips_ms: Sequence[float]
+
+    def __str__(self) -> str:
+        return f"{self.layout.title}, {STORES[self.api]}"
+
+
 def measure_files(
-    api: FileApi,
-    layout: Layout,
-    round_trips_ms: Sequence[float],
-    pairs: int,
-    attempts: int,
-    report_progress: ReportProgress,
-) -> list[FileFigures]:
-    """Measure one layout in one store at each distance."""
-    what = f"{layout.title}, {STORES[api]}"
+    workloads: Sequence[Workload], pairs: int, attempts: int, report_progress: ReportProgress
+) -> Iterator[FileFigures]:
+    """Measure each workload at each of its distances."""
     with (
         tempfile.TemporaryDirectory(prefix="verifywise-bench-") as folder,
         open_server(Path(folder), arguments=("--workers", "2")) as server,
         temporary_postgres() as postgres,
     ):
-        report_progress(f"{what}: writing")
-        variables = store_variables()
-        with file_tree(api, layout, Path(folder), server.uri) as tree, distance([tree.port]) as proxy:
-            prepared = create_migrated_database(postgres)
-            near = Task(server.uri, database_url=prepared, files=tree.task(None))
-            our_files.read_listings(near)
-
-            def plain(task: Task) -> TimedRead:
-                read = measure(Contender.PLAIN_FILES, task, server.process, variables=variables)
-                _expect(read.counts.files == layout.files, f"read {read.counts}, not {layout.files} files")
-                return read
-
-            def ours(task: Task) -> TimedRead:
-                url = _copy_of(postgres, prepared)
-                read = measure(
-                    Contender.OUR_FILES, replace(task, database_url=url), server.process, variables=variables
-                )
-                _expect(_hashed_files(url) == layout.files, f"hashed {_hashed_files(url)}, not {layout.files} files")
-                return read
-
-            report_progress(f"{what}: counting requests")
-            far = Task(proxy.uri(server.uri), files=tree.task(proxy))
-            traffic = []
-            for read in (plain, ours):
-                proxy.traffic()
-                read(far)
-                traffic.append(proxy.traffic())
-            figures = []
-            for round_trip_ms in round_trips_ms:
-                report_progress(f"{what}, {round_trip_ms:g} ms")
-                proxy.set(round_trip_ms)
-                task = far if round_trip_ms else near
-                comparison = compare(partial(plain, task), partial(ours, task), pairs=pairs, attempts=attempts)
-                figures.append(FileFigures(layout.title, api, round_trip_ms, comparison, traffic))
-            return figures
+        for workload in workloads:
+            report_progress(f"{workload}: writing")
+            with (
+                file_tree(workload.api, workload.layout, Path(folder), server.uri) as tree,
+                distance([tree.port]) as proxy,
+            ):
+                readers = _Readers(server, postgres, workload.layout.files)
+                near, far = (Task(server.uri, files=tree.task(via)) for via in (None, proxy))
+                our_files.read_listings(replace(near, database_url=readers.prepared))
+                report_progress(f"{workload}: counting requests")
+                traffic = []
+                for read in (readers.plain, readers.ours):
+                    proxy.traffic()
+                    read(far)
+                    traffic.append(proxy.traffic())
+                for round_trip_ms in workload.round_trips_ms:
+                    report_progress(f"{workload}, {round_trip_ms:g} ms")
+                    proxy.set(round_trip_ms)
+                    task = far if round_trip_ms else near
+                    comparison = compare(
+                        partial(readers.plain, task), partial(readers.ours, task), pairs=pairs, attempts=attempts
+                    )
+                    yield FileFigures(workload.layout.title, workload.api, round_trip_ms, comparison, traffic)
 
 
-_copies = itertools.count(1)
+class _Readers:
+    """Both sides. Each of our readings begins with a copy of a database in which all files are due."""
+
+    def __init__(self, server: MlflowServer, postgres: EmbeddedPostgres, files: int) -> None:
+        self._server, self._postgres, self._files = server, postgres, files
+        self.prepared = create_migrated_database(postgres)
+
+    def plain(self, task: Task) -> TimedRead:
+        """Read with plain connections."""
+        read = measure(Contender.PLAIN_FILES, task, self._server.process)
+        _expect(read.counts.files == self._files, f"read {read.counts}, not {self._files} files")
+        return read
+
+    def ours(self, task: Task) -> TimedRead:
+        """Read with our stage."""
+        with _copy_of(self._postgres, self.prepared) as url:
+            task = replace(task, database_url=url)
+            read = measure(Contender.OUR_FILES, task, self._server.process, variables=store_variables())
+            hashed_files = _hashed_files(url)
+        _expect(hashed_files == self._files, f"hashed {hashed_files}, not {self._files} files")
+        return read
 
 
-def _copy_of(postgres: EmbeddedPostgres, url: str) -> str:
-    """Copy a database; return the URL of the copy."""
-    former, name = url.rpartition("/")[2], f"copy_{next(_copies)}"
+@contextmanager
+def _copy_of(postgres: EmbeddedPostgres, url: str) -> Iterator[str]:
+    """Copy a database; yield the URL of the copy, and drop it."""
+    name = f"copy_{uuid.uuid4().hex}"
     with closing(psycopg2.connect(postgres.url("postgres"))) as connection:
         connection.autocommit = True
         with connection.cursor() as cursor:
-            cursor.execute(f"CREATE DATABASE {name} TEMPLATE {former}")
-    return postgres.url(name)
+            cursor.execute(f"CREATE DATABASE {name} TEMPLATE {url.rpartition('/')[2]}")
+            yield postgres.url(name)
+            cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def _hashed_files(url: str) -> int:

@@ -11,10 +11,13 @@ from binascii import unhexlify
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from verifywise_mlflow.audit.chain import ChainLink
-from verifywise_mlflow.audit.keys import PublicKey, SigningKey
 from verifywise_mlflow.common.canonical_json import canonical_json
+
+if TYPE_CHECKING:  # with cryptography, which takes 0.05 s; most syncs sign nothing
+    from verifywise_mlflow.audit.keys import PublicKey, SigningKey
 
 CHECKPOINT_FORMAT = "verifywise audit checkpoint 1"
 """Part of every checkpoint, so that a signature made for another purpose is never accepted as one."""

@@ -6,6 +6,7 @@ import heapq
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
 from verifywise_mlflow.audit.chain import GENESIS_HASH, ChainLink
 from verifywise_mlflow.audit.checkpoint import (
@@ -16,8 +17,10 @@ from verifywise_mlflow.audit.checkpoint import (
     parse_claim,
     verify_claim,
 )
-from verifywise_mlflow.audit.keys import PublicKey
 from verifywise_mlflow.audit.tampering import Damage, diagnose, parse_position, prepend
+
+if TYPE_CHECKING:
+    from verifywise_mlflow.audit.keys import PublicKey
 
 PROGRESS_INTERVAL = 5_000
 """Entries between two calls of ``on_progress``."""

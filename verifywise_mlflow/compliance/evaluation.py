@@ -13,6 +13,7 @@ from verifywise_mlflow.common.canonical_json import canonical_json
 from verifywise_mlflow.compliance.input_hash import hash_body, hash_input_body, rule_digest, value_json, wording_digest
 from verifywise_mlflow.compliance.measures import MeasureReader
 from verifywise_mlflow.compliance.reason_text import ReasonWriter, error_text
+from verifywise_mlflow.compliance.rules.cel_closures import NO_SCOPE
 from verifywise_mlflow.compliance.rules.cel_expression import CelEvaluationError, CelExpression
 from verifywise_mlflow.compliance.rules.cel_variables import Subject
 from verifywise_mlflow.compliance.rules.evidence import Evidence, EvidenceReader
@@ -162,11 +163,12 @@ class Evaluator:
 class _RecordEvaluation:
     """The evaluation of one record. Rules share expressions and values: each is evaluated once."""
 
-    __slots__ = ("_origins", "_results", "_unread", "_values", "activation", "day", "evidence", "quotes")
+    __slots__ = ("_origins", "_results", "_unread", "_values", "_variables", "activation", "day", "evidence", "quotes")
 
     def __init__(self, subject: Subject, evidence: Evidence, day: date | None, stored: StoredValues) -> None:
         self.evidence, self.day = evidence, day
         self.activation = evidence.activation()
+        self._variables = self.activation.variables
         self.quotes: dict[str, str] = {}
         self._unread = UnreadEvidence(subject.incomplete, self.activation) if subject.incomplete else None
         self._results: dict[str, bool | CelEvaluationError | None] = {_ALWAYS: True}
@@ -227,6 +229,10 @@ class _RecordEvaluation:
         if text in self._results:
             result = self._results[text]
         else:
+            outcome = expression.closure(self._variables, NO_SCOPE)
+            if outcome is True or outcome is False:  # the common case, without a call in between
+                self._results[text] = outcome
+                return outcome
             try:
                 result = expression.holds(self.activation)
             except CelEvaluationError as error:

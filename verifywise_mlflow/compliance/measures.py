@@ -30,6 +30,7 @@ from typing import Final, Literal, TypeAlias
 import yaml
 from pydantic import BaseModel, ConfigDict
 
+from verifywise_mlflow.common.strict_yaml import PackagedFileLoader
 from verifywise_mlflow.normalizer.mapping.key_folding import split_words
 from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
 
@@ -64,7 +65,7 @@ class _Vocabulary(BaseModel):
 @cache
 def _vocabulary() -> _Vocabulary:
     text = (files("verifywise_mlflow.compliance") / "measures.yaml").read_text("utf-8")
-    return _Vocabulary.model_validate(yaml.load(text, Loader=PackagedFileLoader))
+    return _Vocabulary.model_validate(yaml.load(text, Loader=PackagedFileLoader))  # noqa: S506  # a CSafeLoader
 
 
 def is_level(threshold: str, others: Collection[str]) -> bool:

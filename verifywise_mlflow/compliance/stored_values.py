@@ -13,7 +13,7 @@ from typing import Final, TypeAlias, cast
 
 from verifywise_mlflow.compliance.input_hash import value_json
 from verifywise_mlflow.compliance.rules.cel_variables import CelValue
-from verifywise_mlflow.compliance.rules.field_paths import Path, dotted
+from verifywise_mlflow.compliance.rules.field_paths import ORIGINS, Path, dotted
 
 _MAX_ORIGIN_KEY_LENGTH: Final = 300
 """Characters of a key, and of a text that is no value. MLflow's own limit is 250; another server may have none."""
@@ -29,15 +29,25 @@ class StoredValues:
         """Create it empty; ``value_picker`` and ``origin_picker`` add what a rule reads."""
         self._paths: dict[Path, int] = {}
         self._names: dict[str, int] = {}
-        self._keys: list[tuple[int, str, Path]] = []
+        self._whole: list[tuple[int, str, str]] = []
+        """Place, key and name of the values that are stored whole."""
+        self._parts: list[tuple[int, str, Path]] = []
+        self._of_origins: dict[str, list[tuple[int, str, str]]] = {}
+        """Field to the place, key and name of the members of its origin."""
         self._origin_keys: list[tuple[int, str, str]] = []
 
     def value_picker(self, paths: Sequence[Path]) -> Picker:
         """Return a function that selects the values at these paths, in this order."""
         for path in paths:
             if path not in self._paths:
-                self._paths[path] = len(self._paths)
-                self._keys.append((self._paths[path], f"{quoted(dotted(path))}:", path))
+                place, key = len(self._paths), f"{quoted(dotted(path))}:"
+                self._paths[path] = place
+                if len(path) == 1:
+                    self._whole.append((place, key, path[0]))
+                elif path[0] == ORIGINS and len(path) == 3:
+                    self._of_origins.setdefault(path[1], []).append((place, key, path[2]))
+                else:
+                    self._parts.append((place, key, path))
         return _picker([self._paths[path] for path in paths])
 
     def origin_picker(self, names: Sequence[str]) -> Picker:
@@ -50,15 +60,25 @@ class StoredValues:
 
     def values(self, raw: Mapping[str, CelValue]) -> list[str]:
         """Return a member for each path; empty where there is no value, which differs from null."""
-        members = [""] * len(self._keys)
-        for place, key, path in self._keys:
-            value: object = raw[path[0]]
-            for name in path[1:]:
+        members = [""] * len(self._paths)
+        for place, key, name in self._whole:
+            value: object = raw[name]
+            members[place] = f"{key}null" if value is None else key + value_json(value)  # type: ignore[arg-type]  # a CelValue
+        for place, key, (root, *names) in self._parts:
+            value = raw[root]
+            for name in names:
                 if type(value) is not dict or name not in value:
                     break
                 value = value[name]
             else:
                 members[place] = key + value_json(cast("CelValue", value))
+        if self._of_origins:
+            origins = cast("dict[str, dict[str, CelValue]]", raw[ORIGINS])
+            for field, parts in self._of_origins.items():
+                of_field = origins[field]
+                for place, key, name in parts:
+                    if name in of_field:
+                        members[place] = key + value_json(of_field[name])
         return members
 
     def origins(self, origins: Mapping[str, Mapping[str, object]]) -> list[str]:

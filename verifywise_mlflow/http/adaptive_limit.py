@@ -126,7 +126,7 @@ class AdaptiveLimit:
         raise TimeoutError
 
     def _admit(self) -> None:
-        """Admit waiting requests, a tenant after the other, while there is room."""
+        """Admit waiting requests, a tenant after the other, while the limit allows."""
         passed = 0
         while self._waiting and passed < len(self._waiting):
             if self._in_flight >= int(self._limit):

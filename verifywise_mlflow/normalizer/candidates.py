@@ -39,14 +39,15 @@ _STATE_WEIGHTS: Final[Mapping[ValueState | None, int]] = {
 class Candidates:
     """Everything that the objects around one version say, by field."""
 
-    def __init__(self, inputs: RecordInputs, index: MappingIndex) -> None:
+    def __init__(self, inputs: RecordInputs, aliases: Sequence[str], index: MappingIndex) -> None:
+        """Take what was read of the version, its aliases, and the tenant's mapping."""
         self._index = index
         self._environment = inputs.manifest.environment if inputs.manifest else None
         tags = _tags(inputs)
         self._texts: Mapping[ValueSourceKind, Mapping[str, str | None]] = {**source_attributes(inputs), **tags}
         self._aliases = {
-            "lifecycle_stage": alias_candidates(inputs, index),
-            "deployment_status": deployment_candidates(inputs, index),
+            "lifecycle_stage": alias_candidates(aliases, index),
+            "deployment_status": deployment_candidates(aliases, index),
         }
         self._by_synonym: Mapping[str, Mapping[str, Sequence[Candidate]]] = {
             source: self._candidates_by_synonym(source, of_source) for source, of_source in tags.items()

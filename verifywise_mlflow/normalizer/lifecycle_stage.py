@@ -33,19 +33,19 @@ def version_aliases(inputs: RecordInputs) -> tuple[str, ...]:
     return tuple(sorted(alias for alias, version in inputs.model.aliases.items() if version == number))
 
 
-def alias_candidates(inputs: RecordInputs, index: MappingIndex) -> list[Candidate]:
+def alias_candidates(aliases: Sequence[str], index: MappingIndex) -> list[Candidate]:
     """Return the stages that the version's aliases stand for, the winning one first.
 
     An alias may be any word. One that stands for no stage is ignored here; ``use_findings`` reports it.
     """
-    stages = [(index.stage_of_alias(alias), alias) for alias in version_aliases(inputs)]
+    stages = [(index.stage_of_alias(alias), alias) for alias in aliases]
     candidates = [Candidate(stage, Origin("alias", alias, alias)) for stage, alias in stages if stage]
     return sorted(candidates, key=lambda candidate: _RANK[candidate.value])
 
 
-def deployment_candidates(inputs: RecordInputs, index: MappingIndex) -> list[Candidate]:
+def deployment_candidates(aliases: Sequence[str], index: MappingIndex) -> list[Candidate]:
     """Return the deployment statuses that the version's aliases state by themselves."""
-    statuses = [(index.deployment_of_alias(alias), alias) for alias in version_aliases(inputs)]
+    statuses = [(index.deployment_of_alias(alias), alias) for alias in aliases]
     return [Candidate(status, Origin("alias", alias, alias)) for status, alias in statuses if status]
 
 

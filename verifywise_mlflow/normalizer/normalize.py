@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from itertools import chain
@@ -50,7 +50,8 @@ def normalize(inputs: RecordInputs, mapping: TagMapping) -> NormalizedRecord:
     It never raises: any text of a tag becomes a value, a finding, or nothing.
     """
     index = mapping_index(mapping)
-    candidates = Candidates(inputs, index)
+    aliases = version_aliases(inputs)
+    candidates = Candidates(inputs, aliases, index)
     candidates_by_field = {field: candidates.for_field(field) for field in PRECEDENCE_FIELDS}
     resolutions = {
         field: resolve(field, of_field) if of_field else UNDECLARED for field, of_field in candidates_by_field.items()
@@ -58,7 +59,8 @@ def normalize(inputs: RecordInputs, mapping: TagMapping) -> NormalizedRecord:
     resolutions["model_kind"] = kind_by_prompts(resolutions["model_kind"], resolutions["prompt_reference"])
     evaluation = evaluation_tags(inputs.version.tags, inputs.run.tags if inputs.run else {}, index)
     links = OriginLinks.of(inputs)
-    record = _record(inputs, {field: resolution.value for field, resolution in resolutions.items()}, evaluation)
+    texts = {field: resolution.value for field, resolution in resolutions.items()}
+    record = _record(inputs, aliases, texts, evaluation)
     origins = {field: resolution.origin for field, resolution in resolutions.items() if resolution.origin}
     origins |= _origins_of_copied_values(inputs)
     if "lifecycle_stage" in origins:
@@ -82,7 +84,7 @@ def normalize(inputs: RecordInputs, mapping: TagMapping) -> NormalizedRecord:
             chain.from_iterable(
                 (
                     *(resolution.findings for resolution in resolutions.values()),
-                    use_findings(inputs, index, resolutions["lifecycle_stage"], resolutions["deployment_status"]),
+                    use_findings(aliases, index, resolutions["lifecycle_stage"], resolutions["deployment_status"]),
                     evaluation_tag_findings(evaluation),
                     prompt_findings(resolutions["prompt_reference"].value),
                     quality_findings(inputs),
@@ -101,13 +103,18 @@ def _shown(record: CanonicalRecord, origins: Mapping[str, Origin]) -> dict[str, 
     }
 
 
-def _record(inputs: RecordInputs, texts: Mapping[str, str | None], evaluation: Mapping[str, Origin]) -> CanonicalRecord:
+def _record(
+    inputs: RecordInputs,
+    aliases: Sequence[str],
+    texts: Mapping[str, str | None],
+    evaluation: Mapping[str, Origin],
+) -> CanonicalRecord:
     """Build the record from the resolved texts and from the values that are copied from MLflow's objects."""
     version, run, manifest = inputs.version, inputs.run, inputs.manifest
     return CanonicalRecord(
         model_name=version.model_name,
         version_number=version.version_number,
-        aliases=version_aliases(inputs) if inputs.model else None,
+        aliases=aliases if inputs.model else None,
         created_at=version.created_at,
         last_updated_at=version.last_updated_at,
         training_started_at=run.started_at if run else None,

@@ -15,8 +15,6 @@ from functools import lru_cache
 from itertools import permutations
 from typing import Final
 
-from rapidfuzz.distance import OSA
-
 from verifywise_mlflow.normalizer.mapping.dates import strip_dates
 from verifywise_mlflow.normalizer.mapping.key_folding import fold, split_words
 from verifywise_mlflow.normalizer.record import FIELD_SPECS
@@ -234,13 +232,19 @@ def _sameness(person: _Person, other: _Person) -> _Sameness:
     return max(found, _Sameness.UNCLEAR) if bool(numbers) != bool(other_numbers) else found
 
 
+def _may_be_a_typo(name: str, other: str) -> bool:
+    from rapidfuzz.distance import OSA  # forty modules, which a sync without new records does not need
+
+    return OSA.distance(name, other) <= 1
+
+
 def _sameness_of_names(name: tuple[str, ...], other: tuple[str, ...]) -> _Sameness:
     joined, other_joined = "".join(name), "".join(other)
     if joined == other_joined:
         return _Sameness.CERTAIN
     if set(name) <= set(other) or set(other) <= set(name):
         return _Sameness.CERTAIN if min(len(name), len(other)) > 1 else _Sameness.UNCLEAR
-    if min(len(joined), len(other_joined)) >= _MIN_LENGTH_WITH_TYPO and OSA.distance(joined, other_joined) <= 1:
+    if min(len(joined), len(other_joined)) >= _MIN_LENGTH_WITH_TYPO and _may_be_a_typo(joined, other_joined):
         return _Sameness.UNCLEAR
     shared = {word for word in set(name) & set(other) if len(word) > 1}
     if shared:

@@ -6,33 +6,31 @@ least in part. An alias that nobody can interpret, and traffic without a stage, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from verifywise_mlflow.common.untrusted_text import quote
 from verifywise_mlflow.normalizer.findings import Finding
-from verifywise_mlflow.normalizer.lifecycle_stage import version_aliases
 from verifywise_mlflow.normalizer.mapping.mapping_index import MappingIndex
 from verifywise_mlflow.normalizer.mapping.precedence import Resolution
 from verifywise_mlflow.normalizer.record import STATUSES_IN_USE
-from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 
 PARTLY_DEPLOYED: Final = "partly_deployed"
 
 
 def use_findings(
-    inputs: RecordInputs, index: MappingIndex, stage: Resolution, deployment: Resolution
+    aliases: Sequence[str], index: MappingIndex, stage: Resolution, deployment: Resolution
 ) -> Iterator[Finding]:
     """Yield the findings about a version's aliases and deployment status.
 
     Args:
-        inputs: what was read of the version.
+        aliases: the aliases that point to the version.
         index: the tenant's mapping.
         stage: the lifecycle stage of the record.
         deployment: its deployment status.
     """
     if stage.value != "production":
-        for alias in version_aliases(inputs):
+        for alias in aliases:
             if index.is_unknown_alias(alias):
                 yield Finding(
                     "unknown alias",

@@ -8,12 +8,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, Subquery, Table, cast, func, literal_column, select
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Date,
+    DateTime,
+    FromClause,
+    Integer,
+    Select,
+    Subquery,
+    Table,
+    case,
+    cast,
+    func,
+    literal_column,
+    select,
+)
 from sqlalchemy import Text as PlainText
+from sqlalchemy.dialects.postgresql import JSONB
+
+from verifywise_mlflow.persistence.pg_text_codec import Text
 
 MAX_PAGE_BYTES: Final = 4 * 1024**2
 """Text of the rows of a page, unless the first row alone has more."""
 
+_OF_FIXED_SIZE: Final = (Boolean, Integer, Date, DateTime)
 _KEY: Final = ("model_name", "version_number")
 
 
@@ -29,9 +48,11 @@ def limit_bytes(
         max_bytes: The limit.
     """
     page = query.subquery("page")
-    size = _row_bytes("page") + sum((_linked_bytes(page, *link) for link in linked), start=literal_column("0"))
-    order = [page.c[name] for name in _KEY]
-    sized = select(page, size.label("size"), func.sum(size).over(order_by=order).label("bytes")).subquery("sized")
+    size = _row_bytes(page) + sum((_linked_bytes(page, *link) for link in linked), start=literal_column("0"))
+    # OFFSET 0: otherwise Postgres would compute the size twice, since it occurs twice in the next step.
+    measured = select(page, size.label("size")).offset(literal_column("0")).subquery("measured")
+    order = [measured.c[name] for name in _KEY]
+    sized = select(measured, func.sum(measured.c.size).over(order_by=order).label("bytes")).subquery("sized")
     columns = [column for column in sized.c if column.name not in ("size", "bytes")]
     is_within = sized.c.bytes - sized.c.size < max_bytes
     return select(*columns).where(is_within).order_by(*(sized.c[name] for name in _KEY))
@@ -39,13 +60,26 @@ def limit_bytes(
 
 def _linked_bytes(page: Subquery, table: Table, key: str, page_column: str) -> ColumnElement[int]:
     bytes_of_row = (
-        select(_row_bytes(table.name))
+        select(_row_bytes(table))
         .select_from(table)
         .where(table.c.tenant_id == page.c.tenant_id, table.c[key] == page.c[page_column])
     )
     return func.coalesce(bytes_of_row.scalar_subquery(), 0)
 
 
-def _row_bytes(name: str) -> ColumnElement[int]:
-    """Return the length of a whole row as text. That of its columns would be the compressed one."""
-    return func.octet_length(cast(literal_column(name), PlainText))
+def _row_bytes(rows: FromClause) -> ColumnElement[int]:
+    """Return the bytes of a row's texts and JSON; its numbers and times do not count."""
+    sizes = [_bytes_of(column) for column in rows.c if not isinstance(column.type, _OF_FIXED_SIZE)]
+    return sum((func.coalesce(size, 0) for size in sizes), start=literal_column("0"))
+
+
+def _bytes_of(column: ColumnElement[Any]) -> ColumnElement[int]:
+    """Return the bytes of a value before compression. To write whole rows as text would take four times as long."""
+    if isinstance(column.type, Text | PlainText):
+        return func.octet_length(column)  # Postgres stores it with the text
+    as_text = func.octet_length(cast(column, PlainText))
+    if not isinstance(column.type, JSONB):
+        return as_text
+    # Only of a compressed value is the size unknown, and 1 MB of it may be 10 KB.
+    is_plain = func.pg_column_compression(column).is_(None)
+    return case((is_plain, func.pg_column_size(column)), else_=as_text)

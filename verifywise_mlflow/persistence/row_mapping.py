@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import cache
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
+    CursorResult,
     FromClause,
     Integer,
     Table,
@@ -18,7 +19,9 @@ from sqlalchemy import (
     cast,
     column,
     func,
+    literal,
     select,
+    true,
     tuple_,
 )
 
@@ -97,6 +100,47 @@ def rows_of(table: Table, columns: Mapping[str, Sequence[object]]) -> TableValue
     )
 
 
+def looked_up(
+    table: Table, rows: FromClause, key: Mapping[str, ColumnElement[Any]], columns: Sequence[str] = ()
+) -> FromClause:
+    """Return the row of a table that has a key, for a join; its columns are all of the table's if none are given.
+
+    Postgres reads it by the primary key, for each of the other rows: a subquery with a limit allows no other join. Its
+    own choice depends on statistics, which a table does not have while it is filled for the first time.
+
+    Args:
+        table: The table.
+        rows: What it is joined to, with the column ``tenant_id``.
+        key: The primary key without the tenant: expressions over ``rows``.
+        columns: The columns to read.
+    """
+    read = [table.c[name] for name in columns] or [*table.c]
+    conditions = [table.c.tenant_id == rows.c.tenant_id, *(table.c[name] == value for name, value in key.items())]
+    return select(*read).where(*conditions).limit(1).lateral(f"{table.name}_by_key")
+
+
+def rows_by_key(
+    session: TenantSession, table: Table, keys: Mapping[str, Sequence[object]], columns: Sequence[str] = ()
+) -> CursorResult[Any]:
+    """Return the rows with the given keys, in no order; without the keys that have none.
+
+    Args:
+        session: The tenant's transaction.
+        table: The table.
+        keys: The values of each column of the primary key but the tenant: one of each column per key.
+        columns: The columns to read; all if none are given.
+    """
+    wanted = rows_of(table, keys)
+    tenant = select(literal(session.tenant_id, Text).label("tenant_id")).subquery("tenant")
+    found = looked_up(table, tenant, {name: wanted.c[name] for name in keys}, columns)
+    return session.execute(select(found).select_from(tenant.join(wanted, true()).join(found, true())))
+
+
+def keys_of_versions(keys: Collection[Key]) -> dict[str, Sequence[object]]:
+    """Return the keys of versions by column."""
+    return {"model_name": [name for name, _ in keys], "version_number": [number for _, number in keys]}
+
+
 def same_version(left: FromClause, right: FromClause) -> ColumnElement[bool]:
     """Return the condition that rows of two tables belong to the same version of the same tenant."""
     return and_(*(left.c[name] == right.c[name] for name in ("tenant_id", "model_name", "version_number")))
@@ -104,11 +148,7 @@ def same_version(left: FromClause, right: FromClause) -> ColumnElement[bool]:
 
 def fingerprints(session: TenantSession, table: Table, keys: Collection[Key]) -> dict[Key, str]:
     """Return the fingerprints of a table's rows for the given versions."""
-    rows = session.execute(
-        select(table.c.model_name, table.c.version_number, table.c.fingerprint).where(
-            table.c.tenant_id == session.tenant_id, is_one_of(table, keys)
-        )
-    )
+    rows = rows_by_key(session, table, keys_of_versions(keys), ("model_name", "version_number", "fingerprint"))
     return {(name, number): fingerprint for name, number, fingerprint in rows}
 
 

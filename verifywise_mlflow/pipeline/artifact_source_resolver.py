@@ -172,7 +172,7 @@ def model_source(
             suffix = f"/{path}" if path else ""
             root = uri.rstrip("/")
             run_root = root.removesuffix(suffix) if root.endswith(suffix) else None
-            return run_source(reader, run_id, run_root, stores, routes)
+            return run_source(reader, run_id, run_root, stores, routes, may_be_empty=bool(path))
         case StoredFiles(uri=uri):
             opened = stores.open_model(uri)
             return opened[0] if opened else None
@@ -181,7 +181,13 @@ def model_source(
 
 
 def run_source(
-    reader: Reader, run_id: str, artifact_uri: str | None, stores: ArtifactStores, routes: RouteChoice
+    reader: Reader,
+    run_id: str,
+    artifact_uri: str | None,
+    stores: ArtifactStores,
+    routes: RouteChoice,
+    *,
+    may_be_empty: bool = True,
 ) -> DirectSource:
     """Return a run's artifacts.
 
@@ -191,15 +197,25 @@ def run_source(
         artifact_uri: The run's resolved artifact URI. If it is null, only the server is read.
         stores: The tenant's stores.
         routes: The routes of the server.
+        may_be_empty: Whether it means little if the run has no artifacts: not if they are the model.
     """
-    return _source(ServerSource.for_run(reader, run_id), artifact_uri, reader, stores, routes)
+    by_object = ServerSource.for_run(reader, run_id)
+    return _source(by_object, artifact_uri, reader, stores, routes, may_be_empty=may_be_empty)
 
 
 def _source(
-    by_object: ServerSource, uri: str | None, reader: Reader, stores: ArtifactStores, routes: RouteChoice
+    by_object: ServerSource,
+    uri: str | None,
+    reader: Reader,
+    stores: ArtifactStores,
+    routes: RouteChoice,
+    *,
+    may_be_empty: bool = False,
 ) -> DirectSource:
     path = path_in_own_store(uri)
-    served = OwnStoreSource(ServerSource.for_location(reader, path), by_object, routes) if path else by_object
+    served: DirectSource = by_object
+    if path:
+        served = OwnStoreSource(ServerSource.for_location(reader, path), by_object, routes, may_be_empty=may_be_empty)
     stored = stores.open_root(uri) if uri else None
     if uri is None or stored is None:
         return served

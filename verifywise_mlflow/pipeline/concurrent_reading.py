@@ -104,7 +104,7 @@ class _Reading:
         """For taking a version, which may read the next ones from the database: two connections are enough."""
         self._done: queue.Queue[VersionReading | None] = queue.Queue(2 * max(BATCH_SIZE, threads))
         """Versions that were read, and a null for each thread that has ended. Full: the threads wait for the writer.
-        Once that has stopped, there is room for what each thread has yet to put."""
+        Once that has stopped, what each thread has yet to put fits."""
         self._stopping = threading.Event()
         self._failure: Exception | None = None
 
@@ -179,7 +179,7 @@ class _Reading:
     def stop(self) -> None:
         """Let each thread end after the version that it reads."""
         self._stopping.set()
-        # A thread may wait for room.
+        # A thread may wait until the queue is no longer full.
         while any(True for _ in self._drained()):
             pass
 

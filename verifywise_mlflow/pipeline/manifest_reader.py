@@ -245,7 +245,9 @@ class ManifestReader:
         reader, stores, routes = self._context.reader(), self._tools.stores, self._tools.routes
         run_root = None
         if (run := linked.run) and not isinstance(location, UnreachableFiles):
-            run_root = self._open_root(run.run_id, run_source(reader, run.run_id, run.artifact_uri, stores, routes))
+            is_model = isinstance(location, RunFiles) and not location.path
+            opened = run_source(reader, run.run_id, run.artifact_uri, stores, routes, may_be_empty=not is_model)
+            run_root = self._open_root(run.run_id, opened)
         source = model_source(location, reader, stores, routes)
         if source is None:
             return _Roots(None, run_root)

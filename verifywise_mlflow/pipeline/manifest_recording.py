@@ -12,6 +12,8 @@ from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.persistence.repositories import audit_log, integrity, manifests, renamed_versions
 from verifywise_mlflow.persistence.repositories.integrity import IntegrityEvent
 from verifywise_mlflow.persistence.repositories.manifests import ManifestReadResult, PendingManifest, StoredManifest
+from verifywise_mlflow.persistence.table_statistics import analyze_grown_tables
+from verifywise_mlflow.persistence.tables import artifact_manifests
 from verifywise_mlflow.pipeline.context import Progress, ReadFailure, StageContext
 from verifywise_mlflow.pipeline.hash_reuse import detect_integrity_events, predates_version
 from verifywise_mlflow.pipeline.manifest_reader import LinkedVersion
@@ -72,6 +74,7 @@ def write_readings(
         ]
         audit_log.append(session, [_integrity_entry(context, event) for event in events])
         record_read_failures(context, session, progress)
+        analyze_grown_tables(session, [artifact_manifests])
     progress.integrity_events += events
     progress.read += len(read)
     progress.changed += len(changed)

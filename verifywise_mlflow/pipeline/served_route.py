@@ -53,6 +53,13 @@ class RouteChoice:
         """Whether the route is by location, to the delays of its first listings."""
         self._turn = False
         self._is_refused = False
+        self._listed_by_location = 0
+        """Folders with entries that the route by location has listed."""
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether the route by location has shown enough folders to be trusted with an empty one that proves little."""
+        return self._listed_by_location >= MEASURED_LISTINGS
 
     def by_location(self) -> bool:
         """Return whether to read the next folder by its location."""
@@ -64,9 +71,10 @@ class RouteChoice:
             self._turn = not self._turn
             return self._turn
 
-    def record(self, seconds: float, *, by_location: bool) -> None:
-        """Take the delay of a listing."""
+    def record(self, seconds: float, *, by_location: bool, is_empty: bool) -> None:
+        """Take the delay of a listing, and whether it had no entries."""
         with self._lock:
+            self._listed_by_location += by_location and not is_empty
             measured = self._seconds[by_location]
             if len(measured) < MEASURED_LISTINGS:
                 measured.append(seconds)
@@ -80,7 +88,18 @@ class RouteChoice:
 class OwnStoreSource:
     """One root of files in the server's own store, read by one of the two routes. Threads may share it."""
 
-    def __init__(self, by_location: DirectSource, by_object: DirectSource, choice: RouteChoice) -> None:
+    def __init__(
+        self, by_location: DirectSource, by_object: DirectSource, choice: RouteChoice, *, may_be_empty: bool
+    ) -> None:
+        """Combine the two routes.
+
+        Args:
+            by_location: The first one.
+            by_object: The second one.
+            choice: Of the server.
+            may_be_empty: Whether it means little if the root has no entries, such as a run whose model is elsewhere.
+        """
+        self._may_be_empty = may_be_empty
         self._location_route = by_location
         self._object_route = by_object
         self._choice = choice
@@ -100,7 +119,7 @@ class OwnStoreSource:
         started = time.monotonic()
         if not self._by_location:
             entries = self._object_route.list_directory(path)
-            self._choice.record(time.monotonic() - started, by_location=False)
+            self._choice.record(time.monotonic() - started, by_location=False, is_empty=not entries)
             return entries
         try:
             entries = self._location_route.list_directory(path)
@@ -109,8 +128,9 @@ class OwnStoreSource:
             # Had both routes failed, the reason would be the folder or the server, not the route.
             self._leave_location_route()
             return entries
-        self._choice.record(time.monotonic() - started, by_location=True)
-        if not entries and not self._has_listed:
+        self._choice.record(time.monotonic() - started, by_location=True, is_empty=not entries)
+        is_trusted = self._has_listed or (self._may_be_empty and not path and self._choice.is_proven)
+        if not entries and not is_trusted:
             # A folder that is not where its run says looks empty.
             self._by_location = False
             if entries := self._object_route.list_directory(path):

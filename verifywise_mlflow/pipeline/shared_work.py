@@ -58,7 +58,7 @@ class SharedWork:
     def _map_in_need(self) -> _Map[object, object] | None:
         for _ in range(len(self._maps)):
             self._maps.rotate(-1)
-            if self._maps[-1].has_room:
+            if self._maps[-1].can_take:
                 return self._maps[-1]
         return None
 
@@ -87,14 +87,14 @@ class _Map(Generic[T, R]):
         self._is_exhausted = False
 
     @property
-    def has_room(self) -> bool:
+    def can_take(self) -> bool:
         """Whether there may be another item to take now."""
         return not self._is_exhausted and self._taken - self._yielded <= self._max_ahead
 
     def call_next(self) -> None:
         """Take the next item, if there is one, and call the function for it."""
         with self._changed:
-            if not self.has_room:
+            if not self.can_take:
                 return
             try:
                 item = next(self._items)
@@ -119,7 +119,7 @@ class _Map(Generic[T, R]):
         """Yield the results in order; call the function meanwhile."""
         while True:
             with self._changed:
-                while self._yielded not in self._results and not self.has_room:
+                while self._yielded not in self._results and not self.can_take:
                     if self._is_exhausted and self._yielded == self._taken:
                         return
                     self._changed.wait()
@@ -128,7 +128,7 @@ class _Map(Generic[T, R]):
                     result = self._results.pop(self._yielded)
                     self._yielded += 1
                     if self._taken - self._yielded == self._max_ahead:
-                        self._changed.notify_all()  # there is room again
+                        self._changed.notify_all()
             if not is_ready:
                 self.call_next()
             elif isinstance(result, _Failure):

@@ -12,11 +12,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from verifywise_mlflow import __version__
 from verifywise_mlflow.audit.entry import AuditEntry, EntryKind, Outcome
-from verifywise_mlflow.audit.keys import SigningKey
 from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.connector.reader_protocol import Reader
 from verifywise_mlflow.http.client import Traffic
@@ -24,6 +23,8 @@ from verifywise_mlflow.http.sync_deadline import SyncDeadline
 from verifywise_mlflow.persistence.database import DatabaseError
 from verifywise_mlflow.persistence.repositories import audit_log, history_usage, records, redaction_epoch, tenancy
 from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.persistence.table_statistics import analyze_grown_tables
+from verifywise_mlflow.persistence.tables.schema import metadata
 from verifywise_mlflow.pipeline.context import MAX_COUNTED_NOTES, Note, Progress, StageContext, StageReport, SyncOptions
 from verifywise_mlflow.pipeline.history_budget import HistoryBudget
 from verifywise_mlflow.pipeline.recording import max_failure_entries, record_read_failures
@@ -40,6 +41,12 @@ from verifywise_mlflow.services.audit_signing import sign_chain_head, signing_ke
 from verifywise_mlflow.tenants.connection import open_reader
 from verifywise_mlflow.tenants.errors import SecretUnavailableError
 from verifywise_mlflow.tenants.tenant import Tenant
+
+if TYPE_CHECKING:
+    from verifywise_mlflow.audit.keys import SigningKey
+
+_MANY_CHANGES = 1_000
+"""From how many changed objects on a stage may have made a small table large."""
 
 _STAGES: dict[Stage, Callable[[StageContext], Progress]] = {
     Stage.REGISTERED_MODELS: registered_models.refresh,
@@ -188,6 +195,8 @@ class Sync:
             if not progress.is_cut_short:  # it did not complete: the tenant becomes stale if that goes on
                 tenancy.record_refresh(session, stage, self.sync_id, context.now, reconciled=progress.is_reconcile)
             record_read_failures(context, session, progress)
+            if progress.changed >= _MANY_CHANGES:  # the next stage joins what this one has filled
+                analyze_grown_tables(session, [*metadata.tables.values()])
 
     def _start_entry(self) -> AuditEntry:
         return self.make_entry("sync started", "noted", reason=None, counts={"options": asdict(self.options)})

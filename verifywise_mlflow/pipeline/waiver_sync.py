@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache
 from typing import Final
 
 from verifywise_mlflow import __version__
@@ -12,7 +13,7 @@ from verifywise_mlflow.compliance.rules.ruleset import RuleSet
 from verifywise_mlflow.compliance.waiver_limits import limit_violations
 from verifywise_mlflow.compliance.waivers import Waiver, WaiversError, load_waivers, waiver_changes
 from verifywise_mlflow.normalizer.lifecycle_event import EventKind
-from verifywise_mlflow.normalizer.mapping.mapping_index import mapping_index
+from verifywise_mlflow.normalizer.mapping.mapping_index import MappingIndex, mapping_index
 from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
 from verifywise_mlflow.persistence.queries.waived_gaps import gaps_by_waiver
 from verifywise_mlflow.persistence.repositories import audit_log, waivers
@@ -168,9 +169,13 @@ def _superseded_in_file(
 
 def _limits_of(tenant: Tenant, now: datetime) -> Callable[[Waiver], list[str]]:
     """Return the function that finds how a waiver exceeds the tenant's limits now."""
-    index = mapping_index(default_mapping().extended_by(tenant.mapping))
     limits, today = tenant.compliance.waiver_limits, now.astimezone(UTC).date()
-    return lambda waiver: limit_violations(waiver, limits, index, today)
+
+    @cache
+    def index() -> MappingIndex:  # takes a tenth of a second, and most tenants have no waiver
+        return mapping_index(default_mapping().extended_by(tenant.mapping))
+
+    return lambda waiver: limit_violations(waiver, limits, index(), today)
 
 
 def _beyond_limits(violations: Sequence[str]) -> str:

@@ -18,11 +18,19 @@ from verifywise_mlflow.redaction.secret_values import is_secret_value, looks_gen
 from verifywise_mlflow.redaction.spans import Span
 from verifywise_mlflow.redaction.uri_credentials import find_uri_credentials
 
-_ANNOUNCING_WORD = re.compile(
-    r"(?i)pass|pwd|pw|secret|cred|key|token|auth|(?<![a-z])pat(?![a-z])|jwt|bearer|wort|cookie|session|login|identified|contrase|senha|haslo|parola|"
-    r"[^\x00-\x7f]"
+_ANNOUNCING_LETTERS = (
+    *("pass", "pwd", "pw", "secret", "cred", "key", "token", "auth", "pat", "jwt", "bearer", "wort", "cookie"),
+    *("session", "login", "identified", "contrase", "senha", "haslo", "parola"),
 )
-"""Cheap test that leaves out most texts: all keys that announce a secret contain one of these."""
+"""All ASCII keys that announce a secret contain one of these."""
+
+_ANY_ANNOUNCING_LETTERS = re.compile("|".join(_ANNOUNCING_LETTERS))
+"""For lower-case text. Ten times as fast as the next expression, which has to ignore case."""
+
+_ANNOUNCING_WORD = re.compile(
+    "(?i)" + "|".join(_ANNOUNCING_LETTERS).replace("|pat|", "|(?<![a-z])pat(?![a-z])|") + r"|[^\x00-\x7f]"
+)
+"""Cheap test that leaves out most texts."""
 
 _IN_HEADER = re.compile(
     r"(?i)\b(?:bearer|(?:proxy-)?authorization[\"']?\s{0,4}[:=]\s{0,4}[\"']?(?:basic|token|apikey|api-key|key|"
@@ -74,11 +82,17 @@ def find_secrets(text: str) -> Iterator[Span]:
     """Yield the secrets in a text, regardless of its key."""
     yield from find_uri_credentials(text)
     yield from find_secrets_in_commands(text)
-    if _ANNOUNCING_WORD.search(text):
+    if _announces_secret(text):
         yield from find_assigned_secrets(text)
         yield from _in_headers(text)
         yield from _in_sql_and_code(text)
     yield from _in_key_files(text)
+
+
+def _announces_secret(text: str) -> bool:
+    if text.isascii() and not _ANY_ANNOUNCING_LETTERS.search(text.lower()):
+        return False
+    return _ANNOUNCING_WORD.search(text) is not None
 
 
 def _in_headers(text: str) -> Iterator[Span]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from verifywise_mlflow.common.globs import matches_any
 from verifywise_mlflow.redaction.personal_data import find_personal_data
@@ -37,9 +37,8 @@ class Redacted:
     spans: tuple[Span, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class ScanScope:
-    """What the values of a key are scanned for."""
+class ScanScope(NamedTuple):
+    """What the values of a key are scanned for. A tuple, since it is part of a cache's key."""
 
     secrets: bool
     personal_data: bool

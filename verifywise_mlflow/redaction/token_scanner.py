@@ -12,10 +12,12 @@ from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import version
 from threading import Lock
-
-from kingfisher_sdk import Scanner
+from typing import TYPE_CHECKING
 
 from verifywise_mlflow.redaction.spans import Span
+
+if TYPE_CHECKING:
+    from kingfisher_sdk import Scanner
 
 SCANNER_RELEASE = f"kingfisher-secret-scanner {version('kingfisher-secret-scanner')}"
 """The scanner and its version; another release may recognize more tokens."""
@@ -28,7 +30,7 @@ _MLFLOW_ID = re.compile(
 )
 """A location that MLflow itself wrote, with the id of a run or a logged model, or a Git commit: no token either.
 
-Most registries contain no other long word, and loading the scanner takes a process 0.3 s.
+Many listings contain no other long word, and loading the scanner takes a process 0.3 s.
 """
 
 _NUL_TO_SPACE = {0: " "}
@@ -82,6 +84,8 @@ def load_scanner() -> Scanner:
 
 @cache
 def _scanner() -> Scanner:
+    from kingfisher_sdk import Scanner
+
     return Scanner()
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
 from verifywise_mlflow.audit.checkpoint import Checkpoint, sign_checkpoint
-from verifywise_mlflow.audit.keys import InvalidKeyError, SigningKey
 from verifywise_mlflow.persistence.repositories import audit_log
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.tenants.errors import SecretUnavailableError
 from verifywise_mlflow.tenants.secrets import SecretReference
+
+if TYPE_CHECKING:
+    from verifywise_mlflow.audit.keys import SigningKey
 
 SIGNING_KEY_VARIABLE = "VERIFYWISE_AUDIT_SIGNING_KEY"
 """A reference, ``env:NAME`` or ``file:/absolute/path``, to an Ed25519 private key in PEM."""
@@ -27,6 +30,9 @@ def signing_key() -> SigningKey | None:
     reference = os.environ.get(SIGNING_KEY_VARIABLE)
     if not reference:
         return None
+    # With cryptography, which takes 0.05 s; most syncs sign nothing.
+    from verifywise_mlflow.audit.keys import InvalidKeyError, SigningKey
+
     try:
         return SigningKey.from_pem(SecretReference(reference).resolve().encode())
     except ValidationError:

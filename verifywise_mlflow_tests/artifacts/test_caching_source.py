@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import hashlib
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,8 +14,10 @@ from hypothesis import strategies as st
 from verifywise_mlflow.artifacts.caching_source import CachingSource
 from verifywise_mlflow.artifacts.hashing import FileHash, NotHashed, hash_stream
 from verifywise_mlflow.artifacts.sandbox.client import Sandbox
+from verifywise_mlflow.artifacts.sandbox.pool import SandboxPool
 from verifywise_mlflow.artifacts.source import ArtifactReadError
-from verifywise_mlflow_tests.artifacts.trees import HostileSource, write_files
+from verifywise_mlflow.connector.models import RemoteFile
+from verifywise_mlflow_tests.artifacts.trees import HostileSource, LocalSource, write_files
 
 
 @given(st.lists(st.binary()), st.integers(0, 100))
@@ -49,3 +55,40 @@ def test_content_over_the_limit_is_rejected(tmp_path: Path, sandbox: Sandbox) ->
     assert tree.read_whole("x", 5) == b"12345"
     with pytest.raises(ArtifactReadError, match="larger than 4 bytes"):
         tree.read_whole("x", 4)
+
+
+class SlowSource(LocalSource):
+    """A folder whose server takes a moment, so that threads meet."""
+
+    def list_directory(self, path: str) -> Sequence[RemoteFile]:
+        entries = super().list_directory(path)
+        time.sleep(0.02)
+        return entries
+
+    @contextmanager
+    def read(self, path: str, max_bytes: int) -> Iterator[Iterator[bytes]]:
+        with super().read(path, max_bytes) as chunks:
+            time.sleep(0.02)
+            yield chunks
+
+
+def test_threads_share_one_listing_and_one_read_of_each_file(tmp_path: Path) -> None:
+    write_files(tmp_path, {"MLmodel": "flavors:", "x": "12345", "y": "12345"})
+    source = SlowSource(tmp_path)
+
+    def read(number: int) -> object:
+        match number % 3:
+            case 0:
+                return len(tree.list_directory(""))
+            case 1:
+                return tree.file_hash("xy"[number % 2], 5)
+            case _:
+                return tree.read_whole("MLmodel", 100)
+
+    with SandboxPool(Sandbox) as pool, ThreadPoolExecutor(12) as threads:
+        tree = CachingSource(source, pool)
+        results = list(threads.map(read, range(24)))
+
+    assert source.listed == [""]
+    assert sorted(source.opened) == ["MLmodel", "x", "y"]
+    assert len({str(result) for result in results}) == 3

@@ -46,7 +46,7 @@ class SimulatedServer:
         self._sent = 0
 
     def answer(self, count: int, *, overloaded: bool = False) -> None:
-        """Answer so many requests; with ``overloaded``, refuse them."""
+        """Answer this many requests; with ``overloaded``, refuse them."""
         for _ in range(count):
             self._send_all()
             ends_at, _, sent_at, tenant, held, permit = heapq.heappop(self._under_way)

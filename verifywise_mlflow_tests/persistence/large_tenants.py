@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection, text
@@ -129,14 +130,13 @@ CREATE TEMP VIEW of_models AS SELECT DISTINCT model FROM of_versions;
 """
 
 
-def fill(connection: Connection) -> None:
+def fill(connection: Connection, *, tenants: Sequence[str] = TENANTS, versions: int = VERSIONS) -> None:
     """Write the tenants, and have the planner know how many rows there are."""
     connection.execute(text("SET LOCAL search_path = verifywise_mlflow, pg_temp"))
-    connection.execute(text(_OF_VERSIONS.format(per_model=VERSIONS_A_MODEL, versions=VERSIONS)))
-    for tenant in TENANTS:
-        rows_sql = (
-            _ROWS.replace("$tenant", f"'{tenant}'").replace("$size", f"ARRAY[{RULES}]").replace("$rules", str(RULES))
-        )
+    connection.execute(text(_OF_VERSIONS.format(per_model=VERSIONS_A_MODEL, versions=versions)))
+    for tenant in tenants:
+        rows_sql = _ROWS.replace("$tenant", f"'{tenant}'").replace("$size", "ARRAY[$rules]")
+        rows_sql = rows_sql.replace("$rules", str(RULES))
         connection.exec_driver_sql(rows_sql.replace("$now", f"'{NOW.isoformat()}'::timestamptz").replace("%", "%%"))
     connection.execute(text("DROP VIEW of_models, of_versions"))
     connection.execute(text("ANALYZE"))

@@ -21,6 +21,7 @@ from verifywise_mlflow.persistence.repositories import (
     records,
     registry,
     renamed_versions,
+    stage_watermarks,
     tracked_objects,
     verdicts,
 )
@@ -117,6 +118,29 @@ NARROW: Mapping[str, Question] = {
     "the data version of the records": lambda session: stage_queries.newest_write(session, "canonical_records"),
     "the data version of the verdicts": lambda session: stage_queries.newest_write(session, "compliance_results"),
     "the badges given last": lambda session: stage_queries.newest_rows(session, "compliance_results", 5),
+    "the newest revision of a tenant": lambda session: stage_watermarks._newest_revision(session),
+    "the versions of newer rows": lambda session: stage_watermarks._changed_since(session, 10**9, 10**10),
+    "the versions of what is read again": lambda session: stage_watermarks.versions_linking(
+        session, tracked_objects.is_read_again(RUNS), tracked_objects.is_read_again(LOGGED_MODELS)
+    ),
+    "manifests to retry": lambda session: manifests.manifests_to_retry(session),
+    "manifests with old hashes": lambda session: manifests.manifests_with_old_hashes(
+        session, RehashBefore(LONG_AGO, LONG_AGO)
+    ),
+    "due runs of a version": lambda session: tracked_objects.pending_reads_up_to(session, RUNS, 200, [KEY]),
+    "due manifest of a version": lambda session: manifests.pending_manifests(
+        session,
+        settings_digest="another",
+        rehash_before=RehashBefore(LONG_AGO, LONG_AGO),
+        retry_failed=False,
+        among=[KEY],
+    ),
+    "due record of a version": lambda session: records.pending_records(
+        session, mapping_digest="another", after=None, limit=500, among=[KEY]
+    ),
+    "due verdicts of a version": lambda session: verdicts.pending_evaluations(
+        session, policy_digest="another", after=None, limit=500, among=[KEY]
+    ),
     "the models written last": lambda session: stage_queries.newest_rows(session, "registered_models", 5),
     "the versions written last": lambda session: stage_queries.newest_rows(session, "model_versions", 5),
     "the runs written last": lambda session: stage_queries.newest_rows(session, "training_runs", 5),

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+
 import pytest
 
+from verifywise_mlflow.connector.models import RemoteFile
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.pipeline.served_route import RouteChoice, path_in_own_store
+from verifywise_mlflow.pipeline.artifact_source_resolver import ServerSource
+from verifywise_mlflow.pipeline.served_route import (
+    MEASURED_LISTINGS,
+    OwnStoreSource,
+    RouteChoice,
+    path_in_own_store,
+)
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.pipeline.faults import last_entry, recorded_files
 from verifywise_mlflow_tests.support.proxy import FILE_ENDPOINTS, LISTING_ENDPOINTS, Fault, Proxy, always, saying
@@ -27,8 +37,8 @@ def test_the_faster_route_is_chosen(by_location: list[float], by_object: list[fl
     choice = RouteChoice()
     first = [choice.by_location() for _ in range(4)]
     for of_location, of_object in zip(by_location, by_object, strict=True):
-        choice.record(of_location, by_location=True)
-        choice.record(of_object, by_location=False)
+        choice.record(of_location, by_location=True, is_empty=False)
+        choice.record(of_object, by_location=False, is_empty=False)
 
     assert first == [True, False, True, False], "both are measured in turn"
     assert [choice.by_location() for _ in range(3)] == [is_by_location] * 3
@@ -90,3 +100,37 @@ def test_what_the_route_by_location_does_not_serve_is_read_by_the_other(
     assert len(files) == 3
     assert all(sha256 for listed, *_ in files.values() for *_, sha256 in listed)  # type: ignore[attr-defined]
     assert proxy.requests_ending_with(endpoints), "the fault was met"
+
+
+@pytest.mark.parametrize("route_is_proven", [False, True])
+def test_an_empty_run_is_listed_by_one_route_once_that_is_proven_and_an_empty_model_by_both(
+    route_is_proven: bool,
+) -> None:
+    listed: list[str] = []
+
+    def lists_nothing(name: str) -> ServerSource:
+        def list_directory(path: str) -> list[RemoteFile]:
+            listed.append(f"{name}:{path}")
+            return []
+
+        return ServerSource(list_directory, no_file)
+
+    def no_file(path: str, max_bytes: int) -> AbstractContextManager[Iterator[bytes]]:
+        raise AssertionError((path, max_bytes))
+
+    choice = RouteChoice()
+    for _ in range(MEASURED_LISTINGS):
+        choice.record(0.1, by_location=True, is_empty=not route_is_proven)
+    for kind, folder, may_be_empty in (("run", "", True), ("run", "model", True), ("logged model", "", False)):
+        choice._turn = False
+        by_location, by_object = (lists_nothing(f"{kind} by {route}") for route in ("location", "object"))
+        OwnStoreSource(by_location, by_object, choice, may_be_empty=may_be_empty).list_directory(folder)
+
+    assert listed == [
+        "run by location:",
+        *([] if route_is_proven else ["run by object:"]),
+        "run by location:model",
+        "run by object:model",
+        "logged model by location:",
+        "logged model by object:",
+    ]

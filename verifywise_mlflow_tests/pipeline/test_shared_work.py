@@ -75,7 +75,7 @@ def test_no_more_results_are_held_than_allowed() -> None:
             assert taken - yielded <= MAX_AHEAD + 1
 
 
-def test_an_exception_is_raised_in_its_place_and_ends_the_map() -> None:
+def test_an_exception_is_raised_instead_of_its_result_and_ends_the_map() -> None:
     calls: list[int] = []
 
     def call(number: int) -> int:

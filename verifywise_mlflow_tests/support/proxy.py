@@ -59,7 +59,7 @@ class Exchange:
 
     @property
     def artifact(self) -> str:
-        """The requested file or folder, by whichever route."""
+        """The requested file or folder, by any route."""
         for name in ("path", "artifact_file_path", "artifact_directory_path"):
             if name in self.query:
                 return self.query[name][0]

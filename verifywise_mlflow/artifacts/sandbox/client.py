@@ -26,7 +26,6 @@ from verifywise_mlflow.artifacts.sandbox.response_validation import (
     validate_hash,
     validate_signature,
 )
-from verifywise_mlflow.artifacts.sandbox.signature_confirmation import confirmed_signature
 from verifywise_mlflow.artifacts.sandbox.worker_process import (
     HASH_WORKER,
     PARSE_WORKER,
@@ -169,6 +168,9 @@ class Sandbox:
             return ModelSignature(request.path, "not verified", _failure_reason(error), None, None)
         finally:
             self._verifying.stop()  # one process per bundle: none can affect the verdict on another
+        # With cryptography, which few versions need: they are not signed.
+        from verifywise_mlflow.artifacts.sandbox.signature_confirmation import confirmed_signature
+
         return confirmed_signature(request, response)
 
     def _find_crashing_files(self, contents: Mapping[str, bytes]) -> dict[str, str]:

@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from verifywise_mlflow.cli.arguments import TenantName, configured_tenant
 from verifywise_mlflow.cli.display import escape_rich_markup, json_ready
@@ -25,6 +24,9 @@ from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.context import StageReport, SyncOptions
 from verifywise_mlflow.pipeline.sync import Sync
 from verifywise_mlflow.services.tenant_policies import load_rules
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 app = typer.Typer()
 
@@ -95,6 +97,8 @@ def _progress(*, show: bool) -> Iterator[_Bars]:
     if not show:
         yield _Bars(None)
         return
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
     columns = (SpinnerColumn(), TextColumn("{task.description:20}"), BarColumn(), TextColumn("{task.completed:,.0f}"))
     is_drawn = err.is_terminal  # otherwise rich leaves an empty line
     with Progress(*columns, TimeElapsedColumn(), console=err, transient=True, disable=not is_drawn) as progress:

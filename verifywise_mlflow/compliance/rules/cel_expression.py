@@ -65,7 +65,8 @@ class _LazyExpression:
         return _compile(self.text, self.paths)
 
     @cached_property
-    def _closure(self) -> Closure:
+    def closure(self) -> Closure:
+        """The expression as a Python function. Its outcome may be that the library has to evaluate it."""
         return closure_of(self._compiled[1].root)
 
     @cached_property
@@ -103,7 +104,7 @@ class CelExpression(_LazyExpression):
         Raises:
             CelEvaluationError: a value has an unexpected type, or the result is not a boolean.
         """
-        outcome = self._closure(activation.variables, NO_SCOPE)
+        outcome = self.closure(activation.variables, NO_SCOPE)
         if outcome is True or outcome is False:
             return outcome
         return None if outcome is MISSING else self.holds_by_library(activation)
@@ -137,7 +138,7 @@ class ValueExpression(_LazyExpression):
 
     def value(self, activation: Activation) -> CelValue:
         """Return the value, or None where the record lacks it or it cannot be computed: a sentence never fails."""
-        outcome = self._closure(activation.variables, NO_SCOPE)
+        outcome = self.closure(activation.variables, NO_SCOPE)
         if outcome is MISSING:
             return None
         # The library has the members of a map in an order of its own.

@@ -12,7 +12,16 @@ from sqlalchemy import and_, case, func, literal, or_, select, union_all, update
 from verifywise_mlflow.artifacts.manifest import ArtifactManifest, ManifestGap
 from verifywise_mlflow.artifacts.manifest_codec import manifest_from_json, manifest_to_json
 from verifywise_mlflow.persistence.repositories.tracked_objects import RUN_ID, VERSIONS_WITH_LOGGED_MODELS
-from verifywise_mlflow.persistence.row_mapping import Key, fingerprints, is_one_of, rows_of, same_version, upsert
+from verifywise_mlflow.persistence.row_mapping import (
+    Key,
+    fingerprints,
+    is_one_of,
+    keys_of_versions,
+    rows_by_key,
+    rows_of,
+    same_version,
+    upsert,
+)
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import (
     artifact_manifests,
@@ -277,17 +286,8 @@ def newest_at_locations(
 
 def stored_manifests(session: TenantSession, keys: Collection[Key]) -> dict[Key, StoredManifest]:
     """Return the given versions' manifests."""
-    table = artifact_manifests
-    rows = session.execute(
-        select(
-            table.c.model_name,
-            table.c.version_number,
-            table.c.manifest,
-            table.c.read_at,
-            table.c.hashed_at,
-            table.c.held_back_since,
-        ).where(table.c.tenant_id == session.tenant_id, is_one_of(table, keys))
-    )
+    columns = ("model_name", "version_number", "manifest", "read_at", "hashed_at", "held_back_since")
+    rows = rows_by_key(session, artifact_manifests, keys_of_versions(keys), columns)
     return {
         (name, number): StoredManifest(manifest_from_json(manifest), *times) for name, number, manifest, *times in rows
     }
@@ -302,8 +302,5 @@ def manifest_by_key(session: TenantSession, key: Key) -> ArtifactManifest | None
 
 def manifest_rows(session: TenantSession, keys: Collection[Key]) -> dict[Key, Mapping[str, object]]:
     """Return the rows of the given versions' manifests."""
-    table = artifact_manifests
-    rows = session.execute(
-        select(table).where(table.c.tenant_id == session.tenant_id, is_one_of(table, keys))
-    ).mappings()
+    rows = rows_by_key(session, artifact_manifests, keys_of_versions(keys)).mappings()
     return {(str(row["model_name"]), int(row["version_number"])): dict(row) for row in rows}

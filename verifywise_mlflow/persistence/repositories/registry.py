@@ -13,7 +13,16 @@ from sqlalchemy import ARRAY, ColumnElement, Table, and_, any_, cast, func, null
 from verifywise_mlflow.artifacts.version_origin import VersionOrigin, own_origin
 from verifywise_mlflow.connector.models import ModelVersion, RegisteredModel
 from verifywise_mlflow.persistence.pg_text_codec import Text
-from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE, Key, Row, columns_of, is_one_of, to_entity, upsert
+from verifywise_mlflow.persistence.row_mapping import (
+    BATCH_SIZE,
+    Key,
+    Row,
+    columns_of,
+    is_one_of,
+    rows_by_key,
+    to_entity,
+    upsert,
+)
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import model_versions, registered_models, revisions
 
@@ -269,8 +278,7 @@ def _mark_deleted(
 
 def models_by_name(session: TenantSession, names: Collection[str]) -> dict[str, Mapping[str, object]]:
     """Return the rows of the named models."""
-    table = registered_models
-    rows = session.execute(select(table).where(table.c.tenant_id == session.tenant_id, table.c.model_name.in_(names)))
+    rows = rows_by_key(session, registered_models, {"model_name": list(names)})
     return {str(row["model_name"]): row for row in map(dict, rows.mappings())}
 
 

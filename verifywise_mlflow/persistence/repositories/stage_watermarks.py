@@ -8,7 +8,7 @@ by the indexes on the revisions. One sync of a tenant runs at a time, so no othe
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Select, Table, and_, func, select, union_all
@@ -52,13 +52,12 @@ class StageScope:
     is_current: bool
     """Whether the watermark is at the newest revision."""
 
-    def including(self, keys: Collection[Key]) -> StageScope:
-        """Return a scope that includes more versions."""
-        if self.keys is None or not keys:
+    def including(self, keys: Collection[Key] | None) -> StageScope:
+        """Return a scope that includes more versions; None stands for all."""
+        if self.keys is None or (keys is not None and not keys):
             return self
-        together = {*self.keys, *keys}
-        limited = sorted(together) if len(together) <= MAX_CHANGED else None
-        return StageScope(self.stage, self.basis, self.newest_revision, limited, self.is_current)
+        together = None if keys is None else sorted({*self.keys, *keys})
+        return replace(self, keys=together if together and len(together) <= MAX_CHANGED else None)
 
 
 def stage_scope(session: TenantSession, stage: str, basis: str, *, is_full: bool) -> StageScope:
@@ -100,36 +99,50 @@ def _newest_revision(session: TenantSession) -> int:
     return session.scalar(select(func.greatest(*newest))) or 0
 
 
+def versions_linking(
+    session: TenantSession, runs: ColumnElement[bool], logged: ColumnElement[bool]
+) -> list[Key] | None:
+    """Return the versions that link to runs or logged models with a condition; None if there are too many."""
+    return _limited(session, _linking(session, runs, logged))
+
+
 def _changed_since(session: TenantSession, revision: int, newest: int) -> list[Key] | None:
     """Return the versions that depend on a row with a newer revision, sorted; None if there are too many."""
     if revision == newest:
         return []
-    versions, runs, logged = model_versions, training_runs, logged_models
+    versions, models = model_versions, registered_models
 
     def newer(table: Table) -> ColumnElement[bool]:
         return and_(table.c.tenant_id == session.tenant_id, table.c.revision > revision)
+
+    of_model = select(versions.c.model_name, versions.c.version_number).where(
+        newer(models), versions.c.tenant_id == session.tenant_id, versions.c.model_name == models.c.model_name
+    )
+    of_versions = (model_versions, artifact_manifests, canonical_records)
+    rows = [select(table.c.model_name, table.c.version_number).where(newer(table)) for table in of_versions]
+    return _limited(session, [*rows, of_model, *_linking(session, newer(training_runs), newer(logged_models))])
+
+
+def _linking(session: TenantSession, runs: ColumnElement[bool], logged: ColumnElement[bool]) -> list[Select[Any]]:
+    versions, run_rows, logged_rows = model_versions, training_runs, logged_models
 
     def versions_where(*conditions: ColumnElement[bool]) -> Select[Any]:
         of_tenant = versions.c.tenant_id == session.tenant_id
         return select(versions.c.model_name, versions.c.version_number).where(of_tenant, *conditions)
 
-    changed = union_all(
-        versions_where(newer(versions)),
-        versions_where(newer(registered_models), versions.c.model_name == registered_models.c.model_name),
-        versions_where(newer(logged), versions.c.logged_model_id == logged.c.model_id),
+    is_run = and_(run_rows.c.tenant_id == session.tenant_id, runs)
+    is_logged_model = and_(
+        logged_rows.c.tenant_id == session.tenant_id, versions.c.logged_model_id == logged_rows.c.model_id
+    )
+    return [
+        versions_where(is_logged_model, logged),
         # The three ways from a version to its run, as in ``tracked_objects.RUN_ID``.
-        versions_where(newer(runs), versions.c.run_id == runs.c.run_id),
-        versions_where(newer(runs), versions.c.run_id.is_(None), versions.c.origin_run_id == runs.c.run_id),
-        versions_where(
-            newer(runs),
-            logged.c.tenant_id == session.tenant_id,
-            logged.c.source_run_id == runs.c.run_id,
-            versions.c.logged_model_id == logged.c.model_id,
-        ),
-        *(select(table.c.model_name, table.c.version_number).where(newer(table)) for table in _OF_VERSIONS),
-    ).limit(MAX_CHANGED + 1)
-    rows = session.execute(changed).all()
+        versions_where(is_run, versions.c.run_id == run_rows.c.run_id),
+        versions_where(is_run, versions.c.run_id.is_(None), versions.c.origin_run_id == run_rows.c.run_id),
+        versions_where(is_run, logged_rows.c.source_run_id == run_rows.c.run_id, is_logged_model),
+    ]
+
+
+def _limited(session: TenantSession, queries: Sequence[Select[Any]]) -> list[Key] | None:
+    rows = session.execute(union_all(*queries).limit(MAX_CHANGED + 1)).all()
     return None if len(rows) > MAX_CHANGED else sorted({(name, number) for name, number in rows})
-
-
-_OF_VERSIONS: Final = (artifact_manifests, canonical_records)

@@ -12,12 +12,28 @@ from datetime import datetime
 from enum import IntEnum
 from typing import Generic, TypeVar
 
-from sqlalchemy import ARRAY, BigInteger, ColumnElement, Select, Table, and_, case, cast, func, or_, select
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Boolean,
+    ColumnElement,
+    Select,
+    Table,
+    and_,
+    case,
+    cast,
+    false,
+    func,
+    literal_column,
+    or_,
+    select,
+    true,
+)
 from sqlalchemy import Text as PlainText
 
 from verifywise_mlflow.artifacts.version_origin import location_key
 from verifywise_mlflow.connector.models import LoggedModel, TrainingRun
-from verifywise_mlflow.persistence.row_mapping import Row, columns_of, to_entity, upsert
+from verifywise_mlflow.persistence.row_mapping import Key, Row, columns_of, is_one_of, rows_by_key, to_entity, upsert
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import logged_models, model_versions, revisions, training_runs
 
@@ -81,18 +97,47 @@ class ReadScope(IntEnum):
     ALL = 4
 
 
-def pending_reads(session: TenantSession, kind: ObjectKind[T], scope: ReadScope) -> list[PendingRead]:
-    """Return the objects to read, sorted by id."""
-    objects = _linked_objects(session.tenant_id, kind).subquery()
+def is_read_again(kind: ObjectKind[T]) -> ColumnElement[bool]:
+    """Return the condition that an object is read again although no version changed, as the partial index has it."""
+    # Without parameters: the planner compares it with the condition of the index.
+    name = kind.table.name
+    is_unfinished = f"{name}.read_error IS NULL AND {name}.status IN ('RUNNING', 'SCHEDULED')"
+    return literal_column(f"({name}.retry OR {is_unfinished})", Boolean)
+
+
+def pending_reads(
+    session: TenantSession, kind: ObjectKind[T], scope: ReadScope, among: Collection[Key] | None = None
+) -> list[PendingRead]:
+    """Return the objects to read, sorted by id: of all versions, or of those to look at."""
+    if among is not None and not among:
+        return []
+    objects = _linked_objects(session.tenant_id, kind, among).subquery()
     query = select(objects.c.object_id, objects.c.revision).where(objects.c.scope <= scope.value)
     return [PendingRead(object_id, revision) for object_id, revision in session.execute(query.order_by("object_id"))]
 
 
-def pending_reads_up_to(session: TenantSession, kind: ObjectKind[T], limit: int) -> list[PendingRead]:
-    """Return the objects of the widest scope that has at most `limit` objects, or else all of ``CHANGED``."""
+def exceeds(session: TenantSession, kind: ObjectKind[T], limit: int) -> bool:
+    """Return whether versions link to more readable objects than `limit`."""
+    objects = _linked_objects(session.tenant_id, kind).subquery()
+    readable = select(func.count()).where(objects.c.scope <= ReadScope.READABLE.value)
+    return (session.scalar(readable) or 0) > limit
+
+
+def pending_reads_up_to(
+    session: TenantSession, kind: ObjectKind[T], limit: int, among: Collection[Key] | None = None
+) -> list[PendingRead]:
+    """Return the objects of the widest scope that has at most `limit` objects, or else all of ``CHANGED``.
+
+    ``among`` are the versions to look at, of a tenant with more than `limit` readable objects: no object is read only
+    because it is readable.
+    """
+    if among is not None and not among:
+        return []
     # One query counts and selects: fetching all IDs of a scope that exceeds the limit took most of the time.
-    objects = _linked_objects(session.tenant_id, kind).cte("objects")
+    objects = _linked_objects(session.tenant_id, kind, among).cte("objects")
     fits_limit = {scope: func.count().filter(objects.c.scope <= scope.value) <= limit for scope in ReadScope}
+    if among is not None:
+        fits_limit[ReadScope.READABLE] = false()
     widest = select(
         case(
             (fits_limit[ReadScope.READABLE], ReadScope.READABLE.value),
@@ -104,13 +149,16 @@ def pending_reads_up_to(session: TenantSession, kind: ObjectKind[T], limit: int)
     return [PendingRead(object_id, revision) for object_id, revision in session.execute(query.order_by("object_id"))]
 
 
-def _linked_objects(tenant_id: str, kind: ObjectKind[T]) -> Select[tuple[str, int, int]]:
+def _linked_objects(
+    tenant_id: str, kind: ObjectKind[T], among: Collection[Key] | None = None
+) -> Select[tuple[str, int, int]]:
     """Return the objects that living versions link to, each with the narrowest scope that includes it."""
     versions, table = model_versions, kind.table
+    is_looked_at = true() if among is None else is_one_of(versions, among)
     newest = (
         select(kind.link.label("object_id"), func.max(versions.c.revision).label("revision"))
         .select_from(VERSIONS_WITH_LOGGED_MODELS)
-        .where(versions.c.tenant_id == tenant_id, versions.c.deleted_at.is_(None), kind.link.is_not(None))
+        .where(versions.c.tenant_id == tenant_id, versions.c.deleted_at.is_(None), kind.link.is_not(None), is_looked_at)
         .group_by(kind.link)
         .subquery()
     )
@@ -123,7 +171,9 @@ def _linked_objects(tenant_id: str, kind: ObjectKind[T]) -> Select[tuple[str, in
         (is_readable, ReadScope.READABLE.value),
         else_=ReadScope.ALL.value,
     )
-    return select(newest.c.object_id, newest.c.revision, scope.label("scope")).select_from(
+    # Of the versions that are not looked at, an object may have been read for a newer one.
+    revision = func.greatest(newest.c.revision, table.c.read_for_revision).label("revision")
+    return select(newest.c.object_id, revision, scope.label("scope")).select_from(
         newest.outerjoin(table, is_same_object)
     )
 
@@ -247,10 +297,7 @@ def mark_read(session: TenantSession, kind: ObjectKind[T], read: Sequence[Pendin
 
 def rows_by_id(session: TenantSession, kind: ObjectKind[T], ids: Collection[str]) -> dict[str, Mapping[str, object]]:
     """Return the rows of the given objects."""
-    table = kind.table
-    rows = session.execute(
-        select(table).where(table.c.tenant_id == session.tenant_id, table.c[kind.id_column].in_(ids))
-    ).mappings()
+    rows = rows_by_key(session, kind.table, {kind.id_column: list(ids)}).mappings()
     return {str(row[kind.id_column]): dict(row) for row in rows}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Index, Table, false
+from sqlalchemy import BigInteger, Boolean, Column, Index, Table, false, text
 
 from verifywise_mlflow.persistence.pg_text_codec import Json, Text
 from verifywise_mlflow.persistence.tables.columns import (
@@ -13,6 +13,8 @@ from verifywise_mlflow.persistence.tables.columns import (
     write_columns,
 )
 from verifywise_mlflow.persistence.tables.schema import metadata
+
+_IS_READ_AGAIN = text("retry OR read_error IS NULL AND status IN ('RUNNING', 'SCHEDULED')")
 
 training_runs = Table(
     "training_runs",
@@ -52,6 +54,7 @@ training_runs = Table(
     Column("read_for_revision", BigInteger, nullable=False, doc="The revision of the version for which this was read."),
     *write_columns(),
     revision_index("training_runs"),
+    Index("training_runs_to_read_again", "tenant_id", postgresql_where=_IS_READ_AGAIN),
 )
 
 logged_models = Table(
@@ -86,6 +89,7 @@ logged_models = Table(
     Column("deferred", Boolean, nullable=False, server_default=false()),
     Column("read_for_revision", BigInteger, nullable=False),
     *write_columns(),
+    Index("logged_models_to_read_again", "tenant_id", postgresql_where=_IS_READ_AGAIN),
     Index("logged_models_by_location", "tenant_id", "location_key"),
     Index("logged_models_by_run", "tenant_id", "source_run_id"),
     revision_index("logged_models"),

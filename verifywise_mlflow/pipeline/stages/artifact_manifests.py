@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 
 from verifywise_mlflow.artifacts.manifest_builder import TrustedSigners
-from verifywise_mlflow.artifacts.model_signing.trust_store import InvalidTrustStoreError, TrustStore
 from verifywise_mlflow.artifacts.sandbox.client import Sandbox
 from verifywise_mlflow.artifacts.sandbox.limits import SandboxLimits
 from verifywise_mlflow.artifacts.sandbox.pool import SandboxPool
@@ -86,6 +85,8 @@ def _trusted_signers(context: StageContext) -> TrustedSigners:
         for setting, paths in (("public_keys", signers.public_keys), ("authorities", signers.authorities))
     )
     if keys or authorities:
+        from verifywise_mlflow.artifacts.model_signing.trust_store import InvalidTrustStoreError, TrustStore
+
         try:
             # Parsed here only for a clear error message; signatures are verified in the sandbox.
             TrustStore.from_pem([key.encode() for key in keys], [authority.encode() for authority in authorities])

@@ -28,6 +28,8 @@ from verifywise_mlflow.persistence.repositories.records import BuiltRecord, Pend
 from verifywise_mlflow.persistence.repositories.tracked_objects import LOGGED_MODELS, RUNS
 from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE, Key, to_entity
 from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.persistence.table_statistics import analyze_grown_tables
+from verifywise_mlflow.persistence.tables import canonical_records, record_inputs
 from verifywise_mlflow.pipeline.config_versioning import record_mapping_version
 from verifywise_mlflow.pipeline.context import Progress, StageContext
 from verifywise_mlflow.pipeline.overlapped_batches import overlapped_batches
@@ -98,6 +100,7 @@ def _write(context: StageContext, session: TenantSession, batch: _RecordBatch) -
         session, remaining, context.sync_id, context.now, admit=context.history.admit_records
     )
     batch.withdrawn_count = len(withdrawn)
+    analyze_grown_tables(session, [canonical_records, record_inputs])
     context.history.record(session, context.now)
 
 

@@ -28,7 +28,8 @@ from verifywise_mlflow.http.errors import (
     RequestRejectedError,
 )
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
-from verifywise_mlflow.persistence.repositories import tracked_objects
+from verifywise_mlflow.persistence.repositories import stage_watermarks, tracked_objects
+from verifywise_mlflow.persistence.repositories.stage_watermarks import StageScope
 from verifywise_mlflow.persistence.repositories.tracked_objects import (
     LOGGED_MODELS,
     RUNS,
@@ -38,7 +39,10 @@ from verifywise_mlflow.persistence.repositories.tracked_objects import (
     ReadScope,
     StoredRead,
 )
+from verifywise_mlflow.persistence.row_mapping import Key
+from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.pipeline.context import Note, Progress, ReadFailure, StageContext
+from verifywise_mlflow.pipeline.pending_scope import stage_scope
 from verifywise_mlflow.pipeline.recording import record_read_failures
 
 T = TypeVar("T", TrainingRun, LoggedModel)
@@ -59,22 +63,56 @@ MAX_PAGE_SPLITS = 32
 def refresh(context: StageContext) -> Progress:
     """Read the runs and logged models that are due; write those that differ."""
     progress = Progress(is_reconcile=context.is_reconcile_due)
-    due_models = _due(context, LOGGED_MODELS, ReadScope.ALL if progress.is_reconcile else ReadScope.CHANGED)
-    due_runs = _due_runs(context, progress)
-    if not due_models and not due_runs:
-        return progress
-
-    try:
-        _read_due(context, progress, due_models, due_runs)
-    except DeadlineExceededError as error:
-        # What was read is stored, and a read that is due stays due.
-        progress.notes.append(Note(f"not all training runs and logged models were read: {error}"))
-        progress.is_cut_short = True
+    with context.begin() as session:
+        scope = _scope(context, session)
+    due_models = _due(context, LOGGED_MODELS, ReadScope.ALL if progress.is_reconcile else ReadScope.CHANGED, scope.keys)
+    due_runs = _due_runs(context, progress, scope.keys)
+    if due_models or due_runs:
+        try:
+            _read_due(context, progress, due_models, due_runs, scope.keys)
+        except DeadlineExceededError as error:
+            # What was read is stored, and a read that is due stays due.
+            progress.notes.append(Note(f"not all training runs and logged models were read: {error}"))
+            progress.is_cut_short = True
+    if not scope.is_current:
+        with context.begin() as session:
+            if not _is_read_pending(session, scope.keys):
+                stage_watermarks.advance(session, scope)
     return progress
 
 
+def _scope(context: StageContext, session: TenantSession) -> StageScope:
+    """Return the versions whose runs and logged models may be due."""
+    scope = stage_scope(context, session, "")
+    if scope.keys is None:
+        return scope
+    again = (tracked_objects.is_read_again(RUNS), tracked_objects.is_read_again(LOGGED_MODELS))
+    return scope.including(stage_watermarks.versions_linking(session, *again))
+
+
+def _is_read_pending(session: TenantSession, among: Sequence[Key] | None) -> bool:
+    """Return whether the next sync has to look at all versions.
+
+    It does if an object of a changed version was not read, and if the registry's runs may fit into one request.
+    """
+    if _is_unread(session, RUNS, among) or _is_unread(session, LOGGED_MODELS, among):
+        return True
+    return among is None and not tracked_objects.exceeds(session, RUNS, RUNS_PAGE_SIZE)
+
+
+def _is_unread(session: TenantSession, kind: ObjectKind[T], among: Sequence[Key] | None) -> bool:
+    pending = [read.object_id for read in tracked_objects.pending_reads(session, kind, ReadScope.CHANGED, among)]
+    stored = tracked_objects.stored_reads(session, kind, pending)
+    # What is read again anyway needs no changed version.
+    return any(object_id not in stored or not stored[object_id].retry for object_id in pending)
+
+
 def _read_due(
-    context: StageContext, progress: Progress, due_models: Sequence[PendingRead], due_runs: Sequence[PendingRead]
+    context: StageContext,
+    progress: Progress,
+    due_models: Sequence[PendingRead],
+    due_runs: Sequence[PendingRead],
+    among: Sequence[Key] | None,
 ) -> None:
     reader = context.reader()
     experiments = _ExperimentNames(reader)
@@ -85,23 +123,25 @@ def _read_due(
         )
         _read(context, progress, model_reader, due_models, experiments)
         # A version without a run of its own may have obtained one through its logged model.
-        due_runs = _due_runs(context, progress)
+        due_runs = _due_runs(context, progress, among)
     run_reader = _ObjectReader(RUNS, "training run", RUNS_PAGE_SIZE, reader.runs, reader.run)
     _read(context, progress, run_reader, due_runs, experiments)
 
 
-def _due_runs(context: StageContext, progress: Progress) -> list[PendingRead]:
+def _due_runs(context: StageContext, progress: Progress, among: Sequence[Key] | None) -> list[PendingRead]:
     if progress.is_reconcile:
-        return _due(context, RUNS, ReadScope.ALL)
+        return _due(context, RUNS, ReadScope.ALL, among)
     # At most one request. Some registries have thousands of runs that were never ended; if there are too many of
     # them, they wait for the reconcile like the others.
     with context.begin() as session:
-        return tracked_objects.pending_reads_up_to(session, RUNS, RUNS_PAGE_SIZE)
+        return tracked_objects.pending_reads_up_to(session, RUNS, RUNS_PAGE_SIZE, among)
 
 
-def _due(context: StageContext, linked: ObjectKind[T], reach: ReadScope) -> list[PendingRead]:
+def _due(
+    context: StageContext, linked: ObjectKind[T], reach: ReadScope, among: Sequence[Key] | None
+) -> list[PendingRead]:
     with context.begin() as session:
-        due = tracked_objects.pending_reads(session, linked, reach)
+        due = tracked_objects.pending_reads(session, linked, reach, among)
         if reach is not ReadScope.ALL or len(due) <= MIN_ROTATED_READS:
             return due
         changed = {read.object_id for read in tracked_objects.pending_reads(session, linked, ReadScope.CHANGED)}

@@ -157,6 +157,8 @@ CREATE TABLE {schema}.training_runs (
     PRIMARY KEY (tenant_id, run_id)
 );
 CREATE INDEX training_runs_by_revision ON {schema}.training_runs (tenant_id, revision);
+CREATE INDEX training_runs_to_read_again ON {schema}.training_runs (tenant_id)
+    WHERE retry OR read_error IS NULL AND status IN ('RUNNING', 'SCHEDULED');
 
 CREATE TABLE {schema}.logged_models (
     tenant_id TEXT NOT NULL,
@@ -186,6 +188,8 @@ CREATE TABLE {schema}.logged_models (
     changed_at TIMESTAMP WITH TIME ZONE NOT NULL,
     PRIMARY KEY (tenant_id, model_id)
 );
+CREATE INDEX logged_models_to_read_again ON {schema}.logged_models (tenant_id)
+    WHERE retry OR read_error IS NULL AND status IN ('RUNNING', 'SCHEDULED');
 CREATE INDEX logged_models_by_location ON {schema}.logged_models (tenant_id, location_key);
 CREATE INDEX logged_models_by_run ON {schema}.logged_models (tenant_id, source_run_id);
 CREATE INDEX logged_models_by_revision ON {schema}.logged_models (tenant_id, revision);

@@ -1,0 +1,61 @@
+"""Files are read at the same time: of several versions, of the versions of one run, and of one version with many."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.tenants.tenant import Tenant
+from verifywise_mlflow_tests.support.proxy import FILE_ENDPOINTS, late, proxy_before
+from verifywise_mlflow_tests.support.registry import Registry
+from verifywise_mlflow_tests.support.syncing import rows, sync
+
+FILES_OF_ONE_VERSION = 24
+
+
+def versions_of_several_runs(registry: Registry) -> int:
+    for number in range(4):
+        run_id = registry.run(files={f"model/weights-{part}.bin": b"%d" % number for part in range(2)})
+        registry.version("churn", run_id=run_id, source=f"runs:/{run_id}/model")
+    return 4 * 2
+
+
+def versions_of_one_run(registry: Registry) -> int:
+    files = {f"{folder}/weights-{part}.bin": folder.encode() for folder in ("a", "b", "c") for part in range(3)}
+    run_id = registry.run(files=files)
+    for folder in ("a", "b", "c", "a"):
+        registry.version("churn", run_id=run_id, source=f"runs:/{run_id}/{folder}")
+    return 3 * 3  # each file once, although each manifest has all of them
+
+
+def one_version(registry: Registry) -> int:
+    run_id = registry.run(files={f"model/weights-{part}.bin": b"%d" % part for part in range(FILES_OF_ONE_VERSION)})
+    registry.version("churn", run_id=run_id, source=f"runs:/{run_id}/model")
+    return FILES_OF_ONE_VERSION
+
+
+@pytest.mark.parametrize("fill", [versions_of_several_runs, versions_of_one_run, one_version])
+def test_files_are_read_at_the_same_time_each_once_and_the_manifests_are_as_if_read_in_turn(
+    registry: Registry, tenant: Tenant, store: Store, fill: Callable[[Registry], int]
+) -> None:
+    file_count = fill(registry)
+    with proxy_before(tenant.tracking_uri) as proxy:
+        # Long enough for other threads to send their requests meanwhile.
+        proxy.fault = lambda exchange: late(0.1) if exchange.kind.endswith(FILE_ENDPOINTS) else None
+        sync(tenant.model_copy(update={"tracking_uri": proxy.uri}), store)
+        reads, most_at_once = proxy.requests_ending_with(FILE_ENDPOINTS), proxy.most_at_once
+    in_turn = replace(tenant.limits, max_concurrent_requests=1)
+    sync(tenant.model_copy(update={"tenant_id": "in-turn", "limits": in_turn}), store)
+
+    assert most_at_once >= 3, "two at once is where the limit begins"
+    assert len(reads) == file_count
+    manifests = rows(store, "artifact_manifests")
+    together, one_by_one = (
+        [(row["model_name"], row["version_number"], row["manifest"]) for row in manifests if row["tenant_id"] == owner]
+        for owner in (tenant.tenant_id, "in-turn")
+    )
+    assert together == one_by_one
+    assert all(isinstance(manifest, dict) and manifest["status"] == "complete" for *_, manifest in together)
