@@ -10,14 +10,14 @@ import argparse
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.tables import paste, saved_tables
 from benchmarks.task import REPOSITORY
 
-DOCS = REPOSITORY / "docs"
+PAGES = (REPOSITORY / "README.md", *(REPOSITORY / "docs").rglob("*.md"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("names", nargs="*", help='what to run, e.g. compliance or "distance files"; all by default')
     parser.add_argument("--list", action="store_true", help="list the benchmarks")
     parser.add_argument("--print", action="store_true", help="print all saved tables as Markdown")
-    parser.add_argument("--paste", action="store_true", help="put them between the markers in docs/")
+    parser.add_argument("--paste", action="store_true", help="put them between the markers in README.md and docs/")
     arguments = parser.parse_args(argv)
     chosen = [each for each in BENCHMARKS if not arguments.names or _is_named(each, arguments.names)]
     if not chosen:
@@ -76,16 +76,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.write(f"<!-- table: {name} ({machine}) -->\n\n{table}\n")
         return 0
     if arguments.paste:
-        paste_into(DOCS)
+        paste_into(PAGES)
         return 0
     exit_codes = [_run(each) for each in chosen]
     return int(any(exit_codes))
 
 
-def paste_into(docs: Path) -> None:
-    """Put the saved tables into all pages with markers for them."""
+def paste_into(pages: Iterable[Path]) -> None:
+    """Put the saved tables into the pages with markers for them."""
     tables = {name: table for name, (_machine, table) in saved_tables().items()}
-    for page in docs.rglob("*.md"):
+    for page in pages:
         text = page.read_text(encoding="utf-8")
         pasted = paste(text, tables)
         if pasted != text:

@@ -74,7 +74,7 @@ def measure_files(
                 distance([tree.port]) as proxy,
             ):
                 readers = _Readers(server, postgres, workload.layout.files)
-                near, far = (Task(server.uri, files=tree.task(via)) for via in (None, proxy))
+                near, far = Task(server.uri, files=tree.task(None)), Task(proxy.uri(server.uri), files=tree.task(proxy))
                 our_files.read_listings(replace(near, database_url=readers.prepared))
                 report_progress(f"{workload}: counting requests")
                 traffic = []
@@ -82,6 +82,7 @@ def measure_files(
                     proxy.traffic()
                     read(far)
                     traffic.append(proxy.traffic())
+                    _expect(traffic[-1].requests > 0, "read past the proxy")
                 for round_trip_ms in workload.round_trips_ms:
                     report_progress(f"{workload}, {round_trip_ms:g} ms")
                     proxy.set(round_trip_ms)
@@ -157,7 +158,7 @@ def table(figures: Sequence[FileFigures]) -> MarkdownTable:
                 comparison.ratio(_seconds),
                 f"{plain.requests:,}, {ours.requests:,}",
                 f"{plain.response_bytes / 1e6:,.1f}, {ours.response_bytes / 1e6:,.1f}",
-                f"{comparison.plain(_cpu):.1f}, {comparison.ours(_cpu):.1f} s",
+                f"{comparison.plain(_cpu):.2f}, {comparison.ours(_cpu):.2f} s",
                 f"{comparison.ours(lambda read: read.tree_peak_bytes) / 1e6:.0f}",
             )
         )

@@ -18,7 +18,8 @@ from verifywise_mlflow.compliance.rules.field_paths import ORIGINS, Path, dotted
 _MAX_ORIGIN_KEY_LENGTH: Final = 300
 """Characters of a key, and of a text that is no value. MLflow's own limit is 250; another server may have none."""
 
-Picker: TypeAlias = Callable[[Sequence[str]], Sequence[str]]
+Members: TypeAlias = tuple[str, ...]
+Picker: TypeAlias = Callable[[Members], Members]
 """Selects the members of one verdict from those of a record; empty ones stand for no value."""
 
 
@@ -29,6 +30,7 @@ class StoredValues:
         """Create it empty; ``value_picker`` and ``origin_picker`` add what a rule reads."""
         self._paths: dict[Path, int] = {}
         self._names: dict[str, int] = {}
+        self._variables: dict[str, int] = {}
         self._whole: list[tuple[int, str, str]] = []
         """Place, key and name of the values that are stored whole."""
         self._parts: list[tuple[int, str, Path]] = []
@@ -58,7 +60,15 @@ class StoredValues:
                 self._origin_keys.append((self._names[name], f"{quoted(name)}:", name))
         return _picker([self._names[name] for name in names])
 
-    def values(self, raw: Mapping[str, CelValue]) -> list[str]:
+    def known_picker(self, names: Sequence[str]) -> Picker:
+        """Return a function that selects whether these variables are known."""
+        return _picker([self._variables.setdefault(name, len(self._variables)) for name in names])
+
+    def known(self, known: Mapping[str, CelValue]) -> Members:
+        """Return the name of each variable that is known; empty for any other."""
+        return tuple([name if name in known else "" for name in self._variables])
+
+    def values(self, raw: Mapping[str, CelValue]) -> Members:
         """Return a member for each path; empty where there is no value, which differs from null."""
         members = [""] * len(self._paths)
         for place, key, name in self._whole:
@@ -79,15 +89,15 @@ class StoredValues:
                 for place, key, name in parts:
                     if name in of_field:
                         members[place] = key + value_json(of_field[name])
-        return members
+        return tuple(members)
 
-    def origins(self, origins: Mapping[str, Mapping[str, object]]) -> list[str]:
+    def origins(self, origins: Mapping[str, Mapping[str, object]]) -> Members:
         """Return a member for each field; empty where the field has no origin."""
         members = [""] * len(self._origin_keys)
         for place, key, name in self._origin_keys:
             if (origin := origins.get(name)) is not None:
                 members[place] = key + _origin_json(origin)
-        return members
+        return tuple(members)
 
 
 def _picker(places: Sequence[int]) -> Picker:

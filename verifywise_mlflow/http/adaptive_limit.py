@@ -159,7 +159,11 @@ class AdaptiveLimit:
             self._admit()
 
     def _learn(self, kind: str, seconds: float, *, is_alone: bool) -> None:
-        known = self._fastest.get(kind, seconds)
+        known = self._fastest.get(kind)
+        if known is None:
+            # If others were in flight, it has waited as they have, and says nothing about growth.
+            self._fastest[kind] = seconds if is_alone else seconds / max(self._mean_ratio, 1.0)
+            return
         # A server that has become slower is relearned while it gets one request at a time, which a high ratio leads to.
         fastest = self._fastest[kind] = known + _RELEARNING * (seconds - known) if is_alone else min(known, seconds)
         ratio = seconds / fastest if seconds - fastest > NOISE_SECONDS else 1.0

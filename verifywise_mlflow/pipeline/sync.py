@@ -119,7 +119,7 @@ class Sync:
         """Run one stage, under the tenant's lock: no other sync of the tenant runs a stage at the same time.
 
         Raises:
-            HttpError: the server cannot be read at all. The stored data stays as it is.
+            HttpError: the server cannot be read. What was read before is stored, and nothing is removed.
             SecretUnavailableError: a credential or the signing key cannot be resolved.
             TenantBusyError: another sync of the tenant holds the lock.
         """

@@ -20,7 +20,8 @@ from pathlib import Path
 from verifywise_mlflow.artifacts.sandbox import protocol
 from verifywise_mlflow.artifacts.sandbox.lockdown import Protections
 from verifywise_mlflow.artifacts.sandbox.protocol import RequestCanceled, WorkerChannel
-from verifywise_mlflow.compliance.evaluation import Evaluator, RuleEvaluation
+from verifywise_mlflow.compliance.evaluation import Evaluator
+from verifywise_mlflow.compliance.record_evaluation import RuleEvaluation
 from verifywise_mlflow.compliance.rules.cel_expression import compile_expression
 from verifywise_mlflow.compliance.rules.ruleset import RuleSet
 

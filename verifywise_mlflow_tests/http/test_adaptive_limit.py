@@ -35,6 +35,8 @@ class SimulatedServer:
     service_seconds: float
     round_trip_seconds: float = 0.0
     tenants: tuple[str, ...] = ("acme",)
+    kinds: int = 1
+    """Kinds of requests. After every ten requests, another one joins those that are sent in turn."""
     time: float = 0.0
     peak: int = 0
     answered: Counter[str] = field(default_factory=Counter)
@@ -64,11 +66,14 @@ class SimulatedServer:
             has_sent = False
             for tenant in self.tenants:
                 try:
-                    held = self.limit.acquire(tenant, CEILING, kind="file", timeout=0)
+                    held = self.limit.acquire(tenant, CEILING, kind=self._next_kind(), timeout=0)
                 except TimeoutError:
                     continue
                 self._send(tenant, held)
                 has_sent = True
+
+    def _next_kind(self) -> str:
+        return f"kind {self._sent % min(1 + self._sent // 10, self.kinds)}"
 
     def _send(self, tenant: str, held: AbstractContextManager[Permit]) -> None:
         worker = min(range(self.workers), key=lambda index: self._free_at[index])
@@ -96,11 +101,12 @@ def test_a_distant_server_gets_requests_up_to_the_ceiling(workers: int, service:
 
 
 @pytest.mark.parametrize(("workers", "service"), [(1, 0.3), (2, 0.3), (1, 0.05)])
-def test_a_server_that_is_slow_by_itself_is_kept_busy_and_not_flooded(workers: int, service: float) -> None:
+@pytest.mark.parametrize("kinds", [1, 6])
+def test_a_server_that_is_slow_by_itself_is_kept_busy_and_not_flooded(workers: int, service: float, kinds: int) -> None:
     """A password-protected MLflow takes 0.3 s of its CPU for each request: more at once would only wait there."""
-    server = SimulatedServer(workers, service)
+    server = SimulatedServer(workers, service, kinds=kinds)
     server.answer(30)
-    began, server.peak = server.time, 0
+    began = server.time
     server.answer(500)
 
     assert server.peak <= 2 * workers + 2

@@ -96,6 +96,8 @@ NARROW: Mapping[str, Question] = {
     "the badges of a version over time": sql(f"compliance_badge_states {OF_ONE_VERSION}"),
     "the fingerprints of some versions": lambda session: row_mapping.fingerprints(session, canonical_records, [KEY]),
     "a version": lambda session: registry.version_by_key(session, *KEY),
+    "the known versions of a page": lambda session: registry.stored_versions(session, [KEY]),
+    "the known models of a page": lambda session: registry.stored_models(session, [MODEL]),
     "the models of some names": lambda session: registry.models_by_name(session, [MODEL]),
     "some runs": lambda session: tracked_objects.rows_by_id(session, RUNS, ["run-17"]),
     "some logged models": lambda session: tracked_objects.stored_reads(session, LOGGED_MODELS, ["m-18"]),
@@ -164,6 +166,7 @@ def test_a_narrow_query_reads_few_rows(session: TenantSession, question: str) ->
 OLD = RehashBefore(LONG_AGO, LONG_AGO)
 WIDE: Mapping[str, Question] = {
     "known versions": lambda session: registry.stored_versions(session),
+    "living versions": lambda session: list(registry.living_versions(session)),
     "due runs": lambda session: tracked_objects.pending_reads(session, RUNS, ReadScope.CHANGED),
     "due runs, as many as fit": lambda session: tracked_objects.pending_reads_up_to(session, RUNS, 200),
     "due logged models": lambda session: tracked_objects.pending_reads(session, LOGGED_MODELS, ReadScope.CHANGED),

@@ -54,10 +54,15 @@ IS_LINKED: ColumnElement[bool] = or_(
 )
 """Whether a version was registered from the logged model that its source names: by ID, or by exactly its location."""
 
-RUN_ID: ColumnElement[str] = func.coalesce(
-    model_versions.c.run_id, model_versions.c.origin_run_id, case((IS_LINKED, logged_models.c.source_run_id))
+RUN_ID: ColumnElement[str] = case(
+    (model_versions.c.run_id.is_not(None), model_versions.c.run_id),
+    (model_versions.c.origin_run_id.is_not(None), model_versions.c.origin_run_id),
+    (IS_LINKED, logged_models.c.source_run_id),
 )
-"""The run of a version: its own, its original's, or that of the logged model that it was registered from."""
+"""The run of a version: its own, its original's, or that of the logged model that it was registered from.
+
+Not COALESCE: Postgres takes that for a function that may leak rows, so under row-level security no index finds the run.
+"""
 
 
 @dataclass(frozen=True, slots=True)

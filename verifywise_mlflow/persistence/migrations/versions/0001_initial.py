@@ -13,7 +13,15 @@ from verifywise_mlflow.persistence.tables import SCHEMA
 revision = "0001"
 down_revision = None
 
-FILES = ("tables.sql", "history.sql", "triggers.sql", "count_invalidation.sql", "views.sql", "row_level_security.sql")
+FILES = (
+    "tables.sql",
+    "history.sql",
+    "compression.sql",
+    "triggers.sql",
+    "count_invalidation.sql",
+    "views.sql",
+    "row_level_security.sql",
+)
 
 
 def upgrade() -> None:

@@ -1,0 +1,298 @@
+"""Evaluates the rules of a policy on one record. Pure, and never raises.
+
+Rules often read the same values on many versions: no findings, the same packages, the same person. So a rule keeps its
+last decisions, and decides once on equal inputs: everything that is stored with the verdict and determines it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Final, TypeAlias
+
+from verifywise_mlflow.compliance.input_hash import hash_body, hash_input_body, value_json
+from verifywise_mlflow.compliance.reason_text import ReasonWriter, error_text
+from verifywise_mlflow.compliance.rules.cel_closures import NO_SCOPE
+from verifywise_mlflow.compliance.rules.cel_expression import CelEvaluationError, CelExpression
+from verifywise_mlflow.compliance.rules.cel_variables import Subject
+from verifywise_mlflow.compliance.rules.evidence import Evidence
+from verifywise_mlflow.compliance.rules.field_paths import UNREAD
+from verifywise_mlflow.compliance.rules.reason_template import ReasonCase
+from verifywise_mlflow.compliance.rules.rule import Rule
+from verifywise_mlflow.compliance.stored_values import Members, Picker, StoredValues
+from verifywise_mlflow.compliance.unread_evidence import UnreadEvidence
+from verifywise_mlflow.compliance.verdict import RuleResult, Verdict
+from verifywise_mlflow.normalizer.unread_object import UnreadObject
+
+MAX_KEPT_DECISIONS: Final = 100
+"""Decisions that a rule keeps. At 2 kB each, a policy of 50 rules keeps 10 MB."""
+
+_Inputs: TypeAlias = tuple[Members, Members, Members]
+_ALWAYS: Final = "true"
+
+_UNDECIDED_IF_UNREAD: Final = (Verdict.NOT_EVIDENCED, Verdict.NOT_APPLICABLE)
+"""The verdicts that may rest on the absence of something that could not be read."""
+
+_CASES: Final[Mapping[Verdict, ReasonCase]] = {
+    verdict: ReasonCase(verdict) for verdict in Verdict if verdict is not Verdict.ERROR
+}
+
+
+@dataclass(slots=True)
+class _Decision:
+    """A verdict with everything that depends on the rule's inputs alone."""
+
+    verdict: Verdict
+    decisive: CelExpression
+    error: CelEvaluationError | None
+    unread: tuple[UnreadObject, ...]
+    """The objects that could not be read and that the verdict rests on."""
+    values_json: str
+    origins_json: str
+    body: str
+    """The hash input without the day."""
+    fingerprint: str = ""
+    """Computed on demand, like the result."""
+    result: RuleResult | None = None
+
+
+class Decisions:
+    """The last decisions of one rule, by its inputs. It gives up if these hardly ever repeat."""
+
+    __slots__ = ("_by_inputs", "_repetitions", "are_useful")
+
+    def __init__(self) -> None:
+        """Create it empty."""
+        self.are_useful = True
+        """Whether inputs repeat often enough for looking them up."""
+        self._by_inputs: dict[_Inputs, _Decision] = {}
+        self._repetitions = 0
+
+    def find(self, inputs: _Inputs) -> _Decision | None:
+        """Return the decision on equal inputs."""
+        decision = self._by_inputs.get(inputs)
+        if decision is not None:
+            self._repetitions += 1
+        return decision
+
+    def add(self, inputs: _Inputs, decision: _Decision) -> None:
+        """Keep a decision."""
+        if len(self._by_inputs) >= MAX_KEPT_DECISIONS:
+            self.are_useful = self._repetitions >= MAX_KEPT_DECISIONS
+            self._by_inputs.clear()
+            self._repetitions = 0
+        if self.are_useful:
+            self._by_inputs[inputs] = decision
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledRule:
+    """A rule, and what depends on nothing else."""
+
+    rule: Rule
+    reason: ReasonWriter
+    digest: str
+    wording: str
+    """Digest of the parts of the rule that determine the text of the reason."""
+    applies: CelExpression
+    evidenced: CelExpression
+    requires: CelExpression
+    conditions: tuple[tuple[CelExpression, bool], ...]
+    """Each with whether the rule fails where it is false."""
+    pick_values: Picker
+    """Selects the values to store with the verdict from those of the record, in the order of canonical JSON."""
+    pick_origins: Picker
+    """Selects the origins to store with the verdict from those of the record."""
+    pick_known: Picker
+    """Selects whether the variables are known of which the rule reads members: ``has()`` tells a lacking member from a
+    lacking value."""
+    fields: frozenset[str]
+    """The fields that the rule names."""
+    thresholds_json: str
+    uses_today: bool
+    reads_unread: bool
+    """Whether an expression names ``unread``, which is then among the values."""
+    unread_position: int
+    """The place of ``unread`` among the values, for a verdict that rests on an unread object without naming it."""
+    decisions: Decisions = field(default_factory=Decisions)
+
+
+class RecordEvaluation:
+    """The evaluation of one record. Rules share expressions and values: each is evaluated once."""
+
+    __slots__ = (
+        *("_known", "_not_in_values", "_origins", "_results", "_unread", "_values", "_variables"),
+        *("activation", "day", "evidence", "quotes"),
+    )
+
+    def __init__(self, subject: Subject, evidence: Evidence, day: date | None, stored: StoredValues) -> None:
+        self.evidence, self.day = evidence, day
+        self.activation = evidence.activation()
+        self._variables = self.activation.variables
+        self.quotes: dict[str, str] = {}
+        self._unread = UnreadEvidence(subject.incomplete, self.activation) if subject.incomplete else None
+        self._results: dict[str, bool | CelEvaluationError | None] = {_ALWAYS: True}
+        self._values = stored.values(evidence.raw)
+        self._origins = stored.origins(subject.origins or {})
+        self._known = stored.known(evidence.known)
+        self._not_in_values = {*evidence.unrecognized, *evidence.without_value}
+        """The fields of which a reason may quote more than is stored with the verdict."""
+
+    def evaluate(self, rule: CompiledRule, error: CelEvaluationError | None = None) -> RuleEvaluation:
+        """Return the verdict of a rule; with an error, that the rule cannot be evaluated."""
+        decisions = rule.decisions
+        if error or self._unread or not decisions.are_useful or not self._not_in_values.isdisjoint(rule.fields):
+            return RuleEvaluation(self, rule, self._decide(rule, error))
+        inputs = (rule.pick_values(self._values), rule.pick_origins(self._origins), rule.pick_known(self._known))
+        decision = decisions.find(inputs)
+        if decision is None:
+            decision = self._decide(rule, None)
+            decisions.add(inputs, decision)
+        return RuleEvaluation(self, rule, decision)
+
+    def _decide(self, rule: CompiledRule, error: CelEvaluationError | None) -> _Decision:
+        decisive, verdict = rule.requires, Verdict.ERROR
+        unread: tuple[UnreadObject, ...] = ()
+        if error is None:
+            verdict, decisive, error = self._verdict(rule)
+            if self._unread and verdict in _UNDECIDED_IF_UNREAD:
+                is_scope = verdict is Verdict.NOT_APPLICABLE
+                unread = (self._unread.behind_scope if is_scope else self._unread.behind_missing_evidence)(decisive)
+                verdict = Verdict.NOT_READ if unread else verdict
+        values = rule.pick_values(self._values)
+        if unread and not rule.reads_unread:
+            kinds = value_json([of_kind.kind for of_kind in unread])
+            values = (*values[: rule.unread_position], f'"{UNREAD}":{kinds}', *values[rule.unread_position :])
+        values_json = f"{{{','.join(filter(None, values))}}}"
+        origins_json = f"{{{','.join(filter(None, rule.pick_origins(self._origins)))}}}"
+        body = hash_input_body(rule.digest, rule.thresholds_json, values_json)
+        return _Decision(verdict, decisive, error, unread, values_json, origins_json, body)
+
+    def _verdict(self, rule: CompiledRule) -> tuple[Verdict, CelExpression, CelEvaluationError | None]:
+        """Return the verdict, and the expression that decided it."""
+        decisive = rule.applies
+        try:
+            applies = self.holds(decisive)
+            if not applies:
+                return Verdict.NOT_EVIDENCED if applies is None else Verdict.NOT_APPLICABLE, decisive, None
+            decisive = rule.evidenced
+            if not self.holds(decisive):
+                return Verdict.NOT_EVIDENCED, decisive, None
+            unmet = []
+            for decisive, is_failure in rule.conditions:
+                if not (holds := self.holds(decisive)):
+                    unmet.append((decisive, is_failure and holds is False))
+            if failed := [expression for expression, is_failure in unmet if is_failure]:
+                return Verdict.FAIL, failed[0], None
+            decisive = rule.requires
+            is_met = self.holds(decisive)
+        except CelEvaluationError as error:
+            return Verdict.ERROR, decisive, error
+        if is_met is not None and unmet:
+            # A false one says more than an unknown one.
+            return Verdict.NOT_EVIDENCED, min(unmet, key=lambda entry: self.holds(entry[0]) is None)[0], None
+        return Verdict.NOT_EVIDENCED if is_met is None else Verdict.PASS if is_met else Verdict.FAIL, decisive, None
+
+    def holds(self, expression: CelExpression) -> bool | None:
+        """Return whether a condition holds.
+
+        Raises:
+            CelEvaluationError: it cannot be evaluated on this record.
+        """
+        text = expression.text
+        if text in self._results:
+            result = self._results[text]
+        else:
+            outcome = expression.closure(self._variables, NO_SCOPE)
+            if outcome is True or outcome is False:  # the common case, without a call in between
+                self._results[text] = outcome
+                return outcome
+            try:
+                result = expression.holds(self.activation)
+            except CelEvaluationError as error:
+                result = error
+            self._results[text] = result
+        if isinstance(result, CelEvaluationError):
+            raise result
+        return result
+
+    def is_false(self, condition: CelExpression) -> bool:
+        """Return whether a condition is false; not so if it cannot be evaluated."""
+        try:
+            return self.holds(condition) is False
+        except CelEvaluationError:
+            return False
+
+
+class RuleEvaluation:
+    """A verdict. What only a changed verdict needs is computed on demand."""
+
+    __slots__ = ("_decision", "_record", "_rule")
+
+    def __init__(self, record: RecordEvaluation, rule: CompiledRule, decision: _Decision) -> None:
+        """Take the decision, and what its reason is written from."""
+        self._record, self._rule, self._decision = record, rule, decision
+
+    @property
+    def rule_id(self) -> str:
+        """The rule's id."""
+        return self._rule.rule.id
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict."""
+        return self._decision.verdict
+
+    def fingerprint(self) -> str:
+        """Return a hash of everything but the day: a verdict with the stored fingerprint is not written again."""
+        decision = self._decision
+        if not decision.fingerprint:
+            verdict, unread, wording = decision.verdict, self._unread_text(), self._rule.wording
+            content = f"{verdict}\0{unread}\0{decision.origins_json}\0{wording}\0{decision.body}"
+            digest = hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()
+            decision.fingerprint = digest[:32]
+        return decision.fingerprint
+
+    def result(self) -> RuleResult:
+        """Return the verdict with its reason and its evidence."""
+        if self._decision.result is None:
+            self._decision.result = self._complete_result()
+        return self._decision.result
+
+    def _complete_result(self) -> RuleResult:
+        decision, rule = self._decision, self._rule
+        day = self._record.day if rule.uses_today else None
+        return RuleResult(
+            rule_id=rule.rule.id,
+            rule_version=rule.rule.version,
+            verdict=decision.verdict,
+            reason=self._reason(),
+            values_json=decision.values_json,
+            origins_json=decision.origins_json,
+            thresholds_json=rule.thresholds_json,
+            day=day,
+            input_hash=hash_body(decision.body, day),
+        )
+
+    def _reason(self) -> str:
+        decision = self._decision
+        if decision.verdict is Verdict.ERROR:
+            return error_text(decision.error)
+        text = self._rule.reason.text(self._case(), decision.decisive, self._record)
+        return text + self._unread_text() if decision.unread else text
+
+    def _unread_text(self) -> str:
+        if not self._decision.unread:
+            return ""
+        sentences = "; ".join(unread.sentences[0].rstrip(".") for unread in self._decision.unread)
+        return f" Part of the record could not be read: {sentences}. The rule is decided once it can be read."
+
+    def _case(self) -> ReasonCase:
+        decision = self._decision
+        if decision.verdict is not Verdict.NOT_EVIDENCED:
+            return _CASES[decision.verdict]
+        if self._record.holds(decision.decisive) is False:
+            return ReasonCase.INCONCLUSIVE
+        return ReasonCase.SCOPE_UNKNOWN if decision.decisive is self._rule.applies else ReasonCase.NOT_EVIDENCED
