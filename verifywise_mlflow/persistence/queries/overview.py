@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 
 from sqlalchemy import func, select
 
-from verifywise_mlflow.compliance.attention import UrgentGap
+from verifywise_mlflow.compliance.attention import UrgentGap, most_urgent
 from verifywise_mlflow.compliance.rules.rule import Severity
-from verifywise_mlflow.persistence.queries.open_gaps import urgent_gaps
-from verifywise_mlflow.persistence.row_mapping import same_version
+from verifywise_mlflow.persistence.queries.open_gaps import WORST_GAPS_PER_RULE, urgent_gaps
+from verifywise_mlflow.persistence.queries.verdict_count_cache import cached_counts
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.persistence.tables import canonical_records, compliance_badges, registered_models
+from verifywise_mlflow.persistence.tables import registered_models
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,28 +31,18 @@ def overview(
     store: Store, tenant_id: str, severities: Mapping[str, Severity], at: datetime, *, urgent: int = 5
 ) -> Overview:
     """Return the overview of a tenant at the current time, with up to ``urgent`` gaps; ``severities`` by rule ID."""
-    models, records, badges = registered_models, canonical_records, compliance_badges
+    models = registered_models
     with store.begin(tenant_id) as session:
-        counted = session.execute(
-            select(badges.c.badge, func.count())
-            .select_from(
-                badges.join(
-                    records,
-                    same_version(records, badges),
-                )
-            )
-            .where(badges.c.tenant_id == tenant_id, records.c.deleted_at.is_(None))
-            .group_by(badges.c.badge)
-        )
+        counts = cached_counts(session, at)
+        is_listed = urgent <= WORST_GAPS_PER_RULE
         return Overview(
             models=session.scalar(
                 select(func.count()).where(models.c.tenant_id == tenant_id, models.c.deleted_at.is_(None))
             )
             or 0,
-            versions=session.scalar(
-                select(func.count()).where(records.c.tenant_id == tenant_id, records.c.deleted_at.is_(None))
-            )
-            or 0,
-            badges={str(badge): int(count) for badge, count in counted},
-            urgent=urgent_gaps(session, at, severities, urgent),
+            versions=sum(count for _, count in counts.badges),
+            badges={badge: count for badge, count in counts.badges if badge is not None},
+            urgent=most_urgent(chain.from_iterable(counts.worst.values()), severities, urgent)
+            if is_listed
+            else urgent_gaps(session, at, severities, urgent),
         )
