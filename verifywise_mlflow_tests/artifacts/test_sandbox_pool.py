@@ -55,6 +55,17 @@ def test_files_in_memory_share_as_many_sandboxes_as_there_are_cores(pool: Sandbo
     assert len(opened) <= (os.cpu_count() or 1)
 
 
+def test_a_second_worker_is_started_only_for_work_that_waits_for_the_first(
+    pool: SandboxPool, opened: list[Sandbox], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("verifywise_mlflow.artifacts.sandbox.pool.START_AFTER_SECONDS", 30)
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda number: pool.hash_file([b"%d" % number], 10), range(32)))
+        list(threads.map(lambda _: pool.parse_environment({"conda.yaml": b"dependencies: []"}, {}), range(8)))
+
+    assert len(opened) == 2, "one hashes, one parses"
+
+
 def test_large_files_that_arrive_slowly_hold_up_no_other_file(pool: SandboxPool) -> None:
     large_files = 2 * (os.cpu_count() or 1)
     arrived = threading.Event()

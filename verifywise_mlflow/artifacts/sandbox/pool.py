@@ -1,26 +1,32 @@
 """Sandboxes for several threads: as many as work at the same time, each opened when it is first needed.
 
-Work whose bytes are in memory gets as many sandboxes as there are cores. A file that is still being read has a sandbox
-of its own until its end, which may be far off.
+Work whose bytes are in memory gets as many sandboxes as there are cores, the second one only if the first keeps it
+waiting: a start costs more than hashing a hundred small files. A file that is still being read has a sandbox of its own
+until its end, which may be far off.
 """
 
 from __future__ import annotations
 
 import os
 import threading
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain
 from types import TracebackType
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 from verifywise_mlflow.artifacts.hashing import FileHash, NotHashed
 from verifywise_mlflow.artifacts.manifest import ModelSignature
 from verifywise_mlflow.artifacts.sandbox.client import ParsedEnvironment, Sandbox
 from verifywise_mlflow.artifacts.sandbox.protocol import SignatureRequest
 
+START_AFTER_SECONDS: Final = 0.3
+"""How long work waits for a worker that works, or starts, before another one is started."""
 READ_AHEAD_BYTES: Final = 1024 * 1024
 """A file of at most this size is read before it is hashed, so that no sandbox waits for a slow server."""
+
+Work = Literal["hashing", "parsing", "verifying"]
 
 
 class SandboxPool:
@@ -29,10 +35,13 @@ class SandboxPool:
     def __init__(self, open_sandbox: Callable[[], Sandbox]) -> None:
         """Take what opens a sandbox; none is opened yet."""
         self._open = open_sandbox
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
+        """Held while a sandbox is taken or returned."""
         self._cores = threading.BoundedSemaphore(os.cpu_count() or 1)
-        self._idle: list[Sandbox] = []
-        """The one that was used last comes last, and is used next: those at the beginning stay unused, or closed."""
+        self._idle: defaultdict[Work, list[Sandbox]] = defaultdict(list)
+        """For each kind of work, so that a worker that starts holds up no other kind. The one that was used last comes
+        last, and is used next: those at the beginning stay unused."""
+        self._in_use: Counter[Work] = Counter()
         self._opened: list[Sandbox] = []
 
     def __enter__(self) -> SandboxPool:
@@ -68,34 +77,40 @@ class SandboxPool:
             beginning.append(chunk)
             size += len(chunk)
             if size > READ_AHEAD_BYTES:
-                with self._sandbox() as sandbox:
+                with self._sandbox("hashing") as sandbox:
                     return sandbox.hash_file(chain(beginning, iterator), max_bytes)
-        with self._cores, self._sandbox() as sandbox:
+        with self._cores, self._sandbox("hashing") as sandbox:
             return sandbox.hash_file(beginning, max_bytes)
 
     def parse_environment(self, contents: Mapping[str, bytes], read_errors: Mapping[str, str]) -> ParsedEnvironment:
         """Parse environment files, as ``Sandbox.parse_environment`` does."""
-        with self._cores, self._sandbox() as sandbox:
+        with self._cores, self._sandbox("parsing") as sandbox:
             return sandbox.parse_environment(contents, read_errors)
 
     def verify_signature(self, bundle: bytes, request: SignatureRequest) -> ModelSignature:
         """Verify a model's signature, as ``Sandbox.verify_signature`` does."""
-        with self._cores, self._sandbox() as sandbox:
+        with self._cores, self._sandbox("verifying") as sandbox:
             return sandbox.verify_signature(bundle, request)
 
     @contextmanager
-    def _sandbox(self) -> Iterator[Sandbox]:
-        with self._lock:
-            sandbox = self._idle.pop() if self._idle else None
-        if sandbox is None:
-            sandbox = self._open()
-            with self._lock:
+    def _sandbox(self, work: Work) -> Iterator[Sandbox]:
+        with self._changed:
+            # A signature gets a worker of its own in any case.
+            if self._in_use[work] and not self._idle[work] and work != "verifying":
+                self._changed.wait_for(lambda: self._idle[work], START_AFTER_SECONDS)
+            if self._idle[work]:
+                sandbox = self._idle[work].pop()
+            else:
+                sandbox = self._open()
                 self._opened.append(sandbox)
+            self._in_use[work] += 1
         try:
             yield sandbox
         finally:
-            with self._lock:
-                self._idle.append(sandbox)
+            with self._changed:
+                self._in_use[work] -= 1
+                self._idle[work].append(sandbox)
+                self._changed.notify_all()
 
 
 AnySandbox: TypeAlias = Sandbox | SandboxPool
