@@ -154,7 +154,8 @@ def fingerprints(session: TenantSession, table: Table, keys: Collection[Key]) ->
 
 def to_entity(kind: type[E], row: Mapping[str, object], **other: object) -> E:
     """Return the entity that a row was built from; ``other`` gives the fields with another name in the row."""
-    values = {field.name: row[field.name] for field in fields(kind) if field.name in row and field.name not in other}
+    entity_type: type = kind
+    values = {name: row[name] for name in _names(entity_type) if name in row and name not in other}
     for name in ("problems", "logged_model_ids"):
         if name in values:
             values[name] = tuple(_list(values[name]))
