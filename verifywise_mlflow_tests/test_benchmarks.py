@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.distance.load import Phase
-from benchmarks.distance.pairs import compare
+from benchmarks.distance.pairs import compare, overview
 from benchmarks.latency_proxy import Traffic, distance
 from benchmarks.measurement import TimedRead
 from benchmarks.other_load import OtherLoad
@@ -111,6 +111,19 @@ def test_a_disturbed_pair_is_measured_again(loads: list[float], ratios: list[flo
 
     assert comparison.ratio(lambda read: read.wall_seconds) == expected
     assert next(cores, None) is None, "no pair is measured more often than necessary"
+
+
+def test_an_overview_has_a_row_for_each_workload_and_a_column_for_each_distance() -> None:
+    cells = {("small files", 0.0): "1.0", ("small files", 50.0): "1.2", ("large files", 0.0): "1.1"}
+
+    table = overview("files-overview", "files of", cells).markdown()
+
+    assert table.splitlines() == [
+        "| files of | 0 ms | 50 ms |",
+        "|---|---|---|",
+        "| small files | 1.0 | 1.2 |",
+        "| large files | 1.1 |  |",
+    ]
 
 
 def test_a_table_is_pasted_into_its_place_and_others_stay(tmp_path: Path) -> None:

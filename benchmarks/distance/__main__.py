@@ -86,7 +86,7 @@ def _metadata(arguments: argparse.Namespace, report_progress: ReportProgress) ->
             versions, arguments.ms, arguments.pairs, arguments.attempts, report_progress
         )
     ]
-    publish(arguments.json, [metadata.table(measured)], metadata.as_plain_values(measured))
+    publish(arguments.json, metadata.tables(measured), metadata.as_plain_values(measured))
 
 
 def _files(arguments: argparse.Namespace, report_progress: ReportProgress) -> None:
@@ -103,7 +103,7 @@ def _files(arguments: argparse.Namespace, report_progress: ReportProgress) -> No
         for store in arguments.stores
     ]
     measured = list(measure_files(workloads, arguments.pairs, arguments.attempts, report_progress))
-    publish(arguments.json, [files.table(measured)], files.as_plain_values(measured))
+    publish(arguments.json, files.tables(measured), files.as_plain_values(measured))
 
 
 def _load(arguments: argparse.Namespace, report_progress: ReportProgress) -> None:

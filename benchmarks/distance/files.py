@@ -15,7 +15,7 @@ from sqlalchemy import text
 
 from benchmarks import our_files
 from benchmarks.distance.file_trees import Layout, file_tree, store_variables
-from benchmarks.distance.pairs import DISTURBED_NOTE, Comparison, compare
+from benchmarks.distance.pairs import DISTURBED_NOTE, Comparison, compare, overview
 from benchmarks.latency_proxy import Traffic, distance
 from benchmarks.measurement import ContenderFailedError, TimedRead, measure
 from benchmarks.scenarios import ReportProgress, open_server
@@ -144,8 +144,12 @@ def _expect(holds: bool, problem: str) -> None:
         raise ContenderFailedError(problem)
 
 
-def table(figures: Sequence[FileFigures]) -> MarkdownTable:
-    """Return a row for each layout, store and distance."""
+def tables(figures: Sequence[FileFigures]) -> list[MarkdownTable]:
+    """Return a table with a row for each layout, store and distance, and an overview."""
+    cells = {
+        (f"{item.layout}, {STORES[item.api]}", item.round_trip_ms): item.comparison.summary(_seconds)
+        for item in figures
+    }
     rows = []
     for item in figures:
         comparison, (plain, ours) = item.comparison, item.traffic
@@ -163,7 +167,10 @@ def table(figures: Sequence[FileFigures]) -> MarkdownTable:
             )
         )
     is_disturbed = any(pair.is_disturbed for item in figures for pair in item.comparison.pairs)
-    return MarkdownTable("files", _HEADINGS, rows, DISTURBED_NOTE if is_disturbed else "")
+    return [
+        MarkdownTable("files", _HEADINGS, rows, DISTURBED_NOTE if is_disturbed else ""),
+        overview("files-overview", "files of", cells),
+    ]
 
 
 _HEADINGS = (

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from benchmarks.distance.pairs import DISTURBED_NOTE, Comparison, compare
+from benchmarks.distance.pairs import DISTURBED_NOTE, Comparison, compare, overview
 from benchmarks.latency_proxy import Traffic, distance
 from benchmarks.measurement import TimedRead, measure
 from benchmarks.registry import fill
@@ -80,8 +80,9 @@ def measure_metadata(
             yield MetadataFigures(versions, round_trip_ms, first, unchanged, traffic)
 
 
-def table(figures: Sequence[MetadataFigures]) -> MarkdownTable:
-    """Return a row for each size and distance."""
+def tables(figures: Sequence[MetadataFigures]) -> list[MarkdownTable]:
+    """Return a table with a row for each size and distance, and an overview."""
+    cells = {(f"{item.versions:,} versions", item.round_trip_ms): item.first_sync.summary(_wall) for item in figures}
     rows = []
     for item in figures:
         _, first, unchanged = item.traffic
@@ -101,7 +102,10 @@ def table(figures: Sequence[MetadataFigures]) -> MarkdownTable:
             )
         )
     is_disturbed = any(pair.is_disturbed for item in figures for pair in item.first_sync.pairs)
-    return MarkdownTable("metadata", _HEADINGS, rows, DISTURBED_NOTE if is_disturbed else "")
+    return [
+        MarkdownTable("metadata", _HEADINGS, rows, DISTURBED_NOTE if is_disturbed else ""),
+        overview("metadata-overview", "metadata of", cells),
+    ]
 
 
 _HEADINGS = (

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.measurement import TimedRead
 from benchmarks.other_load import MAX_OTHER_CORES, OtherLoad
-from benchmarks.tables import median_of
+from benchmarks.tables import MarkdownTable, median_of
 
 Measure = Callable[[], TimedRead]
 Value = Callable[[TimedRead], float]
@@ -46,6 +46,27 @@ class Comparison:
         """Return our median relative to the plain one, marked if it was disturbed."""
         mark = "*" if any(pair.is_disturbed for pair in self.pairs) else ""
         return f"{self.ours(value_of) / self.plain(value_of):.2f}{mark}"
+
+    def summary(self, value_of: Value) -> str:
+        """Return the seconds of both sides and their ratio, in a few characters."""
+        return f"{self.plain(value_of):.1f} s, {self.ours(value_of):.1f} s: {self.ratio(value_of)}"
+
+
+def overview(name: str, first_heading: str, cells: Mapping[tuple[str, float], str]) -> MarkdownTable:
+    """Return a compact table: a row for each workload, a column for each round trip.
+
+    Args:
+        name: the name of the table.
+        first_heading: what the workloads are.
+        cells: the content, by workload and milliseconds of the round trip.
+    """
+    workloads = list(dict.fromkeys(workload for workload, _ in cells))
+    round_trips = sorted({round_trip_ms for _, round_trip_ms in cells})
+    rows = [
+        (workload, *(cells.get((workload, round_trip_ms), "") for round_trip_ms in round_trips))
+        for workload in workloads
+    ]
+    return MarkdownTable(name, (first_heading, *(f"{each:g} ms" for each in round_trips)), rows)
 
 
 DISTURBED_NOTE = "\\* Other processes took more than a fifth of a core, in each of the attempts."
