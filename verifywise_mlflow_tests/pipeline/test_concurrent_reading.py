@@ -9,7 +9,15 @@ import pytest
 
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.tenant import Tenant
-from verifywise_mlflow_tests.support.proxy import FILE_ENDPOINTS, late, proxy_before
+from verifywise_mlflow_tests.pipeline.faults import SHORT_TIMEOUTS
+from verifywise_mlflow_tests.support.proxy import (
+    FILE_ENDPOINTS,
+    Exchange,
+    Fault,
+    late,
+    proxy_before,
+    reset_before_response,
+)
 from verifywise_mlflow_tests.support.registry import Registry
 from verifywise_mlflow_tests.support.syncing import rows, sync
 
@@ -58,4 +66,36 @@ def test_files_are_read_at_the_same_time_each_once_and_the_manifests_are_as_if_r
         for owner in (tenant.tenant_id, "in-turn")
     )
     assert together == one_by_one
-    assert all(isinstance(manifest, dict) and manifest["status"] == "complete" for *_, manifest in together)
+    assert {status(manifest) for *_, manifest in together} == {"complete"}
+
+
+def test_an_outage_while_versions_are_read_costs_only_those_that_were_not_read(
+    registry: Registry, tenant: Tenant, store: Store, without_pauses: None
+) -> None:
+    for number in range(8):
+        run_id = registry.run(files={"model/weights.bin": b"%d" % number})
+        registry.version("churn", run_id=run_id, source=f"runs:/{run_id}/model")
+    with proxy_before(tenant.tracking_uri) as proxy:
+        proxied = tenant.model_copy(update={"tracking_uri": proxy.uri, "limits": SHORT_TIMEOUTS})
+
+        def fail_after_two_files(exchange: Exchange) -> Fault | None:
+            is_down = len(proxy.requests_ending_with(FILE_ENDPOINTS)) > 2
+            return reset_before_response if is_down and "artifact" in exchange.path else None
+
+        proxy.fault = fail_after_two_files
+        stopped = sync(proxied, store)
+        kept = {row["version_number"]: row["manifest"] for row in rows(store, "artifact_manifests")}
+        proxy.fault = lambda _: None
+        sync(proxied, store)
+    after = {row["version_number"]: row["manifest"] for row in rows(store, "artifact_manifests")}
+
+    complete = {number for number, manifest in kept.items() if status(manifest) == "complete"}
+    assert 1 <= len(complete) <= 2
+    assert stopped.reports[3].progress.incomplete == 8 - len(complete)
+    assert [status(manifest) for manifest in after.values()] == ["complete"] * 8
+    assert {number: after[number] for number in complete} == {number: kept[number] for number in complete}
+
+
+def status(manifest: object) -> object:
+    assert isinstance(manifest, dict)
+    return manifest["status"]
