@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import gc
+import os
 from collections.abc import Iterator
 from importlib import import_module
 from typing import Any
@@ -16,6 +17,9 @@ from typer.core import TyperCommand, TyperGroup
 
 from verifywise_mlflow.cli.command_table import COMMANDS, EXIT_CODES, HELP
 from verifywise_mlflow.cli.exit_handling import clean_exit
+
+# Pydantic would search the metadata of all installed packages for its plugins. No command needs one.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 # When a process ends, Python collects all garbage: a fifth of the time of a short command. Nothing needs it.
 atexit.register(gc.freeze)

@@ -16,7 +16,7 @@ _Name = Annotated[str, StringConstraints(min_length=1, max_length=2_000, strip_w
 class WaiverLimits(BaseModel):
     """The limits of a tenant's waivers. A waiver beyond them is neither granted nor kept in force."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid", hide_input_in_errors=True)
 
     max_days: int = Field(default=365, gt=0, le=36_500)
     """The most days from today to the last day of a waiver: a gap that is accepted for good is a change of policy."""

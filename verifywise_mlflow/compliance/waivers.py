@@ -57,7 +57,7 @@ class WaiversError(ValueError):
 class Waiver(BaseModel):
     """An accepted gap: which one, by whom, why and until when."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
     rule: _Sentence
     """The id of a rule. A waiver is for one rule: gaps must be accepted rule by rule."""

@@ -12,7 +12,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 class ConfigSection(BaseModel):
     """A section of ``tenants.yaml``: immutable, without unknown keys, and never quoted in errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    # A section is validated as a part of a tenant only, so it needs no validator of its own: 0.04 s of each start.
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 def http_uri(uri: str, example: str, *, server_kind: str = "server", section: str = "auth", query: bool = False) -> str:

@@ -20,7 +20,7 @@ class DeliveryError(Exception):
 class TargetSettings(BaseModel):
     """Base of the settings in alerts.yaml."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
 class AlertTarget(Protocol):

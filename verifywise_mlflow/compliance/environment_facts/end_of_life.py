@@ -35,7 +35,7 @@ class EndOfLifeError(ValueError):
 class EndOfLife(BaseModel):
     """The days that are known of each line."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
     python: Mapping[Line, date] = Field(default_factory=dict)
     """The last day on which the line gets security fixes."""

@@ -110,7 +110,7 @@ RecordField = Annotated[str, AfterValidator(_is_record_field)]
 class PolicySection(BaseModel):
     """A section of a policy file. It is immutable, and unknown keys are rejected."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
 
 class Reference(PolicySection):

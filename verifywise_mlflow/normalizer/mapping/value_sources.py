@@ -57,7 +57,7 @@ class ValueSource(BaseModel):
     whose value comes first in the field's normal forms).
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid", hide_input_in_errors=True)
 
     source: ValueSourceKind | Literal["highest of"]
     key: str | None = None
