@@ -10,18 +10,20 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from typing import TypeVar
 
-from verifywise_mlflow.persistence.session import TenantSession
-
+S = TypeVar("S")
+"""The session of a transaction."""
 D = TypeVar("D")
+"""An item that is due."""
 R = TypeVar("R")
+"""The result of a batch."""
 
 
 def overlapped_batches(
-    begin: Callable[[], AbstractContextManager[TenantSession]],
+    begin: Callable[[], AbstractContextManager[S]],
     *,
-    read: Callable[[TenantSession, D | None], Sequence[D]],
+    read: Callable[[S, D | None], Sequence[D]],
     compute: Callable[[Sequence[D]], R],
-    write: Callable[[TenantSession, R], object],
+    write: Callable[[S, R], object],
 ) -> Iterator[R]:
     """Yield what was computed from each batch, once its transaction is committed.
 
@@ -33,7 +35,7 @@ def overlapped_batches(
         write: Writes it. Runs in the thread of ``read``, in the same transaction.
     """
 
-    def write_and_read(session: TenantSession, to_write: R | None, current: Sequence[D]) -> Sequence[D]:
+    def write_and_read(session: S, to_write: R | None, current: Sequence[D]) -> Sequence[D]:
         if to_write is not None:
             write(session, to_write)
         return read(session, current[-1]) if current else ()

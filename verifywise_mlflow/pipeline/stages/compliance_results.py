@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, time
 
@@ -24,9 +23,12 @@ from verifywise_mlflow.persistence.repositories.verdicts import (
 from verifywise_mlflow.persistence.repositories.versions_in_use import keys_in_use
 from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE, Key
 from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.persistence.table_statistics import analyze_grown_tables
+from verifywise_mlflow.persistence.tables import compliance_badges, version_verdicts
 from verifywise_mlflow.pipeline import waiver_sync
 from verifywise_mlflow.pipeline.config_versioning import record_policy_version
 from verifywise_mlflow.pipeline.context import Note, Progress, StageContext
+from verifywise_mlflow.pipeline.overlapped_batches import overlapped_batches
 from verifywise_mlflow.pipeline.pending_scope import advance_watermark, stage_scope
 from verifywise_mlflow.services.limited_evaluation import LimitedEvaluator
 from verifywise_mlflow.services.tenant_policies import load_facts, load_rules
@@ -42,10 +44,7 @@ def refresh(context: StageContext) -> Progress:
 
 
 def evaluate_due(context: StageContext, rules: RuleSet) -> Progress:
-    """Evaluate the records whose current state these rules have not evaluated.
-
-    While one batch is evaluated, the database writes the previous batch and reads the next.
-    """
+    """Evaluate the records whose current state these rules have not evaluated."""
     progress = Progress(is_reconcile=context.is_reconcile_due)
     facts = load_facts(context.tenant)
     with closing(_Evaluation(context, rules, facts)) as evaluation:
@@ -53,20 +52,16 @@ def evaluate_due(context: StageContext, rules: RuleSet) -> Progress:
         progress.notes += map(Note, evaluation.problems)
         with context.begin() as session:
             scope = evaluation.look_at(session)
-            batch = evaluation.due(session, None)
         processed: list[Key] = []
-        to_write: VerdictBatch | None = None
-        while batch or to_write:
-            with context.begin() as session, ThreadPoolExecutor(1) as database:  # done before the transaction ends
-                next_batch = database.submit(evaluation.write_and_read, session, to_write, batch)
-                evaluated = evaluation.evaluate(batch, progress) if batch else None
-                processed += [item.key for item in batch]
-                batch = next_batch.result()
-            if to_write:
-                progress.read += len(to_write)
-                progress.changed += len(to_write)
-                context.report_progress(progress.read, progress.read)
-            to_write = evaluated
+
+        def evaluate(due: Sequence[PendingEvaluation]) -> VerdictBatch:
+            processed.extend(item.key for item in due)
+            return evaluation.evaluate(due, progress)
+
+        for batch in overlapped_batches(context.begin, read=evaluation.due, compute=evaluate, write=evaluation.write):
+            progress.read += len(batch)
+            progress.changed += len(batch)
+            context.report_progress(progress.read, progress.read)
         advance_watermark(context, scope, processed, evaluation.still_due)
     return progress
 
@@ -105,9 +100,9 @@ class _Evaluation:
         self._among = scope.keys
         return scope
 
-    def due(self, session: TenantSession, after: Key | None) -> Sequence[PendingEvaluation]:
-        """Return the next batch of due records after a key."""
-        return self._pending(session, after, self._among)
+    def due(self, session: TenantSession, after: PendingEvaluation | None) -> Sequence[PendingEvaluation]:
+        """Return the next batch of due records after one."""
+        return self._pending(session, after.key if after else None, self._among)
 
     def still_due(self, session: TenantSession, keys: Sequence[Key]) -> Sequence[PendingEvaluation]:
         """Return those of some records that are due, a batch at most."""
@@ -135,13 +130,10 @@ class _Evaluation:
             progress.incomplete += badge is Badge.INCOMPLETE
         return writing
 
-    def write_and_read(
-        self, session: TenantSession, to_write: VerdictBatch | None, current: Sequence[PendingEvaluation]
-    ) -> Sequence[PendingEvaluation]:
-        """Write the verdicts on the previous batch; return the batch after the current one."""
-        if to_write:
-            to_write.write(session)
-        return self.due(session, current[-1].key) if current else ()
+    def write(self, session: TenantSession, batch: VerdictBatch) -> None:
+        """Write the verdicts on a batch of records."""
+        batch.write(session)
+        analyze_grown_tables(session, [version_verdicts, compliance_badges])
 
 
 def evaluation_digest(rules: RuleSet, facts: Mapping[str, str]) -> str:
