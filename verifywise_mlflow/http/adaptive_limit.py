@@ -42,12 +42,18 @@ class Permit:
     """Requests of one kind take the same time on an idle server; empty if they do not."""
     is_alone: bool = False
     """Whether no other request of ours was in flight when it was admitted."""
-    seconds: float | None = None
+    on_response: Callable[[Permit, float], None] | None = None
+    has_responded: bool = False
     is_overload: bool = False
 
     def responded(self, seconds: float) -> None:
-        """Report how long the server took to begin its response. Without it, the request says nothing about delays."""
-        self.seconds = seconds
+        """Report how long the server took to begin its response. Without it, the request says nothing about delays.
+
+        From now on the request counts for the tenant's ceiling alone: a large file is read for much longer, and the
+        server answers others meanwhile.
+        """
+        if self.on_response and not self.has_responded:
+            self.on_response(self, seconds)
 
     def overloaded(self) -> None:
         """Report that the server refused the request for lack of capacity, or did not respond."""
@@ -62,6 +68,8 @@ class AdaptiveLimit:
         self._lock = threading.Lock()
         self._limit = FIRST_LIMIT
         self._in_flight = 0
+        self._unanswered = 0
+        """Those in flight whose response has not begun."""
         self._in_flight_by_tenant: Counter[object] = Counter()
         self._waiting: OrderedDict[object, deque[_Waiter]] = OrderedDict()
         """Tenant to its waiting requests, the tenant whose turn it is first."""
@@ -75,7 +83,7 @@ class AdaptiveLimit:
 
     @property
     def limit(self) -> int:
-        """Requests that may be in flight now."""
+        """Requests that may wait for their response now."""
         return int(self._limit)
 
     @property
@@ -101,7 +109,7 @@ class AdaptiveLimit:
             TimeoutError: the other requests did not end in time.
         """
         waiter = self._wait(tenant, ceiling, timeout)
-        return self._hold(tenant, Permit(kind, waiter.is_alone))
+        return self._hold(tenant, Permit(kind, waiter.is_alone, self._responded))
 
     @contextmanager
     def _hold(self, tenant: object, permit: Permit) -> Iterator[Permit]:
@@ -129,7 +137,7 @@ class AdaptiveLimit:
         """Admit waiting requests, a tenant after the other, while the limit allows."""
         passed = 0
         while self._waiting and passed < len(self._waiting):
-            if self._in_flight >= int(self._limit):
+            if self._unanswered >= int(self._limit) or self._in_flight >= MAX_LIMIT:
                 self._was_full = True
                 return
             tenant, waiters = next(iter(self._waiting.items()))
@@ -139,6 +147,7 @@ class AdaptiveLimit:
                 continue
             passed = 0
             self._in_flight += 1
+            self._unanswered += 1
             self._in_flight_by_tenant[tenant] += 1
             admitted = waiters.popleft()
             admitted.is_alone = self._in_flight == 1
@@ -149,13 +158,20 @@ class AdaptiveLimit:
     def _release(self, tenant: object, permit: Permit) -> None:
         with self._lock:
             self._in_flight -= 1
+            self._unanswered -= not permit.has_responded
             self._in_flight_by_tenant[tenant] -= 1
             if not self._in_flight_by_tenant[tenant]:
                 del self._in_flight_by_tenant[tenant]
             if permit.is_overload:
                 self._cut(_OVERLOADED)
-            elif permit.seconds is not None and permit.kind:
-                self._learn(permit.kind, permit.seconds, is_alone=permit.is_alone)
+            self._admit()
+
+    def _responded(self, permit: Permit, seconds: float) -> None:
+        with self._lock:
+            permit.has_responded = True
+            self._unanswered -= 1
+            if permit.kind:
+                self._learn(permit.kind, seconds, is_alone=permit.is_alone)
             self._admit()
 
     def _learn(self, kind: str, seconds: float, *, is_alone: bool) -> None:

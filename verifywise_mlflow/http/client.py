@@ -216,7 +216,7 @@ class HttpClient:
                 server=self._server,
                 target=target,
             )
-            permit.responded(time.monotonic() - sent_at)
+            delay = time.monotonic() - sent_at
             try:
                 if response.status != 200:
                     raise self._error_from(
@@ -229,6 +229,7 @@ class HttpClient:
                             self._redact,
                         )
                     )
+                permit.responded(delay)
                 yield response, auth_headers
             finally:
                 release(response)

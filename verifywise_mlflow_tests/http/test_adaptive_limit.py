@@ -8,7 +8,7 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field
 
 import pytest
@@ -111,6 +111,20 @@ def test_a_server_that_is_slow_by_itself_is_kept_busy_and_not_flooded(workers: i
 
     assert server.peak <= 2 * workers + 2
     assert (server.time - began) / 500 == pytest.approx(service / workers, rel=0.02)
+
+
+def test_a_tenant_reads_as_many_large_files_as_its_ceiling_allows() -> None:
+    """Each is under way for minutes, and the server answers other requests meanwhile."""
+    limit = AdaptiveLimit()
+    with ExitStack() as under_way:
+        for _ in range(CEILING):
+            under_way.enter_context(limit.acquire("acme", CEILING, kind="file", timeout=0)).responded(0.1)
+        with pytest.raises(TimeoutError):
+            limit.acquire("acme", CEILING, kind="file", timeout=0)
+        with limit.acquire("globex", CEILING, kind="listing", timeout=0):
+            assert limit.in_flight == CEILING + 1
+
+    assert limit.in_flight == 0
 
 
 def test_refused_requests_halve_the_limit_once_and_it_recovers() -> None:
