@@ -51,7 +51,7 @@ class Round(StrEnum):
     """The rounds, in order."""
 
     FIRST = "first evaluation"
-    REWORDED = "policy in other words"
+    REWORDED = "policy reworded"
     ONE_RULE = "one rule of 25 changed"
     NOTHING = "nothing due"
     NEXT_DAY = "the next day"

@@ -75,9 +75,9 @@ def run(versions: int, url: str, postgres: int) -> list[Figure]:
         for query_name, run_query in _reporting_queries().items():
             measure_query(query_name, partial(_run_query, store, run_query))
         rules, now = load_rules(TENANT), sync.now()
-        measure_query("standing", lambda: summarize_compliance(store, TENANT.tenant_id, rules, now))
+        measure_query("compliance summary", lambda: summarize_compliance(store, TENANT.tenant_id, rules, now))
         measure_query(
-            "standing, once more",
+            "compliance summary, once more",
             lambda: summarize_compliance(store, TENANT.tenant_id, rules, now + timedelta(seconds=1)),
         )
     return figures
