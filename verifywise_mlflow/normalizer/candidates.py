@@ -59,9 +59,11 @@ class Candidates:
         if field not in self._fields_of_tags and self._index.is_from_synonyms_alone(field):
             return []  # as most fields of most versions
         found: list[Candidate] = []
+        has_synonym = field in self._fields_of_tags
         for source in self._index.value_sources(field):
-            if source.key is None and source.source in TAG_SOURCES:  # as most are
-                found += self._by_synonym[source.source].get(field, ())
+            if source.key is None and source.source in TAG_SOURCES:
+                if has_synonym:
+                    found += self._by_synonym[source.source].get(field, ())
             else:
                 found += self._from_source(source, field)
         return list(dict.fromkeys(found)) if len(found) > 1 else found

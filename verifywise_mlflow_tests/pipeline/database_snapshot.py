@@ -20,10 +20,11 @@ from verifywise_mlflow.persistence.tables import audit_checkpoints, audit_trail,
 
 Row = Mapping[str, object]
 
-SYNC_COLUMNS = {"sync_id", "ended_by_sync_id"}
+SYNC_COLUMNS = {"sync_id", "sync_ids", "ended_by_sync_id"}
 TIME_COLUMNS = {
     *("changed_at", "evaluated_at", "valid_to", "seen_at", "read_at", "former_read_at", "hashed_at", "valid_from"),
     *("first_seen_at", "deactivated_at", "refreshed_at", "reconciled_at", "updated_at", "deleted_at", "open_since"),
+    "counted_at",
 }
 """Times of our clock: only compared for being null. MLflow's own times are compared as they are."""
 SEQUENCE_COLUMNS = {"event_id", "state_id", "config_version_id"}
@@ -111,7 +112,7 @@ def _serialize(row: Row, *, exactly: bool) -> str:
     excluded_columns = SYNC_COLUMNS | SEQUENCE_COLUMNS
     if "origins" in row:
         # Hashes over values that are compared here anyway, and over times of our clock.
-        excluded_columns |= {"fingerprint", "input_hash"}
+        excluded_columns |= {"fingerprint", "fingerprints", "input_hash", "input_hashes"}
     values = {
         name: _without_times(name, value)
         for name, value in row.items()
