@@ -161,6 +161,12 @@ def reads_verdicts(store: Store, at: datetime) -> bool:
     return any("compliance_verdicts" in statement for statement in sent_statements)
 
 
+def test_a_tenant_without_records_has_counts(store: Store) -> None:
+    cached_figures, computed_figures = cached_and_computed_figures(TenantActions(store, day(1)))
+
+    assert cached_figures == computed_figures
+
+
 def test_unchanged_verdicts_are_counted_once_as_gaps_age(store: Store) -> None:
     tenant = TenantActions(store, day(1))
     tenant.store_verdicts(KEYS[0], Verdict.FAIL)

@@ -354,5 +354,5 @@ def whole_range() -> KeyRange:
 
 def key_ranges(first_keys: Sequence[Key]) -> Iterator[KeyRange]:
     """Yield the ranges that begin with these keys, in their order."""
-    for first, end in zip(first_keys, [*first_keys[1:], None], strict=True):
-        yield KeyRange(first, end)
+    for number, first in enumerate(first_keys, start=1):
+        yield KeyRange(first, first_keys[number] if number < len(first_keys) else None)
