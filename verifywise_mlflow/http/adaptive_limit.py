@@ -42,18 +42,18 @@ class Permit:
     """Requests of one kind take the same time on an idle server; empty if they do not."""
     is_alone: bool = False
     """Whether no other request of ours was in flight when it was admitted."""
-    on_response: Callable[[Permit, float], None] | None = None
-    has_responded: bool = False
+    on_response: Callable[[Permit, float, bool], None] | None = None
+    is_streaming: bool = False
     is_overload: bool = False
 
-    def responded(self, seconds: float) -> None:
+    def responded(self, seconds: float, *, is_stream: bool = False) -> None:
         """Report how long the server took to begin its response. Without it, the request says nothing about delays.
 
-        From now on the request counts for the tenant's ceiling alone: a large file is read for much longer, and the
-        server answers others meanwhile.
+        From now on a stream counts for the tenant's ceiling alone: a large file is read for much longer, and the server
+        answers other requests meanwhile.
         """
-        if self.on_response and not self.has_responded:
-            self.on_response(self, seconds)
+        if self.on_response:
+            self.on_response(self, seconds, is_stream)
 
     def overloaded(self) -> None:
         """Report that the server refused the request for lack of capacity, or did not respond."""
@@ -68,8 +68,8 @@ class AdaptiveLimit:
         self._lock = threading.Lock()
         self._limit = FIRST_LIMIT
         self._in_flight = 0
-        self._unanswered = 0
-        """Those in flight whose response has not begun."""
+        self._bounded = 0
+        """Those in flight that the limit bounds: all but streams that have begun."""
         self._in_flight_by_tenant: Counter[object] = Counter()
         self._waiting: OrderedDict[object, deque[_Waiter]] = OrderedDict()
         """Tenant to its waiting requests, the tenant whose turn it is first."""
@@ -137,7 +137,7 @@ class AdaptiveLimit:
         """Admit waiting requests, a tenant after the other, while the limit allows."""
         passed = 0
         while self._waiting and passed < len(self._waiting):
-            if self._unanswered >= int(self._limit) or self._in_flight >= MAX_LIMIT:
+            if self._bounded >= int(self._limit) or self._in_flight >= MAX_LIMIT:
                 self._was_full = True
                 return
             tenant, waiters = next(iter(self._waiting.items()))
@@ -147,7 +147,7 @@ class AdaptiveLimit:
                 continue
             passed = 0
             self._in_flight += 1
-            self._unanswered += 1
+            self._bounded += 1
             self._in_flight_by_tenant[tenant] += 1
             admitted = waiters.popleft()
             admitted.is_alone = self._in_flight == 1
@@ -158,7 +158,7 @@ class AdaptiveLimit:
     def _release(self, tenant: object, permit: Permit) -> None:
         with self._lock:
             self._in_flight -= 1
-            self._unanswered -= not permit.has_responded
+            self._bounded -= not permit.is_streaming
             self._in_flight_by_tenant[tenant] -= 1
             if not self._in_flight_by_tenant[tenant]:
                 del self._in_flight_by_tenant[tenant]
@@ -166,10 +166,11 @@ class AdaptiveLimit:
                 self._cut(_OVERLOADED)
             self._admit()
 
-    def _responded(self, permit: Permit, seconds: float) -> None:
+    def _responded(self, permit: Permit, seconds: float, is_stream: bool) -> None:
         with self._lock:
-            permit.has_responded = True
-            self._unanswered -= 1
+            if is_stream and not permit.is_streaming:
+                permit.is_streaming = True
+                self._bounded -= 1
             if permit.kind:
                 self._learn(permit.kind, seconds, is_alone=permit.is_alone)
             self._admit()

@@ -229,7 +229,7 @@ class HttpClient:
                             self._redact,
                         )
                     )
-                permit.responded(delay)
+                permit.responded(delay, is_stream=limit.max_bytes is None)
                 yield response, auth_headers
             finally:
                 release(response)

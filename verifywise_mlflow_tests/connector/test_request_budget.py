@@ -185,11 +185,12 @@ def test_a_reconcile_sends_no_more_requests_than_a_first_sync(
 
 
 @pytest.mark.usefixtures("small_pages")
-def test_no_more_than_two_requests_are_in_flight(
+def test_no_more_than_three_pages_are_requested_at_once(
     proxy: Proxy, seeded_tenant: Callable[[Sizes], Tenant], store: Store
 ) -> None:
     tenant = seeded_tenant(Sizes(5, 200, runs=200))
 
     sync(tenant, store)
 
-    assert proxy.most_at_once == 2
+    # The limit begins at two, and may grow while the server is fast; three pages of runs are read ahead.
+    assert 2 <= proxy.most_at_once <= 3

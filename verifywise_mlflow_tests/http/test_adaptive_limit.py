@@ -118,7 +118,9 @@ def test_a_tenant_reads_as_many_large_files_as_its_ceiling_allows() -> None:
     limit = AdaptiveLimit()
     with ExitStack() as under_way:
         for _ in range(CEILING):
-            under_way.enter_context(limit.acquire("acme", CEILING, kind="file", timeout=0)).responded(0.1)
+            under_way.enter_context(limit.acquire("acme", CEILING, kind="file", timeout=0)).responded(
+                0.1, is_stream=True
+            )
         with pytest.raises(TimeoutError):
             limit.acquire("acme", CEILING, kind="file", timeout=0)
         with limit.acquire("globex", CEILING, kind="listing", timeout=0):
