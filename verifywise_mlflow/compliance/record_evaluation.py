@@ -106,7 +106,7 @@ class CompiledRule:
     pick_origins: Picker
     """Selects the origins to store with the verdict from those of the record."""
     pick_known: Picker
-    """Selects whether the variables are known of which the rule reads members: ``has()`` tells a lacking member from a
+    """Selects whether the variables are known of which the rule reads members: ``has()`` distinguishes a lacking member from a
     lacking value."""
     fields: frozenset[str]
     """The fields that the rule names."""

@@ -25,7 +25,7 @@ class Undecided(Enum):
     MISSING = "missing"
     """It depends on evidence that the record lacks."""
     LIBRARY = "library"
-    """It has to be evaluated by the library."""
+    """The library must evaluate it."""
 
 
 MISSING: Final = Undecided.MISSING
