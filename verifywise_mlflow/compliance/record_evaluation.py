@@ -106,8 +106,8 @@ class CompiledRule:
     pick_origins: Picker
     """Selects the origins to store with the verdict from those of the record."""
     pick_known: Picker
-    """Selects whether the variables are known of which the rule reads members: ``has()`` distinguishes a lacking member from a
-    lacking value."""
+    """Selects whether the variables are known of which the rule reads members: ``has()`` distinguishes a lacking member
+    from a lacking value."""
     fields: frozenset[str]
     """The fields that the rule names."""
     thresholds_json: str
