@@ -8,6 +8,7 @@ gc.disable()
 
 import dagster as dg
 
+from verifywise_mlflow.common.malloc_arenas import limit_malloc_arenas
 from verifywise_mlflow.defs.assets.compliance_metrics import compliance_metrics_assets
 from verifywise_mlflow.defs.assets.external_assets import mlflow_server
 from verifywise_mlflow.defs.assets.stages import stage_assets
@@ -20,6 +21,8 @@ from verifywise_mlflow.defs.schedules.sync_schedules import reconcile, rehash
 from verifywise_mlflow.defs.sensors.alerts import alerts
 from verifywise_mlflow.defs.sensors.freshness_sensor import stale_tenants
 from verifywise_mlflow.defs.sensors.registry_sensors import changed_listings, new_versions, tenants
+
+limit_malloc_arenas()
 
 defs = dg.Definitions(
     assets=[mlflow_server, *stage_assets, *compliance_metrics_assets()],

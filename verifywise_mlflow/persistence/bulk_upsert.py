@@ -24,6 +24,8 @@ from verifywise_mlflow.persistence.tables import SCHEMA
 Cells: TypeAlias = Sequence[str | None]
 """A column's values, in the text form that Postgres casts to the column's type."""
 
+MAX_CHARACTERS: Final = 4 * 1024**2
+"""Of one statement with several rows. Some hundred long descriptions would take a multiple of their size to send."""
 _SEPARATOR: Final = "\x1e"
 """Between the cells of a column, and behind the last one: Postgres splits an empty text into no cells."""
 _NULL: Final = "\x1f"
@@ -87,13 +89,19 @@ def upsert_columns(
 def _write(
     session: TenantSession, table: Table, columns: Mapping[str, Cells], common: Mapping[str, object], *, replaces: bool
 ) -> None:
+    row_count = len(next(iter(columns.values())))
+    if row_count > 1 and sum(len(cell) for cells in columns.values() for cell in cells if cell) > MAX_CHARACTERS:
+        for half in (slice(row_count // 2), slice(row_count // 2, None)):
+            halved = {name: cells[half] for name, cells in columns.items()}
+            _write(session, table, halved, common, replaces=replaces)
+        return
     texts = {name: text_form(table.c[name].type).to_text(value) for name, value in common.items()}
     joined = {name: _joined(cells) for name, cells in columns.items()}
     are_joined = None not in joined.values()  # else a text contains one of the two control characters
     session.execute(
         _statement(table, tuple(columns), tuple(common), are_joined=are_joined, replaces=replaces),
         {**(joined if are_joined else {name: list(cells) for name, cells in columns.items()}), **texts}
-        | {"row_count": len(next(iter(columns.values())))},
+        | {"row_count": row_count},
     )
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 from verifywise_mlflow import __version__
 from verifywise_mlflow.audit.entry import AuditEntry, EntryKind, Outcome
+from verifywise_mlflow.common.malloc_arenas import limit_malloc_arenas
 from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.connector.reader_protocol import Reader
 from verifywise_mlflow.http.client import Traffic
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from verifywise_mlflow.audit.keys import SigningKey
 
 _MANY_CHANGES = 1_000
-"""From how many changed objects on a stage may have made a small table large."""
+"""A stage that changes at least this many objects may have made a small table large."""
 
 _STAGES: dict[Stage, Callable[[StageContext], Progress]] = {
     Stage.REGISTERED_MODELS: registered_models.refresh,
@@ -89,6 +90,7 @@ class Sync:
         self.deadline = SyncDeadline(self.tenant.limits.sync_deadline_seconds)
 
     def __enter__(self) -> Sync:
+        limit_malloc_arenas()
         with self.store.begin(self.tenant.tenant_id) as session:
             activate_tenant(session, self.tenant, self.now(), sync_id=self.sync_id)
             audit_log.append(session, [self._start_entry()])

@@ -16,7 +16,15 @@ from datetime import datetime
 from sqlalchemy import Connection, Table, select, text
 
 from verifywise_mlflow.persistence.database import connect
-from verifywise_mlflow.persistence.tables import audit_checkpoints, audit_trail, metadata, stage_refreshes
+from verifywise_mlflow.persistence.tables import (
+    audit_checkpoints,
+    audit_trail,
+    compliance_count_buckets,
+    compliance_counts,
+    metadata,
+    stage_refreshes,
+    stage_watermarks,
+)
 
 Row = Mapping[str, object]
 
@@ -24,11 +32,12 @@ SYNC_COLUMNS = {"sync_id", "sync_ids", "ended_by_sync_id"}
 TIME_COLUMNS = {
     *("changed_at", "evaluated_at", "valid_to", "seen_at", "read_at", "former_read_at", "hashed_at", "valid_from"),
     *("first_seen_at", "deactivated_at", "refreshed_at", "reconciled_at", "updated_at", "deleted_at", "open_since"),
-    "counted_at",
 }
 """Times of our clock: only compared for being null. MLflow's own times are compared as they are."""
 SEQUENCE_COLUMNS = {"event_id", "state_id", "config_version_id"}
 """Values of a sequence, which a rolled-back transaction advances, too. Revisions come from a sequence as well."""
+CACHES = (compliance_counts, compliance_count_buckets, stage_watermarks)
+"""Tables that only save work: what they hold depends on how many syncs there were, and on which of them counted."""
 _SEEN_TIME = re.compile(r"\(seen [^)]*\)")
 """As in the text of findings."""
 SYNC_ENTRY_KINDS = {"sync started", "sync ended"}
@@ -45,7 +54,7 @@ def snapshot(url: str, *, exactly: bool = False) -> dict[str, list[str]]:
     try:
         with engine.connect() as connection:
             for table in metadata.sorted_tables:
-                if table not in (audit_trail, audit_checkpoints):
+                if table not in (audit_trail, audit_checkpoints) and (exactly or table not in CACHES):
                     is_exact = exactly and table is not stage_refreshes
                     tables[table.name] = sorted(_serialize(row, exactly=is_exact) for row in _rows(connection, table))
             tables["audit_trail"] = sorted(
@@ -123,7 +132,7 @@ def _serialize(row: Row, *, exactly: bool) -> str:
 
 def _without_times(name: str, value: object) -> object:
     if name in TIME_COLUMNS:
-        return value is not None
+        return [item is not None for item in value] if isinstance(value, list) else value is not None
     if isinstance(value, dict):
         return {inner: _without_times(inner, item) for inner, item in value.items()}
     if isinstance(value, list):

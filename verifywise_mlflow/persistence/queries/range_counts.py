@@ -97,7 +97,7 @@ class RangeCounts:
     def from_json(cls, stored: str) -> RangeCounts:
         """Return the counts that ``to_json`` wrote."""
         counts = cls(**json.loads(stored))
-        # JSON has lists in the place of tuples.
+        # JSON has lists instead of tuples.
         counts.worst = {rule_id: [(*gap,) for gap in gaps] for rule_id, gaps in counts.worst.items()}
         return counts
 
@@ -251,7 +251,7 @@ def _bounds(session: TenantSession, ranges: Sequence[KeyRange]) -> FromClause:
 
 
 def _after_all_keys(session: TenantSession) -> Key:
-    # The greatest name with a number that no column has room for. A record that is added meanwhile moves the revision.
+    # The greatest name with a number that no column can hold. A record that is added meanwhile moves the revision.
     records = canonical_records
     greatest = session.scalar(
         select(cast(records.c.model_name, PlainText))
