@@ -1,7 +1,7 @@
 """Bounds the memory that glibc's malloc keeps for each thread.
 
-By default glibc gives each thread an arena of its own, up to eight per core, and memory that one thread has freed is not
-reused by the others. Reading and writing in several threads took 150 MB more for the same work.
+By default glibc gives each thread an arena of its own, up to eight per core, and memory that one thread has freed is
+not reused by the others. Reading and writing in several threads took 150 MB more for the same work.
 """
 
 from __future__ import annotations

@@ -90,11 +90,6 @@ ARTIFACT_PATH = re.compile(r".*artifact.*")
 """Paths of the endpoints that make the server read its artifact store."""
 
 
-def is_allowed_endpoint(method: str, path: str) -> bool:
-    """Return whether the method and the path below the server's root are exactly an endpoint of the allow-list."""
-    return any(endpoint.matches(method, path) for endpoint in (*MlflowEndpoint, *DatabricksEndpoint))
-
-
 def is_unity_catalog_name(name: str) -> bool:
     """Return whether a name has the three parts of a Unity Catalog model: catalog, schema, model."""
     return re.fullmatch(_UC_FULL_NAME, name) is not None

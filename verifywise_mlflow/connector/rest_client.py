@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from urllib.parse import quote, urlencode, urlsplit
 
-from verifywise_mlflow.connector.endpoints import Endpoint, is_allowed_endpoint
+from verifywise_mlflow.connector.endpoints import Endpoint
 from verifywise_mlflow.connector.errors import EndpointNotAllowedError
 from verifywise_mlflow.connector.response_memory import response_memory
 from verifywise_mlflow.connector.responses import error_from_response, parse_json_object
@@ -120,7 +120,7 @@ class RestClient:
             EndpointNotAllowedError: it is not on the allow-list.
         """
         path = self._path(endpoint, identifier)
-        if not is_allowed_endpoint(endpoint.method, path):
+        if not endpoint.matches(endpoint.method, path):
             raise EndpointNotAllowedError(
                 f"{endpoint.method} {path} is not on the allow-list of read-only endpoints: the request was not sent"
             )

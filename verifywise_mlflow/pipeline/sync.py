@@ -6,6 +6,7 @@ even after a kill, writes only what has changed since.
 
 from __future__ import annotations
 
+import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -82,6 +83,7 @@ class Sync:
     deadline: SyncDeadline = field(init=False)
     _held_back: int = 0
     _reader: Reader | None = None
+    _opening: threading.Lock = field(default_factory=threading.Lock)
     _signing_key: SigningKey | None = None
     _failure: tuple[Stage | Literal["between two stages"], BaseException] | None = None
 
@@ -155,10 +157,11 @@ class Sync:
         return [self.run(stage) for stage in Stage]
 
     def reader(self) -> Reader:
-        """Return the connection; the first call opens it."""
-        if self._reader is None:
-            self._reader = open_reader(self.tenant, self.deadline)
-        return self._reader
+        """Return the connection, which threads share; the first call opens it."""
+        with self._opening:
+            if self._reader is None:
+                self._reader = open_reader(self.tenant, self.deadline)
+            return self._reader
 
     def _context(self, stage: Stage, now: datetime) -> StageContext:
         with self.store.begin(self.tenant.tenant_id) as session:

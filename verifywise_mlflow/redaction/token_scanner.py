@@ -22,8 +22,18 @@ if TYPE_CHECKING:
 SCANNER_RELEASE = f"kingfisher-secret-scanner {version('kingfisher-secret-scanner')}"
 """The scanner and its version; another release may recognize more tokens."""
 
-_LONG_WORD = re.compile(r"[^\s/\\,;]{16}")
+_LONG_WORD = re.compile(r"[^\s/\\,;]{16,}")
 """No token is shorter. Paths consist of many short words."""
+
+FILE_NAMES = frozenset(
+    (
+        *("requirements.txt", "registered_model_meta", "input_example.json", "serving_input_example.json"),
+        *("python_model.pkl", "model.safetensors", "tokenizer_config.json", "special_tokens_map.json"),
+        *("generation_config.json", "confusion_matrix.png", "feature_importance.png"),
+        *("training_confusion_matrix.png", "training_precision_recall_curve.png", "training_roc_curve.png"),
+    )
+)
+"""Names that MLflow and model libraries give to files of many models. Those below 16 characters need no entry."""
 
 _MLFLOW_ID = re.compile(
     r"(?:models|runs|mlflow-artifacts):(?:/+(?:[^\s/\\,;]{1,15}|(?:m-)?[0-9a-f]{32}))*/*|[0-9a-f]{40}", re.ASCII
@@ -58,7 +68,7 @@ _load_lock = Lock()
 
 def find_vendor_tokens(text: str) -> Iterator[Span]:
     """Yield the vendor tokens in a text."""
-    if not _LONG_WORD.search(text) or _MLFLOW_ID.fullmatch(text):
+    if all(word[0] in FILE_NAMES for word in _LONG_WORD.finditer(text)) or _MLFLOW_ID.fullmatch(text):
         return
     if any(prefix in text for prefix in _UNPAIRED_PREFIXES):
         for match in _UNPAIRED.finditer(text):

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verifywise_mlflow.connector.endpoints import DatabricksEndpoint, is_allowed_endpoint, is_unity_catalog_name
+from verifywise_mlflow.connector.endpoints import DatabricksEndpoint, is_unity_catalog_name
+from verifywise_mlflow_tests.connector.allow_list import is_allowed_endpoint
 
 EXAMPLES = {
     DatabricksEndpoint.LIST_UC_VERSIONS: "main.retail.churn",

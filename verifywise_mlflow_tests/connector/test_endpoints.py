@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verifywise_mlflow.connector.endpoints import MlflowEndpoint, is_allowed_endpoint
+from verifywise_mlflow.connector.endpoints import MlflowEndpoint
 from verifywise_mlflow.connector.errors import EndpointNotAllowedError
 from verifywise_mlflow.connector.rest_client import RestClient
 from verifywise_mlflow.http.settings import ConnectionSettings
+from verifywise_mlflow_tests.connector.allow_list import is_allowed_endpoint
 from verifywise_mlflow_tests.support.hostile_server import hostile_server, make_response, respond_with
 
 ALLOWED = [

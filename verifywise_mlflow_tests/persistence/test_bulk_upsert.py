@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Float, delete, insert, select
+from sqlalchemy import Float, delete, event, insert, select
 
+from verifywise_mlflow.persistence import bulk_upsert
 from verifywise_mlflow.persistence.bulk_upsert import insert_rows, text_form, upsert_rows
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.persistence.tables import lifecycle_events, training_runs
@@ -88,3 +89,20 @@ def test_inserted_rows_are_numbered_in_their_order_and_replace_none(store: Store
         stored = list(map(tuple, session.execute(columns.order_by(lifecycle_events.c.event_id))))
 
     assert stored == 2 * [(row["model_name"], row["value"], NOW) for row in rows]
+
+
+def test_large_rows_are_written_in_several_statements(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bulk_upsert, "MAX_CHARACTERS", 100)
+    sizes = (10, 200, 1, 1)
+    rows = [{"model_name": f"m{number}", "value": "x" * size} for number, size in enumerate(sizes)]
+    statements: list[str] = []
+    event.listen(store.engine, "before_cursor_execute", lambda *call: statements.append(call[2]))
+
+    with store.begin("acme") as session:
+        common = {"tenant_id": "acme", "incarnation": 1, "kind": "alias", "seen_at": NOW, "sync_id": "s"}
+        insert_rows(session, lifecycle_events, rows, common)
+        columns = select(lifecycle_events.c.model_name, lifecycle_events.c.value)
+        stored = list(map(tuple, session.execute(columns.order_by(lifecycle_events.c.event_id))))
+
+    assert stored == [(row["model_name"], row["value"]) for row in rows]
+    assert sum("INSERT INTO" in statement for statement in statements) == 3

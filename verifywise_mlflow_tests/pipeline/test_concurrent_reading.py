@@ -7,7 +7,9 @@ from dataclasses import replace
 
 import pytest
 
+from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.pipeline.sync import Sync
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.pipeline.faults import SHORT_TIMEOUTS
 from verifywise_mlflow_tests.support.proxy import (
@@ -67,6 +69,18 @@ def test_files_are_read_at_the_same_time_each_once_and_the_manifests_are_as_if_r
     )
     assert together == one_by_one
     assert {status(manifest) for *_, manifest in together} == {"complete"}
+
+
+def test_threads_that_read_first_share_one_connection(registry: Registry, tenant: Tenant, store: Store) -> None:
+    versions_of_several_runs(registry)
+    with Sync(tenant, store) as listings:
+        for stage in (Stage.REGISTERED_MODELS, Stage.MODEL_VERSIONS, Stage.TRAINING_RUNS):
+            listings.run(stage)
+
+    with proxy_before(tenant.tracking_uri) as proxy:
+        with Sync(tenant.model_copy(update={"tracking_uri": proxy.uri}), store) as files:
+            assert files.run(Stage.ARTIFACT_MANIFESTS).progress.changed == 4
+        assert len(proxy.requests_ending_with(("/version",))) == 1, "each connection asks for the server's version"
 
 
 def test_an_outage_while_versions_are_read_costs_only_those_that_were_not_read(

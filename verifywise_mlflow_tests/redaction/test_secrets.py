@@ -78,7 +78,18 @@ def test_the_scanner_need_not_be_loaded_for_mlflow_s_own_ids(template: str, monk
     assert not any(list(token_scanner.find_vendor_tokens(text)) for text in texts)
 
 
-@pytest.mark.parametrize("prefix", ["models:/", "mlflow-artifacts:/1/", "runs:/"])
+def test_the_scanner_need_not_be_loaded_for_the_files_of_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [f"{folder}{name}" for name in token_scanner.FILE_NAMES for folder in ("", "model/", "data/model, ")]
+    scanner = token_scanner.load_scanner()
+    assert not any(scanner.scan(text.encode()) for text in texts), "it finds a token in a name: keep scanning it"
+
+    monkeypatch.setattr(token_scanner, "load_scanner", lambda: pytest.fail("it was loaded"))
+    assert not any(list(token_scanner.find_vendor_tokens(text)) for text in texts)
+
+
+@pytest.mark.parametrize(
+    "prefix", ["models:/", "mlflow-artifacts:/1/", "runs:/", "requirements.txt ", "model.safetensors/"]
+)
 def test_a_token_in_a_location_of_mlflow_is_found(prefix: str) -> None:
     token = next(fake.secret for fake in SECRETS if fake.secret.startswith("ghp_"))
     assert list(token_scanner.find_vendor_tokens(f"{prefix}{token}"))
