@@ -66,10 +66,25 @@ class RouteChoice:
         with self._lock:
             if self._is_refused:
                 return False
-            if all(len(seconds) >= MEASURED_LISTINGS for seconds in self._seconds.values()):
-                return median(self._seconds[True]) < NOTICEABLE_RATIO * median(self._seconds[False])
+            if self._is_measured():
+                return self._is_location_faster()
             self._turn = not self._turn
             return self._turn
+
+    def reads_by_location(self) -> bool:
+        """Return whether to read a file by its location, although its folder was listed by the other route.
+
+        That is so until the routes are measured, since a file may be large, as soon as the location route has shown files.
+        """
+        with self._lock:
+            is_serving = bool(self._listed_by_location) and not self._is_refused
+            return is_serving and (not self._is_measured() or self._is_location_faster())
+
+    def _is_measured(self) -> bool:
+        return all(len(seconds) >= MEASURED_LISTINGS for seconds in self._seconds.values())
+
+    def _is_location_faster(self) -> bool:
+        return median(self._seconds[True]) < NOTICEABLE_RATIO * median(self._seconds[False])
 
     def record(self, seconds: float, *, by_location: bool, is_empty: bool) -> None:
         """Take the delay of a listing, and whether it had no entries."""
@@ -146,7 +161,7 @@ class OwnStoreSource:
             yield self._open(stack, path, max_bytes)
 
     def _open(self, stack: ExitStack, path: str, max_bytes: int) -> Iterator[bytes]:
-        if self._by_location:
+        if self._by_location or self._choice.reads_by_location():
             try:
                 chunks = stack.enter_context(self._location_route.read(path, max_bytes))
             except (ArtifactReadError, UnauthenticatedError) as error:

@@ -42,9 +42,21 @@ def test_the_faster_route_is_chosen(by_location: list[float], by_object: list[fl
 
     assert first == [True, False, True, False], "both are measured in turn"
     assert [choice.by_location() for _ in range(3)] == [is_by_location] * 3
+    assert choice.reads_by_location() is is_by_location
 
     choice.refuse()
     assert not choice.by_location()
+    assert not choice.reads_by_location()
+
+
+def test_files_are_read_by_location_as_soon_as_it_has_shown_some() -> None:
+    choice = RouteChoice()
+    choice.record(0.01, by_location=True, is_empty=True)
+    choice.record(0.01, by_location=False, is_empty=False)
+    assert not choice.reads_by_location()
+
+    choice.record(0.01, by_location=True, is_empty=False)
+    assert choice.reads_by_location(), "a large file by the other route may take longer than all the measuring"
 
 
 @pytest.mark.parametrize(
