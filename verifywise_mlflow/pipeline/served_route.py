@@ -74,7 +74,7 @@ class RouteChoice:
     def reads_by_location(self) -> bool:
         """Return whether to read a file by its location, although its folder was listed by the other route.
 
-        That is so until the routes are measured, since a file may be large, as soon as the location route has shown files.
+        So it is from when the location route has shown files until both are measured, since a file may be large.
         """
         with self._lock:
             is_serving = bool(self._listed_by_location) and not self._is_refused

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,13 +23,11 @@ from verifywise_mlflow.compliance.verdict import EvaluatedRule
 from verifywise_mlflow.normalizer.record import FIELDS, CanonicalRecord
 from verifywise_mlflow.normalizer.unread_object import unread_objects_from_json
 from verifywise_mlflow.persistence.byte_limit import limit_bytes
-from verifywise_mlflow.persistence.pg_text_codec import dumps, escape
 from verifywise_mlflow.persistence.repositories import verdict_bulk_writer
 from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import (
     BadgeRow,
     VerdictRow,
     VersionVerdicts,
-    without_separators,
 )
 from verifywise_mlflow.persistence.repositories.versions_in_use import digests_by_model, is_in_use, versions_in_use
 from verifywise_mlflow.persistence.row_mapping import Key, is_one_of, same_version, to_floats
@@ -311,18 +307,18 @@ class VerdictBatch:
     def _row(self, verdict: EvaluatedRule, fingerprint: str) -> VerdictRow:
         result, policy = verdict.result(), self._context.policy_of[verdict.rule_id]
         return VerdictRow(
-            rule_id=result.rule_id,
-            rule_version=str(result.rule_version),
-            verdict=result.verdict.value,
-            reason=without_separators(escape(result.reason)),
-            values=to_stored_json(result.values_json),
-            policy_id=policy.policy_id,
-            policy_version=policy.version,
-            origins=to_stored_json(result.origins_json),
-            thresholds=to_stored_json(result.thresholds_json),
-            day=result.day.isoformat() if result.day else "",
-            input_hash=result.input_hash,
-            fingerprint=fingerprint,
+            result.rule_id,
+            str(result.rule_version),
+            result.verdict.value,
+            result.reason,
+            result.values_json,
+            policy.policy_id,
+            policy.version,
+            result.origins_json,
+            result.thresholds_json,
+            result.day.isoformat() if result.day else "",
+            result.input_hash,
+            fingerprint,
         )
 
     def write(self, session: TenantSession) -> int:
@@ -335,17 +331,6 @@ class VerdictBatch:
         verdict_bulk_writer.upsert_verdicts(session, self._verdicts, context.now, context.sync_id)
         verdict_bulk_writer.upsert_badges(session, self._badges, context.digest, context.now, context.sync_id)
         return self._changed
-
-
-_NEEDS_RECODING: Final = re.compile(r"\\u0000|\\ud[89a-f]|\\u2400|\\u241b|e\+")
-"""The parts of canonical JSON that Postgres refuses or changes."""
-
-
-def to_stored_json(canonical: str) -> str:
-    """Return canonical JSON as ``pg_text_codec.dumps`` writes it."""
-    # A substring search is ten times as fast as a pattern, and hardly any value matches.
-    may_differ = "\\u" in canonical or "e+" in canonical
-    return dumps(json.loads(canonical)) if may_differ and _NEEDS_RECODING.search(canonical) else canonical
 
 
 def _elements(session: TenantSession, keys: Sequence[Key], column: Column[list[str]]) -> dict[Key, dict[str, str]]:
