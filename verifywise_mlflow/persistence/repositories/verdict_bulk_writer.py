@@ -121,7 +121,7 @@ _NEEDS_RECODING: Final = re.compile(r"\\u0000|\\ud[89a-f]|\\u2400|\\u241b|e\+")
 
 
 def _joined(name: str, cells: Sequence[str]) -> str:
-    """Return a column of a version as one text. Looking for what has to be replaced in all cells at once is cheaper."""
+    """Return a column of a version as one text. To look for what must be replaced in all cells at once is cheaper."""
     joined = _SEPARATOR.join((*cells, ""))
     if name in _JSON_COLUMNS:
         # A substring search is ten times as fast as a pattern, and hardly any value matches.
