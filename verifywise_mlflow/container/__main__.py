@@ -1,0 +1,79 @@
+"""The entry point of the image: starts a service, or any other command, with the secrets of mounted files.
+
+``python -m verifywise_mlflow.container webserver|daemon|code-server|worker [OPTION…]`` writes ``dagster.yaml`` and
+``workspace.yaml`` into ``DAGSTER_HOME`` and replaces this process by the service. A file that is mounted there stays.
+Any other first argument is a command: ``… verifywise-mlflow --help``.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from verifywise_mlflow.container.secret_files import read_secret_files
+from verifywise_mlflow.container.services import Service, service_command, workspace
+from verifywise_mlflow.dagster_yaml import instance_config, to_yaml
+from verifywise_mlflow.instance_settings import InvalidSettingError
+
+_MARK: Final = "# Generated when the container started.\n"
+"""The first line of a file of an earlier start, which is replaced. Any other file was mounted."""
+
+
+def service_file() -> Path:
+    """Return the file that says which service this container runs. The health check reads it."""
+    return Path(tempfile.gettempdir()) / "verifywise-service"
+
+
+def prepare(arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
+    """Return the command line and the environment of what this container runs. For a service, write its files.
+
+    Raises:
+        InvalidSettingError: a variable is missing or has an invalid value.
+        OSError: ``DAGSTER_HOME`` cannot be written.
+    """
+    resolved = read_secret_files(environment)
+    name, *options = arguments
+    if name not in list(Service):
+        return [name, *options], resolved
+    home = Path(resolved.get("DAGSTER_HOME") or "")
+    if not home.is_absolute():
+        raise InvalidSettingError("DAGSTER_HOME must be an absolute path that the service can write to")
+    service = Service(name)
+    command = service_command(service, home, resolved, options)
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _write_unless_mounted(home / "dagster.yaml", lambda: instance_config(resolved))
+    _write_unless_mounted(home / "workspace.yaml", lambda: workspace(resolved))
+    service_file().write_text(service, encoding="utf-8")
+    return command, resolved
+
+
+def _write_unless_mounted(path: Path, content: Callable[[], Mapping[str, object]]) -> None:
+    if path.exists() and not path.read_text(encoding="utf-8").startswith(_MARK):
+        return
+    path.write_text(_MARK + to_yaml(content()), encoding="utf-8")
+
+
+def main() -> int:
+    """Replace this process by the service or command; return the exit code if that fails."""
+    arguments = sys.argv[1:]
+    if not arguments:
+        sys.stderr.write(f"Name a service ({', '.join(Service)}) or a command.\n")
+        return 2
+    try:
+        command, environment = prepare(arguments, os.environ)
+    except InvalidSettingError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    try:
+        os.execvpe(command[0], command, environment)  # noqa: S606  # the purpose of an entry point
+    except OSError as error:
+        sys.stderr.write(f"{command[0]} cannot be started: {error.strerror}\n")
+        return 127
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,125 @@
+"""The health check of a container: exits with 0 if its service answers, else with 1 and the reason.
+
+``python -m verifywise_mlflow.container.health [SERVICE]``; without an argument, the service that the entry point
+started. Checks run every half minute in every container, so they import little: Dagster only in that of the daemon.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Final
+
+from verifywise_mlflow.container.__main__ import service_file
+from verifywise_mlflow.container.secret_files import read_secret_files
+from verifywise_mlflow.container.services import CODE_SERVER_PORT, WEBSERVER_PORT, Service, port_of
+from verifywise_mlflow.instance_settings import InvalidSettingError
+
+BROKER_URL: Final = "VERIFYWISE_BROKER_URL"
+TIMEOUT: Final = 5
+"""Seconds until a service that does not answer is unhealthy."""
+_COMMAND_TIMEOUT: Final = 30
+"""Seconds for a check that starts a command: its imports take 2 s on an idle machine."""
+
+
+def problem(service: Service, environment: Mapping[str, str]) -> str | None:
+    """Return why a service is unhealthy, or None.
+
+    Raises:
+        InvalidSettingError: a variable has an invalid value.
+    """
+    match service:
+        case Service.WEBSERVER:
+            return _webserver_problem(port_of(environment, WEBSERVER_PORT))
+        case Service.CODE_SERVER:
+            return _code_server_problem(port_of(environment, CODE_SERVER_PORT))
+        case Service.DAEMON:
+            return _daemon_problem(environment)
+        case Service.WORKER:
+            return _worker_problem(environment.get(BROKER_URL) or "")
+
+
+def _webserver_problem(port: int) -> str | None:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
+    try:
+        connection.request("GET", "/server_info")
+        status = connection.getresponse().status
+    except (OSError, http.client.HTTPException) as error:
+        return f"The webserver does not answer on port {port}: {type(error).__name__}"
+    finally:
+        connection.close()
+    return None if status == http.client.OK else f"The webserver answers with status {status}"
+
+
+def _code_server_problem(port: int) -> str | None:
+    import grpc  # type: ignore[import-untyped]  # not for the other services
+    from grpc_health.v1 import health_pb2, health_pb2_grpc  # type: ignore[import-untyped]
+
+    request = health_pb2.HealthCheckRequest(service="DagsterApi")  # the name under which Dagster registers it
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        try:
+            status = health_pb2_grpc.HealthStub(channel).Check(request, timeout=TIMEOUT).status
+        except grpc.RpcError as error:
+            return f"The code server does not answer on port {port}: {error.code().name}"
+    serving = health_pb2.HealthCheckResponse.SERVING
+    return None if status == serving else f"The code server reports the status {status}"
+
+
+def _daemon_problem(environment: Mapping[str, str]) -> str | None:
+    command = ["dagster-daemon", "liveness-check"]  # reads the daemon's heartbeats in Dagster's database
+    try:
+        done = subprocess.run(  # noqa: S603  # a fixed command line
+            command, env=dict(environment), capture_output=True, text=True, timeout=_COMMAND_TIMEOUT, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return f"{' '.join(command)} took more than {_COMMAND_TIMEOUT} s"
+    except OSError as error:
+        return f"{command[0]} cannot be started: {error.strerror}"
+    if done.returncode == 0:
+        return None
+    last_line = (done.stderr.strip() or done.stdout.strip()).rpartition("\n")[2]
+    return f"{' '.join(command)} exited with {done.returncode}: {last_line[:300]}"
+
+
+def _worker_problem(broker_url: str) -> str | None:
+    """Workers take no commands from the broker, so the check is whether they can take runs from it."""
+    if not broker_url:
+        return f"{BROKER_URL} is not set"
+    kombu = import_module("kombu")  # Celery's client, which only workers need
+
+    try:
+        with kombu.Connection(broker_url, connect_timeout=TIMEOUT) as connection:
+            connection.ensure_connection(max_retries=1, timeout=TIMEOUT)
+    except Exception as error:  # noqa: BLE001  # each transport has errors of its own
+        return f"The broker does not accept the worker's connection: {type(error).__name__}"  # its text has the URL
+    return None
+
+
+def main() -> int:
+    """Check the service; return the exit code."""
+    try:
+        environment = read_secret_files(os.environ)
+        found = problem(_service(sys.argv[1:]), environment)
+    except InvalidSettingError as error:
+        found = str(error)
+    if found:
+        sys.stderr.write(f"{found}\n")
+    return 1 if found else 0
+
+
+def _service(arguments: list[str]) -> Service:
+    try:
+        name = arguments[0] if arguments else service_file().read_text(encoding="utf-8")
+    except OSError as error:
+        raise InvalidSettingError(f"No service was started: {service_file()} cannot be read") from error
+    if name not in list(Service):
+        raise InvalidSettingError(f"{name[:40]!r} is not one of {', '.join(Service)}")
+    return Service(name)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

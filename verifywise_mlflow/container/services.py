@@ -1,0 +1,87 @@
+"""The services that one image runs, and the command of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Final
+
+from verifywise_mlflow.instance_settings import InvalidSettingError
+
+CODE_LOCATION: Final = "verifywise_mlflow"
+MODULE: Final = "verifywise_mlflow.definitions"
+
+CODE_SERVER: Final = "VERIFYWISE_CODE_SERVER"
+"""Where the webserver and the daemon find the code server: ``host:port``. Without it, they load the module."""
+WEBSERVER_PORT: Final = "VERIFYWISE_WEBSERVER_PORT"
+CODE_SERVER_PORT: Final = "VERIFYWISE_CODE_SERVER_PORT"
+_DEFAULT_PORTS: Final[Mapping[str, int]] = {WEBSERVER_PORT: 3000, CODE_SERVER_PORT: 4000}
+
+# A container has an address of its own: what may connect to its ports is decided outside of it.
+_ALL_ADDRESSES: Final = "0.0.0.0"  # noqa: S104
+
+
+class Service(StrEnum):
+    """What a container runs."""
+
+    WEBSERVER = "webserver"
+    DAEMON = "daemon"
+    CODE_SERVER = "code-server"
+    WORKER = "worker"
+
+
+def port_of(environment: Mapping[str, str], variable: str) -> int:
+    """Return the port that a variable names, or its default.
+
+    Raises:
+        InvalidSettingError: the value is not a port that a process without privileges can open.
+    """
+    text = environment.get(variable) or str(_DEFAULT_PORTS[variable])
+    return _port(text, variable)
+
+
+def service_command(
+    service: Service, home: Path, environment: Mapping[str, str], options: Sequence[str] = ()
+) -> list[str]:
+    """Return the command line of a service whose ``DAGSTER_HOME`` is ``home``. ``options`` are appended.
+
+    Raises:
+        InvalidSettingError: a variable has an invalid value.
+    """
+    workspace = str(home / "workspace.yaml")
+    match service:
+        case Service.WEBSERVER:
+            port = str(port_of(environment, WEBSERVER_PORT))
+            command = ["dagster-webserver", "--workspace", workspace, "--host", _ALL_ADDRESSES, "--port", port]
+        case Service.DAEMON:
+            command = ["dagster-daemon", "run", "--workspace", workspace]
+        case Service.CODE_SERVER:
+            port = str(port_of(environment, CODE_SERVER_PORT))
+            location = ["--module-name", MODULE, "--location-name", CODE_LOCATION]
+            command = ["dagster", "api", "grpc", *location, "--host", _ALL_ADDRESSES, "--port", port]
+        case Service.WORKER:
+            command = ["verifywise-mlflow", "worker"]
+    return [*command, *options]
+
+
+def workspace(environment: Mapping[str, str]) -> dict[str, object]:
+    """Return the content of workspace.yaml: the code server if there is one, else the module.
+
+    Raises:
+        InvalidSettingError: the address of the code server is invalid.
+    """
+    address = environment.get(CODE_SERVER)
+    if not address:
+        return {"load_from": [{"python_module": {"module_name": MODULE, "location_name": CODE_LOCATION}}]}
+    host, _, port = address.rpartition(":")
+    if not host:
+        raise InvalidSettingError(f"{CODE_SERVER} is {address[:80]!r}. It must be host:port")
+    server = {"host": host, "port": _port(port, CODE_SERVER), "location_name": CODE_LOCATION}
+    return {"load_from": [{"grpc_server": server}]}
+
+
+def _port(text: str, variable: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1024 <= int(text[:6]) <= 65_535):
+        raise InvalidSettingError(f"{variable}: {text[:40]!r} is not a port. It must be a number from 1024 to 65535")
+    return int(text)
