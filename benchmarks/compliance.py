@@ -21,9 +21,10 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from benchmarks.competitor import cpu_seconds, peak_bytes
+from benchmarks.competitor import cpu_seconds
 from benchmarks.compliance_policy import policy
 from benchmarks.database_cost import postgres_cpu_seconds
+from benchmarks.peak_memory import PeakMemory
 from benchmarks.synthetic import TENANT, SyntheticReader, manifest
 from benchmarks.tables import RESULTS, MarkdownTable, publish
 from verifywise_mlflow.common.stages import Stage
@@ -35,7 +36,7 @@ from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
 from verifywise_mlflow.normalizer.normalize import normalize
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 from verifywise_mlflow.persistence.repositories import records
-from verifywise_mlflow.persistence.repositories.records import BuiltRecord, PendingRecord
+from verifywise_mlflow.persistence.repositories.records import BuiltRecord, PendingRecord, RecordContent
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.context import StageContext, SyncOptions
 from verifywise_mlflow.pipeline.history_budget import HistoryBudget
@@ -119,7 +120,7 @@ def fill(store: Store, count: int) -> None:
             None,
             {"version_revision": 1, "mapping_digest": "m"},
         )
-        built_records.append(BuiltRecord.of(pending, normalize(inputs, mapping)))
+        built_records.append(BuiltRecord(pending, RecordContent.of(normalize(inputs, mapping), pending.deleted_at)))
     with store.begin(TENANT.tenant_id) as session:
         records.write_records(session, built_records, "", _NOW)
         columns = [row[0] for row in session.execute(text(_COLUMNS))]
@@ -166,7 +167,8 @@ def run(round_: Round, count: int, url: str, postgres: int) -> Figure:
             report_progress=lambda *_: None,
             make_entry=sync.make_entry,
         )
-        memory, cpu, postgres_cpu = peak_bytes(), cpu_seconds(), postgres_cpu_seconds(postgres)
+        memory = PeakMemory()
+        before, cpu, postgres_cpu = memory.bytes(), cpu_seconds(), postgres_cpu_seconds(postgres)
         began = time.perf_counter()
         progress = evaluate_due(context, rules)
         seconds = time.perf_counter() - began
@@ -176,7 +178,7 @@ def run(round_: Round, count: int, url: str, postgres: int) -> Figure:
                 text("SELECT count(*) FROM verifywise_mlflow.compliance_results WHERE sync_id = :sync_id"),
                 {"sync_id": round_.value},
             )
-    return Figure(count, round_, progress.read, int(written_verdicts or 0), seconds, *cpu_times, memory, peak_bytes())
+    return Figure(count, round_, progress.read, int(written_verdicts or 0), seconds, *cpu_times, before, memory.bytes())
 
 
 def measure(count: int, show: Callable[[str], object]) -> list[Figure]:

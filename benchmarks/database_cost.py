@@ -23,7 +23,8 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]  # its stubs are in a separate package
 from sqlalchemy import event, text
 
-from benchmarks.competitor import cpu_seconds, peak_bytes
+from benchmarks.competitor import cpu_seconds
+from benchmarks.peak_memory import PeakMemory
 from benchmarks.synthetic import TENANT, SyntheticReader, manifest
 from benchmarks.tables import RESULTS, MarkdownTable, publish
 from verifywise_mlflow.common.stages import Stage
@@ -82,7 +83,7 @@ class Figure:
     rows_fetched: int
     changed: int
     peak_bytes: int
-    """Peak memory of the process at the end of the stage, imports included."""
+    """Peak memory of the process, imports included, and of its children, until the end of the stage."""
 
 
 @dataclass(slots=True)
@@ -107,7 +108,7 @@ def run(round_: Round, versions: int, url: str, postgres: int) -> list[Figure]:
     """Run one sync in this process, and count verdicts and badges as after each sync."""
     reader = SyntheticReader(versions, retagged=round_.retagged)
     options = SyncOptions(reconcile=round_ is Round.RECONCILE)
-    traffic = _Traffic()
+    traffic, memory = _Traffic(), PeakMemory()
     figures: list[Figure] = []
 
     def measure_step(name: str, step: Callable[[], int]) -> None:
@@ -127,7 +128,7 @@ def run(round_: Round, versions: int, url: str, postgres: int) -> list[Figure]:
                 traffic.statements - before.statements,
                 traffic.rows - before.rows,
                 changed,
-                peak_bytes(),
+                memory.bytes(),
             )
         )
 

@@ -98,7 +98,7 @@ def tables(figures: Sequence[MetadataFigures]) -> list[MarkdownTable]:
                 f"{bare.requests}, {first.requests}, {unchanged.requests}",
                 ", ".join(f"{each.response_bytes / 1e6:.1f}" for each in (bare, first, unchanged)),
                 f"{item.first_sync.ours(lambda read: read.process_cpu_seconds):.1f} s",
-                f"{item.first_sync.ours(lambda read: read.peak_bytes) / 1e6:.0f}",
+                f"{item.first_sync.ours(lambda read: read.tree_peak_bytes) / 1e6:.0f}",
             )
         )
     is_disturbed = any(pair.is_disturbed for item in figures for pair in item.first_sync.pairs)

@@ -68,7 +68,9 @@ class HistoryBudget:
     def admit_records(self, changed: Sequence[BuiltRecord]) -> Sequence[BuiltRecord]:
         """Return the records that may replace their stored state."""
         return [
-            record for record in changed if record.pending.is_remapped or self.admit(STATES_PER_CHANGE * record.size)
+            record
+            for record in changed
+            if record.pending.is_remapped or self.admit(STATES_PER_CHANGE * record.content.size)
         ]
 
     def record(self, session: TenantSession, now: datetime) -> None:

@@ -102,10 +102,10 @@ def _dry_run(store: Store, tenant_id: str, evaluator: LimitedEvaluator) -> DryRu
             batch = verdicts.evaluated_records(session, after=after, limit=BATCH_SIZE, selection=evaluator.selection)
         if not batch:
             return result
-        evaluations = evaluator.evaluate([record.evaluation.subject for record in batch])
-        for record, rule_results in zip(batch, evaluations, strict=True):
+        subjects = [record.evaluation.subject() for record in batch]
+        for record, subject, rule_results in zip(batch, subjects, evaluator.evaluate(subjects), strict=True):
             _compare(result, record, {rule.rule_id: rule.verdict.value for rule in rule_results})
-            badge = version_badge(rule_results, complete=not record.evaluation.subject.incomplete).value
+            badge = version_badge(rule_results, complete=not subject.incomplete).value
             if record.badge != badge:
                 result.add(record.evaluation.key, VerdictChange(None, record.badge, badge))
         result.evaluated_count += len(batch)

@@ -50,7 +50,7 @@ def judge(store: Store, policy: Policy, number: int, *, sync_id: str | None = No
         (pending,) = verdicts.pending_evaluations(
             session, policy_digest="none", after=None, limit=2, selection=evaluator.selection
         )
-        results = evaluator.evaluate_subject(pending.subject)
+        results = evaluator.evaluate_subject(pending.subject())
         policy_of = {rule.id: PolicyIdentity(policy.id, str(policy.version)) for rule in policy.rules}
         writing = VerdictBatch(EvaluationContext(policy_of, policy.digest, sync_id or f"sync of day {number}", now))
         writing.add(pending, results, version_badge(results, complete=True))
@@ -82,7 +82,7 @@ def test_the_input_hash_can_be_recomputed_from_a_stored_verdict(
         assert recomputed == stored_verdict.input_hash
     results = {
         evaluation.rule_id: evaluation
-        for evaluation in Evaluator(POLICY, today=date(2026, 3, 2)).evaluate_subject(pending.subject)
+        for evaluation in Evaluator(POLICY, today=date(2026, 3, 2)).evaluate_subject(pending.subject())
     }
     for stored_verdict in stored_verdicts:
         assert (stored_verdict.verdict, stored_verdict.reason) == (
@@ -149,8 +149,8 @@ def test_large_values_are_loaded_only_if_a_rule_uses_them(store: Store, requires
             (pending,) = verdicts.pending_evaluations(
                 session, policy_digest="", after=None, limit=2, selection=Evaluator(policy).selection
             )
-        assert pending.subject.record.owner is None
-        return pending.subject.record.artifact_manifest
+        assert pending.subject().record.owner is None
+        return pending.subject().record.artifact_manifest
 
     assert evaluate_expressions("artifact_manifest.file_count == 1") == {"file_count": 1}
     assert evaluate_expressions("artifact_manifest.file_count == 1", requires) == manifest

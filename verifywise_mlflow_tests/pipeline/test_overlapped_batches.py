@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import threading
+import multiprocessing
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import pytest
 
+from verifywise_mlflow.pipeline.forked_computation import is_forking_useful
 from verifywise_mlflow.pipeline.overlapped_batches import overlapped_batches
 
 ITEMS = (1, 2, 3, 4, 5)
@@ -34,62 +36,84 @@ def read(_session: list[int], after: int | None) -> Sequence[int]:
     return [item for item in ITEMS if after is None or item > after][:2]
 
 
-def write(session: list[int], computed: Sequence[int]) -> None:
+def write(session: list[int], batch: Sequence[int], computed: Sequence[int]) -> Sequence[int]:
+    assert [item * 10 for item in batch] == [*computed]
     session.extend(computed)
+    return computed
+
+
+def tenfold(batch: Sequence[int]) -> list[int]:
+    return [item * 10 for item in batch]
 
 
 def test_a_batch_is_yielded_in_order_and_once_it_is_committed() -> None:
     transactions = Transactions()
-    batches = overlapped_batches(transactions.begin, read=read, compute=tuple, write=write)
+    batches = overlapped_batches(transactions.begin, read=read, compute=tenfold, write=write)
 
     committed_counts = [(batch, len(transactions.committed)) for batch in batches]
 
-    assert committed_counts == [((1, 2), 2), ((3, 4), 4), ((5,), 5)]
-    assert transactions.committed == [*ITEMS]
+    assert committed_counts == [([10, 20], 2), ([30, 40], 4), ([50], 5)]
+    assert transactions.committed == [10, 20, 30, 40, 50]
 
 
+@pytest.mark.skipif(not is_forking_useful(), reason="with one CPU, nothing is computed in another process")
 def test_a_batch_is_written_and_the_next_one_read_while_another_is_computed() -> None:
-    is_computing_second, is_third_read, is_first_written = (threading.Event() for _ in range(3))
-
-    def slow_write(session: list[int], computed: Sequence[int]) -> None:
-        if computed[0] == 1:
-            assert is_computing_second.wait(TIMEOUT_S)
-            is_first_written.set()
-        write(session, computed)
+    is_third_read = multiprocessing.get_context("fork").Event()
 
     def noted_read(session: list[int], after: int | None) -> Sequence[int]:
         if after == 4:
             is_third_read.set()
         return read(session, after)
 
-    def compute(batch: Sequence[int]) -> Sequence[int]:
-        if batch[0] == 3:
-            is_computing_second.set()
-            assert is_first_written.wait(TIMEOUT_S)
+    def compute(batch: Sequence[int]) -> list[int]:
+        if batch[0] == 3:  # the third batch is read after the first one is written
             assert is_third_read.wait(TIMEOUT_S)
-        return batch
+        return tenfold(batch)
 
-    batches = overlapped_batches(Transactions().begin, read=noted_read, compute=compute, write=slow_write)
+    batches = overlapped_batches(Transactions().begin, read=noted_read, compute=compute, write=write)
 
-    assert [*batches] == [[1, 2], [3, 4], [5]]
+    assert [*batches] == [[10, 20], [30, 40], [50]]
 
 
-def test_an_error_rolls_back_what_is_being_written_and_keeps_what_is_committed() -> None:
+@pytest.mark.skipif(not is_forking_useful(), reason="with one CPU, nothing is computed in another process")
+def test_several_batches_are_computed_in_one_other_process_and_a_single_one_in_this() -> None:
+    def process(batch: Sequence[int]) -> int:
+        assert batch
+        return os.getpid()
+
+    def processes(items: Sequence[int]) -> list[int]:
+        return [
+            *overlapped_batches(
+                Transactions().begin,
+                read=lambda _, after: [item for item in items if after is None or item > after][:2],
+                compute=process,
+                write=lambda _session, _batch, computed: computed,
+            )
+        ]
+
+    first, *others = processes(ITEMS)
+
+    assert first != os.getpid()
+    assert others == [first, first]
+    assert processes(ITEMS[:2]) == [os.getpid()]
+
+
+def test_an_error_keeps_what_is_committed() -> None:
     transactions = Transactions()
 
-    def compute(batch: Sequence[int]) -> Sequence[int]:
+    def compute(batch: Sequence[int]) -> list[int]:
         if batch[0] == 5:
             raise ValueError("this batch cannot be computed")
-        return batch
+        return tenfold(batch)
 
     with pytest.raises(ValueError, match="cannot be computed"):
         list(overlapped_batches(transactions.begin, read=read, compute=compute, write=write))
 
-    assert transactions.committed == [1, 2]
+    assert transactions.committed == [10, 20, 30, 40]
 
 
 def test_without_items_there_is_one_transaction() -> None:
     transactions = Transactions()
 
-    assert list(overlapped_batches(transactions.begin, read=lambda *_: (), compute=tuple, write=write)) == []
+    assert list(overlapped_batches(transactions.begin, read=lambda *_: (), compute=tenfold, write=write)) == []
     assert transactions.count == 1

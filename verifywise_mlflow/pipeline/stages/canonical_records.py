@@ -24,7 +24,7 @@ from verifywise_mlflow.persistence.repositories import (
     withdrawals,
 )
 from verifywise_mlflow.persistence.repositories.manifests import manifest_rows
-from verifywise_mlflow.persistence.repositories.records import BuiltRecord, PendingRecord
+from verifywise_mlflow.persistence.repositories.records import BuiltRecord, PendingRecord, RecordContent
 from verifywise_mlflow.persistence.repositories.tracked_objects import LOGGED_MODELS, RUNS
 from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE, Key, to_entity
 from verifywise_mlflow.persistence.session import TenantSession
@@ -57,16 +57,17 @@ def refresh(context: StageContext) -> Progress:
 
     def read(session: TenantSession, after: _DueRecord | None) -> Sequence[_DueRecord]:
         due = pending(session, after.pending.key if after else None, scope.keys)
-        return [_DueRecord(*pair) for pair in zip(due, _inputs(session, context.tenant, due), strict=True)]
+        linked = _linked_rows(session, context.tenant, due)
+        return [_DueRecord(item, linked) for item in due]
 
-    def build(due: Sequence[_DueRecord]) -> _RecordBatch:
-        return _RecordBatch([BuiltRecord.of(item.pending, normalize(item.inputs, mapping)) for item in due])
+    def build(due: Sequence[_DueRecord]) -> list[RecordContent]:
+        return [RecordContent.of(normalize(item.inputs(), mapping), item.pending.deleted_at) for item in due]
 
     for batch in overlapped_batches(context.begin, read=read, compute=build, write=partial(_write, context)):
-        progress.read += len(batch.built)
-        processed += [record.pending.key for record in batch.built]
+        progress.read += len(batch.keys)
+        processed += batch.keys
         progress.changed += batch.withdrawn_count + len(batch.changed)
-        progress.incomplete += sum(1 for item in batch.changed if item.is_incomplete)
+        progress.incomplete += sum(1 for record in batch.changed if record.content.is_incomplete)
         context.report_progress(progress.read, progress.read)
     # A change that the history's quota holds back stays pending.
     advance_watermark(context, scope, processed, lambda session, keys: pending(session, None, keys))
@@ -78,30 +79,39 @@ class _DueRecord:
     """A record that is to be built."""
 
     pending: PendingRecord
-    inputs: RecordInputs
+    linked: _LinkedRows
+    """Those of all records of the batch. The process that computes gets rows, which are much cheaper to send than the
+    objects made from them."""
+
+    def inputs(self) -> RecordInputs:
+        """Return what the record is built from."""
+        return _record_inputs(self.pending, self.linked)
 
 
-@dataclass(slots=True)
-class _RecordBatch:
-    """The records that were built of a batch of versions, and what became of them."""
+@dataclass(frozen=True, slots=True)
+class _WrittenBatch:
+    """What became of a batch of versions."""
 
-    built: Sequence[BuiltRecord]
-    changed: Sequence[BuiltRecord] = ()
+    keys: Sequence[Key]
+    changed: Sequence[BuiltRecord]
     """Those that were written."""
-    withdrawn_count: int = 0
+    withdrawn_count: int
 
 
-def _write(context: StageContext, session: TenantSession, batch: _RecordBatch) -> None:
-    withdrawn = _withdraw(context, session, [record.pending for record in batch.built])
-    remaining = [record for record in batch.built if record.pending.key not in withdrawn]
+def _write(
+    context: StageContext, session: TenantSession, due: Sequence[_DueRecord], contents: Sequence[RecordContent]
+) -> _WrittenBatch:
+    built = [BuiltRecord(item.pending, content) for item, content in zip(due, contents, strict=True)]
+    withdrawn = _withdraw(context, session, [record.pending for record in built])
+    remaining = [record for record in built if record.pending.key not in withdrawn]
     keys = [record.pending.key for record in remaining]
     withdrawals.end_predecessor_verdicts(session, keys, context.sync_id, context.now)
-    batch.changed = records.write_records(
+    changed = records.write_records(
         session, remaining, context.sync_id, context.now, admit=context.history.admit_records
     )
-    batch.withdrawn_count = len(withdrawn)
     analyze_grown_tables(session, [canonical_records, record_inputs])
     context.history.record(session, context.now)
+    return _WrittenBatch([item.pending.key for item in due], changed, len(withdrawn))
 
 
 def _withdraw(context: StageContext, session: TenantSession, due: Sequence[PendingRecord]) -> set[Key]:
@@ -127,11 +137,11 @@ class _LinkedRows:
     """Numbers to which aliases of living models point, although MLflow has no such version."""
 
 
-def _inputs(session: TenantSession, tenant: Tenant, due: Sequence[PendingRecord]) -> list[RecordInputs]:
+def _linked_rows(session: TenantSession, tenant: Tenant, due: Sequence[PendingRecord]) -> _LinkedRows:
     run_ids = {item.run_id for item in due if item.run_id}
     model_ids = {item.logged_model_id for item in due if item.logged_model_id}
     models = registry.models_by_name(session, {item.key[0] for item in due})
-    linked = _LinkedRows(
+    return _LinkedRows(
         models=models,
         runs=tracked_objects.rows_by_id(session, RUNS, run_ids),
         logged_models=tracked_objects.rows_by_id(session, LOGGED_MODELS, model_ids),
@@ -143,7 +153,6 @@ def _inputs(session: TenantSession, tenant: Tenant, due: Sequence[PendingRecord]
         ),
         missing_numbers=dangling_aliases.missing_numbers(session, models),
     )
-    return [_record_inputs(item, linked) for item in due]
 
 
 def _record_inputs(due: PendingRecord, linked: _LinkedRows) -> RecordInputs:

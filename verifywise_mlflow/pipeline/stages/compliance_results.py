@@ -54,13 +54,13 @@ def evaluate_due(context: StageContext, rules: RuleSet) -> Progress:
             scope = evaluation.look_at(session)
         processed: list[Key] = []
 
-        def evaluate(due: Sequence[PendingEvaluation]) -> VerdictBatch:
-            processed.extend(item.key for item in due)
-            return evaluation.evaluate(due, progress)
-
-        for batch in overlapped_batches(context.begin, read=evaluation.due, compute=evaluate, write=evaluation.write):
+        for batch in overlapped_batches(
+            context.begin, read=evaluation.due, compute=evaluation.evaluate, write=evaluation.write
+        ):
+            processed += batch.keys
             progress.read += len(batch)
             progress.changed += len(batch)
+            progress.incomplete += batch.count(Badge.INCOMPLETE)
             context.report_progress(progress.read, progress.read)
         advance_watermark(context, scope, processed, evaluation.still_due)
     return progress
@@ -121,19 +121,20 @@ class _Evaluation:
             among=among,
         )
 
-    def evaluate(self, due: Sequence[PendingEvaluation], progress: Progress) -> VerdictBatch:
+    def evaluate(self, due: Sequence[PendingEvaluation]) -> VerdictBatch:
         """Return the verdicts on a batch of records, ready to write."""
         writing = VerdictBatch(self._run)
-        for item, results in zip(due, self._evaluator.evaluate([item.subject for item in due]), strict=True):
-            badge = version_badge(results, complete=not item.subject.incomplete)
+        subjects = [item.subject() for item in due]
+        for item, subject, results in zip(due, subjects, self._evaluator.evaluate(subjects), strict=True):
+            badge = version_badge(results, complete=not subject.incomplete)
             writing.add(item, results, badge)
-            progress.incomplete += badge is Badge.INCOMPLETE
         return writing
 
-    def write(self, session: TenantSession, batch: VerdictBatch) -> None:
-        """Write the verdicts on a batch of records."""
+    def write(self, session: TenantSession, _: Sequence[PendingEvaluation], batch: VerdictBatch) -> VerdictBatch:
+        """Write the verdicts on a batch of records, and return it."""
         batch.write(session)
         analyze_grown_tables(session, [version_verdicts, compliance_badges])
+        return batch
 
 
 def evaluation_digest(rules: RuleSet, facts: Mapping[str, str]) -> str:

@@ -1,0 +1,150 @@
+"""Computes batches in a forked process, since one Python process runs the Python code of one thread at a time.
+
+The child has what the parent had at the fork: compiled rules, the mapping, caches. It gets batches and returns results
+through a pipe, writes nothing else and opens no connection.
+"""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing
+import os
+import pickle
+import signal
+import sys
+import traceback
+import warnings
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from typing import Generic, Self, TypeVar
+
+B = TypeVar("B")
+R = TypeVar("R")
+
+
+class ComputingProcessLostError(Exception):
+    """The process ended by itself. The message says how, and what to do."""
+
+
+class InlineComputation(Generic[B, R]):
+    """Computes in this process, when the result is wanted. It has the interface of ``ForkedComputation``."""
+
+    def __init__(self, compute: Callable[[B], R]) -> None:
+        """Take the function that computes a batch."""
+        self._compute = compute
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def start(self, batch: B) -> None:
+        """Take the next batch."""
+        self._batch = batch
+
+    def result(self) -> R:
+        """Compute the batch."""
+        return self._compute(self._batch)
+
+
+class ForkedComputation(Generic[B, R]):
+    """Computes one batch at a time in a child process. Use it as a context manager, which ends the process."""
+
+    def __init__(self, compute: Callable[[B], R]) -> None:
+        """Fork the process.
+
+        Args:
+            compute: Computes a batch. It may be any function, but batches and results have to be picklable.
+        """
+        context = multiprocessing.get_context("fork")
+        self._connection, connection_of_child = context.Pipe()
+        self._process = context.Process(
+            target=_serve, args=(compute, connection_of_child, self._connection), name="computation"
+        )
+        with warnings.catch_warnings():
+            # Python 3.12 warns where other threads run: the child might wait for a lock that one of them held. It takes
+            # only locks of the interpreter and of malloc, which both reset at a fork.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            self._process.start()
+        connection_of_child.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()  # it has no state to save
+        self._process.join()
+        self._connection.close()
+
+    def start(self, batch: B) -> None:
+        """Begin to compute a batch. The one before must have been returned.
+
+        Raises:
+            ComputingProcessLostError: The process has ended.
+        """
+        try:
+            self._connection.send(batch)
+        except OSError as error:  # a broken pipe
+            raise self._lost() from error
+
+    def result(self) -> R:
+        """Wait for the batch and return its result.
+
+        Raises:
+            ComputingProcessLostError: The process has ended.
+            Exception: What the computation raised.
+        """
+        try:
+            result, error = self._connection.recv()
+        except (EOFError, OSError) as lost:
+            raise self._lost() from lost
+        if error is not None:
+            raise error
+        return result  # type: ignore[no-any-return]  # the pipe is not typed
+
+    def _lost(self) -> ComputingProcessLostError:
+        self._process.join(5)
+        status = self._process.exitcode
+        if status is not None and status < 0:
+            how = f"was killed by {signal.Signals(-status).name}, often for want of memory"
+        else:
+            how = f"exited with status {status}"
+        return ComputingProcessLostError(f"the process that computes {how}. What was committed stays: sync again")
+
+
+def is_forking_useful() -> bool:
+    """Return whether a second process computes while this one waits for the database, and forking is safe."""
+    return sys.platform == "linux" and len(os.sched_getaffinity(0)) > 1
+
+
+def _serve(compute: Callable[[B], R], connection: Connection, connection_of_parent: Connection) -> None:
+    connection_of_parent.close()  # so that the end of the parent ends the pipe
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    # What the parent had is neither freed nor copied here. A batch is freed as a whole, so a collection after each one
+    # is enough.
+    gc.freeze()
+    gc.disable()
+    while True:
+        try:
+            batch = connection.recv()
+        except EOFError:
+            return
+        try:
+            answer: tuple[R | None, Exception | None] = (compute(batch), None)
+        except Exception as error:  # noqa: BLE001  # the parent raises it
+            answer = None, _portable(error)
+        connection.send(answer)
+        del batch, answer
+        gc.collect()
+
+
+def _portable(error: Exception) -> Exception:
+    """Return an error that survives the pipe, with its traceback as a note."""
+    error.add_note(f"In the process that computes:\n{''.join(traceback.format_exception(error))}")
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301  # our own bytes
+    except Exception:  # noqa: BLE001  # whatever its class does
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
