@@ -42,7 +42,7 @@ $(READY): pyproject.toml requirements/dev.txt
 	@touch $@
 
 # One lock file per extra, each complete, for Python 3.11 and later on every platform. LOCK_ARGS=--upgrade takes newer releases.
-LOCKS := base aws pandas demo test dev
+LOCKS := base aws otel kubernetes image pandas demo test dev
 LOCK  := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	--no-emit-index-url --no-emit-find-links --quiet $(LOCK_ARGS)
 
@@ -57,6 +57,9 @@ lock:
 	grep --only-matching '"hatchling==[^"]*"' pyproject.toml | tr -d '"' | $(BIN)/uv pip compile - --universal \
 	  --constraint requirements/dev.txt --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  --no-emit-index-url --no-emit-find-links --quiet --output-file requirements/build.txt
+	echo "cyclonedx-bom>=7" | $(BIN)/uv pip compile - --universal \
+	  --constraint requirements/dev.txt --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  --no-emit-index-url --no-emit-find-links --quiet --output-file requirements/sbom.txt
 
 demo: $(READY)
 	$(BIN)/verifywise-mlflow demo $(DEMO_ARGS)

@@ -100,4 +100,8 @@ app = typer.Typer(
 
 @app.callback()
 def root() -> None:
-    """Make typer build a group: the commands are in LazyGroup."""
+    """Make typer build a group: the commands are in LazyGroup. Prepare the logs for all of them."""
+    if os.environ.get("VERIFYWISE_LOG_FORMAT"):
+        from verifywise_mlflow.observability.json_logs import install_json_logs
+
+        install_json_logs()

@@ -35,6 +35,11 @@ class Endpoint(Enum):
         pattern = re.escape(template).replace(r"\{id\}", identifier)
         self._pattern = re.compile(rf"(?:{_AJAX})?{pattern}" if template.startswith("api/") else pattern)
 
+    @property
+    def route(self) -> str:
+        """The path with ``{id}`` for its identifier, for traces."""
+        return f"/{self._template}"
+
     def path(self, identifier: str | None = None) -> str:
         """Return the path with the identifier filled in."""
         return self._template if identifier is None else self._template.replace("{id}", identifier)

@@ -10,6 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
+from contextvars import copy_context
 from itertools import islice
 from typing import Final, TypeVar
 
@@ -79,5 +80,6 @@ def _start(read: Callable[[K], T], key: K) -> Future[T]:
         except BaseException as error:  # noqa: BLE001 - raised by result() in the thread that waits
             future.set_exception(error)
 
-    threading.Thread(target=run, name="read-ahead", daemon=True).start()
+    # In a copy of the context, for the spans of its requests.
+    threading.Thread(target=copy_context().run, args=(run,), name="read-ahead", daemon=True).start()
     return future

@@ -77,7 +77,8 @@ class RestClient:
         """
         # ASCII with escapes, so that a lone surrogate in a name can be sent.
         encoded = json.dumps(body).encode("ascii")
-        request = Request(endpoint.method, self._url(endpoint, ()), {"Content-Type": "application/json"}, encoded)
+        headers = {"Content-Type": "application/json"}
+        request = Request(endpoint.method, self._url(endpoint, ()), headers, encoded, endpoint.route)
         return self._fetch_json(endpoint, request, self._json_limit, kind=kind)
 
     def probe(self, endpoint: Endpoint, params: Params = ()) -> dict[str, object]:
@@ -111,7 +112,7 @@ class RestClient:
             return parse_json_object(response, max_values=self._max_values, max_depth=self._max_depth)
 
     def _request(self, endpoint: Endpoint, params: Params, identifier: str | None = None) -> Request:
-        return Request(endpoint.method, self._url(endpoint, params, identifier))
+        return Request(endpoint.method, self._url(endpoint, params, identifier), route=endpoint.route)
 
     def _url(self, endpoint: Endpoint, params: Params, identifier: str | None = None) -> str:
         """Return the URL to request.

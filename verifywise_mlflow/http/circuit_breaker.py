@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from verifywise_mlflow.http.errors import (
     CircuitOpenError,
@@ -27,10 +27,11 @@ _COUNTED_FAILURES = (UnreachableError, GatewayError, RateLimitedError, ResponseT
 class CircuitBreaker:
     """Counts the consecutive failures of one connection. Threads may share it."""
 
-    def __init__(self, limits: Limits, server: str) -> None:
-        """Start closed; ``server`` is its name in messages."""
+    def __init__(self, limits: Limits, server: str, on_open: Callable[[], None] = lambda: None) -> None:
+        """Start closed; ``server`` is its name in messages. ``on_open`` is called each time the circuit opens."""
         self._limits = limits
         self._server = server
+        self._on_open = on_open
         self._lock = threading.Lock()
         self._failures = 0
         self._counted_at = float("-inf")
@@ -83,6 +84,8 @@ class CircuitBreaker:
                 self._counted_at = now
             self._last_error = str(error)
             if self._failures >= self._limits.breaker_threshold:
+                if now >= self._open_until:
+                    self._on_open()
                 self._open_until = now + self._limits.breaker_open_seconds
 
     def watch(self, chunks: Iterator[bytes]) -> Iterator[bytes]:

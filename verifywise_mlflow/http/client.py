@@ -37,6 +37,7 @@ from verifywise_mlflow.http.request_auth import Request
 from verifywise_mlflow.http.response import Response
 from verifywise_mlflow.http.retry import RetryPolicy
 from verifywise_mlflow.http.settings import ConnectionSettings
+from verifywise_mlflow.observability.tracing import request_span
 
 USER_AGENT = "verifywise-mlflow"
 MAX_TEXT_BYTES = 64 * 1024
@@ -55,6 +56,8 @@ class Traffic:
     requests: int = 0
     bytes_read: int = 0
     """After decompression, where the client decompresses."""
+    circuit_openings: int = 0
+    """How often the circuit breaker has opened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +109,13 @@ class HttpClient:
         self._credentials = settings.credentials()
         self._proxy_headers = settings.proxy.headers() if settings.proxy else {}
         self._pool = open_pool(settings)
-        self._breaker = CircuitBreaker(self._limits, self._server)
+        self._breaker = CircuitBreaker(self._limits, self._server, self._count_opening)
         self._retries = RetryPolicy(self._limits, self._breaker)
         self._lock = threading.Lock()
         self.traffic = Traffic()
+
+    def _count_opening(self) -> None:
+        self.traffic.circuit_openings += 1
 
     def close(self) -> None:
         """Close the connections."""
@@ -204,7 +210,7 @@ class HttpClient:
             if name not in request.headers or name.lower() in _SECRET_HEADERS
         }
         auth_headers = {**added, **self._proxy_headers}
-        with self._permit(limit, target, kind) as permit:
+        with self._permit(limit, target, kind) as permit, request_span(request.method, request.route) as span:
             with self._lock:
                 self.traffic.requests += 1
             sent_at = time.monotonic()
@@ -217,6 +223,7 @@ class HttpClient:
                 target=target,
             )
             delay = time.monotonic() - sent_at
+            span.responded(response.status)
             try:
                 if response.status != 200:
                     raise self._error_from(

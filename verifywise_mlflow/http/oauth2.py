@@ -167,7 +167,7 @@ class OAuth2TokenSource:
             pair = f"{quote_plus(client.client_id)}:{quote_plus(client.client_secret)}"
             headers["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
         body = urlencode({name: value for name, value in fields.items() if value is not None})
-        return Request("POST", self._issuer.base_uri, headers, body.encode("ascii"))
+        return Request("POST", self._issuer.base_uri, headers, body.encode("ascii"), "token")
 
     def _error_from(self, response: Response) -> HttpError:
         code = (_parse_json_object(response.body) or {}).get("error")

@@ -16,6 +16,8 @@ class Request:
     """Absolute, with its query, percent-encoded."""
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = None
+    route: str = ""
+    """The template of the URL's path, without its values, for traces."""
 
 
 class RequestAuthenticator(Protocol):

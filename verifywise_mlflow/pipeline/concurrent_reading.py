@@ -4,8 +4,8 @@ Threads read; the thread of the stage alone writes. How many requests are under 
 server's adaptive limit (``http/adaptive_limit.py``). A thread that finds no further version helps the others with the
 files of theirs.
 
-In flight at most, with ``max_concurrent_requests`` threads: one version and one file for each of them, of which up to a
-MiB is in memory (``sandbox/pool.py``), and ``3 * BATCH_SIZE`` manifests that wait to be written.
+In flight at most, with ``max_concurrent_requests`` threads: one version and a chunk of one file for each of them, and
+``3 * BATCH_SIZE`` manifests that wait to be written.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import queue
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -71,7 +72,9 @@ def read_versions(
     """
     reading = _Reading(context, due, tools, threads)
     workers = [
-        threading.Thread(target=reading.work, name=f"artifacts-{number}", daemon=True) for number in range(threads)
+        # In a copy of the context, for the spans of its requests.
+        threading.Thread(target=copy_context().run, args=(reading.work,), name=f"artifacts-{number}", daemon=True)
+        for number in range(threads)
     ]
     for worker in workers:
         worker.start()

@@ -10,7 +10,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal
@@ -22,6 +22,7 @@ from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.connector.reader_protocol import Reader
 from verifywise_mlflow.http.client import Traffic
 from verifywise_mlflow.http.sync_deadline import SyncDeadline
+from verifywise_mlflow.observability.sync_telemetry import SyncTelemetry
 from verifywise_mlflow.persistence.database import DatabaseError
 from verifywise_mlflow.persistence.repositories import audit_log, history_usage, records, redaction_epoch, tenancy
 from verifywise_mlflow.persistence.store import Store
@@ -81,6 +82,7 @@ class Sync:
     sync_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     reports: list[StageReport] = field(default_factory=list)
     deadline: SyncDeadline = field(init=False)
+    telemetry: SyncTelemetry = field(init=False)
     _held_back: int = 0
     _reader: Reader | None = None
     _opening: threading.Lock = field(default_factory=threading.Lock)
@@ -90,12 +92,14 @@ class Sync:
     def __post_init__(self) -> None:
         """Start the deadline."""
         self.deadline = SyncDeadline(self.tenant.limits.sync_deadline_seconds)
+        self.telemetry = SyncTelemetry(self.tenant.tenant_id, self.sync_id, self.dagster_run_id)
 
     def __enter__(self) -> Sync:
         limit_malloc_arenas()
         with self.store.begin(self.tenant.tenant_id) as session:
             activate_tenant(session, self.tenant, self.now(), sync_id=self.sync_id)
             audit_log.append(session, [self._start_entry()])
+        self.telemetry.start()
         return self
 
     def __exit__(
@@ -103,10 +107,12 @@ class Sync:
     ) -> Literal[False]:
         if error is not None and self._failure is None:
             self._failure = ("between two stages", error)
+        entry: AuditEntry | None = None
         try:
             with self.store.begin(self.tenant.tenant_id) as session:
                 still_incomplete = records.count_incomplete(session)
-                audit_log.append(session, [self._end_entry(still_incomplete)])
+                entry = self._end_entry(still_incomplete)
+                audit_log.append(session, [entry])
                 if self._signing_key:
                     sign_chain_head(session, self._signing_key, self.now())
         except DatabaseError as failure:
@@ -117,6 +123,7 @@ class Sync:
         finally:
             if self._reader:
                 self._reader.close()
+            self.telemetry.end(*((entry.outcome, entry.counts) if entry else ("failed", {})))
         return False
 
     def run(self, stage: Stage) -> StageReport:
@@ -127,6 +134,12 @@ class Sync:
             SecretUnavailableError: a credential or the signing key cannot be resolved.
             TenantBusyError: another sync of the tenant holds the lock.
         """
+        with self.telemetry.stage(stage) as record_counts:
+            report = self._run(stage)
+            record_counts(report.counts())
+        return report
+
+    def _run(self, stage: Stage) -> StageReport:
         started, before = time.monotonic(), self._traffic()
         try:
             with self.store.exclusive(self.tenant.tenant_id):
@@ -225,6 +238,9 @@ class Sync:
         counts: dict[str, object] = {report.stage.value: report.counts() for report in self.reports}
         traffic = self._traffic()
         counts["requests"], counts["bytes_read"] = traffic.requests, traffic.bytes_read
+        counts["seconds"] = round(self.telemetry.seconds, 3)
+        if traffic.circuit_openings:
+            counts["circuit_openings"] = traffic.circuit_openings
         counts["incomplete_records"] = still_incomplete
         if self._reader:
             counts["server"] = asdict(self._reader.server)
@@ -261,7 +277,7 @@ class Sync:
     def _traffic(self) -> Traffic:
         # A copy, because the connection keeps counting.
         traffic = self._reader.traffic if self._reader else Traffic()
-        return Traffic(traffic.requests, traffic.bytes_read)
+        return replace(traffic)
 
 
 def _last_reconcile(redacted_since: datetime | None, reconciled_at: datetime | None) -> datetime | None:

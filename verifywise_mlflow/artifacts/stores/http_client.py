@@ -31,6 +31,8 @@ from verifywise_mlflow.http.settings import ConnectionSettings
 
 MAX_PAGE_BYTES = 64 * 1024**2
 """One page of a listing. Azure's have 5,000 names of up to 1,024 characters, each of which may be escaped."""
+_LISTING, _OBJECT = "store listing", "store object"
+"""What traces call the two kinds of request."""
 # S3 and Azure send XML, Google JSON. Nothing else is quoted: the rest may repeat the request, signature included.
 _ERROR_CODE = re.compile(rb"<Code>([A-Za-z0-9.]{1,60})</Code>|\"reason\": ?\"([A-Za-z]{1,60})\"")
 
@@ -79,7 +81,7 @@ class StoreClient:
         """
         limit = ResponseLimit(self._page_timeout, "request_timeout_seconds", max_bytes)
         with _naming_the_stores_setting():
-            return self._http.fetch(Request("GET", url), limit).body
+            return self._http.fetch(Request("GET", url, route=_LISTING), limit).body
 
     @contextmanager
     def stream(self, url: str, max_bytes: int) -> Iterator[Iterator[bytes]]:
@@ -90,7 +92,9 @@ class StoreClient:
         """
         with (
             _naming_the_stores_setting(),
-            self._http.stream(Request("GET", url), self._file_limit, max_bytes=max_bytes, kind="object") as chunks,
+            self._http.stream(
+                Request("GET", url, route=_OBJECT), self._file_limit, max_bytes=max_bytes, kind="object"
+            ) as chunks,
         ):
             yield chunks
 

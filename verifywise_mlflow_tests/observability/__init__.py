@@ -1,0 +1,1 @@
+"""Tests of traces, structured logs and metrics."""
