@@ -12,9 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TypeVar
 
-from verifywise_mlflow.artifacts.hashing import FileHash, NotHashed, over_limit, size_mismatch
+from verifywise_mlflow.artifacts.hashing import FileHash, NotHashed, hash_stream, over_limit, size_mismatch
 from verifywise_mlflow.artifacts.manifest import ReadOutcome
-from verifywise_mlflow.artifacts.sandbox.pool import AnySandbox
 from verifywise_mlflow.artifacts.source import ArtifactReadError, ArtifactSource
 from verifywise_mlflow.connector.models import RemoteFile
 
@@ -25,14 +24,13 @@ MAX_CONTENT_BYTES = 256 * 1024
 
 
 class CachingSource:
-    """An ``ArtifactSource`` with a cache. Its hashes come from a sandbox.
+    """An ``ArtifactSource`` with a cache of listings, hashes and small files.
 
     Threads may share it: one of them requests a listing or a file, and the others wait for its result.
     """
 
-    def __init__(self, source: ArtifactSource, sandbox: AnySandbox) -> None:
+    def __init__(self, source: ArtifactSource) -> None:
         self._source = source
-        self._sandbox = sandbox
         self._listings: dict[str, Sequence[RemoteFile] | ArtifactReadError] = {}
         self._hashes: dict[str, FileHash | NotHashed] = {}
         self._contents: dict[str, bytes] = {}
@@ -45,9 +43,9 @@ class CachingSource:
         self._file_locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
     @classmethod
-    def wrap(cls, source: ArtifactSource, sandbox: AnySandbox) -> CachingSource:
+    def wrap(cls, source: ArtifactSource) -> CachingSource:
         """Return ``source`` itself if it already caches, else wrap it."""
-        return source if isinstance(source, CachingSource) else cls(source, sandbox)
+        return source if isinstance(source, CachingSource) else cls(source)
 
     def list_directory(self, path: str) -> Sequence[RemoteFile]:
         """List a directory through the cache. Failures are cached too: a dead server gets one request."""
@@ -109,7 +107,7 @@ class CachingSource:
             # Raised outside the source's `with` block: an adapter may convert any OSError raised inside it.
             if len(content) > max_bytes:
                 raise ArtifactReadError(f"larger than {max_bytes} bytes")
-            self._hashes[path] = self._sandbox.hash_file([content], max_bytes)
+            self._hashes[path] = hash_stream([content], max_bytes)
             if sum(map(len, self._contents.values())) + len(content) <= MAX_CONTENT_BYTES:
                 self._contents[path] = content
         return content
@@ -121,7 +119,7 @@ class CachingSource:
     def _hash(self, path: str, max_bytes: int) -> FileHash | NotHashed:
         """Read one file and hash it. A read failure is returned, not raised."""
         try:
-            return self._read_with_retry(lambda chunks: self._sandbox.hash_file(chunks, max_bytes), path, max_bytes)
+            return self._read_with_retry(lambda chunks: hash_stream(chunks, max_bytes), path, max_bytes)
         except ArtifactReadError as error:
             return NotHashed(f"not hashed: {error}")
 

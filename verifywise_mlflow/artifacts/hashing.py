@@ -1,6 +1,8 @@
 """SHA-256 of a byte stream with a running size, so that memory does not grow with the file.
 
-The product itself does not hash: ``hash_stream`` runs in the sandbox. So this module imports as little as possible.
+Bytes are hashed in our own process, outside of the sandbox: a hash function takes nothing of them apart, and the same
+library already decrypts them (docs/adr/0006-sandbox-with-kernel-interfaces.md). OpenSSL releases Python's global lock
+while it hashes a chunk.
 """
 
 from __future__ import annotations
@@ -30,14 +32,14 @@ class NotHashed:
     outcome: ReadOutcome = ReadOutcome.FAILED
 
 
-def hash_stream(chunks: Iterable[bytes | memoryview], max_bytes: int) -> FileHash | None:
-    """Hash the stream. Return ``None`` as soon as it exceeds ``max_bytes``."""
+def hash_stream(chunks: Iterable[bytes], max_bytes: int) -> FileHash | NotHashed:
+    """Hash the stream. Stop as soon as it exceeds ``max_bytes``. An exception of ``chunks`` propagates."""
     sha256 = hashlib.sha256()
     size = 0
     for chunk in chunks:
         size += len(chunk)
         if size > max_bytes:
-            return None
+            return over_limit(max_bytes)
         sha256.update(chunk)
     return FileHash(size, sha256.hexdigest())
 

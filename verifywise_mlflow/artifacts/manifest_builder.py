@@ -18,7 +18,6 @@ from verifywise_mlflow.artifacts.manifest import (
     ManifestStatus,
     ModelSignature,
     Root,
-    RuntimeEnvironment,
 )
 from verifywise_mlflow.artifacts.manifest_entries import EntryBuilder, ListedRoot
 from verifywise_mlflow.artifacts.model_signing.spec import is_bundle_name
@@ -58,7 +57,7 @@ def build_manifest(
         model_path: The model's folder within ``model_files``: ``RunFiles.path``, empty for a logged model.
         limits: Limits on listing and hashing.
         hash_files: If false, only environment files are read.
-        sandbox: Hashes bytes and parses environment files. A ``CachingSource`` hashes in its own sandbox.
+        sandbox: Parses environment files and verifies signatures.
         patterns: The tenant's file patterns, which take precedence over the defaults.
         trusted: Signers whose model signatures are trusted. Without it, no signer is.
         ordered_map: Reads directories and files, possibly several at the same time.
@@ -66,7 +65,6 @@ def build_manifest(
     uri = None if isinstance(location, NoFiles) else location.uri
     reasons: list[str] = []
     roots: list[ListedRoot] = []
-    environment: RuntimeEnvironment | None = None
     entry_builder = EntryBuilder(limits, hash_files, sandbox, patterns, ordered_map)
 
     if isinstance(location, NoFiles | UnreachableFiles):
@@ -74,20 +72,24 @@ def build_manifest(
     elif model_files is None:
         reasons.append(f"no source is configured to read {location.uri}")
     else:
-        model_root = _list_model_root(CachingSource.wrap(model_files, sandbox), model_path, limits, ordered_map)
+        model_root = _list_model_root(CachingSource.wrap(model_files), model_path, limits, ordered_map)
         roots.append(model_root)
         listing = model_root.listing
         if listing.is_empty:
             reasons.append(f"the server lists no files at {location.uri}")
         elif listing.files:
-            environment = entry_builder.read_environment(model_root)
+            entry_builder.read_environment_files(model_root)
     if run_files is not None:
         excluded = {model_path} if run_files is model_files and roots else set()
         if "" not in excluded:  # else the model is the whole run
-            source = CachingSource.wrap(run_files, sandbox)
+            source = CachingSource.wrap(run_files)
             roots.append(ListedRoot("run", source, "", walk(source, "", limits, excluded, ordered_map)))
 
-    files = entry_builder.build_entries(roots)
+    hashed = entry_builder.hash_listed(roots)
+    # Last, since the first versions' files are read while the process that parses starts.
+    has_model_files = any(root.root == "model" and root.listing.files for root in roots)
+    environment = entry_builder.parse_environment() if has_model_files else None
+    files = [entry_builder.entry(*item) for item in hashed]
     for root in roots:
         reasons += [f"{root.root}: {problem}" for problem in root.listing.problems]
     reasons += entry_builder.summarize_unread()

@@ -52,29 +52,33 @@ class EntryBuilder:
     unread: list[tuple[str, ReadOutcome]] = field(default_factory=list)
     """A clause for each file that was not read or not parsed, and its outcome."""
     environment_hashes: dict[str, FileHash | NotHashed] = field(default_factory=dict)
+    environment_contents: dict[str, bytes] = field(default_factory=dict)
+    environment_errors: dict[str, str] = field(default_factory=dict)
+    """Environment files that could not be read, each with the reason."""
     unparsed_files: Mapping[str, str] = field(default_factory=dict)
     """Environment files that crashed the parsing process, each with the reason."""
 
-    def read_environment(self, root: ListedRoot) -> RuntimeEnvironment:
-        """Read and parse the environment files among the listed files."""
+    def read_environment_files(self, root: ListedRoot) -> None:
+        """Read and hash the environment files among the listed files."""
         files = [file for file in root.listing.files if root.relative_path(file.path) in ENVIRONMENT_FILES]
-        contents: dict[str, bytes] = {}
-        read_errors: dict[str, str] = {}
         for file, content in zip(files, self.ordered_map(lambda file: _read_whole(root, file), files), strict=True):
             name = root.relative_path(file.path)
             if isinstance(content, str):
-                read_errors[name] = content
+                self.environment_errors[name] = content
             else:
-                contents[name] = content
+                self.environment_contents[name] = content
                 self.environment_hashes[name] = root.source.file_hash(file.path, MAX_FILE_BYTES)
-        parsed = self.sandbox.parse_environment(contents, read_errors)
+
+    def parse_environment(self) -> RuntimeEnvironment:
+        """Parse the environment files that were read."""
+        parsed = self.sandbox.parse_environment(self.environment_contents, self.environment_errors)
         self.unparsed_files = parsed.failed_files
         return parsed.environment
 
-    def build_entries(self, roots: Sequence[ListedRoot]) -> list[ArtifactFile]:
-        """Hash the listed files and return their entries, in the order of the listing."""
+    def hash_listed(self, roots: Sequence[ListedRoot]) -> list[tuple[ListedRoot, RemoteFile, FileHash | NotHashed]]:
+        """Hash the listed files, in the order of the listing."""
         listed = [(root, file) for root in roots for file in root.listing.files]
-        entries: list[ArtifactFile] = []
+        hashed: list[tuple[ListedRoot, RemoteFile, FileHash | NotHashed]] = []
         # What a file of unknown size leaves of the limit is known once it was read.
         for has_size, group in groupby(listed, key=lambda item: item[1].size is not None):
             files = list(group)
@@ -82,10 +86,11 @@ class EntryBuilder:
             for (root, file), result in zip(files, hash_all(_HashTask.run, self._tasks(files)), strict=True):
                 if not has_size and isinstance(result, FileHash):
                     self.bytes_counted += result.size
-                entries.append(self._entry(root, file, result))
-        return entries
+                hashed.append((root, file, result))
+        return hashed
 
-    def _entry(self, root: ListedRoot, file: RemoteFile, result: FileHash | NotHashed) -> ArtifactFile:
+    def entry(self, root: ListedRoot, file: RemoteFile, result: FileHash | NotHashed) -> ArtifactFile:
+        """Return the manifest's entry of a file, after the environment was parsed."""
         path = root.relative_path(file.path)
         kind = classify_file(path, root.root, self.patterns)
         if isinstance(result, NotHashed):

@@ -258,7 +258,7 @@ class ManifestReader:
                 return _Roots(None, run_root)
 
     def _open_root(self, name: str, source: DirectSource) -> _Root:
-        return self._roots.setdefault(name, _Root(CachingSource(source, self._tools.sandbox), source))
+        return self._roots.setdefault(name, _Root(CachingSource(source), source))
 
     def _reusable_hashes(self, linked: LinkedVersion, location: ModelLocation) -> Mapping[str, FileHash]:
         """Return the hashes of an earlier read of the same location, by path below the root."""

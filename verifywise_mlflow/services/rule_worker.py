@@ -19,7 +19,7 @@ from pathlib import Path
 
 from verifywise_mlflow.artifacts.sandbox import protocol
 from verifywise_mlflow.artifacts.sandbox.lockdown import Protections
-from verifywise_mlflow.artifacts.sandbox.protocol import RequestCanceled, WorkerChannel
+from verifywise_mlflow.artifacts.sandbox.protocol import WorkerChannel
 from verifywise_mlflow.compliance.evaluation import Evaluator
 from verifywise_mlflow.compliance.record_evaluation import RuleEvaluation
 from verifywise_mlflow.compliance.rules.cel_expression import compile_expression
@@ -47,8 +47,6 @@ def main(memory_bytes: int, cpu_seconds: int) -> None:
             assert evaluator is not None
             evaluations = [evaluator.evaluate_subject(subject) for subject in pickle.loads(subjects)]  # noqa: S301
             channel.send_response(json.dumps([list(map(_as_json, of_record)) for of_record in evaluations]).encode())
-        except RequestCanceled:
-            continue
         except MemoryError:
             os._exit(protocol.OUT_OF_MEMORY_EXIT_STATUS)
 

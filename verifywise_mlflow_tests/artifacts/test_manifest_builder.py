@@ -101,7 +101,7 @@ def test_a_logged_model_is_listed_separately_from_its_run(tmp_path: Path) -> Non
 
 def test_a_run_that_two_versions_share_is_listed_and_read_once(tmp_path: Path) -> None:
     tree = write_files(tmp_path, {"one/MLmodel": "", "two/MLmodel": "", "metrics.json": "{}"})
-    shared = CachingSource(tree, SANDBOX)
+    shared = CachingSource(tree)
 
     first = build(RunFiles(RUN, "one", "u/one"), shared, shared)
     second = build(RunFiles(RUN, "two", "u/two"), shared, shared)
@@ -198,7 +198,7 @@ def test_a_small_listed_size_does_not_bypass_the_limit() -> None:
 
 def test_a_file_name_that_mentions_a_limit_does_not_make_the_manifest_limited(tmp_path: Path) -> None:
     name = "x not hashed: over the limit of 1 bytes"
-    tree = CachingSource(write_files(tmp_path, {name: "w"}), SANDBOX)
+    tree = CachingSource(write_files(tmp_path, {name: "w"}))
     tree.list_directory("")
     (tmp_path / name).unlink()
 
@@ -209,7 +209,7 @@ def test_a_file_name_that_mentions_a_limit_does_not_make_the_manifest_limited(tm
 
 
 def test_a_file_that_cannot_be_read_is_listed_with_the_reason(tmp_path: Path) -> None:
-    tree = CachingSource(write_files(tmp_path, {"model.pkl": "w", "conda.yaml": "x"}), SANDBOX)
+    tree = CachingSource(write_files(tmp_path, {"model.pkl": "w", "conda.yaml": "x"}))
     tree.list_directory("")
     (tmp_path / "conda.yaml").unlink()  # between listing and reading, as a clean-up job would
 

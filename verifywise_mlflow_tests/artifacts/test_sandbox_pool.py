@@ -1,4 +1,4 @@
-"""Sandboxes that threads share: no file is lost because a thread ends, and no sandbox waits for a slow server."""
+"""Sandboxes that threads share: no file is lost because a thread ends, and few workers are started."""
 
 from __future__ import annotations
 
@@ -7,11 +7,16 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
+import psutil  # type: ignore[import-untyped]
 import pytest
 
-from verifywise_mlflow.artifacts.hashing import FileHash
 from verifywise_mlflow.artifacts.sandbox.client import Sandbox
-from verifywise_mlflow.artifacts.sandbox.pool import READ_AHEAD_BYTES, SandboxPool
+from verifywise_mlflow.artifacts.sandbox.pool import SandboxPool
+
+
+def parsed(pool: SandboxPool) -> str | None:
+    """Parse an environment file; return the Python version that it names."""
+    return pool.parse_environment({"conda.yaml": b"dependencies: [python=3.9]"}, {}).environment.python_version
 
 
 def in_thread(function: Callable[[], object]) -> object:
@@ -41,17 +46,17 @@ def pool(opened: list[Sandbox]) -> Iterator[SandboxPool]:
 
 def test_a_worker_outlives_the_thread_that_needed_it_first(pool: SandboxPool, opened: list[Sandbox]) -> None:
     """Linux kills a process together with the thread that started it."""
-    for content in (b"one", b"two", b"three"):
-        assert isinstance(in_thread(lambda content=content: pool.hash_file([content], 10)), FileHash)  # type: ignore[misc]
+    for _ in range(3):
+        assert in_thread(lambda: parsed(pool)) == "3.9"
 
     assert len(opened) == 1
 
 
-def test_files_in_memory_share_as_many_sandboxes_as_there_are_cores(pool: SandboxPool, opened: list[Sandbox]) -> None:
+def test_threads_share_as_many_sandboxes_as_there_are_cores(pool: SandboxPool, opened: list[Sandbox]) -> None:
     with ThreadPoolExecutor(16) as threads:
-        hashed = list(threads.map(lambda number: pool.hash_file([b"%d" % number], 10), range(64)))
+        versions = list(threads.map(lambda _: parsed(pool), range(64)))
 
-    assert all(isinstance(item, FileHash) for item in hashed)
+    assert versions == ["3.9"] * 64
     assert len(opened) <= (os.cpu_count() or 1)
 
 
@@ -60,29 +65,25 @@ def test_a_second_worker_is_started_only_for_work_that_waits_for_the_first(
 ) -> None:
     monkeypatch.setattr("verifywise_mlflow.artifacts.sandbox.pool.START_AFTER_SECONDS", 30)
     with ThreadPoolExecutor(8) as threads:
-        list(threads.map(lambda number: pool.hash_file([b"%d" % number], 10), range(32)))
-        list(threads.map(lambda _: pool.parse_environment({"conda.yaml": b"dependencies: []"}, {}), range(8)))
+        list(threads.map(lambda _: parsed(pool), range(32)))
 
-    assert len(opened) == 2, "one hashes, one parses"
+    assert len(opened) == 1
 
 
-def test_large_files_that_arrive_slowly_hold_up_no_other_file(pool: SandboxPool) -> None:
-    large_files = 2 * (os.cpu_count() or 1)
-    arrived = threading.Event()
-    began = threading.Semaphore(0)
+def test_a_worker_that_was_started_in_advance_is_used(
+    pool: SandboxPool, opened: list[Sandbox], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("verifywise_mlflow.artifacts.sandbox.pool.START_AFTER_SECONDS", 30)
+    pool.start_parsing_worker()
 
-    def slow() -> Iterator[bytes]:
-        yield bytes(READ_AHEAD_BYTES + 1)
-        began.release()
-        arrived.wait(30)
-        yield b"end"
+    assert parsed(pool) == "3.9"
+    assert len(opened) == 1
+    assert pool.protections
 
-    with ThreadPoolExecutor(large_files) as threads:
-        large = [threads.submit(pool.hash_file, slow(), 2 * READ_AHEAD_BYTES) for _ in range(large_files)]
-        for _ in large:
-            assert began.acquire(timeout=30)
-        assert isinstance(pool.hash_file([b"small"], 10), FileHash)
-        arrived.set()
 
-    hashed = [future.result() for future in large]
-    assert [getattr(item, "size", None) for item in hashed] == [READ_AHEAD_BYTES + 4] * large_files
+def test_a_pool_can_be_closed_while_a_worker_starts(pool: SandboxPool, opened: list[Sandbox]) -> None:
+    before = set(psutil.Process().children())
+    pool.start_parsing_worker()
+    pool.close()
+
+    assert set(psutil.Process().children()) <= before

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from verifywise_mlflow.artifacts.environment.reproducibility import read_environment
-from verifywise_mlflow.artifacts.hashing import FileHash, NotHashed
 from verifywise_mlflow.artifacts.limits import ManifestLimits
 from verifywise_mlflow.artifacts.location import LoggedModelFiles
+from verifywise_mlflow.artifacts.manifest import ArtifactManifest
 from verifywise_mlflow.artifacts.manifest_builder import build_manifest
 from verifywise_mlflow.artifacts.sandbox.client import MAX_START_ATTEMPTS, Sandbox
 from verifywise_mlflow.artifacts.sandbox.limits import MIB, SandboxLimits
@@ -25,35 +25,44 @@ from verifywise_mlflow.artifacts.sandbox.response_validation import (
 )
 from verifywise_mlflow.artifacts.sandbox.worker_process import Worker
 from verifywise_mlflow.tenants.tenant import Artifacts
-from verifywise_mlflow_tests.artifacts.rogue_workers import fragile_parser, lying_hash_worker
-from verifywise_mlflow_tests.artifacts.trees import write_files
+from verifywise_mlflow_tests.artifacts.rogue_workers import fragile_parser, lying_parser
+from verifywise_mlflow_tests.artifacts.trees import LocalSource, write_files
 
-SHORT_TIMEOUTS = SandboxLimits(stall_timeout_s=1, parse_timeout_s=2)
+SHORT_TIMEOUTS = SandboxLimits(parse_timeout_s=2)
 BENIGN = b"dependencies: [python=3.11.7]"
+
+
+def _manifest(tree: LocalSource, sandbox: Sandbox) -> ArtifactManifest:
+    return build_manifest(
+        LoggedModelFiles("m-1", "mlflow-artifacts:/m"),
+        tree,
+        None,
+        model_path="",
+        limits=ManifestLimits(),
+        hash_files=True,
+        sandbox=sandbox,
+    )
 
 
 @pytest.mark.parametrize(
     "content",
-    [*lying_hash_worker.RESPONSES, b"no frame", b"silence", b"good bye"],
+    [*lying_parser.RESPONSES, b"no frame", b"silence", b"good bye"],
     ids=lambda content: content.decode(),
 )
-def test_an_invalid_hash_response_is_rejected(content: bytes) -> None:
-    with Sandbox(SHORT_TIMEOUTS, hashing=lying_hash_worker.__name__) as sandbox:
-        hashed = sandbox.hash_file([content], 1_000)
+def test_an_invalid_response_is_rejected(content: bytes) -> None:
+    with Sandbox(SHORT_TIMEOUTS, parsing=lying_parser.__name__) as sandbox:
+        parsed = sandbox.parse_environment({"conda.yaml": content}, {})
 
-        assert isinstance(hashed, NotHashed)
-        assert "the sandbox" in hashed.reason
-        assert isinstance(sandbox.hash_file([b"next"], 1_000), FileHash)
+        assert "the sandbox" in parsed.failed_files["conda.yaml"]
+        assert sandbox.parse_environment({"conda.yaml": b"next"}, {}).failed_files == {}
 
 
-def test_only_protections_of_every_worker_are_reported() -> None:
-    with Sandbox(hashing=lying_hash_worker.__name__) as sandbox:
-        sandbox.hash_file([b"x"], 1)
-        assert sandbox.protections == ("separate-process", "empty-environment", "no-capabilities")
-        assert "new-processes" in sandbox.unblocked_attempts
+def test_what_a_worker_reports_is_reported() -> None:
+    with Sandbox(parsing=lying_parser.__name__) as sandbox:
         sandbox.parse_environment({"conda.yaml": BENIGN}, {})
 
-        assert "rlimits" not in sandbox.protections
+        assert sandbox.protections == ("separate-process", "empty-environment", "no-capabilities")
+        assert "new-processes" in sandbox.unblocked_attempts
         assert "network" not in sandbox.unblocked_attempts
 
 
@@ -70,15 +79,7 @@ def test_a_file_that_crashes_the_parser_is_marked_and_the_others_are_parsed(
 ) -> None:
     tree = write_files(tmp_path, {"MLmodel": content, "conda.yaml": BENIGN, "weights.bin": b"w"})
     with Sandbox(SHORT_TIMEOUTS, parsing=fragile_parser.__name__) as sandbox:
-        manifest = build_manifest(
-            LoggedModelFiles("m-1", "mlflow-artifacts:/m"),
-            tree,
-            None,
-            model_path="",
-            limits=ManifestLimits(),
-            hash_files=True,
-            sandbox=sandbox,
-        )
+        manifest = _manifest(tree, sandbox)
 
     marked = next(file for file in manifest.files if file.path == "MLmodel")
     assert marked.note == f"not parsed: the sandbox failed: {clause}"
@@ -113,13 +114,16 @@ def test_a_sandbox_that_cannot_start_is_tried_a_limited_number_of_times(
         initialize(self, program, memory_bytes, cpu_seconds)
 
     monkeypatch.setattr(Worker, "__init__", count_and_start)
-    with Sandbox(hashing="verifywise_mlflow.no_such_program") as sandbox:
-        reasons = {sandbox.hash_file([b"x"], 1) for _ in range(MAX_START_ATTEMPTS + 5)}
+    with Sandbox(parsing="verifywise_mlflow.no_such_program") as sandbox:
+        sandbox.start_parsing_worker()
+        reasons = {
+            sandbox.parse_environment({"conda.yaml": BENIGN}, {}).failed_files["conda.yaml"]
+            for _ in range(MAX_START_ATTEMPTS + 5)
+        }
 
     assert start_count == MAX_START_ATTEMPTS
     (reason,) = reasons
-    assert isinstance(reason, NotHashed)
-    assert "could not be started: ModuleNotFoundError" in reason.reason
+    assert "could not be started: ModuleNotFoundError" in reason
 
 
 def environment_response(**changes: Any) -> bytes:
@@ -179,14 +183,19 @@ def test_limits_alone_are_no_isolation(
     assert found == problem if problem is None else problem in str(found)
 
 
-def test_nothing_is_read_if_the_required_isolation_is_missing() -> None:
-    with Sandbox(hashing=lying_hash_worker.__name__, isolation="required") as sandbox:
-        hashed = sandbox.hash_file([b"x"], 1)
+def test_no_file_is_parsed_if_the_required_isolation_is_missing(tmp_path: Path) -> None:
+    tree = write_files(tmp_path, {"conda.yaml": BENIGN, "weights.bin": b"w"})
+    with Sandbox(parsing=lying_parser.__name__, isolation="required") as sandbox:
+        manifest = _manifest(tree, sandbox)
 
-        assert isinstance(hashed, NotHashed)
-        assert "neither seccomp nor Landlock is in force" in hashed.reason
-        assert "artifacts: {sandbox: best_effort}" in hashed.reason
+        reason = str(manifest.reason)
+        assert "neither seccomp nor Landlock is in force" in reason
+        assert "artifacts: {sandbox: best_effort}" in reason
         assert sandbox.protections == ()
+    assert manifest.status == "partial"
+    assert manifest.environment is not None
+    assert manifest.environment.python_version is None
+    assert all(file.sha256 for file in manifest.files), "hashing takes no sandbox"
 
 
 def test_a_tenant_requires_isolation_unless_its_settings_say_otherwise() -> None:

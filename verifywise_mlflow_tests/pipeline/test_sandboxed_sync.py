@@ -1,4 +1,4 @@
-"""A sync hashes and parses in the sandbox, records its protections, and continues after a file that crashes it."""
+"""A sync parses in the sandbox, records its protections, and continues after a file that crashes it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from verifywise_mlflow.artifacts.sandbox.client import Sandbox
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.stages import artifact_manifests
 from verifywise_mlflow.tenants.tenant import Tenant
-from verifywise_mlflow_tests.artifacts.rogue_workers import fragile_parser, lying_hash_worker
+from verifywise_mlflow_tests.artifacts.rogue_workers import fragile_parser, lying_parser
 from verifywise_mlflow_tests.support.registry import MODEL_FILES, Registry
 from verifywise_mlflow_tests.support.syncing import Row, record, rows, sync
 
@@ -38,7 +38,7 @@ def test_the_audit_entry_lists_the_sandbox_protections(registry: Registry, tenan
 def test_a_sandbox_with_missing_protections_is_reported(
     registry: Registry, tenant: Tenant, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(artifact_manifests, "Sandbox", partial(Sandbox, hashing=lying_hash_worker.__name__))
+    monkeypatch.setattr(artifact_manifests, "Sandbox", partial(Sandbox, parsing=lying_parser.__name__))
     registry.trained_version("churn")
 
     sync(tenant, store)

@@ -1,4 +1,4 @@
-"""Hashes files, parses environment files and verifies signatures in sandboxed worker processes.
+"""Parses environment files and verifies signatures in sandboxed worker processes.
 
 The product has credentials and connections, so it only moves bytes and validates every response. A worker that
 crashes, is killed or hangs costs the file it was working on. The next file gets a new worker.
@@ -7,27 +7,24 @@ crashes, is killed or hangs costs the file it was working on. The next file gets
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from types import TracebackType
 
 from verifywise_mlflow.artifacts.environment.reproducibility import read_environment
-from verifywise_mlflow.artifacts.hashing import FileHash, NotHashed, over_limit
 from verifywise_mlflow.artifacts.manifest import ModelSignature, RuntimeEnvironment
 from verifywise_mlflow.artifacts.sandbox import protocol
 from verifywise_mlflow.artifacts.sandbox.limits import SandboxLimits
 from verifywise_mlflow.artifacts.sandbox.lockdown import ESCAPE_ATTEMPTS, Isolation, isolation_problem
 from verifywise_mlflow.artifacts.sandbox.protocol import SignatureRequest
 from verifywise_mlflow.artifacts.sandbox.response_validation import (
-    MAX_HASH_RESPONSE_BYTES,
     MAX_SIGNATURE_RESPONSE_BYTES,
     InvalidWorkerResponseError,
     validate_environment,
-    validate_hash,
     validate_signature,
 )
 from verifywise_mlflow.artifacts.sandbox.worker_process import (
-    HASH_WORKER,
     PARSE_WORKER,
     VERIFY_WORKER,
     Worker,
@@ -38,7 +35,7 @@ PROCESS_PROTECTIONS = ("separate-process", "empty-environment")
 """Protections on every system, because they follow from how the processes are started."""
 MAX_REQUESTS_PER_WORKER = 50
 """Versions after which a parsing worker is replaced, so that a compromised one does not last."""
-MAX_PARSING_CPU_S = 5 * MAX_REQUESTS_PER_WORKER
+MAX_CPU_S = 5 * MAX_REQUESTS_PER_WORKER
 MAX_REASON_CHARS = 2_000
 """The maximum length, in characters, of the reason why a file could not be read."""
 MAX_START_ATTEMPTS = 3
@@ -65,16 +62,14 @@ class Sandbox:
         limits: SandboxLimits | None = None,
         *,
         isolation: Isolation = "best_effort",
-        hashing: str = HASH_WORKER,
         parsing: str = PARSE_WORKER,
         verifying: str = VERIFY_WORKER,
     ) -> None:
         self.limits = limits or SandboxLimits()
         self._isolation = isolation
         self._reports: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
-        self._hashing = _WorkerSlot(self, hashing, self.limits.max_hashing_cpu_s)
-        self._parsing = _WorkerSlot(self, parsing, MAX_PARSING_CPU_S)
-        self._verifying = _WorkerSlot(self, verifying, MAX_PARSING_CPU_S)
+        self._parsing = _WorkerSlot(self, parsing)
+        self._verifying = _WorkerSlot(self, verifying)
 
     def __enter__(self) -> Sandbox:
         return self
@@ -86,7 +81,6 @@ class Sandbox:
 
     def close(self) -> None:
         """Stop the workers."""
-        self._hashing.stop()
         self._parsing.stop()
         self._verifying.stop()
 
@@ -106,31 +100,10 @@ class Sandbox:
         """The ``ESCAPE_ATTEMPTS`` that succeeded in some worker. Empty if Linux grants every protection."""
         return tuple(name for name in ESCAPE_ATTEMPTS if any(name not in refused for _, refused in self._reports))
 
-    def hash_file(self, chunks: Iterable[bytes], max_bytes: int) -> FileHash | NotHashed:
-        """Hash a stream of bytes and stop after ``max_bytes``.
-
-        An exception from ``chunks`` propagates, and the bytes sent so far are discarded. A lost worker is returned as
-        ``NotHashed`` with the reason.
-        """
-        size, seconds = 0, self.limits.stall_timeout_s
-        try:
-            worker = self._hashing.worker()
-            for chunk in chunks:
-                size += len(chunk)
-                if size > max_bytes:
-                    worker.cancel_request(seconds)
-                    return over_limit(max_bytes)
-                worker.send(protocol.DATA, chunk, seconds)
-            hashed = validate_hash(worker.finish_request(MAX_HASH_RESPONSE_BYTES, seconds), size)
-        except (WorkerLostError, InvalidWorkerResponseError) as error:
-            self._hashing.stop()
-            return NotHashed(f"not hashed: {_failure_reason(error)}")
-        except BaseException:
-            self._hashing.cancel_request(seconds)
-            raise
-        if worker.bytes_sent >= self.limits.max_worker_bytes:
-            self._hashing.stop()
-        return hashed
+    def start_parsing_worker(self) -> None:
+        """Start the worker that parses, if it does not run. A failure is reported by the first parsing."""
+        with suppress(WorkerLostError):
+            self._parsing.worker()
 
     def parse_environment(self, contents: Mapping[str, bytes], read_errors: Mapping[str, str]) -> ParsedEnvironment:
         """Parse environment files as ``read_environment`` does. Never raises for any bytes.
@@ -227,10 +200,9 @@ class _ParserLostError(Exception):
 class _WorkerSlot:
     """Holds at most one worker process for one kind of work."""
 
-    def __init__(self, sandbox: Sandbox, program: str, cpu_seconds: int) -> None:
+    def __init__(self, sandbox: Sandbox, program: str) -> None:
         self._sandbox = sandbox
         self._program = program
-        self._cpu_seconds = cpu_seconds
         self._worker: Worker | None = None
         self._failed_starts = 0
         self._failure = ""
@@ -247,7 +219,7 @@ class _WorkerSlot:
             if self._failed_starts >= MAX_START_ATTEMPTS:
                 raise WorkerLostError(self._failure)
             try:
-                worker = Worker(self._program, self._sandbox.limits.max_memory_bytes, self._cpu_seconds)
+                worker = Worker(self._program, self._sandbox.limits.max_memory_bytes, MAX_CPU_S)
                 self._worker = worker
                 self._sandbox.admit(worker)
             except WorkerLostError as error:
@@ -256,14 +228,6 @@ class _WorkerSlot:
                 raise
             self._failed_starts = self.requests_served = 0
         return self._worker
-
-    def cancel_request(self, seconds: float) -> None:
-        """Make the worker discard its current request; stop the worker if it does not respond."""
-        try:
-            if self._worker is not None:
-                self._worker.cancel_request(seconds)
-        except WorkerLostError:
-            self.stop()
 
     def stop(self) -> None:
         """Stop the worker. The next request starts a new one."""

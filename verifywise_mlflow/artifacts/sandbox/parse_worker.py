@@ -9,7 +9,7 @@ from dataclasses import asdict
 from verifywise_mlflow.artifacts.environment.reproducibility import read_environment
 from verifywise_mlflow.artifacts.sandbox import protocol
 from verifywise_mlflow.artifacts.sandbox.lockdown import lock_down
-from verifywise_mlflow.artifacts.sandbox.protocol import RequestCanceled, WorkerChannel
+from verifywise_mlflow.artifacts.sandbox.protocol import WorkerChannel
 
 _SAMPLES: tuple[dict[str, bytes], ...] = tuple(
     {
@@ -33,8 +33,6 @@ def main(memory_bytes: int, cpu_seconds: int) -> None:
         try:
             contents, read_errors = _receive_files(channel)
             channel.send_response(json.dumps(asdict(read_environment(contents, read_errors))).encode())
-        except RequestCanceled:
-            continue
         except MemoryError:
             os._exit(protocol.OUT_OF_MEMORY_EXIT_STATUS)
 

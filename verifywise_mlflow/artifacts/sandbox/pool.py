@@ -1,8 +1,6 @@
-"""Sandboxes for several threads: as many as work at the same time, each opened when it is first needed.
+"""Sandboxes for several threads: at most as many as there are cores, each opened when it is first needed.
 
-Work whose bytes are in memory gets as many sandboxes as there are cores, the second one only if the first keeps it
-waiting: a start costs more than hashing a hundred small files. A file that is still being read has a sandbox of its own
-until its end, which may be far off.
+The second one is opened only if the first keeps work waiting: a start costs more than parsing ten versions' files.
 """
 
 from __future__ import annotations
@@ -10,23 +8,20 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain
 from types import TracebackType
 from typing import Final, Literal, TypeAlias
 
-from verifywise_mlflow.artifacts.hashing import FileHash, NotHashed
 from verifywise_mlflow.artifacts.manifest import ModelSignature
 from verifywise_mlflow.artifacts.sandbox.client import ParsedEnvironment, Sandbox
 from verifywise_mlflow.artifacts.sandbox.protocol import SignatureRequest
 
 START_AFTER_SECONDS: Final = 0.3
 """How long work waits for a worker that works, or starts, before another one is started."""
-READ_AHEAD_BYTES: Final = 1024 * 1024
-"""A file of at most this size is read before it is hashed, so that no sandbox waits for a slow server."""
 
-Work = Literal["hashing", "parsing", "verifying"]
+Work = Literal["parsing", "verifying"]
 
 
 class SandboxPool:
@@ -43,6 +38,7 @@ class SandboxPool:
         last, and is used next: those at the beginning stay unused."""
         self._in_use: Counter[Work] = Counter()
         self._opened: list[Sandbox] = []
+        self._starting: threading.Thread | None = None
 
     def __enter__(self) -> SandboxPool:
         return self
@@ -54,6 +50,8 @@ class SandboxPool:
 
     def close(self) -> None:
         """Stop all workers."""
+        if self._starting:
+            self._starting.join()
         for sandbox in self._opened:
             sandbox.close()
 
@@ -68,19 +66,18 @@ class SandboxPool:
         """The attempts to escape that succeeded in some worker. Empty if the system grants every protection."""
         return tuple(dict.fromkeys(chain.from_iterable(used.unblocked_attempts for used in self._opened)))
 
-    def hash_file(self, chunks: Iterable[bytes], max_bytes: int) -> FileHash | NotHashed:
-        """Hash a stream of bytes and stop after ``max_bytes``, as ``Sandbox.hash_file`` does."""
-        iterator = iter(chunks)
-        beginning: list[bytes] = []
-        size = 0
-        for chunk in iterator:
-            beginning.append(chunk)
-            size += len(chunk)
-            if size > READ_AHEAD_BYTES:
-                with self._sandbox("hashing") as sandbox:
-                    return sandbox.hash_file(chain(beginning, iterator), max_bytes)
-        with self._cores, self._sandbox("hashing") as sandbox:
-            return sandbox.hash_file(beginning, max_bytes)
+    def start_parsing_worker(self) -> None:
+        """Start a worker that parses in the background, so that it is ready when the first files have been read."""
+        with self._changed:
+            sandbox = self._open()
+            self._opened.append(sandbox)
+            self._in_use["parsing"] += 1
+        self._starting = threading.Thread(target=self._start, args=(sandbox,), name="sandbox-start", daemon=True)
+        self._starting.start()
+
+    def _start(self, sandbox: Sandbox) -> None:
+        sandbox.start_parsing_worker()
+        self._return("parsing", sandbox)
 
     def parse_environment(self, contents: Mapping[str, bytes], read_errors: Mapping[str, str]) -> ParsedEnvironment:
         """Parse environment files, as ``Sandbox.parse_environment`` does."""
@@ -107,11 +104,14 @@ class SandboxPool:
         try:
             yield sandbox
         finally:
-            with self._changed:
-                self._in_use[work] -= 1
-                self._idle[work].append(sandbox)
-                self._changed.notify_all()
+            self._return(work, sandbox)
+
+    def _return(self, work: Work, sandbox: Sandbox) -> None:
+        with self._changed:
+            self._in_use[work] -= 1
+            self._idle[work].append(sandbox)
+            self._changed.notify_all()
 
 
 AnySandbox: TypeAlias = Sandbox | SandboxPool
-"""What hashes and parses: the sandbox of one thread, or those that several threads share."""
+"""What parses: the sandbox of one thread, or those that several threads share."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import FileIO
 
@@ -17,18 +17,16 @@ from verifywise_mlflow.artifacts.sandbox.lockdown import Protections
 HEADER = struct.Struct("<BI")
 
 DATA = 1
-"""To the worker: more bytes of the current file."""
+"""To the worker: bytes of the current file."""
 END = 2
 """To the worker: the request is complete, respond now."""
-CANCEL = 3
-"""To the worker: discard everything since the last ``END``."""
-FILE = 4
+FILE = 3
 """To the worker: the name of an environment file whose bytes follow."""
-READ_ERROR = 5
+READ_ERROR = 4
 """To the worker: the name of an environment file that could not be read, a NUL, and the reason."""
-READY = 6
+READY = 5
 """From the worker, once, before it reads anything untrusted: protections in force, a line feed, refused attempts."""
-RESPONSE = 7
+RESPONSE = 6
 """From the worker: the response to a request."""
 
 MAX_FRAME_BYTES = 1024 * 1024
@@ -72,10 +70,6 @@ class SignatureResponse:
     """Set if the status is ``valid``."""
 
 
-class RequestCanceled(Exception):  # noqa: N818 - not an error: the product canceled
-    """The product canceled the current request. Discard what was received of it."""
-
-
 class WorkerChannel:
     """Reads frames from standard input and writes to standard output, with one buffer, so that memory does not grow.
 
@@ -88,26 +82,12 @@ class WorkerChannel:
         self._payload = memoryview(bytearray(MAX_FRAME_BYTES))
 
     def receive_frame(self) -> tuple[int, memoryview]:
-        """Wait for the next frame. Its payload is valid until the next call. At the end of input the process exits.
-
-        Raises:
-            RequestCanceled: A ``CANCEL`` frame arrived.
-        """
+        """Wait for the next frame. Its payload is valid until the next call. At the end of input the process exits."""
         self._fill(memoryview(self._header))
         kind, length = HEADER.unpack(self._header)
         payload = self._payload[:length]
         self._fill(payload)
-        if kind == CANCEL:
-            raise RequestCanceled
         return kind, payload
-
-    def iter_chunks(self) -> Iterator[memoryview]:
-        """Yield one file's bytes as they arrive, up to ``END``."""
-        while True:
-            kind, payload = self.receive_frame()
-            if kind == END:
-                return
-            yield payload
 
     def send_ready(self, protections: Protections) -> None:
         """Report the protections in force."""

@@ -6,7 +6,6 @@ or return more than the parsers' own limits allow.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator
 
 from pydantic import TypeAdapter, ValidationError
@@ -15,38 +14,22 @@ from verifywise_mlflow.artifacts.environment.environment_file import MAX_PACKAGE
 from verifywise_mlflow.artifacts.environment.mlmodel import MAX_FLAVORS, MAX_PROMPTS, SIGNATURE_PARTS
 from verifywise_mlflow.artifacts.environment.reproducibility import ENVIRONMENT_FILES
 from verifywise_mlflow.artifacts.environment.requirements import MAX_LINE_CHARS
-from verifywise_mlflow.artifacts.hashing import FileHash
 from verifywise_mlflow.artifacts.manifest import RuntimeEnvironment
 from verifywise_mlflow.artifacts.sandbox.protocol import SignatureResponse
 from verifywise_mlflow.artifacts.tree_walk import MAX_PROBLEMS
 
-MAX_HASH_RESPONSE_BYTES = 100
-"""A size, a space and 64 hexadecimal digits."""
 MAX_SIGNATURE_RESPONSE_BYTES = 20 * 1024**2
 """A bundle of 16 MiB, and the result."""
 MAX_DIFFERENCES = 100
 MAX_TEXT_CHARS = 2 * MAX_LINE_CHARS
 """Characters of one text. The longest that our parsers write is a line of requirements with a sentence around it."""
 
-_HASH = re.compile(rb"([0-9]{1,20}) ([0-9a-f]{64})")
 _ENVIRONMENT = TypeAdapter(RuntimeEnvironment)
 _SIGNATURE = TypeAdapter(SignatureResponse)
 
 
 class InvalidWorkerResponseError(ValueError):
     """A response that no uncompromised worker gives."""
-
-
-def validate_hash(response: bytes, sent_bytes: int) -> FileHash:
-    """Return the hash in a response to ``sent_bytes`` bytes.
-
-    Raises:
-        InvalidWorkerResponseError: It is not a hash, or the hash of another number of bytes.
-    """
-    match = _HASH.fullmatch(response)
-    if match is None or int(match[1]) != sent_bytes:
-        raise InvalidWorkerResponseError
-    return FileHash(sent_bytes, match[2].decode())
 
 
 def validate_environment(response: bytes, sent_files: Collection[str]) -> RuntimeEnvironment:

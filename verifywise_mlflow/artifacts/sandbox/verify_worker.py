@@ -15,7 +15,6 @@ from verifywise_mlflow.artifacts.model_signing.warm_up import warm_up
 from verifywise_mlflow.artifacts.sandbox import protocol
 from verifywise_mlflow.artifacts.sandbox.lockdown import lock_down
 from verifywise_mlflow.artifacts.sandbox.protocol import (
-    RequestCanceled,
     SignatureEvidence,
     SignatureRequest,
     SignatureResponse,
@@ -33,8 +32,6 @@ def main(memory_bytes: int, cpu_seconds: int) -> None:
         try:
             request, bundle = _receive_request(channel)
             channel.send_response(json.dumps(asdict(_verify(request, bundle))).encode())
-        except RequestCanceled:
-            continue
         except MemoryError:
             os._exit(protocol.OUT_OF_MEMORY_EXIT_STATUS)
 

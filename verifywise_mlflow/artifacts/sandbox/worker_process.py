@@ -21,7 +21,6 @@ from pathlib import Path
 
 from verifywise_mlflow.artifacts.sandbox import protocol
 
-HASH_WORKER = "verifywise_mlflow.artifacts.sandbox.hash_worker"
 PARSE_WORKER = "verifywise_mlflow.artifacts.sandbox.parse_worker"
 VERIFY_WORKER = "verifywise_mlflow.artifacts.sandbox.verify_worker"
 """The worker programs, by module."""
@@ -78,9 +77,6 @@ class Worker:
             WorkerLostError: The process did not get that far.
         """
         self.memory_bytes, self.cpu_seconds = memory_bytes, cpu_seconds
-        self.bytes_sent = 0
-        self._is_mid_request = False
-        """True while a frame or a response is in flight. If interrupted then, the worker accepts no more frames."""
         try:
             self._process = _starter.call(lambda: _start(program, memory_bytes, cpu_seconds))
         except OSError as error:
@@ -109,10 +105,7 @@ class Worker:
         view = memoryview(payload)
         for start in range(0, len(view) or 1, protocol.MAX_FRAME_BYTES):
             part = view[start : start + protocol.MAX_FRAME_BYTES]
-            self._is_mid_request = True
             self._write([protocol.HEADER.pack(kind, len(part)), part], seconds)
-            self._is_mid_request = kind == protocol.END
-            self.bytes_sent += len(part)
 
     def finish_request(self, max_bytes: int, seconds: float) -> bytes:
         """End the request and return its response.
@@ -121,19 +114,7 @@ class Worker:
             WorkerLostError: No response came, or one that is longer than ``max_bytes``.
         """
         self.send(protocol.END, b"", seconds)
-        response = self._receive(protocol.RESPONSE, max_bytes, seconds)
-        self._is_mid_request = False
-        return response
-
-    def cancel_request(self, seconds: float) -> None:
-        """Have the worker discard what was sent since the last response.
-
-        Raises:
-            WorkerLostError: The worker can no longer receive frames.
-        """
-        if self._is_mid_request:
-            raise WorkerLostError("it was interrupted")
-        self.send(protocol.CANCEL, b"", seconds)
+        return self._receive(protocol.RESPONSE, max_bytes, seconds)
 
     def close(self) -> None:
         """Kill the process. It has no state to save."""

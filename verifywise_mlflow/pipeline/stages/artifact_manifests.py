@@ -8,7 +8,6 @@ from pathlib import Path
 
 from verifywise_mlflow.artifacts.manifest_builder import TrustedSigners
 from verifywise_mlflow.artifacts.sandbox.client import Sandbox
-from verifywise_mlflow.artifacts.sandbox.limits import SandboxLimits
 from verifywise_mlflow.artifacts.sandbox.pool import SandboxPool
 from verifywise_mlflow.http.adaptive_limit import MAX_LIMIT
 from verifywise_mlflow.http.errors import CircuitOpenError, DeadlineExceededError, InvalidSettingsError
@@ -50,9 +49,10 @@ def refresh(context: StageContext) -> Progress:
             retry_failed=retry_failed,
             among=scope.keys,
         )
-    limits = SandboxLimits(max_file_bytes=settings.max_file_bytes)
-    open_sandbox = partial(Sandbox, limits, isolation=settings.sandbox)
+    open_sandbox = partial(Sandbox, isolation=settings.sandbox)
     with SandboxPool(open_sandbox) as sandbox, open_stores(context.tenant) as stores:
+        if not all(item.is_empty_retry for item in due):
+            sandbox.start_parsing_worker()
         _read_all(context, due, ReadingTools(sandbox, stores, _trusted_signers(context)), progress)
         progress.notes += outage_notes(context)
         progress.store_requests = stores.requests

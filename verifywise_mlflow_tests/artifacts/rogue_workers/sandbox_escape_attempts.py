@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from verifywise_mlflow.artifacts.sandbox import protocol
 from verifywise_mlflow.artifacts.sandbox.lockdown import lock_down
 from verifywise_mlflow.artifacts.sandbox.protocol import WorkerChannel
 
@@ -20,7 +21,9 @@ def main(memory_bytes: int, cpu_seconds: int) -> None:
     channel = WorkerChannel()
     channel.send_ready(lock_down(memory_bytes, cpu_seconds))
     while True:
-        order = b"".join(bytes(chunk) for chunk in channel.iter_chunks()).decode()
+        order = ""
+        while (frame := channel.receive_frame())[0] != protocol.END:
+            order += bytes(frame[1]).decode()
         channel.send_response(outcome_of(order).encode())
 
 
