@@ -38,9 +38,13 @@ class SyntheticReader(MlflowReader):
     def __init__(self, versions: int, *, retagged: int = 0) -> None:
         """Create a tenant with this number of versions, some of them with another tag."""
         self.versions, self.retagged = versions, retagged
-        self.server = ServerInfo("3.17.0", "SqlStore", workspaces=False, logged_models=True)
         self.seconds = 0.0
         """The time spent on generating objects."""
+
+    @property
+    def server(self) -> ServerInfo:
+        """What an MLflow server reports."""
+        return ServerInfo("3.17.0", "SqlStore", workspaces=False, logged_models=True)
 
     @property
     def traffic(self) -> Traffic:

@@ -4,9 +4,16 @@ from contextlib import suppress
 
 with suppress(Exception):  # the run fails in the same way, and reports it
     import verifywise_mlflow.definitions  # noqa: F401
+    from verifywise_mlflow.compliance.rules.policy import default_policy
     from verifywise_mlflow.normalizer.mapping.mapping_index import mapping_index
     from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
+    from verifywise_mlflow.persistence.database import connect
     from verifywise_mlflow.redaction.token_scanner import load_scanner
+    from verifywise_mlflow.tenants.tenant import Tenant
 
     mapping_index(default_mapping())
+    default_policy()
     load_scanner()
+    # Nothing connects here: the first use of each builds its validators, and imports the driver of the database.
+    Tenant(tenant_id="template", tracking_uri="https://template.invalid")
+    connect("postgresql://template.invalid/template").dispose()

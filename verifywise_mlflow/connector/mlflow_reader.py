@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -22,12 +23,13 @@ from verifywise_mlflow.connector.hidden_models import (
 )
 from verifywise_mlflow.connector.models import ModelVersion, RegisteredModel
 from verifywise_mlflow.connector.pagination import CUT_SHORT, UNREADABLE, Listed, Listing, ListingPages
-from verifywise_mlflow.connector.read_ahead import read_each
+from verifywise_mlflow.connector.read_ahead import in_background, read_each
 from verifywise_mlflow.connector.registry_search import QueryParams, search_models, search_versions, version_key
 from verifywise_mlflow.connector.tracking_reader import TrackingReader
 from verifywise_mlflow.http.errors import (
     DeadlineExceededError,
     ForbiddenError,
+    HttpError,
     LimitExceededError,
     NotFoundError,
     RequestRejectedError,
@@ -61,6 +63,11 @@ class _ModelListing:
     prompts: tuple[ListedModel, ...]
 
 
+def _server_info(row: parsing.Row, version: str | None, *, workspaces: bool) -> ServerInfo:
+    logged_models = None if version is None else int(version.partition(".")[0]) >= 3
+    return ServerInfo(version, row.text("store_type"), workspaces, logged_models)
+
+
 class MlflowReader(TrackingReader):
     """A connection to one MLflow server on behalf of one tenant."""
 
@@ -68,12 +75,17 @@ class MlflowReader(TrackingReader):
         super().__init__(settings)
         self._models: _ModelListing | None = None
         try:
-            self.server = self._probe(settings.workspace, has_prefix=bool(urlsplit(settings.base_uri).path.strip("/")))
+            self._server = self._probe(settings.workspace, has_prefix=bool(urlsplit(settings.base_uri).path.strip("/")))
         except BaseException:
             self.close()
             raise
 
-    def _probe(self, workspace: str | None, *, has_prefix: bool) -> ServerInfo:
+    @property
+    def server(self) -> ServerInfo:
+        """What the server reports about itself; waits until it has reported its version."""
+        return self._server.result()
+
+    def _probe(self, workspace: str | None, *, has_prefix: bool) -> Future[ServerInfo]:
         row = parsing.Row({})
         # The endpoint exists from 3.17 on.
         with suppress(EndpointNotFoundError, NotFoundError):
@@ -85,11 +97,15 @@ class MlflowReader(TrackingReader):
                 f"the server has no workspaces, so workspace: {workspace} would be ignored. "
                 "Remove it from the tenant's description, or start the server with --enable-workspaces."
             )
+        if row.fields:
+            # The server has accepted the credentials, and its version decides nothing: nobody has to wait for it.
+            return in_background(lambda: _server_info(row, self._version_if_readable(), workspaces=workspaces))
         version = self._version()
-        if not row.fields and version is None and has_prefix:
+        if version is None and has_prefix:
             self._detect_ajax_paths()
-        logged_models = None if version is None else int(version.partition(".")[0]) >= 3
-        return ServerInfo(version, row.text("store_type"), workspaces, logged_models)
+        server: Future[ServerInfo] = Future()
+        server.set_result(_server_info(row, version, workspaces=workspaces))
+        return server
 
     def _detect_ajax_paths(self) -> None:
         """Use the web pages' paths if only those honor ``--static-prefix``, as before MLflow 3.17."""
@@ -97,6 +113,12 @@ class MlflowReader(TrackingReader):
             self._client.probe(MlflowEndpoint.SEARCH_MODELS, {"max_results": 1})
         except EndpointNotFoundError:
             self._client.use_ajax_paths()
+
+    def _version_if_readable(self) -> str | None:
+        try:
+            return self._version()
+        except HttpError:
+            return None
 
     def _version(self) -> str | None:
         try:
@@ -146,6 +168,8 @@ class MlflowReader(TrackingReader):
 
     def _version_pages(self, listed: Listed[tuple[str, int]]) -> Iterator[Sequence[ModelVersion]]:
         yield from search_versions(self._client, self._limits).read_pages(listed)
+        if not listed.keys:
+            yield ()  # for who has requested the first page only: what follows needs the models
         names_with_listed = {name for name, _ in listed.keys}
         models = self._listed_models()
         tagged: Listing[ModelVersion] = Listing(())

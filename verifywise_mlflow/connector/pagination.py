@@ -110,13 +110,13 @@ class ListingPages(Generic[T, K]):
     """
 
     read_pages: Callable[[Listed[K]], Iterator[Sequence[T]]]
-    """Yields the pages and completes what is listed."""
+    """Yields the pages and completes what is listed. The first page may be empty."""
     identify: Callable[[T], K]
     listed: Listed[K] = field(default_factory=Listed)
 
     def __iter__(self) -> Iterator[Sequence[T]]:
         """Yield the pages. While one is processed, the next one is read."""
-        return pages_ahead(self.read_pages(self.listed))
+        return filter(None, pages_ahead(self.read_pages(self.listed)))
 
     def read(self) -> Listing[T]:
         """Read all pages."""

@@ -70,6 +70,11 @@ def pages_ahead(pages: Iterator[T]) -> Iterator[T]:
         yield page  # type: ignore[misc]  # not the end
 
 
+def in_background(read: Callable[[], T]) -> Future[T]:
+    """Read in a thread of its own; the future has what ``read`` returns or raises."""
+    return _start(lambda _: read(), None)
+
+
 def _start(read: Callable[[K], T], key: K) -> Future[T]:
     """Read in a thread of its own. A daemon, so that an interrupted sync does not wait for a slow server."""
     future: Future[T] = Future()

@@ -22,7 +22,9 @@ from verifywise_mlflow.http.client import Traffic
 class Reader(Protocol):
     """Reads one server: what it reports about itself, registry listings, tracking objects, artifacts."""
 
-    server: ServerInfo
+    @property
+    def server(self) -> ServerInfo:
+        """What the server reports about itself."""
 
     @property
     def traffic(self) -> Traffic:

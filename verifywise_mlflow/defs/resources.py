@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import dagster as dg
 from pydantic import Field, PrivateAttr
 
+from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.defs.dagster_compat import reuse_connections
 from verifywise_mlflow.defs.run_queue.authenticated_user import USER_HEADER_VARIABLE
 from verifywise_mlflow.defs.run_tags import PARTITION_TAG, USER_TAG
@@ -57,7 +58,14 @@ class TenantSync(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster'
                 store = cleanup.enter_context(Store(database_url(), dagster_user=context.run.tags.get(USER_TAG)))
                 # Set only after the sync has started: one that failed to start must not be ended, and a retry of the
                 # step starts its own.
-                self._sync = Sync(tenant, store, options, context.run.run_id, now=self.now).__enter__()
+                self._sync = Sync(
+                    tenant,
+                    store,
+                    options,
+                    context.run.run_id,
+                    now=self.now,
+                    stages=_planned_stages(context.run),
+                ).__enter__()
                 cleanup.pop_all()
         return self._sync
 
@@ -86,6 +94,14 @@ class TenantSync(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster'
             finally:
                 self._sync.store.close()
                 self._sync = None
+
+
+def _planned_stages(run: dg.DagsterRun) -> list[Stage]:
+    """Return the stages of a run: all of them, or those that were selected or are retried."""
+    steps = run.step_keys_to_execute
+    if steps is None and run.asset_selection is not None:
+        steps = [key.path[-1] for key in run.asset_selection]
+    return [stage for stage in Stage if steps is None or stage in steps]
 
 
 def _load_tenant(tenant_id: str) -> Tenant:

@@ -171,10 +171,11 @@ def ensure_schema(engine: Engine) -> None:
     """
     newest = newest_revision()
     with _begin(engine) as connection:
-        exists = _has_tables(connection)
         current = current_revision(connection)
-        if current != newest:
-            refuse_foreign_schema(connection)
+        if current == newest:
+            return
+        exists = _has_tables(connection)
+        refuse_foreign_schema(connection)
     if not exists:
         _upgrade(engine)
         return
@@ -205,10 +206,11 @@ def _unknown_revision(current: str) -> DatabaseError:
 
 def current_revision(connection: Connection) -> str | None:
     """Return the revision that the schema is at, or None before the first migration."""
-    if not inspect(connection).has_table(role_grants.REVISION_TABLE, schema=SCHEMA):
+    table = f"{SCHEMA}.{role_grants.REVISION_TABLE}"
+    if not connection.scalar(text("SELECT to_regclass(:table) IS NOT NULL"), {"table": table}):
         return None
     with locks.schema_lock_named():
-        revision = connection.scalar(text(f"SELECT version_num FROM {SCHEMA}.{role_grants.REVISION_TABLE}"))  # noqa: S608
+        revision = connection.scalar(text(f"SELECT version_num FROM {table}"))  # noqa: S608
     return None if revision is None else str(revision)
 
 

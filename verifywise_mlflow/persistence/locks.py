@@ -29,6 +29,9 @@ _INSERT = text(
 _SELECT = f"SELECT 1 FROM {SCHEMA}.tenant_locks WHERE tenant_id = :tenant_id AND lock = :lock FOR UPDATE"  # noqa: S608
 _LOCK = text(_SELECT)
 _TRY_LOCK = text(f"{_SELECT} SKIP LOCKED")
+_DRIVER_TRY_LOCK = _SELECT.replace(":tenant_id", "%(tenant_id)s").replace(":lock", "%(lock)s") + " SKIP LOCKED"
+_TRANSACTION_TIMEOUT_VERSION: Final = (17,)
+"""The first Postgres with a time-out of whole transactions."""
 
 # Two statements in one round trip. All transactions share the lock, except `db upgrade`, which takes it exclusively: it
 # waits for open transactions, and later ones see the new revision. The second statement has to begin after the lock was
@@ -100,19 +103,25 @@ def create_tenant_lock(connection: Connection, tenant_id: str, lock: TenantLock)
     connection.execute(_INSERT, {"tenant_id": tenant_id, "lock": lock})
 
 
+def begin_long_lock(connection: Connection, tenant_id: str, lock: TenantLock) -> bool:
+    """Set the tenant, disable the server's time-outs of idle and long transactions, and try to lock; in one round trip.
+
+    All of it lasts until the transaction ends. Return False if another transaction holds the lock, or if there is none.
+    """
+    version = connection.dialect.server_version_info or ()
+    statements = (
+        "SELECT set_config('verifywise_mlflow.tenant', %(tenant_id)s, true)",
+        "SELECT set_config('idle_in_transaction_session_timeout', '0', true)",
+        *(["SELECT set_config('transaction_timeout', '0', true)"] if version >= _TRANSACTION_TIMEOUT_VERSION else []),
+        _DRIVER_TRY_LOCK,
+    )
+    parameters = {"tenant_id": tenant_id, "lock": lock}
+    return connection.exec_driver_sql(";".join(statements), parameters).first() is not None
+
+
 def try_lock_tenant(connection: Connection, tenant_id: str, lock: TenantLock) -> bool:
     """Hold an existing lock of the tenant until the transaction ends; return False if another transaction holds it."""
     return connection.execute(_TRY_LOCK, {"tenant_id": tenant_id, "lock": lock}).first() is not None
-
-
-def allow_long_transaction(connection: Connection) -> None:
-    """Disable the server's time-outs of idle and long transactions until this transaction ends."""
-    connection.execute(
-        text(
-            "SELECT set_config(name, '0', true) FROM pg_settings "
-            "WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout')"  # Postgres 17 has both
-        )
-    )
 
 
 @contextmanager

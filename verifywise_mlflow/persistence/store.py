@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import TracebackType
 
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError
 
 from verifywise_mlflow.persistence import locks
@@ -108,14 +108,14 @@ class Store:
             DatabaseUnreachableError: no connection could be opened.
             DatabaseFailedError: the connection was lost.
         """
-        with self._transaction(tenant_id) as connection:
-            locks.create_tenant_lock(connection, tenant_id, "sync")
         deadline = time.monotonic() + wait_seconds
         with open_connection(self._engine) as connection, translate_errors(self._engine.url.username):
             # Not the schema's lock: an upgrade waits for the sync's transactions, not for the whole sync.
-            connection.execute(select(func.set_config("verifywise_mlflow.tenant", tenant_id, True)))
-            locks.allow_long_transaction(connection)
-            while not locks.try_lock_tenant(connection, tenant_id, "sync"):
+            is_locked = locks.begin_long_lock(connection, tenant_id, "sync")
+            if not is_locked:  # held, or the tenant's first sync
+                with self._transaction(tenant_id) as other_connection:
+                    locks.create_tenant_lock(other_connection, tenant_id, "sync")
+            while not (is_locked or locks.try_lock_tenant(connection, tenant_id, "sync")):
                 if time.monotonic() > deadline:
                     raise TenantBusyError(
                         f"another sync of {tenant_id} has been running for {wait_seconds:.0f} s: wait for it, or end it"

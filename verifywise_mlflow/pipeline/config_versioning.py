@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Final, Protocol
 
@@ -25,6 +25,8 @@ _ENTRY_KINDS: Final[Mapping[ConfigKind, EntryKind]] = {
     "policy": "policy changed",
     "tenant": "tenant changed",
 }
+Document = Mapping[str, object]
+
 _MAX_RECORDED_SETTINGS = 100
 """Changed settings in an audit entry. The table of versions holds each document in full."""
 _MAX_RECORDED_VALUE_CHARS = 300
@@ -42,11 +44,14 @@ class ConfigEntryFactory(Protocol):
 
 def record_mapping_version(context: StageContext, mapping: TagMapping, digest: str) -> None:
     """Record the mapping that records are built with from now on. The digest is stored with each record's inputs."""
-    document = {
-        "code_version": __version__,
-        "revision": NORMALIZER_REVISION,
-        "mapping": mapping.model_dump(mode="json"),
-    }
+
+    def document() -> Document:
+        return {
+            "code_version": __version__,
+            "revision": NORMALIZER_REVISION,
+            "mapping": mapping.model_dump(mode="json"),
+        }
+
     _record_in_stage(context, "mapping", digest, document)
 
 
@@ -61,19 +66,22 @@ def record_policy_version(
         digest: a digest of them and of all else that determines verdicts.
         facts: the digests of the environment facts that the rules read, by variable.
     """
-    policies = {}
-    for policy in rules.policies:
-        dumped = policy.model_dump(mode="json", exclude={"rules": {"__all__": {"examples"}}})
-        policies[policy.id] = dumped | {"rules": {rule["id"]: rule for rule in dumped["rules"]}}
-    own = own_frameworks(rules.catalog)
-    document = {
-        "code_version": __version__,
-        "policies": policies,
-        "thresholds": dict(rules.thresholds),
-        "frameworks": {framework.name: framework.model_dump(mode="json") for framework in own},
-        "environment_facts": dict(facts or {}),
-        "shipped_frameworks": {name: framework.digest for name, framework in shipped_catalog().items()},
-    }
+
+    def document() -> Document:
+        policies = {}
+        for policy in rules.policies:
+            dumped = policy.model_dump(mode="json", exclude={"rules": {"__all__": {"examples"}}})
+            policies[policy.id] = dumped | {"rules": {rule["id"]: rule for rule in dumped["rules"]}}
+        own = own_frameworks(rules.catalog)
+        return {
+            "code_version": __version__,
+            "policies": policies,
+            "thresholds": dict(rules.thresholds),
+            "frameworks": {framework.name: framework.model_dump(mode="json") for framework in own},
+            "environment_facts": dict(facts or {}),
+            "shipped_frameworks": {name: framework.digest for name, framework in shipped_catalog().items()},
+        }
+
     _record_in_stage(context, "policy", digest, document)
 
 
@@ -88,9 +96,12 @@ def record_tenant_version(
     return _record_version(session, "tenant", fingerprint(document), document, sync_id, now, make_entry)
 
 
-def _record_in_stage(context: StageContext, kind: ConfigKind, digest: str, document: Mapping[str, object]) -> None:
+def _record_in_stage(context: StageContext, kind: ConfigKind, digest: str, document: Callable[[], Document]) -> None:
+    """Record a version, whose document is only made if the version in force has another digest."""
     with context.begin() as session:
-        entries = _record_version(session, kind, digest, document, context.sync_id, context.now, context.make_entry)
+        if config_versions.is_in_force(session, kind, digest):
+            return
+        entries = _record_version(session, kind, digest, document(), context.sync_id, context.now, context.make_entry)
         audit_log.append(session, entries)
 
 
@@ -98,7 +109,7 @@ def _record_version(
     session: TenantSession,
     kind: ConfigKind,
     digest: str,
-    document: Mapping[str, object],
+    document: Document,
     sync_id: str,
     now: datetime,
     make_entry: ConfigEntryFactory,

@@ -11,11 +11,15 @@ from enum import StrEnum
 from verifywise_mlflow.audit.entry import EntryFactory
 from verifywise_mlflow.common.problems import shorten
 from verifywise_mlflow.common.stages import Stage
+from verifywise_mlflow.connector.models import ModelVersion
+from verifywise_mlflow.connector.pagination import ListingPages
 from verifywise_mlflow.connector.reader_protocol import Reader
 from verifywise_mlflow.http.sync_deadline import SyncDeadline
 from verifywise_mlflow.persistence.repositories.integrity import IntegrityEvent
+from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.pipeline.early_versions import EarlyVersions
 from verifywise_mlflow.pipeline.history_budget import HistoryBudget
 from verifywise_mlflow.tenants.tenant import Tenant
 
@@ -177,8 +181,14 @@ class StageContext:
     """After it, requests fail."""
     history: HistoryBudget
     """What the sync may still write to the histories today."""
+    early_versions: EarlyVersions | None
+    """The listing of versions, if an earlier stage of this sync has requested it and no other sync has stored one."""
     make_entry: EntryFactory
     """Makes an entry of the audit trail. Append it in the transaction of the rows that it describes."""
+
+    def model_versions(self) -> ListingPages[ModelVersion, Key]:
+        """Return a listing of the versions, to be read once."""
+        return self.early_versions.listing() if self.early_versions else self.reader().model_versions()
 
     def begin(self) -> AbstractContextManager[TenantSession]:
         """Open a transaction of the tenant."""

@@ -32,6 +32,8 @@ class HistoryBudget:
     """Bytes of that day, those of this stage included."""
     sync_held_back: int = 0
     """Changes that the earlier stages of the sync held back."""
+    stored_held_back: int = 0
+    """Changes that were held back when they were last recorded."""
     held_back: int = 0
     """Changes that this stage held back."""
     _unrecorded: int = 0
@@ -75,5 +77,7 @@ class HistoryBudget:
 
     def record(self, session: TenantSession, now: datetime) -> None:
         """Store what was written since the last call. Call it in the transaction of what was written."""
-        history_usage.add(session, self.day, self._unrecorded, held_back=self.sync_held_back + self.held_back, now=now)
-        self._unrecorded = 0
+        held_back = self.sync_held_back + self.held_back
+        if self._unrecorded or held_back != self.stored_held_back:
+            history_usage.add(session, self.day, self._unrecorded, held_back=held_back, now=now)
+        self._unrecorded, self.stored_held_back = 0, held_back

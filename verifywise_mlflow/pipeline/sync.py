@@ -9,7 +9,8 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from types import TracebackType
@@ -24,11 +25,13 @@ from verifywise_mlflow.http.client import Traffic
 from verifywise_mlflow.http.sync_deadline import SyncDeadline
 from verifywise_mlflow.observability.sync_telemetry import SyncTelemetry
 from verifywise_mlflow.persistence.database import DatabaseError
-from verifywise_mlflow.persistence.repositories import audit_log, history_usage, records, redaction_epoch, tenancy
+from verifywise_mlflow.persistence.queries.stage_start import stage_start
+from verifywise_mlflow.persistence.repositories import audit_log, records, redaction_epoch, tenancy
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.persistence.table_statistics import analyze_grown_tables
 from verifywise_mlflow.persistence.tables.schema import metadata
 from verifywise_mlflow.pipeline.context import MAX_COUNTED_NOTES, Note, Progress, StageContext, StageReport, SyncOptions
+from verifywise_mlflow.pipeline.early_versions import EarlyVersions
 from verifywise_mlflow.pipeline.history_budget import HistoryBudget
 from verifywise_mlflow.pipeline.recording import max_failure_entries, record_read_failures
 from verifywise_mlflow.pipeline.stages import (
@@ -40,6 +43,7 @@ from verifywise_mlflow.pipeline.stages import (
     training_runs,
 )
 from verifywise_mlflow.pipeline.tenant_activation import activate_tenant
+from verifywise_mlflow.pipeline.warm_up import load_defaults
 from verifywise_mlflow.services.audit_signing import sign_chain_head, signing_key
 from verifywise_mlflow.tenants.connection import open_reader
 from verifywise_mlflow.tenants.errors import SecretUnavailableError
@@ -80,12 +84,16 @@ class Sync:
     report_progress: Callable[[Stage, int, int], None] = _ignore_progress
     now: Callable[[], datetime] = _utc_now
     sync_id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    stages: Collection[Stage] = ()
+    """The stages that are certain to run, so that one may request what a later one needs."""
     reports: list[StageReport] = field(default_factory=list)
     deadline: SyncDeadline = field(init=False)
     telemetry: SyncTelemetry = field(init=False)
     _held_back: int = 0
     _reader: Reader | None = None
     _opening: threading.Lock = field(default_factory=threading.Lock)
+    _early_versions: EarlyVersions | None = None
+    _defaults: Future[None] | None = None
     _signing_key: SigningKey | None = None
     _failure: tuple[Stage | Literal["between two stages"], BaseException] | None = None
 
@@ -167,6 +175,7 @@ class Sync:
 
     def run_all(self) -> list[StageReport]:
         """Run the six stages in their order."""
+        self.stages = tuple(Stage)
         return [self.run(stage) for stage in Stage]
 
     def reader(self) -> Reader:
@@ -178,12 +187,23 @@ class Sync:
 
     def _context(self, stage: Stage, now: datetime) -> StageContext:
         with self.store.begin(self.tenant.tenant_id) as session:
-            tenancy.refuse_erased(session)
-            last = tenancy.stage_refreshes_of(session).get(stage)
-            # In each stage: a sync with other redaction settings may have run since the previous stage.
-            redaction_epoch.record_redaction_settings(session, self.tenant.redaction, now, self.sync_id)
-            redacted_since = redaction_epoch.in_force_since(session)
-            used = history_usage.bytes_written(session, now.astimezone(UTC).date())
+            start = stage_start(session, stage, now.astimezone(UTC).date())
+            redacted_since = start.redacted_since
+            # In each stage: a sync with other redaction settings may have run since the previous stage. A new catalog
+            # of token patterns also makes the settings differ.
+            redaction = self.tenant.redaction
+            if (digest := redaction.digest()) != start.redaction_digest:
+                redaction_epoch.record_redaction_settings(session, redaction, digest, now, self.sync_id)
+                redacted_since = now
+        early_versions = None
+        if stage is Stage.REGISTERED_MODELS:
+            self._begin_early(start.newest_version_revision)
+        elif stage is Stage.CANONICAL_RECORDS:
+            self._await_background_work()
+        elif stage is Stage.MODEL_VERSIONS:
+            early_versions, self._early_versions = self._early_versions, None
+            if early_versions and not early_versions.is_current(start.newest_version_revision):
+                early_versions = None
         return StageContext(
             stage=stage,
             tenant=self.tenant,
@@ -192,14 +212,37 @@ class Sync:
             reader=self.reader,
             now=now,
             options=self.options,
-            last_reconciled_at=_last_reconcile(redacted_since, last.reconciled_at if last else None),
+            last_reconciled_at=_last_reconcile(redacted_since, start.reconciled_at),
             report_progress=lambda done, total: self.report_progress(stage, done, total),
             deadline=self.deadline,
             history=HistoryBudget(
-                self.tenant.history.max_bytes_per_day, now.astimezone(UTC).date(), used, sync_held_back=self._held_back
+                self.tenant.history.max_bytes_per_day,
+                now.astimezone(UTC).date(),
+                start.history_bytes,
+                sync_held_back=self._held_back,
+                stored_held_back=start.held_back,
             ),
+            early_versions=early_versions,
             make_entry=self.make_entry,
         )
+
+    def _begin_early(self, stored_revision: int | None) -> None:
+        """Request the listing of versions and load the defaults, which later stages need, while this one waits.
+
+        Databricks lists the versions of each model on its own, so they cannot be requested before the models are known.
+        """
+        is_read_later = Stage.MODEL_VERSIONS in self.stages and self.tenant.server.kind == "mlflow"
+        if is_read_later and self._early_versions is None:
+            self._early_versions = EarlyVersions(self.reader().model_versions(), stored_revision)
+        if Stage.CANONICAL_RECORDS in self.stages:
+            self._defaults = load_defaults()
+
+    def _await_background_work(self) -> None:
+        """Wait for our threads: the offline stages need the defaults, and may fork, which no thread survives."""
+        if self._defaults:
+            self._defaults.result()
+        if self._reader:
+            _ = self._reader.server
 
     def _close_stage(self, context: StageContext, stage: Stage, progress: Progress) -> None:
         if (more := len(progress.read_failures) - max_failure_entries(stage)) > 0:
@@ -236,14 +279,14 @@ class Sync:
             outcome = "failed"
             reasons.insert(0, f"{stage}: {_error_text(error)}")
         counts: dict[str, object] = {report.stage.value: report.counts() for report in self.reports}
-        traffic = self._traffic()
+        if self._reader:
+            counts["server"] = asdict(self._reader.server)
+        traffic = self._traffic()  # after the server's version was read
         counts["requests"], counts["bytes_read"] = traffic.requests, traffic.bytes_read
         counts["seconds"] = round(self.telemetry.seconds, 3)
         if traffic.circuit_openings:
             counts["circuit_openings"] = traffic.circuit_openings
         counts["incomplete_records"] = still_incomplete
-        if self._reader:
-            counts["server"] = asdict(self._reader.server)
         return self.make_entry("sync ended", outcome, reason="; ".join(reasons) or None, counts=counts)
 
     def make_entry(

@@ -91,9 +91,12 @@ def sync_waivers(context: StageContext, rules: RuleSet) -> list[str]:
     }
     with context.begin() as session:
         waivers.lock_waivers(session)
+        all_waivers = waivers.all_waivers(session)
         ends: dict[StoredWaiver, tuple[EndReason, str]] = {}
         from_file: dict[Waiver, StoredWaiver] = {}
-        for stored in waivers.unended_waivers(session):
+        for stored in all_waivers:
+            if stored.ended_at is not None:
+                continue
             if stored.waiver.ends_at <= now:
                 ends[stored] = ("expired", "the gap is open again")
             elif _is_superseded(session, stored):
@@ -102,7 +105,7 @@ def sync_waivers(context: StageContext, rules: RuleSet) -> list[str]:
                 ends[stored] = ("withdrawn", _beyond_limits(violations))
             elif stored.source == "file":
                 from_file[stored.waiver] = stored
-        superseded = _superseded_in_file(waivers.all_waivers(session), ends)
+        superseded = _superseded_in_file(all_waivers, ends)
         allowed = (waiver for waiver in places if waiver not in refused and waiver not in superseded)
         changes = waiver_changes(from_file, allowed, today)
         ends |= {from_file[waiver]: ("withdrawn", "removed from the file") for waiver in changes.withdrawn}
@@ -113,7 +116,8 @@ def sync_waivers(context: StageContext, rules: RuleSet) -> list[str]:
         waivers.insert_waivers(session, changes.granted, "file", now, context.sync_id)
         entries += [_sync_entry(context, "waiver granted", waiver, "added to the file") for waiver in changes.granted]
         audit_log.append(session, entries)
-        all_waivers = waivers.all_waivers(session)
+        if entries:
+            all_waivers = waivers.all_waivers(session)
     in_force_rules = dict.fromkeys(stored.waiver.rule for stored in all_waivers if not stored.end_reason)
     unknown_rules = [rule for rule in in_force_rules if rule not in rules.policy_of]
     ever_granted = {stored.waiver for stored in all_waivers}

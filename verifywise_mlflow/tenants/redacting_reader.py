@@ -38,7 +38,11 @@ class RedactingReader:
         self._redactor = EntityRedactor(settings)
         with redacted_errors(self._redactor):
             self._reader = open_reader()
-        self.server: ServerInfo = self._redactor.redact(self._reader.server)
+
+    @property
+    def server(self) -> ServerInfo:
+        """What the server reports about itself."""
+        return self._redactor.redact(self._reader.server)
 
     @property
     def traffic(self) -> Traffic:

@@ -7,7 +7,9 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from verifywise_mlflow.persistence.repositories import history_usage
+from verifywise_mlflow.common.stages import Stage
+from verifywise_mlflow.persistence.queries.stage_start import stage_start
+from verifywise_mlflow.persistence.repositories import history_usage, tenancy
 from verifywise_mlflow.persistence.repositories.registry import ListedObject, StoredObject
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.history_budget import EVENT_BYTES, HistoryBudget
@@ -40,15 +42,22 @@ def test_known_objects_with_events_are_held_back_beyond_the_quota() -> None:
 
 
 def test_the_bytes_of_another_day_do_not_count(store: Store) -> None:
-    day = date(2026, 3, 1)
+    day, next_day = date(2026, 3, 1), date(2026, 3, 2)
     with store.begin("acme") as session:
+        tenancy.activate(session, "http://mlflow.invalid", None, NOON)
+
+        def used(on: date) -> tuple[int, int]:
+            start = stage_start(session, Stage.REGISTERED_MODELS, on)
+            return start.history_bytes, start.held_back
+
+        assert used(day) == (0, 0)
         history_usage.add(session, day, 100, held_back=0, now=NOON)
         history_usage.add(session, day, 50, held_back=3, now=NOON)
-        assert (history_usage.bytes_written(session, day), history_usage.held_back(session)) == (150, 3)
+        assert used(day) == (150, 3)
 
-        history_usage.add(session, day + timedelta(days=1), 7, held_back=0, now=NOON)
-        assert history_usage.bytes_written(session, day) == 0
-        assert history_usage.bytes_written(session, day + timedelta(days=1)) == 7
+        history_usage.add(session, next_day, 7, held_back=0, now=NOON)
+        assert used(day) == (0, 0)
+        assert used(next_day) == (7, 0)
 
 
 @pytest.fixture

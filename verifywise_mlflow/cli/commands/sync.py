@@ -59,7 +59,7 @@ def sync(
         with Store(database_url()) as store:
             with _progress(show=not as_json) as bars:
                 options = SyncOptions(reconcile=reconcile, rehash=rehash, accept_removals=accept_removals)
-                with Sync(configured, store, options, report_progress=bars.show) as run:
+                with Sync(configured, store, options, report_progress=bars.show, stages=tuple(Stage)) as run:
                     for stage in Stage:
                         bars.begin(stage)
                         bars.end(run.run(stage))

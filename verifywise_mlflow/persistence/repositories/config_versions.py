@@ -43,8 +43,7 @@ def record_config_version(
     now: datetime,
 ) -> ConfigChange | None:
     """Store a new version; return the change, or None if the version in force has the same digest."""
-    newest = config_version(session, kind)
-    if newest and newest.digest == digest:
+    if is_in_force(session, kind, digest):
         return None
     # Two processes may start with the same new configuration: only one of them reports the change.
     lock_tenant(session.connection, session.tenant_id, "config versions")
@@ -54,6 +53,18 @@ def record_config_version(
     row = {"tenant_id": session.tenant_id, "kind": kind, "digest": digest, "document": document, "valid_from": now}
     session.execute(insert(config_versions).values(**row, sync_id=sync_id))
     return ConfigChange(newest)
+
+
+def is_in_force(session: TenantSession, kind: ConfigKind, digest: str) -> bool:
+    """Return whether the version in force has a digest. Its document, which may be large, is not read."""
+    table = config_versions
+    newest = (
+        select(table.c.digest)
+        .where(table.c.tenant_id == session.tenant_id, table.c.kind == kind)
+        .order_by(table.c.config_version_id.desc())
+        .limit(1)
+    )
+    return session.scalar(newest) == digest
 
 
 def config_version(session: TenantSession, kind: ConfigKind, *, at: datetime | None = None) -> ConfigVersion | None:

@@ -11,15 +11,6 @@ from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import history_usage
 
 
-def bytes_written(session: TenantSession, day: date) -> int:
-    """Return the bytes that were written on a day."""
-    table = history_usage
-    written = session.scalar(
-        select(table.c.bytes_written).where(table.c.tenant_id == session.tenant_id, table.c.day == day)
-    )
-    return written or 0
-
-
 def add(session: TenantSession, day: date, written: int, *, held_back: int, now: datetime) -> None:
     """Add to the bytes of a day, which begin at 0, and set how many changes are held back."""
     table = history_usage

@@ -52,6 +52,11 @@ class StageScope:
     is_current: bool
     """Whether the watermark is at the newest revision."""
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether the stage has nothing to look at and nothing to record."""
+        return self.is_current and self.keys is not None and not self.keys
+
     def including(self, keys: Collection[Key] | None) -> StageScope:
         """Return a scope that includes more versions; None stands for all."""
         if self.keys is None or (keys is not None and not keys):
@@ -70,12 +75,10 @@ def stage_scope(session: TenantSession, stage: str, basis: str, *, is_full: bool
         is_full: whether to look at all versions, as every reconcile does.
     """
     table = stage_watermarks
-    newest = _newest_revision(session)
-    watermark = session.scalar(
-        select(table.c.revision).where(
-            table.c.tenant_id == session.tenant_id, table.c.stage == stage, table.c.basis == basis
-        )
+    of_stage = select(table.c.revision).where(
+        table.c.tenant_id == session.tenant_id, table.c.stage == stage, table.c.basis == basis
     )
+    newest, watermark = session.execute(select(_newest_revision(session), of_stage.scalar_subquery())).one()
     keys = None if is_full or watermark is None else _changed_since(session, watermark, newest)
     return StageScope(stage, basis, newest, keys, is_current=watermark == newest)
 
@@ -91,12 +94,12 @@ def advance(session: TenantSession, scope: StageScope) -> None:
     session.execute(statement.on_conflict_do_update(index_elements=["tenant_id", "stage"], set_=replaced))
 
 
-def _newest_revision(session: TenantSession) -> int:
+def _newest_revision(session: TenantSession) -> ColumnElement[int]:
     newest = [
         select(func.max(table.c.revision)).where(table.c.tenant_id == session.tenant_id).scalar_subquery()
         for table in _REVISED
     ]
-    return session.scalar(select(func.greatest(*newest))) or 0
+    return func.coalesce(func.greatest(*newest), 0)
 
 
 def versions_linking(

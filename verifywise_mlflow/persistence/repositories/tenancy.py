@@ -16,6 +16,13 @@ from verifywise_mlflow.persistence.tables import poll_watermarks, stage_refreshe
 def activate(session: TenantSession, tracking_uri: str, workspace: str | None, now: datetime) -> bool:
     """Mark a tenant as active; return whether it was new or inactive before."""
     described = {"tracking_uri": tracking_uri, "workspace": workspace}
+    stored = session.execute(
+        select(tenants.c.tracking_uri, tenants.c.workspace).where(
+            tenants.c.tenant_id == session.tenant_id, tenants.c.deactivated_at.is_(None)
+        )
+    ).first()
+    if stored == (tracking_uri, workspace):  # as in nearly every sync
+        return False
     row = {"tenant_id": session.tenant_id, "first_seen_at": now, **described}
     # Of two concurrent transactions, the second waits here for the first and then changes nothing.
     is_new = session.scalar(insert(tenants).values(row).on_conflict_do_nothing().returning(tenants.c.tenant_id))
@@ -44,15 +51,8 @@ def deactivate(session: TenantSession, now: datetime) -> str | None:
 class TenantErasedError(DatabaseError):
     """A tenant was erased while it was being synced."""
 
-
-def refuse_erased(session: TenantSession) -> None:
-    """Refuse to continue a sync whose tenant was erased.
-
-    Raises:
-        TenantErasedError: the tenant was erased since the sync began, which had stored it.
-    """
-    if session.scalar(select(tenants.c.tenant_id).where(tenants.c.tenant_id == session.tenant_id)) is None:
-        raise TenantErasedError(f"{session.tenant_id} was erased during its sync: nothing more of it is stored")
+    def __init__(self, tenant_id: str) -> None:
+        super().__init__(f"{tenant_id} was erased during its sync: nothing more of it is stored")
 
 
 def active_tenants(connection: Connection) -> set[str]:

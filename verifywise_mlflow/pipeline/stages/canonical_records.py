@@ -57,6 +57,8 @@ def refresh(context: StageContext) -> Progress:
 
     def read(session: TenantSession, after: _DueRecord | None) -> Sequence[_DueRecord]:
         due = pending(session, after.pending.key if after else None, scope.keys)
+        if not due:
+            return []
         linked = _linked_rows(session, context.tenant, due)
         return [_DueRecord(item, linked) for item in due]
 

@@ -33,7 +33,7 @@ def refresh(context: StageContext) -> Progress:
         living = registry.count_living_versions(session)
         aliases = registry.aliases_by_version(session)
 
-    listing = reader.model_versions()
+    listing = context.model_versions()
     listed = listing.listed
     newest: datetime | None = None
     deferred: dict[Key, ModelVersion] = {}

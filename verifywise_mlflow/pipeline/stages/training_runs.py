@@ -65,6 +65,8 @@ def refresh(context: StageContext) -> Progress:
     progress = Progress(is_reconcile=context.is_reconcile_due)
     with context.begin() as session:
         scope = _scope(context, session)
+    if scope.is_empty:
+        return progress
     due_models = _due(context, LOGGED_MODELS, ReadScope.ALL if progress.is_reconcile else ReadScope.CHANGED, scope.keys)
     due_runs = _due_runs(context, progress, scope.keys)
     if due_models or due_runs:

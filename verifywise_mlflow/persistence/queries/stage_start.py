@@ -1,0 +1,61 @@
+"""What a stage has to know of its tenant when it begins, in one statement: a sync has six stages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from sqlalchemy import and_, case, func, select, true
+
+from verifywise_mlflow.persistence.repositories import redaction_epoch
+from verifywise_mlflow.persistence.repositories.tenancy import TenantErasedError
+from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.persistence.tables import history_usage, model_versions, stage_refreshes, tenants
+
+
+@dataclass(frozen=True, slots=True)
+class StageStart:
+    """The stored state of a tenant and of one of its stages."""
+
+    reconciled_at: datetime | None
+    """When the stage last read everything."""
+    redaction_digest: str | None
+    """Of the redaction settings in force; None before the first sync."""
+    redacted_since: datetime | None
+    """Since when these are in force."""
+    history_bytes: int
+    """Bytes that were written to the histories on the day."""
+    held_back: int
+    """Changes that the tenant's last sync, or this one so far, held back."""
+    newest_version_revision: int | None
+    """The newest revision of the stored versions; None if there are none."""
+
+
+def stage_start(session: TenantSession, stage: str, day: date) -> StageStart:
+    """Return the state in which a stage begins on a day.
+
+    Raises:
+        TenantErasedError: the tenant was erased since the sync began, which had stored it.
+    """
+    usage, refreshes = history_usage, stage_refreshes
+    redaction = redaction_epoch.newest(session.tenant_id).lateral("redaction")
+    of_tenant = model_versions.c.tenant_id == session.tenant_id
+    newest_version = select(func.max(model_versions.c.revision)).where(of_tenant).scalar_subquery()
+    is_of_stage = and_(refreshes.c.tenant_id == tenants.c.tenant_id, refreshes.c.stage == stage)
+    row = session.execute(
+        select(
+            *(refreshes.c.reconciled_at, redaction.c.digest, redaction.c.valid_from),
+            case((usage.c.day == day, usage.c.bytes_written), else_=0),
+            func.coalesce(usage.c.held_back, 0),
+            newest_version,
+        )
+        .select_from(
+            tenants.outerjoin(redaction, true())
+            .outerjoin(refreshes, is_of_stage)
+            .outerjoin(usage, usage.c.tenant_id == tenants.c.tenant_id)
+        )
+        .where(tenants.c.tenant_id == session.tenant_id)
+    ).first()
+    if row is None:
+        raise TenantErasedError(session.tenant_id)
+    return StageStart(*row)
