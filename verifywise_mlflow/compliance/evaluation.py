@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import Final
 
@@ -12,6 +12,7 @@ from verifywise_mlflow.compliance.input_hash import rule_digest, wording_digest
 from verifywise_mlflow.compliance.measures import MeasureReader
 from verifywise_mlflow.compliance.reason_text import ReasonWriter
 from verifywise_mlflow.compliance.record_evaluation import CompiledRule, RecordEvaluation, RuleEvaluation
+from verifywise_mlflow.compliance.rule_budget import RuleCost
 from verifywise_mlflow.compliance.rules.cel_expression import CelEvaluationError
 from verifywise_mlflow.compliance.rules.cel_variables import Subject
 from verifywise_mlflow.compliance.rules.evidence import EvidenceReader
@@ -41,12 +42,20 @@ then evaluated again."""
 class Evaluator:
     """A compiled policy that evaluates any number of records on one day."""
 
-    def __init__(self, policy: Policy | RuleSet, *, today: date | None = None) -> None:
-        """Compile the policy. Without a day, conditions that read ``today`` are not evidenced."""
+    def __init__(
+        self, policy: Policy | RuleSet, *, today: date | None = None, within_budget: Collection[str] = ()
+    ) -> None:
+        """Compile the policy.
+
+        Args:
+            policy: the rules.
+            today: the day of the evaluation. Without one, conditions that read ``today`` are not evidenced.
+            within_budget: the IDs of the rules that are left out where they may exceed the budget of rule_budget.py.
+        """
         rules = policy if isinstance(policy, RuleSet) else merge_policies([policy])
         self._thresholds, self._today = rules.thresholds, today
         self._measures = MeasureReader(rules.levels)
-        self._stored = StoredValues()
+        self._stored, self._within_budget = StoredValues(), frozenset(within_budget)
         self._rules = tuple(self._compiled(rule) for rule in rules.rules)
         expressions = (expression for rule in self._rules for expression in rule.rule.expressions.values())
         self.selection = selection_of(path for expression in expressions for path in expression.paths)
@@ -84,6 +93,7 @@ class Evaluator:
             uses_today=any(expression.uses_today for expression in expressions),
             reads_unread=any(path[0] == UNREAD for path in stored),
             unread_position=bisect([dotted(path) for path in stored], UNREAD),
+            cost=RuleCost.of(rule) if rule.id in self._within_budget else None,
         )
 
     def evaluate(
@@ -105,9 +115,12 @@ class Evaluator:
         return tuple(evaluation.result() for evaluation in self.evaluate_subject(subject))
 
     def evaluate_subject(self, subject: Subject) -> list[RuleEvaluation]:
-        """Return the same results; they compute on demand what only a changed verdict needs, such as its reason."""
+        """Return the same results; they compute on demand what only a changed verdict needs, such as its reason.
+
+        A rule that may exceed its budget on this record is left out.
+        """
         record = RecordEvaluation(subject, self._evidence.read(subject), self._today, self._stored)
-        return [record.evaluate(rule) for rule in self._rules]
+        return [evaluation for rule in self._rules if (evaluation := record.evaluate(rule))]
 
     def failed(self, subject: Subject, errors: Mapping[str, str]) -> list[RuleEvaluation]:
         """Return the verdict ``error`` for these rules, without evaluating them.
@@ -118,7 +131,7 @@ class Evaluator:
         """
         record = RecordEvaluation(subject, self._evidence.read(subject), self._today, self._stored)
         return [
-            record.evaluate(rule, CelEvaluationError(errors[rule.rule.id]))
+            record.failed(rule, CelEvaluationError(errors[rule.rule.id]))
             for rule in self._rules
             if rule.rule.id in errors
         ]

@@ -14,8 +14,10 @@ from typing import Final, TypeAlias
 
 from verifywise_mlflow.compliance.input_hash import hash_body, hash_input_body, value_json
 from verifywise_mlflow.compliance.reason_text import ReasonWriter, error_text
+from verifywise_mlflow.compliance.rule_budget import RecordBudget, RuleCost
 from verifywise_mlflow.compliance.rules.cel_closures import NO_SCOPE
 from verifywise_mlflow.compliance.rules.cel_expression import CelEvaluationError, CelExpression
+from verifywise_mlflow.compliance.rules.cel_operations import LIBRARY, MISSING
 from verifywise_mlflow.compliance.rules.cel_variables import Subject
 from verifywise_mlflow.compliance.rules.evidence import Evidence
 from verifywise_mlflow.compliance.rules.field_paths import UNREAD
@@ -116,6 +118,8 @@ class CompiledRule:
     """Whether an expression names ``unread``, which is then among the values."""
     unread_position: int
     """The place of ``unread`` among the values, for a verdict that rests on an unread object without naming it."""
+    cost: RuleCost | None = None
+    """What the rule may cost, if it may be evaluated within a budget only."""
     decisions: Decisions = field(default_factory=Decisions)
 
 
@@ -123,7 +127,7 @@ class RecordEvaluation:
     """The evaluation of one record. Rules share expressions and values: each is evaluated once."""
 
     __slots__ = (
-        *("_known", "_not_in_values", "_origins", "_results", "_unread", "_values", "_variables"),
+        *("_budget", "_known", "_not_in_values", "_origins", "_results", "_unread", "_values", "_variables"),
         *("activation", "day", "evidence", "quotes"),
     )
 
@@ -131,6 +135,7 @@ class RecordEvaluation:
         self.evidence, self.day = evidence, day
         self.activation = evidence.activation()
         self._variables = self.activation.variables
+        self._budget = RecordBudget(self._variables)
         self.quotes: dict[str, str] = {}
         self._unread = UnreadEvidence(subject.incomplete, self.activation) if subject.incomplete else None
         self._results: dict[str, bool | CelEvaluationError | None] = {_ALWAYS: True}
@@ -140,17 +145,41 @@ class RecordEvaluation:
         self._not_in_values = {*evidence.unrecognized, *evidence.without_value}
         """The fields of which a reason may quote more than is stored with the verdict."""
 
-    def evaluate(self, rule: CompiledRule, error: CelEvaluationError | None = None) -> RuleEvaluation:
-        """Return the verdict of a rule; with an error, that the rule cannot be evaluated."""
+    def evaluate(self, rule: CompiledRule) -> RuleEvaluation | None:
+        """Return the verdict of a rule, or None if the rule has a budget and may exceed it on this record."""
         decisions = rule.decisions
-        if error or self._unread or not decisions.are_useful or not self._not_in_values.isdisjoint(rule.fields):
-            return RuleEvaluation(self, rule, self._decide(rule, error))
+        if self._unread or not decisions.are_useful or not self._not_in_values.isdisjoint(rule.fields):
+            return RuleEvaluation(self, rule, self._decide(rule, None)) if self._is_affordable(rule) else None
         inputs = (rule.pick_values(self._values), rule.pick_origins(self._origins), rule.pick_known(self._known))
         decision = decisions.find(inputs)
         if decision is None:
+            if not self._is_affordable(rule):
+                return None
             decision = self._decide(rule, None)
             decisions.add(inputs, decision)
         return RuleEvaluation(self, rule, decision)
+
+    def failed(self, rule: CompiledRule, error: CelEvaluationError) -> RuleEvaluation:
+        """Return that a rule cannot be evaluated."""
+        return RuleEvaluation(self, rule, self._decide(rule, error))
+
+    def _is_affordable(self, rule: CompiledRule) -> bool:
+        """Return whether a rule may be evaluated in this process, also for its sentences: without the library.
+
+        Its costly conditions are evaluated, so that nothing is left for later that might need the library.
+        """
+        cost = rule.cost
+        if cost is None:
+            return True
+        if self._unread or not self._budget.take(cost.bounds):  # an unread object has conditions evaluated repeatedly
+            return False
+        for condition in cost.conditions:
+            if condition.text not in self._results:
+                outcome = condition.closure(self._variables, NO_SCOPE)
+                if outcome is not MISSING and outcome is not True and outcome is not False:
+                    return False
+                self._results[condition.text] = None if outcome is MISSING else outcome
+        return all(value.translated_value(self._variables) is not LIBRARY for value in cost.values)
 
     def _decide(self, rule: CompiledRule, error: CelEvaluationError | None) -> _Decision:
         decisive, verdict = rule.requires, Verdict.ERROR

@@ -25,6 +25,11 @@ class Re2Pattern:
 
     _compiled: re2._Regexp
 
+    @property
+    def program_size(self) -> int:
+        """The instructions of the compiled pattern: the most steps of a search for each character."""
+        return int(self._compiled.programsize)
+
     def spans(self, text: str) -> Iterator[tuple[int, int]]:
         """Yield the start and end of each match, in characters. Empty matches are left out."""
         for match in self._compiled.finditer(_encodable(text)):
@@ -37,13 +42,18 @@ class Re2Pattern:
 
 
 @lru_cache(maxsize=1_000)
-def compile_pattern(pattern: str) -> Re2Pattern:
+def compile_pattern(pattern: str, max_bytes: int = 8 * 1024**2) -> Re2Pattern:
     """Return a compiled pattern.
 
+    Args:
+        pattern: what to search for.
+        max_bytes: memory of the pattern and its searches. They find the same with less memory, but more slowly.
+
     Raises:
-        PatternError: RE2 does not accept the pattern.
+        PatternError: RE2 does not accept the pattern, or it needs more memory.
     """
     options = re2.Options()
+    options.max_mem = max_bytes
     options.log_errors = False
     try:
         return Re2Pattern(re2.compile(_encodable(pattern), options=options))

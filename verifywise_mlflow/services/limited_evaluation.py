@@ -1,8 +1,9 @@
 """Evaluates records, and tenants' own rules under limits of memory and time.
 
-The default policy, and own rules that only compare values, are evaluated in this process. Own rules with macros or
-``matches`` are evaluated in a worker process, which is started for the first record and serves all further ones. A rule
-that exceeds a limit gets the verdict ``error``; every other rule is decided.
+The default policy, and own rules that only compare values, are evaluated in this process. So are own rules with macros
+or ``matches`` on records on which they provably cost little: see compliance/rule_budget.py. On any other record, they
+are evaluated in a worker process, which is started when it is first needed and serves all further records. A rule that
+exceeds a limit there gets the verdict ``error``; every other rule is decided.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache
 from types import TracebackType
-from typing import Final
+from typing import Final, TypeAlias
 
 from verifywise_mlflow.artifacts.sandbox.worker_process import WorkerLostError
 from verifywise_mlflow.compliance.environment_facts.environment_facts import EnvironmentFacts
@@ -27,6 +28,9 @@ from verifywise_mlflow.services.rule_worker_client import RuleWorker, encode_rul
 
 MAX_LOST_RECORDS: Final = 2
 """Records on which a rule may exceed a limit. It is not evaluated on further ones, so that its cost is bounded."""
+
+_Evaluated: TypeAlias = tuple[Subject, list[EvaluatedRule]]
+"""A record, and the verdicts of this process on it."""
 
 
 class LimitedEvaluator:
@@ -49,13 +53,14 @@ class LimitedEvaluator:
             environment_facts: what is known from outside of MLflow. Without them, the records' own ones count.
         """
         self._environment_facts = environment_facts
-        self._all = Evaluator(rules, today=today)
-        self.selection = self._all.selection
+        limited_ids = [rule.id for rule in rules.rules if _is_limited(rules.policy_of[rule.id], rule)]
+        self._evaluator = Evaluator(rules, today=today, within_budget=limited_ids)
+        self.selection = self._evaluator.selection
         """The values that the rules read, together."""
-        self._rule_ids = [rule.id for rule in rules.rules]
-        self._limited_ids = frozenset(rule.id for rule in rules.rules if _is_limited(rules.policy_of[rule.id], rule))
-        self._unlimited = Evaluator(_with_rules(rules, lambda rule: rule.id not in self._limited_ids), today=today)
+        self._positions = {rule.id: number for number, rule in enumerate(rules.rules)}
         self._worker = worker or RuleWorker()
+        self._worker_ids: frozenset[str] = frozenset()
+        """The rules that the worker had to evaluate so far. It is sent all of them, so that they rarely change."""
         self._losses: dict[str, _Losses] = {}
 
         @cache
@@ -84,16 +89,30 @@ class LimitedEvaluator:
         """
         if self._environment_facts:
             subjects = [self._with_facts(subject, self._environment_facts) for subject in subjects]
-        if not self._limited_ids:
-            for subject in subjects:
-                yield [*self._unlimited.evaluate_subject(subject)]
-            return
-        size = self._worker.limits.batch_size
-        for batch in (subjects[start : start + size] for start in range(0, len(subjects), size)):
-            for subject, limited in zip(batch, self._decide(batch, self._limited_ids), strict=True):
-                verdicts = (*self._unlimited.evaluate_subject(subject), *limited)
-                by_rule = {verdict.rule_id: verdict for verdict in verdicts}
-                yield [by_rule[rule_id] for rule_id in self._rule_ids]
+        waiting: list[_Evaluated] = []
+        for subject in subjects:
+            verdicts: list[EvaluatedRule] = [*self._evaluator.evaluate_subject(subject)]
+            if len(verdicts) == len(self._positions) and not waiting:
+                yield verdicts  # the common case, which needs no memory for more than one record
+                continue
+            waiting.append((subject, verdicts))
+            if len(waiting) == self._worker.limits.batch_size:
+                yield from self._completed(waiting)
+                waiting.clear()
+        yield from self._completed(waiting)
+
+    def _completed(self, evaluated: Sequence[_Evaluated]) -> Iterator[list[EvaluatedRule]]:
+        """Yield the verdicts on each record, with those of the rules that were left out."""
+        all_ids = frozenset(self._positions)
+        left_out = [all_ids.difference(verdict.rule_id for verdict in verdicts) for _, verdicts in evaluated]
+        self._worker_ids = self._worker_ids.union(*left_out)
+        incomplete = [subject for (subject, _), rule_ids in zip(evaluated, left_out, strict=True) if rule_ids]
+        by_worker = iter(self._decide(incomplete, self._worker_ids) if incomplete else ())
+        for (_, verdicts), rule_ids in zip(evaluated, left_out, strict=True):
+            if rule_ids:
+                verdicts += [verdict for verdict in next(by_worker) if verdict.rule_id in rule_ids]
+                verdicts.sort(key=lambda verdict: self._positions[verdict.rule_id])
+            yield verdicts
 
     def _with_facts(self, subject: Subject, facts: EnvironmentFacts) -> Subject:
         found = facts.of(subject.record, self.selection)
@@ -106,7 +125,7 @@ class LimitedEvaluator:
         decided = self._decide_by(subjects, active) if active else [[] for _ in subjects]
         if not stopped:
             return decided
-        failed = (self._all.failed(subject, stopped) for subject in subjects)
+        failed = (self._evaluator.failed(subject, stopped) for subject in subjects)
         return [[*verdicts, *errors] for verdicts, errors in zip(decided, failed, strict=True)]
 
     def _decide_by(self, subjects: Sequence[Subject], rule_ids: frozenset[str]) -> list[list[EvaluatedRule]]:
@@ -126,7 +145,7 @@ class LimitedEvaluator:
             return self._decide_by(subjects, rule_ids)
         (rule_id,) = rule_ids
         self._losses.setdefault(rule_id, _Losses(reason)).count += 1
-        return [[*self._all.failed(subject, {rule_id: reason})]]
+        return [[*self._evaluator.failed(subject, {rule_id: reason})]]
 
     def _is_suspended(self, rule_id: str) -> bool:
         losses = self._losses.get(rule_id)

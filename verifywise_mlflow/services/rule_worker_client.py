@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -74,12 +75,16 @@ _RESPONSES = TypeAdapter(list[list[_Response]])
 
 
 class RuleWorker:
-    """At most one worker process, which is started by the first request. Use it as a context manager."""
+    """At most one worker process, which is started by the first request. Use it as a context manager.
+
+    A process that was forked starts a worker of its own, and leaves the one of its parent alone.
+    """
 
     def __init__(self, limits: EvaluationLimits | None = None) -> None:
         """Start nothing yet."""
         self.limits = limits or EvaluationLimits()
-        self._process: Worker | None = None
+        self._own: tuple[int, Worker] | None = None
+        """The worker, with the ID of the process that started it."""
         self._sent_rules = b""
 
     def __enter__(self) -> RuleWorker:
@@ -93,13 +98,13 @@ class RuleWorker:
     @property
     def is_running(self) -> bool:
         """Whether the next request is served by a process that has served others."""
-        return self._process is not None
+        return self._own is not None and self._own[0] == os.getpid()
 
     def close(self) -> None:
         """End the process. The next request starts a new one."""
-        if self._process is not None:
-            self._process.close()
-            self._process = None
+        if self._own is not None and self.is_running:
+            self._own[1].close()
+        self._own = None
 
     def evaluate(self, rules: bytes, subjects: Sequence[Subject]) -> list[list[CompleteVerdict]]:
         """Return the verdicts on each record.
@@ -134,13 +139,14 @@ class RuleWorker:
         return [[verdict.complete_verdict() for verdict in of_record] for of_record in by_record]
 
     def _started(self) -> Worker:
-        if self._process is None:
-            try:
-                self._process = Worker(RULE_WORKER, self.limits.memory_bytes, self.limits.cpu_seconds)
-            except WorkerLostError as error:  # no rule's fault, so no verdict
-                raise RuleWorkerUnavailableError(error) from error
-            self._sent_rules = b""
-        return self._process
+        if self._own is not None and self.is_running:
+            return self._own[1]
+        try:
+            worker = Worker(RULE_WORKER, self.limits.memory_bytes, self.limits.cpu_seconds)
+        except WorkerLostError as error:  # no rule's fault, so no verdict
+            raise RuleWorkerUnavailableError(error) from error
+        self._own, self._sent_rules = (os.getpid(), worker), b""
+        return worker
 
 
 def encode_rules(rules: RuleSet, today: date | None) -> bytes:

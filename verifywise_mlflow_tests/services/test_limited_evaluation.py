@@ -6,7 +6,7 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -15,12 +15,13 @@ from typer.testing import CliRunner
 
 from verifywise_mlflow.artifacts.sandbox.worker_process import Worker
 from verifywise_mlflow.cli import app
+from verifywise_mlflow.compliance import rule_budget
 from verifywise_mlflow.compliance.evaluation import Evaluator
 from verifywise_mlflow.compliance.rules.cel_variables import Subject
 from verifywise_mlflow.compliance.rules.policy import Policy, default_policy
 from verifywise_mlflow.compliance.rules.rule import Rule
 from verifywise_mlflow.compliance.rules.ruleset import RuleSet, merge_policies
-from verifywise_mlflow.compliance.verdict import Verdict
+from verifywise_mlflow.compliance.verdict import CompleteVerdict, Verdict
 from verifywise_mlflow.normalizer.unread_object import UnreadObject
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services import limited_evaluation, rule_worker_client
@@ -40,8 +41,11 @@ from verifywise_mlflow_tests.support.stored_states import NOON
 
 SMALL = EvaluationLimits(memory_bytes=64 * 1024**2, cpu_seconds=1)
 TODAY = date(2026, 3, 1)
-HARMLESS = rule_with("size(evidence_files) > 0 && evidence_files.all(f, f.path.startsWith('file'))", rule_id="harmless")
-# The CEL library evaluates these two, since string() is not translated: Python functions would stay within the limits.
+SMALL_COST = rule_with("size(evidence_files) > 0 && evidence_files.all(f, f.path.startsWith('file'))", rule_id="cheap")
+# The CEL library evaluates these, since string() is not translated: Python functions would stay within the limits.
+HARMLESS = rule_with(
+    "size(evidence_files) > 0 && evidence_files.all(f, string(f.path).startsWith('file'))", rule_id="harmless"
+)
 VAST = rule_with(f"size(evidence_files.map(f, [string(f.path), {', '.join('f' * 300)}])) < 0", rule_id="vast")
 SLOW = rule_with(r'evidence_files.all(f, !string(f.path).matches("(x{1,500}){1,2}y"))', rule_id="slow")
 MANY_FILES = record_with(evidence_files=[{"path": f"file{number}"} for number in range(4_000)])
@@ -72,7 +76,8 @@ def test_the_worker_gives_the_same_results_as_this_process(started: list[Worker]
     needs_today = rule_with(
         "today > timestamp('2026-01-01T00:00:00Z') && findings.exists(f, f.kind == 'conflict')", rule_id="today"
     )
-    rules = own(HARMLESS, needs_today, rule_with('owner == "me"', rule_id="plain"), with_default=True)
+    plain_rule = rule_with('owner == "me"', rule_id="plain")
+    rules = own(HARMLESS, SMALL_COST, needs_today, plain_rule, with_default=True)
     subjects = [
         Subject(
             FEW_FILES,
@@ -92,13 +97,50 @@ def test_the_worker_gives_the_same_results_as_this_process(started: list[Worker]
     assert len(started) == 1
 
 
-def test_rules_that_only_compare_values_and_the_default_policy_need_no_process(started: list[Worker]) -> None:
-    rules = own(rule_with('owner == "me" && metrics.accuracy > 0.5', rule_id="plain"), with_default=True)
+def test_cheap_rules_and_the_default_policy_need_no_process(started: list[Worker]) -> None:
+    matching = rule_with('code_commit.matches("^[0-9a-f]{7,40}$")', rule_id="matching")
+    rules = own(rule_with('owner == "me"', rule_id="plain"), SMALL_COST, matching, with_default=True)
 
     with LimitedEvaluator(rules) as evaluator:
-        assert len(list(evaluator.evaluate([Subject(FEW_FILES)]))) == 1
+        ((*_, plain, cheap, commit),) = evaluator.evaluate([Subject(FEW_FILES)])
 
+    assert [plain.verdict, cheap.verdict, commit.verdict] == ["not evidenced", "pass", "not evidenced"]
     assert started == []
+
+
+def test_only_the_records_that_a_rule_may_be_costly_on_are_sent_to_the_worker(
+    started: list[Worker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[int] = []
+
+    class CountingWorker(RuleWorker):
+        def evaluate(self, rules: bytes, subjects: Sequence[Subject]) -> list[list[CompleteVerdict]]:
+            sent.append(len(subjects))
+            return super().evaluate(rules, subjects)
+
+    subjects = [Subject(record) for record in (FEW_FILES, MANY_FILES, FEW_FILES)]
+    monkeypatch.setattr(rule_budget, "MAX_STEPS", 10_000)
+    with LimitedEvaluator(own(SMALL_COST), worker=CountingWorker()) as evaluator:
+        verdicts = [verdict.verdict for (verdict,) in evaluator.evaluate(subjects)]
+
+    assert verdicts == [Verdict.PASS] * 3
+    assert sent == [1]
+
+
+def test_a_forked_process_has_a_worker_of_its_own(started: list[Worker]) -> None:
+    with LimitedEvaluator(own(HARMLESS)) as evaluator:
+        ((before,),) = evaluator.evaluate([Subject(FEW_FILES)])
+        pid = os.fork()
+        if pid == 0:
+            ((verdict,),) = evaluator.evaluate([Subject(FEW_FILES)])
+            is_own = len(started) == 2 and verdict.verdict is Verdict.PASS
+            evaluator.close()
+            os._exit(0 if is_own else 1)
+        assert os.waitpid(pid, 0)[1] == 0
+        ((after,),) = evaluator.evaluate([Subject(FEW_FILES)])
+
+    assert before.verdict is after.verdict is Verdict.PASS
+    assert len(started) == 1, "the child's end left the worker of this process alone"
 
 
 def test_a_rule_that_needs_too_much_memory_is_an_error_on_that_record_alone(started: list[Worker]) -> None:
@@ -168,7 +210,9 @@ def unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("unavailable")
 def test_a_sync_evaluates_costly_own_rules_in_the_worker(store: Store, tmp_path: Path) -> None:
-    policy = write_policy(tmp_path / "own.yaml", rule_yaml("costly", "findings.all(f, f.count > 0)"))
+    policy = write_policy(
+        tmp_path / "own.yaml", rule_yaml("costly", "findings.all(f, f.count > 0) && string(model_name) != ''")
+    )
     store_record(store, "fraud", 1, NOON)
 
     with pytest.raises(RuleWorkerUnavailableError, match="No verdict was changed"):
@@ -179,7 +223,10 @@ def test_a_sync_evaluates_costly_own_rules_in_the_worker(store: Store, tmp_path:
 
 @pytest.mark.usefixtures("unavailable")
 def test_policy_check_evaluates_costly_rules_in_the_worker(tmp_path: Path) -> None:
-    rule = rule_yaml("costly", "findings.all(f, f.count > 0)") + "    examples: [{verdict: pass}]\n"
+    rule = (
+        rule_yaml("costly", "findings.all(f, f.count > 0) && string(model_name) != ''")
+        + "    examples: [{verdict: pass}]\n"
+    )
     policy = write_policy(tmp_path / "own.yaml", rule)
 
     result = CliRunner().invoke(app, ["policy", "check", str(policy)])

@@ -10,7 +10,7 @@ tests compare both on random expressions and values. ``&&``, ``||``, ``exists`` 
 if the other one gives up, as CEL absorbs errors on either side.
 
 A translation costs no more than the library: each node is evaluated at most once per entry of the list that a macro
-runs over, and cel_cost.py limits macros within macros.
+runs over, and cel_cost.py limits macros within macros. cel_bound.py computes what it costs at most.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from typing import Final, TypeAlias
 
 from verifywise_mlflow.compliance.rules import cel_operations as operations
+from verifywise_mlflow.compliance.rules.cel_bound import MAX_PATTERN_BYTES
 from verifywise_mlflow.compliance.rules.cel_operations import LIBRARY, MISSING, SCALARS, Operation, Outcome, Value
 from verifywise_mlflow.compliance.rules.cel_tree import Call, Constant, Literals, Macro, Member, Name, Node
 from verifywise_mlflow.compliance.rules.cel_variables import PYTHON_TYPES, CelValue
@@ -271,7 +272,7 @@ def _texts(entries: tuple[Node, ...]) -> frozenset[str]:
 
 def _matches(operand: Closure, pattern: str) -> Closure:
     try:
-        compiled = compile_pattern(pattern)
+        compiled = compile_pattern(pattern, MAX_PATTERN_BYTES)
     except PatternError:
         return _constant_outcome(LIBRARY)
 

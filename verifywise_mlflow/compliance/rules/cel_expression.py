@@ -9,12 +9,14 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property, lru_cache
+from typing import Literal
 
 from cel_expr_python import cel
 
-from verifywise_mlflow.compliance.rules.cel_closures import NO_SCOPE, Closure, closure_of
+from verifywise_mlflow.compliance.rules.cel_bound import CostBound
+from verifywise_mlflow.compliance.rules.cel_closures import NO_SCOPE, Closure, Variables, closure_of
 from verifywise_mlflow.compliance.rules.cel_cost import MAX_EXPRESSION_LENGTH, cost_problems, may_be_costly, patterns
-from verifywise_mlflow.compliance.rules.cel_operations import MISSING, SCALARS
+from verifywise_mlflow.compliance.rules.cel_operations import LIBRARY, MISSING, SCALARS, Undecided
 from verifywise_mlflow.compliance.rules.cel_pieces import CelEvaluationError, MissingEvidenceError, PiecewiseExpression
 from verifywise_mlflow.compliance.rules.cel_tree import Tree
 from verifywise_mlflow.compliance.rules.cel_variables import ORIGIN_MEMBERS, Activation, CelValue, environment
@@ -68,6 +70,11 @@ class _LazyExpression:
     def closure(self) -> Closure:
         """The expression as a Python function. Its outcome may be that the library has to evaluate it."""
         return closure_of(self._compiled[1].root)
+
+    @cached_property
+    def bound(self) -> CostBound:
+        """What the Python function costs at most on a record."""
+        return CostBound(self._compiled[1].root)
 
     @cached_property
     def _in_pieces(self) -> PiecewiseExpression:
@@ -138,13 +145,18 @@ class ValueExpression(_LazyExpression):
 
     def value(self, activation: Activation) -> CelValue:
         """Return the value, or None where the record lacks it or it cannot be computed: a sentence never fails."""
-        outcome = self.closure(activation.variables, NO_SCOPE)
+        value = self.translated_value(activation.variables)
+        return self.value_by_library(activation) if value is LIBRARY else value
+
+    def translated_value(self, variables: Variables) -> CelValue | Literal[Undecided.LIBRARY]:
+        """Return the same, or that the library has to evaluate it."""
+        outcome = self.closure(variables, NO_SCOPE)
         if outcome is MISSING:
             return None
         # The library has the members of a map in an order of its own.
         if type(outcome) in _SENTENCE_TYPES or (type(outcome) is list and SCALARS.issuperset(map(type, outcome))):
             return outcome  # type: ignore[return-value]  # no duration, and not undecided
-        return self.value_by_library(activation)
+        return LIBRARY
 
     def value_by_library(self, activation: Activation) -> CelValue:
         """Return the same, from the CEL library alone."""

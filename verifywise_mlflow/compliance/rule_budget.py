@@ -1,0 +1,71 @@
+"""Decides which tenants' own rules may be evaluated in this process: those that provably cost little on a record.
+
+A rule with macros or ``matches`` may cost more than reading the values that it names. It is evaluated here if Python
+functions decide it, and if the bound of their cost is within what the record has left. Any other is left to a process
+with limits: see services/limited_evaluation.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from verifywise_mlflow.compliance.rules.cel_bound import CostBound, Size, measured_size
+from verifywise_mlflow.compliance.rules.cel_expression import CelExpression, ValueExpression
+from verifywise_mlflow.compliance.rules.cel_variables import CelValue
+from verifywise_mlflow.compliance.rules.field_paths import Path, value_at
+from verifywise_mlflow.compliance.rules.rule import Rule
+
+MAX_STEPS: Final = 50_000
+"""Steps of all own rules together on one record, a tenth of a microsecond each: 5 ms."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuleCost:
+    """The expressions of one rule that may be costly, and the bounds of all of them."""
+
+    conditions: tuple[CelExpression, ...]
+    """The conditions that may be costly."""
+    values: tuple[ValueExpression, ...]
+    """The values in sentences that may be costly."""
+    bounds: tuple[CostBound, ...]
+
+    @classmethod
+    def of(cls, rule: Rule) -> RuleCost:
+        """Return those of a rule."""
+        values = {
+            value.text: value
+            for templates in rule.reason_templates.values()
+            for template in templates
+            for value in template.placeholders
+            if value.may_be_costly
+        }
+        conditions = tuple(expression for expression in rule.expressions.values() if expression.may_be_costly)
+        return cls(conditions, tuple(values.values()), tuple(part.bound for part in (*conditions, *values.values())))
+
+
+class RecordBudget:
+    """What own rules may still cost on one record."""
+
+    __slots__ = ("_sizes", "_steps_left", "_variables")
+
+    def __init__(self, variables: Mapping[str, CelValue]) -> None:
+        """Take the variables of the record."""
+        self._variables, self._steps_left = variables, float(MAX_STEPS)
+        self._sizes: dict[Path, Size] = {}
+
+    def take(self, bounds: Iterable[CostBound]) -> bool:
+        """Return whether expressions with these bounds may be evaluated; what they cost is not available any more."""
+        steps = sum(bound.steps(self._size) for bound in bounds)
+        if steps > self._steps_left:
+            return False
+        self._steps_left -= steps
+        return True
+
+    def _size(self, path: Path) -> Size:
+        size = self._sizes.get(path)
+        if size is None:
+            exists, value = value_at(path, self._variables)
+            size = self._sizes[path] = measured_size(value) if exists else Size()
+        return size
