@@ -87,6 +87,8 @@ class Progress:
     """Objects that the server listed; for the offline stages, objects that were due."""
     changed: int = 0
     """Objects whose row was written."""
+    added: int = 0
+    """Versions whose row was written and which had none before, or a tombstone."""
     removed: int = 0
     """Objects that got a tombstone."""
     incomplete: int = 0
@@ -181,10 +183,10 @@ class StageContext:
     """After it, requests fail."""
     history: HistoryBudget
     """What the sync may still write to the histories today."""
-    early_versions: EarlyVersions | None
-    """The listing of versions, if an earlier stage of this sync has requested it and no other sync has stored one."""
     make_entry: EntryFactory
     """Makes an entry of the audit trail. Append it in the transaction of the rows that it describes."""
+    early_versions: EarlyVersions | None = None
+    """The listing of versions, if an earlier stage of this sync has requested it and no other sync has stored one."""
 
     def model_versions(self) -> ListingPages[ModelVersion, Key]:
         """Return a listing of the versions, to be read once."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from verifywise_mlflow.artifacts.version_origin import VersionOrigin
@@ -30,7 +30,6 @@ def refresh(context: StageContext) -> Progress:
     progress = Progress()
     reader = context.reader()
     with context.begin() as session:
-        living = registry.count_living_versions(session)
         aliases = registry.aliases_by_version(session)
 
     listing = context.model_versions()
@@ -58,7 +57,7 @@ def refresh(context: StageContext) -> Progress:
     progress.notes += map(Note, listed.problems)
 
     with context.begin() as session:
-        missing = [key for key in registry.living_versions(session) if key not in listed.keys]
+        missing, living = _missing(context, session, progress, listed.keys)
     removal = confirm_removals(
         missing,
         losses=[Loss("model versions", len(missing), living)],
@@ -136,6 +135,19 @@ def _write(
     registry.write_versions(session, admitted, context.now, copy_origins=copy_origins)
     record_events(context, session, progress, (event for change in admitted for event in events_of(change)))
     progress.changed += len(admitted)
+    progress.added += sum(1 for change in admitted if change.stored is None or change.stored.is_deleted)
+
+
+def _missing(
+    context: StageContext, session: TenantSession, progress: Progress, listed: Collection[Key]
+) -> tuple[list[Key], int]:
+    """Return the living versions that are not listed, and how many versions lived before this stage."""
+    living = registry.count_living_versions(session)
+    before = living - progress.added
+    is_all_stored = not (progress.read_failures or context.history.held_back)
+    if is_all_stored and living == len(listed):
+        return [], before  # as in most syncs: the keys of a large tenant need not be read
+    return [key for key in registry.living_versions(session) if key not in listed], before
 
 
 def _key(change: ListedObject[ListedVersion]) -> Key:
