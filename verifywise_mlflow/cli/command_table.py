@@ -35,6 +35,7 @@ COMMANDS: Mapping[str, str] = {
     "frameworks": "Show how much evidence a tenant's records hold for each clause of each framework.",
     "tags": "Report which tags of a tenant cannot be interpreted, and suggest a mapping.",
     "mapping": "Show how a field of the record is filled for a tenant: sources, keys and values.",
+    "metrics": "Serve metrics of all tenants to Prometheus.",
     "audit": "Show, verify, sign and export the audit trail of a tenant.",
 }
 """The commands in the order of first use, with the first line of their help, which a test compares."""
@@ -145,6 +146,13 @@ HELP: Mapping[str, CommandHelp] = {
     "frameworks": CommandHelp("acme", "the database, if a tenant is given", failure="the tenant has no version"),
     "tags": CommandHelp("acme", failure="the tenant's mapping is unknown"),
     "mapping": CommandHelp("acme owner", "the database, or tenants.yaml", failure="the tenant's mapping is unknown"),
+    "metrics": CommandHelp(
+        "--once",
+        _BOTH,
+        "cached counts in the database only",
+        "the database cannot be used, or the port is taken",
+        "metrics in Prometheus' text format",
+    ),
     "audit verify": CommandHelp(
         "acme --public-key public.pem --checkpoint saved.jsonl", failure="the chain is damaged, or there is none"
     ),

@@ -1,4 +1,4 @@
-"""Whether telemetry is exported, by the standard OTEL_* variables. Nothing of OpenTelemetry is imported for the answer.
+"""Whether telemetry is exported, by the standard OTEL_* variables. Nothing of OpenTelemetry is imported.
 
 Without any of them, telemetry is off.
 """

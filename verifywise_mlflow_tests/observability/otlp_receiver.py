@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -45,9 +45,9 @@ class OtlpReceiver:
         return attributes(self.traces[0].resource_spans[0].resource.attributes)
 
 
-def attributes(pairs: Iterator[KeyValue] | object) -> dict[str, object]:
+def attributes(pairs: Iterable[KeyValue]) -> dict[str, object]:
     """Return attributes as Python values."""
-    return {pair.key: _value(pair.value) for pair in pairs}  # type: ignore[attr-defined]  # a protobuf container
+    return {pair.key: _value(pair.value) for pair in pairs}
 
 
 def _value(value: AnyValue) -> object:

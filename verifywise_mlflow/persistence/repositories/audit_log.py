@@ -130,8 +130,16 @@ def entries(
     limit: int = 100,
     since: datetime | None = None,
     kind: str | None = None,
+    after: int | None = None,
 ) -> list[tuple[int, AuditEntry]]:
     """Return the tenant's newest entries with their sequence numbers, newest first.
+
+    Args:
+        session: The tenant's transaction.
+        limit: How many entries at most.
+        since: Only those of this time or later.
+        kind: Only those of this kind.
+        after: Only those with a higher sequence number.
 
     Raises:
         DamagedEntryError: an entry was changed so that it cannot be parsed.
@@ -140,6 +148,8 @@ def entries(
     query = select(table.c.sequence, table.c.entry).where(table.c.tenant_id == session.tenant_id)
     if kind is not None:
         query = query.where(table.c.kind == kind)
+    if after is not None:
+        query = query.where(table.c.sequence > after)
     if since is not None:
         query = query.where(text("(entry::jsonb ->> 'occurred_at')::timestamptz >= :since").bindparams(since=since))
     try:

@@ -1,0 +1,1 @@
+"""Metrics of all tenants for operators: read from the database, served to Prometheus, pushed to a collector."""

@@ -1,0 +1,72 @@
+"""Every metric that the endpoint serves: name, type, labels and meaning. Dashboards and alerts may name no other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One metric."""
+
+    name: str
+    kind: Literal["gauge", "counter", "histogram"]
+    labels: tuple[str, ...]
+    description: str
+
+
+_TENANT: Final = ("tenant",)
+
+_METRICS: Final = (
+    Metric("verifywise_build", "gauge", ("version",), "Always 1; the label has the version that serves the metrics."),
+    Metric("verifywise_lag_seconds", "gauge", ("tenant", "stage"), "Time since a stage of the tenant last completed."),
+    Metric("verifywise_stale", "gauge", _TENANT, "1 if a stage is older than the tenant's limit, otherwise 0."),
+    Metric("verifywise_incomplete_records", "gauge", _TENANT, "Living versions of which something cannot be read."),
+    Metric("verifywise_open_gaps", "gauge", ("tenant", "severity"), "Gaps that no waiver covers."),
+    Metric("verifywise_waived_gaps", "gauge", _TENANT, "Gaps that a waiver covers."),
+    Metric("verifywise_compliance_score", "gauge", _TENANT, "The compliance score, in percent."),
+    Metric("verifywise_versions", "gauge", ("tenant", "badge"), "Living versions with this badge."),
+    Metric("verifywise_last_sync_timestamp_seconds", "gauge", _TENANT, "When the tenant's last sync ended, Unix time."),
+    Metric("verifywise_last_sync_duration_seconds", "gauge", _TENANT, "How long the tenant's last sync took."),
+    Metric("verifywise_last_sync_outcome", "gauge", ("tenant", "outcome"), "1 for the outcome of the last sync."),
+    Metric(
+        "verifywise_circuit_breaker_open",
+        "gauge",
+        _TENANT,
+        "1 if the circuit breaker of the server opened during the last sync: requests failed unsent.",
+    ),
+    Metric("verifywise_syncs_total", "counter", ("tenant", "outcome"), "Syncs that ended."),
+    Metric("verifywise_sync_requests_total", "counter", _TENANT, "Requests that syncs sent to the tenant's server."),
+    Metric("verifywise_sync_bytes_read_total", "counter", _TENANT, "Bytes that syncs read from the tenant's server."),
+    Metric("verifywise_sync_incomplete_total", "counter", _TENANT, "Objects that syncs could not read in full."),
+    Metric("verifywise_circuit_breaker_openings_total", "counter", _TENANT, "How often the circuit breaker opened."),
+    Metric("verifywise_sync_duration_seconds", "histogram", ("outcome",), "How long syncs took, over all tenants."),
+    Metric("verifywise_run_queue", "gauge", ("status",), "Runs of Dagster that have not ended."),
+    Metric("verifywise_run_queue_oldest_seconds", "gauge", (), "How long the oldest queued run has waited."),
+    Metric("verifywise_daemon_healthy", "gauge", ("daemon",), "1 if the daemon of Dagster has reported lately."),
+    Metric("verifywise_collection_timestamp_seconds", "gauge", (), "When these metrics were read, Unix time."),
+    Metric("verifywise_collection_duration_seconds", "gauge", (), "How long reading them took."),
+    Metric(
+        "verifywise_collection_failed",
+        "gauge",
+        ("source",),
+        "1 if a source cannot be read: its metrics are missing.",
+    ),
+    Metric("verifywise_tenant_failed", "gauge", _TENANT, "1 if the tenant's metrics cannot be read and are missing."),
+)
+
+METRICS: Final[Mapping[str, Metric]] = {metric.name: metric for metric in _METRICS}
+
+DURATION_BUCKETS: Final = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0)
+"""Seconds: from an unchanged sync to the default limit of a run."""
+
+
+def exposed_names(metric: Metric) -> tuple[str, ...]:
+    """Return the names of a metric's samples in Prometheus' format."""
+    match metric.kind:
+        case "histogram":
+            return (f"{metric.name}_bucket", f"{metric.name}_count", f"{metric.name}_sum")
+        case "gauge" | "counter":
+            return (metric.name,)

@@ -1,0 +1,105 @@
+"""What the database says about a tenant for its metrics: lag, gaps, and the syncs that ended since the last reading."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from verifywise_mlflow.audit.entry import AuditEntry
+from verifywise_mlflow.common.stages import Stage
+from verifywise_mlflow.persistence.queries.stage_timestamps import stage_timestamps
+from verifywise_mlflow.persistence.repositories import audit_log, records
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.services.compliance_summary import ComplianceSummary, summarize_compliance
+from verifywise_mlflow.services.freshness import load_stage_freshness
+from verifywise_mlflow.services.tenant_policies import load_rules
+from verifywise_mlflow.tenants.tenant import Tenant
+
+MAX_SYNCS: Final = 500
+"""Syncs of a tenant that one reading counts; a tenant has two a minute at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndedSync:
+    """A sync that ended, by its entry in the audit trail."""
+
+    sequence: int
+    ended_at: datetime
+    outcome: str
+    seconds: float
+    requests: int
+    bytes_read: int
+    incomplete: int
+    circuit_openings: int
+
+
+@dataclass(frozen=True, slots=True)
+class TenantState:
+    """A tenant at one time."""
+
+    lag_seconds: Mapping[str, float]
+    """By stage."""
+    is_stale: bool
+    incomplete_records: int
+    compliance: ComplianceSummary
+    last_sync: EndedSync | None
+    new_syncs: Sequence[EndedSync]
+    """Those since the last reading, oldest first."""
+
+
+def read_tenant_state(store: Store, tenant: Tenant, at: datetime, after: int | None) -> TenantState | None:
+    """Return a tenant's state; None before its first sync.
+
+    Args:
+        store: The database.
+        tenant: The tenant.
+        at: The current time.
+        after: The sequence number of the last entry that was counted; None counts no sync as new.
+
+    Raises:
+        DatabaseError: the database cannot be read, or an entry of the audit trail is damaged.
+        TenantsFileError: the tenant's policies cannot be used.
+    """
+    with store.begin(tenant.tenant_id) as session:
+        timestamps = stage_timestamps(session)
+        if timestamps is None:
+            return None
+        is_stale = any(stage.is_stale for stage in load_stage_freshness(session, tenant, at))
+        incomplete = records.count_incomplete(session)
+        limit = 1 if after is None else MAX_SYNCS
+        entries = audit_log.entries(session, limit=limit, kind="sync ended", after=after)
+        if not entries and after:
+            entries = audit_log.entries(session, limit=1, kind="sync ended")
+    syncs = [_ended_sync(sequence, entry) for sequence, entry in entries]  # newest first
+    lags = {stage.value: timestamps.refreshed_at.get(stage.value, timestamps.first_seen_at) for stage in Stage}
+    return TenantState(
+        {stage: max((at - since).total_seconds(), 0.0) for stage, since in lags.items()},
+        is_stale,
+        incomplete,
+        summarize_compliance(store, tenant.tenant_id, load_rules(tenant), at),
+        syncs[0] if syncs else None,
+        [sync for sync in reversed(syncs) if after is not None and sync.sequence > after],
+    )
+
+
+def _ended_sync(sequence: int, entry: AuditEntry) -> EndedSync:
+    counts = entry.counts
+    stages = [of_stage for stage in Stage if isinstance(of_stage := counts.get(stage.value), Mapping)]
+    # An entry of an earlier release has the seconds of its stages only.
+    seconds = counts.get("seconds") or sum(_number(of_stage.get("seconds")) for of_stage in stages)
+    return EndedSync(
+        sequence,
+        entry.occurred_at,
+        entry.outcome,
+        _number(seconds),
+        int(_number(counts.get("requests"))),
+        int(_number(counts.get("bytes_read"))),
+        int(sum(_number(of_stage.get("incomplete")) for of_stage in stages)),
+        int(_number(counts.get("circuit_openings"))),
+    )
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0

@@ -1,0 +1,272 @@
+"""The metrics of real syncs in a real database, as Prometheus and a collector receive them."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.request import urlopen
+
+import dagster as dg
+import pytest
+from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin  # queued runs need one
+from prometheus_client.parser import text_string_to_metric_families
+
+from verifywise_mlflow.defs.run_queue.queue_reading import queue_state
+from verifywise_mlflow.http.errors import HttpError
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.services.metrics.catalog import METRICS, exposed_names
+from verifywise_mlflow.services.metrics.collection import Collection, QueueUnreadableError
+from verifywise_mlflow.services.metrics.otlp import MetricsPush
+from verifywise_mlflow.services.metrics.prometheus import exposition
+from verifywise_mlflow.services.metrics.queue_state import QueueState
+from verifywise_mlflow.tenants.tenant import Tenant
+from verifywise_mlflow_tests.observability.otlp_receiver import attributes, otlp_receiver
+from verifywise_mlflow_tests.support.documentation import read_page
+from verifywise_mlflow_tests.support.hostile_server import (
+    HostileServer,
+    ReceivedRequest,
+    hostile_server,
+    make_response,
+)
+from verifywise_mlflow_tests.support.registry import Registry
+from verifywise_mlflow_tests.support.syncing import requests, sync
+
+Sample = tuple[str, tuple[tuple[str, str], ...]]
+
+ORIGIN = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("code"), "all").get_job_origin("sync_tenant")
+RUN_ENQUEUED, RUN_START = dg.DagsterEventType.RUN_ENQUEUED, dg.DagsterEventType.RUN_START
+QUEUE = QueueState({"queued": 3, "started": 2}, 61.5, {"SENSOR": True, "BACKFILL": False})
+
+
+def scraped(collection: Collection) -> dict[Sample, float]:
+    return parsed(exposition(collection))
+
+
+def parsed(text: str) -> dict[Sample, float]:
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def value(samples: Mapping[Sample, float], name: str, **labels: str) -> float:
+    return samples[name, tuple(sorted(labels.items()))]
+
+
+def test_gauges_are_what_the_database_holds(registry: Registry, tenant: Tenant, store: Store) -> None:
+    registry.trained_version("churn")
+    sync(tenant, store)
+    an_hour_later = datetime.now(UTC) + timedelta(hours=1)
+    collection = Collection(store, lambda: {"acme": tenant}, now=lambda: an_hour_later)
+
+    collection.read()
+    samples = scraped(collection)
+
+    assert 3590 < value(samples, "verifywise_lag_seconds", tenant="acme", stage="model_versions") < 3700
+    assert value(samples, "verifywise_stale", tenant="acme") == 0
+    assert value(samples, "verifywise_last_sync_outcome", tenant="acme", outcome="complete") == 1
+    badges = [number for (name, _), number in samples.items() if name == "verifywise_versions"]
+    assert sorted(badges) == [0, 0, 0, 0, 1]
+    gaps = [number for (name, _), number in samples.items() if name == "verifywise_open_gaps"]
+    assert len(gaps) == 4
+    assert sum(gaps) > 0
+    assert 0 <= value(samples, "verifywise_compliance_score", tenant="acme") <= 100
+
+
+def test_counters_count_the_syncs_since_the_first_reading(registry: Registry, tenant: Tenant, store: Store) -> None:
+    registry.trained_version("churn")
+    sync(tenant, store)
+    collection = Collection(store, lambda: {"acme": tenant})
+    collection.read()
+    before = scraped(collection)
+
+    second, third = sync(tenant, store), sync(tenant, store)
+    collection.read()
+    collection.read()  # counts nothing twice
+    after = scraped(collection)
+
+    assert value(before, "verifywise_syncs_total", tenant="acme", outcome="complete") == 0
+    assert value(after, "verifywise_syncs_total", tenant="acme", outcome="complete") == 2
+    assert value(after, "verifywise_sync_requests_total", tenant="acme") == requests(second) + requests(third)
+    assert value(after, "verifywise_sync_bytes_read_total", tenant="acme") > 0
+    assert value(after, "verifywise_sync_duration_seconds_count", outcome="complete") == 2
+    assert value(after, "verifywise_sync_duration_seconds_bucket", outcome="complete", le="+Inf") == 2
+    assert value(after, "verifywise_last_sync_duration_seconds", tenant="acme") > 0
+
+
+def test_an_open_circuit_breaker_shows_after_the_sync(tenant: Tenant, store: Store, registry: Registry) -> None:
+    collection = Collection(store, lambda: {"acme": tenant})
+    sync(tenant, store)
+    collection.read()
+    limits = replace(tenant.limits, max_attempts=1, breaker_threshold=1)
+
+    def dies_after_the_first_requests(_server: HostileServer, request: ReceivedRequest) -> bytes:
+        if request.target.endswith("/server-info"):
+            return make_response(status=404)  # as before MLflow 3.17
+        is_version = request.target.endswith("/version")
+        return make_response("3.16.0", content_type="text/plain") if is_version else make_response("busy", 503)
+
+    with hostile_server(dies_after_the_first_requests) as server:
+        dying = tenant.model_copy(update={"tracking_uri": server.uri, "workspace": None, "limits": limits})
+        with pytest.raises(HttpError):
+            sync(dying, store)
+    collection.read()
+    samples = scraped(collection)
+
+    assert value(samples, "verifywise_circuit_breaker_open", tenant="acme") == 1
+    assert value(samples, "verifywise_circuit_breaker_openings_total", tenant="acme") == 1
+    assert value(samples, "verifywise_last_sync_outcome", tenant="acme", outcome="failed") == 1
+
+
+def test_a_tenant_before_its_first_sync_has_no_values_of_its_own(tenant: Tenant, store: Store) -> None:
+    collection = Collection(store, lambda: {"acme": tenant})
+    collection.read()
+
+    assert {name for name, labels in scraped(collection) if ("tenant", "acme") in labels} == {
+        "verifywise_tenant_failed",
+        "verifywise_syncs_total",
+        "verifywise_sync_requests_total",
+        "verifywise_sync_bytes_read_total",
+        "verifywise_sync_incomplete_total",
+        "verifywise_circuit_breaker_openings_total",
+    }
+
+
+def test_a_tenant_whose_policies_are_invalid_does_not_hide_the_others(
+    registry: Registry, tenant: Tenant, store: Store, tmp_path: Path
+) -> None:
+    sync(tenant, store)
+    broken_policy = tmp_path / "policy.yaml"
+    broken_policy.write_text("rules: 1\n")
+    compliance = tenant.compliance.model_copy(update={"policies": (broken_policy,)})
+    other = tenant.model_copy(update={"tenant_id": "globex", "compliance": compliance})
+    sync(other.model_copy(update={"compliance": tenant.compliance}), store)
+    collection = Collection(store, lambda: {"globex": other, "acme": tenant})
+
+    collection.read()
+    samples = scraped(collection)
+
+    assert value(samples, "verifywise_tenant_failed", tenant="globex") == 1
+    assert value(samples, "verifywise_tenant_failed", tenant="acme") == 0
+    assert value(samples, "verifywise_stale", tenant="acme") == 0
+
+
+def test_a_source_that_cannot_be_read_is_a_metric(tenant: Tenant, store: Store) -> None:
+    def unreadable() -> QueueState:
+        raise QueueUnreadableError("no instance")
+
+    collection = Collection(store, lambda: {"acme": tenant}, unreadable)
+    collection.read()
+    samples = scraped(collection)
+
+    assert value(samples, "verifywise_collection_failed", source="dagster") == 1
+    assert value(samples, "verifywise_collection_failed", source="database") == 0
+    assert ("verifywise_run_queue", (("status", "queued"),)) not in samples
+
+
+def test_the_run_queue_and_the_daemons_of_a_real_instance_are_read() -> None:
+    with dg.instance_for_test() as instance:
+        for event in (RUN_ENQUEUED, RUN_ENQUEUED, RUN_START):
+            run = instance.add_run(dg.DagsterRun("sync_tenant", remote_job_origin=ORIGIN))
+            instance.report_dagster_event(dg.DagsterEvent(event.value, "sync_tenant"), run.run_id)
+
+        state = queue_state(instance, datetime.now(UTC).timestamp() + 30)
+
+    assert state.runs == {"queued": 2, "not_started": 0, "starting": 0, "started": 1, "canceling": 0}
+    assert 30 <= state.oldest_queued_seconds < 60
+    assert state.daemons["SENSOR"] is False  # none runs
+
+
+def every_sample(registry: Registry, tenant: Tenant, store: Store) -> dict[Sample, float]:
+    registry.version("churn")
+    sync(tenant, store)
+    collection = Collection(store, lambda: {"acme": tenant}, lambda: QUEUE)
+    collection.read()
+    sync(tenant, store)
+    collection.read()
+    return scraped(collection)
+
+
+def test_every_metric_of_the_catalog_is_served_with_its_labels_and_no_other(
+    registry: Registry, tenant: Tenant, store: Store
+) -> None:
+    served: dict[str, set[str]] = {}
+    for name, labels in every_sample(registry, tenant, store):
+        served.setdefault(name, set()).update(label for label, _ in labels if label != "le")
+
+    expected = {name: set(metric.labels) for metric in METRICS.values() for name in exposed_names(metric)}
+    assert served == expected
+
+
+def test_the_page_lists_every_metric_with_its_labels() -> None:
+    rows = dict(
+        re.findall(r"^\| `(verifywise_\w+)` \| \w+ \| ([^|]*) \|", read_page("how-to/observe.md"), re.MULTILINE)
+    )
+
+    assert {name: re.findall(r"`(\w+)`", labels) for name, labels in rows.items()} == {
+        exposed_names(metric)[0].removesuffix("_bucket"): list(metric.labels) for metric in METRICS.values()
+    }
+
+
+def test_a_collector_receives_the_same_values(
+    registry: Registry, tenant: Tenant, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with otlp_receiver() as collector:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.uri)
+        monkeypatch.setenv("OTEL_TRACES_EXPORTER", "none")
+        sync(tenant, store)
+        collection = Collection(store, lambda: {"acme": tenant}, lambda: QUEUE)
+        push = MetricsPush(collection)
+        collection.read()
+        sync(tenant, store)
+        collection.read()
+        push.close()
+
+    pushed = {
+        metric.name: metric
+        for request in collector.metrics
+        for resource in request.resource_metrics
+        for scope in resource.scope_metrics
+        for metric in scope.metrics
+    }
+    assert set(pushed) == set(METRICS) - {"verifywise_compliance_score"}  # no version: no score
+    queued = [
+        point
+        for point in pushed["verifywise_run_queue"].gauge.data_points
+        if attributes(point.attributes) == {"status": "queued"}
+    ]
+    assert [point.as_double or point.as_int for point in queued] == [3]
+    assert pushed["verifywise_sync_duration_seconds"].histogram.data_points[0].count == 1
+
+
+def test_the_command_serves_on_loopback_until_it_is_stopped(tenants_file: Path, tenant: Tenant, store: Store) -> None:
+    sync_once = [sys.executable, "-m", "verifywise_mlflow.cli", "metrics", "--port", "0"]
+    with subprocess.Popen(sync_once, stderr=subprocess.PIPE, text=True, env=dict(os.environ)) as process:
+        assert process.stderr
+        line = process.stderr.readline()
+        address = re.search(r"http://127\.0\.0\.1:\d+", line)
+        assert address, line
+        with urlopen(f"{address[0]}/metrics") as response:  # ours, on loopback
+            samples = parsed(response.read().decode())
+        with urlopen(f"{address[0]}/healthy") as response:
+            assert response.status == 200
+        process.send_signal(signal.SIGTERM)
+        process.wait(20)
+
+    assert value(samples, "verifywise_collection_failed", source="database") == 0
+    assert process.returncode == 130
+
+
+def test_the_command_can_print_the_metrics_once(tenants_file: Path, registry: Registry) -> None:
+    command = [sys.executable, "-m", "verifywise_mlflow.cli", "metrics", "--once"]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True, env=dict(os.environ)).stdout
+
+    assert value(parsed(printed), "verifywise_collection_failed", source="database") == 0
