@@ -34,7 +34,7 @@ NAMES = [f"file{number}" for number in range(100)]
 def sizes_in(variables: Mapping[str, CelValue]) -> Callable[[Path], Size]:
     def size_of(path: Path) -> Size:
         exists, value = value_at(path, variables)
-        return measured_size(value) if exists else Size()
+        return measured_size(value, rule_budget.MAX_STEPS) if exists else Size()
 
     return size_of
 

@@ -31,8 +31,6 @@ from verifywise_mlflow.redaction.re2_patterns import PatternError, compile_patte
 
 MAX_PATTERN_BYTES: Final = 256 * 1024
 """Memory of one pattern of ``matches``. RE2 refuses a longer program, and searches more slowly once this is used up."""
-MAX_MEASURED_VALUES: Final = 100_000
-"""Values beyond which a size is not measured any further: no budget allows for them."""
 
 _CHARACTERS_PER_STEP: Final = 200
 _INSTRUCTION_CHARACTERS_PER_STEP: Final = 20
@@ -144,22 +142,26 @@ class CostBound:
                 weight.lists += times if function == "@in" else 0
 
 
-def measured_size(value: object) -> Size:
-    """Return the size of a value of a record, or one that is too large for any budget."""
+def measured_size(value: object, max_values: float = math.inf) -> Size:
+    """Return the size of a value of a record.
+
+    Args:
+        value: the value.
+        max_values: how many values to look at. One with more has the size of a value that is too large for any budget.
+    """
     entries = len(value) if isinstance(value, (list, dict)) else 0
-    values = longest = 0
-    to_measure = [value]
-    while to_measure and values + len(to_measure) <= MAX_MEASURED_VALUES:
+    values, longest, to_measure = 0, 0, [value]
+    while to_measure:
         inner = to_measure.pop()
         values += 1
         if type(inner) is str:
             longest = max(longest, len(inner))
-        elif isinstance(inner, dict):
-            longest = max(longest, *map(len, inner), 0)
-            to_measure.extend(inner.values())
-        elif isinstance(inner, list):
-            to_measure.extend(inner)
-    return Size(entries, values + len(to_measure), _UNMEASURED if to_measure else longest)
+        elif isinstance(inner, (list, dict)):
+            if values + len(to_measure) + len(inner) > max_values:
+                return Size(entries, values, _UNMEASURED)
+            longest = max(longest, *map(len, inner), 0) if isinstance(inner, dict) else longest
+            to_measure.extend(inner.values() if isinstance(inner, dict) else inner)
+    return Size(entries, values, longest)
 
 
 def program_size(pattern: str) -> float:
