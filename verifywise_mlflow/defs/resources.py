@@ -64,7 +64,7 @@ class TenantSync(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster'
                     options,
                     context.run.run_id,
                     now=self.now,
-                    stages=_planned_stages(context.run),
+                    stages=planned_stages(context.run),
                 ).__enter__()
                 cleanup.pop_all()
         return self._sync
@@ -96,7 +96,7 @@ class TenantSync(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster'
                 self._sync = None
 
 
-def _planned_stages(run: dg.DagsterRun) -> list[Stage]:
+def planned_stages(run: dg.DagsterRun) -> list[Stage]:
     """Return the stages of a run: all of them, or those that were selected or are retried."""
     steps = run.step_keys_to_execute
     if steps is None and run.asset_selection is not None:
