@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
+
+from verifywise_mlflow.common.value_object import value_object
 
 
 class FileKind(StrEnum):
@@ -57,7 +58,7 @@ Root = Literal["model", "run"]
 """What a path is relative to: the model's own folder, or the run's artifacts outside of that folder."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class ArtifactFile:
     """One file. If the bytes were not read, ``sha256`` is null, ``outcome`` classifies why and ``note`` explains it."""
 
@@ -71,7 +72,7 @@ class ArtifactFile:
     outcome: ReadOutcome = ReadOutcome.HASHED
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Requirement:
     """One package that an environment file requires."""
 
@@ -85,7 +86,7 @@ class Requirement:
     """True for an exact ``==`` without wildcard, an exact conda pin, or a URL with a hash or commit."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class RuntimeEnvironment:
     """The runtime environment that the model declares."""
 
@@ -120,7 +121,7 @@ SignatureStatus = Literal["valid", "mismatch", "untrusted", "invalid", "not veri
 ``invalid``: a broken bundle or a wrong signature. ``not verified``: the signature could not be checked."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class ModelSignature:
     """The result of verifying one OpenSSF model signature."""
 
@@ -145,7 +146,7 @@ ManifestStatus = Literal["complete", "partial", "unreachable", "none"]
 ``unreachable``: no listing could be read. ``none``: MLflow names no location for the files."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class ArtifactManifest:
     """Every file of one model version, as far as it could be read."""
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeAlias
 
 from verifywise_mlflow.artifacts.uris import parse_uri
 from verifywise_mlflow.common.canonical_json import canonical_json, sha256_of
 from verifywise_mlflow.common.untrusted_text import quote
+from verifywise_mlflow.common.value_object import value_object
 from verifywise_mlflow.connector.models import ModelVersion
 
 MAX_COPY_HOPS = 16
@@ -33,7 +34,7 @@ VersionLookup: TypeAlias = Callable[[str, int], ModelVersion | None]
 """Returns the version with this model name and number, or ``None``."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class VersionOrigin:
     """What a version was registered from, at the end of its chain of copies."""
 

@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
+from verifywise_mlflow.common.value_object import value_object
 
-@dataclass(frozen=True, slots=True)
+
+@value_object
 class Redaction:
     """A note that something was removed from an object before it was stored; never the value, nor a hash of it."""
 
@@ -29,7 +31,7 @@ class Redaction:
     """Occurrences in this place."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class RegisteredModel:
     """A named model in the registry, with numbered versions."""
 
@@ -46,7 +48,7 @@ class RegisteredModel:
     redactions: tuple[Redaction, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class ModelVersion:
     """One numbered version of a registered model."""
 
@@ -72,7 +74,7 @@ class ModelVersion:
     redactions: tuple[Redaction, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class DatasetInput:
     """A data set that a run logged as its input. The data itself is never fetched."""
 
@@ -85,7 +87,7 @@ class DatasetInput:
     """``training``, ``evaluation``, …: the tag ``mlflow.data.context`` of the input."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class TrainingRun:
     """The run that produced a version."""
 
@@ -111,7 +113,7 @@ class TrainingRun:
     redactions: tuple[Redaction, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Experiment:
     """A group of runs."""
 
@@ -122,7 +124,7 @@ class Experiment:
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class LoggedModel:
     """MLflow 3's object for a model's files, separate from the run (``models:/m-…``)."""
 

@@ -61,39 +61,39 @@ class Candidates:
         found: list[Candidate] = []
         has_synonym = field in self._fields_of_tags
         for source in self._index.value_sources(field):
-            if source.key is None and source.source in TAG_SOURCES:
-                if has_synonym:
-                    found += self._by_synonym[source.source].get(field, ())
-            else:
+            if has_synonym or source.key is not None or source.source not in TAG_SOURCES:
                 found += self._from_source(source, field)
         return list(dict.fromkeys(found)) if len(found) > 1 else found
 
     def _from_source(self, source: ValueSource, field: str) -> Iterable[Candidate]:
         kind, key = source.source, source.key
-        if kind in TAG_SOURCES and key is None:
-            return self._by_synonym[kind].get(field, ())
         if kind == "highest of":
-            members = (candidate for member in source.members for candidate in self._from_source(member, field))
-            ranked = sorted(members, key=lambda candidate: _rank(field, candidate))
+            found = [candidate for member in source.members for candidate in self._from_source(member, field)]
+            if len(found) < 2:
+                return found
+            ranked = sorted(found, key=lambda candidate: _rank(field, candidate))
             # What mirrors the stage has no conflicts of its own: those are findings about the stage.
             is_mirror = any(member.source == "lifecycle stage" for member in source.members)
             return ranked[:1] if is_mirror else ranked
+        texts = self._texts.get(kind)
+        if key is not None and texts is not None:
+            raw = texts.get(key)
+            return self._from_text(field, kind, key, raw) if raw and raw.strip() else ()
+        if kind in TAG_SOURCES:
+            return self._by_synonym[kind].get(field, ())
         if kind == "alias":
             return self._aliases.get(field, ())
         if kind == "lifecycle stage":
             return self._from_stage(field)
-        if kind == "config":
-            return self._from_defaults(field)
         if kind == "artifact":
             return self._from_artifact(field, key or "")
-        raw = self._texts[kind].get(key or "")
-        return self._from_text(field, kind, key or "", raw) if raw and raw.strip() else ()
+        return self._from_defaults(field)  # the source is `config`
 
     def _from_text(self, field: str, source: ValueSourceKind, key: str, raw: str) -> Iterable[Candidate]:
         """Return the candidate of an attribute, or of a tag with a certain key."""
         value = raw.strip() if source in TAG_SOURCES else raw
         candidate = self._candidate(field, Origin(_origin_source(source), key, raw), value)
-        return (candidate,) if _has_known_value(candidate) or (source, key) not in HINTS else ()
+        return (candidate,) if (source, key) not in HINTS or _has_known_value(candidate) else ()
 
     def _from_defaults(self, field: str) -> Iterator[Candidate]:
         if field in self._index.defaults:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Final, Literal, get_args
+
+from verifywise_mlflow.common.value_object import value_object
 
 FindingKind = Literal[
     "unknown value",
@@ -41,7 +42,7 @@ MAX_EQUAL_FINDINGS: Final = 20
 """Findings of one kind about one field that have an entry of their own: the first. A server may cause any number."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Finding:
     """Something about a version that a person should look at. It changes no value of the record."""
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from verifywise_mlflow.artifacts.version_origin import VersionKey
 from verifywise_mlflow.common.untrusted_text import quote
+from verifywise_mlflow.common.value_object import value_object
 from verifywise_mlflow.normalizer.findings import Finding
 from verifywise_mlflow.normalizer.record import Origin
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
@@ -25,7 +26,7 @@ client names the logged model at registration."""
 _VERSION_NUMBER = re.compile(r"[0-9]{1,10}")
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class OriginLinks:
     """The link of each kind of object to the version; null if the version itself names the object."""
 

@@ -11,11 +11,11 @@ last in both, because the trigger copies ``OLD.*`` by position, and recreates th
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Final, Literal, TypeAlias, get_type_hints
 
+from verifywise_mlflow.common.value_object import value_object
 from verifywise_mlflow.normalizer.field_spec import FieldGroup, FieldSpec, FieldType, FilledFrom
 from verifywise_mlflow.normalizer.findings import Finding
 from verifywise_mlflow.normalizer.unread_object import UnreadObject
@@ -23,7 +23,7 @@ from verifywise_mlflow.normalizer.unread_object import UnreadObject
 Json: TypeAlias = "str | int | float | bool | Sequence[Json] | Mapping[str, Json] | None"
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class CanonicalRecord:
     """One record per (model name, version number).
 
@@ -541,7 +541,7 @@ _STATE_CLAUSES: Final[Mapping[ValueState, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Origin:
     """The provenance of one field's value, so that an auditor can look it up."""
 
@@ -564,7 +564,7 @@ class Origin:
     """The other fields that may name the same person: it is unclear."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class NormalizedRecord:
     """A canonical record with its provenance, its read gaps and its findings."""
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from verifywise_mlflow.artifacts.integrity import DetectedChange
 from verifywise_mlflow.artifacts.manifest import ArtifactManifest
 from verifywise_mlflow.artifacts.version_origin import VersionOrigin
+from verifywise_mlflow.common.value_object import value_object
 from verifywise_mlflow.connector.models import LoggedModel, ModelVersion, RegisteredModel, TrainingRun
 
 LoggedModelLink: TypeAlias = Literal["id", "location", "ambiguous"]
@@ -15,7 +15,7 @@ LoggedModelLink: TypeAlias = Literal["id", "location", "ambiguous"]
 ``ambiguous``: another logged model has the same location, so the version has neither."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class RecordInputs:
     """One model version and the objects that belong to it, as far as they could be read."""
 

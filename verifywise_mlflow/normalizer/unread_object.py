@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Final, Literal, cast, get_args
+
+from verifywise_mlflow.common.value_object import value_object
 
 ObjectKind = Literal["version", "model", "run", "experiment", "logged model", "files"]
 """The kinds of objects that a record is read from. ``version`` and ``model`` are those of the registry."""
@@ -12,7 +13,7 @@ ObjectKind = Literal["version", "model", "run", "experiment", "logged model", "f
 OBJECT_KINDS: Final[tuple[ObjectKind, ...]] = get_args(ObjectKind)
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class UnreadObject:
     """An object that could not be read, or not completely."""
 

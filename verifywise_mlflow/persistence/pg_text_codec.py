@@ -126,8 +126,8 @@ def dumps(value: object) -> str:
     return _STRING_OR_LARGE.sub(_large, serialized) if "e+" in serialized else serialized
 
 
-_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-"""Created once: json.dumps would create one per value."""
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False)
+"""Created once: json.dumps would create one per value. What is written is built from values, so it has no cycle."""
 
 
 def _compact(value: object) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any, TypeAlias, TypeVar
@@ -134,6 +134,12 @@ def rows_by_key(
     tenant = select(literal(session.tenant_id, Text).label("tenant_id")).subquery("tenant")
     found = looked_up(table, tenant, {name: wanted.c[name] for name in keys}, columns)
     return session.execute(select(found).select_from(tenant.join(wanted, true()).join(found, true())))
+
+
+def dicts_of(rows: CursorResult[Any]) -> Iterator[dict[str, Any]]:
+    """Yield each row as a dictionary. SQLAlchemy's own way looks each column up by itself, which takes longer."""
+    names = tuple(rows.keys())
+    return (dict(zip(names, row, strict=True)) for row in rows)
 
 
 def keys_of_versions(keys: Collection[Key]) -> dict[str, Sequence[object]]:

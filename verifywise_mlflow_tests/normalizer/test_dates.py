@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verifywise_mlflow.normalizer.mapping.dates import DateReading, days_of, read_date
+from verifywise_mlflow.normalizer.mapping.dates import _DATE, DateReading, days_of, read_date, strip_dates
 from verifywise_mlflow_tests.support.record_inputs_factory import inputs, normalized, sentences
 
 
@@ -131,3 +131,29 @@ def test_a_date_stands_for_its_first_to_its_last_day(dated: str, days: tuple[str
 @pytest.mark.parametrize("dated", ["", "2026-13", "2026-02-30", "0000", "2026-Q5", "soon"])
 def test_another_text_stands_for_no_day(dated: str) -> None:
     assert days_of(dated) is None
+
+
+_DATE_PARTS = (
+    "2026",
+    "20261",
+    "1999",
+    "q1",
+    "Q3",
+    "q12026",
+    "12",
+    "3",
+    "-",
+    "/",
+    ".",
+    " ",
+    "T",
+    "march",
+    "Sept.",
+    "1st",
+    "٣",
+)
+
+
+@given(st.lists(st.sampled_from(_DATE_PARTS), max_size=7).map("".join))
+def test_no_date_is_missed_by_the_search_for_digits_before_it(text: str) -> None:
+    assert strip_dates(text) == _DATE.sub(" ", text)

@@ -35,18 +35,23 @@ class NormalFormReader:
                 self._form_of.setdefault(fold(spelling), form)
         for form, form_spellings in sorted(spellings.items()):
             for spelling in form_spellings:
-                self._form_of.setdefault(self._without_fillers(spelling), form)
+                self._form_of.setdefault(self._without_fillers(split_words(spelling)), form)
         self._form_of.pop("", None)
 
     def read(self, value: str) -> str | None:
         """Return the normal form of a value; None if it is no known spelling."""
         if len(value) > MAX_VALUE_LENGTH:
             return None
-        undated = strip_dates(value)
-        for folded in (fold(value), fold(undated), self._without_fillers(undated)):
-            if folded in self._form_of:
-                return self._form_of[folded]
-        return self._patterns.match(split_words(value))
+        words = undated_words = split_words(value)
+        if (undated := strip_dates(value)) != value:
+            undated_words = split_words(undated)
+        form_of = self._form_of
+        return (
+            form_of.get("".join(words))
+            or form_of.get("".join(undated_words))
+            or form_of.get(self._without_fillers(undated_words))
+            or self._patterns.match(words)
+        )
 
-    def _without_fillers(self, text: str) -> str:
-        return "".join(word for word in split_words(text) if word not in self._fillers)
+    def _without_fillers(self, words: Sequence[str]) -> str:
+        return "".join([word for word in words if word not in self._fillers])

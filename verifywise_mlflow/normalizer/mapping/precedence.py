@@ -10,10 +10,10 @@ about this version, also that it is rejected or still pending, is not replaced b
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from verifywise_mlflow.common.untrusted_text import quote
+from verifywise_mlflow.common.value_object import value_object
 from verifywise_mlflow.normalizer.findings import Finding
 from verifywise_mlflow.normalizer.mapping.key_folding import fold, is_system_key
 from verifywise_mlflow.normalizer.record import FIELD_SPECS, NORMAL_FORMS, Origin, ValueState
@@ -21,7 +21,7 @@ from verifywise_mlflow.normalizer.record import FIELD_SPECS, NORMAL_FORMS, Origi
 _DENIALS: Final = frozenset({ValueState.NEGATIVE, ValueState.FAILED})
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Candidate:
     """The value that one source gives for a field."""
 
@@ -34,7 +34,7 @@ class Candidate:
     """Why the date in the text could not be read for certain."""
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Resolution:
     """A field's value, its provenance, and the findings about it."""
 
@@ -57,6 +57,9 @@ def resolve(field: str, candidates: Sequence[Candidate]) -> Resolution:
     """
     if not candidates:
         return UNDECLARED
+    first = candidates[0]
+    if len(candidates) == 1 and first.is_known and not (first.origin.state or first.date_problem):
+        return Resolution(first.value, first.origin)  # as of most fields: the steps below would find nothing
     findings = [
         Finding(
             "unknown value",

@@ -76,13 +76,13 @@ class ValueStateReader:
         undated = strip_dates(text).strip() if self._may_carry_date else text
         if self._may_be_date_alone and sum(map(str.isalpha, undated)) < _FEWEST_LETTERS_OF_WORD:
             undated = text
-        folded = fold(text)
-        undated_folded = folded if undated == text else fold(undated)
+        words = split_words(undated)
+        undated_folded = "".join(words)
+        folded = undated_folded if undated == text else fold(text)
         found = self._words.get(folded) or self._words.get(undated_folded)
         is_filler = is_whole and _is_repetition(folded)
         if found is None and (not undated_folded or _TEMPLATE.fullmatch(text) or is_filler):
             return ValueState.PLACEHOLDER
-        words = split_words(undated)
         found = (
             found
             or self._ordinary.match(words)
@@ -108,6 +108,9 @@ class ValueStateReader:
 
     def _state_of_each_part(self, text: str) -> str | None:
         """Return the state of `none / none` and `TBD TBC`: each part is no value, so neither is the whole."""
+        first = fold(_PARTS.split(text, maxsplit=1)[0])
+        if first and self._words.get(first) not in _STATES_OF_PARTS:
+            return None  # as most texts
         states: list[str] = []
         for part in _PARTS.split(text):
             if folded := fold(part):

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import and_, case, func, literal, or_, select, union_all, update
 
 from verifywise_mlflow.artifacts.manifest import ArtifactManifest, ManifestGap
 from verifywise_mlflow.artifacts.manifest_codec import manifest_from_json, manifest_to_json
+from verifywise_mlflow.common.value_object import value_object
 from verifywise_mlflow.persistence.repositories.tracked_objects import RUN_ID, VERSIONS_WITH_LOGGED_MODELS
 from verifywise_mlflow.persistence.row_mapping import (
     Key,
+    dicts_of,
     fingerprints,
     is_one_of,
     keys_of_versions,
@@ -34,7 +35,7 @@ from verifywise_mlflow.persistence.tables import (
 _PENDING = "PENDING_REGISTRATION"
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class RehashBefore:
     """Hashes that were computed before these times are computed again."""
 
@@ -42,7 +43,7 @@ class RehashBefore:
     non_production: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class PendingManifest:
     """A version whose files have to be listed."""
 
@@ -180,7 +181,7 @@ def manifests_with_old_hashes(session: TenantSession, rehash_before: RehashBefor
     return {(name, number) for name, number in session.execute(union_all(in_production, others))}
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class ManifestReadResult:
     """The result of reading a manifest."""
 
@@ -249,7 +250,7 @@ def _record_read(session: TenantSession, same: Sequence[ManifestReadResult], now
     )
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class StoredManifest:
     """A manifest from an earlier read."""
 
@@ -295,12 +296,12 @@ def stored_manifests(session: TenantSession, keys: Collection[Key]) -> dict[Key,
 
 def manifest_by_key(session: TenantSession, key: Key) -> ArtifactManifest | None:
     """Return one version's manifest, or None."""
-    row = manifest_rows(session, [key]).get(key)
-    stored = row["manifest"] if row else None
-    return manifest_from_json(stored) if isinstance(stored, Mapping) else None
+    stored = stored_manifests(session, [key]).get(key)
+    return stored.manifest if stored else None
 
 
 def manifest_rows(session: TenantSession, keys: Collection[Key]) -> dict[Key, Mapping[str, object]]:
-    """Return the rows of the given versions' manifests."""
-    rows = rows_by_key(session, artifact_manifests, keys_of_versions(keys)).mappings()
-    return {(str(row["model_name"]), int(row["version_number"])): dict(row) for row in rows}
+    """Return the rows of the given versions' manifests, with their key and their JSON."""
+    columns = ("model_name", "version_number", "manifest")
+    rows = rows_by_key(session, artifact_manifests, keys_of_versions(keys), columns)
+    return {(row["model_name"], row["version_number"]): row for row in dicts_of(rows)}

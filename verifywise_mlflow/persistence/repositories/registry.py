@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
@@ -11,6 +10,7 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy import ARRAY, ColumnElement, Table, and_, any_, cast, func, null, or_, select, update
 
 from verifywise_mlflow.artifacts.version_origin import VersionOrigin, own_origin
+from verifywise_mlflow.common.value_object import value_object
 from verifywise_mlflow.connector.models import ModelVersion, RegisteredModel
 from verifywise_mlflow.persistence.pg_text_codec import Text
 from verifywise_mlflow.persistence.row_mapping import (
@@ -18,6 +18,7 @@ from verifywise_mlflow.persistence.row_mapping import (
     Key,
     Row,
     columns_of,
+    dicts_of,
     is_one_of,
     rows_by_key,
     to_entity,
@@ -29,7 +30,7 @@ from verifywise_mlflow.persistence.tables import model_versions, registered_mode
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class StoredObject:
     """The stored columns of one model or version that decide whether it changed."""
 
@@ -39,7 +40,7 @@ class StoredObject:
     incarnation: int
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class ListedObject(Generic[T]):
     """A model or version from a listing, next to what was stored before."""
 
@@ -55,7 +56,7 @@ class ListedObject(Generic[T]):
         return self.stored is not None and self.stored.incarnation != self.incarnation
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class Tombstone:
     """An object that has just been marked as deleted."""
 
@@ -151,7 +152,7 @@ def write_models(session: TenantSession, models: Sequence[ListedObject[Registere
     upsert(session, registered_models, rows)
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class ListedVersion:
     """A version with what the models' listing adds: its aliases."""
 
@@ -202,7 +203,7 @@ def to_origin(row: Mapping[str, Any]) -> VersionOrigin:
     return VersionOrigin(row["source"], row["origin_run_id"], problem=problem, location=row["origin_source"])
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class StoredCopy:
     """The stored origin of a copy, with what identifies the copy: MLflow changes neither."""
 
@@ -279,7 +280,7 @@ def _mark_deleted(
 def models_by_name(session: TenantSession, names: Collection[str]) -> dict[str, Mapping[str, object]]:
     """Return the rows of the named models."""
     rows = rows_by_key(session, registered_models, {"model_name": list(names)})
-    return {str(row["model_name"]): row for row in map(dict, rows.mappings())}
+    return {str(row["model_name"]): row for row in dicts_of(rows)}
 
 
 def living_version_numbers(session: TenantSession, names: Collection[str]) -> dict[str, set[int]]:
@@ -319,7 +320,7 @@ def versions_by_key(session: TenantSession, keys: Collection[Key]) -> dict[Key, 
     """Return the versions with these keys, tombstones included."""
     table = model_versions
     rows = session.execute(select(table).where(table.c.tenant_id == session.tenant_id, is_one_of(table, keys)))
-    return {(row["model_name"], row["version_number"]): to_entity(ModelVersion, dict(row)) for row in rows.mappings()}
+    return {(row["model_name"], row["version_number"]): to_entity(ModelVersion, row) for row in dicts_of(rows)}
 
 
 def version_sources(session: TenantSession, keys: Collection[Key]) -> dict[Key, ModelVersion]:
@@ -341,12 +342,10 @@ def versions_with_origin(
 ) -> dict[Key, tuple[ModelVersion, VersionOrigin]]:
     """Return versions with what they were registered from."""
     table = model_versions
-    rows = session.execute(
-        select(table).where(table.c.tenant_id == session.tenant_id, is_one_of(table, keys))
-    ).mappings()
+    rows = session.execute(select(table).where(table.c.tenant_id == session.tenant_id, is_one_of(table, keys)))
     return {
-        (row["model_name"], row["version_number"]): (to_entity(ModelVersion, dict(row)), to_origin(dict(row)))
-        for row in rows
+        (row["model_name"], row["version_number"]): (to_entity(ModelVersion, row), to_origin(row))
+        for row in dicts_of(rows)
     }
 
 

@@ -7,7 +7,6 @@ Versions link to both by an id, and both are read in the same way, so the two ta
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum
 from typing import Generic, TypeVar
@@ -32,8 +31,18 @@ from sqlalchemy import (
 from sqlalchemy import Text as PlainText
 
 from verifywise_mlflow.artifacts.version_origin import location_key
+from verifywise_mlflow.common.value_object import value_object
 from verifywise_mlflow.connector.models import LoggedModel, TrainingRun
-from verifywise_mlflow.persistence.row_mapping import Key, Row, columns_of, is_one_of, rows_by_key, to_entity, upsert
+from verifywise_mlflow.persistence.row_mapping import (
+    Key,
+    Row,
+    columns_of,
+    dicts_of,
+    is_one_of,
+    rows_by_key,
+    to_entity,
+    upsert,
+)
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import logged_models, model_versions, revisions, training_runs
 
@@ -65,7 +74,7 @@ Not COALESCE: Postgres takes that for a function that may leak rows, so under ro
 """
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class ObjectKind(Generic[T]):
     """A kind of object that versions link to by an id, and its table."""
 
@@ -82,7 +91,7 @@ LOGGED_MODELS = ObjectKind(logged_models, "model_id", model_versions.c.logged_mo
 _UNFINISHED = ("RUNNING", "SCHEDULED")
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class PendingRead:
     """An object to read, and the newest revision of the versions that link to it, up to which the read is current."""
 
@@ -183,7 +192,7 @@ def _linked_objects(
     )
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class ReadResult(Generic[T]):
     """The result of reading one object. ``entity`` is None if it could not be read; ``read_error`` says why."""
 
@@ -199,7 +208,7 @@ class ReadResult(Generic[T]):
     experiment_name: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value_object
 class StoredRead:
     """The stored state of an object from its last read."""
 
@@ -302,8 +311,8 @@ def mark_read(session: TenantSession, kind: ObjectKind[T], read: Sequence[Pendin
 
 def rows_by_id(session: TenantSession, kind: ObjectKind[T], ids: Collection[str]) -> dict[str, Mapping[str, object]]:
     """Return the rows of the given objects."""
-    rows = rows_by_key(session, kind.table, {kind.id_column: list(ids)}).mappings()
-    return {str(row[kind.id_column]): dict(row) for row in rows}
+    rows = rows_by_key(session, kind.table, {kind.id_column: list(ids)})
+    return {str(row[kind.id_column]): row for row in dicts_of(rows)}
 
 
 def _text(value: object) -> str | None:
