@@ -25,6 +25,7 @@ os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.tenant import Artifacts, Tenant
+from verifywise_mlflow_tests.support.compiled_statements import share_compiled_statements
 from verifywise_mlflow_tests.support.dagster_migrations import cache_scripts
 from verifywise_mlflow_tests.support.databases import empty_database, migrated_database
 from verifywise_mlflow_tests.support.session_servers import (
@@ -46,6 +47,7 @@ hypothesis.settings.register_profile("without deadline", deadline=None)
 hypothesis.settings.load_profile("without deadline")
 
 cache_scripts()
+share_compiled_statements()
 
 _SERVERS = pytest.StashKey[SharedServers]()
 
@@ -194,6 +196,27 @@ def tenant(mlflow_uri: str, workspace: str) -> Tenant:
         allow_private_network=True,
         artifacts=Artifacts(sandbox="best_effort"),  # the tests also run where the kernel offers less
     )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _shared_sandboxes() -> Iterator[None]:
+    """Lend the sandbox's workers of one sync to the next one. Tests that look at the workers request their own."""
+    from verifywise_mlflow.pipeline.stages import artifact_manifests  # the whole pipeline, not for the controller
+    from verifywise_mlflow_tests.support.shared_sandboxes import LendingPool, stop_shared_sandboxes
+
+    with pytest.MonkeyPatch.context() as stage:
+        stage.setattr(artifact_manifests, "SandboxPool", LendingPool)
+        yield
+    stop_shared_sandboxes()
+
+
+@pytest.fixture
+def own_sandboxes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start new workers in each sync of the test and stop them at its end."""
+    from verifywise_mlflow.artifacts.sandbox.pool import SandboxPool
+    from verifywise_mlflow.pipeline.stages import artifact_manifests
+
+    monkeypatch.setattr(artifact_manifests, "SandboxPool", SandboxPool)
 
 
 @pytest.fixture

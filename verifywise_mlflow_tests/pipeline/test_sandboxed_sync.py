@@ -15,6 +15,8 @@ from verifywise_mlflow_tests.artifacts.rogue_workers import fragile_parser, lyin
 from verifywise_mlflow_tests.support.registry import MODEL_FILES, Registry
 from verifywise_mlflow_tests.support.syncing import Row, record, rows, sync
 
+pytestmark = pytest.mark.usefixtures("own_sandboxes")
+
 
 def figures(store: Store) -> Row:
     """Return the part on manifests of the last sync's audit entry."""

@@ -8,6 +8,8 @@ Servers and databases:
 - ``mlflow_process``: MLflow's command line, whose server takes one process
 - ``seeding``: fills a real MLflow's SQLite database with thousands of rows, past its API
 - ``dagster_migrations``: makes Dagster's SQLite files cheap to open
+- ``compiled_statements``: lets all stores of a process share compiled SQL
+- ``shared_sandboxes``: lends the worker processes of one sync to the next one
 - ``proxy``: a proxy in front of a real MLflow server that counts requests and injects faults
 - ``hostile_server``: a server that sends exactly the bytes that a test chooses
 - ``forward_proxy``: an HTTP proxy between a tenant and its server
