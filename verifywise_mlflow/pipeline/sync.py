@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Literal
 
 from verifywise_mlflow import __version__
 from verifywise_mlflow.audit.entry import AuditEntry, EntryKind, Outcome
+from verifywise_mlflow.common.garbage_collection import collect_less_often
 from verifywise_mlflow.common.malloc_arenas import limit_malloc_arenas
 from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.connector.reader_protocol import Reader
@@ -104,6 +105,7 @@ class Sync:
 
     def __enter__(self) -> Sync:
         limit_malloc_arenas()
+        collect_less_often()
         with self.store.begin(self.tenant.tenant_id) as session:
             activate_tenant(session, self.tenant, self.now(), sync_id=self.sync_id)
             audit_log.append(session, [self._start_entry()])
