@@ -13,7 +13,7 @@ AZURITE        := verifywise_mlflow_tests/artifacts/stores/azurite
 COMPAT_SERVERS := $(patsubst $(COMPAT)/servers/%.txt,.compat/%/.ready,$(wildcard $(COMPAT)/servers/*.txt))
 
 .DEFAULT_GOAL := help
-.PHONY: help install lock azurite demo test coverage pictures compat airgap airgap-test soak bench
+.PHONY: help install lock azurite demo test coverage pictures compat airgap airgap-test soak bench distributed
 .PHONY: check lint types contracts definitions prose docs clean
 
 help:
@@ -28,6 +28,7 @@ help:
 	@echo "make airgap       run the demo in a network namespace with loopback only; exits with 3 on any attempt to reach beyond"
 	@echo "make airgap-test  run the tests in such a network namespace"
 	@echo "make soak         30 simulated minutes of 50 tenants whose servers change, fail, hang and recover (SOAK_ARGS=--help)"
+	@echo "make distributed  runs per minute with Celery workers and without (DISTRIBUTED_ARGS=--tenants 20 for a small one)"
 	@echo "make lock         resolve the lock files again (LOCK_ARGS=--upgrade takes newer releases)"
 	@echo "make clean        remove the virtual environments, the demo and the build folder"
 
@@ -42,7 +43,7 @@ $(READY): pyproject.toml requirements/dev.txt
 	@touch $@
 
 # One lock file per extra, each complete, for Python 3.11 and later on every platform. LOCK_ARGS=--upgrade takes newer releases.
-LOCKS := base aws otel kubernetes image pandas demo test dev
+LOCKS := base aws celery otel kubernetes image pandas demo test dev
 LOCK  := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	--no-emit-index-url --no-emit-find-links --quiet $(LOCK_ARGS)
 
@@ -111,6 +112,10 @@ airgap-test: $(READY) azurite
 
 soak: $(READY)
 	$(BIN)/python -m benchmarks.soak $(SOAK_ARGS)
+
+# Redis from Debian: apt-get install redis-server
+distributed: $(READY)
+	$(BIN)/python -m benchmarks.distributed $(DISTRIBUTED_ARGS)
 
 # Each benchmark is a command of its own: BENCH_ARGS=--list shows them. Two need a server with passwords, whose Flask-WTF
 # is in this environment only, and the emulators of object stores.

@@ -21,6 +21,9 @@ LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 COMPUTE_LOG_DIR: Final = "VERIFYWISE_COMPUTE_LOG_DIR"
 """A directory for the output of runs; without it, output is discarded."""
 
+LAUNCHER: Final = "VERIFYWISE_LAUNCHER"
+"""``celery`` sends runs to workers on any machine; otherwise they are processes of the code server."""
+
 POSTGRES: Final = ("DAGSTER_PG_HOST", "DAGSTER_PG_PORT", "DAGSTER_PG_USERNAME", "DAGSTER_PG_PASSWORD", "DAGSTER_PG_DB")
 """Dagster's own database. Dagster reads these variables when it starts."""
 
@@ -35,6 +38,9 @@ def instance_config(environment: Mapping[str, str]) -> dict[str, object]:
     log_level = environment.get(LOG_LEVEL) or "INFO"
     if log_level not in LOG_LEVELS:
         raise InvalidSettingError(f"{LOG_LEVEL} is {log_level!r}. It must be one of {', '.join(LOG_LEVELS)}")
+    launcher = environment.get(LAUNCHER) or "default"
+    if launcher not in ("default", "celery"):
+        raise InvalidSettingError(f"{LAUNCHER} is {launcher!r}. It must be default or celery")
     tick_retention = {
         "skipped": settings["VERIFYWISE_SKIPPED_TICK_RETENTION_DAYS"],
         "success": settings["VERIFYWISE_TICK_RETENTION_DAYS"],
@@ -42,6 +48,7 @@ def instance_config(environment: Mapping[str, str]) -> dict[str, object]:
     }
     return {
         "storage": {"postgres": {"postgres_db": _POSTGRES_DB}},
+        **({"run_launcher": _CELERY_LAUNCHER} if launcher == "celery" else {}),
         "compute_logs": _compute_logs(environment.get(COMPUTE_LOG_DIR)),
         "telemetry": {"enabled": False},
         "nux": {"enabled": False},  # the newsletter prompt, which is loaded from outside
@@ -103,6 +110,12 @@ _POSTGRES_DB: Mapping[str, object] = {
     "db_name": {"env": "DAGSTER_PG_DB"},
     # SQLAlchemy 2.1 resolves a bare `postgresql` to psycopg 3, which dagster-postgres does not install.
     "scheme": "postgresql+psycopg2",
+}
+
+_CELERY_LAUNCHER: Mapping[str, object] = {
+    "module": "verifywise_mlflow.distributed.launcher",
+    "class": "LeasedRunLauncher",
+    "config": {"broker": {"env": "VERIFYWISE_BROKER_URL"}, "backend": None},  # by reference: it holds a password
 }
 
 

@@ -84,6 +84,22 @@ def test_the_password_is_not_written_into_the_file(monkeypatch: pytest.MonkeyPat
     assert yaml.safe_load(text)["storage"]["postgres"]["postgres_db"]["password"] == {"env": "DAGSTER_PG_PASSWORD"}
 
 
+def test_the_launcher_of_workers_refers_to_the_broker_and_does_not_hold_its_url(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VERIFYWISE_BROKER_URL", "redis://:hunter2-hunter2@127.0.0.1:6379/0")
+
+    with production_instance(tmp_path, {"VERIFYWISE_LAUNCHER": "celery"}, in_sqlite=True) as instance:
+        assert type(instance.run_launcher).__name__ == "LeasedRunLauncher"
+        assert instance.run_launcher.supports_check_run_worker_health
+    assert "hunter2" not in (tmp_path / "dagster.yaml").read_text()
+
+
+def test_an_unknown_launcher_is_rejected() -> None:
+    with pytest.raises(InvalidSettingError, match=r"VERIFYWISE_LAUNCHER .* must be default or celery"):
+        instance_config({"VERIFYWISE_LAUNCHER": "kubernetes"})
+
+
 @pytest.mark.parametrize("value", ["0", "-1", "two", "1.5", "9" * 30, "²"])
 def test_a_limit_that_is_not_a_whole_number_is_rejected_with_the_range(value: str) -> None:
     with pytest.raises(InvalidSettingError, match=r"VERIFYWISE_MAX_CONCURRENT_SYNCS .* must be a whole number from 1"):

@@ -10,7 +10,7 @@ import pytest
 
 from verifywise_mlflow.alerts.alert import AlertKind
 from verifywise_mlflow.alerts.settings import load_alert_settings
-from verifywise_mlflow.dagster_yaml import COMPUTE_LOG_DIR, LOG_LEVEL
+from verifywise_mlflow.dagster_yaml import COMPUTE_LOG_DIR, LAUNCHER, LOG_LEVEL
 from verifywise_mlflow.defs.jobs import RETRY_POLICY
 from verifywise_mlflow.instance_settings import INTEGER_SETTINGS
 from verifywise_mlflow_tests.support.documentation import code_blocks, read_page
@@ -21,7 +21,8 @@ RUN_QUEUE = read_page("explanation/run-queue.md")
 
 
 def test_the_page_has_every_variable_with_its_default() -> None:
-    assert [name for name in (*INTEGER_SETTINGS, LOG_LEVEL, COMPUTE_LOG_DIR) if f"`{name}`" not in VARIABLES] == []
+    names = (*INTEGER_SETTINGS, LOG_LEVEL, COMPUTE_LOG_DIR, LAUNCHER)
+    assert [name for name in names if f"`{name}`" not in VARIABLES] == []
     defaults = dict(re.findall(r"^\| `(VERIFYWISE_\w+)` \| (\d+) \|", VARIABLES, re.MULTILINE))
     assert defaults
     assert {name: int(default) for name, default in defaults.items()} == {

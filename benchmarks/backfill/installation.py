@@ -61,10 +61,10 @@ def installation(tenants: int, home: Path, report_progress: ReportProgress) -> I
     with ExitStack() as stack:
         report_progress(f"starting Postgres and {SERVERS} MLflow servers")
         postgres = stack.enter_context(temporary_postgres(databases=("verifywise_mlflow", "dagster")))
-        servers = _mlflow_servers(tenants, home, stack)
+        servers = mlflow_servers(tenants, home, stack)
         file = home / "tenants.yaml"
         file.write_text(
-            yaml.safe_dump({"tenants": {name: _tenant_settings(name, server) for name, server in servers.items()}})
+            yaml.safe_dump({"tenants": {name: tenant_settings(name, server) for name, server in servers.items()}})
         )
         environment = instance_environment(postgres, grant_pipeline_role(postgres), file) | {
             "PYTHONPATH": str(REPOSITORY)
@@ -72,7 +72,7 @@ def installation(tenants: int, home: Path, report_progress: ReportProgress) -> I
         os.environ.update(environment)
         report_progress(f"the first sync of {tenants} tenants, without Dagster")
         with ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as processes:
-            list(processes.map(_sync, sorted(servers), chunksize=5))
+            list(processes.map(first_sync, sorted(servers), chunksize=5))
         report_progress("starting Dagster")
         settings = {name: os.environ[name] for name in INTEGER_SETTINGS if name in os.environ}
         (home / "dagster").mkdir()
@@ -84,7 +84,8 @@ def installation(tenants: int, home: Path, report_progress: ReportProgress) -> I
         yield Installation(servers, stack.enter_context(dagster), instance)
 
 
-def _mlflow_servers(tenants: int, home: Path, stack: ExitStack) -> dict[str, MlflowServer]:
+def mlflow_servers(tenants: int, home: Path, stack: ExitStack) -> dict[str, MlflowServer]:
+    """Start the MLflow servers and fill a workspace for each tenant; return each tenant's server."""
     server_processes = []
     for number in range(SERVERS):
         database = home / f"mlflow-{number}.db"
@@ -107,7 +108,8 @@ def _mlflow_servers(tenants: int, home: Path, stack: ExitStack) -> dict[str, Mlf
     return servers_by_tenant
 
 
-def _tenant_settings(tenant: str, server: MlflowServer) -> Mapping[str, object]:
+def tenant_settings(tenant: str, server: MlflowServer) -> Mapping[str, object]:
+    """Return a tenant's entry in tenants.yaml."""
     return {"tracking_uri": server.uri, "allow_private_network": True, "workspace": tenant}
 
 
@@ -117,7 +119,7 @@ def _tenants() -> Mapping[str, Tenant]:
     return load_tenants()
 
 
-def _sync(tenant: str) -> None:
+def first_sync(tenant: str) -> None:
     """Sync a tenant in this process."""
     with Store(database_url()) as store, Sync(_tenants()[tenant], store, SyncOptions()) as run:
         run.run_all()

@@ -8,33 +8,44 @@ from __future__ import annotations
 
 import multiprocessing
 import re
+import signal
 import sys
 import warnings
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from functools import wraps
+from importlib import import_module
 from typing import Any, Final, TypeAlias
 from weakref import WeakSet
 
 import dagster as dg
+from dagster._cli.api import _execute_run_command_body
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluationTargetMaterializationData
 from dagster._core.execution.backfill import BULK_ACTION_TERMINAL_STATUSES, BulkActionsFilter, BulkActionStatus
+from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, WorkerStatus
 from dagster._core.run_coordinator import QueuedRunCoordinator, SubmitRunContext
 from dagster._core.storage.event_log import SqlEventLogStorage
+from dagster._utils.interrupts import capture_interrupts
 
 from verifywise_mlflow.persistence import dagster_events
 
 __all__ = [
     "CheckResultDeletion",
+    "CheckRunHealthResult",
+    "LaunchRunContext",
     "QueuedRunCoordinator",
     "SubmitRunContext",
     "TargetMaterialization",
+    "WorkerStatus",
     "active_backfill_ids",
     "code_location_of",
     "delete_previous_runless_result",
     "delete_superseded_runless_events",
+    "execute_run",
     "fork_run_processes",
+    "import_for_runs",
     "latest_materialization",
+    "postgres_url",
     "reuse_connections",
 ]
 
@@ -101,6 +112,34 @@ def fork_run_processes(template: str) -> None:
         return start_run(self, *arguments)
 
     server.DagsterApiServer.StartRun = start_forked_run
+
+
+def import_for_runs() -> None:
+    """Import what Dagster needs to execute a run, so that processes that are forked later need not."""
+    for module in _RUN_PROCESS_MODULES:
+        import_module(module)
+
+
+def execute_run(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Execute a launched run in this process, which must be its main thread's: SIGTERM interrupts the run in order.
+
+    Errors of the run are in its event log.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    with capture_interrupts():
+        _execute_run_command_body(run_id, instance, lambda _event: None, set_exit_code_on_failure=False)
+
+
+def postgres_url(instance: dg.DagsterInstance) -> str:
+    """Return the URL of Dagster's own database, with its password.
+
+    Raises:
+        DagsterInvariantViolationError: the instance stores its runs elsewhere.
+    """
+    url = getattr(instance.run_storage, "postgres_url", None)
+    if not isinstance(url, str):
+        raise dg.DagsterInvariantViolationError("workers on several machines need storage.postgres in dagster.yaml")
+    return url
 
 
 def reuse_connections(instance: dg.DagsterInstance) -> None:

@@ -23,6 +23,7 @@ from verifywise_mlflow.persistence.errors import (
 from verifywise_mlflow.persistence.pg_text_codec import dumps, loads
 from verifywise_mlflow.persistence.role_exposures import RoleExposure, reader_exposures
 from verifywise_mlflow.persistence.schema_ownership import refuse_foreign_schema
+from verifywise_mlflow.persistence.session_names import session_name
 from verifywise_mlflow.persistence.tables import SCHEMA
 from verifywise_mlflow.persistence.tables.schema import SCHEMA_PROBLEM
 from verifywise_mlflow.persistence.tables.schema import VARIABLE as SCHEMA_VARIABLE
@@ -107,7 +108,7 @@ def connect(url: str) -> Engine:
         pool_pre_ping=True,
         # UTC, regardless of the server's zone: psycopg2 cannot read a time that falls into the year 10000 there.
         connect_args={
-            "application_name": "verifywise-mlflow",
+            "application_name": session_name(),
             "connect_timeout": 10,
             "options": f"-c timezone=UTC -c lock_timeout={locks.LOCK_TIMEOUT}",
         },

@@ -35,6 +35,7 @@ class DagsterServers:
         logs: Path,
         settings: Mapping[str, str] = DEMO_SETTINGS,
         preferred_port: int | None = None,
+        module: str = "verifywise_mlflow.definitions",
     ) -> None:
         """Describe the servers.
 
@@ -44,6 +45,7 @@ class DagsterServers:
             logs: The folder for the logs.
             settings: The variables that dagster.yaml is generated from.
             preferred_port: The webserver's port, if it is free.
+            module: The module with the definitions.
         """
         self._home = home.absolute()
         self._environment = child_environment(
@@ -52,6 +54,7 @@ class DagsterServers:
         self._logs = logs
         self._settings = dict(settings)
         self._preferred_port = preferred_port
+        self._module = module
         self._stack = ExitStack()
         self.children: list[ChildProcess] = []
         self.port = 0
@@ -85,7 +88,7 @@ class DagsterServers:
         code_port = free_port()
         code_server = self._child(
             "Dagster's code server",
-            *("dagster", "api", "grpc", "--module-name", "verifywise_mlflow.definitions"),
+            *("dagster", "api", "grpc", "--module-name", self._module),
             *("--host", "127.0.0.1", "--port", str(code_port), "--location-name", LOCATION),
         )
         wait_for_port(code_server, code_port, seconds=START_TIMEOUT_S)

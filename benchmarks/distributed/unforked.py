@@ -1,0 +1,12 @@
+"""Our definitions, with the code server as Dagster ships it: each run is a new Python that imports everything."""
+
+import sys
+
+from verifywise_mlflow.definitions import defs
+
+server = sys.modules.get("dagster._grpc.server")
+if server is not None:
+    start_run = server.DagsterApiServer.StartRun
+    server.DagsterApiServer.StartRun = getattr(start_run, "__wrapped__", start_run)
+
+__all__ = ["defs"]

@@ -1,0 +1,95 @@
+"""Watches a run from inside its process: keeps its lease, and ends the process when the run is no longer its own.
+
+The watch is a thread that reads the run's status every two seconds over the session that holds the lease. So a person
+who cancels a run, a monitor that has given it up and a connection that is lost all reach the process in the same way,
+without the broker. Each heartbeat resets the process's alarm: without one, the kernel ends the process, even if it
+hangs in a call that never returns.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import Enum
+from typing import Final
+
+from verifywise_mlflow.persistence.run_leases import (
+    HEARTBEAT_SECONDS,
+    SESSION_TIMEOUT_SECONDS,
+    LeaseLostError,
+    RunLease,
+)
+
+SILENCE_SECONDS: Final = SESSION_TIMEOUT_SECONDS - 10
+"""Without its database for this long, a process ends itself: before Postgres releases the lease, and others retry."""
+END_SECONDS: Final = 15
+"""How long a process may take to clean up after its run has ended."""
+_ENDED: Final = frozenset({"SUCCESS", "FAILURE", "CANCELED"})
+
+
+class Action(Enum):
+    """What a process does about its run."""
+
+    CONTINUE = "continue"
+    INTERRUPT = "interrupt"
+    """Stop the run in order: its sync ends, with an entry in the audit trail."""
+    KILL = "kill"
+
+
+def next_action(status: str | None, ended_seconds: float) -> Action:
+    """Decide from the last heartbeat.
+
+    Args:
+        status: the run's status in Dagster's database; None if it could not be read.
+        ended_seconds: since the run was first seen to have ended.
+    """
+    if status in _ENDED:
+        return Action.KILL if ended_seconds >= END_SECONDS else Action.CONTINUE
+    return Action.INTERRUPT if status == "CANCELING" else Action.CONTINUE
+
+
+@contextmanager
+def watch(lease: RunLease) -> Iterator[None]:
+    """Watch the lease's run while the block runs. Only the main thread may call it."""
+    done = threading.Event()
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # which ends the process
+    _set_alarm()
+    thread = threading.Thread(target=_watch, args=(lease, done), name="run watch", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _set_alarm() -> None:
+    signal.setitimer(signal.ITIMER_REAL, SILENCE_SECONDS)
+
+
+def _watch(lease: RunLease, done: threading.Event) -> None:
+    log = logging.getLogger(__name__)
+    ended_at = None
+    while not done.wait(HEARTBEAT_SECONDS):
+        try:
+            status = lease.renew()
+            _set_alarm()
+        except LeaseLostError as error:
+            log.warning("run %s: %s", lease.run_id, error)
+            continue
+        now = time.monotonic()
+        if status in _ENDED and ended_at is None:
+            ended_at = now
+        action = next_action(status, 0 if ended_at is None else now - ended_at)
+        if action is Action.KILL and not done.is_set():
+            log.error("run %s has ended, and its process has not: it is killed", lease.run_id)
+            os.kill(os.getpid(), signal.SIGKILL)
+        if action is Action.INTERRUPT:
+            # At each heartbeat: after the first interrupt, Dagster retries the step by its retry policy.
+            os.kill(os.getpid(), signal.SIGTERM)

@@ -1,0 +1,73 @@
+"""A worker: imports everything once, then forks a process for each run that the broker delivers.
+
+``python -m verifywise_mlflow.distributed.worker PROCESSES``, which ``verifywise-mlflow worker`` starts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from typing import Final
+
+import dagster as dg
+from celery import Celery
+
+import verifywise_mlflow.run_process_template  # noqa: F401  # for all processes that are forked later
+from verifywise_mlflow.defs.dagster_compat import execute_run, import_for_runs, postgres_url
+from verifywise_mlflow.distributed.broker import QUEUE, TASK, BrokerNotConfiguredError, broker_url, make_celery
+from verifywise_mlflow.distributed.run_watch import watch
+from verifywise_mlflow.persistence.run_leases import RunLeases
+from verifywise_mlflow.persistence.session_names import name_sessions
+
+_LOG: Final = logging.getLogger(__name__)
+_MISUSED: Final = 2
+
+
+def add_task(app: Celery) -> None:
+    """Register the task that the launcher sends."""
+
+    @app.task(name=TASK)  # type: ignore[untyped-decorator]  # Celery has no types
+    def execute(run_id: str) -> None:
+        with dg.DagsterInstance.get() as instance:
+            execute_leased(instance, run_id)
+
+
+def execute_leased(instance: dg.DagsterInstance, run_id: str) -> None:
+    """Execute a run in this process, unless another worker has it or it needs no execution any more.
+
+    A broker may deliver a message twice, or long after the run was given up.
+    """
+    lease = RunLeases(postgres_url(instance)).acquire(run_id)
+    if lease is None:
+        _LOG.warning("run %s is not executed: another worker has its lease", run_id)
+        return
+    with lease:
+        run = instance.get_run_by_id(run_id)
+        if run is None or run.status is not dg.DagsterRunStatus.STARTING:
+            _LOG.warning("run %s is not executed: it is %s", run_id, run.status.value if run else "deleted")
+            return
+        name_sessions(run_id)
+        with watch(lease):
+            execute_run(instance, run_id)
+
+
+def main() -> int:
+    """Work until a signal; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m verifywise_mlflow.distributed.worker", description=__doc__)
+    parser.add_argument("processes", type=int, help="runs at a time")
+    arguments = parser.parse_args()
+    try:
+        app = make_celery(broker_url())
+    except BrokerNotConfiguredError as error:
+        sys.stderr.write(f"{error}\n")
+        return _MISUSED
+    add_task(app)
+    import_for_runs()
+    options = ("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "INFO")
+    app.worker_main(["worker", "--queues", QUEUE, "--concurrency", str(arguments.processes), *options])
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,24 @@
+"""Names of our sessions in Postgres (``application_name``), so that those of a lost run can be found and ended."""
+
+from __future__ import annotations
+
+from typing import Final
+
+_PRODUCT: Final = "verifywise-mlflow"
+_name = _PRODUCT
+
+
+def name_sessions(run_id: str) -> None:
+    """Name the sessions that this process opens from now on after a run."""
+    global _name  # a worker's process executes one run
+    _name = name_of_run(run_id)
+
+
+def session_name() -> str:
+    """Return the name for a new session."""
+    return _name
+
+
+def name_of_run(run_id: str) -> str:
+    """Return the name of the sessions of a run. Postgres cuts names after 63 bytes."""
+    return f"{_PRODUCT} run {run_id}"

@@ -1,0 +1,1 @@
+"""Runs on workers: real brokers, a real Postgres and Dagster in separate processes."""

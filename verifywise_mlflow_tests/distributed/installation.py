@@ -1,0 +1,184 @@
+"""Dagster with workers behind a broker, as in production: every part is a process of its own.
+
+The workers reach Postgres through a proxy that can partition the network between them.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+import dagster as dg
+import psutil  # type: ignore[import-untyped]  # its stubs are a separate package
+import pytest
+import yaml
+
+import verifywise_mlflow
+from verifywise_mlflow.demo.servers.dagster_servers import DagsterServers
+from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
+from verifywise_mlflow.demo.servers.process import ChildProcess, child_environment
+from verifywise_mlflow.persistence import role_grants
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow_tests.distributed.brokers import Redis
+from verifywise_mlflow_tests.distributed.tcp_proxy import TcpProxy, tcp_proxy
+from verifywise_mlflow_tests.support.databases import create_migrated_database
+
+DAGSTER_DATABASE = "distributed_dagster"
+PARTITION, PARENT = "dagster/partition", "dagster/parent_run_id"
+_SETTINGS: Mapping[str, str] = {"VERIFYWISE_LAUNCHER": "celery", "VERIFYWISE_RUN_POLL_INTERVAL_SECONDS": "1"}
+
+Value = TypeVar("Value")
+
+
+@dataclass(slots=True)
+class Installation:
+    """The running servers."""
+
+    home: Path
+    broker: Redis
+    dagster: DagsterServers
+    instance: dg.DagsterInstance
+    network: TcpProxy
+    """Between the workers and Postgres."""
+    environment: Mapping[str, str]
+    database_url: str
+    dagster_url: str
+    tenants_file: Path
+    workers: list[ChildProcess] = field(default_factory=list)
+
+    @property
+    def logs(self) -> Path:
+        return self.home / "logs"
+
+    def start_worker(self) -> ChildProcess:
+        """Start a worker with one process, as an operator does."""
+        through_proxy = {
+            "DAGSTER_HOME": str(self.home / "dagster"),
+            "DAGSTER_PG_PORT": str(self.network.port),
+            "VERIFYWISE_DATABASE_URL": self.environment["VERIFYWISE_DATABASE_URL"].replace(
+                f":{self.network.server_port}/", f":{self.network.port}/"
+            ),
+        }
+        name = f"worker-{len(self.workers)}"
+        worker = ChildProcess(
+            name,
+            [sys.executable, "-m", "verifywise_mlflow.cli", "worker", "--processes", "1"],
+            log=self.logs / f"{name}.log",
+            env=child_environment(**{**self.environment, **through_proxy}),
+            cwd=self.home,
+        )
+        self.workers.append(worker)
+        return worker
+
+    def kill_workers(self) -> None:
+        """Kill every worker with the processes of its runs, as the end of a machine does."""
+        for worker in self.workers:
+            if worker.is_alive():
+                os.killpg(worker.pid, signal.SIGKILL)
+                worker.stop()
+
+    def add_tenant(self, tenant: str, settings: Mapping[str, object]) -> None:
+        """Add a tenant, which is synced only on request."""
+        document = yaml.safe_load(self.tenants_file.read_text())
+        document["tenants"][tenant] = {**settings, "intervals": {"poll": "7d"}}
+        self.tenants_file.write_text(yaml.safe_dump(document))
+        self.instance.add_dynamic_partitions("tenants", [tenant])
+
+    def launch(self, tenant: str) -> str:
+        """Request a sync, as a person does; return the run's ID."""
+        earlier = {run.run_id for run in self.runs(tenant)}
+        self.dagster.api.launch(tenant)
+        return next(run.run_id for run in self.runs(tenant) if run.run_id not in earlier)
+
+    def runs(self, tenant: str) -> list[dg.DagsterRun]:
+        return list(self.instance.get_runs(dg.RunsFilter(tags={PARTITION: tenant})))
+
+    def status(self, run_id: str) -> dg.DagsterRunStatus:
+        run = self.instance.get_run_by_id(run_id)
+        assert run is not None
+        return run.status
+
+    def await_end(self, run_id: str, seconds: float = 60) -> dg.DagsterRunStatus:
+        """Wait until a run has ended; return its status."""
+        wait_for(lambda: self.status(run_id) in ENDED, seconds, f"the end of run {run_id}: {self.log_tails()}")
+        return self.status(run_id)
+
+    def await_retry(self, run_id: str) -> str:
+        """Wait for the run that retries another."""
+
+        def retries() -> list[str]:
+            return [run.run_id for run in self.instance.get_runs(dg.RunsFilter(tags={PARENT: run_id}))]
+
+        (retry,) = wait_for(retries, 30, f"a retry of run {run_id}")
+        return retry
+
+    def run_processes(self) -> set[int]:
+        """Return the processes that the workers have forked for runs."""
+        living = [psutil.Process(worker.pid) for worker in self.workers if worker.is_alive()]
+        return {child.pid for process in living for child in process.children(recursive=True)}
+
+    def log_tails(self) -> str:
+        return "\n".join(worker.log_tail() for worker in self.workers)
+
+
+ENDED = {dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED}
+
+
+@contextmanager
+def installation(postgres: EmbeddedPostgres, home: Path) -> Iterator[Installation]:
+    """Start Redis and Dagster; workers are started by the tests."""
+    dagster_url = postgres.create_database(DAGSTER_DATABASE)
+    login = postgres.create_login("distributed", owns=DAGSTER_DATABASE)
+    database_url = create_migrated_database(postgres, "distributed")
+    database = database_url.rsplit("/", 1)[1]
+    with Store(database_url) as store, store.begin_shared() as connection:
+        role_grants.grant(connection, login.role, "pipeline", None, datetime.now(UTC))
+    tenants_file = home / "tenants.yaml"
+    tenants_file.write_text("tenants: {}\n")
+    with ExitStack() as stack:
+        variables = stack.enter_context(pytest.MonkeyPatch.context())
+        broker = Redis(home / "redis")
+        stack.enter_context(broker)
+        network = stack.enter_context(tcp_proxy(postgres.port))
+        environment = {
+            "VERIFYWISE_TENANTS": str(tenants_file),
+            "VERIFYWISE_DATABASE_URL": postgres.url(database, login),
+            "VERIFYWISE_BROKER_URL": broker.url,
+            "DAGSTER_PG_HOST": "127.0.0.1",
+            "DAGSTER_PG_PORT": str(postgres.port),
+            "DAGSTER_PG_USERNAME": login.role,
+            "DAGSTER_PG_PASSWORD": login.password,
+            "DAGSTER_PG_DB": DAGSTER_DATABASE,
+            "PYTHONPATH": str(Path(verifywise_mlflow.__file__).parents[1]),  # the code under test
+        }
+        dagster = stack.enter_context(
+            DagsterServers(home / "dagster", environment=environment, logs=home / "logs", settings=_SETTINGS)
+        )
+        for name, value in environment.items():
+            variables.setenv(name, value)
+        instance = stack.enter_context(dg.DagsterInstance.from_config(str(home / "dagster")))
+        installed = Installation(
+            home, broker, dagster, instance, network, environment, database_url, dagster_url, tenants_file
+        )
+        try:
+            yield installed
+        finally:
+            for worker in installed.workers:
+                worker.stop()
+
+
+def wait_for(condition: Callable[[], Value], seconds: float, what: str) -> Value:
+    """Return the first true value of a condition."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
+        time.sleep(0.2)
+    return value

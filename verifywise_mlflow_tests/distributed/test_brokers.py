@@ -1,0 +1,91 @@
+"""The queue in the broker has the order of Dagster's run queue; messages hold nothing but a run's ID."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from verifywise_mlflow.distributed.broker import BrokerNotConfiguredError, broker_url, make_celery
+from verifywise_mlflow.distributed.launcher import LeasedRunLauncher
+from verifywise_mlflow.distributed.run_watch import END_SECONDS, Action, next_action
+from verifywise_mlflow_tests.distributed.brokers import BrokerServer, RabbitMQ, Redis
+
+REQUESTERS = {
+    "backfill": {"dagster/backfill": "b"},
+    "schedule": {"dagster/schedule_name": "reconcile"},
+    "sensor": {"dagster/sensor_name": "new_versions"},
+    "raised backfill": {"dagster/backfill": "b", "dagster/priority": "7"},
+    "person": {},
+}
+
+
+@pytest.fixture(
+    params=[pytest.param(Redis, id="Redis"), pytest.param(RabbitMQ, id="RabbitMQ", marks=pytest.mark.slow(seconds=15))]
+)
+def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BrokerServer]:
+    with request.param(tmp_path / "broker") as server:
+        yield server
+
+
+def test_a_worker_gets_the_run_with_the_highest_priority_first_and_learns_its_id_only(broker: BrokerServer) -> None:
+    with dg.DagsterInstance.ephemeral() as instance:
+        launcher = LeasedRunLauncher(broker=broker.url, backend=None, default_queue="dagster")
+        launcher.register_instance(instance)
+        requester_of = {}
+        for requester, tags in REQUESTERS.items():
+            run = instance.create_run_for_job(dg.JobDefinition(name="empty", graph_def=empty), tags=tags)
+            requester_of[run.run_id] = requester
+            launcher.send(run)
+
+    received = list(receive(broker.url, len(REQUESTERS)))
+
+    assert [requester_of[arguments["run_id"]] for arguments in received] == [
+        "person",
+        "sensor",
+        "raised backfill",
+        "schedule",
+        "backfill",
+    ]
+    assert all(arguments.keys() == {"run_id"} for arguments in received)
+
+
+@dg.graph
+def empty() -> None:
+    """Do nothing."""
+
+
+def receive(url: str, count: int) -> Iterator[dict[str, str]]:
+    """Consume messages one by one, as a worker with one process does."""
+    with make_celery(url).connection_for_read() as connection, connection.channel() as channel:
+        for _ in range(count):
+            message = channel.basic_get("dagster")
+            assert message is not None
+            _positional, named, _callbacks = json.loads(message.body)
+            message = channel.message_to_python(message)
+            message.ack()
+            yield named
+
+
+def test_a_missing_broker_url_is_reported_with_the_variable() -> None:
+    with pytest.raises(BrokerNotConfiguredError, match="set the environment variable VERIFYWISE_BROKER_URL"):
+        broker_url({})
+
+
+@pytest.mark.parametrize(
+    ("status", "ended_seconds", "action"),
+    [
+        ("STARTED", 0.0, Action.CONTINUE),
+        ("CANCELING", 0.0, Action.INTERRUPT),
+        ("SUCCESS", 0.0, Action.CONTINUE),
+        ("FAILURE", END_SECONDS - 1, Action.CONTINUE),
+        ("FAILURE", END_SECONDS, Action.KILL),
+        ("CANCELED", END_SECONDS, Action.KILL),
+        (None, 0.0, Action.CONTINUE),  # a deleted run, whose process fails by itself
+    ],
+)
+def test_a_process_acts_on_the_status_of_its_run(status: str | None, ended_seconds: float, action: Action) -> None:
+    assert next_action(status, ended_seconds) is action

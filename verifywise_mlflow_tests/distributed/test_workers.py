@@ -1,0 +1,238 @@
+"""Runs on workers end as on one machine, although workers die, brokers restart and networks are partitioned."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
+from verifywise_mlflow.persistence.run_leases import HEARTBEAT_SECONDS
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.tenants.loading import load_tenants
+from verifywise_mlflow_tests.distributed import planting
+from verifywise_mlflow_tests.distributed.installation import Installation, installation, wait_for
+from verifywise_mlflow_tests.pipeline.database_snapshot import differences
+from verifywise_mlflow_tests.support.databases import create_migrated_database
+from verifywise_mlflow_tests.support.planted_secrets import Canaries, all_below, all_of_a_database, leaked_canaries
+from verifywise_mlflow_tests.support.proxy import Exchange, Fault, FaultContext, Proxy, proxy_before
+from verifywise_mlflow_tests.support.registry import Registry
+from verifywise_mlflow_tests.support.syncing import sync
+
+pytestmark = [pytest.mark.slow(seconds=120), pytest.mark.timeout(600)]
+
+SUCCESS, FAILURE, CANCELED = dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED
+DETECTION_SECONDS = 60
+
+
+@pytest.fixture(scope="module")
+def installed(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    with installation(postgres, tmp_path_factory.mktemp("distributed")) as running:
+        running.start_worker()
+        running.start_worker()
+        yield running
+
+
+@pytest.fixture(scope="module")
+def undisturbed_url(postgres: EmbeddedPostgres) -> str:
+    """A database into which each tenant is synced once, without workers."""
+    return create_migrated_database(postgres, "undisturbed")
+
+
+@dataclass(slots=True)
+class SlowServer:
+    """A tenant's MLflow server that does not respond to one request until it is released."""
+
+    proxy: Proxy
+    is_reached: threading.Event = field(default_factory=threading.Event)
+    is_released: threading.Event = field(default_factory=threading.Event)
+
+    def hold(self) -> None:
+        """Hold the next requests for versions: the sync has then stored the models, and has its tenant's lock."""
+        self.is_reached.clear()
+        self.is_released.clear()
+        self.proxy.fault = self._choose
+
+    def release(self) -> None:
+        self.proxy.fault = lambda _: None
+        self.is_released.set()
+
+    def _choose(self, exchange: Exchange) -> Fault | None:
+        return self._wait if exchange.kind.endswith("model-versions/search") else None
+
+    def _wait(self, context: FaultContext) -> None:
+        self.is_reached.set()
+        self.is_released.wait(120)
+        context.reply(context.forward())
+
+
+@pytest.fixture
+def server(mlflow_uri: str) -> Iterator[SlowServer]:
+    with proxy_before(mlflow_uri) as proxy:
+        slow = SlowServer(proxy)
+        slow.hold()
+        yield slow
+        slow.release()
+
+
+@pytest.fixture
+def add_tenant(
+    installed: Installation, server: SlowServer, registry: Registry, workspace: str, undisturbed_url: str
+) -> Callable[[str], None]:
+    def add(tenant: str) -> None:
+        registry.version("churn", tags={"owner": "ada"})
+        registry.version("fraud")
+        installed.add_tenant(
+            tenant,
+            {
+                "tracking_uri": server.proxy.uri,
+                "workspace": workspace,
+                "allow_private_network": True,
+                "artifacts": {"sandbox": "best_effort"},
+            },
+        )
+
+    return add
+
+
+def assert_equals_an_undisturbed_sync(installed: Installation, url: str, tenant: str) -> None:
+    with Store(url) as store:
+        sync(load_tenants(installed.tenants_file)[tenant], store)
+
+    different_rows = differences(installed.database_url, url)
+    assert {*different_rows} == {"role_grants"}, different_rows  # only the workers' database has a role for them
+
+
+def sync_ends(installed: Installation, run_id: str) -> list[str]:
+    with Store(installed.database_url) as store, store.begin_shared() as connection:
+        entries = connection.exec_driver_sql(
+            "SELECT kind FROM verifywise_mlflow.audit_entries WHERE dagster_run_id = %s ORDER BY sequence", (run_id,)
+        )
+        return [kind for (kind,) in entries if kind.startswith("sync")]
+
+
+def test_a_run_of_a_killed_worker_is_retried_once_and_leaves_the_same_rows(
+    installed: Installation, server: SlowServer, add_tenant: Callable[[str], None], undisturbed_url: str
+) -> None:
+    add_tenant("killed")
+    run_id = installed.launch("killed")
+    assert server.is_reached.wait(60), installed.log_tails()
+
+    installed.kill_workers()
+    killed_at = time.monotonic()
+    server.release()
+
+    assert installed.await_end(run_id, DETECTION_SECONDS) is FAILURE
+    assert time.monotonic() - killed_at < DETECTION_SECONDS
+    installed.start_worker()
+    installed.start_worker()
+    assert installed.await_end(installed.await_retry(run_id)) is SUCCESS
+    assert len(installed.runs("killed")) == 2
+    assert_equals_an_undisturbed_sync(installed, undisturbed_url, "killed")
+
+
+def test_a_run_whose_worker_is_cut_off_from_postgres_ends_there_and_is_retried_elsewhere(
+    installed: Installation, server: SlowServer, add_tenant: Callable[[str], None], undisturbed_url: str
+) -> None:
+    add_tenant("partitioned")
+    run_id = installed.launch("partitioned")
+    assert server.is_reached.wait(60), installed.log_tails()
+    before = installed.run_processes()
+
+    installed.network.partition()
+    cut_at = time.monotonic()
+    # The MLflow server still holds the request, so only the lease can end the process.
+    assert installed.await_end(run_id, DETECTION_SECONDS) is FAILURE
+    assert time.monotonic() - cut_at < DETECTION_SECONDS
+    wait_for(lambda: before - installed.run_processes(), 10, "the end of the run's process")
+    installed.network.heal()
+    server.release()
+
+    # Postgres still has the connections that lost their bytes, and one of them had the tenant's lock.
+    assert installed.await_end(installed.await_retry(run_id)) is SUCCESS
+    assert_equals_an_undisturbed_sync(installed, undisturbed_url, "partitioned")
+
+
+def test_a_person_cancels_a_run_and_its_sync_ends_in_order(
+    installed: Installation, server: SlowServer, add_tenant: Callable[[str], None]
+) -> None:
+    add_tenant("canceled")
+    run_id = installed.launch("canceled")
+    assert server.is_reached.wait(60), installed.log_tails()
+
+    installed.dagster.api.cancel([run_id])
+    assert installed.status(run_id) is dg.DagsterRunStatus.CANCELING
+    time.sleep(2 * HEARTBEAT_SECONDS)
+    server.release()  # a thread of the run waits for the response, as it does under every launcher
+
+    assert installed.await_end(run_id, 20) is CANCELED
+    assert sync_ends(installed, run_id) == ["sync started", "sync ended"]
+
+
+def test_a_broker_restart_and_a_repeated_message_neither_lose_nor_repeat_a_sync(
+    installed: Installation, server: SlowServer, add_tenant: Callable[[str], None]
+) -> None:
+    add_tenant("restarted")
+    run_id = installed.launch("restarted")
+    assert server.is_reached.wait(60), installed.log_tails()
+
+    installed.broker.stop()
+    installed.broker.start()
+    # The other worker is idle, and gets the message of the run that is under way.
+    send_again(installed, run_id)
+    wait_for(lambda: "another worker has its lease" in installed.log_tails(), 60, "the refusal of the repeated message")
+    server.release()
+
+    assert installed.await_end(run_id) is SUCCESS
+    send_again(installed, run_id)
+    wait_for(lambda: "it is SUCCESS" in installed.log_tails(), 60, "the refusal of the late message")
+    assert sync_ends(installed, run_id) == ["sync started", "sync ended"]
+    assert installed.await_end(installed.launch("restarted")) is SUCCESS
+
+
+def send_again(installed: Installation, run_id: str) -> None:
+    """Deliver a run's message again, as a broker does after a lost acknowledgment."""
+    run = installed.instance.get_run_by_id(run_id)
+    assert run is not None
+    launcher = installed.instance.run_launcher
+    launcher.send(run)  # type: ignore[attr-defined]  # of our launcher
+
+
+def test_no_secret_of_a_run_is_left_in_the_process_of_a_later_one(installed: Installation) -> None:
+    tags = [plant(installed) for _ in range(4)]  # two for each worker
+
+    assert len({run[planting.PROCESS] for run in tags}) == 4
+    assert all(int(run[planting.FOUND_AFTER]) > 0 for run in tags), "the search finds what is there"
+    assert [run[planting.FOUND_BEFORE] for run in tags] == ["0"] * 4
+
+
+def plant(installed: Installation) -> dict[str, str]:
+    job = dg.reconstructable(planting.planting)
+    run = installed.instance.create_run_for_job(job.get_definition(), job_code_origin=job.get_python_origin())
+    installed.instance.launch_run(run.run_id, workspace=None)  # type: ignore[arg-type]  # no launcher of ours reads it
+    assert installed.await_end(run.run_id) is SUCCESS
+    ended = installed.instance.get_run_by_id(run.run_id)
+    assert ended is not None
+    return dict(ended.tags)
+
+
+def test_the_broker_s_password_is_in_no_file_no_log_no_table_and_no_command_line(installed: Installation) -> None:
+    canaries = Canaries({"broker": installed.broker.password})
+    command_lines = [
+        Path(f"/proc/{child.pid}/cmdline").read_bytes()
+        for child in [*installed.dagster.children, *installed.workers]
+        if child.is_alive()
+    ]
+    assert any(b"distributed.worker" in line for line in command_lines)
+
+    for directory in (installed.home / "dagster", installed.logs):
+        assert leaked_canaries(canaries, all_below(directory)) == set()
+    for url in (installed.dagster_url, installed.database_url):
+        assert leaked_canaries(canaries, all_of_a_database(url)) == set()
+    assert leaked_canaries(canaries, command_lines) == set()
+    assert leaked_canaries(canaries, all_below(installed.broker.home)) == {"broker"}, "the search finds what is there"
