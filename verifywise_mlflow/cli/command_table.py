@@ -36,6 +36,7 @@ COMMANDS: Mapping[str, str] = {
     "frameworks": "Show how much evidence a tenant's records hold for each clause of each framework.",
     "tags": "Report which tags of a tenant cannot be interpreted, and suggest a mapping.",
     "mapping": "Show how a field of the record is filled for a tenant: sources, keys and values.",
+    "doctor": "Check this installation, and say what to do about each problem.",
     "metrics": "Serve metrics of all tenants to Prometheus.",
     "audit": "Show, verify, sign and export the audit trail of a tenant.",
 }
@@ -154,6 +155,9 @@ HELP: Mapping[str, CommandHelp] = {
     "frameworks": CommandHelp("acme", "the database, if a tenant is given", failure="the tenant has no version"),
     "tags": CommandHelp("acme", failure="the tenant's mapping is unknown"),
     "mapping": CommandHelp("acme owner", "the database, or tenants.yaml", failure="the tenant's mapping is unknown"),
+    "doctor": CommandHelp(
+        "--json", "the database and tenants.yaml, and DAGSTER_HOME for the run queue", failure="there is a problem"
+    ),
     "metrics": CommandHelp(
         "--once",
         _BOTH,

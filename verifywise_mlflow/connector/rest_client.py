@@ -87,8 +87,12 @@ class RestClient:
 
     def probe_text(self, endpoint: Endpoint) -> str:
         """Send a GET request that any healthy server answers at once; return the response's short plain text."""
+        return self.probe_text_and_date(endpoint)[0]
+
+    def probe_text_and_date(self, endpoint: Endpoint) -> tuple[str, str | None]:
+        """Send a GET request that any healthy server answers at once; return its short text, and the header Date."""
         response = self._http.fetch(self._request(endpoint, ()), self._probe_limit, target=self._path(endpoint))
-        return response.body.decode("utf-8", "replace")
+        return response.body.decode("utf-8", "replace"), response.headers.get("Date")
 
     def stream(
         self, endpoint: Endpoint, params: Params, *, max_bytes: int, identifier: str | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,11 +13,6 @@ from verifywise_mlflow.services.metrics.collection import QueueUnreadableError
 from verifywise_mlflow.services.metrics.queue_state import QueueState
 
 _UNFINISHED = (Status.QUEUED, Status.NOT_STARTED, Status.STARTING, Status.STARTED, Status.CANCELING)
-
-
-def is_instance_configured() -> bool:
-    """Return whether the environment names an instance of Dagster."""
-    return bool(os.environ.get("DAGSTER_HOME"))
 
 
 class QueueReader:

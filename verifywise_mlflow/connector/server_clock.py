@@ -1,0 +1,44 @@
+"""Reads the version and the clock of an MLflow server with one request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+
+from verifywise_mlflow.connector.endpoints import MlflowEndpoint
+from verifywise_mlflow.connector.rest_client import RestClient
+from verifywise_mlflow.http.settings import ConnectionSettings
+
+
+@dataclass(frozen=True, slots=True)
+class ServerClock:
+    """What a server responded."""
+
+    version: str
+    """As the server reports it: untrusted text."""
+    date: datetime | None
+    """The header Date, to the second; None if there is none."""
+
+
+def read_server_clock(settings: ConnectionSettings) -> ServerClock:
+    """Request the version of a server.
+
+    Raises:
+        HttpError: the server cannot be used.
+        SecretUnavailableError: a credential cannot be resolved.
+    """
+    client = RestClient(settings)
+    try:
+        version, date = client.probe_text_and_date(MlflowEndpoint.VERSION)
+    finally:
+        client.close()
+    return ServerClock(version.strip()[:40], _parsed(date))
+
+
+def _parsed(date: str | None) -> datetime | None:
+    try:
+        moment = parsedate_to_datetime(date) if date else None
+    except ValueError:
+        return None
+    return moment if moment and moment.tzinfo else None

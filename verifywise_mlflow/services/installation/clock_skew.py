@@ -1,0 +1,33 @@
+"""Compares another machine's clock with ours. Verdicts depend on dates, and staleness and waivers on times."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from verifywise_mlflow.services.installation.finding import Finding
+
+MAX_SKEW: Final = timedelta(seconds=5)
+"""MLflow's times have milliseconds; a sync looks for changes since the newest one it knows."""
+
+
+def check_skew(
+    subject: str, clock: datetime, before: datetime, after: datetime, precision: timedelta = timedelta(0)
+) -> Finding:
+    """Return whether another clock agrees with ours.
+
+    Args:
+        subject: Whose clock it is.
+        clock: What it showed.
+        before: Our time before it was read.
+        after: Our time afterwards.
+        precision: The clock's: it may have shown up to this much less than its time.
+    """
+    behind, ahead = before - (clock + precision), clock - after
+    if max(behind, ahead) <= MAX_SKEW:
+        return Finding(subject, "ok", f"agrees with ours within {MAX_SKEW.total_seconds():.0f} s")
+    direction = (
+        f"{ahead.total_seconds():.0f} s ahead of" if ahead > behind else f"{behind.total_seconds():.0f} s behind"
+    )
+    remedy = "synchronize both machines' clocks, for example with chrony"
+    return Finding(subject, "problem", f"is {direction} ours", remedy)

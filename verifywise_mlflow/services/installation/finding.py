@@ -1,0 +1,25 @@
+"""What a check of the installation found."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+Outcome = Literal["ok", "warning", "problem", "skipped"]
+"""``problem``: something does not work, or soon will not. ``warning``: it works, and could be safer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """The result of one check."""
+
+    subject: str
+    outcome: Outcome
+    detail: str
+    """What was found."""
+    remedy: str | None = None
+    """What to do about it; None if nothing, or if the detail says it."""
+
+    def to_json(self) -> dict[str, object]:
+        """Return the object that ``doctor --json`` prints. Its keys are an interface."""
+        return asdict(self)
