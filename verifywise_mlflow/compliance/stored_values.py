@@ -33,7 +33,10 @@ class StoredValues:
         self._variables: dict[str, int] = {}
         self._whole: list[tuple[int, str, str]] = []
         """Place, key and name of the values that are stored whole."""
-        self._parts: list[tuple[int, str, Path]] = []
+        self._parts: dict[str, list[tuple[int, str, Path]]] = {}
+        """Variable to the place, key and path below it of the values that are parts of it."""
+        self._last_parts: dict[str, tuple[CelValue, list[tuple[int, str]]]] = {}
+        """Variable to its last value, and the members of its parts: the next record may have the same object."""
         self._of_origins: dict[str, list[tuple[int, str, str]]] = {}
         """Field to the place, key and name of the members of its origin."""
         self._origin_keys: list[tuple[int, str, str]] = []
@@ -49,7 +52,7 @@ class StoredValues:
                 elif path[0] == ORIGINS and len(path) == 3:
                     self._of_origins.setdefault(path[1], []).append((place, key, path[2]))
                 else:
-                    self._parts.append((place, key, path))
+                    self._parts.setdefault(path[0], []).append((place, key, path[1:]))
         return _picker([self._paths[path] for path in paths])
 
     def origin_picker(self, names: Sequence[str]) -> Picker:
@@ -74,14 +77,9 @@ class StoredValues:
         for place, key, name in self._whole:
             value: object = raw[name]
             members[place] = f"{key}null" if value is None else key + value_json(value)  # type: ignore[arg-type]  # a CelValue
-        for place, key, (root, *names) in self._parts:
-            value = raw[root]
-            for name in names:
-                if type(value) is not dict or name not in value:
-                    break
-                value = value[name]
-            else:
-                members[place] = key + value_json(cast("CelValue", value))
+        for root in self._parts:
+            for place, member in self._members_below(root, raw[root]):
+                members[place] = member
         if self._of_origins:
             origins = cast("dict[str, dict[str, CelValue]]", raw[ORIGINS])
             for field, parts in self._of_origins.items():
@@ -90,6 +88,23 @@ class StoredValues:
                     if name in of_field:
                         members[place] = key + value_json(of_field[name])
         return tuple(members)
+
+    def _members_below(self, root: str, value: CelValue) -> list[tuple[int, str]]:
+        """Return the members of the parts of a variable that are there, each with its place."""
+        last = self._last_parts.get(root)
+        if last is not None and last[0] is value:
+            return last[1]
+        members = []
+        for place, key, names in self._parts[root]:
+            part = value
+            for name in names:
+                if type(part) is not dict or name not in part:
+                    break
+                part = part[name]
+            else:
+                members.append((place, key + value_json(part)))
+        self._last_parts[root] = (value, members)
+        return members
 
     def origins(self, origins: Mapping[str, Mapping[str, object]]) -> Members:
         """Return a member for each field; empty where the field has no origin."""

@@ -12,6 +12,7 @@ from verifywise_mlflow.compliance.rules.cel_variables import Subject
 from verifywise_mlflow.compliance.rules.policy import Policy, default_policy
 from verifywise_mlflow.compliance.rules.rule import Rule
 from verifywise_mlflow.compliance.verdict import RuleResult
+from verifywise_mlflow.normalizer.record import Json
 from verifywise_mlflow_tests.compliance.attempts import EVIDENCE, TODAY, attempts, subject_with
 from verifywise_mlflow_tests.compliance.records import record_with
 from verifywise_mlflow_tests.compliance.rules import rule_with
@@ -74,6 +75,19 @@ def test_records_that_only_look_alike_get_their_own_results(name: str, monkeypat
 
     assert outcomes(policy, subjects) == expected
     assert expected[0] == expected[2] != expected[1]
+
+
+def test_environments_that_python_calls_equal_are_stored_as_they_are() -> None:
+    policy = policy_of(rule_with("runtime_environment.packages.exists(p, p.pinned == true)"))
+    environments: list[Json] = [
+        {"packages": [{"name": "numpy", "pinned": pinned}]} for pinned in (True, 1, 1.0, True, 0.0, -0.0, False)
+    ]
+    subjects = [Subject(record_with(runtime_environment=environment)) for environment in environments]
+
+    one_by_one = [of_record for subject in subjects for of_record in outcomes(policy, [subject])]
+
+    assert outcomes(policy, subjects) == one_by_one
+    assert len({result.values_json for [(result, _)] in one_by_one}) == 5, "0.0 and -0.0 are stored alike"
 
 
 def test_every_attempt_gets_the_results_that_it_gets_alone(monkeypatch: pytest.MonkeyPatch) -> None:

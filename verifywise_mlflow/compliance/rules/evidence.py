@@ -6,6 +6,7 @@ records: it decides once which fields and members the rules read, since a manife
 
 from __future__ import annotations
 
+import marshal
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
@@ -46,6 +47,9 @@ _NON_FINITE: Final = frozenset({"NaN", "Infinity", "-Infinity"})
 _SAME_IN_CEL: Final = frozenset({bool, float, type(None), datetime})
 """Types whose values need no conversion."""
 _ORIGIN_DAYS: Final = ("earliest", "latest")
+_RUNTIME_ENVIRONMENT: Final = "runtime_environment"
+_WITHOUT_REFERENCES: Final = 2
+"""The version of marshal in which equal values have equal bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +125,8 @@ class EvidenceReader:
         self._fields = tuple((name, below) for name, below in selection.items() if name not in CONTEXT_TYPES)
         self._context = tuple((name, below) for name, below in selection.items() if name in CONTEXT_TYPES)
         self._selected_fields = frozenset((*selection, *(selection.get(ORIGINS) or ())))
+        self._environment: tuple[bytes, CelValue] = (b"", None)
+        """The environment of the last record: most versions of a model have the same one, with a hundred packages."""
         self._constants: dict[str, CelValue] = {}
         """The variables with one value for all records."""
         if THRESHOLDS in selection and thresholds:
@@ -152,13 +158,26 @@ class EvidenceReader:
                 else:
                     known[name] = text
                 continue
-            value = raw_values[name] = raw if raw is None else _select(raw, members)
+            value = raw_values[name] = raw if raw is None else self._selected(name, raw, members)
             if raw is not None and not _is_empty(raw):
                 known[name] = _numbers(value) if name == "metrics" else value
         incomplete = subject.incomplete
         unread = frozenset(field for unread in incomplete for field in unread.fields) if incomplete else frozenset()
         without_value = _texts_without_value(subject.origins or {}, self._selected_fields)
         return Evidence(known, unrecognized, raw_values, without_value, unread)
+
+    def _selected(self, name: str, raw: Json | datetime, members: Selection | None) -> CelValue:
+        """Return the selected members of a field's value, as one object for equal environments in a row."""
+        if name != _RUNTIME_ENVIRONMENT:
+            return _select(raw, members)
+        try:
+            # The bytes differ for 1, 1.0 and true, which Python calls equal.
+            content = marshal.dumps(raw, _WITHOUT_REFERENCES)  # type: ignore[arg-type]  # else it raises
+        except ValueError:  # a type that JSON does not have
+            return _select(raw, members)
+        if content != self._environment[0]:
+            self._environment = (content, _select(raw, members))
+        return self._environment[1]
 
     def _context_values(self, subject: Subject) -> Iterator[tuple[str, CelValue, bool]]:
         """Yield the variables that are no fields, each with its value and whether it is known."""
