@@ -14,6 +14,7 @@ COMPAT_SERVERS := $(patsubst $(COMPAT)/servers/%.txt,.compat/%/.ready,$(wildcard
 
 .DEFAULT_GOAL := help
 .PHONY: help install lock azurite demo test coverage pictures compat airgap airgap-test soak bench distributed
+.PHONY: image image-smoke
 .PHONY: check lint types contracts definitions prose docs clean
 
 help:
@@ -29,6 +30,8 @@ help:
 	@echo "make airgap-test  run the tests in such a network namespace"
 	@echo "make soak         30 simulated minutes of 50 tenants whose servers change, fail, hang and recover (SOAK_ARGS=--help)"
 	@echo "make distributed  runs per minute with Celery workers and without (DISTRIBUTED_ARGS=--tenants 20 for a small one)"
+	@echo "make image        build the container image with docker, podman or buildah (deploy/image/build.sh has the variables)"
+	@echo "make image-smoke  test the built image against a real MLflow server and a real Postgres"
 	@echo "make lock         resolve the lock files again (LOCK_ARGS=--upgrade takes newer releases)"
 	@echo "make clean        remove the virtual environments, the demo and the build folder"
 
@@ -130,6 +133,13 @@ bench: $(READY) .compat/current/.ready azurite
 	.compat/$*/bin/python -m pip install --disable-pip-version-check --quiet --no-compile --require-hashes --no-deps \
 	  --requirement $<
 	@touch $@
+
+# Without a registry for base images, as root: apt-get install buildah mmdebstrap
+image:
+	bash deploy/image/build.sh
+
+image-smoke: $(READY)
+	$(BIN)/pytest verifywise_mlflow_tests/deploy/image_smoke.py $(SMOKE_ARGS)
 
 lint: $(READY)
 	$(BIN)/ruff check
