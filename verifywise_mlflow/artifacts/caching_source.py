@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TypeVar
 
-from verifywise_mlflow.artifacts.hashing import FileHash, NotHashed, hash_stream, over_limit, size_mismatch
+from verifywise_mlflow.artifacts.hashing import EarlierHash, FileHash, NotHashed, hash_stream, over_limit, size_mismatch
 from verifywise_mlflow.artifacts.manifest import ReadOutcome
 from verifywise_mlflow.artifacts.source import ArtifactReadError, ArtifactSource
 from verifywise_mlflow.connector.models import RemoteFile
@@ -35,7 +35,7 @@ class CachingSource:
         self._hashes: dict[str, FileHash | NotHashed] = {}
         self._contents: dict[str, bytes] = {}
         """Small files that were read whole, of ``MAX_CONTENT_BYTES`` together: the versions of one model share them."""
-        self._reusable_hashes: dict[str, FileHash] = {}
+        self._earlier: dict[str, EarlierHash] = {}
         self._reused: set[str] = set()
         """The files whose hash was reused from an earlier sync."""
         self._lock = threading.Lock()
@@ -64,22 +64,31 @@ class CachingSource:
         """Read a file from the source. Bytes are not cached."""
         return self._source.read(path, max_bytes)
 
-    def reuse_hashes(self, earlier: Mapping[str, FileHash]) -> None:
-        """Reuse hashes of an earlier sync for files that are listed with the same size, without reading the bytes."""
+    def reuse_hashes(self, earlier: Mapping[str, EarlierHash]) -> None:
+        """Reuse hashes of an earlier sync for files that are listed unchanged, without reading the bytes."""
         with self._lock:
-            self._reusable_hashes.update(earlier)
+            self._earlier.update(earlier)
 
     def has_reused_any(self, paths: Iterable[str]) -> bool:
         """Return whether the hash of any of these files was reused from an earlier sync."""
         return not self._reused.isdisjoint(paths)
 
-    def file_hash(self, path: str, max_bytes: int, listed_size: int | None = None) -> FileHash | NotHashed:
-        """Return the hash of a file that has at most ``max_bytes`` bytes."""
+    def file_hash(
+        self, path: str, max_bytes: int, listed_size: int | None = None, store_state: str | None = None
+    ) -> FileHash | NotHashed:
+        """Return the hash of a file that has at most ``max_bytes`` bytes.
+
+        Args:
+            path: The file.
+            max_bytes: The limit.
+            listed_size: Its size in the listing, in bytes.
+            store_state: Its state in the listing: see ``RemoteFile``.
+        """
         with self._one_at_a_time(self._file_locks, path):
             cached = self._hashes.get(path)
-            earlier = self._reusable_hashes.get(path)
-            if cached is None and earlier and earlier.size == listed_size:
-                cached = self._hashes[path] = earlier
+            earlier = self._earlier.get(path)
+            if cached is None and earlier and earlier.holds_for(listed_size, store_state):
+                cached = self._hashes[path] = earlier.file_hash
                 self._reused.add(path)
             if cached is None:
                 cached = self._hash(path, max_bytes)

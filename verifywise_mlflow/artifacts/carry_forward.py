@@ -48,7 +48,13 @@ def _with_earlier_hash(file: ArtifactFile, earlier: ArtifactFile | None) -> Arti
     if file.sha256 or earlier is None or earlier.sha256 is None or earlier.size != file.size:
         return file
     note = f"{file.note}; its hash is {CARRIED_FORWARD_NOTE}" if file.note else CARRIED_FORWARD_NOTE
-    return replace(file, sha256=earlier.sha256, note=note, outcome=ReadOutcome.CARRIED_FORWARD)
+    return replace(
+        file,
+        sha256=earlier.sha256,
+        note=note,
+        outcome=ReadOutcome.CARRIED_FORWARD,
+        store_state=earlier.store_state,  # that of the hash, so that an object which has changed is read next time
+    )
 
 
 def _carried_over(file: ArtifactFile) -> ArtifactFile:

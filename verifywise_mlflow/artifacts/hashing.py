@@ -25,6 +25,28 @@ class FileHash:
 
 
 @dataclass(frozen=True, slots=True)
+class EarlierHash:
+    """The hash of an earlier read, which is reused while nothing shows that the file has changed."""
+
+    file_hash: FileHash
+    store_state: str | None
+    """The object's state in its store when it was listed for that read: see ``RemoteFile``."""
+    is_settled: bool
+    """Whether nothing was supposed to write to the file since."""
+
+    def holds_for(self, size: int | None, store_state: str | None) -> bool:
+        """Return whether a file that is listed like this has not changed, as far as its store shows.
+
+        A settled file whose state in the store differs has changed in place, and is read.
+        """
+        if size != self.file_hash.size:
+            return False
+        if self.store_state and store_state:
+            return self.store_state == store_state
+        return self.is_settled
+
+
+@dataclass(frozen=True, slots=True)
 class NotHashed:
     """Why a file has no hash: ``reason`` for people, ``outcome`` for decisions."""
 

@@ -70,6 +70,8 @@ class ArtifactFile:
     kind: FileKind
     note: str | None = None
     outcome: ReadOutcome = ReadOutcome.HASHED
+    store_state: str | None = None
+    """The object's state in its store when it was listed for this hash: see ``RemoteFile``. Null without a hash."""
 
 
 @value_object

@@ -101,7 +101,7 @@ class EntryBuilder:
         if root.root == "model" and path in self.unparsed_files:
             note, outcome = f"not parsed: {self.unparsed_files[path]}", ReadOutcome.NOT_PARSED
             self.unread.append((f"{root.root}: {path} {note}", outcome))
-        return ArtifactFile(root.root, path, result.size, result.sha256, kind, note, outcome)
+        return ArtifactFile(root.root, path, result.size, result.sha256, kind, note, outcome, file.store_state)
 
     @property
     def has_failure(self) -> bool:
@@ -154,7 +154,7 @@ class _HashTask:
 
     def run(self) -> FileHash | NotHashed:
         if isinstance(self.limit, int):
-            return self.source.file_hash(self.file.path, self.limit, self.file.size)
+            return self.source.file_hash(self.file.path, self.limit, self.file.size, self.file.store_state)
         return self.limit
 
 

@@ -20,7 +20,7 @@ MAX_PROBLEMS = 20
 class RejectedEntry(RemoteFile):
     """An entry that a source lists but does not open: a link, a device."""
 
-    reason: str
+    reason: str = field(kw_only=True)
 
 
 class ProblemKind(StrEnum):

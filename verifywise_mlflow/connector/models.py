@@ -152,3 +152,5 @@ class RemoteFile:
     is_directory: bool
     size: int | None
     """Bytes. MLflow omits it for directories and empty files; parsing sets 0 for the latter."""
+    store_state: str | None = None
+    """A digest of what an object store shows of an object's state, such as its ETag; null from MLflow."""

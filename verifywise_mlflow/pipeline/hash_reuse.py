@@ -1,7 +1,9 @@
 """Uses an earlier read of the same files: reuses its hashes, and detects files that changed in place.
 
-Both require a settled location: a logged model that is ready, or a run that has ended. Before that, files may be added
-and changed without notice.
+A hash is reused for a file in a settled location (a logged model that is ready, or a run that has ended), and for an
+object whose store shows the same state, such as its ETag. The latter is the store's word: it counts until the next
+scheduled rehash, which reads all bytes. Changes in place are detected in settled locations only: before, files may be
+added and changed without notice.
 """
 
 from __future__ import annotations
@@ -9,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from verifywise_mlflow.artifacts.hashing import FileHash
+from verifywise_mlflow.artifacts.hashing import EarlierHash, FileHash
 from verifywise_mlflow.artifacts.integrity import changes_in_place
-from verifywise_mlflow.artifacts.location import LoggedModelFiles, ModelLocation, RunFiles
-from verifywise_mlflow.artifacts.manifest import ArtifactManifest
+from verifywise_mlflow.artifacts.location import LoggedModelFiles, ModelLocation, RunFiles, StoredFiles
+from verifywise_mlflow.artifacts.manifest import ArtifactManifest, Root
 from verifywise_mlflow.connector.models import LoggedModel, ModelVersion, TrainingRun
 from verifywise_mlflow.persistence.repositories.integrity import IntegrityEvent
 from verifywise_mlflow.persistence.repositories.manifests import PendingManifest, StoredManifest
@@ -31,13 +33,19 @@ def is_settled(
             return False
 
 
-def reusable_hashes(location: ModelLocation, stored: StoredManifest) -> Mapping[str, FileHash]:
-    """Return the hashes of a model's files, by path below the root that they are read from."""
-    folder = f"{location.path}/" if isinstance(location, RunFiles) and location.path else ""
+def earlier_hashes(
+    location: ModelLocation, stored: StoredManifest, root: Root, *, is_settled: bool
+) -> Mapping[str, EarlierHash]:
+    """Return the hashes of a root's files that may be reused, by path below the root that they are read from."""
+    path = location.path if root == "model" and isinstance(location, RunFiles | StoredFiles) else ""
+    folder = f"{path}/" if path else ""
     return {
-        folder + file.path: FileHash(file.size, file.sha256)
+        folder + file.path: EarlierHash(FileHash(file.size, file.sha256), file.store_state, is_settled)
         for file in stored.manifest.files
-        if file.root == "model" and file.sha256 is not None and file.size is not None
+        if file.root == root
+        and file.sha256 is not None
+        and file.size is not None
+        and (is_settled or file.store_state is not None)
     }
 
 

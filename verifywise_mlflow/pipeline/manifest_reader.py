@@ -8,11 +8,12 @@ from enum import StrEnum
 from typing import TypeVar
 
 from verifywise_mlflow.artifacts.caching_source import CachingSource
-from verifywise_mlflow.artifacts.hashing import FileHash
+from verifywise_mlflow.artifacts.hashing import EarlierHash
 from verifywise_mlflow.artifacts.limits import ManifestLimits
 from verifywise_mlflow.artifacts.location import (
     LoggedModelFiles,
     ModelLocation,
+    NoFiles,
     RunFiles,
     StoredFiles,
     UnreachableFiles,
@@ -37,7 +38,7 @@ from verifywise_mlflow.persistence.repositories.tracked_objects import LOGGED_MO
 from verifywise_mlflow.persistence.row_mapping import to_entity
 from verifywise_mlflow.pipeline.artifact_source_resolver import model_source, resolve_location, run_source
 from verifywise_mlflow.pipeline.context import StageContext
-from verifywise_mlflow.pipeline.hash_reuse import is_settled, reusable_hashes
+from verifywise_mlflow.pipeline.hash_reuse import earlier_hashes, is_settled
 from verifywise_mlflow.pipeline.served_route import RouteChoice
 from verifywise_mlflow.redaction.entity_redactor import EntityRedactor
 
@@ -83,13 +84,13 @@ def link_versions(context: StageContext, due: Sequence[PendingManifest]) -> list
             run = _readable_entity(TrainingRun, runs, item.run_id)
             model = _readable_entity(LoggedModel, models, item.logged_model_id)
             linked.append(LinkedVersion(item, version, run, model, locate_files(origin, run, model), None))
-        uris = {uri for item in linked if (uri := _served_uri(item.location))}
+        uris = {uri for item in linked if (uri := _uri(item.location))}
         earlier = manifests.newest_at_locations(session, uris, since=rehash_before(context).production)
-    return [replace(item, earlier=earlier.get(_served_uri(item.location) or "")) for item in linked]
+    return [replace(item, earlier=earlier.get(_uri(item.location) or "")) for item in linked]
 
 
-def _served_uri(location: ModelLocation) -> str | None:
-    return location.uri if isinstance(location, LoggedModelFiles | RunFiles) else None
+def _uri(location: ModelLocation) -> str | None:
+    return None if isinstance(location, NoFiles) else location.uri
 
 
 def link_version(context: StageContext, due: PendingManifest) -> LinkedVersion:
@@ -157,9 +158,9 @@ class ManifestReader:
         settings = self._context.tenant.artifacts
         location = self._readable_location(linked)
         roots = self._open_roots(linked, location)
-        reusable = self._reusable_hashes(linked, location)
-        if roots.model:
-            roots.model.cached.reuse_hashes(reusable)
+        reusable = self._reusable_hashes(linked, location, roots)
+        for cached, hashes in reusable:
+            cached.reuse_hashes(hashes)
         built = build_manifest(
             location,
             roots.model.cached if roots.model else None,
@@ -179,7 +180,7 @@ class ManifestReader:
             ordered_map=self._tools.ordered_map,
         )
         manifest = self._redactor.redact(built)
-        has_reused = roots.model is not None and roots.model.cached.has_reused_any(reusable)
+        has_reused = any(cached.has_reused_any(hashes) for cached, hashes in reusable)
         return ManifestReadResult(
             pending=linked.due,
             manifest=manifest,
@@ -260,10 +261,19 @@ class ManifestReader:
     def _open_root(self, name: str, source: DirectSource) -> _Root:
         return self._roots.setdefault(name, _Root(CachingSource(source), source))
 
-    def _reusable_hashes(self, linked: LinkedVersion, location: ModelLocation) -> Mapping[str, FileHash]:
-        """Return the hashes of an earlier read of the same location, by path below the root."""
+    def _reusable_hashes(
+        self, linked: LinkedVersion, location: ModelLocation, roots: _Roots
+    ) -> list[tuple[CachingSource, Mapping[str, EarlierHash]]]:
+        """Return the hashes of an earlier read of the same location that may hold, for each root."""
         stored = linked.earlier
-        if not isinstance(location, LoggedModelFiles | RunFiles) or stored is None:
-            return {}
-        is_unchanged = is_settled(location, linked.run, linked.logged_model, stored.read_at)
-        return reusable_hashes(location, stored) if is_unchanged else {}
+        if stored is None:
+            return []
+        settled = is_settled(location, linked.run, linked.logged_model, stored.read_at)
+        reusable = []
+        if roots.model:
+            of_model = earlier_hashes(location, stored, "model", is_settled=settled)
+            reusable.append((roots.model.cached, of_model))
+        if roots.run:
+            # Reports are added to runs that have ended: only the store can show that one has not changed.
+            reusable.append((roots.run.cached, earlier_hashes(location, stored, "run", is_settled=False)))
+        return reusable

@@ -65,6 +65,15 @@ def test_an_unreadable_file_keeps_its_earlier_hash_with_a_note() -> None:
     assert carried.status == "partial"
 
 
+def test_a_hash_that_is_carried_forward_keeps_the_state_of_the_object_that_had_it() -> None:
+    earlier = manifest(replace(file("model.pkl"), store_state="etag-1"))
+    unreadable_file = replace(file("model.pkl", None, note="not hashed: 503"), store_state=None)
+
+    carried = carry_forward(manifest(unreadable_file, status="partial"), earlier)
+
+    assert carried.files[0].store_state == "etag-1", "so that an object which has changed meanwhile is read next time"
+
+
 def test_a_file_of_another_size_does_not_keep_the_earlier_hash() -> None:
     carried = carry_forward(manifest(file("MLmodel"), file("model.pkl", None, size=11), status="partial"), EARLIER)
 

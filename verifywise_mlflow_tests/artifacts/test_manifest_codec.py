@@ -90,6 +90,7 @@ def test_the_json_keys_are_the_manifests_field_names() -> None:
                 "kind": "model binary",
                 "note": "not hashed",
                 "outcome": "over limit",
+                "store_state": None,
             }
         ],
         "environment": None,

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
+from verifywise_mlflow.artifacts.environment.reproducibility import ENVIRONMENT_FILES
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.context import SyncOptions
 from verifywise_mlflow.tenants.tenant import Artifacts, Tenant
@@ -89,6 +90,33 @@ def test_bytes_changed_in_a_bucket_are_an_integrity_event(
     sync(tenant_in_bucket, store, SyncOptions(rehash=True))
 
     assert [(row["kind"], row["path"]) for row in rows(store, "integrity_events")] == [("changed", "model.pkl")]
+
+
+def test_objects_are_downloaded_again_if_the_store_shows_a_change_or_the_rehash_is_due(
+    registry: Registry, tenant: Tenant, store: Store, bucket: Backend
+) -> None:
+    registry.version("churn", source=f"{bucket.uri}/models/churn")
+    bucket.put("models/churn/tokenizer.bin", b"words")
+    parsed = len([name for name in MODEL_FILES if name in ENVIRONMENT_FILES])
+
+    def sync_again(max_depth: int, *, rehash: bool = False) -> tuple[object, object]:
+        """Sync with other settings, for which every manifest is due; return the store's requests and the hash time."""
+        run = sync(in_bucket(tenant, bucket, max_depth=max_depth), store, SyncOptions(rehash=rehash))
+        (row,) = rows(store, "artifact_manifests")
+        return run.reports[3].counts()["store_requests"], row["hashed_at"]
+
+    everything, first_hashed_at = sync_again(11)
+    assert everything == 1 + len(MODEL_FILES) + 1
+
+    assert sync_again(12) == (1 + parsed, first_hashed_at), "the listing, and what is parsed"
+
+    bucket.put("models/churn/model.pkl", MODEL_FILES["model.pkl"][::-1])
+    assert sync_again(13) == (1 + parsed + 1, first_hashed_at), "and the object that was overwritten"
+    assert [(row["kind"], row["path"]) for row in rows(store, "integrity_events")] == [("changed", "model.pkl")]
+
+    requests, hashed_at = sync_again(13, rehash=True)
+    assert requests == everything
+    assert hashed_at != first_hashed_at
 
 
 def test_an_unsupported_source_is_reported_and_stops_nothing_else(

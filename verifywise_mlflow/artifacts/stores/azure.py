@@ -18,6 +18,7 @@ from verifywise_mlflow.artifacts.stores.protocol import (
     Page,
     StoredObject,
     escape_key,
+    object_state,
     parse_size,
     xml_root,
 )
@@ -121,7 +122,13 @@ class SharedKeyAuth:
 
 def _object(blob: Element) -> StoredObject:
     properties = blob.child("Properties")
-    return StoredObject(_name(blob), parse_size(properties.child_text("Content-Length") if properties else None))
+    if properties is None:
+        return StoredObject(_name(blob), parse_size(None))
+    return StoredObject(
+        _name(blob),
+        parse_size(properties.child_text("Content-Length")),
+        object_state(properties.child_text("Etag"), properties.child_text("Last-Modified")),
+    )
 
 
 def _is_directory(blob: Element) -> bool:

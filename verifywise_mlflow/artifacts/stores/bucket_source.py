@@ -167,7 +167,7 @@ class BucketSource:
         return not self._model_path or path == self._model_path or path.startswith(f"{self._model_path}/")
 
     def _file(self, item: StoredObject) -> RemoteFile:
-        return RemoteFile(self._relative(item.key), False, item.size)
+        return RemoteFile(self._relative(item.key), False, item.size, item.state)
 
     def _relative(self, key: str) -> str:
         return key.removeprefix(self._root)

@@ -9,7 +9,14 @@ import json
 from collections.abc import Mapping
 from urllib.parse import urlencode
 
-from verifywise_mlflow.artifacts.stores.protocol import ListingRequest, Page, StoredObject, escape_key, parse_size
+from verifywise_mlflow.artifacts.stores.protocol import (
+    ListingRequest,
+    Page,
+    StoredObject,
+    escape_key,
+    object_state,
+    parse_size,
+)
 from verifywise_mlflow.http.errors import InvalidResponseError, InvalidSettingsError
 from verifywise_mlflow.http.request_auth import Request
 
@@ -32,7 +39,7 @@ class GcsApi:
         params = {
             "prefix": request.prefix,
             "maxResults": "1000",
-            "fields": "nextPageToken,prefixes,items(name,size)",
+            "fields": "nextPageToken,prefixes,items(name,size,generation,crc32c)",
             **({"delimiter": "/"} if request.is_by_folder else {}),
             **({"startOffset": request.start} if request.start else {}),
             **({"pageToken": request.token} if request.token is not None else {}),
@@ -101,7 +108,10 @@ def _object(item: object) -> StoredObject:
     if not isinstance(item, dict) or not isinstance(name := item.get("name"), str):
         raise InvalidResponseError("the store lists an object without a name")
     size = item.get("size")
-    return StoredObject(name, parse_size(size if isinstance(size, str) else str(size)))
+    generation, checksum = (str(item.get(field, "")) for field in ("generation", "crc32c"))
+    return StoredObject(
+        name, parse_size(size if isinstance(size, str) else str(size)), object_state(generation, checksum)
+    )
 
 
 def _is_text_list(value: object) -> bool:

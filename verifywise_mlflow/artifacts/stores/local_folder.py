@@ -151,12 +151,12 @@ def _listed(entry: os.DirEntry[str], path: str) -> RemoteFile:
     try:
         status = entry.stat(follow_symlinks=False)
     except OSError as error:  # deleted since, or not accessible
-        return RejectedEntry(path, False, None, f"its type cannot be read: {error.strerror}")
+        return RejectedEntry(path, False, None, reason=f"its type cannot be read: {error.strerror}")
     if stat.S_ISDIR(status.st_mode):
         return RemoteFile(path, True, None)
     if stat.S_ISREG(status.st_mode):
         return RemoteFile(path, False, status.st_size)
-    return RejectedEntry(path, False, None, f"it is {_kind(status.st_mode)}, not a file")
+    return RejectedEntry(path, False, None, reason=f"it is {_kind(status.st_mode)}, not a file")
 
 
 def _require_regular(mode: int) -> None:

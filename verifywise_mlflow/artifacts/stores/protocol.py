@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -9,6 +10,9 @@ from urllib.parse import quote
 from xml.etree import ElementTree
 
 from verifywise_mlflow.http.errors import InvalidResponseError
+
+_STATE_CHARS = 24
+"""Hexadecimal digits of a digest. It is compared with a single other one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,8 @@ class StoredObject:
     key: str
     size: int
     """Bytes, as listed."""
+    state: str | None = None
+    """From ``object_state``; null if the store shows none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +88,18 @@ def parse_size(text: str | None) -> int:
     if not digits.isascii() or not digits.removeprefix("-").isdigit() or len(digits) > 20:
         raise InvalidResponseError("the store lists a size that is not a number")
     return int(digits)
+
+
+def object_state(identifier: str, *more: str) -> str | None:
+    """Return a digest of what a listing shows of an object's state; None if it shows no identifier of its content.
+
+    Args:
+        identifier: An ETag or a generation, which changes whenever the object is written.
+        more: What else changes then.
+    """
+    if not identifier:
+        return None
+    return hashlib.sha256("\n".join((identifier, *more)).encode("utf-8", "surrogatepass")).hexdigest()[:_STATE_CHARS]
 
 
 class Element:

@@ -16,6 +16,7 @@ from verifywise_mlflow.artifacts.stores.protocol import (
     Page,
     StoredObject,
     escape_key,
+    object_state,
     parse_size,
     xml_root,
 )
@@ -65,7 +66,11 @@ class S3Api:
 
         return Page(
             tuple(
-                StoredObject(key_in(item, "Key"), parse_size(item.child_text("Size")))
+                StoredObject(
+                    key_in(item, "Key"),
+                    parse_size(item.child_text("Size")),
+                    object_state(item.child_text("ETag"), item.child_text("LastModified")),
+                )
                 for item in root.children("Contents")
             ),
             tuple(key_in(item, "Prefix") for item in root.children("CommonPrefixes")),
