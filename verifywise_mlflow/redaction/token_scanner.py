@@ -35,10 +35,12 @@ FILE_NAMES = frozenset(
 )
 """Names that MLflow and model libraries give to files of many models. Those below 16 characters need no entry."""
 
+_BUCKET = r"(?:s3|gs|abfss|wasbs)://[a-z0-9][a-z0-9.-]{1,62}(?:@[a-z0-9]{3,24}\.(?:dfs|blob)\.core\.windows\.net)?"
 _MLFLOW_ID = re.compile(
-    r"(?:models|runs|mlflow-artifacts):(?:/+(?:[^\s/\\,;]{1,15}|(?:m-)?[0-9a-f]{32}))*/*|[0-9a-f]{40}", re.ASCII
+    rf"(?:(?:models|runs|mlflow-artifacts):|{_BUCKET})(?:/+(?:[^\s/\\,;]{{1,15}}|(?:m-)?[0-9a-f]{{32}}))*/*|[0-9a-f]{{40}}",
+    re.ASCII,
 )
-"""A location that MLflow itself wrote, with the id of a run or a logged model, or a Git commit: no token either.
+"""A location that MLflow wrote, also in a bucket, with the id of a run or logged model, or a Git commit: no token.
 
 Many listings contain no other long word, and loading the scanner takes a process 0.3 s.
 """

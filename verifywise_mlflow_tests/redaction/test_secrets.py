@@ -64,6 +64,9 @@ OWN_TEXTS_OF_MLFLOW = (
     "runs:/{id}/model",
     "mlflow-artifacts:/12/{id}/artifacts/model",
     "mlflow-artifacts:/12/models/m-{id}/artifacts",
+    "s3://acme-models-production/mlflow/12/{id}/artifacts/model",
+    "gs://acme-models-production/mlflow/12/models/m-{id}/artifacts",
+    "abfss://models-production@acmeproductioneu.dfs.core.windows.net/mlflow/12/{id}/artifacts",
     "{id}deadbeef",
 )
 
@@ -88,7 +91,7 @@ def test_the_scanner_need_not_be_loaded_for_the_files_of_a_model(monkeypatch: py
 
 
 @pytest.mark.parametrize(
-    "prefix", ["models:/", "mlflow-artifacts:/1/", "runs:/", "requirements.txt ", "model.safetensors/"]
+    "prefix", ["models:/", "mlflow-artifacts:/1/", "runs:/", "s3://models/", "requirements.txt ", "model.safetensors/"]
 )
 def test_a_token_in_a_location_of_mlflow_is_found(prefix: str) -> None:
     token = next(fake.secret for fake in SECRETS if fake.secret.startswith("ghp_"))
