@@ -7,6 +7,7 @@ with suppress(Exception):  # the run fails in the same way, and reports it
     from verifywise_mlflow.compliance.rules.policy import default_policy
     from verifywise_mlflow.normalizer.mapping.mapping_index import mapping_index
     from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
+    from verifywise_mlflow.observability.tracing import preload_tracing
     from verifywise_mlflow.persistence.database import connect
     from verifywise_mlflow.redaction.token_scanner import load_scanner
     from verifywise_mlflow.tenants.tenant import Tenant
@@ -17,3 +18,4 @@ with suppress(Exception):  # the run fails in the same way, and reports it
     # Nothing connects here: the first use of each builds its validators, and imports the driver of the database.
     Tenant(tenant_id="template", tracking_uri="https://template.invalid")
     connect("postgresql://template.invalid/template").dispose()
+    preload_tracing()

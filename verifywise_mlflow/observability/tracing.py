@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
@@ -33,6 +33,13 @@ def tracer() -> Tracer | None:
     """Return the tracer; None if traces are off or cannot be exported, which is logged once."""
     export = _configured_export()
     return export.tracer if export else None
+
+
+def preload_tracing() -> None:
+    """Import the SDK if traces are on, for processes that are forked from this one. No thread is started."""
+    if is_exported("traces", os.environ):
+        with suppress(ImportError):  # the first sync reports it
+            import verifywise_mlflow.observability.sdk  # noqa: F401
 
 
 def flush_traces() -> None:

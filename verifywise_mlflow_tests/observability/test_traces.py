@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 
@@ -193,3 +195,11 @@ def test_files_read_by_other_threads_belong_to_the_same_trace(
     (stage,) = [span for span in collector.spans if span.name == "artifact_manifests"]
     assert files
     assert {span.parent_span_id for span in files} == {stage.span_id}
+
+
+def test_processes_that_are_forked_for_runs_find_the_sdk_imported(collector: OtlpReceiver) -> None:
+    program = "import sys, verifywise_mlflow.run_process_template; print('opentelemetry.sdk.trace' in sys.modules)"
+
+    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+
+    assert printed == "True\n"
