@@ -1,4 +1,4 @@
-"""Files: eight plain connections against the stage that lists, reads and hashes them in the sandbox."""
+"""Files: eight plain connections against the stage that lists, reads, hashes and parses them."""
 
 from __future__ import annotations
 
