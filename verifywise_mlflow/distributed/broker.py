@@ -38,6 +38,7 @@ _SETTINGS: Final[Mapping[str, object]] = {
     # Runs are canceled through Dagster's database. No message from the broker controls a worker.
     "worker_enable_remote_control": False,
     "worker_send_task_events": False,
+    "worker_redirect_stdouts": False,  # Dagster captures the output of runs by its file descriptors
     "broker_connection_retry_on_startup": True,
     "broker_connection_max_retries": None,
     # A broker that restarts delays a launch for at most half a minute.

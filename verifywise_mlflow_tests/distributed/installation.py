@@ -22,16 +22,17 @@ import pytest
 import yaml
 
 import verifywise_mlflow
+from verifywise_mlflow.demo.servers.dagster_api import DagsterApi
+from verifywise_mlflow.demo.servers.dagster_instance import write_instance
 from verifywise_mlflow.demo.servers.dagster_servers import DagsterServers
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
 from verifywise_mlflow.demo.servers.process import ChildProcess, child_environment
 from verifywise_mlflow.persistence import role_grants
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow_tests.distributed.brokers import Redis
+from verifywise_mlflow_tests.distributed.brokers import BrokerServer
 from verifywise_mlflow_tests.distributed.tcp_proxy import TcpProxy, tcp_proxy
 from verifywise_mlflow_tests.support.databases import create_migrated_database
 
-DAGSTER_DATABASE = "distributed_dagster"
 PARTITION, PARENT = "dagster/partition", "dagster/parent_run_id"
 _SETTINGS: Mapping[str, str] = {"VERIFYWISE_LAUNCHER": "celery", "VERIFYWISE_RUN_POLL_INTERVAL_SECONDS": "1"}
 
@@ -43,8 +44,9 @@ class Installation:
     """The running servers."""
 
     home: Path
-    broker: Redis
-    dagster: DagsterServers
+    broker: BrokerServer
+    dagster: DagsterServers | None
+    """The code server, the webserver and the daemon; None if the test launches and monitors runs itself."""
     instance: dg.DagsterInstance
     network: TcpProxy
     """Between the workers and Postgres."""
@@ -92,10 +94,23 @@ class Installation:
         self.tenants_file.write_text(yaml.safe_dump(document))
         self.instance.add_dynamic_partitions("tenants", [tenant])
 
+    @property
+    def api(self) -> DagsterApi:
+        """The webserver's API."""
+        assert self.dagster is not None
+        return self.dagster.api
+
+    def launch_job(self, job: dg.JobDefinition) -> str:
+        """Send a run of a test's job to the workers, without the run queue; return its ID."""
+        origin = dg.reconstructable(job).get_python_origin()
+        run = self.instance.create_run_for_job(job, job_code_origin=origin)
+        self.instance.launch_run(run.run_id, workspace=None)  # type: ignore[arg-type]  # no launcher of ours reads it
+        return run.run_id
+
     def launch(self, tenant: str) -> str:
         """Request a sync, as a person does; return the run's ID."""
         earlier = {run.run_id for run in self.runs(tenant)}
-        self.dagster.api.launch(tenant)
+        self.api.launch(tenant)
         return next(run.run_id for run in self.runs(tenant) if run.run_id not in earlier)
 
     def runs(self, tenant: str) -> list[dg.DagsterRun]:
@@ -133,10 +148,13 @@ ENDED = {dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRun
 
 
 @contextmanager
-def installation(postgres: EmbeddedPostgres, home: Path) -> Iterator[Installation]:
-    """Start Redis and Dagster; workers are started by the tests."""
-    dagster_url = postgres.create_database(DAGSTER_DATABASE)
-    login = postgres.create_login("distributed", owns=DAGSTER_DATABASE)
+def installation(
+    postgres: EmbeddedPostgres, broker: BrokerServer, home: Path, *, with_dagster: bool = True
+) -> Iterator[Installation]:
+    """Start a broker and Dagster; workers are started by the tests."""
+    dagster_database = f"dagster_{home.name}"
+    dagster_url = postgres.create_database(dagster_database)
+    login = postgres.create_login(f"role_{home.name}", owns=dagster_database)
     database_url = create_migrated_database(postgres, "distributed")
     database = database_url.rsplit("/", 1)[1]
     with Store(database_url) as store, store.begin_shared() as connection:
@@ -145,7 +163,6 @@ def installation(postgres: EmbeddedPostgres, home: Path) -> Iterator[Installatio
     tenants_file.write_text("tenants: {}\n")
     with ExitStack() as stack:
         variables = stack.enter_context(pytest.MonkeyPatch.context())
-        broker = Redis(home / "redis")
         stack.enter_context(broker)
         network = stack.enter_context(tcp_proxy(postgres.port))
         environment = {
@@ -156,12 +173,17 @@ def installation(postgres: EmbeddedPostgres, home: Path) -> Iterator[Installatio
             "DAGSTER_PG_PORT": str(postgres.port),
             "DAGSTER_PG_USERNAME": login.role,
             "DAGSTER_PG_PASSWORD": login.password,
-            "DAGSTER_PG_DB": DAGSTER_DATABASE,
+            "DAGSTER_PG_DB": dagster_database,
             "PYTHONPATH": str(Path(verifywise_mlflow.__file__).parents[1]),  # the code under test
         }
-        dagster = stack.enter_context(
-            DagsterServers(home / "dagster", environment=environment, logs=home / "logs", settings=_SETTINGS)
-        )
+        dagster = None
+        if with_dagster:
+            dagster = stack.enter_context(
+                DagsterServers(home / "dagster", environment=environment, logs=home / "logs", settings=_SETTINGS)
+            )
+        else:
+            (home / "dagster").mkdir()
+            write_instance(home / "dagster", _SETTINGS)
         for name, value in environment.items():
             variables.setenv(name, value)
         instance = stack.enter_context(dg.DagsterInstance.from_config(str(home / "dagster")))

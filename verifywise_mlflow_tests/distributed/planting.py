@@ -1,4 +1,4 @@
-"""A job that leaves secrets in every place where a process keeps state, and looks for those of earlier runs.
+"""Jobs for workers: one leaves secrets in every place where a process keeps state, and looks for those of earlier runs.
 
 It reads all of its process's memory, so a place that nobody thought of counts, too.
 """
@@ -6,6 +6,7 @@ It reads all of its process's memory, so a place that nobody thought of counts, 
 import os
 import re
 import secrets
+import time
 from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
@@ -55,3 +56,15 @@ def plant(context: dg.OpExecutionContext) -> None:
 def planting() -> None:
     """Execute ``plant``."""
     plant()
+
+
+@dg.op
+def wait() -> None:
+    """Wait for longer than any test."""
+    time.sleep(600)
+
+
+@dg.job(executor_def=dg.in_process_executor)
+def waiting() -> None:
+    """Execute ``wait``."""
+    wait()

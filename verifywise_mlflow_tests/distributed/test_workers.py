@@ -16,6 +16,7 @@ from verifywise_mlflow.persistence.run_leases import HEARTBEAT_SECONDS
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.loading import load_tenants
 from verifywise_mlflow_tests.distributed import planting
+from verifywise_mlflow_tests.distributed.brokers import Redis
 from verifywise_mlflow_tests.distributed.installation import Installation, installation, wait_for
 from verifywise_mlflow_tests.pipeline.database_snapshot import differences
 from verifywise_mlflow_tests.support.databases import create_migrated_database
@@ -32,7 +33,8 @@ DETECTION_SECONDS = 60
 
 @pytest.fixture(scope="module")
 def installed(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    with installation(postgres, tmp_path_factory.mktemp("distributed")) as running:
+    home = tmp_path_factory.mktemp("distributed")
+    with installation(postgres, Redis(home / "redis"), home) as running:
         running.start_worker()
         running.start_worker()
         yield running
@@ -165,7 +167,7 @@ def test_a_person_cancels_a_run_and_its_sync_ends_in_order(
     run_id = installed.launch("canceled")
     assert server.is_reached.wait(60), installed.log_tails()
 
-    installed.dagster.api.cancel([run_id])
+    installed.api.cancel([run_id])
     assert installed.status(run_id) is dg.DagsterRunStatus.CANCELING
     time.sleep(2 * HEARTBEAT_SECONDS)
     server.release()  # a thread of the run waits for the response, as it does under every launcher
@@ -212,17 +214,16 @@ def test_no_secret_of_a_run_is_left_in_the_process_of_a_later_one(installed: Ins
 
 
 def plant(installed: Installation) -> dict[str, str]:
-    job = dg.reconstructable(planting.planting)
-    run = installed.instance.create_run_for_job(job.get_definition(), job_code_origin=job.get_python_origin())
-    installed.instance.launch_run(run.run_id, workspace=None)  # type: ignore[arg-type]  # no launcher of ours reads it
-    assert installed.await_end(run.run_id) is SUCCESS
-    ended = installed.instance.get_run_by_id(run.run_id)
+    run_id = installed.launch_job(planting.planting)
+    assert installed.await_end(run_id) is SUCCESS
+    ended = installed.instance.get_run_by_id(run_id)
     assert ended is not None
     return dict(ended.tags)
 
 
 def test_the_broker_s_password_is_in_no_file_no_log_no_table_and_no_command_line(installed: Installation) -> None:
     canaries = Canaries({"broker": installed.broker.password})
+    assert installed.dagster is not None
     command_lines = [
         Path(f"/proc/{child.pid}/cmdline").read_bytes()
         for child in [*installed.dagster.children, *installed.workers]
