@@ -20,6 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from verifywise_mlflow.defs.run_queue.queue_reading import queue_state
 from verifywise_mlflow.http.errors import HttpError
+from verifywise_mlflow.persistence import role_grants
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.metrics.catalog import METRICS, exposed_names
 from verifywise_mlflow.services.metrics.collection import Collection, QueueUnreadableError
@@ -35,6 +36,7 @@ from verifywise_mlflow_tests.support.hostile_server import (
     hostile_server,
     make_response,
 )
+from verifywise_mlflow_tests.support.login_roles import execute, login_role, new_name
 from verifywise_mlflow_tests.support.registry import Registry
 from verifywise_mlflow_tests.support.syncing import requests, sync
 
@@ -170,6 +172,31 @@ def test_a_source_that_cannot_be_read_is_a_metric(tenant: Tenant, store: Store) 
     assert value(samples, "verifywise_collection_failed", source="dagster") == 1
     assert value(samples, "verifywise_collection_failed", source="database") == 0
     assert ("verifywise_run_queue", (("status", "queued"),)) not in samples
+
+
+def test_a_database_that_is_lost_keeps_the_counters_and_is_a_metric(
+    registry: Registry, tenant: Tenant, store: Store, database_url: str
+) -> None:
+    with login_role(database_url, new_name("metrics")) as role:
+        with store.begin_shared() as connection:
+            role_grants.grant(connection, role.name, "pipeline", None, datetime.now(UTC))
+        with Store(role.url) as own_store:
+            sync(tenant, store)
+            collection = Collection(own_store, lambda: {"acme": tenant})
+            collection.read()
+            sync(tenant, store)
+            collection.read()
+            execute(
+                database_url,
+                f"ALTER ROLE {role.name} NOLOGIN",
+                f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{role.name}'",
+            )
+            collection.read()
+            samples = scraped(collection)
+
+    assert value(samples, "verifywise_collection_failed", source="database") == 1
+    assert value(samples, "verifywise_syncs_total", tenant="acme", outcome="complete") == 1
+    assert ("verifywise_stale", (("tenant", "acme"),)) not in samples
 
 
 def test_the_run_queue_and_the_daemons_of_a_real_instance_are_read() -> None:
