@@ -177,7 +177,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def wait_until_healthy(container: ImageContainer, service: str, variables: Mapping[str, str], log: Path) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 200
     while True:
         command = ["python", "-m", "verifywise_mlflow.container.health", service]
         done = container.run(*command, variables=variables)
@@ -188,6 +188,7 @@ def wait_until_healthy(container: ImageContainer, service: str, variables: Mappi
         time.sleep(1)
 
 
+@pytest.mark.timeout(900)
 def test_the_services_start_and_their_health_checks_see_them(
     container: ImageContainer, mounts: Mapping[Path, str], postgres: EmbeddedPostgres, tmp_path: Path
 ) -> None:
