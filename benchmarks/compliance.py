@@ -36,7 +36,7 @@ from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
 from verifywise_mlflow.normalizer.normalize import normalize
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 from verifywise_mlflow.persistence.repositories import records
-from verifywise_mlflow.persistence.repositories.records import BuiltRecord, PendingRecord, RecordContent
+from verifywise_mlflow.persistence.repositories.records import BuiltRecord, PendingRecord
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.context import StageContext, SyncOptions
 from verifywise_mlflow.pipeline.history_budget import HistoryBudget
@@ -120,7 +120,7 @@ def fill(store: Store, count: int) -> None:
             None,
             {"version_revision": 1, "mapping_digest": "m"},
         )
-        built_records.append(BuiltRecord(pending, RecordContent.of(normalize(inputs, mapping), pending.deleted_at)))
+        built_records.append(BuiltRecord.of(pending, normalize(inputs, mapping)))
     with store.begin(TENANT.tenant_id) as session:
         records.write_records(session, built_records, "", _NOW)
         columns = [row[0] for row in session.execute(text(_COLUMNS))]

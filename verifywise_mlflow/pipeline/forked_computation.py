@@ -18,6 +18,8 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Generic, Self, TypeVar
 
+from verifywise_mlflow.common.malloc_arenas import release_free_memory
+
 B = TypeVar("B")
 R = TypeVar("R")
 
@@ -29,9 +31,9 @@ class ComputingProcessLostError(Exception):
 class InlineComputation(Generic[B, R]):
     """Computes in this process, when the result is wanted. It has the interface of ``ForkedComputation``."""
 
-    def __init__(self, compute: Callable[[B], R]) -> None:
-        """Take the function that computes a batch."""
-        self._compute = compute
+    def __init__(self, compute: Callable[[B], R], first: B) -> None:
+        """Take the function that computes a batch, and the first batch."""
+        self._compute, self._batch = compute, first
 
     def __enter__(self) -> Self:
         return self
@@ -51,16 +53,18 @@ class InlineComputation(Generic[B, R]):
 class ForkedComputation(Generic[B, R]):
     """Computes one batch at a time in a child process. Use it as a context manager, which ends the process."""
 
-    def __init__(self, compute: Callable[[B], R]) -> None:
-        """Fork the process.
+    def __init__(self, compute: Callable[[B], R], first: B) -> None:
+        """Fork the process, which begins to compute the first batch.
 
         Args:
-            compute: Computes a batch. It may be any function, but batches and results have to be picklable.
+            compute: Computes a batch. It may be any function, but later batches and all results must be picklable.
+            first: The first batch.
         """
+        release_free_memory()  # else the child would keep it
         context = multiprocessing.get_context("fork")
         self._connection, connection_of_child = context.Pipe()
         self._process = context.Process(
-            target=_serve, args=(compute, connection_of_child, self._connection), name="computation"
+            target=_serve, args=(compute, first, connection_of_child, self._connection), name="computation"
         )
         with warnings.catch_warnings():
             # Python 3.12 warns where other threads run: the child might wait for a lock that one of them held. It takes
@@ -118,7 +122,7 @@ def is_forking_useful() -> bool:
     return sys.platform == "linux" and len(os.sched_getaffinity(0)) > 1
 
 
-def _serve(compute: Callable[[B], R], connection: Connection, connection_of_parent: Connection) -> None:
+def _serve(compute: Callable[[B], R], first: B, connection: Connection, connection_of_parent: Connection) -> None:
     connection_of_parent.close()  # so that the end of the parent ends the pipe
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -126,18 +130,23 @@ def _serve(compute: Callable[[B], R], connection: Connection, connection_of_pare
     # is enough.
     gc.freeze()
     gc.disable()
+    connection.send(_answer(compute, first))
+    del first
     while True:
+        gc.collect()
         try:
-            batch = connection.recv()
+            answer = _answer(compute, connection.recv())
         except EOFError:
             return
-        try:
-            answer: tuple[R | None, Exception | None] = (compute(batch), None)
-        except Exception as error:  # noqa: BLE001  # the parent raises it
-            answer = None, _portable(error)
         connection.send(answer)
-        del batch, answer
-        gc.collect()
+        del answer
+
+
+def _answer(compute: Callable[[B], R], batch: B) -> tuple[R | None, Exception | None]:
+    try:
+        return compute(batch), None
+    except Exception as error:  # noqa: BLE001  # the parent raises it
+        return None, _portable(error)
 
 
 def _portable(error: Exception) -> Exception:

@@ -69,11 +69,7 @@ class HistoryBudget:
 
     def admit_records(self, changed: Sequence[BuiltRecord]) -> Sequence[BuiltRecord]:
         """Return the records that may replace their stored state."""
-        return [
-            record
-            for record in changed
-            if record.pending.is_remapped or self.admit(STATES_PER_CHANGE * record.content.size)
-        ]
+        return [record for record in changed if record.is_remapped or self.admit(STATES_PER_CHANGE * record.size)]
 
     def record(self, session: TenantSession, now: datetime) -> None:
         """Store what was written since the last call. Call it in the transaction of what was written."""

@@ -1,6 +1,7 @@
 """Overlaps computing with the database: while a batch is computed, the one before is written and the next one is read.
 
-A batch is written in one transaction, and counts as done when that has ended. At most three batches are in memory.
+A batch is written in one transaction, and counts as done when that has ended. At most three batches are in memory: the
+one that is computed, what is to be written of the one before, and the next one.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ S = TypeVar("S")
 D = TypeVar("D")
 """An item that is due."""
 R = TypeVar("R")
-"""The result of a batch."""
+"""What is to be written of a batch."""
 W = TypeVar("W")
 """What was written of a batch."""
 
@@ -26,7 +27,8 @@ def overlapped_batches(
     *,
     read: Callable[[S, D | None], Sequence[D]],
     compute: Callable[[Sequence[D]], R],
-    write: Callable[[S, Sequence[D], R], W],
+    write: Callable[[S, R], W],
+    full_batch: int,
 ) -> Iterator[W]:
     """Yield what was written of each batch, once its transaction is committed.
 
@@ -34,22 +36,37 @@ def overlapped_batches(
         begin: Opens a transaction.
         read: Returns the batch after an item, the first one after None, and none after the last one. It must not
             depend on what ``write`` has written of the two batches before.
-        compute: Returns what is to be written of a batch. If there is more than one batch, it runs in a process of its
-            own, so it must not change anything that outlives it, and items and results have to be picklable.
+        compute: Returns what is to be written of a batch. If there are several batches, it runs in a process of its
+            own, so it must not change anything that outlives it, and items and results must be picklable.
         write: Writes it.
+        full_batch: How many items a batch has if others follow. Fewer and larger items may do so, too.
     """
     with begin() as session:
         batch = read(session, None)
-        following = read(session, batch[-1]) if batch else ()
-    choice = ForkedComputation if following and is_forking_useful() else InlineComputation
-    with choice(compute) as computation:
-        computation.start(batch)
-        while batch:
+    if batch and not (len(batch) >= full_batch and is_forking_useful()):
+        computed = compute(batch)
+        with begin() as session:
+            written = write(session, computed)
+            batch = read(session, batch[-1])
+        yield written
+    if not batch:
+        return
+    last = batch[-1]
+    choice = ForkedComputation if is_forking_useful() else InlineComputation
+    with choice(compute, batch) as computation:
+        batch = ()  # in memory once: the computation has it
+        with begin() as session:
+            following = read(session, last)
+        is_over = False
+        while not is_over:
             computed = computation.result()
+            is_over = not following
             if following:
+                last = following[-1]
                 computation.start(following)
+                following = ()
             with begin() as session:
-                written = write(session, batch, computed)
-                after_next = read(session, following[-1]) if following else ()
+                written = write(session, computed)
+                if not is_over:
+                    following = read(session, last)
             yield written
-            batch, following = following, after_next

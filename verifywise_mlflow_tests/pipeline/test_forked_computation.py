@@ -46,8 +46,7 @@ def test_it_computes_with_the_state_of_this_process_and_leaves_it_unchanged() ->
         state["factor"] += 1
         return number * state["factor"]
 
-    with ForkedComputation(compute) as computation:
-        computation.start(2)
+    with ForkedComputation(compute, 2) as computation:
         first = computation.result()
         computation.start(2)
         second = computation.result()
@@ -56,8 +55,7 @@ def test_it_computes_with_the_state_of_this_process_and_leaves_it_unchanged() ->
 
 
 def test_an_error_is_raised_here_with_the_line_where_it_happened() -> None:
-    with ForkedComputation(one_divided_by) as computation:
-        computation.start(0)
+    with ForkedComputation(one_divided_by, 0) as computation:
         with pytest.raises(ZeroDivisionError) as caught:
             computation.result()
         computation.start(1)
@@ -70,10 +68,8 @@ def test_an_error_that_does_not_survive_the_pipe_is_told_with_its_class() -> Non
     def compute(_: int) -> int:
         raise DetailedError(7, "too large")
 
-    with ForkedComputation(compute) as computation:
-        computation.start(0)
-        with pytest.raises(RuntimeError, match="DetailedError: 7: too large"):
-            computation.result()
+    with ForkedComputation(compute, 0) as computation, pytest.raises(RuntimeError, match="DetailedError: 7: too large"):
+        computation.result()
 
 
 def test_a_killed_process_is_an_error_that_says_how_it_ended() -> None:
@@ -81,8 +77,7 @@ def test_a_killed_process_is_an_error_that_says_how_it_ended() -> None:
         os.kill(os.getpid(), signal.SIGKILL)
         return 0
 
-    with ForkedComputation(compute) as computation:
-        computation.start(0)
+    with ForkedComputation(compute, 0) as computation:
         with pytest.raises(ComputingProcessLostError, match="killed by SIGKILL"):
             computation.result()
         with pytest.raises(ComputingProcessLostError, match="killed by SIGKILL"):
@@ -91,8 +86,7 @@ def test_a_killed_process_is_an_error_that_says_how_it_ended() -> None:
 
 def test_no_process_is_left_if_this_one_stops_waiting() -> None:
     def wait() -> None:
-        with ForkedComputation(wait_for_signal) as computation:
-            computation.start(0)
+        with ForkedComputation(wait_for_signal, 0):
             raise KeyboardInterrupt
 
     children = {child.pid for child in psutil.Process().children()}
@@ -107,7 +101,7 @@ def test_no_process_is_left_if_this_one_is_killed() -> None:
     program = (
         "from verifywise_mlflow.pipeline.forked_computation import ForkedComputation\n"
         "import os, signal\n"
-        "computation = ForkedComputation(abs)\n"
+        "computation = ForkedComputation(abs, 1)\n"
         "print(computation._process.pid, flush=True)\n"
         "signal.pause()\n"
     )
@@ -122,7 +116,5 @@ def test_no_process_is_left_if_this_one_is_killed() -> None:
 
 
 def test_inline_computation_has_the_same_interface() -> None:
-    with InlineComputation(negated) as computation:
-        computation.start(-3)
-
+    with InlineComputation(negated, -3) as computation:
         assert computation.result() == 3

@@ -36,8 +36,7 @@ def read(_session: list[int], after: int | None) -> Sequence[int]:
     return [item for item in ITEMS if after is None or item > after][:2]
 
 
-def write(session: list[int], batch: Sequence[int], computed: Sequence[int]) -> Sequence[int]:
-    assert [item * 10 for item in batch] == [*computed]
+def write(session: list[int], computed: Sequence[int]) -> Sequence[int]:
     session.extend(computed)
     return computed
 
@@ -48,7 +47,7 @@ def tenfold(batch: Sequence[int]) -> list[int]:
 
 def test_a_batch_is_yielded_in_order_and_once_it_is_committed() -> None:
     transactions = Transactions()
-    batches = overlapped_batches(transactions.begin, read=read, compute=tenfold, write=write)
+    batches = overlapped_batches(transactions.begin, read=read, compute=tenfold, write=write, full_batch=2)
 
     committed_counts = [(batch, len(transactions.committed)) for batch in batches]
 
@@ -70,13 +69,13 @@ def test_a_batch_is_written_and_the_next_one_read_while_another_is_computed() ->
             assert is_third_read.wait(TIMEOUT_S)
         return tenfold(batch)
 
-    batches = overlapped_batches(Transactions().begin, read=noted_read, compute=compute, write=write)
+    batches = overlapped_batches(Transactions().begin, read=noted_read, compute=compute, write=write, full_batch=2)
 
     assert [*batches] == [[10, 20], [30, 40], [50]]
 
 
 @pytest.mark.skipif(not is_forking_useful(), reason="with one CPU, nothing is computed in another process")
-def test_several_batches_are_computed_in_one_other_process_and_a_single_one_in_this() -> None:
+def test_several_batches_are_computed_in_one_other_process_and_a_small_one_in_this() -> None:
     def process(batch: Sequence[int]) -> int:
         assert batch
         return os.getpid()
@@ -87,7 +86,8 @@ def test_several_batches_are_computed_in_one_other_process_and_a_single_one_in_t
                 Transactions().begin,
                 read=lambda _, after: [item for item in items if after is None or item > after][:2],
                 compute=process,
-                write=lambda _session, _batch, computed: computed,
+                write=lambda _session, computed: computed,
+                full_batch=2,
             )
         ]
 
@@ -95,7 +95,7 @@ def test_several_batches_are_computed_in_one_other_process_and_a_single_one_in_t
 
     assert first != os.getpid()
     assert others == [first, first]
-    assert processes(ITEMS[:2]) == [os.getpid()]
+    assert processes(ITEMS[:1]) == [os.getpid()]
 
 
 def test_an_error_keeps_what_is_committed() -> None:
@@ -107,7 +107,7 @@ def test_an_error_keeps_what_is_committed() -> None:
         return tenfold(batch)
 
     with pytest.raises(ValueError, match="cannot be computed"):
-        list(overlapped_batches(transactions.begin, read=read, compute=compute, write=write))
+        list(overlapped_batches(transactions.begin, read=read, compute=compute, write=write, full_batch=2))
 
     assert transactions.committed == [10, 20, 30, 40]
 
@@ -115,5 +115,8 @@ def test_an_error_keeps_what_is_committed() -> None:
 def test_without_items_there_is_one_transaction() -> None:
     transactions = Transactions()
 
-    assert list(overlapped_batches(transactions.begin, read=lambda *_: (), compute=tenfold, write=write)) == []
+    assert (
+        list(overlapped_batches(transactions.begin, read=lambda *_: (), compute=tenfold, write=write, full_batch=2))
+        == []
+    )
     assert transactions.count == 1

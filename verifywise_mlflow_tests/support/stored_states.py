@@ -12,7 +12,7 @@ from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
 from verifywise_mlflow.normalizer.normalize import normalize
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 from verifywise_mlflow.persistence.repositories import records, verdicts
-from verifywise_mlflow.persistence.repositories.records import BuiltRecord, PendingRecord, RecordContent
+from verifywise_mlflow.persistence.repositories.records import BuiltRecord, PendingRecord
 from verifywise_mlflow.persistence.repositories.verdicts import EvaluationContext, PolicyIdentity, VerdictBatch
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.store import Store
@@ -42,7 +42,7 @@ def write_record(
     key = (normalized.record.model_name, normalized.record.version_number)
     revisions = {"version_revision": 1, "mapping_digest": "m"}
     pending = PendingRecord(key, {"deleted_at": deleted_at}, None, None, revisions)
-    built_record = BuiltRecord(pending, RecordContent.of(normalized, pending.deleted_at))
+    built_record = BuiltRecord.of(pending, normalized)
     with store.begin(tenant_id) as session:
         return len(records.write_records(session, [built_record], sync_id or f"sync of day {now.day}", now))
 

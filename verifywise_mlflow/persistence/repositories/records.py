@@ -145,9 +145,15 @@ def count_incomplete(session: TenantSession, kind: ObjectKind | None = None) -> 
 
 
 @dataclass(frozen=True, slots=True)
-class RecordContent:
-    """A record that was just built, as it is written."""
+class BuiltRecord:
+    """A record that was just built, as it is written. It is sent from one process to another, so it holds no row."""
 
+    key: Key
+    deleted_at: datetime | None
+    revisions: Mapping[str, object]
+    """Those of its inputs."""
+    is_remapped: bool
+    """As in ``PendingRecord``."""
     cells: Sequence[str | None]
     """In the order of ``_COLUMNS``."""
     fingerprint: str
@@ -157,33 +163,28 @@ class RecordContent:
     is_incomplete: bool
 
     @classmethod
-    def of(cls, normalized: NormalizedRecord, deleted_at: datetime | None) -> RecordContent:
-        """Return a record ready to write. What takes time is done here, outside the database's transaction.
-
-        Args:
-            normalized: The record.
-            deleted_at: When its version was marked as deleted.
-        """
+    def of(cls, pending: PendingRecord, normalized: NormalizedRecord) -> BuiltRecord:
+        """Return a record ready to write. What takes time is done here, outside the database's transaction."""
         record = normalized.record
         values = (
             *(getattr(record, name) for name in FIELDS),
             {field: _origin_json(origin) for field, origin in normalized.origins.items()},
             [columns_of(unread) for unread in normalized.incomplete],
             [columns_of(finding) for finding in normalized.findings],
-            deleted_at,
+            pending.deleted_at,
         )
         cells = [
             None if value is None else to_text(value) for value, to_text in zip(values, _COLUMNS.values(), strict=True)
         ]
-        return cls(cells, *_digest_and_size(cells), is_incomplete=bool(normalized.incomplete))
-
-
-@dataclass(frozen=True, slots=True)
-class BuiltRecord:
-    """A version's record."""
-
-    pending: PendingRecord
-    content: RecordContent
+        return cls(
+            pending.key,
+            pending.deleted_at,
+            pending.revisions,
+            pending.is_remapped,
+            cells,
+            *_digest_and_size(cells),
+            is_incomplete=bool(normalized.incomplete),
+        )
 
 
 _COLUMNS: Final = {
@@ -228,26 +229,22 @@ def write_records(
     Returns:
         The records that were written.
     """
-    before = fingerprints(session, canonical_records, [record.pending.key for record in built])
-    former = [
-        record
-        for record in built
-        if before.get(record.pending.key, record.content.fingerprint) != record.content.fingerprint
-    ]
-    admitted = {record.pending.key for record in admit(former)} if former else set()
-    held_back = {record.pending.key for record in former} - admitted
-    built = [record for record in built if record.pending.key not in held_back]
-    changed = [record for record in built if before.get(record.pending.key) != record.content.fingerprint]
+    before = fingerprints(session, canonical_records, [record.key for record in built])
+    former = [record for record in built if before.get(record.key, record.fingerprint) != record.fingerprint]
+    admitted = {record.key for record in admit(former)} if former else set()
+    held_back = {record.key for record in former} - admitted
+    built = [record for record in built if record.key not in held_back]
+    changed = [record for record in built if before.get(record.key) != record.fingerprint]
     if changed:
         common = {"tenant_id": session.tenant_id, "changed_at": now, "sync_id": sync_id}
-        columns = dict(zip(_COLUMNS, zip(*(record.content.cells for record in changed), strict=True), strict=True))
-        columns["fingerprint"] = tuple(record.content.fingerprint for record in changed)
+        columns = dict(zip(_COLUMNS, zip(*(record.cells for record in changed), strict=True), strict=True))
+        columns["fingerprint"] = tuple(record.fingerprint for record in changed)
         upsert_columns(session, canonical_records, columns, common)
-    write_input_revisions(session, [record.pending for record in built])
+    write_input_revisions(session, built)
     return changed
 
 
-def write_input_revisions(session: TenantSession, processed: Sequence[PendingRecord]) -> None:
+def write_input_revisions(session: TenantSession, processed: Sequence[BuiltRecord]) -> None:
     """Upsert the input revisions of records, which are then no longer pending."""
     upsert(
         session,

@@ -24,7 +24,7 @@ from verifywise_mlflow.persistence.repositories import (
     withdrawals,
 )
 from verifywise_mlflow.persistence.repositories.manifests import manifest_rows
-from verifywise_mlflow.persistence.repositories.records import BuiltRecord, PendingRecord, RecordContent
+from verifywise_mlflow.persistence.repositories.records import BuiltRecord, PendingRecord
 from verifywise_mlflow.persistence.repositories.tracked_objects import LOGGED_MODELS, RUNS
 from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE, Key, to_entity
 from verifywise_mlflow.persistence.session import TenantSession
@@ -62,14 +62,16 @@ def refresh(context: StageContext) -> Progress:
         linked = _linked_rows(session, context.tenant, due)
         return [_DueRecord(item, linked) for item in due]
 
-    def build(due: Sequence[_DueRecord]) -> list[RecordContent]:
-        return [RecordContent.of(normalize(item.inputs(), mapping), item.pending.deleted_at) for item in due]
+    def build(due: Sequence[_DueRecord]) -> list[BuiltRecord]:
+        return [BuiltRecord.of(item.pending, normalize(item.inputs(), mapping)) for item in due]
 
-    for batch in overlapped_batches(context.begin, read=read, compute=build, write=partial(_write, context)):
+    for batch in overlapped_batches(
+        context.begin, read=read, compute=build, write=partial(_write, context), full_batch=BATCH_SIZE
+    ):
         progress.read += len(batch.keys)
         processed += batch.keys
         progress.changed += batch.withdrawn_count + len(batch.changed)
-        progress.incomplete += sum(1 for record in batch.changed if record.content.is_incomplete)
+        progress.incomplete += sum(1 for record in batch.changed if record.is_incomplete)
         context.report_progress(progress.read, progress.read)
     # A change that the history's quota holds back stays pending.
     advance_watermark(context, scope, processed, lambda session, keys: pending(session, None, keys))
@@ -100,27 +102,24 @@ class _WrittenBatch:
     withdrawn_count: int
 
 
-def _write(
-    context: StageContext, session: TenantSession, due: Sequence[_DueRecord], contents: Sequence[RecordContent]
-) -> _WrittenBatch:
-    built = [BuiltRecord(item.pending, content) for item, content in zip(due, contents, strict=True)]
-    withdrawn = _withdraw(context, session, [record.pending for record in built])
-    remaining = [record for record in built if record.pending.key not in withdrawn]
-    keys = [record.pending.key for record in remaining]
+def _write(context: StageContext, session: TenantSession, built: Sequence[BuiltRecord]) -> _WrittenBatch:
+    withdrawn = _withdraw(context, session, built)
+    remaining = [record for record in built if record.key not in withdrawn]
+    keys = [record.key for record in remaining]
     withdrawals.end_predecessor_verdicts(session, keys, context.sync_id, context.now)
     changed = records.write_records(
         session, remaining, context.sync_id, context.now, admit=context.history.admit_records
     )
     analyze_grown_tables(session, [canonical_records, record_inputs])
     context.history.record(session, context.now)
-    return _WrittenBatch([item.pending.key for item in due], changed, len(withdrawn))
+    return _WrittenBatch([record.key for record in built], changed, len(withdrawn))
 
 
-def _withdraw(context: StageContext, session: TenantSession, due: Sequence[PendingRecord]) -> set[Key]:
+def _withdraw(context: StageContext, session: TenantSession, built: Sequence[BuiltRecord]) -> set[Key]:
     """Withdraw the records of deleted versions, and return their keys. A version without a record is not among them."""
-    deleted = [item for item in due if item.deleted_at is not None]
-    withdrawn = withdrawals.withdraw_records(session, [item.key for item in deleted], context.sync_id, context.now)
-    records.write_input_revisions(session, [item for item in deleted if item.key in withdrawn])
+    deleted = [record for record in built if record.deleted_at is not None]
+    withdrawn = withdrawals.withdraw_records(session, [record.key for record in deleted], context.sync_id, context.now)
+    records.write_input_revisions(session, [record for record in deleted if record.key in withdrawn])
     return withdrawn
 
 

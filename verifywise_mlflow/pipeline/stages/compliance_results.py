@@ -21,7 +21,7 @@ from verifywise_mlflow.persistence.repositories.verdicts import (
     VerdictBatch,
 )
 from verifywise_mlflow.persistence.repositories.versions_in_use import keys_in_use
-from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE, Key
+from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.table_statistics import analyze_grown_tables
 from verifywise_mlflow.persistence.tables import compliance_badges, version_verdicts
@@ -32,6 +32,9 @@ from verifywise_mlflow.pipeline.overlapped_batches import overlapped_batches
 from verifywise_mlflow.pipeline.pending_scope import advance_watermark, stage_scope
 from verifywise_mlflow.services.limited_evaluation import LimitedEvaluator
 from verifywise_mlflow.services.tenant_policies import load_facts, load_rules
+
+BATCH_SIZE = 250
+"""Records in memory at once: the verdicts on one have some 35 KB."""
 
 
 def refresh(context: StageContext) -> Progress:
@@ -55,7 +58,11 @@ def evaluate_due(context: StageContext, rules: RuleSet) -> Progress:
         processed: list[Key] = []
 
         for batch in overlapped_batches(
-            context.begin, read=evaluation.due, compute=evaluation.evaluate, write=evaluation.write
+            context.begin,
+            read=evaluation.due,
+            compute=evaluation.evaluate,
+            write=evaluation.write,
+            full_batch=BATCH_SIZE,
         ):
             processed += batch.keys
             progress.read += len(batch)
@@ -130,7 +137,7 @@ class _Evaluation:
             writing.add(item, results, badge)
         return writing
 
-    def write(self, session: TenantSession, _: Sequence[PendingEvaluation], batch: VerdictBatch) -> VerdictBatch:
+    def write(self, session: TenantSession, batch: VerdictBatch) -> VerdictBatch:
         """Write the verdicts on a batch of records, and return it."""
         batch.write(session)
         analyze_grown_tables(session, [version_verdicts, compliance_badges])
