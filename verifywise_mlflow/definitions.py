@@ -14,7 +14,6 @@ from verifywise_mlflow.defs.assets.external_assets import mlflow_server
 from verifywise_mlflow.defs.assets.stages import stage_assets
 from verifywise_mlflow.defs.dagster_compat import fork_run_processes
 from verifywise_mlflow.defs.jobs import sync_tenant
-from verifywise_mlflow.defs.json_logger import json_logger
 from verifywise_mlflow.defs.resources import TenantSync
 from verifywise_mlflow.defs.run_retention.deletion import delete_old_runs, hourly_run_deletion
 from verifywise_mlflow.defs.schedules.audit_verification import daily_audit_verification, verify_audit_trails
@@ -22,7 +21,7 @@ from verifywise_mlflow.defs.schedules.sync_schedules import reconcile, rehash
 from verifywise_mlflow.defs.sensors.alerts import alerts
 from verifywise_mlflow.defs.sensors.freshness_sensor import stale_tenants
 from verifywise_mlflow.defs.sensors.registry_sensors import changed_listings, new_versions, tenants
-from verifywise_mlflow.observability.json_logs import install_json_logs, is_json_requested
+from verifywise_mlflow.observability.json_logs import install_json_logs
 
 limit_malloc_arenas()
 install_json_logs()
@@ -35,7 +34,6 @@ defs = dg.Definitions(
     resources={"tenant_sync": TenantSync()},
     # A process per step would cost more than the work itself, so all stages of a tenant run in the run's process.
     executor=dg.in_process_executor,
-    loggers={"console": json_logger} if is_json_requested() else None,
 )
 
 fork_run_processes("verifywise_mlflow.run_process_template")

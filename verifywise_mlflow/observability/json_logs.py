@@ -38,7 +38,6 @@ class JsonFormatter(logging.Formatter):
             "message": record.getMessage(),
             **_scope_members(),
             **getattr(record, _FIELDS, {}),
-            **_dagster_members(record),
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
@@ -66,15 +65,6 @@ def install_json_logs() -> None:
     level = os.environ.get(LOG_LEVEL, "").strip().upper()
     root.addHandler(JsonHandler())
     root.setLevel(level if level in logging.getLevelNamesMapping() else logging.INFO)
-
-
-def _dagster_members(record: logging.LogRecord) -> dict[str, object]:
-    """Return the run and the step of a record that Dagster's loggers made."""
-    meta = getattr(record, "dagster_meta", None)
-    if not isinstance(meta, Mapping):
-        return {}
-    members = {"dagster_run_id": meta.get("run_id"), "step": meta.get("step_key")}
-    return {name: value for name, value in members.items() if value}
 
 
 def _scope_members() -> dict[str, object]:
