@@ -154,6 +154,6 @@ def _portable(error: Exception) -> Exception:
     error.add_note(f"In the process that computes:\n{''.join(traceback.format_exception(error))}")
     try:
         pickle.loads(pickle.dumps(error))  # noqa: S301  # our own bytes
-    except Exception:  # noqa: BLE001  # whatever its class does
+    except Exception:  # noqa: BLE001  # any class may refuse
         return RuntimeError(f"{type(error).__name__}: {error}")
     return error

@@ -24,9 +24,9 @@ from verifywise_mlflow.compliance.rules.policy import Policy
 from verifywise_mlflow.compliance.rules.reason_template import ReasonCase
 from verifywise_mlflow.compliance.rules.rule import Rule
 from verifywise_mlflow.normalizer.unread_object import UnreadObject
+from verifywise_mlflow_tests.compliance.cel_strategies import EXPRESSIONS, RECORDS
 from verifywise_mlflow_tests.compliance.records import record_with
 from verifywise_mlflow_tests.compliance.rules import rule_with
-from verifywise_mlflow_tests.compliance.test_cel_closures import EXPRESSIONS, RECORDS
 
 NAMES = [f"file{number}" for number in range(100)]
 
