@@ -8,12 +8,12 @@ from typing import Final
 
 import psutil  # type: ignore[import-untyped]  # its stubs are in a separate package
 
-SECONDS_BETWEEN_LOOKS: Final = 0.1
+SECONDS_BETWEEN_LOOKS: Final = 0.7
 _OWN: Final = ("Private_Clean:", "Private_Dirty:")
 
 
 class PeakMemory:
-    """Looks at the children ten times a second, from a thread that ends with the process."""
+    """Looks at the children now and then, from a thread that ends with the process. A look takes some 20 ms of CPU time."""
 
     def __init__(self) -> None:
         """Begin to look."""
