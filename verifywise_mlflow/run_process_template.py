@@ -5,6 +5,7 @@ from contextlib import suppress
 with suppress(Exception):  # the run fails in the same way, and reports it
     import verifywise_mlflow.definitions  # noqa: F401
     from verifywise_mlflow.compliance.rules.policy import default_policy
+    from verifywise_mlflow.defs.dagster_compat import end_canceled_runs
     from verifywise_mlflow.normalizer.mapping.mapping_index import mapping_index
     from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
     from verifywise_mlflow.observability.tracing import preload_tracing
@@ -12,6 +13,7 @@ with suppress(Exception):  # the run fails in the same way, and reports it
     from verifywise_mlflow.redaction.token_scanner import load_scanner
     from verifywise_mlflow.tenants.tenant import Tenant
 
+    end_canceled_runs()
     mapping_index(default_mapping())
     default_policy()
     load_scanner()

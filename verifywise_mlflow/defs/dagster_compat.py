@@ -10,8 +10,9 @@ import multiprocessing
 import re
 import signal
 import sys
+import threading
 import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from functools import wraps
 from importlib import import_module
@@ -24,6 +25,7 @@ from dagster._core.execution.backfill import BULK_ACTION_TERMINAL_STATUSES, Bulk
 from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, WorkerStatus
 from dagster._core.run_coordinator import QueuedRunCoordinator, SubmitRunContext
 from dagster._core.storage.event_log import SqlEventLogStorage
+from dagster._utils import send_interrupt
 from dagster._utils.interrupts import capture_interrupts
 
 from verifywise_mlflow.persistence import dagster_events
@@ -40,6 +42,7 @@ __all__ = [
     "code_location_of",
     "delete_previous_runless_result",
     "delete_superseded_runless_events",
+    "end_canceled_runs",
     "execute_run",
     "fork_run_processes",
     "import_for_runs",
@@ -53,6 +56,9 @@ TESTED_VERSION: Final = (1, 13)
 
 TargetMaterialization: TypeAlias = AssetCheckEvaluationTargetMaterializationData
 """The type of a parameter of the public ``AssetCheckEvaluation``. Dagster does not export it."""
+
+_SECONDS_BETWEEN_INTERRUPTS: Final = 5.0
+"""A sync that is interrupted needs less to end in order."""
 
 _NO_STATEMENT_TIMEOUT, _POOL_RECYCLE_SECONDS, _MAX_POOL_OVERFLOW = 0, 300, 10
 
@@ -114,6 +120,28 @@ def fork_run_processes(template: str) -> None:
         return start_run(self, *arguments)
 
     server.DagsterApiServer.StartRun = start_forked_run
+
+
+def end_canceled_runs() -> None:
+    """Make a run that a person cancels end, in the processes that are forked from this one.
+
+    Dagster interrupts the process of a canceled run once. If the step that it interrupts has a retry policy, that
+    counts as a failure, and the retry goes on and succeeds. So the interrupt is repeated until the run has ended.
+    """
+    run_process = import_module("dagster._grpc.impl")
+
+    def start_interrupting(is_canceled: Any, has_ended: threading.Event) -> None:  # Any: multiprocessing's Event
+        arguments = (is_canceled.wait, has_ended)
+        threading.Thread(target=_interrupt_until, args=arguments, name="cancellation", daemon=True).start()
+
+    run_process.start_termination_thread = start_interrupting  # type: ignore[attr-defined]
+
+
+def _interrupt_until(wait_for_cancellation: Callable[[], object], has_ended: threading.Event) -> None:
+    wait_for_cancellation()  # also returns when the run has ended
+    while not has_ended.is_set():
+        send_interrupt()
+        has_ended.wait(_SECONDS_BETWEEN_INTERRUPTS)
 
 
 def import_for_runs() -> None:

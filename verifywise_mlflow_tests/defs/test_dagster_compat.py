@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,3 +47,11 @@ def test_the_installed_dagster_was_tested() -> None:
 def test_a_newer_or_unknown_dagster_is_reported(version: str) -> None:
     with pytest.warns(UntestedDagsterWarning, match="was tested with versions up to 1.13"):
         warn_if_untested(version)
+
+
+def test_a_canceled_run_ends_although_its_steps_are_retried() -> None:
+    completed = subprocess.run(
+        [sys.executable, "-m", "verifywise_mlflow_tests.defs.canceled_run"], capture_output=True, text=True, check=True
+    )
+
+    assert completed.stdout.split() in (["failed", "1"], ["canceled", "1"])

@@ -1,0 +1,51 @@
+"""A process that executes a run as a code server does, and cancels it. It prints how often the only step was tried."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+import threading
+import time
+
+import dagster as dg
+from dagster._grpc import impl
+
+from verifywise_mlflow.defs import dagster_compat
+
+attempts: list[float] = []
+
+
+@dg.op(retry_policy=dg.RetryPolicy(max_retries=1, delay=1.5))
+def slow_step() -> None:
+    """Takes long at its first attempt only."""
+    attempts.append(time.monotonic())
+    if len(attempts) == 1:
+        time.sleep(20)
+
+
+@dg.job
+def slow_job() -> None:
+    """Has one step."""
+    slow_step()
+
+
+def main() -> None:
+    """Cancel the run after its start, and report what became of it."""
+    dagster_compat.end_canceled_runs()
+    dagster_compat._SECONDS_BETWEEN_INTERRUPTS = 0.5  # type: ignore[misc]
+    is_canceled, has_ended = multiprocessing.Event(), threading.Event()
+    impl.start_termination_thread(is_canceled, has_ended)
+    threading.Timer(1, is_canceled.set).start()
+    outcome = "canceled"
+    with dagster_compat.capture_interrupts():
+        try:
+            result = slow_job.execute_in_process(raise_on_error=False)
+            outcome = "succeeded" if result.success else "failed"
+        except KeyboardInterrupt:
+            pass
+        has_ended.set()
+    sys.stdout.write(f"{outcome} {len(attempts)}\n")
+
+
+if __name__ == "__main__":
+    main()
