@@ -6,9 +6,10 @@ import multiprocessing
 import sys
 import threading
 import time
+from importlib import import_module
 
 import dagster as dg
-from dagster._grpc import impl
+from dagster._utils.interrupts import capture_interrupts
 
 from verifywise_mlflow.defs import dagster_compat
 
@@ -34,10 +35,10 @@ def main() -> None:
     dagster_compat.end_canceled_runs()
     dagster_compat._SECONDS_BETWEEN_INTERRUPTS = 0.5  # type: ignore[misc]
     is_canceled, has_ended = multiprocessing.Event(), threading.Event()
-    impl.start_termination_thread(is_canceled, has_ended)
+    import_module("dagster._grpc.impl").start_termination_thread(is_canceled, has_ended)
     threading.Timer(1, is_canceled.set).start()
     outcome = "canceled"
-    with dagster_compat.capture_interrupts():
+    with capture_interrupts():
         try:
             result = slow_job.execute_in_process(raise_on_error=False)
             outcome = "succeeded" if result.success else "failed"

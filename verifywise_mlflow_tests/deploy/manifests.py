@@ -17,6 +17,10 @@ from verifywise_mlflow_tests.support.documentation import ROOT
 
 KUBERNETES = ROOT / "deploy" / "kubernetes"
 
+VERSIONS = ("1.30", "1.34")
+"""The releases of Kubernetes whose schemas the manifests are validated with."""
+IMAGE = "registry.example/verifywise-mlflow:0.1.0"
+
 Manifest = dict[str, Any]
 
 
@@ -64,3 +68,37 @@ def run_job(run_launcher: Manifest, image: str, home: Path) -> Manifest:
         )
         manifest: Manifest = ApiClient().sanitize_for_serialization(job)
     return manifest
+
+
+_VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"}
+"""The kinds of volumes that the standard allows."""
+
+
+def restricted_violations(spec: Manifest) -> list[str]:
+    """Return what a pod has that the Pod Security Standard `restricted` forbids.
+
+    https://kubernetes.io/docs/concepts/security/pod-security-standards/
+    """
+    found = []
+    pod = spec.get("securityContext") or {}
+    for container in [*spec["containers"], *spec.get("initContainers", [])]:
+        context = container.get("securityContext") or {}
+        either = pod | context
+        found += [
+            f"{container['name']}: {rule}"
+            for rule, holds in (
+                ("runAsNonRoot", either.get("runAsNonRoot") is True and either.get("runAsUser") != 0),
+                ("seccompProfile", (either.get("seccompProfile") or {}).get("type") in ("RuntimeDefault", "Localhost")),
+                ("allowPrivilegeEscalation", context.get("allowPrivilegeEscalation") is False),
+                ("drop ALL", (context.get("capabilities") or {}).get("drop") == ["ALL"]),
+                ("no added capability", not (context.get("capabilities") or {}).get("add")),
+                ("not privileged", not context.get("privileged")),
+                ("no host port", not any("hostPort" in port for port in container.get("ports", []))),
+            )
+            if not holds
+        ]
+    found += [key for key in ("hostNetwork", "hostPID", "hostIPC") if spec.get(key)]
+    found += [
+        f"volume {volume['name']}" for volume in spec.get("volumes", []) if not set(volume) - {"name"} <= _VOLUMES
+    ]
+    return found

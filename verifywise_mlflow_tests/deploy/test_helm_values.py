@@ -17,8 +17,7 @@ import pytest
 
 from verifywise_mlflow.container.services import CODE_LOCATION, MODULE
 from verifywise_mlflow.dagster_yaml import instance_config
-from verifywise_mlflow_tests.deploy.manifests import read, run_job
-from verifywise_mlflow_tests.deploy.test_kubernetes import IMAGE, VERSIONS, restricted_violations
+from verifywise_mlflow_tests.deploy.manifests import IMAGE, VERSIONS, read, restricted_violations, run_job
 
 VALUES: dict[str, Any] = read("helm/values.yaml")
 DAEMON: dict[str, Any] = VALUES["dagsterDaemon"]

@@ -19,14 +19,19 @@ import yaml
 from verifywise_mlflow.container.services import Service, service_command, workspace
 from verifywise_mlflow.dagster_yaml import instance_config
 from verifywise_mlflow.tenants.loading import load_tenants
-from verifywise_mlflow_tests.deploy.manifests import KUBERNETES, Manifest, read, resources, run_job
+from verifywise_mlflow_tests.deploy.manifests import (
+    IMAGE,
+    KUBERNETES,
+    VERSIONS,
+    Manifest,
+    read,
+    resources,
+    restricted_violations,
+    run_job,
+)
 
-VERSIONS = ("1.30", "1.34")
-IMAGE = "registry.example/verifywise-mlflow:0.1.0"
 PLAIN = list(resources("plain"))
 POD_TEMPLATES = [manifest for manifest in PLAIN if manifest["kind"] in ("Deployment", "Job")]
-VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"}
-"""The kinds of volumes that the standard allows."""
 EXAMPLE_NETWORKS = [ipaddress.ip_network(cidr) for cidr in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")]
 """RFC 5737: addresses for documentation, which nothing has."""
 
@@ -39,44 +44,6 @@ def job(tmp_path: Path) -> Manifest:
 
 def name_of(manifest: Manifest) -> str:
     return f"{manifest['kind']} {manifest['metadata']['name']}"
-
-
-def restricted_violations(spec: Manifest) -> list[str]:
-    """Return what a pod has that the Pod Security Standard `restricted` forbids.
-
-    https://kubernetes.io/docs/concepts/security/pod-security-standards/
-    """
-    found = []
-    pod = spec.get("securityContext") or {}
-    for container in [*spec["containers"], *spec.get("initContainers", [])]:
-        context = container.get("securityContext") or {}
-        either = pod | context
-        found += [
-            f"{container['name']}: {rule}"
-            for rule, holds in (
-                ("runAsNonRoot", either.get("runAsNonRoot") is True and either.get("runAsUser") != 0),
-                ("seccompProfile", (either.get("seccompProfile") or {}).get("type") in ("RuntimeDefault", "Localhost")),
-                ("allowPrivilegeEscalation", context.get("allowPrivilegeEscalation") is False),
-                ("drop ALL", (context.get("capabilities") or {}).get("drop") == ["ALL"]),
-                ("no added capability", not (context.get("capabilities") or {}).get("add")),
-                ("not privileged", not context.get("privileged")),
-                ("no host port", not any("hostPort" in port for port in container.get("ports", []))),
-            )
-            if not holds
-        ]
-    found += [key for key in ("hostNetwork", "hostPID", "hostIPC") if spec.get(key)]
-    allowed = {
-        "configMap",
-        "csi",
-        "downwardAPI",
-        "emptyDir",
-        "ephemeral",
-        "persistentVolumeClaim",
-        "projected",
-        "secret",
-    }
-    found += [f"volume {volume['name']}" for volume in spec.get("volumes", []) if not set(volume) - {"name"} <= allowed]
-    return found
 
 
 @pytest.mark.parametrize("version", VERSIONS)

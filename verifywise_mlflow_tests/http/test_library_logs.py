@@ -31,7 +31,7 @@ RESPONSES = {
 @pytest.mark.parametrize("case", RESPONSES)
 def test_neither_a_log_record_nor_an_error_carries_a_signature(case: str, caplog: pytest.LogCaptureFixture) -> None:
     error = ""
-    with hostile_server(respond_with(RESPONSES[case])) as server, caplog.at_level(logging.DEBUG):
+    with hostile_server(respond_with(RESPONSES[case])) as server, caplog.at_level(logging.DEBUG, logger="urllib3"):
         settings = ConnectionSettings(server.uri, allow_private_network=True, limits=Limits(max_attempts=1))
         client = HttpClient(settings, lambda response: HttpError(str(response.status)), headers={}, decompress=True)
         try:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import text, update
+from sqlalchemy import select, text, update
 
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
 from verifywise_mlflow.persistence import role_grants, row_mapping
@@ -120,7 +120,9 @@ NARROW: Mapping[str, Question] = {
     "the data version of the records": lambda session: stage_queries.newest_write(session, "canonical_records"),
     "the data version of the verdicts": lambda session: stage_queries.newest_write(session, "compliance_results"),
     "the badges given last": lambda session: stage_queries.newest_rows(session, "compliance_results", 5),
-    "the newest revision of a tenant": lambda session: stage_watermarks._newest_revision(session),
+    "the newest revision of a tenant": lambda session: session.scalar(
+        select(stage_watermarks._newest_revision(session))
+    ),
     "the versions of newer rows": lambda session: stage_watermarks._changed_since(session, 10**9, 10**10),
     "the versions of what is read again": lambda session: stage_watermarks.versions_linking(
         session, tracked_objects.is_read_again(RUNS), tracked_objects.is_read_again(LOGGED_MODELS)
