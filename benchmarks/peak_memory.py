@@ -13,7 +13,10 @@ _OWN: Final = ("Private_Clean:", "Private_Dirty:")
 
 
 class PeakMemory:
-    """Looks at the children now and then, from a thread that ends with the process. A look takes some 20 ms of CPU time."""
+    """Looks at the children now and then, from a thread that ends with the process.
+
+    A look takes some 20 ms of CPU time.
+    """
 
     def __init__(self) -> None:
         """Begin to look."""
