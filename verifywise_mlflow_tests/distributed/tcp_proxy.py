@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
+from verifywise_mlflow_tests.support.accepting import accepting
+
 
 @dataclass(slots=True)
 class TcpProxy:
@@ -35,28 +37,18 @@ def tcp_proxy(server_port: int) -> Iterator[TcpProxy]:
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
         proxy = TcpProxy(listener.getsockname()[1], server_port)
         proxy.is_connected.set()
-        accepting = threading.Thread(target=_accept, args=(listener, proxy), daemon=True)
-        accepting.start()
-        try:
+        with accepting(listener, lambda client: _connect(client, proxy)):
             yield proxy
-        finally:
-            listener.shutdown(socket.SHUT_RDWR)
-            accepting.join(5)
 
 
-def _accept(listener: socket.socket, proxy: TcpProxy) -> None:
-    while True:
-        try:
-            client, _ = listener.accept()
-        except OSError:
-            return
-        if not proxy.is_connected.is_set():
-            proxy.connections.append(client)  # it stays open, and nobody answers
-            continue
-        server = socket.create_connection(("127.0.0.1", proxy.server_port))
-        partitioned = threading.Event()
-        for source, target in ((client, server), (server, client)):
-            threading.Thread(target=_forward, args=(source, target, proxy, partitioned), daemon=True).start()
+def _connect(client: socket.socket, proxy: TcpProxy) -> None:
+    if not proxy.is_connected.is_set():
+        proxy.connections.append(client)  # it stays open, and nobody answers
+        return
+    server = socket.create_connection(("127.0.0.1", proxy.server_port))
+    partitioned = threading.Event()
+    for source, target in ((client, server), (server, client)):
+        threading.Thread(target=_forward, args=(source, target, proxy, partitioned), daemon=True).start()
 
 
 def _forward(source: socket.socket, target: socket.socket, proxy: TcpProxy, partitioned: threading.Event) -> None:

@@ -11,6 +11,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from verifywise_mlflow_tests.support.accepting import accepting
+
 
 @dataclass(frozen=True, slots=True)
 class ProxiedRequest:
@@ -47,22 +49,12 @@ def forward_proxy(
     """Serve, one thread per connection, until the block ends."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         proxy = ForwardProxy(listener.getsockname()[1], user, dict(hosts or {}), refusal)
-        accepting = threading.Thread(target=_accept, args=(listener, proxy), daemon=True)
-        accepting.start()
-        try:
+        with accepting(listener, lambda client: _start_thread(client, proxy)):
             yield proxy
-        finally:
-            listener.shutdown(socket.SHUT_RDWR)
-            accepting.join(5)
 
 
-def _accept(listener: socket.socket, proxy: ForwardProxy) -> None:
-    while True:
-        try:
-            connected, _ = listener.accept()
-        except OSError:
-            return
-        threading.Thread(target=_serve, args=(connected, proxy), daemon=True).start()
+def _start_thread(client: socket.socket, proxy: ForwardProxy) -> None:
+    threading.Thread(target=_serve, args=(client, proxy), daemon=True).start()
 
 
 def _serve(client: socket.socket, proxy: ForwardProxy) -> None:

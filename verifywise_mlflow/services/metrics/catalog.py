@@ -23,7 +23,7 @@ _METRICS: Final = (
     Metric("verifywise_build", "gauge", ("version",), "Always 1; the label has the version that serves the metrics."),
     Metric("verifywise_lag_seconds", "gauge", ("tenant", "stage"), "Time since a stage of the tenant last completed."),
     Metric("verifywise_stale", "gauge", _TENANT, "1 if a stage is older than the tenant's limit, otherwise 0."),
-    Metric("verifywise_incomplete_records", "gauge", _TENANT, "Living versions of which something cannot be read."),
+    Metric("verifywise_incomplete_records", "gauge", _TENANT, "Living versions with a part that cannot be read."),
     Metric("verifywise_open_gaps", "gauge", ("tenant", "severity"), "Gaps that no waiver covers."),
     Metric("verifywise_waived_gaps", "gauge", _TENANT, "Gaps that a waiver covers."),
     Metric("verifywise_compliance_score", "gauge", _TENANT, "The compliance score, in percent."),
