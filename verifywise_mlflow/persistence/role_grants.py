@@ -46,6 +46,10 @@ PIPELINE_PRIVILEGES: Mapping[str, tuple[str, ...]] = {
     "history_usage": _WRITE,
     "poll_watermarks": _WRITE,
     "tenant_locks": _WRITE,
+    # A delivery removes what is no longer pending.
+    "delivery_outbox": (*_WRITE, "DELETE"),
+    "delivery_ledger": _WRITE,
+    "delivery_targets": _WRITE,
     # Append-only.
     "lifecycle_events": _APPEND,
     "integrity_events": _APPEND,

@@ -21,9 +21,10 @@ from verifywise_mlflow.tenants.auth import (
     OAuth2Credentials,
     SigV4Credentials,
 )
+from verifywise_mlflow.tenants.network import Proxy
 from verifywise_mlflow.tenants.redacting_reader import RedactingReader
 from verifywise_mlflow.tenants.server import DatabricksServer, MlflowServer
-from verifywise_mlflow.tenants.tenant import Proxy, Tenant
+from verifywise_mlflow.tenants.tenant import Tenant
 
 
 def connection_settings(tenant: Tenant, deadline: SyncDeadline | None = None) -> ConnectionSettings:
@@ -42,7 +43,7 @@ def connection_settings(tenant: Tenant, deadline: SyncDeadline | None = None) ->
         client_certificate=tenant.tls.client_certificate,
         client_key=tenant.tls.client_key,
         tls_strict=tenant.tls.strict,
-        proxy=_proxy_settings(tenant.proxy),
+        proxy=proxy_settings(tenant.proxy),
         limits=tenant.limits,
         redact=EntityRedactor(tenant.redaction).message,
         deadline=deadline,
@@ -84,7 +85,7 @@ def _credentials(tenant: Tenant) -> RequestAuthenticator:
                 allow_private_network=tenant.allow_private_network,
                 ca_bundle=auth.ca_bundle,
                 tls_strict=tenant.tls.strict,
-                proxy=_proxy_settings(tenant.proxy),
+                proxy=proxy_settings(tenant.proxy),
                 limits=tenant.limits,
             )
             secret = auth.client_secret.resolve()
@@ -97,7 +98,8 @@ def _credentials(tenant: Tenant) -> RequestAuthenticator:
             return SigV4Signer(keys, *auth.signing_scope(), auth.server())
 
 
-def _proxy_settings(proxy: Proxy | None) -> ProxySettings | None:
+def proxy_settings(proxy: Proxy | None) -> ProxySettings | None:
+    """Return the settings of a connection's proxy; its password is resolved when the connection opens."""
     if proxy is None:
         return None
     username, password = proxy.username, proxy.password

@@ -16,7 +16,9 @@ from verifywise_mlflow.normalizer.mapping.tag_mapping import TagMapping
 from verifywise_mlflow.redaction.settings import RedactionSettings
 from verifywise_mlflow.tenants.artifact_stores import ArtifactStore
 from verifywise_mlflow.tenants.auth import Credentials, NoCredentials, OAuth2Credentials, SigV4Credentials
+from verifywise_mlflow.tenants.delivery.settings import Delivery
 from verifywise_mlflow.tenants.intervals import Intervals
+from verifywise_mlflow.tenants.network import Proxy, Tls
 from verifywise_mlflow.tenants.secrets import SecretReference
 from verifywise_mlflow.tenants.server import DatabricksServer, MlflowServer, Server
 from verifywise_mlflow.tenants.validators import AbsolutePath, ConfigSection, http_uri
@@ -29,53 +31,6 @@ _RESERVED_HEADERS = frozenset(
     )
 )
 """The headers for identity, framing and encoding, which the client sets itself; a second one could contradict it."""
-
-
-class Tls(ConfigSection):
-    """TLS beyond the system's defaults. Verification cannot be switched off: name the CA instead."""
-
-    ca_bundle: AbsolutePath | None = None
-    """PEM file of the authorities to trust instead of the system's."""
-    client_certificate: AbsolutePath | None = None
-    """PEM file presented to servers that require one."""
-    client_key: AbsolutePath | None = None
-    """PEM file of its key, unless the certificate's file contains the key."""
-    strict: bool = True
-    """Whether certificates must follow RFC 5280 to the letter; false for older private authorities. It applies to every
-    TLS connection of the tenant: its server, token issuer and stores."""
-
-    @model_validator(mode="after")
-    def _key_has_certificate(self) -> Tls:
-        if self.client_key and not self.client_certificate:
-            raise ValueError("client_key is set without a client_certificate: add the certificate")
-        return self
-
-
-class Proxy(ConfigSection):
-    """A forward proxy for all requests of the tenant: to MLflow, and to the issuer of its tokens."""
-
-    uri: str
-    """``http://host:port``. Requests to an https server pass through the proxy encrypted."""
-    username: str | None = Field(default=None, pattern="^[^:]+$")
-    password: SecretReference | None = None
-    allow_private_network: bool = False
-    """Whether the proxy itself may have a private, loopback or link-local address."""
-
-    @field_validator("uri")
-    @classmethod
-    def _is_plain_http(cls, uri: str) -> str:
-        parts = urlsplit(http_uri(uri, "http://proxy.example.com:3128", server_kind="proxy", section="proxy"))
-        if parts.scheme != "http":
-            raise ValueError("TLS to the proxy itself is not supported: write http://")
-        if parts.path.strip("/"):
-            raise ValueError("the proxy's address has a path: remove everything after the port")
-        return uri.rstrip("/")
-
-    @model_validator(mode="after")
-    def _password_has_username(self) -> Proxy:
-        if (self.username is None) != (self.password is None):
-            raise ValueError("only one of username and password is set: set both or neither")
-        return self
 
 
 class TrustedSigners(ConfigSection):
@@ -178,6 +133,8 @@ class Tenant(ConfigSection):
     """What is taken out of the customer's texts before anything is stored."""
     compliance: Compliance = Compliance()
     history: History = History()
+    delivery: Delivery = Delivery()
+    """Where verdicts are delivered. By default nowhere."""
     intervals: Intervals = Intervals()
     limits: Limits = Limits()
     """Limits on the time and the size of a server's responses."""

@@ -452,6 +452,59 @@ CREATE TABLE {schema}.waivers (
 );
 CREATE INDEX waivers_by_rule ON {schema}.waivers (tenant_id, rule_id);
 
+-- The versions whose state a target of deliveries does not have yet.
+CREATE TABLE {schema}.delivery_outbox (
+    tenant_id TEXT NOT NULL,
+    target TEXT NOT NULL,
+    model_name TEXT NOT NULL,
+    version_number INTEGER NOT NULL,
+    cause TEXT NOT NULL,
+    revision BIGINT NOT NULL DEFAULT nextval('{schema}.revisions'),
+    pending_since TIMESTAMP WITH TIME ZONE NOT NULL,
+    written_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    sync_id TEXT NOT NULL,
+    tries INTEGER NOT NULL DEFAULT 0,
+    not_before TIMESTAMP WITH TIME ZONE,
+    parked_at TIMESTAMP WITH TIME ZONE,
+    reason TEXT,
+    PRIMARY KEY (tenant_id, target, model_name, version_number)
+);
+CREATE INDEX delivery_outbox_by_revision ON {schema}.delivery_outbox (tenant_id, target, revision);
+
+-- What we last wrote to each target. destination is a digest of its address and of our organization there, which the
+-- remote ids belong to. intended is set before a request is sent and cleared after its success.
+CREATE TABLE {schema}.delivery_ledger (
+    tenant_id TEXT NOT NULL,
+    target TEXT NOT NULL,
+    destination TEXT NOT NULL,
+    model_name TEXT NOT NULL,
+    version_number INTEGER NOT NULL,
+    incarnation INTEGER NOT NULL,
+    item TEXT NOT NULL,
+    remote_id TEXT,
+    written JSONB,
+    intended JSONB,
+    intended_at TIMESTAMP WITH TIME ZONE,
+    written_at TIMESTAMP WITH TIME ZONE,
+    remark TEXT,
+    PRIMARY KEY (tenant_id, target, destination, model_name, version_number, incarnation, item)
+);
+
+-- How each target of a tenant is doing. Without confirmed_at, its first delivery has not begun.
+CREATE TABLE {schema}.delivery_targets (
+    tenant_id TEXT NOT NULL,
+    target TEXT NOT NULL,
+    settings_digest TEXT NOT NULL,
+    destination TEXT,
+    enqueued_all_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    confirmed_at TIMESTAMP WITH TIME ZONE,
+    waiting_reason TEXT,
+    last_tried_at TIMESTAMP WITH TIME ZONE,
+    last_delivered_at TIMESTAMP WITH TIME ZONE,
+    last_error TEXT,
+    PRIMARY KEY (tenant_id, target)
+);
+
 -- The audit trail: entry is canonical JSON, the bytes that were hashed. kind has a column, since row-level security keeps
 -- an index on an expression that might fail from being used.
 CREATE TABLE {schema}.audit_trail (

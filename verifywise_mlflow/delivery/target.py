@@ -1,0 +1,168 @@
+"""The interface behind which the systems stand that verdicts are delivered to.
+
+A target gets the versions that are pending in the outbox, reads their current state from the store, and makes the other
+system agree with it. The outbox coalesces: however often a version changed since the last delivery, it is pending once.
+So a target compares states and must not count on seeing each change.
+
+The drain (``drain.py``) does what all targets need: it admits one delivery per tenant and target at a time, asks for
+the confirmation of a large first delivery, retries, parks, and records each batch in the audit trail. It opens a target
+only if something is due, so a tenant without changes costs no request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from verifywise_mlflow.persistence.repositories.delivery_outbox import PendingVersion
+from verifywise_mlflow.tenants.delivery.target_name import TargetName
+
+
+class OutcomeKind(StrEnum):
+    """How the delivery of a version ended."""
+
+    DELIVERED = "delivered"
+    """The other system agrees with the store, or a person there changed what we would write. Not pending any more."""
+    DEFERRED = "deferred"
+    """Not tried, or not to its end, for a reason that is not the version's: a rate limit, a server that is down. It
+    stays pending, and this does not count as a try."""
+    FAILED = "failed"
+    """The other system refused it. It is tried again; after ``MAX_TRIES`` it is parked."""
+    PARKED = "parked"
+    """A person has to decide, since another try cannot succeed: two remote entries match, or a field is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class VersionOutcome:
+    """How the delivery of one version ended."""
+
+    version: PendingVersion
+    kind: OutcomeKind
+    reason: str | None = None
+    """A sentence without secrets, unless it was delivered. Of a delivered version: what was left alone, and why."""
+    retry_at: datetime | None = None
+    """The earliest time of the next try, if the other system named one."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchResult:
+    """What a batch did."""
+
+    outcomes: Sequence[VersionOutcome]
+    """One for each version of the batch."""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """What was written, for the audit trail and for people: ``{"entries created": 3, "requests": 9}``."""
+    stop_reason: str | None = None
+    """Why no further batch may be tried now: the server is down, or our rate limit is used up."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedChange:
+    """One write that a delivery would do."""
+
+    action: str
+    """``create entry``, ``update entry``, ``open risk``, ``resolve risk``, ``add evidence``…; as in the counts."""
+    model_name: str
+    version_number: int
+    detail: str = ""
+    """The fields that change, or the rule."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a delivery would write now. ``deliver run`` then writes exactly this."""
+
+    changes: Sequence[PlannedChange]
+    left_alone: Sequence[PlannedChange] = ()
+    """Writes that are left out, since a person changed in the other system what they would change."""
+    new_entries: int = 0
+    """What ``confirm_above`` limits. 0 for a target that needs no confirmation."""
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of changes by action, in the order of their first."""
+        counts: dict[str, int] = {}
+        for change in self.changes:
+            counts[change.action] = counts.get(change.action, 0) + 1
+        return counts
+
+
+@dataclass(frozen=True, slots=True)
+class CheckFinding:
+    """One thing that ``deliver check`` looked at."""
+
+    subject: str
+    works: bool
+    sentence: str
+    """What was found and, if it does not work, what to do."""
+
+
+class Connection(Protocol):
+    """An open target. It may keep what it has read of the other system until it is closed."""
+
+    @property
+    def destination(self) -> str:
+        """What the ledger's remote ids belong to: the address, and the organization or account there. Not secret."""
+
+    @property
+    def identity(self) -> str:
+        """Our identity there, in a form that the audit trail may contain."""
+
+    def plan(self, batches: Iterator[Sequence[PendingVersion]]) -> Plan:
+        """Return what the delivery of these versions would write. Only reads.
+
+        Raises:
+            HttpError: the other system cannot be read.
+        """
+
+    def deliver(self, batch: Sequence[PendingVersion]) -> BatchResult:
+        """Write what differs for these versions. Failures of the other system are outcomes, not exceptions.
+
+        Each write is recorded in the ledger before it is sent and after it succeeded, in transactions of their own, so
+        that a process that is killed in between neither repeats nor loses it.
+
+        Raises:
+            DatabaseError: the store cannot be used.
+        """
+
+
+class Target(Protocol):
+    """A configured target of one tenant. Creating it sends no request and resolves no secret."""
+
+    @property
+    def name(self) -> TargetName:
+        """Its name in the outbox, in the ledger and on the command line."""
+
+    @property
+    def address(self) -> str:
+        """The address without credentials, for people and for the audit trail."""
+
+    @property
+    def settings_digest(self) -> str:
+        """A digest of the settings that decide what is delivered. When it changes, all versions are pending again."""
+
+    @property
+    def delivers_existing(self) -> bool:
+        """Whether a new target, or one with other settings, gets all versions, and not only later changes."""
+
+    @property
+    def confirm_above(self) -> int | None:
+        """How many new entries a first delivery may have without a person's confirmation; None: any number."""
+
+    @property
+    def batch_size(self) -> int:
+        """Versions per batch: each batch is one entry of the audit trail."""
+
+    def check(self) -> Sequence[CheckFinding]:
+        """Look at what works there, without writing anything. Failures are findings."""
+
+    def connect(self) -> AbstractContextManager[Connection]:
+        """Open the target for one delivery.
+
+        Raises:
+            HttpError: it cannot be reached or does not let us in.
+            SecretUnavailableError: the reference of a credential cannot be resolved.
+        """

@@ -1,0 +1,82 @@
+"""The VerifyWise server that a tenant's verdicts are delivered to, as ``tenants.yaml`` describes it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator, model_validator
+
+from verifywise_mlflow.tenants.delivery.target_name import TargetName
+from verifywise_mlflow.tenants.network import Proxy, Tls
+from verifywise_mlflow.tenants.secrets import SecretReference
+from verifywise_mlflow.tenants.validators import ConfigSection, http_uri
+
+VERIFYWISE: Final = TargetName("verifywise")
+
+
+class VerifyWiseLogin(ConfigSection):
+    """A user of its own with the role Editor, which is the least that the delivery needs. One login per delivery."""
+
+    kind: Literal["login"]
+    email: Annotated[str, Field(pattern=r"^[^\s@]+@[^\s@]+$", max_length=254)]
+    password: SecretReference
+
+    def identity(self) -> str:
+        """Return our identity on the server, in a form that the audit trail may contain."""
+        return f"login {self.email} (password from {self.password})"
+
+
+class VerifyWiseToken(ConfigSection):
+    """An API token. Only an Admin can make one, and it has all of the Admin's rights: prefer a login."""
+
+    kind: Literal["token"]
+    token: SecretReference
+
+    def identity(self) -> str:
+        """Return our identity on the server, in a form that the audit trail may contain."""
+        return f"token (from {self.token})"
+
+
+VerifyWiseAuth = Annotated[VerifyWiseLogin | VerifyWiseToken, Field(discriminator="kind")]
+
+VersionScope = Literal["production", "in_use", "all"]
+"""``production``: versions in the stage production; ``in_use``: those of production and staging, and deployed ones."""
+
+
+class VerifyWiseSettings(ConfigSection):
+    """A VerifyWise server and what is delivered to it."""
+
+    url: str
+    """``https://host[:port][/prefix]``, without ``/api``."""
+    auth: VerifyWiseAuth
+    versions: VersionScope = "production"
+    """Which versions get an inventory entry. A version that leaves the scope keeps its entry, which stays current."""
+    confirm_above: int = Field(default=50, ge=0)
+    """A first delivery with more new entries waits for a person: VerifyWise may send mail for each."""
+    risks: Literal["failed", "open"] = "failed"
+    """The verdicts that open a risk: failed ones; or all open gaps, which are also those not evidenced and errors."""
+    evidence: Literal["markdown", "none"] = "markdown"
+    """The form of the evidence file of each version."""
+    restrict_failing: bool = False
+    """Whether the status of a failing version becomes Restricted, if it still is the Pending that we wrote."""
+    metrics_token: SecretReference | None = None
+    """An ingestion token for the metrics of models, where the release has model risk management."""
+    allow_private_network: bool = False
+    """Whether the server may have a private, loopback or link-local address."""
+    tls: Tls = Tls()
+    proxy: Proxy | None = None
+
+    @field_validator("url")
+    @classmethod
+    def _is_http(cls, url: str) -> str:
+        base = http_uri(url, "https://governance.example.com", section="delivery.verifywise.auth").rstrip("/")
+        if urlsplit(base).path.endswith("/api"):
+            raise ValueError("the address ends with /api: remove that, since the client adds it")
+        return base
+
+    @model_validator(mode="after")
+    def _is_encrypted(self) -> VerifyWiseSettings:
+        if urlsplit(self.url).scheme == "http" and not self.allow_private_network:
+            raise ValueError("url is not encrypted, so the password would be sent in clear text: write https://")
+        return self
