@@ -1,9 +1,10 @@
 """How many requests one server gets at once: few at first, more while it stays fast, fewer as soon as it slows down.
 
 Additive increase and multiplicative decrease (Chiu and Jain, 1989), driven by delay as in TCP Vegas (Brakmo and
-Peterson, 1995): a request that takes longer than the fastest one of its kind has waited behind our others. A distant
-server has long delays that do not grow with the load, so it gets many requests; a small one has short delays that do,
-so it gets few. docs/adr/0020-adaptive-concurrency.md has the alternatives and the measurements.
+Peterson, 1995): a request that takes longer than the fastest one of its kind has waited behind our others. Until one
+has, the limit doubles (slow start; Jacobson, 1988). A distant server has long delays that do not grow with the load, so
+it gets many requests; a small one has short delays that do, so it gets few. docs/adr/0020-adaptive-concurrency.md has
+the alternatives and the measurements.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ FIRST_LIMIT: Final = 2.0
 """Requests at once until the server's delays are known."""
 MAX_LIMIT: Final = 32.0
 """Requests at once to one server over all of its tenants. Each tenant has a ceiling of its own, which is lower."""
+SLOW_START_LIMIT: Final = 8.0
+"""Up to here the limit doubles, while requests take less than ``SLOW_START_RATIO`` times the fastest of their kind."""
+SLOW_START_RATIO: Final = 1.2
 GROWTH_RATIO: Final = 2.0
 """The limit grows while requests take less than this many times the fastest one of their kind."""
 CUT_RATIO: Final = 3.0
@@ -80,6 +84,8 @@ class AdaptiveLimit:
         self._was_full = False
         """Whether the limit was reached since its last change: one that is not used shows nothing."""
         self._last_cut = float("-inf")
+        self._is_slow_start = True
+        """Whether no request has waited behind our others so far."""
 
     @property
     def limit(self) -> int:
@@ -191,7 +197,9 @@ class AdaptiveLimit:
         if self._mean_ratio > CUT_RATIO:
             self._cut(_SLOWER)
         elif self._mean_ratio < GROWTH_RATIO and self._was_full:
-            self._change_to(min(self._limit + 1, MAX_LIMIT))
+            self._is_slow_start &= self._mean_ratio < SLOW_START_RATIO and self._limit < SLOW_START_LIMIT
+            grown = min(self._limit * 2, SLOW_START_LIMIT) if self._is_slow_start else self._limit + 1
+            self._change_to(min(grown, MAX_LIMIT))
 
     def _cut(self, factor: float) -> None:
         # Requests that were in flight together fail together: they count once.
@@ -199,6 +207,7 @@ class AdaptiveLimit:
         if now - self._last_cut < max(self._fastest.values(), default=0.1):
             return
         self._last_cut = now
+        self._is_slow_start = False
         self._change_to(max(self._limit * factor, 1.0))
 
     def _change_to(self, limit: float) -> None:

@@ -100,6 +100,14 @@ def test_a_distant_server_gets_requests_up_to_the_ceiling(workers: int, service:
     assert (server.time - began) / 1_000 < 1.05 * fastest
 
 
+def test_a_distant_server_gets_as_many_within_a_few_round_trips() -> None:
+    server = SimulatedServer(workers=8, service_seconds=0.005, round_trip_seconds=0.1)
+    server.answer(2 + 4 + 8)
+
+    assert server.peak == CEILING
+    assert server.time < 0.5
+
+
 @pytest.mark.parametrize(("workers", "service"), [(1, 0.3), (2, 0.3), (1, 0.05)])
 @pytest.mark.parametrize("kinds", [1, 6])
 def test_a_server_that_is_slow_by_itself_is_kept_busy_and_not_flooded(workers: int, service: float, kinds: int) -> None:
