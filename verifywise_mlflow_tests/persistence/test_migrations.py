@@ -49,19 +49,22 @@ def test_the_initial_migration_makes_the_tables_that_the_code_defines(empty_data
     engine.dispose()
 
 
-def test_json_is_compressed_by_the_faster_method_where_the_server_has_it(connection: PgConnection) -> None:
+def test_json_and_arrays_are_compressed_by_the_faster_method_where_the_server_has_it(connection: PgConnection) -> None:
     # The tests' server was built without lz4: the same statements set the method that every server has.
     statements = (database.MIGRATIONS / "versions" / "0001_initial" / "compression.sql").read_text(encoding="utf-8")
     with connection.cursor() as cursor:
         cursor.execute(statements.replace("{schema}", SCHEMA).replace("lz4", "pglz"))
         cursor.execute(
             """
-            SELECT DISTINCT attcompression::text FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
-            WHERE relnamespace = %s::regnamespace AND relkind IN ('r', 'p') AND atttypid = 'jsonb'::regtype
+            SELECT DISTINCT typcategory = 'A', attcompression::text
+            FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid JOIN pg_type ON pg_type.oid = atttypid
+            WHERE relnamespace = %s::regnamespace AND relkind IN ('r', 'p') AND NOT attisdropped
+            AND (atttypid = 'jsonb'::regtype OR typcategory = 'A')
+            ORDER BY 1
             """,
             [SCHEMA],
         )
-        assert cursor.fetchall() == [("p",)]
+        assert cursor.fetchall() == [(False, "p"), (True, "p")]
 
 
 def test_the_revisions_in_file_names_are_those_that_alembic_finds() -> None:
