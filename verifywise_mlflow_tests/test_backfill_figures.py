@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.backfill.observations import Run, other_cores, overlaps, read_delay, runs_per_minute
+from benchmarks.backfill.observations import Run, other_cores, overlaps, runs_per_minute
 
 
 def run(requested_at: float, began_at: float | None, ended_at: float | None, status: str = "SUCCESS") -> Run:
@@ -33,10 +33,3 @@ def test_concurrent_runs_of_a_tenant_are_counted() -> None:
     assert overlaps([run(0, 1, 5), run(0, 5, 9), run(0, None, None, "CANCELED")]) == 0
     assert overlaps([run(0, 1, 5), run(0, 4, 9), run(0, 8, None)]) == 2
     assert overlaps([run(0, 1, 100), run(0, 2, 3), run(0, 50, 60)]) == 2, "also those behind one that is over"
-
-
-def test_a_change_is_read_by_the_first_run_that_began_after_it_and_succeeded() -> None:
-    runs = [run(0, 9, 12), run(0, 11, 13, "FAILURE"), run(0, 14, 20), run(0, 21, 25)]
-    assert read_delay(runs, "acme", 10.0) == 10.0
-    assert read_delay(runs, "globex", 10.0) is None
-    assert read_delay(runs, "acme", 22.0) is None

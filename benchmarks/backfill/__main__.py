@@ -56,7 +56,7 @@ def figures_table(figures: BackfillFigures) -> MarkdownTable:
         ("runs per minute, in each fifth", ", ".join(f"{rate:.1f}" for rate in figures.runs_per_minute)),
         ("cores busy with other work, in each fifth", ", ".join(f"{cores:.2f}" for cores in figures.other_cores)),
         *((f"queue time of a {requester}'s runs", _seconds(times)) for requester, times in figures.wait_times.items()),
-        (f"{figures.changed} new versions, until a sync had read them", read_delay),
+        (f"{figures.changed} new versions, until the store had verdicts on them", read_delay),
         ("backfill runs whose priority was raised", str(figures.promoted)),
         ("concurrent syncs of one tenant", str(figures.overlapping)),
         ("runs", ", ".join(f"{count} x {status}" for status, count in figures.runs.items())),

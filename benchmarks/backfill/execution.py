@@ -6,7 +6,6 @@ import random
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 import dagster as dg
 import psutil  # type: ignore[import-untyped]  # its stubs are in a separate package
@@ -15,7 +14,7 @@ from dagster._core.execution.backfill import BulkActionStatus
 
 from benchmarks.backfill.installation import Installation, ReportProgress
 from benchmarks.other_load import other_cpu_seconds
-from verifywise_mlflow.defs.run_tags import BACKFILL_TAG, PARTITION_TAG
+from verifywise_mlflow.defs.run_tags import BACKFILL_TAG
 from verifywise_mlflow.demo.servers.dagster_api import JOB, LOCATION
 from verifywise_mlflow.demo.servers.process import ChildProcess
 
@@ -36,6 +35,17 @@ mutation ($params: LaunchBackfillParams!) {
 
 
 @dataclass(slots=True)
+class Change:
+    """A version that was registered during the backfill. Times in seconds since 1970."""
+
+    tenant: str
+    version: int
+    at: float
+    judged_at: float | None = None
+    """When the store had a verdict on it."""
+
+
+@dataclass(slots=True)
 class DrainRecord:
     """Observations in addition to what Dagster records."""
 
@@ -44,8 +54,8 @@ class DrainRecord:
     """Seconds since 1970."""
     left_at: float = 0.0
     """When the observation ended."""
-    changed: dict[str, float] = field(default_factory=dict)
-    """When a new version was registered, by tenant."""
+    changes: list[Change] = field(default_factory=list)
+    """The versions that were registered during the backfill."""
     peak_bytes: dict[str, int] = field(default_factory=dict)
     """Peak memory of each of Dagster's processes by name, and of all runs' processes together."""
     cpu_seconds: dict[str, float] = field(default_factory=dict)
@@ -74,24 +84,23 @@ def drain(installed: Installation, at_most_seconds: float, report_progress: Repo
         if finished // 50 > reported:
             reported = finished // 50
             report_progress(
-                f"{finished} are done, {unfinished} wait or are under way, {len(record.changed)} tenants have changed"
+                f"{finished} are done, {unfinished} wait or are under way, {len(record.changes)} tenants have changed"
             )
         if not unfinished and _has_ended(installed, record.backfill):
             break
         if to_change and time.time() >= next_change:
             tenant = to_change.pop()
-            installed.register_version(tenant)
-            record.changed[tenant] = time.time()
+            record.changes.append(Change(tenant, installed.register_version(tenant), time.time()))
             next_change += CHANGE_INTERVAL_SECONDS
         time.sleep(1)
     report_progress("waiting for the syncs of what has changed")
-    ends_at, unread_tenants = min(ends_at, time.time() + SYNC_WAIT_SECONDS), record.changed
-    while unread_tenants and time.time() < ends_at:
+    ends_at, pending = min(ends_at, time.time() + SYNC_WAIT_SECONDS), record.changes
+    while pending and time.time() < ends_at:
         _observe(installed, record)
         time.sleep(2)
-        unread_tenants = {
-            tenant: at for tenant, at in unread_tenants.items() if not _has_been_read(installed, tenant, at)
-        }
+        for change in pending:
+            change.judged_at = installed.judged_at(change.tenant, change.version)
+        pending = [change for change in pending if change.judged_at is None]
     record.left_at = time.time()
     record.other_cpu_seconds.append((record.left_at, other_cpu_seconds()))
     record.cpu_seconds = {child.name: _cpu_seconds(child) - before[child.name] for child in installed.dagster.children}
@@ -143,18 +152,6 @@ def _has_ended(installed: Installation, backfill: str) -> bool:
     """Whether Dagster will create no further run of the backfill, retries included."""
     backfill_state = installed.instance.get_backfill(backfill)
     return backfill_state is not None and backfill_state.status not in _IN_PROGRESS_STATUSES
-
-
-def _has_been_read(installed: Installation, tenant: str, at: float) -> bool:
-    """Whether a run that started after a change has succeeded."""
-    records = installed.instance.get_run_records(
-        dg.RunsFilter(
-            tags={PARTITION_TAG: tenant},
-            statuses=[dg.DagsterRunStatus.SUCCESS],
-            updated_after=datetime.fromtimestamp(at, UTC),
-        )
-    )
-    return any(record.start_time and record.start_time > at for record in records)
 
 
 def _observe(installed: Installation, record: DrainRecord) -> None:

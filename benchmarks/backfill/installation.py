@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 
 import dagster as dg
+import psycopg2
 import urllib3
 import yaml
 
@@ -46,13 +47,27 @@ class Installation:
     """Server by tenant."""
     dagster: DagsterServers
     instance: dg.DagsterInstance
+    database: str
+    """The URL of the store, for its owner, whom no tenant's row is hidden from."""
 
-    def register_version(self, tenant: str) -> None:
-        """Act as a user, through MLflow's API."""
+    def register_version(self, tenant: str) -> int:
+        """Act as a user, through MLflow's API; return the number of the new version."""
         url = f"{self.servers[tenant].uri}/api/2.0/mlflow/model-versions/create"
         body = {"name": model_name(0), "source": "s3://bucket/new"}
         response = urllib3.request("POST", url, json=body, headers={"X-MLFLOW-WORKSPACE": tenant}, timeout=120)
         assert response.status == 200, response.data
+        return int(response.json()["model_version"]["version"])
+
+    def judged_at(self, tenant: str, version: int) -> float | None:
+        """Return when the store had a badge for this version, in seconds since 1970, or None if it has none yet."""
+        query = (
+            "SELECT extract(epoch FROM evaluated_at)::float8 FROM verifywise_mlflow.compliance_badges "
+            "WHERE tenant_id = %s AND model_name = %s AND version_number = %s"
+        )
+        with closing(psycopg2.connect(self.database)) as connection, connection.cursor() as cursor:
+            cursor.execute(query, (tenant, model_name(0), version))
+            row = cursor.fetchone()
+        return row[0] if row else None
 
 
 @contextmanager
@@ -81,7 +96,7 @@ def installation(tenants: int, home: Path, report_progress: ReportProgress) -> I
         # Otherwise a sensor would request the first sync of each.
         instance.add_dynamic_partitions(tenant_partitions.name or "", sorted(servers))
         dagster = DagsterServers(home / "dagster", environment=environment, logs=home / "logs", settings=settings)
-        yield Installation(servers, stack.enter_context(dagster), instance)
+        yield Installation(servers, stack.enter_context(dagster), instance, postgres.url("verifywise_mlflow"))
 
 
 def mlflow_servers(tenants: int, home: Path, stack: ExitStack) -> dict[str, MlflowServer]:

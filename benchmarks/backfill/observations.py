@@ -79,7 +79,7 @@ class BackfillFigures:
     promoted: int
     """Runs of the backfill whose priority a sensor raised, since their tenant had changed."""
     read_delay: Spread | None
-    """From a new version to the end of the sync that read it, including the sensor's interval."""
+    """From a new version to its verdict in the store, including the sensor's interval."""
     changed: int
     unread: int
     ticks: Mapping[str, Ticks]
@@ -131,8 +131,7 @@ def collect_figures(installed: Installation, drain_record: DrainRecord) -> Backf
     for run in runs:
         if run.started_at is not None:
             waited[run.requested_by].append(run.started_at - run.requested_at)
-    reads = [read_delay(runs, tenant, at) for tenant, at in drain_record.changed.items()]
-    seconds = [seconds_of_read for seconds_of_read in reads if seconds_of_read is not None]
+    delays = [change.judged_at - change.at for change in drain_record.changes if change.judged_at is not None]
     backfill = installed.instance.get_backfill(drain_record.backfill)
     return BackfillFigures(
         tenants=len(installed.servers),
@@ -148,9 +147,9 @@ def collect_figures(installed: Installation, drain_record: DrainRecord) -> Backf
             BACKFILL_TAG in tags and effective_priority(tags) >= SENSOR_PRIORITY
             for tags in (record.dagster_run.tags for record in records)
         ),
-        read_delay=(median(seconds), max(seconds)) if seconds else None,
-        changed=len(reads),
-        unread=len(reads) - len(seconds),
+        read_delay=(median(delays), max(delays)) if delays else None,
+        changed=len(drain_record.changes),
+        unread=len(drain_record.changes) - len(delays),
         ticks=_ticks(installed.instance, drain_record.launched_at, drain_record.left_at),
         peak_megabytes={name: peak_bytes / 1e6 for name, peak_bytes in drain_record.peak_bytes.items()},
         cpu_seconds=drain_record.cpu_seconds,
@@ -222,16 +221,6 @@ def overlaps(runs: Sequence[Run]) -> int:
         count += began < latest_end
         latest_end = max(latest_end, ended)
     return count
-
-
-def read_delay(runs: Sequence[Run], tenant: str, at: float) -> float | None:
-    """Return the seconds from a change to the end of the first successful sync that started later, or None."""
-    ended = [
-        run.ended_at - at
-        for run in runs
-        if run.tenant == tenant and run.started_at and run.started_at > at and run.ended_at and run.status == "SUCCESS"
-    ]
-    return min(ended, default=None)
 
 
 def _ticks(instance: dg.DagsterInstance, since: float, until: float) -> dict[str, Ticks]:
