@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 _LOGGERS = (
     "urllib3.connection",
@@ -16,6 +19,7 @@ _LOGGERS = (
     "urllib3.poolmanager",
     "urllib3.util.retry",
 )
+_WITHHOLD_URLS: ContextVar[bool] = ContextVar("withhold_urls", default=False)
 _QUERY = re.compile(r"\?[^\s'\"]*")
 
 
@@ -24,7 +28,8 @@ class _WithoutQueries(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         if isinstance(record.args, tuple):
-            record.args = tuple(_safe(argument) for argument in record.args)
+            safe = _withheld if _WITHHOLD_URLS.get() else _safe
+            record.args = tuple(safe(argument) for argument in record.args)
         record.exc_info = record.exc_text = None
         return True
 
@@ -35,6 +40,20 @@ def _safe(argument: object) -> object:
     if isinstance(argument, BaseException):
         return type(argument).__name__  # its text may repeat the server's
     return _QUERY.sub("?…", str(argument))
+
+
+def _withheld(argument: object) -> object:
+    return argument if isinstance(argument, int | float) else "…"
+
+
+@contextmanager
+def withhold_urls() -> Iterator[None]:
+    """Withhold from the libraries' log what could be part of a URL, while the block runs: the path may be a secret."""
+    token = _WITHHOLD_URLS.set(True)
+    try:
+        yield
+    finally:
+        _WITHHOLD_URLS.reset(token)
 
 
 def remove_queries_from_library_logs() -> None:

@@ -48,6 +48,7 @@ PIPELINE_PRIVILEGES: Mapping[str, tuple[str, ...]] = {
     "tenant_locks": _WRITE,
     # A delivery removes what is no longer pending.
     "delivery_outbox": (*_WRITE, "DELETE"),
+    "delivery_events": (*_APPEND, "DELETE"),
     "delivery_ledger": _WRITE,
     "delivery_targets": _WRITE,
     # Append-only.

@@ -17,19 +17,14 @@ from verifywise_mlflow.redaction.settings import RedactionSettings
 from verifywise_mlflow.tenants.artifact_stores import ArtifactStore
 from verifywise_mlflow.tenants.auth import Credentials, NoCredentials, OAuth2Credentials, SigV4Credentials
 from verifywise_mlflow.tenants.delivery.settings import Delivery
+from verifywise_mlflow.tenants.header_names import FRAMING_HEADERS, check_header_names
 from verifywise_mlflow.tenants.intervals import Intervals
 from verifywise_mlflow.tenants.network import Proxy, Tls
 from verifywise_mlflow.tenants.secrets import SecretReference
 from verifywise_mlflow.tenants.server import DatabricksServer, MlflowServer, Server
 from verifywise_mlflow.tenants.validators import AbsolutePath, ConfigSection, http_uri
 
-_RESERVED_HEADERS = frozenset(
-    (
-        *("authorization", "proxy-authorization", "cookie", "origin", "x-mlflow-workspace", "user-agent"),
-        *("host", "connection", "upgrade", "te", "trailer", "transfer-encoding", "expect"),
-        *("content-length", "content-type", "content-encoding", "accept-encoding"),
-    )
-)
+_RESERVED_HEADERS = FRAMING_HEADERS | {"authorization", "proxy-authorization", "x-mlflow-workspace"}
 """The headers for identity, framing and encoding, which the client sets itself; a second one could contradict it."""
 
 
@@ -158,15 +153,7 @@ class Tenant(ConfigSection):
     @field_validator("headers")
     @classmethod
     def _are_not_reserved(cls, headers: dict[str, SecretReference]) -> dict[str, SecretReference]:
-        for name in headers:
-            if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):
-                raise ValueError(
-                    "a header's name contains characters that HTTP does not allow: write letters, digits and dashes"
-                )
-            if name.lower() in _RESERVED_HEADERS:
-                raise ValueError(f"{name} is set by the client itself: use auth, proxy or workspace instead")
-        if len({name.lower() for name in headers}) < len(headers):
-            raise ValueError("two headers differ only in upper and lower case: remove one")
+        check_header_names(headers, reserved=_RESERVED_HEADERS, instead="use auth, proxy or workspace instead")
         return headers
 
     @model_validator(mode="after")

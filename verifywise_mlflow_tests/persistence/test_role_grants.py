@@ -52,7 +52,7 @@ def privileges_of(owner: PgConnection, role: str) -> dict[str, set[str]]:
     }
 
 
-def test_a_pipeline_may_delete_only_verdicts_and_badges_and_update_no_append_only_table(
+def test_a_pipeline_may_delete_only_conclusions_and_what_was_delivered_and_update_no_append_only_table(
     isolated: IsolatedTenants,
 ) -> None:
     with logged_in(isolated.owner) as owner:
@@ -61,7 +61,7 @@ def test_a_pipeline_may_delete_only_verdicts_and_badges_and_update_no_append_onl
 
     assert granted == {table: set(privileges) for table, privileges in role_grants.PIPELINE_PRIVILEGES.items()} | views
     deletable = {table for table, privileges in granted.items() if "DELETE" in privileges}
-    assert deletable == {"version_verdicts", "compliance_badges"}
+    assert deletable == {"version_verdicts", "compliance_badges", "delivery_outbox", "delivery_events"}
     assert not any("TRUNCATE" in privileges for privileges in granted.values())
     for as_json in ("audit_trail", "audit_checkpoints", "lifecycle_events", "integrity_events", "config_versions"):
         assert granted[as_json] == {"SELECT", "INSERT"}

@@ -14,15 +14,13 @@ import urllib3
 from pydantic import Field
 
 from verifywise_mlflow.alerts.alert import Alert, escape_alert_text
+from verifywise_mlflow.alerts.chat_text import chat_text
 from verifywise_mlflow.alerts.targets.target import DELIVERY_TIMEOUT_S, DeliveryError, TargetSettings
 from verifywise_mlflow.http.errors import HttpError
 from verifywise_mlflow.http.pools import open_pool
 from verifywise_mlflow.http.settings import ConnectionSettings
 from verifywise_mlflow.tenants.secrets import SecretReference
 from verifywise_mlflow.tenants.validators import AbsolutePath
-
-_FENCE, _QUOTE = "`", "'"
-"""A backtick would end a code span; an apostrophe reads the same."""
 
 
 class WebhookTarget(TargetSettings):
@@ -68,12 +66,7 @@ class WebhookTarget(TargetSettings):
 
 
 def request_body(alerts: Sequence[Alert]) -> bytes:
-    """Return the request body.
-
-    In ``text``, each line is a code span, in which chat systems that read Markdown show no link, image or mention.
-    &, < and > are HTML entities, as Slack requires.
-    """
-    lines = "\n".join(f"`{alert.line().replace(_FENCE, _QUOTE)}`" for alert in alerts)
+    """Return the request body."""
     alert_objects = [
         {
             "kind": alert.kind,
@@ -84,5 +77,4 @@ def request_body(alerts: Sequence[Alert]) -> bytes:
         }
         for alert in alerts
     ]
-    text = lines.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return json.dumps({"text": text, "alerts": alert_objects}).encode()
+    return json.dumps({"text": chat_text(alert.line() for alert in alerts), "alerts": alert_objects}).encode()

@@ -11,15 +11,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
 
-from sqlalchemy import text
+from sqlalchemy import ColumnElement, delete, func, or_, select, text, update
 
-from verifywise_mlflow.persistence.pg_text_codec import escape
+from verifywise_mlflow.persistence.pg_text_codec import escape, unescape
+from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN_VERDICTS
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
-from verifywise_mlflow.persistence.tables import SCHEMA
+from verifywise_mlflow.persistence.tables import SCHEMA, delivery_outbox
 
-Cause = Literal["verdicts", "waivers", "all versions"]
-"""Why a version became pending last. ``all versions``: a new target, or one with other settings."""
+Cause = Literal["verdicts", "waivers", "withdrawal", "events", "all versions"]
+"""Why a version became pending last. ``events``: for a webhook; ``all versions``: a new target, or one with other
+settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,4 +88,181 @@ def enqueue(
             "sync_id": escape(sync_id),
             "now": now,
         },
+    )
+
+
+def enqueue_all(session: TenantSession, target: str, now: datetime) -> int:
+    """Make all evaluated versions pending for a target, except deleted ones that it never got; return how many."""
+    return session.execute(
+        _ENQUEUE_ALL, {"tenant_id": escape(session.tenant_id), "target": target, "now": now}
+    ).rowcount
+
+
+def all_versions(session: TenantSession, target: str, now: datetime) -> list[PendingVersion]:
+    """Return what ``enqueue_all`` would make pending, without writing it; the revisions are 0."""
+    rows = session.execute(
+        text(_ALL_VERSIONS), {"tenant_id": escape(session.tenant_id), "target": target, "now": now}
+    ).mappings()
+    return [
+        PendingVersion(unescape(row["model_name"]), row["version_number"], 0, "all versions", now, row["sync_id"], 0)
+        for row in rows
+    ]
+
+
+_ALL_VERSIONS: Final = f"""
+    SELECT b.tenant_id, :target AS target, b.model_name, b.version_number, 'all versions' AS cause,
+           CAST(:now AS timestamptz) AS pending_since, CAST(:now AS timestamptz) AS written_at, b.sync_id
+    FROM {SCHEMA}.compliance_badges AS b
+    JOIN {SCHEMA}.canonical_records AS r USING (tenant_id, model_name, version_number)
+    WHERE b.tenant_id = :tenant_id AND (r.deleted_at IS NULL OR EXISTS (
+        SELECT FROM {SCHEMA}.delivery_ledger AS l
+        WHERE l.tenant_id = b.tenant_id AND l.target = :target AND l.model_name = b.model_name
+              AND l.version_number = b.version_number
+    ))
+    ORDER BY b.model_name, b.version_number
+"""  # noqa: S608  # names of our own columns alone
+_ENQUEUE_ALL: Final = text(f"INSERT INTO {SCHEMA}.delivery_outbox ({_COLUMNS}) {_ALL_VERSIONS} {_SUPERSEDE}")
+
+
+def enqueue_gaps(
+    session: TenantSession, targets: Sequence[str], rule_ids: Collection[str], *, sync_id: str, now: datetime
+) -> None:
+    """Make the versions pending that have an open gap of a rule: a waiver of it was granted or has ended."""
+    if not targets or not rule_ids:
+        return
+    rows = session.execute(
+        _OPEN_GAPS, {"tenant_id": escape(session.tenant_id), "rules": [*rule_ids], "verdicts": [*OPEN_VERDICTS]}
+    )
+    keys = [(unescape(name), number) for name, number in rows]
+    enqueue(session, targets, keys, cause="waivers", sync_id=sync_id, now=now)
+
+
+_OPEN_GAPS: Final = text(
+    f"""
+    SELECT DISTINCT model_name, version_number FROM {SCHEMA}.compliance_verdicts
+    WHERE tenant_id = :tenant_id AND rule_id = ANY(CAST(:rules AS text[]))
+          AND verdict = ANY(CAST(:verdicts AS text[]))
+    """  # noqa: S608  # names of our own columns alone
+)
+
+
+def due(session: TenantSession, target: str, now: datetime, limit: int, after: int = 0) -> list[PendingVersion]:
+    """Return the next versions to deliver after a revision, in the order of their changes; parked ones are left out."""
+    outbox = delivery_outbox.c
+    columns = (outbox.model_name, outbox.version_number, outbox.revision, outbox.cause)
+    rows = session.execute(
+        select(*columns, outbox.pending_since, outbox.sync_id, outbox.tries)
+        .where(
+            *_of_target(session, target),
+            outbox.revision > after,
+            outbox.parked_at.is_(None),
+            or_(outbox.not_before.is_(None), outbox.not_before <= now),
+        )
+        .order_by(outbox.revision)
+        .limit(limit)
+    )
+    return [PendingVersion(*row) for row in rows]
+
+
+def is_any_due(session: TenantSession, target: str, now: datetime) -> bool:
+    """Return whether there is anything to deliver to a target now."""
+    return bool(due(session, target, now, 1))
+
+
+def remove(session: TenantSession, target: str, versions: Collection[PendingVersion]) -> None:
+    """Remove versions that were delivered. One that changed meanwhile has another revision, and stays."""
+    if versions:
+        session.execute(
+            delete(delivery_outbox).where(
+                *_of_target(session, target), delivery_outbox.c.revision.in_([version.revision for version in versions])
+            )
+        )
+
+
+def defer(
+    session: TenantSession, target: str, version: PendingVersion, *, until: datetime | None, reason: str | None
+) -> None:
+    """Keep a version pending without counting a try."""
+    _update(session, target, version, not_before=until, reason=reason)
+
+
+def record_failure(
+    session: TenantSession, target: str, version: PendingVersion, *, until: datetime, reason: str | None
+) -> None:
+    """Count a try that failed, and set the time of the next one."""
+    _update(session, target, version, tries=version.tries + 1, not_before=until, reason=reason)
+
+
+def park(session: TenantSession, target: str, version: PendingVersion, *, at: datetime, reason: str | None) -> None:
+    """Try a version no more, until it changes or a person asks for it."""
+    _update(session, target, version, tries=version.tries + 1, parked_at=at, not_before=None, reason=reason)
+
+
+def unpark(session: TenantSession, target: str) -> int:
+    """Make all parked and postponed versions due; return how many."""
+    outbox = delivery_outbox.c
+    is_held = or_(outbox.parked_at.is_not(None), outbox.not_before.is_not(None))
+    values = {"tries": 0, "parked_at": None, "not_before": None, "reason": None}
+    return session.execute(update(delivery_outbox).where(*_of_target(session, target), is_held).values(values)).rowcount
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxSummary:
+    """What is pending for a target."""
+
+    pending: int
+    """Including postponed ones, without parked ones."""
+    parked: int
+    oldest: datetime | None
+    """Since when the oldest version that is not parked has been pending."""
+
+
+def summary(session: TenantSession, target: str) -> OutboxSummary:
+    """Return how many versions are pending for a target."""
+    outbox = delivery_outbox.c
+    is_parked = outbox.parked_at.is_not(None)
+    row = session.execute(
+        select(
+            func.count().filter(~is_parked),
+            func.count().filter(is_parked),
+            func.min(outbox.pending_since).filter(~is_parked),
+        ).where(*_of_target(session, target))
+    ).one()
+    return OutboxSummary(*row)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldVersion:
+    """A version that is parked, or whose last try failed."""
+
+    model_name: str
+    version_number: int
+    tries: int
+    reason: str
+    not_before: datetime | None
+    parked_at: datetime | None
+
+
+def held_versions(session: TenantSession, target: str, limit: int) -> list[HeldVersion]:
+    """Return the versions with a reason why they are still pending, parked ones first."""
+    outbox = delivery_outbox.c
+    columns = (outbox.model_name, outbox.version_number, outbox.tries, outbox.reason, outbox.not_before)
+    rows = session.execute(
+        select(*columns, outbox.parked_at)
+        .where(*_of_target(session, target), outbox.reason.is_not(None))
+        .order_by(outbox.parked_at.is_(None), outbox.pending_since, outbox.model_name, outbox.version_number)
+        .limit(limit)
+    )
+    return [HeldVersion(*row) for row in rows]
+
+
+def _of_target(session: TenantSession, target: str) -> tuple[ColumnElement[bool], ...]:
+    return delivery_outbox.c.tenant_id == session.tenant_id, delivery_outbox.c.target == target
+
+
+def _update(session: TenantSession, target: str, version: PendingVersion, **values: object) -> None:
+    session.execute(
+        update(delivery_outbox)
+        .where(*_of_target(session, target), delivery_outbox.c.revision == version.revision)
+        .values(values)
     )

@@ -14,6 +14,7 @@ Every table is imported here, so that ``metadata`` is complete for its users.
 
 from verifywise_mlflow.persistence.tables.audit_log import audit_checkpoints, audit_trail
 from verifywise_mlflow.persistence.tables.delivery import delivery_ledger, delivery_outbox, delivery_targets
+from verifywise_mlflow.persistence.tables.delivery_events import delivery_events
 from verifywise_mlflow.persistence.tables.lifecycle import lifecycle_events
 from verifywise_mlflow.persistence.tables.manifests import artifact_manifests, integrity_events
 from verifywise_mlflow.persistence.tables.records import canonical_record_history, canonical_records, record_inputs
@@ -58,6 +59,7 @@ __all__ = [
     "compliance_results",
     "compliance_verdicts",
     "config_versions",
+    "delivery_events",
     "delivery_ledger",
     "delivery_outbox",
     "delivery_targets",

@@ -2,8 +2,55 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Final, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from verifywise_mlflow.tenants.delivery.event_type import EventType
+from verifywise_mlflow.tenants.delivery.target_name import TargetName
+from verifywise_mlflow.tenants.header_names import FRAMING_HEADERS, check_header_names
+from verifywise_mlflow.tenants.network import Proxy, Tls
+from verifywise_mlflow.tenants.secrets import SecretReference
 from verifywise_mlflow.tenants.validators import ConfigSection
+
+_RESERVED_HEADERS: Final = FRAMING_HEADERS | {"webhook-id", "webhook-timestamp", "webhook-signature"}
 
 
 class WebhookSettings(ConfigSection):
-    """A webhook."""
+    """A webhook and what it receives."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$")]
+    """A name for people and commands. Under another name, it is another webhook, which receives later events only."""
+    url: SecretReference
+    """Anyone who knows the address of a webhook can post there, so it is a secret."""
+    format: Literal["cloudevents", "chat"] = "cloudevents"
+    """``chat``: ``{"text": …}``, which Slack and compatible services show."""
+    signing_secrets: Annotated[tuple[SecretReference, ...], Field(max_length=3)] = ()
+    """The secrets that sign each event, the current one first: two while one replaces the other."""
+    headers: dict[str, SecretReference] = Field(default_factory=dict)
+    """Extra headers, by reference, because they usually contain keys."""
+    events: Annotated[tuple[EventType, ...], Field(min_length=1)] = tuple(EventType)
+    """The types of events that it receives."""
+    allow_private_network: bool = False
+    """Whether the webhook may have a private, loopback or link-local address, and an unencrypted one."""
+    tls: Tls = Tls()
+    proxy: Proxy | None = None
+
+    @property
+    def target(self) -> TargetName:
+        """Its name in the outbox."""
+        return TargetName(f"webhook:{self.name}")
+
+    @field_validator("headers")
+    @classmethod
+    def _are_not_reserved(cls, headers: dict[str, SecretReference]) -> dict[str, SecretReference]:
+        check_header_names(headers, reserved=_RESERVED_HEADERS, instead="remove it")
+        return headers
+
+    @model_validator(mode="after")
+    def _is_signed(self) -> WebhookSettings:
+        if self.format == "cloudevents" and not self.signing_secrets:
+            raise ValueError(
+                "signing_secrets is missing, so a receiver could not tell our events from forged ones: name a secret"
+            )
+        return self

@@ -30,7 +30,7 @@ BEGIN
         'canonical_records', 'canonical_record_history', 'record_inputs',
         'version_verdicts', 'version_verdict_history', 'compliance_badges', 'compliance_badge_history',
         'compliance_counts', 'compliance_count_buckets', 'waivers',
-        'delivery_outbox', 'delivery_ledger', 'delivery_targets',
+        'delivery_outbox', 'delivery_events', 'delivery_ledger', 'delivery_targets',
         'audit_trail', 'audit_checkpoints'
     ] LOOP
         EXECUTE format('ALTER TABLE {schema}.%I ENABLE ROW LEVEL SECURITY', tenant_table);

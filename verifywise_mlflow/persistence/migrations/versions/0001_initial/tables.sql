@@ -471,6 +471,20 @@ CREATE TABLE {schema}.delivery_outbox (
 );
 CREATE INDEX delivery_outbox_by_revision ON {schema}.delivery_outbox (tenant_id, target, revision);
 
+-- The events that wait for webhooks, a row for each webhook. The body is what each attempt sends.
+CREATE TABLE {schema}.delivery_events (
+    event_id BIGINT GENERATED ALWAYS AS IDENTITY,
+    tenant_id TEXT NOT NULL,
+    model_name TEXT NOT NULL,
+    version_number INTEGER NOT NULL,
+    target TEXT NOT NULL,
+    body TEXT NOT NULL,
+    written_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    PRIMARY KEY (event_id)
+);
+CREATE INDEX delivery_events_by_version
+ON {schema}.delivery_events (tenant_id, target, model_name, version_number, event_id);
+
 -- What we last wrote to each target. destination is a digest of its address and of our organization there, which the
 -- remote ids belong to. intended is set before a request is sent and cleared after its success.
 CREATE TABLE {schema}.delivery_ledger (
@@ -495,10 +509,10 @@ CREATE TABLE {schema}.delivery_targets (
     tenant_id TEXT NOT NULL,
     target TEXT NOT NULL,
     settings_digest TEXT NOT NULL,
-    destination TEXT,
     enqueued_all_at TIMESTAMP WITH TIME ZONE NOT NULL,
     confirmed_at TIMESTAMP WITH TIME ZONE,
     waiting_reason TEXT,
+    retry_at TIMESTAMP WITH TIME ZONE,
     last_tried_at TIMESTAMP WITH TIME ZONE,
     last_delivered_at TIMESTAMP WITH TIME ZONE,
     last_error TEXT,

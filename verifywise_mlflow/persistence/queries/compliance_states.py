@@ -1,0 +1,52 @@
+"""The badges and verdicts of some versions, to compare before and after an evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from verifywise_mlflow.persistence.pg_text_codec import unescape
+from verifywise_mlflow.persistence.row_mapping import Key, keys_of_versions, rows_by_key
+from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.persistence.tables import compliance_badges, version_verdicts
+
+
+@dataclass(frozen=True, slots=True)
+class StoredVerdict:
+    """A rule's verdict on a version."""
+
+    verdict: str
+    reason: str
+    is_open: bool
+    """Whether it is an open gap, or was one when what it rests on could still be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class ComplianceState:
+    """A version's badge and verdicts."""
+
+    badge: str | None
+    rules: Mapping[str, StoredVerdict]
+    """Rule id to verdict."""
+
+    @property
+    def open_gaps(self) -> frozenset[str]:
+        """The rules whose gaps are open."""
+        return frozenset(rule_id for rule_id, stored in self.rules.items() if stored.is_open)
+
+
+def compliance_states(session: TenantSession, keys: Collection[Key]) -> dict[Key, ComplianceState]:
+    """Return the states of those versions that were evaluated."""
+    if not keys:
+        return {}
+    wanted = keys_of_versions(keys)
+    badges = rows_by_key(session, compliance_badges, wanted, ("model_name", "version_number", "badge"))
+    columns = ("model_name", "version_number", "rule_ids", "verdicts", "reasons", "open_since")
+    rules = {
+        (name, number): {
+            rule_id: StoredVerdict(verdict, unescape(reason), open_since is not None)
+            for rule_id, verdict, reason, open_since in zip(*arrays, strict=True)
+        }
+        for name, number, *arrays in rows_by_key(session, version_verdicts, wanted, columns)
+    }
+    return {(name, number): ComplianceState(badge, rules.get((name, number), {})) for name, number, badge in badges}

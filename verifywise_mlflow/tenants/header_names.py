@@ -1,0 +1,39 @@
+"""Checks the names of the extra headers that a section of ``tenants.yaml`` adds to our requests."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+FRAMING_HEADERS: Final = frozenset(
+    (
+        *("cookie", "origin", "user-agent"),
+        *("host", "connection", "upgrade", "te", "trailer", "transfer-encoding", "expect"),
+        *("content-length", "content-type", "content-encoding", "accept-encoding"),
+    )
+)
+"""The headers for framing and encoding, which the client sets itself; a second one could contradict it."""
+
+
+def check_header_names(names: Iterable[str], *, reserved: frozenset[str], instead: str) -> None:
+    """Check the names of extra headers.
+
+    Args:
+        names: The names.
+        reserved: Names in lower case that the client sets itself.
+        instead: What to do instead, for the error.
+
+    Raises:
+        ValueError: HTTP does not allow a name, it is reserved, or two differ only in case.
+    """
+    names = list(names)
+    for name in names:
+        if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", name):
+            raise ValueError(
+                "a header's name contains characters that HTTP does not allow: write letters, digits and dashes"
+            )
+        if name.lower() in reserved:
+            raise ValueError(f"{name} is set by the client itself: {instead}")
+    if len({name.lower() for name in names}) < len(names):
+        raise ValueError("two headers differ only in upper and lower case: remove one")
