@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 from enum import Enum
 
+from verifywise_mlflow.http.request_auth import ReadMethod
+
 _AJAX = "ajax-"
 _ID = "[A-Za-z0-9_-]{1,128}"
 
@@ -28,9 +30,8 @@ _FILE = rf"(?:WorkspaceInternal/Mlflow/Artifacts|Volumes)(?i:(?:/{_SEGMENT}){{1,
 class Endpoint(Enum):
     """A method, a path below the server's root, and the pattern of ``{id}`` in the path."""
 
-    def __init__(self, method: str, template: str, identifier: str = _ID) -> None:
-        self.method = method
-        """``GET`` or ``POST``."""
+    def __init__(self, method: ReadMethod, template: str, identifier: str = _ID) -> None:
+        self.method: ReadMethod = method
         self._template = template
         pattern = re.escape(template).replace(r"\{id\}", identifier)
         self._pattern = re.compile(rf"(?:{_AJAX})?{pattern}" if template.startswith("api/") else pattern)

@@ -17,7 +17,7 @@ from verifywise_mlflow.connector.response_memory import response_memory
 from verifywise_mlflow.connector.responses import error_from_response, parse_json_object
 from verifywise_mlflow.http.client import MAX_TEXT_BYTES, HttpClient, ResponseLimit, Traffic
 from verifywise_mlflow.http.pools import concurrency_limit
-from verifywise_mlflow.http.request_auth import Request
+from verifywise_mlflow.http.request_auth import ReadRequest
 from verifywise_mlflow.http.settings import ConnectionSettings
 
 Params = Mapping[str, str | int] | tuple[tuple[str, str | int], ...]
@@ -78,7 +78,7 @@ class RestClient:
         # ASCII with escapes, so that a lone surrogate in a name can be sent.
         encoded = json.dumps(body).encode("ascii")
         headers = {"Content-Type": "application/json"}
-        request = Request(endpoint.method, self._url(endpoint, ()), headers, encoded, endpoint.route)
+        request = ReadRequest(endpoint.method, self._url(endpoint, ()), headers, encoded, endpoint.route)
         return self._fetch_json(endpoint, request, self._json_limit, kind=kind)
 
     def probe(self, endpoint: Endpoint, params: Params = ()) -> dict[str, object]:
@@ -108,15 +108,21 @@ class RestClient:
         )
 
     def _fetch_json(
-        self, endpoint: Endpoint, request: Request, limit: ResponseLimit, identifier: str | None = None, *, kind: str
+        self,
+        endpoint: Endpoint,
+        request: ReadRequest,
+        limit: ResponseLimit,
+        identifier: str | None = None,
+        *,
+        kind: str,
     ) -> dict[str, object]:
         with response_memory():
             response = self._http.fetch(request, limit, target=self._path(endpoint, identifier), kind=kind)
             response_memory.claim(len(response.body))
             return parse_json_object(response, max_values=self._max_values, max_depth=self._max_depth)
 
-    def _request(self, endpoint: Endpoint, params: Params, identifier: str | None = None) -> Request:
-        return Request(endpoint.method, self._url(endpoint, params, identifier), route=endpoint.route)
+    def _request(self, endpoint: Endpoint, params: Params, identifier: str | None = None) -> ReadRequest:
+        return ReadRequest(endpoint.method, self._url(endpoint, params, identifier), route=endpoint.route)
 
     def _url(self, endpoint: Endpoint, params: Params, identifier: str | None = None) -> str:
         """Return the URL to request.

@@ -1,8 +1,8 @@
 """The generic HTTP client: connections, adaptive concurrency, limits, retries, circuit breaker, auth, traffic counts.
 
-It knows no API. Its callers build URLs, set a ``ResponseLimit`` for each request, and turn a response other than 200
-into an error: ``connector/rest_client.py`` for MLflow, ``artifacts/stores/http_client.py`` for object stores,
-``oauth2.py`` for tokens.
+It knows no API. Its callers build URLs, set a ``ResponseLimit`` for each request, and turn a response that is not a
+success into an error: ``connector/rest_client.py`` for MLflow, ``artifacts/stores/http_client.py`` for object stores,
+``oauth2.py`` for tokens. It only reads: it takes a ``ReadRequest``. ``writing_client.py`` adds what writes.
 
 urllib3 carries it, since it reads no environment variable, no netrc and no proxy setting. Redirects are never followed.
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
@@ -33,7 +33,7 @@ from verifywise_mlflow.http.errors import (
 )
 from verifywise_mlflow.http.exchange import iter_body, release, send, take_bytes
 from verifywise_mlflow.http.pools import open_pool
-from verifywise_mlflow.http.request_auth import Request
+from verifywise_mlflow.http.request_auth import ReadRequest, Request
 from verifywise_mlflow.http.response import Response
 from verifywise_mlflow.http.retry import RetryPolicy
 from verifywise_mlflow.http.settings import ConnectionSettings
@@ -73,7 +73,7 @@ class ResponseLimit:
 
 
 class HttpClient:
-    """One server, one set of credentials. Threads may share it."""
+    """One server, one set of credentials, for requests that read. Threads may share it."""
 
     def __init__(
         self,
@@ -84,16 +84,18 @@ class HttpClient:
         decompress: bool,
         concurrency: AdaptiveLimit | None = None,
         server: str | None = None,
+        success_statuses: Container[int] = (200,),
     ) -> None:
         """Resolve the credentials; no request is sent yet.
 
         Args:
             settings: The server, our identity there, and the limits.
-            error_from: Returns the error for a response whose status is not 200.
+            error_from: Returns the error for a response whose status is not a success.
             headers: Sent with every request.
             decompress: Whether to undo the content encoding of responses.
             concurrency: Bounds concurrent requests, if it is given.
             server: The server's name in messages; its host if none is given.
+            success_statuses: The statuses of responses that are returned.
 
         Raises:
             HttpError: the settings cannot be used.
@@ -104,6 +106,7 @@ class HttpClient:
         self._error_from = error_from
         self._headers = {"User-Agent": USER_AGENT, **headers}
         self._decompress = decompress
+        self._success_statuses = success_statuses
         self._concurrency = concurrency
         self._server = server or urlsplit(settings.base_uri).hostname or ""
         self._credentials = settings.credentials()
@@ -128,12 +131,12 @@ class HttpClient:
             HttpError: the credentials cannot be used. A transient failure is not raised: the first request retries.
         """
         try:
-            self._authenticate(Request("GET", url, self._headers))
+            self._authenticate(ReadRequest("GET", url, self._headers))
         except HttpError as error:
             if not error.retryable:
                 raise
 
-    def fetch(self, request: Request, limit: ResponseLimit, *, target: str = "", kind: str = "") -> Response:
+    def fetch(self, request: ReadRequest, limit: ResponseLimit, *, target: str = "", kind: str = "") -> Response:
         """Send a request, with retries; return the response, read to its end.
 
         Args:
@@ -143,25 +146,25 @@ class HttpClient:
             kind: The kind of request, by which delays are compared; empty if they cannot be.
 
         Raises:
-            HttpError: there is no response, or one that is not 200 or exceeds the limit.
+            HttpError: there is no response, or one that is not a success or exceeds the limit.
         """
+        return self._retries.call(lambda: self._attempt(request, limit, target, kind), self._credentials.renew)
 
-        def attempt() -> Response:
-            bounded = self._within_deadline(limit)
-            with self._until_deadline(), self._exchange(request, bounded, target, kind) as (response, auth_headers):
-                body = b"".join(self._read(response, bounded))
-                return Response(target, response.status, response.headers, body, auth_headers, self._redact)
-
-        return self._retries.call(attempt, self._credentials.renew)
+    def _attempt(self, request: Request, limit: ResponseLimit, target: str, kind: str) -> Response:
+        """Send a request once; return the response, read to its end."""
+        bounded = self._within_deadline(limit)
+        with self._until_deadline(), self._exchange(request, bounded, target, kind) as (response, auth_headers):
+            body = b"".join(self._read(response, bounded))
+            return Response(target, response.status, response.headers, body, auth_headers, self._redact)
 
     @contextmanager
     def stream(
-        self, request: Request, limit: ResponseLimit, *, max_bytes: int, target: str = "", kind: str = ""
+        self, request: ReadRequest, limit: ResponseLimit, *, max_bytes: int, target: str = "", kind: str = ""
     ) -> Iterator[Iterator[bytes]]:
         """Send a request, with retries; yield the body's first ``max_bytes`` in chunks while the context is open.
 
         Raises:
-            HttpError: there is no response, one that is not 200, or one that breaks off.
+            HttpError: there is no response, one that is not a success, or one that breaks off.
         """
         with ExitStack() as stack:
 
@@ -225,7 +228,7 @@ class HttpClient:
             delay = time.monotonic() - sent_at
             span.responded(response.status)
             try:
-                if response.status != 200:
+                if response.status not in self._success_statuses:
                     raise self._error_from(
                         Response(
                             target,

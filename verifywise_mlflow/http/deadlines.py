@@ -12,8 +12,10 @@ import socket
 import time
 
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connection import HTTPSConnection
 from urllib3.response import BaseHTTPResponse
+
+from verifywise_mlflow.http.transmission import ObservedConnection
 
 
 class _TimedFile(io.RawIOBase):
@@ -60,13 +62,13 @@ class TimedResponse(http.client.HTTPResponse):
         return self._timed.deadline
 
 
-class TimedHTTPConnection(HTTPConnection):
+class TimedHTTPConnection(ObservedConnection):
     """Reads its responses within a deadline."""
 
     response_class = TimedResponse
 
 
-class TimedHTTPSConnection(HTTPSConnection):
+class TimedHTTPSConnection(ObservedConnection, HTTPSConnection):
     """Reads its responses within a deadline."""
 
     response_class = TimedResponse

@@ -22,6 +22,8 @@ class HttpError(Exception):
     """The server's own error code where the response has one, such as MLflow's ``RESOURCE_DOES_NOT_EXIST``."""
     retry_after: float | None = None
     """Seconds to wait before the next request, if the server named them in ``Retry-After``."""
+    was_sent = True
+    """Whether the request, or a part of it, may have reached the server. If not, nothing can have been executed."""
 
 
 class UnreachableError(HttpError):
@@ -33,23 +35,32 @@ class UnreachableError(HttpError):
 class CircuitOpenError(UnreachableError):
     """The request was not sent: several requests in a row had failed, so the circuit breaker is open."""
 
+    was_sent = False
+
 
 class DeadlineExceededError(CircuitOpenError):
     """The request was not sent, or its response was not read: the sync has reached its deadline."""
+
+    was_sent = True
 
 
 class ConcurrencyLimitError(HttpError):
     """The request was not sent: our other requests to this server held all request slots for too long."""
 
     retryable = True
+    was_sent = False
 
 
 class InvalidSettingsError(HttpError):
     """The connection cannot be opened as configured: an unusable TLS file, a secret that no header can carry."""
 
+    was_sent = False
+
 
 class AddressNotAllowedError(HttpError):
     """The SSRF guard refused the server's address for this tenant."""
+
+    was_sent = False
 
     def __init__(self, finding: str, remedy: str) -> None:
         """Take what was found and what to do about it, each as a sentence without its full stop."""

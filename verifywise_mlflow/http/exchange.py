@@ -15,8 +15,9 @@ from urllib3.response import BaseHTTPResponse
 
 from verifywise_mlflow.http.connection_failures import failure_reason
 from verifywise_mlflow.http.deadlines import set_deadline
-from verifywise_mlflow.http.errors import ResponseTimeoutError, UnreachableError
+from verifywise_mlflow.http.errors import HttpError, ResponseTimeoutError, UnreachableError
 from verifywise_mlflow.http.request_auth import Request
+from verifywise_mlflow.http.transmission import observe_transmission
 
 _CHUNK_BYTES = 256 * 1024
 
@@ -27,24 +28,29 @@ def send(
     """Send a request once, without following redirects; return the response, of any status, for ``release``.
 
     Raises:
-        HttpError: there is no response.
+        HttpError: there is no response. ``was_sent`` states whether the request may have been received all the same.
     """
-    try:
-        return pool.urlopen(
-            request.method,
-            request.url,
-            body=request.body,
-            headers=request.headers,
-            redirect=False,
-            retries=False,
-            preload_content=False,
-            timeout=urllib3.Timeout(connect=connect_timeout, read=read_timeout),
-        )
-    except urllib3.exceptions.HTTPError as error:
-        target_phrase = f" to {target}" if target else ""
-        raise UnreachableError(f"{server} did not respond{target_phrase}: {failure_reason(error)}") from None
-    except OSError as error:
-        raise UnreachableError(f"{server} cannot be reached: {error.strerror or error}") from None
+    with observe_transmission() as transmission:
+        try:
+            return pool.urlopen(
+                request.method,
+                request.url,
+                body=request.body,
+                headers=request.headers,
+                redirect=False,
+                retries=False,
+                preload_content=False,
+                timeout=urllib3.Timeout(connect=connect_timeout, read=read_timeout),
+            )
+        except urllib3.exceptions.HTTPError as error:
+            target_phrase = f" to {target}" if target else ""
+            failure: HttpError = UnreachableError(f"{server} did not respond{target_phrase}: {failure_reason(error)}")
+        except OSError as error:
+            failure = UnreachableError(f"{server} cannot be reached: {error.strerror or error}")
+        except HttpError as error:  # of the SSRF guard or the tenant's proxy
+            failure = error
+    failure.was_sent = transmission.has_begun
+    raise failure
 
 
 def release(response: BaseHTTPResponse) -> None:

@@ -27,7 +27,7 @@ from verifywise_mlflow.http.errors import (
     UnauthenticatedError,
     UnreachableError,
 )
-from verifywise_mlflow.http.request_auth import Request, StaticHeaders
+from verifywise_mlflow.http.request_auth import ReadRequest, Request, StaticHeaders
 from verifywise_mlflow.http.response import Response, retry_after
 from verifywise_mlflow.http.settings import ConnectionSettings
 
@@ -156,7 +156,7 @@ class OAuth2TokenSource:
             http.close()
         return self._parse_token(response.body, requested_at)
 
-    def _token_request(self) -> Request:
+    def _token_request(self) -> ReadRequest:
         client = self._client
         fields = {"grant_type": "client_credentials", "scope": client.scope, "audience": client.audience}
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -167,7 +167,7 @@ class OAuth2TokenSource:
             pair = f"{quote_plus(client.client_id)}:{quote_plus(client.client_secret)}"
             headers["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
         body = urlencode({name: value for name, value in fields.items() if value is not None})
-        return Request("POST", self._issuer.base_uri, headers, body.encode("ascii"), "token")
+        return ReadRequest("POST", self._issuer.base_uri, headers, body.encode("ascii"), "token")
 
     def _error_from(self, response: Response) -> HttpError:
         code = (_parse_json_object(response.body) or {}).get("error")

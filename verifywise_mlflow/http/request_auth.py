@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,24 @@ class Request:
     body: bytes | None = None
     route: str = ""
     """The template of the URL's path, without its values, for traces."""
+
+
+ReadMethod = Literal["GET", "POST"]
+WriteMethod = Literal["POST", "PATCH", "PUT"]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRequest(Request):
+    """A request that changes nothing on the server, so it may be repeated. Some searches are POST."""
+
+    method: ReadMethod
+
+
+@dataclass(frozen=True, slots=True)
+class WriteRequest(Request):
+    """A request that may change something on the server. Only ``writing_client.py`` sends one, and sends it once."""
+
+    method: WriteMethod
 
 
 class RequestAuthenticator(Protocol):

@@ -8,7 +8,7 @@ import pytest
 
 from verifywise_mlflow.http.client import HttpClient, ResponseLimit
 from verifywise_mlflow.http.errors import HttpError
-from verifywise_mlflow.http.request_auth import Request
+from verifywise_mlflow.http.request_auth import ReadRequest
 from verifywise_mlflow.http.settings import ConnectionSettings, Limits
 from verifywise_mlflow_tests.support.hostile_server import hostile_server, respond_with
 
@@ -35,7 +35,7 @@ def test_neither_a_log_record_nor_an_error_carries_a_signature(case: str, caplog
         settings = ConnectionSettings(server.uri, allow_private_network=True, limits=Limits(max_attempts=1))
         client = HttpClient(settings, lambda response: HttpError(str(response.status)), headers={}, decompress=True)
         try:
-            client.fetch(Request("GET", f"{server.uri}/c/b?{SIGNATURE}"), LIMIT)
+            client.fetch(ReadRequest("GET", f"{server.uri}/c/b?{SIGNATURE}"), LIMIT)
         except HttpError as failure:
             error = str(failure)
 

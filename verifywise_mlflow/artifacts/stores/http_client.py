@@ -25,7 +25,7 @@ from verifywise_mlflow.http.errors import (
     UnauthenticatedError,
 )
 from verifywise_mlflow.http.pools import concurrency_limit
-from verifywise_mlflow.http.request_auth import Request
+from verifywise_mlflow.http.request_auth import ReadRequest
 from verifywise_mlflow.http.response import Response, retry_after
 from verifywise_mlflow.http.settings import ConnectionSettings
 
@@ -81,7 +81,7 @@ class StoreClient:
         """
         limit = ResponseLimit(self._page_timeout, "request_timeout_seconds", max_bytes)
         with _naming_the_stores_setting():
-            return self._http.fetch(Request("GET", url, route=_LISTING), limit).body
+            return self._http.fetch(ReadRequest("GET", url, route=_LISTING), limit).body
 
     @contextmanager
     def stream(self, url: str, max_bytes: int) -> Iterator[Iterator[bytes]]:
@@ -93,7 +93,7 @@ class StoreClient:
         with (
             _naming_the_stores_setting(),
             self._http.stream(
-                Request("GET", url, route=_OBJECT), self._file_limit, max_bytes=max_bytes, kind="object"
+                ReadRequest("GET", url, route=_OBJECT), self._file_limit, max_bytes=max_bytes, kind="object"
             ) as chunks,
         ):
             yield chunks

@@ -1,0 +1,33 @@
+"""The HTTP client of deliveries: it can also write. MLflow's client and those of object stores cannot.
+
+A request that writes is sent once. ``was_sent`` of its error states whether it may have been executed; to repeat it is
+the decision of a caller who can find out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from verifywise_mlflow.http.client import HttpClient, ResponseLimit
+from verifywise_mlflow.http.request_auth import WriteRequest
+from verifywise_mlflow.http.response import Response
+from verifywise_mlflow.http.retry import RetryPolicy
+
+
+class WritingHttpClient(HttpClient):
+    """One server, one set of credentials, for requests that read and write. Threads may share it."""
+
+    def write(self, request: WriteRequest, limit: ResponseLimit, *, target: str = "") -> Response:
+        """Send a request once; a second time only if the server refused expired credentials, so executed nothing.
+
+        Args:
+            request: Its headers are added to the client's.
+            limit: On the response.
+            target: What messages call the request.
+
+        Raises:
+            HttpError: there is no response, or one that is not a success or exceeds the limit. If ``was_sent`` is true
+                and no response says otherwise, the request may have been executed.
+        """
+        once = RetryPolicy(replace(self._limits, max_attempts=1), self._breaker)
+        return once.call(lambda: self._attempt(request, limit, target, kind=""), self._credentials.renew)
