@@ -14,7 +14,7 @@ COMPAT_SERVERS := $(patsubst $(COMPAT)/servers/%.txt,.compat/%/.ready,$(wildcard
 
 .DEFAULT_GOAL := help
 .PHONY: help install lock azurite demo test coverage pictures compat airgap airgap-test soak bench distributed
-.PHONY: image image-smoke
+.PHONY: image image-smoke release
 .PHONY: check lint types contracts definitions prose docs clean
 
 help:
@@ -32,6 +32,7 @@ help:
 	@echo "make distributed  runs per minute with Celery workers and without (DISTRIBUTED_ARGS=--tenants 20 for a small one)"
 	@echo "make image        build the container image with docker, podman or buildah (deploy/image/build.sh has the variables)"
 	@echo "make image-smoke  test the built image against a real MLflow server and a real Postgres"
+	@echo "make release      build the packages of the last commit, check and install them (RELEASE_ARGS=--snapshot needs no tag)"
 	@echo "make lock         resolve the lock files again (LOCK_ARGS=--upgrade takes newer releases)"
 	@echo "make clean        remove the virtual environments, the demo and the build folder"
 
@@ -46,7 +47,7 @@ $(READY): pyproject.toml requirements/dev.txt
 	@touch $@
 
 # One lock file per extra, each complete, for Python 3.11 and later on every platform. LOCK_ARGS=--upgrade takes newer releases.
-LOCKS := base aws celery otel kubernetes image pandas demo test dev
+LOCKS := base aws celery otel kubernetes openlineage openlineage-kafka image pandas demo test dev
 LOCK  := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	--no-emit-index-url --no-emit-find-links --quiet $(LOCK_ARGS)
 
@@ -58,12 +59,16 @@ lock:
 	$(LOCK) --constraint requirements/dev.txt --output-file requirements/base.txt
 	$(BIN)/uv pip compile $(COMPAT)/servers/current.in --constraint requirements/dev.txt --python-version 3.11 --no-header \
 	  --no-annotate --no-emit-index-url --no-emit-find-links --generate-hashes --quiet --output-file $(COMPAT)/servers/current.txt
-	grep --only-matching '"hatchling==[^"]*"' pyproject.toml | tr -d '"' | $(BIN)/uv pip compile - --universal \
+	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
+	  | $(BIN)/uv pip compile - --universal \
 	  --constraint requirements/dev.txt --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  --no-emit-index-url --no-emit-find-links --quiet --output-file requirements/build.txt
 	echo "cyclonedx-bom>=7" | $(BIN)/uv pip compile - --universal \
 	  --constraint requirements/dev.txt --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  --no-emit-index-url --no-emit-find-links --quiet --output-file requirements/sbom.txt
+	echo "twine>=6.2" | $(BIN)/uv pip compile - --universal \
+	  --constraint requirements/dev.txt --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  --no-emit-index-url --no-emit-find-links --quiet --output-file requirements/release.txt
 
 demo: $(READY)
 	$(BIN)/verifywise-mlflow demo $(DEMO_ARGS)
@@ -134,8 +139,20 @@ bench: $(READY) .compat/current/.ready azurite
 	  --requirement $<
 	@touch $@
 
+# The build backend and the tools of releases: an environment for each lock file, so that none depends on the others.
+build/env/%/.ready: requirements/%.txt
+	@echo "Installing into build/env/$* (only when $< changes)"
+	rm -rf build/env/$*
+	$(PYTHON) -m venv build/env/$*
+	build/env/$*/bin/python -m pip install --disable-pip-version-check --quiet --require-hashes --no-deps --requirement $<
+	@touch $@
+
+# docs/how-to/release.md describes it. RELEASE_ARGS=--snapshot builds a commit that is no release.
+release: build/env/build/.ready build/env/release/.ready build/env/sbom/.ready
+	build/env/build/bin/python -m tools.release $(RELEASE_ARGS)
+
 # Without a registry for base images, as root: apt-get install buildah mmdebstrap
-image:
+image: build/env/build/.ready
 	bash deploy/image/build.sh
 
 image-smoke: $(READY)
