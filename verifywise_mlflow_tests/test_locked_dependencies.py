@@ -35,10 +35,10 @@ def test_every_release_in_a_lock_file_has_hashes(lock: Path) -> None:
 
 
 def test_the_build_backend_is_pinned_to_the_locked_release() -> None:
-    (backend,) = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["build-system"]["requires"]
+    backend = set(tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["build-system"]["requires"])
 
-    assert backend in pins(ROOT / "requirements" / "build.txt")
-    assert backend in pins(ROOT / "requirements" / "dev.txt")
+    assert backend <= pins(ROOT / "requirements" / "build.txt").keys()
+    assert backend <= pins(ROOT / "requirements" / "dev.txt").keys()
 
 
 def test_every_installation_checks_hashes() -> None:

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the image: `make image`. Prints its name, digest and size, and writes them and the bill of materials to build/image.
 #
-# IMAGE_NAME        name and tag (default: localhost/verifywise-mlflow:VERSION)
+# IMAGE_NAME        name and tag (default: localhost/verifywise-mlflow:VERSION, also tagged latest; + becomes -)
 # IMAGE_TOOL        docker, podman or buildah (default: the first that works)
 # IMAGE_BASE        base image; `debian` makes one with mmdebstrap (default: the Containerfile's, or `debian` if it cannot be pulled)
 # IMAGE_APT_SOURCES an apt sources file for that base (default: Debian's own servers)
@@ -11,8 +11,8 @@ cd "$(dirname "$0")/../.."
 
 suite=bookworm
 out=build/image
-version=$(sed -n 's/^version = "\(.*\)"$/\1/p' pyproject.toml | head -1)
-name=${IMAGE_NAME:-localhost/verifywise-mlflow:$version}
+version=$(build/env/build/bin/hatchling version) # the Makefile installs it
+name=${IMAGE_NAME:-localhost/verifywise-mlflow:${version//+/-}}
 default_base=$(sed -n 's/^ARG BASE=//p' deploy/Containerfile | head -1)
 revision=$(git rev-parse HEAD 2>/dev/null || echo unknown)
 git diff --quiet HEAD -- verifywise_mlflow requirements deploy pyproject.toml 2>/dev/null || revision+=-dirty
@@ -95,6 +95,8 @@ case $tool in
   # The docker format, since OCI's has no health check.
   *) "$tool" build --format docker --ignorefile deploy/Containerfile.dockerignore --timestamp "$SOURCE_DATE_EPOCH" "${arguments[@]}" . ;;
 esac
+# What deploy/compose.yaml starts unless it is given another name.
+[ -n "${IMAGE_NAME:-}" ] || "$tool" tag "$name" localhost/verifywise-mlflow:latest
 
 if [ "$tool" = buildah ]; then
   container=$(buildah from "$name")

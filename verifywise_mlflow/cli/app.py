@@ -10,7 +10,7 @@ import gc
 import os
 from collections.abc import Iterator
 from importlib import import_module
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -98,8 +98,20 @@ app = typer.Typer(
 )
 
 
+def _print_version(is_requested: bool) -> None:
+    if is_requested:
+        from verifywise_mlflow.cli.version_option import version_line  # the metadata of packages: no command needs it
+
+        typer.echo(version_line())
+        raise typer.Exit
+
+
 @app.callback()
-def root() -> None:
+def root(
+    version: Annotated[  # noqa: ARG001  # handled before the command is looked up
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and exit.")
+    ] = False,
+) -> None:
     """Make typer build a group: the commands are in LazyGroup. Prepare the logs for all of them."""
     if os.environ.get("VERIFYWISE_LOG_FORMAT"):
         from verifywise_mlflow.observability.json_logs import install_json_logs

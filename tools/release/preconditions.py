@@ -1,0 +1,44 @@
+"""What must hold before a version is released, apart from what is built."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from tools.release import ReleaseError
+from tools.release.changelog import release_notes
+from tools.release.checkout import Checkout
+
+SHOWN_FILES = 5
+IMAGE_TAG = re.compile(r"verifywise-mlflow(?:, (?:newTag|tag): |:)(?P<tag>\d[\w.-]*)")
+"""The tag of our image in the manifests of deploy/."""
+FINAL_VERSION = re.compile(r"\d+(\.\d+)*")
+"""The release that a pre-release, such as 0.2.0rc1, leads to. The manifests name that one already."""
+
+
+def refusals(checkout: Checkout, version: str, changelog: str, manifests: Mapping[str, str]) -> Iterator[str]:
+    """Yield each reason not to release a version, as a sentence that says what to do.
+
+    Args:
+        checkout: The state of the checkout.
+        version: The version that the build backend computes from the tags.
+        changelog: The text of CHANGELOG.md.
+        manifests: The text of each file of deploy/ that names the image, by its path.
+    """
+    if checkout.changed_files:
+        shown = ", ".join(checkout.changed_files[:SHOWN_FILES])
+        more = len(checkout.changed_files) - SHOWN_FILES
+        yield f"files are not committed: {shown}{f' and {more} more' if more > 0 else ''}. Commit or remove them"
+    if f"v{version}" not in checkout.tags:
+        tags = ", ".join(sorted(checkout.tags)) or "none"
+        yield f"the last commit has no tag v{version} (its tags: {tags}). Tag it: git tag --sign vX.Y.Z"
+        return  # the version is that of no release, so nothing else can name it
+    try:
+        release_notes(changelog, version)
+    except ReleaseError as error:
+        yield str(error)
+    final = FINAL_VERSION.match(version)
+    assert final
+    for path, text in manifests.items():
+        for tag in {match["tag"] for match in IMAGE_TAG.finditer(text)} - {final[0]}:
+            yield f"{path} names the image of {tag}. Change it to {final[0]}"
