@@ -1,0 +1,158 @@
+"""Posts events to a server, through the guarded connections of ``http``: one attempt each, since the outbox retries.
+
+No redirect is followed, the response is bounded in time and size and is not quoted, and no message repeats the URL,
+which may be a secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Final
+
+from urllib3 import PoolManager
+from urllib3.exceptions import LocationParseError
+from urllib3.util import Url, parse_url
+
+from verifywise_mlflow.http.errors import (
+    AddressNotAllowedError,
+    ForbiddenError,
+    GatewayError,
+    HttpError,
+    InternalServerError,
+    InvalidSettingsError,
+    NotFoundError,
+    RateLimitedError,
+    RequestRejectedError,
+    UnauthenticatedError,
+)
+from verifywise_mlflow.http.exchange import iter_body, release, send, take_bytes
+from verifywise_mlflow.http.library_logs import withhold_urls
+from verifywise_mlflow.http.pools import open_pool
+from verifywise_mlflow.http.request_auth import Request
+from verifywise_mlflow.http.response import retry_after
+from verifywise_mlflow.http.settings import ConnectionSettings
+
+USER_AGENT: Final = "verifywise-mlflow"
+CONNECT_TIMEOUT_S: Final = 5.0
+RESPONSE_TIMEOUT_S: Final = 10.0
+"""From the request to the last byte of the response."""
+_MAX_RESPONSE_BYTES: Final = 64 * 1024
+_HEADER_CHARACTERS: Final = frozenset(map(chr, (9, *range(0x20, 0x7F), *range(0x80, 0x100))))
+
+
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """A server that accepts events by POST."""
+
+    url: str
+    label: str
+    """What messages call it: never the URL."""
+    connection: ConnectionSettings
+    headers: Mapping[str, str]
+    """Sent with each request."""
+
+
+class EventConnection:
+    """Open connections to a receiver."""
+
+    def __init__(self, receiver: Receiver, pool: PoolManager) -> None:
+        self._receiver = receiver
+        self._pool = pool
+
+    def post(self, body: bytes, headers: Mapping[str, str]) -> None:
+        """Post a body once.
+
+        Raises:
+            HttpError: It was not accepted with a status from 200 to 299. Whether it arrived may be unknown.
+        """
+        _, error = self._exchange("POST", body, headers)
+        if error:
+            raise error
+
+    def options(self) -> int:
+        """Return the status of the response to OPTIONS, which shows that a server is there and changes nothing.
+
+        Raises:
+            HttpError: There is no response.
+        """
+        return self._exchange("OPTIONS", None, {})[0]
+
+    def _exchange(self, method: str, body: bytes | None, headers: Mapping[str, str]) -> tuple[int, HttpError | None]:
+        receiver = self._receiver
+        request = Request(method, receiver.url, {"User-Agent": USER_AGENT, **receiver.headers, **headers}, body)
+        try:
+            with withhold_urls():
+                response = send(
+                    self._pool,
+                    request,
+                    connect_timeout=CONNECT_TIMEOUT_S,
+                    read_timeout=RESPONSE_TIMEOUT_S,
+                    server=receiver.label,
+                )
+        except AddressNotAllowedError as error:
+            raise AddressNotAllowedError(
+                error.finding, f"If {receiver.label} is meant to be there, set allow_private_network: true for it."
+            ) from None
+        try:
+            with suppress(HttpError), withhold_urls():  # the status says enough
+                chunks = iter_body(response, timeout=RESPONSE_TIMEOUT_S, server=receiver.label, decompress=False)
+                for _ in take_bytes(chunks, _MAX_RESPONSE_BYTES):
+                    pass  # a connection whose response was read can be used again
+            return response.status, _error(receiver.label, response.status, response.headers)
+        finally:
+            release(response)
+
+
+@contextmanager
+def open_receiver(receiver: Receiver) -> Iterator[EventConnection]:
+    """Open connections to a receiver; no request is sent yet.
+
+    Raises:
+        HttpError: The settings cannot be used.
+    """
+    try:
+        parts = parse_url(receiver.url)
+    except LocationParseError:  # its text has the URL
+        parts = Url()
+    if parts.scheme not in ("http", "https") or not parts.host or parts.auth is not None:
+        raise InvalidSettingsError(f"{receiver.label} has no address of the form https://host/path without a user")
+    if parts.scheme == "http" and not receiver.connection.allow_private_network:
+        raise InvalidSettingsError(
+            f"{receiver.label} has an address that is not encrypted: write https://, or set allow_private_network: true"
+        )
+    for name, value in receiver.headers.items():
+        if not _HEADER_CHARACTERS.issuperset(value):
+            raise InvalidSettingsError(
+                f"the value of the header {name} has characters that no header can carry, such as a line break. "
+                "Correct the secret that it comes from."
+            )
+    with open_pool(receiver.connection) as pool:
+        yield EventConnection(receiver, pool)
+
+
+def _error(label: str, status: int, headers: Mapping[str, str]) -> HttpError | None:
+    sentence = f"{label} responded with {status}"
+    error: HttpError
+    match status:
+        case _ if 200 <= status < 300:
+            return None
+        case _ if 300 <= status < 400:
+            return NotFoundError(f"{sentence}, a redirect, which is not followed: write the final address")
+        case 401 | 407:
+            return UnauthenticatedError(f"{sentence}: the credentials are missing or wrong")
+        case 403:
+            return ForbiddenError(f"{sentence}: it does not let us in")
+        case 404 | 405 | 410:
+            return NotFoundError(f"{sentence}: nothing accepts events at its address")
+        case 429:
+            error = RateLimitedError(sentence)
+        case 408 | 502 | 503 | 504:
+            error = GatewayError(sentence)
+        case _ if status >= 500:
+            return InternalServerError(sentence)
+        case _:
+            return RequestRejectedError(f"{sentence}: it does not accept the event")
+    error.retry_after = retry_after(headers)
+    return error

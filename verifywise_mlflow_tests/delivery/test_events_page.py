@@ -1,0 +1,34 @@
+"""The pages on events: the schemas are published as they are, and the examples run."""
+
+from __future__ import annotations
+
+from verifywise_mlflow.delivery.http_post import RESPONSE_TIMEOUT_S
+from verifywise_mlflow.services.version_events.event import TYPE_PREFIX
+from verifywise_mlflow.tenants.delivery.event_type import EventType
+from verifywise_mlflow_tests.delivery.event_checks import EVENT_SCHEMAS, read_schemas
+from verifywise_mlflow_tests.delivery.events_page import PAGE, PUBLISHED, event_lines, facet_lines, schema_files
+from verifywise_mlflow_tests.support.documentation import generated_part, read_page
+
+
+def test_the_page_describes_the_schemas() -> None:
+    page = read_page(PAGE)
+
+    assert generated_part(page, "events").splitlines() == list(event_lines())
+    assert generated_part(page, "facets").splitlines() == list(facet_lines())
+
+
+def test_the_published_schemas_are_those_of_the_package() -> None:
+    assert {path.name: path.read_bytes() for path in PUBLISHED.iterdir()} == {
+        path.name: path.read_bytes() for path in schema_files()
+    }
+
+
+def test_every_type_of_event_has_a_schema() -> None:
+    ids = {identifier.rpartition("/")[2] for identifier in read_schemas(EVENT_SCHEMAS)}
+
+    assert ids == {event_type.schema_name for event_type in EventType}
+    assert all(f"### {TYPE_PREFIX}{event_type.schema_name}" in read_page(PAGE) for event_type in EventType)
+
+
+def test_the_guide_states_the_timeout() -> None:
+    assert f"no response within {RESPONSE_TIMEOUT_S:g} s" in read_page("how-to/receive-events.md")
