@@ -33,11 +33,12 @@ EntryKind = Literal[
     "tenant activated",
     "tenant deactivated",
     "tenant erased",
+    "delivery",
 ]
 KINDS_WITH_ACTOR: Final[frozenset[EntryKind]] = frozenset(
     (
         *("sync started", "removals accepted", "policy changed", "mapping changed", "tenant changed"),
-        *("waiver granted", "waiver withdrawn", "tenant activated", "tenant deactivated", "tenant erased"),
+        *("waiver granted", "waiver withdrawn", "tenant activated", "tenant deactivated", "tenant erased", "delivery"),
     )
 )
 """What a person starts. All other kinds follow from the server or the calendar; their sync's start names its actor."""
@@ -53,7 +54,7 @@ class AuditEntry:
     kind: EntryKind
     sync_id: str
     source_uri: str
-    """The tracking server that was read."""
+    """The tracking server that was read; of a delivery, the system that it went to."""
     outcome: Outcome
     code_version: str
     dagster_run_id: str | None = None

@@ -6,6 +6,7 @@ Nothing else in this package deletes data that was read: what MLflow no longer h
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from datetime import datetime
 
 from sqlalchemy import Table, delete, func, select
@@ -13,6 +14,7 @@ from sqlalchemy import Table, delete, func, select
 from verifywise_mlflow import __version__
 from verifywise_mlflow.audit.entry import AuditEntry
 from verifywise_mlflow.persistence import role_grants
+from verifywise_mlflow.persistence.locks import delivery_locks
 from verifywise_mlflow.persistence.repositories import audit_log
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
@@ -55,10 +57,16 @@ def erase(store: Store, tenant_id: str, now: datetime) -> Mapping[str, int]:
     The tenant's readers lose their access, so that they cannot read a later tenant of the same name.
 
     Raises:
-        TenantBusyError: a sync of the tenant is running.
+        TenantBusyError: a sync of the tenant, or a delivery to one of its targets, is running.
         DatabaseError: the current role is not the schema's owner.
     """
-    with store.exclusive(tenant_id, wait_seconds=0), store.begin(tenant_id) as session:
+    with ExitStack() as locked:
+        locked.enter_context(store.exclusive(tenant_id, wait_seconds=0))
+        with store.begin(tenant_id) as session:
+            deliveries = delivery_locks(session.connection, tenant_id)
+        for lock in deliveries:
+            locked.enter_context(store.exclusive(tenant_id, wait_seconds=0, lock=lock))
+        session = locked.enter_context(store.begin(tenant_id))
         role_grants.require_owner(session.connection, "erasing a tenant")
         counts = count_erasable_rows(session)
         uri = session.scalar(select(tenants.c.tracking_uri).where(tenants.c.tenant_id == tenant_id))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Final, Literal
+from typing import Final, Literal, NewType
 
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
@@ -17,8 +17,12 @@ from sqlalchemy.exc import OperationalError
 from verifywise_mlflow.persistence.errors import LOCK_NOT_AVAILABLE, LockTimeoutError, error_code
 from verifywise_mlflow.persistence.tables import SCHEMA
 
-TenantLock = Literal["sync", "audit trail", "waivers", "config versions"]
-"""``sync`` admits one sync of a tenant at a time; the others serialize transactions that append to what they read."""
+DeliveryLock = NewType("DeliveryLock", str)
+TenantLock = Literal["sync", "audit trail", "waivers", "config versions"] | DeliveryLock
+"""``sync`` admits one sync of a tenant at a time, and that of a target one delivery to it; the others serialize
+transactions that append to what they read."""
+
+_DELIVERY: Final = "delivery to "
 
 LOCK_TIMEOUT: Final = "180s"
 """How long a statement waits for a lock: longer than an upgrade waits for open transactions."""
@@ -28,6 +32,9 @@ _INSERT = text(
 )
 _SELECT = f"SELECT 1 FROM {SCHEMA}.tenant_locks WHERE tenant_id = :tenant_id AND lock = :lock FOR UPDATE"  # noqa: S608
 _LOCK = text(_SELECT)
+_DELIVERY_LOCKS = text(
+    f"SELECT lock FROM {SCHEMA}.tenant_locks WHERE tenant_id = :tenant_id AND lock LIKE :prefix ORDER BY lock"  # noqa: S608
+)
 _TRY_LOCK = text(f"{_SELECT} SKIP LOCKED")
 _DRIVER_TRY_LOCK = _SELECT.replace(":tenant_id", "%(tenant_id)s").replace(":lock", "%(lock)s") + " SKIP LOCKED"
 _TRANSACTION_TIMEOUT_VERSION: Final = (17,)
@@ -96,6 +103,17 @@ def lock_tenant(connection: Connection, tenant_id: str, lock: TenantLock) -> Non
         if connection.execute(_LOCK, key).first() is None:  # the first time
             connection.execute(_INSERT, key)
             connection.execute(_LOCK, key)
+
+
+def delivery_lock(target: str) -> DeliveryLock:
+    """Return the lock that admits one delivery to a target at a time."""
+    return DeliveryLock(f"{_DELIVERY}{target}")
+
+
+def delivery_locks(connection: Connection, tenant_id: str) -> list[DeliveryLock]:
+    """Return the locks of all targets that the tenant ever had."""
+    rows = connection.scalars(_DELIVERY_LOCKS, {"tenant_id": tenant_id, "prefix": f"{_DELIVERY}%"})
+    return [DeliveryLock(lock) for lock in rows]
 
 
 def create_tenant_lock(connection: Connection, tenant_id: str, lock: TenantLock) -> None:

@@ -19,6 +19,7 @@ from verifywise_mlflow.persistence.database import (
     refuse_revision_mismatch,
 )
 from verifywise_mlflow.persistence.errors import DatabaseError, translate_errors
+from verifywise_mlflow.persistence.locks import TenantLock
 from verifywise_mlflow.persistence.session import TenantSession
 
 __all__ = ["Connection", "Store", "TenantBusyError", "TenantSession"]
@@ -98,27 +99,28 @@ class Store:
             yield connection
 
     @contextmanager
-    def exclusive(self, tenant_id: str, *, wait_seconds: float = 600.0) -> Iterator[None]:
-        """Hold the tenant's lock while the block runs, so that no other sync of the tenant runs.
+    def exclusive(self, tenant_id: str, *, wait_seconds: float = 600.0, lock: TenantLock = "sync") -> Iterator[None]:
+        """Hold a lock of the tenant while the block runs, so that no other sync of the tenant, or delivery, runs.
 
         The lock belongs to an open transaction, so Postgres releases it when this process dies.
 
         Raises:
-            TenantBusyError: another sync held it for all of ``wait_seconds``.
+            TenantBusyError: another one held it for all of ``wait_seconds``.
             DatabaseUnreachableError: no connection could be opened.
             DatabaseFailedError: the connection was lost.
         """
         deadline = time.monotonic() + wait_seconds
         with open_connection(self._engine) as connection, translate_errors(self._engine.url.username):
             # Not the schema's lock: an upgrade waits for the sync's transactions, not for the whole sync.
-            is_locked = locks.begin_long_lock(connection, tenant_id, "sync")
-            if not is_locked:  # held, or the tenant's first sync
+            is_locked = locks.begin_long_lock(connection, tenant_id, lock)
+            if not is_locked:  # held, or the tenant's first one
                 with self._transaction(tenant_id) as other_connection:
-                    locks.create_tenant_lock(other_connection, tenant_id, "sync")
-            while not (is_locked or locks.try_lock_tenant(connection, tenant_id, "sync")):
+                    locks.create_tenant_lock(other_connection, tenant_id, lock)
+            while not (is_locked or locks.try_lock_tenant(connection, tenant_id, lock)):
                 if time.monotonic() > deadline:
                     raise TenantBusyError(
-                        f"another sync of {tenant_id} has been running for {wait_seconds:.0f} s: wait for it, or end it"
+                        f"another {lock} of {tenant_id} has been running for {wait_seconds:.0f} s: wait for it, or end "
+                        "it"
                     )
                 time.sleep(0.25)
             try:

@@ -16,7 +16,7 @@ from verifywise_mlflow.normalizer.lifecycle_event import EventKind
 from verifywise_mlflow.normalizer.mapping.mapping_index import MappingIndex, mapping_index
 from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
 from verifywise_mlflow.persistence.queries.waived_gaps import gaps_by_waiver
-from verifywise_mlflow.persistence.repositories import audit_log, waivers
+from verifywise_mlflow.persistence.repositories import audit_log, delivery_outbox, waivers
 from verifywise_mlflow.persistence.repositories.lifecycle_events import lifecycle_events_of
 from verifywise_mlflow.persistence.repositories.waivers import EndReason, StoredWaiver
 from verifywise_mlflow.persistence.session import TenantSession
@@ -115,6 +115,9 @@ def sync_waivers(context: StageContext, rules: RuleSet) -> list[str]:
             entries.append(_sync_entry(context, _END_KINDS[end_reason], stored.waiver, cause))
         waivers.insert_waivers(session, changes.granted, "file", now, context.sync_id)
         entries += [_sync_entry(context, "waiver granted", waiver, "added to the file") for waiver in changes.granted]
+        changed_rules = {stored.waiver.rule for stored in ends} | {waiver.rule for waiver in changes.granted}
+        targets = context.tenant.delivery.state_targets()
+        delivery_outbox.enqueue_gaps(session, targets, changed_rules, sync_id=context.sync_id, now=now)
         audit_log.append(session, entries)
         if entries:
             all_waivers = waivers.all_waivers(session)
@@ -212,6 +215,8 @@ def grant_waiver(store: Store, tenant: Tenant, waiver: Waiver, now: datetime) ->
         if any(stored.waiver == waiver for stored in waivers.unended_waivers(session)):
             raise WaiverCommandError("the same waiver is already in force")
         waivers.insert_waivers(session, [waiver], "command", now, "")
+        targets = tenant.delivery.state_targets()
+        delivery_outbox.enqueue_gaps(session, targets, {waiver.rule}, sync_id="", now=now)
         _append_entry(session, tenant, "waiver granted", waiver, now)
         (granted,) = (stored for stored in waivers.unended_waivers(session) if stored.waiver == waiver)
         return gaps_by_waiver(session).get(granted.waiver_id, 0)
@@ -232,6 +237,8 @@ def withdraw_waiver(store: Store, tenant: Tenant, waiver_id: int, now: datetime)
         if withdrawn.source == "file":
             raise WaiverCommandError("the waiver comes from the waivers file: remove it there")
         waivers.end_waivers(session, [waiver_id], "withdrawn", now)
+        targets = tenant.delivery.state_targets()
+        delivery_outbox.enqueue_gaps(session, targets, {withdrawn.waiver.rule}, sync_id="", now=now)
         _append_entry(session, tenant, "waiver withdrawn", withdrawn.waiver, now)
     return withdrawn
 

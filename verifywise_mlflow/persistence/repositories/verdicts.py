@@ -50,6 +50,8 @@ class PendingEvaluation:
     """The fingerprint of its stored verdict of each rule."""
     versions_digest: str | None = None
     """A digest of the model's versions in use, if this is one."""
+    is_new_state: bool = True
+    """Whether the record or the policy has changed since its last evaluation, and not only the day."""
 
     def subject(self) -> Subject:
         """Return the values that the rules use; null for a field that no rule uses."""
@@ -105,9 +107,11 @@ def pending_evaluations(
     versions_digest = case((is_in_use(records), digests.c.digest))
     if reads_versions(selection):
         is_outdated.append(badges.c.versions_digest.is_distinct_from(versions_digest))
+    is_changed = badges.c.record_revision.is_distinct_from(records.c.revision)
+    is_new_state = or_(is_changed, badges.c.policy_digest.is_distinct_from(policy_digest))
     # A withdrawn record keeps its last verdicts, under any later policy.
     is_due = or_(
-        badges.c.record_revision.is_distinct_from(records.c.revision),
+        is_changed,
         and_(records.c.deleted_at.is_(None), or_(*is_outdated)),
     )
     query = (
@@ -118,6 +122,7 @@ def pending_evaluations(
             records.c.origins,
             records.c.revision,
             versions_digest.label("versions_digest"),
+            is_new_state.label("is_new_state"),
         )
         .select_from(
             records.outerjoin(badges, same_version).outerjoin(digests, digests.c.model_name == records.c.model_name)
@@ -142,6 +147,7 @@ def pending_evaluations(
             row["revision"],
             present.get(key, {}),
             row["versions_digest"],
+            row["is_new_state"],
         )
         for key, row in zip(keys, rows, strict=True)
     ]
@@ -292,6 +298,7 @@ class VerdictBatch:
         self._badges: list[BadgeRow] = []
         self._changed = 0
         """Verdicts that are new, differ or end."""
+        self._new_states: list[Key] = []
 
     def __len__(self) -> int:
         """The number of records."""
@@ -301,6 +308,11 @@ class VerdictBatch:
     def keys(self) -> list[Key]:
         """The records."""
         return [(row.model_name, row.version_number) for row in self._badges]
+
+    @property
+    def new_states(self) -> Sequence[Key]:
+        """The records whose content, policy or verdicts changed, for deliveries: not those with another day only."""
+        return self._new_states
 
     def count(self, badge: Badge) -> int:
         """Return how many records have a badge."""
@@ -318,6 +330,8 @@ class VerdictBatch:
             ]
             self._verdicts.add(due.key, verdicts)
             self._changed += sum(bool(verdict.fingerprint) for verdict in verdicts) + len(current.keys() - new.keys())
+        if new != current or due.is_new_state:
+            self._new_states.append(due.key)
         self._badges.append(BadgeRow(*due.key, badge.value, due.revision, due.versions_digest))
 
     def _row(self, verdict: EvaluatedRule, fingerprint: str) -> VerdictRow:

@@ -12,7 +12,7 @@ from verifywise_mlflow.compliance.environment_facts.environment_facts import Env
 from verifywise_mlflow.compliance.evaluation import EVALUATION_REVISION
 from verifywise_mlflow.compliance.rules.ruleset import RuleSet
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
-from verifywise_mlflow.persistence.repositories import verdicts
+from verifywise_mlflow.persistence.repositories import delivery_outbox, verdicts
 from verifywise_mlflow.persistence.repositories.stage_watermarks import StageScope
 from verifywise_mlflow.persistence.repositories.verdicts import (
     EvaluationContext,
@@ -30,6 +30,7 @@ from verifywise_mlflow.pipeline.config_versioning import record_policy_version
 from verifywise_mlflow.pipeline.context import Note, Progress, StageContext
 from verifywise_mlflow.pipeline.overlapped_batches import overlapped_batches
 from verifywise_mlflow.pipeline.pending_scope import advance_watermark, stage_scope
+from verifywise_mlflow.pipeline.webhook_events import ComplianceEvents
 from verifywise_mlflow.services.limited_evaluation import LimitedEvaluator
 from verifywise_mlflow.services.tenant_policies import load_facts, load_rules
 
@@ -90,6 +91,7 @@ class _Evaluation:
         self._among: Sequence[Key] | None = None
         self._run = EvaluationContext(policy_of, self.digest, context.sync_id, context.now)
         self._evaluated_since = datetime.combine(day, time(), UTC) if rules.uses_today else None
+        self._events = ComplianceEvents(context, rules.rules)
 
     def close(self) -> None:
         """End the process that evaluates the tenant's own rules."""
@@ -139,7 +141,17 @@ class _Evaluation:
 
     def write(self, session: TenantSession, batch: VerdictBatch) -> VerdictBatch:
         """Write the verdicts on a batch of records, and return it."""
+        before = self._events.states(session, batch.keys)
         batch.write(session)
+        delivery_outbox.enqueue(
+            session,
+            self._context.tenant.delivery.state_targets(),
+            batch.new_states,
+            cause="verdicts",
+            sync_id=self._context.sync_id,
+            now=self._context.now,
+        )
+        self._events.write(session, before, batch.keys)
         analyze_grown_tables(session, [version_verdicts, compliance_badges])
         return batch
 

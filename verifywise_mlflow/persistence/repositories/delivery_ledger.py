@@ -1,0 +1,117 @@
+"""The ledger of deliveries: what we last wrote to a target, by version and item.
+
+A write is recorded twice: what is intended before its request is sent, and what was written after it succeeded. If the
+process dies in between, the row keeps the intention, and the next delivery finds out whether the request arrived.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
+
+from verifywise_mlflow.normalizer.record import Json
+from verifywise_mlflow.persistence.row_mapping import Key, is_one_of
+from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.persistence.tables import delivery_ledger
+
+Content = Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A version and where it is delivered to."""
+
+    target: str
+    destination: str
+    """A digest of the address and of our organization there."""
+    model_name: str
+    version_number: int
+    incarnation: int
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRow:
+    """What we know about one item of a version: its entry, a risk, a file."""
+
+    item: str
+    remote_id: str | None = None
+    """None if it was never created there, or if we do not know whether it was."""
+    written: Content = field(default_factory=dict)
+    """What the last successful write contained."""
+    intended: Content | None = None
+    """What a request contained whose outcome is unknown; None if there is none."""
+    remark: str | None = None
+    """Why nothing is written any more, such as that a person deleted it there."""
+
+
+def rows_of(
+    session: TenantSession, target: str, destination: str, keys: Collection[Key]
+) -> dict[tuple[str, int, int], dict[str, LedgerRow]]:
+    """Return the rows of versions, by model name, number and incarnation, and then by item."""
+    ledger = delivery_ledger.c
+    identity = (ledger.model_name, ledger.version_number, ledger.incarnation)
+    columns = (ledger.item, ledger.remote_id, ledger.written, ledger.intended, ledger.remark)
+    rows = session.execute(
+        select(*identity, *columns).where(
+            ledger.tenant_id == session.tenant_id,
+            ledger.target == target,
+            ledger.destination == destination,
+            is_one_of(delivery_ledger, keys),
+        )
+    )
+    by_version: dict[tuple[str, int, int], dict[str, LedgerRow]] = {}
+    for name, number, incarnation, item, remote_id, written, intended, remark in rows:
+        by_item = by_version.setdefault((name, number, incarnation), {})
+        by_item[item] = LedgerRow(item, remote_id, written or {}, intended, remark)
+    return by_version
+
+
+def count_items(session: TenantSession, target: str) -> dict[str, int]:
+    """Return how many items exist at a target, by the part of their names before a slash."""
+    ledger = delivery_ledger.c
+    kind = func.split_part(ledger.item, "/", 1)
+    rows = session.execute(
+        select(kind, func.count())
+        .where(ledger.tenant_id == session.tenant_id, ledger.target == target, ledger.written.is_not(None))
+        .group_by(kind)
+        .order_by(kind)
+    )
+    return dict(rows.tuples().all())
+
+
+def intend(session: TenantSession, subject: Subject, item: str, content: Content, now: datetime) -> None:
+    """Record what is about to be written. Commit it before the request is sent."""
+    _upsert(session, subject, item, {"intended": dict(content), "intended_at": now})
+
+
+def confirm(
+    session: TenantSession,
+    subject: Subject,
+    item: str,
+    content: Content,
+    now: datetime,
+    *,
+    remote_id: str | None,
+    remark: str | None = None,
+) -> None:
+    """Record what was written."""
+    values = {"written": dict(content), "written_at": now, "intended": None, "remark": remark}
+    _upsert(session, subject, item, values | ({} if remote_id is None else {"remote_id": remote_id}))
+
+
+def _upsert(session: TenantSession, subject: Subject, item: str, values: Mapping[str, object]) -> None:
+    key = {
+        "tenant_id": session.tenant_id,
+        "target": subject.target,
+        "destination": subject.destination,
+        "model_name": subject.model_name,
+        "version_number": subject.version_number,
+        "incarnation": subject.incarnation,
+        "item": item,
+    }
+    statement = insert(delivery_ledger).values(**key, **values)
+    session.execute(statement.on_conflict_do_update(index_elements=list(key), set_=dict(values)))

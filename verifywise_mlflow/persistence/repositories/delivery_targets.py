@@ -1,0 +1,90 @@
+"""How each target of a tenant is doing: since when it is configured, its last delivery, and its last error."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.persistence.tables import delivery_targets
+
+
+@dataclass(frozen=True, slots=True)
+class TargetState:
+    """The state of a target."""
+
+    settings_digest: str
+    enqueued_all_at: datetime
+    """When all versions became pending: at the first delivery, and when the settings changed."""
+    confirmed_at: datetime | None
+    """When a delivery of all these versions was allowed, by a person or since it was small; None before."""
+    waiting_reason: str | None
+    """What a person has to confirm; None if nothing."""
+    retry_at: datetime | None
+    """The earliest time of the next delivery, after an error that stopped the last one."""
+    last_tried_at: datetime | None
+    last_delivered_at: datetime | None
+    """When a delivery last ended without an error."""
+    last_error: str | None
+    """Why the last delivery stopped; None if it did not."""
+
+
+def target_state(session: TenantSession, target: str) -> TargetState | None:
+    """Return the state of a target; None before its first delivery."""
+    table = delivery_targets.c
+    row = session.execute(
+        select(
+            *(table.settings_digest, table.enqueued_all_at, table.confirmed_at, table.waiting_reason, table.retry_at),
+            *(table.last_tried_at, table.last_delivered_at, table.last_error),
+        ).where(table.tenant_id == session.tenant_id, table.target == target)
+    ).first()
+    return None if row is None else TargetState(*row)
+
+
+def register(
+    session: TenantSession, target: str, settings_digest: str, now: datetime, *, confirmed: bool
+) -> TargetState:
+    """Record a new target, or one with other settings. What it got before, it keeps."""
+    values = {
+        "settings_digest": settings_digest,
+        "enqueued_all_at": now,
+        "confirmed_at": now if confirmed else None,
+        "waiting_reason": None,
+        "retry_at": None,
+        "last_error": None,
+    }
+    statement = insert(delivery_targets).values(tenant_id=session.tenant_id, target=target, **values)
+    session.execute(statement.on_conflict_do_update(index_elements=["tenant_id", "target"], set_=values))
+    state = target_state(session, target)
+    assert state is not None  # written just now
+    return state
+
+
+def confirm(session: TenantSession, target: str, now: datetime) -> None:
+    """Record that all pending versions may be delivered."""
+    _update(session, target, confirmed_at=now, waiting_reason=None)
+
+
+def wait(session: TenantSession, target: str, reason: str, now: datetime) -> None:
+    """Record that a person has to confirm the delivery first."""
+    _update(session, target, waiting_reason=reason, last_tried_at=now, last_error=None, retry_at=None)
+
+
+def record_success(session: TenantSession, target: str, now: datetime) -> None:
+    """Record a delivery that ended without an error."""
+    _update(session, target, last_tried_at=now, last_delivered_at=now, last_error=None, retry_at=None)
+
+
+def record_error(session: TenantSession, target: str, error: str, now: datetime, retry_at: datetime) -> None:
+    """Record why a delivery stopped, and when the next one may begin."""
+    _update(session, target, last_tried_at=now, last_error=error, retry_at=retry_at)
+
+
+def _update(session: TenantSession, target: str, **values: object) -> None:
+    table = delivery_targets
+    session.execute(
+        update(table).where(table.c.tenant_id == session.tenant_id, table.c.target == target).values(values)
+    )
