@@ -10,7 +10,6 @@ import gc
 gc.disable()  # until the end of the collection
 
 import os
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +27,7 @@ from verifywise_mlflow.tenants.tenant import Artifacts, Tenant
 from verifywise_mlflow_tests.support.compiled_statements import share_compiled_statements
 from verifywise_mlflow_tests.support.dagster_migrations import cache_scripts
 from verifywise_mlflow_tests.support.databases import empty_database, migrated_database
+from verifywise_mlflow_tests.support.scheduling import GroupScheduling, sort_longest_first
 from verifywise_mlflow_tests.support.session_servers import (
     RunningMlflow,
     SharedServers,
@@ -38,8 +38,10 @@ from verifywise_mlflow_tests.support.session_servers import (
 )
 
 if TYPE_CHECKING:
+    from xdist.remote import Producer  # type: ignore[import-untyped]
     from xdist.workermanage import WorkerController  # type: ignore[import-untyped]
 
+    from verifywise_mlflow_tests.demo.running_demo import RunningDemo
     from verifywise_mlflow_tests.support.registry import Registry
 
 # A busy machine must not fail a property test. The benchmarks measure time.
@@ -53,12 +55,14 @@ _SERVERS = pytest.StashKey[SharedServers]()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the slowest files first: a slow file that begins last is what all other processes wait for."""
-    seconds: Counter[Path] = Counter()
-    for item in items:
-        for mark in item.iter_markers("slow"):
-            seconds[item.path] = max(seconds[item.path], mark.kwargs["seconds"])
-    items.sort(key=lambda item: -seconds[item.path])  # a stable sort: all else stays in its order
+    """Put the slowest files first."""
+    sort_longest_first(items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> GroupScheduling | None:
+    """Keep the files together that share a demo."""
+    return GroupScheduling(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 def pytest_collection_finish() -> None:
@@ -196,6 +200,24 @@ def tenant(mlflow_uri: str, workspace: str) -> Tenant:
         allow_private_network=True,
         artifacts=Artifacts(sandbox="best_effort"),  # the tests also run where the kernel offers less
     )
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The endpoint of an S3 server, for files of a group in ``scheduling.GROUPS``. Each test takes a new bucket."""
+    from verifywise_mlflow_tests.artifacts.stores.servers import s3_server
+
+    with s3_server(tmp_path_factory.mktemp("s3") / "log") as endpoint:
+        yield endpoint
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
+    """The demo, for the files of a group in ``scheduling.GROUPS``."""
+    from verifywise_mlflow_tests.demo.running_demo import running_demo
+
+    with running_demo(tmp_path_factory.mktemp("demo") / ".demo") as demo:
+        yield demo
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,12 +1,12 @@
-"""A running Dagster with the demo's two synced tenants, for the browser tests."""
+"""The demo's Dagster with its two synced tenants, for the browser tests."""
 
 from __future__ import annotations
 
+import json
+import re
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 import yaml
@@ -14,71 +14,81 @@ from dagster import DagsterInstance
 from dagster._core.scheduler.instigation import InstigatorState, SensorInstigatorData, TickStatus
 from mlflow import MlflowClient
 
-import verifywise_mlflow
-from verifywise_mlflow.defs.assets.asset_metadata import SOURCE_URL
-from verifywise_mlflow.demo.registry_seeding import TENANTS, seed_registries
-from verifywise_mlflow.demo.run import grant_pipeline_role
-from verifywise_mlflow.demo.servers.dagster_instance import instance_environment
-from verifywise_mlflow.demo.servers.dagster_servers import DagsterServers
-from verifywise_mlflow.demo.servers.postgres import temporary_postgres
-from verifywise_mlflow.demo.wait_for_syncs import wait_for_syncs
+from verifywise_mlflow.demo.registry_seeding import TENANTS
+from verifywise_mlflow.demo.servers.dagster_api import DagsterApi
+from verifywise_mlflow_tests.demo.running_demo import RunningDemo
 
-CODE = "https://code.example/verifywise_mlflow"
-"""Web address of our code."""
 HOSTILE = "<img src=x onerror=alert(1)> ‮'; DROP TABLE x; --"
 """A valid model name in MLflow: markup, a right-to-left override, quotes."""
+LAUNCHERS = ("dagster/sensor_name", "dagster/schedule_name")
+"""The tags of runs that no person launched."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunningDagster:
-    """The running servers and their files."""
+    """Dagster's servers and their files."""
 
-    dagster: DagsterServers
-    tenants: tuple[str, ...]
-    tenants_file: Path
-    environment: Mapping[str, str]
-    """Environment of Dagster's processes."""
-    home: Path
-    """Contains Dagster's home and the logs of its processes."""
+    demo: RunningDemo
+
+    @property
+    def uri(self) -> str:
+        """The address of Dagster's pages."""
+        ports = json.loads((self.demo.home / "complete.json").read_text())["ports"]
+        return f"http://127.0.0.1:{ports['dagster']}"
+
+    @property
+    def api(self) -> DagsterApi:
+        """The API of Dagster's pages."""
+        return DagsterApi(self.uri)
+
+    def alerts(self, tenant: str) -> list[str]:
+        """Return the kind and state of a tenant's alerts in the code server's log."""
+        log = (self.demo.home / "logs" / "dagsters-code-server.log").read_text()
+        return [f"{kind} {state}" for kind, state in re.findall(rf"Z ([a-z ]+) {tenant} (raised|resolved): ", log)]
+
+    def sync(self, tenant: str) -> None:
+        """Launch a sync, as a person does, and wait for its success."""
+        earlier = {run.run_id for run in self.api.sync_runs()}
+        self.api.launch(tenant)
+        self.wait_for_run(tenant, "SUCCESS", launched_by=None, earlier=earlier)
+
+    def wait_for_run(self, tenant: str, status: str, *, launched_by: str | None, earlier: Collection[str] = ()) -> None:
+        """Wait for a run that a sensor or a schedule requested, as its tag states; a person's run has neither tag."""
+        deadline = time.monotonic() + 300
+        while True:
+            runs = [
+                (run.status, next((tag.key for tag in run.tags if tag.key in LAUNCHERS), None))
+                for run in self.api.sync_runs()
+                if run.tenant_id == tenant and run.run_id not in earlier
+            ]
+            if (status, launched_by) in runs:
+                return
+            assert time.monotonic() < deadline, runs
+            time.sleep(1)
 
     def describe(self, tenant: str, tenant_settings: Mapping[str, object]) -> None:
         """Add a tenant to tenants.yaml."""
-        document = yaml.safe_load(self.tenants_file.read_text())
+        tenants_file = self.demo.home / "tenants.yaml"
+        document = yaml.safe_load(tenants_file.read_text())
         document["tenants"][tenant] = dict(tenant_settings)
-        self.tenants_file.write_text(yaml.safe_dump(document))
+        tenants_file.write_text(yaml.safe_dump(document))
 
     def evaluate(self, *sensors: str) -> None:
         """Make the daemon evaluate sensors before their intervals are over, and wait until it has."""
         with pytest.MonkeyPatch.context() as variables:
-            for name, value in self.environment.items():
+            for name, value in self.demo.environment.items():
                 variables.setenv(name, value)
-            with DagsterInstance.from_config(str(self.home / "dagster")) as instance:
+            with DagsterInstance.from_config(str(self.demo.home / "dagster_home")) as instance:
                 for sensor in sensors:
                     _evaluate(instance, sensor)
 
 
-@contextmanager
-def running_dagster(mlflow_uri: str, home: Path) -> Iterator[RunningDagster]:
-    """Fill the demo's two registries, start Postgres and Dagster, and wait for the syncs that a sensor requests."""
-    home.mkdir(parents=True, exist_ok=True)
-    seed_registries(mlflow_uri, home, report_progress=lambda _: None)
-    _add_hostile(mlflow_uri, TENANTS[0])
-    tenant_settings = {
-        tenant: {"tracking_uri": mlflow_uri, "allow_private_network": True, "workspace": tenant} for tenant in TENANTS
-    }
-    tenants_file = home / "tenants.yaml"
-    tenants_file.write_text(yaml.safe_dump({"tenants": tenant_settings}))
-    with ExitStack() as stack:
-        postgres = stack.enter_context(temporary_postgres(databases=("verifywise_mlflow", "dagster")))
-        login, began = grant_pipeline_role(postgres), time.time()
-        environment = instance_environment(postgres, login, tenants_file) | {
-            SOURCE_URL: CODE,
-            "PYTHONPATH": str(Path(verifywise_mlflow.__file__).parents[1]),  # the code under test
-        }
-        dagster = stack.enter_context(DagsterServers(home / "dagster", environment=environment, logs=home))
-        outcomes = wait_for_syncs(dagster.api, TENANTS, since=began, report_progress=lambda _: None, check=lambda: None)
-        assert [outcome.failure for outcome in outcomes] == [None] * len(TENANTS)
-        yield RunningDagster(dagster, TENANTS, tenants_file, environment, home)
+def dagster_of(demo: RunningDemo) -> RunningDagster:
+    """Add a model with a hostile name to the demo's first registry, and sync it."""
+    _add_hostile(demo.mlflow_uri, TENANTS[0])
+    servers = RunningDagster(demo)
+    servers.sync(TENANTS[0])
+    return servers
 
 
 def _evaluate(instance: DagsterInstance, sensor: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -20,7 +19,8 @@ from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow_tests.browser import chromium
 from verifywise_mlflow_tests.browser.chromium import wait_for
 from verifywise_mlflow_tests.browser.reader import Reader
-from verifywise_mlflow_tests.browser.running_dagster import CODE, HOSTILE, RunningDagster, running_dagster
+from verifywise_mlflow_tests.browser.running_dagster import HOSTILE, RunningDagster, dagster_of
+from verifywise_mlflow_tests.demo.running_demo import CODE, RunningDemo
 from verifywise_mlflow_tests.support.proxy import Proxy, always, proxy_before, reset_before_response
 
 pytestmark = [pytest.mark.slow(seconds=250), pytest.mark.timeout(600)]
@@ -30,7 +30,6 @@ STAGES = [
     *("registered_models", "model_versions", "training_runs", "artifact_manifests"),
     *("canonical_records", "compliance_results"),
 ]
-ASKED_BY = ("dagster/sensor_name", "dagster/schedule_name")
 SHOWN_HOSTILE = HOSTILE.replace("\u202e", "\\u202e")
 
 
@@ -42,20 +41,19 @@ def page() -> Iterator[Page]:
 
 
 @pytest.fixture(scope="module")
-def servers(page: Page, mlflow_uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDagster]:
-    with running_dagster(mlflow_uri, tmp_path_factory.mktemp("browser")) as servers:
-        yield servers
+def servers(page: Page, demo: RunningDemo) -> RunningDagster:
+    return dagster_of(demo)
 
 
 @pytest.fixture(scope="module")
-def outage(page: Page, servers: RunningDagster, mlflow_uri: str) -> Iterator[Proxy]:
+def outage(page: Page, servers: RunningDagster) -> Iterator[Proxy]:
     """A third tenant whose server fails after a sync. It starts early, since a schedule ticks every other minute."""
-    with proxy_before(mlflow_uri) as proxy:
+    with proxy_before(servers.demo.mlflow_uri) as proxy:
         tenant_settings = {"tracking_uri": proxy.uri, "allow_private_network": True, "workspace": "default"}
         servers.describe("initech", {**tenant_settings, "limits": {"max_attempts": 1}})
         with chromium.parked(page):
             servers.evaluate("tenants")
-            _wait_for_run(servers, "initech", "SUCCESS", launched_by="dagster/sensor_name")
+            servers.wait_for_run("initech", "SUCCESS", launched_by="dagster/sensor_name")
 
         proxy.fault = always(reset_before_response)
         _age_last_sync(servers, "initech", timedelta(hours=3))
@@ -71,7 +69,7 @@ def test_lineage_begins_at_the_servers_and_has_the_six_stages(
     page: Page, servers: RunningDagster, pictures: Path
 ) -> None:
     chromium.resize(page, 1680, 620)  # seven in a row
-    page.goto(f"{servers.dagster.uri}/locations/verifywise_mlflow/asset-groups/model_governance/lineage")
+    page.goto(f"{servers.uri}/locations/verifywise_mlflow/asset-groups/model_governance/lineage")
     page.reload()
 
     wait_for(page, *STAGES, "mlflow_server")
@@ -86,7 +84,7 @@ def test_partitions_are_tenants_and_a_name_with_markup_is_shown_as_text(
     dialogs: list[str] = []
     page.on("dialog", lambda dialog: dialogs.append(dialog.message))
     chromium.resize(page, 1440, 1240)
-    page.goto(f"{servers.dagster.uri}/assets/registered_models?view=partitions&partition={TENANTS[0]}")
+    page.goto(f"{servers.uri}/assets/registered_models?view=partitions&partition={TENANTS[0]}")
 
     wait_for(page, *TENANTS, "requests", "bytes_read", "preview", SHOWN_HOSTILE)
 
@@ -100,7 +98,7 @@ def test_six_clicks_show_which_production_models_lack_a_privacy_assessment(
     page: Page, servers: RunningDagster, pictures: Path
 ) -> None:
     chromium.resize(page, 1680, 960)
-    reader = Reader(page, servers.dagster.uri)
+    reader = Reader(page, servers.uri)
     reader.click("Catalog", "compliance_results")
     reader.open_tab("Checks")
     reader.look_up("Filter checks", "privacy")
@@ -116,16 +114,16 @@ def test_six_clicks_show_which_production_models_lack_a_privacy_assessment(
 
 
 def test_four_clicks_show_what_changed_today(
-    page: Page, servers: RunningDagster, mlflow_uri: str, monkeypatch: pytest.MonkeyPatch, pictures: Path
+    page: Page, servers: RunningDagster, monkeypatch: pytest.MonkeyPatch, pictures: Path
 ) -> None:
     monkeypatch.setenv("MLFLOW_WORKSPACE", ACME)
-    MlflowClient(mlflow_uri).set_model_version_tag("fraud-detection", "2", "owner", "newly-named@acme.example")
+    client = MlflowClient(servers.demo.mlflow_uri)
+    client.set_model_version_tag("fraud-detection", "2", "owner", "newly-named@acme.example")
     with chromium.parked(page):
-        servers.dagster.api.launch(ACME)
-        _wait_for_run(servers, ACME, "SUCCESS", launched_by=None)
+        servers.sync(ACME)
 
     chromium.resize(page, 2000, 1000)
-    reader = Reader(page, servers.dagster.uri)
+    reader = Reader(page, servers.uri)
     reader.click("Catalog", "canonical_records")
     reader.open_tab("Partitions")
     reader.choose(ACME)
@@ -137,7 +135,7 @@ def test_four_clicks_show_what_changed_today(
 
 
 def test_a_backfill_that_a_person_launches_turns_green(page: Page, servers: RunningDagster, pictures: Path) -> None:
-    page.goto(f"{servers.dagster.uri}/locations/verifywise_mlflow/jobs/sync_tenant")
+    page.goto(f"{servers.uri}/locations/verifywise_mlflow/jobs/sync_tenant")
     page.get_by_role("button", name="Materialize all").first.click()
     page.get_by_text("All", exact=True).click()
     with page.expect_response(lambda response: "LaunchPartitionBackfill" in (response.request.post_data or "")):
@@ -145,7 +143,7 @@ def test_a_backfill_that_a_person_launches_turns_green(page: Page, servers: Runn
     with chromium.parked(page):
         backfill = _wait_for_success(servers)
 
-    page.goto(f"{servers.dagster.uri}/runs/b/{backfill}")
+    page.goto(f"{servers.uri}/runs/b/{backfill}")
     wait_for(page, backfill, "100% completed")
     page.get_by_text("Succeeded", exact=True).nth(1).wait_for()  # the first is a column heading
     chromium.resize(page, 1280, 360)
@@ -155,9 +153,7 @@ def test_a_backfill_that_a_person_launches_turns_green(page: Page, servers: Runn
 def _wait_for_success(servers: RunningDagster) -> str:
     deadline = time.monotonic() + 300
     while True:
-        runs = [
-            (run, tag.value) for run in servers.dagster.api.sync_runs() for tag in run.tags if "backfill" in tag.key
-        ]
+        runs = [(run, tag.value) for run in servers.api.sync_runs() for tag in run.tags if "backfill" in tag.key]
         assert {run.status for run, _ in runs} <= {"QUEUED", "NOT_STARTED", "STARTING", "STARTED", "SUCCESS"}
         if [run.status for run, _ in runs] == ["SUCCESS"] * len(TENANTS):
             assert {run.tenant_id for run, _ in runs} == set(TENANTS)
@@ -168,7 +164,7 @@ def _wait_for_success(servers: RunningDagster) -> str:
 
 @pytest.mark.usefixtures("outage")
 def test_an_asset_page_shows_its_description_owner_and_code_link(page: Page, servers: RunningDagster) -> None:
-    reader = Reader(page, servers.dagster.uri)
+    reader = Reader(page, servers.uri)
 
     reader.click("Catalog", "model_versions")
 
@@ -181,7 +177,7 @@ def test_an_asset_page_shows_its_description_owner_and_code_link(page: Page, ser
 @pytest.mark.usefixtures("outage")
 def test_a_tenants_figures_are_plotted_over_its_syncs(page: Page, servers: RunningDagster, pictures: Path) -> None:
     chromium.resize(page, 1280, 720)
-    reader = Reader(page, f"{servers.dagster.uri}/assets/compliance_over_time/{ACME}")
+    reader = Reader(page, f"{servers.uri}/assets/compliance_over_time/{ACME}")
 
     reader.click("Plots")
 
@@ -198,10 +194,10 @@ def test_a_tenant_whose_server_is_down_is_stale_and_reported_once_until_it_recov
 ) -> None:
     with chromium.parked(page):
         servers.evaluate("alerts")
-        _wait_for_run(servers, "initech", "FAILURE", launched_by="dagster/schedule_name")
+        servers.wait_for_run("initech", "FAILURE", launched_by="dagster/schedule_name")
         servers.evaluate("stale_tenants", "alerts")
     chromium.resize(page, 1680, 900)
-    reader = Reader(page, servers.dagster.uri)
+    reader = Reader(page, servers.uri)
     reader.click("Catalog", "canonical_records")
     reader.open_tab("Checks")
     reader.click("fresh")
@@ -212,15 +208,14 @@ def test_a_tenant_whose_server_is_down_is_stale_and_reported_once_until_it_recov
     reader.sees("stale stages: registered_models, ", "Its last sync ended at ")
     assert reader.clicks == 6
     chromium.take_screenshot(page, "late", pictures)
-    assert sorted(_alerts(servers, "initech")) == ["sync failed raised", "tenant stale raised"]
+    assert sorted(servers.alerts("initech")) == ["sync failed raised", "tenant stale raised"]
 
     outage.fault = lambda _: None
     with chromium.parked(page):
-        servers.dagster.api.launch("initech")
-        _wait_for_run(servers, "initech", "SUCCESS", launched_by=None)
+        servers.sync("initech")
         servers.evaluate("alerts")
     wait_for(page, "Each stage completed recently enough")
-    assert sorted(_alerts(servers, "initech")) == [
+    assert sorted(servers.alerts("initech")) == [
         *("sync failed raised", "sync failed resolved"),
         *("tenant stale raised", "tenant stale resolved"),
     ]
@@ -228,27 +223,6 @@ def test_a_tenant_whose_server_is_down_is_stale_and_reported_once_until_it_recov
 
 def _age_last_sync(servers: RunningDagster, tenant: str, ago: timedelta) -> None:
     """Move the tenant's last sync back in time."""
-    with Store(servers.environment["VERIFYWISE_DATABASE_URL"]) as store, store.begin(tenant) as session:
+    with Store(servers.demo.environment["VERIFYWISE_DATABASE_URL"]) as store, store.begin(tenant) as session:
         for stage in Stage:
             tenancy.record_refresh(session, stage, "a sync", datetime.now(UTC) - ago, reconciled=True)
-
-
-def _wait_for_run(servers: RunningDagster, tenant: str, status: str, *, launched_by: str | None) -> None:
-    """Wait for a run that a sensor or a schedule requested, as its tag states; a person's run has neither tag."""
-    deadline = time.monotonic() + 300
-    while True:
-        runs = [
-            (run.status, next((tag.key for tag in run.tags if tag.key in ASKED_BY), None))
-            for run in servers.dagster.api.sync_runs()
-            if run.tenant_id == tenant
-        ]
-        if (status, launched_by) in runs:
-            return
-        assert time.monotonic() < deadline, runs
-        time.sleep(1)
-
-
-def _alerts(servers: RunningDagster, tenant: str) -> list[str]:
-    """Return the kind and state of a tenant's alerts in the code server's log."""
-    log = (servers.home / "dagsters-code-server.log").read_text()
-    return [f"{kind} {state}" for kind, state in re.findall(rf"Z ([a-z ]+) {tenant} (raised|resolved): ", log)]

@@ -1,86 +1,27 @@
-"""The demo as a newcomer starts it: from nothing to the summary, its registries, stopped on request, and resumed.
-
-All tests look at one demo, which the last one stops.
-"""
+"""The demo as a newcomer starts it: from nothing to the summary, and its registries."""
 
 from __future__ import annotations
 
 import json
 import math
 import os
-import signal
 import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import mlflow
 import psutil  # type: ignore[import-untyped]
 import pytest
-import yaml
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 
 from verifywise_mlflow.demo import registry_seeding
 from verifywise_mlflow.demo.errors import ProcessFailedError
-from verifywise_mlflow.demo.workdir import Workdir
+from verifywise_mlflow_tests.demo.running_demo import ACME, GLOBEX, RunningDemo
 
 pytestmark = [pytest.mark.slow(seconds=130), pytest.mark.timeout(600)]
 
-ACME, GLOBEX = registry_seeding.TENANTS
 SEPSIS = """O'Neil's "Sepsis" Frühwarnung 1.0"""
-
-
-@dataclass(frozen=True, slots=True)
-class RunningDemo:
-    """A demo that has printed its summary."""
-
-    home: Path
-    process: subprocess.Popen[str]
-    output: str
-
-    @property
-    def mlflow_uri(self) -> str:
-        """The tracking URI of its MLflow."""
-        return str(yaml.safe_load((self.home / "tenants.yaml").read_text())["tenants"][ACME]["tracking_uri"])
-
-    @property
-    def steps(self) -> list[str]:
-        """The progress of the seeding."""
-        lines = (line.strip() for line in self.output.splitlines())
-        return [line for line in lines if line.startswith((f"{ACME}: ", f"{GLOBEX}: "))]
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
-    home = tmp_path_factory.mktemp("demo") / ".demo"
-    process = start(home)
-    try:
-        assert process.stdout is not None
-        lines = []
-        for line in process.stdout:
-            lines.append(line)
-            if line.startswith("Press Ctrl-C"):
-                break
-        yield RunningDemo(home, process, "".join(lines))
-    finally:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-            process.wait(60)
-        Workdir(home).clear()
-
-
-def start(home: Path, *arguments: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "verifywise_mlflow.demo", "--home", home, *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=os.environ | {"PYTHONUNBUFFERED": "1", "COLUMNS": "200"},
-    )
 
 
 def test_a_demo_starts_clean_and_prints_its_summary(demo: RunningDemo) -> None:
@@ -247,28 +188,3 @@ def test_runs_are_forked_from_a_process_that_has_nothing_a_fork_must_not_share(d
     (fork_server,) = [process for process in code_server.children() if "forkserver" in " ".join(process.cmdline())]
     assert fork_server.num_threads() == 1
     assert fork_server.net_connections("inet") == []
-
-
-def test_a_demo_stops_on_request_and_resumes(demo: RunningDemo) -> None:
-    child_processes = psutil.Process(demo.process.pid).children(recursive=True)
-    assert len(child_processes) > 4  # Postgres, MLflow and its worker, and Dagster's three
-
-    demo.process.send_signal(signal.SIGTERM)
-
-    assert demo.process.wait(60) == 0, demo.output
-    assert_gone(child_processes)
-    assert not (demo.home / "environment").exists()  # its password opens nothing any more
-
-    second_demo = start(demo.home, "--once")
-    output, _ = second_demo.communicate(timeout=300)
-    assert second_demo.returncode == 0, output
-    assert output.startswith("Resuming the demo")
-    assert "Training" not in output
-
-
-def assert_gone(processes: list[psutil.Process]) -> None:
-    """The watchdog and the last workers may take a moment."""
-    deadline = time.monotonic() + 15
-    while running := [process for process in processes if process.is_running() and process.status() != "zombie"]:
-        assert time.monotonic() < deadline, running
-        time.sleep(0.1)

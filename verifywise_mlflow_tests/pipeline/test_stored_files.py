@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import pytest
 
@@ -11,16 +11,10 @@ from verifywise_mlflow.artifacts.environment.reproducibility import ENVIRONMENT_
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.context import SyncOptions
 from verifywise_mlflow.tenants.tenant import Artifacts, Tenant
-from verifywise_mlflow_tests.artifacts.stores import backends, servers
+from verifywise_mlflow_tests.artifacts.stores import backends
 from verifywise_mlflow_tests.artifacts.stores.backends import Backend
 from verifywise_mlflow_tests.support.registry import MODEL_FILES, Registry
 from verifywise_mlflow_tests.support.syncing import record, rows, sync
-
-
-@pytest.fixture(scope="module")
-def s3_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with servers.s3_server(tmp_path_factory.mktemp("s3") / "log") as endpoint:
-        yield endpoint
 
 
 @pytest.fixture

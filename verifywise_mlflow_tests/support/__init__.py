@@ -5,6 +5,7 @@ Servers and databases:
 - ``databases``: Postgres databases, empty or with our schema, lent to one test after the other
 - ``registry``: fills a real MLflow registry through MLflow's own client
 - ``session_servers``: the Postgres and the MLflow server that all processes of a session share
+- ``scheduling``: which test files run in one process, and which begin first
 - ``mlflow_process``: MLflow's command line, whose server takes one process
 - ``seeding``: fills a real MLflow's SQLite database with thousands of rows, past its API
 - ``dagster_migrations``: makes Dagster's SQLite files cheap to open

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,6 +13,7 @@ DEMO_SETTINGS: Mapping[str, str] = {
     "VERIFYWISE_MAX_CONCURRENT_SYNCS": "2",
     "VERIFYWISE_MAX_CONCURRENT_BACKFILL_SYNCS": "1",
 }
+_PASSED_ON = ("VERIFYWISE_SOURCE_URL",)
 
 
 def write_instance(home: Path, settings: Mapping[str, str] = DEMO_SETTINGS) -> None:
@@ -20,8 +22,11 @@ def write_instance(home: Path, settings: Mapping[str, str] = DEMO_SETTINGS) -> N
 
 
 def instance_environment(postgres: EmbeddedPostgres, login: Login, tenants_file: Path) -> dict[str, str]:
-    """Return the environment of Dagster's processes: tenants.yaml, our database, and Dagster's own."""
-    return {
+    """Return the environment of Dagster's processes: tenants.yaml, our database, and Dagster's own.
+
+    The user's web address of our code is passed on, for the links to it.
+    """
+    return {name: value for name in _PASSED_ON if (value := os.environ.get(name))} | {
         "VERIFYWISE_TENANTS": str(tenants_file),
         "VERIFYWISE_DATABASE_URL": postgres.url("verifywise_mlflow", login),
         "DAGSTER_PG_HOST": "127.0.0.1",

@@ -12,12 +12,6 @@ from verifywise_mlflow_tests.artifacts.stores.backends import Backend
 
 
 @pytest.fixture(scope="session")
-def s3_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with servers.s3_server(tmp_path_factory.mktemp("s3") / "log") as endpoint:
-        yield endpoint
-
-
-@pytest.fixture(scope="session")
 def gcs_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with servers.gcs_server(tmp_path_factory.mktemp("gcs") / "log") as endpoint:
         yield endpoint

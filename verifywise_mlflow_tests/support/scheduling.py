@@ -1,0 +1,62 @@
+"""Which tests run in one process, and which begin first.
+
+Tests of one file stay in one process, since they share what they set up. So do those of several files that share
+servers which take long to start.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import pytest
+from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
+
+GROUPS: Final[Mapping[str, Sequence[str]]] = {
+    "the demo": (
+        "verifywise_mlflow_tests/demo/test_demo.py",
+        "verifywise_mlflow_tests/browser/test_dagster_pages.py",  # it changes the demo's registries
+        "verifywise_mlflow_tests/demo/test_stopped_demo.py",
+    ),
+    "the servers of object stores": (
+        "verifywise_mlflow_tests/artifacts/stores/test_direct_reads.py",
+        "verifywise_mlflow_tests/artifacts/stores/test_every_store.py",
+        "verifywise_mlflow_tests/artifacts/stores/test_object_states.py",
+        "verifywise_mlflow_tests/artifacts/stores/test_credentials.py",
+        "verifywise_mlflow_tests/pipeline/test_stored_files.py",
+    ),
+}
+"""The files that share servers, in the order in which they run."""
+
+_GROUP_OF: Final = {file: group for group, files in GROUPS.items() for file in files}
+_POSITION_OF: Final = {file: position for files in GROUPS.values() for position, file in enumerate(files)}
+
+
+class GroupScheduling(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
+    """Gives each process of pytest-xdist one group of files after the other."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return group(super()._split_scope(nodeid))
+
+
+def group(file: str) -> str:
+    """Return the name of the files that run in one process together with this one."""
+    return _GROUP_OF.get(file, file)
+
+
+def sort_longest_first(items: list[pytest.Item]) -> None:
+    """Put the slowest groups first: a slow one that begins last is what all other processes wait for."""
+    seconds: dict[str, Counter[str]] = {}
+    for item in items:
+        file = _file(item)
+        for mark in item.iter_markers("slow"):
+            of_files = seconds.setdefault(group(file), Counter())
+            of_files[file] = max(of_files[file], mark.kwargs["seconds"])
+    total = {name: of_files.total() for name, of_files in seconds.items()}
+    # The sort is stable: all else stays in its order.
+    items.sort(key=lambda item: (-total.get(group(_file(item)), 0), _POSITION_OF.get(_file(item), 0)))
+
+
+def _file(item: pytest.Item) -> str:
+    return item.nodeid.split("::", 1)[0]
