@@ -2,7 +2,7 @@
 
 Escape a text before it goes to a terminal, a log, an alert or a page: control characters can act on a terminal, and
 bidirectional marks can make a text look like another one. Markup is a matter of the target: Rich's is escaped in
-``cli/display.py``, Markdown's in ``defs/markdown.py``.
+``cli/display.py``, Markdown's in ``markdown.py``.
 """
 
 from __future__ import annotations

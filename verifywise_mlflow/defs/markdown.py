@@ -1,40 +1,17 @@
-"""Markdown for Dagster's pages: escapes text from outside and renders links to versions and frameworks."""
+"""Markdown for Dagster's pages: links to versions and frameworks."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 
 import dagster as dg
 
-from verifywise_mlflow.common.untrusted_text import escape_invisible
+from verifywise_mlflow.common.markdown import escape_markdown
 from verifywise_mlflow.compliance.attention import Gap
 from verifywise_mlflow.compliance.frameworks import Catalog
 from verifywise_mlflow.compliance.rules.rule import Reference
 from verifywise_mlflow.tenants.mlflow_links import version_page_url
 from verifywise_mlflow.tenants.tenant import Tenant
-
-
-def escape_markdown(text: str) -> str:
-    """Return a text that Markdown renders literally: no link, image or other markup.
-
-    For use within a line: at the start of one, a hyphen would begin a list. Dagster still turns a URL in the text into
-    a link to exactly that URL.
-    """
-    return re.sub(r"[\\`*_\[\]<>&~|#!]", r"\\\g<0>", escape_invisible(text))
-
-
-def code_span(text: str) -> str:
-    """Return a text from outside as a Markdown code span, in which links and images have no effect.
-
-    Dagster renders a check's description as Markdown in some places and as plain text in others. A code span is legible
-    in both.
-    """
-    escaped = escape_invisible(text).strip()
-    if not escaped:
-        return ""
-    fence = "`" * (1 + max(map(len, re.findall("`+", escaped)), default=0))
-    return f"{fence} {escaped} {fence}" if "`" in escaped else f"{fence}{escaped}{fence}"
 
 
 def version_links(tenant: Tenant, gaps: Iterable[Gap]) -> dg.MarkdownMetadataValue:

@@ -4,7 +4,7 @@ A target gets the versions that are pending in the outbox, reads their current s
 system agree with it. The outbox coalesces: however often a version changed since the last delivery, it is pending once.
 So a target compares states and must not count on seeing each change.
 
-The drain (``drain.py``) does what all targets need: it admits one delivery per tenant and target at a time, asks for
+The drain (``drain.py``) does what all targets need: it admits one delivery per tenant and target at a time, requires
 the confirmation of a large first delivery, retries, parks, and records each batch in the audit trail. It opens a target
 only if something is due, so a tenant without changes costs no request.
 """

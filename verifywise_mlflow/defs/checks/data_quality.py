@@ -11,8 +11,8 @@ from typing import Final
 
 import dagster as dg
 
+from verifywise_mlflow.common.markdown import code_span
 from verifywise_mlflow.common.stages import Stage
-from verifywise_mlflow.defs.markdown import code_span
 from verifywise_mlflow.defs.metadata_table import rows_table
 from verifywise_mlflow.defs.partitions import tenant_partitions
 from verifywise_mlflow.persistence.queries.stage_queries import count_changed_files, newest_changed_files

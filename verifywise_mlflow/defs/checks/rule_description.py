@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
+from verifywise_mlflow.common.markdown import escape_markdown
 from verifywise_mlflow.compliance.frameworks import Catalog, shipped_catalog
 from verifywise_mlflow.compliance.rules.policy import Policy
 from verifywise_mlflow.compliance.rules.rule import Rule
-from verifywise_mlflow.defs.markdown import escape_markdown, reference_links
+from verifywise_mlflow.defs.markdown import reference_links
 
 _HOW_TO_READ: Final = (
     "The check warns if a version fails this rule, if MLflow shows no evidence ('not evidenced': it may be done and "

@@ -1,6 +1,6 @@
 """VerifyWise's objects, and the protocol of the REST client that reads and writes them.
 
-Field names are those of VerifyWise's API. The client maps its answers to these classes, whatever the release; what a
+Field names are those of VerifyWise's API. The client maps its responses to these classes, in every release; what a
 release does not have is empty here, and ``Release`` says so.
 """
 

@@ -194,7 +194,7 @@ def record_failure(
 
 
 def park(session: TenantSession, target: str, version: PendingVersion, *, at: datetime, reason: str | None) -> None:
-    """Try a version no more, until it changes or a person asks for it."""
+    """Try a version no more, until it changes or a person requests it."""
     _update(session, target, version, tries=version.tries + 1, parked_at=at, not_before=None, reason=reason)
 
 

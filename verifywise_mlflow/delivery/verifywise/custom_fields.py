@@ -1,0 +1,103 @@
+"""The custom fields of an inventory entry, where the release has them: the nearest thing to a badge."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from verifywise_mlflow.delivery.verifywise.remote import FieldValue, VerifyWise
+from verifywise_mlflow.delivery.verifywise.remote_state import RemoteState
+from verifywise_mlflow.delivery.verifywise.steps import (
+    DEFINE,
+    DefineField,
+    Ledger,
+    LeftAlone,
+    Note,
+    Sent,
+    Step,
+    Write,
+    field_changes,
+    is_settled,
+)
+from verifywise_mlflow.persistence.repositories.delivery_ledger import LedgerRow
+
+PREFIX: Final = "custom_field/"
+SET: Final = "set custom field"
+_VALUE: Final = "value"
+_DEFINER: Final = "Admin"
+"""The role that may define custom fields. An Editor who tried it would only be refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnField:
+    """A custom field of ours."""
+
+    key: str
+    label: str
+    field_type: str
+
+
+BADGE: Final = OwnField("mlflow_badge", "MLflow badge", "text")
+FAILED_RULES: Final = OwnField("mlflow_failed_rules", "MLflow failed rules", "text")
+POLICY: Final = OwnField("mlflow_policy", "MLflow policy", "text")
+JUDGED_AT: Final = OwnField("mlflow_judged_at", "MLflow judged at", "date")
+DEPLOYMENT: Final = OwnField("mlflow_deployment", "MLflow deployment", "text")
+OWN_FIELDS: Final = (BADGE, FAILED_RULES, POLICY, JUDGED_AT, DEPLOYMENT)
+
+
+def custom_field_steps(
+    values: Mapping[OwnField, FieldValue], entry_id: int | None, ledger: Ledger, remote: RemoteState
+) -> Iterator[Step]:
+    """Yield what makes the custom fields of an entry agree with what we want.
+
+    Args:
+        values: The value of each field.
+        entry_id: The entry, if it exists already: what it holds is read only if something must be written.
+        ledger: What we last wrote of the version.
+        remote: What the server holds.
+    """
+    rows = {field: ledger.get(PREFIX + field.key) or LedgerRow(PREFIX + field.key) for field in values}
+    pending = [field for field, value in values.items() if not is_settled({_VALUE: value}, rows[field])]
+    if not pending or not remote.release.has_custom_fields:
+        return
+    if entry_id is not None and entry_id not in remote.entries:
+        return  # a person deleted it
+    present = remote.client.custom_field_values(entry_id) if entry_id is not None else {}
+    for field in pending:
+        if field.key in remote.refused_fields:
+            continue
+        definition = remote.definitions.get(field.key)
+        if definition is None and remote.account.role != _DEFINER:
+            yield LeftAlone(DEFINE, f"{field.key}: only an Admin may define it")
+            continue
+        if definition is None:
+            yield DefineField(field.key, field.label, field.field_type)
+            if field.key in remote.refused_fields:
+                continue
+        elif definition.field_type != field.field_type:
+            yield LeftAlone(SET, f"{field.key} has the type {definition.field_type}, not {field.field_type}")
+            continue
+        yield from _steps(field, values[field], rows[field], _text(field, present.get(field.key)), remote)
+
+
+def _steps(
+    field: OwnField, value: FieldValue, row: LedgerRow, present: FieldValue, remote: RemoteState
+) -> Iterator[Step]:
+    changes = field_changes({_VALUE: value}, row, {_VALUE: present})
+    if changes.left_alone:
+        yield LeftAlone(SET, f"changed by hand: {field.key}")
+    elif changes.held:
+        yield Note(row.item, {_VALUE: value})
+    elif changes.changed:
+
+        def send(client: VerifyWise, entry_id: int) -> Sent:
+            client.set_custom_field(remote.definitions[field.key].id, entry_id, value)
+            return Sent()
+
+        yield Write(SET, row.item, {_VALUE: value}, send, field.key)
+
+
+def _text(field: OwnField, value: FieldValue) -> FieldValue:
+    """Return a value as we write it: a date may come back with a time."""
+    return value[:10] if field.field_type == "date" and isinstance(value, str) else value

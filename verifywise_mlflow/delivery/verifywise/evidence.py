@@ -1,0 +1,235 @@
+"""The evidence of a version: a file for each state, linked to one entry of the evidence hub and to the model.
+
+Releases differ in whether they keep the link from the hub's entry to its file, so it is read back after writing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from verifywise_mlflow.delivery.verifywise.errors import RefusedError
+from verifywise_mlflow.delivery.verifywise.evidence_document import MEDIA_TYPE, EvidenceDocument
+from verifywise_mlflow.delivery.verifywise.remote import FieldValue, FileUpload, RemoteFile, VerifyWise
+from verifywise_mlflow.delivery.verifywise.remote_state import RemoteState
+from verifywise_mlflow.delivery.verifywise.steps import (
+    AmbiguousError,
+    Ledger,
+    LeftAlone,
+    Note,
+    Sent,
+    Step,
+    Write,
+    field_changes,
+    is_same,
+)
+from verifywise_mlflow.http.errors import ForbiddenError, NotFoundError
+from verifywise_mlflow.persistence.repositories.delivery_ledger import Content, LedgerRow
+
+HUB_ITEM: Final = "evidence"
+FILE_PREFIX: Final = "file/"
+UPLOAD: Final = "add evidence file"
+DESCRIBE: Final = "describe evidence file"
+SUPERSEDE: Final = "supersede evidence file"
+CREATE: Final = "create evidence"
+UPDATE: Final = "update evidence"
+LINK: Final = "link evidence"
+_TYPE: Final = "Risk Assessment Report"
+_REVIEW: Final = "pending_review"
+"""A person reviews it: a delivery never approves anything."""
+_SUPERSEDED: Final = "superseded"
+_NOT_LINKED: Final = "this release does not keep the link between the evidence and its file"
+_DELETED: Final = "a person deleted the evidence in VerifyWise"
+
+
+def evidence_steps(
+    key: str, name: str, document: EvidenceDocument, ledger: Ledger, remote: RemoteState
+) -> Iterator[Step]:
+    """Yield what makes the evidence agree with a version's state.
+
+    Args:
+        key: The version's key there.
+        name: The name of the evidence.
+        document: The file of the current state.
+        ledger: What we last wrote of the version.
+        remote: What the server holds.
+
+    Raises:
+        AmbiguousError: two files have the name of the document, or two entries the version's reference.
+    """
+    hub = ledger.get(HUB_ITEM) or LedgerRow(HUB_ITEM)
+    item = FILE_PREFIX + document.digest[:16]
+    row = ledger.get(item) or LedgerRow(item)
+    if hub.remark == _DELETED:
+        return
+    if hub.remote_id is not None and not _is_current(hub, document) and int(hub.remote_id) not in remote.evidence:
+        yield LeftAlone(UPDATE, "it was deleted there")
+        yield Note(HUB_ITEM, hub.written, hub.remote_id, _DELETED)
+        return
+    uploaded = _Uploaded(row.remote_id)
+    yield from _file_steps(name, document, row, _revision(ledger, item), uploaded, remote)
+    yield from _hub_steps(key, name, document, hub, uploaded, remote)
+    yield from _supersede_steps(ledger, item, remote)
+
+
+class _Uploaded:
+    """The id of the current file, once it is known."""
+
+    def __init__(self, remote_id: str | None) -> None:
+        self.remote_id = remote_id
+
+    @property
+    def file_id(self) -> int:
+        assert self.remote_id is not None  # an earlier step uploads the file
+        return int(self.remote_id)
+
+
+def _file_steps(
+    name: str, document: EvidenceDocument, row: LedgerRow, revision: int, uploaded: _Uploaded, remote: RemoteState
+) -> Iterator[Step]:
+    content: Content = {"filename": document.filename, "review_status": None}
+    if row.remote_id is None:
+        found = remote.files_named(document.filename) if row.intended is not None else []
+        if len(found) > 1:
+            ids = ", ".join(str(file.id) for file in found)
+            raise AmbiguousError(f"the files {ids} have the name {document.filename}: delete all but one of them")
+        if found:
+            uploaded.remote_id = str(found[0].id)
+            yield Note(row.item, content, uploaded.remote_id)
+        else:
+
+            def upload(client: VerifyWise, entry_id: int) -> Sent:
+                file = client.upload_file(FileUpload(document.filename, MEDIA_TYPE, document.content, entry_id))
+                uploaded.remote_id = str(file.id)
+                return Sent(uploaded.remote_id)
+
+            yield Write(UPLOAD, row.item, content, upload, document.filename)
+    if row.written.get("review_status") is None:
+        metadata: dict[str, FieldValue] = {
+            "review_status": _REVIEW,
+            "version": f"1.{revision}",
+            "description": name,
+        }
+
+        def describe(client: VerifyWise, _entry_id: int) -> Sent:
+            client.update_file_metadata(uploaded.file_id, metadata)
+            return Sent()
+
+        yield Write(DESCRIBE, row.item, {**content, **metadata}, describe, document.filename)
+
+
+def _hub_steps(
+    key: str, name: str, document: EvidenceDocument, hub: LedgerRow, uploaded: _Uploaded, remote: RemoteState
+) -> Iterator[Step]:
+    fields = _fields(key, name)
+    if hub.remote_id is None:
+        found = remote.evidence_with_reference(_reference(key)) if hub.intended is not None else []
+        if len(found) > 1:
+            ids = ", ".join(str(one.id) for one in found)
+            raise AmbiguousError(f"the evidence {ids} ends with {_reference(key)!r}: delete all but one of them")
+        if found:
+            hub = LedgerRow(HUB_ITEM, str(found[0].id), dict(fields))
+            yield Note(HUB_ITEM, hub.written, hub.remote_id)
+        else:
+            yield _creation(fields, document, uploaded, remote)
+            return
+    if _is_current(hub, document):
+        return
+    assert hub.remote_id is not None  # it was found or known
+    evidence_id = int(hub.remote_id)
+    present = remote.evidence.get(evidence_id)
+    held: Mapping[str, object] = present.fields if present else {}
+    changes = field_changes(fields, hub, held)
+    if changes.left_alone:
+        yield LeftAlone(UPDATE, f"changed by hand: {', '.join(changes.left_alone)}")
+    written: Content = {**hub.written, **changes.held, **changes.changed}
+    if changes.changed and present is not None:
+        models, changed = present.mapped_model_ids, {**_whole(present.fields), **changes.changed}
+
+        def update(client: VerifyWise, entry_id: int) -> Sent:
+            client.update_evidence(evidence_id, changed, models or (entry_id,))
+            return Sent()
+
+        yield Write(UPDATE, HUB_ITEM, written, update, ", ".join(changes.changed))
+
+    def link(client: VerifyWise, _entry_id: int) -> Sent:
+        return _link(client, remote, evidence_id, uploaded.file_id, {**written, "digest": document.digest})
+
+    yield Write(LINK, HUB_ITEM, {**written, "digest": document.digest}, link, document.filename)
+
+
+def _creation(
+    fields: Mapping[str, FieldValue], document: EvidenceDocument, uploaded: _Uploaded, remote: RemoteState
+) -> Write:
+    content: Content = {**fields, "digest": document.digest}
+
+    def create(client: VerifyWise, entry_id: int) -> Sent:
+        size = len(document.content)
+        file = RemoteFile(uploaded.file_id, document.filename, entry_id, size, _REVIEW, None)
+        files = [file] if remote.release.links_files_on_create else []
+        created = client.create_evidence(fields, [entry_id], files)
+        if file.id in created.file_ids and file.id in _files_of(remote, created.id):
+            return Sent(str(created.id))
+        return _link(client, remote, created.id, file.id, content)
+
+    return Write(CREATE, HUB_ITEM, content, create, str(fields["evidence_name"]))
+
+
+def _link(client: VerifyWise, remote: RemoteState, evidence_id: int, file_id: int, content: Content) -> Sent:
+    """Attach a file to an entry of the evidence hub, and read back whether the release kept that."""
+    try:
+        client.attach_file(file_id, evidence_id)
+    except (RefusedError, NotFoundError, ForbiddenError):
+        return Sent(str(evidence_id), content, _NOT_LINKED)
+    remark = None if file_id in _files_of(remote, evidence_id) else _NOT_LINKED
+    return Sent(str(evidence_id), content, remark)
+
+
+def _files_of(remote: RemoteState, evidence_id: int) -> tuple[int, ...]:
+    item = remote.read_evidence_again().get(evidence_id)
+    return item.file_ids if item else ()
+
+
+def _supersede_steps(ledger: Ledger, current_item: str, remote: RemoteState) -> Iterator[Step]:
+    for item, row in ledger.items():
+        if not item.startswith(FILE_PREFIX) or item == current_item or row.remote_id is None:
+            continue
+        if is_same(row.written.get("review_status"), _SUPERSEDED):
+            continue
+        file_id = int(row.remote_id)
+        file = remote.files.get(file_id)
+        content: Content = {**row.written, "review_status": _SUPERSEDED}
+        if file is None or file.review_status not in (None, "draft", _REVIEW):
+            yield Note(item, content, row.remote_id, "a person reviewed or deleted it")
+            continue
+
+        def supersede(client: VerifyWise, _entry_id: int, file_id: int = file_id) -> Sent:
+            client.update_file_metadata(file_id, {"review_status": _SUPERSEDED})
+            return Sent()
+
+        yield Write(SUPERSEDE, item, content, supersede, str(row.written.get("filename") or ""))
+
+
+def _is_current(hub: LedgerRow, document: EvidenceDocument) -> bool:
+    return hub.intended is None and hub.written.get("digest") == document.digest
+
+
+def _revision(ledger: Ledger, current_item: str) -> int:
+    """Return the number of the file among those of the version."""
+    files = [item for item in ledger if item.startswith(FILE_PREFIX)]
+    return len(files) if current_item in files else len(files) + 1
+
+
+def _fields(key: str, name: str) -> dict[str, FieldValue]:
+    description = f"The record of the model version in MLflow, with verdicts and manifest.\n{_reference(key)}"
+    return {"evidence_name": name, "evidence_type": _TYPE, "description": description}
+
+
+def _whole(fields: Mapping[str, FieldValue]) -> dict[str, FieldValue]:
+    names = ("evidence_name", "evidence_type", "description", "expiry_date")
+    return {name: fields[name] for name in names if fields.get(name) is not None}
+
+
+def _reference(key: str) -> str:
+    """Return the last line of the description of the evidence, by which it is found again."""
+    return f"Reference: {key}"

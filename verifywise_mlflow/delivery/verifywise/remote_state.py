@@ -1,0 +1,98 @@
+"""What VerifyWise holds, read at most once per delivery, and only if something must be compared with it."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from verifywise_mlflow.delivery.verifywise.remote import (
+    Account,
+    CustomFieldDefinition,
+    EvidenceItem,
+    InventoryEntry,
+    ModelRisk,
+    Release,
+    RemoteFile,
+    VerifyWise,
+)
+
+
+class RemoteState:
+    """The listings of a server, as they were when they were first needed.
+
+    They are not updated by our own writes: the ledger knows those.
+    """
+
+    def __init__(self, client: VerifyWise) -> None:
+        """Take the connection; nothing is read yet."""
+        self.client = client
+        self.refused_fields: dict[str, str] = {}
+        """Custom fields that could not be created, with the reason."""
+
+    @cached_property
+    def release(self) -> Release:
+        """What the server can do."""
+        return self.client.release()
+
+    @cached_property
+    def account(self) -> Account:
+        """Who we are there."""
+        return self.client.account()
+
+    @cached_property
+    def entries(self) -> dict[int, InventoryEntry]:
+        """All inventory entries by id."""
+        return {entry.id: entry for entry in self.client.inventory()}
+
+    def entries_with_key(self, key: str) -> list[InventoryEntry]:
+        """Return the entries that bear a version's key."""
+        return self._entries_by_key.get(key, [])
+
+    @cached_property
+    def _entries_by_key(self) -> dict[str, list[InventoryEntry]]:
+        by_key: dict[str, list[InventoryEntry]] = {}
+        for entry in self.entries.values():
+            for key in {entry.external_key, entry.fields.get("provider_model")}:
+                if isinstance(key, str):
+                    by_key.setdefault(key, []).append(entry)
+        return by_key
+
+    @cached_property
+    def risks(self) -> dict[int, ModelRisk]:
+        """All risks by id, deleted ones included."""
+        return {risk.id: risk for risk in self.client.risks()}
+
+    def risks_with_reference(self, reference: str) -> list[ModelRisk]:
+        """Return the risks whose description ends with a reference of ours."""
+        return [risk for risk in self.risks.values() if _ends_with(risk.fields.get("description"), reference)]
+
+    @cached_property
+    def files(self) -> dict[int, RemoteFile]:
+        """All files by id."""
+        return {file.id: file for file in self.client.files()}
+
+    def files_named(self, filename: str) -> list[RemoteFile]:
+        """Return the files of a name."""
+        return [file for file in self.files.values() if file.filename == filename]
+
+    @cached_property
+    def evidence(self) -> dict[int, EvidenceItem]:
+        """All entries of the evidence hub by id."""
+        return {item.id: item for item in self.client.evidence()}
+
+    def evidence_with_reference(self, reference: str) -> list[EvidenceItem]:
+        """Return the entries of the evidence hub whose description ends with a reference of ours."""
+        return [item for item in self.evidence.values() if _ends_with(item.fields.get("description"), reference)]
+
+    def read_evidence_again(self) -> dict[int, EvidenceItem]:
+        """Return the entries of the evidence hub as they are now, after a write."""
+        self.__dict__.pop("evidence", None)
+        return self.evidence
+
+    @cached_property
+    def definitions(self) -> dict[str, CustomFieldDefinition]:
+        """The custom fields of the inventory by key; those that we create are added."""
+        return {definition.field_key: definition for definition in self.client.custom_field_definitions()}
+
+
+def _ends_with(description: object, reference: str) -> bool:
+    return isinstance(description, str) and description.rstrip().endswith(reference)

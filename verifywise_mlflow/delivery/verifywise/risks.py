@@ -1,0 +1,188 @@
+"""The risks of a version: one for each rule that fails.
+
+A rule that passes later resolves its risk; one that fails again opens another. What a person decides stays: a risk that
+a person resolved, accepted or deleted is not touched and not opened again while its rule goes on failing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+from verifywise_mlflow.delivery.verifywise.remote import FieldValue, ModelRisk, VerifyWise
+from verifywise_mlflow.delivery.verifywise.remote_state import RemoteState
+from verifywise_mlflow.delivery.verifywise.steps import (
+    AmbiguousError,
+    Ledger,
+    LeftAlone,
+    Note,
+    Sent,
+    Step,
+    Write,
+    field_changes,
+    is_settled,
+)
+from verifywise_mlflow.persistence.repositories.delivery_ledger import Content, LedgerRow
+
+PREFIX: Final = "risk/"
+OPEN: Final = "open risk"
+UPDATE: Final = "update risk"
+RESOLVE: Final = "resolve risk"
+_UNDECIDED: Final = ("Open", "In Progress")
+"""The statuses in which nobody has decided about a risk yet."""
+_RESOLVED: Final = "Resolved"
+_CLOSED: Final = "closed"
+_OCCURRENCE: Final = "occurrence"
+
+
+@dataclass(frozen=True, slots=True)
+class DesiredRisk:
+    """The risk of a rule that fails."""
+
+    fields: Mapping[str, FieldValue]
+    """risk_name, risk_level, description, mitigation_plan; they follow the verdict."""
+    target_date: date
+    """Set when it is opened, and then left to people."""
+
+
+def risk_steps(
+    key: str,
+    failing: Mapping[str, DesiredRisk],
+    undecided: frozenset[str],
+    ledger: Ledger,
+    remote: RemoteState,
+) -> Iterator[Step]:
+    """Yield what makes the risks agree with the verdicts.
+
+    Args:
+        key: The version's key there.
+        failing: The risk of each rule that fails.
+        undecided: The rules whose verdict says neither that they fail nor that they pass; their risks stay.
+        ledger: What we last wrote of the version.
+        remote: What the server holds.
+
+    Raises:
+        AmbiguousError: two risks bear the same reference.
+    """
+    for rule_id, risk in failing.items():
+        row = ledger.get(PREFIX + rule_id) or LedgerRow(PREFIX + rule_id)
+        yield from _failing_steps(f"{key}/{rule_id}", risk, row, remote)
+    for item, row in ledger.items():
+        rule_id = item.removeprefix(PREFIX)
+        if item.startswith(PREFIX) and rule_id not in failing and rule_id not in undecided:
+            yield from _passing_steps(row, remote)
+
+
+def _failing_steps(key: str, risk: DesiredRisk, row: LedgerRow, remote: RemoteState) -> Iterator[Step]:
+    if row.intended is not None and row.intended.get(_CLOSED):
+        present = _present(row, remote)
+        if present is not None and present.fields.get("status") == _RESOLVED:  # by us: that request was executed
+            row = LedgerRow(row.item, row.remote_id, row.intended)
+    # An intention without content is the first risk of the rule; with closed content, the next one.
+    if not row.written or row.written.get(_CLOSED):
+        occurrence = _occurrence(row) + 1
+        reference = _reference(key, occurrence)
+        if row.intended is not None:
+            found = remote.risks_with_reference(reference)
+            if len(found) > 1:
+                ids = ", ".join(str(one.id) for one in found)
+                raise AmbiguousError(f"the risks {ids} end with {reference!r}: delete all but one of them")
+            if found:
+                yield Note(row.item, {**row.intended, _CLOSED: False}, str(found[0].id))
+                return
+        yield _opening(risk, row, reference, occurrence)
+        return
+    fields = _with_reference(risk.fields, _reference(key, _occurrence(row)))
+    if not is_settled(fields, row):
+        yield from _changes(fields, row, remote)
+
+
+def _changes(fields: Mapping[str, FieldValue], row: LedgerRow, remote: RemoteState) -> Iterator[Step]:
+    present = _present(row, remote)
+    if present is None or present.is_deleted:
+        yield LeftAlone(UPDATE, f"{row.item.removeprefix(PREFIX)}: it was deleted there")
+        return
+    if present.fields.get("status") not in _UNDECIDED:
+        yield LeftAlone(UPDATE, f"{row.item.removeprefix(PREFIX)}: a person set it to {present.fields.get('status')}")
+        return
+    changes = field_changes(fields, row, present.fields)
+    content = {**row.written, **changes.held, **changes.changed}
+    if changes.left_alone:
+        yield LeftAlone(UPDATE, f"{row.item.removeprefix(PREFIX)}: changed by hand: {', '.join(changes.left_alone)}")
+    if changes.changed:
+        yield _update(UPDATE, row, present.id, changes.changed, content)
+    elif changes.held or row.intended is not None:
+        yield Note(row.item, content, row.remote_id)
+
+
+def _passing_steps(row: LedgerRow, remote: RemoteState) -> Iterator[Step]:
+    is_open = bool(row.written) and not row.written.get(_CLOSED)
+    if not is_open and row.intended is None:
+        return
+    if row.intended is not None and not is_open:
+        yield from _settle_unknown_opening(row, remote)
+        return
+    present = _present(row, remote)
+    closed: Content = {**row.written, _CLOSED: True}
+    if present is None or present.is_deleted or present.fields.get("status") not in _UNDECIDED:
+        yield Note(row.item, closed, row.remote_id)  # a person was faster
+        return
+    yield _update(RESOLVE, row, present.id, {"status": _RESOLVED}, {**closed, "status": _RESOLVED})
+
+
+def _settle_unknown_opening(row: LedgerRow, remote: RemoteState) -> Iterator[Step]:
+    """Yield what ends a risk whose opening has an unknown outcome, although its rule passes by now."""
+    assert row.intended is not None  # the caller has checked it
+    reference = str(row.intended.get("description") or "").rpartition("\n")[2]
+    found = remote.risks_with_reference(reference) if reference else []
+    content: Content = {**row.intended, _CLOSED: True}
+    if len(found) == 1 and not found[0].is_deleted and found[0].fields.get("status") in _UNDECIDED:
+        known = LedgerRow(row.item, str(found[0].id), row.intended)
+        yield _update(RESOLVE, known, found[0].id, {"status": _RESOLVED}, {**content, "status": _RESOLVED})
+    else:
+        yield Note(row.item, content)
+
+
+def _opening(risk: DesiredRisk, row: LedgerRow, reference: str, occurrence: int) -> Write:
+    fields = _with_reference(risk.fields, reference)
+    sent: dict[str, FieldValue] = {
+        **fields,
+        "risk_category": "Compliance",
+        "status": "Open",
+        "owner": None,
+        "target_date": risk.target_date.isoformat(),
+    }
+
+    def send(client: VerifyWise, entry_id: int) -> Sent:
+        return Sent(str(client.create_risk(entry_id, sent).id))
+
+    content: Content = {**sent, _OCCURRENCE: occurrence, _CLOSED: False}
+    return Write(OPEN, row.item, content, send, row.item.removeprefix(PREFIX))
+
+
+def _update(action: str, row: LedgerRow, risk_id: int, changed: Mapping[str, FieldValue], content: Content) -> Write:
+    def send(client: VerifyWise, _entry_id: int) -> Sent:
+        client.update_risk(risk_id, changed)
+        return Sent(str(risk_id))
+
+    return Write(action, row.item, content, send, row.item.removeprefix(PREFIX))
+
+
+def _with_reference(fields: Mapping[str, FieldValue], reference: str) -> dict[str, FieldValue]:
+    return {**fields, "description": f"{fields.get('description') or ''}\n{reference}"}
+
+
+def _reference(key: str, occurrence: int) -> str:
+    """Return the last line of a risk's description, by which the risk is found again."""
+    return f"Reference: {key}/{occurrence}"
+
+
+def _present(row: LedgerRow, remote: RemoteState) -> ModelRisk | None:
+    return remote.risks.get(int(row.remote_id)) if row.remote_id is not None else None
+
+
+def _occurrence(row: LedgerRow) -> int:
+    occurrence = row.written.get(_OCCURRENCE)
+    return occurrence if isinstance(occurrence, int) else 0

@@ -1,0 +1,56 @@
+"""Texts that VerifyWise accepts and that show nothing but what they say.
+
+Most of its text fields hold 255 characters; it answers 500 to a longer one. It shows texts on pages and quotes them in
+mails, so what a customer wrote gets no control characters and no angle brackets, with which HTML would begin.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Final
+
+from verifywise_mlflow.common.untrusted_text import escape_invisible
+
+MAX_FIELD_CHARACTERS: Final = 255
+MAX_TEXT_CHARACTERS: Final = 8_000
+"""Of the fields without a limit of their own."""
+CUT: Final = " […]"
+"""At the end of a text that was cut."""
+_BRACKETS: Final = str.maketrans("<>", "‹›")  # these look like brackets, and are none in HTML
+FIELD_LIMITS: Final = (
+    f"VerifyWise accepts at most {MAX_FIELD_CHARACTERS} characters in provider, model, version, reference link and the "
+    "name of a risk, only its own words as a status, and only people and projects that exist"
+)
+"""What a refusal usually comes from: VerifyWise answers 500 and does not say which field it was."""
+
+
+def plain(text: str) -> str:
+    """Return a text on one line, without markup."""
+    return escape_invisible(text).translate(_BRACKETS)
+
+
+def cut(text: str, max_characters: int = MAX_FIELD_CHARACTERS) -> str:
+    """Return a text that is short enough, with ``CUT`` at its end if something is missing."""
+    return text if len(text) <= max_characters else text[: max_characters - len(CUT)] + CUT
+
+
+def field_text(text: str | None) -> str:
+    """Return a text of a customer for a field of 255 characters; empty for none."""
+    return cut(plain(text)) if text else ""
+
+
+def slug(text: str, max_characters: int) -> str:
+    """Return the ASCII letters and digits of a text, joined by hyphens."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:max_characters].strip("-")
+
+
+def external_key(tenant_id: str, model_name: str, version_number: int, incarnation: int) -> str:
+    """Return the key by which an inventory entry is found again.
+
+    It is the idempotency key: unique in releases with ``external_key``; in earlier ones, the field ``provider_model``
+    has it. A version that was deleted and created again has another key.
+    """
+    identity = "\x1f".join((tenant_id, model_name, str(version_number), str(incarnation)))
+    digest = hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return f"mlflow-{slug(f'{tenant_id} {model_name} v{version_number}', 80)}-{digest}"

@@ -1,0 +1,74 @@
+"""All steps of a version, in their order: the entry that all else belongs to comes first, evidence last.
+
+Evidence comes last because VerifyWise limits its requests most: an entry with its risks does not wait for a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import chain
+
+from verifywise_mlflow.delivery.verifywise import entry
+from verifywise_mlflow.delivery.verifywise.custom_fields import custom_field_steps
+from verifywise_mlflow.delivery.verifywise.desired_state import DesiredState
+from verifywise_mlflow.delivery.verifywise.evidence import evidence_steps
+from verifywise_mlflow.delivery.verifywise.metrics import metric_steps
+from verifywise_mlflow.delivery.verifywise.remote_state import RemoteState
+from verifywise_mlflow.delivery.verifywise.risks import risk_steps
+from verifywise_mlflow.delivery.verifywise.steps import DefineField, Ledger, LeftAlone, Note, Step, Write
+
+
+def record_steps(desired: DesiredState, ledger: Ledger, remote: RemoteState) -> Iterator[Step]:
+    """Yield the steps of the entry, its risks, its custom fields and its metrics.
+
+    Raises:
+        AmbiguousError: two remote objects match.
+    """
+    row = ledger.get(entry.ITEM)
+    if desired.is_gone:
+        if row is not None and remote.release.has_external_key:
+            yield from entry.status_steps("Retired", row, remote)
+        return
+    for step in entry.entry_steps(desired.key, desired.entry, desired.status, ledger, remote):
+        yield step
+        if isinstance(step, Note) and step.remark == entry.DELETED_REMARK:
+            return
+    entry_id = int(row.remote_id) if row and row.remote_id else None
+    steps = chain(
+        risk_steps(desired.key, desired.failing, desired.undecided, ledger, remote),
+        custom_field_steps(desired.custom_fields, entry_id, ledger, remote),
+        metric_steps(desired.key, desired.metrics, ledger, remote),
+    )
+    yield from _unless_deleted(steps, ledger, remote)
+
+
+def file_steps(desired: DesiredState, ledger: Ledger, remote: RemoteState) -> Iterator[Step]:
+    """Yield the steps of the evidence.
+
+    Raises:
+        AmbiguousError: two remote objects match.
+    """
+    if desired.document is not None and not desired.is_gone:
+        steps = evidence_steps(desired.key, desired.evidence_name, desired.document, ledger, remote)
+        yield from _unless_deleted(steps, ledger, remote)
+
+
+def retirement_steps(ledger: Ledger, remote: RemoteState) -> Iterator[Step]:
+    """Yield what retires the entry of a version whose name and number another version has now."""
+    row = ledger.get(entry.ITEM)
+    if row is not None and row.written.get("status") != "Retired" and remote.release.has_external_key:
+        yield from entry.status_steps("Retired", row, remote)
+
+
+def _unless_deleted(steps: Iterator[Step], ledger: Ledger, remote: RemoteState) -> Iterator[Step]:
+    """Yield steps up to the first write, and no further if a person deleted the entry that they belong to."""
+    row = ledger.get(entry.ITEM)
+    if row is not None and row.remark == entry.DELETED_REMARK:
+        return
+    for step in steps:
+        is_write = isinstance(step, Write | DefineField)
+        if is_write and row is not None and row.remote_id is not None and int(row.remote_id) not in remote.entries:
+            yield LeftAlone(entry.UPDATE, "it was deleted there")
+            yield Note(entry.ITEM, row.written, row.remote_id, entry.DELETED_REMARK)
+            return
+        yield step

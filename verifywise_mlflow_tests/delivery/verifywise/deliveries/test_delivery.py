@@ -1,0 +1,277 @@
+"""What a delivery writes to VerifyWise, in each dialect; and what it leaves to people."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from verifywise_mlflow.demo.servers.verifywise_server.dialect import Dialect
+from verifywise_mlflow_tests.delivery.verifywise.deliveries.delivering import (
+    MODEL,
+    OWNER_RULE,
+    PURPOSE_RULE,
+    Delivering,
+    writes,
+)
+
+ALL_TAGS = {"owner": "Ada", "business_purpose": "Finds fraud"}
+
+
+def test_a_version_gets_one_entry_with_a_risk_for_each_failed_rule(delivering: Delivering) -> None:
+    delivering.seed(3)
+
+    report = delivering.deliver()
+
+    entry = delivering.entry()
+    assert report.outcome == "delivered"
+    assert (entry.fields["model"], entry.fields["version"], entry.fields["status"]) == (MODEL, "3", "Pending")
+    assert str(entry.fields["reference_link"]).startswith("https://mlflow.acme.example/#/models/fraud/versions/3")
+    risks = delivering.risks()
+    assert [risk.fields["status"] for risk in risks] == ["Open", "Open"]
+    assert {str(risk.fields["risk_name"]) for risk in risks} == {
+        "fraud version 3: Somebody answers for the model",
+        "fraud version 3: The purpose is stated",
+    }
+    assert {risk.fields["risk_level"] for risk in risks} == {"High"}
+    assert delivering.outbox().pending == 0
+
+
+def test_the_evidence_is_one_file_of_the_record_with_verdicts(delivering: Delivering) -> None:
+    delivering.seed()
+
+    delivering.deliver()
+
+    (file,) = delivering.files()
+    assert file.filename.startswith("mlflow-fraud-v1-")
+    assert file.review_status in (None, "pending_review")
+    (item,) = delivering.evidence()
+    assert item.fields["evidence_name"] == "MLflow governance evidence: fraud version 1"
+    assert item.mapped_model_ids == (delivering.entry().id,)
+
+
+def test_a_delivery_without_a_change_sends_nothing(delivering: Delivering) -> None:
+    delivering.seed()
+    delivering.deliver()
+    delivering.later(days=1)
+    delivering.evaluate()
+
+    assert delivering.drain().is_due() is False
+    assert delivering.deliver().outcome == "nothing due"
+
+
+def test_a_plan_lists_what_the_run_then_writes(delivering: Delivering) -> None:
+    delivering.seed(1)
+    delivering.seed(2, **ALL_TAGS)
+    first_plan = delivering.plan()
+    assert delivering.entries() == []
+    first = delivering.deliver()
+    delivering.later(hours=1)
+    delivering.seed(1, **ALL_TAGS)
+    second_plan = delivering.plan()
+
+    second = delivering.deliver()
+
+    assert first_plan.new_entries == 2
+    assert Counter(first_plan.counts()) == writes(first)
+    assert second_plan.new_entries == 0
+    assert second_plan.counts()["resolve risk"] == 2
+    assert Counter(second_plan.counts()) == writes(second)
+
+
+def test_a_risk_is_resolved_when_its_rule_passes_and_another_opened_when_it_fails_again(
+    delivering: Delivering,
+) -> None:
+    delivering.seed(business_purpose="Finds fraud")
+    delivering.deliver()
+    delivering.later(days=1)
+    delivering.seed(**ALL_TAGS)
+    delivering.deliver()
+    resolved = delivering.risk_statuses()
+    delivering.later(days=1)
+    delivering.seed(business_purpose="Finds fraud")
+
+    delivering.deliver()
+
+    assert resolved == ["Resolved"]
+    assert delivering.risk_statuses() == ["Resolved", "Open"]
+
+
+def test_a_risk_that_a_person_accepted_stays_so_and_no_other_is_opened(delivering: Delivering) -> None:
+    delivering.seed(business_purpose="Finds fraud")
+    delivering.deliver()
+    (risk,) = delivering.risks()
+    delivering.client.update_risk(risk.id, {"status": "Accepted"})
+    delivering.later(days=1)
+    delivering.seed(business_purpose="Finds more fraud")
+    delivering.deliver()
+    delivering.later(days=1)
+    delivering.seed(**ALL_TAGS)
+
+    delivering.deliver()
+
+    assert delivering.risk_statuses() == ["Accepted"]
+
+
+def test_a_field_that_a_person_changed_is_left_alone(delivering: Delivering) -> None:
+    delivering.seed(business_purpose="Finds fraud")
+    delivering.deliver()
+    (risk,) = delivering.risks()
+    delivering.client.update_risk(risk.id, {"mitigation_plan": "Ask Grace."})
+    delivering.later(days=1)
+    # A risk's remedy does not change with a record, so another setting makes the texts differ: another level.
+    path = delivering.tenant.compliance.policies[0]
+    policy = path.read_text().replace("remedy: Do it.", "remedy: Do it now.")
+    path.write_text(policy.replace("severity: high", "severity: low"))
+    delivering.evaluate()
+
+    report = delivering.deliver()
+
+    (risk,) = delivering.risks()
+    assert (risk.fields["mitigation_plan"], risk.fields["risk_level"]) == ("Ask Grace.", "Low")
+    assert any("changed by hand: mitigation_plan" in remark for remark in report.remarks)
+
+
+def test_an_approved_entry_stays_approved_and_a_delivery_never_approves(delivering: Delivering) -> None:
+    delivering.seed()
+    delivering.deliver(restrict_failing=True)
+    restricted = delivering.entry().fields["status"]
+    delivering.client.update_inventory_entry(delivering.entry().id, {"status": "Approved"})
+    delivering.later(days=1)
+    delivering.seed(**ALL_TAGS)
+
+    report = delivering.deliver(restrict_failing=True)
+
+    assert restricted == "Restricted"
+    assert delivering.entry().fields["status"] == "Approved"
+    assert any("changed by hand: status" in remark for remark in report.remarks)
+
+
+def test_versions_out_of_scope_get_no_entry_and_keep_one_that_they_have(delivering: Delivering) -> None:
+    delivering.seed(1, stage="Staging")
+    delivering.seed(2)
+    delivering.deliver()
+    only = [entry.fields["version"] for entry in delivering.entries()]
+    delivering.later(days=1)
+    delivering.seed(2, stage="Archived", **ALL_TAGS)
+
+    delivering.deliver()
+
+    assert only == ["2"]
+    assert [entry.fields["version"] for entry in delivering.entries()] == ["2"]
+    assert set(delivering.risk_statuses()) == {"Resolved"}
+
+
+@pytest.mark.parametrize(("versions", "numbers"), [("in_use", ["1", "2"]), ("all", ["1", "2", "3"])])
+def test_a_wider_scope_delivers_more_versions(delivering: Delivering, versions: str, numbers: list[str]) -> None:
+    delivering.seed(1)
+    delivering.seed(2, stage="Staging")
+    delivering.seed(3, stage="None")
+
+    delivering.deliver(versions=versions)
+
+    assert [entry.fields["version"] for entry in delivering.entries()] == numbers
+
+
+def test_a_large_first_delivery_waits_for_a_person(delivering: Delivering) -> None:
+    for number in (1, 2, 3):
+        delivering.seed(number)
+    waiting = delivering.deliver(confirm_above=2)
+    there = delivering.entries()
+    is_due = delivering.drain(confirm_above=2).is_due()
+    delivering.deliver(confirm_above=2, confirmed=True)
+    delivering.seed(4)
+    delivering.seed(5)
+    delivering.seed(6)
+
+    later = delivering.deliver(confirm_above=2)
+
+    assert (waiting.outcome, there, is_due) == ("waiting", [], False)
+    assert "--yes" in str(waiting.reason)
+    assert later.outcome == "delivered"
+    assert len(delivering.entries()) == 6
+
+
+def test_long_and_hostile_texts_are_cut_and_inert(delivering: Delivering) -> None:
+    model = "<img src=x onerror=alert(1)> " + "m" * 300
+    delivering.seed(model=model, owner="[click](https://evil.example) `x` <script>")
+
+    report = delivering.deliver()
+
+    entry = delivering.entry()
+    assert report.versions == {"delivered": 1}
+    assert len(str(entry.fields["model"])) == 255
+    assert str(entry.fields["model"]).endswith("[…]")
+    texts = [str(value) for one in (entry, *delivering.risks()) for value in one.fields.values()]
+    assert not [text for text in texts if "<" in text]
+
+
+def test_a_newer_release_gets_custom_fields(admin_delivering: Delivering) -> None:
+    delivering = admin_delivering
+    delivering.seed(business_purpose="Finds fraud")
+    delivering.deliver()
+    entry = delivering.entry()
+    first = delivering.client.custom_field_values(entry.id)
+    delivering.later(days=1)
+    delivering.seed(**ALL_TAGS)
+
+    report = delivering.deliver()
+
+    assert entry.fields["intended_use"] == "Finds fraud"
+    assert first["mlflow_badge"] == "failing"
+    assert first["mlflow_failed_rules"] == OWNER_RULE
+    assert first["mlflow_policy"] == "ours 1"
+    assert str(first["mlflow_judged_at"])[:10] == "2026-03-01"
+    second = delivering.client.custom_field_values(entry.id)
+    assert (second["mlflow_badge"], second["mlflow_failed_rules"] or "") == ("evidence complete", "")
+    assert writes(report)["define custom field"] == 0
+
+
+@pytest.mark.parametrize("delivering", [Dialect.B], indirect=True)
+def test_an_account_that_may_not_define_custom_fields_delivers_all_else(delivering: Delivering) -> None:
+    delivering.seed()
+
+    report = delivering.deliver()
+
+    assert report.versions == {"delivered": 1}
+    assert len(delivering.risks()) == 2
+    assert any("define custom field" in remark for remark in report.remarks)
+
+
+def test_a_waiver_is_named_in_its_risk(delivering: Delivering) -> None:
+    delivering.seed(business_purpose="Finds fraud")
+    delivering.deliver()
+    delivering.grant_waiver(OWNER_RULE)
+
+    delivering.deliver()
+
+    (risk,) = delivering.risks()
+    assert risk.fields["status"] == "Open"
+    assert "Waived in the pipeline" in str(risk.fields["mitigation_plan"])
+    assert "Grace" in str(risk.fields["mitigation_plan"])
+
+
+def test_rules_without_evidence_open_a_risk_only_if_the_settings_say_so(delivering: Delivering) -> None:
+    delivering.seed(owner="")
+    delivering.deliver()
+    failed_only = {str(risk.fields["risk_name"]) for risk in delivering.risks()}
+
+    delivering.deliver(risks="open")
+
+    assert failed_only == {"fraud version 1: The purpose is stated"}
+    assert len(delivering.risks()) == 2
+
+
+def test_each_batch_is_one_entry_of_the_audit_trail(delivering: Delivering) -> None:
+    delivering.seed()
+    delivering.deliver()
+
+    (entry,) = delivering.entries_of_trail()
+    counts = entry["counts"]
+    assert isinstance(counts, dict)
+    assert entry["outcome"] == "complete"
+    assert counts["create entry"] == 1
+    assert counts["open risk"] == 2
+    assert counts["versions"] == {"delivered": 1}
+    assert str(entry["credential_identity"]).startswith("login editor@")
+    assert PURPOSE_RULE not in str(counts)
