@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from verifywise_mlflow.delivery.cloud_events.webhook import Webhook
+from verifywise_mlflow.delivery.openlineage.target import OpenLineageTarget
 from verifywise_mlflow.delivery.target import Target
 from verifywise_mlflow.delivery.verifywise.target import VerifyWiseTarget
 from verifywise_mlflow.persistence.store import Store
@@ -19,5 +20,7 @@ def configured_targets(tenant: Tenant, store: Store) -> list[Target]:
 def _targets(tenant: Tenant, store: Store) -> Iterator[Target]:
     if tenant.delivery.verifywise:
         yield VerifyWiseTarget(tenant, tenant.delivery.verifywise, store)
+    if tenant.delivery.openlineage:
+        yield OpenLineageTarget(store, tenant, tenant.delivery.openlineage)
     for webhook in tenant.delivery.webhooks:
         yield Webhook(store, tenant.tenant_id, webhook)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final
 
 from urllib3 import PoolManager
@@ -33,6 +34,8 @@ from verifywise_mlflow.http.pools import open_pool
 from verifywise_mlflow.http.request_auth import Request
 from verifywise_mlflow.http.response import retry_after
 from verifywise_mlflow.http.settings import ConnectionSettings
+from verifywise_mlflow.tenants.connection import proxy_settings
+from verifywise_mlflow.tenants.delivery.receiver import ReceiverSettings
 
 USER_AGENT: Final = "verifywise-mlflow"
 CONNECT_TIMEOUT_S: Final = 5.0
@@ -46,12 +49,39 @@ _HEADER_CHARACTERS: Final = frozenset(map(chr, (9, *range(0x20, 0x7F), *range(0x
 class Receiver:
     """A server that accepts events by POST."""
 
-    url: str
+    url: str = field(repr=False)
     label: str
     """What messages call it: never the URL."""
-    connection: ConnectionSettings
-    headers: Mapping[str, str]
+    connection: ConnectionSettings = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
     """Sent with each request."""
+
+    @classmethod
+    def of(
+        cls, settings: ReceiverSettings, url: str, label: str, headers: Mapping[str, str] = MappingProxyType({})
+    ) -> Receiver:
+        """Return the receiver that the settings describe.
+
+        Args:
+            settings: How it is reached.
+            url: Its address.
+            label: What messages call it.
+            headers: Sent in addition to those of the settings.
+
+        Raises:
+            SecretUnavailableError: The reference of a header or of the proxy's password cannot be resolved.
+        """
+        tls = settings.tls
+        connection = ConnectionSettings(
+            base_uri=url,
+            allow_private_network=settings.allow_private_network,
+            ca_bundle=tls.ca_bundle,
+            client_certificate=tls.client_certificate,
+            client_key=tls.client_key,
+            tls_strict=tls.strict,
+            proxy=proxy_settings(settings.proxy),
+        )
+        return cls(url, label, connection, {**settings.resolved_headers(), **headers})
 
 
 class EventConnection:

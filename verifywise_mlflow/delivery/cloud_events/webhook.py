@@ -22,15 +22,12 @@ from verifywise_mlflow.delivery.cloud_events.signature import InvalidSecretError
 from verifywise_mlflow.delivery.http_post import EventConnection, Receiver, open_receiver
 from verifywise_mlflow.delivery.target import BatchResult, CheckFinding, Plan, PlannedChange
 from verifywise_mlflow.http.errors import HttpError, InvalidSettingsError
-from verifywise_mlflow.http.request_auth import StaticHeaders
-from verifywise_mlflow.http.settings import ConnectionSettings
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.persistence.repositories import delivery_events
 from verifywise_mlflow.persistence.repositories.delivery_events import WaitingEvent
 from verifywise_mlflow.persistence.repositories.delivery_outbox import PendingVersion
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.version_events.event import CloudEvent
-from verifywise_mlflow.tenants.connection import proxy_settings
 from verifywise_mlflow.tenants.delivery.target_name import TargetName
 from verifywise_mlflow.tenants.delivery.webhooks import WebhookSettings
 from verifywise_mlflow.tenants.errors import SecretUnavailableError
@@ -87,7 +84,8 @@ class Webhook:
                     f"the signing secret {reference} cannot be used: {error}. Make one with: "
                     "echo whsec_$(openssl rand -base64 32)"
                 ) from None
-        with open_receiver(_receiver(settings)) as connection:
+        receiver = Receiver.of(settings, settings.url.resolve(), f"the webhook {settings.name}")
+        with open_receiver(receiver) as connection:
             yield WebhookConnection(self, connection, secrets)
 
 
@@ -167,24 +165,3 @@ def chat_body(event: CloudEvent) -> bytes:
     when = datetime.fromisoformat(event["time"]).strftime("%Y-%m-%d %H:%M:%SZ")
     line = f"{when} {data['tenant']} {data['model']} version {data['version']}: {data['summary']}"
     return json.dumps({"text": chat_text([escape_alert_text(line)])}).encode("ascii")
-
-
-def _receiver(settings: WebhookSettings) -> Receiver:
-    url = settings.url.resolve()
-    tls = settings.tls
-    headers = {name: reference.resolve() for name, reference in settings.headers.items()}
-    return Receiver(
-        url,
-        f"the webhook {settings.name}",
-        ConnectionSettings(
-            base_uri=url,
-            credentials=lambda: StaticHeaders(headers),
-            allow_private_network=settings.allow_private_network,
-            ca_bundle=tls.ca_bundle,
-            client_certificate=tls.client_certificate,
-            client_key=tls.client_key,
-            tls_strict=tls.strict,
-            proxy=proxy_settings(settings.proxy),
-        ),
-        headers,
-    )

@@ -19,8 +19,6 @@ from openlineage.client.transport.transport import Transport
 
 from verifywise_mlflow.delivery.http_post import EventConnection, Receiver, open_receiver
 from verifywise_mlflow.http.errors import InvalidSettingsError, UnreachableError
-from verifywise_mlflow.http.settings import ConnectionSettings
-from verifywise_mlflow.tenants.connection import proxy_settings
 from verifywise_mlflow.tenants.delivery.openlineage import (
     FileTransportSettings,
     HttpTransportSettings,
@@ -104,20 +102,8 @@ def open_transport(settings: TransportSettings) -> Iterator[Transport]:
 
 
 def _receiver(settings: HttpTransportSettings) -> Receiver:
-    headers = {name: reference.resolve() for name, reference in settings.headers.items()}
-    if settings.api_key:
-        headers["Authorization"] = f"Bearer {settings.api_key.resolve()}"
-    tls = settings.tls
-    connection = ConnectionSettings(
-        base_uri=settings.url,
-        allow_private_network=settings.allow_private_network,
-        ca_bundle=tls.ca_bundle,
-        client_certificate=tls.client_certificate,
-        client_key=tls.client_key,
-        tls_strict=tls.strict,
-        proxy=proxy_settings(settings.proxy),
-    )
-    return Receiver(settings.url, "the OpenLineage server", connection, headers)
+    key = {"Authorization": f"Bearer {settings.api_key.resolve()}"} if settings.api_key else {}
+    return Receiver.of(settings, settings.url, "the OpenLineage server", key)
 
 
 def _kafka(settings: KafkaTransportSettings) -> ConfirmedKafkaTransport:

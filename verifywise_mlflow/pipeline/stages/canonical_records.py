@@ -17,6 +17,7 @@ from verifywise_mlflow.normalizer.normalize import NORMALIZER_REVISION, normaliz
 from verifywise_mlflow.normalizer.record_inputs import LoggedModelLink, RecordInputs
 from verifywise_mlflow.persistence.repositories import (
     dangling_aliases,
+    delivery_outbox,
     records,
     registry,
     renamed_versions,
@@ -120,6 +121,9 @@ def _withdraw(context: StageContext, session: TenantSession, built: Sequence[Bui
     deleted = [record for record in built if record.deleted_at is not None]
     withdrawn = withdrawals.withdraw_records(session, [record.key for record in deleted], context.sync_id, context.now)
     records.write_input_revisions(session, [record for record in deleted if record.key in withdrawn])
+    # Withdrawn records are not evaluated again, so no evaluation makes them pending.
+    targets = context.tenant.delivery.state_targets()
+    delivery_outbox.enqueue(session, targets, withdrawn, cause="withdrawal", sync_id=context.sync_id, now=context.now)
     return withdrawn
 
 

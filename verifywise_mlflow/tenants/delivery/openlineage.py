@@ -7,16 +7,17 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from verifywise_mlflow.tenants.delivery.receiver import ReceiverSettings
 from verifywise_mlflow.tenants.delivery.target_name import TargetName
 from verifywise_mlflow.tenants.header_names import FRAMING_HEADERS, check_header_names
-from verifywise_mlflow.tenants.network import Proxy, Tls
+from verifywise_mlflow.tenants.network import Tls
 from verifywise_mlflow.tenants.secrets import SecretReference
 from verifywise_mlflow.tenants.validators import AbsolutePath, ConfigSection, http_uri
 
 OPENLINEAGE: Final = TargetName("openlineage")
 
 
-class HttpTransportSettings(ConfigSection):
+class HttpTransportSettings(ReceiverSettings):
     """A server that accepts OpenLineage events, such as Marquez."""
 
     kind: Literal["http"]
@@ -24,12 +25,6 @@ class HttpTransportSettings(ConfigSection):
     """The address that events are posted to: ``https://marquez.example.com/api/v1/lineage``."""
     api_key: SecretReference | None = None
     """Sent as a bearer token."""
-    headers: dict[str, SecretReference] = Field(default_factory=dict)
-    """Extra headers for gateways, by reference, because they usually contain keys."""
-    allow_private_network: bool = False
-    """Whether the server may have a private, loopback or link-local address, and an unencrypted one."""
-    tls: Tls = Tls()
-    proxy: Proxy | None = None
 
     @field_validator("url")
     @classmethod

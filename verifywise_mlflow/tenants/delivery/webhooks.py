@@ -7,16 +7,15 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, field_validator, model_validator
 
 from verifywise_mlflow.tenants.delivery.event_type import EventType
+from verifywise_mlflow.tenants.delivery.receiver import ReceiverSettings
 from verifywise_mlflow.tenants.delivery.target_name import TargetName
 from verifywise_mlflow.tenants.header_names import FRAMING_HEADERS, check_header_names
-from verifywise_mlflow.tenants.network import Proxy, Tls
 from verifywise_mlflow.tenants.secrets import SecretReference
-from verifywise_mlflow.tenants.validators import ConfigSection
 
 _RESERVED_HEADERS: Final = FRAMING_HEADERS | {"webhook-id", "webhook-timestamp", "webhook-signature"}
 
 
-class WebhookSettings(ConfigSection):
+class WebhookSettings(ReceiverSettings):
     """A webhook and what it receives."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$")]
@@ -27,14 +26,8 @@ class WebhookSettings(ConfigSection):
     """``chat``: ``{"text": …}``, which Slack and compatible services show."""
     signing_secrets: Annotated[tuple[SecretReference, ...], Field(max_length=3)] = ()
     """The secrets that sign each event, the current one first: two while one replaces the other."""
-    headers: dict[str, SecretReference] = Field(default_factory=dict)
-    """Extra headers, by reference, because they usually contain keys."""
     events: Annotated[tuple[EventType, ...], Field(min_length=1)] = tuple(EventType)
     """The types of events that it receives."""
-    allow_private_network: bool = False
-    """Whether the webhook may have a private, loopback or link-local address, and an unencrypted one."""
-    tls: Tls = Tls()
-    proxy: Proxy | None = None
 
     @property
     def target(self) -> TargetName:

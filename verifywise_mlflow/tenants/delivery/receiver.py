@@ -1,0 +1,28 @@
+"""How a server is reached that accepts events over HTTP: a webhook, or one for lineage."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from verifywise_mlflow.tenants.network import Proxy, Tls
+from verifywise_mlflow.tenants.secrets import SecretReference
+from verifywise_mlflow.tenants.validators import ConfigSection
+
+
+class ReceiverSettings(ConfigSection):
+    """A server that accepts events."""
+
+    headers: dict[str, SecretReference] = Field(default_factory=dict)
+    """Extra headers, by reference, because they usually contain keys."""
+    allow_private_network: bool = False
+    """Whether the server may have a private, loopback or link-local address, and an unencrypted one."""
+    tls: Tls = Tls()
+    proxy: Proxy | None = None
+
+    def resolved_headers(self) -> dict[str, str]:
+        """Return the extra headers.
+
+        Raises:
+            SecretUnavailableError: a reference cannot be resolved.
+        """
+        return {name: reference.resolve() for name, reference in self.headers.items()}
