@@ -113,7 +113,7 @@ def archive(repository: Path, tmp_path: Path) -> Path:
     return tmp_path / "source"
 
 
-@pytest.mark.filterwarnings("ignore:.*git archiv")
+@pytest.mark.filterwarnings("ignore:git archive did not")
 def test_a_copy_of_the_files_alone_has_an_unknown_version(repository: Path) -> None:
     shutil.rmtree(repository / ".git")
 
