@@ -17,9 +17,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--once", action="store_true", help="exit after the summary instead of keeping the servers running"
     )
     parser.add_argument("--fresh", action="store_true", help="delete an earlier demo first")
+    parser.add_argument("--deliver", action="store_true", help="deliver the results to a server with VerifyWise's API")
     parser.add_argument("--home", type=Path, default=Path(".demo"), help="the folder of the demo's databases and files")
     arguments = parser.parse_args(argv)
-    return run_demo(arguments.home, once=arguments.once, fresh=arguments.fresh)
+    return run_demo(arguments.home, once=arguments.once, fresh=arguments.fresh, delivers=arguments.deliver)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import yaml
 from rich.console import Console
 
 from verifywise_mlflow.common.signals import escape_unencodable_output, interruptible
+from verifywise_mlflow.demo.delivery import DemoVerifyWise, deliver
 from verifywise_mlflow.demo.environment_file import environment_file
 from verifywise_mlflow.demo.errors import DemoError
 from verifywise_mlflow.demo.progress import Progress
@@ -38,23 +39,24 @@ EXIT_INTERRUPTED = 130
 """The exit code that shells report for a program ended by Ctrl-C."""
 
 
-def run_demo(home: Path, once: bool, fresh: bool) -> int:
+def run_demo(home: Path, *, once: bool, fresh: bool, delivers: bool = False) -> int:
     """Start all servers, sync two tenants and print the results.
 
     Args:
         home: The folder of the demo's databases and files.
         once: Exit after the summary instead of keeping the servers running until Ctrl-C.
         fresh: Delete an earlier demo first.
+        delivers: Also deliver them to a contract server that stands for VerifyWise.
 
     Returns:
-        The program's exit code: 0 if all syncs succeeded.
+        The program's exit code: 0 if all syncs and deliveries succeeded.
     """
     escape_unencodable_output()
     console = Console()
     folder = Workdir(home)
     try:
         with interruptible(ignore_repeats=True), folder.locked():
-            return _Demo(folder, Progress(console)).run(once=once, fresh=fresh)
+            return _Demo(folder, Progress(console), delivers=delivers).run(once=once, fresh=fresh)
     except (DemoError, database.DatabaseError) as error:
         console.print(f"The demo failed: {error}", style="red", markup=False, highlight=False)
         return 1
@@ -65,9 +67,10 @@ def run_demo(home: Path, once: bool, fresh: bool) -> int:
 class _Demo:
     """One run of the demo; the methods are in order of execution."""
 
-    def __init__(self, home: Workdir, progress: Progress) -> None:
+    def __init__(self, home: Workdir, progress: Progress, *, delivers: bool) -> None:
         self._home = home
         self._progress = progress
+        self._delivers = delivers
         self._children: list[ChildProcess] = []
         self._exit_code = EXIT_INTERRUPTED
 
@@ -89,16 +92,21 @@ class _Demo:
         if ports is None:
             with self._progress.step("Training and registering models for two tenants") as report_progress:
                 seed_registries(mlflow.uri, self._home.logs, report_progress)
-        self._write_tenants_file(mlflow)
+        verifywise = self._start_verifywise(stack, ports) if self._delivers else None
+        self._write_tenants_file(mlflow, verifywise)
         self._write_waivers_file()
         environment = instance_environment(postgres, grant_pipeline_role(postgres), self._home.tenants_file)
 
         began = time.time()
         dagster = self._start_dagster(stack, environment, ports)
-        self._home.remember(Ports(mlflow=mlflow.port, dagster=dagster.port))
+        former_port = ports.verifywise if ports else None
+        verifywise_port = verifywise.server.port if verifywise else former_port
+        self._home.remember(Ports(mlflow=mlflow.port, dagster=dagster.port, verifywise=verifywise_port))
         outcomes = self._sync(dagster, since=began)
         self._print_results(outcomes, postgres, mlflow, dagster)
         self._exit_code = 0 if all(outcome.failure is None for outcome in outcomes) else 1
+        if verifywise:
+            self._deliver(postgres, verifywise)
         return environment
 
     def _prepare_folder(self, *, fresh: bool) -> Ports | None:
@@ -140,7 +148,15 @@ class _Demo:
         self._children.append(mlflow.process)
         return mlflow
 
-    def _write_tenants_file(self, mlflow: MlflowServer) -> None:
+    def _start_verifywise(self, stack: ExitStack, ports: Ports | None) -> DemoVerifyWise:
+        verifywise = DemoVerifyWise(
+            self._home.verifywise, self._home.verifywise_password, TENANTS, ports.verifywise if ports else None
+        )
+        stack.enter_context(verifywise.server)
+        verifywise.prepare()
+        return verifywise
+
+    def _write_tenants_file(self, mlflow: MlflowServer, verifywise: DemoVerifyWise | None) -> None:
         """Write tenants.yaml. Each tenant is one workspace of the server."""
         tenants = {
             tenant: {
@@ -148,6 +164,7 @@ class _Demo:
                 "allow_private_network": True,
                 "workspace": tenant,
                 "artifacts": {"sandbox": "best_effort"},  # the demo's files are our own, and it runs on any system
+                **({"delivery": verifywise.settings(tenant)} if verifywise else {}),
             }
             for tenant in TENANTS
         }
@@ -193,6 +210,15 @@ class _Demo:
         print_summary(console, _overviews(postgres.url("verifywise_mlflow"), load_tenants(self._home.tenants_file)))
         print_failures(console, outcomes, dagster.uri)
         print_addresses(console, dagster.uri, mlflow.uri, TENANTS)
+
+    def _deliver(self, postgres: EmbeddedPostgres, verifywise: DemoVerifyWise) -> None:
+        with self._progress.step("Delivering to VerifyWise") as report_progress:
+            tenants = load_tenants(self._home.tenants_file)
+            problems = deliver(postgres.url("verifywise_mlflow"), tenants, report_progress)
+        for problem in problems:
+            self._exit_code = 1
+            self._progress.say(f"Not delivered: {problem}")
+        verifywise.print_contents(self._progress.console)
 
     def _keep_running(self, environment: Mapping[str, str]) -> None:
         with environment_file(self._home.environment_file, environment) as file:

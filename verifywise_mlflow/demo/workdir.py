@@ -23,6 +23,8 @@ class Ports:
 
     mlflow: int
     dagster: int
+    verifywise: int | None = None
+    """Of the contract server, if the demo had one."""
 
 
 class Workdir:
@@ -37,6 +39,8 @@ class Workdir:
         self.logs = self.path / "logs"
         self.tenants_file = self.path / "tenants.yaml"
         self.waivers_file = self.path / "waivers.yaml"
+        self.verifywise = self.path / "verifywise.db"
+        self.verifywise_password = self.path / "verifywise.password"
         self.environment_file = self.path / "environment"
         self._lock = self.path / "demo.lock"
         self._marker = self.path / "complete.json"

@@ -1,4 +1,4 @@
-"""A demo stops on request and resumes. The last test of the demo that ``test_demo`` and the browser tests use."""
+"""A demo stops on request, resumes, and delivers. The last test of the demo that ``test_demo`` and the browser tests use."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from verifywise_mlflow_tests.demo.running_demo import RunningDemo, start_demo
 pytestmark = [pytest.mark.slow(seconds=30), pytest.mark.timeout(600)]
 
 
-def test_a_demo_stops_on_request_and_resumes(demo: RunningDemo) -> None:
+def test_a_demo_stops_on_request_and_resumes_with_a_delivery(demo: RunningDemo) -> None:
     child_processes = psutil.Process(demo.process.pid).children(recursive=True)
     assert len(child_processes) > 4  # Postgres, MLflow and its worker, and Dagster's three
 
@@ -23,11 +23,16 @@ def test_a_demo_stops_on_request_and_resumes(demo: RunningDemo) -> None:
     assert_gone(child_processes)
     assert not (demo.home / "environment").exists()  # its password opens nothing any more
 
-    second_demo = start_demo(demo.home, "--once")
+    second_demo = start_demo(demo.home, "--once", "--deliver")
     output, _ = second_demo.communicate(timeout=300)
     assert second_demo.returncode == 0, output
     assert output.startswith("Resuming the demo")
     assert "Training" not in output
+    _, _, holdings = output.partition("VerifyWise holds for acme-bank:\n")
+    assert [line.split() for line in holdings.splitlines() if line.startswith("fraud-detection")] == [
+        ["fraud-detection", "1", "Pending", "gaps", "0", "1"],
+        ["fraud-detection", "2", "Pending", "failing", "1", "1"],
+    ]
 
 
 def assert_gone(processes: list[psutil.Process]) -> None:

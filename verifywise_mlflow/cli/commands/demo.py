@@ -17,6 +17,7 @@ app = typer.Typer()
 def demo(
     once: Annotated[bool, typer.Option(help="Exit after the summary instead of keeping the servers running.")] = False,
     fresh: Annotated[bool, typer.Option(help="Delete an earlier demo first.")] = False,
+    deliver: Annotated[bool, typer.Option(help="Deliver the results to a server with VerifyWise's API.")] = False,
     home: Annotated[Path, typer.Option(help="The folder of the demo's databases and files.")] = Path(".demo"),
 ) -> None:
     """Start a demo: a real MLflow server, Postgres and Dagster, with two tenants."""
@@ -29,7 +30,7 @@ def demo(
             as_json=False,
         )
     try:
-        code = run_demo(home, once=once, fresh=fresh)
+        code = run_demo(home, once=once, fresh=fresh, delivers=deliver)
     except OSError as error:  # the folder cannot be created, or the disk is full
         fail(f"the demo failed: {error.filename or home}: {error.strerror}", FAILED, as_json=False)
     raise typer.Exit(code)
