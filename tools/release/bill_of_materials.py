@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
+from tools.release import ReleaseError
 from tools.release.commands import output_of
 from tools.release.installation import Installation
 
@@ -22,6 +24,9 @@ def write_bill_of_materials(
         project: pyproject.toml.
         version: The release. The program reads pyproject.toml, which has no version.
         output: The file to write.
+
+    Raises:
+        ReleaseError: The file describes another release.
     """
     with_version = output.with_suffix(".toml")
     text = project.read_text(encoding="utf-8")
@@ -32,3 +37,6 @@ def write_bill_of_materials(
         cwd=output.parent,
     )  # fmt: skip
     with_version.unlink()
+    described = json.loads(output.read_text(encoding="utf-8"))["metadata"]["component"]
+    if (described["name"], described.get("version")) != ("verifywise-mlflow", version):
+        raise ReleaseError(f"the bill of materials describes {described}, expected verifywise-mlflow {version}")

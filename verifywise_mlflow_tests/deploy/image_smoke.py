@@ -128,6 +128,7 @@ def test_the_bill_of_materials_lists_what_is_installed(root: Path) -> None:
     sbom: dict[str, Any] = json.loads((BUILT / "sbom.cdx.json").read_text(encoding="utf-8"))
     assert sbom["bomFormat"] == "CycloneDX"
     assert sbom["metadata"]["component"]["name"] == "verifywise-mlflow"
+    assert sbom["metadata"]["component"]["version"] == distributions(root)["verifywise-mlflow"] != "0.0.0+unknown"
     urls = [component["purl"] for component in sbom["components"] if "purl" in component]
 
     listed = {url.removeprefix("pkg:pypi/").split("?")[0] for url in urls if url.startswith("pkg:pypi/")}
