@@ -1,14 +1,15 @@
-"""Requests a sync of each tenant and waits until all have ended; times a single run."""
+"""Requests a sync of each tenant and waits until all have ended; then times single runs."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
+from functools import partial
 
 import dagster as dg
 
+from benchmarks.distributed.first_call import FirstCall, median_of, time_first_call
 from benchmarks.distributed.launchers import Running
 from benchmarks.other_load import OtherLoad
 from verifywise_mlflow_tests.support.proxy import Proxy
@@ -27,12 +28,12 @@ class LauncherFigures:
     """From the first request to the end of the last run."""
     cpu_seconds: float
     """CPU time of Dagster, the runs and the workers; without MLflow, Postgres and Redis."""
+    services_cpu_seconds: float
+    """Of this, the time of Dagster's daemon and webserver, which queue and launch the runs."""
     other_cores: float
     """Cores that other work on the machine kept busy."""
-    request_to_first_call: float
-    """Seconds from the request of a single run to its first call to MLflow, the median of some."""
-    launch_to_first_call: float
-    """Of these, without the time in the run queue."""
+    first_call: FirstCall
+    """The median of single runs."""
 
     @property
     def runs_per_minute(self) -> float:
@@ -40,8 +41,18 @@ class LauncherFigures:
         return 60 * self.runs / self.seconds
 
 
-def drain(launcher: str, running: Running, tenants: Sequence[str], probe: str, proxy: Proxy) -> LauncherFigures:
+def drain(
+    launcher: str, running: Running, tenants: Sequence[str], probe: str, proxy: Proxy, probes: int
+) -> LauncherFigures:
     """Measure one launcher.
+
+    Args:
+        launcher: its name.
+        running: Dagster with it.
+        tenants: which are synced, all at once.
+        probe: the tenant behind ``proxy``, whose single runs are timed.
+        proxy: sees when the first request of a run arrives.
+        probes: how many single runs.
 
     Raises:
         RuntimeError: a run did not succeed.
@@ -50,21 +61,25 @@ def drain(launcher: str, running: Running, tenants: Sequence[str], probe: str, p
     for tenant in tenants[:2]:
         running.dagster.api.launch(tenant)
     _await_runs(running, 2)
-    load, cpu_before, began = OtherLoad(), running.cpu_seconds(), time.time()
+    load, cpu_before, services_before, began = OtherLoad(), *running.cpu_seconds(), time.time()
     for tenant in tenants:
         running.dagster.api.launch(tenant)
     _await_runs(running, 2 + len(tenants))
-    seconds, cpu_seconds = time.time() - began, running.cpu_seconds() - cpu_before
+    seconds = time.time() - began
+    cpu_seconds, services_cpu_seconds = running.cpu_seconds()
     other_cores = load.cores()
-    waits = [_wait_for_first_call(running, probe, proxy, 3 + len(tenants) + number) for number in range(3)]
+    calls = []
+    for number in range(probes):
+        count = 3 + len(tenants) + number
+        calls.append(time_first_call(running, probe, proxy, partial(_await_runs, running, count)))
     return LauncherFigures(
         launcher,
         len(tenants),
         seconds,
-        cpu_seconds,
+        cpu_seconds - cpu_before,
+        services_cpu_seconds - services_before,
         other_cores,
-        median(request for request, _ in waits),
-        median(launch for _, launch in waits),
+        median_of(calls),
     )
 
 
@@ -77,15 +92,3 @@ def _await_runs(running: Running, count: int) -> None:
     failed = running.instance.get_runs_count(dg.RunsFilter(statuses=_ENDED[1:]))
     if failed:
         raise RuntimeError(f"{failed} runs failed")
-
-
-def _wait_for_first_call(running: Running, probe: str, proxy: Proxy, count: int) -> tuple[float, float]:
-    calls: list[float] = []
-    proxy.before_request = lambda _exchange: calls.append(time.time())
-    requested_at = time.time()
-    running.dagster.api.launch(probe)
-    _await_runs(running, count)
-    (newest,) = running.instance.get_run_records(limit=1)
-    launched_at = running.instance.get_run_stats(newest.dagster_run.run_id).launch_time
-    assert launched_at is not None
-    return calls[0] - requested_at, calls[0] - launched_at

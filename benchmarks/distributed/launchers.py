@@ -26,6 +26,8 @@ SLOTS = 4
 class Launcher:
     """One of the compared ways to start runs."""
 
+    key: str
+    """Its name on the command line."""
     name: str
     workers: int = 0
     """0: runs are processes of the code server."""
@@ -33,11 +35,9 @@ class Launcher:
 
 
 LAUNCHERS = (
-    Launcher("default, as Dagster ships it", module="benchmarks.distributed.unforked"),
-    Launcher("default, forked"),
-    Launcher("Celery, 1 worker", workers=1),
-    Launcher("Celery, 2 workers", workers=2),
-    Launcher("Celery, 4 workers", workers=4),
+    Launcher("shipped", "default, as Dagster ships it", module="benchmarks.distributed.unforked"),
+    Launcher("forked", "default, forked"),
+    *(Launcher(f"celery-{count}", f"Celery, {count} worker{'s' * (count > 1)}", workers=count) for count in (1, 2, 4)),
 )
 
 
@@ -47,11 +47,14 @@ class Running:
 
     dagster: DagsterServers
     instance: dg.DagsterInstance
-    processes: list[ChildProcess]
+    workers: list[ChildProcess]
 
-    def cpu_seconds(self) -> float:
-        """Return the CPU time of Dagster, the runs and the workers so far."""
-        return sum(tree_cpu_seconds(process.pid) for process in self.processes)
+    def cpu_seconds(self) -> tuple[float, float]:
+        """Return the CPU time of Dagster, the runs and the workers so far, and the part of daemon and webserver."""
+        code_server, *services = self.dagster.children
+        of_services = sum(tree_cpu_seconds(process.pid) for process in services)
+        executing = [code_server, *self.workers]
+        return of_services + sum(tree_cpu_seconds(process.pid) for process in executing), of_services
 
 
 @contextmanager
@@ -69,7 +72,7 @@ def running(launcher: Launcher, home: Path, environment: Mapping[str, str], tena
         dagster = stack.enter_context(servers)
         instance = stack.enter_context(dg.DagsterInstance.from_config(str(home)))
         instance.add_dynamic_partitions(tenant_partitions.name or "", tenants)
-        processes = [*dagster.children]
+        workers = []
         for number in range(launcher.workers):
             worker = ChildProcess(
                 f"worker {number}",
@@ -78,8 +81,8 @@ def running(launcher: Launcher, home: Path, environment: Mapping[str, str], tena
                 env=child_environment(**environment, DAGSTER_HOME=str(home)),
                 cwd=home,
             )
-            processes.append(stack.enter_context(worker))
-        yield Running(dagster, instance, processes)
+            workers.append(stack.enter_context(worker))
+        yield Running(dagster, instance, workers)
 
 
 _LIMITS = (
