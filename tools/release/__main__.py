@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -116,6 +117,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make release RELEASE_ARGS=…", description=__doc__.splitlines()[0])
     parser.add_argument("--snapshot", action="store_true", help="build a commit that is no release")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("terminated"))  # temporary folders are removed on the way out
     try:
         release(snapshot=arguments.snapshot)
     except ReleaseError as error:

@@ -31,7 +31,7 @@ def refusals(checkout: Checkout, version: str, changelog: str, manifests: Mappin
         yield f"files are not committed: {shown}{f' and {more} more' if more > 0 else ''}. Commit or remove them"
     if f"v{version}" not in checkout.tags:
         tags = ", ".join(sorted(checkout.tags)) or "none"
-        yield f"the last commit has no tag v{version} (its tags: {tags}). Tag it: git tag --sign vX.Y.Z"
+        yield f"the last commit is {version} and has no tag of that version (its tags: {tags}): git tag --sign vX.Y.Z"
         return  # the version is that of no release, so nothing else can name it
     try:
         release_notes(changelog, version)

@@ -51,7 +51,7 @@ def test_a_commit_without_the_tag_of_its_version_is_no_release(tags: set[str]) -
 
     (reason,) = refusals(checkout, "0.2.0", CHANGELOG, MANIFESTS)
 
-    assert reason.startswith("the last commit has no tag v0.2.0")
+    assert reason.startswith("the last commit is 0.2.0 and has no tag of that version")
 
 
 def test_a_manifest_with_another_version_is_named() -> None:
