@@ -17,9 +17,12 @@ from verifywise_mlflow.persistence.errors import (
     DatabaseFailedError,
     DatabaseUnreachableError,
     LockTimeoutError,
+    NewerSchemaError,
+    OutdatedSchemaError,
     error_code,
     translate_errors,
 )
+from verifywise_mlflow.persistence.migration_wait import await_migration
 from verifywise_mlflow.persistence.pg_text_codec import dumps, loads
 from verifywise_mlflow.persistence.role_exposures import RoleExposure, reader_exposures
 from verifywise_mlflow.persistence.schema_ownership import refuse_foreign_schema
@@ -141,24 +144,28 @@ class SchemaCheck:
     """What readers may do and should not."""
 
 
-def check(url: str) -> SchemaCheck:
+def check(url: str, *, wait_seconds: float = 0.0) -> SchemaCheck:
     """Return the schema's revision, if it is the one that this release needs, and its readers' exposures.
 
-    Nothing is changed.
+    Nothing is changed. While the schema is older or missing, wait for a migration for up to ``wait_seconds``.
 
     Raises:
         DatabaseError: there is no schema, it is at another revision, or it belongs to another product.
     """
     engine = connect(url)
     try:
-        with _begin(engine) as connection:
-            refuse_foreign_schema(connection)
-            if not _has_tables(connection):
-                raise DatabaseError(f"the database has no schema {SCHEMA}: run verifywise-mlflow db upgrade")
-            refuse_revision_mismatch(current_revision(connection), newest_revision())
-            return SchemaCheck(newest_revision(), reader_exposures(connection))
+        return await_migration(lambda: _check(engine), wait_seconds)
     finally:
         engine.dispose()
+
+
+def _check(engine: Engine) -> SchemaCheck:
+    with _begin(engine) as connection:
+        refuse_foreign_schema(connection)
+        if not _has_tables(connection):
+            raise OutdatedSchemaError(f"the database has no schema {SCHEMA}: run verifywise-mlflow db upgrade")
+        refuse_revision_mismatch(current_revision(connection), newest_revision())
+        return SchemaCheck(newest_revision(), reader_exposures(connection))
 
 
 def ensure_schema(engine: Engine) -> None:
@@ -187,19 +194,20 @@ def refuse_revision_mismatch(current: str | None, newest: str) -> None:
     """Refuse a schema at another revision than the one that this code was written for.
 
     Raises:
-        DatabaseError: it is older or newer.
+        OutdatedSchemaError: it is older.
+        NewerSchemaError: it is newer.
     """
     if current == newest:
         return
     if current is None or current in _known_revisions():
-        raise DatabaseError(
+        raise OutdatedSchemaError(
             f"the schema {SCHEMA} is at revision {current}, this code needs {newest}: run verifywise-mlflow db upgrade"
         )
     raise _unknown_revision(current)
 
 
-def _unknown_revision(current: str) -> DatabaseError:
-    return DatabaseError(
+def _unknown_revision(current: str) -> NewerSchemaError:
+    return NewerSchemaError(
         f"the schema {SCHEMA} is at revision {current}, which this code does not know: "
         "a newer verifywise-mlflow made it, so run that one"
     )
@@ -300,7 +308,7 @@ def _create_schema(connection: Connection) -> None:
     except ProgrammingError as error:
         if error_code(error) != _INSUFFICIENT_PRIVILEGE:
             raise
-        raise DatabaseError(
+        raise OutdatedSchemaError(
             f"the database has no schema {SCHEMA}, and the role {connection.engine.url.username!r} may not create it: "
             "run verifywise-mlflow db upgrade with the URL of a role that may, which will own it"
         ) from None

@@ -30,6 +30,14 @@ class DatabaseError(Exception):
     """Whether the same call may succeed later without anybody's action."""
 
 
+class OutdatedSchemaError(DatabaseError):
+    """The schema is older than this code, or missing. A migration of this release is still to come."""
+
+
+class NewerSchemaError(DatabaseError):
+    """The schema is newer than this code. Only the release that migrated it, or a later one, can use it."""
+
+
 class LockTimeoutError(DatabaseError):
     """Another session held a lock for longer than a statement may wait. Nothing was changed."""
 

@@ -20,6 +20,7 @@ from verifywise_mlflow.persistence.database import (
 )
 from verifywise_mlflow.persistence.errors import DatabaseError, translate_errors
 from verifywise_mlflow.persistence.locks import TenantLock
+from verifywise_mlflow.persistence.migration_wait import await_migration
 from verifywise_mlflow.persistence.session import TenantSession
 
 __all__ = ["Connection", "Store", "TenantBusyError", "TenantSession"]
@@ -32,20 +33,23 @@ class TenantBusyError(DatabaseError):
 class Store:
     """Our tables in one Postgres database. As a context manager, it closes its connections at the end."""
 
-    def __init__(self, url: str, *, dagster_user: str | None = None) -> None:
+    def __init__(self, url: str, *, dagster_user: str | None = None, wait_seconds: float = 0.0) -> None:
         """Connect, and create the schema or check its revision.
 
         Args:
             url: the database.
             dagster_user: the authenticated user who requested the Dagster run; the audit trail names them.
+            wait_seconds: how long to wait for a migration while the schema is older than this code.
 
         Raises:
-            DatabaseError: there is no such database, or its schema is at another revision.
+            OutdatedSchemaError: the schema is older than this code.
+            NewerSchemaError: it is newer.
+            DatabaseError: there is no such database, or it cannot be used.
         """
         self._engine = connect(url)
         self._revision = newest_revision()
         self._dagster_user = dagster_user
-        ensure_schema(self._engine)
+        await_migration(lambda: ensure_schema(self._engine), wait_seconds)
 
     def __enter__(self) -> Store:
         return self

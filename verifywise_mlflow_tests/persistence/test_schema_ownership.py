@@ -55,9 +55,10 @@ def test_our_schema_is_not_taken_for_another_products(empty_database_url: str) -
 
 def test_db_check_says_whether_the_schema_fits(empty_database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VERIFYWISE_DATABASE_URL", empty_database_url)
-    missing = CliRunner().invoke(app, ["db", "check"])
-    assert missing.exit_code == 1
-    assert f"no schema {SCHEMA}: run verifywise-mlflow db upgrade" in " ".join(missing.output.split())
+    for wait, ending in (([], ""), (["--wait", "0.1"], ". Nobody did within 0.1 s")):
+        missing = CliRunner().invoke(app, ["db", "check", *wait])
+        assert missing.exit_code == 1
+        assert f"no schema {SCHEMA}: run verifywise-mlflow db upgrade{ending}" in " ".join(missing.output.split())
 
     database.upgrade(empty_database_url)
 

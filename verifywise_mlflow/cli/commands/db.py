@@ -38,10 +38,18 @@ def upgrade(as_json: AsJson = False) -> None:
 
 
 @app.command()
-def check(as_json: AsJson = False) -> None:
+def check(
+    as_json: AsJson = False,
+    wait: Annotated[
+        float,
+        typer.Option(
+            metavar="SECONDS", min=0, help="Wait that long for a migration if the schema is older or missing."
+        ),
+    ] = 0,
+) -> None:
     """Check that the schema exists, is ours and is at this release's revision; warn of readers with excess rights."""
     with exit_on_errors(as_json):
-        checked = database.check(database_url())
+        checked = database.check(database_url(), wait_seconds=wait)
     if as_json:
         exposures = [asdict(exposure) for exposure in checked.exposures]
         print_json({"schema": SCHEMA, "revision": checked.revision, "exposures": exposures})
