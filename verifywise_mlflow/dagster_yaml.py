@@ -61,10 +61,14 @@ def instance_config(environment: Mapping[str, str]) -> dict[str, object]:
         },
         "concurrency": {
             "runs": {
-                "max_concurrent_runs": settings["VERIFYWISE_MAX_CONCURRENT_SYNCS"],
+                # Deliveries have slots of their own: a target that hangs must not hold up syncs.
+                "max_concurrent_runs": settings["VERIFYWISE_MAX_CONCURRENT_SYNCS"]
+                + settings["VERIFYWISE_MAX_CONCURRENT_DELIVERIES"],
                 "tag_concurrency_limits": [
                     # One sync of a tenant at a time, for all requesters. The store enforces this, too.
-                    {"key": "dagster/partition", "value": {"applyLimitPerUniqueValue": True}, "limit": 1},
+                    {"key": "verifywise/tenant", "value": {"applyLimitPerUniqueValue": True}, "limit": 1},
+                    {"key": "verifywise/tenant", "limit": settings["VERIFYWISE_MAX_CONCURRENT_SYNCS"]},
+                    {"key": "verifywise/delivery", "limit": settings["VERIFYWISE_MAX_CONCURRENT_DELIVERIES"]},
                     {
                         "key": "verifywise/server",
                         "value": {"applyLimitPerUniqueValue": True},

@@ -10,6 +10,7 @@ from typing import Final
 
 INTEGER_SETTINGS: Final[Mapping[str, tuple[int, str]]] = {
     "VERIFYWISE_MAX_CONCURRENT_SYNCS": (8, "concurrent runs, over all tenants"),
+    "VERIFYWISE_MAX_CONCURRENT_DELIVERIES": (2, "concurrent runs that deliver, in addition to those"),
     "VERIFYWISE_MAX_CONCURRENT_SYNCS_PER_SERVER": (2, "concurrent runs whose tenants share one MLflow server"),
     "VERIFYWISE_MAX_CONCURRENT_BACKFILL_SYNCS": (6, "concurrent runs of backfills; the others are left to the sensors"),
     "VERIFYWISE_MAX_CONCURRENT_SLOW_SYNCS": (4, "concurrent runs of slow tenants; the others are left to fast ones"),

@@ -22,6 +22,7 @@ def test_every_variable_reaches_its_setting_in_dagster(
     set_dagster_database(database_url, monkeypatch)
     environment = {
         "VERIFYWISE_MAX_CONCURRENT_SYNCS": "20",
+        "VERIFYWISE_MAX_CONCURRENT_DELIVERIES": "7",
         "VERIFYWISE_MAX_CONCURRENT_SYNCS_PER_SERVER": "3",
         "VERIFYWISE_MAX_CONCURRENT_BACKFILL_SYNCS": "5",
         "VERIFYWISE_MAX_CONCURRENT_SLOW_SYNCS": "2",
@@ -45,15 +46,17 @@ def test_every_variable_reaches_its_setting_in_dagster(
         }
         queue = instance.get_concurrency_config().run_queue_config
         assert queue is not None
-        assert queue.max_concurrent_runs == 20
-        limits = {limit["key"]: (limit.get("value"), limit["limit"]) for limit in queue.tag_concurrency_limits}
+        assert queue.max_concurrent_runs == 27
+        limits = [(limit["key"], limit.get("value"), limit["limit"]) for limit in queue.tag_concurrency_limits]
         per_value = {"applyLimitPerUniqueValue": True}
-        assert limits == {
-            "dagster/partition": (per_value, 1),
-            "verifywise/server": (per_value, 3),
-            "verifywise/speed": ("slow", 2),
-            "dagster/backfill": (None, 5),
-        }
+        assert limits == [
+            ("verifywise/tenant", per_value, 1),
+            ("verifywise/tenant", None, 20),
+            ("verifywise/delivery", None, 7),
+            ("verifywise/server", per_value, 3),
+            ("verifywise/speed", "slow", 2),
+            ("dagster/backfill", None, 5),
+        ]
         assert type(instance.run_coordinator).__name__ == "TenantRunCoordinator"
         assert instance.run_coordinator.dequeue_interval_seconds == 2  # type: ignore[attr-defined]  # ours has it
         assert (instance.run_monitoring_enabled, instance.run_monitoring_start_timeout_seconds) == (True, 61)

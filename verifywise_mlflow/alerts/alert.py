@@ -13,6 +13,7 @@ AlertKind = Literal[
     "sync failed",
     "tenant stale",
     "history quota reached",
+    "delivery stuck",
     "integrity event",
     "audit trail damaged",
     "audit trails not verified",

@@ -39,6 +39,7 @@ COMMANDS: Mapping[str, str] = {
     "doctor": "Check this installation, and say what to do about each problem.",
     "metrics": "Serve metrics of all tenants to Prometheus.",
     "audit": "Show, verify, sign and export the audit trail of a tenant.",
+    "deliver": "Deliver verdicts to VerifyWise and other systems, and show what is pending.",
 }
 """The commands in the order of first use, with the first line of their help, which a test compares."""
 
@@ -80,7 +81,7 @@ HELP: Mapping[str, CommandHelp] = {
         "--once --fresh",
         _NEITHER,
         "its own folder only",
-        "a sync failed, or a server did not start",
+        "a sync or a delivery failed, or a server did not start",
         "a summary for people",
     ),
     "tenants": CommandHelp("--json", _TENANTS),
@@ -165,6 +166,15 @@ HELP: Mapping[str, CommandHelp] = {
         "the database cannot be used, or the port is taken",
         "metrics in Prometheus' text format",
     ),
+    "deliver check": CommandHelp("acme", _BOTH, failure="something does not work there"),
+    "deliver plan": CommandHelp("acme", _BOTH, failure="a target or the database cannot be used"),
+    "deliver run": CommandHelp(
+        "acme --yes",
+        _BOTH,
+        "the targets, and the outbox and the audit trail in the database",
+        "a delivery was stopped or waits for --yes: what was not delivered stays pending",
+    ),
+    "deliver status": CommandHelp("acme --json", _BOTH),
     "audit verify": CommandHelp(
         "acme --public-key public.pem --checkpoint saved.jsonl", failure="the chain is damaged, or there is none"
     ),

@@ -1,10 +1,11 @@
-"""The job that syncs one tenant through all stages."""
+"""The jobs of one tenant: its sync through all stages, and its deliveries."""
 
 import dagster as dg
 
 from verifywise_mlflow.common.stages import Stage
+from verifywise_mlflow.defs.assets.deliveries import delivery_assets
 from verifywise_mlflow.defs.assets.stages import stage_assets
-from verifywise_mlflow.defs.run_tags import SYNC_JOB
+from verifywise_mlflow.defs.run_tags import DELIVERY_JOB, DELIVERY_TAG, SYNC_JOB
 
 RETRY_POLICY = dg.RetryPolicy(max_retries=1, delay=5, jitter=dg.Jitter.PLUS_MINUS)
 """For transient errors: a database that fails over, a server that restarts. An asset that fails for another reason (a
@@ -18,5 +19,13 @@ sync_tenant = dg.define_asset_job(
     selection=dg.AssetSelection.assets(*stage_assets)
     - dg.AssetSelection.checks_for_assets(Stage.COMPLIANCE_RESULTS.value),
     description="Syncs one tenant through all six stages. To sync several tenants, launch a backfill.",
+    op_retry_policy=RETRY_POLICY,
+)
+
+deliver_tenant = dg.define_asset_job(
+    DELIVERY_JOB,
+    selection=dg.AssetSelection.assets(*delivery_assets),
+    description="Delivers what is pending in one tenant's outbox. A sensor requests it; no sync waits for it.",
+    tags={DELIVERY_TAG: "true"},
     op_retry_policy=RETRY_POLICY,
 )

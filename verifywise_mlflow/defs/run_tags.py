@@ -8,6 +8,9 @@ from __future__ import annotations
 from typing import Final
 
 SYNC_JOB: Final = "sync_tenant"
+DELIVERY_JOB: Final = "deliver_tenant"
+DELIVERY_ASSETS: Final = frozenset({"verifywise_delivery", "event_delivery"})
+"""The assets that deliver. Their runs are deliveries, by any requester."""
 
 PARTITION_TAG: Final = "dagster/partition"
 """The tenant of a run."""
@@ -19,6 +22,10 @@ WILL_RETRY_TAG: Final = "dagster/will_retry"
 REPOSITORY_TAG: Final = ".dagster/repository"
 """The code location of a run."""
 
+TENANT_TAG: Final = "verifywise/tenant"
+"""The tenant of a run that syncs. One such run of a tenant runs at a time; deliveries do not count."""
+DELIVERY_TAG: Final = "verifywise/delivery"
+"""Marks a run that delivers: syncs of its tenant do not wait for it, and it has a concurrency limit of its own."""
 SERVER_TAG: Final = "verifywise/server"
 """The tenant's MLflow server. Tenants that share a server, as workspaces do, share its concurrency limit."""
 USER_TAG: Final = "verifywise/user"

@@ -74,6 +74,8 @@ def test_every_rule_is_a_check_and_the_stages_have_data_quality_checks() -> None
         *((stage, "complete") for stage in STAGES[:5]),
         ("artifact_manifests", "intact"),
         ("canonical_records", "fresh"),
+        ("verifywise_delivery", "delivered"),
+        ("event_delivery", "delivered"),
     }
 
 

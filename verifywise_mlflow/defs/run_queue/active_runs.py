@@ -10,7 +10,7 @@ import dagster as dg
 from dagster import DagsterRunStatus as Status
 
 from verifywise_mlflow.defs.run_queue.queue_rules import SENSOR_PRIORITY, effective_priority
-from verifywise_mlflow.defs.run_tags import PARTITION_TAG, PRIORITY_TAG, SYNC_JOB
+from verifywise_mlflow.defs.run_tags import DELIVERY_JOB, DELIVERY_TAG, PARTITION_TAG, PRIORITY_TAG, SYNC_JOB
 
 _ENDED = [Status.SUCCESS, Status.FAILURE, Status.CANCELED]
 _MAX_ENDED_RUNS = 20
@@ -29,13 +29,13 @@ class InFlightSyncs:
 
 
 def runs_in_flight(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
-    """Return the tenants' runs that have not ended, from all requesters.
+    """Return the tenants' runs that have not ended, from all requesters, except deliveries.
 
     Runs of all jobs count: what a person materializes on an asset's page, and what a backfill runs, belongs to a job of
     Dagster's own.
     """
     runs = instance.get_runs(filters=dg.RunsFilter(statuses=_IN_FLIGHT))
-    return [run for run in runs if PARTITION_TAG in run.tags]
+    return [run for run in runs if _is_of_tenant(run)]
 
 
 def tenants_in_flight(instance: dg.DagsterInstance) -> set[str]:
@@ -81,7 +81,7 @@ def last_run_seconds(instance: dg.DagsterInstance, tenant_id: str, limit: int) -
     seconds = [
         record.end_time - record.start_time
         for record in instance.get_run_records(ended, limit=_MAX_ENDED_RUNS)
-        if record.start_time is not None and record.end_time is not None
+        if record.start_time is not None and record.end_time is not None and _is_of_tenant(record.dagster_run)
     ]
     return seconds[:limit]
 
@@ -95,6 +95,17 @@ def recently_failed_tenants(instance: dg.DagsterInstance, since: datetime) -> se
     return {
         record.dagster_run.tags[PARTITION_TAG]
         for record in instance.get_run_records(ended)
-        if PARTITION_TAG in record.dagster_run.tags
+        if _is_of_tenant(record.dagster_run)
         and (record.dagster_run.status is Status.FAILURE or record.start_time is not None)
     }
+
+
+def tenants_being_delivered(instance: dg.DagsterInstance) -> set[str]:
+    """Return the tenants with a delivery that has not ended."""
+    runs = instance.get_runs(filters=dg.RunsFilter(job_name=DELIVERY_JOB, statuses=_IN_FLIGHT))
+    return {run.tags[PARTITION_TAG] for run in runs if PARTITION_TAG in run.tags}
+
+
+def _is_of_tenant(run: dg.DagsterRun) -> bool:
+    """Return whether a run reads a tenant's server, or may do so: deliveries do not."""
+    return PARTITION_TAG in run.tags and DELIVERY_TAG not in run.tags and run.job_name != DELIVERY_JOB

@@ -16,7 +16,15 @@ import dagster as dg
 from verifywise_mlflow.defs.dagster_compat import QueuedRunCoordinator, SubmitRunContext
 from verifywise_mlflow.defs.run_queue.active_runs import last_run_seconds, raise_priority
 from verifywise_mlflow.defs.run_queue.authenticated_user import user_tag_changes
-from verifywise_mlflow.defs.run_queue.queue_rules import QueuedRun, deduplicate, is_slow, missing_queue_tags, server_of
+from verifywise_mlflow.defs.run_queue.queue_rules import (
+    QueuedRun,
+    deduplicate,
+    is_delivery,
+    is_slow,
+    missing_delivery_tags,
+    missing_queue_tags,
+    server_of,
+)
 from verifywise_mlflow.defs.run_tags import PARTITION_TAG, USER_TAG
 from verifywise_mlflow.instance_settings import integer_setting
 from verifywise_mlflow.tenants.errors import TenantsFileError
@@ -49,7 +57,7 @@ class TenantRunCoordinator(QueuedRunCoordinator[dg.DagsterInstance]):
         tenant_id = run.tags.get(PARTITION_TAG)
         if run.status is not dg.DagsterRunStatus.NOT_STARTED or tenant_id is None:
             return super().submit_run(context)
-        if missing_tags := missing_queue_tags(run.tags, self._server_of(tenant_id), is_slow=self._is_slow(tenant_id)):
+        if missing_tags := self._missing_tags(run, tenant_id):
             self._instance.add_run_tags(run.run_id, missing_tags)
         with _submission_lock:
             return self._queue(context, run, tenant_id)
@@ -71,6 +79,11 @@ class TenantRunCoordinator(QueuedRunCoordinator[dg.DagsterInstance]):
             queued_runs[duplicate.canceled.run_id], message=f"Removed from the queue: {reason}."
         )
         return submitted
+
+    def _missing_tags(self, run: dg.DagsterRun, tenant_id: str) -> dict[str, str]:
+        if is_delivery(run.job_name, [key.path[-1] for key in run.asset_selection or ()]):
+            return missing_delivery_tags(run.tags)
+        return missing_queue_tags(run.tags, self._server_of(tenant_id), is_slow=self._is_slow(tenant_id))
 
     def _is_slow(self, tenant_id: str) -> bool:
         slow_seconds = integer_setting(os.environ, "VERIFYWISE_SLOW_SYNC_SECONDS")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from verifywise_mlflow.defs.run_tags import (
     BACKFILL_TAG,
+    DELIVERY_ASSETS,
+    DELIVERY_JOB,
+    DELIVERY_TAG,
     PARTITION_TAG,
     PRIORITY_TAG,
     SCHEDULE_TAG,
@@ -15,6 +18,7 @@ from verifywise_mlflow.defs.run_tags import (
     SERVER_TAG,
     SLOW,
     SPEED_TAG,
+    TENANT_TAG,
 )
 from verifywise_mlflow.tenants.tenant import Tenant
 
@@ -52,8 +56,26 @@ def missing_queue_tags(tags: Mapping[str, str], server: str | None, *, is_slow: 
         is_slow: whether the tenant is slow. This tag is always set: a run must not choose its own limit.
     """
     needed = {PRIORITY_TAG: str(default_priority(tags)), **({SERVER_TAG: server} if server else {})}
+    if PARTITION_TAG in tags:
+        needed[TENANT_TAG] = tags[PARTITION_TAG]
     missing = {tag: value for tag, value in needed.items() if tag not in tags}
     return {**missing, **({SPEED_TAG: SLOW} if is_slow else {})}
+
+
+def missing_delivery_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """Return the tags of a run that delivers: not those of its tenant and server, for which syncs would wait."""
+    needed = {PRIORITY_TAG: str(default_priority(tags)), DELIVERY_TAG: "true"}
+    return {tag: value for tag, value in needed.items() if tag not in tags}
+
+
+def is_delivery(job_name: str, assets: Collection[str]) -> bool:
+    """Return whether a run delivers and does nothing else.
+
+    Args:
+        job_name: the run's job.
+        assets: the assets that were selected; empty for all of the job.
+    """
+    return job_name == DELIVERY_JOB or (bool(assets) and DELIVERY_ASSETS.issuperset(assets))
 
 
 def is_slow(last_run_seconds: Sequence[float], slow_seconds: float) -> bool:

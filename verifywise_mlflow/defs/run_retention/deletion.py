@@ -26,7 +26,14 @@ from verifywise_mlflow.defs.run_retention.retention_rules import (
     RunSeries,
     is_deletable,
 )
-from verifywise_mlflow.defs.run_tags import BACKFILL_TAG, PARTITION_TAG, REPOSITORY_TAG, SYNC_JOB, UNCHANGED_TAG
+from verifywise_mlflow.defs.run_tags import (
+    BACKFILL_TAG,
+    DELIVERY_JOB,
+    PARTITION_TAG,
+    REPOSITORY_TAG,
+    SYNC_JOB,
+    UNCHANGED_TAG,
+)
 
 MAX_DELETIONS_PER_RUN = 2_000
 """500 tenants with one sync an hour create 500 runs an hour."""
@@ -147,7 +154,9 @@ def _finished_run(record: dg.RunRecord) -> FinishedRun:
 
 def _series(run: dg.DagsterRun) -> RunSeries:
     tenant_id = run.tags.get(PARTITION_TAG)
-    return (SYNC_JOB, tenant_id) if tenant_id else (run.job_name, None)
+    if tenant_id is None:
+        return run.job_name, None
+    return (DELIVERY_JOB if run.job_name == DELIVERY_JOB else SYNC_JOB), tenant_id
 
 
 def _newest_successes(

@@ -19,12 +19,13 @@ from verifywise_mlflow.alerts.transitions import (
     observe_staleness,
 )
 from verifywise_mlflow.common.untrusted_text import quote
-from verifywise_mlflow.defs.run_tags import PARTITION_TAG, WILL_RETRY_TAG
+from verifywise_mlflow.defs.run_tags import DELIVERY_JOB, PARTITION_TAG, WILL_RETRY_TAG
 from verifywise_mlflow.defs.schedules.audit_verification import DAMAGED_TRAILS, verify_audit_trails
 from verifywise_mlflow.persistence.database import DatabaseError, database_url
 from verifywise_mlflow.persistence.queries.stage_timestamps import new_integrity_events
 from verifywise_mlflow.persistence.repositories import history_usage
 from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.services.delivery_status import delivery_problem
 from verifywise_mlflow.services.freshness import tenants_freshness
 from verifywise_mlflow.tenants.loading import load_tenants
 from verifywise_mlflow.tenants.tenant import Tenant
@@ -37,8 +38,8 @@ MAX_RUNS_READ_PER_TICK = 500
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Sends alerts to the targets in alerts.yaml: failed syncs, stale tenants, daily quotas of history "
-    "that are reached, files that changed under an unchanged version, and damaged audit trails. Each alert is sent "
-    "when it is raised and again when it is resolved.",
+    "that are reached, deliveries that are stuck, files that changed under an unchanged version, and damaged audit "
+    "trails. Each alert is sent when it is raised and again when it is resolved.",
 )
 def alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     """Observe, compare with the last tick and deliver; the cursor holds the state of the alerts."""
@@ -52,7 +53,7 @@ def alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     }
     try:
         with Store(database_url()) as store:
-            for observe in (_observe_stale_tenants, _observe_history_quotas):
+            for observe in (_observe_stale_tenants, _observe_history_quotas, _observe_deliveries):
                 raised_or_resolved, open_alerts = detect_transitions(open_alerts, observe(store, tenants, now), now)
                 new_alerts += raised_or_resolved
             new_alerts += _integrity_alerts(store, tenants, last_integrity_events, now)
@@ -98,10 +99,10 @@ def _observe_runs(
 
 
 def _relevant_runs(records: list[dg.RunRecord]) -> Iterator[dg.DagsterRun]:
-    """Skip failures that Dagster retries by itself, and single assets that people materialize."""
+    """Skip failures that Dagster retries by itself, deliveries, and single assets that people materialize."""
     for run in (record.dagster_run for record in records):
         will_retry = run.status is dg.DagsterRunStatus.FAILURE and run.tags.get(WILL_RETRY_TAG) == "true"
-        if not will_retry and not run.job_name.startswith("__"):
+        if not will_retry and not run.job_name.startswith("__") and run.job_name != DELIVERY_JOB:
             yield run
 
 
@@ -153,6 +154,11 @@ def _observe_history_quotas(store: Store, tenants: Mapping[str, Tenant], _now: d
             f"{tenant.history.max_bytes_per_day:,} bytes of history is reached (history.max_bytes_per_day)"
         )
         yield Observation("history quota reached", tenant_id, problem if held_back else None)
+
+
+def _observe_deliveries(store: Store, tenants: Mapping[str, Tenant], now: datetime) -> Iterator[Observation]:
+    for tenant_id, tenant in tenants.items():
+        yield Observation("delivery stuck", tenant_id, delivery_problem(store, tenant, now))
 
 
 def _integrity_alerts(

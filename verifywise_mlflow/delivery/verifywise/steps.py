@@ -92,7 +92,7 @@ class FieldChanges:
     changed: dict[str, FieldValue]
     """To send."""
     held: dict[str, FieldValue]
-    """What is there already, although we did not know that."""
+    """Values that the server holds already, although we did not know that."""
     left_alone: tuple[str, ...]
     """Fields that hold something else than what we last wrote."""
 

@@ -43,6 +43,22 @@ _METRICS: Final = (
     Metric("verifywise_sync_incomplete_total", "counter", _TENANT, "Objects that syncs could not read in full."),
     Metric("verifywise_circuit_breaker_openings_total", "counter", _TENANT, "How often the circuit breaker opened."),
     Metric("verifywise_sync_duration_seconds", "histogram", ("outcome",), "How long syncs took, over all tenants."),
+    Metric(
+        "verifywise_delivery_pending", "gauge", ("tenant", "target"), "Versions whose state a target does not have yet."
+    ),
+    Metric("verifywise_delivery_parked", "gauge", ("tenant", "target"), "Versions that are not delivered any more."),
+    Metric(
+        "verifywise_delivery_oldest_seconds",
+        "gauge",
+        ("tenant", "target"),
+        "How long the oldest pending version has waited.",
+    ),
+    Metric(
+        "verifywise_delivery_waiting",
+        "gauge",
+        ("tenant", "target"),
+        "1 if a first delivery waits for a person's confirmation.",
+    ),
     Metric("verifywise_run_queue", "gauge", ("status",), "Runs of Dagster that have not ended."),
     Metric("verifywise_run_queue_oldest_seconds", "gauge", (), "How long the oldest queued run has waited."),
     Metric("verifywise_daemon_healthy", "gauge", ("daemon",), "1 if the daemon of Dagster has reported lately."),

@@ -119,6 +119,7 @@ class Collection:
             self._count(tenant_id, state)
             if state:
                 _set_tenant(gauges, tenant_id, state)
+                _set_deliveries(gauges, tenant_id, state, at)
         return True
 
     def _count(self, tenant_id: str, state: TenantState | None) -> None:
@@ -162,6 +163,18 @@ def _set_tenant(gauges: Readings, tenant_id: str, state: TenantState) -> None:
         gauges.set("verifywise_circuit_breaker_open", float(last.circuit_openings > 0), tenant_id)
         for outcome in OUTCOMES_OF_SYNCS:
             gauges.set("verifywise_last_sync_outcome", float(last.outcome == outcome), tenant_id, outcome)
+
+
+def _set_deliveries(gauges: Readings, tenant_id: str, state: TenantState, at: datetime) -> None:
+    for status in state.deliveries:
+        is_waiting = status.state is not None and status.state.waiting_reason is not None
+        for name, value in (
+            ("verifywise_delivery_pending", status.outbox.pending),
+            ("verifywise_delivery_parked", status.outbox.parked),
+            ("verifywise_delivery_oldest_seconds", round(status.oldest_seconds(at), 3)),
+            ("verifywise_delivery_waiting", float(is_waiting)),
+        ):
+            gauges.set(name, value, tenant_id, status.target)
 
 
 def _set_queue(gauges: Readings, read_queue: Callable[[], QueueState]) -> bool:

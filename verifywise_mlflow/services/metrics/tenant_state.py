@@ -13,6 +13,7 @@ from verifywise_mlflow.persistence.queries.stage_timestamps import stage_timesta
 from verifywise_mlflow.persistence.repositories import audit_log, records
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.compliance_summary import ComplianceSummary, summarize_compliance
+from verifywise_mlflow.services.delivery_status import DeliveryStatus, delivery_statuses
 from verifywise_mlflow.services.freshness import load_stage_freshness
 from verifywise_mlflow.services.tenant_policies import load_rules
 from verifywise_mlflow.tenants.tenant import Tenant
@@ -47,6 +48,7 @@ class TenantState:
     last_sync: EndedSync | None
     new_syncs: Sequence[EndedSync]
     """Those since the last reading, oldest first."""
+    deliveries: Sequence[DeliveryStatus] = ()
 
 
 def read_tenant_state(store: Store, tenant: Tenant, at: datetime, after: int | None) -> TenantState | None:
@@ -68,6 +70,7 @@ def read_tenant_state(store: Store, tenant: Tenant, at: datetime, after: int | N
             return None
         is_stale = any(stage.is_stale for stage in load_stage_freshness(session, tenant, at))
         incomplete = records.count_incomplete(session)
+        deliveries = delivery_statuses(session, tenant)
         limit = 1 if after is None else MAX_SYNCS
         entries = audit_log.entries(session, limit=limit, kind="sync ended", after=after)
         if not entries and after:
@@ -81,6 +84,7 @@ def read_tenant_state(store: Store, tenant: Tenant, at: datetime, after: int | N
         summarize_compliance(store, tenant.tenant_id, load_rules(tenant), at),
         syncs[0] if syncs else None,
         [sync for sync in reversed(syncs) if after is not None and sync.sequence > after],
+        deliveries,
     )
 
 
