@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 import verifywise_mlflow.delivery.http_post as http_post
+from verifywise_mlflow.cli import app
 from verifywise_mlflow.delivery.cloud_events.signature import signature_headers
 from verifywise_mlflow.delivery.cloud_events.webhook import Webhook
 from verifywise_mlflow.delivery.drain import MAX_TRIES, Drain, DrainReport
@@ -369,3 +371,31 @@ def test_a_plan_names_the_waiting_events_and_sends_nothing(store: Store, webhook
     assert [(change.action, change.model_name, change.detail) for change in plan.changes] == [
         ("post event", "churn", "ai.verifywise.mlflow.version.stage-changed.v1")
     ] * 2
+
+
+def test_the_command_shows_what_waits_and_why(
+    store: Store,
+    webhook: Callable[..., Webhook],
+    database_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "tenants.yaml").write_text(
+        "tenants: {acme: {tracking_uri: 'https://mlflow.example', delivery: {webhooks: [{name: siem, "
+        "url: env:HOOK_URL, signing_secrets: [env:HOOK_SECRET], allow_private_network: true}]}}}"
+    )
+    monkeypatch.setenv("VERIFYWISE_TENANTS", str(tmp_path / "tenants.yaml"))
+    monkeypatch.setenv("VERIFYWISE_DATABASE_URL", database_url)
+    command = ["deliver", "run", "acme", "--target", "webhook:siem", "--retry-parked"]
+    with hostile_server(lambda *_: make_response(b"", 422)) as server:
+        write_events(store, webhook(server), CHURN, "Production")
+        for _ in range(2):
+            ran = CliRunner().invoke(app, command)
+        status = CliRunner().invoke(app, ["deliver", "status", "acme", "--json"])
+
+    assert "1 versions failed" in ran.output
+    target = json.loads(status.output)["targets"]["webhook:siem"]
+    assert target["outbox"]["pending"] == 1
+    (held,) = target["held"]
+    assert held["reason"] == "the webhook siem responded with 422: it does not accept the event"
+    assert PATH_SECRET not in ran.output + status.output
