@@ -7,6 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
+from verifywise_mlflow import __version__
 from verifywise_mlflow.instance_settings import InvalidSettingError
 
 CODE_LOCATION: Final = "verifywise_mlflow"
@@ -14,6 +15,8 @@ MODULE: Final = "verifywise_mlflow.definitions"
 
 CODE_SERVER: Final = "VERIFYWISE_CODE_SERVER"
 """Where the webserver and the daemon find the code server: ``host:port``. Without it, they load the module."""
+CURRENT_IMAGE: Final = "DAGSTER_CURRENT_IMAGE"
+"""The image of a code server, which the manifests for Kubernetes set."""
 WEBSERVER_PORT: Final = "VERIFYWISE_WEBSERVER_PORT"
 CODE_SERVER_PORT: Final = "VERIFYWISE_CODE_SERVER_PORT"
 _DEFAULT_PORTS: Final[Mapping[str, int]] = {WEBSERVER_PORT: 3000, CODE_SERVER_PORT: 4000}
@@ -55,10 +58,12 @@ def service_command(
             port = str(port_of(environment, WEBSERVER_PORT))
             command = ["dagster-webserver", "--workspace", workspace, "--host", _ALL_ADDRESSES, "--port", port]
         case Service.DAEMON:
-            command = ["dagster-daemon", "run", "--workspace", workspace]
+            command = ["python", "-m", "verifywise_mlflow.distributed.daemon", "--workspace", workspace]
         case Service.CODE_SERVER:
             port = str(port_of(environment, CODE_SERVER_PORT))
             location = ["--module-name", MODULE, "--location-name", CODE_LOCATION]
+            # The same for all replicas of a release. Dagster takes another ID for new code, and loads all of it again.
+            location += ["--fixed-server-id", environment.get(CURRENT_IMAGE) or f"verifywise-mlflow-{__version__}"]
             command = ["dagster", "api", "grpc", *location, "--host", _ALL_ADDRESSES, "--port", port]
         case Service.WORKER:
             command = ["verifywise-mlflow", "worker"]

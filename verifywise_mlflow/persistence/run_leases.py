@@ -26,6 +26,8 @@ from verifywise_mlflow.persistence.session_names import name_of_run
 HEARTBEAT_SECONDS: Final = 2.0
 SESSION_TIMEOUT_SECONDS: Final = 30
 """Postgres ends a lease's session that was silent for this long."""
+DAEMON: Final = "daemon"
+"""In place of a run's ID: the lease of Dagster's daemon."""
 
 _TRY_LOCK = text("SELECT pg_try_advisory_lock(:key)")
 _STATUS = text("SELECT status FROM runs WHERE run_id = :run_id")
@@ -46,6 +48,10 @@ _END_SESSIONS = text(
 
 class LeaseLostError(Exception):
     """The session with the lease has ended, or does not respond."""
+
+
+class LeaseTakenError(LeaseLostError):
+    """The session with the lease has ended, and another session has the lease by now."""
 
 
 class RunLease:
@@ -77,13 +83,14 @@ class RunLease:
         """Send a heartbeat; return the run's status in Dagster's database. After a lost session, take the lease again.
 
         Raises:
-            LeaseLostError: the database does not respond, or another session has the lease.
+            LeaseLostError: the database does not respond.
+            LeaseTakenError: another session has the lease.
         """
         try:
             if self._session is None:
                 self._session = _lock(self._engine, self.run_id)
             if self._session is None:
-                raise LeaseLostError("another session has the lease")
+                raise LeaseTakenError("another session has the lease")
             status: str | None = self._session.scalar(_STATUS, {"run_id": self.run_id})
         except SQLAlchemyError as error:
             self.close()

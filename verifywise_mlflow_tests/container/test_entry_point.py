@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from verifywise_mlflow import __version__
 from verifywise_mlflow.container.__main__ import prepare, service_file
 from verifywise_mlflow.container.secret_files import MAX_BYTES, read_secret_files
 from verifywise_mlflow.container.services import Service
@@ -26,11 +27,11 @@ def _own_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     ("service", "command"),
     [
         ("webserver", "dagster-webserver --workspace {home}/workspace.yaml --host 0.0.0.0 --port 3000"),
-        ("daemon", "dagster-daemon run --workspace {home}/workspace.yaml"),
+        ("daemon", "python -m verifywise_mlflow.distributed.daemon --workspace {home}/workspace.yaml"),
         (
             "code-server",
             "dagster api grpc --module-name verifywise_mlflow.definitions --location-name verifywise_mlflow "
-            "--host 0.0.0.0 --port 4000",
+            f"--fixed-server-id verifywise-mlflow-{__version__} --host 0.0.0.0 --port 4000",
         ),
         ("worker", "verifywise-mlflow worker"),
     ],
@@ -44,6 +45,14 @@ def test_each_service_has_its_command_and_leaves_its_name_to_the_health_check(
 
     assert started == command.format(home=home).split()
     assert service_file().read_text() == service
+
+
+def test_code_servers_of_one_image_have_one_id(tmp_path: Path) -> None:
+    image = "registry.example/verifywise-mlflow:2"
+
+    started, _environment = prepare(["code-server"], {"DAGSTER_HOME": str(tmp_path), "DAGSTER_CURRENT_IMAGE": image})
+
+    assert started[started.index("--fixed-server-id") + 1] == image
 
 
 def test_options_follow_the_command_of_a_service(tmp_path: Path) -> None:

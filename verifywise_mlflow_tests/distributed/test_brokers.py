@@ -8,10 +8,14 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.remote_origin import GrpcServerCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 
 from verifywise_mlflow.distributed.broker import BrokerNotConfiguredError, broker_url, make_celery
+from verifywise_mlflow.distributed.daemon import finish_launches
 from verifywise_mlflow.distributed.launcher import LeasedRunLauncher
 from verifywise_mlflow.distributed.run_watch import END_SECONDS, Action, next_action
+from verifywise_mlflow_tests.defs.production import production_instance
+from verifywise_mlflow_tests.distributed import planting
 from verifywise_mlflow_tests.distributed.brokers import BrokerServer, RabbitMQ, Redis
 
 REQUESTERS = {
@@ -51,6 +55,46 @@ def test_a_worker_gets_the_run_with_the_highest_priority_first_and_learns_its_id
         "backfill",
     ]
     assert all(arguments.keys() == {"run_id"} for arguments in received)
+
+
+def test_a_daemon_finishes_what_the_last_one_has_begun(
+    broker: BrokerServer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with production_instance(tmp_path / "dagster", {}, in_sqlite=True) as instance:
+        launcher, impatient = (
+            LeasedRunLauncher(broker=broker.url, backend=None, default_queue="dagster") for _ in range(2)
+        )
+        launcher.register_instance(instance)
+        impatient.register_instance(instance)
+        of_backfill = create_run(instance, dg.DagsterRunStatus.NOT_STARTED, {"dagster/backfill": "b"})
+        of_person = create_run(instance, dg.DagsterRunStatus.NOT_STARTED, {})
+        starting = create_run(instance, dg.DagsterRunStatus.STARTING, {})
+
+        finish_launches(instance, launcher)
+        finish_launches(instance, instance.run_launcher)  # that of a code server, which sends no messages
+
+        statuses = {run.run_id: run.status for run in instance.get_runs()}
+        assert statuses[of_backfill.run_id] is dg.DagsterRunStatus.QUEUED
+        assert statuses[of_person.run_id] is dg.DagsterRunStatus.NOT_STARTED, "a webserver is about to queue it"
+        assert list(receive(broker.url, 1)) == [{"run_id": starting.run_id}]
+
+        broker.stop()
+        impatient.celery.conf.task_publish_retry_policy = {"max_retries": 0}  # the test does not wait half a minute
+        finish_launches(instance, impatient)
+        assert "were not repeated: OperationalError" in caplog.text
+        assert broker.password not in caplog.text
+
+
+def create_run(instance: dg.DagsterInstance, status: dg.DagsterRunStatus, tags: dict[str, str]) -> dg.DagsterRun:
+    """Create a run with the origins that Dagster requires of a run that is queued."""
+    location = RemoteRepositoryOrigin(GrpcServerCodeLocationOrigin("localhost", 1), "repository")
+    return instance.create_run_for_job(
+        planting.planting,
+        status=status,
+        tags=tags,
+        remote_job_origin=RemoteJobOrigin(location, planting.planting.name),
+        job_code_origin=dg.reconstructable(planting.planting).get_python_origin(),
+    )
 
 
 @dg.graph

@@ -1,0 +1,108 @@
+"""Dagster's daemon with a lease: of several, one works, and another one takes over when it ends.
+
+``python -m verifywise_mlflow.distributed.daemon`` takes the options of ``dagster-daemon run``. Two plain daemons would
+both evaluate each sensor and submit each backfill: Dagster only logs that another one sends heartbeats.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from importlib.metadata import entry_points
+from typing import Final, Protocol, runtime_checkable
+
+import dagster as dg
+
+from verifywise_mlflow.defs.dagster_compat import postgres_url
+from verifywise_mlflow.defs.run_tags import BACKFILL_TAG
+from verifywise_mlflow.observability.json_logs import install_json_logs
+from verifywise_mlflow.persistence.run_leases import (
+    DAEMON,
+    HEARTBEAT_SECONDS,
+    SESSION_TIMEOUT_SECONDS,
+    LeaseLostError,
+    LeaseTakenError,
+    RunLease,
+    RunLeases,
+)
+
+STANDBY_SECONDS: Final = 5.0
+"""Between two attempts to take over."""
+SILENCE_SECONDS: Final = SESSION_TIMEOUT_SECONDS / 2
+"""Without a heartbeat for this long, the daemon ends itself. A heartbeat may take 12 s to fail, and Postgres gives the
+lease to another daemon only after that."""
+_LOG: Final = logging.getLogger(__name__)
+
+
+@runtime_checkable
+class MessageLauncher(Protocol):
+    """A launcher that may send the message of a run again: ``launcher.py``, without importing Celery."""
+
+    def send(self, run: dg.DagsterRun) -> None:
+        """Send a run's message."""
+
+
+def acquire(leases: RunLeases) -> RunLease:
+    """Return the daemon's lease; wait while another daemon holds it."""
+    lease = leases.acquire(DAEMON)
+    if lease is None:
+        _LOG.warning("another daemon works: this one takes over when that one ends")
+    while lease is None:
+        time.sleep(STANDBY_SECONDS)
+        lease = leases.acquire(DAEMON)
+    _LOG.warning("this daemon works from now on")
+    return lease
+
+
+def keep(lease: RunLease) -> None:
+    """Renew the lease for as long as this process lives, and end the process if that fails."""
+    renewed_at = time.monotonic()
+    while True:
+        time.sleep(HEARTBEAT_SECONDS)
+        try:
+            lease.renew()
+            renewed_at = time.monotonic()
+        except LeaseLostError as error:
+            _LOG.warning("the daemon's lease: %s", error)
+            if isinstance(error, LeaseTakenError) or time.monotonic() - renewed_at > SILENCE_SECONDS:
+                _LOG.error("this daemon ends: it has lost its lease, and another one works or will")
+                os._exit(1)  # not by a signal, which the first process of a container would ignore
+
+
+def finish_launches(instance: dg.DagsterInstance, launcher: object) -> None:
+    """Finish what the last daemon may have begun when it ended: to queue a run of a backfill, or to send a message.
+
+    Otherwise such a run would fail after a time-out and be retried. A run whose message is sent twice is executed once.
+    """
+    for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.NOT_STARTED])):
+        if (
+            BACKFILL_TAG in run.tags
+        ):  # only the daemon creates them; Dagster itself repairs those of sensors and schedules
+            instance.submit_run(run.run_id, workspace=None)  # type: ignore[arg-type]  # our coordinator reads none
+    if not isinstance(launcher, MessageLauncher):
+        return
+    try:
+        for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTING])):
+            launcher.send(run)
+    except Exception as error:  # noqa: BLE001  # each transport has errors of its own, whose text may have the URL
+        _LOG.warning("the launches of starting runs were not repeated: %s", type(error).__name__)
+
+
+def main() -> None:
+    """Work as Dagster's daemon, once no other one does, until a signal."""
+    install_json_logs()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # the first process of a container ignores it by default
+    with dg.DagsterInstance.get() as instance, acquire(RunLeases(postgres_url(instance))) as lease:
+        threading.Thread(target=keep, args=(lease,), name="lease", daemon=True).start()
+        finish_launches(instance, instance.run_launcher)
+        (command,) = entry_points(group="console_scripts", name="dagster-daemon")
+        sys.argv = ["dagster-daemon", "run", *sys.argv[1:]]
+        command.load()()
+
+
+if __name__ == "__main__":
+    main()
