@@ -3,9 +3,10 @@
 from contextlib import suppress
 
 with suppress(Exception):  # the run fails in the same way, and reports it
-    import verifywise_mlflow.definitions  # noqa: F401
     from verifywise_mlflow.compliance.rules.policy import default_policy
+    from verifywise_mlflow.definitions import defs
     from verifywise_mlflow.defs.dagster_compat import end_canceled_runs
+    from verifywise_mlflow.defs.run_tags import SYNC_JOB
     from verifywise_mlflow.normalizer.mapping.mapping_index import mapping_index
     from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
     from verifywise_mlflow.observability.tracing import preload_tracing
@@ -21,3 +22,4 @@ with suppress(Exception):  # the run fails in the same way, and reports it
     Tenant(tenant_id="template", tracking_uri="https://template.invalid")
     connect("postgresql://template.invalid/template").dispose()
     preload_tracing()
+    defs.resolve_job_def(SYNC_JOB)

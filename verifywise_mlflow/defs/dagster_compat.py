@@ -6,6 +6,7 @@ a newer one logs a warning at import. A test checks that no other module imports
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import re
 import signal
@@ -25,6 +26,7 @@ from dagster._core.execution.backfill import BULK_ACTION_TERMINAL_STATUSES, Bulk
 from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, WorkerStatus
 from dagster._core.run_coordinator import QueuedRunCoordinator, SubmitRunContext
 from dagster._core.storage.event_log import SqlEventLogStorage
+from dagster._core.storage.runs import SqlRunStorage
 from dagster._utils import send_interrupt
 from dagster._utils.interrupts import capture_interrupts
 
@@ -47,6 +49,8 @@ __all__ = [
     "fork_run_processes",
     "import_for_runs",
     "latest_materialization",
+    "log_runs_by",
+    "open_before_forks",
     "postgres_url",
     "reuse_connections",
 ]
@@ -65,11 +69,15 @@ _NO_STATEMENT_TIMEOUT, _POOL_RECYCLE_SECONDS, _MAX_POOL_OVERFLOW = 0, 300, 10
 _RUN_PROCESS_MODULES: Final = (
     *("dagster._grpc.impl", "dagster._core.storage.root"),
     *("dagster_postgres", "psycopg2.extras"),
+    *("dagster._core.executor.in_process", "dagster._core.execution.plan.active", "encodings.idna"),
 )
 """The modules of a run process that loading the definitions does not import."""
 
 _RUN_COMMAND_MODULE: Final = "dagster._cli.api"
 """Has the function that executes a launched run. Only workers import it: it takes 0.1 s."""
+
+_MODULES_WITH_CONSOLE: Final = ("dagster._loggers", "dagster._core.definitions.instigation_logger")
+"""The modules that make a logger for the console: of runs, and of ticks of sensors and schedules."""
 
 _pooled_instances: WeakSet[dg.DagsterInstance] = WeakSet()
 
@@ -144,6 +152,21 @@ def _interrupt_until(wait_for_cancellation: Callable[[], object], has_ended: thr
         has_ended.wait(_SECONDS_BETWEEN_INTERRUPTS)
 
 
+def log_runs_by(handler: logging.Handler) -> None:
+    """Make runs, sensors and schedules log to a handler instead of the console, in processes forked from this one, too.
+
+    dagster.yaml can only add handlers, and the loggers of a job are used only if the configuration of a run names them.
+    """
+
+    def create_logger(name: str, level: str | int) -> logging.Logger:
+        logger = logging.Logger(name, level)  # outside of Python's hierarchy, as Dagster's: no record is written twice
+        logger.addHandler(handler)
+        return logger
+
+    for module in _MODULES_WITH_CONSOLE:
+        import_module(module).create_console_logger = create_logger  # type: ignore[attr-defined]
+
+
 def import_for_runs() -> None:
     """Import what Dagster needs to execute a run, so that processes that are forked later need not."""
     for module in (*_RUN_PROCESS_MODULES, _RUN_COMMAND_MODULE):
@@ -187,6 +210,48 @@ def reuse_connections(instance: dg.DagsterInstance) -> None:
             pool_recycle=_POOL_RECYCLE_SECONDS,
             max_overflow=_MAX_POOL_OVERFLOW,
         )
+        _remember_columns(instance)
+
+
+def _remember_columns(instance: dg.DagsterInstance) -> None:
+    """Look once whether Dagster's tables have the columns that releases before 1.0 did not have.
+
+    Dagster looks before most writes, 25 times a sync, each time with a query of Postgres' catalogs.
+    """
+    runs, events = instance.run_storage, instance.event_log_storage
+    if isinstance(runs, SqlRunStorage) and isinstance(events, SqlEventLogStorage):
+        _remember_if_true(runs, "has_run_stats_index_cols")
+        _remember_if_true(events, "_has_asset_key_col_on_connection")
+
+
+def _remember_if_true(storage: object, method: str) -> None:
+    look, known = getattr(storage, method), set()
+
+    def remembered(*arguments: object) -> bool:
+        name = arguments[-1:]  # the first may be a connection
+        if name not in known and look(*arguments):
+            known.add(name)
+        return name in known
+
+    setattr(storage, method, remembered)
+
+
+def open_before_forks() -> dg.DagsterInstance | None:
+    """Return the instance for processes that are forked from this one, so that none of them has to prepare it.
+
+    Returns:
+        The instance without an open connection, or None if its database cannot be used.
+    """
+    try:
+        instance = dg.DagsterInstance.get()
+        reuse_connections(instance)
+        instance.get_run_records(limit=1)
+        for storage in (instance.run_storage, instance.event_log_storage, instance.schedule_storage):
+            if engine := getattr(storage, "_engine", None):
+                engine.dispose()  # a connection must not be used by two processes
+    except Exception:  # noqa: BLE001  # each driver has errors of its own; a run meets them, too, and reports them
+        return None
+    return instance
 
 
 def latest_materialization(

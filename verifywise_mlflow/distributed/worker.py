@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import sys
 from typing import Final
@@ -14,7 +15,7 @@ import dagster as dg
 from celery import Celery
 
 import verifywise_mlflow.run_process_template  # noqa: F401  # for all processes that are forked later
-from verifywise_mlflow.defs.dagster_compat import execute_run, import_for_runs, postgres_url
+from verifywise_mlflow.defs.dagster_compat import execute_run, import_for_runs, open_before_forks, postgres_url
 from verifywise_mlflow.distributed.broker import QUEUE, TASK, BrokerNotConfiguredError, broker_url, make_celery
 from verifywise_mlflow.distributed.run_watch import watch
 from verifywise_mlflow.persistence.run_leases import RunLeases
@@ -24,13 +25,13 @@ _LOG: Final = logging.getLogger(__name__)
 _MISUSED: Final = 2
 
 
-def add_task(app: Celery) -> None:
-    """Register the task that the launcher sends."""
+def add_task(app: Celery, instance: dg.DagsterInstance | None) -> None:
+    """Register the task that the launcher sends, with the instance that was opened before the worker forks."""
 
     @app.task(name=TASK)  # type: ignore[untyped-decorator]  # Celery has no types
     def execute(run_id: str) -> None:
-        with dg.DagsterInstance.get() as instance:
-            execute_leased(instance, run_id)
+        with instance or dg.DagsterInstance.get() as opened:
+            execute_leased(opened, run_id)
 
 
 def execute_leased(instance: dg.DagsterInstance, run_id: str) -> None:
@@ -62,8 +63,9 @@ def main() -> int:
     except BrokerNotConfiguredError as error:
         sys.stderr.write(f"{error}\n")
         return _MISUSED
-    add_task(app)
     import_for_runs()
+    add_task(app, open_before_forks())
+    gc.freeze()  # each fork collects garbage first, and would go over all modules
     options = ("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "INFO")
     app.worker_main(["worker", "--queues", QUEUE, "--concurrency", str(arguments.processes), *options])
     return 0

@@ -1,0 +1,94 @@
+"""An instance that a worker opens before it forks: no connection crosses the fork, no run looks columns up again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import psycopg2
+import pytest
+from sqlalchemy import event
+
+from verifywise_mlflow.defs.dagster_compat import open_before_forks
+from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
+from verifywise_mlflow_tests.defs.production import production_instance, set_dagster_database
+from verifywise_mlflow_tests.support.databases import empty_database
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def database(postgres: EmbeddedPostgres, home: Path) -> Iterator[str]:
+    """The URL of a database with Dagster's tables, which the environment names."""
+    with pytest.MonkeyPatch.context() as variables, empty_database(postgres) as url:
+        set_dagster_database(url, variables)
+        with production_instance(home, {}):
+            yield url
+
+
+@pytest.fixture(autouse=True)
+def _home(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", str(home))
+
+
+@pytest.fixture
+def opened(database: str) -> dg.DagsterInstance:
+    instance = open_before_forks()
+    assert instance is not None
+    return instance
+
+
+def sessions(url: str) -> int:
+    query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    connection = psycopg2.connect(url)
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(query)
+            (count,) = cursor.fetchone() or (None,)
+    finally:
+        connection.close()
+    assert isinstance(count, int)
+    return count
+
+
+def test_no_connection_crosses_the_fork_and_the_child_opens_its_own(opened: dg.DagsterInstance, database: str) -> None:
+    assert sessions(database) == 0
+
+    child = os.fork()
+    if not child:
+        os._exit(0 if opened.get_runs_count() == 0 and sessions(database) == 1 else 1)
+    _pid, status = os.waitpid(child, 0)
+
+    assert os.waitstatus_to_exitcode(status) == 0
+
+
+def test_columns_are_not_looked_up_again(opened: dg.DagsterInstance) -> None:
+    statements: list[str] = []
+    for storage in (opened.run_storage, opened.event_log_storage):
+        event.listen(
+            storage._engine,  # type: ignore[attr-defined]  # of both, and of no other kind
+            "before_cursor_execute",
+            lambda _connection, _cursor, statement, *_: statements.append(statement),
+        )
+
+    lookups = []
+    for _ in range(2):
+        statements.clear()
+        opened.get_run_records(limit=1)
+        opened.get_asset_records()
+        opened.report_runless_asset_event(dg.AssetObservation("asset"))
+        lookups.append(sum("pg_attribute" in statement for statement in statements))
+
+    assert lookups[0] > 0, "the search finds what is there"  # of columns that opening the instance does not need
+    assert lookups[1] == 0
+
+
+def test_an_instance_without_its_database_is_left_to_the_run(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DAGSTER_PG_PORT", "1")
+
+    assert open_before_forks() is None
