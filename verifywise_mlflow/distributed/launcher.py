@@ -12,7 +12,7 @@ from typing import Any
 
 import dagster as dg
 from dagster_celery.launcher import CeleryRunLauncher
-from dagster_celery.tags import DAGSTER_CELERY_RUN_PRIORITY_TAG
+from dagster_celery.tags import DAGSTER_CELERY_QUEUE_TAG
 
 from verifywise_mlflow.defs.dagster_compat import (
     CheckRunHealthResult,
@@ -50,11 +50,11 @@ class LeasedRunLauncher(CeleryRunLauncher):
     def send(self, run: dg.DagsterRun) -> None:
         """Send a run's ID to the broker. A run whose ID is sent twice is executed once."""
         priority = message_priority(effective_priority(run.tags), self._url)
-        self._launch_celery_task_run(
-            run=run.with_tags({**run.tags, DAGSTER_CELERY_RUN_PRIORITY_TAG: str(priority)}),
-            task_signature=self.celery.signature(TASK, kwargs={"run_id": run.run_id}, immutable=True),
-            routing_key=TASK,
-        )
+        queue = run.tags.get(DAGSTER_CELERY_QUEUE_TAG, self.default_queue)
+        # Dagster's own method writes two events and a tag with the message's ID, which only its result backend needs.
+        message = self.celery.signature(TASK, kwargs={"run_id": run.run_id}, immutable=True)
+        message.apply_async(priority=priority, queue=queue, routing_key=f"{queue}.{TASK}")
+        self._instance.report_engine_event("The run's ID was sent to the broker.", run, cls=type(self))
 
     def terminate(self, run_id: str) -> bool:
         """Cancel a run: its worker sees the new status within two seconds. Returns False if it has ended already."""

@@ -71,7 +71,7 @@ def test_columns_are_not_looked_up_again(opened: dg.DagsterInstance) -> None:
     statements: list[str] = []
     for storage in (opened.run_storage, opened.event_log_storage):
         event.listen(
-            storage._engine,  # type: ignore[attr-defined]  # of both, and of no other kind
+            storage._engine,  # type: ignore[union-attr]  # of both, and of no other kind
             "before_cursor_execute",
             lambda _connection, _cursor, statement, *_: statements.append(statement),
         )
