@@ -153,7 +153,7 @@ def test_every_alert_has_a_severity_and_says_what_to_do() -> None:
 def test_the_texts_of_an_alert_use_labels_and_commands_that_exist(rule: Rule) -> None:
     texts = " ".join(rule.annotations.values())
     used = set(re.findall(r"\$labels\.(\w+)", texts))
-    commands = re.findall(r"verifywise-mlflow ((?:policy|audit|db) \w+|\w+)", texts)
+    commands = re.findall(r"verifywise-mlflow ((?:policy|audit|db|deliver) \w+|\w+)", texts)
     names = re.findall(r"verifywise_\w+", rule.expr)
 
     assert used <= set().union(*(LABELS[name] for name in names))

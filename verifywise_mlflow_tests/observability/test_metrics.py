@@ -27,6 +27,7 @@ from verifywise_mlflow.services.metrics.collection import Collection, QueueUnrea
 from verifywise_mlflow.services.metrics.otlp import MetricsPush
 from verifywise_mlflow.services.metrics.prometheus import exposition
 from verifywise_mlflow.services.metrics.queue_state import QueueState
+from verifywise_mlflow.tenants.delivery.settings import Delivery
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.observability.otlp_receiver import attributes, otlp_receiver
 from verifywise_mlflow_tests.support.documentation import read_page
@@ -212,8 +213,15 @@ def test_the_run_queue_and_the_daemons_of_a_real_instance_are_read() -> None:
     assert state.daemons["SENSOR"] is False  # none runs
 
 
+def with_target(tenant: Tenant) -> Tenant:
+    """Return the tenant with a target of deliveries, which no sync contacts."""
+    settings = {"url": "https://governance.example.com", "auth": {"kind": "token", "token": "env:VW_TOKEN"}}
+    return tenant.model_copy(update={"delivery": Delivery.model_validate({"verifywise": settings})})
+
+
 def every_sample(registry: Registry, tenant: Tenant, store: Store) -> dict[Sample, float]:
     registry.version("churn")
+    tenant = with_target(tenant)
     sync(tenant, store)
     collection = Collection(store, lambda: {"acme": tenant}, lambda: QUEUE)
     collection.read()
@@ -249,6 +257,7 @@ def test_a_collector_receives_the_same_values(
     with otlp_receiver() as collector:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.uri)
         monkeypatch.setenv("OTEL_TRACES_EXPORTER", "none")
+        tenant = with_target(tenant)
         sync(tenant, store)
         collection = Collection(store, lambda: {"acme": tenant}, lambda: QUEUE)
         push = MetricsPush(collection)
