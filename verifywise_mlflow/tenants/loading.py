@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from verifywise_mlflow.common.strict_yaml import load_strict_yaml
 from verifywise_mlflow.common.validation_errors import correction_for
 from verifywise_mlflow.tenants.auth import AUTH_KINDS
+from verifywise_mlflow.tenants.delivery.verifywise import VERIFYWISE_AUTH_KINDS
 from verifywise_mlflow.tenants.errors import TenantsFileError
 from verifywise_mlflow.tenants.secret_scope import SCOPE_VARIABLE, out_of_scope, secret_scope
 from verifywise_mlflow.tenants.tenant import Tenant
@@ -154,21 +155,34 @@ def _reason(error: Exception) -> str:
     return f"{place}{error.problem}"
 
 
-_CORRECTIONS = {
-    "union_tag_invalid": f"there is no such kind: write {', '.join(AUTH_KINDS[:-1])} or {AUTH_KINDS[-1]}",
-    "union_tag_not_found": f"kind is missing: write {', '.join(AUTH_KINDS[:-1])} or {AUTH_KINDS[-1]}",
+_KINDS: Final[Mapping[tuple[str, ...], tuple[str, ...]]] = {
+    ("auth",): AUTH_KINDS,
+    ("delivery", "verifywise", "auth"): VERIFYWISE_AUTH_KINDS,
 }
+"""The sections with a ``kind``, and its values."""
+
+
+def _corrections(kinds: tuple[str, ...]) -> Mapping[str, str]:
+    alternatives = f"{', '.join(kinds[:-1])} or {kinds[-1]}"
+    return {
+        "union_tag_invalid": f"there is no such kind: write {alternatives}",
+        "union_tag_not_found": f"kind is missing: write {alternatives}",
+    }
 
 
 def _error_sentences(path: Path, owner: str, error: ValidationError) -> list[str]:
     """Translate pydantic's errors, without inputs: somebody may have pasted a secret into a field."""
     sentences = []
     for detail in error.errors(include_url=False, include_input=False, include_context=False):
-        # Pydantic adds the tag of a discriminated union to the location; it does not occur in the file.
         location = [str(part) for part in detail["loc"]]
-        if location[:1] == ["auth"] and len(location) > 1 and location[1] in AUTH_KINDS:
-            del location[1]
+        corrections: Mapping[str, str] = {}
+        for section, kinds in _KINDS.items():
+            if tuple(location[: len(section)]) == section:
+                corrections = _corrections(kinds)
+                # Pydantic adds the tag of a discriminated union to the location; it does not occur in the file.
+                if location[len(section) : len(section) + 1] and location[len(section)] in kinds:
+                    del location[len(section)]
         field = ".".join(location) if location != ["tenant_id"] else "its name"
-        remedy = correction_for(detail["type"], detail["msg"], _CORRECTIONS)
+        remedy = correction_for(detail["type"], detail["msg"], corrections)
         sentences.append(f"{path}: {owner}, {field or 'the tenant'}: {remedy}")
     return sentences

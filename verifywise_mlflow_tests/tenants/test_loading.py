@@ -229,6 +229,26 @@ WRONG_FIELDS = [
     (f"auth: {{token: {PASTED}}}", "auth", "kind is missing: write none, basic, bearer, oauth2 or sigv4"),
     (f"auth: {PASTED}", "auth", ""),
     ("auth: {kind: basic, username: ann}", "auth.password", "this field is required"),
+    (
+        "delivery: {verifywise: {url: 'https://a.example', auth: {kind: basic}}}",
+        "delivery.verifywise.auth",
+        "there is no such kind: write login or token",
+    ),
+    (
+        f"delivery: {{verifywise: {{url: 'https://a.example', auth: {{kind: token, token: {PASTED}}}}}}}",
+        "delivery.verifywise.auth.token",
+        "write a reference to the secret",
+    ),
+    (
+        "delivery: {verifywise: {url: 'http://a.example', auth: {kind: token, token: env:A}}}",
+        "delivery.verifywise",
+        "the password would be sent in clear text",
+    ),
+    (
+        "delivery: {verifywise: {url: 'https://a.example/api', auth: {kind: token, token: env:A}}}",
+        "delivery.verifywise.url",
+        "the address ends with /api",
+    ),
     (f"auth: {{kind: basic, username: ann, password: {PASTED}}}", "auth.password", "not the secret itself"),
     (f"auth: {{kind: bearer, token: {PASTED}}}", "auth.token", "write a reference to the secret"),
     (f"auth: {{kind: bearer, token: [{PASTED}]}}", "auth.token", ""),

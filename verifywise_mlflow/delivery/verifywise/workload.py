@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from verifywise_mlflow.delivery.verifywise import entry
 from verifywise_mlflow.delivery.verifywise.desired_state import DesiredState, RuleText, desired_state, is_in_scope
 from verifywise_mlflow.delivery.verifywise.steps import Ledger
 from verifywise_mlflow.persistence.queries import delivery_states
+from verifywise_mlflow.persistence.queries.delivery_states import DeliveryState
 from verifywise_mlflow.persistence.repositories import delivery_ledger
 from verifywise_mlflow.persistence.repositories.delivery_ledger import Subject
 from verifywise_mlflow.persistence.repositories.delivery_outbox import PendingVersion
@@ -70,15 +71,7 @@ def workloads(
     today = now.astimezone(UTC).date()
     for version in batch:
         state, use = states.get(version.key), uses.get(version.key)
-        desired = state and desired_state(
-            settings.tenant,
-            settings.verifywise,
-            settings.rules,
-            policies,
-            state,
-            today,
-            has_intended_use=settings.has_intended_use,
-        )
+        desired = _desired_state(settings, policies, state, today) if state else None
         of_version = ledgers.get(version.key, {})
         incarnation = use.incarnation if use else 0
         yield Workload(
@@ -92,6 +85,20 @@ def workloads(
                 if number != incarnation and use is not None
             ),
         )
+
+
+def _desired_state(
+    settings: DeliverySettings, policies: Mapping[str, str], state: DeliveryState, today: date
+) -> DesiredState:
+    return desired_state(
+        settings.tenant,
+        settings.verifywise,
+        settings.rules,
+        policies,
+        state,
+        today,
+        has_intended_use=settings.has_intended_use,
+    )
 
 
 def _subject(settings: DeliverySettings, version: PendingVersion, incarnation: int) -> Subject:

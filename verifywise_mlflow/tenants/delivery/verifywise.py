@@ -38,6 +38,7 @@ class VerifyWiseToken(ConfigSection):
         return f"token (from {self.token})"
 
 
+VERIFYWISE_AUTH_KINDS: Final = ("login", "token")
 VerifyWiseAuth = Annotated[VerifyWiseLogin | VerifyWiseToken, Field(discriminator="kind")]
 
 VersionScope = Literal["production", "in_use", "all"]

@@ -65,6 +65,12 @@ def admin_delivering(
 
 
 @pytest.fixture
+def b_server(verifywise_servers: Mapping[Dialect, VerifyWiseServer]) -> VerifyWiseServer:
+    """The contract server that ``admin_delivering`` delivers to."""
+    return verifywise_servers[Dialect.B]
+
+
+@pytest.fixture
 def server(verifywise_servers: Mapping[Dialect, VerifyWiseServer], delivering: Delivering) -> VerifyWiseServer:
     """The contract server that ``delivering`` delivers to."""
     settings = delivering.tenant.delivery.verifywise

@@ -85,6 +85,19 @@ class Delivering:
         waiver = Waiver(rule=rule, model=MODEL, approver="Grace", reason="A pilot until spring.", expires=expires)
         grant_waiver(self.store, self.tenant, waiver, self.now)
 
+    def recreate(self, number: int) -> None:
+        """Record that the version is the second one with its number."""
+        values = {"tenant": self.tenant.tenant_id, "model": MODEL, "number": number, "now": self.now}
+        with self.store.begin_shared() as connection:
+            connection.execute(
+                text(
+                    "INSERT INTO verifywise_mlflow.model_versions "
+                    "(tenant_id, model_name, version_number, aliases, tags, hidden_from_search, problems, incarnation, "
+                    "fingerprint, changed_at) VALUES (:tenant, :model, :number, '[]', '{}', false, '[]', 2, 'f', :now)"
+                ),
+                values,
+            )
+
     def forget_ledger(self) -> None:
         """Delete the ledger, as an older backup of the database would."""
         with self.store.begin_shared() as connection:

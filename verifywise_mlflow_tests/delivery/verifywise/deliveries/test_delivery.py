@@ -6,7 +6,11 @@ from collections import Counter
 
 import pytest
 
+from verifywise_mlflow.connector.models import ModelVersion, RegisteredModel
 from verifywise_mlflow.demo.servers.verifywise_server.dialect import Dialect
+from verifywise_mlflow.demo.servers.verifywise_server.server import VerifyWiseServer
+from verifywise_mlflow.normalizer.record_inputs import RecordInputs
+from verifywise_mlflow.tenants.secrets import SecretReference
 from verifywise_mlflow_tests.delivery.verifywise.deliveries.delivering import (
     MODEL,
     OWNER_RULE,
@@ -14,6 +18,8 @@ from verifywise_mlflow_tests.delivery.verifywise.deliveries.delivering import (
     Delivering,
     writes,
 )
+from verifywise_mlflow_tests.support.stored_states import NOON, write_record
+from verifywise_mlflow_tests.support.verifywise_api import ADMIN, Api
 
 ALL_TAGS = {"owner": "Ada", "business_purpose": "Finds fraud"}
 
@@ -236,6 +242,61 @@ def test_an_account_that_may_not_define_custom_fields_delivers_all_else(deliveri
     assert report.versions == {"delivered": 1}
     assert len(delivering.risks()) == 2
     assert any("define custom field" in remark for remark in report.remarks)
+
+
+def test_the_metrics_of_a_version_are_sent_once(
+    admin_delivering: Delivering, b_server: VerifyWiseServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delivering = admin_delivering
+    token = str(Api(b_server, ADMIN).post("/mrm/ingestion-tokens", {"name": "t"}).row["token"])
+    monkeypatch.setenv("VERIFYWISE_TEST_METRICS_TOKEN", token)
+    metrics_token = SecretReference("env:VERIFYWISE_TEST_METRICS_TOKEN")
+    version = ModelVersion(MODEL, 1, created_at=NOON, stage="Production", tags=ALL_TAGS)
+    inputs = RecordInputs(version=version, model=RegisteredModel(MODEL))
+    write_record(delivering.store, inputs, NOON, metrics={"auc": 0.91, "loss": float("nan")})
+    delivering.evaluate()
+    first = delivering.deliver(metrics_token=metrics_token)
+    write_record(delivering.store, inputs, NOON, metrics={"auc": 0.91, "f1": 0.5})
+    delivering.evaluate()
+
+    second = delivering.deliver(metrics_token=metrics_token)
+
+    assert (writes(first)["send metric"], writes(second)["send metric"]) == (1, 1)
+    points = [(point["metric"], point["value"]) for point in b_server.stored("point")]
+    assert sorted(points) == [("auc", 0.91), ("f1", 0.5)]
+
+
+@pytest.mark.parametrize("delivering", [Dialect.A1, Dialect.B], indirect=True)
+def test_a_version_that_mlflow_no_longer_has_is_retired_where_that_exists(
+    delivering: Delivering, server: VerifyWiseServer
+) -> None:
+    delivering.seed()
+    delivering.deliver()
+    version = ModelVersion(MODEL, 1, stage="Production", tags={"owner": "Bob", "business_purpose": "Something"})
+    inputs = RecordInputs(version=version, model=RegisteredModel(MODEL))
+    write_record(delivering.store, inputs, NOON, deleted_at=NOON)
+    delivering.evaluate()
+
+    delivering.deliver()
+
+    assert delivering.entry().fields["status"] == ("Retired" if server.dialect is Dialect.B else "Pending")
+    assert delivering.risk_statuses() == ["Open", "Open"]
+
+
+@pytest.mark.parametrize("delivering", [Dialect.A1, Dialect.B], indirect=True)
+def test_a_version_that_was_deleted_and_created_again_gets_an_entry_of_its_own(
+    delivering: Delivering, server: VerifyWiseServer
+) -> None:
+    delivering.seed()
+    delivering.deliver()
+    delivering.recreate(1)
+    delivering.seed(business_purpose="Finds fraud")
+
+    delivering.deliver()
+
+    statuses = [entry.fields["status"] for entry in delivering.entries()]
+    assert statuses == ["Retired" if server.dialect is Dialect.B else "Pending", "Pending"]
+    assert len({entry.fields["provider_model"] for entry in delivering.entries()}) == 2
 
 
 def test_a_waiver_is_named_in_its_risk(delivering: Delivering) -> None:

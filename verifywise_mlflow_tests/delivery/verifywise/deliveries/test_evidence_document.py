@@ -31,7 +31,7 @@ def state(text: str = "fraud") -> DeliveryState:
     waiver = Waiver(rule="owned", model="*", approver="Grace", reason=f"Why: {text}", expires=date(2026, 4, 1))
     manifest = {"location": text, "status": "complete", "files": [{"path": text, "size": 1, "sha256": "0" * 64}]}
     values = {"model_name": text, "version_number": 3, "owner": text, "metrics": {text: 1.5}}
-    record = CanonicalRecord(**{**dict.fromkeys(FIELDS), **values, "artifact_manifest": manifest})
+    record = CanonicalRecord(**{**dict.fromkeys(FIELDS), **values, "artifact_manifest": manifest})  # type: ignore[arg-type]  # fields by name
     verdict = StatedVerdict("owned", "fail", f"It is {text}.", NOON, NOON, waiver)
     return DeliveryState(record, 1, None, "failing", (verdict,), ("training run",))
 
