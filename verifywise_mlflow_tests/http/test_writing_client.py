@@ -5,10 +5,11 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
-from verifywise_mlflow.http.client import ResponseLimit
+from verifywise_mlflow.http.client import HttpClient, ResponseLimit
 from verifywise_mlflow.http.errors import (
     AddressNotAllowedError,
     CircuitOpenError,
@@ -19,7 +20,7 @@ from verifywise_mlflow.http.errors import (
     UnauthenticatedError,
     UnreachableError,
 )
-from verifywise_mlflow.http.request_auth import Request, StaticHeaders, WriteRequest
+from verifywise_mlflow.http.request_auth import ReadRequest, Request, StaticHeaders, WriteRequest
 from verifywise_mlflow.http.response import Response
 from verifywise_mlflow.http.settings import ConnectionSettings, Limits, ProxySettings
 from verifywise_mlflow.http.writing_client import WritingHttpClient
@@ -167,6 +168,13 @@ def test_an_open_circuit_sends_nothing() -> None:
     assert [type(error) for error in errors] == [GatewayError, GatewayError, CircuitOpenError]
     assert not errors[2].was_sent
     assert len(server.requests) == 2
+
+
+def test_a_client_that_reads_takes_no_request_that_writes() -> None:
+    assert get_type_hints(HttpClient.fetch)["request"] is get_type_hints(HttpClient.stream)["request"] is ReadRequest
+    assert not issubclass(WriteRequest, ReadRequest)
+    assert not issubclass(ReadRequest, WriteRequest)
+    assert {name for name in dir(WritingHttpClient) if not name.startswith("_")} - set(dir(HttpClient)) == {"write"}
 
 
 class _Renewable:

@@ -194,6 +194,19 @@ def test_a_write_that_was_never_sent_is_no_unknown_outcome(verifywise: VerifyWis
     assert not caught.value.was_sent
 
 
+@pytest.mark.parametrize(("status", "kind"), [(502, GatewayError), (500, GatewayError), (429, RateLimitedError)])
+def test_a_failed_login_leaves_no_unknown_outcome(
+    verifywise: VerifyWiseServer, client: VerifyWise, status: int, kind: type[HttpError]
+) -> None:
+    verifywise.faults.answer_next(status, path="/users/login")
+
+    with pytest.raises(kind) as caught:
+        client.create_inventory_entry(FIELDS, None)
+
+    assert not caught.value.was_sent
+    assert [request.path for request in verifywise.requests] == ["/users/login"]
+
+
 def test_a_read_is_sent_again(verifywise: VerifyWiseServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(retry, "BACK_OFF_BASE_SECONDS", 0.0)
     client = client_for(verifywise, monkeypatch, limits=Limits(max_attempts=2))
