@@ -16,8 +16,10 @@ import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
 import yaml
 
+from verifywise_mlflow.cli.app import all_commands
 from verifywise_mlflow.container.services import Service, service_command, workspace
 from verifywise_mlflow.dagster_yaml import instance_config
+from verifywise_mlflow.persistence.migration_wait import MIGRATION_WAIT_SECONDS
 from verifywise_mlflow.tenants.loading import load_tenants
 from verifywise_mlflow_tests.deploy.manifests import (
     IMAGE,
@@ -149,10 +151,25 @@ def test_a_deployment_starts_its_service_on_the_port_that_is_probed(service: str
     assert ports == {str(port["containerPort"]) for port in container.get("ports", [])}
 
 
-def test_there_is_one_daemon_and_never_a_second_during_an_upgrade() -> None:
-    (daemon,) = [manifest for manifest in POD_TEMPLATES if manifest["metadata"]["name"] == "daemon"]
+def test_each_service_has_two_replicas_and_is_replaced_without_a_gap() -> None:
+    deployments = {m["metadata"]["name"]: m["spec"] for m in POD_TEMPLATES if m["kind"] == "Deployment"}
 
-    assert (daemon["spec"]["replicas"], daemon["spec"]["strategy"]) == (1, {"type": "Recreate"})
+    assert {name: spec["replicas"] for name, spec in deployments.items()} == dict.fromkeys(
+        ("code-server", "daemon", "webserver"), 2
+    )
+    for spec in deployments.values():
+        assert spec["strategy"] == {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+
+
+def test_a_code_server_waits_for_the_migration_before_it_replaces_an_older_one() -> None:
+    (spec,) = [m["spec"]["template"]["spec"] for m in POD_TEMPLATES if m["metadata"]["name"] == "code-server"]
+    (container,) = spec["initContainers"]
+
+    program, *words = container["args"]
+    assert (program, " ".join(words[:2])) == ("verifywise-mlflow", "db check")
+    context = dict(all_commands())["db check"].make_context("check", words[2:])
+    assert context.params["wait"] == MIGRATION_WAIT_SECONDS
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
 
 
 def test_nothing_is_reached_by_default_and_each_address_is_an_example() -> None:
