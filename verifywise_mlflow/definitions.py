@@ -13,7 +13,7 @@ from verifywise_mlflow.defs.assets.compliance_metrics import compliance_metrics_
 from verifywise_mlflow.defs.assets.deliveries import delivery_assets
 from verifywise_mlflow.defs.assets.external_assets import mlflow_server
 from verifywise_mlflow.defs.assets.stages import stage_assets
-from verifywise_mlflow.defs.dagster_compat import fork_run_processes
+from verifywise_mlflow.defs.dagster_compat import fork_run_processes, log_runs_by
 from verifywise_mlflow.defs.jobs import deliver_tenant, sync_tenant
 from verifywise_mlflow.defs.resources import TenantSync
 from verifywise_mlflow.defs.run_retention.deletion import delete_old_runs, hourly_run_deletion
@@ -23,10 +23,12 @@ from verifywise_mlflow.defs.sensors.alerts import alerts
 from verifywise_mlflow.defs.sensors.freshness_sensor import stale_tenants
 from verifywise_mlflow.defs.sensors.pending_deliveries import pending_deliveries
 from verifywise_mlflow.defs.sensors.registry_sensors import changed_listings, new_versions, tenants
-from verifywise_mlflow.observability.json_logs import install_json_logs
+from verifywise_mlflow.observability.json_logs import JsonHandler, install_json_logs, is_json_requested
 
 limit_malloc_arenas()
 install_json_logs()
+if is_json_requested():
+    log_runs_by(JsonHandler())
 
 defs = dg.Definitions(
     assets=[mlflow_server, *stage_assets, *delivery_assets, *compliance_metrics_assets()],

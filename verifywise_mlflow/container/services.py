@@ -9,9 +9,12 @@ from typing import Final
 
 from verifywise_mlflow import __version__
 from verifywise_mlflow.instance_settings import InvalidSettingError
+from verifywise_mlflow.observability.json_logs import is_json_requested
 
 CODE_LOCATION: Final = "verifywise_mlflow"
 MODULE: Final = "verifywise_mlflow.definitions"
+
+_CLI: Final = "verifywise-mlflow"
 
 CODE_SERVER: Final = "VERIFYWISE_CODE_SERVER"
 """Where the webserver and the daemon find the code server: ``host:port``. Without it, they load the module."""
@@ -66,8 +69,10 @@ def service_command(
             location += ["--fixed-server-id", environment.get(CURRENT_IMAGE) or f"verifywise-mlflow-{__version__}"]
             command = ["dagster", "api", "grpc", *location, "--host", _ALL_ADDRESSES, "--port", port]
         case Service.WORKER:
-            command = ["verifywise-mlflow", "worker"]
-    return [*command, *options]
+            command = [_CLI, "worker"]
+    # For what a command of Dagster logs before it imports our code.
+    log_format = ["--log-format", "json"] if command[0] != _CLI and is_json_requested(environment) else []
+    return [*command, *log_format, *options]
 
 
 def workspace(environment: Mapping[str, str]) -> dict[str, object]:

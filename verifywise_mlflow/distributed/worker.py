@@ -13,11 +13,13 @@ from typing import Final
 
 import dagster as dg
 from celery import Celery
+from celery.signals import setup_logging
 
 import verifywise_mlflow.run_process_template  # noqa: F401  # for all processes that are forked later
 from verifywise_mlflow.defs.dagster_compat import execute_run, import_for_runs, open_before_forks, postgres_url
 from verifywise_mlflow.distributed.broker import QUEUE, TASK, BrokerNotConfiguredError, broker_url, make_celery
 from verifywise_mlflow.distributed.run_watch import watch
+from verifywise_mlflow.observability.json_logs import install_json_logs, is_json_requested
 from verifywise_mlflow.persistence.run_leases import RunLeases
 from verifywise_mlflow.persistence.session_names import name_sessions
 
@@ -65,10 +67,18 @@ def main() -> int:
         return _MISUSED
     import_for_runs()
     add_task(app, open_before_forks())
+    without_banner = []
+    if is_json_requested():
+        setup_logging.connect(_keep_json_logs)  # with a receiver of this signal, Celery leaves the logs as they are
+        without_banner = ["--quiet"]
     gc.freeze()  # each fork collects garbage first, and would go over all modules
     options = ("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "INFO")
-    app.worker_main(["worker", "--queues", QUEUE, "--concurrency", str(arguments.processes), *options])
+    app.worker_main([*without_banner, "worker", "--queues", QUEUE, "--concurrency", str(arguments.processes), *options])
     return 0
+
+
+def _keep_json_logs(**_: object) -> None:
+    install_json_logs()
 
 
 if __name__ == "__main__":

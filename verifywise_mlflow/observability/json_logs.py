@@ -11,14 +11,17 @@ import os
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Final, TextIO
+from typing import Any, Final, TextIO
 
-from verifywise_mlflow.observability.scope import current_scope
+from verifywise_mlflow.observability.scope import SyncScope, current_scope, scope_of_run
 
 LOG_FORMAT: Final = "VERIFYWISE_LOG_FORMAT"
 """The environment variable; ``json`` is its only value."""
 LOG_LEVEL: Final = "VERIFYWISE_LOG_LEVEL"
 _FIELDS: Final = "verifywise_fields"
+_WITH_CONSOLE: Final = ("dagster", "dagster-webserver", "uvicorn", "uvicorn.access")
+"""The loggers to which Dagster's commands and its web server add handlers for the console when they start."""
+_TENANT_TAG: Final = "dagster/partition"
 
 
 def fields(values: Mapping[str, object]) -> dict[str, object]:
@@ -31,17 +34,51 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, without its line break."""
+        run = _RunRecord.of(record)
         line: dict[str, object] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
-            **_scope_members(),
+            "message": run.message if run else record.getMessage(),
+            **(run.members() if run else {}),
+            **_scope_members(current_scope.get() or (run.scope() if run else None)),
             **getattr(record, _FIELDS, {}),
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         return json.dumps(line, default=str)
+
+
+class _RunRecord:
+    """A record that Dagster logs about a run: what it says, and where in the run it was logged.
+
+    The record's own text repeats the job, the run and the step before the message.
+    """
+
+    def __init__(self, metadata: Mapping[str, Any]) -> None:
+        self._metadata = metadata
+        self.message = str(metadata.get("orig_message") or "")
+
+    @classmethod
+    def of(cls, record: logging.LogRecord) -> _RunRecord | None:
+        metadata = getattr(record, "dagster_meta", None)
+        return cls(metadata) if isinstance(metadata, Mapping) and metadata.get("run_id") else None
+
+    def members(self) -> dict[str, object]:
+        event = self._metadata.get("dagster_event")
+        error = getattr(getattr(event, "event_specific_data", None), "error", None)
+        members = {
+            "tenant": (self._metadata.get("job_tags") or {}).get(_TENANT_TAG),
+            "dagster_run_id": self._metadata["run_id"],
+            "job": self._metadata.get("job_name"),
+            "step": self._metadata.get("step_key"),
+            "event": getattr(event, "event_type_value", "").replace("PIPELINE_", "RUN_"),  # as Dagster's pages call it
+            "exception": error.to_string() if error else None,
+        }
+        return {name: value for name, value in members.items() if value}
+
+    def scope(self) -> SyncScope | None:
+        return scope_of_run(self._metadata["run_id"])
 
 
 class JsonHandler(logging.StreamHandler[TextIO]):
@@ -52,9 +89,9 @@ class JsonHandler(logging.StreamHandler[TextIO]):
         self.setFormatter(JsonFormatter())
 
 
-def is_json_requested() -> bool:
+def is_json_requested(environment: Mapping[str, str] = os.environ) -> bool:
     """Return whether the environment requests JSON."""
-    return os.environ.get(LOG_FORMAT, "").strip().lower() == "json"
+    return environment.get(LOG_FORMAT, "").strip().lower() == "json"
 
 
 def install_json_logs() -> None:
@@ -65,10 +102,30 @@ def install_json_logs() -> None:
     level = os.environ.get(LOG_LEVEL, "").strip().upper()
     root.addHandler(JsonHandler())
     root.setLevel(level if level in logging.getLevelNamesMapping() else logging.INFO)
+    logging.captureWarnings(capture=True)
+    for name in _WITH_CONSOLE:
+        _format_console_of(logging.getLogger(name))
 
 
-def _scope_members() -> dict[str, object]:
-    scope = current_scope.get()
+def _format_console_of(logger: logging.Logger) -> None:
+    """Make the console handlers of a logger write JSON: those that it has, and those that it is given later.
+
+    A command of Dagster may configure its loggers before our code is loaded or after.
+    """
+    add = logger.addHandler
+
+    def add_formatted(hdlr: logging.Handler) -> None:  # the parameter's name is Python's
+        if isinstance(hdlr, logging.StreamHandler) and hdlr.stream in (sys.stdout, sys.stderr):
+            hdlr.setFormatter(JsonFormatter())
+            logger.propagate = False  # the root's handler would write the record again
+        add(hdlr)
+
+    for handler in logger.handlers:
+        add_formatted(handler)
+    logger.addHandler = add_formatted  # type: ignore[method-assign]  # of this logger only
+
+
+def _scope_members(scope: SyncScope | None) -> dict[str, object]:
     if scope is None:
         return {}
     members: dict[str, object] = {"tenant": scope.tenant_id, "sync_id": scope.sync_id}

@@ -2,6 +2,8 @@
 
 A context variable, so that concurrent syncs of one process do not mix. A thread has the scope of the code that started
 it only if it runs in a copy of its context: ``Thread(target=copy_context().run, args=(work,))``.
+
+Dagster logs about a run between its stages, too. So the scope of a run's sync is also known by the run's ID.
 """
 
 from __future__ import annotations
@@ -28,3 +30,17 @@ class SyncScope:
 
 current_scope: ContextVar[SyncScope | None] = ContextVar("verifywise_mlflow.sync", default=None)
 """None outside of a sync."""
+
+_newest_run: tuple[str, SyncScope] | None = None
+"""One is enough: a process executes one run. It outlives the sync, since Dagster reports the run's end after it."""
+
+
+def remember_run(dagster_run_id: str, scope: SyncScope) -> None:
+    """Keep the scope of the sync that a Dagster run has started."""
+    global _newest_run
+    _newest_run = (dagster_run_id, scope)
+
+
+def scope_of_run(dagster_run_id: str) -> SyncScope | None:
+    """Return the scope of the sync of a run of this process; None before the sync starts."""
+    return _newest_run[1] if _newest_run and _newest_run[0] == dagster_run_id else None

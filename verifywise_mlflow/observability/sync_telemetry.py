@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from verifywise_mlflow.observability.json_logs import fields
-from verifywise_mlflow.observability.scope import SyncScope, current_scope
+from verifywise_mlflow.observability.scope import SyncScope, current_scope, remember_run
 from verifywise_mlflow.observability.tracing import flush_traces, mark_failed, parent_context, tracer
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ class SyncTelemetry:
             self._scope = replace(
                 self._scope, span=used.start_span("sync", parent_context(None), attributes=attributes), tracer=used
             )
+        if self._dagster_run_id:
+            remember_run(self._dagster_run_id, self._scope)
         self._log(self._scope, "sync started", {"dagster_run_id": self._dagster_run_id} if self._dagster_run_id else {})
 
     @contextmanager

@@ -27,8 +27,11 @@ from verifywise_mlflow.defs.run_queue.queue_rules import (
 )
 from verifywise_mlflow.defs.run_tags import PARTITION_TAG, USER_TAG
 from verifywise_mlflow.instance_settings import integer_setting
+from verifywise_mlflow.observability.json_logs import install_json_logs
 from verifywise_mlflow.tenants.errors import TenantsFileError
 from verifywise_mlflow.tenants.loading import load_tenants, tenants_path
+
+install_json_logs()  # dagster.yaml names this module, so the daemon and the webserver import it
 
 _JUDGED_RUNS: Final = 3
 """Of a tenant's runs, the last ones that decide whether the tenant is slow."""
