@@ -17,6 +17,7 @@ from typing import Final
 from verifywise_mlflow.container.secret_files import read_secret_files
 from verifywise_mlflow.container.services import Service, service_command, workspace
 from verifywise_mlflow.dagster_yaml import instance_config, to_yaml
+from verifywise_mlflow.distributed.heartbeat import HEARTBEAT_FILE
 from verifywise_mlflow.instance_settings import InvalidSettingError
 
 _MARK: Final = "# Generated when the container started.\n"
@@ -26,6 +27,11 @@ _MARK: Final = "# Generated when the container started.\n"
 def service_file() -> Path:
     """Return the file that says which service this container runs. The health check reads it."""
     return Path(tempfile.gettempdir()) / "verifywise-service"
+
+
+def heartbeat_file() -> Path:
+    """Return the file that a worker touches while it can take runs. The health check reads its time."""
+    return Path(tempfile.gettempdir()) / "verifywise-heartbeat"
 
 
 def prepare(arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
@@ -48,6 +54,8 @@ def prepare(arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[l
     _write_unless_mounted(home / "dagster.yaml", lambda: instance_config(resolved))
     _write_unless_mounted(home / "workspace.yaml", lambda: workspace(resolved))
     service_file().write_text(service, encoding="utf-8")
+    if service is Service.WORKER:
+        resolved.setdefault(HEARTBEAT_FILE, str(heartbeat_file()))
     return command, resolved
 
 

@@ -1,29 +1,29 @@
 """The health check of a container: exits with 0 if its service answers, else with 1 and the reason.
 
 ``python -m verifywise_mlflow.container.health [SERVICE]``; without an argument, the service that the entry point
-started. Checks run every half minute in every container, so they import little: Dagster only in that of the daemon.
+started. Checks run every half minute in every container, so they import little: never Dagster.
 """
 
 from __future__ import annotations
 
 import http.client
 import os
-import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from importlib import import_module
+from pathlib import Path
 from typing import Final
 
-from verifywise_mlflow.container.__main__ import service_file
+from verifywise_mlflow.container.__main__ import heartbeat_file, service_file
 from verifywise_mlflow.container.secret_files import read_secret_files
 from verifywise_mlflow.container.services import CODE_SERVER_PORT, WEBSERVER_PORT, Service, port_of
+from verifywise_mlflow.distributed.heartbeat import HEARTBEAT_FILE, heartbeat_problem
 from verifywise_mlflow.instance_settings import InvalidSettingError
 
 BROKER_URL: Final = "VERIFYWISE_BROKER_URL"
 TIMEOUT: Final = 5
 """Seconds until a service that does not answer is unhealthy."""
-_COMMAND_TIMEOUT: Final = 60
-"""Seconds for a check that starts a command: its imports take 2 s of CPU, over 30 s on an overloaded machine."""
 
 
 def problem(service: Service, environment: Mapping[str, str]) -> str | None:
@@ -38,9 +38,11 @@ def problem(service: Service, environment: Mapping[str, str]) -> str | None:
         case Service.CODE_SERVER:
             return _code_server_problem(port_of(environment, CODE_SERVER_PORT))
         case Service.DAEMON:
-            return _daemon_problem(environment)
+            from verifywise_mlflow.container.daemon_health import daemon_problem  # imports the database's driver
+
+            return daemon_problem(environment, time.time())
         case Service.WORKER:
-            return _worker_problem(environment.get(BROKER_URL) or "")
+            return _worker_problem(environment)
 
 
 def _webserver_problem(port: int) -> str | None:
@@ -69,24 +71,14 @@ def _code_server_problem(port: int) -> str | None:
     return None if status == serving else f"The code server reports the status {status}"
 
 
-def _daemon_problem(environment: Mapping[str, str]) -> str | None:
-    command = ["dagster-daemon", "liveness-check"]  # reads the daemon's heartbeats in Dagster's database
-    try:
-        done = subprocess.run(  # noqa: S603  # a fixed command line
-            command, env=dict(environment), capture_output=True, text=True, timeout=_COMMAND_TIMEOUT, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return f"{' '.join(command)} took more than {_COMMAND_TIMEOUT} s"
-    except OSError as error:
-        return f"{command[0]} cannot be started: {error.strerror}"
-    if done.returncode == 0:
+def _worker_problem(environment: Mapping[str, str]) -> str | None:
+    found = heartbeat_problem(Path(environment.get(HEARTBEAT_FILE) or heartbeat_file()), time.time())
+    if found is None:
         return None
-    last_line = (done.stderr.strip() or done.stdout.strip()).rpartition("\n")[2]
-    return f"{' '.join(command)} exited with {done.returncode}: {last_line[:300]}"
+    return ". ".join(filter(None, (found, _broker_problem(environment.get(BROKER_URL) or ""))))
 
 
-def _worker_problem(broker_url: str) -> str | None:
-    """Workers take no commands from the broker, so the check is whether they can take runs from it."""
+def _broker_problem(broker_url: str) -> str | None:
     if not broker_url:
         return f"{BROKER_URL} is not set"
     kombu = import_module("kombu")  # Celery's client, which only workers need
@@ -95,7 +87,7 @@ def _worker_problem(broker_url: str) -> str | None:
         with kombu.Connection(broker_url, connect_timeout=TIMEOUT) as connection:
             connection.ensure_connection(max_retries=1, timeout=TIMEOUT)
     except Exception as error:  # noqa: BLE001  # each transport has errors of its own
-        return f"The broker does not accept the worker's connection: {type(error).__name__}"  # its text has the URL
+        return f"The broker does not accept connections: {type(error).__name__}"  # its text has the URL
     return None
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 import argparse
 import gc
 import logging
+import os
 import sys
+from pathlib import Path
 from typing import Final
 
 import dagster as dg
@@ -18,6 +20,7 @@ from celery.signals import setup_logging
 import verifywise_mlflow.run_process_template  # noqa: F401  # for all processes that are forked later
 from verifywise_mlflow.defs.dagster_compat import execute_run, import_for_runs, open_before_forks, postgres_url
 from verifywise_mlflow.distributed.broker import QUEUE, TASK, BrokerNotConfiguredError, broker_url, make_celery
+from verifywise_mlflow.distributed.heartbeat import HEARTBEAT_FILE, add_heartbeat
 from verifywise_mlflow.distributed.run_watch import watch
 from verifywise_mlflow.observability.json_logs import install_json_logs, is_json_requested
 from verifywise_mlflow.persistence.run_leases import RunLeases
@@ -67,6 +70,8 @@ def main() -> int:
         return _MISUSED
     import_for_runs()
     add_task(app, open_before_forks())
+    if file := os.environ.get(HEARTBEAT_FILE):
+        add_heartbeat(app, Path(file))
     without_banner = []
     if is_json_requested():
         setup_logging.connect(_keep_json_logs)  # with a receiver of this signal, Celery leaves the logs as they are

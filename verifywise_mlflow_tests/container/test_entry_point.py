@@ -11,10 +11,11 @@ import pytest
 import yaml
 
 from verifywise_mlflow import __version__
-from verifywise_mlflow.container.__main__ import prepare, service_file
+from verifywise_mlflow.container.__main__ import heartbeat_file, prepare, service_file
 from verifywise_mlflow.container.secret_files import MAX_BYTES, read_secret_files
 from verifywise_mlflow.container.services import Service
 from verifywise_mlflow.dagster_yaml import instance_config
+from verifywise_mlflow.distributed.heartbeat import HEARTBEAT_FILE
 from verifywise_mlflow.instance_settings import InvalidSettingError
 
 
@@ -59,6 +60,21 @@ def test_options_follow_the_command_of_a_service(tmp_path: Path) -> None:
     started, _environment = prepare(["webserver", "--read-only"], {"DAGSTER_HOME": str(tmp_path)})
 
     assert started[-1] == "--read-only"
+
+
+@pytest.mark.parametrize("service", ["webserver", "daemon", "code-server", "worker"])
+def test_dagster_s_own_commands_log_json_on_request_before_they_import_our_code(service: str, tmp_path: Path) -> None:
+    environment = {"DAGSTER_HOME": str(tmp_path), "VERIFYWISE_LOG_FORMAT": "json"}
+
+    started, _environment = prepare([service], environment)
+
+    assert started[-2:] == (["--log-format", "json"] if service != "worker" else ["verifywise-mlflow", "worker"])
+
+
+def test_the_health_check_looks_at_the_file_that_the_worker_touches(tmp_path: Path) -> None:
+    _started, environment = prepare(["worker"], {"DAGSTER_HOME": str(tmp_path)})
+
+    assert environment[HEARTBEAT_FILE] == str(heartbeat_file())
 
 
 def test_the_instance_has_the_settings_of_the_environment(tmp_path: Path) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent import futures
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -18,7 +20,8 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc  # type: ignore[i
 
 from verifywise_mlflow.container.health import problem
 from verifywise_mlflow.container.services import Service
-from verifywise_mlflow_tests.defs.production import production_instance
+from verifywise_mlflow.dagster_yaml import instance_config, to_yaml
+from verifywise_mlflow.distributed.heartbeat import HEARTBEAT_FILE, MAX_AGE_SECONDS
 
 
 @pytest.fixture
@@ -89,32 +92,60 @@ def test_a_code_server_that_does_not_listen_is_unhealthy(free_port: int) -> None
     assert found == f"The code server does not answer on port {free_port}: UNAVAILABLE"
 
 
-def test_a_daemon_without_heartbeats_is_unhealthy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:/usr/bin:/bin")  # where the command is looked up
-    with production_instance(tmp_path, {}, in_sqlite=True):
-        pass
+def test_a_worker_that_has_just_reported_is_healthy(tmp_path: Path) -> None:
+    file = tmp_path / "heartbeat"
+    file.touch()
 
-    found = problem(Service.DAEMON, dict(os.environ) | {"DAGSTER_HOME": str(tmp_path)})
-
-    assert found is not None
-    assert "dagster-daemon liveness-check exited with 1" in found
+    assert problem(Service.WORKER, {HEARTBEAT_FILE: str(file)}) is None
 
 
 @pytest.mark.parametrize(
     "url", ["redis://:hunter2-hunter2@127.0.0.1:{port}/0", "amqp://a:hunter2-hunter2@127.0.0.1:{port}//"]
 )
-def test_a_worker_whose_broker_refuses_is_unhealthy_and_the_reason_has_no_password(url: str, free_port: int) -> None:
+def test_a_worker_without_heartbeat_is_unhealthy_and_the_reason_has_the_broker_but_no_password(
+    url: str, free_port: int, tmp_path: Path
+) -> None:
     pytest.importorskip("kombu")
+    file = tmp_path / "heartbeat"
+    file.touch()
+    os.utime(file, (0, time.time() - 2 * MAX_AGE_SECONDS))
 
-    found = problem(Service.WORKER, {"VERIFYWISE_BROKER_URL": url.format(port=free_port)})
+    found = problem(Service.WORKER, {"VERIFYWISE_BROKER_URL": url.format(port=free_port), HEARTBEAT_FILE: str(file)})
 
     assert found is not None
-    assert found.startswith("The broker does not accept the worker's connection: ")
+    assert re.match("The worker's last heartbeat is 12. s old: .* The broker does not accept connections: ", found)
     assert "hunter2" not in found
 
 
-def test_a_worker_without_a_broker_is_unhealthy() -> None:
-    assert problem(Service.WORKER, {}) == "VERIFYWISE_BROKER_URL is not set"
+def test_a_worker_that_has_never_connected_is_unhealthy(tmp_path: Path) -> None:
+    found = problem(Service.WORKER, {HEARTBEAT_FILE: str(tmp_path / "heartbeat")})
+
+    assert found is not None
+    assert "has not connected to the broker yet" in found
+    assert "VERIFYWISE_BROKER_URL is not set" in found
+
+
+@pytest.mark.parametrize("service", ["daemon", "worker", "webserver"])
+def test_a_check_imports_neither_dagster_nor_celery(service: str, tmp_path: Path) -> None:
+    code = (
+        "import sys; from verifywise_mlflow.container.health import main; main(); "
+        "print({'dagster', 'celery', 'sqlalchemy', 'pydantic'} & {*sys.modules})"
+    )
+    (tmp_path / "dagster.yaml").write_text(to_yaml(instance_config({})))
+    (tmp_path / "heartbeat").touch()
+    environment = {
+        "PATH": os.defpath,
+        "DAGSTER_HOME": str(tmp_path),
+        "DAGSTER_PG_HOST": "127.0.0.1",
+        "DAGSTER_PG_PORT": "1",
+        "DAGSTER_PG_DB": "dagster",
+        HEARTBEAT_FILE: str(tmp_path / "heartbeat"),
+    }
+
+    command = [sys.executable, "-c", code, service]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+
+    assert done.stdout == "set()\n", done.stderr
 
 
 @pytest.mark.parametrize(

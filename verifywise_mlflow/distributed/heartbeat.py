@@ -1,0 +1,52 @@
+"""The heartbeat of a worker: a file that it touches while it can take runs from the broker, for its health check.
+
+Workers take no commands from the broker, so nobody can ask one over the network. The file is touched by the event loop
+that receives runs, only while it is connected: a worker that hangs, one that lost its broker and one that is stopping
+all leave it as it is.
+
+Nothing of Celery is imported here until a worker starts: health checks run every half minute.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+HEARTBEAT_FILE: Final = "VERIFYWISE_HEARTBEAT_FILE"
+"""The variable with the file's path; without it, a worker writes none."""
+INTERVAL_SECONDS: Final = 10.0
+MAX_AGE_SECONDS: Final = 60.0
+"""On an overloaded machine, the event loop may be late by some seconds."""
+
+
+def add_heartbeat(app: Celery, file: Path) -> None:
+    """Make the worker of an application touch a file as long as it receives runs."""
+    from celery import bootsteps
+
+    class Heartbeat(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no types
+        requires = ("celery.worker.consumer.tasks:Tasks",)  # which starts to receive; it stops with the connection
+        timer: Any = None
+
+        def start(self, consumer: Any) -> None:
+            file.touch()
+            self.timer = consumer.timer.call_repeatedly(INTERVAL_SECONDS, file.touch)
+
+        def stop(self, consumer: Any) -> None:  # noqa: ARG002  # Celery's signature
+            if self.timer is not None:
+                self.timer.cancel()
+
+    app.steps["consumer"].add(Heartbeat)
+
+
+def heartbeat_problem(file: Path, now: float) -> str | None:
+    """Return why a worker is not healthy at a time, in seconds since the epoch; None if it can take runs."""
+    try:
+        age = now - file.stat().st_mtime
+    except OSError as error:
+        return f"The worker has not connected to the broker yet: {file}: {error.strerror}"
+    if age > MAX_AGE_SECONDS:
+        return f"The worker's last heartbeat is {age:.0f} s old: it hangs, is stopping, or has lost the broker"
+    return None
