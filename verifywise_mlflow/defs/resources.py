@@ -13,6 +13,7 @@ from verifywise_mlflow.defs.dagster_compat import reuse_connections
 from verifywise_mlflow.defs.run_queue.authenticated_user import USER_HEADER_VARIABLE
 from verifywise_mlflow.defs.run_tags import PARTITION_TAG, USER_TAG
 from verifywise_mlflow.persistence.database import database_url
+from verifywise_mlflow.persistence.migration_wait import MIGRATION_WAIT_SECONDS
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.context import SyncOptions
 from verifywise_mlflow.pipeline.sync import Sync
@@ -55,7 +56,9 @@ class TenantSync(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster'
                 reconcile=self.reconcile, rehash=self.rehash, accept_removals=self._accepted_removals(context.run)
             )
             with ExitStack() as cleanup:
-                store = cleanup.enter_context(Store(database_url(), dagster_user=context.run.tags.get(USER_TAG)))
+                user = context.run.tags.get(USER_TAG)
+                store = Store(database_url(), dagster_user=user, wait_seconds=MIGRATION_WAIT_SECONDS)
+                cleanup.enter_context(store)
                 # Set only after the sync has started: one that failed to start must not be ended, and a retry of the
                 # step starts its own.
                 self._sync = Sync(

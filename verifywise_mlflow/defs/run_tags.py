@@ -19,6 +19,8 @@ SENSOR_TAG: Final = "dagster/sensor_name"
 SCHEDULE_TAG: Final = "dagster/schedule_name"
 PRIORITY_TAG: Final = "dagster/priority"
 WILL_RETRY_TAG: Final = "dagster/will_retry"
+RETRY_ALL_STEPS: Final = {"dagster/retry_on_asset_or_op_failure": "true", "dagster/retry_strategy": "ALL_STEPS"}
+"""Makes Dagster retry a failed run as a whole, although a stage failed and not the run's process."""
 REPOSITORY_TAG: Final = ".dagster/repository"
 """The code location of a run."""
 

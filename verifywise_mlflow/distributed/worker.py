@@ -9,12 +9,14 @@ import argparse
 import gc
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Final
 
 import dagster as dg
 from celery import Celery
+from celery.exceptions import Reject
 from celery.signals import setup_logging
 
 import verifywise_mlflow.run_process_template  # noqa: F401  # for all processes that are forked later
@@ -23,10 +25,15 @@ from verifywise_mlflow.distributed.broker import QUEUE, TASK, BrokerNotConfigure
 from verifywise_mlflow.distributed.heartbeat import HEARTBEAT_FILE, add_heartbeat
 from verifywise_mlflow.distributed.run_watch import watch
 from verifywise_mlflow.observability.json_logs import install_json_logs, is_json_requested
+from verifywise_mlflow.persistence.database import database_url
+from verifywise_mlflow.persistence.errors import DatabaseError, NewerSchemaError
+from verifywise_mlflow.persistence.migration_wait import MIGRATION_WAIT_SECONDS
 from verifywise_mlflow.persistence.run_leases import RunLeases
 from verifywise_mlflow.persistence.session_names import name_sessions
+from verifywise_mlflow.persistence.store import Store
 
 _LOG: Final = logging.getLogger(__name__)
+_REFUSED: Final = 1
 _MISUSED: Final = 2
 
 
@@ -35,8 +42,25 @@ def add_task(app: Celery, instance: dg.DagsterInstance | None) -> None:
 
     @app.task(name=TASK)  # type: ignore[untyped-decorator]  # Celery has no types
     def execute(run_id: str) -> None:
+        _put_back_if_outdated(run_id)
         with instance or dg.DagsterInstance.get() as opened:
             execute_leased(opened, run_id)
+
+
+def _put_back_if_outdated(run_id: str) -> None:
+    """If a newer release has migrated the schema, leave the run to a newer worker, and stop this one.
+
+    Raises:
+        Reject: the run's message goes back to the queue.
+    """
+    try:
+        Store(database_url()).close()
+    except NewerSchemaError as error:
+        _LOG.error("run %s is left to a newer worker, and this one stops: %s", run_id, error)
+        os.kill(os.getppid(), signal.SIGTERM)  # the worker: it finishes its other runs and takes no more
+        raise Reject(str(error), requeue=True) from None
+    except DatabaseError:
+        return  # the run meets it as well, and reports it
 
 
 def execute_leased(instance: dg.DagsterInstance, run_id: str) -> None:
@@ -68,6 +92,12 @@ def main() -> int:
     except BrokerNotConfiguredError as error:
         sys.stderr.write(f"{error}\n")
         return _MISUSED
+    try:
+        # Not for each message: a worker that waits takes none, so that older workers do until the migration.
+        Store(database_url(), wait_seconds=MIGRATION_WAIT_SECONDS).close()
+    except DatabaseError as error:
+        sys.stderr.write(f"{error}\n")
+        return _REFUSED
     import_for_runs()
     add_task(app, open_before_forks())
     if file := os.environ.get(HEARTBEAT_FILE):

@@ -135,6 +135,15 @@ class Installation:
         (retry,) = wait_for(retries, 30, f"a retry of run {run_id}")
         return retry
 
+    def sync_entries(self, run_id: str) -> list[str]:
+        """Return which entries a run's sync has left in the audit trail."""
+        with Store(self.database_url) as store, store.begin_shared() as connection:
+            entries = connection.exec_driver_sql(
+                "SELECT kind FROM verifywise_mlflow.audit_entries WHERE dagster_run_id = %s ORDER BY sequence",
+                (run_id,),
+            )
+            return [kind for (kind,) in entries if kind.startswith("sync")]
+
     def run_processes(self) -> set[int]:
         """Return the processes that the workers have forked for runs."""
         living = [psutil.Process(worker.pid) for worker in self.workers if worker.is_alive()]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import dagster as dg
@@ -18,10 +16,10 @@ from verifywise_mlflow.tenants.loading import load_tenants
 from verifywise_mlflow_tests.distributed import planting
 from verifywise_mlflow_tests.distributed.brokers import Redis
 from verifywise_mlflow_tests.distributed.installation import Installation, installation, wait_for
+from verifywise_mlflow_tests.distributed.slow_server import SlowServer, slow_server
 from verifywise_mlflow_tests.pipeline.database_snapshot import differences
 from verifywise_mlflow_tests.support.databases import create_migrated_database
 from verifywise_mlflow_tests.support.planted_secrets import Canaries, all_below, all_of_a_database, leaked_canaries
-from verifywise_mlflow_tests.support.proxy import Exchange, Fault, FaultContext, Proxy, proxy_before
 from verifywise_mlflow_tests.support.registry import Registry
 from verifywise_mlflow_tests.support.syncing import sync
 
@@ -46,40 +44,10 @@ def undisturbed_url(postgres: EmbeddedPostgres) -> str:
     return create_migrated_database(postgres, "undisturbed")
 
 
-@dataclass(slots=True)
-class SlowServer:
-    """A tenant's MLflow server that does not respond to one request until it is released."""
-
-    proxy: Proxy
-    is_reached: threading.Event = field(default_factory=threading.Event)
-    is_released: threading.Event = field(default_factory=threading.Event)
-
-    def hold(self) -> None:
-        """Hold the next requests for versions: the sync has then stored the models, and has its tenant's lock."""
-        self.is_reached.clear()
-        self.is_released.clear()
-        self.proxy.fault = self._choose
-
-    def release(self) -> None:
-        self.proxy.fault = lambda _: None
-        self.is_released.set()
-
-    def _choose(self, exchange: Exchange) -> Fault | None:
-        return self._wait if exchange.kind.endswith("model-versions/search") else None
-
-    def _wait(self, context: FaultContext) -> None:
-        self.is_reached.set()
-        self.is_released.wait(120)
-        context.reply(context.forward())
-
-
 @pytest.fixture
 def server(mlflow_uri: str) -> Iterator[SlowServer]:
-    with proxy_before(mlflow_uri) as proxy:
-        slow = SlowServer(proxy)
-        slow.hold()
+    with slow_server(mlflow_uri) as slow:
         yield slow
-        slow.release()
 
 
 @pytest.fixture
@@ -89,15 +57,7 @@ def add_tenant(
     def add(tenant: str) -> None:
         registry.version("churn", tags={"owner": "ada"})
         registry.version("fraud")
-        installed.add_tenant(
-            tenant,
-            {
-                "tracking_uri": server.proxy.uri,
-                "workspace": workspace,
-                "allow_private_network": True,
-                "artifacts": {"sandbox": "best_effort"},
-            },
-        )
+        installed.add_tenant(tenant, server.tenant_settings(workspace))
 
     return add
 
@@ -108,14 +68,6 @@ def assert_equals_an_undisturbed_sync(installed: Installation, url: str, tenant:
 
     different_rows = differences(installed.database_url, url)
     assert {*different_rows} == {"role_grants"}, different_rows  # only the workers' database has a role for them
-
-
-def sync_ends(installed: Installation, run_id: str) -> list[str]:
-    with Store(installed.database_url) as store, store.begin_shared() as connection:
-        entries = connection.exec_driver_sql(
-            "SELECT kind FROM verifywise_mlflow.audit_entries WHERE dagster_run_id = %s ORDER BY sequence", (run_id,)
-        )
-        return [kind for (kind,) in entries if kind.startswith("sync")]
 
 
 def test_a_run_of_a_killed_worker_is_retried_once_and_leaves_the_same_rows(
@@ -173,7 +125,7 @@ def test_a_person_cancels_a_run_and_its_sync_ends_in_order(
     server.release()  # a thread of the run waits for the response, as it does under every launcher
 
     assert installed.await_end(run_id, 20) is CANCELED
-    assert sync_ends(installed, run_id) == ["sync started", "sync ended"]
+    assert installed.sync_entries(run_id) == ["sync started", "sync ended"]
 
 
 def test_a_broker_restart_and_a_repeated_message_neither_lose_nor_repeat_a_sync(
@@ -193,7 +145,7 @@ def test_a_broker_restart_and_a_repeated_message_neither_lose_nor_repeat_a_sync(
     assert installed.await_end(run_id) is SUCCESS
     send_again(installed, run_id)
     wait_for(lambda: "it is SUCCESS" in installed.log_tails(), 60, "the refusal of the late message")
-    assert sync_ends(installed, run_id) == ["sync started", "sync ended"]
+    assert installed.sync_entries(run_id) == ["sync started", "sync ended"]
     assert installed.await_end(installed.launch("restarted")) is SUCCESS
 
 

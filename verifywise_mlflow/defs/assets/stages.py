@@ -27,9 +27,9 @@ from verifywise_mlflow.defs.metadata_limit import within_size_limit
 from verifywise_mlflow.defs.metadata_table import cell
 from verifywise_mlflow.defs.partitions import tenant_partitions
 from verifywise_mlflow.defs.resources import TenantSync, UnauthenticatedAcceptanceError
-from verifywise_mlflow.defs.run_tags import UNCHANGED_TAG
+from verifywise_mlflow.defs.run_tags import RETRY_ALL_STEPS, UNCHANGED_TAG
 from verifywise_mlflow.http.errors import HttpError
-from verifywise_mlflow.persistence.database import DatabaseError
+from verifywise_mlflow.persistence.errors import DatabaseError, NewerSchemaError
 from verifywise_mlflow.persistence.queries.stage_queries import newest_write
 from verifywise_mlflow.persistence.repositories import audit_log
 from verifywise_mlflow.pipeline.context import StageReport, first_notes
@@ -155,6 +155,8 @@ def _build_asset(definition: _StageAsset) -> dg.AssetsDefinition:
             RuleWorkerUnavailableError,
             UnauthenticatedAcceptanceError,
         ) as error:
+            if isinstance(error, NewerSchemaError):  # migrated since this process started: a newer one can do the sync
+                context.instance.add_run_tags(context.run.run_id, RETRY_ALL_STEPS)
             # Dagster may retry transient errors only: retrying a wrong password would lock the account.
             raise dg.Failure(shorten(str(error)), allow_retries=getattr(error, "retryable", False)) from None
         metadata = _counts(report) | materialization_metadata(sync, report)
