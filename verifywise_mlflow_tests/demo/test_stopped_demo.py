@@ -1,4 +1,4 @@
-"""A demo stops on request, resumes, and delivers. The last test of the demo that ``test_demo`` and the browser tests use."""
+"""A demo stops on request, resumes, and delivers: the last test of the demo of ``test_demo`` and the browser tests."""
 
 from __future__ import annotations
 
