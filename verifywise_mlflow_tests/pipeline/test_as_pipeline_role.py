@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.compliance.waivers import Waiver
+from verifywise_mlflow.delivery.configured_targets import configured_targets
+from verifywise_mlflow.delivery.drain import Drain
 from verifywise_mlflow.persistence import role_grants
 from verifywise_mlflow.persistence.erasure import erase
 from verifywise_mlflow.persistence.queries.overview import overview
@@ -19,7 +22,9 @@ from verifywise_mlflow.pipeline.context import SyncOptions
 from verifywise_mlflow.pipeline.sync import Sync
 from verifywise_mlflow.pipeline.tenant_activation import reconcile_tenants
 from verifywise_mlflow.pipeline.waiver_sync import grant_waiver
+from verifywise_mlflow.tenants.delivery.settings import Delivery
 from verifywise_mlflow.tenants.tenant import Tenant
+from verifywise_mlflow_tests.support.hostile_server import hostile_server, make_response
 from verifywise_mlflow_tests.support.login_roles import login_role, new_name
 from verifywise_mlflow_tests.support.registry import Registry
 from verifywise_mlflow_tests.support.syncing import Row, rows, sync
@@ -39,10 +44,34 @@ def rows_of_tenant(store: Store, table: str, tenant_id: str) -> list[Row]:
     return [row for row in rows(store, table, "1, 2") if row["tenant_id"] == tenant_id]
 
 
+def with_receivers(tenant: Tenant, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Tenant:
+    """Return the tenant with a webhook and a file for its lineage."""
+    monkeypatch.setenv("HOOK_SECRET", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    hook = {
+        "name": "siem",
+        "url": "env:HOOK_URL",
+        "signing_secrets": ["env:HOOK_SECRET"],
+        "allow_private_network": True,
+    }
+    lineage = {"transport": {"kind": "file", "path": str(folder / "lineage.jsonl")}}
+    delivery = Delivery.model_validate({"webhooks": [hook], "openlineage": lineage})
+    return tenant.model_copy(update={"delivery": delivery})
+
+
+def deliver(tenant: Tenant, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deliver what is pending to both receivers."""
+    with hostile_server(lambda *_: make_response(b"", 204)) as server:
+        monkeypatch.setenv("HOOK_URL", server.uri)
+        for target in configured_targets(tenant, store):
+            assert Drain(store, tenant.tenant_id, target).run().outcome == "delivered"
+    assert server.requests
+
+
 def test_the_pipeline_role_suffices_for_a_tenants_whole_life(
-    registry: Registry, tenant: Tenant, store: Store, as_pipeline: Store
+    registry: Registry, tenant: Tenant, store: Store, as_pipeline: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = datetime.now(UTC)
+    tenant = with_receivers(tenant, registry.scratch, monkeypatch)
     trained = registry.trained_version("churn")
     registry.version("churn", tags={"owner": "ada"})
     registry.version("fraud")
@@ -54,6 +83,7 @@ def test_the_pipeline_role_suffices_for_a_tenants_whole_life(
     }
 
     sync(tenant, as_pipeline)
+    deliver(tenant, as_pipeline, monkeypatch)
     registry.client.set_model_version_tag("churn", "2", "owner", "grace")
     registry.client.set_registered_model_alias("churn", "champion", "2")
     registry.client.delete_registered_model("fraud")
@@ -76,9 +106,10 @@ def test_the_pipeline_role_suffices_for_a_tenants_whole_life(
         assert tenancy.poll_watermark(session) == (True, 1)
     assert removed_tenants == ["acme"]
     assert overview(as_pipeline, "acme", {}, now).versions == 2
-    # No logged models here, nobody signs, and access is no pipeline's: every other table was written.
+    # No logged models here, no VerifyWise, nobody signs, and access is no pipeline's: every other table was written.
     assert [table for table in role_grants.PIPELINE_PRIVILEGES if not rows_of_tenant(store, table, "acme")] == [
         "logged_models",
+        "delivery_ledger",
         "audit_checkpoints",
         "role_grants",
     ]
