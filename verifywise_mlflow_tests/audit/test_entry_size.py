@@ -13,7 +13,7 @@ from verifywise_mlflow.audit.entry import AuditEntry, shorten_to_bytes
 from verifywise_mlflow.common.canonical_json import canonical_json
 from verifywise_mlflow.persistence.row_mapping import columns_of
 
-MANY = 10_000_000
+MANY = 1_000_000
 
 
 def entry_with(**fields: object) -> AuditEntry:

@@ -87,11 +87,9 @@ def test_the_examples_contain_every_verdict_that_a_rule_can_give(rule: Rule) -> 
         else (dict(zip(values_of, combination, strict=True)) for combination in product(*values_of.values()))
     )
 
-    given = set()
-    for record, context in product(records, contexts):
-        example = Example.model_validate({**context, "verdict": Verdict.PASS})
-        changed = example.model_copy(update={"record": record})
-        given.add(evaluated(rule, changed).verdict)
+    examples = [Example.model_validate({**context, "verdict": Verdict.PASS}) for context in contexts]
+    combined = (example.model_copy(update={"record": record}) for record, example in product(records, examples))
+    given = {evaluated(rule, example).verdict for example in combined}
 
     assert given <= verdicts
 

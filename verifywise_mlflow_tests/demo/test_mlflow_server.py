@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import shutil
 import threading
 from pathlib import Path
 
@@ -25,11 +26,12 @@ class Healthy(http.server.BaseHTTPRequestHandler):
 
 
 @pytest.mark.slow(seconds=12)
-def test_it_ignores_another_healthy_server_and_serves_under_its_prefix(tmp_path: Path) -> None:
+def test_it_ignores_another_healthy_server_and_serves_under_its_prefix(tmp_path: Path, mlflow_template: Path) -> None:
+    database = shutil.copyfile(mlflow_template, tmp_path / "mlflow.db")
     other = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Healthy)
     threading.Thread(target=other.serve_forever, daemon=True).start()
     with MlflowServer(
-        backend_uri=f"sqlite:///{tmp_path}/mlflow.db",
+        backend_uri=f"sqlite:///{database}",
         artifacts=tmp_path / "artifacts",
         log=tmp_path / "log",
         arguments=["--static-prefix=/ml"],

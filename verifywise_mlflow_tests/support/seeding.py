@@ -9,6 +9,7 @@ import itertools
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from mlflow.store.model_registry.dbmodels.models import (
@@ -26,7 +27,7 @@ from mlflow.store.tracking.dbmodels.models import (
     SqlRun,
     SqlTag,
 )
-from sqlalchemy import Connection, Table, create_engine, insert, select
+from sqlalchemy import Connection, Engine, NullPool, Table, create_engine, insert, select
 
 Row = dict[str, object]
 
@@ -57,15 +58,17 @@ class Sizes:
 def seed(database: Path, workspace: str, sizes: Sizes) -> None:
     """Write models ``model-00000`` …, their versions, and what these come from, into a workspace."""
     assert max(sizes.runs, sizes.logged_models) <= sizes.versions
-    engine = create_engine(f"sqlite:///{database}")
-    try:
-        with engine.begin() as connection:
-            experiments = _experiments(connection, workspace, sizes.experiments)
-            runs = _runs(connection, sizes.runs, experiments)
-            logged_models = _logged_models(connection, sizes.logged_models, runs, experiments)
-            _registry(connection, workspace, sizes, runs, logged_models)
-    finally:
-        engine.dispose()
+    with _engine(database).begin() as connection:
+        experiments = _experiments(connection, workspace, sizes.experiments)
+        runs = _runs(connection, sizes.runs, experiments)
+        logged_models = _logged_models(connection, sizes.logged_models, runs, experiments)
+        _registry(connection, workspace, sizes, runs, logged_models)
+
+
+@cache
+def _engine(database: Path) -> Engine:
+    """Return the engine of a file: it remembers compiled statements, and keeps no connection."""
+    return create_engine(f"sqlite:///{database}", poolclass=NullPool)
 
 
 def model_name(index: int) -> str:
