@@ -6,6 +6,7 @@ Each tenant is an organization there with a user of its own, whose role is the l
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from verifywise_mlflow.delivery.configured_targets import configured_targets
-from verifywise_mlflow.delivery.drain import Drain
+from verifywise_mlflow.delivery.drain import Drain, DrainReport
 from verifywise_mlflow.delivery.target import OutcomeKind
 from verifywise_mlflow.delivery.verifywise.custom_fields import BADGE, OWN_FIELDS
 from verifywise_mlflow.demo.servers.verifywise_server.dialect import Dialect
@@ -22,6 +23,8 @@ from verifywise_mlflow.demo.servers.verifywise_server.server import VerifyWiseSe
 from verifywise_mlflow.demo.servers.verifywise_server.state import Document
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.tenant import Tenant
+
+BUSY_TIMEOUT_S = 120.0
 
 
 class DemoVerifyWise:
@@ -68,7 +71,7 @@ def deliver(database_url: str, tenants: Mapping[str, Tenant], report_progress: C
     with Store(database_url) as store:
         for name, tenant in tenants.items():
             for target in configured_targets(tenant, store):
-                report = Drain(store, name, target).run(confirmed=True)
+                report = _run(Drain(store, name, target))
                 counts = ", ".join(f"{number} {what}" for what, number in report.counts.items())
                 report_progress(f"{name}: {counts or report.outcome}")
                 if report.reason:
@@ -76,6 +79,16 @@ def deliver(database_url: str, tenants: Mapping[str, Tenant], report_progress: C
                 elif set(report.versions) - {OutcomeKind.DELIVERED.value}:
                     problems += [f"{name}: {remark}" for remark in report.remarks]
     return problems
+
+
+def _run(drain: Drain) -> DrainReport:
+    """Deliver, after a delivery that Dagster's sensor has requested has ended."""
+    deadline = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        report = drain.run(confirmed=True)
+        if report.outcome != "busy" or time.monotonic() > deadline:
+            return report
+        time.sleep(0.5)
 
 
 def _email(tenant: str) -> str:
