@@ -28,11 +28,20 @@ REQUESTERS = {
 
 
 @pytest.fixture(
-    params=[pytest.param(Redis, id="Redis"), pytest.param(RabbitMQ, id="RabbitMQ", marks=pytest.mark.slow(seconds=15))]
+    scope="module",
+    params=[pytest.param(Redis, id="Redis"), pytest.param(RabbitMQ, id="RabbitMQ", marks=pytest.mark.slow(seconds=15))],
 )
-def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BrokerServer]:
-    with request.param(tmp_path / "broker") as server:
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrokerServer]:
+    with request.param(tmp_path_factory.mktemp("broker")) as server:
         yield server
+
+
+@pytest.fixture
+def broker(server: BrokerServer) -> BrokerServer:
+    """The running broker, without messages. An earlier test may have stopped it."""
+    if server.process is None:
+        server.start()
+    return server
 
 
 def test_a_worker_gets_the_run_with_the_highest_priority_first_and_learns_its_id_only(broker: BrokerServer) -> None:
