@@ -213,6 +213,7 @@ class Drain:
         """Record how the versions of a batch ended, with an entry in the audit trail if anything was written."""
         name, now = self._target.name, self._now()
         with self._begin() as session:
+            delivery_outbox.lock(session, name, [outcome.version for outcome in result.outcomes])
             delivered = [outcome.version for outcome in result.outcomes if outcome.kind is OutcomeKind.DELIVERED]
             delivery_outbox.remove(session, name, delivered)
             for outcome in result.outcomes:

@@ -143,7 +143,7 @@ def counted(store: Store) -> Iterator[list[str]]:
 
 
 def test_a_target_costs_one_statement_per_batch_and_none_without_a_change(store: Store, tenant: Tenant) -> None:
-    counts = []
+    counts: list[int] = []
     for current in (without_targets(tenant), tenant, without_targets(tenant), tenant):
         if len(counts) < 2:
             store_record(store, "fraud", 1, NOON, owner=f"Person {len(counts)}")

@@ -121,10 +121,10 @@ def _load_tenant(tenant_id: str) -> Tenant:
     return tenants[tenant_id]
 
 
-def _metadata(reports: dict[TargetName, DrainReport]) -> dict[str, dg.MetadataValue]:  # type: ignore[type-arg]
+def _metadata(reports: dict[TargetName, DrainReport]) -> dict[str, dg.MetadataValue]:
     if not reports:
         return {"outcome": dg.MetadataValue.text("no such target is configured")}
-    metadata: dict[str, dg.MetadataValue] = {}  # type: ignore[type-arg]
+    metadata: dict[str, dg.MetadataValue] = {}
     for name, report in reports.items():
         prefix = "" if name == VERIFYWISE else f"{name}: "
         metadata[f"{prefix}outcome"] = dg.MetadataValue.text(report.outcome)

@@ -21,6 +21,7 @@ from verifywise_mlflow.delivery.verifywise.version_steps import file_steps, reco
 from verifywise_mlflow.delivery.verifywise.workload import DeliverySettings, Workload, workloads
 from verifywise_mlflow.http.errors import HttpError, NotFoundError, RateLimitedError
 from verifywise_mlflow.persistence.repositories.delivery_outbox import PendingVersion
+from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
 
@@ -51,6 +52,8 @@ class VerifyWiseConnection:
         """Take what it works on."""
         self._remote, self._store, self._settings, self._now = remote, store, settings, now
         self._files_pause: _Pause | None = None
+        self._written: set[Key] = set()
+        """The versions that this delivery has written to: what was read of the server is older than that."""
 
     @property
     def destination(self) -> str:
@@ -88,6 +91,9 @@ class VerifyWiseConnection:
 
     def deliver(self, batch: Sequence[PendingVersion]) -> BatchResult:
         """Write what differs for these versions."""
+        if any(version.key in self._written for version in batch):  # they changed again meanwhile
+            self._remote = self._remote.reread()
+            self._written.clear()
         outcomes: list[VersionOutcome] = []
         counts: Counter[str] = Counter()
         requests_before = self._remote.client.requests
@@ -105,6 +111,7 @@ class VerifyWiseConnection:
     def _deliver(self, work: Workload, counts: Counter[str]) -> tuple[VersionOutcome, _Pause | None]:
         """Deliver a version; return how that ended, and why nothing else may be tried now, if so."""
         version = work.version
+        self._written.add(version.key)
         executor = Executor(self._begin, self._remote, work.subject, work.ledger, self._now, counts)
         try:
             for subject, ledger in work.predecessors:

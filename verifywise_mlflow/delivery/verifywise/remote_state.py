@@ -28,6 +28,12 @@ class RemoteState:
         self.refused_fields: dict[str, str] = {}
         """Custom fields that could not be created, with the reason."""
 
+    def reread(self) -> RemoteState:
+        """Return the state as it is from now on."""
+        fresh = RemoteState(self.client)
+        fresh.refused_fields = self.refused_fields
+        return fresh
+
     @cached_property
     def release(self) -> Release:
         """What the server can do."""

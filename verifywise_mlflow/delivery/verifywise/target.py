@@ -36,7 +36,7 @@ class VerifyWiseTarget:
 
     name: TargetName = VERIFYWISE
     delivers_existing = True
-    batch_size = 100
+    batch_size = 50
 
     def __init__(
         self,

@@ -169,6 +169,23 @@ def is_any_due(session: TenantSession, target: str, now: datetime) -> bool:
     return bool(due(session, target, now, 1))
 
 
+def lock(session: TenantSession, target: str, versions: Collection[PendingVersion] | None = None) -> None:
+    """Lock rows in the order in which ``enqueue`` writes them: a sync would be the victim of half of all deadlocks.
+
+    Args:
+        session: The transaction, which has not changed the outbox yet.
+        target: The target.
+        versions: The versions; None for all.
+    """
+    outbox = delivery_outbox.c
+    conditions = list(_of_target(session, target))
+    if versions is not None:
+        conditions.append(outbox.revision.in_([version.revision for version in versions]))
+    session.execute(
+        select(outbox.revision).where(*conditions).order_by(outbox.model_name, outbox.version_number).with_for_update()
+    )
+
+
 def remove(session: TenantSession, target: str, versions: Collection[PendingVersion]) -> None:
     """Remove versions that were delivered. One that changed meanwhile has another revision, and stays."""
     if versions:
@@ -203,6 +220,7 @@ def unpark(session: TenantSession, target: str) -> int:
     outbox = delivery_outbox.c
     is_held = or_(outbox.parked_at.is_not(None), outbox.not_before.is_not(None))
     values = {"tries": 0, "parked_at": None, "not_before": None, "reason": None}
+    lock(session, target)
     return session.execute(update(delivery_outbox).where(*_of_target(session, target), is_held).values(values)).rowcount
 
 

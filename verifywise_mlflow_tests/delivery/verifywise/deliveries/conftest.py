@@ -19,18 +19,20 @@ from verifywise_mlflow.demo.servers.verifywise_server.server import VerifyWiseSe
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.delivery.verifywise.deliveries.delivering import (
+    EVERY_SERVER,
+    MODEL,
+    REAL,
+    REAL_URL,
     Delivering,
     closing_client,
     delivering_tenant,
 )
 from verifywise_mlflow_tests.support.verifywise_api import ADMIN, EDITOR, PASSWORD
 
-REAL = "real"
-REAL_URL = os.environ.get("VERIFYWISE_TEST_URL")
 REAL_EMAIL, REAL_PASSWORD = os.environ.get("VERIFYWISE_TEST_EMAIL"), os.environ.get("VERIFYWISE_TEST_PASSWORD")
 
 
-@pytest.fixture(params=[*Dialect, *([REAL] if REAL_URL else [])])
+@pytest.fixture(params=EVERY_SERVER)
 def delivering(
     request: pytest.FixtureRequest, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Delivering]:
@@ -39,10 +41,10 @@ def delivering(
         if not (REAL_URL and REAL_EMAIL and REAL_PASSWORD):
             pytest.fail("set VERIFYWISE_TEST_EMAIL and VERIFYWISE_TEST_PASSWORD, too")
         monkeypatch.setenv("VERIFYWISE_TEST_PASSWORD", REAL_PASSWORD)
+        run = secrets.token_hex(4)  # what earlier tests left there belongs to other models
         tenant = delivering_tenant(tmp_path, REAL_URL, REAL_EMAIL)
-        # What earlier tests left there belongs to other policies, so another page in MLflow distinguishes it.
-        tenant = tenant.model_copy(update={"tracking_uri": f"https://mlflow.acme.example/{secrets.token_hex(4)}"})
-        yield from _delivering(store, tenant)
+        tenant = tenant.model_copy(update={"tracking_uri": f"https://mlflow.acme.example/{run}"})
+        yield from _delivering(store, tenant, f"fraud-{run}")
         return
     server: VerifyWiseServer = request.getfixturevalue("verifywise_servers")[request.param]
     server.clear()
@@ -78,8 +80,8 @@ def server(verifywise_servers: Mapping[Dialect, VerifyWiseServer], delivering: D
     return next(server for server in verifywise_servers.values() if server.uri == settings.url)
 
 
-def _delivering(store: Store, tenant: Tenant) -> Iterator[Delivering]:
+def _delivering(store: Store, tenant: Tenant, model: str = MODEL) -> Iterator[Delivering]:
     settings = tenant.delivery.verifywise
     assert settings is not None
     with closing_client(VerifyWiseClient(settings)) as client:
-        yield Delivering(store, tenant, client)
+        yield Delivering(store, tenant, client, model)

@@ -5,6 +5,7 @@ The server is read over the REST API, so that the same tests run against a real 
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from verifywise_mlflow.delivery.drain import Drain, DrainReport
 from verifywise_mlflow.delivery.target import Plan
 from verifywise_mlflow.delivery.verifywise.remote import EvidenceItem, InventoryEntry, ModelRisk, RemoteFile, VerifyWise
 from verifywise_mlflow.delivery.verifywise.target import VerifyWiseTarget
+from verifywise_mlflow.demo.servers.verifywise_server.dialect import Dialect
 from verifywise_mlflow.demo.servers.verifywise_server.server import VerifyWiseServer
 from verifywise_mlflow.persistence.repositories import delivery_outbox
 from verifywise_mlflow.persistence.repositories.delivery_outbox import HeldVersion, OutboxSummary
@@ -31,6 +33,12 @@ from verifywise_mlflow_tests.support.syncing import rows
 from verifywise_mlflow_tests.support.verifywise_api import ADMIN, Api
 
 TARGET = "verifywise"
+REAL = "real"
+REAL_URL = os.environ.get("VERIFYWISE_TEST_URL")
+_REAL = (REAL,) if REAL_URL else ()
+EVERY_SERVER = (*Dialect, *_REAL)
+ONE_SERVER = (Dialect.B, *_REAL)
+"""For tests of what does not depend on the release."""
 OWNER_RULE, PURPOSE_RULE = "owner-named", "purpose-named"
 MODEL = "fraud"
 
@@ -43,18 +51,17 @@ class Delivering:
     tenant: Tenant
     client: VerifyWise
     """The tests' own connection to the server."""
+    model: str = MODEL
+    """The name of the seeded model."""
     now: datetime = NOON
     reports: list[DrainReport] = field(default_factory=list)
 
-    @property
-    def provider(self) -> str:
-        """The provider of the tenant's entries, by which a real server's other entries are left out."""
-        return f"MLflow: {self.tenant.tenant_id}"
-
-    def seed(self, number: int = 1, *, model: str = MODEL, stage: str | None = "Production", **tags: str) -> None:
+    def seed(
+        self, number: int = 1, /, *, model: str | None = None, stage: str | None = "Production", **tags: str
+    ) -> None:
         """Store a version with tags, and evaluate it. Both rules fail for the tags that are not given."""
         tags = {"owner": "Bob", "business_purpose": "Something", **tags}
-        store_record(self.store, model, number, self.now, stage=stage, **tags)
+        store_record(self.store, model or self.model, number, self.now, stage=stage, **tags)
         self.evaluate()
 
     def evaluate(self) -> None:
@@ -82,12 +89,12 @@ class Delivering:
     def grant_waiver(self, rule: str) -> None:
         """Grant a waiver of a rule by command, for the seeded model."""
         expires = self.now.date() + timedelta(days=30)
-        waiver = Waiver(rule=rule, model=MODEL, approver="Grace", reason="A pilot until spring.", expires=expires)
+        waiver = Waiver(rule=rule, model=self.model, approver="Grace", reason="A pilot until spring.", expires=expires)
         grant_waiver(self.store, self.tenant, waiver, self.now)
 
     def recreate(self, number: int) -> None:
         """Record that the version is the second one with its number."""
-        values = {"tenant": self.tenant.tenant_id, "model": MODEL, "number": number, "now": self.now}
+        values = {"tenant": self.tenant.tenant_id, "model": self.model, "number": number, "now": self.now}
         with self.store.begin_shared() as connection:
             connection.execute(
                 text(
@@ -120,8 +127,13 @@ class Delivering:
 
     def entries(self) -> list[InventoryEntry]:
         """Return the tenant's inventory entries, oldest first."""
-        found = [entry for entry in self.client.inventory() if entry.fields.get("provider") == self.provider]
-        return sorted(found, key=lambda entry: entry.id)
+        # A real server also has the entries of earlier tests, whose tenants had other addresses.
+        ours = [
+            entry
+            for entry in self.client.inventory()
+            if str(entry.fields.get("reference_link")).startswith(self.tenant.tracking_uri)
+        ]
+        return sorted(ours, key=lambda entry: entry.id)
 
     def entry(self) -> InventoryEntry:
         """Return the only entry."""

@@ -13,6 +13,7 @@ from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 from verifywise_mlflow.tenants.secrets import SecretReference
 from verifywise_mlflow_tests.delivery.verifywise.deliveries.delivering import (
     MODEL,
+    ONE_SERVER,
     OWNER_RULE,
     PURPOSE_RULE,
     Delivering,
@@ -21,6 +22,7 @@ from verifywise_mlflow_tests.delivery.verifywise.deliveries.delivering import (
 from verifywise_mlflow_tests.support.stored_states import NOON, write_record
 from verifywise_mlflow_tests.support.verifywise_api import ADMIN, Api
 
+one_server = pytest.mark.parametrize("delivering", ONE_SERVER, indirect=True)
 ALL_TAGS = {"owner": "Ada", "business_purpose": "Finds fraud"}
 
 
@@ -31,13 +33,14 @@ def test_a_version_gets_one_entry_with_a_risk_for_each_failed_rule(delivering: D
 
     entry = delivering.entry()
     assert report.outcome == "delivered"
-    assert (entry.fields["model"], entry.fields["version"], entry.fields["status"]) == (MODEL, "3", "Pending")
-    assert str(entry.fields["reference_link"]).startswith("https://mlflow.acme.example/#/models/fraud/versions/3")
+    assert (entry.fields["model"], entry.fields["version"]) == (delivering.model, "3")
+    assert entry.fields["status"] == "Pending"
+    assert str(entry.fields["reference_link"]).endswith(f"/#/models/{delivering.model}/versions/3")
     risks = delivering.risks()
     assert [risk.fields["status"] for risk in risks] == ["Open", "Open"]
     assert {str(risk.fields["risk_name"]) for risk in risks} == {
-        "fraud version 3: Somebody answers for the model",
-        "fraud version 3: The purpose is stated",
+        f"{delivering.model} version 3: Somebody answers for the model",
+        f"{delivering.model} version 3: The purpose is stated",
     }
     assert {risk.fields["risk_level"] for risk in risks} == {"High"}
     assert delivering.outbox().pending == 0
@@ -49,10 +52,10 @@ def test_the_evidence_is_one_file_of_the_record_with_verdicts(delivering: Delive
     delivering.deliver()
 
     (file,) = delivering.files()
-    assert file.filename.startswith("mlflow-fraud-v1-")
+    assert file.filename.startswith(f"mlflow-{delivering.model}-v1-")
     assert file.review_status in (None, "pending_review")
     (item,) = delivering.evidence()
-    assert item.fields["evidence_name"] == "MLflow governance evidence: fraud version 1"
+    assert item.fields["evidence_name"] == f"MLflow governance evidence: {delivering.model} version 1"
     assert item.mapped_model_ids == (delivering.entry().id,)
 
 
@@ -103,6 +106,7 @@ def test_a_risk_is_resolved_when_its_rule_passes_and_another_opened_when_it_fail
     assert delivering.risk_statuses() == ["Resolved", "Open"]
 
 
+@one_server
 def test_a_risk_that_a_person_accepted_stays_so_and_no_other_is_opened(delivering: Delivering) -> None:
     delivering.seed(business_purpose="Finds fraud")
     delivering.deliver()
@@ -119,6 +123,7 @@ def test_a_risk_that_a_person_accepted_stays_so_and_no_other_is_opened(deliverin
     assert delivering.risk_statuses() == ["Accepted"]
 
 
+@one_server
 def test_a_field_that_a_person_changed_is_left_alone(delivering: Delivering) -> None:
     delivering.seed(business_purpose="Finds fraud")
     delivering.deliver()
@@ -153,6 +158,7 @@ def test_an_approved_entry_stays_approved_and_a_delivery_never_approves(deliveri
     assert any("changed by hand: status" in remark for remark in report.remarks)
 
 
+@one_server
 def test_versions_out_of_scope_get_no_entry_and_keep_one_that_they_have(delivering: Delivering) -> None:
     delivering.seed(1, stage="Staging")
     delivering.seed(2)
@@ -168,6 +174,7 @@ def test_versions_out_of_scope_get_no_entry_and_keep_one_that_they_have(deliveri
     assert set(delivering.risk_statuses()) == {"Resolved"}
 
 
+@one_server
 @pytest.mark.parametrize(("versions", "numbers"), [("in_use", ["1", "2"]), ("all", ["1", "2", "3"])])
 def test_a_wider_scope_delivers_more_versions(delivering: Delivering, versions: str, numbers: list[str]) -> None:
     delivering.seed(1)
@@ -179,6 +186,7 @@ def test_a_wider_scope_delivers_more_versions(delivering: Delivering, versions: 
     assert [entry.fields["version"] for entry in delivering.entries()] == numbers
 
 
+@one_server
 def test_a_large_first_delivery_waits_for_a_person(delivering: Delivering) -> None:
     for number in (1, 2, 3):
         delivering.seed(number)
@@ -198,6 +206,7 @@ def test_a_large_first_delivery_waits_for_a_person(delivering: Delivering) -> No
     assert len(delivering.entries()) == 6
 
 
+@one_server
 def test_long_and_hostile_texts_are_cut_and_inert(delivering: Delivering) -> None:
     model = "<img src=x onerror=alert(1)> " + "m" * 300
     delivering.seed(model=model, owner="[click](https://evil.example) `x` <script>")
@@ -208,7 +217,8 @@ def test_long_and_hostile_texts_are_cut_and_inert(delivering: Delivering) -> Non
     assert report.versions == {"delivered": 1}
     assert len(str(entry.fields["model"])) == 255
     assert str(entry.fields["model"]).endswith("[…]")
-    texts = [str(value) for one in (entry, *delivering.risks()) for value in one.fields.values()]
+    values = [*entry.fields.values(), *(value for risk in delivering.risks() for value in risk.fields.values())]
+    texts = [str(value) for value in values]
     assert not [text for text in texts if "<" in text]
 
 
@@ -299,6 +309,7 @@ def test_a_version_that_was_deleted_and_created_again_gets_an_entry_of_its_own(
     assert len({entry.fields["provider_model"] for entry in delivering.entries()}) == 2
 
 
+@one_server
 def test_a_waiver_is_named_in_its_risk(delivering: Delivering) -> None:
     delivering.seed(business_purpose="Finds fraud")
     delivering.deliver()
@@ -312,6 +323,7 @@ def test_a_waiver_is_named_in_its_risk(delivering: Delivering) -> None:
     assert "Grace" in str(risk.fields["mitigation_plan"])
 
 
+@one_server
 def test_rules_without_evidence_open_a_risk_only_if_the_settings_say_so(delivering: Delivering) -> None:
     delivering.seed(owner="")
     delivering.deliver()
@@ -319,10 +331,11 @@ def test_rules_without_evidence_open_a_risk_only_if_the_settings_say_so(deliveri
 
     delivering.deliver(risks="open")
 
-    assert failed_only == {"fraud version 1: The purpose is stated"}
+    assert failed_only == {f"{delivering.model} version 1: The purpose is stated"}
     assert len(delivering.risks()) == 2
 
 
+@one_server
 def test_each_batch_is_one_entry_of_the_audit_trail(delivering: Delivering) -> None:
     delivering.seed()
     delivering.deliver()
@@ -334,5 +347,5 @@ def test_each_batch_is_one_entry_of_the_audit_trail(delivering: Delivering) -> N
     assert counts["create entry"] == 1
     assert counts["open risk"] == 2
     assert counts["versions"] == {"delivered": 1}
-    assert str(entry["credential_identity"]).startswith("login editor@")
+    assert str(entry["credential_identity"]).startswith("login ")
     assert PURPOSE_RULE not in str(counts)

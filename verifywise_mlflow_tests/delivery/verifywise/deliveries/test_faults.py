@@ -6,13 +6,17 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from verifywise_mlflow.delivery.drain import MAX_TRIES
+from verifywise_mlflow.delivery.target import BatchResult
+from verifywise_mlflow.delivery.verifywise.connection import VerifyWiseConnection
 from verifywise_mlflow.demo.servers.verifywise_server.dialect import Dialect
 from verifywise_mlflow.demo.servers.verifywise_server.server import VerifyWiseServer
+from verifywise_mlflow.persistence.repositories.delivery_outbox import PendingVersion
 from verifywise_mlflow_tests.delivery.verifywise.deliveries.delivering import OWNER_RULE, Delivering
 
 ALL_TAGS = {"owner": "Ada", "business_purpose": "Finds fraud"}
@@ -229,6 +233,31 @@ def test_a_restart_between_two_deliveries_repeats_nothing(delivering: Delivering
     delivering.deliver()
 
     assert [entry.fields["version"] for entry in delivering.entries()] == ["1", "2"]
+
+
+@every_dialect
+def test_a_version_that_changes_during_a_delivery_is_delivered_again_in_it(
+    delivering: Delivering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delivering.seed()
+    deliver = VerifyWiseConnection.deliver
+
+    def deliver_and_change(connection: VerifyWiseConnection, batch: Sequence[PendingVersion]) -> BatchResult:
+        result = deliver(connection, batch)
+        if len(calls := [*batches, batch]) == 1:
+            delivering.seed(**ALL_TAGS)
+        batches[:] = calls
+        return result
+
+    batches: list[Sequence[PendingVersion]] = []
+    monkeypatch.setattr(VerifyWiseConnection, "deliver", deliver_and_change)
+
+    report = delivering.deliver()
+
+    assert len(batches) == 2
+    assert report.versions == {"delivered": 2}
+    assert delivering.risk_statuses() == ["Resolved", "Resolved"]
+    assert [remark for remark in report.remarks if "deleted" in remark or "by hand" in remark] == []
 
 
 @every_dialect
