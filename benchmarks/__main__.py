@@ -50,6 +50,7 @@ BENCHMARKS = (
     Benchmark("overhead", 2, "what Dagster adds to a sync"),
     Benchmark("hostile", 10, "memory and storage under hostile servers"),
     Benchmark("redaction", 1, "scanning for secrets and personal data"),
+    Benchmark("capacity", 4, "10,000 tenants by a model and by a simulation"),
     Benchmark("delivery", 3, "delivering 2,000 versions within VerifyWise's rate limits, on a simulated clock"),
     Benchmark("backfill --tenants 40", 6, "a backfill of all tenants while sensors run"),
 )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 
+@lru_cache(maxsize=1 << 16)  # a tick needs it several times for each tenant
 def tenant_hash(tenant_id: str) -> int:
     """Return a number below 2 ** 32 that depends on the tenant's name only."""
     return int.from_bytes(hashlib.sha256(tenant_id.encode()).digest()[:4])

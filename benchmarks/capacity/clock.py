@@ -1,0 +1,98 @@
+"""A fake clock, and a core that several threads share."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+START: Final = datetime(2026, 1, 5, tzinfo=UTC)
+"""The simulated day begins at this moment, a Monday's midnight."""
+
+Action = Callable[[], None]
+
+
+@dataclass(slots=True)
+class Clock:
+    """Runs actions in the order of their times. Times are seconds since ``START``."""
+
+    now: float = 0.0
+    _events: list[tuple[float, int, Action]] = field(default_factory=list)
+    _sequence: int = 0
+
+    @property
+    def datetime(self) -> datetime:
+        """The current time as the product's functions take it."""
+        return START + timedelta(seconds=self.now)
+
+    def at(self, time: float, action: Action) -> None:
+        """Run an action at a time. Actions of the same time run in the order in which they were added."""
+        self._sequence += 1
+        heapq.heappush(self._events, (max(time, self.now), self._sequence, action))
+
+    def after(self, seconds: float, action: Action) -> None:
+        """Run an action after some seconds."""
+        self.at(self.now + seconds, action)
+
+    def run_until(self, end: float) -> None:
+        """Run all actions up to a time, which is then the current one."""
+        while self._events and self._events[0][0] <= end:
+            self.now, _, action = heapq.heappop(self._events)
+            action()
+        self.now = end
+
+
+class SharedCore:
+    """A core that jobs share evenly: the threads of a Python process, which hold the interpreter's lock in turn.
+
+    Jobs are ordered by the service that each job on the core has received when it is done, so a new job changes the
+    times of all others without being compared with them.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        """Begin idle."""
+        self.busy_seconds = 0.0
+        """Seconds in which there was a job."""
+        self._clock = clock
+        self._jobs: list[tuple[float, int, Action]] = []
+        self._service = 0.0
+        """Seconds of service that a job would have received that was there from the start."""
+        self._updated_at = 0.0
+        self._sequence = 0
+        self._expected = 0
+        """The number of the latest change; a completion that was planned before it is void."""
+
+    def delay(self, seconds: float) -> float:
+        """Return by how much the present jobs would delay another job of this many seconds."""
+        self._advance()
+        return sum(min(end - self._service, seconds) for end, _, _ in self._jobs)
+
+    def use(self, seconds: float, done: Action) -> None:
+        """Add a job that takes this many seconds alone on the core; run ``done`` at its end."""
+        self._advance()
+        self._sequence += 1
+        heapq.heappush(self._jobs, (self._service + seconds, self._sequence, done))
+        self._plan()
+
+    def _advance(self) -> None:
+        elapsed = self._clock.now - self._updated_at
+        if self._jobs:
+            self._service += elapsed / len(self._jobs)
+            self.busy_seconds += elapsed
+        self._updated_at = self._clock.now
+
+    def _plan(self) -> None:
+        self._expected += 1
+        if self._jobs:
+            number, remaining = self._expected, (self._jobs[0][0] - self._service) * len(self._jobs)
+            self._clock.after(max(remaining, 0.0), lambda: self._complete(number))
+
+    def _complete(self, number: int) -> None:
+        if number != self._expected:
+            return
+        self._advance()
+        self._service, _, done = heapq.heappop(self._jobs)
+        self._plan()
+        done()

@@ -1,0 +1,97 @@
+"""The simulated tenants: what has changed on their servers, and what the store has of it."""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Literal
+
+from benchmarks.capacity.clock import START
+from benchmarks.capacity.workload import Workload
+from verifywise_mlflow.defs.schedules.overdue import LastRead
+
+ChangeKind = Literal["version", "tag"]
+"""A new version advances the newest timestamp; a tag or an alias shows in the listings only."""
+
+_JUDGED_RUNS = 3
+"""Of a tenant, the last runs that decide whether it is slow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A change on a tenant's server."""
+
+    at: float
+    kind: ChangeKind
+
+
+@dataclass(slots=True)
+class SimulatedTenant:
+    """A tenant, its server and its part of the store."""
+
+    name: str
+    server: str
+    unread: list[Change] = field(default_factory=list)
+    """The changes that no sync has read."""
+    refreshed_at: float = 0.0
+    """When a sync last completed."""
+    reconciled_at: float = 0.0
+    """When a sync last read all runs."""
+    last_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=_JUDGED_RUNS))
+    failed_at: float | None = None
+    """When a sync was requested that failed, if it was the last one."""
+    was_lost: bool = False
+    """Whether that was since its server did not respond."""
+
+    def token(self, kind: ChangeKind) -> str | None:
+        """Return what a poll would find changed: the newest timestamp shows new versions, the listings everything."""
+        seen = [change for change in self.unread if kind == "tag" or change.kind == "version"]
+        return f"{seen[-1].at}" if seen else None
+
+
+class Population:
+    """All tenants of one installation."""
+
+    def __init__(self, workload: Workload, seed: int, prefix: str = "tenant") -> None:
+        """Distribute the tenants over the servers, as they are after a day of hourly syncs: read at different times."""
+        chance = random.Random(seed)  # noqa: S311  # no secret depends on it
+        interval = workload.reconcile.total_seconds()
+        self.tenants = {
+            name: SimulatedTenant(name, f"mlflow-{number // workload.tenants_per_server}:443")
+            for number, name in enumerate(f"{prefix}-{number:05}" for number in range(workload.tenants))
+        }
+        self.names: Sequence[str] = list(self.tenants)
+        self.changed: set[str] = set()
+        """Tenants with unread changes."""
+        self.last_reconciles: dict[str, LastRead] = {}
+        self.last_refreshes: dict[str, LastRead] = {}
+        self._reconcile = workload.reconcile
+        self._rehash = timedelta(days=1) / 10
+        for tenant in self.tenants.values():
+            self.read(tenant, -chance.uniform(0.0, 0.9 * interval), reconciled=True)
+
+    def change(self, name: str, change: Change) -> None:
+        """Change something on a tenant's server."""
+        self.tenants[name].unread.append(change)
+        self.changed.add(name)
+
+    def read(self, tenant: SimulatedTenant, at: float, *, reconciled: bool) -> list[Change]:
+        """Store the state of a tenant's server at a time; return the changes that were read."""
+        tenant.refreshed_at = at
+        read = [change for change in tenant.unread if change.at <= at]
+        tenant.unread = [change for change in tenant.unread if change.at > at]
+        if not tenant.unread:
+            self.changed.discard(tenant.name)
+        moment = START + timedelta(seconds=at)
+        self.last_refreshes[tenant.name] = LastRead(moment, self._rehash)
+        if reconciled:
+            tenant.reconciled_at = at
+            self.last_reconciles[tenant.name] = LastRead(moment, self._reconcile)
+        return read
+
+    def servers(self) -> list[str]:
+        """Return the servers, in order."""
+        return list(dict.fromkeys(tenant.server for tenant in self.tenants.values()))

@@ -1,0 +1,56 @@
+"""What a sync and a poll take, from the measured constants. The model and the simulation share these means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from benchmarks.capacity.service_times import ServiceTimes
+from benchmarks.capacity.workload import Workload
+
+_CONNECTION_ROUND_TRIPS = 2
+"""TCP and TLS 1.3."""
+_SYNC_ROUND_TRIPS = 4
+"""Responses in a row that a sync without changes waits for."""
+
+
+@dataclass(frozen=True, slots=True)
+class SyncTimes:
+    """The time of one sync. All times in seconds."""
+
+    cpu: float
+    """Of a worker's core."""
+    wall: float
+    """How long it holds a worker."""
+    requests: int
+
+
+def sync_times(workload: Workload, times: ServiceTimes, *, reconciles: bool, changed: int = 0) -> SyncTimes:
+    """Return the mean of a sync that finds this number of changed versions."""
+    reads_runs = reconciles or workload.reads_runs_always
+    runs = workload.versions if reads_runs else 0
+    cpu = (
+        times.sync
+        + workload.tenants * times.parse_tenant  # each run parses tenants.yaml
+        + workload.versions * times.synced_version
+        + runs * times.reconciled_run
+        + changed * times.changed_version
+    ) / 1e3
+    requests = workload.sync_requests + (workload.run_requests if reads_runs else 0)
+    served = (requests * times.served_request + runs * times.served_run) / 1e3
+    round_trips = _CONNECTION_ROUND_TRIPS + _SYNC_ROUND_TRIPS + (2 if reads_runs else 0)
+    return SyncTimes(cpu, times.sync_wait / 1e3 + cpu + served + round_trips * workload.round_trip, requests)
+
+
+def poll_seconds(workload: Workload, times: ServiceTimes, requests: int) -> float:
+    """Return how long a probe of a healthy server takes."""
+    return (_CONNECTION_ROUND_TRIPS + requests) * workload.round_trip + requests * times.served_request / 1e3
+
+
+def poll_cpu_seconds(times: ServiceTimes) -> float:
+    """Return what a poll for the newest version takes of the code server, with its transaction."""
+    return (times.poll + times.transaction) / 1e3
+
+
+def listing_cpu_seconds(workload: Workload, times: ServiceTimes) -> float:
+    """Return what a comparison of the listings takes of the code server, with its transaction."""
+    return (times.listing + workload.versions * times.listed_version + times.transaction) / 1e3

@@ -1,0 +1,96 @@
+"""What an installation has to do, and what it is given to do it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from math import ceil
+
+from verifywise_mlflow.connector.registry_search import MODELS_PAGE_SIZE, VERSIONS_PAGE_SIZE
+from verifywise_mlflow.tenants.intervals import Intervals
+
+DEFAULT_INTERVALS = Intervals()
+
+SECONDS_PER_DAY = 86_400.0
+BACKFILL_SHARE = 0.75
+"""Of the slots, the part that backfills may use, as with the default settings."""
+_RUNS_PAGE_SIZE = 200
+_RUNS_READ_IN_ANY_SYNC = 200
+"""If all runs of a registry fit into one request, each sync reads all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """The tenants, and what happens in their registries."""
+
+    tenants: int
+    versions: int = 200
+    """Versions per tenant, each with a run of its own; a tenth as many models."""
+    changes: float = 2.0
+    """Changes per tenant and day that a poll detects: half of them new versions, half of them tags or aliases."""
+    tenants_per_server: int = 20
+    round_trip: float = 0.03
+    """Seconds between the installation and an MLflow server."""
+    poll: timedelta = DEFAULT_INTERVALS.poll
+    listing: timedelta = DEFAULT_INTERVALS.listing
+    reconcile: timedelta = DEFAULT_INTERVALS.reconcile
+
+    @property
+    def servers(self) -> int:
+        """MLflow servers."""
+        return ceil(self.tenants / self.tenants_per_server)
+
+    @property
+    def models(self) -> int:
+        """Models per tenant."""
+        return ceil(self.versions / 10)
+
+    @property
+    def listing_requests(self) -> int:
+        """Requests of a listing poll: the pages of both searches."""
+        return _pages(self.models, MODELS_PAGE_SIZE) + _pages(self.versions, VERSIONS_PAGE_SIZE)
+
+    @property
+    def sync_requests(self) -> int:
+        """Requests of a sync that reads no runs: server-info, version, prompts and the listings."""
+        return 3 + self.listing_requests
+
+    @property
+    def run_requests(self) -> int:
+        """Requests of a sync that reads all runs, in addition: experiments and the pages of runs."""
+        return 1 + ceil(self.versions / _RUNS_PAGE_SIZE) if self.versions else 0
+
+    @property
+    def reads_runs_always(self) -> bool:
+        """Whether each sync reads all runs, since they fit into one request."""
+        return 0 < self.versions <= _RUNS_READ_IN_ANY_SYNC
+
+
+def _pages(rows: int, page_size: int) -> int:
+    return max(ceil(rows / page_size), 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """The settings of one installation that decide how much it can do."""
+
+    workers: int = 8
+    """Concurrent syncs: VERIFYWISE_MAX_CONCURRENT_SYNCS, and as many processes of workers."""
+    code_servers: int = 1
+    """Code servers behind one address. The default launcher allows one only."""
+    syncs_per_server: int = 2
+    """VERIFYWISE_MAX_CONCURRENT_SYNCS_PER_SERVER."""
+    unchanged_run_days: int = 7
+    """VERIFYWISE_UNCHANGED_RUN_RETENTION_DAYS."""
+    run_days: int = 90
+    """VERIFYWISE_RUN_RETENTION_DAYS."""
+
+    def environment(self) -> Mapping[str, str]:
+        """Return the variables that configure it."""
+        return {
+            "VERIFYWISE_MAX_CONCURRENT_SYNCS": str(self.workers),
+            "VERIFYWISE_MAX_CONCURRENT_BACKFILL_SYNCS": str(max(int(BACKFILL_SHARE * self.workers), 1)),
+            "VERIFYWISE_MAX_CONCURRENT_SLOW_SYNCS": str(max(self.workers // 2, 1)),
+            "VERIFYWISE_MAX_CONCURRENT_SYNCS_PER_SERVER": str(self.syncs_per_server),
+        }

@@ -1,0 +1,1 @@
+"""Tests of the capacity model and of its simulation in ``benchmarks.capacity``."""
