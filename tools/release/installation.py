@@ -64,7 +64,8 @@ class Installation:
     def _pip(self, *arguments: str | Path) -> None:
         # pip runs outside, with the settings of this machine: the environment holds nothing but what is installed.
         python = self.environment / "bin" / "python"
-        install = ("install", "--quiet", "--no-deps", "--no-compile", "--only-binary", ":all:")
+        # It compiles all modules, or else MLflow and Dagster do when they start in the demo, which waits for two minutes.
+        install = ("install", "--quiet", "--no-deps", "--only-binary", ":all:")
         output_of(*PIP, "--python", python, *install, *arguments, cwd=self.work)
 
 
