@@ -64,7 +64,7 @@ class Installation:
     def _pip(self, *arguments: str | Path) -> None:
         # pip runs outside, with the settings of this machine: the environment holds nothing but what is installed.
         python = self.environment / "bin" / "python"
-        # It compiles all modules, or else MLflow and Dagster do when they start in the demo, which waits for two minutes.
+        # It compiles all modules. Else MLflow and Dagster do so when they start in the demo, which waits two minutes.
         install = ("install", "--quiet", "--no-deps", "--only-binary", ":all:")
         output_of(*PIP, "--python", python, *install, *arguments, cwd=self.work)
 
