@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from functools import partial
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -38,6 +39,7 @@ from verifywise_mlflow_tests.connector.text_strategies import (
     metric_values,
     tag_keys,
 )
+from verifywise_mlflow_tests.support.evaluation_fixtures import one_rule_compliance
 from verifywise_mlflow_tests.support.registry import Registry
 from verifywise_mlflow_tests.support.syncing import sync
 
@@ -225,10 +227,11 @@ def test_logged_models_with_all_fields_come_back_unchanged(registry: Registry, r
 
 
 def test_a_sync_stores_exactly_what_mlflow_returns(
-    registry: Registry, reader: MlflowReader, tenant: Tenant, store: Store
+    registry: Registry, reader: MlflowReader, tenant: Tenant, store: Store, tmp_path: Path
 ) -> None:
     client, count = registry.client, AcceptanceCount()
     experiment_id = client.create_experiment("churn 🦊")
+    compliance = one_rule_compliance(tmp_path)
     syncs = 0
 
     @examples(8)
@@ -270,6 +273,7 @@ def test_a_sync_stores_exactly_what_mlflow_returns(
                 update={
                     "tenant_id": f"tenant-{syncs}",
                     "artifacts": tenant.artifacts.model_copy(update={"manifests": False}),
+                    "compliance": compliance,
                 }
             )
             sync(own_tenant, store)
