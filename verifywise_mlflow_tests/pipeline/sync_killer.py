@@ -4,7 +4,8 @@
 is a stage and the line that opened a transaction with a write. A sync is killed right before the commit, and a later
 one right after it. The first sync that passes all places ends by itself and is the last. Each kill is printed.
 
-A sync is a fork of this process, which has imported everything: hundreds of starts would take minutes.
+A sync is a fork of this process, which has imported everything and has compiled every SQL statement: it first syncs
+into the database of ``UNDISTURBED_DATABASE_URL``. Hundreds of starts would take minutes.
 """
 
 from __future__ import annotations
@@ -14,13 +15,13 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, redirect_stdout
+from io import StringIO
 from pathlib import Path
+from unittest.mock import patch
 
 from verifywise_mlflow.cli import app
 from verifywise_mlflow.common.stages import Stage
-from verifywise_mlflow.compliance.rules.policy import default_policy
-from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
 from verifywise_mlflow.persistence.store import Store, TenantSession
 from verifywise_mlflow.pipeline import concurrent_reading
 from verifywise_mlflow.pipeline.stages import (
@@ -28,6 +29,7 @@ from verifywise_mlflow.pipeline.stages import (
     compliance_results,
     training_runs,
 )
+from verifywise_mlflow_tests.support.compiled_statements import share_compiled_statements
 
 SMALL_BATCH = 2
 """Small, so that a registry of a few versions takes several batches per stage."""
@@ -38,10 +40,12 @@ _begin = Store.begin
 
 
 def main(options: list[str]) -> int:
-    """Kill syncs until one ends; return its exit code."""
+    """Sync undisturbed, then kill syncs until one ends; return the exit code of the one that fails, or 0."""
+    share_compiled_statements()
+    if code := _sync_undisturbed(options):
+        return code
     _use_small_batches()
-    default_policy(), default_mapping()  # read once, for all forks
-    gc.disable()  # a collection in a fork copies all memory that it shares with this process
+    gc.freeze()  # a collection in a fork would copy all memory that it shares with this process
     past_places = {*sys.stdin.read().splitlines()}
     for _ in range(MAX_KILLS):
         killed_at, status = _sync(past_places, options)
@@ -52,6 +56,17 @@ def main(options: list[str]) -> int:
         past_places.add(killed_at)
         print(killed_at, flush=True)  # noqa: T201  # the output
     return 3
+
+
+def _sync_undisturbed(options: list[str]) -> int:
+    url, output = os.environ["UNDISTURBED_DATABASE_URL"], StringIO()
+    with patch.dict(os.environ, VERIFYWISE_DATABASE_URL=url), redirect_stdout(output):
+        try:
+            app(["sync", "acme", "--json", *options])
+        except SystemExit as end:
+            sys.stderr.write(output.getvalue() if end.code else "")
+            return int(end.code or 0)
+    raise AssertionError("a command ends with an exit code")
 
 
 def _sync(past_places: set[str], options: list[str]) -> tuple[str, int]:

@@ -31,17 +31,16 @@ def test_syncs_killed_around_every_commit_leave_the_same_rows_as_one_undisturbed
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     killed_url = create_migrated_database(postgres)
+    monkeypatch.setenv("VERIFYWISE_DATABASE_URL", killed_url)
     use_one_rule(tenants_file)
     fill(registry)
     kills: list[str] = []
     for options in ((), READ_ALL):
         if options:
             change(registry)
-        monkeypatch.setenv("VERIFYWISE_DATABASE_URL", database_url)
-        sync(*options)
-        monkeypatch.setenv("VERIFYWISE_DATABASE_URL", killed_url)
         # What every sync writes as such was killed the first time.
-        kills += sync_with_kills(*options, sparing=[kill for kill in kills if " sync._" in kill])
+        spared = [kill for kill in kills if " sync._" in kill]
+        kills += sync_with_kills(*options, undisturbed_url=database_url, sparing=spared)
 
         assert differences(killed_url, database_url) == {}
 
@@ -115,12 +114,12 @@ def sync(*options: str) -> None:
     assert process.returncode == 0, process.stdout + process.stderr
 
 
-def sync_with_kills(*options: str, sparing: Sequence[str] = ()) -> list[str]:
-    """Sync until a sync ends by itself; return where the others were killed."""
+def sync_with_kills(*options: str, undisturbed_url: str, sparing: Sequence[str] = ()) -> list[str]:
+    """Sync once undisturbed, and until another sync ends by itself; return where the others were killed."""
     process = subprocess.run(
         [sys.executable, "-m", "verifywise_mlflow_tests.pipeline.sync_killer", *options],
         input="\n".join(sparing),
-        env=os.environ.copy(),
+        env=os.environ | {"UNDISTURBED_DATABASE_URL": undisturbed_url},
         capture_output=True,
         text=True,
     )
