@@ -11,10 +11,12 @@ import pytest
 
 from verifywise_mlflow.definitions import defs
 from verifywise_mlflow.defs.jobs import RETRY_POLICY, sync_tenant
+from verifywise_mlflow.defs.run_tags import RETRY_ALL_STEPS
 from verifywise_mlflow.demo.servers.ports import free_port
 from verifywise_mlflow.persistence.errors import DatabaseError
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.persistence.tables import SCHEMA
 from verifywise_mlflow.pipeline.tenant_activation import activate_tenant
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.support.registry import Registry
@@ -51,6 +53,23 @@ def test_a_missing_secret_is_not_retried(tenants_file: Path, mlflow_uri: str, mo
     events = first_stage_events(bearer, tenants_file, monkeypatch)
 
     assert (events.count("STEP_UP_FOR_RETRY"), events.count("STEP_FAILURE")) == (0, 1)
+
+
+def test_a_run_that_meets_a_newer_schema_is_left_to_a_whole_run_by_newer_code(tenants_file: Path, store: Store) -> None:
+    with store.engine.begin() as connection:
+        connection.exec_driver_sql(f"UPDATE {SCHEMA}.alembic_version SET version_num = '9999'")
+    with dg.DagsterInstance.ephemeral() as instance:
+        instance.add_dynamic_partitions("tenants", ["acme"])
+
+        defs.resolve_job_def(sync_tenant.name).execute_in_process(
+            instance=instance, partition_key="acme", raise_on_error=False
+        )
+
+        (run,) = instance.get_runs()
+        events = [entry.dagster_event_type for entry in instance.all_logs(run.run_id)]
+    assert events.count(dg.DagsterEventType.STEP_UP_FOR_RETRY) == 0, "the same code would be refused again"
+    assert run.status is dg.DagsterRunStatus.FAILURE
+    assert run.tags.items() >= RETRY_ALL_STEPS.items()
 
 
 def test_a_sync_whose_stage_succeeds_on_retry_has_not_failed(
