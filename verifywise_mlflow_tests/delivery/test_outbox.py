@@ -12,9 +12,10 @@ from sqlalchemy import event
 
 from verifywise_mlflow.delivery.drain import Drain
 from verifywise_mlflow.delivery.verifywise.target import VerifyWiseTarget
-from verifywise_mlflow.persistence import erasure
+from verifywise_mlflow.persistence import erasure, role_grants
 from verifywise_mlflow.persistence.locks import delivery_lock
-from verifywise_mlflow.persistence.repositories import delivery_outbox, delivery_targets
+from verifywise_mlflow.persistence.repositories import delivery_ledger, delivery_outbox, delivery_targets
+from verifywise_mlflow.persistence.repositories.delivery_ledger import Subject
 from verifywise_mlflow.persistence.store import Store, TenantBusyError
 from verifywise_mlflow.pipeline.stages import compliance_results
 from verifywise_mlflow.tenants.delivery.settings import Delivery
@@ -27,8 +28,10 @@ from verifywise_mlflow_tests.support.evaluation_fixtures import (
     verdicts,
     write_policy,
 )
+from verifywise_mlflow_tests.support.login_roles import login_role, new_name
 from verifywise_mlflow_tests.support.stored_states import NOON
 from verifywise_mlflow_tests.support.syncing import rows
+from verifywise_mlflow_tests.support.trail_entries import NOW
 
 TARGET = "verifywise"
 SETTINGS = {"url": "https://governance.example.com", "auth": {"kind": "token", "token": "env:VW_TOKEN"}}
@@ -179,3 +182,28 @@ def test_an_erasure_removes_outbox_ledger_and_state_and_waits_for_no_delivery(st
 
     assert (counts["delivery_outbox"], counts["delivery_targets"]) == (1, 1)
     assert rows(store, "delivery_outbox") == []
+
+
+def test_a_pipelines_role_may_deliver(store: Store, tenant: Tenant, database_url: str) -> None:
+    settings = tenant.delivery.verifywise
+    assert settings is not None
+    with login_role(database_url, new_name("pipeline")) as role:
+        with store.begin_shared() as connection:
+            role_grants.grant(connection, role.name, "pipeline", None, NOW)
+        store_record(store, "fraud", 1, NOON)
+        with Store(role.url) as restricted:
+            evaluate(tenant, restricted, NOON)
+
+            report = Drain(restricted, "acme", VerifyWiseTarget(tenant, settings, restricted)).run(retry_parked=True)
+
+            with restricted.begin("acme") as session:
+                versions = delivery_outbox.due(session, TARGET, NOON, 10)
+                subject = Subject(TARGET, "destination", "fraud", 1, 1)
+                delivery_ledger.intend(session, subject, "entry", {"a": 1}, NOON)
+                delivery_ledger.confirm(session, subject, "entry", {"a": 1}, NOON, remote_id="7")
+                delivery_outbox.remove(session, TARGET, versions)
+
+    assert (report.outcome, "VW_TOKEN" in str(report.reason)) == ("stopped", True)
+    assert rows(store, "delivery_outbox") == []
+    (row,) = rows(store, "delivery_ledger")
+    assert (row["remote_id"], row["written"], row["intended"]) == ("7", {"a": 1}, None)

@@ -49,7 +49,7 @@ def test_a_version_gets_one_entry_with_a_risk_for_each_failed_rule(delivering: D
 def test_the_evidence_is_one_file_of_the_record_with_verdicts(delivering: Delivering) -> None:
     delivering.seed()
 
-    delivering.deliver()
+    report = delivering.deliver()
 
     (file,) = delivering.files()
     assert file.filename.startswith(f"mlflow-{delivering.model}-v1-")
@@ -57,6 +57,32 @@ def test_the_evidence_is_one_file_of_the_record_with_verdicts(delivering: Delive
     (item,) = delivering.evidence()
     assert item.fields["evidence_name"] == f"MLflow governance evidence: {delivering.model} version 1"
     assert item.mapped_model_ids == (delivering.entry().id,)
+    assert file.id in item.file_ids or any("does not keep the link" in remark for remark in report.remarks)
+
+
+def test_a_new_state_is_a_new_file_and_the_former_one_is_superseded(delivering: Delivering) -> None:
+    delivering.seed()
+    delivering.deliver()
+    delivering.seed(**ALL_TAGS)
+
+    delivering.deliver()
+
+    former, current = delivering.files()
+    assert (former.review_status, current.review_status) == ("superseded", "pending_review")
+    assert len(delivering.evidence()) == 1
+
+
+@one_server
+def test_a_file_that_a_person_approved_is_not_superseded(delivering: Delivering) -> None:
+    delivering.seed()
+    delivering.deliver()
+    (file,) = delivering.files()
+    delivering.client.update_file_metadata(file.id, {"review_status": "approved"})
+    delivering.seed(**ALL_TAGS)
+
+    delivering.deliver()
+
+    assert [file.review_status for file in delivering.files()] == ["approved", "pending_review"]
 
 
 def test_a_delivery_without_a_change_sends_nothing(delivering: Delivering) -> None:
