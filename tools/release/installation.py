@@ -42,7 +42,7 @@ class Installation:
     home: Path
     work: Path
 
-    def run(self, *command: str | Path) -> str:
+    def run(self, *command: str | Path, cwd: Path | None = None) -> str:
         """Run a program of the environment, without the variables of this process; return its output."""
         program, *arguments = command
         variables = {
@@ -51,7 +51,7 @@ class Installation:
             "LANG": "C.UTF-8",
             "COLUMNS": "160",
         }
-        return output_of(self.environment / "bin" / program, *arguments, cwd=self.work, environment=variables)
+        return output_of(self.environment / "bin" / program, *arguments, cwd=cwd or self.work, environment=variables)
 
     def install_lock(self, lock: Path) -> None:
         """Install the packages of a lock file, each with its hash."""
@@ -108,7 +108,8 @@ def check_tests(installation: Installation, sdist: Path, say: Callable[[str], No
     """
     project = unpack(sdist, installation.work / "sdist")
     shutil.rmtree(project / PACKAGE)
-    tests = [project / "verifywise_mlflow_tests" / path for path in TESTS]
-    # In one process: two would compete with the servers for two cores. The cache would be a folder in the sdist.
-    output = installation.run("python", "-m", "pytest", "--rootdir", project, "-q", "-p", "no:cacheprovider", *tests)
+    tests = [f"verifywise_mlflow_tests/{path}" for path in TESTS]
+    # Tests start servers with modules of the working directory. They run in one process: two would compete with the
+    # servers for two cores. The cache would be a folder in the sdist.
+    output = installation.run("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests, cwd=project)
     say(output.splitlines()[-1])
