@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
 from verifywise_mlflow.normalizer.record import Json
@@ -68,19 +68,6 @@ def rows_of(
         by_item = by_version.setdefault((name, number, incarnation), {})
         by_item[item] = LedgerRow(item, remote_id, written or {}, intended, remark)
     return by_version
-
-
-def count_items(session: TenantSession, target: str) -> dict[str, int]:
-    """Return how many items exist at a target, by the part of their names before a slash."""
-    ledger = delivery_ledger.c
-    kind = func.split_part(ledger.item, "/", 1)
-    rows = session.execute(
-        select(kind, func.count())
-        .where(ledger.tenant_id == session.tenant_id, ledger.target == target, ledger.written.is_not(None))
-        .group_by(kind)
-        .order_by(kind)
-    )
-    return dict(rows.tuples().all())
 
 
 def intend(session: TenantSession, subject: Subject, item: str, content: Content, now: datetime) -> None:

@@ -12,6 +12,7 @@ import yaml
 from verifywise_mlflow.definitions import defs
 from verifywise_mlflow.defs.run_queue.active_runs import recently_failed_tenants, tenants_in_flight
 from verifywise_mlflow.defs.run_queue.queue_rules import is_delivery, missing_delivery_tags, missing_queue_tags
+from verifywise_mlflow.defs.sensors.alerts import alerts
 from verifywise_mlflow.defs.sensors.pending_deliveries import pending_deliveries
 from verifywise_mlflow.demo.servers.verifywise_server.dialect import Dialect
 from verifywise_mlflow.demo.servers.verifywise_server.server import VerifyWiseServer
@@ -81,6 +82,24 @@ def test_a_target_that_is_down_fails_a_check_and_no_run(
     assert result.success
     assert (check.check_name, check.passed) == ("delivered", False)
     assert tick(instance) == []
+
+
+def test_a_first_delivery_that_waits_raises_an_alert_and_its_end_resolves_it(
+    delivering: Delivering, instance: dg.DagsterInstance, caplog: pytest.LogCaptureFixture
+) -> None:
+    delivering.seed()
+    delivering.deliver(confirm_above=0)
+    context = dg.build_sensor_context(instance=instance)
+    alerts(context)
+    raised = [record.getMessage() for record in caplog.records if "delivery stuck" in record.getMessage()]
+    caplog.clear()
+    delivering.deliver(confirm_above=0, confirmed=True)
+
+    alerts(dg.build_sensor_context(instance=instance, cursor=context.cursor))
+
+    resolved = [record.getMessage() for record in caplog.records if "delivery stuck" in record.getMessage()]
+    assert ["delivery stuck acme raised" in line and "--yes" in line for line in raised] == [True]
+    assert ["delivery stuck acme resolved" in line for line in resolved] == [True]
 
 
 def test_a_delivery_is_no_sync_of_its_tenant(delivering: Delivering, instance: dg.DagsterInstance) -> None:
