@@ -3,6 +3,7 @@
 Servers and databases:
 
 - ``databases``: Postgres databases, empty or with our schema, lent to one test after the other
+- ``warm_connections``: keeps the connections to such a database for the next test
 - ``registry``: fills a real MLflow registry through MLflow's own client
 - ``session_servers``: the Postgres and the MLflow server that all processes of a session share
 - ``scheduling``: which test files run in one process, and which begin first

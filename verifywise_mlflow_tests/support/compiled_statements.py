@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Dialect, Engine, create_engine
 
 from verifywise_mlflow.persistence import database
+from verifywise_mlflow_tests.support.warm_connections import keep_connections
 
 _engines: list[Engine] = []
 """The first engine that has connected, after those before it that have not."""
@@ -26,6 +27,7 @@ def share_compiled_statements() -> None:
 
 def _create_engine(*arguments: Any, **options: Any) -> Engine:
     engine = create_engine(*arguments, **options)
+    keep_connections(engine)
     if _engines and _is_initialized(_engines[0].dialect):
         engine.dialect = _engines[0].dialect
         engine._compiled_cache = _engines[0]._compiled_cache
