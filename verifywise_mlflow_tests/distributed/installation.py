@@ -80,6 +80,11 @@ class Installation:
         self.workers.append(worker)
         return worker
 
+    def run_workers(self, count: int) -> None:
+        """Start workers until there are ``count``. Each takes seconds to import everything."""
+        for _ in range(count - sum(worker.is_alive() for worker in self.workers)):
+            self.start_worker()
+
     def kill_workers(self) -> None:
         """Kill every worker with the processes of its runs, as the end of a machine does."""
         for worker in self.workers:

@@ -33,8 +33,6 @@ DETECTION_SECONDS = 60
 def installed(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     home = tmp_path_factory.mktemp("distributed")
     with installation(postgres, Redis(home / "redis"), home) as running:
-        running.start_worker()
-        running.start_worker()
         yield running
 
 
@@ -73,6 +71,7 @@ def assert_equals_an_undisturbed_sync(installed: Installation, url: str, tenant:
 def test_a_run_of_a_killed_worker_is_retried_once_and_leaves_the_same_rows(
     installed: Installation, server: SlowServer, add_tenant: Callable[[str], None], undisturbed_url: str
 ) -> None:
+    installed.run_workers(1)
     add_tenant("killed")
     run_id = installed.launch("killed")
     assert server.is_reached.wait(60), installed.log_tails()
@@ -83,8 +82,7 @@ def test_a_run_of_a_killed_worker_is_retried_once_and_leaves_the_same_rows(
 
     assert installed.await_end(run_id, DETECTION_SECONDS) is FAILURE
     assert time.monotonic() - killed_at < DETECTION_SECONDS
-    installed.start_worker()
-    installed.start_worker()
+    installed.run_workers(2)
     assert installed.await_end(installed.await_retry(run_id)) is SUCCESS
     assert len(installed.runs("killed")) == 2
     assert_equals_an_undisturbed_sync(installed, undisturbed_url, "killed")
@@ -93,6 +91,7 @@ def test_a_run_of_a_killed_worker_is_retried_once_and_leaves_the_same_rows(
 def test_a_run_whose_worker_is_cut_off_from_postgres_ends_there_and_is_retried_elsewhere(
     installed: Installation, server: SlowServer, add_tenant: Callable[[str], None], undisturbed_url: str
 ) -> None:
+    installed.run_workers(2)
     add_tenant("partitioned")
     run_id = installed.launch("partitioned")
     assert server.is_reached.wait(60), installed.log_tails()
@@ -115,6 +114,7 @@ def test_a_run_whose_worker_is_cut_off_from_postgres_ends_there_and_is_retried_e
 def test_a_person_cancels_a_run_and_its_sync_ends_in_order(
     installed: Installation, server: SlowServer, add_tenant: Callable[[str], None]
 ) -> None:
+    installed.run_workers(2)
     add_tenant("canceled")
     run_id = installed.launch("canceled")
     assert server.is_reached.wait(60), installed.log_tails()
@@ -131,6 +131,7 @@ def test_a_person_cancels_a_run_and_its_sync_ends_in_order(
 def test_a_broker_restart_and_a_repeated_message_neither_lose_nor_repeat_a_sync(
     installed: Installation, server: SlowServer, add_tenant: Callable[[str], None]
 ) -> None:
+    installed.run_workers(2)
     add_tenant("restarted")
     run_id = installed.launch("restarted")
     assert server.is_reached.wait(60), installed.log_tails()
@@ -158,6 +159,7 @@ def send_again(installed: Installation, run_id: str) -> None:
 
 
 def test_no_secret_of_a_run_is_left_in_the_process_of_a_later_one(installed: Installation) -> None:
+    installed.run_workers(2)
     tags = [plant(installed) for _ in range(4)]  # two for each worker
 
     assert len({run[planting.PROCESS] for run in tags}) == 4
@@ -174,6 +176,7 @@ def plant(installed: Installation) -> dict[str, str]:
 
 
 def test_the_broker_s_password_is_in_no_file_no_log_no_table_and_no_command_line(installed: Installation) -> None:
+    installed.run_workers(1)
     canaries = Canaries({"broker": installed.broker.password})
     assert installed.dagster is not None
     command_lines = [
