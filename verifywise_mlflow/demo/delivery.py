@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from verifywise_mlflow.delivery.configured_targets import configured_targets
 from verifywise_mlflow.delivery.drain import Drain, DrainReport
@@ -110,7 +110,16 @@ def _definitions() -> list[Document]:
 
 
 def _inventory(server: VerifyWiseServer, organization: int) -> Table:
-    table = Table("model", "version", "status", "badge", "open risks", "evidence files", box=None, padding=(0, 2, 0, 0))
+    table = Table(
+        Column("model", overflow="fold"),
+        "version",
+        "status",
+        "badge",
+        "open risks",
+        "evidence files",
+        box=None,
+        padding=(0, 2, 0, 0),
+    )
     badge_ids = [row["id"] for row in server.stored("definition", organization) if row["field_key"] == BADGE.key]
     badges = {
         row["entity_id"]: str(row["value"])
