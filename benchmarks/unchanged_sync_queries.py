@@ -77,7 +77,7 @@ def run(versions: int, url: str, postgres: int) -> list[Figure]:
         rules, now = load_rules(TENANT), sync.now()
         measure_query("compliance summary", lambda: summarize_compliance(store, TENANT.tenant_id, rules, now))
         measure_query(
-            "compliance summary, once more",
+            "compliance summary, cached",
             lambda: summarize_compliance(store, TENANT.tenant_id, rules, now + timedelta(seconds=1)),
         )
     return figures

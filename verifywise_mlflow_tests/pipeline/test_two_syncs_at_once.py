@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
+from verifywise_mlflow.persistence.locks import TenantLock
 from verifywise_mlflow.persistence.store import Store, TenantBusyError
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.pipeline.database_snapshot import differences, outcomes
@@ -64,6 +65,6 @@ class _StoreWithoutWaiting(Store):
     """A store that does not wait for ten minutes."""
 
     @contextmanager
-    def exclusive(self, tenant_id: str, *, wait_seconds: float = 0.3) -> Iterator[None]:
-        with super().exclusive(tenant_id, wait_seconds=wait_seconds):
+    def exclusive(self, tenant_id: str, *, wait_seconds: float = 0.3, lock: TenantLock = "sync") -> Iterator[None]:
+        with super().exclusive(tenant_id, wait_seconds=wait_seconds, lock=lock):
             yield

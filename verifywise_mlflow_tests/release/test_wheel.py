@@ -36,7 +36,7 @@ def tree(pattern: str) -> set[str]:
 @pytest.fixture(scope="module")
 def distribution(wheel: Path) -> Distribution:
     name, version = wheel.name.split("-")[:2]
-    return PathDistribution(zipfile.Path(wheel) / f"{name}-{version}.dist-info")  # type: ignore[arg-type]  # as zipimport
+    return PathDistribution(zipfile.Path(wheel) / f"{name}-{version}.dist-info")
 
 
 def test_it_holds_the_files_of_the_package_its_metadata_and_nothing_else(wheel: Path, in_wheel: frozenset[str]) -> None:
