@@ -192,22 +192,31 @@ def _files_of(remote: RemoteState, evidence_id: int) -> tuple[int, ...]:
 
 def _supersede_steps(ledger: Ledger, current_item: str, remote: RemoteState) -> Iterator[Step]:
     for item, row in ledger.items():
-        if not item.startswith(FILE_PREFIX) or item == current_item or row.remote_id is None:
+        if not item.startswith(FILE_PREFIX) or item == current_item:
+            continue
+        if row.remote_id is None and row.intended is None:
             continue
         if is_same(row.written.get("review_status"), _SUPERSEDED):
             continue
-        file_id = int(row.remote_id)
-        file = remote.files.get(file_id)
-        content: Content = {**row.written, "review_status": _SUPERSEDED}
+        file = _former_file(row, remote)
+        content: Content = {**(row.intended or {}), **row.written, "review_status": _SUPERSEDED}
         if file is None or file.review_status not in (None, "draft", _REVIEW):
-            yield Note(item, content, row.remote_id, "a person reviewed or deleted it")
+            yield Note(item, content, row.remote_id, "a person reviewed or deleted it, or it never arrived")
             continue
 
-        def supersede(client: VerifyWise, _entry_id: int, file_id: int = file_id) -> Sent:
+        def supersede(client: VerifyWise, _entry_id: int, file_id: int = file.id) -> Sent:
             client.update_file_metadata(file_id, {"review_status": _SUPERSEDED})
-            return Sent()
+            return Sent(str(file_id))
 
-        yield Write(SUPERSEDE, item, content, supersede, str(row.written.get("filename") or ""))
+        yield Write(SUPERSEDE, item, content, supersede, str(content.get("filename") or ""))
+
+
+def _former_file(row: LedgerRow, remote: RemoteState) -> RemoteFile | None:
+    """Return a file of an earlier state, also one whose upload has an unknown outcome; None if it is not there."""
+    if row.remote_id is not None:
+        return remote.files.get(int(row.remote_id))
+    found = remote.files_named(str((row.intended or {}).get("filename")))
+    return found[0] if found else None
 
 
 def _is_current(hub: LedgerRow, document: EvidenceDocument) -> bool:

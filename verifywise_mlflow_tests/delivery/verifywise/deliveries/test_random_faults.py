@@ -39,7 +39,7 @@ def deliver(delivering: Delivering, server: VerifyWiseServer, *, retry_parked: b
     delivering.later(minutes=20)
 
 
-@pytest.mark.parametrize("seed", [1])
+@pytest.mark.parametrize("seed", [1, 4])
 def test_random_faults_leave_no_duplicate_and_lose_nothing(
     delivering: Delivering, server: VerifyWiseServer, seed: int
 ) -> None:
