@@ -51,16 +51,28 @@ def sync_tenant() -> None:
     sync()
 
 
+@dg.job
+def deliver_tenant() -> None:
+    sync()
+
+
 class Queue:
     """The queue of an instance."""
 
     def __init__(self, instance: dg.DagsterInstance) -> None:
         self.instance = instance
 
-    def submit(self, tenant_id: str, requester: dict[str, str], *, reconcile: bool = False) -> dg.DagsterRun:
+    def submit(
+        self,
+        tenant_id: str,
+        requester: dict[str, str],
+        *,
+        reconcile: bool = False,
+        job: dg.JobDefinition = sync_tenant,
+    ) -> dg.DagsterRun:
         config = {"ops": {"sync": {"config": {"reconcile": reconcile}}}}
         run = self.instance.create_run_for_job(
-            sync_tenant,
+            job,
             run_config=config,
             tags={"dagster/partition": tenant_id, **requester},
             remote_job_origin=ORIGIN,
@@ -144,6 +156,18 @@ def test_tenants_of_one_server_share_its_limit_whatever_requested_the_sync(queue
 
     assert queue.start() == ["shared-0", "shared-1", "own-0"]
     assert queue.startable() == []
+
+
+def test_a_delivery_and_a_sync_of_a_tenant_do_not_wait_for_each_other(queue: Queue) -> None:
+    for index in range(4):
+        queue.submit(f"own-{index}", SENSOR)
+    for index in range(4):
+        queue.submit(f"own-{index}", SENSOR, job=deliver_tenant)
+
+    started = queue.start()
+
+    assert sorted(started) == ["own-0", "own-0", "own-1", "own-1", "own-2", "own-3"]  # four syncs, two deliveries
+    assert queue.in_flight().busy == {"own-0", "own-1", "own-2", "own-3"}
 
 
 def test_slow_tenants_never_take_all_slots(queue: Queue) -> None:

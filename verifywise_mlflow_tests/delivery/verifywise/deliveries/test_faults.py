@@ -21,11 +21,18 @@ from verifywise_mlflow_tests.delivery.verifywise.deliveries.delivering import OW
 
 ALL_TAGS = {"owner": "Ada", "business_purpose": "Finds fraud"}
 one_dialect = pytest.mark.parametrize("delivering", [Dialect.A1], indirect=True)
-every_dialect = pytest.mark.parametrize("delivering", Dialect, indirect=True)
+with_and_without_keys = pytest.mark.parametrize("delivering", [Dialect.A1, Dialect.B], indirect=True)
 
 
-@every_dialect
-@pytest.mark.parametrize("path", ["/modelInventory", "/modelRisks", "/evidenceHub", "/file-manager"])
+@pytest.mark.parametrize(
+    ("delivering", "path"),
+    [
+        *((Dialect.A1, path) for path in ("/modelInventory", "/modelRisks", "/evidenceHub", "/file-manager")),
+        (Dialect.A2, "/evidenceHub"),
+        (Dialect.B, "/modelInventory"),
+    ],
+    indirect=["delivering"],
+)
 def test_an_object_whose_answer_was_lost_is_found_again(
     delivering: Delivering, server: VerifyWiseServer, path: str
 ) -> None:
@@ -88,7 +95,7 @@ def test_a_resolution_whose_answer_was_lost_counts_when_the_rule_fails_again(
     assert delivering.risk_statuses() == ["Resolved", "Open"]
 
 
-@every_dialect
+@with_and_without_keys
 def test_two_entries_with_the_same_key_are_parked_and_not_guessed(
     delivering: Delivering, server: VerifyWiseServer
 ) -> None:
@@ -106,7 +113,7 @@ def test_two_entries_with_the_same_key_are_parked_and_not_guessed(
     assert len(delivering.entries()) == 2
 
 
-@every_dialect
+@with_and_without_keys
 def test_a_lost_ledger_adopts_what_is_there(delivering: Delivering) -> None:
     delivering.seed()
     delivering.deliver()
@@ -235,7 +242,7 @@ def test_a_restart_between_two_deliveries_repeats_nothing(delivering: Delivering
     assert [entry.fields["version"] for entry in delivering.entries()] == ["1", "2"]
 
 
-@every_dialect
+@with_and_without_keys
 def test_a_version_that_changes_during_a_delivery_is_delivered_again_in_it(
     delivering: Delivering, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -260,7 +267,7 @@ def test_a_version_that_changes_during_a_delivery_is_delivered_again_in_it(
     assert [remark for remark in report.remarks if "deleted" in remark or "by hand" in remark] == []
 
 
-@every_dialect
+@with_and_without_keys
 def test_what_a_person_deleted_is_not_created_again(delivering: Delivering, server: VerifyWiseServer) -> None:
     delivering.seed()
     delivering.deliver()
@@ -289,7 +296,7 @@ def test_a_risk_that_a_person_deleted_is_not_opened_again(delivering: Delivering
     assert [risk.is_deleted for risk in delivering.risks()] == [True]
 
 
-@every_dialect
+@with_and_without_keys
 def test_no_request_deletes_anything_or_approves_a_model(delivering: Delivering, server: VerifyWiseServer) -> None:
     delivering.seed(1)
     delivering.seed(2, **ALL_TAGS)
