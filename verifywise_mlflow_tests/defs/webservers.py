@@ -17,7 +17,6 @@ from dagster._core.remote_origin import InProcessCodeLocationOrigin
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import InProcessWorkspaceLoadTarget
-from dagster_webserver.app import create_app_from_workspace_process_context
 
 from verifywise_mlflow.demo.servers.ports import free_port
 from verifywise_mlflow.demo.servers.process import ChildProcess, child_environment, wait_for_port
@@ -38,6 +37,8 @@ def nginx() -> str:
 @contextmanager
 def webserver(instance: dg.DagsterInstance, definitions_file: Path, *, read_only: bool) -> Iterator[int]:
     """Run Dagster's webserver on a file of definitions; yield its port."""
+    from dagster_webserver.app import create_app_from_workspace_process_context  # 1 s, not for every test process
+
     target = LoadableTargetOrigin(python_file=str(definitions_file))
     origin = InProcessCodeLocationOrigin(target, location_name=definitions_file.stem)
     with WorkspaceProcessContext(instance, InProcessWorkspaceLoadTarget(origin), read_only=read_only) as context:
