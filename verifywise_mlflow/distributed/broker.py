@@ -32,8 +32,6 @@ _SETTINGS: Final[Mapping[str, object]] = {
     # for that process although another one is idle.
     "task_acks_late": True,
     "worker_prefetch_multiplier": 1,
-    # A process has executed nothing but one run: no state can pass from one tenant to the next.
-    "worker_max_tasks_per_child": 1,
     "worker_cancel_long_running_tasks_on_connection_loss": False,
     # Runs are canceled through Dagster's database. No message from the broker controls a worker.
     "worker_enable_remote_control": False,

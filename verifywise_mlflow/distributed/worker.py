@@ -11,6 +11,7 @@ import logging
 import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +24,7 @@ import verifywise_mlflow.run_process_template  # noqa: F401  # for all processes
 from verifywise_mlflow.defs.dagster_compat import execute_run, import_for_runs, open_before_forks, postgres_url
 from verifywise_mlflow.distributed.broker import QUEUE, TASK, BrokerNotConfiguredError, broker_url, make_celery
 from verifywise_mlflow.distributed.heartbeat import HEARTBEAT_FILE, add_heartbeat
+from verifywise_mlflow.distributed.run_process import run_in_fork
 from verifywise_mlflow.distributed.run_watch import watch
 from verifywise_mlflow.observability.json_logs import install_json_logs, is_json_requested
 from verifywise_mlflow.persistence.database import database_url
@@ -43,8 +45,13 @@ def add_task(app: Celery, instance: dg.DagsterInstance | None) -> None:
     @app.task(name=TASK)  # type: ignore[untyped-decorator]  # Celery has no types
     def execute(run_id: str) -> None:
         _put_back_if_outdated(run_id)
-        with instance or dg.DagsterInstance.get() as opened:
-            execute_leased(opened, run_id)
+        if code := run_in_fork(partial(_execute, instance, run_id)):
+            _LOG.error("the process of run %s ended with %s", run_id, code)
+
+
+def _execute(instance: dg.DagsterInstance | None, run_id: str) -> None:
+    with instance or dg.DagsterInstance.get() as opened:
+        execute_leased(opened, run_id)
 
 
 def _put_back_if_outdated(run_id: str) -> None:
