@@ -52,8 +52,9 @@ from verifywise_mlflow_tests.support.registry import Registry
 NEVER_SENT = {
     *("s3 secret_access_key", "sigv4 secret_access_key", "azure account_key", "gcs service_account"),
     *("tls client_key", "audit signing key", "database password", "dagster's database password"),
+    *("webhook signing_secret", "verifywise metrics_token", "kafka password"),
 }
-"""Credentials that sign requests or belong to servers other than the echoing ones."""
+"""Credentials that sign requests, belong to servers other than the echoing ones, or are sent after a login only."""
 
 
 @dataclass(slots=True)
@@ -217,6 +218,8 @@ def run_commands(environment: SecretEnvironment, monkeypatch: pytest.MonkeyPatch
     commands = [["tenants"], ["tenants", "--json"], ["db", "upgrade"]]
     commands += [[command, name] for name in environment.tenants for command in ("check", "sync")]
     commands += [["sync", name, "--json"] for name in ("basic", "acme")]
+    commands += [["deliver", action, "acme"] for action in ("check", "plan", "run", "status")]
+    commands += [["deliver", "check", "basic", "--target", "verifywise"]]
     for command in commands:
         environment.command_outputs.append(CliRunner().invoke(app, command).output.encode())
     for other in (":1/", "@no-such-host.invalid:5432/", "x@127.0.0.1:5432/", "@127.0.0.1:port/"):
@@ -238,3 +241,5 @@ def run_in_dagster(environment: SecretEnvironment) -> None:
         for name in ("acme", "basic", "issuer-post", "bearer-naming", "proxied"):
             result = job.execute_in_process(instance=instance, partition_key=name, raise_on_error=False)
             assert result.success == (name == "acme")
+        delivery = defs.resolve_job_def("deliver_tenant")
+        delivery.execute_in_process(instance=instance, partition_key="acme", raise_on_error=False)

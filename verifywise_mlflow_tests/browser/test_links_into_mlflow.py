@@ -19,7 +19,7 @@ HOSTILE = """100% #1? a%2Fb%41 & "Sepsis" 'n' [x](y) + \\ ; <img src=x onerror=a
 """A valid model name in MLflow. Nearly every character has a meaning in addresses or markup."""
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def page() -> Iterator[Page]:
     with chromium.page() as page:
         yield page

@@ -29,6 +29,7 @@ def tenants_with_secrets(
             "auth": bearer,
             "headers": {"X-Key": secret("header")},
             "artifacts": {"stores": stores(secret, canaries, echo)},
+            "delivery": deliveries(secret, canaries, echo),
         },
         **{
             f"bearer-{behavior}": {
@@ -41,6 +42,15 @@ def tenants_with_secrets(
         "basic": {
             "tracking_uri": f"{echo.uri}/refusing",
             "auth": {"kind": "basic", "username": "us", "password": secret("basic password")},
+            "delivery": {
+                "verifywise": {
+                    "url": f"{echo.uri}/naming",
+                    "auth": {"kind": "token", "token": secret("token of VerifyWise", web_token(canaries))},
+                    "metrics_token": secret("verifywise metrics_token"),
+                    "allow_private_network": True,
+                },
+                "openlineage": {"transport": kafka(secret)},
+            },
         },
         "issued": {"tracking_uri": f"{echo.uri}/refusing", "auth": oauth2 | {"token_uri": f"{echo.uri}/granting"}},
         **{
@@ -108,6 +118,55 @@ def stores(secret: Callable[..., str], canaries: Canaries, echo: HostileServer) 
         },
     ]
     return [{**store, "allow_private_network": True, "prefer": "direct"} for store in store_settings]
+
+
+def deliveries(secret: Callable[..., str], canaries: Canaries, echo: HostileServer) -> dict[str, object]:
+    """Return a target of each kind, all at the echoing server."""
+    webhook_url = f"{echo.uri}/tripping/{canaries.new('webhook url')}"
+    signing_secret = base64.b64encode(canaries.new("webhook signing_secret").encode()).decode()
+    return {
+        "verifywise": {
+            "url": f"{echo.uri}/refusing",
+            "auth": {"kind": "login", "email": "us@bank.example", "password": secret("verifywise password")},
+            "versions": "all",
+            "allow_private_network": True,
+        },
+        "webhooks": [
+            {
+                "name": "operations",
+                "url": secret("webhook", webhook_url),
+                "signing_secrets": [secret("signing", f"whsec_{signing_secret}")],
+                "headers": {"X-Key": secret("webhook header")},
+                "allow_private_network": True,
+            }
+        ],
+        "openlineage": {
+            "transport": {
+                "kind": "http",
+                "url": f"{echo.uri}/forbidding",
+                "api_key": secret("openlineage api_key"),
+                "headers": {"X-Key": secret("openlineage header")},
+                "allow_private_network": True,
+            }
+        },
+    }
+
+
+def web_token(canaries: Canaries) -> str:
+    """Return a token whose claims are those of VerifyWise, and whose signature is a canary."""
+    claims = json.dumps({"id": 1, "organizationId": 1, "roleName": "Admin"}).encode()
+    return f"e30.{base64.urlsafe_b64encode(claims).decode().rstrip('=')}.{canaries.new('verifywise token')}"
+
+
+def kafka(secret: Callable[..., str]) -> dict[str, object]:
+    """Return a cluster that is not there."""
+    return {
+        "kind": "kafka",
+        "bootstrap_servers": ["kafka.invalid:9093"],
+        "topic": "lineage",
+        "allow_private_network": True,
+        "sasl": {"mechanism": "PLAIN", "username": "us", "password": secret("kafka password")},
+    }
 
 
 def prefixes(tenants: Mapping[str, Mapping[str, object]]) -> list[str]:
