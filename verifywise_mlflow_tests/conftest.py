@@ -10,6 +10,7 @@ import gc
 gc.disable()  # until the end of the collection
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -52,6 +53,15 @@ cache_scripts()
 share_compiled_statements()
 
 _SERVERS = pytest.StashKey[SharedServers]()
+
+
+def pytest_configure() -> None:
+    """Handle SIGINT even if a shell started the tests in the background.
+
+    Dagster lets SIGTERM do what SIGINT does. If that is ignored, the processes that tests start would ignore SIGTERM.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
