@@ -75,12 +75,17 @@ def wait_for_syncs(
 
 
 def first_runs(runs: Sequence[SyncRun], tenant_ids: Sequence[str], *, since: float) -> Mapping[str, SyncRun]:
-    """Return the first run of each tenant created since a point in time; the runs may be in any order."""
+    """Return the first run of each tenant created since a point in time; the runs may be in any order.
+
+    Of a schedule's run and a sensor's for the same tenant, the run queue cancels one: the other one counts.
+    """
     firsts: dict[str, SyncRun] = {}
     for run in sorted(runs, key=lambda run: run.created):
         tenant_id = run.tenant_id
-        if run.created >= since and tenant_id is not None and tenant_id in tenant_ids:
-            firsts.setdefault(tenant_id, run)
+        if tenant_id is None or tenant_id not in tenant_ids or run.created < since:
+            continue
+        if tenant_id not in firsts or firsts[tenant_id].status == "CANCELED":
+            firsts[tenant_id] = run
     return firsts
 
 
