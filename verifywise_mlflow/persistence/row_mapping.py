@@ -78,16 +78,19 @@ def is_one_of(table: Table, keys: Collection[Key]) -> ColumnElement[bool]:
 
     It passes two arrays: 500 pairs would become 500 conditions, and planning them takes ten times as long as the read.
     """
-    key_rows = (
+    wanted = key_rows(keys)
+    return tuple_(table.c.model_name, table.c.version_number).in_(select(wanted.c.model_name, wanted.c.version_number))
+
+
+def key_rows(keys: Collection[Key]) -> TableValuedAlias:
+    """Return versions' keys as rows of a query, with the columns ``model_name`` and ``version_number``."""
+    return (
         func.unnest(
             cast([name for name, _ in keys], ARRAY(Text)),
             cast([number for _, number in keys], ARRAY(Integer)),
         )
         .table_valued(column("model_name", Text), column("version_number", Integer))
         .render_derived()
-    )
-    return tuple_(table.c.model_name, table.c.version_number).in_(
-        select(key_rows.c.model_name, key_rows.c.version_number)
     )
 
 

@@ -140,7 +140,7 @@ def version_evidence(session: TenantSession, cited: Sequence[CitedClause], key: 
                 entry,
                 evidence_of_verdicts(rule_ids, given) if rule_ids else None,
                 rules,
-                tuple(_files_read(state.record, rules)),
+                tuple(files_read(state.record, rules)),
             )
         )
     return VersionClauses(key, state.record.lifecycle_stage, state.deleted_at, tuple(clauses))
@@ -151,7 +151,7 @@ def _rules_of(cited: CitedClause, references: References) -> tuple[str, ...]:
     return tuple(rule_id for rule_id, clauses in references.items() if reference in clauses)
 
 
-def _files_read(record: CanonicalRecord, rules: Sequence[RuleOnVersion]) -> Iterator[Mapping[str, object]]:
+def files_read(record: CanonicalRecord, rules: Sequence[RuleOnVersion]) -> Iterator[Mapping[str, object]]:
     """Yield the files behind the fields that the rules read, each once."""
     fields = {path.partition(".")[0] for applied in rules if applied.verdict for path in applied.verdict.values}
     manifest = record.artifact_manifest if isinstance(record.artifact_manifest, Mapping) else {}

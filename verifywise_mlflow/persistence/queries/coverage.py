@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from pydantic import BaseModel, ValidationError
 from sqlalchemy import ColumnElement, FromClause, and_, false, func, select
@@ -66,6 +67,8 @@ class _Reference(BaseModel):
 class _Rule(BaseModel):
     title: str = ""
     severity: str = ""
+    rationale: str = ""
+    remedy: str = ""
     references: tuple[_Reference, ...]
 
 
@@ -87,6 +90,8 @@ class StoredRule:
     rule_id: str
     title: str
     severity: str
+    rationale: str = ""
+    remedy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +103,13 @@ class StoredPolicies:
     catalog: Catalog = field(default_factory=shipped_catalog)
 
 
-def current_policies(session: TenantSession) -> StoredPolicies:
-    """Return the policies that last evaluated the tenant; without rules before the first evaluation.
+def current_policies(session: TenantSession, *, at: datetime | None = None) -> StoredPolicies:
+    """Return the policies that last evaluated the tenant, now or at a time; without rules before the first evaluation.
 
     Raises:
         DatabaseError: another release stored them in a form that this one cannot read.
     """
-    current = config_versions.config_version(session, "policy")
+    current = config_versions.config_version(session, "policy", at=at)
     if current is None:
         return StoredPolicies()
     try:
@@ -119,7 +124,10 @@ def current_policies(session: TenantSession) -> StoredPolicies:
         for rule_id, rule in sorted(policy.rules.items())  # JSON in Postgres keeps no order
     }
     return StoredPolicies(
-        {rule_id: StoredRule(rule_id, rule.title, rule.severity) for rule_id, rule in rules.items()},
+        {
+            rule_id: StoredRule(rule_id, rule.title, rule.severity, rule.rationale, rule.remedy)
+            for rule_id, rule in rules.items()
+        },
         {
             rule_id: {(reference.framework, reference.clause) for reference in rule.references}
             for rule_id, rule in rules.items()

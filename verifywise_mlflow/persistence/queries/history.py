@@ -77,6 +77,8 @@ class VerdictState:
     input_hash: str
     """A hash of everything that the verdict follows from; see ``compliance.input_hash``."""
     span: Validity
+    open_since: datetime | None = None
+    """Since when the gap has been open without interruption; None for a verdict that is no gap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,49 +231,56 @@ def _of_version(states: TableClause, tenant_id: str, key: Key) -> tuple[ColumnEl
 def _record_states(session: TenantSession, *conditions: ColumnElement[bool]) -> list[RecordState]:
     # Each write draws a higher revision, so this order holds even if the clock went back.
     query = select(record_states).where(*conditions).order_by(record_states.c.revision)
-    return [
-        RecordState(
-            record=canonical_record(dict(row)),
-            origins=row["origins"],
-            incomplete=row["incomplete"],
-            findings=row["findings"],
-            deleted_at=row["deleted_at"],
-            revision=row["revision"],
-            span=_span(row),
-        )
-        for row in session.execute(query).mappings()
-    ]
+    return [record_state(row) for row in session.execute(query).mappings()]
+
+
+def record_state(row: RowMapping) -> RecordState:
+    """Return the state in a row of ``record_states``."""
+    return RecordState(
+        record=canonical_record(dict(row)),
+        origins=row["origins"],
+        incomplete=row["incomplete"],
+        findings=row["findings"],
+        deleted_at=row["deleted_at"],
+        revision=row["revision"],
+        span=_span(row),
+    )
 
 
 def _verdict_states(session: TenantSession, *conditions: ColumnElement[bool]) -> list[VerdictState]:
     states = verdict_states.c
     query = select(verdict_states).where(*conditions).order_by(states.valid_from, states.valid_to.nulls_last())
-    return [
-        VerdictState(
-            rule_id=row["rule_id"],
-            rule_version=row["rule_version"],
-            verdict=row["verdict"],
-            reason=row["reason"],
-            values=row["values"],
-            policy_id=row["policy_id"],
-            policy_version=row["policy_version"],
-            origins=row["origins"],
-            thresholds=row["thresholds"],
-            day=row["day"],
-            input_hash=row["input_hash"],
-            span=_span(row),
-        )
-        for row in session.execute(query).mappings()
-    ]
+    return [verdict_state(row) for row in session.execute(query).mappings()]
+
+
+def verdict_state(row: RowMapping) -> VerdictState:
+    """Return the state in a row of ``verdict_states``."""
+    return VerdictState(
+        rule_id=row["rule_id"],
+        rule_version=row["rule_version"],
+        verdict=row["verdict"],
+        reason=row["reason"],
+        values=row["values"],
+        policy_id=row["policy_id"],
+        policy_version=row["policy_version"],
+        origins=row["origins"],
+        thresholds=row["thresholds"],
+        day=row["day"],
+        input_hash=row["input_hash"],
+        span=_span(row),
+        open_since=row["open_since"],
+    )
 
 
 def _badge_states(session: TenantSession, *conditions: ColumnElement[bool]) -> list[BadgeState]:
     states = badge_states.c
     query = select(badge_states).where(*conditions).order_by(states.valid_from, states.valid_to.nulls_last())
-    return [
-        BadgeState(badge=row["badge"], evaluated_at=row["evaluated_at"], span=_span(row))
-        for row in session.execute(query).mappings()
-    ]
+    return [badge_state(row) for row in session.execute(query).mappings()]
+
+
+def badge_state(row: RowMapping) -> BadgeState:
+    """Return the state in a row of ``badge_states``."""
+    return BadgeState(badge=row["badge"], evaluated_at=row["evaluated_at"], span=_span(row))
 
 
 def _span(row: RowMapping) -> Validity:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, or_, select
+from sqlalchemy import ColumnElement, RowMapping, and_, or_, select
 
 from verifywise_mlflow.normalizer.lifecycle_event import EventKind, LifecycleEvent
 from verifywise_mlflow.persistence.bulk_upsert import insert_rows
@@ -63,20 +63,22 @@ def lifecycle_events_of(
         conditions.append(table.c.seen_at < until)
     newest = select(table).where(*conditions).order_by(table.c.event_id.desc()).limit(limit)
     rows = session.execute(newest).mappings().all()
-    return [
-        RecordedEvent(
-            LifecycleEvent(
-                kind=EventKind(row["kind"]),
-                model_name=row["model_name"],
-                version_number=row["version_number"],
-                incarnation=row["incarnation"],
-                alias=row["alias"],
-                previous=row["previous"],
-                value=row["value"],
-                happened_at=row["happened_at"],
-            ),
-            row["seen_at"],
-            row["sync_id"],
-        )
-        for row in reversed(rows)
-    ]
+    return [recorded_event(row) for row in reversed(rows)]
+
+
+def recorded_event(row: RowMapping) -> RecordedEvent:
+    """Return the event in a row of the table."""
+    return RecordedEvent(
+        LifecycleEvent(
+            kind=EventKind(row["kind"]),
+            model_name=row["model_name"],
+            version_number=row["version_number"],
+            incarnation=row["incarnation"],
+            alias=row["alias"],
+            previous=row["previous"],
+            value=row["value"],
+            happened_at=row["happened_at"],
+        ),
+        row["seen_at"],
+        row["sync_id"],
+    )
