@@ -1,0 +1,55 @@
+"""Names that nothing has, or that several things have: the error, and the nearest names that exist."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import islice
+from typing import Final
+
+from verifywise_mlflow.common.untrusted_text import quote
+
+MAX_CANDIDATES: Final = 20_000
+"""Names that are compared: 20,000 take about 10 ms."""
+MAX_SUGGESTIONS: Final = 3
+_MAX_LENGTH: Final = 256
+"""Characters of a name that are compared, since the comparison of long texts is costly. MLflow's names have no more."""
+_MIN_SIMILARITY: Final = 60
+"""Of 100: a name of five letters with two wrong ones reaches it."""
+_MIN_PART: Final = 3
+"""Characters that must be part of a longer name for it to be suggested: one letter is part of most."""
+
+
+class UnresolvedNameError(LookupError):
+    """A name of a tenant, model, version, rule or the like that nothing has, or that several have."""
+
+
+def unknown_name(sentence: str, name: str, candidates: Iterable[str]) -> UnresolvedNameError:
+    """Return the error for a name that nothing has; its text suggests the nearest names.
+
+    Args:
+        sentence: What does not exist, without a period.
+        name: The name as it was written.
+        candidates: The names that exist.
+    """
+    if names := nearest_names(name, candidates):
+        return UnresolvedNameError(f"{sentence}. Did you mean {' or '.join(map(quote, names))}?")
+    return UnresolvedNameError(sentence)
+
+
+def nearest_names(name: str, candidates: Iterable[str]) -> list[str]:
+    """Return the names that are most similar to a name, then names that contain it; none if there are none."""
+    from rapidfuzz import fuzz, process  # 10 ms, which only a misspelt name takes
+
+    names = list(islice(candidates, MAX_CANDIDATES))
+    wanted = _comparable(name)
+    similar = process.extract(
+        wanted, names, scorer=fuzz.ratio, processor=_comparable, limit=MAX_SUGGESTIONS, score_cutoff=_MIN_SIMILARITY
+    )
+    nearest = [candidate for candidate, _, _ in similar]
+    if len(wanted) >= _MIN_PART:
+        nearest += [candidate for candidate in names if wanted in _comparable(candidate) and candidate not in nearest]
+    return nearest[:MAX_SUGGESTIONS]
+
+
+def _comparable(name: str) -> str:
+    return name[:_MAX_LENGTH].casefold()

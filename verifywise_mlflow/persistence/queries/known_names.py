@@ -1,0 +1,72 @@
+"""The names that the store knows: tenants, models and versions, to resolve a reference or to suggest a name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import or_, select
+
+from verifywise_mlflow.persistence.queries.history import record_states, valid_at
+from verifywise_mlflow.persistence.row_mapping import Key
+from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.persistence.tables import canonical_records, tenants
+
+
+@dataclass(frozen=True, slots=True)
+class NamedVersion:
+    """A version with the names by which people refer to it."""
+
+    version_number: int
+    aliases: Sequence[str]
+    lifecycle_stage: str | None
+
+
+def named_versions(session: TenantSession, model_name: str, at: datetime) -> list[NamedVersion]:
+    """Return the versions of a model that had an alias or a stage at a time, those that were deleted left out."""
+    states = record_states.c
+    rows = session.execute(
+        select(states.version_number, states.aliases, states.lifecycle_stage)
+        .where(
+            states.tenant_id == session.tenant_id,
+            states.model_name == model_name,
+            states.deleted_at.is_(None),
+            or_(states.aliases != [], states.lifecycle_stage.is_not(None)),
+            *valid_at(record_states, at),
+        )
+        .order_by(states.version_number)
+    )
+    return [NamedVersion(number, aliases or (), stage) for number, aliases, stage in rows]
+
+
+def is_recorded(session: TenantSession, key: Key) -> bool:
+    """Return whether the version has a record, now or as a tombstone."""
+    table = canonical_records
+    is_version = (table.c.model_name == key[0]) & (table.c.version_number == key[1])
+    query = select(table.c.version_number).where(table.c.tenant_id == session.tenant_id, is_version)
+    return session.execute(query).first() is not None
+
+
+def recorded_version_numbers(session: TenantSession, model_name: str, limit: int) -> list[int]:
+    """Return the numbers of a model's versions, tombstones included, the highest `limit` ones, lowest first."""
+    table = canonical_records
+    query = (
+        select(table.c.version_number)
+        .where(table.c.tenant_id == session.tenant_id, table.c.model_name == model_name)
+        .order_by(table.c.version_number.desc())
+        .limit(limit)
+    )
+    return sorted(session.scalars(query))
+
+
+def recorded_model_names(session: TenantSession, limit: int) -> list[str]:
+    """Return the names of the tenant's models that have a version, tombstones included."""
+    table = canonical_records
+    query = select(table.c.model_name).where(table.c.tenant_id == session.tenant_id).distinct().limit(limit)
+    return list(session.scalars(query))
+
+
+def visible_tenants(session: TenantSession, limit: int) -> list[str]:
+    """Return the tenants that the role may see: row-level security hides all others."""
+    return list(session.scalars(select(tenants.c.tenant_id).order_by(tenants.c.tenant_id).limit(limit)))
