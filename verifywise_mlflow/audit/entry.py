@@ -27,6 +27,7 @@ EntryKind = Literal[
     "policy changed",
     "mapping changed",
     "tenant changed",
+    "ai systems changed",
     "waiver granted",
     "waiver withdrawn",
     "waiver expired",
@@ -38,6 +39,7 @@ EntryKind = Literal[
 KINDS_WITH_ACTOR: Final[frozenset[EntryKind]] = frozenset(
     (
         *("sync started", "removals accepted", "policy changed", "mapping changed", "tenant changed"),
+        "ai systems changed",
         *("waiver granted", "waiver withdrawn", "tenant activated", "tenant deactivated", "tenant erased", "delivery"),
     )
 )

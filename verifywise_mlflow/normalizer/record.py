@@ -65,6 +65,16 @@ class CanonicalRecord:
             names_people=True,
         ),
     ]
+    ai_system: Annotated[
+        str | None,
+        FieldSpec(
+            FieldGroup.IDENTITY,
+            "The AI system that the model is a part of.",
+            filled_from=FilledFrom.TAGS,
+            may_have_default=True,
+            may_lack_value=True,
+        ),
+    ]
 
     version_number: Annotated[
         int,

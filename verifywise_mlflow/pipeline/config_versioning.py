@@ -1,14 +1,15 @@
-"""Records a version whenever a tenant's tag mapping, policies or settings change, with an entry in the audit trail."""
+"""Records a version when a tenant's mapping, policies, settings or declared AI systems change, with an audit entry."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Final, Protocol
 
 from verifywise_mlflow import __version__
 from verifywise_mlflow.audit.entry import AuditEntry, EntryKind, Outcome
+from verifywise_mlflow.compliance.ai_systems import DeclaredSystem, declarations_document
 from verifywise_mlflow.compliance.frameworks import own_frameworks, shipped_catalog
 from verifywise_mlflow.compliance.rules.ruleset import RuleSet
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
@@ -24,6 +25,7 @@ _ENTRY_KINDS: Final[Mapping[ConfigKind, EntryKind]] = {
     "mapping": "mapping changed",
     "policy": "policy changed",
     "tenant": "tenant changed",
+    "ai systems": "ai systems changed",
 }
 Document = Mapping[str, object]
 
@@ -94,6 +96,20 @@ def record_tenant_version(
     """
     document = tenant.model_dump(mode="json", exclude={"mapping"})
     return _record_version(session, "tenant", fingerprint(document), document, sync_id, now, make_entry)
+
+
+def record_declared_systems(context: StageContext, systems: Sequence[DeclaredSystem]) -> None:
+    """Record what the tenant declares about its AI systems from now on; nothing if it never declared any."""
+    document = declarations_document(systems)
+    digest = fingerprint(document)
+    with context.begin() as session:
+        in_force = config_versions.digest_in_force(session, "ai systems")
+        if digest == in_force or not (systems or in_force):
+            return
+        entries = _record_version(
+            session, "ai systems", digest, document, context.sync_id, context.now, context.make_entry
+        )
+        audit_log.append(session, entries)
 
 
 def _record_in_stage(context: StageContext, kind: ConfigKind, digest: str, document: Callable[[], Document]) -> None:

@@ -45,9 +45,18 @@ def shared_waivers_path() -> Path | None:
 
     A broken link counts as a file, so that reading it fails instead of withdrawing all waivers.
     """
-    path = os.environ.get(TENANTS_VARIABLE)
-    waivers_path = Path(path).parent / "waivers.yaml" if path else None
-    return waivers_path if waivers_path and os.path.lexists(waivers_path) else None
+    return _shared_path("waivers.yaml")
+
+
+def shared_ai_systems_path() -> Path | None:
+    """Return the path of ``ai_systems.yaml`` next to the tenants file; None if there is no such file."""
+    return _shared_path("ai_systems.yaml")
+
+
+def _shared_path(name: str) -> Path | None:
+    tenants_file = os.environ.get(TENANTS_VARIABLE)
+    path = Path(tenants_file).parent / name if tenants_file else None
+    return path if path and os.path.lexists(path) else None
 
 
 def load_tenants(path: Path | None = None) -> dict[str, Tenant]:
@@ -113,11 +122,12 @@ def _defaults(path: Path, section: object) -> Mapping[str, object]:
     if not isinstance(section, Mapping) or not set(section) <= set(DEFAULT_SECTIONS):
         raise TenantsFileError(f"{path}: 'defaults' may have the sections {names} only: move all else to the tenants")
     compliance = section.get("compliance")
-    if isinstance(compliance, Mapping) and "waivers" in compliance:
-        raise TenantsFileError(
-            f"{path}: defaults, compliance.waivers: such a file belongs to one tenant, and its waivers would apply to "
-            "all: write them into waivers.yaml next to this file, where each waiver names its tenant"
-        )
+    for name in ("waivers", "ai_systems"):
+        if isinstance(compliance, Mapping) and name in compliance:
+            raise TenantsFileError(
+                f"{path}: defaults, compliance.{name}: such a file belongs to one tenant, and its entries would apply "
+                f"to all: write them into {name}.yaml next to this file, where each entry names its tenant"
+            )
     try:
         Tenant.model_validate({**section, "tenant_id": "defaults", "tracking_uri": "https://defaults.invalid"})
     except ValidationError as error:

@@ -87,6 +87,8 @@ class Compliance(ConfigSection):
     """A file with the ends of support of more lines of Python and MLflow, in the form of the package's own."""
     waivers: AbsolutePath | None = None
     """The file of the tenant's waivers, instead of ``waivers.yaml`` next to ``tenants.yaml``."""
+    ai_systems: AbsolutePath | None = None
+    """The file of the tenant's AI systems, instead of ``ai_systems.yaml`` next to ``tenants.yaml``."""
     waiver_limits: WaiverLimits = WaiverLimits()
     """What a waiver may be: its longest term, its shortest reason, its approvers, and whether it may name a pattern."""
 

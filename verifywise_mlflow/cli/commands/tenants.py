@@ -15,6 +15,7 @@ from verifywise_mlflow.cli.output import AsJson, fail, out, table
 from verifywise_mlflow.persistence import erasure, role_grants
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.pipeline.ai_system_sync import load_tenant_ai_systems
 from verifywise_mlflow.pipeline.waiver_sync import violations_in_file
 from verifywise_mlflow.services.audit_signing import sign_chain_head, signing_key
 from verifywise_mlflow.services.tenant_policies import load_facts, load_rules
@@ -35,6 +36,7 @@ def list_tenants(context: typer.Context, as_json: AsJson = False) -> None:
             if problem := load_facts(tenant_config).unusable_copy():
                 violations.append(f"tenant {tenant_config.tenant_id!r}, compliance: {problem}")
             violations += violations_in_file(tenant_config, datetime.now(UTC))
+            load_tenant_ai_systems(tenant_config)
     if violations:
         # In a shared file, a line is examined for its own tenant only, so none is repeated.
         fail("\n".join(violations), 2, as_json)

@@ -1,4 +1,7 @@
-"""The versions of a tenant's mapping, policies and description, in full, so that past verdicts can be explained."""
+"""The versions of a tenant's mapping, policies, description and declared AI systems, in full.
+
+Past verdicts can be explained with them.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from verifywise_mlflow.persistence.locks import lock_tenant
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import config_versions
 
-ConfigKind = Literal["mapping", "policy", "tenant"]
+ConfigKind = Literal["mapping", "policy", "tenant", "ai systems"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,11 @@ def record_config_version(
 
 def is_in_force(session: TenantSession, kind: ConfigKind, digest: str) -> bool:
     """Return whether the version in force has a digest. Its document, which may be large, is not read."""
+    return digest_in_force(session, kind) == digest
+
+
+def digest_in_force(session: TenantSession, kind: ConfigKind) -> str | None:
+    """Return the digest of the version in force; None before the first."""
     table = config_versions
     newest = (
         select(table.c.digest)
@@ -64,7 +72,7 @@ def is_in_force(session: TenantSession, kind: ConfigKind, digest: str) -> bool:
         .order_by(table.c.config_version_id.desc())
         .limit(1)
     )
-    return session.scalar(newest) == digest
+    return session.scalar(newest)
 
 
 def config_version(session: TenantSession, kind: ConfigKind, *, at: datetime | None = None) -> ConfigVersion | None:
@@ -80,3 +88,14 @@ def config_version(session: TenantSession, kind: ConfigKind, *, at: datetime | N
         query = query.where(table.c.valid_from <= at)
     row = session.execute(query).first()
     return None if row is None else ConfigVersion(*row)
+
+
+def all_config_versions(session: TenantSession, kind: ConfigKind) -> list[ConfigVersion]:
+    """Return all versions, oldest first."""
+    table = config_versions
+    query = (
+        select(table.c.digest, table.c.document, table.c.valid_from, table.c.sync_id)
+        .where(table.c.tenant_id == session.tenant_id, table.c.kind == kind)
+        .order_by(table.c.config_version_id)
+    )
+    return [ConfigVersion(*row) for row in session.execute(query)]

@@ -26,6 +26,7 @@ from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.table_statistics import analyze_grown_tables
 from verifywise_mlflow.persistence.tables import compliance_badges, version_verdicts
 from verifywise_mlflow.pipeline import waiver_sync
+from verifywise_mlflow.pipeline.ai_system_sync import sync_ai_systems
 from verifywise_mlflow.pipeline.config_versioning import record_policy_version
 from verifywise_mlflow.pipeline.context import Note, Progress, StageContext
 from verifywise_mlflow.pipeline.overlapped_batches import overlapped_batches
@@ -41,7 +42,7 @@ BATCH_SIZE = 250
 def refresh(context: StageContext) -> Progress:
     """Evaluate the records that are new or changed, or whose policies changed; daily if a rule uses the day."""
     rules = load_rules(context.tenant)
-    warnings = waiver_sync.sync_waivers(context, rules)
+    warnings = waiver_sync.sync_waivers(context, rules) + sync_ai_systems(context)
     progress = evaluate_due(context, rules)
     progress.notes += map(Note, warnings)
     return progress

@@ -313,8 +313,8 @@ FROM {schema}.version_verdict_history AS v CROSS JOIN LATERAL unnest(
 
 -- Every state; the present one has no end. As of T: WHERE valid_from <= T AND (valid_to > T OR valid_to IS NULL).
 CREATE VIEW {schema}.canonical_record_states WITH (security_invoker = true) AS
-SELECT tenant_id, model_name, description, business_purpose, owner, version_number, lifecycle_stage, aliases,
-       created_at, last_updated_at, deployment_status, source_run_id, logged_model_id, source_artifact_uri,
+SELECT tenant_id, model_name, description, business_purpose, owner, ai_system, version_number, lifecycle_stage,
+       aliases, created_at, last_updated_at, deployment_status, source_run_id, logged_model_id, source_artifact_uri,
        training_status, training_user, training_started_at, training_ended_at, metrics, hyperparameters,
        evaluation_tags, experiment_id, experiment_name, code_commit, training_entrypoint, dataset_reference,
        artifact_uri, risk_category, model_tier, regulatory_scope, data_sensitivity, confidentiality,
@@ -326,8 +326,8 @@ SELECT tenant_id, model_name, description, business_purpose, owner, version_numb
        NULL::timestamptz AS valid_to, NULL::text AS ended_by_sync_id
 FROM {schema}.canonical_records
 UNION ALL
-SELECT tenant_id, model_name, description, business_purpose, owner, version_number, lifecycle_stage, aliases,
-       created_at, last_updated_at, deployment_status, source_run_id, logged_model_id, source_artifact_uri,
+SELECT tenant_id, model_name, description, business_purpose, owner, ai_system, version_number, lifecycle_stage,
+       aliases, created_at, last_updated_at, deployment_status, source_run_id, logged_model_id, source_artifact_uri,
        training_status, training_user, training_started_at, training_ended_at, metrics, hyperparameters,
        evaluation_tags, experiment_id, experiment_name, code_commit, training_entrypoint, dataset_reference,
        artifact_uri, risk_category, model_tier, regulatory_scope, data_sensitivity, confidentiality,

@@ -268,6 +268,7 @@ CREATE TABLE {schema}.canonical_records (
     description TEXT,
     business_purpose TEXT,
     owner TEXT,
+    ai_system TEXT,
     version_number INTEGER NOT NULL,
     lifecycle_stage TEXT,
     aliases JSONB,

@@ -1,0 +1,279 @@
+"""What a tenant declares about its AI systems: purpose, risk category, role, owner, reviews, documents.
+
+Under the EU AI Act these belong to a system and its intended purpose, not to a model version, and MLflow knows no
+systems. A declaration has an author and a date, and is always shown as declared: it is no evidence, and no verdict
+rests on it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+
+from verifywise_mlflow.common.globs import compile_globs
+from verifywise_mlflow.common.validation_errors import correction_for, field_path
+from verifywise_mlflow.compliance.frameworks import FrameworkName
+from verifywise_mlflow.compliance.yaml_source import YamlSource, YamlSourceError, read_yaml_source
+from verifywise_mlflow.normalizer.mapping.key_folding import fold
+from verifywise_mlflow.normalizer.record import NORMAL_FORMS
+
+MAX_NAME_CHARACTERS: Final = 120
+"""A longer text in a tag is a description, not the name of a system."""
+
+_EXPECTED: Final = (
+    "write one key 'ai_systems' at the top level, with a list; without any declaration, write ai_systems: []"
+)
+_CORRECTIONS: Final[Mapping[str, str]] = {
+    "string_type": "write a text; YAML reads true, 3 and 2026-01-01 as other types unless they are quoted",
+    "tuple_type": "write a list, each entry after a hyphen",
+    "model_type": "write the fields here, each with its value after a colon",
+}
+
+
+class AiSystemsError(ValueError):
+    """The file is not a valid file of AI systems. The message has one line per error: file, line, system, field."""
+
+
+def _has_visible_text(text: str) -> str:
+    if not any(character.isprintable() and not character.isspace() for character in text):
+        raise ValueError("the text has no visible character: write a name or a sentence")
+    return text
+
+
+def _has_a_letter_or_digit(name: str) -> str:
+    if not fold(name):
+        raise ValueError("the name has no letter or digit to compare with a tag: write one that has")
+    return name
+
+
+def _is_single_line(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("the text has a line break or another character that is not shown: write it on one line")
+    return text
+
+
+def _day(value: object) -> object:
+    """Reject numbers and timestamps, which pydantic would accept as dates: 20260630 would be a day in 1970."""
+    try:
+        day = date.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        day = None
+    if type(day) is not date:  # a datetime is a date as well
+        raise ValueError(f"{str(value)!r} is not a date: write it like 2026-12-31")
+    return day
+
+
+def _risk_category(value: str) -> str:
+    forms = NORMAL_FORMS["risk_category"]
+    if value not in forms:
+        raise ValueError(f"{value!r} is not a risk category: write {', '.join(forms[:-1])} or {forms[-1]}")
+    return value
+
+
+_Sentence = Annotated[
+    str, StringConstraints(min_length=1, max_length=4_000, strip_whitespace=True), AfterValidator(_has_visible_text)
+]
+_Line = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=500, strip_whitespace=True),
+    AfterValidator(_has_visible_text),
+    AfterValidator(_is_single_line),
+]
+SystemName = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=MAX_NAME_CHARACTERS, strip_whitespace=True),
+    AfterValidator(_is_single_line),
+    AfterValidator(_has_a_letter_or_digit),
+]
+_Day = Annotated[date, BeforeValidator(_day)]
+Role = Literal["provider", "deployer", "importer", "distributor"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
+
+
+class DocumentClauses(_Section):
+    """The clauses of a framework that a document is about."""
+
+    framework: FrameworkName
+    clauses: tuple[_Line, ...] = Field(min_length=1, max_length=200)
+
+
+class DeclaredDocument(_Section):
+    """A document about the system that is kept elsewhere. It is named, never opened."""
+
+    title: _Line
+    location: _Line
+    """An address, a path or a file number, as people look it up."""
+    version: _Line | None = None
+    dated: _Day | None = None
+    covers: tuple[DocumentClauses, ...] = ()
+
+
+class RiskDecision(_Section):
+    """The risk category as people decided it."""
+
+    category: Annotated[str, AfterValidator(_risk_category)]
+    basis: _Sentence | None = None
+    """Why, such as the point of Annex III."""
+    decided_by: _Line | None = None
+    decided_on: _Day | None = None
+
+
+class DeclaredSystem(_Section):
+    """What one person declares about one AI system."""
+
+    name: SystemName
+    models: tuple[_Line, ...] = Field(default=(), max_length=1_000)
+    """Names of registered models, in which ``*`` matches any characters and ``?`` matches one."""
+    purpose: _Sentence | None = None
+    """The intended purpose as approved."""
+    risk: RiskDecision | None = None
+    roles: tuple[Role, ...] = ()
+    """The roles that the organization has for this system."""
+    provider: _Line | None = None
+    """Who develops the system or has it developed."""
+    owner: _Line | None = None
+    affected_persons: _Sentence | None = None
+    last_review: _Day | None = None
+    next_review: _Day | None = None
+    documents: tuple[DeclaredDocument, ...] = Field(default=(), max_length=200)
+    declared_by: _Line
+    """Who states all this."""
+    declared_on: _Day
+
+    @model_validator(mode="after")
+    def _has_dates_in_order(self) -> DeclaredSystem:
+        if self.last_review and self.next_review and self.next_review <= self.last_review:
+            raise ValueError("next_review is not after last_review: correct one of them")
+        return self
+
+    def has_name(self, text: str) -> bool:
+        """Return whether a text, such as that of a tag, is the name, regardless of case and separators."""
+        return fold(text) == fold(self.name)
+
+    def includes(self, model_name: str) -> bool:
+        """Return whether the declaration names a model."""
+        return self._patterns.fullmatch(model_name) is not None
+
+    @cached_property
+    def _patterns(self) -> re.Pattern[str]:
+        # The expression from fnmatch never backtracks over what a * has matched, so no pattern is slow on any name.
+        return compile_globs(pattern.replace("[", "[[]") for pattern in self.models)
+
+    def is_review_overdue(self, today: date) -> bool:
+        """Return whether the day of the next review has passed."""
+        return self.next_review is not None and self.next_review < today
+
+    @property
+    def attribution(self) -> str:
+        """Who declared it, and when."""
+        return f"declared by {self.declared_by} on {self.declared_on.isoformat()}"
+
+
+class _Entry(DeclaredSystem):
+    tenant: _Line | None = None
+
+
+def load_ai_systems(path: Path, tenant_id: str, *, is_own: bool) -> tuple[DeclaredSystem, ...]:
+    """Return what a tenant declares, from a YAML file with one key ``ai_systems``.
+
+    An empty file is rejected: it may be half written, and would withdraw all declarations.
+
+    Args:
+        path: the file.
+        tenant_id: the tenant.
+        is_own: whether the file belongs to this tenant alone; in a shared file, each system names its ``tenant``.
+
+    Raises:
+        AiSystemsError: the file is missing, is not YAML, or contains an invalid system, of this tenant or another one.
+    """
+    try:
+        source = read_yaml_source(path, expected=_EXPECTED)
+    except YamlSourceError as error:
+        raise AiSystemsError(str(error)) from error
+    entries = source.document.get("ai_systems")
+    if set(source.document) != {"ai_systems"} or not isinstance(entries, list):
+        raise AiSystemsError(f"{path}: {_EXPECTED}")
+    systems: dict[str, DeclaredSystem] = {}
+    errors: list[str] = []
+    for index, raw in enumerate(entries):
+        try:
+            entry = _Entry.model_validate(raw)
+        except ValidationError as error:
+            errors += _entry_errors(error, source, index, raw)
+            continue
+        location = f"{path}:{source.line_of(('ai_systems', index))}: {_label(index, raw)}"
+        if entry.tenant is None and not is_own:
+            errors.append(f"{location}: tenant: this file is for all tenants: name the tenant of the system")
+        elif entry.tenant in (None, tenant_id):
+            system = DeclaredSystem.model_validate(entry.model_dump(exclude={"tenant"}))
+            if systems.setdefault(fold(system.name), system) is not system:
+                errors.append(f"{location}: the system is declared twice: join both entries")
+        elif is_own:
+            errors.append(
+                f"{location}: tenant: this file is for tenant {tenant_id!r} only, and the system names "
+                f"{entry.tenant!r}: move it to another file"
+            )
+    if errors:
+        raise AiSystemsError("\n".join(errors))
+    return tuple(systems.values())
+
+
+def _entry_errors(error: ValidationError, source: YamlSource, index: int, raw: object) -> Iterator[str]:
+    for detail in error.errors(include_url=False):
+        line = source.line_of(("ai_systems", index, *detail["loc"]))
+        remedy = correction_for(detail["type"], detail["msg"], _CORRECTIONS)
+        yield f"{source.path}:{line}: {_label(index, raw)}: {field_path(detail['loc']) or 'the system'}: {remedy}"
+
+
+def _label(index: int, raw: object) -> str:
+    name = raw.get("name") if isinstance(raw, Mapping) else None
+    return f"system {name!r}" if isinstance(name, str) and name else f"system {index + 1}"
+
+
+def declarations_document(systems: Iterable[DeclaredSystem]) -> dict[str, object]:
+    """Return declarations as the document that is stored, by name. It keeps their order in the file."""
+    return {
+        "systems": {
+            system.name: {"position": position, **system.model_dump(mode="json", exclude_defaults=True)}
+            for position, system in enumerate(systems)
+        }
+    }
+
+
+def stored_declarations(document: Mapping[str, object]) -> tuple[DeclaredSystem, ...]:
+    """Return the declarations of a stored document, in the order of their file.
+
+    Raises:
+        ValidationError: another release stored them in a form that this one cannot read.
+    """
+    return _StoredDocument.model_validate(document).declarations()
+
+
+class _StoredSystem(DeclaredSystem):
+    position: int
+
+
+class _StoredDocument(_Section):
+    systems: Mapping[str, _StoredSystem] = Field(default_factory=dict)
+
+    def declarations(self) -> tuple[DeclaredSystem, ...]:
+        in_order = sorted(self.systems.values(), key=lambda system: system.position)
+        return tuple(DeclaredSystem.model_validate(system.model_dump(exclude={"position"})) for system in in_order)
