@@ -27,16 +27,26 @@ def escape_rich_markup(text: str) -> str:
 
 
 def display(value: object, max_length: int = MAX_DISPLAY_LENGTH) -> Text:
-    """Return a value for people. Markup in it has no effect, and a long value is truncated."""
+    """Return a value for people. Markup in it has no effect, a long value is truncated, and a time never wraps."""
     text = _text(value)
-    return Text(text if len(text) <= max_length else f"{text[:max_length]}… ({len(text)} characters)")
+    return Text(
+        text if len(text) <= max_length else f"{text[:max_length]}… ({len(text)} characters)",
+        no_wrap=isinstance(value, datetime) or None,
+    )
+
+
+def display_name(name: object, max_length: int = MAX_DISPLAY_LENGTH) -> Text:
+    """Return a name for people, which no table breaks: half of a name is another name."""
+    text = display(name, max_length)
+    text.no_wrap = True
+    return text
 
 
 def _text(value: object) -> str:
     if value is None:
         return "-"
     if isinstance(value, datetime):
-        return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f}"[:-3]
+        return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
     if isinstance(value, str):
         return escape_invisible(value)
     if isinstance(value, Mapping | list | tuple):

@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from verifywise_mlflow.cli.command_table import FAILED, MISUSED
+from verifywise_mlflow.cli.whole_word_table import WholeWordTable
 from verifywise_mlflow.common.untrusted_text import escape_invisible
 
 out = Console()
@@ -30,12 +31,12 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object for 
 def table(
     *headings: str, title: str | None = None, unbroken: Collection[str] = (), right: Collection[str] = ()
 ) -> Table:
-    """Return a table that wraps cells and never truncates them, however narrow the terminal is.
+    """Return a table that cuts no name and no time, however narrow the terminal is.
 
     Args:
         headings: The columns.
         title: The table's title.
-        unbroken: Columns that never wrap, by heading: rules, times.
+        unbroken: Columns that never wrap, by heading. Times and ``display_name`` wrap in no column.
         right: Right-aligned columns, by heading: numbers.
     """
     columns = _plain_table(title)
@@ -59,7 +60,7 @@ def facts() -> Table:
 
 
 def _plain_table(title: str | None) -> Table:
-    return Table(
+    return WholeWordTable(
         title=title, title_justify="left", box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0)
     )
 

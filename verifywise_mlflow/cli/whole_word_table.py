@@ -1,0 +1,114 @@
+"""A table that breaks lines between words only, and prints its rows one below the other where columns do not fit.
+
+Rich narrows columns below their longest word, and then cuts times and names in the middle: half of a name is another
+name, and nobody can copy it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.table import Column, Table
+from rich.text import Text
+
+MAX_WHOLE_WORD: Final = 64
+"""Characters of a word that is never cut in a column that wraps: a SHA-256 has as many."""
+_MAX_LABEL: Final = 20
+"""Characters of a heading that stands to the left of its value, where rows are printed one below the other."""
+_GAP: Final = 2
+"""Characters between two columns."""
+
+
+class WholeWordTable(Table):
+    """A table whose cells wrap between words. Where that is too wide, each row becomes a list of headings and values.
+
+    A cell that is a ``Text`` with ``no_wrap`` is never wrapped, nor is a column with ``no_wrap``.
+    """
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Render the table for the width of the terminal."""
+        columns = [[_as_text(console, cell) for cell in column.cells] for column in self.columns]
+        widths = self._widths(columns, options.max_width)
+        if widths is None:
+            yield from self._rows_below_each_other(console, columns, options.max_width)
+            return
+        for column, width in zip(self.columns, widths, strict=True):
+            column.width = width
+        yield from super().__rich_console__(console, options)
+
+    def _widths(self, columns: Sequence[Sequence[Text]], available: int) -> list[int] | None:
+        """Return the width of each column; None if not all columns fit."""
+        least, most = [], []
+        for column, cells in zip(self.columns, columns, strict=True):
+            heading = [Text(str(column.header))] if self.show_header else []
+            least.append(max((_least_width(text, column) for text in (*heading, *cells)), default=1))
+            most.append(max((_widest_line(text) for text in (*heading, *cells)), default=1))
+        spare = available - sum(least) - _GAP * (len(columns) - 1)
+        if spare < 0:
+            return None
+        widths = list(least)
+        by_need = sorted(range(len(columns)), key=lambda index: most[index] - least[index])
+        for place, index in enumerate(by_need):  # those that need least get all of it
+            share = min(most[index] - least[index], spare // (len(columns) - place))
+            widths[index] += share
+            spare -= share
+        return [max(width, 1) for width in widths]
+
+    def _rows_below_each_other(
+        self, console: Console, columns: Sequence[Sequence[Text]], available: int
+    ) -> Iterable[RenderableType]:
+        labels = [Text(str(column.header)) for column in self.columns]
+        label_width = min(max(map(_widest_line, labels if self.show_header else columns[0])), _MAX_LABEL)
+        if self.title:
+            yield Text.from_markup(self.title) if isinstance(self.title, str) else self.title
+        for number, cells in enumerate(zip(*columns, strict=True)):
+            values = zip(self.columns, labels, cells, strict=True)
+            if not self.show_header:  # the first cell of each row says what the second one is
+                values = zip(self.columns[1:], cells[:1], cells[1:], strict=True)
+            elif number:
+                yield Text()
+            for column, label, text in values:
+                if text.plain:
+                    yield from _labeled(console, label, text, column, label_width, available)
+
+
+def _labeled(
+    console: Console, label: Text, text: Text, column: Column, label_width: int, available: int
+) -> Iterable[Text]:
+    """Yield the lines of a value, to the right of its label, or below if it needs the whole line."""
+    indent = label_width + _GAP
+    is_below = _least_width(text, column) > available - indent
+    width = available if is_below else available - indent
+    no_wrap = (text.no_wrap or column.no_wrap) and _widest_line(text) <= width
+    label = Text(label.plain, "cyan")
+    if is_below or label.cell_len > label_width:
+        yield label
+        label = Text()
+    for line in text.wrap(console, width, overflow="fold", no_wrap=no_wrap):
+        line.rstrip()
+        if is_below:
+            yield line
+            continue
+        yield Text.assemble(label, " " * (indent - label.cell_len), line)
+        label = Text()
+
+
+def _as_text(console: Console, cell: RenderableType) -> Text:
+    if isinstance(cell, Text):
+        return cell
+    return console.render_str(str(cell), highlight=False)
+
+
+def _least_width(text: Text, column: Column) -> int:
+    """Return the least width in which nothing is cut that must stay whole."""
+    if text.no_wrap or column.no_wrap:
+        return _widest_line(text)
+    words = (cell_len(word) for word in text.plain.split())
+    return min(max(words, default=1), MAX_WHOLE_WORD)
+
+
+def _widest_line(text: Text) -> int:
+    return max(map(cell_len, text.plain.split("\n")))
