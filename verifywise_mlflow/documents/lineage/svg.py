@@ -1,0 +1,139 @@
+"""A lineage graph as an SVG picture: one column for each kind of node, readable on light and on dark pages.
+
+The four columns are known, so a layout is only an order in each of them. A node is placed at the mean height of the
+nodes that it is connected with, which keeps most edges from crossing. The picture loads nothing and runs no script.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+from xml.sax.saxutils import escape
+
+from verifywise_mlflow.common.untrusted_text import excerpt, truncate
+from verifywise_mlflow.documents.lineage.captions import KIND_TITLES, MAX_CAPTION_LENGTH, caption
+from verifywise_mlflow.services.lineage_graph import DatasetNode, LineageGraph, LineageNode
+
+_WIDTH, _LINE, _PADDING, _GAP, _CHANNEL, _MARGIN, _TOP = 250, 15, 7, 12, 110, 16, 44
+"""Pixels: a node's width, a line's height, the space in a node, between nodes, between columns, around all, above."""
+_MAX_LINE_CHARACTERS: Final = 36
+"""What fits into a node at 12 pixels. The whole caption is in the node's tooltip."""
+
+_STYLE: Final = """
+svg { color-scheme: light dark; background: #fff; font: 12px system-ui, sans-serif; }
+text { fill: #1b1f24; } .detail { fill: #57606a; font-size: 11px; } .heading { font-weight: 600; }
+rect { fill: #f6f8fa; stroke: #8c959f; } .version rect { fill: #ddf4ff; stroke: #0969da; }
+.shared rect { stroke: #bc4c00; stroke-width: 3; } path { fill: none; stroke: #8c959f; }
+@media (prefers-color-scheme: dark) {
+svg { background: #0d1117; } text { fill: #e6edf3; } .detail { fill: #9ea7b3; }
+rect { fill: #161b22; stroke: #6e7681; } .version rect { fill: #0c2d6b; stroke: #58a6ff; }
+.shared rect { stroke: #ffa657; } path { stroke: #6e7681; } }
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Box:
+    x: float
+    y: float
+    height: float
+
+    @property
+    def middle(self) -> float:
+        return self.y + self.height / 2
+
+
+def to_svg(graph: LineageGraph, subject: str) -> str:
+    """Return the graph as an SVG document with tooltips, and a title and a description for screen readers.
+
+    Args:
+        graph: The graph.
+        subject: What the graph is about: the name of a tenant or a model.
+    """
+    boxes = _layout(graph)
+    width = _column_x(len(KIND_TITLES) - 1) + _WIDTH + _MARGIN
+    bottom = max((box.y + box.height for box in boxes.values()), default=_TOP)
+    height = bottom + _MARGIN + (_LINE + _GAP if graph.left_out else 0)
+    title = f"Lineage of {excerpt(subject, MAX_CAPTION_LENGTH)}"
+    kinds = ((sum(node.kind == kind for node in graph.nodes), heading) for kind, heading in KIND_TITLES.items())
+    described = ", ".join(f"{count} {heading}" for count, heading in kinds)
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:g}" height="{height:g}" '
+        f'viewBox="0 0 {width:g} {height:g}" role="img" aria-labelledby="title description">',
+        f'<title id="title">{escape(title)}</title>',
+        f'<desc id="description">{escape(f"{described}, connected from left to right.")}</desc>',
+        f"<style>{_STYLE}</style>",
+        *(
+            _text(_column_x(column), _TOP - 18, heading, "heading")
+            for column, heading in enumerate(KIND_TITLES.values())
+        ),
+        *(_edge(boxes[edge.source], boxes[edge.target], edge.label) for edge in graph.edges),
+        *(_node(node, boxes[node.id]) for node in graph.nodes),
+    ]
+    if graph.left_out:
+        parts.append(_text(_MARGIN, height - _MARGIN, graph.left_out, "detail"))
+    return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def _layout(graph: LineageGraph) -> Mapping[str, _Box]:
+    """Return a box for each node. Versions keep the graph's order, which the other columns follow."""
+    neighbors: defaultdict[str, list[str]] = defaultdict(list)
+    for edge in graph.edges:
+        neighbors[edge.source].append(edge.target)
+        neighbors[edge.target].append(edge.source)
+    boxes: dict[str, _Box] = {}
+    columns = list(KIND_TITLES)
+    for kind in ("version", "run", "dataset", "files"):
+        nodes = [node for node in graph.nodes if node.kind == kind]
+
+        def mean_height(node: LineageNode) -> float:
+            placed = [boxes[other].middle for other in neighbors[node.id] if other in boxes]
+            return sum(placed) / len(placed) if placed else 0.0
+
+        heights = {node.id: mean_height(node) for node in nodes}
+        y = float(_TOP)
+        for node in sorted(nodes, key=lambda node: heights[node.id]):
+            height = 2 * _PADDING + _LINE * (1 + len(caption(node).details))
+            y = max(y, heights[node.id] - height / 2)
+            boxes[node.id] = _Box(_column_x(columns.index(kind)), y, height)
+            y += height + _GAP
+    return boxes
+
+
+def _column_x(column: int) -> float:
+    return _MARGIN + column * (_WIDTH + _CHANNEL)
+
+
+def _edge(source: _Box, target: _Box, label: str | None) -> str:
+    start, end, bend = source.x + _WIDTH, target.x, _CHANNEL / 2
+    curve = (
+        f"M{start:g} {source.middle:g}C{start + bend:g} {source.middle:g} {end - bend:g} {target.middle:g} "
+        f"{end:g} {target.middle:g}"
+    )
+    tooltip = f"<title>{escape(excerpt(label, MAX_CAPTION_LENGTH))}</title>" if label else ""
+    return f'<path d="{curve}">{tooltip}</path>'
+
+
+def _node(node: LineageNode, box: _Box) -> str:
+    said = caption(node)
+    classes = f"{node.kind} shared" if isinstance(node, DatasetNode) and node.shared else node.kind
+    tooltip = escape("\n".join((said.title, *said.details)))
+    return "".join(
+        (
+            f'<g class="{classes}"><title>{tooltip}</title>',
+            f'<rect x="{box.x:g}" y="{box.y:g}" width="{_WIDTH}" height="{box.height:g}" rx="5"/>',
+            *_lines(box, (said.title, *said.details)),
+            "</g>",
+        )
+    )
+
+
+def _lines(box: _Box, lines: tuple[str, ...]) -> Iterator[str]:
+    for place, line in enumerate(lines):
+        y = box.y + _PADDING + _LINE * (place + 0.8)
+        yield _text(box.x + 10, y, truncate(line, _MAX_LINE_CHARACTERS - 1), "detail" if place else "")
+
+
+def _text(x: float, y: float, text: str, style: str) -> str:
+    return f'<text x="{x:g}" y="{y:g}" class="{style}">{escape(text)}</text>'

@@ -1,0 +1,140 @@
+"""What versions were made from: data sets, training runs and files, and the data sets that several models use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import ARRAY, ColumnElement, and_, case, column, func, select, true, type_coerce
+from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
+
+from verifywise_mlflow.persistence.pg_text_codec import Text
+from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.persistence.tables import canonical_records
+
+MAX_SHARED_DATASETS: Final = 1_000
+MAX_MODELS_LISTED: Final = 50
+"""The models of a shared data set that are named; all of them are counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetKey:
+    """What identifies a data set within a tenant: its digest, or its name and source if MLflow has no digest."""
+
+    digest: str | None
+    name: str | None = None
+    source: str | None = None
+
+    @classmethod
+    def of(cls, reference: Mapping[str, object]) -> DatasetKey:
+        """Return the key of an entry of ``dataset_reference``."""
+        digest, name, source = (str(reference[key]) if reference.get(key) else None for key in _KEY)
+        return cls(digest) if digest else cls(None, name, source)
+
+
+_KEY: Final = ("digest", "name", "source")
+
+
+@dataclass(frozen=True, slots=True)
+class VersionLineage:
+    """One version with what it was made from."""
+
+    model_name: str
+    version_number: int
+    lifecycle_stage: str | None
+    aliases: Sequence[str]
+    run_id: str | None
+    experiment_name: str | None
+    datasets: Sequence[Mapping[str, object]]
+    """The entries of ``dataset_reference``."""
+    location: str | None
+    """Where the files are; None if no manifest was read."""
+    files_digest: str | None
+    file_count: int | None
+    total_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SharedDataset:
+    """A data set that versions of several models were trained or evaluated with."""
+
+    key: DatasetKey
+    name: str | None
+    """The first of its names in alphabetical order."""
+    models: Sequence[str]
+    """Up to ``MAX_MODELS_LISTED`` names, sorted."""
+    model_count: int
+    version_count: int
+
+
+def version_lineages(session: TenantSession, model: str | None, limit: int) -> list[VersionLineage]:
+    """Return the lineage of living versions: those in use first, then the newest."""
+    records = canonical_records.c
+    manifest = records.artifact_manifest
+    query = (
+        select(
+            *(records.model_name, records.version_number, records.lifecycle_stage, records.aliases),
+            *(records.source_run_id, records.experiment_name, records.dataset_reference),
+            *(type_coerce(manifest[name].astext, Text) for name in ("location", "digest")),
+            *(manifest[name].as_integer() for name in ("file_count", "total_bytes")),
+        )
+        .where(*_living(session, model))
+        .order_by(
+            case((records.lifecycle_stage == "production", 0), else_=1),
+            case((func.coalesce(func.jsonb_array_length(records.aliases), 0) > 0, 0), else_=1),
+            records.created_at.desc().nulls_last(),
+            records.model_name,
+            records.version_number.desc(),
+        )
+        .limit(limit)
+    )
+    return [
+        VersionLineage(name, number, stage, aliases or (), run_id, experiment, datasets or (), *files)
+        for name, number, stage, aliases, run_id, experiment, datasets, *files in session.execute(query)
+    ]
+
+
+def count_versions(session: TenantSession, model: str | None) -> int:
+    """Return the number of living versions."""
+    return session.scalar(select(func.count()).where(*_living(session, model))) or 0
+
+
+def shared_datasets(session: TenantSession, model: str | None) -> list[SharedDataset]:
+    """Return the data sets that several models share, those of most models first; of one model, only those it uses."""
+    records = canonical_records.c
+    entries = func.jsonb_array_elements(records.dataset_reference).table_valued(column("entry", JSONB), name="entries")
+    digest, name, source = (func.nullif(entries.c.entry[key].astext, "") for key in _KEY)
+    used = (
+        select(
+            *(records.model_name, records.version_number, digest.label("digest"), name.label("any_name")),
+            case((digest.is_(None), name)).label("name"),
+            case((digest.is_(None), source)).label("source"),
+        )
+        .select_from(canonical_records.join(entries.render_derived(), true()))
+        .where(*_living(session, None), func.coalesce(digest, name, source).is_not(None))
+        .subquery("used")
+    )
+    model_count = func.count(used.c.model_name.distinct())
+    models = func.array_agg(aggregate_order_by(used.c.model_name.distinct(), used.c.model_name))
+    is_used_here = [] if model is None else [func.bool_or(used.c.model_name == model)]
+    query = (
+        select(
+            *(type_coerce(used.c[key], Text) for key in _KEY),
+            type_coerce(func.min(used.c.any_name), Text),
+            type_coerce(models[1:MAX_MODELS_LISTED], ARRAY(Text)),
+            model_count,
+            func.count(func.row(used.c.model_name, used.c.version_number).distinct()),
+        )
+        .group_by(*(used.c[key] for key in _KEY))
+        .having(and_(model_count > 1, *is_used_here))
+        .order_by(model_count.desc(), func.min(used.c.any_name), used.c.digest)
+        .limit(MAX_SHARED_DATASETS)
+    )
+    return [SharedDataset(DatasetKey(*row[:3]), *row[3:]) for row in session.execute(query)]
+
+
+def _living(session: TenantSession, model: str | None) -> list[ColumnElement[bool]]:
+    records = canonical_records.c
+    conditions = [records.tenant_id == session.tenant_id, records.deleted_at.is_(None)]
+    return conditions if model is None else [*conditions, records.model_name == model]
