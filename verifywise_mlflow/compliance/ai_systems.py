@@ -172,10 +172,14 @@ class DeclaredSystem(_Section):
         """Return whether the declaration names a model."""
         return self._patterns.fullmatch(model_name) is not None
 
+    def patterns_without_model(self, model_names: Iterable[str]) -> list[str]:
+        """Return those of the declared names and patterns that match no model."""
+        names = list(model_names)
+        return [pattern for pattern in self.models if not any(map(_compiled([pattern]).fullmatch, names))]
+
     @cached_property
     def _patterns(self) -> re.Pattern[str]:
-        # The expression from fnmatch never backtracks over what a * has matched, so no pattern is slow on any name.
-        return compile_globs(pattern.replace("[", "[[]") for pattern in self.models)
+        return _compiled(self.models)
 
     def is_review_overdue(self, today: date) -> bool:
         """Return whether the day of the next review has passed."""
@@ -185,6 +189,11 @@ class DeclaredSystem(_Section):
     def attribution(self) -> str:
         """Who declared it, and when."""
         return f"declared by {self.declared_by} on {self.declared_on.isoformat()}"
+
+
+def _compiled(patterns: Iterable[str]) -> re.Pattern[str]:
+    # The expression from fnmatch never backtracks over what a * has matched, so no pattern is slow on any name.
+    return compile_globs(pattern.replace("[", "[[]") for pattern in patterns)
 
 
 class _Entry(DeclaredSystem):

@@ -6,7 +6,7 @@ stay as they are until the record or the policy changes.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Literal, Protocol, TypeAlias
@@ -62,6 +62,11 @@ def version_badge(results: Iterable[HasVerdict], *, complete: bool) -> Badge:
     return Badge.EVIDENCE_COMPLETE
 
 
+def worst_badge(badges: Collection[Badge]) -> Badge:
+    """Return the worst of some badges, at least one."""
+    return next(badge for badge in _WORST_FIRST if badge in badges)
+
+
 @dataclass(frozen=True, slots=True)
 class EvaluatedVersion:
     """A version of a model that exists in MLflow, with its badge."""
@@ -97,6 +102,5 @@ def model_badge(versions: Sequence[EvaluatedVersion]) -> ModelBadge | None:
     if not selected:
         reason = "newest; all are archived"
         selected = newest_first[:1]
-    badges = {version.badge or Badge.INCOMPLETE for version in selected}
-    worst = next(badge for badge in _WORST_FIRST if badge in badges)
+    worst = worst_badge({version.badge or Badge.INCOMPLETE for version in selected})
     return ModelBadge(worst, tuple(version.version_number for version in selected), reason)

@@ -1,0 +1,114 @@
+"""What the grouping of models into AI systems reads: a tag, and few columns of each living version."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import ColumnElement, and_, case, func, select, text, true
+
+from verifywise_mlflow.compliance.ai_systems import MAX_NAME_CHARACTERS
+from verifywise_mlflow.compliance.badge import Badge
+from verifywise_mlflow.compliance.rules.versions_in_use import PRODUCTION, STAGES_IN_USE
+from verifywise_mlflow.normalizer.record import STATUSES_IN_USE
+from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN_VERDICTS
+from verifywise_mlflow.persistence.repositories.versions_in_use import is_in_use
+from verifywise_mlflow.persistence.repositories.waivers import is_waived, waivers_in_force
+from verifywise_mlflow.persistence.row_mapping import same_version
+from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.persistence.tables import canonical_records, compliance_badges, compliance_verdicts
+
+ARCHIVED: Final = "archived"
+
+
+@dataclass(frozen=True, slots=True)
+class SystemVersion:
+    """A living version, as far as a system is concerned."""
+
+    model_name: str
+    version_number: int
+    lifecycle_stage: str | None
+    deployment_status: str | None
+    system_name: str | None
+    """What its tags name as its system, as written; None if they name none, or write a description instead."""
+    risk_category: str | None
+    badge: Badge | None
+    """None: not evaluated yet."""
+
+    @property
+    def is_in_use(self) -> bool:
+        """Whether it is in production or staging, or deployed at least in part."""
+        return self.lifecycle_stage in STAGES_IN_USE or self.deployment_status in STATUSES_IN_USE
+
+
+def system_tags(session: TenantSession) -> Mapping[str, str | None]:
+    """Return, for each model with a living version, the system that its tags name, by model name.
+
+    The version that counts is one that names a system: the newest in production, else in use, else not archived.
+    """
+    records = canonical_records
+    rank = case(
+        (records.c.lifecycle_stage == PRODUCTION, 0),
+        (is_in_use(records), 1),
+        (records.c.lifecycle_stage == ARCHIVED, 3),
+        else_=2,
+    )
+    query = (
+        select(records.c.model_name, _system_name())
+        .where(records.c.tenant_id == session.tenant_id, records.c.deleted_at.is_(None))
+        .distinct(records.c.model_name)
+        .order_by(records.c.model_name, _system_name().is_(None), rank, records.c.version_number.desc())
+    )
+    return dict(session.execute(query).tuples().all())
+
+
+def system_versions(session: TenantSession) -> list[SystemVersion]:
+    """Return all living versions, sorted by model, newest first."""
+    records, badges = canonical_records, compliance_badges
+    is_unread = and_(text("incomplete <> '[]'::jsonb"), badges.c.badge != Badge.FAILING.value)
+    query = (
+        select(
+            records.c.model_name,
+            records.c.version_number,
+            records.c.lifecycle_stage,
+            records.c.deployment_status,
+            _system_name(),
+            records.c.risk_category,
+            case((is_unread, Badge.INCOMPLETE.value), else_=badges.c.badge),
+        )
+        .select_from(records.outerjoin(badges, same_version(badges, records)))
+        .where(records.c.tenant_id == session.tenant_id, records.c.deleted_at.is_(None))
+        .order_by(records.c.model_name, records.c.version_number.desc())
+    )
+    return [SystemVersion(*columns, Badge(badge) if badge else None) for *columns, badge in session.execute(query)]
+
+
+def open_gap_counts(
+    session: TenantSession, at: datetime, models: Collection[str] | None = None
+) -> Mapping[str, Mapping[str, int]]:
+    """Return the numbers of open gaps of living versions that no waiver covers at a time, by model and rule."""
+    results, records = compliance_verdicts, canonical_records
+    query = (
+        select(results.c.model_name, results.c.rule_id, func.count())
+        .select_from(results.join(records, same_version(records, results)))
+        .where(
+            results.c.tenant_id == session.tenant_id,
+            results.c.verdict.in_(OPEN_VERDICTS),
+            records.c.deleted_at.is_(None),
+            ~is_waived(results, at) if waivers_in_force(session, at) else true(),
+            true() if models is None else results.c.model_name.in_(models),
+        )
+        .group_by(results.c.model_name, results.c.rule_id)
+    )
+    counts: defaultdict[str, dict[str, int]] = defaultdict(dict)
+    for model, rule_id, count in session.execute(query):
+        counts[model][rule_id] = count
+    return counts
+
+
+def _system_name() -> ColumnElement[str | None]:
+    name = canonical_records.c.ai_system
+    return case((func.length(name) <= MAX_NAME_CHARACTERS, name), else_=None)

@@ -1,0 +1,295 @@
+"""AI systems: which models belong together, what MLflow shows of them, and what people declare about them.
+
+A model belongs to one system. A declaration that names the model decides; otherwise the tag does, as the mapping reads
+it into the record's field ``ai_system``. What is declared stays apart from what MLflow shows: where both say something
+else, that is a ``Contradiction``, and neither replaces the other.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from itertools import groupby
+from typing import Final, Literal
+
+from pydantic import ValidationError
+
+from verifywise_mlflow.compliance.ai_systems import DeclaredSystem, stored_declarations
+from verifywise_mlflow.compliance.badge import Badge, EvaluatedVersion, ModelBadge, model_badge, worst_badge
+from verifywise_mlflow.compliance.rules.rule import Severity
+from verifywise_mlflow.normalizer.mapping.key_folding import fold
+from verifywise_mlflow.persistence.database import DatabaseError
+from verifywise_mlflow.persistence.queries.coverage import current_policies
+from verifywise_mlflow.persistence.queries.system_versions import (
+    ARCHIVED,
+    SystemVersion,
+    open_gap_counts,
+    system_tags,
+    system_versions,
+)
+from verifywise_mlflow.persistence.repositories import config_versions
+from verifywise_mlflow.persistence.session import TenantSession
+
+Assigned = Literal["declared", "tag"]
+MAX_LISTED_VERSIONS: Final = 10
+"""Versions that a sentence lists by number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Declarations:
+    """What a tenant declares about its systems."""
+
+    systems: tuple[DeclaredSystem, ...] = ()
+    """In the order of the file: if two of them name a model, the first one counts."""
+
+    def naming(self, model_name: str) -> list[DeclaredSystem]:
+        """Return the systems whose declaration names a model."""
+        return [system for system in self.systems if system.includes(model_name)]
+
+    def of(self, model_name: str, tag: str | None) -> DeclaredSystem | None:
+        """Return the declaration that a model belongs to, by its name or by what its tags name as its system."""
+        by_name = next(iter(self.naming(model_name)), None)
+        if by_name is not None or tag is None:
+            return by_name
+        return next((system for system in self.systems if system.has_name(tag)), None)
+
+    def system_name(self, model_name: str, tag: str | None) -> str | None:
+        """Return the name of the system that a model belongs to; None if it belongs to none."""
+        declared = self.of(model_name, tag)
+        if declared is not None:
+            return declared.name
+        return tag if tag and fold(tag) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """A point in which a declaration and MLflow, or two of either, say something else."""
+
+    subject: Literal["risk category", "membership"]
+    sentence: str
+    model_name: str
+    version_numbers: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SystemModel:
+    """A model of a system."""
+
+    model_name: str
+    assigned_by: Assigned
+    versions: tuple[SystemVersion, ...]
+    """The living versions, newest first."""
+    gaps: Mapping[Severity, int]
+    """Open gaps of the living versions that no waiver covers, by the rule's severity."""
+
+    @property
+    def in_use(self) -> tuple[SystemVersion, ...]:
+        """The versions in use, newest first."""
+        return tuple(version for version in self.versions if version.is_in_use)
+
+    @property
+    def badge(self) -> ModelBadge | None:
+        """The badge of the model; null without a version."""
+        return model_badge(
+            [
+                EvaluatedVersion(version.version_number, version.lifecycle_stage, version.badge)
+                for version in self.versions
+            ]
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AiSystem:
+    """A system with its models, and what is declared about it."""
+
+    name: str
+    declared: DeclaredSystem | None
+    """Null: only tags name the system."""
+    models: tuple[SystemModel, ...]
+    contradictions: tuple[Contradiction, ...]
+    patterns_without_model: tuple[str, ...]
+    """Declared names and patterns that match no model."""
+
+    @property
+    def badge(self) -> Badge | None:
+        """The worst badge of its models; null without a model."""
+        badges = {of_model.badge for model in self.models if (of_model := model.badge)}
+        return worst_badge(badges) if badges else None
+
+    @property
+    def gaps(self) -> Mapping[Severity, int]:
+        """The open gaps of its models that no waiver covers, by the rule's severity, the gravest first."""
+        total: Counter[Severity] = Counter()
+        for model in self.models:
+            total.update(model.gaps)
+        return {severity: total[severity] for severity in reversed(Severity) if total[severity]}
+
+    @property
+    def shown_risk_categories(self) -> Mapping[str | None, int]:
+        """What MLflow shows as risk category, with the number of versions that are not archived."""
+        return Counter(version.risk_category for model in self.models for version in _current(model.versions))
+
+    def is_review_overdue(self, today: date) -> bool:
+        """Return whether the declared day of the next review has passed."""
+        return self.declared is not None and self.declared.is_review_overdue(today)
+
+
+@dataclass(frozen=True, slots=True)
+class AiSystems:
+    """All systems of a tenant."""
+
+    systems: tuple[AiSystem, ...]
+    """By name."""
+    models_without_system: tuple[str, ...]
+    """Models with a living version that no declaration and no tag assigns."""
+
+    def named(self, name: str) -> AiSystem | None:
+        """Return the system with a name, regardless of case and separators."""
+        return next((system for system in self.systems if fold(system.name) == fold(name)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedDeclaration:
+    """A declaration of a system, and the sync that found it; the declaration is null where it was removed."""
+
+    declared: DeclaredSystem | None
+    recorded_at: datetime
+    sync_id: str
+
+
+def declarations(session: TenantSession, at: datetime | None = None) -> Declarations:
+    """Return what the tenant declares about its systems, now or as recorded at a time.
+
+    Raises:
+        DatabaseError: another release stored it in a form that this one cannot read.
+    """
+    version = config_versions.config_version(session, "ai systems", at=at)
+    return Declarations(_read(version.document)) if version else Declarations()
+
+
+def system_names(session: TenantSession) -> Mapping[str, str]:
+    """Return the system of each model that belongs to one, by model name. Models without a living version have none."""
+    return _names(declarations(session), system_tags(session))
+
+
+def ai_systems(session: TenantSession, at: datetime) -> AiSystems:
+    """Return all systems of the tenant: those that are declared, and those that only tags name.
+
+    Args:
+        session: The tenant's transaction.
+        at: The current time: waivers that have expired do not count.
+    """
+    declared = declarations(session)
+    names = _names(declared, system_tags(session))
+    by_model = {
+        model: tuple(versions)
+        for model, versions in groupby(system_versions(session), key=lambda version: version.model_name)
+    }
+    severities = {rule_id: _severity(rule.severity) for rule_id, rule in current_policies(session).rules.items()}
+    gaps = open_gap_counts(session, at)
+    models: dict[str, list[SystemModel]] = {system.name: [] for system in declared.systems}
+    for model, name in names.items():
+        if model not in by_model:  # a sync has committed since the first query
+            continue
+        counts: Counter[Severity] = Counter()
+        for rule_id, count in gaps.get(model, {}).items():
+            counts[severities.get(rule_id, Severity.LOW)] += count
+        assigned_by: Assigned = "declared" if declared.naming(model) else "tag"
+        models.setdefault(name, []).append(SystemModel(model, assigned_by, by_model[model], counts))
+    by_name = {system.name: system for system in declared.systems}
+    systems = [
+        AiSystem(
+            name,
+            by_name.get(name),
+            tuple(its_models),
+            tuple(_contradictions(name, its_models, declared)),
+            tuple(by_name[name].patterns_without_model(by_model)) if name in by_name else (),
+        )
+        for name, its_models in models.items()
+    ]
+    return AiSystems(
+        tuple(sorted(systems, key=lambda system: system.name.casefold())),
+        tuple(model for model in by_model if model not in names),
+    )
+
+
+def declaration_history(session: TenantSession, name: str) -> list[RecordedDeclaration]:
+    """Return the declarations of a system in the order in which syncs found them, each change once."""
+    history: list[RecordedDeclaration] = []
+    for version in config_versions.all_config_versions(session, "ai systems"):
+        found = next((system for system in _read(version.document) if system.has_name(name)), None)
+        if found != (history[-1].declared if history else None):
+            history.append(RecordedDeclaration(found, version.valid_from, version.sync_id))
+    return history
+
+
+def _read(document: Mapping[str, object]) -> tuple[DeclaredSystem, ...]:
+    try:
+        return stored_declarations(document)
+    except ValidationError as error:
+        raise DatabaseError(
+            "another release stored the tenant's AI systems in a form that this one cannot read: sync the tenant"
+        ) from error
+
+
+def _names(declared: Declarations, tags: Mapping[str, str | None]) -> dict[str, str]:
+    """Return the system of each model. Of several spellings in tags, that of the first model counts."""
+    spellings: dict[str, str] = {}
+    names = {}
+    for model, tag in tags.items():
+        name = declared.system_name(model, tag)
+        if name is not None:
+            names[model] = spellings.setdefault(fold(name), name)
+    return names
+
+
+def _severity(word: str) -> Severity:
+    return Severity(word) if word in set(Severity) else Severity.LOW
+
+
+def _current(versions: Iterable[SystemVersion]) -> list[SystemVersion]:
+    return [version for version in versions if version.lifecycle_stage != ARCHIVED]
+
+
+def _contradictions(name: str, models: Sequence[SystemModel], declared: Declarations) -> Iterable[Contradiction]:
+    for model in models:
+        yield from _membership(name, model, declared)
+        yield from _risk(model, declared.of(model.model_name, name))
+
+
+def _membership(name: str, model: SystemModel, declared: Declarations) -> Iterable[Contradiction]:
+    others = [system.name for system in declared.naming(model.model_name) if system.name != name]
+    if others:
+        sentence = f"the declaration of {', '.join(others)} names {model.model_name} as well; the first one counts"
+        yield Contradiction("membership", sentence, model.model_name)
+    tagged: dict[str, list[int]] = {}
+    for version in _current(model.versions):
+        if version.system_name and fold(version.system_name) != fold(name):
+            tagged.setdefault(version.system_name, []).append(version.version_number)
+    source = "the declaration" if model.assigned_by == "declared" else "the version that counts"
+    for other, numbers in tagged.items():
+        sentence = f"{source} assigns {model.model_name} to {name}; the tags of {_listed(numbers)} name {other}"
+        yield Contradiction("membership", sentence, model.model_name, tuple(numbers))
+
+
+def _risk(model: SystemModel, declared: DeclaredSystem | None) -> Iterable[Contradiction]:
+    if declared is None or declared.risk is None:
+        return
+    shown: dict[str, list[int]] = {}
+    for version in _current(model.versions):
+        if version.risk_category not in (None, declared.risk.category):
+            shown.setdefault(str(version.risk_category), []).append(version.version_number)
+    for category, numbers in shown.items():
+        sentence = (
+            f"the risk category is declared as {declared.risk.category}; {_listed(numbers)} of {model.model_name} "
+            f"{'has' if len(numbers) == 1 else 'have'} {category} in MLflow"
+        )
+        yield Contradiction("risk category", sentence, model.model_name, tuple(numbers))
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    listed = ", ".join(map(str, numbers[:MAX_LISTED_VERSIONS]))
+    more = f" and {len(numbers) - MAX_LISTED_VERSIONS} more" if len(numbers) > MAX_LISTED_VERSIONS else ""
+    return f"version{'s' if len(numbers) > 1 else ''} {listed}{more}"
