@@ -197,7 +197,7 @@ def _left_out(shown: int, count: int, max_nodes: int) -> str | None:
 
 
 class _GraphBuilder:
-    """Adds versions with what they were made from while the graph has room."""
+    """Adds versions with what they were made from until the graph is full."""
 
     def __init__(self, shared: set[DatasetKey], max_nodes: int) -> None:
         self.nodes: dict[object, LineageNode] = {}
@@ -206,7 +206,7 @@ class _GraphBuilder:
         self._max_nodes = max_nodes
 
     def add_if_it_fits(self, version: VersionLineage) -> bool:
-        """Add a version, and return whether there was room for it and for what it was made from."""
+        """Add a version, and return whether the graph could take it and what it was made from."""
         datasets: dict[DatasetKey, list[Mapping[str, object]]] = {}
         for reference in version.datasets:
             datasets.setdefault(DatasetKey.of(reference), []).append(reference)

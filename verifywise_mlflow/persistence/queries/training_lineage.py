@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import ARRAY, ColumnElement, and_, case, column, func, select, true, type_coerce
+from sqlalchemy import ARRAY, BigInteger, ColumnElement, and_, case, cast, column, func, select, true, type_coerce
 from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
 
 from verifywise_mlflow.persistence.pg_text_codec import Text
@@ -77,7 +77,7 @@ def version_lineages(session: TenantSession, model: str | None, limit: int) -> l
             *(records.model_name, records.version_number, records.lifecycle_stage, records.aliases),
             *(records.source_run_id, records.experiment_name, records.dataset_reference),
             *(type_coerce(manifest[name].astext, Text) for name in ("location", "digest")),
-            *(manifest[name].as_integer() for name in ("file_count", "total_bytes")),
+            *(cast(manifest[name].astext, BigInteger) for name in ("file_count", "total_bytes")),
         )
         .where(*_living(session, model))
         .order_by(
@@ -103,7 +103,11 @@ def count_versions(session: TenantSession, model: str | None) -> int:
 def shared_datasets(session: TenantSession, model: str | None) -> list[SharedDataset]:
     """Return the data sets that several models share, those of most models first; of one model, only those it uses."""
     records = canonical_records.c
-    entries = func.jsonb_array_elements(records.dataset_reference).table_valued(column("entry", JSONB), name="entries")
+    entries = (
+        func.jsonb_array_elements(records.dataset_reference)
+        .table_valued(column("entry", JSONB), name="entries")
+        .render_derived()
+    )
     digest, name, source = (func.nullif(entries.c.entry[key].astext, "") for key in _KEY)
     used = (
         select(
@@ -111,7 +115,7 @@ def shared_datasets(session: TenantSession, model: str | None) -> list[SharedDat
             case((digest.is_(None), name)).label("name"),
             case((digest.is_(None), source)).label("source"),
         )
-        .select_from(canonical_records.join(entries.render_derived(), true()))
+        .select_from(canonical_records.join(entries, true()))
         .where(*_living(session, None), func.coalesce(digest, name, source).is_not(None))
         .subquery("used")
     )
