@@ -1,0 +1,50 @@
+"""``--output``: a table as a CSV, Excel or Parquet file, for commands whose output is one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+import typer
+
+from verifywise_mlflow.cli.command_table import MISUSED
+from verifywise_mlflow.cli.output import fail, fail_to_write, out
+from verifywise_mlflow.common.untrusted_text import escape_invisible
+
+R = TypeVar("R")
+
+TableFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        metavar="FILE",
+        help="Write all rows to this .csv, .xlsx or .parquet file instead, with more columns. It is replaced.",
+        show_default=False,
+    ),
+]
+
+
+def check_output(output: Path | None, as_json: bool) -> None:
+    """Exit if the file cannot be a table, or if there is also ``--json``: before anything is read."""
+    if output is None:
+        return
+    from verifywise_mlflow.exports.table_file import TableFileError, check_table_path
+
+    if as_json:
+        fail("--json prints a document and --output writes a file: use one of them", MISUSED, as_json)
+    try:
+        check_table_path(output)
+    except TableFileError as error:
+        fail(str(error), MISUSED, as_json)
+
+
+def write_output(output: Path, row_type: type[R], rows: Iterable[R]) -> None:
+    """Write the rows to the file and print how many there are; exit if it cannot be written."""
+    from verifywise_mlflow.exports.table_file import write_table
+
+    try:
+        count = write_table(output, row_type, rows)
+    except OSError as error:
+        fail_to_write(output, error, as_json=False)
+    out.print(f"{count:,} rows were written to {escape_invisible(str(output))}", markup=False, soft_wrap=True)

@@ -1,0 +1,10 @@
+"""The setting by which the docstrings of a class's fields describe them in a JSON Schema."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pydantic import ConfigDict
+
+DESCRIBED: Final = ConfigDict(use_attribute_docstrings=True)
+"""For ``__pydantic_config__`` of a dataclass: pydantic reads the docstrings that follow its fields."""

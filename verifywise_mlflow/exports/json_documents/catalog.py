@@ -1,0 +1,16 @@
+"""All versioned JSON documents, from which their schemas are published."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from verifywise_mlflow.exports.json_documents.document import JsonDocument
+from verifywise_mlflow.exports.json_documents.gaps import GapGroupsDocument, GapsDocument
+from verifywise_mlflow.exports.json_documents.inventory import InventoryDocument
+
+DOCUMENTS: Final[tuple[type[JsonDocument], ...]] = (
+    InventoryDocument,
+    GapsDocument,
+    GapGroupsDocument,
+)
+"""In the order of the reference page."""

@@ -1,0 +1,87 @@
+"""The base of the versioned JSON documents: the values that are printed, and their JSON Schema."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Any, ClassVar, Final, get_args
+
+from pydantic import BaseModel, ConfigDict, PlainSerializer, TypeAdapter, WithJsonSchema
+
+from verifywise_mlflow.common.canonical_json import finite_or_name
+from verifywise_mlflow.common.described_fields import DESCRIBED
+
+_ID_PREFIX: Final = "tag:verifywise.ai,2026:mlflow/documents/"
+
+Number = Annotated[
+    float,
+    PlainSerializer(finite_or_name, when_used="json"),
+    WithJsonSchema({"anyOf": [{"type": "number"}, {"enum": ["NaN", "Infinity", "-Infinity"]}]}),
+]
+"""A number that may not be finite, such as a metric: JSON has no NaN and no infinities, so they are words."""
+
+
+class JsonDocument(BaseModel):
+    """A JSON document with a published schema. Its fields are the members of the printed object."""
+
+    model_config = ConfigDict(**DESCRIBED, frozen=True)
+
+    NAME: ClassVar[str]
+    """The name, such as ``inventory``."""
+    VERSION: ClassVar[int] = 1
+    """Raised with a change that could break a reader."""
+
+    @classmethod
+    def schema_name(cls) -> str:
+        """Return the name with the version, such as ``inventory.v1``: the file's name without its ending."""
+        return f"{cls.NAME}.v{cls.VERSION}"
+
+    @classmethod
+    def schema_id(cls) -> str:
+        """Return the ``$id`` of the schema, which each document states in ``schema``."""
+        return f"{_ID_PREFIX}{cls.schema_name()}"
+
+    def to_json(self) -> dict[str, object]:
+        """Return the document as JSON values, with the name of its schema first."""
+        return {"schema": self.schema_id(), **self.model_dump(mode="json")}
+
+    def chunks(self, member: str, items: Iterable[object]) -> Iterator[str]:
+        """Yield the document's text, with items of any number in place of a member, so that memory stays flat.
+
+        Args:
+            member: The field that holds the items: a tuple, and empty in this document.
+            items: The items, each of the field's type.
+        """
+        item = TypeAdapter[object](get_args(type(self).model_fields[member].annotation)[0])
+        head = {name: value for name, value in self.to_json().items() if name != member}
+        yield f"{json.dumps(head)[:-1]}, {json.dumps(member)}: ["
+        separator = ""
+        for value in items:
+            yield separator + json.dumps(item.dump_python(value, mode="json"))
+            separator = ", "
+        yield "]}"
+
+
+def json_schema(document: type[JsonDocument]) -> dict[str, Any]:  # Any: a schema is JSON of many shapes
+    """Return the JSON Schema of what a document prints. A reader must expect members that a later release adds."""
+    generated = document.model_json_schema(mode="serialization")
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": document.schema_id(),
+        **_without_titles(generated),
+        "title": document.NAME,
+        "required": ["schema", *generated.get("required", ())],
+        "properties": {
+            "schema": {"const": document.schema_id(), "description": "The schema of this document, which is its $id."},
+            **_without_titles(generated["properties"]),
+        },
+    }
+
+
+def _without_titles(schema: Any) -> Any:
+    """Return the schema without pydantic's titles, which repeat the members' names."""
+    if isinstance(schema, dict):
+        # A property may be called "title": that one is a schema, not a text.
+        kept = {name: value for name, value in schema.items() if name != "title" or not isinstance(value, str)}
+        return {name: _without_titles(value) for name, value in kept.items()}
+    return [_without_titles(item) for item in schema] if isinstance(schema, list) else schema

@@ -1,0 +1,37 @@
+"""What ``gaps --json`` prints, with and without ``--by``."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar
+
+from verifywise_mlflow.exports.json_documents.document import JsonDocument
+from verifywise_mlflow.services.gaps import Gap, GapGroup, Grouping
+
+
+class GapsDocument(JsonDocument):
+    """The gaps of one tenant or several."""
+
+    NAME: ClassVar[str] = "gaps"
+
+    at: datetime
+    """When they were read, UTC: ages and waivers are those of this time."""
+    tenants: tuple[str, ...]
+    """The tenants that were asked about: those that the database role may see, unless some were named."""
+    gaps: tuple[Gap, ...] = ()
+    """The gaps that match, by tenant, those that most need a person first."""
+
+
+class GapGroupsDocument(JsonDocument):
+    """The gaps of one tenant or several, counted by what they have in common."""
+
+    NAME: ClassVar[str] = "gap-groups"
+
+    at: datetime
+    """When they were counted, UTC: ages and waivers are those of this time."""
+    tenants: tuple[str, ...]
+    """The tenants that were asked about: those that the database role may see, unless some were named."""
+    by: Grouping
+    """What the gaps of a group have in common."""
+    groups: tuple[GapGroup, ...] = ()
+    """The groups, by tenant, the one with the worst gaps first."""

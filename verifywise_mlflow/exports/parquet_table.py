@@ -1,0 +1,50 @@
+"""Tables as Parquet: typed columns, unchanged texts, and the meaning of each column in its metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from verifywise_mlflow.exports.table_columns import Cell, CellType, Column
+
+ROWS_PER_GROUP: Final = 10_000
+"""Rows that are in memory at a time."""
+
+_TYPES: Final = {
+    CellType.TEXT: pa.string(),
+    CellType.INTEGER: pa.int64(),
+    CellType.NUMBER: pa.float64(),
+    CellType.BOOLEAN: pa.bool_(),
+    CellType.TIME: pa.timestamp("us", tz="UTC"),
+    CellType.DATE: pa.date32(),
+    CellType.TEXTS: pa.list_(pa.string()),
+}
+
+
+def write_parquet(path: Path, columns: tuple[Column, ...], rows: Iterable[object]) -> int:
+    """Write the rows and return how many there were. Times are in UTC, in microseconds."""
+    schema = pa.schema(
+        [pa.field(column.name, _TYPES[column.type], metadata={"description": column.description}) for column in columns]
+    )
+    count = 0
+    remaining = iter(rows)
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        while group := list(islice(remaining, ROWS_PER_GROUP)):
+            arrays = [
+                pa.array([_encodable(column.value(row)) for row in group], _TYPES[column.type]) for column in columns
+            ]
+            writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
+            count += len(group)
+    return count
+
+
+def _encodable(value: Cell) -> Cell:
+    """Return the value with lone surrogates, which UTF-8 does not have, as escapes."""
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode("utf-8")
+    return [_encodable(item) for item in value] if isinstance(value, list | tuple) else value  # type: ignore[misc]  # texts

@@ -1,0 +1,104 @@
+"""Writes rows to a file: CSV, Excel or Parquet, as the ending of its name says.
+
+Memory does not grow with the number of rows. The file appears under its name once it is complete.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, TypeAlias, TypeVar
+
+from verifywise_mlflow.exports.table_columns import Column, columns_of
+
+R = TypeVar("R")
+Writer: TypeAlias = Callable[[Path, "tuple[Column, ...]", Iterable[object]], int]
+
+
+class TableFileError(ValueError):
+    """A table cannot be written to this file. The message says what to do."""
+
+
+def write_table(path: Path, row_type: type[R], rows: Iterable[R]) -> int:
+    """Write rows to a file, with a column for each field of their class, and return how many there were.
+
+    A file of that name is replaced. If anything fails, it stays as it was.
+
+    Raises:
+        TableFileError: the ending is unknown, something that is no file has the name, or the extra is not installed.
+        OSError: the file cannot be written.
+    """
+    write = _writer(path)
+    with _replaced(path) as part:
+        return write(part, columns_of(row_type), rows)
+
+
+def check_table_path(path: Path) -> None:
+    """Raise what ``write_table`` would raise for this path, before any row is read.
+
+    Raises:
+        TableFileError: see ``write_table``.
+    """
+    _writer(path)
+
+
+def _csv_writer() -> Writer:
+    from verifywise_mlflow.exports.csv_table import write_csv
+
+    return write_csv
+
+
+def _excel_writer() -> Writer:
+    from verifywise_mlflow.exports.excel_table import write_excel
+
+    return write_excel
+
+
+def _parquet_writer() -> Writer:
+    from verifywise_mlflow.exports.parquet_table import write_parquet
+
+    return write_parquet
+
+
+_WRITERS: Final[Mapping[str, Callable[[], Writer]]] = {
+    ".csv": _csv_writer,
+    ".xlsx": _excel_writer,
+    ".parquet": _parquet_writer,
+}
+ENDINGS: Final = tuple(_WRITERS)
+"""The endings of the files that can be written."""
+
+
+def _writer(path: Path) -> Writer:
+    load = _WRITERS.get(path.suffix.lower())
+    if load is None:
+        raise TableFileError(
+            f"the name of a table ends with {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}, not {path.name!r}"
+        )
+    if path.exists() and not path.is_file():
+        raise TableFileError(f"{path} is not a file: write another name")
+    try:
+        return load()
+    except ModuleNotFoundError as error:
+        raise TableFileError(
+            f"a {path.suffix.lower()} file needs {error.name}, which is not installed: "
+            "pip install 'verifywise-mlflow[reports]', or write a .csv file"
+        ) from error
+
+
+@contextmanager
+def _replaced(path: Path) -> Iterator[Path]:
+    """Give a new file in the same folder; rename it to the path at the end, or delete it if the block raises."""
+    target = path.resolve()  # of a link, the file that it points to is replaced
+    part = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}.part")
+    try:
+        part.touch(exist_ok=False)
+        yield part
+        with part.open("rb+") as written:
+            os.fsync(written.fileno())
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)

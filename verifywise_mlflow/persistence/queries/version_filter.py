@@ -1,0 +1,98 @@
+"""Which versions a list shows: conditions on canonical records and badges, for the inventory and the list of gaps."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, String, case, cast, func, literal, or_, select
+from sqlalchemy import Text as PlainText
+from sqlalchemy.dialects.postgresql import JSONB
+
+from verifywise_mlflow.normalizer.record import FIELD_SPECS
+from verifywise_mlflow.persistence.pg_text_codec import escape
+from verifywise_mlflow.persistence.tables import canonical_records, compliance_badges
+
+NOT_EVALUATED: Final = "not evaluated"
+"""Stands for the badge of a version that has none yet."""
+
+OPTIONAL_FIELDS: Final = tuple(name for name, spec in FIELD_SPECS.items() if not spec.is_key)
+"""The fields of a record that may be missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class VersionFilter:
+    """Which versions to list. The values of one field are alternatives; several fields must all match.
+
+    Texts ignore case, and match with ``*`` for any characters and ``?`` for one.
+    """
+
+    models: tuple[str, ...] = ()
+    stages: tuple[str, ...] = ()
+    owners: tuple[str, ...] = ()
+    risks: tuple[str, ...] = ()
+    badges: tuple[str, ...] = ()
+    """Badges, and ``not evaluated``."""
+    missing: tuple[str, ...] = ()
+    """Fields of the record: a version matches if one of them has no value."""
+    libraries: tuple[str, ...] = ()
+    """MLflow's flavors, such as ``sklearn``."""
+    includes_deleted: bool = False
+    """Whether versions that MLflow no longer has are listed."""
+
+    @property
+    def is_about_versions(self) -> bool:
+        """Whether a model without versions cannot match."""
+        return any((self.stages, self.owners, self.risks, self.badges, self.missing, self.libraries))
+
+
+def version_conditions(wanted: VersionFilter) -> Iterator[ColumnElement[bool]]:
+    """Yield the conditions on ``canonical_records`` joined to ``compliance_badges``, apart from the tenant."""
+    records = canonical_records.c
+    if not wanted.includes_deleted:
+        yield records.deleted_at.is_(None)
+    for stored, globs in (
+        (records.model_name, wanted.models),
+        (records.lifecycle_stage, wanted.stages),
+        (records.owner, wanted.owners),
+        (records.risk_category, wanted.risks),
+    ):
+        if globs:
+            yield matches_glob(stored, globs)
+    if wanted.badges:
+        yield func.coalesce(compliance_badges.c.badge, literal(NOT_EVALUATED)).in_(wanted.badges)
+    if wanted.missing:
+        yield or_(*(_has_no_value(name) for name in wanted.missing))
+    if wanted.libraries:
+        flavor = func.unnest(flavors()).column_valued("flavor")
+        yield select(1).select_from(flavor).where(matches_glob(flavor, wanted.libraries)).exists()
+
+
+def matches_glob(text: ColumnElement[Any], globs: Collection[str]) -> ColumnElement[bool]:
+    """Return the condition that a text matches one of some globs, ignoring case."""
+    plain = cast(text, PlainText)
+    return or_(*(plain.ilike(literal(_like_pattern(glob), String), escape="\\") for glob in globs))
+
+
+def flavors() -> ColumnElement[Sequence[str]]:
+    """Return the names of a record's MLflow flavors, sorted, as an array of stored texts."""
+    stored = canonical_records.c.runtime_environment["flavors"]
+    objects = case((func.jsonb_typeof(stored) == "object", stored), else_=cast(literal("{}"), JSONB))
+    name = func.jsonb_object_keys(objects).column_valued("flavor_name")
+    return func.array(select(name).order_by(name).scalar_subquery())
+
+
+def _has_no_value(name: str) -> ColumnElement[bool]:
+    stored = canonical_records.c[name]
+    if isinstance(stored.type, JSONB):
+        return or_(stored.is_(None), stored.in_(([], {})))
+    return stored.is_(None)
+
+
+def _like_pattern(glob: str) -> str:
+    # LIKE has % for any characters, _ for one character, and here \ as the escape.
+    pattern = escape(glob)
+    for character, replacement in (("\\", "\\\\"), ("%", "\\%"), ("_", "\\_"), ("*", "%"), ("?", "_")):
+        pattern = pattern.replace(character, replacement)
+    return pattern
