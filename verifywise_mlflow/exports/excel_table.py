@@ -6,6 +6,7 @@ Rows are written to the disk one by one. A text that a spreadsheet would take fo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import chain, islice
@@ -92,13 +93,10 @@ def _write_cell(sheet: Worksheet, row: int, place: int, value: Cell, formats: _F
     if isinstance(value, bool):
         sheet.write_boolean(row, place, value)
     elif isinstance(value, int | float):
-        number = (
-            finite_or_name(value) if isinstance(value, float) else value if abs(value) <= _MAX_INTEGER else str(value)
-        )
-        if isinstance(number, str):
-            sheet.write_string(row, place, number)
+        if math.isfinite(value) and abs(value) <= _MAX_EXACT:
+            sheet.write_number(row, place, value)
         else:
-            sheet.write_number(row, place, number)
+            sheet.write_string(row, place, str(value))
     elif isinstance(value, str):
         _write_text(sheet, row, place, value, formats)
     elif isinstance(value, list | tuple):

@@ -68,7 +68,7 @@ class Gap:
     waiver: GapWaiver | None
     """Who accepts the gap now; null if nobody does."""
     clauses: tuple[str, ...]
-    """The clauses that the rule gives evidence for, such as ``EU AI Act Art. 10(2)(b)``."""
+    """The clauses that the rule gives evidence for, such as EU AI Act Art. 10(2)(b)."""
 
 
 class Grouping(StrEnum):
