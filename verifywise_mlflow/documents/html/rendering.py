@@ -1,0 +1,60 @@
+"""Renders documents with Jinja2. Every text is escaped: no text from MLflow acts as markup or hides characters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.resources import files
+from typing import Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from verifywise_mlflow.common.untrusted_text import escape_invisible
+from verifywise_mlflow.documents.blocks import Document, Section
+
+_PACKAGE: Final = "verifywise_mlflow.documents.html"
+
+
+@cache
+def environment() -> Environment:
+    """Return the environment of all our templates. Those of other packages are given as text."""
+    return Environment(
+        loader=PackageLoader(_PACKAGE),
+        autoescape=True,
+        finalize=_visible,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+@cache
+def stylesheet() -> str:
+    """Return the styles of all documents: light and dark, for screens and for paper."""
+    return (files(_PACKAGE) / "style.css").read_text(encoding="utf-8")
+
+
+def render_document(document: Document, links: Mapping[str, str] | None = None) -> str:
+    """Return a document as a page that needs no other file.
+
+    Args:
+        document: The document.
+        links: File name to what the file has, for a list of the files that lie next to the page.
+    """
+    template = environment().get_template("document.html.j2")
+    return template.render(document=document, style=Markup(stylesheet()), links=links or {})  # noqa: S704  # our own file
+
+
+def render_sections(sections: Sequence[Section], level: int = 2) -> Markup:
+    """Return sections for a page of somebody else's; their headings start at a level. Use ``stylesheet`` with it."""
+    template = environment().get_template("sections.html.j2")
+    return Markup(template.render(sections=sections, level=level))  # noqa: S704  # escaped by the template
+
+
+def _visible(value: object) -> object:
+    """Escape characters that could hide or reorder text. Lines stay lines."""
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    return escape_invisible(value) if "\n" not in value else "\n".join(map(escape_invisible, value.split("\n")))

@@ -1,0 +1,50 @@
+"""The sections about a version in their order, and the document that the evidence pack makes of them."""
+
+from __future__ import annotations
+
+from verifywise_mlflow.documents.blocks import Document, Section, show_time
+from verifywise_mlflow.documents.version.findings import accepted_gaps, all_rules, clauses, gaps
+from verifywise_mlflow.documents.version.history import history
+from verifywise_mlflow.documents.version.identity import at_a_glance, what_it_is, who_answers
+from verifywise_mlflow.documents.version.training import files, how_it_was_evaluated, what_it_was_trained_on
+from verifywise_mlflow.documents.version.unknown import unknown
+from verifywise_mlflow.services.version_dossier import VersionDossier
+
+
+def version_sections(dossier: VersionDossier, *, with_clauses: bool = True) -> tuple[Section, ...]:
+    """Return all sections about a version, what matters first.
+
+    Args:
+        dossier: What is known.
+        with_clauses: Whether the tables by clause are among them, which are the longest: in a report of thousands of
+            pages they repeat what the tables of rules have.
+    """
+    return (
+        at_a_glance(dossier),
+        what_it_is(dossier),
+        who_answers(dossier),
+        what_it_was_trained_on(dossier),
+        how_it_was_evaluated(dossier),
+        gaps(dossier),
+        accepted_gaps(dossier),
+        unknown(dossier),
+        *((clauses(dossier),) if with_clauses else ()),
+        all_rules(dossier),
+        history(dossier),
+        files(dossier),
+    )
+
+
+def version_document(dossier: VersionDossier) -> Document:
+    """Return the document about a version."""
+    record = dossier.record
+    return Document(
+        title=f"{record.model_name}, version {record.version_number}",
+        subtitle=(
+            f"What MLflow shows of this model version of the tenant {dossier.tenant_id}, as of "
+            f"{show_time(dossier.as_of)}. All times are UTC. Nothing here is a statement that a model complies with a "
+            "law: it is evidence, and the lack of it, for people who decide."
+        ),
+        sections=version_sections(dossier),
+        as_of=dossier.as_of,
+    )

@@ -1,0 +1,171 @@
+"""What the version was trained on, how it was evaluated, and which files it has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from verifywise_mlflow.artifacts.file_classifier import EVIDENCE_KINDS
+from verifywise_mlflow.artifacts.manifest import ArtifactFile
+from verifywise_mlflow.documents.blocks import Block, Cell, Paragraph, Section, Table, limited_table, shorten
+from verifywise_mlflow.documents.version.wording import field_rows, origin_note, show_value
+from verifywise_mlflow.services.version_dossier import VersionDossier
+
+MAX_ROWS = 100
+"""Rows of a table on a page. The JSON files of the pack have all."""
+
+
+def what_it_was_trained_on(dossier: VersionDossier) -> Section:
+    """Return the data sets, the code, the run and the parameters."""
+    return Section(
+        "what-it-was-trained-on",
+        "What it was trained on",
+        (
+            *_data_sets(dossier),
+            Table(
+                "The training run",
+                ("What", "Value and source"),
+                field_rows(
+                    dossier,
+                    *("source_run_id", "experiment_name", "training_status", "training_started_at"),
+                    *("training_ended_at", "code_commit", "training_entrypoint", "prompt_reference"),
+                ),
+            ),
+            *_pairs(
+                "Parameters of the training",
+                ("Parameter", "Value"),
+                dossier.record.hyperparameters,
+                "The run recorded no parameter.",
+                "No parameter is known, because no training run could be read.",
+            ),
+            *_environment(dossier),
+        ),
+    )
+
+
+def how_it_was_evaluated(dossier: VersionDossier) -> Section:
+    """Return the metrics, what the tags say about the evaluation, and the files that are evidence."""
+    manifest = dossier.manifest
+    evidence = [file for file in manifest.files if file.kind in EVIDENCE_KINDS] if manifest else []
+    files: tuple[Block, ...] = (
+        Paragraph("No file of this version is an evaluation report, a model card or other evidence by its name."),
+    )
+    if evidence:
+        files = (
+            limited_table(
+                "Files that are evidence by their names; their contents were not judged",
+                ("File", "Kind", "Size", "SHA-256"),
+                map(_file_row, evidence),
+                limit=MAX_ROWS,
+            ),
+        )
+    return Section(
+        "how-it-was-evaluated",
+        "How it was evaluated",
+        (
+            Paragraph(
+                "Metrics are the numbers that the training run logged. They do not show whether they are the right "
+                "measures for the purpose, nor who stands behind them."
+            ),
+            *_pairs(
+                "Metrics, the last value of each",
+                ("Metric", "Value"),
+                dossier.record.metrics,
+                "The run recorded no metric.",
+                "No metric is known, because no training run could be read.",
+            ),
+            *_pairs("What tags say about the evaluation", ("Tag", "Text"), dossier.record.evaluation_tags, "", ""),
+            *files,
+        ),
+    )
+
+
+def files(dossier: VersionDossier) -> Section:
+    """Return the files with their hashes and signatures."""
+    manifest = dossier.manifest
+    if manifest is None:
+        return Section("files", "Files", (Paragraph("No list of files is recorded.", "warning"),))
+    blocks: list[Block] = []
+    if manifest.status != "complete":
+        blocks.append(Paragraph(f"The list is {manifest.status}: {manifest.reason or 'no reason known'}.", "warning"))
+    if manifest.digest:
+        blocks.append(Paragraph(f"SHA-256 over the whole list: {manifest.digest}"))
+    blocks.append(
+        limited_table(
+            f"{len(manifest.files):,} files",
+            ("File", "Kind", "Size", "SHA-256"),
+            map(_file_row, manifest.files),
+            limit=MAX_ROWS,
+        )
+    )
+    if manifest.signatures:
+        rows = (
+            (
+                Cell(shorten(signature.path, 300), form="code"),
+                Cell(signature.status, signature.reason or "", "good" if signature.status == "valid" else "warning"),
+                Cell(shorten(signature.signer or "not established", 300)),
+            )
+            for signature in manifest.signatures
+        )
+        blocks.append(limited_table("Signatures of the model", ("Signature", "State", "Signer"), rows, limit=MAX_ROWS))
+    return Section("files", "Files", tuple(blocks))
+
+
+def _data_sets(dossier: VersionDossier) -> Iterator[Block]:
+    origin = origin_note(dossier.state.origins.get("dataset_reference"))
+    if not dossier.data_sets:
+        yield Paragraph("No data set is recorded.", "warning")
+    else:
+        rows = (
+            (
+                Cell(shorten(data_set.name, 300) or "without a name"),
+                Cell(shorten(data_set.context or "not recorded", 200)),
+                Cell(shorten(data_set.digest or "not recorded", 200), form="code" if data_set.digest else "text"),
+                Cell(shorten(data_set.source or "not recorded", 300), shorten(data_set.source_type or "", 100)),
+            )
+            for data_set in dossier.data_sets
+        )
+        yield limited_table("Data sets", ("Name", "Used for", "Digest", "Source"), rows, limit=MAX_ROWS)
+        if origin:
+            yield Paragraph(origin)
+    yield Table("The data", ("What", "Value and source"), field_rows(dossier, "data_sensitivity", "confidentiality"))
+
+
+def _environment(dossier: VersionDossier) -> Iterator[Block]:
+    environment = dossier.environment
+    if environment is None:
+        yield Paragraph("No environment is recorded: which software the model needs is unknown.", "warning")
+        return
+    pins = "Every package is pinned to one version." if environment.is_reproducible else "Not every part is pinned"
+    if not environment.is_reproducible:
+        pins += f": {shorten(', '.join(environment.missing_pins) or 'reason unknown', 300)}."
+    yield Paragraph(
+        f"The environment was read from {shorten(', '.join(environment.sources) or 'no file', 200)}. Python "
+        f"{environment.python_version or 'not recorded'}, MLflow {environment.mlflow_version or 'not recorded'}. {pins}"
+    )
+    if environment.packages:
+        rows = (
+            (
+                Cell(shorten(package.name, 200)),
+                Cell(shorten(package.specifier, 200) or "any version"),
+                Cell(shorten(package.source, 200), form="code"),
+            )
+            for package in environment.packages
+        )
+        yield limited_table("Packages", ("Package", "Version", "Stated in"), rows, limit=MAX_ROWS)
+
+
+def _pairs(
+    caption: str, headings: tuple[str, str], values: Mapping[str, object] | None, if_empty: str, if_unknown: str
+) -> Iterator[Block]:
+    if values:
+        rows = ((Cell(shorten(name, 300)), Cell(show_value(value, 300))) for name, value in sorted(values.items()))
+        yield limited_table(caption, headings, rows, limit=MAX_ROWS)
+    elif sentence := if_unknown if values is None else if_empty:
+        yield Paragraph(sentence, "warning")
+
+
+def _file_row(file: ArtifactFile) -> tuple[Cell, ...]:
+    size = "unknown" if file.size is None else f"{file.size:,} bytes"
+    sha256 = Cell(file.sha256, form="code") if file.sha256 else Cell("not hashed", file.note or "", "warning")
+    prefix = "" if file.root == "model" else "run: "
+    return (Cell(prefix + shorten(file.path, 300), form="code"), Cell(file.kind.value), Cell(size), sha256)

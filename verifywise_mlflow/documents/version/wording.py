@@ -1,0 +1,149 @@
+"""Words for people: labels of fields, where a value comes from, what a verdict and a badge mean."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Final
+
+from verifywise_mlflow.compliance.badge import Badge
+from verifywise_mlflow.compliance.verdict import Verdict
+from verifywise_mlflow.documents.blocks import Cell, Tone, shorten, show_time
+from verifywise_mlflow.normalizer.mapping.key_folding import is_system_key
+from verifywise_mlflow.services.unknowns import MissingBecause
+from verifywise_mlflow.services.version_dossier import VersionDossier
+
+BADGE_TONES: Final[Mapping[str, Tone]] = {
+    Badge.EVIDENCE_COMPLETE: "good",
+    Badge.GAPS: "warning",
+    Badge.FAILING: "bad",
+    Badge.INCOMPLETE: "warning",
+}
+BADGE_SENTENCES: Final[Mapping[str, str]] = {
+    Badge.EVIDENCE_COMPLETE: (
+        "MLflow shows what each rule asks for. That is no statement that the model complies with any law: people "
+        "decide that."
+    ),
+    Badge.GAPS: "Nothing speaks against a rule, but MLflow does not show all that the rules ask for.",
+    Badge.FAILING: "What MLflow shows contradicts at least one rule.",
+    Badge.INCOMPLETE: "Something could not be read or judged, so no conclusion is drawn about the rest.",
+}
+VERDICT_TONES: Final[Mapping[str, Tone]] = {
+    Verdict.PASS: "good",
+    Verdict.FAIL: "bad",
+    Verdict.ERROR: "bad",
+    Verdict.NOT_EVIDENCED: "warning",
+    Verdict.NOT_READ: "warning",
+    Verdict.NOT_APPLICABLE: "quiet",
+}
+_LABELS: Final[Mapping[str, str]] = {
+    "artifact_uri": "Location of the run's files",
+    "business_purpose": "Purpose",
+    "compliance_approver": "Approved by",
+    "created_at": "Created in MLflow",
+    "dataset_reference": "Data sets",
+    "hyperparameters": "Parameters of the training",
+    "last_updated_at": "Last changed in MLflow",
+    "logged_model_id": "Logged model",
+    "model_kind": "Kind of model",
+    "model_tier": "Tier of model risk",
+    "reviewer": "Reviewed by",
+    "risk_category": "Risk category",
+    "source_artifact_uri": "Location of the files",
+    "source_run_id": "Training run",
+    "training_user": "Trained by the account",
+    "validator": "Validated by",
+}
+_SOURCES: Final[Mapping[str, str]] = {
+    "version": "Recorded by MLflow: {key} of the version",
+    "version tag": "Declared by a tag of the version: {key}",
+    "model": "Recorded by MLflow: {key} of the model",
+    "model tag": "Declared by a tag of the model: {key}",
+    "alias": "From an alias: {key}",
+    "run": "Recorded by MLflow: {key} of the training run",
+    "run tag": "Declared by a tag of the training run: {key}",
+    "experiment": "Recorded by MLflow: {key} of the experiment",
+    "logged model": "Recorded by MLflow: {key} of the logged model",
+    "artifact": "Read from the version's files: {key}",
+    "config": "Set by the operator for all versions: {key}",
+}
+
+
+def label(field: str) -> str:
+    """Return a field's name for people."""
+    return _LABELS.get(field) or field.replace("_", " ").capitalize()
+
+
+def origin_note(origin: Mapping[str, object] | None) -> str:
+    """Return where a value comes from, and how it was written there."""
+    if origin is None:
+        return ""
+    key, source = str(origin.get("key")), str(origin.get("source"))
+    sentence = _SOURCES.get(source, f"From {source}: {{key}}").format(key=shorten(key, 200))
+    if source == "run tag" and is_system_key(key):
+        sentence = f"Recorded by MLflow's client: the tag {shorten(key, 200)} of the training run"
+    if key == "description":
+        sentence = f"Written by a person: the description of the {source}"
+    raw = origin.get("raw")
+    if isinstance(raw, str) and source not in ("config", "artifact") and len(raw) <= _MAX_RAW_LENGTH:
+        sentence += f", written as “{raw}”"
+    if origin.get("link"):
+        sentence += f" ({shorten(str(origin['link']), 200)})"
+    return sentence
+
+
+_MAX_RAW_LENGTH: Final = 80
+
+
+def field_cell(dossier: VersionDossier, field: str) -> Cell:
+    """Return the value of a field with its origin, or why there is none."""
+    value = getattr(dossier.record, field)
+    if value is None:
+        missing = next((entry for entry in dossier.unknowns.missing_fields if entry.field == field), None)
+        because = missing.because if missing else MissingBecause.NOT_RECORDED
+        if because is MissingBecause.NO_VALUE and missing and missing.text is not None:
+            note = f"{origin_note(dossier.state.origins.get(field))}. That text is no value."
+            return Cell("no value", note, tone="warning")
+        return Cell("not read" if because is MissingBecause.NOT_READ else "not recorded", tone="warning")
+    return Cell(show_value(value), origin_note(dossier.state.origins.get(field)))
+
+
+def field_rows(dossier: VersionDossier, *fields: str) -> tuple[tuple[Cell, ...], ...]:
+    """Return a row for each field: its label and its value."""
+    return tuple((Cell(label(field)), field_cell(dossier, field)) for field in fields)
+
+
+def show_value(value: object, max_length: int = 600) -> str:
+    """Return a value of a record or a verdict as text."""
+    if value is None:
+        return "not recorded"
+    if isinstance(value, datetime):
+        return show_time(value)
+    if isinstance(value, str):
+        return shorten(value, max_length)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, Mapping) and "$sha256" in value:
+        return f"a long value with the SHA-256 {value['$sha256']}"
+    if isinstance(value, Sequence) and all(isinstance(item, str) for item in value):
+        return shorten(", ".join(value) or "none", max_length)
+    if isinstance(value, Mapping | Sequence):
+        return shorten(json.dumps(value, ensure_ascii=False, default=str), max_length)
+    return str(value)
+
+
+def badge_cell(badge: str | None) -> Cell:
+    """Return a badge with its meaning."""
+    if badge is None:
+        return Cell("not judged", "No rule has been evaluated on this version yet.", tone="quiet")
+    return Cell(badge, BADGE_SENTENCES.get(badge, ""), tone=BADGE_TONES.get(badge))
+
+
+def verdict_cell(verdict: str | None, note: str = "") -> Cell:
+    """Return a verdict."""
+    if verdict is None:
+        return Cell("not judged", note, tone="quiet")
+    return Cell(verdict, note, tone=VERDICT_TONES.get(verdict))
