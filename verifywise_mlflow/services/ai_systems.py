@@ -16,7 +16,7 @@ from typing import Final, Literal
 
 from pydantic import ValidationError
 
-from verifywise_mlflow.compliance.ai_systems import DeclaredSystem, stored_declarations
+from verifywise_mlflow.compliance.ai_systems import MAX_NAME_CHARACTERS, DeclaredSystem, stored_declarations
 from verifywise_mlflow.compliance.badge import Badge, EvaluatedVersion, ModelBadge, model_badge, worst_badge
 from verifywise_mlflow.compliance.rules.rule import Severity
 from verifywise_mlflow.normalizer.mapping.key_folding import fold
@@ -56,11 +56,14 @@ class Declarations:
         return next((system for system in self.systems if system.has_name(tag)), None)
 
     def system_name(self, model_name: str, tag: str | None) -> str | None:
-        """Return the name of the system that a model belongs to; None if it belongs to none."""
+        """Return the name of the system that a model belongs to; None if it belongs to none.
+
+        A long tag describes a use case rather than naming a system.
+        """
         declared = self.of(model_name, tag)
         if declared is not None:
             return declared.name
-        return tag if tag and fold(tag) else None
+        return tag if tag and len(tag) <= MAX_NAME_CHARACTERS and fold(tag) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,11 @@ from verifywise_mlflow.compliance.ai_systems import MAX_NAME_CHARACTERS
 from verifywise_mlflow.compliance.badge import Badge
 from verifywise_mlflow.compliance.rules.versions_in_use import PRODUCTION, STAGES_IN_USE
 from verifywise_mlflow.normalizer.record import STATUSES_IN_USE
+from verifywise_mlflow.persistence.queries.history import record_states, valid_at
 from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN_VERDICTS
 from verifywise_mlflow.persistence.repositories.versions_in_use import is_in_use
 from verifywise_mlflow.persistence.repositories.waivers import is_waived, waivers_in_force
-from verifywise_mlflow.persistence.row_mapping import same_version
+from verifywise_mlflow.persistence.row_mapping import Key, same_version
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import canonical_records, compliance_badges, compliance_verdicts
 
@@ -84,6 +85,33 @@ def system_versions(session: TenantSession) -> list[SystemVersion]:
         .order_by(records.c.model_name, records.c.version_number.desc())
     )
     return [SystemVersion(*columns, Badge(badge) if badge else None) for *columns, badge in session.execute(query)]
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierVersion:
+    """A version of the same model with a lower number."""
+
+    version_number: int
+    created_at: datetime | None
+    lifecycle_stage: str | None
+
+
+def earlier_versions(session: TenantSession, key: Key, at: datetime, limit: int = 20) -> list[EarlierVersion]:
+    """Return the earlier versions of a model that MLflow had at a time, newest first, at most ``limit``."""
+    states = record_states.c
+    rows = session.execute(
+        select(states.version_number, states.created_at, states.lifecycle_stage)
+        .where(
+            states.tenant_id == session.tenant_id,
+            states.model_name == key[0],
+            states.version_number < key[1],
+            states.deleted_at.is_(None),
+            *valid_at(record_states, at),
+        )
+        .order_by(states.version_number.desc())
+        .limit(limit)
+    )
+    return [EarlierVersion(*row) for row in rows]
 
 
 def open_gap_counts(
