@@ -10,7 +10,7 @@ from typing import Final
 from verifywise_mlflow import __version__
 from verifywise_mlflow.audit.entry import AuditEntry, EntryKind
 from verifywise_mlflow.compliance.rules.ruleset import RuleSet
-from verifywise_mlflow.compliance.waiver_limits import limit_violations
+from verifywise_mlflow.compliance.waiver_violations import limit_violations
 from verifywise_mlflow.compliance.waivers import Waiver, WaiversError, load_waivers, waiver_changes
 from verifywise_mlflow.normalizer.lifecycle_event import EventKind
 from verifywise_mlflow.normalizer.mapping.mapping_index import MappingIndex, mapping_index

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from verifywise_mlflow.common.waiver_limits import WaiverLimits
-from verifywise_mlflow.compliance.waiver_limits import limit_violations
+from verifywise_mlflow.compliance.waiver_violations import limit_violations
 from verifywise_mlflow.compliance.waivers import Waiver, WaiversError, load_waivers, waiver_changes
 from verifywise_mlflow.normalizer.mapping.mapping_index import mapping_index
 from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping

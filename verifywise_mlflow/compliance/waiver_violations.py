@@ -1,4 +1,4 @@
-"""Whether a waiver keeps within its tenant's limits, and if not, what to correct."""
+"""The limits of its tenant that a waiver exceeds, and what to correct."""
 
 from __future__ import annotations
 
