@@ -126,15 +126,25 @@ def begin_long_lock(connection: Connection, tenant_id: str, lock: TenantLock) ->
 
     All of it lasts until the transaction ends. Return False if another transaction holds the lock, or if there is none.
     """
-    version = connection.dialect.server_version_info or ()
     statements = (
         "SELECT set_config('verifywise_mlflow.tenant', %(tenant_id)s, true)",
-        "SELECT set_config('idle_in_transaction_session_timeout', '0', true)",
-        *(["SELECT set_config('transaction_timeout', '0', true)"] if version >= _TRANSACTION_TIMEOUT_VERSION else []),
+        *_without_timeouts(connection),
         _DRIVER_TRY_LOCK,
     )
     parameters = {"tenant_id": tenant_id, "lock": lock}
     return connection.exec_driver_sql(";".join(statements), parameters).first() is not None
+
+
+def disable_timeouts(connection: Connection) -> None:
+    """Disable the server's time-outs of idle and long transactions until the transaction ends."""
+    connection.exec_driver_sql(";".join(_without_timeouts(connection)))
+
+
+def _without_timeouts(connection: Connection) -> list[str]:
+    names = ["idle_in_transaction_session_timeout"]
+    if (connection.dialect.server_version_info or ()) >= _TRANSACTION_TIMEOUT_VERSION:
+        names.append("transaction_timeout")
+    return [f"SELECT set_config('{name}', '0', true)" for name in names]
 
 
 def try_lock_tenant(connection: Connection, tenant_id: str, lock: TenantLock) -> bool:

@@ -150,5 +150,13 @@ def loads(serialized: str) -> Stored:
     if serialized in ("[]", "{}"):  # as two thirds of the columns of most rows
         return [] if serialized == "[]" else {}
     value: Stored = json.loads(serialized)
-    is_plain = serialized.isascii() or (_NUL not in serialized and _ESCAPE not in serialized)
-    return value if is_plain else from_stored(value)
+    return value if _is_plain(serialized) else from_stored(value)
+
+
+def restored_json(serialized: str) -> str:
+    """Return JSON for another reader: what ``dumps`` serialized, without the escapes that Postgres needs."""
+    return serialized if _is_plain(serialized) else json.dumps(loads(serialized))
+
+
+def _is_plain(serialized: str) -> bool:
+    return serialized.isascii() or (_NUL not in serialized and _ESCAPE not in serialized)

@@ -84,6 +84,16 @@ class Store:
             yield TenantSession(connection, tenant_id, self._dagster_user)
 
     @contextmanager
+    def begin_snapshot(self, tenant_id: str) -> Iterator[TenantSession]:
+        """Open a read-only transaction of a tenant that sees one state of the database, however long it reads.
+
+        Raises the same errors as ``begin``. The server's time-outs of idle and long transactions do not apply to it.
+        """
+        with self._transaction(tenant_id, isolation_level="REPEATABLE READ", postgresql_readonly=True) as connection:
+            locks.disable_timeouts(connection)
+            yield TenantSession(connection, tenant_id, self._dagster_user)
+
+    @contextmanager
     def begin_shared(self) -> Iterator[Connection]:
         """Open a transaction that belongs to no tenant: for the list of tenants, role grants and the owner's work.
 
@@ -93,11 +103,11 @@ class Store:
             yield connection
 
     @contextmanager
-    def _transaction(self, tenant_id: str) -> Iterator[Connection]:
+    def _transaction(self, tenant_id: str, **options: str | bool) -> Iterator[Connection]:
         with (
             open_connection(self._engine) as connection,
             translate_errors(self._engine.url.username),
-            connection.begin(),
+            connection.execution_options(**options).begin(),
         ):
             refuse_revision_mismatch(locks.share_schema(connection, tenant_id), self._revision)
             yield connection
