@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 from verifywise_mlflow.compliance.frameworks import Framework
+from verifywise_mlflow.compliance.verdict import Verdict
 from verifywise_mlflow.documents.blocks import (
     Block,
     Cell,
@@ -16,13 +18,18 @@ from verifywise_mlflow.documents.blocks import (
     show_day,
 )
 from verifywise_mlflow.documents.version.training import MAX_ROWS
-from verifywise_mlflow.documents.version.wording import origin_note, show_value, verdict_cell
-from verifywise_mlflow.persistence.queries.history import VerdictState
-from verifywise_mlflow.services.clause_evidence import RuleOnVersion, VersionClause
+from verifywise_mlflow.documents.version.wording import (
+    EVIDENCE_TONES,
+    evidence_word,
+    origin_note,
+    show_value,
+    verdict_cell,
+)
+from verifywise_mlflow.services.clause_evidence import RuleOnVersion, VersionClause, files_read
 from verifywise_mlflow.services.version_dossier import JudgedRule, VersionDossier
 
 _MAX_VALUES = 6
-_MAX_FILES = 5
+_MAX_FILES = 3
 
 
 def gaps(dossier: VersionDossier) -> Section:
@@ -91,38 +98,39 @@ def accepted_gaps(dossier: VersionDossier) -> Section:
 
 
 def all_rules(dossier: VersionDossier) -> Section:
-    """Return every rule with its verdict and the values that it read."""
+    """Return every rule with its verdict, the values that it read, their sources, and the files behind them."""
     if not dossier.rules:
-        return Section("rules", "All rules", (Paragraph("No rule has been evaluated on this version yet."),))
+        return Section("rules", "From rule to value, source and file", (Paragraph("No rule has been evaluated yet."),))
     rows = (
         (
             Cell(judged.rule.title or judged.verdict.rule_id, judged.verdict.rule_id),
             verdict_cell(judged.verdict.verdict, f"since {show_day(judged.verdict.span.valid_from)}"),
             Cell(shorten(judged.verdict.reason)),
-            Cell(", ".join(f"{cited.framework.name} {cited.clause.id}" for cited in judged.clauses)),
+            _values(judged),
+            Cell("\n".join(_hashes(dossier, judged))),
         )
         for judged in dossier.rules
     )
     table = limited_table(
-        "All rules and their verdicts",
-        ("Rule", "Verdict", "What was found", "Gives evidence for"),
+        "All rules with their verdicts, the values that they read, and the files behind these",
+        ("Rule", "Verdict", "What was found", "Values and their sources", "Files and their SHA-256"),
         rows,
         limit=5 * MAX_ROWS,
         more="verdicts.json",
     )
-    return Section("rules", "All rules", (table,))
+    return Section("rules", "From rule to value, source and file", (table,))
 
 
 def clauses(dossier: VersionDossier) -> Section:
-    """Return, for each framework, the way from a clause to rule, verdict, value, source and file."""
+    """Return, for each framework, the way from a clause to the rules that give evidence for it."""
     return Section(
-        "from-clause-to-evidence",
-        "From clause to evidence",
+        "from-clause-to-rule",
+        "From clause to rule",
         (
             Paragraph(
-                "Each row leads from a clause to a rule, its verdict, the values that the rule read, where these come "
-                "from, and the hashes of the files behind them. Clauses that MLflow can say nothing about are listed "
-                "under “What cannot be known from MLflow”."
+                "These tables lead from a clause to the rules that give evidence for it. The table of rules after them "
+                "leads on to the values, their sources and the hashes of files. Clauses that MLflow can say nothing "
+                "about are listed under “What cannot be known from MLflow”."
             ),
         ),
         tuple(_framework(dossier, framework) for framework in dossier.frameworks),
@@ -130,64 +138,57 @@ def clauses(dossier: VersionDossier) -> Section:
 
 
 def _framework(dossier: VersionDossier, framework: Framework) -> Section:
-    entries = [clause for clause in dossier.clauses_of(framework) if clause.rules]
-    anchor = "framework-" + "".join(
-        char if char.isascii() and char.isalnum() else "-" for char in framework.name.lower()
+    name = framework.name.lower()
+    anchor = "framework-" + "".join(char if char.isascii() and char.isalnum() else "-" for char in name)
+    rows = [_clause_row(entry) for entry in dossier.clauses_of(framework) if entry.rules]
+    table = limited_table(
+        f"{framework.name}: what the version shows of each clause",
+        ("Clause", "The version shows", "By these rules", "What MLflow does not show"),
+        rows,
+        limit=5 * MAX_ROWS,
+        more="verdicts.json",
     )
-    rows = [row for entry in entries for row in _clause_rows(entry)]
-    return Section(
-        anchor,
-        f"{framework.name}, {framework.edition}",
-        (
-            limited_table(
-                f"{framework.name}: evidence by clause",
-                ("Clause", "Rule and verdict", "Values and their sources", "Files and hashes"),
-                rows,
-                limit=5 * MAX_ROWS,
-                more="verdicts.json",
-            ),
-        ),
-    )
+    return Section(anchor, framework.name, (Paragraph(f"Edition: {framework.edition}."), table))
 
 
-def _clause_rows(entry: VersionClause) -> Iterator[Row]:
+def _clause_row(entry: VersionClause) -> Row:
+    by_verdict = groupby(sorted(entry.rules, key=_verdict), key=_verdict)
+    verdicts = (f"{verdict}: {_rules(verdict, list(rules))}" for verdict, rules in by_verdict)
     clause = entry.cited.clause
-    blank = f" Not shown by MLflow: {clause.blank}" if clause.blank else ""
-    for number, applied in enumerate(entry.rules):
-        about = f"{clause.about}{blank}" if number == 0 else ""
-        verdict = applied.verdict
-        yield (
-            Cell(clause.id, about),
-            verdict_cell(verdict.verdict if verdict else None, applied.rule.title or applied.rule.rule_id),
-            Cell(*_values(applied)),
-            Cell(*_hashes(entry.files, applied)),
-        )
+    shows = evidence_word(entry.evidence) if entry.evidence else "nothing"
+    tone = EVIDENCE_TONES.get(entry.evidence) if entry.evidence else None
+    return (Cell(clause.id, clause.about), Cell(shows, tone=tone), Cell("\n".join(verdicts)), Cell(clause.blank))
 
 
-def _values(applied: RuleOnVersion) -> tuple[str, str]:
+def _verdict(applied: RuleOnVersion) -> str:
+    return applied.verdict.verdict if applied.verdict else "not judged"
+
+
+def _rules(verdict: str, rules: Sequence[RuleOnVersion]) -> str:
+    if verdict == Verdict.NOT_APPLICABLE:
+        return f"{len(rules)} rule{'' if len(rules) == 1 else 's'}"
+    return "; ".join(applied.rule.title or applied.rule.rule_id for applied in rules)
+
+
+def _values(judged: JudgedRule) -> Cell:
     """Return the values that a rule read, and their sources."""
-    verdict = applied.verdict
-    if verdict is None:
-        return "", ""
+    verdict = judged.verdict
     names = [path for path in verdict.values if not path.startswith(("origins.", "thresholds."))]
-    shown = "; ".join(f"{path}: {show_value(verdict.values[path], 120)}" for path in names[:_MAX_VALUES])
+    shown = [f"{path}: {show_value(verdict.values[path], 120)}" for path in names[:_MAX_VALUES]]
     if len(names) > _MAX_VALUES:
-        shown += f"; and {len(names) - _MAX_VALUES} more values in verdicts.json"
-    return shown, "; ".join(_sources(verdict, names[:_MAX_VALUES]))
+        shown.append(f"and {len(names) - _MAX_VALUES} more in verdicts.json")
+    fields = dict.fromkeys(path.partition(".")[0] for path in names[:_MAX_VALUES])
+    sources = dict.fromkeys(filter(None, (origin_note(verdict.origins.get(field)) for field in fields)))
+    return Cell("\n".join(shown), "\n".join(sources))
 
 
-def _sources(verdict: VerdictState, paths: Sequence[str]) -> Iterator[str]:
-    for field in dict.fromkeys(path.partition(".")[0] for path in paths):
-        if note := origin_note(verdict.origins.get(field)):
-            yield note
-
-
-def _hashes(files: Sequence[Mapping[str, object]], applied: RuleOnVersion) -> tuple[str, str]:
-    if not files or applied.verdict is None:
-        return "", ""
-    listed = [f"{shorten(str(file.get('path')), 120)} SHA-256 {file.get('sha256') or 'not hashed'}" for file in files]
-    more = f"; and {len(listed) - _MAX_FILES:,} more files in record.json" if len(listed) > _MAX_FILES else ""
-    return "; ".join(listed[:_MAX_FILES]) + more, ""
+def _hashes(dossier: VersionDossier, judged: JudgedRule) -> Iterator[str]:
+    """Yield the files behind the fields that a rule read."""
+    behind = list(files_read(dossier.record, [RuleOnVersion(judged.rule, judged.verdict)]))
+    for file in behind[:_MAX_FILES]:
+        yield f"{shorten(str(file.get('path')), 120)}: {file.get('sha256') or 'not hashed'}"
+    if len(behind) > _MAX_FILES:
+        yield f"and {len(behind) - _MAX_FILES:,} more in record.json"
 
 
 def _age(dossier: VersionDossier, judged: JudgedRule) -> str:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from verifywise_mlflow.compliance.badge import Badge
+from verifywise_mlflow.compliance.coverage import VersionEvidence
 from verifywise_mlflow.compliance.verdict import Verdict
 from verifywise_mlflow.documents.blocks import Cell, Tone, shorten, show_time
 from verifywise_mlflow.normalizer.mapping.key_folding import is_system_key
@@ -36,6 +37,23 @@ VERDICT_TONES: Final[Mapping[str, Tone]] = {
     Verdict.NOT_EVIDENCED: "warning",
     Verdict.NOT_READ: "warning",
     Verdict.NOT_APPLICABLE: "quiet",
+}
+EVIDENCE_TONES: Final[Mapping[str, Tone]] = {
+    VersionEvidence.SHOWN: "good",
+    VersionEvidence.IN_PART: "warning",
+    VersionEvidence.NOT_SHOWN: "warning",
+    VersionEvidence.NOT_READ: "warning",
+    VersionEvidence.FAILED: "bad",
+    VersionEvidence.ERROR: "bad",
+}
+_EVIDENCE_WORDS: Final[Mapping[str, str]] = {
+    VersionEvidence.SHOWN: "what MLflow can show",
+    VersionEvidence.IN_PART: "a part",
+    VersionEvidence.NOT_SHOWN: "nothing yet",
+    VersionEvidence.FAILED: "the contrary",
+    VersionEvidence.NOT_READ: "unknown: not read",
+    VersionEvidence.ERROR: "unknown: an error",
+    VersionEvidence.NOT_EVALUATED: "not judged",
 }
 _LABELS: Final[Mapping[str, str]] = {
     "artifact_uri": "Location of the run's files",
@@ -70,13 +88,18 @@ _SOURCES: Final[Mapping[str, str]] = {
 }
 
 
+def evidence_word(evidence: VersionEvidence) -> str:
+    """Return how much a version shows of a clause, as the end of a sentence."""
+    return _EVIDENCE_WORDS.get(evidence, evidence.value)
+
+
 def label(field: str) -> str:
     """Return a field's name for people."""
     return _LABELS.get(field) or field.replace("_", " ").capitalize()
 
 
-def origin_note(origin: Mapping[str, object] | None) -> str:
-    """Return where a value comes from, and how it was written there."""
+def origin_note(origin: Mapping[str, object] | None, shown: str = "") -> str:
+    """Return where a value comes from, and how it was written there if that differs from what is shown."""
     if origin is None:
         return ""
     key, source = str(origin.get("key")), str(origin.get("source"))
@@ -86,7 +109,7 @@ def origin_note(origin: Mapping[str, object] | None) -> str:
     if key == "description":
         sentence = f"Written by a person: the description of the {source}"
     raw = origin.get("raw")
-    if isinstance(raw, str) and source not in ("config", "artifact") and len(raw) <= _MAX_RAW_LENGTH:
+    if isinstance(raw, str) and shown and raw != shown and len(raw) <= _MAX_RAW_LENGTH:
         sentence += f", written as “{raw}”"
     if origin.get("link"):
         sentence += f" ({shorten(str(origin['link']), 200)})"
@@ -103,10 +126,11 @@ def field_cell(dossier: VersionDossier, field: str) -> Cell:
         missing = next((entry for entry in dossier.unknowns.missing_fields if entry.field == field), None)
         because = missing.because if missing else MissingBecause.NOT_RECORDED
         if because is MissingBecause.NO_VALUE and missing and missing.text is not None:
-            note = f"{origin_note(dossier.state.origins.get(field))}. That text is no value."
+            note = f"{origin_note(dossier.state.origins.get(field), 'no value')}. That text is no value."
             return Cell("no value", note, tone="warning")
         return Cell("not read" if because is MissingBecause.NOT_READ else "not recorded", tone="warning")
-    return Cell(show_value(value), origin_note(dossier.state.origins.get(field)))
+    shown = show_value(value)
+    return Cell(shown, origin_note(dossier.state.origins.get(field), shown))
 
 
 def field_rows(dossier: VersionDossier, *fields: str) -> tuple[tuple[Cell, ...], ...]:
