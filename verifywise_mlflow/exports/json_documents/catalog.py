@@ -5,12 +5,19 @@ from __future__ import annotations
 from typing import Final
 
 from verifywise_mlflow.exports.json_documents.document import JsonDocument
+from verifywise_mlflow.exports.json_documents.export import ExportDocument
 from verifywise_mlflow.exports.json_documents.gaps import GapGroupsDocument, GapsDocument
 from verifywise_mlflow.exports.json_documents.inventory import InventoryDocument
+from verifywise_mlflow.exports.json_documents.lineage import LineageDocument
+from verifywise_mlflow.exports.json_documents.systems import SystemDocument, SystemsDocument
 
 DOCUMENTS: Final[tuple[type[JsonDocument], ...]] = (
     InventoryDocument,
     GapsDocument,
     GapGroupsDocument,
+    LineageDocument,
+    ExportDocument,
+    SystemsDocument,
+    SystemDocument,
 )
 """In the order of the reference page."""
