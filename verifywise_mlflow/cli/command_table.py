@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-DONE, FAILED, MISUSED, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141
+DONE, FAILED, MISUSED, UNRESOLVED, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 3, 130, 141
 
 EXIT_CODES: Mapping[int, str] = {
     DONE: "success",
-    FAILED: "the server or the database cannot be used, the requested object does not exist, or the output is full",
+    FAILED: "the server or the database cannot be used, there is nothing of what was requested, or the output is full",
     MISUSED: "the command line, tenants.yaml, a key or an input file is invalid",
+    UNRESOLVED: "a name of a tenant, model, version, rule, clause or the like is unknown or ambiguous; the error "
+    "suggests names",
     INTERRUPTED: "interrupted by Ctrl-C, by SIGTERM, or because the terminal was closed",
     BROKEN_PIPE: "the reader of the output, such as head, closed the pipe",
 }
@@ -26,10 +28,14 @@ COMMANDS: Mapping[str, str] = {
     "db": "Manage the database schema and the roles that may use it.",
     "worker": "Execute the runs that Dagster sends to the broker, several at a time.",
     "sync": "Sync one tenant through all six stages, without Dagster.",
-    "show": "Print the record of a version, the origin of each value, and its verdicts, now or at any time.",
+    "show": "Print what is known of a version, now or at any time: badge, gaps, people, training, files.",
     "history": "Print the history of a version: its record, verdicts, badge, waivers and lifecycle events.",
-    "diff": "Print how a tenant's records changed between two times, field by field.",
+    "diff": "Print how a tenant's records, verdicts and badges changed between two times.",
     "events": "Print the lifecycle events of a tenant's models and versions, newest last.",
+    "compare": "Compare two versions of a model side by side: metrics, parameters, data, packages, files, verdicts.",
+    "systems": "List a tenant's AI systems: their models, badges, open gaps, and what is declared about them.",
+    "lineage": "Print what versions were made from, as tables, a graph or a picture, and which data sets models share.",
+    "export": "Export a tenant for a data warehouse: everything at first, then what is new.",
     "badge": "Print the badge of a version or of a model, for other systems to display.",
     "manifest": "Print the files and hashes of a version as an OpenSSF Model Signing statement.",
     "policy": "Inspect rules, explain verdicts, try out a policy, and manage waivers.",
@@ -58,6 +64,8 @@ class CommandHelp:
     """When it exits with 1, unless only because the server or the database cannot be used."""
     program_output: str = ""
     """What a program reads from a command that has no ``--json``."""
+    names_objects: bool = True
+    """Whether its arguments name tenants, models, versions or the like, which may be misspelt."""
 
     def epilog(self, path: str) -> str:
         """Return the end of the command's help, one paragraph per line."""
@@ -65,7 +73,7 @@ class CommandHelp:
             f"Example: verifywise-mlflow {path} {self.example}".rstrip(),
             f"Needs {self.needs}. Changes {self.changes or 'nothing'}.",
             f"Exit codes: {DONE} {EXIT_CODES[DONE]}; {FAILED} {self.failure or self.default_failure()}; "
-            f"{MISUSED} invalid use.",
+            f"{MISUSED} invalid use{f'; {UNRESOLVED} an unknown or ambiguous name' * self.names_objects}.",
         ]
         return "\n\n".join(lines)
 
@@ -83,21 +91,33 @@ HELP: Mapping[str, CommandHelp] = {
         "its own folder only",
         "a sync or a delivery failed, or a server did not start",
         "a summary for people",
+        names_objects=False,
     ),
-    "tenants": CommandHelp("--json", _TENANTS),
-    "tenants erase": CommandHelp("acme --yes", _BOTH, "the database", "the database holds nothing of the tenant"),
+    "tenants": CommandHelp("--json", _TENANTS, names_objects=False),
+    "tenants erase": CommandHelp("acme --yes", _BOTH, "the database", "you are not the owner"),
     "check": CommandHelp("acme", _TENANTS, failure="something cannot be read"),
     "db upgrade": CommandHelp(
         changes="the schema",
         failure="the schema is newer, belongs to another product or role, or is in use",
+        names_objects=False,
     ),
-    "db check": CommandHelp("--json", failure="the schema is missing, outdated, newer, or belongs to another product"),
-    "db roles": CommandHelp("--json"),
+    "db check": CommandHelp(
+        "--json",
+        failure="the schema is missing, outdated, newer, or belongs to another product",
+        names_objects=False,
+    ),
+    "db roles": CommandHelp("--json", names_objects=False),
     "db revoke": CommandHelp(
-        "old_service", changes="the role's privileges", failure="the role has no access, or you are not the owner"
+        "old_service",
+        changes="the role's privileges",
+        failure="the role has no access, or you are not the owner",
+        names_objects=False,
     ),
     "db grant pipeline": CommandHelp(
-        "verifywise_sync", changes="the role's privileges", failure="the role does not exist, or you are not the owner"
+        "verifywise_sync",
+        changes="the role's privileges",
+        failure="the role does not exist, or you are not the owner",
+        names_objects=False,
     ),
     "db grant reader": CommandHelp(
         "acme_auditor --tenant acme",
@@ -116,11 +136,17 @@ HELP: Mapping[str, CommandHelp] = {
         "the databases; the servers are only read",
         "a database cannot be used, or the extra celery is not installed",
         "the log of the worker",
+        names_objects=False,
     ),
     "show": CommandHelp("acme churn 3 --as-of 2026-03-03", failure="there was no such record at that time"),
-    "history": CommandHelp("acme churn 3", failure="the version is unknown"),
-    "diff": CommandHelp("acme --from 2026-03-01 --to 2026-04-01", failure="the tenant is unknown"),
-    "events": CommandHelp("acme churn --kind stage --since 2026-03-01", failure="the tenant is unknown"),
+    "history": CommandHelp("acme churn champion"),
+    "diff": CommandHelp("acme --from yesterday"),
+    "events": CommandHelp("acme churn --kind stage --since 7d"),
+    "compare": CommandHelp("acme churn champion challenger"),
+    "lineage": CommandHelp("acme churn --output churn.svg", failure="the graph cannot be written"),
+    "export": CommandHelp(
+        "acme warehouse/acme", changes="the files of the directory only", failure="a file cannot be written"
+    ),
     "badge": CommandHelp(
         "acme churn 3",
         failure="no verdict exists that a badge could be made of",
@@ -135,16 +161,17 @@ HELP: Mapping[str, CommandHelp] = {
         "stricter.yaml",
         _NEITHER,
         failure="the policy is invalid, or an example of a rule gives another verdict than it states",
+        names_objects=False,
     ),
     "policy rules": CommandHelp("acme", _BOTH),
-    "policy rule": CommandHelp("acme owner", _TENANTS, failure="the rule is not part of the tenant's policies"),
+    "policy rule": CommandHelp("acme owner", _TENANTS),
     "policy gaps": CommandHelp("acme --limit 50", _BOTH),
     "policy explain": CommandHelp(
         "acme churn 3 production-privacy-assessment",
         failure="there was no such verdict, or the stored values do not reproduce it",
     ),
     "policy diff": CommandHelp("acme --policy stricter.yaml", _BOTH),
-    "policy waivers": CommandHelp("acme --json", failure="the tenant is unknown"),
+    "policy waivers": CommandHelp("acme --json"),
     "policy waive": CommandHelp(
         'acme dataset-reference churn --approver "Grace" --reason "data set is on paper" --expires 2026-12-31',
         _BOTH,
@@ -153,11 +180,15 @@ HELP: Mapping[str, CommandHelp] = {
     "policy unwaive": CommandHelp(
         "acme 7", _BOTH, "the waivers in the database, and the audit trail", "no such waiver is in force"
     ),
+    "systems": CommandHelp("acme --json"),
     "frameworks": CommandHelp("acme", "the database, if a tenant is given", failure="the tenant has no version"),
     "tags": CommandHelp("acme", failure="the tenant's mapping is unknown"),
     "mapping": CommandHelp("acme owner", "the database, or tenants.yaml", failure="the tenant's mapping is unknown"),
     "doctor": CommandHelp(
-        "--json", "the database and tenants.yaml, and DAGSTER_HOME for the run queue", failure="there is a problem"
+        "--json",
+        "the database and tenants.yaml, and DAGSTER_HOME for the run queue",
+        failure="there is a problem",
+        names_objects=False,
     ),
     "metrics": CommandHelp(
         "--once",
@@ -165,6 +196,7 @@ HELP: Mapping[str, CommandHelp] = {
         "cached counts in the database only",
         "the database cannot be used, or the port is taken",
         "metrics in Prometheus' text format",
+        names_objects=False,
     ),
     "deliver check": CommandHelp("acme", _BOTH, failure="something does not work there"),
     "deliver plan": CommandHelp("acme", _BOTH, failure="a target or the database cannot be used"),
@@ -176,21 +208,20 @@ HELP: Mapping[str, CommandHelp] = {
     ),
     "deliver status": CommandHelp("acme --json", _BOTH),
     "audit verify": CommandHelp(
-        "acme --public-key public.pem --checkpoint saved.jsonl", failure="the chain is damaged, or there is none"
+        "acme --public-key public.pem --checkpoint saved.jsonl", failure="the chain is damaged"
     ),
-    "audit show": CommandHelp('acme --kind "sync ended" --since 2026-03-01 --limit 20', failure="there is no trail"),
+    "audit show": CommandHelp('acme --kind "sync ended" --since 2026-03-01 --limit 20'),
     "audit checkpoint": CommandHelp(
         "acme",
         "the database, and the key that VERIFYWISE_AUDIT_SIGNING_KEY refers to",
         "the checkpoints in the database",
-        "there is no trail",
+        "the trail is empty",
         "the checkpoint, a line of JSON",
     ),
     "audit export": CommandHelp(
         "acme --output acme.jsonl",
-        failure="there is no trail",
         program_output="a line of JSON for each entry and each checkpoint",
     ),
-    "audit new-key": CommandHelp("signing.pem", _NEITHER, "the new file only"),
+    "audit new-key": CommandHelp("signing.pem", _NEITHER, "the new file only", names_objects=False),
 }
 """By the path of the command."""
