@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import date, datetime
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from pydantic import ConfigDict
 
 from verifywise_mlflow.common.described_fields import DESCRIBED
 from verifywise_mlflow.common.value_object import value_object
+from verifywise_mlflow.compliance.rules.rule import Severity
+from verifywise_mlflow.compliance.waivers import Waiver
+from verifywise_mlflow.persistence.queries.coverage import StoredPolicies, current_policies
+from verifywise_mlflow.persistence.queries.gaps import (
+    RANKS,
+    UNKNOWN_RANK,
+    CountedBy,
+    CountedGaps,
+    GapSelection,
+    ListedGap,
+    counted_gaps,
+    listed_gaps,
+)
+from verifywise_mlflow.persistence.queries.open_gaps import AGE_LIMITS_DAYS
 from verifywise_mlflow.persistence.queries.version_filter import VersionFilter
+from verifywise_mlflow.persistence.repositories.waivers import waivers_in_force
 from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.services.ai_systems import system_names
+from verifywise_mlflow.services.compliance_summary import GAP_AGE_BUCKETS, days_open
+from verifywise_mlflow.services.list_filters import models_of_systems, rules_of_frameworks
 
 
 @value_object
@@ -49,7 +68,7 @@ class Gap:
     reason: str
     """Why."""
     ai_system: str | None
-    """The AI system that the version is a part of, according to its tag or to what the tenant declares."""
+    """The AI system that the model is a part of, according to its tags or to what the tenant declares."""
     model_name: str
     """The registered model, as MLflow names it."""
     version_number: int
@@ -59,10 +78,11 @@ class Gap:
     owner: str | None
     """The person or team accountable for the model."""
     opened_at: datetime
-    """Since when each evaluation found a gap, UTC: the start of the uninterrupted run of such verdicts."""
+    """Since when every evaluation found a gap, UTC: the start of the uninterrupted run of such verdicts. An evaluation
+    that could not read what the rule rests on does not end it."""
     may_be_older: bool
-    """Whether nothing shows that the gap was not there before: when it was first recorded, the rule had not been
-    evaluated on the version yet, or what it rests on could not be read."""
+    """Whether the gap may have been there before: no evaluation right before opened_at found that the rule was met or
+    did not apply. Usually, recording began then."""
     age_days: int
     """For how many whole days the gap has been open."""
     waiver: GapWaiver | None
@@ -142,9 +162,173 @@ def open_gaps(
     Raises:
         UnresolvedNameError: the tenant has no such AI system, or its policies refer to no such framework.
     """
-    raise NotImplementedError
+    context = _Context.read(session, at)
+    for gap in listed_gaps(session, context.selection(session, wanted or GapFilter()), limit):
+        yield context.gap(session.tenant_id, gap)
 
 
 def group_gaps(session: TenantSession, at: datetime, by: Grouping, wanted: GapFilter | None = None) -> list[GapGroup]:
-    """Return a tenant's gaps, counted by what they have in common, the group with the worst gaps first."""
-    raise NotImplementedError
+    """Return a tenant's gaps, counted by what they have in common, the group with the gravest gaps first.
+
+    Raises:
+        UnresolvedNameError: the tenant has no such AI system, or its policies refer to no such framework.
+    """
+    context = _Context.read(session, at)
+    wanted = wanted or GapFilter()
+    age_starts = [at - timedelta(days=days + 1) for days in AGE_LIMITS_DAYS]
+
+    def counted(wanted: GapFilter) -> list[CountedGaps]:
+        return counted_gaps(session, context.selection(session, wanted), _COUNTED_BY[by], age_starts)
+
+    tallies: defaultdict[str | None, _Tally] = defaultdict(_Tally)
+    for gaps in counted(wanted):
+        tallies[context.group_name(by, gaps.key)].add(gaps, are_waived=wanted.is_waived is True)
+    if wanted.is_waived is None and context.waivers:
+        for gaps in counted(replace(wanted, is_waived=True)):
+            tallies[context.group_name(by, gaps.key)].waived += sum(gaps.by_rank)
+    groups = [tally.group(session.tenant_id, name) for name, tally in tallies.items()]
+    return sorted(groups, key=_age_rank if by is Grouping.AGE else _group_rank)
+
+
+_COUNTED_BY: Final[Mapping[Grouping, CountedBy]] = {
+    Grouping.OWNER: "owner",
+    Grouping.SEVERITY: "severity_rank",
+    Grouping.AGE: "age",
+    Grouping.RULE: "rule_id",
+    Grouping.MODEL: "model_name",
+    Grouping.SYSTEM: "model_name",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Context:
+    """What the gaps of a tenant are described with."""
+
+    at: datetime
+    policies: StoredPolicies
+    clauses: Mapping[str, tuple[str, ...]]
+    """Rule ID to the clauses that the rule gives evidence for."""
+    systems: Mapping[str, str]
+    """Model to its AI system."""
+    waivers: Mapping[str, Sequence[Waiver]]
+    """Rule ID to the waivers in force, the one that ends last first."""
+
+    @classmethod
+    def read(cls, session: TenantSession, at: datetime) -> _Context:
+        policies = current_policies(session)
+        waivers: defaultdict[str, list[Waiver]] = defaultdict(list)
+        for stored in sorted(waivers_in_force(session, at), key=lambda stored: stored.waiver.expires, reverse=True):
+            waivers[stored.waiver.rule].append(stored.waiver)
+        clauses = {
+            rule_id: tuple(f"{framework} {clause}" for framework, clause in sorted(cited))
+            for rule_id, cited in policies.references.items()
+        }
+        return cls(at, policies, clauses, system_names(session), waivers)
+
+    def selection(self, session: TenantSession, wanted: GapFilter) -> GapSelection:
+        ranks = {
+            rule_id: _SEVERITIES.index(rule.severity)
+            for rule_id, rule in self.policies.rules.items()
+            if rule.severity in _SEVERITIES
+        }
+        rules: set[str] | None = None
+        if wanted.severities:
+            rules = {rule_id for rule_id, rank in ranks.items() if _SEVERITIES[rank] in wanted.severities}
+        if wanted.frameworks:
+            referring = set(rules_of_frameworks(session, self.policies, wanted.frameworks))
+            rules = referring if rules is None else rules & referring
+        return GapSelection(
+            at=self.at,
+            severity_ranks=ranks,
+            versions=wanted.versions,
+            models=models_of_systems(session, self.systems, wanted.ai_systems) if wanted.ai_systems else None,
+            rules=rules,
+            rule_globs=wanted.rules,
+            opened_until=self.at - timedelta(days=wanted.min_age_days) if wanted.min_age_days else None,
+            is_waived=wanted.is_waived,
+        )
+
+    def gap(self, tenant_id: str, listed: ListedGap) -> Gap:
+        rule = self.policies.rules.get(listed.rule_id)
+        return Gap(
+            tenant=tenant_id,
+            severity=rule.severity or None if rule else None,
+            rule_id=listed.rule_id,
+            rule_title=rule.title or None if rule else None,
+            verdict=listed.verdict,
+            reason=listed.reason,
+            ai_system=self.systems.get(listed.model_name),
+            model_name=listed.model_name,
+            version_number=listed.version_number,
+            lifecycle_stage=listed.lifecycle_stage,
+            owner=listed.owner,
+            opened_at=listed.opened_at,
+            may_be_older=listed.may_be_older,
+            age_days=days_open(listed.opened_at, self.at),
+            waiver=self._waiver_of(listed) if listed.rule_id in self.waivers else None,
+            clauses=self.clauses.get(listed.rule_id, ()),
+        )
+
+    def _waiver_of(self, listed: ListedGap) -> GapWaiver | None:
+        for waiver in self.waivers[listed.rule_id]:
+            if waiver.covers(listed.rule_id, listed.model_name, listed.version_number):
+                return GapWaiver(waiver.approver, waiver.reason, waiver.expires)
+        return None
+
+    def group_name(self, by: Grouping, key: str | None) -> str | None:
+        if key is None:
+            return None
+        match by:
+            case Grouping.SEVERITY:
+                rank = int(key)
+                return None if rank == UNKNOWN_RANK else _SEVERITIES[rank]
+            case Grouping.AGE:
+                return GAP_AGE_BUCKETS[int(key)]
+            case Grouping.SYSTEM:
+                return self.systems.get(key)
+            case _:
+                return key
+
+
+_NO_TIME: Final = datetime.max.replace(tzinfo=UTC)
+_SEVERITIES: Final = [severity.value for severity in Severity]
+
+
+@dataclass(slots=True)
+class _Tally:
+    """The gaps of a group, as they are counted."""
+
+    by_rank: Counter[int] = field(default_factory=Counter)
+    waived: int = 0
+    versions: int = 0
+    oldest: datetime = _NO_TIME
+
+    def add(self, counted: CountedGaps, *, are_waived: bool) -> None:
+        self.by_rank.update(dict(zip(RANKS, counted.by_rank, strict=True)))
+        self.waived += sum(counted.by_rank) if are_waived else 0
+        self.versions += counted.versions
+        self.oldest = min(self.oldest, counted.oldest)
+
+    def group(self, tenant_id: str, name: str | None) -> GapGroup:
+        low, medium, high, critical = (self.by_rank[rank] for rank in range(len(_SEVERITIES)))
+        return GapGroup(
+            tenant=tenant_id,
+            group=name,
+            open=self.by_rank.total() - self.waived,
+            waived=self.waived,
+            critical=critical,
+            high=high,
+            medium=medium,
+            low=low,
+            versions=self.versions,
+            oldest_opened_at=self.oldest,
+        )
+
+
+def _group_rank(group: GapGroup) -> tuple[object, ...]:
+    counts = (group.critical, group.high, group.medium, group.low, group.open)
+    return (*(-count for count in counts), group.oldest_opened_at, group.group or "")
+
+
+def _age_rank(group: GapGroup) -> int:
+    return -GAP_AGE_BUCKETS.index(group.group or "")

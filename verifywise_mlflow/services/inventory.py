@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import chain, islice
 from typing import ClassVar
 
 from pydantic import ConfigDict
 
 from verifywise_mlflow.common.described_fields import DESCRIBED
 from verifywise_mlflow.common.value_object import value_object
+from verifywise_mlflow.persistence.queries.coverage import current_policies
+from verifywise_mlflow.persistence.queries.inventory import (
+    InventorySelection,
+    ListedModel,
+    ListedVersion,
+    listed_versions,
+    models_without_versions,
+)
 from verifywise_mlflow.persistence.queries.version_filter import VersionFilter
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.services.ai_systems import system_names
+from verifywise_mlflow.services.list_filters import models_of_systems, rules_of_frameworks
+from verifywise_mlflow.services.several_tenants import read_each
 
 
 @value_object
@@ -25,7 +37,7 @@ class InventoryRow:
     tenant: str
     """The tenant's name in tenants.yaml."""
     ai_system: str | None
-    """The AI system that the version is a part of, according to its tag or to what the tenant declares."""
+    """The AI system that the model is a part of, according to its tags or to what the tenant declares."""
     model_name: str
     """The registered model, as MLflow names it."""
     version_number: int | None
@@ -71,19 +83,87 @@ class InventoryFilter:
     """Governance frameworks: versions to which a rule applies that refers to one of them."""
 
 
-def inventory(session: TenantSession, wanted: InventoryFilter | None = None) -> Iterator[InventoryRow]:
-    """Yield a tenant's versions, sorted by model, the newest version first. Memory does not grow with their number.
+def inventory(
+    session: TenantSession, wanted: InventoryFilter | None = None, limit: int | None = None
+) -> Iterator[InventoryRow]:
+    """Yield a tenant's versions, sorted by model, the newest version first, then the models without versions.
+
+    Memory does not grow with their number. A filter that is about versions leaves out models without any.
+
+    Args:
+        session: The tenant's transaction.
+        wanted: Which versions to list.
+        limit: The most rows to yield.
 
     Raises:
         UnresolvedNameError: the tenant has no such AI system, or its policies refer to no such framework.
     """
-    raise NotImplementedError
+    wanted = wanted or InventoryFilter()
+    systems = system_names(session)
+    selected = InventorySelection(
+        wanted.versions,
+        models_of_systems(session, systems, wanted.ai_systems) if wanted.ai_systems else None,
+        rules_of_frameworks(session, current_policies(session), wanted.frameworks) if wanted.frameworks else None,
+    )
+    rows = chain(
+        (_version_row(session.tenant_id, systems, version) for version in listed_versions(session, selected)),
+        (_model_row(session.tenant_id, systems, model) for model in models_without_versions(session, selected)),
+    )
+    return islice(rows, limit)
 
 
 def inventory_of(
-    store: Store, tenant_ids: Iterable[str], wanted: InventoryFilter | None = None
+    store: Store, tenant_ids: Iterable[str], wanted: InventoryFilter | None = None, limit: int | None = None
 ) -> Iterator[InventoryRow]:
-    """Yield the versions of several tenants, in their order, each in a transaction of its own."""
-    for tenant_id in tenant_ids:
-        with store.begin(tenant_id) as session:
-            yield from inventory(session, wanted)
+    """Yield the versions of several tenants, in their order; ``limit`` is that of each tenant.
+
+    Raises:
+        UnresolvedNameError: none of the tenants has such an AI system, or such a framework.
+    """
+    return read_each(store, tenant_ids, lambda session: inventory(session, wanted, limit))
+
+
+def _version_row(tenant_id: str, systems: Mapping[str, str], version: ListedVersion) -> InventoryRow:
+    return InventoryRow(
+        tenant=tenant_id,
+        ai_system=systems.get(version.model_name),
+        model_name=version.model_name,
+        version_number=version.version_number,
+        lifecycle_stage=version.lifecycle_stage,
+        aliases=tuple(version.aliases or ()),
+        deployment_status=version.deployment_status,
+        owner=version.owner,
+        business_purpose=version.business_purpose,
+        risk_category=version.risk_category,
+        badge=version.badge,
+        badge_since=version.badge_since,
+        libraries=tuple(version.libraries),
+        created_at=version.created_at,
+        last_trained_at=version.last_trained_at,
+        last_changed_at=version.last_changed_at,
+        is_incomplete=version.is_incomplete,
+        deleted_at=version.deleted_at,
+    )
+
+
+def _model_row(tenant_id: str, systems: Mapping[str, str], model: ListedModel) -> InventoryRow:
+    return InventoryRow(
+        tenant=tenant_id,
+        ai_system=systems.get(model.model_name),
+        model_name=model.model_name,
+        version_number=None,
+        lifecycle_stage=None,
+        aliases=(),
+        deployment_status=None,
+        owner=None,
+        business_purpose=None,
+        risk_category=None,
+        badge=None,
+        badge_since=None,
+        libraries=(),
+        created_at=model.created_at,
+        last_trained_at=None,
+        last_changed_at=model.changed_at,
+        is_incomplete=False,
+        deleted_at=model.deleted_at,
+    )

@@ -6,13 +6,16 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, String, case, cast, func, literal, or_, select
+from sqlalchemy import ARRAY, ColumnElement, String, case, cast, func, literal, or_, select
 from sqlalchemy import Text as PlainText
 from sqlalchemy.dialects.postgresql import JSONB
 
 from verifywise_mlflow.normalizer.record import FIELD_SPECS
 from verifywise_mlflow.persistence.pg_text_codec import escape
 from verifywise_mlflow.persistence.tables import canonical_records, compliance_badges
+
+ROWS_PER_FETCH: Final = 1_000
+"""Rows of a list that are in memory at a time."""
 
 NOT_EVALUATED: Final = "not evaluated"
 """Stands for the badge of a version that has none yet."""
@@ -65,22 +68,31 @@ def version_conditions(wanted: VersionFilter) -> Iterator[ColumnElement[bool]]:
     if wanted.missing:
         yield or_(*(_has_no_value(name) for name in wanted.missing))
     if wanted.libraries:
-        flavor = func.unnest(flavors()).column_valued("flavor")
-        yield select(1).select_from(flavor).where(matches_glob(flavor, wanted.libraries)).exists()
+        flavor = _flavor_rows()
+        yield select(flavor).where(matches_glob(flavor, wanted.libraries)).exists()
 
 
 def matches_glob(text: ColumnElement[Any], globs: Collection[str]) -> ColumnElement[bool]:
     """Return the condition that a text matches one of some globs, ignoring case."""
     plain = cast(text, PlainText)
-    return or_(*(plain.ilike(literal(_like_pattern(glob), String), escape="\\") for glob in globs))
+    return or_(*(plain.ilike(literal(_like_pattern(glob), String)) for glob in globs))
+
+
+def is_any_of(text: ColumnElement[Any], values: Collection[str]) -> ColumnElement[bool]:
+    """Return the condition that a text is one of some values. It passes one array: there may be thousands."""
+    return cast(text, PlainText) == func.any(cast([escape(value) for value in values], ARRAY(PlainText)))
 
 
 def flavors() -> ColumnElement[Sequence[str]]:
     """Return the names of a record's MLflow flavors, sorted, as an array of stored texts."""
+    flavor = _flavor_rows()
+    return func.array(select(flavor).order_by(flavor).scalar_subquery())
+
+
+def _flavor_rows() -> ColumnElement[str]:
     stored = canonical_records.c.runtime_environment["flavors"]
     objects = case((func.jsonb_typeof(stored) == "object", stored), else_=cast(literal("{}"), JSONB))
-    name = func.jsonb_object_keys(objects).column_valued("flavor_name")
-    return func.array(select(name).order_by(name).scalar_subquery())
+    return func.jsonb_object_keys(objects, type_=PlainText).column_valued("flavor")
 
 
 def _has_no_value(name: str) -> ColumnElement[bool]:
@@ -91,7 +103,7 @@ def _has_no_value(name: str) -> ColumnElement[bool]:
 
 
 def _like_pattern(glob: str) -> str:
-    # LIKE has % for any characters, _ for one character, and here \ as the escape.
+    # LIKE has % for any characters, _ for one character, and \ as the escape.
     pattern = escape(glob)
     for character, replacement in (("\\", "\\\\"), ("%", "\\%"), ("_", "\\_"), ("*", "%"), ("?", "_")):
         pattern = pattern.replace(character, replacement)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from sqlalchemy import ColumnElement, Table, and_, cast, func, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, FromClause, and_, cast, func, insert, literal, or_, select, update
 from sqlalchemy import Text as PlainText
 
 from verifywise_mlflow.compliance.waivers import Waiver
@@ -95,7 +95,7 @@ def waivers_in_force(session: TenantSession, at: datetime) -> list[StoredWaiver]
     return [stored for stored in all_waivers(session) if stored.is_in_force(at)]
 
 
-def is_waived(results: Table, at: datetime) -> ColumnElement[bool]:
+def is_waived(results: FromClause, at: datetime) -> ColumnElement[bool]:
     """Return the condition that a waiver in force at a time covers a verdict, as ``Waiver.covers`` decides it."""
     day = literal(at.astimezone(UTC).date())
     return (
@@ -109,7 +109,7 @@ def is_waived(results: Table, at: datetime) -> ColumnElement[bool]:
     )
 
 
-def is_in_scope(results: Table) -> ColumnElement[bool]:
+def is_in_scope(results: FromClause) -> ColumnElement[bool]:
     """Return the condition that a verdict is in a waiver's scope, whether the waiver is in force or not."""
     # LIKE has % for any characters, _ for one character, and \ as the escape.
     pattern: ColumnElement[str] = cast(waivers.c.model, PlainText)
