@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import yaml
@@ -15,6 +15,7 @@ from verifywise_mlflow.common.signals import escape_unencodable_output, interrup
 from verifywise_mlflow.demo.delivery import DemoVerifyWise, deliver
 from verifywise_mlflow.demo.environment_file import environment_file
 from verifywise_mlflow.demo.errors import DemoError
+from verifywise_mlflow.demo.governance_files import write_governance_files
 from verifywise_mlflow.demo.progress import Progress
 from verifywise_mlflow.demo.registry_seeding import TENANTS, seed_registries
 from verifywise_mlflow.demo.servers.dagster_instance import instance_environment
@@ -94,7 +95,7 @@ class _Demo:
                 seed_registries(mlflow.uri, self._home.logs, report_progress)
         verifywise = self._start_verifywise(stack, ports) if self._delivers else None
         self._write_tenants_file(mlflow, verifywise)
-        self._write_waivers_file()
+        write_governance_files(self._home)
         environment = instance_environment(postgres, grant_pipeline_role(postgres), self._home.tenants_file)
 
         began = time.time()
@@ -169,20 +170,6 @@ class _Demo:
             for tenant in TENANTS
         }
         self._home.tenants_file.write_text(yaml.safe_dump({"tenants": tenants}, sort_keys=False))
-
-    def _write_waivers_file(self) -> None:
-        """Write a waiver file with one waiver, unless there is a file, which somebody may have edited."""
-        if self._home.waivers_file.exists():
-            return
-        waiver = {
-            "tenant": "acme-bank",
-            "rule": "dataset-reference",
-            "model": "collections-uplift",
-            "approver": "m.okafor (model risk)",
-            "reason": "The vendor owns the training data; the model retires at the end of the quarter.",
-            "expires": datetime.now(UTC).date() + timedelta(days=30),
-        }
-        self._home.waivers_file.write_text(yaml.safe_dump({"waivers": [waiver]}, sort_keys=False))
 
     def _start_dagster(self, stack: ExitStack, environment: dict[str, str], ports: Ports | None) -> DagsterServers:
         with self._progress.step("Starting Dagster"):

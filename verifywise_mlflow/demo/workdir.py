@@ -13,7 +13,7 @@ from pathlib import Path
 from verifywise_mlflow.demo.errors import DemoError
 from verifywise_mlflow.demo.servers.postgres import remove_postgres
 
-LAYOUT_VERSION = 3
+LAYOUT_VERSION = 4
 """Incremented when a demo of an older release can no longer be resumed."""
 
 
@@ -39,6 +39,7 @@ class Workdir:
         self.logs = self.path / "logs"
         self.tenants_file = self.path / "tenants.yaml"
         self.waivers_file = self.path / "waivers.yaml"
+        self.ai_systems_file = self.path / "ai_systems.yaml"
         self.verifywise = self.path / "verifywise.db"
         self.verifywise_password = self.path / "verifywise.password"
         self.environment_file = self.path / "environment"
