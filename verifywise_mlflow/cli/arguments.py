@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer.models import OptionInfo
 
-from verifywise_mlflow.tenants.errors import TenantsFileError
+from verifywise_mlflow.common.moments import MomentError, parse_moment
+from verifywise_mlflow.common.unresolved_names import unknown_name
+from verifywise_mlflow.common.untrusted_text import excerpt, quote
 
 if TYPE_CHECKING:
     from verifywise_mlflow.tenants.tenant import Tenant
@@ -21,28 +26,62 @@ StoredTenantName = Annotated[
 ]
 ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="The registered model's name.")]
 Limit = Annotated[int, typer.Option(help="Maximum number of entries, newest first.", min=1, max=1_000_000)]
-VersionNumber = Annotated[int, typer.Argument(metavar="VERSION", help="The version's number.", min=1)]
+VersionReference = Annotated[
+    str,
+    typer.Argument(
+        metavar="VERSION",
+        help="The version's number, an alias such as champion or @champion, or a stage that one version is in.",
+    ),
+]
+OptionalVersion = Annotated[
+    str | None, typer.Argument(metavar="[VERSION]", help="Only this version: its number, alias or stage.")
+]
+
+TIME_FORMS = "2026-03-03, 2026-03-03T14:30Z, yesterday, 7d. Without a zone it is local time"
+"""What a time may look like, for the help of options."""
 
 
-def parse_time(text: str) -> datetime:
-    """Parse ISO 8601: a date, or a date and time. UTC unless the text names a zone."""
-    try:
-        time = datetime.fromisoformat(text)
-        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        raise typer.BadParameter(f"{text!r} is not a time: write 2026-03-03 or 2026-03-03T14:30+01:00") from None
+def time_option(name: str, meaning: str, *, may_be_future: bool = False) -> OptionInfo:
+    """Return an option that takes a time: the moment in UTC.
+
+    Args:
+        name: The option's name, such as ``--as-of``.
+        meaning: What the time is for, as a sentence.
+        may_be_future: Whether a time to come is accepted.
+    """
+
+    def parse(text: str) -> datetime:
+        try:
+            return parse_moment(text, datetime.now(UTC), may_be_future=may_be_future)
+        except MomentError as error:
+            raise typer.BadParameter(str(error)) from None
+
+    option = typer.Option(name, parser=parse, metavar="TIME", help=f"{meaning} {TIME_FORMS}.")
+    assert isinstance(option, OptionInfo)  # typer declares Any
+    return option
+
+
+AsOf = Annotated[datetime | None, time_option("--as-of", "Show the state at this time:")]
 
 
 def configured_tenant(name: str) -> Tenant:
     """Return the tenant of that name in tenants.yaml.
 
     Raises:
-        TenantsFileError: tenants.yaml has no such tenant.
+        TenantsFileError: tenants.yaml is missing or invalid.
+        UnresolvedNameError: it has no such tenant.
     """
     from verifywise_mlflow.tenants.loading import load_tenants  # takes a third of a second; most commands read no file
 
     tenants = load_tenants()
     if name not in tenants:
-        tenant_names = ", ".join(tenants) or "none"
-        raise TenantsFileError(f"tenants.yaml has no tenant {name!r}; its tenants are: {tenant_names}")
+        raise unknown_name(
+            f"tenants.yaml has no tenant {quote(name)}; its tenants are: {listed(tenants)}", name, tenants
+        )
     return tenants[name]
+
+
+def listed(names: Iterable[str], limit: int = 20) -> str:
+    """Return names for a sentence, the first ones if there are many."""
+    shown = [excerpt(name, 80) for name in islice(names, limit + 1)]
+    return ", ".join([*shown[:limit], "..."] if len(shown) > limit else shown) or "none"

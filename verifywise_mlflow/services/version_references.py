@@ -13,6 +13,7 @@ from typing import Final
 from verifywise_mlflow.common.unresolved_names import MAX_CANDIDATES, UnresolvedNameError, unknown_name
 from verifywise_mlflow.common.untrusted_text import quote
 from verifywise_mlflow.normalizer.record import NORMAL_FORMS
+from verifywise_mlflow.persistence.queries.history import verdict_states_of
 from verifywise_mlflow.persistence.queries.known_names import (
     NamedVersion,
     is_recorded,
@@ -97,6 +98,19 @@ def require_known_model(session: TenantSession, model_name: str) -> None:
             model_name,
             names,
         )
+
+
+def require_known_rule(session: TenantSession, key: Key, rule_id: str) -> None:
+    """Raise unless the rule has ever given a verdict on the version.
+
+    Raises:
+        UnresolvedNameError: it has not, although others have.
+    """
+    rule_ids = {state.rule_id for state in verdict_states_of(session, key)}
+    if rule_ids and rule_id not in rule_ids:
+        model_name, number = key
+        sentence = f"no rule {quote(rule_id)} was evaluated on {quote(model_name)} version {number}"
+        raise unknown_name(sentence, rule_id, sorted(rule_ids))
 
 
 def _unknown_reference(

@@ -14,6 +14,7 @@ from typing import Annotated, NoReturn
 
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from verifywise_mlflow.audit.checkpoint import Checkpoint, InvalidCheckpointError, parse_claim
 from verifywise_mlflow.audit.entry import AuditEntry, EntryKind
@@ -21,15 +22,19 @@ from verifywise_mlflow.audit.export import export_lines
 from verifywise_mlflow.audit.keys import InvalidKeyError, PublicKey, SigningKey
 from verifywise_mlflow.audit.verification import TrailReport
 from verifywise_mlflow.audit.verification import verify_chain as verify_trail
-from verifywise_mlflow.cli.arguments import Limit, parse_time
-from verifywise_mlflow.cli.display import escape_rich_markup
+from verifywise_mlflow.cli.arguments import Limit, time_option
+from verifywise_mlflow.cli.command_table import FAILED
+from verifywise_mlflow.cli.display import display, display_name, escape_rich_markup
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.output import AsJson, err, fail, fail_to_write, out, table
+from verifywise_mlflow.common.moments import utc_text
+from verifywise_mlflow.common.untrusted_text import quote
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.repositories import audit_log
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.audit_signing import SIGNING_KEY_VARIABLE, sign_chain_head, signing_key
+from verifywise_mlflow.services.version_references import require_known_tenant
 
 app = typer.Typer(help="Show, verify, sign and export the audit trail of a tenant.", no_args_is_help=True)
 
@@ -82,10 +87,7 @@ def verify(
 @app.command()
 def show(
     tenant: TrailOf,
-    since: Annotated[
-        datetime | None,
-        typer.Option(parser=parse_time, metavar="TIME", help="Entries from this time on: 2026-03-03, in UTC."),
-    ] = None,
+    since: Annotated[datetime | None, time_option("--since", "Entries from this time on:")] = None,
     kind: Annotated[
         EntryKind | None,
         typer.Option(metavar="KIND", help="Only entries of this kind: 'sync ended', 'integrity event', ..."),
@@ -98,22 +100,26 @@ def show(
         _refuse_unknown(session, False, as_json)
         entries_found = audit_log.entries(session, limit=limit, since=since, kind=kind)[::-1]
     if as_json:
-        sys.stdout.write(json.dumps({"tenant": tenant, "entries": [_as_json(*item) for item in entries_found]}) + "\n")
+        documents = [_as_json(*item) for item in entries_found]
+        sys.stdout.write(
+            json.dumps({"tenant": tenant, "since": since and since.isoformat(), "entries": documents}) + "\n"
+        )
         return
+    if since:
+        out.print(f"Entries from {utc_text(since)} on", highlight=False)
     if not entries_found:
         out.print("No such entry.")
         return
-    rows = table("#", "when (UTC)", "what", "outcome", "of", "reason", "by")
+    rows = table("#", "when (UTC)", "what, outcome", "of, by", "reason", right=("#",))
     for sequence, entry in entries_found:
-        object_label = f"{entry.object_kind or ''} {entry.object_name or ''}".strip()
+        label = f"{entry.object_kind or ''} {entry.object_name or ''}".strip()
+        names = [display_name(name) for name in (label, entry.actor.name if entry.actor else "") if name]
         rows.add_row(
             str(sequence),
-            f"{entry.occurred_at.astimezone(UTC):%Y-%m-%d %H:%M:%S}",
-            escape_rich_markup(entry.kind),
-            escape_rich_markup(entry.outcome),
-            escape_rich_markup(object_label),
-            escape_rich_markup(entry.reason or ""),
-            escape_rich_markup(entry.actor.name if entry.actor else ""),
+            display(entry.occurred_at),
+            Text("\n").join((display(entry.kind), display(entry.outcome))),
+            Text("\n", no_wrap=True).join(names),
+            display(entry.reason or ""),
         )
     out.print(rows)
 
@@ -189,9 +195,10 @@ def _trail(tenant: str) -> Iterator[TenantSession]:
 
 
 def _refuse_unknown(session: TenantSession, is_known: bool, as_json: bool) -> None:
-    """Exit if the trail never existed: the name is misspelt, which is not the same as an empty trail."""
+    """Raise if the trail never existed: the name is misspelt, which is not the same as an empty trail."""
     if not is_known and not audit_log.head(session) and not audit_log.is_expected(session):
-        fail(f"there is no trail of a tenant {session.tenant_id!r}", 1, as_json)
+        require_known_tenant(session)
+        fail(f"the tenant {quote(session.tenant_id)} has no trail yet: sync it first", FAILED, as_json)
 
 
 def _public_key(path: Path, as_json: bool) -> PublicKey:

@@ -16,6 +16,8 @@ from verifywise_mlflow.cli.command_table import FAILED, MISUSED
 from verifywise_mlflow.cli.display import display, escape_rich_markup, json_ready
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.output import AsJson, fail, out, print_json, table
+from verifywise_mlflow.common.unresolved_names import unknown_name
+from verifywise_mlflow.common.untrusted_text import quote
 from verifywise_mlflow.delivery.configured_targets import configured_targets
 from verifywise_mlflow.delivery.drain import Drain, DrainReport
 from verifywise_mlflow.delivery.target import Plan, Target
@@ -125,11 +127,16 @@ def _targets(tenant_id: str, target: str | None, as_json: bool) -> Iterator[tupl
     tenant = configured_tenant(tenant_id)
     with Store(database_url()) as store:
         targets = configured_targets(tenant, store)
-        names = ", ".join(one.name for one in targets) or "none"
+        names = [one.name for one in targets]
         selected = [one for one in targets if target in (None, one.name)]
-        if not selected:
-            sentence = f"tenants.yaml configures no such target of {tenant_id} under delivery; its targets are: {names}"
-            fail(sentence, MISUSED, as_json)
+        if not names:
+            fail(f"tenants.yaml configures no target of {tenant_id} under delivery", MISUSED, as_json)
+        if not selected and target is not None:
+            sentence = (
+                f"tenants.yaml configures no target {quote(target)} of {tenant_id} under delivery; its targets are: "
+                f"{', '.join(names)}"
+            )
+            raise unknown_name(sentence, target, names)
         yield tenant, store, selected
 
 

@@ -2,76 +2,124 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 from rich.text import Text
 
-from verifywise_mlflow.cli.arguments import StoredTenantName, parse_time
+from verifywise_mlflow.cli.arguments import OptionalVersion, StoredTenantName, time_option
 from verifywise_mlflow.cli.display import display, display_origin, json_ready
-from verifywise_mlflow.cli.failures import exit_on_errors, require_known_tenant
-from verifywise_mlflow.cli.output import AsJson, out
+from verifywise_mlflow.cli.failures import exit_on_errors
+from verifywise_mlflow.cli.output import AsJson, out, print_json
+from verifywise_mlflow.common.moments import utc_text
 from verifywise_mlflow.common.untrusted_text import escape_invisible
 from verifywise_mlflow.persistence.database import database_url
+from verifywise_mlflow.persistence.queries.compliance_diff import ComplianceChange, net_compliance_changes
 from verifywise_mlflow.persistence.queries.history import Period, net_record_transitions
 from verifywise_mlflow.persistence.queries.record_diff import Difference, differences
+from verifywise_mlflow.persistence.queries.records_begin import records_begin
+from verifywise_mlflow.persistence.row_mapping import Key
+from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.services.version_references import require_known_model, require_known_tenant, resolve_version
 
 app = typer.Typer()
+
+Change = tuple[Sequence[Difference], ComplianceChange | None]
+"""How the record of a version changed, and the verdicts on it."""
 
 
 @app.command()
 def diff(
     tenant: StoredTenantName,
     model: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="Only this registered model.")] = None,
-    version: Annotated[int | None, typer.Argument(metavar="[VERSION]", help="Only this version.", min=1)] = None,
-    since: Annotated[
-        datetime,
-        typer.Option(
-            "--from",
-            parser=parse_time,
-            metavar="TIME",
-            help="Start time. 2026-03-03 means the start of that day in UTC.",
-        ),
-    ] = ...,  # type: ignore[assignment]  # how typer marks a required option
-    until: Annotated[
-        datetime | None, typer.Option("--to", parser=parse_time, metavar="TIME", help="End time. The default is now.")
-    ] = None,
+    version: OptionalVersion = None,
+    since: Annotated[datetime, time_option("--from", "Start time:")] = ...,  # type: ignore[assignment]  # typer: required
+    until: Annotated[datetime | None, time_option("--to", "End time, by default now:")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Print how a tenant's records changed between two times, field by field.
+    """Print how a tenant's records, verdicts and badges changed between two times.
 
     Reads the database only. The exit code is 0 with or without differences.
     """
+    end = until or datetime.now(UTC)
+    with exit_on_errors(as_json), Store(database_url()) as store, store.begin(tenant) as session:
+        number = resolve_version(session, model, version) if model is not None and version is not None else None
+        period = _period(since, end, model, number)
+        changes = _changes(session, period)
+        begin = records_begin(session)
+        if not changes and model is not None:
+            require_known_model(session, model)
+        elif not changes:
+            require_known_tenant(session)
+    if as_json:
+        versions = [_as_json(key, change) for key, change in changes.items()]
+        limits = {"from": period.since, "to": period.until, "records_begin": begin}
+        print_json(json_ready({"tenant": tenant, **limits, "versions": versions}))
+        return
+    out.print(Text(f"from {utc_text(period.since)} to {utc_text(period.until)}"))
+    if begin and period.since < begin:
+        out.print(Text(f"nothing was recorded before {utc_text(begin)}", style="yellow"))
+    for (name, version_number), change in changes.items():
+        out.print(Text(f"{escape_invisible(name)} version {version_number}", style="bold"))
+        out.print(Text("\n").join(_lines(change)))
+    if not changes:
+        out.print("No record, no verdict and no badge changed.")
+
+
+def _period(since: datetime, until: datetime, model: str | None, version: int | None) -> Period:
     try:
-        period = Period(since, until or datetime.now(UTC), model, version)
+        return Period(since, until, model, version)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--to") from None
-    with exit_on_errors(as_json), Store(database_url()) as store, store.begin(tenant) as session:
-        compared = (
-            (after.key, differences(before, after)) for before, after in net_record_transitions(session, period)
-        )
-        changed = [(key, field_changes) for key, field_changes in compared if field_changes]
-        if not changed:
-            require_known_tenant(session, as_json)
-    if as_json:
-        versions = [
-            {"model_name": name, "version_number": number, "differences": differences_as_json(field_changes)}
-            for (name, number), field_changes in changed
-        ]
-        document = {"tenant": tenant, "from": period.since, "to": period.until, "versions": versions}
-        sys.stdout.write(json.dumps(json_ready(document)) + "\n")
+
+
+def _changes(session: TenantSession, period: Period) -> dict[Key, Change]:
+    compared = ((after.key, differences(before, after)) for before, after in net_record_transitions(session, period))
+    of_records = {key: field_changes for key, field_changes in compared if field_changes}
+    of_verdicts = {change.key: change for change in net_compliance_changes(session, period)}
+    return {key: (of_records.get(key, ()), of_verdicts.get(key)) for key in sorted({*of_records, *of_verdicts})}
+
+
+def _as_json(key: Key, change: Change) -> dict[str, object]:
+    field_changes, compliance = change
+    is_badge_changed = compliance and compliance.badge_before != compliance.badge_after
+    return {
+        "model_name": key[0],
+        "version_number": key[1],
+        "differences": differences_as_json(field_changes),
+        "badge": {"before": compliance.badge_before, "after": compliance.badge_after}
+        if compliance and is_badge_changed
+        else None,
+        "verdicts": [
+            {"rule_id": entry.rule_id, "before": entry.before, "after": entry.after, "reason": entry.reason}
+            for entry in (compliance.verdicts if compliance else ())
+        ],
+    }
+
+
+def _lines(change: Change) -> Iterator[Text]:
+    field_changes, compliance = change
+    if compliance and compliance.badge_before != compliance.badge_after:
+        before, after = compliance.badge_before or "not evaluated", compliance.badge_after or "not evaluated"
+        yield Text.assemble("  ", ("badge", "cyan"), ": ", (f"{before} → {after}", "bold"))
+    if field_changes:
+        yield difference_lines(field_changes, indent="  ")
+    if compliance is None:
         return
-    out.print(Text(f"from {display(period.since)} to {display(period.until)} UTC"))
-    for (name, number), field_changes in changed:
-        out.print(Text(f"{escape_invisible(name)} version {number}", style="bold"))
-        out.print(difference_lines(field_changes, indent="  "))
-    if not changed:
-        out.print("No record changed.")
+    if compliance.badge_before is None:  # each rule is new then
+        counts = Counter(entry.after for entry in compliance.verdicts)
+        summary = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items(), key=str))
+        yield Text.assemble("  ", ("first evaluated", "cyan"), f": {summary}")
+        return
+    for entry in compliance.verdicts:
+        before, after = entry.before or "not evaluated", entry.after or "no longer evaluated"
+        yield Text.assemble("  ", (f"rule {escape_invisible(entry.rule_id)}", "cyan"), f": {before} → {after}")
+        if entry.reason:
+            yield Text("    ").append_text(display(entry.reason))
 
 
 def differences_as_json(field_changes: Sequence[Difference]) -> list[dict[str, object]]:
@@ -88,6 +136,8 @@ def _line(change: Difference, indent: str) -> Text:
     if change.path == ("record",):
         return Text(f"{indent}{'first seen' if change.before is None else 'not recorded'}")
     before, after = (_display_value(change.path, value) for value in (change.before, change.after))
+    if before.plain == after.plain:  # two moments of one second
+        before, after = display(json_ready(change.before), 120), display(json_ready(change.after), 120)
     return Text.assemble(indent, (escape_invisible(change.field), "cyan"), ": ", before, " → ", after)
 
 

@@ -5,21 +5,23 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
-from datetime import datetime
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
-from verifywise_mlflow.cli.arguments import Limit, StoredTenantName, parse_time
-from verifywise_mlflow.cli.display import display, json_ready
-from verifywise_mlflow.cli.failures import exit_on_errors, require_known_tenant
+from verifywise_mlflow.cli.arguments import Limit, OptionalVersion, StoredTenantName, time_option
+from verifywise_mlflow.cli.display import display, display_name, json_ready
+from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.output import AsJson, out, table
+from verifywise_mlflow.common.moments import utc_text
 from verifywise_mlflow.normalizer.lifecycle_event import EventKind
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.repositories import lifecycle_events
 from verifywise_mlflow.persistence.repositories.lifecycle_events import RecordedEvent
 from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.services.version_references import require_known_model, require_known_tenant, resolve_version
 
 app = typer.Typer()
 
@@ -30,18 +32,10 @@ def events(
     model: Annotated[
         str | None, typer.Argument(metavar="[MODEL]", help="Only events of this registered model.")
     ] = None,
-    version: Annotated[
-        int | None, typer.Argument(metavar="[VERSION]", help="Only events of this version.", min=1)
-    ] = None,
+    version: OptionalVersion = None,
     kind: Annotated[EventKind | None, typer.Option(help="Only events of this kind.")] = None,
-    since: Annotated[
-        datetime | None,
-        typer.Option(parser=parse_time, metavar="TIME", help="Recorded at or after this time: 2026-03-03, in UTC."),
-    ] = None,
-    until: Annotated[
-        datetime | None,
-        typer.Option(parser=parse_time, metavar="TIME", help="Recorded before this time: 2026-03-04T12:00Z."),
-    ] = None,
+    since: Annotated[datetime | None, time_option("--since", "Recorded at or after this time:")] = None,
+    until: Annotated[datetime | None, time_option("--until", "Recorded before this time:")] = None,
     limit: Limit = 100,
     as_json: AsJson = False,
 ) -> None:
@@ -50,38 +44,40 @@ def events(
     Reads the database only.
     """
     with exit_on_errors(as_json), Store(database_url()) as store, store.begin(tenant) as session:
+        number = resolve_version(session, model, version) if model is not None and version is not None else None
         entries = lifecycle_events.lifecycle_events_of(
             session,
             model,
-            version,
+            number,
             kind=kind,
             since=since,
             until=until,
             limit=limit,
         )
-        if not entries:
-            require_known_tenant(session, as_json)
+        if not entries and model is None:
+            require_known_tenant(session)
+        elif not entries and model is not None:
+            require_known_model(session, model)
     if as_json:
         documents = [{**asdict(entry.event), "seen_at": entry.seen_at, "sync_id": entry.sync_id} for entry in entries]
-        sys.stdout.write(json.dumps(json_ready({"tenant": tenant, "events": documents})) + "\n")
-    elif entries:
+        period = {"since": since, "until": until or datetime.now(UTC)}
+        sys.stdout.write(json.dumps(json_ready({"tenant": tenant, **period, "events": documents})) + "\n")
+        return
+    if since or until:
+        limits = (("from", since), ("until", until))
+        out.print("Recorded " + " ".join(f"{word} {utc_text(at)}" for word, at in limits if at), highlight=False)
+    if entries:
         _print_events(entries)
     else:
         out.print("No such event is recorded.")
 
 
 def _print_events(entries: Sequence[RecordedEvent]) -> None:
-    rows = table("seen (UTC)", "model", "version", "event", "previous", "value", "happened (UTC)")
+    times = ("happened (UTC)",) if any(entry.event.happened_at for entry in entries) else ()
+    rows = table("seen (UTC)", "version", "event", *times)
     for entry in entries:
         event = entry.event
-        label = event.kind.value if event.alias is None else f"{event.kind.value} {event.alias}"
-        rows.add_row(
-            display(entry.seen_at),
-            display(event.model_name),
-            display(event.version_number),
-            display(label),
-            display(event.previous),
-            display(event.value),
-            display(event.happened_at),
-        )
+        version = display_name(" ".join(filter(None, (event.model_name, str(event.version_number or "")))))
+        change = display(replace(event, happened_at=None).sentence)  # which has a column of its own
+        rows.add_row(display(entry.seen_at), version, change, *(display(event.happened_at) for _ in times))
     out.print(rows)

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from itertools import groupby, pairwise
+from typing import Annotated, Final
 
 import typer
 from rich.text import Text
 
-from verifywise_mlflow.cli.arguments import ModelName, StoredTenantName, VersionNumber
+from verifywise_mlflow.cli.arguments import ModelName, StoredTenantName, VersionReference
 from verifywise_mlflow.cli.commands.diff import difference_lines, differences_as_json
 from verifywise_mlflow.cli.display import display, json_ready
 from verifywise_mlflow.cli.failures import exit_on_errors
-from verifywise_mlflow.cli.output import AsJson, fail, out, table
+from verifywise_mlflow.cli.output import AsJson, out, print_json, table
 from verifywise_mlflow.common.untrusted_text import escape_invisible
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.queries import history as stored_history
@@ -27,6 +26,7 @@ from verifywise_mlflow.persistence.repositories.lifecycle_events import Recorded
 from verifywise_mlflow.persistence.repositories.waivers import StoredWaiver
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.services.version_references import require_recorded, resolve_version
 
 app = typer.Typer()
 
@@ -45,37 +45,48 @@ class HistoryEntry:
     """The change as text for people."""
 
 
+_SETTLED: Final = ("pass", "not applicable", None)
+"""Verdicts that need nobody. A change from one of them to another is printed with ``--all`` only; null: no verdict."""
+
+
 @app.command()
-def history(tenant: StoredTenantName, model: ModelName, version: VersionNumber, as_json: AsJson = False) -> None:
+def history(
+    tenant: StoredTenantName,
+    model: ModelName,
+    version: VersionReference,
+    show_all: Annotated[bool, typer.Option("--all", help="Print the verdicts that pass or do not apply, too.")] = False,
+    as_json: AsJson = False,
+) -> None:
     """Print the history of a version: its record, verdicts, badge, waivers and lifecycle events.
 
-    Reads the database only.
+    Verdicts that always passed or did not apply are left out, unless --all or --json is given. Reads the database only.
     """
-    key = (model, version)
     with exit_on_errors(as_json), Store(database_url()) as store, store.begin(tenant) as session:
+        key = (model, resolve_version(session, model, version))
         entries = [
-            *_event_entries(lifecycle_events.lifecycle_events_of(session, model, version)),
+            *_event_entries(lifecycle_events.lifecycle_events_of(session, *key)),
             *_record_entries(stored_history.record_states_of(session, key)),
             *_verdict_entries(stored_history.verdict_states_of(session, key)),
             *_badge_entries(stored_history.badge_states_of(session, key)),
         ]
-        granted = waivers.all_waivers(session) if entries else []
+        if not entries:
+            require_recorded(session, key)
+        granted = waivers.all_waivers(session)
     entries += _waiver_entries(
         granted, key, {entry.document["rule_id"] for entry in entries if entry.kind == "verdict"}
     )
-    if not entries:
-        fail(f"there is no record of {model!r} version {version} of the tenant {tenant!r}", 1, as_json)
     entries.sort(key=lambda entry: entry.at)  # stable: entries of the same time keep the order above
     if as_json:
         documents = [
             {"at": entry.at, "sync_id": entry.sync_id, "what": entry.kind, **entry.document} for entry in entries
         ]
-        history_document = {"tenant": tenant, "model_name": model, "version_number": version, "history": documents}
-        sys.stdout.write(json.dumps(json_ready(history_document)) + "\n")
+        document = {"tenant": tenant, "model_name": model, "version_number": key[1], "history": documents}
+        print_json(json_ready(document))
         return
-    out.print(Text(f"{escape_invisible(model)} version {version}", style="bold"))
+    shown = entries if show_all else [entry for entry in entries if not _is_settled(entry)]
+    out.print(Text(f"{escape_invisible(model)} version {key[1]}", style="bold"))
     rows = table("seen (UTC)", "what", "how it changed", unbroken=("what",))
-    for sync_id, entries_of_sync in groupby(entries, key=lambda entry: entry.sync_id):
+    for sync_id, entries_of_sync in groupby(shown, key=lambda entry: entry.sync_id):
         rows.add_section()
         rows.add_row(
             "",
@@ -85,6 +96,14 @@ def history(tenant: StoredTenantName, model: ModelName, version: VersionNumber, 
         for entry in entries_of_sync:
             rows.add_row(display(entry.at), entry.kind, entry.text)
     out.print(rows)
+    if left_out := len(entries) - len(shown):
+        out.print(f"{left_out:,} verdicts that pass or do not apply are left out: --all prints them", highlight=False)
+
+
+def _is_settled(entry: HistoryEntry) -> bool:
+    """Return whether the entry is a verdict that neither is nor was anything but settled."""
+    document = entry.document
+    return entry.kind == "verdict" and document["before"] in _SETTLED and document["after"] in _SETTLED
 
 
 def _event_entries(events: Sequence[RecordedEvent]) -> Iterator[HistoryEntry]:

@@ -12,7 +12,9 @@ from rich.markup import escape
 from verifywise_mlflow.cli.arguments import StoredTenantName
 from verifywise_mlflow.cli.commands.tags import mapping_of
 from verifywise_mlflow.cli.failures import exit_on_errors
-from verifywise_mlflow.cli.output import AsJson, facts, fail, out
+from verifywise_mlflow.cli.output import AsJson, facts, out
+from verifywise_mlflow.common.unresolved_names import unknown_name
+from verifywise_mlflow.common.untrusted_text import quote
 from verifywise_mlflow.normalizer.mapping.tag_mapping import TagMapping
 from verifywise_mlflow.normalizer.mapping.value_states import ANY_FIELD
 from verifywise_mlflow.normalizer.record import MAY_LACK_VALUE, PRECEDENCE_FIELDS
@@ -30,9 +32,11 @@ def mapping(
 
     Without tenants.yaml, the mapping is that of the last sync.
     """
-    if field not in PRECEDENCE_FIELDS:
-        fail(f"{field!r} is not a field that the mapping fills; these are: {', '.join(PRECEDENCE_FIELDS)}", 2, as_json)
     with exit_on_errors(as_json):
+        if field not in PRECEDENCE_FIELDS:
+            names = ", ".join(PRECEDENCE_FIELDS)
+            sentence = f"{quote(field)} is not a field that the mapping fills; these are: {names}"
+            raise unknown_name(sentence, field, PRECEDENCE_FIELDS)
         tag_mapping = mapping_of(tenant, as_json)
     rule = rule_of(field, tag_mapping)
     if as_json:

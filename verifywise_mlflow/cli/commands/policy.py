@@ -14,12 +14,12 @@ import typer
 from rich.text import Text
 
 from verifywise_mlflow.cli.arguments import (
+    AsOf,
     ModelName,
     StoredTenantName,
     TenantName,
-    VersionNumber,
+    VersionReference,
     configured_tenant,
-    parse_time,
 )
 from verifywise_mlflow.cli.commands.policy_gaps import gaps
 from verifywise_mlflow.cli.commands.policy_rules import check, rule, rules
@@ -27,13 +27,15 @@ from verifywise_mlflow.cli.commands.policy_waivers import unwaive, waive, waiver
 from verifywise_mlflow.cli.display import display, json_ready, waiver_as_json
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.output import AsJson, facts, fail, out, table
-from verifywise_mlflow.common.untrusted_text import escape_invisible
+from verifywise_mlflow.common.moments import utc_text
+from verifywise_mlflow.common.untrusted_text import escape_invisible, quote
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.policy_dry_run import DryRunResult, dry_run, proposed_rules
 from verifywise_mlflow.services.tenant_policies import load_facts
 from verifywise_mlflow.services.verdict_explanation import Explanation
 from verifywise_mlflow.services.verdict_explanation import explain_verdict as explanation_of
+from verifywise_mlflow.services.version_references import require_known_rule, require_recorded, resolve_version
 
 app = typer.Typer(help="Inspect rules, explain verdicts, try out a policy, and manage waivers.", no_args_is_help=True)
 for command in (rules, rule, gaps, check, waivers, waive, unwaive):
@@ -48,16 +50,9 @@ _MAX_ROWS = 40
 def explain(
     tenant: StoredTenantName,
     model: ModelName,
-    version: VersionNumber,
+    version: VersionReference,
     rule: RuleId,
-    as_of: Annotated[
-        datetime | None,
-        typer.Option(
-            parser=parse_time,
-            metavar="TIME",
-            help="The verdict at this time. 2026-03-03 means the start of that day in UTC.",
-        ),
-    ] = None,
+    as_of: AsOf = None,
     as_json: AsJson = False,
 ) -> None:
     """Explain a verdict and reproduce it: evaluate the rule of that time on the record of that time.
@@ -66,23 +61,28 @@ def explain(
     """
     at = as_of or datetime.now(UTC)
     with exit_on_errors(as_json), Store(database_url()) as store, store.begin(tenant) as session:
-        explanation = explanation_of(session, (model, version), rule, at)
+        number = resolve_version(session, model, version, at)
+        explanation = explanation_of(session, (model, number), rule, at)
+        if explanation is None:
+            require_recorded(session, (model, number))
+            require_known_rule(session, (model, number), rule)
     if explanation is None:
-        when = f" as of {at.astimezone(UTC).isoformat()}" if as_of else ""
-        fail(
-            f"there is no verdict of {rule!r} on {model!r} version {version} of the tenant {tenant!r}{when}", 1, as_json
-        )
+        when = f" as of {utc_text(at)}" if as_of else ""
+        version_label = f"{quote(model)} version {number} of the tenant {quote(tenant)}"
+        fail(f"there is no verdict of {quote(rule)} on {version_label}{when}", 1, as_json)
     if as_json:
         document = {
             "tenant": tenant,
             "model_name": model,
-            "version_number": version,
+            "version_number": number,
             "as_of": at,
             **_as_json(explanation),
         }
         sys.stdout.write(json.dumps(json_ready(document)) + "\n")
     else:
-        _print_explanation(explanation, model, version)
+        if as_of:
+            out.print(f"As of {utc_text(at)}", highlight=False)
+        _print_explanation(explanation, model, number)
     if not explanation.is_reproduced:
         raise typer.Exit(1)
 

@@ -13,11 +13,12 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from verifywise_mlflow.cli.arguments import TenantName, configured_tenant
+from verifywise_mlflow.cli.arguments import TenantName, configured_tenant, listed
 from verifywise_mlflow.cli.display import display, json_ready
 from verifywise_mlflow.cli.failures import exit_on_errors
-from verifywise_mlflow.cli.output import AsJson, facts, fail, out, table
-from verifywise_mlflow.common.untrusted_text import escape_invisible
+from verifywise_mlflow.cli.output import AsJson, facts, out, table
+from verifywise_mlflow.common.unresolved_names import unknown_name
+from verifywise_mlflow.common.untrusted_text import escape_invisible, quote
 from verifywise_mlflow.compliance.frameworks import CatalogError, extend_catalog
 from verifywise_mlflow.compliance.policy_check import check_policy
 from verifywise_mlflow.compliance.rules.policy import PolicyError, Rule
@@ -64,10 +65,11 @@ def rule(
     """Print a rule: its conditions, rationale, remedy, clauses, and the examples that test it."""
     with exit_on_errors(as_json):
         ruleset = load_rules(configured_tenant(tenant))
-    rule_found = next((row for row in ruleset.rules if row.id == rule_id), None)
-    if rule_found is None:
-        rule_ids = ", ".join(ruleset.policy_of)
-        fail(f"no policy of {tenant!r} has the rule {rule_id!r}; its rules are: {rule_ids}", 1, as_json)
+        rule_found = next((row for row in ruleset.rules if row.id == rule_id), None)
+        if rule_found is None:
+            names = ruleset.policy_of
+            sentence = f"no policy of {quote(tenant)} has the rule {quote(rule_id)}; its rules are: {listed(names)}"
+            raise unknown_name(sentence, rule_id, names)
     if as_json:
         document = {**_summary(rule_found, ruleset), **rule_found.model_dump(mode="json")}
         sys.stdout.write(json.dumps(json_ready({"tenant": tenant, **document})) + "\n")

@@ -11,11 +11,13 @@ import typer
 from pydantic import ValidationError
 from rich.text import Text
 
-from verifywise_mlflow.cli.arguments import StoredTenantName, TenantName, configured_tenant, parse_time
-from verifywise_mlflow.cli.display import display, json_ready, waiver_as_json
-from verifywise_mlflow.cli.failures import exit_on_errors, require_known_tenant
+from verifywise_mlflow.cli.arguments import StoredTenantName, TenantName, configured_tenant, listed, time_option
+from verifywise_mlflow.cli.display import display, display_name, json_ready, waiver_as_json
+from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.output import AsJson, fail, out, table
-from verifywise_mlflow.common.untrusted_text import escape_invisible
+from verifywise_mlflow.common.moments import utc_text
+from verifywise_mlflow.common.unresolved_names import unknown_name
+from verifywise_mlflow.common.untrusted_text import escape_invisible, quote
 from verifywise_mlflow.compliance.waivers import Waiver, waiver_error
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.queries.waived_gaps import gaps_by_waiver
@@ -23,13 +25,14 @@ from verifywise_mlflow.persistence.repositories.waivers import StoredWaiver, all
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.waiver_sync import WaiverCommandError, grant_waiver, withdraw_waiver
 from verifywise_mlflow.services.tenant_policies import load_rules
+from verifywise_mlflow.services.version_references import require_known_tenant
 
 
 def waivers(
     tenant: StoredTenantName,
     as_of: Annotated[
         datetime | None,
-        typer.Option(parser=parse_time, metavar="TIME", help="The waivers in force at this time. The default is now."),
+        time_option("--as-of", "The waivers in force at this time, also a later one:", may_be_future=True),
     ] = None,
     include_inactive: Annotated[
         bool, typer.Option("--all", help="Include expired, withdrawn and future waivers.")
@@ -42,7 +45,7 @@ def waivers(
         selected = [record for record in all_waivers(session) if include_inactive or record.is_in_force(at)]
         gaps = gaps_by_waiver(session)
         if not selected:
-            require_known_tenant(session, as_json)
+            require_known_tenant(session)
     if as_json:
         documents = [
             {**waiver_as_json(record), "holds": record.is_in_force(at), "gaps_now": gaps.get(record.waiver_id, 0)}
@@ -50,6 +53,8 @@ def waivers(
         ]
         sys.stdout.write(json.dumps(json_ready({"tenant": tenant, "as_of": at, "waivers": documents})) + "\n")
         return
+    if as_of:
+        out.print(f"As of {utc_text(at)}", highlight=False)
     if not selected:
         out.print("No waiver is in force." if not include_inactive else "There is no waiver.")
         return
@@ -63,7 +68,7 @@ def waivers(
         )
         rows.add_row(
             str(record.waiver_id),
-            display(waiver.about),
+            display_name(waiver.about),
             display(f"{waiver.approver}: {waiver.reason}"),
             Text(through, no_wrap=True),
             f"{gaps.get(record.waiver_id, 0):,}",
@@ -102,8 +107,7 @@ def waive(
     For example: policy waive acme owner pilot-a --approver "Ada Lovelace" --reason "The pilot ends in May."
     --expires 2026-05-31
 
-    Recorded in the audit trail. Exit code 2 if no policy of the tenant has the rule, or if the waiver is invalid or
-    exceeds the tenant's limits.
+    Recorded in the audit trail. Exit code 2 if the waiver is invalid or exceeds the tenant's limits.
     """
     fields = {"rule": rule, "model": model, "version": version, "approver": approver, "reason": reason}
     try:
@@ -114,7 +118,8 @@ def waive(
         described = configured_tenant(tenant)
         rule_ids = load_rules(described).policy_of
         if rule not in rule_ids:
-            fail(f"no policy of {tenant!r} has the rule {rule!r}; its rules are: {', '.join(rule_ids)}", 2, as_json)
+            sentence = f"no policy of {quote(tenant)} has the rule {quote(rule)}; its rules are: {listed(rule_ids)}"
+            raise unknown_name(sentence, rule, rule_ids)
         with Store(database_url()) as store:
             try:
                 gaps = grant_waiver(store, described, waiver, datetime.now(UTC))

@@ -11,6 +11,7 @@ import typer
 from rich.markup import escape
 
 from verifywise_mlflow.cli.arguments import StoredTenantName, configured_tenant
+from verifywise_mlflow.cli.command_table import FAILED
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.output import AsJson, fail, out, table
 from verifywise_mlflow.common.untrusted_text import quote
@@ -20,6 +21,7 @@ from verifywise_mlflow.normalizer.tag_hygiene import KeyUse, TagHygiene
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.tag_hygiene import current_mapping, hygiene_with_mapping
+from verifywise_mlflow.services.version_references import require_known_tenant
 from verifywise_mlflow.tenants.loading import TENANTS_VARIABLE
 
 app = typer.Typer()
@@ -66,8 +68,11 @@ def mapping_of(tenant: str, as_json: bool) -> TagMapping:
         return default_mapping().extended_by(configured_tenant(tenant).mapping)
     with Store(database_url()) as store:
         stored_mapping = current_mapping(store, tenant)
+        if stored_mapping is None:
+            with store.begin(tenant) as session:
+                require_known_tenant(session)
     if stored_mapping is None:
-        fail(f"no record of a tenant {tenant!r} exists, and {TENANTS_VARIABLE} is not set", 1, as_json)
+        fail(f"no record of the tenant {quote(tenant)} exists, and {TENANTS_VARIABLE} is not set", FAILED, as_json)
     return stored_mapping
 
 

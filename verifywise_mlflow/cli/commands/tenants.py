@@ -12,8 +12,11 @@ import typer
 from verifywise_mlflow.cli.display import escape_rich_markup
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.output import AsJson, fail, out, table
+from verifywise_mlflow.common.unresolved_names import MAX_CANDIDATES, unknown_name
+from verifywise_mlflow.common.untrusted_text import quote
 from verifywise_mlflow.persistence import erasure, role_grants
 from verifywise_mlflow.persistence.database import database_url
+from verifywise_mlflow.persistence.queries.known_names import visible_tenants
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.ai_system_sync import load_tenant_ai_systems
 from verifywise_mlflow.pipeline.waiver_sync import violations_in_file
@@ -79,8 +82,9 @@ def erase(
             with store.begin(tenant) as session:
                 role_grants.require_owner(session.connection, "erasing a tenant")
                 stored_row_counts = erasure.count_erasable_rows(session)
-            if not stored_row_counts:
-                fail(f"the database holds nothing of a tenant {tenant!r}", 1, as_json)
+                if not stored_row_counts:
+                    sentence = f"the database holds nothing of a tenant {quote(tenant)}"
+                    raise unknown_name(sentence, tenant, visible_tenants(session, MAX_CANDIDATES))
             if not yes:
                 _confirm(tenant, stored_row_counts, as_json)
             row_counts = erasure.erase(store, tenant, datetime.now(UTC))

@@ -1,0 +1,251 @@
+"""The page that ``show`` prints about a version: what matters first, on one screen.
+
+Its order is that of a governance officer's questions: which version this is, how it was judged, what is missing, who
+answers for it, and what it was trained on. ``version_details`` prints everything.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC
+from typing import Final
+
+from rich.text import Text
+
+from verifywise_mlflow.cli.display import display, display_origin
+from verifywise_mlflow.cli.output import out, table
+from verifywise_mlflow.common.moments import utc_text
+from verifywise_mlflow.common.untrusted_text import escape_invisible, excerpt
+from verifywise_mlflow.compliance.badge import VERSION_RULE
+from verifywise_mlflow.compliance.frameworks import Clause
+from verifywise_mlflow.compliance.rules.rule import Severity
+from verifywise_mlflow.persistence.queries.history import Validity
+from verifywise_mlflow.services.version_dossier import JudgedRule, VersionDossier
+
+MAX_GAPS: Final = 7
+"""Gaps on the page, those with the highest severity. Each takes three lines or four."""
+_MAX_VALUE: Final = 100
+"""Characters of a value on the page."""
+_MAX_ENTRIES: Final = 4
+"""Entries of a list on the page, such as data sets, metrics and clauses of a rule."""
+
+_WHAT_IT_IS: Final = ("business_purpose", "ai_system", "risk_category", "data_sensitivity")
+_WHO_ANSWERS: Final = ("owner", "compliance_approver", "reviewer", "validator")
+_SETTLED: Final = ("pass", "not applicable")
+
+_COLORS: Final = {"pass": "green", "evidence complete": "green", "fail": "red", "error": "red", "failing": "red"}
+_COLORS_OF_INCOMPLETE: Final = {"pass": "", "evidence complete": "yellow"}
+"""Nothing is green if the record could not be read completely, even if the badge is of an earlier state."""
+
+
+def verdict_colors(*, is_complete: bool) -> Mapping[str, str]:
+    """Return the color of each verdict and badge that has one."""
+    return _COLORS if is_complete else {**_COLORS, **_COLORS_OF_INCOMPLETE}
+
+
+def print_page(dossier: VersionDossier) -> None:
+    """Print what matters most of a version."""
+    print_heading(dossier)
+    _print_gaps(dossier)
+    _print_fields(dossier, "What it is", _WHAT_IT_IS)
+    _print_fields(dossier, "Who answers for it", _WHO_ANSWERS)
+    _print_list("What it was trained on", _training(dossier))
+    _print_list("Files and packages", _files(dossier))
+    _print_unknowns(dossier)
+    tenant, model = (shlex.quote(escape_invisible(name)) for name in (dossier.tenant_id, dossier.key[0]))
+    version = f"{tenant} {model} {dossier.key[1]}"
+    out.print()
+    out.print(Text(f"Everything: verifywise-mlflow show {version} --all", "dim"))
+    out.print(Text(f"Changes: verifywise-mlflow history {version}", "dim"))
+
+
+def print_heading(dossier: VersionDossier) -> None:
+    """Print which version this is, at which moment, and how it was judged."""
+    record, state = dossier.record, dossier.state
+    out.print(Text(f"{escape_invisible(record.model_name)} version {record.version_number}", style="bold"))
+    aliases = record.aliases if isinstance(record.aliases, Sequence) else ()
+    names = [f"@{excerpt(str(alias), 60)}" for alias in aliases[:_MAX_ENTRIES]]
+    where = [f"stage {record.lifecycle_stage}" if record.lifecycle_stage else "no stage", *names]
+    if record.deployment_status:
+        where.append(record.deployment_status.replace("_", " "))
+    out.print(Text(", ".join(where)))
+    out.print(Text(f"As of {utc_text(dossier.as_of)}. This record is valid {describe_span(state.span)}."))
+    if state.deleted_at:
+        out.print(Text(f"gone from MLflow since {utc_text(state.deleted_at)}", style="red"))
+    _print_badge(dossier)
+
+
+def describe_span(span: Validity) -> str:
+    """Return when a state was valid, and by which syncs."""
+    start = f"from {display(span.valid_from)} ({_sync(span.sync_id)})"
+    if span.valid_to is None:
+        return f"{start} until now"
+    return f"{start} until {display(span.valid_to)} ({_sync(span.ended_by_sync_id)})"
+
+
+def clause_list(clauses: Sequence[tuple[str, Clause]], limit: int | None = None) -> str:
+    """Return clauses by framework: ``EU AI Act Art. 10, Art. 12; GDPR Art. 35``."""
+    by_framework: dict[str, list[str]] = {}
+    for framework, clause in clauses[:limit]:
+        by_framework.setdefault(framework, []).append(clause.id)
+    listed = "; ".join(f"{framework} {', '.join(ids)}" for framework, ids in by_framework.items())
+    return listed if limit is None or len(clauses) <= limit else f"{listed}; {len(clauses) - limit} more"
+
+
+def cited(judged: JudgedRule) -> list[tuple[str, Clause]]:
+    """Return the clauses of a rule with the names of their frameworks."""
+    return [(entry.framework.name, entry.clause) for entry in judged.clauses]
+
+
+def _sync(sync_id: str | None) -> str:
+    return f"sync {escape_invisible(sync_id)}" if sync_id else "not by a sync"
+
+
+def _print_badge(dossier: VersionDossier) -> None:
+    badge = dossier.badge
+    if badge is None:
+        out.print("It was not evaluated yet.")
+        return
+    colors = verdict_colors(is_complete=not dossier.state.incomplete)
+    counts = Counter(judged.verdict.verdict for judged in dossier.rules)
+    words = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
+    out.print(
+        Text.assemble(
+            (badge.badge, f"bold {colors.get(badge.badge, 'yellow')}"),
+            f": badge valid {describe_span(badge.span)}. {words}.",
+        )
+    )
+    out.print(Text(f"A version is {VERSION_RULE}", style="dim"))
+
+
+def _print_gaps(dossier: VersionDossier) -> None:
+    gaps, waived = dossier.open_gaps, len(dossier.gaps) - len(dossier.open_gaps)
+    if dossier.badge is None:
+        return
+    counts = Counter(judged.rule.severity for judged in gaps)
+    severities = [f"{counts[severity]} {severity}" for severity in reversed(Severity) if counts[severity]]
+    title = f"Open gaps: {len(gaps)}" + (f" ({', '.join(severities)})" if severities else "")
+    if waived:
+        title += f"; {waived} more {'is' if waived == 1 else 'are'} waived"
+    _print_title(title)
+    by_severity = sorted(gaps, key=lambda judged: -_severity_rank(judged.rule.severity))
+    rows = table("severity", "gap")
+    rows.show_header = False
+    for judged in by_severity[:MAX_GAPS]:
+        rows.add_row(display(judged.rule.severity or "-"), _gap(judged))
+    if gaps:
+        out.print(rows)
+    if len(gaps) > MAX_GAPS:
+        out.print(f"... and {len(gaps) - MAX_GAPS} more gaps", highlight=False)
+
+
+def _severity_rank(severity: str) -> int:
+    return list(Severity).index(Severity(severity)) if severity in list(Severity) else -1
+
+
+def _gap(judged: JudgedRule) -> Text:
+    verdict = judged.verdict
+    since = judged.open_since.astimezone(UTC)
+    lines = [
+        Text(f"{escape_invisible(verdict.rule_id)}: {verdict.verdict} since {since:%Y-%m-%d}", "bold"),
+        Text(excerpt(judged.rule.title or verdict.reason, 2 * _MAX_VALUE)),
+    ]
+    if judged.clauses:
+        lines.append(Text(escape_invisible(clause_list(cited(judged), _MAX_ENTRIES)), "dim"))
+    return Text("\n").join(lines)
+
+
+def _print_fields(dossier: VersionDossier, title: str, fields: Sequence[str]) -> None:
+    _print_title(title)
+    rows = table("field", "value", "from")
+    rows.show_header = False
+    for field in fields:
+        value = getattr(dossier.record, field)
+        shown = display(value, _MAX_VALUE) if value is not None else Text("not recorded", "yellow")
+        rows.add_row(Text(field.replace("_", " "), "cyan"), shown, _brief_origin(dossier.state.origins.get(field)))
+    out.print(rows)
+
+
+def _brief_origin(origin: Mapping[str, object] | None) -> Text:
+    """Return the place of a value; with its text if that is no value."""
+    if origin is None or origin.get("state"):
+        return display_origin(origin)
+    return display(f"{origin.get('source')} {origin.get('key')}", _MAX_VALUE)
+
+
+def _training(dossier: VersionDossier) -> Iterator[tuple[str, Text]]:
+    record = dossier.record
+    data_sets = [
+        excerpt(f"{item.name} ({', '.join(filter(None, (item.context, item.digest)))})".removesuffix(" ()"), _MAX_VALUE)
+        for item in dossier.data_sets
+    ]
+    yield "data sets", _entries(data_sets)
+    run = [record.source_run_id, record.training_status, record.training_user and f"by {record.training_user}"]
+    times = [display(at).plain for at in (record.training_started_at, record.training_ended_at) if at]
+    yield "run", _joined([*run, " to ".join(times)])
+    yield "code", _joined([record.training_entrypoint, record.code_commit])
+    yield "metrics", _entries([f"{name} {value:g}" for name, value in sorted((record.metrics or {}).items())])
+    parameters = [f"{name} {value}" for name, value in sorted((record.hyperparameters or {}).items())]
+    yield "parameters", _entries(parameters)
+    if record.base_model:
+        yield "base model", _joined([record.base_model, record.base_model_license])
+
+
+def _files(dossier: VersionDossier) -> Iterator[tuple[str, Text]]:
+    manifest, environment = dossier.manifest, dossier.environment
+    if manifest is None:
+        yield "files", Text("not recorded", "yellow")
+    else:
+        hashed = sum(file.sha256 is not None for file in manifest.files)
+        signed = [f"{signature.path} {signature.status}" for signature in manifest.signatures]
+        yield "files", _joined([f"{len(manifest.files):,}, {hashed:,} of them hashed", manifest.status, *signed])
+    if environment is None:
+        yield "environment", Text("not recorded", "yellow")
+    else:
+        pinned = sum(package.pinned for package in environment.packages)
+        python = f"Python {environment.python_version or 'unknown'}"
+        yield "environment", _joined([python, f"{len(environment.packages):,} packages, {pinned:,} of them pinned"])
+
+
+def _print_unknowns(dossier: VersionDossier) -> None:
+    unknowns = dossier.unknowns
+    sentences = [sentence for item in unknowns.unread_objects for sentence in item.sentences]
+    findings = [str(finding.get("sentence")) for finding in dossier.state.findings]
+    for title, texts in (("Could not be read", sentences), ("Findings", findings)):
+        if texts:
+            _print_title(f"{title}: {len(texts)}")
+            for text in texts[:2]:
+                out.print(display(text, 2 * _MAX_VALUE))
+    shown = {*_WHAT_IT_IS, *_WHO_ANSWERS}
+    missing = [item.field.replace("_", " ") for item in unknowns.missing_fields if item.field not in shown]
+    if missing:
+        out.print()
+        out.print(Text(f"Not recorded either: {', '.join(missing)}.", "yellow"))
+
+
+def _print_title(title: str) -> None:
+    out.print()
+    out.print(Text(title, style="bold"))
+
+
+def _print_list(title: str, entries: Iterator[tuple[str, Text]]) -> None:
+    _print_title(title)
+    rows = table("field", "value")
+    rows.show_header = False
+    for name, value in entries:
+        rows.add_row(Text(name, "cyan"), value)
+    out.print(rows)
+
+
+def _entries(texts: Sequence[str]) -> Text:
+    if not texts:
+        return Text("not recorded", "yellow")
+    more = f" and {len(texts) - _MAX_ENTRIES:,} more" if len(texts) > _MAX_ENTRIES else ""
+    return Text(", ".join(excerpt(text, _MAX_VALUE) for text in texts[:_MAX_ENTRIES]) + more)
+
+
+def _joined(parts: Sequence[str | None]) -> Text:
+    known = [excerpt(part, _MAX_VALUE) for part in parts if part]
+    return Text(", ".join(known)) if known else Text("not recorded", "yellow")
