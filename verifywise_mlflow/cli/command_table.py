@@ -39,6 +39,7 @@ COMMANDS: Mapping[str, str] = {
     "badge": "Print the badge of a version or of a model, for other systems to display.",
     "manifest": "Print the files and hashes of a version as an OpenSSF Model Signing statement.",
     "policy": "Inspect rules, explain verdicts, try out a policy, and manage waivers.",
+    "report": "Write the governance report: a static site for the browser, the board and the printer.",
     "frameworks": "Show how much evidence a tenant's records hold for each clause of each framework.",
     "tags": "Report which tags of a tenant cannot be interpreted, and suggest a mapping.",
     "mapping": "Show how a field of the record is filled for a tenant: sources, keys and values.",
@@ -182,6 +183,11 @@ HELP: Mapping[str, CommandHelp] = {
     ),
     "systems": CommandHelp("acme --json"),
     "frameworks": CommandHelp("acme", "the database, if a tenant is given", failure="the tenant has no version"),
+    "report": CommandHelp(
+        "acme --output governance-report",
+        changes="the output folder",
+        failure="the database cannot be used or has no tenant, or the extra reports is not installed",
+    ),
     "tags": CommandHelp("acme", failure="the tenant's mapping is unknown"),
     "mapping": CommandHelp("acme owner", "the database, or tenants.yaml", failure="the tenant's mapping is unknown"),
     "doctor": CommandHelp(

@@ -9,6 +9,7 @@ from verifywise_mlflow.exports.json_documents.export import ExportDocument
 from verifywise_mlflow.exports.json_documents.gaps import GapGroupsDocument, GapsDocument
 from verifywise_mlflow.exports.json_documents.inventory import InventoryDocument
 from verifywise_mlflow.exports.json_documents.lineage import LineageDocument
+from verifywise_mlflow.exports.json_documents.report import ReportDocument
 from verifywise_mlflow.exports.json_documents.systems import SystemDocument, SystemsDocument
 
 DOCUMENTS: Final[tuple[type[JsonDocument], ...]] = (
@@ -17,6 +18,7 @@ DOCUMENTS: Final[tuple[type[JsonDocument], ...]] = (
     GapGroupsDocument,
     LineageDocument,
     ExportDocument,
+    ReportDocument,
     SystemsDocument,
     SystemDocument,
 )

@@ -1,0 +1,148 @@
+"""Counts a tenant's gaps while they are read, and keeps the ones that pages list. Memory does not grow with texts."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+from verifywise_mlflow.compliance.rules.rule import Severity
+from verifywise_mlflow.persistence.queries.open_gaps import AGE_LIMITS_DAYS
+from verifywise_mlflow.persistence.row_mapping import Key
+from verifywise_mlflow.services.gaps import Gap
+
+SEVERITIES: Final = tuple(severity.value for severity in reversed(Severity))
+"""The gravest first."""
+AGE_GROUPS: Final = (
+    *(
+        f"{first} to {last} days"
+        for first, last in zip((0, *(days + 1 for days in AGE_LIMITS_DAYS)), AGE_LIMITS_DAYS, strict=False)
+    ),
+    f"over {AGE_LIMITS_DAYS[-1]} days",
+)
+NO_OWNER: Final = "no owner recorded"
+MAX_URGENT: Final = 500
+"""Gaps that the page of gaps lists, the most urgent of all rules."""
+MAX_PER_RULE: Final = 1_000
+"""Gaps that the page of a rule lists, the most urgent."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedGap:
+    """A gap without its reason, which is on the page of the version."""
+
+    model_name: str
+    version_number: int
+    lifecycle_stage: str | None
+    owner: str | None
+    opened_at: datetime
+    may_be_older: bool
+    age_days: int
+    verdict: str
+    is_waived: bool
+
+
+@dataclass(slots=True)
+class RuleGaps:
+    """The gaps of one rule."""
+
+    rule_id: str
+    title: str
+    severity: str
+    clauses: Sequence[str]
+    open: int = 0
+    waived: int = 0
+    oldest: datetime | None = None
+    """When the oldest open gap was opened."""
+    versions: list[ListedGap] = field(default_factory=list)
+    """The first ``MAX_PER_RULE``, the most urgent first."""
+
+    @property
+    def unlisted(self) -> int:
+        """How many gaps ``versions`` leaves out."""
+        return self.open + self.waived - len(self.versions)
+
+
+@dataclass(slots=True)
+class GapFigures:
+    """The gaps of a tenant, counted."""
+
+    open: int = 0
+    waived: int = 0
+    by_severity: Counter[str] = field(default_factory=Counter)
+    """Open gaps; so are all that follow."""
+    by_age: Mapping[str, Counter[str]] = field(default_factory=lambda: {group: Counter() for group in AGE_GROUPS})
+    """Age group to severity to count."""
+    by_owner: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    by_version: defaultdict[Key, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    rules: dict[str, RuleGaps] = field(default_factory=dict)
+    urgent: list[tuple[RuleGaps, ListedGap]] = field(default_factory=list)
+    """Open gaps in the order in which they need a person."""
+
+    def worst_owners(self, limit: int) -> list[tuple[str, Mapping[str, int]]]:
+        """Return the owners with the most open gaps of the gravest severities, and the sum of all others."""
+        ranked = sorted(
+            self.by_owner.items(), key=lambda item: ([-item[1][severity] for severity in SEVERITIES], item[0])
+        )
+        shown: list[tuple[str, Mapping[str, int]]] = list(ranked[:limit])
+        if rest := ranked[limit:]:
+            total: Counter[str] = Counter()
+            for _, counts in rest:
+                total.update(counts)
+            shown.append((f"{len(rest):,} other owners", total))
+        return shown
+
+    def ranked_rules(self) -> list[RuleGaps]:
+        """Return the rules with gaps: the gravest first, then those with the most open gaps."""
+        return sorted(self.rules.values(), key=lambda rule: (_rank(rule.severity), -rule.open, rule.rule_id))
+
+
+def count_gaps(gaps: Iterable[Gap]) -> GapFigures:
+    """Count gaps. They are iterated once, in the order in which they need a person."""
+    figures = GapFigures()
+    texts: dict[str | None, str | None] = {}  # one object for each name of a model or an owner
+    for gap in gaps:
+        severity = gap.severity or Severity.LOW.value
+        rule = figures.rules.get(gap.rule_id)
+        if rule is None:
+            rule = RuleGaps(gap.rule_id, gap.rule_title or gap.rule_id, severity, gap.clauses)
+            figures.rules[gap.rule_id] = rule
+        listed = ListedGap(
+            texts.setdefault(gap.model_name, gap.model_name) or "",
+            gap.version_number,
+            gap.lifecycle_stage,
+            texts.setdefault(gap.owner, gap.owner),
+            gap.opened_at,
+            gap.may_be_older,
+            gap.age_days,
+            gap.verdict,
+            gap.waiver is not None,
+        )
+        if len(rule.versions) < MAX_PER_RULE:
+            rule.versions.append(listed)
+        if gap.waiver is not None:
+            figures.waived += 1
+            rule.waived += 1
+            continue
+        figures.open += 1
+        rule.open += 1
+        rule.oldest = min(rule.oldest or gap.opened_at, gap.opened_at)
+        figures.by_severity[severity] += 1
+        figures.by_age[_age_group(gap.age_days)][severity] += 1
+        figures.by_owner[gap.owner or NO_OWNER][severity] += 1
+        figures.by_version[listed.model_name, gap.version_number][severity] += 1
+        if len(figures.urgent) < MAX_URGENT:
+            figures.urgent.append((rule, listed))
+    return figures
+
+
+def _age_group(days: int) -> str:
+    return next(
+        (group for group, limit in zip(AGE_GROUPS, AGE_LIMITS_DAYS, strict=False) if days <= limit), AGE_GROUPS[-1]
+    )
+
+
+def _rank(severity: str) -> int:
+    return SEVERITIES.index(severity) if severity in SEVERITIES else len(SEVERITIES)

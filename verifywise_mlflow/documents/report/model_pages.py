@@ -1,0 +1,131 @@
+"""The pages of models and of their versions, from dossiers that are loaded in batches."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+from typing import Final
+
+from verifywise_mlflow.documents.html.rendering import render_sections
+from verifywise_mlflow.documents.report.page_writer import MODELS, PageWriter, TenantFooter
+from verifywise_mlflow.documents.report.site_paths import TenantPaths
+from verifywise_mlflow.documents.report.stage_timeline import stage_timeline
+from verifywise_mlflow.documents.report.tenant_state import ModelSummary
+from verifywise_mlflow.documents.report.timeline_svg import timeline_svg
+from verifywise_mlflow.documents.version.page import version_sections
+from verifywise_mlflow.persistence.repositories.lifecycle_events import RecordedEvent
+from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.services.version_dossier import VersionDossier, dossiers
+
+MAX_LISTED_VERSIONS: Final = 1_000
+"""Versions in the table of a model's page; older ones are links below it."""
+MAX_BADGES: Final = 50
+"""Changes of badges on a model's page."""
+
+
+@dataclass(frozen=True, slots=True)
+class _VersionRow:
+    number: int
+    badge: str | None
+    badge_since: datetime | None
+    lifecycle_stage: str | None
+    aliases: Sequence[str]
+    owner: str | None
+    open_gaps: Mapping[str, int]
+    trained_at: datetime | None
+    created_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class _BadgeChange:
+    at: datetime
+    number: int
+    badge: str
+
+
+def write_model_pages(
+    session: TenantSession,
+    writer: PageWriter,
+    paths: TenantPaths,
+    footer: TenantFooter,
+    models: Sequence[ModelSummary],
+) -> int:
+    """Write the pages of models and of their versions; return how many versions have one."""
+    summaries = {model.name: model for model in models}
+    keys = [(model.name, number) for model in models for number in sorted(model.version_numbers)]
+    written: set[str] = set()
+    count = 0
+    loaded = dossiers(session, keys, writer.at)
+    for name, of_model in groupby(loaded, key=lambda dossier: dossier.record.model_name):
+        written.add(name)
+        count += _write_model(writer, paths, footer, summaries[name], of_model)
+    for model in models:
+        if model.name not in written:  # it has no version
+            _write_model(writer, paths, footer, model, iter(()))
+    return count
+
+
+def _write_model(
+    writer: PageWriter,
+    paths: TenantPaths,
+    footer: TenantFooter,
+    model: ModelSummary,
+    of_model: Iterator[VersionDossier],
+) -> int:
+    rows: list[_VersionRow] = []
+    badges: list[_BadgeChange] = []
+    moves: list[RecordedEvent] = []
+    previous: VersionDossier | None = None
+    for dossier in of_model:  # the oldest version first
+        number = dossier.record.version_number
+        writer.write(
+            "version.html.j2",
+            paths.version(model.name, number),
+            MODELS,
+            state=footer,
+            dossier=dossier,
+            sections=render_sections(version_sections(dossier, with_clauses=False)),
+            previous=previous.record.version_number if previous else None,
+            comparison=None,
+        )
+        rows.append(_row(dossier))
+        badges += (_BadgeChange(state.span.valid_from, number, state.badge) for state in dossier.badges)
+        moves += dossier.lifecycle_events
+        previous = dossier
+    lanes = stage_timeline(moves)
+    newest_first = rows[::-1]
+    badges.sort(key=lambda change: (change.at, change.number), reverse=True)
+    writer.write(
+        "model.html.j2",
+        paths.model(model.name),
+        MODELS,
+        state=footer,
+        model=model,
+        versions=newest_first[:MAX_LISTED_VERSIONS],
+        unlisted=[row.number for row in newest_first[MAX_LISTED_VERSIONS:]],
+        lanes=lanes,
+        timeline=timeline_svg(lanes, writer.at) if lanes else None,
+        badges=badges[:MAX_BADGES],
+        more_badges=max(len(badges) - MAX_BADGES, 0),
+        comparison=None,
+    )
+    return len(rows)
+
+
+def _row(dossier: VersionDossier) -> _VersionRow:
+    record, badge = dossier.record, dossier.badge
+    aliases = record.aliases if isinstance(record.aliases, list) else []
+    return _VersionRow(
+        number=record.version_number,
+        badge=badge.badge if badge else None,
+        badge_since=badge.span.valid_from if badge else None,
+        lifecycle_stage=record.lifecycle_stage,
+        aliases=[str(alias) for alias in aliases],
+        owner=record.owner,
+        open_gaps=Counter(judged.rule.severity for judged in dossier.open_gaps),
+        trained_at=record.training_ended_at or record.training_started_at,
+        created_at=record.created_at,
+    )

@@ -1,0 +1,134 @@
+"""Reads what the pages about a whole tenant show, with a number of queries that does not depend on its size."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
+from typing import Final
+
+from verifywise_mlflow.compliance.badge import Badge, EvaluatedVersion, ModelBadge, model_badge
+from verifywise_mlflow.compliance.coverage import FrameworkCoverage, framework_coverage
+from verifywise_mlflow.compliance.rules.rule import Severity
+from verifywise_mlflow.compliance.score import score
+from verifywise_mlflow.documents.report.gap_figures import GapFigures, count_gaps
+from verifywise_mlflow.persistence.queries.badge_counts import BadgesOnDay, badges_by_day
+from verifywise_mlflow.persistence.queries.coverage import StoredPolicies, current_policies, verdict_groups
+from verifywise_mlflow.persistence.queries.verdict_count_cache import VerdictCounts, compute_counts
+from verifywise_mlflow.persistence.repositories.waivers import StoredWaiver, waivers_in_force
+from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.services.ai_systems import AiSystems, ai_systems
+from verifywise_mlflow.services.gaps import open_gaps
+from verifywise_mlflow.services.inventory import InventoryRow, inventory
+from verifywise_mlflow.services.reading_completeness import Completeness, completeness
+
+MAX_DAYS: Final = 60
+"""Points of the chart of badges over time."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSummary:
+    """A model, with what is known of the version that counts for its badge: the newest of those."""
+
+    name: str
+    version_numbers: Sequence[int]
+    """The living versions, newest first."""
+    badge: ModelBadge | None
+    """None for a model without versions."""
+    counting: InventoryRow
+    """The newest version that counts for the badge; the model's own row if it has no version."""
+    open_gaps: Mapping[str, int]
+    """Open gaps of all living versions, by severity."""
+
+
+@dataclass(frozen=True, slots=True)
+class TenantState:
+    """A tenant at one time."""
+
+    tenant_id: str
+    at: datetime
+    models: Sequence[ModelSummary]
+    """By name."""
+    badges: Mapping[str | None, int]
+    """Badge to the number of living versions; None stands for versions that were not evaluated."""
+    score: float | None
+    badge_history: Sequence[BadgesOnDay]
+    gaps: GapFigures
+    coverage: Sequence[FrameworkCoverage]
+    """The frameworks that rules refer to."""
+    policies: StoredPolicies
+    systems: AiSystems
+    waivers: Sequence[StoredWaiver]
+    """Those in force, oldest first."""
+    completeness: Completeness
+
+    @property
+    def version_count(self) -> int:
+        """The living versions."""
+        return sum(self.badges.values())
+
+    @property
+    def in_production(self) -> int:
+        """The models of which a version is in production."""
+        return sum(model.counting.lifecycle_stage == "production" for model in self.models)
+
+
+def tenant_state(session: TenantSession, at: datetime) -> TenantState:
+    """Return the state of a tenant at the current time.
+
+    Raises:
+        DatabaseError: another release stored the policies in a form that this one cannot read.
+    """
+    policies = current_policies(session)
+    counts = compute_counts(session, at)  # a snapshot cannot write the cache
+    gaps = count_gaps(open_gaps(session, at))
+    named = {name for clauses in policies.references.values() for name, _ in clauses}
+    frameworks = [framework for name, framework in policies.catalog.items() if name in named]
+    return TenantState(
+        tenant_id=session.tenant_id,
+        at=at,
+        models=_models(session, gaps),
+        badges=dict(counts.badges),
+        score=_score(counts, policies),
+        badge_history=badges_by_day(session, at, MAX_DAYS),
+        gaps=gaps,
+        coverage=framework_coverage(frameworks, policies.references, verdict_groups(session)),
+        policies=policies,
+        systems=ai_systems(session, at),
+        waivers=waivers_in_force(session, at),
+        completeness=completeness(session),
+    )
+
+
+def _models(session: TenantSession, gaps: GapFigures) -> list[ModelSummary]:
+    models = []
+    for name, rows in groupby(inventory(session), key=lambda row: row.model_name):
+        versions = list(rows)  # the newest first
+        badge = model_badge(
+            [
+                EvaluatedVersion(row.version_number, row.lifecycle_stage, Badge(row.badge) if row.badge else None)
+                for row in versions
+                if row.version_number is not None
+            ]
+        )
+        counting = next((row for row in versions if badge and row.version_number in badge.version_numbers), versions[0])
+        numbers = [row.version_number for row in versions if row.version_number is not None]
+        total: Counter[str] = Counter()
+        for number in numbers:
+            total.update(gaps.by_version.get((name, number), {}))
+        models.append(ModelSummary(name, numbers, badge, counting, total))
+    return models
+
+
+def _score(counts: VerdictCounts, policies: StoredPolicies) -> float | None:
+    """Return the compliance score, by the rules that the tenant was last evaluated by."""
+    return score(
+        (
+            Severity(rule.severity),
+            Counter(counts.verdicts.get(rule_id, {})) - Counter(counts.archived.get(rule_id, {})),
+        )
+        for rule_id, rule in policies.rules.items()
+        if rule.severity in set(Severity)
+    )

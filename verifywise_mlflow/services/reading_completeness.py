@@ -1,0 +1,91 @@
+"""What was read of a tenant's server and what was not: the listings, the account, and the objects without access.
+
+It rests on the audit trail and the stored rows. Nothing is read from the server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from verifywise_mlflow.audit.chain import ChainLink
+from verifywise_mlflow.audit.entry import AuditEntry
+from verifywise_mlflow.common.stages import Stage
+from verifywise_mlflow.persistence.queries.unread_versions import UnreadVersion, count_hidden, unread_versions
+from verifywise_mlflow.persistence.repositories import audit_log, tenancy
+from verifywise_mlflow.persistence.session import TenantSession
+
+MAX_UNREAD_VERSIONS: Final = 200
+MAX_SYNCS: Final = 10
+_LISTINGS: Final = (Stage.REGISTERED_MODELS, Stage.MODEL_VERSIONS)
+
+
+@dataclass(frozen=True, slots=True)
+class StageReading:
+    """How a stage of the last sync went."""
+
+    stage: Stage
+    completed_at: datetime | None
+    """When the stage last completed; None if it never did."""
+    read: int | None
+    """Objects that it read in the last sync; None if that did not run the stage."""
+    incomplete: int
+    """Objects that it could not read, or only in part."""
+    notes: Sequence[str]
+    """What it reports about its reading, such as why a listing is incomplete."""
+    is_listing: bool
+    """Whether the stage lists all objects of its kind."""
+
+    @property
+    def is_proven_complete(self) -> bool:
+        """Whether the listing passed the proof of pagination and every row of it could be used."""
+        return self.is_listing and self.read is not None and not self.incomplete and not self.notes
+
+
+@dataclass(frozen=True, slots=True)
+class Completeness:
+    """What was read of a tenant's server, and what was not."""
+
+    stages: Sequence[StageReading]
+    last_sync: AuditEntry | None
+    syncs: Sequence[AuditEntry]
+    """The ends of the last syncs, newest first."""
+    unread: Sequence[UnreadVersion]
+    """Versions whose record lacks something that could not be read, by model and version."""
+    unread_count: int
+    """All such versions, including those that ``unread`` leaves out."""
+    hidden_count: int
+    """Models and versions that a listing omits although the server has them."""
+    head: ChainLink | None
+    """The last entry of the audit trail, which the figures of a report can be checked against."""
+
+
+def completeness(session: TenantSession) -> Completeness:
+    """Return what was read of the tenant's server by now."""
+    syncs = [entry for _, entry in audit_log.entries(session, limit=MAX_SYNCS, kind="sync ended")]
+    last = syncs[0] if syncs else None
+    refreshes = tenancy.stage_refreshes_of(session)
+    stages = []
+    for stage in Stage:
+        counts = last.counts.get(stage.value) if last else None
+        found = counts if isinstance(counts, Mapping) else {}
+        refresh = refreshes.get(stage.value)
+        notes = found.get("notes")
+        stages.append(
+            StageReading(
+                stage,
+                refresh.refreshed_at if refresh else None,
+                _number(found.get("read")),
+                _number(found.get("incomplete")) or 0,
+                [str(note) for note in notes] if isinstance(notes, Sequence) and not isinstance(notes, str) else (),
+                stage in _LISTINGS,
+            )
+        )
+    unread, unread_count = unread_versions(session, MAX_UNREAD_VERSIONS)
+    return Completeness(stages, last, syncs, unread, unread_count, count_hidden(session), audit_log.head(session))
+
+
+def _number(value: object) -> int | None:
+    return value if isinstance(value, int) else None
