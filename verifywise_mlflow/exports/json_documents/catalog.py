@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from verifywise_mlflow.exports.json_documents.comparison import CompareDocument
 from verifywise_mlflow.exports.json_documents.document import JsonDocument
 from verifywise_mlflow.exports.json_documents.export import ExportDocument
 from verifywise_mlflow.exports.json_documents.gaps import GapGroupsDocument, GapsDocument
@@ -16,6 +17,7 @@ DOCUMENTS: Final[tuple[type[JsonDocument], ...]] = (
     InventoryDocument,
     GapsDocument,
     GapGroupsDocument,
+    CompareDocument,
     LineageDocument,
     ExportDocument,
     ReportDocument,

@@ -1,0 +1,150 @@
+"""``verifywise-mlflow compare``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from itertools import groupby
+from typing import Annotated, Final
+
+import typer
+from rich.text import Text
+
+from verifywise_mlflow.cli.arguments import ModelName, StoredTenantName
+from verifywise_mlflow.cli.command_table import FAILED
+from verifywise_mlflow.cli.display import display, display_name
+from verifywise_mlflow.cli.failures import exit_on_errors
+from verifywise_mlflow.cli.json_output import print_document
+from verifywise_mlflow.cli.output import AsJson, fail, out, table
+from verifywise_mlflow.cli.table_output import TableFile, check_output, write_output
+from verifywise_mlflow.common.untrusted_text import escape_invisible, quote
+from verifywise_mlflow.exports.json_documents.comparison import compare_document
+from verifywise_mlflow.persistence.database import database_url
+from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.services.comparison import ComparedValue, Comparison
+from verifywise_mlflow.services.comparison import compare as comparison_of
+from verifywise_mlflow.services.version_dossier import VersionDossier, dossiers
+from verifywise_mlflow.services.version_references import require_recorded, resolve_version
+
+app = typer.Typer()
+
+MAX_ROWS: Final = 30
+"""Values of a section that are printed; ``--json`` and ``--output`` have all of them."""
+_MAX_VALUE: Final = 60
+_SHOWN_DIGEST: Final = len("sha256 ") + 12
+"""Characters of a file's hash that are printed: enough to see that two differ."""
+
+Reference = Annotated[str, typer.Argument(help="The version's number, alias (champion, @champion) or stage.")]
+
+
+@app.command()
+def compare(
+    tenant: StoredTenantName,
+    model: ModelName,
+    first: Reference,
+    second: Reference,
+    show_all: Annotated[bool, typer.Option("--all", help="Print equal values, too.")] = False,
+    output: TableFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare two versions of a model side by side: metrics, parameters, data, packages, files, verdicts.
+
+    Prints what differs. For example: compare acme churn champion challenger. Reads the database only.
+    """
+    check_output(output, as_json)
+    with exit_on_errors(as_json), Store(database_url()) as store, store.begin(tenant) as session:
+        numbers = [resolve_version(session, model, reference) for reference in (first, second)]
+        sides = _dossiers(session, model, numbers, as_json)
+        comparison = comparison_of(session, *sides)
+    if output is not None:
+        write_output(output, ComparedValue, comparison.values)
+    elif as_json:
+        print_document(compare_document(comparison))
+    else:
+        _print_comparison(comparison, show_all=show_all)
+
+
+def _dossiers(
+    session: TenantSession, model: str, numbers: Sequence[int], as_json: bool
+) -> tuple[VersionDossier, VersionDossier]:
+    keys = [(model, number) for number in numbers]
+    known = {dossier.key: dossier for dossier in dossiers(session, keys, datetime.now(UTC))}
+    for key in keys:
+        if key not in known:
+            require_recorded(session, key)
+            fail(f"there is no record of {quote(key[0])} version {key[1]} yet", FAILED, as_json)
+    return known[keys[0]], known[keys[1]]
+
+
+def _print_comparison(comparison: Comparison, *, show_all: bool) -> None:
+    first, second = comparison.first, comparison.second
+    headings = [f"version {known.key[1]}" for known in (first, second)]
+    out.print(Text(f"{escape_invisible(first.key[0])}: {headings[0]} and {headings[1]}", style="bold"))
+    if first.key == second.key:
+        out.print(f"Both are {headings[0]}: nothing differs.")
+        return
+    _print_versions(first, second)
+    shown = comparison.values if show_all else comparison.differing
+    for section, entries in groupby(shown, key=lambda value: value.section):
+        listed = list(entries)
+        rows = table(section, *headings, *_difference_heading(section))
+        for value in listed[:MAX_ROWS]:
+            rows.add_row(*_cells(value))
+        out.print()
+        out.print(rows)
+        if len(listed) > MAX_ROWS:
+            out.print(f"... and {len(listed) - MAX_ROWS:,} more: see --json or --output", highlight=False)
+    equal = sum(value.differs is False for value in comparison.values)
+    unknown = sum(value.differs is None for value in comparison.values)
+    out.print()
+    out.print(f"{len(comparison.differing):,} values differ, {equal:,} are equal.", highlight=False)
+    if unknown:
+        out.print(f"{unknown:,} files cannot be compared, since their bytes were not hashed.", style="yellow")
+
+
+def _print_versions(first: VersionDossier, second: VersionDossier) -> None:
+    rows = table("", *(f"version {known.key[1]}" for known in (first, second)))
+    for name, values in {
+        "badge": [known.badge.badge if known.badge else "not evaluated" for known in (first, second)],
+        "open gaps": [f"{len(known.open_gaps):,}" for known in (first, second)],
+        "stage": [known.record.lifecycle_stage or "-" for known in (first, second)],
+        "aliases": [_aliases(known) for known in (first, second)],
+        "gone": [known.state.deleted_at for known in (first, second)],
+    }.items():
+        if name != "gone" or any(values):
+            rows.add_row(name, *(display(value) for value in values))
+    out.print(rows)
+
+
+def _aliases(known: VersionDossier) -> str:
+    aliases = known.record.aliases
+    return ", ".join(map(str, aliases)) if isinstance(aliases, list | tuple) and aliases else "-"
+
+
+def _difference_heading(section: str) -> tuple[str, ...]:
+    return ("difference",) if section in ("metrics", "parameters") else ()
+
+
+def _cells(value: ComparedValue) -> list[Text]:
+    name = display_name(value.name, _MAX_VALUE)
+    if value.note:
+        name = Text("\n").join((display(value.name), Text(escape_invisible(value.note), "dim")))
+    length = _SHOWN_DIGEST if value.section == "files" else _MAX_VALUE
+    cells = [name, *(_value(side, length) for side in (value.first, value.second))]
+    return [*cells, _difference(value)] if _difference_heading(value.section) else cells
+
+
+def _value(text: str | None, length: int) -> Text:
+    if text is None:
+        return Text("-", "dim")
+    if text.startswith("sha256 "):
+        return Text(f"{text[:length]}…")
+    return display(text, _MAX_VALUE)
+
+
+def _difference(value: ComparedValue) -> Text:
+    if value.difference is None:
+        return Text()
+    percent = "" if value.relative_difference is None else f" ({value.relative_difference:+.1%})"
+    return Text(f"{value.difference:+.6g}{percent}", no_wrap=True)

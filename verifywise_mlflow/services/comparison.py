@@ -1,0 +1,213 @@
+"""Compares two versions of a model, value by value: what a person reads before one replaces the other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import ClassVar, Final, Literal, TypeAlias, get_args
+
+from pydantic import ConfigDict
+
+from verifywise_mlflow.artifacts.manifest import ArtifactFile
+from verifywise_mlflow.common.described_fields import DESCRIBED
+from verifywise_mlflow.common.value_object import value_object
+from verifywise_mlflow.normalizer.record import FIELDS
+from verifywise_mlflow.persistence.repositories import tracked_objects
+from verifywise_mlflow.persistence.repositories.registry import versions_by_key
+from verifywise_mlflow.persistence.repositories.tracked_objects import RUNS
+from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.services.record_parts import DataSet
+from verifywise_mlflow.services.version_dossier import VersionDossier
+
+Section: TypeAlias = Literal[
+    "metrics", "parameters", "data sets", "record", "verdicts", "packages", "files", "version tags", "run tags"
+]
+SECTIONS: Final[tuple[Section, ...]] = get_args(Section)
+"""In the order in which they are shown."""
+
+_OTHER_SECTIONS: Final = frozenset(
+    {
+        *("model_name", "version_number", "metrics", "hyperparameters", "dataset_reference", "evaluation_tags"),
+        *("runtime_environment", "artifact_manifest", "evidence_files"),
+    }
+)
+"""Fields of the record that sections of their own compare, member by member, and the key."""
+_SYSTEM_TAGS: Final = "mlflow."
+"""The prefix of tags that MLflow sets itself. What matters of them is in the record."""
+
+
+@value_object
+class ComparedValue:
+    """One value of two versions, side by side."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = DESCRIBED
+
+    section: Section
+    """What kind of value it is."""
+    name: str
+    """The metric, parameter, data set, field, rule, package, file or tag."""
+    first: str | None
+    """The value of the first version as text; null if it has none."""
+    second: str | None
+    """The value of the second version as text; null if it has none."""
+    differs: bool | None
+    """Whether the values differ; null if that is unknown, as for files that were not hashed."""
+    first_number: float | None = None
+    """The first value if it is a finite number."""
+    second_number: float | None = None
+    """The second value if it is a finite number."""
+    difference: float | None = None
+    """The second number minus the first one."""
+    relative_difference: float | None = None
+    """The difference divided by the size of the first number; null if that is zero."""
+    note: str | None = None
+    """What else there is to say: the title of a rule."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two versions of a model and all values that at least one of them has."""
+
+    first: VersionDossier
+    second: VersionDossier
+    values: tuple[ComparedValue, ...]
+    """By section, then by name."""
+
+    @property
+    def differing(self) -> tuple[ComparedValue, ...]:
+        """The values that differ."""
+        return tuple(value for value in self.values if value.differs)
+
+
+def compare(session: TenantSession, first: VersionDossier, second: VersionDossier) -> Comparison:
+    """Return all values of two versions of a model side by side.
+
+    Their tags are those of the last sync, since former tags are not stored.
+    """
+    sides = [_values(session, dossier) for dossier in (first, second)]
+    notes = {judged.verdict.rule_id: judged.rule.title for known in (first, second) for judged in known.rules}
+    values = []
+    for section in SECTIONS:
+        left, right = (side[section] for side in sides)
+        for name in sorted({*left, *right}):
+            note = notes.get(name) or None if section == "verdicts" else None
+            values.append(_compared(section, name, left.get(name), right.get(name), note))
+    return Comparison(first, second, tuple(values))
+
+
+_Values: TypeAlias = Mapping[str, "str | float | ArtifactFile"]
+
+
+def _values(session: TenantSession, dossier: VersionDossier) -> Mapping[Section, _Values]:
+    record, manifest = dossier.record, dossier.manifest
+    version = versions_by_key(session, [dossier.key]).get(dossier.key)
+    return {
+        "metrics": record.metrics or {},
+        "parameters": record.hyperparameters or {},
+        "data sets": _numbered((_data_set_name(item), _data_set_value(item)) for item in dossier.data_sets),
+        "record": {
+            field.replace("_", " "): _as_text(value)
+            for field in FIELDS
+            if field not in _OTHER_SECTIONS and (value := getattr(record, field)) is not None
+        },
+        "verdicts": {judged.verdict.rule_id: judged.verdict.verdict for judged in dossier.rules},
+        "packages": dict(_packages(dossier)),
+        "files": {f"{file.root}/{file.path}": file for file in (manifest.files if manifest else ())},
+        "version tags": version.tags if version else {},
+        "run tags": _run_tags(session, record.source_run_id),
+    }
+
+
+def _packages(dossier: VersionDossier) -> Iterator[tuple[str, str]]:
+    environment = dossier.environment
+    if environment is None:
+        return
+    if environment.python_version:
+        yield "python", environment.python_version
+    yield from _numbered((package.name, package.specifier or "any version") for package in environment.packages).items()
+
+
+def _numbered(entries: Iterator[tuple[str, str]]) -> dict[str, str]:
+    """Return values by name; a name that occurs again gets a number."""
+    values: dict[str, str] = {}
+    for name, value in entries:
+        unique, number = name, 1
+        while unique in values:
+            number += 1
+            unique = f"{name} #{number}"
+        values[unique] = value
+    return values
+
+
+def _data_set_name(item: DataSet) -> str:
+    return f"{item.name or 'unnamed'} ({item.context})" if item.context else item.name or "unnamed"
+
+
+def _data_set_value(item: DataSet) -> str:
+    parts = (item.digest and f"digest {item.digest}", item.source)
+    return ", ".join(part for part in parts if part) or "no digest and no source"
+
+
+def _run_tags(session: TenantSession, run_id: str | None) -> Mapping[str, str]:
+    row = tracked_objects.rows_by_id(session, RUNS, [run_id]).get(run_id) if run_id else None
+    tags = row.get("tags") if row else None
+    if not isinstance(tags, Mapping):
+        return {}
+    return {str(key): str(value) for key, value in tags.items() if not str(key).startswith(_SYSTEM_TAGS)}
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat()
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(map(str, value))
+    return str(value)
+
+
+def _compared(
+    section: Section,
+    name: str,
+    first: str | float | ArtifactFile | None,
+    second: str | float | ArtifactFile | None,
+    note: str | None,
+) -> ComparedValue:
+    numbers = _number(section, first), _number(section, second)
+    difference = relative = None
+    if numbers[0] is not None and numbers[1] is not None:
+        difference = _finite(numbers[1] - numbers[0])
+        relative = _finite(difference / abs(numbers[0])) if difference is not None and numbers[0] else None
+    texts = [_side(value) for value in (first, second)]
+    return ComparedValue(section, name, *texts, _differs(first, second, texts), *numbers, difference, relative, note)
+
+
+def _number(section: Section, value: object) -> float | None:
+    """Return a metric's value, or a parameter's if its text is a number."""
+    if section not in ("metrics", "parameters") or not isinstance(value, str | int | float):
+        return None
+    try:
+        return _finite(float(value))
+    except ValueError:
+        return None
+
+
+def _finite(number: float) -> float | None:
+    return number if math.isfinite(number) else None
+
+
+def _side(value: str | float | ArtifactFile | None) -> str | None:
+    if isinstance(value, ArtifactFile):
+        return f"sha256 {value.sha256}" if value.sha256 else f"not hashed, {_size(value.size)}"
+    return value if value is None or isinstance(value, str) else repr(value)
+
+
+def _size(size: int | None) -> str:
+    return "of unknown size" if size is None else f"{size:,} bytes"
+
+
+def _differs(first: object, second: object, texts: Sequence[str | None]) -> bool | None:
+    if isinstance(first, ArtifactFile) and isinstance(second, ArtifactFile) and not (first.sha256 and second.sha256):
+        has_other_size = first.size is not None and second.size is not None and first.size != second.size
+        return True if has_other_size else None
+    return texts[0] != texts[1]
