@@ -44,7 +44,8 @@ def export(
 ) -> None:
     """Export a tenant for a data warehouse: everything at first, then what is new.
 
-    Records, verdicts, badges, their histories, waivers, files, events, the audit trail and gaps. An export that is interrupted adds nothing; the next one exports it.
+    Records, verdicts and badges with their histories, waivers, files, events, the audit trail and gaps. An export that
+    is interrupted adds nothing; the next one exports it.
     """
     now = datetime.now(UTC)
     try:

@@ -1,0 +1,323 @@
+"""The client: what a notebook asks about models, versions and gaps. It only reads the database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from verifywise_mlflow.api.changes import ChangeRow, net_changes
+from verifywise_mlflow.api.errors import InvalidArgumentError, NotFoundError, translated_errors
+from verifywise_mlflow.api.lineage import Lineage
+from verifywise_mlflow.api.rows import TenantRow
+from verifywise_mlflow.api.version import VersionRecord, version_record
+from verifywise_mlflow.common.moments import parse_moment, utc_text
+from verifywise_mlflow.common.untrusted_text import quote
+from verifywise_mlflow.persistence.database import database_url
+from verifywise_mlflow.persistence.queries.history import Period
+from verifywise_mlflow.persistence.queries.records_begin import describe_records_begin
+from verifywise_mlflow.persistence.queries.training_lineage import count_versions
+from verifywise_mlflow.persistence.queries.version_filter import VersionFilter
+from verifywise_mlflow.persistence.repositories.tenancy import stage_refreshes_of
+from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.services import gaps as gap_lists
+from verifywise_mlflow.services import inventory as inventories
+from verifywise_mlflow.services.gaps import Gap, GapFilter
+from verifywise_mlflow.services.inventory import InventoryFilter, InventoryRow
+from verifywise_mlflow.services.lineage_graph import DEFAULT_NODES, lineage_graph
+from verifywise_mlflow.services.several_tenants import read_each, readable_tenants
+from verifywise_mlflow.services.version_dossier import VersionDossier, dossier
+from verifywise_mlflow.services.version_history import HistoryChange, version_history
+from verifywise_mlflow.services.version_references import (
+    require_known_model,
+    require_known_tenant,
+    require_recorded,
+    resolve_version,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def connect(url: str | None = None) -> Client:
+    """Connect to the database that the syncs write, and return a client that reads it.
+
+    The role of a reader suffices: ``verifywise-mlflow db grant reader``.
+
+    Args:
+        url: ``postgresql://user:password@host:5432/database``; by default that of the environment variable
+            ``VERIFYWISE_DATABASE_URL``.
+
+    Raises:
+        StoreError: There is no URL, the database cannot be reached, or its schema is not that of this release.
+    """
+    with translated_errors():
+        return Client(Store(url or database_url()))
+
+
+class Client:
+    """Reads what syncs have stored. Use it as a context manager, or call ``close``.
+
+    - A tenant is named as in tenants.yaml. Methods that take several read all tenants that the database role may see if
+      none is named.
+    - A version is a number, an alias (``champion``, ``@champion``), or a lifecycle stage that only this version has.
+    - A time is a ``datetime`` with a zone, or a text such as ``2026-03-03``, ``yesterday`` or ``7d``. A text without a
+      zone is local time.
+    - A filter takes one text or several, which are alternatives. ``*`` stands for any characters.
+    - Tables are pandas data frames, which need the extra ``pandas``. Times in them are UTC.
+
+    Every method raises ``StoreError`` if the database cannot be used, ``NotFoundError`` for a name that does not exist,
+    and ``InvalidArgumentError`` for a value without a meaning.
+    """
+
+    def __init__(self, store: Store) -> None:
+        """Call ``connect`` instead."""
+        self._store = store
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections to the database."""
+        self._store.close()
+
+    def tenants(self) -> pd.DataFrame:
+        """Return the active tenants that the database role may see: ``tenant``, ``versions``, ``last_sync_at``."""
+        with translated_errors():
+            from verifywise_mlflow.api.frames import frame_of
+
+            names = readable_tenants(self._store)
+            return frame_of(TenantRow, read_each(self._store, names, lambda session: [_tenant_row(session)]))
+
+    def inventory(
+        self,
+        *tenants: str,
+        models: str | Iterable[str] = (),
+        stages: str | Iterable[str] = (),
+        owners: str | Iterable[str] = (),
+        risks: str | Iterable[str] = (),
+        badges: str | Iterable[str] = (),
+        missing: str | Iterable[str] = (),
+        libraries: str | Iterable[str] = (),
+        ai_systems: str | Iterable[str] = (),
+        frameworks: str | Iterable[str] = (),
+        include_deleted: bool = False,
+    ) -> pd.DataFrame:
+        """Return the model versions of tenants, with stage, owner, risk, badge and times: one row per version.
+
+        Args:
+            tenants: The tenants; without any, all that the database role may see.
+            models: Names of registered models.
+            stages: ``production``, ``staging``, ``development``, ``archived``.
+            owners: Persons or teams.
+            risks: Risk categories.
+            badges: ``evidence complete``, ``gaps``, ``failing``, ``incomplete``, ``not evaluated``.
+            missing: Fields of the record: versions without a value in one of them.
+            libraries: MLflow flavors, such as ``sklearn``.
+            ai_systems: Names of AI systems.
+            frameworks: Governance frameworks: versions to which a rule applies that refers to one of them.
+            include_deleted: Also return versions that MLflow no longer has.
+        """
+        with translated_errors():
+            from verifywise_mlflow.api.frames import frame_of
+
+            versions = VersionFilter(
+                models=_texts(models),
+                stages=_texts(stages),
+                owners=_texts(owners),
+                risks=_texts(risks),
+                badges=_texts(badges),
+                missing=_texts(missing),
+                libraries=_texts(libraries),
+                includes_deleted=include_deleted,
+            )
+            wanted = InventoryFilter(versions, _texts(ai_systems), _texts(frameworks))
+            names = readable_tenants(self._store, tenants)
+            return frame_of(InventoryRow, inventories.inventory_of(self._store, names, wanted))
+
+    def gaps(
+        self,
+        *tenants: str,
+        models: str | Iterable[str] = (),
+        stages: str | Iterable[str] = (),
+        owners: str | Iterable[str] = (),
+        severities: str | Iterable[str] = (),
+        rules: str | Iterable[str] = (),
+        ai_systems: str | Iterable[str] = (),
+        frameworks: str | Iterable[str] = (),
+        min_age_days: int = 0,
+        waived: bool | None = None,
+    ) -> pd.DataFrame:
+        """Return the open gaps, those that most need a person first: rule, version, owner, age, waiver.
+
+        Args:
+            tenants: The tenants; without any, all that the database role may see.
+            models: Names of registered models.
+            stages: Lifecycle stages of the versions.
+            owners: Owners of the models.
+            severities: ``critical``, ``high``, ``medium``, ``low``.
+            rules: IDs of rules.
+            ai_systems: Names of AI systems.
+            frameworks: Governance frameworks that the rule refers to.
+            min_age_days: The least age in whole days.
+            waived: Only gaps that a waiver covers, or only the others; by default both.
+        """
+        with translated_errors():
+            from verifywise_mlflow.api.frames import frame_of
+
+            now = datetime.now(UTC)
+            wanted = GapFilter(
+                VersionFilter(models=_texts(models), stages=_texts(stages), owners=_texts(owners)),
+                severities=_texts(severities),
+                rules=_texts(rules),
+                ai_systems=_texts(ai_systems),
+                frameworks=_texts(frameworks),
+                min_age_days=min_age_days,
+                is_waived=waived,
+            )
+            names = readable_tenants(self._store, tenants)
+            listed = read_each(self._store, names, lambda session: gap_lists.open_gaps(session, now, wanted))
+            return frame_of(Gap, listed)
+
+    def record(self, tenant: str, model: str, version: int | str, as_of: datetime | str | None = None) -> VersionRecord:
+        """Return what is known of a version, or what was known at a time: record, origins, badge, verdicts.
+
+        Raises:
+            NotFoundError: Also if nothing was recorded of the version by that time.
+        """
+        with translated_errors():
+            at = _moment(as_of)
+            with self._store.begin(tenant) as session:
+                return version_record(_known_version(session, model, version, at))
+
+    def records(self, tenant: str, as_of: datetime | str | None = None) -> pd.DataFrame:
+        """Return the canonical records of a tenant's versions, now or as of a time: a column for each field."""
+        with translated_errors():
+            from verifywise_mlflow.persistence.queries import dataframes
+
+            self._require_tenant(tenant)
+            if as_of is None:
+                return dataframes.records(self._store, tenant)
+            return dataframes.records_as_of(self._store, tenant, _moment(as_of))
+
+    def verdicts(self, tenant: str, as_of: datetime | str | None = None) -> pd.DataFrame:
+        """Return the verdicts on a tenant's versions, now or as of a time: one row per version and rule."""
+        with translated_errors():
+            from verifywise_mlflow.persistence.queries import dataframes
+
+            self._require_tenant(tenant)
+            if as_of is None:
+                return dataframes.verdicts(self._store, tenant)
+            return dataframes.verdicts_as_of(self._store, tenant, _moment(as_of))
+
+    def diff(
+        self,
+        tenant: str,
+        since: datetime | str,
+        until: datetime | str | None = None,
+        *,
+        model: str | None = None,
+        version: int | str | None = None,
+    ) -> pd.DataFrame:
+        """Return how records, verdicts and badges differ between two times: one row per value.
+
+        ``kind`` is ``record``, ``verdict`` or ``badge``, and ``subject`` the field or the rule. What changed and was
+        changed back is left out; ``history`` has it.
+
+        Args:
+            tenant: The tenant.
+            since: The earlier time.
+            until: The later time; by default now.
+            model: Only this registered model.
+            version: Only this version of it.
+        """
+        with translated_errors():
+            from verifywise_mlflow.api.frames import frame_of_objects
+
+            start, end = _moment(since), _moment(until)
+            if start >= end:
+                raise InvalidArgumentError(f"{utc_text(start)} is not before {utc_text(end)}")
+            if version is not None and model is None:
+                raise InvalidArgumentError("a version needs its model: pass model, too")
+            with self._store.begin(tenant) as session:
+                require_known_tenant(session)
+                number = None
+                if model is not None:
+                    require_known_model(session, model)
+                    number = None if version is None else resolve_version(session, model, str(version), end)
+                return frame_of_objects(ChangeRow, net_changes(session, Period(start, end, model, number)))
+
+    def history(self, tenant: str, model: str, version: int | str) -> pd.DataFrame:
+        """Return every change of a version that syncs have seen, oldest first.
+
+        ``kind`` is ``event``, ``record``, ``verdict``, ``badge`` or ``waiver``, and ``subject`` the field, the rule or
+        the event.
+        """
+        with translated_errors():
+            from verifywise_mlflow.api.frames import frame_of_objects
+
+            with self._store.begin(tenant) as session:
+                key = (model, resolve_version(session, model, str(version)))
+                require_recorded(session, key)
+                return frame_of_objects(HistoryChange, version_history(session, key, datetime.now(UTC)))
+
+    def lineage(self, tenant: str, model: str | None = None, max_nodes: int = DEFAULT_NODES) -> Lineage:
+        """Return what versions were made from: data sets, training runs and files, as a graph.
+
+        Versions in production come first, then those with an alias, then the newest. ``graph.left_out`` is a sentence
+        about what exceeds ``max_nodes``, which is at most 2,000.
+        """
+        with translated_errors(), self._store.begin(tenant) as session:
+            require_known_tenant(session)
+            if model is not None:
+                require_known_model(session, model)
+            try:
+                graph = lineage_graph(session, model, max_nodes)
+            except ValueError as error:
+                raise InvalidArgumentError(str(error)) from error
+            return Lineage(tenant=tenant, model_name=model, graph=graph)
+
+    def _require_tenant(self, tenant: str) -> None:
+        with self._store.begin(tenant) as session:
+            require_known_tenant(session)
+
+
+def _known_version(session: TenantSession, model: str, version: int | str, at: datetime) -> VersionDossier:
+    key = (model, resolve_version(session, model, str(version), at))
+    known = dossier(session, key, at)
+    if known is None:
+        require_recorded(session, key)
+        raise NotFoundError(
+            f"there is no record of {quote(model)} version {key[1]} of the tenant {quote(session.tenant_id)} as of "
+            f"{utc_text(at)}; {describe_records_begin(session)}"
+        )
+    return known
+
+
+def _tenant_row(session: TenantSession) -> TenantRow:
+    judged = stage_refreshes_of(session).get("compliance_results")
+    return TenantRow(session.tenant_id, count_versions(session, None), judged.refreshed_at if judged else None)
+
+
+def _moment(given: datetime | str | None) -> datetime:
+    now = datetime.now(UTC)
+    if given is None:
+        return now
+    if isinstance(given, str):
+        return parse_moment(given, now)
+    if given.tzinfo is None:
+        raise InvalidArgumentError(f"{given.isoformat()} has no zone: write datetime(..., tzinfo=UTC)")
+    if given > now:
+        raise InvalidArgumentError(f"{utc_text(given)} is still to come: it is {utc_text(now)} now")
+    return given.astimezone(UTC)
+
+
+def _texts(given: str | Iterable[str]) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given)

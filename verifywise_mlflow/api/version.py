@@ -1,0 +1,113 @@
+"""One version with its record and verdicts, as a value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+from verifywise_mlflow.common.described_fields import DESCRIBED
+from verifywise_mlflow.normalizer.record import FIELDS
+from verifywise_mlflow.normalizer.unread_object import unread_objects_from_json
+from verifywise_mlflow.services.version_dossier import JudgedRule, VersionDossier
+
+
+class Verdict(BaseModel):
+    """A rule's verdict on a version."""
+
+    model_config = ConfigDict(**DESCRIBED, frozen=True)
+
+    rule_id: str
+    """The rule's ID in its policy."""
+    title: str
+    """What the rule requires; empty for a rule that the tenant's policies do not have."""
+    severity: str
+    """critical, high, medium or low; empty for a rule that the tenant's policies do not have."""
+    verdict: str
+    """pass, fail, not evidenced, not read, not applicable or error."""
+    reason: str
+    """Why."""
+    since: datetime
+    """Since when the verdict has been the same, UTC."""
+    open_since: datetime | None
+    """Since when the gap has been open without interruption, UTC; None if it is no gap."""
+    waiver: str | None
+    """Who accepts the gap, until when and why; None if nobody does."""
+    clauses: tuple[str, ...]
+    """The clauses that the rule gives evidence for, such as ``EU AI Act Art. 10(2)(b)``."""
+
+
+class VersionRecord(BaseModel):
+    """What was known of a version at a time."""
+
+    model_config = ConfigDict(**DESCRIBED, frozen=True)
+
+    tenant: str
+    """The tenant's name in tenants.yaml."""
+    model_name: str
+    """The registered model."""
+    version_number: int
+    """The version's number."""
+    as_of: datetime
+    """The time, UTC."""
+    fields: Mapping[str, JsonValue | datetime | date]
+    """The canonical record: each field with its value; None if there is none."""
+    origins: Mapping[str, Mapping[str, JsonValue]]
+    """For each value, the tag, alias or attribute that it came from."""
+    findings: tuple[str, ...]
+    """Sentences about values that look wrong."""
+    unread: tuple[str, ...]
+    """Sentences about what could not be read. If there are any, a missing value may exist in MLflow."""
+    badge: str | None
+    """evidence complete, gaps, failing or incomplete; None if the version had not been evaluated."""
+    verdicts: tuple[Verdict, ...]
+    """What matters first: gaps before other verdicts, then by severity."""
+    valid_from: datetime
+    """Since when the record has been the same, UTC."""
+    deleted_at: datetime | None
+    """Since when MLflow no longer had the version, UTC; None while it existed."""
+
+    def __getitem__(self, field: str) -> JsonValue | datetime | date:
+        """Return the value of a field of the record."""
+        return self.fields[field]
+
+    @property
+    def gaps(self) -> tuple[Verdict, ...]:
+        """The verdicts that are gaps, waived ones included."""
+        return tuple(verdict for verdict in self.verdicts if verdict.open_since is not None)
+
+
+def version_record(known: VersionDossier) -> VersionRecord:
+    """Return what the API shows of a dossier."""
+    state = known.state
+    return VersionRecord(
+        tenant=known.tenant_id,
+        model_name=state.record.model_name,
+        version_number=state.record.version_number,
+        as_of=known.as_of,
+        fields={field: getattr(state.record, field) for field in FIELDS},
+        origins=state.origins,
+        findings=tuple(str(finding.get("sentence")) for finding in state.findings),
+        unread=tuple(
+            sentence for unread in unread_objects_from_json(state.incomplete) for sentence in unread.sentences
+        ),
+        badge=known.badge and known.badge.badge,
+        verdicts=tuple(map(_verdict, known.rules)),
+        valid_from=state.span.valid_from,
+        deleted_at=state.deleted_at,
+    )
+
+
+def _verdict(judged: JudgedRule) -> Verdict:
+    return Verdict(
+        rule_id=judged.verdict.rule_id,
+        title=judged.rule.title,
+        severity=judged.rule.severity,
+        verdict=judged.verdict.verdict,
+        reason=judged.verdict.reason,
+        since=judged.verdict.span.valid_from,
+        open_since=judged.open_since if judged.is_gap else None,
+        waiver=judged.waiver.waiver.sentence if judged.waiver else None,
+        clauses=tuple(f"{cited.framework.name} {cited.clause.id}" for cited in judged.clauses),
+    )
