@@ -27,6 +27,7 @@ _ENTRY_KINDS: Final[Mapping[ConfigKind, EntryKind]] = {
     "tenant": "tenant changed",
     "ai systems": "ai systems changed",
 }
+_LABELS: Final[Mapping[ConfigKind, str]] = {"ai systems": "declaration of AI systems"}
 Document = Mapping[str, object]
 
 _MAX_RECORDED_SETTINGS = 100
@@ -133,17 +134,17 @@ def _record_version(
     adoption = config_versions.record_config_version(session, kind, digest, document, sync_id, now)
     if adoption is None:
         return []
-    previous = adoption.previous
+    previous, label = adoption.previous, _LABELS.get(kind, kind)
     counts: dict[str, object] = {"digest": digest, "previous_digest": previous.digest if previous else None}
     if previous is None:
-        return [make_entry(_ENTRY_KINDS[kind], "noted", reason=f"the first recorded {kind}", counts=counts)]
+        return [make_entry(_ENTRY_KINDS[kind], "noted", reason=f"the first recorded {label}", counts=counts)]
     changes = changed_settings(previous.document, document)
     counts["changed"] = dict(list(changes.items())[:_MAX_RECORDED_SETTINGS])
     names = list(changes)
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    reason = f"the {kind} changed: {', '.join(names[:5])}{more}"
+    reason = f"the {label} changed: {', '.join(names[:5])}{more}"
     if not changes:  # for example, this release has one more setting, which is not set
-        reason = f"this release stores the {kind} in another form; no setting differs"
+        reason = f"this release stores the {label} in another form; no setting differs"
     return [make_entry(_ENTRY_KINDS[kind], "noted", reason=reason, counts=counts)]
 
 

@@ -1,0 +1,99 @@
+"""``systems`` lists AI systems for people, programs and spreadsheets, with what is declared kept apart."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from verifywise_mlflow.cli import app
+from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow_tests.support.databases import migrated_database
+from verifywise_mlflow_tests.support.declared_systems import LENDING, seed_bank, tenant_declaring, write_ai_systems
+
+runner = CliRunner(env={"COLUMNS": "200"})
+
+
+@pytest.fixture(scope="module")
+def bank_url(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    path = write_ai_systems(tmp_path_factory.mktemp("bank") / "ai_systems.yaml", LENDING)
+    with migrated_database(postgres) as url:
+        with Store(url) as store:
+            seed_bank(store, tenant_declaring(path))
+        yield url
+
+
+@pytest.fixture
+def bank(bank_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setenv("VERIFYWISE_DATABASE_URL", bank_url)
+    return bank_url
+
+
+def run(*arguments: str, code: int = 0) -> str:
+    result = runner.invoke(app, ["systems", *arguments])
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+@pytest.mark.usefixtures("bank")
+def test_the_list_shows_declared_facts_with_their_author_and_contradictions() -> None:
+    output = run("acme")
+
+    assert "Consumer lending" in output
+    assert "risk high; review overdue since 2026-02-15; by M. Okafor, 2026-01-20" in output
+    assert "Contradiction in Consumer lending: the risk category is declared as high; version 3 of" in output
+    assert "The declaration of Consumer lending names gone-model, which no model matches" in output
+    assert "Models without a system: notes, orphan" in output
+
+
+@pytest.mark.usefixtures("bank")
+def test_one_system_is_shown_in_detail_whatever_the_spelling() -> None:
+    output = run("acme", "consumer-lending")
+
+    assert "Declared by M. Okafor on 2026-01-20; no evidence:" in output
+    assert "Annex III, point 5(b)" in output
+    assert "https://documents.acme.example/risk, 3 (EU AI Act Annex IV(5))" in output
+    assert "2026-03-01 12:00 UTC: as declared by M. Okafor" in output
+
+
+@pytest.mark.usefixtures("bank")
+def test_programs_get_versioned_documents() -> None:
+    listed = json.loads(run("acme", "--json"))
+    one = json.loads(run("acme", "Consumer lending", "--json"))
+
+    assert listed["schema"].endswith("systems.v1")
+    assert [row["system"] for row in listed["systems"]] == ["Consumer lending", "Retention offers"]
+    assert listed["models_without_system"] == ["notes", "orphan"]
+    assert one["schema"].endswith("system.v1")
+    assert one["system"] == listed["systems"][0]
+    assert [(row["model_name"], row["versions_in_use"]) for row in one["models"]] == [
+        ("credit-scoring", [3, 2]),
+        ("fraud", [1]),
+    ]
+    assert one["documents"][0]["clauses"] == ["EU AI Act Annex IV(5)"]
+    assert one["history"][0]["declared"] == one["system"]["declared"]
+
+
+@pytest.mark.usefixtures("bank")
+def test_a_spreadsheet_has_a_row_for_each_system(tmp_path: Path) -> None:
+    path = tmp_path / "systems.csv"
+
+    run("acme", "--output", str(path))
+
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["system"], row["declared_risk_category"]) for row in rows] == [
+        ("Consumer lending", "high"),
+        ("Retention offers", ""),
+    ]
+
+
+@pytest.mark.usefixtures("bank")
+def test_an_unknown_system_gets_a_suggestion() -> None:
+    assert "Did you mean 'Consumer lending'?" in run("acme", "Consumer lendng", code=3)
+    assert "no tenant" in run("acmee", code=3)
