@@ -118,4 +118,11 @@ def test_names_and_patterns_include_models(patterns: list[str], model: str, incl
     )
 
     assert declared.includes(model) is included
-    assert declared.patterns_without_model([model]) == ([] if included else patterns)
+
+
+def test_a_pattern_that_matches_no_model_is_found() -> None:
+    declared = DeclaredSystem.model_validate(
+        {"name": "A", "models": ["credit-*", "fruad", "x?"], "declared_by": "Ada", "declared_on": "2026-03-01"}
+    )
+
+    assert declared.patterns_without_model(["credit-eu", "fraud", "x1"]) == ["fruad"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -114,9 +114,7 @@ def earlier_versions(session: TenantSession, key: Key, at: datetime, limit: int 
     return [EarlierVersion(*row) for row in rows]
 
 
-def open_gap_counts(
-    session: TenantSession, at: datetime, models: Collection[str] | None = None
-) -> Mapping[str, Mapping[str, int]]:
+def open_gap_counts(session: TenantSession, at: datetime) -> Mapping[str, Mapping[str, int]]:
     """Return the numbers of open gaps of living versions that no waiver covers at a time, by model and rule."""
     results, records = compliance_verdicts, canonical_records
     query = (
@@ -127,7 +125,6 @@ def open_gap_counts(
             results.c.verdict.in_(OPEN_VERDICTS),
             records.c.deleted_at.is_(None),
             ~is_waived(results, at) if waivers_in_force(session, at) else true(),
-            true() if models is None else results.c.model_name.in_(models),
         )
         .group_by(results.c.model_name, results.c.rule_id)
     )
