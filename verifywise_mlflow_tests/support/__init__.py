@@ -28,5 +28,7 @@ Contents:
 - ``audit_chains``: audit chains in memory
 - ``planted_secrets``: recognizable secrets, and the search for them in all output
 - ``planted_secret_tenants``: tenants with a planted secret in each field, at servers that echo their requests
+- ``published_schemas``: the JSON Schemas in the package and in the docs
+- ``json_documents``: checks what commands print against these schemas
 - ``documentation``: the pages under docs/, their code blocks and their generated tables
 """

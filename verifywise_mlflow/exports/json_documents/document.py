@@ -53,12 +53,12 @@ class JsonDocument(BaseModel):
             items: The items, each of the field's type.
         """
         item = TypeAdapter[object](get_args(type(self).model_fields[member].annotation)[0])
+        texts = (json.dumps(item.dump_python(value, mode="json")) for value in items)
+        first = next(texts, "")  # an error about what was asked must precede all output
         head = {name: value for name, value in self.to_json().items() if name != member}
-        yield f"{json.dumps(head)[:-1]}, {json.dumps(member)}: ["
-        separator = ""
-        for value in items:
-            yield separator + json.dumps(item.dump_python(value, mode="json"))
-            separator = ", "
+        yield f"{json.dumps(head)[:-1]}, {json.dumps(member)}: [{first}"
+        for text in texts:
+            yield f", {text}"
         yield "]}"
 
 
@@ -68,20 +68,24 @@ def json_schema(document: type[JsonDocument]) -> dict[str, Any]:  # Any: a schem
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": document.schema_id(),
-        **_without_titles(generated),
+        **_plain(generated),
         "title": document.NAME,
         "required": ["schema", *generated.get("required", ())],
         "properties": {
             "schema": {"const": document.schema_id(), "description": "The schema of this document, which is its $id."},
-            **_without_titles(generated["properties"]),
+            **_plain(generated["properties"]),
         },
     }
 
 
-def _without_titles(schema: Any) -> Any:
-    """Return the schema without pydantic's titles, which repeat the members' names."""
-    if isinstance(schema, dict):
-        # A property may be called "title": that one is a schema, not a text.
-        kept = {name: value for name, value in schema.items() if name != "title" or not isinstance(value, str)}
-        return {name: _without_titles(value) for name, value in kept.items()}
-    return [_without_titles(item) for item in schema] if isinstance(schema, list) else schema
+def _plain(schema: Any) -> Any:
+    """Return the schema without pydantic's titles, which repeat the members' names, and descriptions on one line."""
+    if isinstance(schema, list):
+        return [_plain(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    # A member may be called "title" or "description": that one is a schema, not a text.
+    plain = {name: _plain(value) for name, value in schema.items() if name != "title" or not isinstance(value, str)}
+    if isinstance(text := plain.get("description"), str):
+        plain["description"] = " ".join(text.split())
+    return plain

@@ -1,12 +1,26 @@
-"""Checks OpenLineage events: as OpenLineage's own classes read them, and our facets by their published schemas."""
+"""Checks OpenLineage events: by the classes that OpenLineage generates from its schemas, and our facets by our schemas.
+
+No package ships OpenLineage's schemas themselves. If ``OPENLINEAGE_SPEC`` names the folder ``spec`` of a copy of
+OpenLineage's repository, every event is validated against them, too.
+"""
 
 from __future__ import annotations
 
+import importlib
 import json
-from collections.abc import Mapping
+import os
+import pkgutil
+from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Any
+from enum import Enum
+from functools import cache
+from pathlib import Path
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
+import attr
+from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[import-untyped]
+from openlineage.client import generated
 from openlineage.client.event_v2 import (
     DatasetEvent,
     InputDataset,
@@ -18,11 +32,14 @@ from openlineage.client.event_v2 import (
     StaticDataset,
 )
 from openlineage.client.serde import Serde
+from referencing import Registry, Resource
 
-from verifywise_mlflow_tests.delivery.event_checks import FACET_SCHEMAS, check_against_schema, read_schemas
+from verifywise_mlflow_tests.delivery.event_checks import check_against_schema, read_schemas
+from verifywise_mlflow_tests.support.published_schemas import FACET_SCHEMAS
 
 _STANDARD_SCHEMAS = "https://openlineage.io/spec/"
 """What the library writes as the address of a standard schema. Nothing is read from there."""
+_SPECIFICATION = os.environ.get("OPENLINEAGE_SPEC")
 
 
 def check_lineage_event(body: str | bytes) -> dict[str, Any]:
@@ -34,9 +51,62 @@ def check_lineage_event(body: str | bytes) -> dict[str, Any]:
         for name, facet in facets.items():
             if facet["_schemaURL"].startswith(_STANDARD_SCHEMAS):
                 assert not name.startswith("verifywise_")
+                check_against_class(facet, _standard_facets()[facet["_schemaURL"]], name)
             else:
                 check_against_schema(facet, read_schemas(FACET_SCHEMAS)[facet["_schemaURL"]])
+    if _SPECIFICATION:
+        assert list(official_problems(event, Path(_SPECIFICATION))) == []
     return event
+
+
+def check_against_class(value: object, kind: Any, where: str) -> None:
+    """Check that a value has the fields of a generated class, all of its required ones, and their types."""
+    options = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+    if value is None:
+        assert type(None) in options, f"{where} is null"
+        return
+    (expected,) = (option for option in options if option is not type(None))
+    if get_origin(expected) is list:
+        assert isinstance(value, list), where
+        for item in value:
+            check_against_class(item, get_args(expected)[0], f"{where}[]")
+    elif attr.has(expected):
+        assert isinstance(value, dict), where
+        fields, types = attr.fields_dict(expected), get_type_hints(expected)
+        required = {name for name, field in fields.items() if field.default is attr.NOTHING}
+        assert required <= value.keys() <= fields.keys(), f"{where} has {sorted(value)}, expected {sorted(fields)}"
+        for name, item in value.items():
+            check_against_class(item, types[name], f"{where}.{name}")
+    elif issubclass(expected, Enum):
+        assert value in [member.value for member in expected], f"{where} is {value!r}"
+    else:
+        assert type(value) is expected, f"{where} is {value!r}, expected {expected.__name__}"
+
+
+def official_problems(event: Mapping[str, Any], specification: Path) -> Iterator[str]:
+    """Yield what is wrong with an event by OpenLineage's own schemas, those of its standard facets included."""
+    registry = _official_registry(specification)
+    facets = [facet for facets in _facets(event) for facet in facets.values()]
+    for address, value in [(event["schemaURL"], event), *((facet["_schemaURL"], facet) for facet in facets)]:
+        if address.startswith(_STANDARD_SCHEMAS):
+            validator = Draft202012Validator({"$ref": address}, registry=registry, format_checker=FormatChecker())
+            yield from (f"{address}: {error.message}" for error in validator.iter_errors(value))
+
+
+@cache
+def _official_registry(specification: Path) -> Registry[Any]:
+    paths = [*specification.glob("*.json"), *specification.glob("facets/*.json")]
+    documents = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+    return Registry().with_resources((document["$id"], Resource.from_contents(document)) for document in documents)
+
+
+@cache
+def _standard_facets() -> Mapping[str, type]:
+    """Return the generated classes of standard facets by the addresses of their schemas."""
+    names = [module.name for module in pkgutil.iter_modules(generated.__path__)]
+    modules = [importlib.import_module(f"{generated.__name__}.{name}") for name in names]
+    classes = [member for module in modules for member in vars(module).values() if isinstance(member, type)]
+    return {each._get_schema(): each for each in classes if hasattr(each, "_get_schema")}
 
 
 def _as_library_object(event: dict[str, Any]) -> RunEvent | DatasetEvent:

@@ -1,0 +1,36 @@
+"""Checks the JSON documents that commands print against the published schemas."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[import-untyped]
+
+from verifywise_mlflow_tests.support.published_schemas import DOCUMENT_SCHEMAS, read_schema
+
+# JSON of many shapes, which tests index freely: hence Any here.
+
+
+def check_document(output: str) -> dict[str, Any]:
+    """Check what a command printed, which must be one document and name its schema; return it.
+
+    Readers must expect members that a later release adds, so that the schemas allow them. Here, each must be described.
+    """
+    document: dict[str, Any] = json.loads(output)
+    name = str(document["schema"]).rpartition("/")[2]
+    schema = read_schema(DOCUMENT_SCHEMAS / f"{name}.json")
+    Draft202012Validator(_closed(schema), format_checker=FormatChecker()).validate(document)
+    return document
+
+
+def _closed(schema: Any) -> Any:
+    """Return the schema with all objects closed whose members it lists."""
+    if isinstance(schema, dict):
+        closed = {name: _closed(value) for name, value in schema.items()}
+        return (
+            {**closed, "additionalProperties": False}
+            if "properties" in schema and schema.get("type") == "object"
+            else closed
+        )
+    return [_closed(item) for item in schema] if isinstance(schema, list) else schema
