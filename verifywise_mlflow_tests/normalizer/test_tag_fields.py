@@ -67,6 +67,24 @@ def test_the_runs_user_is_the_owner_if_no_tag_names_one(run: TrainingRun, owner:
     assert (result.record.owner, result.origins["owner"]) == (owner, origin)
 
 
+@pytest.mark.parametrize(
+    ("version_tags", "model_tags", "system", "purpose"),
+    [
+        ({"ai_system": "Lending"}, {}, "Lending", None),
+        ({"verifywise.ai-system": "Lending"}, {"ai_system": "Loans"}, "Lending", None),
+        ({"use_case": "Lending"}, {}, "Lending", "Lending"),
+        ({"use_case": "Assess loans"}, {"ai_system": "Lending"}, "Lending", "Assess loans"),
+        ({"ai_system": "TBD"}, {"use_case": "Lending"}, "Lending", "Lending"),
+    ],
+)
+def test_a_use_case_states_a_purpose_and_names_the_system_if_nothing_else_does(
+    version_tags: dict[str, str], model_tags: dict[str, str], system: str, purpose: str | None
+) -> None:
+    record = normalized(inputs(version_tags=version_tags, model_tags=model_tags)).record
+
+    assert (record.ai_system, record.business_purpose) == (system, purpose)
+
+
 def test_a_system_key_is_never_a_synonym() -> None:
     tags = {"mlflow.owner": "x", "mlflow.risk": "high", "mlflow.stage": "production"}
     record = normalized(inputs(version_tags=tags, run_tags=tags)).record
