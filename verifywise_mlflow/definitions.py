@@ -12,14 +12,16 @@ from verifywise_mlflow.common.malloc_arenas import limit_malloc_arenas
 from verifywise_mlflow.defs.assets.compliance_metrics import compliance_metrics_assets
 from verifywise_mlflow.defs.assets.deliveries import delivery_assets
 from verifywise_mlflow.defs.assets.external_assets import mlflow_server
+from verifywise_mlflow.defs.assets.governance_report import governance_report
 from verifywise_mlflow.defs.assets.stages import stage_assets
 from verifywise_mlflow.defs.dagster_compat import fork_run_processes, log_runs_by
-from verifywise_mlflow.defs.jobs import deliver_tenant, sync_tenant
+from verifywise_mlflow.defs.jobs import deliver_tenant, report_tenant, sync_tenant
 from verifywise_mlflow.defs.resources import TenantSync
 from verifywise_mlflow.defs.run_retention.deletion import delete_old_runs, hourly_run_deletion
 from verifywise_mlflow.defs.schedules.audit_verification import daily_audit_verification, verify_audit_trails
 from verifywise_mlflow.defs.schedules.sync_schedules import reconcile, rehash
 from verifywise_mlflow.defs.sensors.alerts import alerts
+from verifywise_mlflow.defs.sensors.due_reports import due_reports
 from verifywise_mlflow.defs.sensors.freshness_sensor import stale_tenants
 from verifywise_mlflow.defs.sensors.pending_deliveries import pending_deliveries
 from verifywise_mlflow.defs.sensors.registry_sensors import changed_listings, new_versions, tenants
@@ -31,9 +33,9 @@ if is_json_requested():
     log_runs_by(JsonHandler())
 
 defs = dg.Definitions(
-    assets=[mlflow_server, *stage_assets, *delivery_assets, *compliance_metrics_assets()],
-    jobs=[sync_tenant, deliver_tenant, verify_audit_trails, delete_old_runs],
-    sensors=[tenants, new_versions, changed_listings, stale_tenants, pending_deliveries, alerts],
+    assets=[mlflow_server, *stage_assets, *delivery_assets, governance_report, *compliance_metrics_assets()],
+    jobs=[sync_tenant, deliver_tenant, report_tenant, verify_audit_trails, delete_old_runs],
+    sensors=[tenants, new_versions, changed_listings, stale_tenants, pending_deliveries, due_reports, alerts],
     schedules=[reconcile, rehash, daily_audit_verification, hourly_run_deletion],
     resources={"tenant_sync": TenantSync()},
     # A process per step would cost more than the work itself, so all stages of a tenant run in the run's process.

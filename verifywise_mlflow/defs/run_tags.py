@@ -9,8 +9,12 @@ from typing import Final
 
 SYNC_JOB: Final = "sync_tenant"
 DELIVERY_JOB: Final = "deliver_tenant"
-DELIVERY_ASSETS: Final = frozenset({"verifywise_delivery", "event_delivery"})
-"""The assets that deliver. Their runs are deliveries, by any requester."""
+REPORT_JOB: Final = "report_tenant"
+DELIVERY_JOBS: Final = frozenset({DELIVERY_JOB, REPORT_JOB})
+"""The jobs that take something out of the store, and read no tenant's server."""
+REPORT_ASSET: Final = "governance_report"
+DELIVERY_ASSETS: Final = frozenset({"verifywise_delivery", "event_delivery", REPORT_ASSET})
+"""The assets that deliver, a report to a folder among them. Their runs are deliveries, by any requester."""
 
 PARTITION_TAG: Final = "dagster/partition"
 """The tenant of a run."""

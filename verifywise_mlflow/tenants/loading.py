@@ -20,7 +20,7 @@ from verifywise_mlflow.tenants.tenant import Tenant
 
 TENANTS_VARIABLE = "VERIFYWISE_TENANTS"
 """The environment variable that names the file."""
-DEFAULT_SECTIONS: Final = ("compliance", "history", "intervals", "limits")
+DEFAULT_SECTIONS: Final = ("compliance", "history", "intervals", "limits", "report")
 """The sections of a tenant that ``defaults`` may have."""
 _ADDED_LISTS: Final = frozenset(("framework_files",))
 """The lists to which a tenant adds entries."""

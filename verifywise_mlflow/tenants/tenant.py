@@ -20,6 +20,7 @@ from verifywise_mlflow.tenants.delivery.settings import Delivery
 from verifywise_mlflow.tenants.header_names import FRAMING_HEADERS, check_header_names
 from verifywise_mlflow.tenants.intervals import Intervals
 from verifywise_mlflow.tenants.network import Proxy, Tls
+from verifywise_mlflow.tenants.report import Report
 from verifywise_mlflow.tenants.secrets import SecretReference
 from verifywise_mlflow.tenants.server import DatabricksServer, MlflowServer, Server
 from verifywise_mlflow.tenants.validators import AbsolutePath, ConfigSection, http_uri
@@ -132,6 +133,8 @@ class Tenant(ConfigSection):
     history: History = History()
     delivery: Delivery = Delivery()
     """Where verdicts are delivered. By default nowhere."""
+    report: Report | None = None
+    """Where the governance report is written after syncs. Null: nowhere."""
     intervals: Intervals = Intervals()
     limits: Limits = Limits()
     """Limits on the time and the size of a server's responses."""

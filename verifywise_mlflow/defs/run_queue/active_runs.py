@@ -10,7 +10,7 @@ import dagster as dg
 from dagster import DagsterRunStatus as Status
 
 from verifywise_mlflow.defs.run_queue.queue_rules import SENSOR_PRIORITY, effective_priority
-from verifywise_mlflow.defs.run_tags import DELIVERY_JOB, DELIVERY_TAG, PARTITION_TAG, PRIORITY_TAG, SYNC_JOB
+from verifywise_mlflow.defs.run_tags import DELIVERY_JOBS, DELIVERY_TAG, PARTITION_TAG, PRIORITY_TAG, SYNC_JOB
 
 _ENDED = [Status.SUCCESS, Status.FAILURE, Status.CANCELED]
 _MAX_ENDED_RUNS = 20
@@ -100,12 +100,12 @@ def recently_failed_tenants(instance: dg.DagsterInstance, since: datetime) -> se
     }
 
 
-def tenants_being_delivered(instance: dg.DagsterInstance) -> set[str]:
-    """Return the tenants with a delivery that has not ended."""
-    runs = instance.get_runs(filters=dg.RunsFilter(job_name=DELIVERY_JOB, statuses=_IN_FLIGHT))
+def tenants_with_runs_of(instance: dg.DagsterInstance, job_name: str) -> set[str]:
+    """Return the tenants with a run of a job that has not ended."""
+    runs = instance.get_runs(filters=dg.RunsFilter(job_name=job_name, statuses=_IN_FLIGHT))
     return {run.tags[PARTITION_TAG] for run in runs if PARTITION_TAG in run.tags}
 
 
 def _is_of_tenant(run: dg.DagsterRun) -> bool:
     """Return whether a run reads a tenant's server, or may do so: deliveries do not."""
-    return PARTITION_TAG in run.tags and DELIVERY_TAG not in run.tags and run.job_name != DELIVERY_JOB
+    return PARTITION_TAG in run.tags and DELIVERY_TAG not in run.tags and run.job_name not in DELIVERY_JOBS

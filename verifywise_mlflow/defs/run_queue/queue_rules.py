@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from verifywise_mlflow.defs.run_tags import (
     BACKFILL_TAG,
     DELIVERY_ASSETS,
-    DELIVERY_JOB,
+    DELIVERY_JOBS,
     DELIVERY_TAG,
     PARTITION_TAG,
     PRIORITY_TAG,
@@ -75,7 +75,7 @@ def is_delivery(job_name: str, assets: Collection[str]) -> bool:
         job_name: the run's job.
         assets: the assets that were selected; empty for all of the job.
     """
-    return job_name == DELIVERY_JOB or (bool(assets) and DELIVERY_ASSETS.issuperset(assets))
+    return job_name in DELIVERY_JOBS or (bool(assets) and DELIVERY_ASSETS.issuperset(assets))
 
 
 def is_slow(last_run_seconds: Sequence[float], slow_seconds: float) -> bool:

@@ -28,7 +28,7 @@ from verifywise_mlflow.defs.run_retention.retention_rules import (
 )
 from verifywise_mlflow.defs.run_tags import (
     BACKFILL_TAG,
-    DELIVERY_JOB,
+    DELIVERY_JOBS,
     PARTITION_TAG,
     REPOSITORY_TAG,
     SYNC_JOB,
@@ -156,7 +156,7 @@ def _series(run: dg.DagsterRun) -> RunSeries:
     tenant_id = run.tags.get(PARTITION_TAG)
     if tenant_id is None:
         return run.job_name, None
-    return (DELIVERY_JOB if run.job_name == DELIVERY_JOB else SYNC_JOB), tenant_id
+    return (run.job_name if run.job_name in DELIVERY_JOBS else SYNC_JOB), tenant_id
 
 
 def _newest_successes(

@@ -19,7 +19,7 @@ from verifywise_mlflow.alerts.transitions import (
     observe_staleness,
 )
 from verifywise_mlflow.common.untrusted_text import quote
-from verifywise_mlflow.defs.run_tags import DELIVERY_JOB, PARTITION_TAG, WILL_RETRY_TAG
+from verifywise_mlflow.defs.run_tags import DELIVERY_JOBS, PARTITION_TAG, WILL_RETRY_TAG
 from verifywise_mlflow.defs.schedules.audit_verification import DAMAGED_TRAILS, verify_audit_trails
 from verifywise_mlflow.persistence.database import DatabaseError, database_url
 from verifywise_mlflow.persistence.queries.stage_timestamps import new_integrity_events
@@ -99,10 +99,10 @@ def _observe_runs(
 
 
 def _relevant_runs(records: list[dg.RunRecord]) -> Iterator[dg.DagsterRun]:
-    """Skip failures that Dagster retries by itself, deliveries, and single assets that people materialize."""
+    """Skip failures that Dagster retries by itself, deliveries, reports, and single assets that people materialize."""
     for run in (record.dagster_run for record in records):
         will_retry = run.status is dg.DagsterRunStatus.FAILURE and run.tags.get(WILL_RETRY_TAG) == "true"
-        if not will_retry and not run.job_name.startswith("__") and run.job_name != DELIVERY_JOB:
+        if not will_retry and not run.job_name.startswith("__") and run.job_name not in DELIVERY_JOBS:
             yield run
 
 

@@ -9,7 +9,8 @@ import dagster as dg
 from verifywise_mlflow.defs.assets.deliveries import DELIVERY_ASSETS
 from verifywise_mlflow.defs.jobs import deliver_tenant
 from verifywise_mlflow.defs.partitions import partition_keys
-from verifywise_mlflow.defs.run_queue.active_runs import tenants_being_delivered
+from verifywise_mlflow.defs.run_queue.active_runs import tenants_with_runs_of
+from verifywise_mlflow.defs.run_tags import DELIVERY_JOB
 from verifywise_mlflow.delivery.drain import Drain
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.store import Store
@@ -35,7 +36,7 @@ def pending_deliveries(context: dg.SensorEvaluationContext) -> dg.SensorResult |
     }
     if not tenants:
         return dg.SkipReason("no tenant has a target under delivery")
-    busy, requests = tenants_being_delivered(context.instance), []
+    busy, requests = tenants_with_runs_of(context.instance, DELIVERY_JOB), []
     with Store(database_url()) as store:
         for tenant_id in tenants.keys() - busy:
             due = _due_assets(store, tenants[tenant_id])

@@ -9,7 +9,10 @@ from datetime import datetime
 from itertools import groupby
 from typing import Final
 
+from markupsafe import Markup
+
 from verifywise_mlflow.documents.html.rendering import render_sections
+from verifywise_mlflow.documents.report.comparison_section import comparison_section
 from verifywise_mlflow.documents.report.page_writer import MODELS, PageWriter, TenantFooter
 from verifywise_mlflow.documents.report.site_paths import TenantPaths
 from verifywise_mlflow.documents.report.stage_timeline import stage_timeline
@@ -18,6 +21,7 @@ from verifywise_mlflow.documents.report.timeline_svg import timeline_svg
 from verifywise_mlflow.documents.version.page import version_sections
 from verifywise_mlflow.persistence.repositories.lifecycle_events import RecordedEvent
 from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.services.comparison import compare
 from verifywise_mlflow.services.version_dossier import VersionDossier, dossiers
 
 MAX_LISTED_VERSIONS: Final = 1_000
@@ -61,14 +65,15 @@ def write_model_pages(
     loaded = dossiers(session, keys, writer.at)
     for name, of_model in groupby(loaded, key=lambda dossier: dossier.record.model_name):
         written.add(name)
-        count += _write_model(writer, paths, footer, summaries[name], of_model)
+        count += _write_model(session, writer, paths, footer, summaries[name], of_model)
     for model in models:
         if model.name not in written:  # it has no version
-            _write_model(writer, paths, footer, model, iter(()))
+            _write_model(session, writer, paths, footer, model, iter(()))
     return count
 
 
 def _write_model(
+    session: TenantSession,
     writer: PageWriter,
     paths: TenantPaths,
     footer: TenantFooter,
@@ -79,8 +84,11 @@ def _write_model(
     badges: list[_BadgeChange] = []
     moves: list[RecordedEvent] = []
     previous: VersionDossier | None = None
+    comparison: Markup | None = None
     for dossier in of_model:  # the oldest version first
         number = dossier.record.version_number
+        if previous:
+            comparison = render_sections([comparison_section(compare(session, previous, dossier))])
         writer.write(
             "version.html.j2",
             paths.version(model.name, number),
@@ -88,8 +96,7 @@ def _write_model(
             state=footer,
             dossier=dossier,
             sections=render_sections(version_sections(dossier, with_clauses=False)),
-            previous=previous.record.version_number if previous else None,
-            comparison=None,
+            comparison=comparison,
         )
         rows.append(_row(dossier))
         badges += (_BadgeChange(state.span.valid_from, number, state.badge) for state in dossier.badges)
@@ -110,7 +117,7 @@ def _write_model(
         timeline=timeline_svg(lanes, writer.at) if lanes else None,
         badges=badges[:MAX_BADGES],
         more_badges=max(len(badges) - MAX_BADGES, 0),
-        comparison=None,
+        comparison=comparison,
     )
     return len(rows)
 
