@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from verifywise_mlflow.compliance.ai_systems import DeclaredDocument
-from verifywise_mlflow.compliance.frameworks import Framework
+from verifywise_mlflow.compliance.frameworks import Framework, Obtainable
 from verifywise_mlflow.compliance.verdict import Verdict
 from verifywise_mlflow.documents.blocks import (
     Block,
@@ -19,6 +19,7 @@ from verifywise_mlflow.documents.blocks import (
     Paragraph,
     Section,
     Table,
+    Tone,
     shorten,
     show_day,
     show_time,
@@ -35,15 +36,26 @@ TO_BE_WRITTEN: Final = "To be written by a person"
 
 
 class Filling(StrEnum):
-    """What fills a clause, most first."""
+    """What fills a clause. Never more than the framework's catalog says that MLflow can show of it."""
 
-    SHOWN = "evidence"
-    """MLflow recorded at least one value by itself."""
-    CLAIMED = "tags only"
+    EVIDENCE = "evidence"
+    """MLflow recorded what the clause requires."""
+    PARTLY = "evidence of a part"
+    SUPPORTS = "supporting records"
+    """The clause is about keeping records, and there are records."""
+    TAGS_ONLY = "tags only"
     """All values come from tags and descriptions that people wrote."""
     DECLARED = "declared only"
-    """MLflow shows nothing; the file of AI systems states something, or names a document."""
+    """MLflow shows nothing of it; the file of AI systems states something, or names a document."""
     BLANK = "blank"
+
+
+_BY_RECORDED_VALUES: Final[Mapping[Obtainable, Filling]] = {
+    Obtainable.EVIDENCED: Filling.EVIDENCE,
+    Obtainable.PARTLY: Filling.PARTLY,
+    Obtainable.SUPPORTS: Filling.SUPPORTS,
+    Obtainable.DECLARED_ONLY: Filling.TAGS_ONLY,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +72,15 @@ class FilledClause:
     @property
     def filling(self) -> Filling:
         """What fills it."""
-        if any(not value.is_claim for value in self.values):
-            return Filling.SHOWN
-        if self.values:
-            return Filling.CLAIMED
+        if self.values and self.is_obtainable:
+            is_recorded = any(not value.is_claim for value in self.values)
+            return _BY_RECORDED_VALUES[self.evidence.cited.clause.obtainable] if is_recorded else Filling.TAGS_ONLY
         return Filling.DECLARED if self.facts or self.documents else Filling.BLANK
+
+    @property
+    def is_obtainable(self) -> bool:
+        """Whether MLflow can show any part of it. Otherwise, its values are only about the same subject."""
+        return self.evidence.cited.clause.obtainable is not Obtainable.NOT_OBTAINABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +174,7 @@ def _about(dossier: VersionDossier, framework: Framework, facts: SystemFacts, pa
     dates = {filled.evidence.cited.clause.applies for part in parts for filled in part.clauses}
     for name, date in framework.dates.items():
         if name in dates:
-            texts.append(f"They apply from {date.short_form}: {date.cited_source}.")
+            texts.append(f"They apply from {date.applicable_from}: {date.cited_source}.")
     return Section("about", "About this document", tuple(Paragraph(text) for text in texts))
 
 
@@ -173,15 +189,22 @@ def _about_declared(facts: SystemFacts) -> str:
     return "No AI system is named that this model is a part of."
 
 
+_TONES: Final[Mapping[Filling, Tone]] = {
+    Filling.TAGS_ONLY: "warning",
+    Filling.DECLARED: "warning",
+    Filling.BLANK: "warning",
+}
+
+
 def _overview(parts: Sequence[FilledPart]) -> Section:
     clauses = [filled for part in parts for filled in part.clauses]
     counts = Counter(filled.filling for filled in clauses)
-    counted = ", ".join(f"{counts[filling]} {filling}" for filling in Filling)
+    counted = ", ".join(f"{counts[filling]} {filling}" for filling in Filling if counts[filling])
     rows = tuple(
         (
             Cell(filled.outlined.id),
             Cell(filled.outlined.title),
-            Cell(filled.filling.value, tone=None if filled.filling is Filling.SHOWN else "warning"),
+            Cell(filled.filling.value, tone=_TONES.get(filled.filling)),
         )
         for filled in clauses
     )
@@ -214,7 +237,10 @@ def _blocks(filled: FilledClause, facts: SystemFacts) -> Iterator[Block]:
             )
             for value in filled.values
         )
-        yield Table("What MLflow shows", ("value", "as recorded", "source"), rows)
+        caption = (
+            "What MLflow shows" if filled.is_obtainable else "Related values in MLflow, which do not meet this point"
+        )
+        yield Table(caption, ("value", "as recorded", "source"), rows)
     else:
         yield Paragraph("MLflow shows nothing for this point.", tone="quiet")
     if (declared := facts.declared) and (filled.facts or filled.documents):
