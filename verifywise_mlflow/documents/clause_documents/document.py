@@ -151,9 +151,9 @@ def _place(document: DeclaredDocument) -> str:
 
 
 def _read_by(rule: RuleOnVersion) -> Iterator[ShownValue]:
-    """Yield the values that a rule read, for a clause whose outline names none."""
+    """Yield the values by which a rule passed, for a clause whose outline names none."""
     verdict = rule.verdict
-    if verdict is None or verdict.verdict == Verdict.NOT_APPLICABLE:
+    if verdict is None or verdict.verdict != Verdict.PASS:
         return
     for path, value in verdict.values.items():
         if value not in (None, "", [], {}) and not path.startswith(("stated.", "origins.")):
@@ -237,9 +237,7 @@ def _blocks(filled: FilledClause, facts: SystemFacts) -> Iterator[Block]:
             )
             for value in filled.values
         )
-        caption = (
-            "What MLflow shows" if filled.is_obtainable else "Related values in MLflow, which do not meet this point"
-        )
+        caption = "What MLflow shows" if filled.is_obtainable else "Related values, which do not meet this point"
         yield Table(caption, ("value", "as recorded", "source"), rows)
     else:
         yield Paragraph("MLflow shows nothing for this point.", tone="quiet")
