@@ -68,7 +68,7 @@ class CommandHelp:
     program_output: str = ""
     """What a program reads from a command that has no ``--json``."""
     names_objects: bool = True
-    """Whether its arguments name tenants, models, versions or the like, which may be misspelt."""
+    """Whether its arguments name tenants, models, versions or the like, which may be misspelled."""
 
     def epilog(self, path: str) -> str:
         """Return the end of the command's help, one paragraph per line."""
@@ -126,6 +126,7 @@ HELP: Mapping[str, CommandHelp] = {
         "acme_auditor --tenant acme",
         changes="the role's privileges",
         failure="the role does not exist, or you are not the owner",
+        names_objects=False,
     ),
     "sync": CommandHelp(
         'acme --reconcile --accept-removals "Ada: the team Lynx was dissolved"',

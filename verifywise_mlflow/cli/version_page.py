@@ -1,7 +1,7 @@
 """The page that ``show`` prints about a version: what matters first, on one screen.
 
-Its order is that of a governance officer's questions: which version this is, how it was judged, what is missing, who
-answers for it, and what it was trained on. ``version_details`` prints everything.
+Its order is that in which a governance officer reads: which version this is, its badge, what is missing, who answers
+for it, and what it was trained on. ``version_details`` prints everything.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def print_page(dossier: VersionDossier) -> None:
 
 
 def print_heading(dossier: VersionDossier) -> None:
-    """Print which version this is, at which moment, and how it was judged."""
+    """Print which version this is, at which moment, and its badge."""
     record, state = dossier.record, dossier.state
     out.print(Text(f"{escape_invisible(record.model_name)} version {record.version_number}", style="bold"))
     aliases = record.aliases if isinstance(record.aliases, Sequence) else ()

@@ -38,7 +38,7 @@ def unknown_name(sentence: str, name: str, candidates: Iterable[str]) -> Unresol
 
 def nearest_names(name: str, candidates: Iterable[str]) -> list[str]:
     """Return the names that are most similar to a name, then names that contain it; none if there are none."""
-    from rapidfuzz import fuzz, process  # 10 ms, which only a misspelt name takes
+    from rapidfuzz import fuzz, process  # 10 ms, which only a misspelled name takes
 
     names = list(islice(candidates, MAX_CANDIDATES))
     wanted = _comparable(name)

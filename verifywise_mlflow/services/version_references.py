@@ -76,7 +76,7 @@ def require_known_tenant(session: TenantSession) -> None:
     """Raise unless the store knows the tenant.
 
     Raises:
-        UnresolvedNameError: the name is misspelt, or the role may not see the tenant.
+        UnresolvedNameError: the name is misspelled, or the role may not see the tenant.
     """
     if not is_known_tenant(session.connection, session.tenant_id):
         sentence = f"the database has no tenant {quote(session.tenant_id)}, or the role in use may not read it"

@@ -195,7 +195,7 @@ def _trail(tenant: str) -> Iterator[TenantSession]:
 
 
 def _refuse_unknown(session: TenantSession, is_known: bool, as_json: bool) -> None:
-    """Raise if the trail never existed: the name is misspelt, which is not the same as an empty trail."""
+    """Raise if the trail never existed: the name is misspelled, which is not the same as an empty trail."""
     if not is_known and not audit_log.head(session) and not audit_log.is_expected(session):
         require_known_tenant(session)
         fail(f"the tenant {quote(session.tenant_id)} has no trail yet: sync it first", FAILED, as_json)
