@@ -47,9 +47,9 @@ class Package:
     @property
     def exact_version(self) -> str | None:
         """The version, if the file states exactly one."""
-        version = self.specifier.strip().lstrip("=")
-        is_exact = self.specifier.startswith("=") and not any(mark in version for mark in "*,;<>=!~ @")
-        return version if is_exact and version else None
+        version = self.specifier.strip().lstrip("=").strip()
+        is_exact = self.specifier.startswith("==") and version and not any(mark in version for mark in "*,;<>=!~ @")
+        return version if is_exact else None
 
 
 @dataclass(frozen=True, slots=True)

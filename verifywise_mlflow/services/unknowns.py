@@ -68,9 +68,9 @@ def find_unknowns(
     manifest: ArtifactManifest | None,
     environment: Environment | None,
     verdicts: Sequence[VerdictState],
-    policies: StoredPolicies,
+    never: tuple[CitedClause, ...],
 ) -> Unknowns:
-    """Return what cannot be known of a version."""
+    """Return what cannot be known of a version; ``never`` is what ``never_in_mlflow`` returns for the policies."""
     unread = unread_objects_from_json(state.incomplete)
     without_hash = [file for file in manifest.files if file.sha256 is None] if manifest else []
     return Unknowns(
@@ -80,7 +80,7 @@ def find_unknowns(
         files_without_hash=tuple(sorted(without_hash, key=lambda file: file.kind not in EVIDENCE_KINDS)),
         environment_problems=environment.problems if environment else (),
         unsettled_rules=tuple(verdict for verdict in verdicts if verdict.verdict in (Verdict.NOT_READ, Verdict.ERROR)),
-        never_in_mlflow=never_in_mlflow(policies),
+        never_in_mlflow=never,
     )
 
 

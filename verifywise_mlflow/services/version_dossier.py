@@ -29,9 +29,9 @@ from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN_
 from verifywise_mlflow.persistence.repositories.waivers import StoredWaiver
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
-from verifywise_mlflow.services.clause_evidence import CitedClause, RuleOnVersion, VersionClause, files_read
+from verifywise_mlflow.services.clause_evidence import CitedClause, RuleOnVersion, VersionClause
 from verifywise_mlflow.services.record_parts import DataSet, Environment, data_sets, environment, manifest
-from verifywise_mlflow.services.unknowns import Unknowns, find_unknowns
+from verifywise_mlflow.services.unknowns import Unknowns, find_unknowns, never_in_mlflow
 
 BATCH_SIZE: Final = 250
 """Versions that are loaded at a time: a record may have a megabyte."""
@@ -127,7 +127,7 @@ class VersionDossier:
         return tuple(framework for name, framework in self.policies.catalog.items() if name in names)
 
     def clauses_of(self, framework: Framework) -> tuple[VersionClause, ...]:
-        """Return what the version shows of each clause of a framework, with rules, verdicts, values and files."""
+        """Return what the version shows of each clause of a framework, with the rules, but without files."""
         judged = {entry.verdict.rule_id: entry for entry in self.rules}
         references = self.policies.references
         clauses = []
@@ -139,9 +139,7 @@ class VersionDossier:
             )
             given = {rule_id: judged[rule_id].verdict.verdict for rule_id in rule_ids if rule_id in judged}
             evidence = version_evidence(rule_ids, given) if rule_ids else None
-            clauses.append(
-                VersionClause(CitedClause(framework, clause), evidence, rules, tuple(files_read(self.record, rules)))
-            )
+            clauses.append(VersionClause(CitedClause(framework, clause), evidence, rules, ()))
         return tuple(clauses)
 
 
@@ -161,7 +159,8 @@ def dossiers(
         at: The time.
     """
     at = at or datetime.now(UTC)
-    loader = _Loader(session, at, current_policies(session, at=at), _waivers_until(session, at))
+    policies = current_policies(session, at=at)
+    loader = _Loader(session, at, policies, _waivers_until(session, at), never_in_mlflow(policies))
     remaining = iter(states_by_version.living_versions(session) if versions is None else versions)
     while batch := list(islice(remaining, BATCH_SIZE)):
         yield from loader.load(batch)
@@ -175,6 +174,7 @@ class _Loader:
     at: datetime
     policies: StoredPolicies
     waivers: Sequence[StoredWaiver]
+    never_in_mlflow: tuple[CitedClause, ...]
 
     def load(self, keys: Sequence[Key]) -> Iterator[VersionDossier]:
         session, at = self.session, self.at
@@ -206,7 +206,7 @@ class _Loader:
                     lifecycle_events=tuple(lifecycle.get(key, ())),
                     integrity_events=tuple(integrity.get(key, ())),
                     policies=self.policies,
-                    unknowns=find_unknowns(state, files, packages, verdicts.get(key, ()), self.policies),
+                    unknowns=find_unknowns(state, files, packages, verdicts.get(key, ()), self.never_in_mlflow),
                 )
 
     def _judged(self, key: Key, verdicts: Sequence[VerdictState]) -> tuple[JudgedRule, ...]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
+from typing import Final
 
 from verifywise_mlflow.compliance.frameworks import Framework
 from verifywise_mlflow.compliance.verdict import Verdict
@@ -101,13 +102,14 @@ def all_rules(dossier: VersionDossier) -> Section:
     """Return every rule with its verdict, the values that it read, their sources, and the files behind them."""
     if not dossier.rules:
         return Section("rules", "From rule to value, source and file", (Paragraph("No rule has been evaluated yet."),))
+    files_behind = _files_behind(dossier)
     rows = (
         (
             Cell(judged.rule.title or judged.verdict.rule_id, judged.verdict.rule_id),
             verdict_cell(judged.verdict.verdict, f"since {show_day(judged.verdict.span.valid_from)}"),
             Cell(shorten(judged.verdict.reason)),
             _values(judged),
-            Cell("\n".join(_hashes(dossier, judged))),
+            Cell(files_behind(judged)),
         )
         for judged in dossier.rules
     )
@@ -182,13 +184,28 @@ def _values(judged: JudgedRule) -> Cell:
     return Cell("\n".join(shown), "\n".join(sources))
 
 
-def _hashes(dossier: VersionDossier, judged: JudgedRule) -> Iterator[str]:
-    """Yield the files behind the fields that a rule read."""
-    behind = list(files_read(dossier.record, [RuleOnVersion(judged.rule, judged.verdict)]))
-    for file in behind[:_MAX_FILES]:
+def _files_behind(dossier: VersionDossier) -> Callable[[JudgedRule], str]:
+    """Return what lists the files behind the fields that a rule read. Rules that read the same fields share a list."""
+    known: dict[frozenset[str], str] = {}
+
+    def files_behind(judged: JudgedRule) -> str:
+        fields = _FIELDS_WITH_FILES & {path.partition(".")[0] for path in judged.verdict.values}
+        if fields not in known:
+            files = list(files_read(dossier.record, [RuleOnVersion(judged.rule, judged.verdict)])) if fields else []
+            known[fields] = "\n".join(_file_lines(files))
+        return known[fields]
+
+    return files_behind
+
+
+_FIELDS_WITH_FILES: Final = frozenset(("artifact_manifest", "evidence_files", "runtime_environment"))
+
+
+def _file_lines(files: Sequence[Mapping[str, object]]) -> Iterator[str]:
+    for file in files[:_MAX_FILES]:
         yield f"{shorten(str(file.get('path')), 120)}: {file.get('sha256') or 'not hashed'}"
-    if len(behind) > _MAX_FILES:
-        yield f"and {len(behind) - _MAX_FILES:,} more in record.json"
+    if len(files) > _MAX_FILES:
+        yield f"and {len(files) - _MAX_FILES:,} more in record.json"
 
 
 def _age(dossier: VersionDossier, judged: JudgedRule) -> str:

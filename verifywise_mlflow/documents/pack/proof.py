@@ -1,0 +1,66 @@
+"""The file ``proof.json``: hashes that ``verify.py`` recomputes, and what the audit trail has about the version."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+
+from verifywise_mlflow.documents.pack.json_text import canonical, pretty
+from verifywise_mlflow.documents.pack.state_files import record_values
+from verifywise_mlflow.persistence.queries.history import VerdictState
+from verifywise_mlflow.services.evidence_pack import PackContents
+
+
+def proof_json(contents: PackContents) -> bytes:
+    """Return what can be checked offline."""
+    known, trail = contents.dossier, contents.trail
+    rules = contents.rule_documents
+    verdicts = [judged.verdict for judged in known.rules]
+    return pretty(
+        {
+            "format": "verifywise evidence pack proof 1",
+            "tenant": known.tenant_id,
+            "model_name": known.record.model_name,
+            "version_number": known.record.version_number,
+            "as_of": known.as_of,
+            "record_sha256": _sha256(record_values(known)),
+            # Not of a verdict whose rule has changed since: it cannot be recomputed from the rules in this pack.
+            "verdict_input_hashes": {
+                verdict.rule_id: verdict.input_hash
+                for verdict in verdicts
+                if verdict.rule_id in rules and _input_hash(rules[verdict.rule_id], verdict) == verdict.input_hash
+            },
+            "older_entries_left_out": trail.is_truncated,
+            "audit_entries": [
+                {"sequence": link.sequence, "sha256": link.hash, "entry": link.text} for link in trail.links
+            ],
+            "checkpoint": trail.checkpoint and json.loads(trail.checkpoint.to_json_line()),
+        }
+    )
+
+
+def _input_hash(rule: Mapping[str, object], verdict: VerdictState) -> str:
+    """Return the hash of ``compliance.input_hash``, from the recorded form of a rule: ``verify.py`` does the same."""
+    decided_by: dict[str, object] = {name: rule.get(name) for name in _DECIDING}
+    conditions = rule.get("conditions")
+    decided_by["conditions"] = [
+        {name: condition.get(name) for name in ("holds", "otherwise")}
+        for condition in (conditions if isinstance(conditions, list) else ())
+        if isinstance(condition, Mapping)
+    ]
+    return _sha256(
+        {
+            "day": verdict.day,
+            "rule": _sha256(decided_by),
+            "thresholds": verdict.thresholds,
+            "values": verdict.values,
+        }
+    )
+
+
+_DECIDING = ("applies", "evidenced", "id", "requires", "version")
+
+
+def _sha256(value: object) -> str:
+    return hashlib.sha256(canonical(value).encode("ascii")).hexdigest()

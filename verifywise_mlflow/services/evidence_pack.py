@@ -1,0 +1,98 @@
+"""Loads what an evidence pack has about one version: the dossier, its history, the rules and the audit trail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from verifywise_mlflow.persistence.queries import history
+from verifywise_mlflow.persistence.queries.history import BadgeState, RecordState, Validity, VerdictState
+from verifywise_mlflow.persistence.queries.version_trail import VersionTrail, last_recorded_at, version_trail
+from verifywise_mlflow.persistence.repositories import config_versions
+from verifywise_mlflow.persistence.repositories.config_versions import ConfigVersion
+from verifywise_mlflow.persistence.row_mapping import Key
+from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.services.system_facts import SystemFacts, system_facts
+from verifywise_mlflow.services.version_dossier import VersionDossier, dossier
+
+
+@dataclass(frozen=True, slots=True)
+class PackContents:
+    """What a pack has about one version as of a time."""
+
+    dossier: VersionDossier
+    facts: SystemFacts
+    record_states: Sequence[RecordState]
+    """Up to the time, as they were known then, the oldest first; as are the verdicts and the badges of the dossier."""
+    verdict_states: Sequence[VerdictState]
+    policy: ConfigVersion | None
+    """The policies in force at the time, in full."""
+    trail: VersionTrail
+
+    @property
+    def rule_documents(self) -> Mapping[str, Mapping[str, object]]:
+        """The rules in force at the time, by ID, as they were recorded."""
+        return dict(_rules(self.policy))
+
+
+def pack_contents(session: TenantSession, key: Key, at: datetime | None = None) -> PackContents | None:
+    """Return the contents of a pack; None if no sync had seen the version by the time.
+
+    Without a time, the state is that of the last entry in the audit trail: until something is recorded again, each
+    pack is the same.
+
+    Raises:
+        DatabaseError: the audit trail or the policies cannot be read.
+    """
+    at = at or last_recorded_at(session) or datetime.now(UTC)
+    known = dossier(session, key, at)
+    if known is None:
+        return None
+    records = [
+        replace(state, span=_as_known(state.span, at))
+        for state in history.record_states_of(session, key)
+        if state.span.valid_from <= at
+    ]
+    verdicts = [
+        replace(state, span=_as_known(state.span, at))
+        for state in history.verdict_states_of(session, key)
+        if state.span.valid_from <= at
+    ]
+    known = replace(known, badges=tuple(_badge_as_known(badge, at) for badge in known.badges))
+    name, number = key
+    names = [name, f"{name} version {number}", *(stored.waiver.about for stored in known.waivers)]
+    return PackContents(
+        known,
+        system_facts(session, known),
+        records,
+        verdicts,
+        config_versions.config_version(session, "policy", at=at),
+        version_trail(session, names, sorted(_sync_ids(known, records, verdicts)), at),
+    )
+
+
+def _sync_ids(known: VersionDossier, records: Sequence[RecordState], verdicts: Sequence[VerdictState]) -> set[str]:
+    """Return the syncs that wrote or ended a state, or saw an event."""
+    spans = [state.span for states in (records, verdicts, known.badges) for state in states]
+    written = {span.sync_id for span in spans}
+    ended = {span.ended_by_sync_id for span in spans if span.ended_by_sync_id}
+    return (written | ended | {recorded.sync_id for recorded in known.lifecycle_events}) - {""}
+
+
+def _badge_as_known(badge: BadgeState, at: datetime) -> BadgeState:
+    return replace(badge, span=_as_known(badge.span, at))
+
+
+def _as_known(span: Validity, at: datetime) -> Validity:
+    """Return a span without an end that is after a time."""
+    is_later = span.valid_to is not None and span.valid_to > at
+    return replace(span, valid_to=None, ended_by_sync_id=None) if is_later else span
+
+
+def _rules(policy: ConfigVersion | None) -> Iterator[tuple[str, Mapping[str, object]]]:
+    documents = policy.document.get("policies") if policy else None
+    for document in documents.values() if isinstance(documents, Mapping) else ():
+        rules = document.get("rules") if isinstance(document, Mapping) else None
+        if isinstance(rules, Mapping):
+            yield from sorted((str(rule_id), rule) for rule_id, rule in rules.items() if isinstance(rule, Mapping))
