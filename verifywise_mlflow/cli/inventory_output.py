@@ -77,7 +77,7 @@ def _minute(time: datetime | None, *, with_time: bool = True) -> str:
 
 
 def _facts(row: InventoryRow) -> list[tuple[str, str]]:
-    """Return what is said of a version in words: a label and a text each."""
+    """Return the facts about a version that have no column: a label and a text each."""
     if row.version_number is None:
         return [("no version", "nothing of this model was registered")]
     return list(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from itertools import islice
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -13,7 +12,8 @@ import pyarrow.parquet as pq
 from verifywise_mlflow.exports.table_columns import Cell, CellType, Column
 
 ROWS_PER_GROUP: Final = 10_000
-"""Rows that are in memory at a time."""
+CHARACTERS_PER_GROUP: Final = 16_000_000
+"""What is in memory at a time: rows, or fewer rows with longer texts."""
 
 _TYPES: Final = {
     CellType.TEXT: pa.string(),
@@ -32,15 +32,28 @@ def write_parquet(path: Path, columns: tuple[Column, ...], rows: Iterable[object
         [pa.field(column.name, _TYPES[column.type], metadata={"description": column.description}) for column in columns]
     )
     count = 0
-    remaining = iter(rows)
+    cells = ([_encodable(column.value(row)) for column in columns] for row in rows)
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        while group := list(islice(remaining, ROWS_PER_GROUP)):
+        for group in _groups(cells):
             arrays = [
-                pa.array([_encodable(column.value(row)) for row in group], _TYPES[column.type]) for column in columns
+                pa.array(values, field.type) for values, field in zip(zip(*group, strict=True), schema, strict=True)
             ]
             writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
             count += len(group)
     return count
+
+
+def _groups(rows: Iterable[list[Cell]]) -> Iterator[list[list[Cell]]]:
+    group: list[list[Cell]] = []
+    characters = 0
+    for row in rows:
+        group.append(row)
+        characters += sum(len(cell) for cell in row if isinstance(cell, str))
+        if len(group) >= ROWS_PER_GROUP or characters >= CHARACTERS_PER_GROUP:
+            yield group
+            group, characters = [], 0
+    if group:
+        yield group
 
 
 def _encodable(value: Cell) -> Cell:

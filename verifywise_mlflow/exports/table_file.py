@@ -76,7 +76,8 @@ def _writer(path: Path) -> Writer:
     load = _WRITERS.get(path.suffix.lower())
     if load is None:
         raise TableFileError(
-            f"the name of a table ends with {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}, not {path.name!r}"
+            f"{path.name!r} does not say which kind of table to write: end it with {', '.join(ENDINGS[:-1])} or "
+            f"{ENDINGS[-1]}"
         )
     if path.exists() and not path.is_file():
         raise TableFileError(f"{path} is not a file: write another name")

@@ -143,7 +143,7 @@ class GapFilter:
     frameworks: tuple[str, ...] = ()
     """Governance frameworks that the rule refers to."""
     min_age_days: int = 0
-    """Gaps that have been open for so many whole days at least."""
+    """Gaps that have been open for this number of whole days at least."""
     is_waived: bool | None = None
     """Only waived ones, or only those that no waiver covers."""
 

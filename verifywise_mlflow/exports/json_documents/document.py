@@ -54,7 +54,7 @@ class JsonDocument(BaseModel):
         """
         item = TypeAdapter[object](get_args(type(self).model_fields[member].annotation)[0])
         texts = (json.dumps(item.dump_python(value, mode="json")) for value in items)
-        first = next(texts, "")  # an error about what was asked must precede all output
+        first = next(texts, "")  # a wrong name in a filter is an error before anything is printed
         head = {name: value for name, value in self.to_json().items() if name != member}
         yield f"{json.dumps(head)[:-1]}, {json.dumps(member)}: [{first}"
         for text in texts:
