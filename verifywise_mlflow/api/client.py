@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from verifywise_mlflow.api.changes import ChangeRow, net_changes
 from verifywise_mlflow.api.errors import InvalidArgumentError, NotFoundError, translated_errors
@@ -13,12 +13,15 @@ from verifywise_mlflow.api.lineage import Lineage
 from verifywise_mlflow.api.rows import TenantRow
 from verifywise_mlflow.api.version import VersionRecord, version_record
 from verifywise_mlflow.common.moments import parse_moment, utc_text
+from verifywise_mlflow.common.unresolved_names import nearest_names
 from verifywise_mlflow.common.untrusted_text import quote
+from verifywise_mlflow.compliance.badge import Badge
+from verifywise_mlflow.compliance.rules.rule import Severity
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.queries.history import Period
 from verifywise_mlflow.persistence.queries.records_begin import describe_records_begin
 from verifywise_mlflow.persistence.queries.training_lineage import count_versions
-from verifywise_mlflow.persistence.queries.version_filter import VersionFilter
+from verifywise_mlflow.persistence.queries.version_filter import NOT_EVALUATED, OPTIONAL_FIELDS, VersionFilter
 from verifywise_mlflow.persistence.repositories.tenancy import stage_refreshes_of
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
@@ -133,8 +136,8 @@ class Client:
                 stages=_texts(stages),
                 owners=_texts(owners),
                 risks=_texts(risks),
-                badges=_texts(badges),
-                missing=_texts(missing),
+                badges=_words("badges", badges, _BADGES),
+                missing=_words("missing", missing, OPTIONAL_FIELDS),
                 libraries=_texts(libraries),
                 includes_deleted=include_deleted,
             )
@@ -148,6 +151,7 @@ class Client:
         models: str | Iterable[str] = (),
         stages: str | Iterable[str] = (),
         owners: str | Iterable[str] = (),
+        risks: str | Iterable[str] = (),
         severities: str | Iterable[str] = (),
         rules: str | Iterable[str] = (),
         ai_systems: str | Iterable[str] = (),
@@ -162,6 +166,7 @@ class Client:
             models: Names of registered models.
             stages: Lifecycle stages of the versions.
             owners: Owners of the models.
+            risks: Risk categories of the versions.
             severities: ``critical``, ``high``, ``medium``, ``low``.
             rules: IDs of rules.
             ai_systems: Names of AI systems.
@@ -174,8 +179,8 @@ class Client:
 
             now = datetime.now(UTC)
             wanted = GapFilter(
-                VersionFilter(models=_texts(models), stages=_texts(stages), owners=_texts(owners)),
-                severities=_texts(severities),
+                VersionFilter(models=_texts(models), stages=_texts(stages), owners=_texts(owners), risks=_texts(risks)),
+                severities=_words("severities", severities, _SEVERITIES),
                 rules=_texts(rules),
                 ai_systems=_texts(ai_systems),
                 frameworks=_texts(frameworks),
@@ -317,6 +322,21 @@ def _moment(given: datetime | str | None) -> datetime:
     if given > now:
         raise InvalidArgumentError(f"{utc_text(given)} is still to come: it is {utc_text(now)} now")
     return given.astimezone(UTC)
+
+
+_SEVERITIES: Final = tuple(map(str, Severity))
+_BADGES: Final = (*map(str, Badge), NOT_EVALUATED)
+
+
+def _words(parameter: str, given: str | Iterable[str], allowed: Collection[str]) -> tuple[str, ...]:
+    """Return words of a closed set. A misspelt one would match nothing, which looks like good news."""
+    words = _texts(given)
+    for word in words:
+        if word not in allowed:
+            near = nearest_names(word, allowed)
+            hint = f"did you mean {' or '.join(map(quote, near))}?" if near else f"pass one of {', '.join(allowed)}"
+            raise InvalidArgumentError(f"{parameter}: {quote(word)} is not known: {hint}")
+    return words
 
 
 def _texts(given: str | Iterable[str]) -> tuple[str, ...]:
