@@ -13,11 +13,12 @@ from verifywise_mlflow.api.lineage import Lineage
 from verifywise_mlflow.api.rows import TenantRow
 from verifywise_mlflow.api.version import VersionRecord, version_record
 from verifywise_mlflow.common.moments import parse_moment, utc_text
-from verifywise_mlflow.common.unresolved_names import nearest_names
+from verifywise_mlflow.common.unresolved_names import nearest_names, unknown_name
 from verifywise_mlflow.common.untrusted_text import quote
 from verifywise_mlflow.compliance.badge import Badge
 from verifywise_mlflow.compliance.rules.rule import Severity
 from verifywise_mlflow.persistence.database import database_url
+from verifywise_mlflow.persistence.queries.coverage import stored_catalog
 from verifywise_mlflow.persistence.queries.history import Period
 from verifywise_mlflow.persistence.queries.records_begin import describe_records_begin
 from verifywise_mlflow.persistence.queries.training_lineage import count_versions
@@ -207,7 +208,7 @@ class Client:
         with translated_errors():
             from verifywise_mlflow.persistence.queries import dataframes
 
-            self._require_tenant(tenant)
+            self._resolve(tenant)
             if as_of is None:
                 return dataframes.records(self._store, tenant)
             return dataframes.records_as_of(self._store, tenant, _moment(as_of))
@@ -217,7 +218,7 @@ class Client:
         with translated_errors():
             from verifywise_mlflow.persistence.queries import dataframes
 
-            self._require_tenant(tenant)
+            self._resolve(tenant)
             if as_of is None:
                 return dataframes.verdicts(self._store, tenant)
             return dataframes.verdicts_as_of(self._store, tenant, _moment(as_of))
@@ -249,14 +250,8 @@ class Client:
             start, end = _moment(since), _moment(until)
             if start >= end:
                 raise InvalidArgumentError(f"{utc_text(start)} is not before {utc_text(end)}")
-            if version is not None and model is None:
-                raise InvalidArgumentError("a version needs its model: pass model, too")
+            number = self._resolve(tenant, model, version, end)
             with self._store.begin(tenant) as session:
-                require_known_tenant(session)
-                number = None
-                if model is not None:
-                    require_known_model(session, model)
-                    number = None if version is None else resolve_version(session, model, str(version), end)
                 return frame_of_objects(ChangeRow, net_changes(session, Period(start, end, model, number)))
 
     def history(self, tenant: str, model: str, version: int | str) -> pd.DataFrame:
@@ -272,6 +267,37 @@ class Client:
                 key = (model, resolve_version(session, model, str(version)))
                 require_recorded(session, key)
                 return frame_of_objects(HistoryChange, version_history(session, key, datetime.now(UTC)))
+
+    def events(self, tenant: str, model: str | None = None, version: int | str | None = None) -> pd.DataFrame:
+        """Return the lifecycle events of a tenant's models and versions, in the order in which syncs saw them.
+
+        Args:
+            tenant: The tenant.
+            model: Only this registered model.
+            version: Only this version of it, including the aliases that moved to it or away from it.
+        """
+        with translated_errors():
+            from verifywise_mlflow.persistence.queries import dataframes
+
+            number = self._resolve(tenant, model, version)
+            return dataframes.lifecycle_events(self._store, tenant, model, number)
+
+    def coverage(self, tenant: str, framework: str | None = None) -> pd.DataFrame:
+        """Return how many versions show evidence for each clause of each framework: one row per clause.
+
+        Args:
+            tenant: The tenant.
+            framework: Only this framework, such as ``"EU AI Act"``.
+        """
+        with translated_errors():
+            from verifywise_mlflow.persistence.queries import dataframes
+
+            self._resolve(tenant)
+            catalog = stored_catalog(self._store, tenant)
+            if framework is not None and framework not in catalog:
+                raise unknown_name(f"there is no framework {quote(framework)}", framework, catalog)
+            names = catalog if framework is None else [framework]
+            return dataframes.framework_coverage(self._store, tenant, [catalog[name] for name in names])
 
     def lineage(self, tenant: str, model: str | None = None, max_nodes: int = DEFAULT_NODES) -> Lineage:
         """Return what versions were made from: data sets, training runs and files, as a graph.
@@ -289,9 +315,22 @@ class Client:
                 raise InvalidArgumentError(str(error)) from error
             return Lineage(tenant=tenant, model_name=model, graph=graph)
 
-    def _require_tenant(self, tenant: str) -> None:
+    def _resolve(
+        self,
+        tenant: str,
+        model: str | None = None,
+        version: int | str | None = None,
+        at: datetime | None = None,
+    ) -> int | None:
+        """Return the number of the version, if one is named; raise unless everything that is named exists."""
+        if version is not None and model is None:
+            raise InvalidArgumentError("a version needs its model: pass model, too")
         with self._store.begin(tenant) as session:
             require_known_tenant(session)
+            if model is None:
+                return None
+            require_known_model(session, model)
+            return None if version is None else resolve_version(session, model, str(version), at)
 
 
 def _known_version(session: TenantSession, model: str, version: int | str, at: datetime) -> VersionDossier:
