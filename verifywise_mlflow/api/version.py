@@ -16,7 +16,7 @@ from verifywise_mlflow.services.version_dossier import JudgedRule, VersionDossie
 class Verdict(BaseModel):
     """A rule's verdict on a version."""
 
-    model_config = ConfigDict(**DESCRIBED, frozen=True)
+    model_config = ConfigDict(**DESCRIBED, frozen=True, ser_json_inf_nan="strings")
 
     rule_id: str
     """The rule's ID in its policy."""
@@ -41,7 +41,7 @@ class Verdict(BaseModel):
 class VersionRecord(BaseModel):
     """What was known of a version at a time."""
 
-    model_config = ConfigDict(**DESCRIBED, frozen=True)
+    model_config = ConfigDict(**DESCRIBED, frozen=True, ser_json_inf_nan="strings")
 
     tenant: str
     """The tenant's name in tenants.yaml."""
