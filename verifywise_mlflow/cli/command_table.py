@@ -40,6 +40,7 @@ COMMANDS: Mapping[str, str] = {
     "export": "Export a tenant for a data warehouse: everything at first, then what is new.",
     "badge": "Print the badge of a version or of a model, for other systems to display.",
     "manifest": "Print the files and hashes of a version as an OpenSSF Model Signing statement.",
+    "pack": "Write the evidence pack of a version: one archive for an audit folder, readable without this product.",
     "policy": "Inspect rules, explain verdicts, try out a policy, and manage waivers.",
     "report": "Write the governance report: a static site for the browser, the board and the printer.",
     "frameworks": "Show how much evidence a tenant's records hold for each clause of each framework.",
@@ -162,6 +163,12 @@ HELP: Mapping[str, CommandHelp] = {
         "acme churn 3",
         failure="there is no manifest, or some files are not hashed",
         program_output="an in-toto statement, which is JSON",
+    ),
+    "pack": CommandHelp(
+        "acme churn 3 --output churn-3.zip --framework 'EU AI Act'",
+        changes="the file only",
+        failure="there is no record of the version at that time, or the file cannot be written",
+        program_output="a line for people; programs read the archive",
     ),
     "policy check": CommandHelp(
         "stricter.yaml",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -11,12 +11,13 @@ import typer
 from verifywise_mlflow.cli.clause_output import clause_as_json, print_clause
 from verifywise_mlflow.cli.coverage_output import coverage_as_json, print_coverage
 from verifywise_mlflow.cli.failures import exit_on_errors
+from verifywise_mlflow.cli.framework_selection import select_frameworks
 from verifywise_mlflow.cli.output import AsJson, fail, out, print_json
 from verifywise_mlflow.cli.version_clause_output import print_version, version_as_json
-from verifywise_mlflow.common.unresolved_names import UnresolvedNameError, nearest_names, unknown_name
+from verifywise_mlflow.common.unresolved_names import UnresolvedNameError, nearest_names
 from verifywise_mlflow.common.untrusted_text import quote
 from verifywise_mlflow.compliance.coverage import FrameworkCoverage, clause_references, framework_coverage
-from verifywise_mlflow.compliance.frameworks import Catalog, Framework, shipped_catalog
+from verifywise_mlflow.compliance.frameworks import Framework, shipped_catalog
 from verifywise_mlflow.compliance.rules.policy import default_policy
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.queries.coverage import coverage_of, stored_catalog
@@ -65,20 +66,20 @@ def frameworks(
         if clause or model:
             fail("--clause, --model and --version need a tenant: frameworks TENANT --clause CLAUSE", 2, as_json)
         with exit_on_errors(as_json):
-            selected = _select((framework,) if framework else (), shipped_catalog())
+            selected = select_frameworks((framework,) if framework else (), shipped_catalog())
         _show_coverages(framework_coverage(selected, clause_references(default_policy().rules), ()), None, as_json)
         return
     with exit_on_errors(as_json), Store(database_url()) as store:
         catalog = stored_catalog(store, tenant)
         if clause or model:
-            cited = _cited_clauses(_select((framework,) if framework else (), catalog), clause)
+            cited = _cited_clauses(select_frameworks((framework,) if framework else (), catalog), clause)
             if model is not None and version is not None:
                 _show_version(store, tenant, cited, model, version, with_values=clause is not None, as_json=as_json)
             else:
                 _show_clauses(store, tenant, cited, limit, as_json)
             return
         names = (framework,) if framework else _selected_in_tenants_yaml(tenant)
-        coverages = coverage_of(store, tenant, _select(names, catalog))
+        coverages = coverage_of(store, tenant, select_frameworks(names, catalog))
         if not coverages[0].version_count + coverages[0].archived_count:
             with store.begin(tenant) as session:
                 require_known_tenant(session)
@@ -161,16 +162,3 @@ def _selected_in_tenants_yaml(tenant: str) -> tuple[str, ...]:
         return ()
     configured = load_tenants().get(tenant)
     return configured.compliance.frameworks if configured else ()
-
-
-def _select(names: Collection[str], catalog: Catalog) -> Sequence[Framework]:
-    by_name = {name.casefold(): framework for name, framework in catalog.items()}
-    for name in names:
-        if name.casefold() not in by_name:
-            sentence = (
-                f"there is no framework {quote(name)}; the frameworks are {', '.join(catalog)}. A framework that was "
-                "added to tenants.yaml appears with the tenant's next sync"
-            )
-            raise unknown_name(sentence, name, catalog)
-    wanted = {name.casefold() for name in names} or set(by_name)
-    return [framework for name, framework in by_name.items() if name in wanted]

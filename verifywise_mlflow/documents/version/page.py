@@ -6,22 +6,28 @@ from verifywise_mlflow.documents.blocks import Document, Section, show_time
 from verifywise_mlflow.documents.version.findings import accepted_gaps, all_rules, clauses, gaps
 from verifywise_mlflow.documents.version.history import history
 from verifywise_mlflow.documents.version.identity import at_a_glance, what_it_is, who_answers
+from verifywise_mlflow.documents.version.system import system_it_belongs_to
 from verifywise_mlflow.documents.version.training import files, how_it_was_evaluated, what_it_was_trained_on
 from verifywise_mlflow.documents.version.unknown import unknown
+from verifywise_mlflow.services.system_facts import SystemFacts
 from verifywise_mlflow.services.version_dossier import VersionDossier
 
 
-def version_sections(dossier: VersionDossier, *, with_clauses: bool = True) -> tuple[Section, ...]:
+def version_sections(
+    dossier: VersionDossier, facts: SystemFacts | None = None, *, with_clauses: bool = True
+) -> tuple[Section, ...]:
     """Return all sections about a version, what matters first.
 
     Args:
         dossier: What is known.
+        facts: The AI system that the model belongs to; None leaves its section out.
         with_clauses: Whether the tables by clause are among them, which are the longest: in a report of thousands of
             pages they repeat what the tables of rules have.
     """
     return (
         at_a_glance(dossier),
         what_it_is(dossier),
+        *((system_it_belongs_to(facts),) if facts else ()),
         who_answers(dossier),
         what_it_was_trained_on(dossier),
         how_it_was_evaluated(dossier),
@@ -35,7 +41,7 @@ def version_sections(dossier: VersionDossier, *, with_clauses: bool = True) -> t
     )
 
 
-def version_document(dossier: VersionDossier) -> Document:
+def version_document(dossier: VersionDossier, facts: SystemFacts | None = None) -> Document:
     """Return the document about a version."""
     record = dossier.record
     return Document(
@@ -45,6 +51,6 @@ def version_document(dossier: VersionDossier) -> Document:
             f"{show_time(dossier.as_of)}. All times are UTC. Nothing here is a statement that a model complies with a "
             "law: it is evidence, and the lack of it, for people who decide."
         ),
-        sections=version_sections(dossier),
+        sections=version_sections(dossier, facts),
         as_of=dossier.as_of,
     )

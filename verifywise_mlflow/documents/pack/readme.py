@@ -1,0 +1,92 @@
+"""The file ``README.txt``: what is in the pack, how to check it offline, and what each check proves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from textwrap import fill, indent
+from typing import Final
+
+from verifywise_mlflow import __version__
+from verifywise_mlflow.common.untrusted_text import escape_invisible
+from verifywise_mlflow.documents.blocks import shorten, show_time
+from verifywise_mlflow.services.evidence_pack import PackContents
+
+_WIDTH: Final = 96
+
+_CHECKS: Final = """\
+CHECK IT OFFLINE
+
+    python3 verify.py
+
+needs Python 3.9 or later and nothing else: no network, no package, no database. The script has about a hundred
+lines; read it before you trust it. "sha256sum -c SHA256SUMS" does its first check by itself.
+
+WHAT PROVES WHAT
+
+1. The files are those that were packed: SHA256SUMS has a hash of each. Whoever can replace the pack can replace
+   SHA256SUMS as well. Note the hash of the archive itself, or of SHA256SUMS, where nobody can change it.
+2. record.json is unchanged since proof.json was made: its hash is in proof.json. This, too, is a statement of the pack
+   about itself.
+3. Each verdict follows from the rule, thresholds, values and day that verdicts.json states: their hash is the one that
+   was stored when the verdict was given. It does not prove that MLflow showed these values.
+4. The audit entries in proof.json are unchanged and, where they are neighbors, linked: the hash of each is recomputed.
+   Entries of other models are not in this pack, so the chain has gaps here.
+5. That these entries are in the tenant's audit trail, and at their places, is proven with an export of the whole trail:
+
+       verifywise-mlflow audit export TENANT --output trail.jsonl
+       python3 verify.py --trail trail.jsonl
+
+6. That the trail was not written anew is proven by a signed checkpoint, if proof.json has one: verify its signature
+   (Ed25519) with the operator's public key, which you have from somewhere else than this pack:
+
+       python3 tools/verify_audit_export.py trail.jsonl --public-key public.pem
+
+   The tool is in the source of verifywise-mlflow. A checkpoint that you saved earlier, with --checkpoint, proves more
+   than the one in this pack.
+
+WHAT NOTHING HERE PROVES
+
+- That the trail commits to the record and the verdicts: an entry says that a sync ran, what it counted and what it
+  noticed. No entry has a hash of a record yet, so this pack cannot prove that record.json is what that sync stored.
+- That what people wrote into MLflow is true, that somebody who is named did decide, or that a file is what its name
+  says.
+- That the files in MLflow still have these hashes: compare them with manifest.oms.json or record.json.
+- Anything under "What cannot be known from MLflow" in index.html.
+"""
+
+
+def readme(contents: PackContents, files: Mapping[str, str], left_out: Mapping[str, str]) -> bytes:
+    """Return the text.
+
+    Args:
+        contents: What is packed.
+        files: File name to what the file has.
+        left_out: The name of a file that the pack does not have to the reason.
+    """
+    known = contents.dossier
+    record = known.record
+    parts = [
+        "EVIDENCE PACK",
+        "",
+        f"Model    {escape_invisible(shorten(record.model_name, 300))}, version {record.version_number}",
+        f"Tenant   {escape_invisible(known.tenant_id)}",
+        f"State    as of {show_time(known.as_of)} ({known.as_of.isoformat()})",
+        f"Made by  verifywise-mlflow {__version__}. The same state gives the same bytes again with this release.",
+        "",
+        fill(
+            "Open index.html in a browser, or index.pdf: both say in plain words what MLflow shows of this version, "
+            "and what it does not. The other files are for programs and for checks.",
+            _WIDTH,
+        ),
+        "",
+        "FILES",
+        "",
+        *(_described(name, about) for name, about in files.items()),
+    ]
+    if left_out:
+        parts += ["", "NOT IN THIS PACK", "", *(_described(name, reason) for name, reason in left_out.items())]
+    return ("\n".join([*parts, "", _CHECKS])).encode()
+
+
+def _described(name: str, about: str) -> str:
+    return f"{name}\n{indent(fill(escape_invisible(about), _WIDTH - 4), '    ')}"
