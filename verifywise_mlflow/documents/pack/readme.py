@@ -18,39 +18,48 @@ CHECK IT OFFLINE
 
     python3 verify.py
 
-needs Python 3.9 or later and nothing else: no network, no package, no database. The script has about a hundred
-lines; read it before you trust it. "sha256sum -c SHA256SUMS" does its first check by itself.
+It needs Python 3.9 or later and nothing else: no network, no package, no database. Read it before
+you trust it: it has about a hundred lines. Its first check is also that of
+"sha256sum -c SHA256SUMS".
 
 WHAT PROVES WHAT
 
-1. The files are those that were packed: SHA256SUMS has a hash of each. Whoever can replace the pack can replace
-   SHA256SUMS as well. Note the hash of the archive itself, or of SHA256SUMS, where nobody can change it.
-2. record.json is unchanged since proof.json was made: its hash is in proof.json. This, too, is a statement of the pack
-   about itself.
-3. Each verdict follows from the rule, thresholds, values and day that verdicts.json states: their hash is the one that
-   was stored when the verdict was given. It does not prove that MLflow showed these values.
-4. The audit entries in proof.json are unchanged and, where they are neighbors, linked: the hash of each is recomputed.
-   Entries of other models are not in this pack, so the chain has gaps here.
-5. That these entries are in the tenant's audit trail, and at their places, is proven with an export of the whole trail:
+1. The files are those that were packed: SHA256SUMS has the hash of each. A person who can replace
+   the pack can replace SHA256SUMS as well. Note the hash of the archive where nobody can change it.
+
+2. record.json has not changed since proof.json was made, which has its hash. This, too, is a
+   statement of the pack about itself.
+
+3. Each verdict follows from the rule, thresholds, values and day that verdicts.json states: their
+   hash is the one that was stored when the verdict was given. It does not prove that MLflow showed
+   these values.
+
+4. The audit entries in proof.json are unchanged and, where they are neighbors, linked: the hash of
+   each is recomputed. Entries about other models are not in this pack, so the chain has gaps here.
+
+5. These entries are in the tenant's audit trail, at their places, if an export of the whole trail
+   has them:
 
        verifywise-mlflow audit export TENANT --output trail.jsonl
        python3 verify.py --trail trail.jsonl
 
-6. That the trail was not written anew is proven by a signed checkpoint, if proof.json has one: verify its signature
-   (Ed25519) with the operator's public key, which you have from somewhere else than this pack:
+6. The trail was not rewritten after a checkpoint was signed. Verify the signature (Ed25519) with the
+   operator's public key, which you have from somewhere else than this pack:
 
        python3 tools/verify_audit_export.py trail.jsonl --public-key public.pem
 
-   The tool is in the source of verifywise-mlflow. A checkpoint that you saved earlier, with --checkpoint, proves more
-   than the one in this pack.
+   The tool is in the source of verifywise-mlflow. A checkpoint that you saved earlier, given with
+   --checkpoint, proves more than the one in this pack.
 
 WHAT NOTHING HERE PROVES
 
-- That the trail commits to the record and the verdicts: an entry says that a sync ran, what it counted and what it
-  noticed. No entry has a hash of a record yet, so this pack cannot prove that record.json is what that sync stored.
-- That what people wrote into MLflow is true, that somebody who is named did decide, or that a file is what its name
-  says.
-- That the files in MLflow still have these hashes: compare them with manifest.oms.json or record.json.
+- That the trail commits to the record and the verdicts. An entry says that a sync ran, what it
+  counted and what it noticed. No entry has a hash of a record yet, so this pack cannot prove that
+  record.json is what a sync stored.
+- That what people wrote into MLflow is true, that somebody who is named did decide, or that a file
+  is what its name says.
+- That the files in MLflow still have these hashes. Compare them with record.json or
+  manifest.oms.json.
 - Anything under "What cannot be known from MLflow" in index.html.
 """
 
