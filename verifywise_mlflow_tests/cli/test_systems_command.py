@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow_tests.support.databases import migrated_database
 from verifywise_mlflow_tests.support.declared_systems import LENDING, seed_bank, tenant_declaring, write_ai_systems
+from verifywise_mlflow_tests.support.json_documents import check_document
 
 runner = CliRunner(env={"COLUMNS": "200"})
 
@@ -63,8 +63,8 @@ def test_one_system_is_shown_in_detail_whatever_the_spelling() -> None:
 
 @pytest.mark.usefixtures("bank")
 def test_programs_get_versioned_documents() -> None:
-    listed = json.loads(run("acme", "--json"))
-    one = json.loads(run("acme", "Consumer lending", "--json"))
+    listed = check_document(run("acme", "--json"))
+    one = check_document(run("acme", "Consumer lending", "--json"))
 
     assert listed["schema"].endswith("systems.v1")
     assert [row["system"] for row in listed["systems"]] == ["Consumer lending", "Retention offers"]
