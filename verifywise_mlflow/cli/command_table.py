@@ -168,7 +168,6 @@ HELP: Mapping[str, CommandHelp] = {
         "acme churn 3 --output churn-3.zip --framework 'EU AI Act'",
         changes="the file only",
         failure="there is no record of the version at that time, or the file cannot be written",
-        program_output="a line for people; programs read the archive",
     ),
     "policy check": CommandHelp(
         "stricter.yaml",

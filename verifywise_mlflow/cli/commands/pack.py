@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated
 
@@ -11,10 +12,12 @@ from verifywise_mlflow.cli.arguments import AsOf, ModelName, StoredTenantName, V
 from verifywise_mlflow.cli.command_table import FAILED, MISUSED
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.framework_selection import select_frameworks
-from verifywise_mlflow.cli.output import fail, fail_to_write, out
+from verifywise_mlflow.cli.json_output import print_document
+from verifywise_mlflow.cli.output import AsJson, fail, fail_to_write, out
 from verifywise_mlflow.common.moments import utc_text
 from verifywise_mlflow.common.untrusted_text import escape_invisible, quote
 from verifywise_mlflow.compliance.frameworks import shipped_catalog
+from verifywise_mlflow.exports.json_documents.pack import PackDocument, PackedFile
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.queries.records_begin import describe_records_begin
 from verifywise_mlflow.persistence.store import Store
@@ -41,6 +44,7 @@ def pack(
             help="Add a document in the order of this framework's clauses: 'EU AI Act' for Annex IV. Repeatable.",
         ),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Write the evidence pack of a version: one archive for an audit folder, readable without this product.
 
@@ -48,14 +52,14 @@ def pack(
     pack has the same bytes. Reads the database only.
     """
     try:
-        from verifywise_mlflow.documents.pack.archive import build_pack
+        from verifywise_mlflow.documents.pack.archive import archive_of, pack_files
     except ModuleNotFoundError as error:
         fail(
             f"a pack needs {error.name}, which is not installed: pip install 'verifywise-mlflow[reports]'",
             MISUSED,
-            as_json=False,
+            as_json,
         )
-    with exit_on_errors(as_json=False), Store(database_url()) as store, store.begin(tenant) as session:
+    with exit_on_errors(as_json), Store(database_url()) as store, store.begin(tenant) as session:
         key = (model, resolve_version(session, model, version, as_of))
         contents = pack_contents(session, key, as_of)
         if contents is None:
@@ -67,17 +71,33 @@ def pack(
     if contents is None:
         when = f" as of {utc_text(as_of)}" if as_of else ""
         label = f"{quote(model)} version {key[1]} of the tenant {quote(tenant)}"
-        fail(f"there is no record of {label}{when}; {begin}", FAILED, as_json=False)
-    archive = build_pack(contents, frameworks)
+        fail(f"there is no record of {label}{when}; {begin}", FAILED, as_json)
+    known = contents.dossier
+    files = pack_files(contents, frameworks)
+    archive = archive_of(files, known.as_of)
     try:
         output.write_bytes(archive)
     except OSError as error:
-        fail_to_write(output, error, as_json=False)
-    known = contents.dossier
-    out.print(
-        f"{escape_invisible(str(output))}: {escape_invisible(model)} version {key[1]} as of {utc_text(known.as_of)}, "
-        f"{len(archive):,} bytes. Unpack it, open index.html, and check it with: python3 verify.py",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
+        fail_to_write(output, error, as_json)
+    document = PackDocument(
+        tenant=tenant,
+        model_name=model,
+        version_number=key[1],
+        as_of=known.as_of,
+        path=str(output),
+        bytes=len(archive),
+        sha256=sha256(archive).hexdigest(),
+        files=tuple(
+            PackedFile(name=name, bytes=len(content), sha256=sha256(content).hexdigest())
+            for name, content in files.items()
+        ),
     )
+    if as_json:
+        print_document(document)
+        return
+    for line in (
+        f"{output}: {model} version {key[1]} as of {utc_text(known.as_of)}, {len(archive):,} bytes",
+        f"SHA-256 of the archive, to note where nobody can change it: {document.sha256}",
+        "Unpack it, open index.html, and check it with: python3 verify.py",
+    ):
+        out.print(escape_invisible(line), markup=False, highlight=False, soft_wrap=True)

@@ -52,25 +52,45 @@ _EXECUTABLE_MODE: Final = 0o100755
 
 
 def build_pack(contents: PackContents, frameworks: Sequence[Framework] = ()) -> bytes:
-    """Return the archive. For each framework it has a document in the order of the framework's clauses."""
-    packed, left_out = _files(contents, frameworks)
+    """Return the archive."""
+    return archive_of(pack_files(contents, frameworks), contents.dossier.as_of)
+
+
+def pack_files(contents: PackContents, frameworks: Sequence[Framework] = ()) -> Mapping[str, bytes]:
+    """Return the files of the archive by name. For each framework there is a document in the order of its clauses."""
+    others, left_out = _other_files(contents, frameworks)
     described = {
-        name: _ABOUT.get(name)
-        or "A document in the order of a framework's clauses; blanks are to be written by people."
-        for name in ("README.txt", "index.html", "index.pdf", *packed, "SHA256SUMS")
+        name: _ABOUT.get(name) or "A document in the order of a framework's clauses, with blanks for people to fill."
+        for name in ("README.txt", "index.html", "index.pdf", *others, "SHA256SUMS")
     }
     document = version_document(contents.dossier, contents.facts)
     packed = {
         "README.txt": readme(contents, described, left_out),
         "index.html": render_document(document, described).encode(),
         "index.pdf": render_pdf(document),
-        **packed,
+        **others,
     }
     sums = "".join(f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in packed.items())
-    return _zip({**packed, "SHA256SUMS": sums.encode("ascii")}, contents.dossier.as_of)
+    return {**packed, "SHA256SUMS": sums.encode("ascii")}
 
 
-def _files(contents: PackContents, frameworks: Sequence[Framework]) -> tuple[Mapping[str, bytes], Mapping[str, str]]:
+def archive_of(packed: Mapping[str, bytes], at: datetime) -> bytes:
+    """Return files as an archive with fixed permissions, all with one time."""
+    buffer = io.BytesIO()
+    moment = at.astimezone(UTC)
+    date_time = moment.timetuple()[:6] if moment.year >= _FIRST_ZIP_YEAR else (_FIRST_ZIP_YEAR, 1, 1, 0, 0, 0)
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in packed.items():
+            entry = zipfile.ZipInfo(name, date_time)
+            entry.create_system = 3  # Unix, so that the permissions count
+            entry.external_attr = (_EXECUTABLE_MODE if name.endswith(".py") else _MODE) << 16
+            archive.writestr(entry, content)
+    return buffer.getvalue()
+
+
+def _other_files(
+    contents: PackContents, frameworks: Sequence[Framework]
+) -> tuple[Mapping[str, bytes], Mapping[str, str]]:
     """Return the files but those that list the others, and why a file is left out."""
     known = contents.dossier
     packed: dict[str, bytes] = {}
@@ -100,16 +120,3 @@ def _files(contents: PackContents, frameworks: Sequence[Framework]) -> tuple[Map
         "verify.py": (files("verifywise_mlflow.documents.pack") / "verify.py").read_bytes(),
     }
     return packed, left_out
-
-
-def _zip(packed: Mapping[str, bytes], at: datetime) -> bytes:
-    buffer = io.BytesIO()
-    moment = at.astimezone(UTC)
-    date_time = moment.timetuple()[:6] if moment.year >= _FIRST_ZIP_YEAR else (_FIRST_ZIP_YEAR, 1, 1, 0, 0, 0)
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, content in packed.items():
-            entry = zipfile.ZipInfo(name, date_time)
-            entry.create_system = 3  # Unix, so that the permissions count
-            entry.external_attr = (_EXECUTABLE_MODE if name.endswith(".py") else _MODE) << 16
-            archive.writestr(entry, content)
-    return buffer.getvalue()

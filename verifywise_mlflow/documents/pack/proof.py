@@ -7,7 +7,8 @@ import json
 from collections.abc import Mapping
 
 from verifywise_mlflow.documents.pack.json_text import canonical, pretty
-from verifywise_mlflow.documents.pack.state_files import record_values
+from verifywise_mlflow.documents.pack.state_files import about, record_values
+from verifywise_mlflow.exports.json_documents.pack import PackProofDocument
 from verifywise_mlflow.persistence.queries.history import VerdictState
 from verifywise_mlflow.services.evidence_pack import PackContents
 
@@ -17,13 +18,9 @@ def proof_json(contents: PackContents) -> bytes:
     known, trail = contents.dossier, contents.trail
     rules = contents.rule_documents
     verdicts = [judged.verdict for judged in known.rules]
-    return pretty(
+    document = PackProofDocument.model_validate(
         {
-            "format": "verifywise evidence pack proof 1",
-            "tenant": known.tenant_id,
-            "model_name": known.record.model_name,
-            "version_number": known.record.version_number,
-            "as_of": known.as_of,
+            **about(known),
             "record_sha256": _sha256(record_values(known)),
             # Not of a verdict whose rule has changed since: it cannot be recomputed from the rules in this pack.
             "verdict_input_hashes": {
@@ -38,6 +35,7 @@ def proof_json(contents: PackContents) -> bytes:
             "checkpoint": trail.checkpoint and json.loads(trail.checkpoint.to_json_line()),
         }
     )
+    return pretty(document.to_json())
 
 
 def _input_hash(rule: Mapping[str, object], verdict: VerdictState) -> str:

@@ -8,7 +8,8 @@ from itertools import pairwise
 from typing import Final
 
 from verifywise_mlflow.compliance.badge import VERSION_RULE
-from verifywise_mlflow.documents.pack.json_text import lines, pretty
+from verifywise_mlflow.documents.pack.json_text import lines, plain, pretty
+from verifywise_mlflow.exports.json_documents.pack import PackRecordDocument, PackVerdictsDocument
 from verifywise_mlflow.normalizer.record import FIELDS
 from verifywise_mlflow.persistence.queries.history import Validity
 from verifywise_mlflow.persistence.queries.record_diff import differences
@@ -23,18 +24,21 @@ MAX_LINES: Final = 20_000
 def record_json(contents: PackContents) -> bytes:
     """Return the canonical record with the origin of each value, and what is missing."""
     known, state = contents.dossier, contents.record_states[-1]
+    missing = (asdict(field) for field in known.unknowns.missing_fields)
     return pretty(
-        {
-            **_heading(known, "record"),
-            "record_valid_from": state.span.valid_from,
-            "record_sync_id": state.span.sync_id,
-            "record": record_values(known),
-            "origins": state.origins,
-            "incomplete": state.incomplete,
-            "findings": state.findings,
-            "deleted_at": state.deleted_at,
-            "missing_fields": [asdict(missing) for missing in known.unknowns.missing_fields],
-        }
+        PackRecordDocument.model_validate(
+            {
+                **about(known),
+                "valid_from": state.span.valid_from,
+                "sync_id": state.span.sync_id,
+                "record": plain(record_values(known)),
+                "origins": plain(state.origins),
+                "incomplete": plain(state.incomplete),
+                "findings": plain(state.findings),
+                "deleted_at": state.deleted_at,
+                "missing_fields": [{**fields, "because": str(fields["because"])} for fields in missing],
+            }
+        ).to_json()
     )
 
 
@@ -43,24 +47,43 @@ def record_values(known: VersionDossier) -> Mapping[str, object]:
     return {field: getattr(known.record, field) for field in FIELDS}
 
 
+def about(known: VersionDossier) -> Mapping[str, object]:
+    """Return what each document states: the version and the time."""
+    return {
+        "tenant": known.tenant_id,
+        "model_name": known.record.model_name,
+        "version_number": known.record.version_number,
+        "as_of": known.as_of,
+    }
+
+
 def verdicts_json(contents: PackContents) -> bytes:
     """Return the badge, the verdicts with what they follow from, the rules in full, the waivers, and the clauses."""
     known, policy = contents.dossier, contents.policy
+    code_version = policy.document.get("code_version") if policy else None
     return pretty(
-        {
-            **_heading(known, "verdicts"),
-            "badge": known.badge and {"badge": known.badge.badge, "rule": VERSION_RULE, **_span(known.badge.span)},
-            "policy": policy
-            and {
-                "digest": policy.digest,
-                "in_force_since": policy.valid_from,
-                "code_version": policy.document.get("code_version"),
-            },
-            "verdicts": [_verdict(judged) for judged in known.rules],
-            "waivers": [_waiver(stored) for stored in known.waivers],
-            "clauses": list(_clauses(known)),
-            "rules": contents.rule_documents,
-        }
+        PackVerdictsDocument.model_validate(
+            {
+                **about(known),
+                "badge": known.badge
+                and {
+                    "badge": known.badge.badge,
+                    "rule": VERSION_RULE,
+                    "valid_from": known.badge.span.valid_from,
+                    "sync_id": known.badge.span.sync_id,
+                },
+                "policy": policy
+                and {
+                    "digest": policy.digest,
+                    "in_force_since": policy.valid_from,
+                    "code_version": None if code_version is None else str(code_version),
+                },
+                "verdicts": [_verdict(judged) for judged in known.rules],
+                "waivers": [_waiver(stored) for stored in known.waivers],
+                "clauses": list(_clauses(known)),
+                "rules": plain(contents.rule_documents),
+            }
+        ).to_json()
     )
 
 
@@ -102,26 +125,17 @@ def event_lines(contents: PackContents) -> bytes:
     return lines(entries)
 
 
-def _heading(known: VersionDossier, name: str) -> Mapping[str, object]:
-    return {
-        "format": f"verifywise evidence pack {name} 1",
-        "tenant": known.tenant_id,
-        "model_name": known.record.model_name,
-        "version_number": known.record.version_number,
-        "as_of": known.as_of,
-    }
-
-
 def _verdict(judged: JudgedRule) -> Mapping[str, object]:
-    verdict = asdict(judged.verdict)
-    del verdict["span"]
+    state = judged.verdict
+    texts = ("rule_id", "rule_version", "verdict", "reason", "day", "input_hash", "policy_id", "policy_version")
     return {
-        "rule_id": verdict.pop("rule_id"),
+        **{name: getattr(state, name) for name in texts},
+        **{name: plain(getattr(state, name)) for name in ("values", "origins", "thresholds")},
         "title": judged.rule.title,
         "severity": judged.rule.severity,
-        **verdict,
+        "valid_from": state.span.valid_from,
+        "sync_id": state.span.sync_id,
         "open_since": judged.open_since if judged.is_gap else None,
-        **_span(judged.verdict.span),
         "waiver_id": judged.waiver and judged.waiver.waiver_id,
         "clauses": [{"framework": cited.framework.name, "clause": cited.clause.id} for cited in judged.clauses],
     }
@@ -140,9 +154,9 @@ def _clauses(known: VersionDossier) -> Iterator[Mapping[str, object]]:
                 "edition": framework.edition,
                 "clause": entry.cited.clause.id,
                 "about": entry.cited.clause.about,
-                "obtainable": entry.cited.clause.obtainable,
+                "obtainable": entry.cited.clause.obtainable.value,
                 "not_shown_by_mlflow": entry.cited.clause.blank,
-                "version_shows": entry.evidence,
+                "version_shows": entry.evidence and entry.evidence.value,
                 "rules": [applied.rule.rule_id for applied in entry.rules],
             }
 

@@ -10,6 +10,12 @@ from verifywise_mlflow.exports.json_documents.export import ExportDocument
 from verifywise_mlflow.exports.json_documents.gaps import GapGroupsDocument, GapsDocument
 from verifywise_mlflow.exports.json_documents.inventory import InventoryDocument
 from verifywise_mlflow.exports.json_documents.lineage import LineageDocument
+from verifywise_mlflow.exports.json_documents.pack import (
+    PackDocument,
+    PackProofDocument,
+    PackRecordDocument,
+    PackVerdictsDocument,
+)
 from verifywise_mlflow.exports.json_documents.report import ReportDocument
 from verifywise_mlflow.exports.json_documents.systems import SystemDocument, SystemsDocument
 
@@ -21,6 +27,10 @@ DOCUMENTS: Final[tuple[type[JsonDocument], ...]] = (
     LineageDocument,
     ExportDocument,
     ReportDocument,
+    PackDocument,
+    PackRecordDocument,
+    PackVerdictsDocument,
+    PackProofDocument,
     SystemsDocument,
     SystemDocument,
 )

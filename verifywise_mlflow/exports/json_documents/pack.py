@@ -1,0 +1,298 @@
+"""The JSON documents in an evidence pack, and what ``pack --json`` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import ClassVar
+
+from pydantic import JsonValue
+
+from verifywise_mlflow.common.described_fields import DESCRIBED
+from verifywise_mlflow.common.value_object import value_object
+from verifywise_mlflow.exports.json_documents.document import JsonDocument
+
+JsonObject = Mapping[str, JsonValue]
+
+
+class _VersionDocument(JsonDocument):
+    """A document about one version as of a time."""
+
+    tenant: str
+    """The tenant's name in tenants.yaml."""
+    model_name: str
+    """The registered model."""
+    version_number: int
+    """The version's number in MLflow."""
+    as_of: datetime
+    """The time of the state, UTC."""
+
+
+@value_object
+class PackedFile:
+    """A file of the pack."""
+
+    __pydantic_config__ = DESCRIBED
+
+    name: str
+    """The file's name."""
+    bytes: int
+    """Its size."""
+    sha256: str
+    """Its SHA-256, in hex."""
+
+
+class PackDocument(_VersionDocument):
+    """What ``pack --json`` prints: the archive that was written."""
+
+    NAME: ClassVar[str] = "pack"
+
+    path: str
+    """The archive."""
+    bytes: int
+    """The size of the archive."""
+    sha256: str
+    """The SHA-256 of the archive, in hex. Note it where nobody can change it."""
+    files: tuple[PackedFile, ...]
+    """The files in the archive, in their order."""
+
+
+@value_object
+class MissingValue:
+    """A field of the record without a value."""
+
+    __pydantic_config__ = DESCRIBED
+
+    field: str
+    """The field's name."""
+    description: str
+    """What it would say."""
+    because: str
+    """Why it has no value."""
+    text: str | None
+    """The text that is no value; null if there is none."""
+
+
+class PackRecordDocument(_VersionDocument):
+    """``record.json`` of an evidence pack: the canonical record, with the origin of each value."""
+
+    NAME: ClassVar[str] = "pack-record"
+
+    valid_from: datetime
+    """Since when the record has been as it is, UTC."""
+    sync_id: str
+    """The sync that wrote it; empty if none did."""
+    record: JsonObject
+    """The value of each field, as docs/reference/canonical-record.md describes them; null where nothing is known."""
+    origins: Mapping[str, JsonObject]
+    """Field to where its value comes from."""
+    incomplete: tuple[JsonObject, ...]
+    """The objects that could not be read: kind, sentences, and the fields that rest on them."""
+    findings: tuple[JsonObject, ...]
+    """What was read but looks wrong."""
+    deleted_at: datetime | None
+    """Since when MLflow no longer has the version, UTC; null while it exists."""
+    missing_fields: tuple[MissingValue, ...]
+    """The fields without a value, and why."""
+
+
+@value_object
+class PackedBadge:
+    """The badge of the version."""
+
+    __pydantic_config__ = DESCRIBED
+
+    badge: str
+    """The badge."""
+    rule: str
+    """How badges follow from verdicts."""
+    valid_from: datetime
+    """Since when the version has had it, UTC."""
+    sync_id: str
+    """The sync that wrote it; empty if none did."""
+
+
+@value_object
+class PackedPolicy:
+    """The policies in force."""
+
+    __pydantic_config__ = DESCRIBED
+
+    digest: str
+    """A hash of everything in them."""
+    in_force_since: datetime
+    """Since when they have been in force, UTC."""
+    code_version: str | None
+    """The release that evaluated them first."""
+
+
+@value_object
+class CitedClauseName:
+    """A clause."""
+
+    __pydantic_config__ = DESCRIBED
+
+    framework: str
+    """The framework's name."""
+    clause: str
+    """The clause's number."""
+
+
+@value_object
+class PackedVerdict:
+    """The verdict of a rule, with everything that it follows from."""
+
+    __pydantic_config__ = DESCRIBED
+
+    rule_id: str
+    """The rule."""
+    rule_version: int
+    """The version of the rule."""
+    title: str
+    """What the rule asks for; empty if the policies of the time do not have it."""
+    severity: str
+    """The severity of a gap; empty if the policies of the time do not have the rule."""
+    verdict: str
+    """pass, fail, not evidenced, not read, not applicable or error."""
+    reason: str
+    """What was found, what was expected and what to do."""
+    values: JsonObject
+    """The values that the rule read, by path; for a long one, its digest and size."""
+    origins: Mapping[str, JsonObject]
+    """Field to where its value comes from."""
+    thresholds: JsonObject
+    """The thresholds that the rule compared with."""
+    day: date | None
+    """The day of the evaluation, if the rule reads it."""
+    input_hash: str
+    """The hash of the rule, values, thresholds and day."""
+    policy_id: str
+    """The policy that has the rule."""
+    policy_version: str
+    """The version of the policy that gave this verdict first."""
+    valid_from: datetime
+    """Since when the verdict has been the same, UTC."""
+    sync_id: str
+    """The sync that wrote it; empty if none did."""
+    open_since: datetime | None
+    """Since when the gap has been open, UTC; null for a verdict that is no gap."""
+    waiver_id: int | None
+    """The waiver that covers the gap at the time; null if none does."""
+    clauses: tuple[CitedClauseName, ...]
+    """The clauses that the rule gives evidence for."""
+
+
+@value_object
+class PackedWaiver:
+    """The acceptance of a gap."""
+
+    __pydantic_config__ = DESCRIBED
+
+    waiver_id: int
+    """Its number."""
+    rule: str
+    """The rule."""
+    model: str
+    """The model, or a pattern."""
+    version: int | None
+    """The version; null for all."""
+    approver: str
+    """Who accepted the gap."""
+    reason: str
+    """Why."""
+    expires: date
+    """The last day on which it is valid, UTC."""
+    source: str
+    """Whether it was granted by file or by command."""
+    granted_at: datetime
+    """When it was granted, UTC."""
+    ended_at: datetime | None
+    """When its end was recorded, UTC; null if it was not by the time."""
+    end_reason: str | None
+    """Why it ended."""
+
+
+@value_object
+class PackedClause:
+    """What the version shows of a clause."""
+
+    __pydantic_config__ = DESCRIBED
+
+    framework: str
+    """The framework's name."""
+    edition: str
+    """The framework's edition."""
+    clause: str
+    """The clause's number."""
+    about: str
+    """What the clause is about, in our own words."""
+    obtainable: str
+    """The most that MLflow can show of it."""
+    not_shown_by_mlflow: str
+    """What MLflow does not show."""
+    version_shows: str | None
+    """How much the version shows; null if no rule gives evidence for it."""
+    rules: tuple[str, ...]
+    """The rules that give evidence for it."""
+
+
+class PackVerdictsDocument(_VersionDocument):
+    """``verdicts.json`` of an evidence pack: the badge, the verdicts, the rules, waivers and clauses."""
+
+    NAME: ClassVar[str] = "pack-verdicts"
+
+    badge: PackedBadge | None
+    """The badge; null before the first evaluation."""
+    policy: PackedPolicy | None
+    """The policies in force at the time; null before the first evaluation."""
+    verdicts: tuple[PackedVerdict, ...]
+    """The verdicts, what matters first."""
+    waivers: tuple[PackedWaiver, ...]
+    """All waivers up to the time that covered one of the rules, the oldest first."""
+    clauses: tuple[PackedClause, ...]
+    """The clauses of all frameworks that rules refer to."""
+    rules: Mapping[str, JsonObject]
+    """The rules of the policies in full, by ID."""
+
+
+@value_object
+class PackedEntry:
+    """An entry of the audit trail."""
+
+    __pydantic_config__ = DESCRIBED
+
+    sequence: int
+    """Its place in the tenant's chain, from 1."""
+    sha256: str
+    """The SHA-256 of its text, in hex."""
+    entry: str
+    """The text that was hashed: canonical JSON."""
+
+
+@value_object
+class PackedCheckpoint:
+    """A signed statement about the trail."""
+
+    __pydantic_config__ = DESCRIBED
+
+    checkpoint: str
+    """What was signed: canonical JSON."""
+    signature: str
+    """Ed25519, 64 bytes in hex."""
+
+
+class PackProofDocument(_VersionDocument):
+    """``proof.json`` of an evidence pack: hashes that ``verify.py`` recomputes, and a part of the audit trail."""
+
+    NAME: ClassVar[str] = "pack-proof"
+
+    record_sha256: str
+    """The SHA-256 of the member ``record`` of record.json, as canonical JSON."""
+    verdict_input_hashes: Mapping[str, str]
+    """Rule ID to the hash of its verdict's inputs; only of verdicts that the rules in this pack give."""
+    older_entries_left_out: bool
+    """Whether there are more entries about the version than the pack has."""
+    audit_entries: tuple[PackedEntry, ...]
+    """What the trail has about the version, the oldest first."""
+    checkpoint: PackedCheckpoint | None
+    """The first checkpoint that covers these entries, else the last one; null if none was signed."""
