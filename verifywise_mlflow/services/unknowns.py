@@ -53,7 +53,7 @@ class Unknowns:
     """Files whose bytes were not read: they may change without a trace. Evidence files come first."""
     environment_problems: tuple[str, ...]
     unsettled_rules: tuple[VerdictState, ...]
-    """Rules without a judgement, because an object was not read or the evaluation failed."""
+    """Rules without a result, because an object was not read or the evaluation failed."""
     never_in_mlflow: tuple[CitedClause, ...]
     """What no MLflow server records: clauses that need evidence from elsewhere."""
 

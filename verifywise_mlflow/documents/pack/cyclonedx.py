@@ -118,7 +118,7 @@ def _model_card(known: VersionDossier) -> Mapping[str, object]:
 
 
 def _properties(known: VersionDossier) -> Iterator[Mapping[str, object]]:
-    yield {"name": "verifywise:badge", "value": known.badge.badge if known.badge else "not judged"}
+    yield {"name": "verifywise:badge", "value": known.badge.badge if known.badge else "not evaluated"}
     for judged in known.gaps:
         state = "accepted" if judged.waiver else "open"
         yield {"name": f"verifywise:gap:{judged.verdict.rule_id}", "value": f"{judged.verdict.verdict}, {state}"}

@@ -163,7 +163,7 @@ def _clause_row(entry: VersionClause) -> Row:
 
 
 def _verdict(applied: RuleOnVersion) -> str:
-    return applied.verdict.verdict if applied.verdict else "not judged"
+    return applied.verdict.verdict if applied.verdict else "not evaluated"
 
 
 def _rules(verdict: str, rules: Sequence[RuleOnVersion]) -> str:

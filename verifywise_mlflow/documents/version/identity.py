@@ -19,7 +19,7 @@ def at_a_glance(dossier: VersionDossier) -> Section:
     )
     gap_cell = Cell(f"{len(open_gaps)}", severities, tone="warning" if open_gaps else "good")
     if dossier.badge is None:
-        gap_cell = Cell("not judged", tone="quiet")
+        gap_cell = Cell("not evaluated", tone="quiet")
     changed = len(dossier.integrity_events)
     rows = (
         (Cell("Badge"), badge_cell(dossier.badge.badge if dossier.badge else None)),

@@ -52,7 +52,7 @@ def how_it_was_evaluated(dossier: VersionDossier) -> Section:
     if evidence:
         files = (
             limited_table(
-                "Files that are evidence by their names; their contents were not judged",
+                "Files that are evidence by their names; their contents were not examined",
                 ("File", "Kind", "Size", "SHA-256"),
                 map(_file_row, evidence),
                 limit=MAX_ROWS,

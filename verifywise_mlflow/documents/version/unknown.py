@@ -63,7 +63,7 @@ def _unread(unknowns: Unknowns) -> Iterator[Block]:
         )
     if unknowns.unsettled_rules:
         yield limited_table(
-            "Rules without a judgement",
+            "Rules without a result",
             ("Rule", "Verdict", "Why"),
             (
                 (Cell(verdict.rule_id), verdict_cell(verdict.verdict), Cell(shorten(verdict.reason)))

@@ -23,12 +23,12 @@ BADGE_TONES: Final[Mapping[str, Tone]] = {
 }
 BADGE_SENTENCES: Final[Mapping[str, str]] = {
     Badge.EVIDENCE_COMPLETE: (
-        "MLflow shows what each rule asks for. That is no statement that the model complies with any law: people "
+        "MLflow shows what each rule requires. That is no statement that the model complies with any law: people "
         "decide that."
     ),
     Badge.GAPS: "Nothing speaks against a rule, but MLflow does not show all that the rules ask for.",
     Badge.FAILING: "What MLflow shows contradicts at least one rule.",
-    Badge.INCOMPLETE: "Something could not be read or judged, so no conclusion is drawn about the rest.",
+    Badge.INCOMPLETE: "Something could not be read or evaluated, so no conclusion is drawn about the rest.",
 }
 VERDICT_TONES: Final[Mapping[str, Tone]] = {
     Verdict.PASS: "good",
@@ -53,7 +53,7 @@ _EVIDENCE_WORDS: Final[Mapping[str, str]] = {
     VersionEvidence.FAILED: "the contrary",
     VersionEvidence.NOT_READ: "unknown: not read",
     VersionEvidence.ERROR: "unknown: an error",
-    VersionEvidence.NOT_EVALUATED: "not judged",
+    VersionEvidence.NOT_EVALUATED: "not evaluated",
 }
 _LABELS: Final[Mapping[str, str]] = {
     "artifact_uri": "Location of the run's files",
@@ -162,12 +162,12 @@ def show_value(value: object, max_length: int = 600) -> str:
 def badge_cell(badge: str | None) -> Cell:
     """Return a badge with its meaning."""
     if badge is None:
-        return Cell("not judged", "No rule has been evaluated on this version yet.", tone="quiet")
+        return Cell("not evaluated", "No rule has been evaluated on this version yet.", tone="quiet")
     return Cell(badge, BADGE_SENTENCES.get(badge, ""), tone=BADGE_TONES.get(badge))
 
 
 def verdict_cell(verdict: str | None, note: str = "") -> Cell:
     """Return a verdict."""
     if verdict is None:
-        return Cell("not judged", note, tone="quiet")
+        return Cell("not evaluated", note, tone="quiet")
     return Cell(verdict, note, tone=VERDICT_TONES.get(verdict))

@@ -149,7 +149,7 @@ class PackedVerdict:
     rule_version: int
     """The version of the rule."""
     title: str
-    """What the rule asks for; empty if the policies of the time do not have it."""
+    """What the rule requires; empty if the policies of the time do not have it."""
     severity: str
     """The severity of a gap; empty if the policies of the time do not have the rule."""
     verdict: str
