@@ -82,7 +82,7 @@ class VersionDossier:
     badges: tuple[BadgeState, ...]
     """All badges up to the time, the oldest first."""
     rules: tuple[JudgedRule, ...]
-    """What matters first: gaps before other verdicts, then by severity."""
+    """What matters first: gaps, the most severe ones first; then other verdicts."""
     waivers: tuple[StoredWaiver, ...]
     """All waivers up to the time that covered one of the rules, ended ones included, the oldest first."""
     lifecycle_events: tuple[RecordedEvent, ...]
@@ -233,13 +233,11 @@ class _Loader:
         return JudgedRule(policies.rules.get(rule_id) or StoredRule(rule_id, "", ""), verdict, waiver, clauses)
 
 
-def _rank(judged: JudgedRule) -> tuple[int, int, str]:
+def _rank(judged: JudgedRule) -> tuple[int, int, int, str]:
     """Return the place of a rule in the order of ``VersionDossier.rules``."""
-    return (
-        _index(_VERDICT_ORDER, judged.verdict.verdict),
-        _index(_SEVERITY_ORDER, judged.rule.severity),
-        judged.verdict.rule_id,
-    )
+    verdict = _index(_VERDICT_ORDER, judged.verdict.verdict)
+    group = 0 if judged.is_gap else 1 + verdict
+    return group, _index(_SEVERITY_ORDER, judged.rule.severity), verdict, judged.verdict.rule_id
 
 
 def _index(order: Sequence[str], word: str) -> int:

@@ -46,7 +46,7 @@ def gaps(dossier: VersionDossier) -> Section:
                 Cell(judged.rule.severity or "unknown"),
                 verdict_cell(judged.verdict.verdict),
                 Cell(show_day(judged.open_since), _age(dossier, judged)),
-                Cell(shorten(judged.verdict.reason), f"What to do: {judged.rule.remedy}" if judged.rule.remedy else ""),
+                Cell(shorten(judged.verdict.reason)),
             )
             for judged in dossier.open_gaps
         )

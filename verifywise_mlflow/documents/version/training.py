@@ -127,7 +127,6 @@ def _data_sets(dossier: VersionDossier) -> Iterator[Block]:
         yield limited_table("Data sets", ("Name", "Used for", "Digest", "Source"), rows, limit=MAX_ROWS)
         if origin:
             yield Paragraph(origin)
-    yield Table("The data", ("What", "Value and source"), field_rows(dossier, "data_sensitivity", "confidentiality"))
 
 
 def _environment(dossier: VersionDossier) -> Iterator[Block]:

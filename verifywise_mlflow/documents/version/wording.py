@@ -130,7 +130,8 @@ def field_cell(dossier: VersionDossier, field: str) -> Cell:
             return Cell("no value", note, tone="warning")
         return Cell("not read" if because is MissingBecause.NOT_READ else "not recorded", tone="warning")
     shown = show_value(value)
-    return Cell(shown, origin_note(dossier.state.origins.get(field), shown))
+    compared = "" if isinstance(value, datetime) else shown  # MLflow's milliseconds tell people nothing
+    return Cell(shown, origin_note(dossier.state.origins.get(field), compared))
 
 
 def field_rows(dossier: VersionDossier, *fields: str) -> tuple[tuple[Cell, ...], ...]:
