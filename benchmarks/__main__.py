@@ -52,6 +52,7 @@ BENCHMARKS = (
     Benchmark("redaction", 1, "scanning for secrets and personal data"),
     Benchmark("capacity", 4, "10,000 tenants by a model and by a simulation"),
     Benchmark("delivery", 3, "delivering 2,000 versions within VerifyWise's rate limits, on a simulated clock"),
+    Benchmark("site", 3, "writing the report on 5,000 versions, and opening its pages"),
     Benchmark("backfill --tenants 40", 6, "a backfill of all tenants while sensors run"),
 )
 

@@ -50,7 +50,7 @@ def is_due(requested: RequestedReport | None, state: str, now: datetime) -> bool
     job=report_tenant,
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Requests the report of each tenant that names a directory for it and whose records, verdicts or "
+    description="Requests the report of each tenant that has the section report and whose records, verdicts or "
     "waivers have changed, at most every 15 minutes; and once a day, since gaps get older. It reads the store only.",
 )
 def due_reports(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
@@ -58,7 +58,7 @@ def due_reports(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.Ski
     partitions, now = partition_keys(context.instance), datetime.now(UTC)
     tenants = [tenant_id for tenant_id, tenant in load_tenants().items() if tenant.report and tenant_id in partitions]
     if not tenants:
-        return dg.SkipReason("no tenant has a directory under report")
+        return dg.SkipReason("no tenant has the section report")
     busy, requested = tenants_with_runs_of(context.instance, REPORT_JOB), _parse_cursor(context.cursor)
     requests = []
     with Store(database_url()) as store:

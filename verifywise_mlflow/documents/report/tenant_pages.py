@@ -8,6 +8,7 @@ from typing import Final
 
 from verifywise_mlflow.common.untrusted_text import excerpt
 from verifywise_mlflow.compliance.coverage import ClauseState
+from verifywise_mlflow.documents.report.brief import MAX_PRODUCTION, production_models, sentences
 from verifywise_mlflow.documents.report.page_writer import (
     COMPLETENESS,
     COVERAGE,
@@ -33,7 +34,14 @@ def write_tenant_pages(writer: PageWriter, paths: TenantPaths, state: TenantStat
         if (blank := coverage.state_counts[ClauseState.NOT_OBTAINABLE])
     ]
     writer.write(
-        "portfolio.html.j2", paths.portfolio, PORTFOLIO, state=state, charts=portfolio_charts(state), blanks=blanks
+        "portfolio.html.j2",
+        paths.portfolio,
+        PORTFOLIO,
+        state=state,
+        sentences=list(sentences(state)),
+        production=production_models(state)[:MAX_PRODUCTION],
+        charts=portfolio_charts(state),
+        blanks=blanks,
     )
     pages = [
         state.models[start : start + MODELS_PER_PAGE] for start in range(0, len(state.models), MODELS_PER_PAGE)
