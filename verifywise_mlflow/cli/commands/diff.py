@@ -5,17 +5,26 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
+from pydantic import JsonValue
 from rich.text import Text
 
 from verifywise_mlflow.cli.arguments import OptionalVersion, StoredTenantName, time_option
 from verifywise_mlflow.cli.display import display, display_origin, json_ready
 from verifywise_mlflow.cli.failures import exit_on_errors
-from verifywise_mlflow.cli.output import AsJson, out, print_json
+from verifywise_mlflow.cli.json_output import print_document
+from verifywise_mlflow.cli.output import AsJson, out
 from verifywise_mlflow.common.moments import utc_text
 from verifywise_mlflow.common.untrusted_text import escape_invisible
+from verifywise_mlflow.exports.json_documents.changes import (
+    BadgeChange,
+    DiffDocument,
+    FieldChange,
+    RuleChange,
+    VersionDifference,
+)
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.queries.compliance_diff import ComplianceChange, net_compliance_changes
 from verifywise_mlflow.persistence.queries.history import Period, net_record_transitions
@@ -56,9 +65,10 @@ def diff(
         elif not changes:
             require_known_tenant(session)
     if as_json:
-        versions = [_as_json(key, change) for key, change in changes.items()]
-        limits = {"from": period.since, "to": period.until, "records_begin": begin}
-        print_json(json_ready({"tenant": tenant, **limits, "versions": versions}))
+        versions = tuple(_version_difference(key, change) for key, change in changes.items())
+        print_document(
+            DiffDocument(tenant=tenant, since=period.since, until=period.until, records_begin=begin, versions=versions)
+        )
         return
     out.print(Text(f"from {utc_text(period.since)} to {utc_text(period.until)}"))
     if begin and period.since < begin:
@@ -84,21 +94,18 @@ def _changes(session: TenantSession, period: Period) -> dict[Key, Change]:
     return {key: (of_records.get(key, ()), of_verdicts.get(key)) for key in sorted({*of_records, *of_verdicts})}
 
 
-def _as_json(key: Key, change: Change) -> dict[str, object]:
+def _version_difference(key: Key, change: Change) -> VersionDifference:
     field_changes, compliance = change
-    is_badge_changed = compliance and compliance.badge_before != compliance.badge_after
-    return {
-        "model_name": key[0],
-        "version_number": key[1],
-        "differences": differences_as_json(field_changes),
-        "badge": {"before": compliance.badge_before, "after": compliance.badge_after}
-        if compliance and is_badge_changed
-        else None,
-        "verdicts": [
-            {"rule_id": entry.rule_id, "before": entry.before, "after": entry.after, "reason": entry.reason}
-            for entry in (compliance.verdicts if compliance else ())
-        ],
-    }
+    badge = None
+    if compliance and compliance.badge_before != compliance.badge_after:
+        badge = BadgeChange(compliance.badge_before, compliance.badge_after)
+    verdicts = compliance.verdicts if compliance else ()
+    return VersionDifference(
+        *key,
+        field_changes_as_json(field_changes),
+        badge,
+        tuple(RuleChange(entry.rule_id, entry.before, entry.after, entry.reason) for entry in verdicts),
+    )
 
 
 def _lines(change: Change) -> Iterator[Text]:
@@ -122,9 +129,13 @@ def _lines(change: Change) -> Iterator[Text]:
             yield Text("    ").append_text(display(entry.reason))
 
 
-def differences_as_json(field_changes: Sequence[Difference]) -> list[dict[str, object]]:
-    """Return differences as JSON values."""
-    return [{"path": change.path, "before": change.before, "after": change.after} for change in field_changes]
+def field_changes_as_json(field_changes: Sequence[Difference]) -> tuple[FieldChange, ...]:
+    """Return differences with values in JSON's types."""
+    return tuple(FieldChange(change.path, _json(change.before), _json(change.after)) for change in field_changes)
+
+
+def _json(value: object) -> JsonValue:
+    return cast("JsonValue", json_ready(value))
 
 
 def difference_lines(field_changes: Sequence[Difference], indent: str = "") -> Text:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -12,10 +10,12 @@ from typing import Annotated
 import typer
 
 from verifywise_mlflow.cli.arguments import Limit, OptionalVersion, StoredTenantName, time_option
-from verifywise_mlflow.cli.display import display, display_name, json_ready
+from verifywise_mlflow.cli.display import display, display_name
 from verifywise_mlflow.cli.failures import exit_on_errors
+from verifywise_mlflow.cli.json_output import print_document
 from verifywise_mlflow.cli.output import AsJson, out, table
 from verifywise_mlflow.common.moments import utc_text
+from verifywise_mlflow.exports.json_documents.changes import EventRow, EventsDocument
 from verifywise_mlflow.normalizer.lifecycle_event import EventKind
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.repositories import lifecycle_events
@@ -59,9 +59,8 @@ def events(
         elif not entries and model is not None:
             require_known_model(session, model)
     if as_json:
-        documents = [{**asdict(entry.event), "seen_at": entry.seen_at, "sync_id": entry.sync_id} for entry in entries]
-        period = {"since": since, "until": until or datetime.now(UTC)}
-        sys.stdout.write(json.dumps(json_ready({"tenant": tenant, **period, "events": documents})) + "\n")
+        rows = tuple(EventRow(**asdict(entry.event), seen_at=entry.seen_at, sync_id=entry.sync_id) for entry in entries)
+        print_document(EventsDocument(tenant=tenant, since=since, until=until or datetime.now(UTC), events=rows))
         return
     if since or until:
         limits = (("from", since), ("until", until))

@@ -12,11 +12,13 @@ import typer
 from rich.text import Text
 
 from verifywise_mlflow.cli.arguments import ModelName, StoredTenantName, VersionReference
-from verifywise_mlflow.cli.commands.diff import difference_lines, differences_as_json
-from verifywise_mlflow.cli.display import display, json_ready
+from verifywise_mlflow.cli.commands.diff import difference_lines, field_changes_as_json
+from verifywise_mlflow.cli.display import display
 from verifywise_mlflow.cli.failures import exit_on_errors
-from verifywise_mlflow.cli.output import AsJson, out, print_json, table
+from verifywise_mlflow.cli.json_output import print_document
+from verifywise_mlflow.cli.output import AsJson, out, table
 from verifywise_mlflow.common.untrusted_text import escape_invisible
+from verifywise_mlflow.exports.json_documents.changes import HistoryDocument
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.queries import history as stored_history
 from verifywise_mlflow.persistence.queries.history import BadgeState, RecordState, VerdictState
@@ -77,11 +79,11 @@ def history(
     )
     entries.sort(key=lambda entry: entry.at)  # stable: entries of the same time keep the order above
     if as_json:
-        documents = [
+        changes = [
             {"at": entry.at, "sync_id": entry.sync_id, "what": entry.kind, **entry.document} for entry in entries
         ]
-        document = {"tenant": tenant, "model_name": model, "version_number": key[1], "history": documents}
-        print_json(json_ready(document))
+        document = {"tenant": tenant, "model_name": model, "version_number": key[1], "history": changes}
+        print_document(HistoryDocument.model_validate(document))
         return
     shown = entries if show_all else [entry for entry in entries if not _is_settled(entry)]
     out.print(Text(f"{escape_invisible(model)} version {key[1]}", style="bold"))
@@ -116,7 +118,7 @@ def _record_entries(states: Sequence[RecordState]) -> Iterator[HistoryEntry]:
     for before, after in pairwise([None, *states]):
         assert after is not None  # only the first state is None
         changes = differences(before, after)
-        document: dict[str, object] = {"differences": differences_as_json(changes)}
+        document: dict[str, object] = {"differences": field_changes_as_json(changes)}
         yield HistoryEntry(after.span.valid_from, after.span.sync_id, "record", document, difference_lines(changes))
 
 

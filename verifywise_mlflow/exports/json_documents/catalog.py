@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from verifywise_mlflow.exports.json_documents.changes import DiffDocument, EventsDocument, HistoryDocument
 from verifywise_mlflow.exports.json_documents.comparison import CompareDocument
 from verifywise_mlflow.exports.json_documents.document import JsonDocument
 from verifywise_mlflow.exports.json_documents.export import ExportDocument
@@ -24,6 +25,9 @@ DOCUMENTS: Final[tuple[type[JsonDocument], ...]] = (
     GapsDocument,
     GapGroupsDocument,
     CompareDocument,
+    DiffDocument,
+    HistoryDocument,
+    EventsDocument,
     LineageDocument,
     ExportDocument,
     ReportDocument,

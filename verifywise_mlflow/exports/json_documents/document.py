@@ -43,7 +43,7 @@ class JsonDocument(BaseModel):
 
     def to_json(self) -> dict[str, object]:
         """Return the document as JSON values, with the name of its schema first."""
-        return {"schema": self.schema_id(), **self.model_dump(mode="json")}
+        return {"schema": self.schema_id(), **self.model_dump(mode="json", by_alias=True)}
 
     def chunks(self, member: str, items: Iterable[object]) -> Iterator[str]:
         """Yield the document's text, with items of any number in place of a member, so that memory stays flat.
