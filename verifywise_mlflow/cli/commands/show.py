@@ -12,12 +12,14 @@ from verifywise_mlflow.cli.arguments import AsOf, ModelName, StoredTenantName, V
 from verifywise_mlflow.cli.command_table import FAILED
 from verifywise_mlflow.cli.display import json_ready, waiver_as_json, with_published_keys
 from verifywise_mlflow.cli.failures import exit_on_errors
-from verifywise_mlflow.cli.output import AsJson, fail, print_json
+from verifywise_mlflow.cli.json_output import print_document
+from verifywise_mlflow.cli.output import AsJson, fail
 from verifywise_mlflow.cli.version_details import print_details
 from verifywise_mlflow.cli.version_page import print_page
 from verifywise_mlflow.common.moments import utc_text
 from verifywise_mlflow.common.untrusted_text import quote
 from verifywise_mlflow.compliance.badge import VERSION_RULE
+from verifywise_mlflow.exports.json_documents.shown_version import ShowDocument
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.queries.records_begin import describe_records_begin
 from verifywise_mlflow.persistence.store import Store
@@ -53,7 +55,7 @@ def show(
         version_label = f"{quote(model)} version {key[1]} of the tenant {quote(tenant)}"
         fail(f"there is no record of {version_label} as of {utc_text(at)}; {begin}", FAILED, as_json)
     if as_json:
-        print_json(json_ready(_as_json(known)))
+        print_document(ShowDocument.model_validate(json_ready(_as_json(known))))
     elif show_all:
         print_details(known)
     else:

@@ -18,6 +18,7 @@ from verifywise_mlflow.exports.json_documents.pack import (
     PackVerdictsDocument,
 )
 from verifywise_mlflow.exports.json_documents.report import ReportDocument
+from verifywise_mlflow.exports.json_documents.shown_version import ShowDocument
 from verifywise_mlflow.exports.json_documents.systems import SystemDocument, SystemsDocument
 
 DOCUMENTS: Final[tuple[type[JsonDocument], ...]] = (
@@ -25,6 +26,7 @@ DOCUMENTS: Final[tuple[type[JsonDocument], ...]] = (
     GapsDocument,
     GapGroupsDocument,
     CompareDocument,
+    ShowDocument,
     DiffDocument,
     HistoryDocument,
     EventsDocument,

@@ -1,0 +1,149 @@
+"""What ``show --json`` prints: everything that is recorded of a version as of a time, and the verdicts on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from typing import ClassVar, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, JsonValue
+
+from verifywise_mlflow.common.described_fields import DESCRIBED
+from verifywise_mlflow.exports.json_documents.changes import Moment
+from verifywise_mlflow.exports.json_documents.document import JsonDocument
+
+JsonObject: TypeAlias = Mapping[str, JsonValue]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(**DESCRIBED, frozen=True)
+
+
+class ShownSpan(_Part):
+    """When a state was valid."""
+
+    held_from: Moment
+    """Since when."""
+    sync_id: str
+    """The sync that wrote it; empty if none did."""
+    held_until: Moment | None
+    """Until when, which is no part of it; null for the current state."""
+    ended_by_sync_id: str | None
+    """The sync that ended it."""
+
+
+class ShownBadge(_Part):
+    """The badge of the version."""
+
+    badge: str
+    """evidence complete, gaps, failing or incomplete."""
+    evaluated_at: Moment
+    """When an evaluation last gave this badge."""
+    span: ShownSpan
+    """When the version had it."""
+    rule: str
+    """How badges follow from verdicts."""
+
+
+class ShownClause(_Part):
+    """A clause that a rule gives evidence for."""
+
+    framework: str
+    """The framework's name."""
+    clause: str
+    """The clause's number."""
+
+
+class ShownVerdict(_Part):
+    """A rule and its verdict."""
+
+    rule_id: str
+    """The rule's ID in its policy."""
+    rule_version: int
+    """The version of the rule."""
+    title: str
+    """What the rule requires; empty if the policy of the time does not have it."""
+    severity: str
+    """low, medium, high or critical; empty if the policy of the time does not have the rule."""
+    clauses: tuple[ShownClause, ...]
+    """The clauses that the rule gives evidence for."""
+    verdict: str
+    """pass, fail, not evidenced, not read, not applicable or error."""
+    reason: str
+    """The reason of the verdict."""
+    values: JsonObject
+    """The values that the rule read, by path."""
+    policy_id: str
+    """The policy that has the rule."""
+    policy_version: str
+    """The version of the policy that first gave the verdict."""
+    origins: Mapping[str, JsonObject]
+    """Where each value came from."""
+    thresholds: Mapping[str, float]
+    """What the rule compared with."""
+    day: date | None
+    """The day of the evaluation, if the rule depends on it."""
+    input_hash: str
+    """A hash of everything that the verdict follows from."""
+    span: ShownSpan
+    """When the verdict was valid."""
+    open_since: Moment | None
+    """Since when the gap has been open; null for a verdict that is no gap."""
+
+
+class ShownWaiver(_Part):
+    """A waiver that covers a gap of the version."""
+
+    waiver_id: int
+    """The number of the waiver."""
+    rule: str
+    """The rule whose gaps are accepted."""
+    model: str
+    """The model, or a pattern of models."""
+    version: int | None
+    """The version; null for all of them."""
+    approver: str
+    """Who accepted the gaps."""
+    reason: str
+    """Why."""
+    expires: date
+    """The last day of the waiver, UTC."""
+    source: str
+    """file or command: where it was granted."""
+    granted_at: Moment
+    """When it was granted."""
+    ended_at: Moment | None
+    """When its end was recorded; null while it is in force."""
+    ended: str | None
+    """Why it ended."""
+
+
+class ShowDocument(JsonDocument):
+    """Everything that is recorded of a version as of a time."""
+
+    NAME: ClassVar[str] = "version"
+
+    tenant: str
+    """The tenant's name in the database."""
+    as_of: Moment
+    """The time of the state."""
+    record: JsonObject
+    """The canonical record, by field; null where nothing is known."""
+    origins: Mapping[str, JsonObject]
+    """Field to where its value comes from."""
+    incomplete: tuple[JsonObject, ...]
+    """The objects that could not be read: kind, sentences, and the fields that rest on them."""
+    findings: tuple[JsonObject, ...]
+    """What was read but looks wrong."""
+    gone_at: Moment | None
+    """Since when MLflow no longer has the version; null while it exists."""
+    revision: int
+    """A number that grows with each write of the record."""
+    span: ShownSpan
+    """When the record was valid."""
+    badge: ShownBadge | None
+    """The badge; null before the first evaluation."""
+    verdicts: tuple[ShownVerdict, ...]
+    """The verdicts, by rule."""
+    waivers: tuple[ShownWaiver, ...]
+    """The waivers in force that cover a gap."""
