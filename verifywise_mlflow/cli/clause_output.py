@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from verifywise_mlflow.cli.coverage_output import clause_fields, counted, counts_as_json
-from verifywise_mlflow.cli.display import display
+from verifywise_mlflow.cli.display import display, display_name
 from verifywise_mlflow.cli.output import facts, out, table
 from verifywise_mlflow.common.untrusted_text import escape_invisible
 from verifywise_mlflow.compliance.coverage import version_evidence
@@ -125,4 +125,4 @@ def rules_by_verdict(verdicts: Mapping[str, str | None]) -> Text:
 
 def version_title(name: str, number: int, lifecycle_stage: str | None) -> Text:
     """Return a version with its stage, such as ``credit version 3 (production)``."""
-    return display(f"{name} version {number} ({lifecycle_stage or 'no stage'})")
+    return display_name(f"{name} version {number} ({lifecycle_stage or 'no stage'})")

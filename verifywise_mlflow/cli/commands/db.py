@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from verifywise_mlflow.cli.display import escape_rich_markup
+from verifywise_mlflow.cli.display import display, display_name, escape_rich_markup
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.output import AsJson, out, print_json, table
 from verifywise_mlflow.persistence import database, role_grants
@@ -152,10 +152,10 @@ def _print_roles(granted_roles: Sequence[RoleAccess]) -> None:
     for role in granted_roles:
         tenant = role.tenant_id or ("-" if role.kind == "none" else "all, one at a time")
         rows.add_row(
-            escape_rich_markup(role.role),
+            display_name(role.role),
             role.kind,
-            escape_rich_markup(tenant if role.kind in ("pipeline", "reader", "none") else "all"),
-            f"{role.granted_at:%Y-%m-%d %H:%M}" if role.granted_at else "-",
+            display_name(tenant if role.kind in ("pipeline", "reader", "none") else "all"),
+            display(role.granted_at),
         )
     out.print(rows)
     for role in granted_roles:  # below the table: a sentence does not fit into a narrow column

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from verifywise_mlflow.cli.arguments import TenantName, configured_tenant
 from verifywise_mlflow.cli.command_table import FAILED, MISUSED
-from verifywise_mlflow.cli.display import display, escape_rich_markup, json_ready
+from verifywise_mlflow.cli.display import display, display_name, escape_rich_markup, json_ready
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.output import AsJson, fail, out, print_json, table
 from verifywise_mlflow.common.unresolved_names import unknown_name
@@ -162,10 +162,10 @@ def _print_plan(name: str, planned: Plan) -> None:
         out.print(f"  {count:,} times {escape_rich_markup(action)}", highlight=False)
     rows = table("change", "model", "version", "detail", right=("version",))
     for change in planned.changes[:MAX_LISTED]:
-        rows.add_row(change.action, display(change.model_name), str(change.version_number), display(change.detail))
+        rows.add_row(change.action, display_name(change.model_name), str(change.version_number), display(change.detail))
     for change in planned.left_alone[:MAX_LISTED]:
         action, number = f"left alone: {change.action}", str(change.version_number)
-        rows.add_row(action, display(change.model_name), number, display(change.detail))
+        rows.add_row(action, display_name(change.model_name), number, display(change.detail))
     if planned.changes or planned.left_alone:
         out.print(rows)
     if (more := len(planned.changes) - MAX_LISTED) > 0:

@@ -24,7 +24,7 @@ from verifywise_mlflow.cli.arguments import (
 from verifywise_mlflow.cli.commands.policy_gaps import gaps
 from verifywise_mlflow.cli.commands.policy_rules import check, rule, rules
 from verifywise_mlflow.cli.commands.policy_waivers import unwaive, waive, waivers
-from verifywise_mlflow.cli.display import display, json_ready, waiver_as_json
+from verifywise_mlflow.cli.display import display, display_name, json_ready, waiver_as_json
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.output import AsJson, facts, fail, out, table
 from verifywise_mlflow.common.moments import utc_text
@@ -254,7 +254,7 @@ def _print_dry_run(result: DryRunResult) -> None:
             Text("(badge)", style="bold") if change.rule_id is None else display(change.rule_id),
             f"{change.before or 'no rule'}\n→ {change.after or 'no rule'}",
             f"{count:,}",
-            display(f"{escape_invisible(name)} version {number}", 60),
+            display_name(f"{name} version {number}", 60),
         )
     out.print(changes)
     if len(changes_by_count) > _MAX_ROWS:

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 
 from verifywise_mlflow.cli.arguments import Limit, TenantName, configured_tenant
-from verifywise_mlflow.cli.display import display, json_ready
+from verifywise_mlflow.cli.display import display, display_name, json_ready
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.output import AsJson, out, table
 from verifywise_mlflow.persistence.database import database_url
@@ -43,10 +43,10 @@ def gaps(tenant: TenantName, limit: Limit = 20, as_json: AsJson = False) -> None
     )
     for entry in urgent:
         gap = entry.gap
-        stage = f"\n{gap.lifecycle_stage}" if gap.lifecycle_stage else ""
+        version = display_name(f"{gap.model_name} {gap.version_number}")
         rows.add_row(
             entry.severity.value,
-            display(f"{gap.model_name} {gap.version_number}{stage}"),
+            version.append(f"\n{gap.lifecycle_stage}") if gap.lifecycle_stage else version,
             display(gap.rule_id),
             f"{days_open(gap.open_since, now):,}",
             display(f"{gap.verdict}: {gap.reason}"),

@@ -9,6 +9,7 @@ from dataclasses import asdict
 
 import typer
 from rich.markup import escape
+from rich.text import Text
 
 from verifywise_mlflow.cli.arguments import StoredTenantName, configured_tenant
 from verifywise_mlflow.cli.command_table import FAILED
@@ -84,7 +85,8 @@ def _print_table(headings: tuple[str, ...], rows: list[tuple[KeyUse, *tuple[str,
     for use, *cells in rows[:_MAX_ROWS]:
         model, version = use.example
         example = f"{quote(model)} version {version}" if version else quote(model)
-        listed.add_row(*map(escape, (quote(use.key), *cells, use.source, f"{use.uses:,}", example)))
+        names = [Text(text, no_wrap=True) for text in (quote(use.key), example)]
+        listed.add_row(names[0], *map(Text, (*cells, use.source, f"{use.uses:,}")), names[1])
     out.print(listed)
     if len(rows) > _MAX_ROWS:
         out.print(f"... and {len(rows) - _MAX_ROWS:,} more: see --json")
