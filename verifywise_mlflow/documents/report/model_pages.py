@@ -21,7 +21,9 @@ from verifywise_mlflow.documents.report.timeline_svg import timeline_svg
 from verifywise_mlflow.documents.version.page import version_sections
 from verifywise_mlflow.persistence.repositories.lifecycle_events import RecordedEvent
 from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.services.ai_systems import Declarations, declarations
 from verifywise_mlflow.services.comparison import compare
+from verifywise_mlflow.services.system_facts import SystemFacts
 from verifywise_mlflow.services.version_dossier import VersionDossier, dossiers
 
 MAX_LISTED_VERSIONS: Final = 1_000
@@ -60,15 +62,16 @@ def write_model_pages(
     """Write the pages of models and of their versions; return how many versions have one."""
     summaries = {model.name: model for model in models}
     keys = [(model.name, number) for model in models for number in sorted(model.version_numbers)]
+    systems = declarations(session, writer.at)
     written: set[str] = set()
     count = 0
     loaded = dossiers(session, keys, writer.at)
     for name, of_model in groupby(loaded, key=lambda dossier: dossier.record.model_name):
         written.add(name)
-        count += _write_model(session, writer, paths, footer, summaries[name], of_model)
+        count += _write_model(session, writer, paths, footer, systems, summaries[name], of_model)
     for model in models:
         if model.name not in written:  # it has no version
-            _write_model(session, writer, paths, footer, model, iter(()))
+            _write_model(session, writer, paths, footer, systems, model, iter(()))
     return count
 
 
@@ -77,6 +80,7 @@ def _write_model(
     writer: PageWriter,
     paths: TenantPaths,
     footer: TenantFooter,
+    systems: Declarations,
     model: ModelSummary,
     of_model: Iterator[VersionDossier],
 ) -> int:
@@ -95,7 +99,7 @@ def _write_model(
             MODELS,
             state=footer,
             dossier=dossier,
-            sections=render_sections(version_sections(dossier, with_clauses=False)),
+            sections=render_sections(version_sections(dossier, _facts(systems, dossier), with_clauses=False)),
             comparison=comparison,
         )
         rows.append(_row(dossier))
@@ -120,6 +124,11 @@ def _write_model(
         comparison=comparison,
     )
     return len(rows)
+
+
+def _facts(systems: Declarations, dossier: VersionDossier) -> SystemFacts:
+    model, tag = dossier.record.model_name, dossier.record.ai_system
+    return SystemFacts(systems.system_name(model, tag), systems.of(model, tag))
 
 
 def _row(dossier: VersionDossier) -> _VersionRow:

@@ -33,7 +33,7 @@ def version_sections(
         how_it_was_evaluated(dossier),
         gaps(dossier),
         accepted_gaps(dossier),
-        unknown(dossier),
+        unknown(dossier, with_clauses=with_clauses),
         *((clauses(dossier),) if with_clauses else ()),
         all_rules(dossier),
         history(dossier),

@@ -13,8 +13,13 @@ from verifywise_mlflow.services.version_dossier import VersionDossier
 HEADING = "What cannot be known from MLflow"
 
 
-def unknown(dossier: VersionDossier) -> Section:
-    """Return what was not read, what nothing records, and what no MLflow server can show."""
+def unknown(dossier: VersionDossier, *, with_clauses: bool = True) -> Section:
+    """Return what was not read, what nothing records, and what no MLflow server can show.
+
+    Args:
+        dossier: What is known.
+        with_clauses: Whether the clauses that MLflow can show nothing of are listed: they are the same for all versions.
+    """
     unknowns = dossier.unknowns
     return Section(
         "what-cannot-be-known",
@@ -28,7 +33,9 @@ def unknown(dossier: VersionDossier) -> Section:
         (
             Section("not-read", "What could not be read", tuple(_unread(unknowns))),
             Section("not-recorded", "What nothing in MLflow records for this version", tuple(_missing(unknowns))),
-            Section("never-in-mlflow", "What no MLflow server records", tuple(_never(unknowns))),
+            Section(
+                "never-in-mlflow", "What no MLflow server records", tuple(_never(unknowns, with_clauses=with_clauses))
+            ),
         ),
     )
 
@@ -100,12 +107,15 @@ def _missing(unknowns: Unknowns) -> Iterator[Block]:
     )
 
 
-def _never(unknowns: Unknowns) -> Iterator[Block]:
+def _never(unknowns: Unknowns, *, with_clauses: bool) -> Iterator[Block]:
     yield Paragraph(
         "No MLflow server holds these. They are kept elsewhere, or they are missing; somebody has to look for them. "
         "Also: whether a metric suits the purpose, whether a person who is named did decide, and what happened before "
         "the first read."
     )
+    if not with_clauses:
+        yield Paragraph(f"{len(unknowns.never_in_mlflow):,} clauses need evidence from elsewhere.")
+        return
     yield limited_table(
         "Clauses that need evidence from elsewhere",
         ("Clause", "What it is about", "What MLflow does not show"),
