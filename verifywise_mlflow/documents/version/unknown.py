@@ -18,7 +18,7 @@ def unknown(dossier: VersionDossier, *, with_clauses: bool = True) -> Section:
 
     Args:
         dossier: What is known.
-        with_clauses: Whether the clauses that MLflow can show nothing of are listed: they are the same for all versions.
+        with_clauses: Whether clauses that MLflow can show nothing of are listed: they are the same for all versions.
     """
     unknowns = dossier.unknowns
     return Section(
