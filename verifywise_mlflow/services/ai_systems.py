@@ -8,14 +8,15 @@ else, that is a ``Contradiction``, and neither replaces the other.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Final, Literal
 
 from pydantic import ValidationError
 
+from verifywise_mlflow.common.untrusted_text import excerpt
 from verifywise_mlflow.compliance.ai_systems import MAX_NAME_CHARACTERS, DeclaredSystem, stored_declarations
 from verifywise_mlflow.compliance.badge import Badge, EvaluatedVersion, ModelBadge, model_badge, worst_badge
 from verifywise_mlflow.compliance.rules.rule import Severity
@@ -33,8 +34,13 @@ from verifywise_mlflow.persistence.repositories import config_versions
 from verifywise_mlflow.persistence.session import TenantSession
 
 Assigned = Literal["declared", "tag"]
+Subject = Literal["risk category", "membership"]
 MAX_LISTED_VERSIONS: Final = 10
 """Versions that a sentence lists by number."""
+MAX_LISTED_TEXTS: Final = 10
+"""Different texts in the tags of one model that contradict the same declaration, each with a sentence of its own."""
+MAX_EXCERPT: Final = 120
+"""Characters of a text from a tag in a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +76,7 @@ class Declarations:
 class Contradiction:
     """A point in which a declaration and MLflow, or two of either, say something else."""
 
-    subject: Literal["risk category", "membership"]
+    subject: Subject
     sentence: str
     model_name: str
     version_numbers: tuple[int, ...] = ()
@@ -264,32 +270,53 @@ def _contradictions(name: str, models: Sequence[SystemModel], declared: Declarat
 
 def _membership(name: str, model: SystemModel, declared: Declarations) -> Iterable[Contradiction]:
     others = [system.name for system in declared.naming(model.model_name) if system.name != name]
+    shown_model = excerpt(model.model_name, MAX_EXCERPT)
     if others:
-        sentence = f"the declaration of {', '.join(others)} names {model.model_name} as well; the first one counts"
+        sentence = f"the declaration of {', '.join(others)} names {shown_model} as well; the first one counts"
         yield Contradiction("membership", sentence, model.model_name)
-    tagged: dict[str, list[int]] = {}
-    for version in _current(model.versions):
-        if version.system_name and fold(version.system_name) != fold(name):
-            tagged.setdefault(version.system_name, []).append(version.version_number)
     source = "the declaration" if model.assigned_by == "declared" else "the version that counts"
-    for other, numbers in tagged.items():
-        sentence = f"{source} assigns {model.model_name} to {name}; the tags of {_listed(numbers)} name {other}"
-        yield Contradiction("membership", sentence, model.model_name, tuple(numbers))
+    yield from _per_text(
+        "membership",
+        model,
+        lambda version: version.system_name if fold(version.system_name or name) != fold(name) else None,
+        lambda versions, other: f"{source} assigns {shown_model} to {name}; the tags of {versions} name {other}",
+    )
 
 
 def _risk(model: SystemModel, declared: DeclaredSystem | None) -> Iterable[Contradiction]:
     if declared is None or declared.risk is None:
         return
-    shown: dict[str, list[int]] = {}
+    category = declared.risk.category
+    shown_model = excerpt(model.model_name, MAX_EXCERPT)
+    yield from _per_text(
+        "risk category",
+        model,
+        lambda version: version.risk_category if version.risk_category != category else None,
+        lambda versions, other: (
+            f"the risk category is declared as {category}; in MLflow, it is {other} for {versions} of {shown_model}"
+        ),
+    )
+
+
+def _per_text(
+    subject: Subject,
+    model: SystemModel,
+    differing: Callable[[SystemVersion], str | None],
+    sentence: Callable[[str, str], str],
+) -> Iterable[Contradiction]:
+    """Yield a contradiction for each text in which versions that are not archived differ; tags may have any number."""
+    numbers_by_text: dict[str, list[int]] = {}
     for version in _current(model.versions):
-        if version.risk_category not in (None, declared.risk.category):
-            shown.setdefault(str(version.risk_category), []).append(version.version_number)
-    for category, numbers in shown.items():
-        sentence = (
-            f"the risk category is declared as {declared.risk.category}; {_listed(numbers)} of {model.model_name} "
-            f"{'has' if len(numbers) == 1 else 'have'} {category} in MLflow"
+        if text := differing(version):
+            numbers_by_text.setdefault(text, []).append(version.version_number)
+    for text, numbers in islice(numbers_by_text.items(), MAX_LISTED_TEXTS):
+        yield Contradiction(
+            subject, sentence(_listed(numbers), excerpt(text, MAX_EXCERPT)), model.model_name, tuple(numbers)
         )
-        yield Contradiction("risk category", sentence, model.model_name, tuple(numbers))
+    if (more := len(numbers_by_text) - MAX_LISTED_TEXTS) > 0:
+        yield Contradiction(
+            subject, f"{more:,} more texts differ for {excerpt(model.model_name, MAX_EXCERPT)}", model.model_name
+        )
 
 
 def _listed(numbers: Sequence[int]) -> str:

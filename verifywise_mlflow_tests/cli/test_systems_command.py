@@ -46,9 +46,11 @@ def test_the_list_shows_declared_facts_with_their_author_and_contradictions() ->
 
     assert "Consumer lending" in output
     assert "risk high; review overdue since 2026-02-15; by M. Okafor, 2026-01-20" in output
-    assert "Contradiction in Consumer lending: the risk category is declared as high; version 3 of" in output
+    assert (
+        "Contradiction in Consumer lending: the risk category is declared as high; in MLflow, it is limited" in output
+    )
     assert "The declaration of Consumer lending names gone-model, which no model matches" in output
-    assert "Models without a system: notes, orphan" in output
+    assert "2 models without a system: notes, orphan" in output
 
 
 @pytest.mark.usefixtures("bank")

@@ -77,7 +77,7 @@ def test_contradictions_are_shown_and_archived_versions_cause_none(systems: AiSy
     lending = named(systems, "Consumer lending")
 
     assert [contradiction.sentence for contradiction in lending.contradictions] == [
-        "the risk category is declared as high; version 3 of credit-scoring has limited in MLflow",
+        "the risk category is declared as high; in MLflow, it is limited for version 3 of credit-scoring",
         "the declaration assigns fraud to Consumer lending; the tags of version 1 name Payments",
     ]
     assert lending.patterns_without_model == ("gone-model",)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from verifywise_mlflow.cli.arguments import StoredTenantName
+from verifywise_mlflow.cli.arguments import StoredTenantName, listed
 from verifywise_mlflow.cli.display import display
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.json_output import print_document
@@ -32,7 +32,7 @@ from verifywise_mlflow.services.version_references import require_known_tenant
 app = typer.Typer()
 
 MAX_LISTED = 20
-"""Models without a system, and versions in use, that are listed by name."""
+"""Versions in use of a model that are listed by number."""
 
 
 @app.command()
@@ -83,28 +83,25 @@ def _print_systems(rows: tuple[SystemRow, ...], models_without_system: tuple[str
     if not rows:
         out.print("No tag and no declaration names an AI system.")
     else:
-        listed = table(
+        summary = table(
             "system", "models", "in use", "badge", "open gaps", "risk", "declared", right=("models", "in use")
         )
         for row in rows:
-            listed.add_row(
+            summary.add_row(
                 display(row.system),
                 f"{len(row.models):,}",
                 f"{row.versions_in_use:,}",
                 row.badge or "-",
                 _gaps(row),
-                ", ".join(row.risk_categories) or "-",
+                display(", ".join(row.risk_categories) or None),
                 _declared_summary(row),
             )
-        out.print(listed)
+        out.print(summary)
         out.print("risk: what tags state. declared: what people state in the file of AI systems; it is no evidence.")
     _print_contradictions(rows)
     if models_without_system:
-        names = ", ".join(models_without_system[:MAX_LISTED])
-        more = (
-            f" and {len(models_without_system) - MAX_LISTED:,} more" if len(models_without_system) > MAX_LISTED else ""
-        )
-        out.print(display(f"Models without a system: {names}{more}", max_length=2_000))
+        sentence = f"{len(models_without_system):,} models without a system: {listed(models_without_system)}"
+        out.print(display(sentence, max_length=2_000))
 
 
 def _print_contradictions(rows: tuple[SystemRow, ...]) -> None:
@@ -141,7 +138,7 @@ def _print_system(document: SystemDocument) -> None:
     shown = facts()
     shown.add_row("badge", row.badge or "no model in MLflow")
     shown.add_row("open gaps", _gaps(row))
-    shown.add_row("risk by tags", ", ".join(row.risk_categories) or "-")
+    shown.add_row("risk by tags", display(", ".join(row.risk_categories) or None))
     out.print(shown)
     models = table("model", "by", "badge", "versions", "in use", "open gaps", right=("versions", "open gaps"))
     for model in document.models:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from pydantic import ConfigDict
 
 from verifywise_mlflow.common.described_fields import DESCRIBED
+from verifywise_mlflow.common.untrusted_text import excerpt
 from verifywise_mlflow.common.value_object import value_object
 from verifywise_mlflow.compliance.ai_systems import DeclaredSystem
 from verifywise_mlflow.compliance.rules.rule import Severity
 from verifywise_mlflow.exports.json_documents.document import JsonDocument
-from verifywise_mlflow.services.ai_systems import AiSystem, RecordedDeclaration, SystemModel
+from verifywise_mlflow.services.ai_systems import MAX_EXCERPT, AiSystem, RecordedDeclaration, SystemModel
+
+MAX_RISK_CATEGORIES: Final = 20
 
 
 @value_object
@@ -79,7 +82,8 @@ class SystemRow:
     low: int
     """Those of low severity."""
     risk_categories: tuple[str, ...]
-    """The risk categories that tags state for versions that are not archived, sorted."""
+    """The risk categories that tags state for versions that are not archived, sorted; at most 20, each cut after 120
+    characters, since a tag may have any text."""
     declared: DeclaredFacts | None
     """What is declared about it; null if only tags name it."""
     is_review_overdue: bool
@@ -209,7 +213,9 @@ def system_row(tenant: str, system: AiSystem, today: date) -> SystemRow:
         high=gaps.get(Severity.HIGH, 0),
         medium=gaps.get(Severity.MEDIUM, 0),
         low=gaps.get(Severity.LOW, 0),
-        risk_categories=tuple(sorted(filter(None, system.shown_risk_categories))),
+        risk_categories=tuple(
+            sorted({excerpt(text, MAX_EXCERPT) for text in system.shown_risk_categories if text})[:MAX_RISK_CATEGORIES]
+        ),
         declared=declared_facts(system.declared) if system.declared else None,
         is_review_overdue=system.is_review_overdue(today),
         contradictions=tuple(contradiction.sentence for contradiction in system.contradictions),
