@@ -77,6 +77,7 @@ def print_commands(console: Console, environment_file: Path) -> None:
         f". {quote(str(environment_file))}",
         "verifywise-mlflow show acme-bank credit-scoring 3",
         "verifywise-mlflow systems acme-bank",
+        "verifywise-mlflow pack acme-bank credit-scoring 3 --output credit-scoring-3.zip",
         "verifywise-mlflow --help",
     ):
         console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
