@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -21,7 +22,7 @@ from benchmarks import distributed
 from benchmarks.backfill.installation import first_sync, mlflow_servers, tenant_settings
 from benchmarks.distributed.drain import LauncherFigures, drain
 from benchmarks.distributed.first_call import parts
-from benchmarks.distributed.launchers import LAUNCHERS, Launcher, running
+from benchmarks.distributed.launchers import LAUNCHERS, SYSTEM_PATH, Launcher, running
 from benchmarks.tables import RESULTS, MarkdownTable, publish
 from benchmarks.task import REPOSITORY
 from verifywise_mlflow.demo.run import grant_pipeline_role
@@ -95,7 +96,7 @@ def first_call_table(figures: list[LauncherFigures], probes: int) -> MarkdownTab
         )
         for figure in figures
     ]
-    note = f"Medians of {probes} single runs, in ms. The queue is looked at once a second, whatever the launcher."
+    note = f"Medians of {probes} single runs, in ms. The queue is looked at once a second, with every launcher."
     headings = ("launcher", *parts(), "launch to first call", "request to first call")
     return MarkdownTable("distributed-first-call", headings, rows, note)
 
@@ -113,13 +114,15 @@ def main() -> int:
     parser.add_argument("--launchers", nargs="+", choices=names, default=names, help="which; all by default")
     parser.add_argument("--json", type=Path, default=RESULTS / "distributed.json", help="where the figures go")
     arguments = parser.parse_args()
+    launchers = [launcher for launcher in LAUNCHERS if launcher.key in arguments.launchers]
+    if any(launcher.workers for launcher in launchers) and not shutil.which("redis-server", path=SYSTEM_PATH):
+        parser.error("workers need Redis: install the package redis-server, or choose --launchers shipped forked")
     began, progress = time.monotonic(), Console(stderr=True, highlight=False)
 
     def report_progress(sentence: str) -> None:
         progress.print(f"{time.monotonic() - began:5.0f} s  {sentence}", markup=False)
 
     with tempfile.TemporaryDirectory(prefix="verifywise-bench-") as folder:
-        launchers = [launcher for launcher in LAUNCHERS if launcher.key in arguments.launchers]
         figures = measure(launchers, arguments.tenants, arguments.probes, Path(folder), report_progress)
     tables = [rates_table(figures), first_call_table(figures, arguments.probes)]
     publish(arguments.json, tables, list(map(asdict, figures)))

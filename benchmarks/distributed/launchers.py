@@ -18,7 +18,9 @@ from verifywise_mlflow.demo.servers.dagster_servers import DagsterServers
 from verifywise_mlflow.demo.servers.ports import free_port
 from verifywise_mlflow.demo.servers.process import ChildProcess, child_environment, wait_for_port
 
-SLOTS = 4
+SYSTEM_PATH = f"{os.defpath}:/usr/sbin"
+"""Where packages of the system install servers."""
+SLOTS = 8
 """Concurrent runs that the queue admits, for every launcher."""
 
 
@@ -99,7 +101,7 @@ def _redis(home: Path) -> Iterator[str]:
     folder.mkdir()
     config = folder / "redis.conf"
     config.write_text(f"bind 127.0.0.1\nport {port}\nrequirepass {password}\nappendonly yes\ndir {folder}\n")
-    path = f"{os.defpath}:/usr/sbin"
-    with ChildProcess("Redis", ["redis-server", config], log=folder / "redis.log", env={"PATH": path}) as server:
+    environment = {"PATH": SYSTEM_PATH}
+    with ChildProcess("Redis", ["redis-server", config], log=folder / "redis.log", env=environment) as server:
         wait_for_port(server, port, seconds=30)
         yield f"redis://:{password}@127.0.0.1:{port}/0"
