@@ -5,20 +5,22 @@ No name and no time is cut: what does not fit into a line of the terminal goes t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 
 from rich.text import Text
 
-from verifywise_mlflow.cli.display import display, display_name
-from verifywise_mlflow.cli.output import out, table
+from verifywise_mlflow.cli.display import display
+from verifywise_mlflow.cli.indented_output import print_indented, print_whole
+from verifywise_mlflow.cli.output import out
 from verifywise_mlflow.common.untrusted_text import escape_invisible
 from verifywise_mlflow.services.compliance_summary import days_open
 from verifywise_mlflow.services.gaps import Gap, GapGroup, Grouping
 
 _SEVERITY_COLORS = {"critical": "bold red", "high": "red", "medium": "yellow"}
-_INDENT = " " * 10
+_INDENT = 10
+_COUNTS = ("open", "waived", "critical", "high", "days")
 _NO_GAP = "No gap matches."
 
 
@@ -29,7 +31,7 @@ def print_gaps(gaps: Iterable[Gap], limit: int, *, shows_tenants: bool) -> None:
         is_empty = False
         listed = list(of_tenant)
         if shows_tenants:
-            out.print(Text(f"tenant {escape_invisible(tenant)}", "bold underline"), soft_wrap=True)
+            print_whole(Text(f"tenant {escape_invisible(tenant)}", "bold underline"))
         for gap in listed[:limit]:
             _print_gap(gap)
         if len(listed) > limit:
@@ -41,49 +43,48 @@ def print_gaps(gaps: Iterable[Gap], limit: int, *, shows_tenants: bool) -> None:
 
 
 def print_groups(groups: Iterable[GapGroup], by: Grouping, now: datetime, *, shows_tenants: bool) -> None:
-    """Print the groups of each tenant."""
+    """Print the groups of each tenant, a line for each."""
     is_empty = True
     for tenant, of_tenant in groupby(groups, key=lambda group: group.tenant):
         is_empty = False
         if shows_tenants:
-            out.print(Text(f"tenant {escape_invisible(tenant)}", "bold underline"), soft_wrap=True)
-        counts = ("open", "waived", "critical", "high", "oldest, days")
-        rows = table(*counts, by.value, unbroken=counts, right=counts)
+            print_whole(Text(f"tenant {escape_invisible(tenant)}", "bold underline"))
+        print_whole(Text(_group_line(_COUNTS, by.value), "dim"))
         for group in of_tenant:
-            rows.add_row(
-                f"{group.open:,}",
-                f"{group.waived:,}",
-                f"{group.critical:,}",
-                f"{group.high:,}",
-                f"{days_open(group.oldest_opened_at, now):,}",
-                _group_name(group, by),
-            )
-        out.print(rows)
+            days = days_open(group.oldest_opened_at, now)
+            counts = (group.open, group.waived, group.critical, group.high, days)
+            print_whole(Text(_group_line([f"{count:,}" for count in counts], _group_name(group, by))))
     if is_empty:
         out.print(_NO_GAP)
 
 
-def _group_name(group: GapGroup, by: Grouping) -> Text:
+def _group_line(counts: Sequence[str], name: str) -> str:
+    # The name comes last: it is the only part whose length nothing limits.
+    numbers = (count.rjust(max(len(heading), 7)) for count, heading in zip(counts, _COUNTS, strict=True))
+    return "  ".join((*numbers, name))
+
+
+def _group_name(group: GapGroup, by: Grouping) -> str:
     if group.group is None:
-        return Text("none", "dim")
-    return display_name(group.group.replace("_", " ") if by is Grouping.AGE else group.group)
+        return "none"
+    return group.group.replace("_", " ") if by is Grouping.AGE else escape_invisible(group.group)
 
 
 def _print_gap(gap: Gap) -> None:
     severity = gap.severity or "unknown"
     heading = Text.assemble(
-        (f"{severity:<10}", _SEVERITY_COLORS.get(severity, "")), (escape_invisible(gap.rule_id), "bold")
+        (f"{severity:<{_INDENT}}", _SEVERITY_COLORS.get(severity, "")), (escape_invisible(gap.rule_id), "bold")
     )
-    out.print(heading, soft_wrap=True)
+    print_whole(heading)
     stage = f", {gap.lifecycle_stage}" if gap.lifecycle_stage else ""
-    _print_indented(Text(f"{escape_invisible(gap.model_name)} version {gap.version_number}{stage}"))
+    print_indented(Text(f"{escape_invisible(gap.model_name)} version {gap.version_number}{stage}"), _INDENT)
     system = f"; system: {escape_invisible(gap.ai_system)}" if gap.ai_system else ""
-    _print_indented(Text(f"owner: {escape_invisible(gap.owner) if gap.owner else 'none'}{system}"))
-    _print_indented(Text(_age_sentence(gap)))
-    _print_indented(Text(f"{gap.verdict}: ") + display(gap.reason))
+    print_indented(Text(f"owner: {escape_invisible(gap.owner) if gap.owner else 'none'}{system}"), _INDENT)
+    print_indented(Text(_age_sentence(gap)), _INDENT)
+    print_indented(Text(f"{gap.verdict}: ") + display(gap.reason), _INDENT)
     if gap.waiver:
         until = f"waived by {escape_invisible(gap.waiver.approver)} until {gap.waiver.expires_on}: "
-        _print_indented(Text(until, "cyan") + display(gap.waiver.reason))
+        print_indented(Text(until, "cyan") + display(gap.waiver.reason), _INDENT)
 
 
 def _age_sentence(gap: Gap) -> str:
@@ -92,8 +93,3 @@ def _age_sentence(gap: Gap) -> str:
     if gap.may_be_older:
         return f"open for at least {days}: first recorded on {opened}, and may be older"
     return f"open for {days}, since {opened}"
-
-
-def _print_indented(text: Text) -> None:
-    for line in text.wrap(out, max(out.width - len(_INDENT), 20), overflow="ignore"):
-        out.print(Text(_INDENT) + line, soft_wrap=True)

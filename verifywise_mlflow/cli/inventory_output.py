@@ -12,6 +12,7 @@ from itertools import groupby
 from rich.text import Text
 
 from verifywise_mlflow.cli.display import display
+from verifywise_mlflow.cli.indented_output import print_indented, print_whole
 from verifywise_mlflow.cli.output import out
 from verifywise_mlflow.common.untrusted_text import escape_invisible
 from verifywise_mlflow.services.inventory import InventoryRow
@@ -28,7 +29,7 @@ def print_inventory(rows: Iterable[InventoryRow], limit: int, *, shows_tenants: 
     for tenant, of_tenant in groupby(rows, key=lambda row: row.tenant):
         listed = list(of_tenant)
         if shows_tenants:
-            out.print(Text(f"tenant {escape_invisible(tenant)}", "bold underline"), soft_wrap=True)
+            print_whole(Text(f"tenant {escape_invisible(tenant)}", "bold underline"))
         _print_models(listed[:limit])
         shown += len(listed[:limit])
         if len(listed) > limit:
@@ -44,11 +45,11 @@ def _print_models(rows: Sequence[InventoryRow]) -> None:
     if _total(_widths(lines)) > out.width:
         lines = [_cells(row, with_time=False) for row in rows]
     widths = _widths(lines)
-    out.print(Text(_line(_HEADINGS, widths), "dim"), soft_wrap=True)
+    print_whole(Text(_line(_HEADINGS, widths), "dim"))
     remaining = iter(lines)
     for name, of_model in groupby(rows, key=lambda row: row.model_name):
         versions = list(of_model)
-        out.print(Text(escape_invisible(name), "bold"), soft_wrap=True)
+        print_whole(Text(escape_invisible(name), "bold"))
         facts = [_facts(row) for row in versions]
         common = [fact for fact in facts[0] if all(fact in others for others in facts)]
         _print_facts(common, _INDENT)
@@ -57,7 +58,7 @@ def _print_models(rows: Sequence[InventoryRow]) -> None:
             if row.badge:
                 line.highlight_words([row.badge], _BADGE_COLORS.get(row.badge, ""))
             if row.version_number is not None:
-                out.print(line, soft_wrap=True)
+                print_whole(line)
             _print_facts([fact for fact in its_facts if fact not in common], _INDENT + widths[0] + _GAP)
 
 
@@ -103,9 +104,7 @@ def _stated(*facts: tuple[str, str | None]) -> Iterator[tuple[str, str]]:
 
 def _print_facts(facts: Iterable[tuple[str, str]], indent: int) -> None:
     for label, text in facts:
-        words = Text.assemble((f"{label}: ", "cyan"), display(text))
-        for line in words.wrap(out, max(out.width - indent, 20), overflow="ignore"):
-            out.print(Text(" " * indent) + line, soft_wrap=True)
+        print_indented(Text.assemble((f"{label}: ", "cyan"), display(text)), indent)
 
 
 def _widths(lines: Iterable[Sequence[str]]) -> list[int]:

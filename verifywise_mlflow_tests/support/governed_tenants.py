@@ -39,7 +39,7 @@ CODED: Final = rule_yaml("coded", "code_commit != ''", title="The commit is know
     "severity: high", "severity: critical"
 )
 PRIVATE: Final = (
-    rule_yaml("private", "privacy_assessment_status == 'completed'", applies="data_sensitivity == 'personal'")
+    rule_yaml("private", "privacy_assessment_status == 'completed'", applies="'model_name == \"credit\"'")
     .replace("severity: high", "severity: low")
     .replace("framework: NIST AI RMF, clause: GOVERN 2.1", "framework: GDPR, clause: Art. 35")
 )
@@ -75,6 +75,15 @@ def _fill(store: Store, folder: Path) -> None:
     _record(store, "fraud", 7, day(1), tenant_id="globex", stage="Staging", owner="Fraud Desk")
     both = write_policy(folder / "policy.yaml", OWNED, PRIVATE)
     _evaluate(store, day(1), both)
+    # Version 2 loses its owner on day 3 and gets another one on day 5: the verdict changes, the gap stays open.
+    unowned = {name: value for name, value in credit.items() if name != "owner"}
+    _record_in_use(store, day(3), **unowned)
+    _evaluate(store, day(3), both)
+    _record_in_use(store, day(5), **unowned, owner="Ops Desk")
+    _record(store, "gone", 1, day(5), owner="Risk Team", deleted_at=day(5))
+    _evaluate(store, day(5), both)
+    _evaluate(store, day(6), write_policy(folder / "policy.yaml", OWNED, PRIVATE, CODED, version=2))
+    _record(store, "unjudged", 1, day(7))
     with store.begin("acme") as session:
         waiver = Waiver(
             rule="owned", model="churn", approver="Grace", reason="A new team takes over.", expires=date(2099, 12, 31)
@@ -84,15 +93,6 @@ def _fill(store: Store, folder: Path) -> None:
         session.execute(
             insert(registered_models).values(tenant_id="acme", model_name="empty", changed_at=day(2), **empty)
         )
-    # Version 2 loses its owner on day 3 and gets another one on day 5: the verdict changes, the gap stays open.
-    unowned = {name: value for name, value in credit.items() if name != "owner"}
-    _record_in_use(store, day(3), **unowned)
-    _evaluate(store, day(3), both)
-    _record_in_use(store, day(5), **unowned, owner="Somebody")
-    _record(store, "gone", 1, day(5), owner="Risk Team", deleted_at=day(5))
-    _evaluate(store, day(5), both)
-    _evaluate(store, day(6), write_policy(folder / "policy.yaml", OWNED, PRIVATE, CODED, version=2))
-    _record(store, "unjudged", 1, day(7))
 
 
 def _record_in_use(store: Store, now: datetime, **tags: str) -> None:
