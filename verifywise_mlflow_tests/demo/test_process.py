@@ -74,6 +74,19 @@ def test_a_child_that_ignores_the_signal_is_killed(tmp_path: Path, monkeypatch: 
 
 
 @needs_proc
+def test_a_group_that_has_only_zombies_has_stopped() -> None:
+    """Nobody takes the exit code of an orphan in a container whose first process is no init."""
+    process = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(600)"], start_new_session=True)
+    began = time.monotonic()
+
+    watchdog.stop_groups({process.pid: signal.SIGTERM})
+
+    assert time.monotonic() - began < watchdog.STOP_TIMEOUT_S / 2
+    assert not is_running(process.pid)
+    assert process.wait() == -signal.SIGTERM
+
+
+@needs_proc
 def test_the_children_of_a_killed_process_are_stopped(tmp_path: Path) -> None:
     parent = subprocess.Popen(
         [

@@ -11,7 +11,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 
 STOP_TIMEOUT_S = 10.0
 
@@ -34,9 +35,31 @@ def stop_groups(groups: Mapping[int, int]) -> None:
     alive = [pgid for pgid, stop_signal in groups.items() if _send(pgid, stop_signal)]
     while alive and time.monotonic() < deadline:
         time.sleep(0.05)
-        alive = [pgid for pgid in alive if _send(pgid, 0)]
+        alive = [pgid for pgid in alive if _is_running(pgid)]
     for pgid in alive:
         _send(pgid, signal.SIGKILL)
+
+
+def _is_running(pgid: int) -> bool:
+    """Return whether a process of the group still runs.
+
+    A zombie does not: it exists until its parent takes its exit code. For an orphan that is the first process of the
+    container, which may do so late or never.
+    """
+    if not _send(pgid, 0):
+        return False
+    states = [state for group, state in _processes() if group == pgid]
+    return not states or any(state not in ("Z", "X") for state in states)
+
+
+def _processes() -> Iterator[tuple[int, str]]:
+    """Yield the group and the state of each process; nothing where the system has no ``/proc``."""
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _parent, group = path.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[:3]
+        except OSError:  # it has ended
+            continue
+        yield int(group), state
 
 
 def _send(pgid: int, signal_number: int) -> bool:
