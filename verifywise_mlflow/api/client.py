@@ -26,8 +26,10 @@ from verifywise_mlflow.persistence.queries.version_filter import NOT_EVALUATED, 
 from verifywise_mlflow.persistence.repositories.tenancy import stage_refreshes_of
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.services import comparison
 from verifywise_mlflow.services import gaps as gap_lists
 from verifywise_mlflow.services import inventory as inventories
+from verifywise_mlflow.services.comparison import ComparedValue
 from verifywise_mlflow.services.gaps import Gap, GapFilter
 from verifywise_mlflow.services.inventory import InventoryFilter, InventoryRow
 from verifywise_mlflow.services.lineage_graph import DEFAULT_NODES, lineage_graph
@@ -191,6 +193,33 @@ class Client:
             names = readable_tenants(self._store, tenants)
             listed = read_each(self._store, names, lambda session: gap_lists.open_gaps(session, now, wanted))
             return frame_of(Gap, listed)
+
+    def compare(
+        self,
+        tenant: str,
+        model: str,
+        first: int | str,
+        second: int | str,
+        as_of: datetime | str | None = None,
+    ) -> pd.DataFrame:
+        """Return the values of two versions side by side: metrics, parameters, data, packages, files, verdicts, tags.
+
+        ``differs`` says whether they differ, and ``difference`` by how much, for numbers.
+
+        Args:
+            tenant: The tenant.
+            model: The registered model.
+            first: A version, such as ``"champion"``.
+            second: Another version, such as ``"challenger"``.
+            as_of: The time as of which to compare. Tags are always those of the last sync.
+        """
+        with translated_errors():
+            from verifywise_mlflow.api.frames import frame_of
+
+            at = _moment(as_of)
+            with self._store.begin(tenant) as session:
+                one, other = (_known_version(session, model, version, at) for version in (first, second))
+                return frame_of(ComparedValue, comparison.compare(session, one, other).values)
 
     def record(self, tenant: str, model: str, version: int | str, as_of: datetime | str | None = None) -> VersionRecord:
         """Return what is known of a version, or what was known at a time: record, origins, badge, verdicts.

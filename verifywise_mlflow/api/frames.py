@@ -40,4 +40,4 @@ def frame_of(row_type: type[R], rows: Iterable[R]) -> pd.DataFrame:
 def frame_of_objects(row_type: type[R], rows: Iterable[R]) -> pd.DataFrame:
     """Return one row per object, with a column for each field, for rows with values of any type."""
     names = [field.name for field in fields(row_type)]  # type: ignore[arg-type]  # the callers' classes are dataclasses
-    return pd.DataFrame([[getattr(row, name) for name in names] for row in rows], columns=names)
+    return pd.DataFrame([[getattr(row, name) for name in names] for row in rows], columns=names, dtype=object)
