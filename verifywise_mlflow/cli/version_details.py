@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import UTC
-
 from rich.text import Text
 
-from verifywise_mlflow.cli.display import display, display_name, display_origin
+from verifywise_mlflow.cli.display import display, display_origin
 from verifywise_mlflow.cli.output import out, table
-from verifywise_mlflow.cli.version_page import cited, clause_list, print_heading, verdict_colors
+from verifywise_mlflow.cli.version_page import clause_list, print_heading, rule_line, verdict_colors
 from verifywise_mlflow.common.untrusted_text import escape_invisible
+from verifywise_mlflow.compliance.badge import VERSION_RULE
 from verifywise_mlflow.normalizer.record import FIELDS_BY_GROUP
+from verifywise_mlflow.persistence.queries.history import Validity
 from verifywise_mlflow.services.version_dossier import VersionDossier
 
 
 def print_details(dossier: VersionDossier) -> None:
     """Print everything that is recorded of a version, and all verdicts on it."""
     print_heading(dossier)
+    out.print(Text(f"The record is valid {_span(dossier.state.span)}."))
+    if dossier.badge:
+        out.print(Text(f"The badge is valid {_span(dossier.badge.span)}. A version is {VERSION_RULE}"))
     print_verdicts(dossier)
     for title, fields in FIELDS_BY_GROUP.items():
         out.print()
@@ -35,24 +38,29 @@ def print_details(dossier: VersionDossier) -> None:
 
 def print_verdicts(dossier: VersionDossier) -> None:
     """Print the verdict of each rule, what matters first: gaps before other verdicts, then by severity."""
-    if not dossier.rules:
-        return
     colors = verdict_colors(is_complete=not dossier.state.incomplete)
-    out.print()
-    rows = table("rule", "verdict, since", "title, reason, clauses", unbroken=("rule", "verdict, since"))
+    rows = table("severity", "verdict")
+    rows.show_header = False
     for judged in dossier.rules:
-        verdict, rule = judged.verdict, judged.rule
-        word = Text(verdict.verdict, style=colors.get(verdict.verdict, ""))
-        since = judged.open_since if judged.is_gap else verdict.span.valid_from
-        lines = [Text.assemble((escape_invisible(rule.title), "bold"))] if rule.title else []
-        lines.append(display(verdict.reason))
+        verdict = judged.verdict
+        lines = [rule_line(judged, f"bold {colors.get(verdict.verdict, '')}")]
+        lines += [display(text) for text in (judged.rule.title, verdict.reason) if text]
         if judged.clauses:
-            lines.append(Text(escape_invisible(clause_list(cited(judged))), "dim"))
+            lines.append(Text(escape_invisible(clause_list(judged)), "dim"))
         if judged.waiver:
             lines.append(Text.assemble(("waived: ", "cyan"), display(judged.waiver.waiver.sentence)))
-        rows.add_row(
-            display_name(verdict.rule_id).append(f"\n{escape_invisible(rule.severity)}", "dim"),
-            word.append(f"\n{since.astimezone(UTC):%Y-%m-%d}", "dim"),
-            Text("\n").join(lines),
-        )
-    out.print(rows)
+        rows.add_row(display(judged.rule.severity or "-"), Text("\n").join(lines))
+    if dossier.rules:
+        out.print()
+        out.print(rows)
+
+
+def _span(span: Validity) -> str:
+    start = f"from {display(span.valid_from)} ({_sync(span.sync_id)})"
+    if span.valid_to is None:
+        return f"{start} until now"
+    return f"{start} until {display(span.valid_to)} ({_sync(span.ended_by_sync_id)})"
+
+
+def _sync(sync_id: str | None) -> str:
+    return f"sync {escape_invisible(sync_id)}" if sync_id else "not by a sync"

@@ -6,7 +6,6 @@ for it, and what it was trained on. ``version_details`` prints everything.
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC
@@ -18,18 +17,20 @@ from verifywise_mlflow.cli.display import display, display_origin
 from verifywise_mlflow.cli.output import out, table
 from verifywise_mlflow.common.moments import utc_text
 from verifywise_mlflow.common.untrusted_text import escape_invisible, excerpt
-from verifywise_mlflow.compliance.badge import VERSION_RULE
-from verifywise_mlflow.compliance.frameworks import Clause
 from verifywise_mlflow.compliance.rules.rule import Severity
 from verifywise_mlflow.persistence.queries.history import Validity
 from verifywise_mlflow.services.version_dossier import JudgedRule, VersionDossier
 
-MAX_GAPS: Final = 7
-"""Gaps on the page, those with the highest severity. Each takes three lines or four."""
+MAX_GAPS: Final = 4
+"""Gaps on the page with title and clauses, those with the highest severity. Each takes three lines or four."""
 _MAX_VALUE: Final = 100
 """Characters of a value on the page."""
 _MAX_ENTRIES: Final = 4
-"""Entries of a list on the page, such as data sets, metrics and clauses of a rule."""
+"""Entries of a list on the page, such as data sets and metrics."""
+_MAX_CLAUSES: Final = 3
+"""Clauses of a gap on the page: they take one line."""
+_MAX_NAMES: Final = 6
+"""Names in a list at the end of a section."""
 
 _WHAT_IT_IS: Final = ("business_purpose", "ai_system", "risk_category", "data_sensitivity")
 _WHO_ANSWERS: Final = ("owner", "compliance_approver", "reviewer", "validator")
@@ -54,16 +55,13 @@ def print_page(dossier: VersionDossier) -> None:
     _print_list("What it was trained on", _training(dossier))
     _print_list("Files and packages", _files(dossier))
     _print_unknowns(dossier)
-    tenant, model = (shlex.quote(escape_invisible(name)) for name in (dossier.tenant_id, dossier.key[0]))
-    version = f"{tenant} {model} {dossier.key[1]}"
     out.print()
-    out.print(Text(f"Everything: verifywise-mlflow show {version} --all", "dim"))
-    out.print(Text(f"Changes: verifywise-mlflow history {version}", "dim"))
+    out.print(Text("Everything: add --all. How it came about: the command history.", "dim"))
 
 
 def print_heading(dossier: VersionDossier) -> None:
     """Print which version this is, at which moment, and its badge."""
-    record, state = dossier.record, dossier.state
+    record, state, badge = dossier.record, dossier.state, dossier.badge
     out.print(Text(f"{escape_invisible(record.model_name)} version {record.version_number}", style="bold"))
     aliases = record.aliases if isinstance(record.aliases, Sequence) else ()
     names = [f"@{excerpt(str(alias), 60)}" for alias in aliases[:_MAX_ENTRIES]]
@@ -71,53 +69,32 @@ def print_heading(dossier: VersionDossier) -> None:
     if record.deployment_status:
         where.append(record.deployment_status.replace("_", " "))
     out.print(Text(", ".join(where)))
-    out.print(Text(f"As of {utc_text(dossier.as_of)}. This record is valid {describe_span(state.span)}."))
+    out.print(Text(f"As of {utc_text(dossier.as_of)}, unchanged {_period(state.span)}."))
     if state.deleted_at:
         out.print(Text(f"gone from MLflow since {utc_text(state.deleted_at)}", style="red"))
-    _print_badge(dossier)
-
-
-def describe_span(span: Validity) -> str:
-    """Return when a state was valid, and by which syncs."""
-    start = f"from {display(span.valid_from)} ({_sync(span.sync_id)})"
-    if span.valid_to is None:
-        return f"{start} until now"
-    return f"{start} until {display(span.valid_to)} ({_sync(span.ended_by_sync_id)})"
-
-
-def clause_list(clauses: Sequence[tuple[str, Clause]], limit: int | None = None) -> str:
-    """Return clauses by framework: ``EU AI Act Art. 10, Art. 12; GDPR Art. 35``."""
-    by_framework: dict[str, list[str]] = {}
-    for framework, clause in clauses[:limit]:
-        by_framework.setdefault(framework, []).append(clause.id)
-    listed = "; ".join(f"{framework} {', '.join(ids)}" for framework, ids in by_framework.items())
-    return listed if limit is None or len(clauses) <= limit else f"{listed}; {len(clauses) - limit} more"
-
-
-def cited(judged: JudgedRule) -> list[tuple[str, Clause]]:
-    """Return the clauses of a rule with the names of their frameworks."""
-    return [(entry.framework.name, entry.clause) for entry in judged.clauses]
-
-
-def _sync(sync_id: str | None) -> str:
-    return f"sync {escape_invisible(sync_id)}" if sync_id else "not by a sync"
-
-
-def _print_badge(dossier: VersionDossier) -> None:
-    badge = dossier.badge
     if badge is None:
         out.print("It was not evaluated yet.")
         return
-    colors = verdict_colors(is_complete=not dossier.state.incomplete)
+    color = verdict_colors(is_complete=not state.incomplete).get(badge.badge, "yellow")
     counts = Counter(judged.verdict.verdict for judged in dossier.rules)
     words = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
-    out.print(
-        Text.assemble(
-            (badge.badge, f"bold {colors.get(badge.badge, 'yellow')}"),
-            f": badge valid {describe_span(badge.span)}. {words}.",
-        )
-    )
-    out.print(Text(f"A version is {VERSION_RULE}", style="dim"))
+    out.print(Text.assemble((badge.badge, f"bold {color}"), f" {_period(badge.span)}: {words}"))
+
+
+def _period(span: Validity) -> str:
+    if span.valid_to is None:
+        return f"since {utc_text(span.valid_from)}"
+    return f"from {utc_text(span.valid_from)} until {utc_text(span.valid_to)}"
+
+
+def clause_list(judged: JudgedRule, limit: int | None = None) -> str:
+    """Return the clauses of a rule by framework: ``EU AI Act Art. 10, Art. 12; GDPR Art. 35``."""
+    by_framework: dict[str, list[str]] = {}
+    for entry in judged.clauses[:limit]:
+        by_framework.setdefault(entry.framework.name, []).append(entry.clause.id)
+    listed = "; ".join(f"{framework} {', '.join(ids)}" for framework, ids in by_framework.items())
+    more = 0 if limit is None else len(judged.clauses) - limit
+    return f"{listed}; {more} more" if more > 0 else listed
 
 
 def _print_gaps(dossier: VersionDossier) -> None:
@@ -137,8 +114,8 @@ def _print_gaps(dossier: VersionDossier) -> None:
         rows.add_row(display(judged.rule.severity or "-"), _gap(judged))
     if gaps:
         out.print(rows)
-    if len(gaps) > MAX_GAPS:
-        out.print(f"... and {len(gaps) - MAX_GAPS} more gaps", highlight=False)
+    if others := by_severity[MAX_GAPS:]:
+        out.print(Text(f"and {_names([judged.verdict.rule_id for judged in others])}."))
 
 
 def _severity_rank(severity: str) -> int:
@@ -146,15 +123,22 @@ def _severity_rank(severity: str) -> int:
 
 
 def _gap(judged: JudgedRule) -> Text:
-    verdict = judged.verdict
-    since = judged.open_since.astimezone(UTC)
-    lines = [
-        Text(f"{escape_invisible(verdict.rule_id)}: {verdict.verdict} since {since:%Y-%m-%d}", "bold"),
-        Text(excerpt(judged.rule.title or verdict.reason, 2 * _MAX_VALUE)),
-    ]
+    title = judged.rule.title or judged.verdict.reason
+    lines = [rule_line(judged, "bold"), Text(excerpt(title, 2 * _MAX_VALUE))]
     if judged.clauses:
-        lines.append(Text(escape_invisible(clause_list(cited(judged), _MAX_ENTRIES)), "dim"))
+        lines.append(Text(escape_invisible(clause_list(judged, _MAX_CLAUSES)), "dim"))
     return Text("\n").join(lines)
+
+
+def rule_line(judged: JudgedRule, style: str) -> Text:
+    """Return a rule with its verdict and since when: ``owner: not evidenced since 2026-03-02``."""
+    verdict = judged.verdict
+    since = (judged.open_since if judged.is_gap else verdict.span.valid_from).astimezone(UTC)
+    return Text.assemble(
+        (f"{escape_invisible(verdict.rule_id)}: ", "bold"),
+        (verdict.verdict, style),
+        (f" since {since:%Y-%m-%d}", "bold"),
+    )
 
 
 def _print_fields(dossier: VersionDossier, title: str, fields: Sequence[str]) -> None:
@@ -184,7 +168,8 @@ def _training(dossier: VersionDossier) -> Iterator[tuple[str, Text]]:
     yield "data sets", _entries(data_sets)
     run = [record.source_run_id, record.training_status, record.training_user and f"by {record.training_user}"]
     times = [display(at).plain for at in (record.training_started_at, record.training_ended_at) if at]
-    yield "run", _joined([*run, " to ".join(times)])
+    yield "run", _joined(run)
+    yield "trained", _joined([" to ".join(times)])
     yield "code", _joined([record.training_entrypoint, record.code_commit])
     yield "metrics", _entries([f"{name} {value:g}" for name, value in sorted((record.metrics or {}).items())])
     parameters = [f"{name} {value}" for name, value in sorted((record.hyperparameters or {}).items())]
@@ -213,16 +198,15 @@ def _print_unknowns(dossier: VersionDossier) -> None:
     unknowns = dossier.unknowns
     sentences = [sentence for item in unknowns.unread_objects for sentence in item.sentences]
     findings = [str(finding.get("sentence")) for finding in dossier.state.findings]
+    out.print()
     for title, texts in (("Could not be read", sentences), ("Findings", findings)):
         if texts:
-            _print_title(f"{title}: {len(texts)}")
-            for text in texts[:2]:
-                out.print(display(text, 2 * _MAX_VALUE))
+            more = f" (and {len(texts) - 1:,} more)" if len(texts) > 1 else ""
+            out.print(Text.assemble((f"{title}: ", "bold"), display(texts[0], 2 * _MAX_VALUE), more))
     shown = {*_WHAT_IT_IS, *_WHO_ANSWERS}
     missing = [item.field.replace("_", " ") for item in unknowns.missing_fields if item.field not in shown]
     if missing:
-        out.print()
-        out.print(Text(f"Not recorded either: {', '.join(missing)}.", "yellow"))
+        out.print(Text(f"Not recorded either: {_names(missing)}.", "yellow"))
 
 
 def _print_title(title: str) -> None:
@@ -237,6 +221,11 @@ def _print_list(title: str, entries: Iterator[tuple[str, Text]]) -> None:
     for name, value in entries:
         rows.add_row(Text(name, "cyan"), value)
     out.print(rows)
+
+
+def _names(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MAX_NAMES:,} more" if len(names) > _MAX_NAMES else ""
+    return ", ".join(escape_invisible(name) for name in names[:_MAX_NAMES]) + more
 
 
 def _entries(texts: Sequence[str]) -> Text:

@@ -6,11 +6,13 @@ name, and nobody can copy it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.segment import Segment
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -20,6 +22,10 @@ _MAX_LABEL: Final = 20
 """Characters of a heading that stands to the left of its value, where rows are printed one below the other."""
 _GAP: Final = 2
 """Characters between two columns."""
+_BOUND_SPACE: Final = "\ue000"
+"""Stands for a space at which no line breaks. Cells cannot have it, since it is invisible and thus escaped."""
+_TIME: Final = re.compile(r"(\d{4}-\d{2}-\d{2}) (\d{2}:\d{2})")
+_BOUND_TIME: Final = rf"\1{_BOUND_SPACE}\2"
 
 
 class WholeWordTable(Table):
@@ -28,8 +34,17 @@ class WholeWordTable(Table):
     A cell that is a ``Text`` with ``no_wrap`` is never wrapped, nor is a column with ``no_wrap``.
     """
 
+    def add_row(self, *cells: RenderableType | None, **settings: Any) -> None:  # Any: rich's own settings
+        """Add a row. A date and its time are one word."""
+        super().add_row(*map(_bind_times, cells), **settings)
+
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Render the table for the width of the terminal."""
+        for part in self._parts(console, options):
+            for segment in (part,) if isinstance(part, Segment) else console.render(part, options):
+                yield Segment(segment.text.replace(_BOUND_SPACE, " "), segment.style, segment.control)
+
+    def _parts(self, console: Console, options: ConsoleOptions) -> RenderResult:
         columns = [[_as_text(console, cell) for cell in column.cells] for column in self.columns]
         widths = self._widths(columns, options.max_width)
         if widths is None:
@@ -67,12 +82,22 @@ class WholeWordTable(Table):
         for number, cells in enumerate(zip(*columns, strict=True)):
             values = zip(self.columns, labels, cells, strict=True)
             if not self.show_header:  # the first cell of each row says what the second one is
-                values = zip(self.columns[1:], cells[:1], cells[1:], strict=True)
+                names = [cells[0], *(Text() for _ in cells[2:])]
+                values = zip(self.columns[1:], names, cells[1:], strict=True)
             elif number:
                 yield Text()
             for column, label, text in values:
                 if text.plain:
                     yield from _labeled(console, label, text, column, label_width, available)
+
+
+def _bind_times(cell: RenderableType | None) -> RenderableType | None:
+    """Return a cell whose dates are bound to their times."""
+    if isinstance(cell, Text):
+        bound = cell.copy()
+        bound.plain = _TIME.sub(_BOUND_TIME, cell.plain)  # as long as before, so that the styles stay in place
+        return bound
+    return _TIME.sub(_BOUND_TIME, cell) if isinstance(cell, str) else cell
 
 
 def _labeled(
@@ -84,7 +109,7 @@ def _labeled(
     width = available if is_below else available - indent
     no_wrap = (text.no_wrap or column.no_wrap) and _widest_line(text) <= width
     label = Text(label.plain, "cyan")
-    if is_below or label.cell_len > label_width:
+    if (is_below and label.plain) or label.cell_len > label_width:
         yield label
         label = Text()
     for line in text.wrap(console, width, overflow="fold", no_wrap=no_wrap):

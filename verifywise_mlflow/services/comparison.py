@@ -13,7 +13,7 @@ from pydantic import ConfigDict
 from verifywise_mlflow.artifacts.manifest import ArtifactFile
 from verifywise_mlflow.common.described_fields import DESCRIBED
 from verifywise_mlflow.common.value_object import value_object
-from verifywise_mlflow.normalizer.record import FIELDS
+from verifywise_mlflow.normalizer.record import FIELDS, CanonicalRecord
 from verifywise_mlflow.persistence.repositories import tracked_objects
 from verifywise_mlflow.persistence.repositories.registry import versions_by_key
 from verifywise_mlflow.persistence.repositories.tracked_objects import RUNS
@@ -22,7 +22,16 @@ from verifywise_mlflow.services.record_parts import DataSet
 from verifywise_mlflow.services.version_dossier import VersionDossier
 
 Section: TypeAlias = Literal[
-    "metrics", "parameters", "data sets", "record", "verdicts", "packages", "files", "version tags", "run tags"
+    "metrics",
+    "parameters",
+    "data sets",
+    "record",
+    "verdicts",
+    "packages",
+    "files",
+    "version tags",
+    "run tags",
+    "origin",
 ]
 SECTIONS: Final[tuple[Section, ...]] = get_args(Section)
 """In the order in which they are shown."""
@@ -34,6 +43,11 @@ _OTHER_SECTIONS: Final = frozenset(
     }
 )
 """Fields of the record that sections of their own compare, member by member, and the key."""
+_ORIGIN: Final = (
+    *("source_run_id", "logged_model_id", "source_artifact_uri", "artifact_uri", "experiment_id"),
+    *("created_at", "last_updated_at", "training_started_at", "training_ended_at"),
+)
+"""Fields of the record that identify one version and differ between any two."""
 _SYSTEM_TAGS: Final = "mlflow."
 """The prefix of tags that MLflow sets itself. What matters of them is in the record."""
 
@@ -107,16 +121,19 @@ def _values(session: TenantSession, dossier: VersionDossier) -> Mapping[Section,
         "metrics": record.metrics or {},
         "parameters": record.hyperparameters or {},
         "data sets": _numbered((_data_set_name(item), _data_set_value(item)) for item in dossier.data_sets),
-        "record": {
-            field.replace("_", " "): _as_text(value)
-            for field in FIELDS
-            if field not in _OTHER_SECTIONS and (value := getattr(record, field)) is not None
-        },
+        "record": _fields(record, [field for field in FIELDS if field not in (*_OTHER_SECTIONS, *_ORIGIN)]),
         "verdicts": {judged.verdict.rule_id: judged.verdict.verdict for judged in dossier.rules},
         "packages": dict(_packages(dossier)),
         "files": {f"{file.root}/{file.path}": file for file in (manifest.files if manifest else ())},
         "version tags": version.tags if version else {},
         "run tags": _run_tags(session, record.source_run_id),
+        "origin": _fields(record, _ORIGIN),
+    }
+
+
+def _fields(record: CanonicalRecord, fields: Sequence[str]) -> Mapping[str, str]:
+    return {
+        field.replace("_", " "): _as_text(value) for field in fields if (value := getattr(record, field)) is not None
     }
 
 

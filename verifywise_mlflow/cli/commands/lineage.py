@@ -166,4 +166,4 @@ def _used(node: LineageNode, label: str | None) -> str:
 
 
 def _joined(lines: Iterable[str]) -> Text:
-    return Text("\n").join(map(display, lines)) or Text("none known", "dim")
+    return Text("\n", no_wrap=True).join(map(display, lines)) or Text("none known", "dim")
