@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from verifywise_mlflow.demo.registries import acme_bank
+from verifywise_mlflow.demo.registries import bank_names
 from verifywise_mlflow.demo.workdir import Workdir
 
 
@@ -25,9 +25,9 @@ def write_governance_files(home: Workdir) -> None:
 
 def _waiver(today: date) -> Mapping[str, object]:
     return {
-        "tenant": acme_bank.TENANT,
+        "tenant": bank_names.TENANT,
         "rule": "dataset-reference",
-        "model": acme_bank.COLLECTIONS_UPLIFT,
+        "model": bank_names.COLLECTIONS_UPLIFT,
         "approver": "m.okafor (model risk)",
         "reason": "The vendor owns the training data; the model retires at the end of the quarter.",
         "expires": today + timedelta(days=30),
@@ -37,9 +37,9 @@ def _waiver(today: date) -> Mapping[str, object]:
 def _credit_scoring(today: date) -> Mapping[str, object]:
     """Return a declared system whose second model has another risk category in MLflow, so that both are shown."""
     return {
-        "tenant": acme_bank.TENANT,
+        "tenant": bank_names.TENANT,
         "name": "Consumer lending",
-        "models": [acme_bank.CREDIT_SCORING, acme_bank.LOAN_LOSS_FORECAST],
+        "models": [bank_names.CREDIT_SCORING, bank_names.LOAN_LOSS_FORECAST],
         "purpose": "First assessment of consumer loans up to EUR 50,000. A clerk decides.",
         "risk": {
             "category": "high",

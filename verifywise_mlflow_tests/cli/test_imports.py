@@ -70,3 +70,9 @@ def test_an_unchanged_sync_imports_neither_its_rare_tools_nor_what_others_need(
 
 def test_loading_the_definitions_of_dagster_imports_nothing_that_few_runs_need() -> None:
     assert imported("import verifywise_mlflow.definitions", names=NOT_IN_A_RUN_PROCESS) == set()
+
+
+def test_the_demo_imports_neither_mlflow_nor_dagster_which_its_child_processes_need() -> None:
+    names = {"dagster", "mlflow", "pandas", "sklearn"}
+
+    assert imported("import verifywise_mlflow.demo.run", names=names) == set()

@@ -8,10 +8,10 @@ from __future__ import annotations
 import gc
 import sys
 
-from verifywise_mlflow.demo.registries import acme_bank, globex_health
+from verifywise_mlflow.demo.registries import acme_bank, bank_names, globex_health
 from verifywise_mlflow.demo.registries.registry import Registry
 
-_SEED = {acme_bank.TENANT: acme_bank.seed, globex_health.TENANT: globex_health.seed}
+_SEED = {bank_names.TENANT: acme_bank.seed, globex_health.TENANT: globex_health.seed}
 
 
 def main(tenant: str, tracking_uri: str) -> None:

@@ -8,15 +8,14 @@ from hashlib import sha1
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 
+from verifywise_mlflow.demo.registries.bank_names import (
+    COLLECTIONS_UPLIFT,
+    CREDIT_SCORING,
+    FRAUD_DETECTION,
+    LOAN_LOSS_FORECAST,
+)
 from verifywise_mlflow.demo.registries.data import card_payments, loan_applicants, loan_losses
 from verifywise_mlflow.demo.registries.registry import UNPINNED, Registry, Start
-
-TENANT = "acme-bank"
-
-CREDIT_SCORING = "credit-scoring"
-FRAUD_DETECTION = "fraud-detection"
-LOAN_LOSS_FORECAST = "loan-loss-forecast"
-COLLECTIONS_UPLIFT = "collections-uplift"
 
 _MODEL_CARD = """# Credit scoring
 
