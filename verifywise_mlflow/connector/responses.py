@@ -16,17 +16,12 @@ from verifywise_mlflow.connector.errors import ArtifactStoreError, EndpointNotFo
 from verifywise_mlflow.http.credential_echo import echoes_credentials
 from verifywise_mlflow.http.errors import (
     ForbiddenError,
-    GatewayError,
     HttpError,
-    InternalServerError,
     InvalidResponseError,
     LimitExceededError,
-    NotFoundError,
-    RateLimitedError,
-    RequestRejectedError,
-    UnauthenticatedError,
 )
-from verifywise_mlflow.http.response import Response, retry_after
+from verifywise_mlflow.http.response import Response
+from verifywise_mlflow.http.status_errors import Remedies, error_of_status
 
 MAX_LENIENT_BYTES = 4 * 1024**2
 """The standard library parses responses up to this size where orjson does not. It takes four times the memory."""
@@ -68,11 +63,11 @@ def _parse(body: bytes, target: str) -> object:
         # Faster than the standard library by half or more, and parsing is most of what a run costs us.
         return orjson.loads(body)
     except orjson.JSONDecodeError:
-        # orjson rejects lone surrogates and a bare NaN, either of which a single client may put into a page.
+        # orjson rejects lone surrogates and a bare NaN, and a single client may put them into a page.
         if len(body) > MAX_LENIENT_BYTES:
             raise LimitExceededError(
-                f"{target} responded with {len(body):,} bytes of JSON with NaN, a lone surrogate or an error in it, "
-                f"of which at most {MAX_LENIENT_BYTES:,} are read"
+                f"{target} responded with {len(body):,} bytes of JSON with NaN, a lone surrogate or an error in it. At "
+                f"most {MAX_LENIENT_BYTES:,} bytes of such JSON are read"
             ) from None
         return json.loads(body)
 
@@ -83,6 +78,12 @@ _ERROR_CODE = re.compile(r"[A-Za-z][\w.]{0,99}", re.ASCII)
 _ENDPOINT_MISSING_CODES = frozenset(("ENDPOINT_NOT_FOUND", "FEATURE_DISABLED", "METASTORE_DOES_NOT_EXIST"))
 """Databricks' error codes for an endpoint that it does not have. Read as missing objects, they could delete a whole
 registry's records."""
+_REMEDIES: Remedies = {
+    401: "Check the tenant's auth: the server does not accept it.",
+    403: "Grant the account READ, or the object does not exist.",
+    407: "Check the tenant's proxy: it does not accept its credentials.",
+    300: "Write the final address as the tracking URI.",
+}
 
 
 def error_from_response(response: Response, host: str) -> HttpError:
@@ -93,45 +94,23 @@ def error_from_response(response: Response, host: str) -> HttpError:
     detail = f"{code}, {response.quote(message)}" if code else response.quote(response.body)
     error = _error(response, host, code, f"{response.target} responded with {response.status}: {detail}")
     error.code = code
-    error.retry_after = retry_after(response.headers)
     return error
 
 
 def _error(response: Response, host: str, code: str | None, message: str) -> HttpError:
     match response.status:
-        case 401:
-            return UnauthenticatedError(f"{message}. Check the tenant's auth: the server does not accept it.")
         case 403 if b"Host header" in response.body:
             return ForbiddenError(f"{message}. Start the server with --allowed-hosts naming {host}.")
-        case 403:
-            return ForbiddenError(f"{message}. Grant the account READ, or the object does not exist.")
-        case 404 if code and code not in _ENDPOINT_MISSING_CODES:
-            return NotFoundError(message)
-        case 404 if code:
+        case 404 if code in _ENDPOINT_MISSING_CODES:
             return EndpointNotFoundError(
                 f"{message}. Check the tenant's server and registry: this server does not have the endpoint."
             )
-        case 404:
+        case 404 if code is None:
             return EndpointNotFoundError(f"{message}. Check the tracking URI, above all its prefix.")
-        case 407:
-            return UnauthenticatedError(f"{message}. Check the tenant's proxy: it does not accept its credentials.")
-        case 429:
-            return RateLimitedError(message)
-        case 503 if "Retry-After" in response.headers:
-            return RateLimitedError(message)
-        case 502 | 503 | 504:
-            return GatewayError(message)
         case 500 if ARTIFACT_PATH.fullmatch(response.target):
             return ArtifactStoreError(f"{message}. The server could not read its artifact store.")
-        case status if status >= 500:
-            return InternalServerError(message)
-        case status if 300 <= status < 400:
-            return InvalidResponseError(
-                f"{response.target} responded with a redirect. Redirects are not followed, since they would "
-                "forward the credentials. Write the final address as the tracking URI."
-            )
-        case _:
-            return RequestRejectedError(message)
+        case status:
+            return error_of_status(status, response.headers, message, _REMEDIES)
 
 
 def _mlflow_error(response: Response) -> tuple[str | None, str]:

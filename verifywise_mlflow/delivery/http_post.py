@@ -18,22 +18,16 @@ from urllib3.util import Url, parse_url
 
 from verifywise_mlflow.http.errors import (
     AddressNotAllowedError,
-    ForbiddenError,
-    GatewayError,
     HttpError,
-    InternalServerError,
     InvalidSettingsError,
     NotFoundError,
-    RateLimitedError,
-    RequestRejectedError,
-    UnauthenticatedError,
 )
 from verifywise_mlflow.http.exchange import iter_body, release, send, take_bytes
 from verifywise_mlflow.http.library_logs import withhold_urls
 from verifywise_mlflow.http.pools import open_pool
 from verifywise_mlflow.http.request_auth import Request
-from verifywise_mlflow.http.response import retry_after
 from verifywise_mlflow.http.settings import ConnectionSettings
+from verifywise_mlflow.http.status_errors import Remedies, error_of_status
 from verifywise_mlflow.tenants.connection import proxy_settings
 from verifywise_mlflow.tenants.delivery.receiver import ReceiverSettings
 
@@ -42,6 +36,14 @@ CONNECT_TIMEOUT_S: Final = 5.0
 RESPONSE_TIMEOUT_S: Final = 10.0
 """From the request to the last byte of the response."""
 _MAX_RESPONSE_BYTES: Final = 64 * 1024
+_REMEDIES: Remedies = {
+    401: "Check the credentials: they are missing or wrong.",
+    403: "It does not let us in.",
+    404: "Check its address: nothing accepts events there.",
+    407: "Check the proxy: it does not accept its credentials.",
+    300: "Write the final address.",
+    400: "It does not accept the event.",
+}
 _HEADER_CHARACTERS: Final = frozenset(map(chr, (9, *range(0x20, 0x7F), *range(0x80, 0x100))))
 
 
@@ -163,26 +165,9 @@ def open_receiver(receiver: Receiver) -> Iterator[EventConnection]:
 
 
 def _error(label: str, status: int, headers: Mapping[str, str]) -> HttpError | None:
+    if 200 <= status < 300:
+        return None
     sentence = f"{label} responded with {status}"
-    error: HttpError
-    match status:
-        case _ if 200 <= status < 300:
-            return None
-        case _ if 300 <= status < 400:
-            return NotFoundError(f"{sentence}, a redirect, which is not followed: write the final address")
-        case 401 | 407:
-            return UnauthenticatedError(f"{sentence}: the credentials are missing or wrong")
-        case 403:
-            return ForbiddenError(f"{sentence}: it does not let us in")
-        case 404 | 405 | 410:
-            return NotFoundError(f"{sentence}: nothing accepts events at its address")
-        case 429:
-            error = RateLimitedError(sentence)
-        case 408 | 502 | 503 | 504:
-            error = GatewayError(sentence)
-        case _ if status >= 500:
-            return InternalServerError(sentence)
-        case _:
-            return RequestRejectedError(f"{sentence}: it does not accept the event")
-    error.retry_after = retry_after(headers)
-    return error
+    if status in (405, 410):  # of the address, and not of the event
+        return NotFoundError(f"{sentence}. {_REMEDIES[404]}")
+    return error_of_status(status, headers, sentence, _REMEDIES)

@@ -91,7 +91,7 @@ class RateLimitedError(HttpError):
 
 
 class GatewayError(HttpError):
-    """502, 503 or 504, after all retries: the gateway before the server has no response from it."""
+    """408, 502, 503 or 504, after all retries: a gateway, or the server itself, no longer waits."""
 
     retryable = True
 

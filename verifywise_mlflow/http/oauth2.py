@@ -19,17 +19,16 @@ from urllib.parse import quote_plus, urlencode, urlsplit
 
 from verifywise_mlflow.http.client import HttpClient, ResponseLimit
 from verifywise_mlflow.http.errors import (
-    GatewayError,
     HttpError,
     LimitExceededError,
-    RateLimitedError,
     ResponseTimeoutError,
     UnauthenticatedError,
     UnreachableError,
 )
 from verifywise_mlflow.http.request_auth import ReadRequest, Request, StaticHeaders
-from verifywise_mlflow.http.response import Response, retry_after
+from verifywise_mlflow.http.response import Response
 from verifywise_mlflow.http.settings import ConnectionSettings
+from verifywise_mlflow.http.status_errors import Remedies, error_of_token_request
 
 STANDARD_ERRORS = frozenset(
     (
@@ -39,6 +38,10 @@ STANDARD_ERRORS = frozenset(
 )
 """The error codes of RFC 6749, sections 4.1.2.1 and 5.2."""
 _NO_STANDARD_ERROR = "no standard error code of OAuth2"
+_REMEDIES: Remedies = {
+    300: "Set token_uri to the final address.",
+    400: "Check client_id, client_secret, scope and audience under auth.",
+}
 
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 _MAX_LIFETIME_SECONDS = 366 * 24 * 3600.0
@@ -173,23 +176,7 @@ class OAuth2TokenSource:
         code = (_parse_json_object(response.body) or {}).get("error")
         is_standard = isinstance(code, str) and code in STANDARD_ERRORS
         message = f"{self._name} responded with {response.status}: {code if is_standard else _NO_STANDARD_ERROR}"
-        error: HttpError
-        match response.status:
-            case 429:
-                error = RateLimitedError(message)
-            case status if status >= 500:
-                error = GatewayError(message)
-            case status if 300 <= status < 400:
-                error = UnauthenticatedError(
-                    f"{message}. Redirects are not followed, since they would forward the secret. Set token_uri to the "
-                    "final address."
-                )
-            case _:
-                error = UnauthenticatedError(
-                    f"{message}. Check client_id, client_secret, scope and audience under auth."
-                )
-        error.retry_after = retry_after(response.headers)
-        return error
+        return error_of_token_request(response.status, response.headers, message, _REMEDIES)
 
     def _parse_token(self, body: bytes, requested_at: float) -> _Token:
         fields = _parse_json_object(body)

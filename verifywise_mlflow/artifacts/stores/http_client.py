@@ -12,29 +12,25 @@ from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 from verifywise_mlflow.http.client import HttpClient, ResponseLimit
-from verifywise_mlflow.http.errors import (
-    AddressNotAllowedError,
-    ForbiddenError,
-    GatewayError,
-    HttpError,
-    InternalServerError,
-    InvalidResponseError,
-    NotFoundError,
-    RateLimitedError,
-    RequestRejectedError,
-    UnauthenticatedError,
-)
+from verifywise_mlflow.http.errors import AddressNotAllowedError, HttpError
 from verifywise_mlflow.http.pools import concurrency_limit
 from verifywise_mlflow.http.request_auth import ReadRequest
-from verifywise_mlflow.http.response import Response, retry_after
+from verifywise_mlflow.http.response import Response
 from verifywise_mlflow.http.settings import ConnectionSettings
+from verifywise_mlflow.http.status_errors import Remedies, error_of_status
 
 MAX_PAGE_BYTES = 64 * 1024**2
-"""One page of a listing. Azure's have 5,000 names of up to 1,024 characters, each of which may be escaped."""
+"""One page of a listing. Azure's have 5,000 names of up to 1,024 characters, and each may be escaped."""
 _LISTING, _OBJECT = "store listing", "store object"
 """What traces call the two kinds of request."""
 # S3 and Azure send XML, Google JSON. Nothing else is quoted: the rest may repeat the request, signature included.
 _ERROR_CODE = re.compile(rb"<Code>([A-Za-z0-9.]{1,60})</Code>|\"reason\": ?\"([A-Za-z]{1,60})\"")
+_REMEDIES: Remedies = {
+    401: "Check the store's auth: it does not accept the credentials.",
+    403: "The credentials may not read this, or belong to another store.",
+    404: "There is no such object, or no such bucket.",
+    300: "Check the store's endpoint and region.",
+}
 
 
 class StoreClient:
@@ -101,11 +97,9 @@ class StoreClient:
     def _error_from(self, response: Response) -> HttpError:
         match = _ERROR_CODE.search(response.body)
         code = (match[1] or match[2]).decode("ascii") if match else None
-        error = _error(
-            response.status, f"{self._host} responded with {response.status}" + (f", {code}" if code else "")
-        )
+        sentence = f"{self._host} responded with {response.status}" + (f", {code}" if code else "")
+        error = error_of_status(response.status, response.headers, sentence, _REMEDIES)
         error.code = code
-        error.retry_after = retry_after(response.headers)
         return error
 
 
@@ -117,26 +111,3 @@ def _naming_the_stores_setting() -> Iterator[None]:
     except AddressNotAllowedError as error:
         remedy = "If the store is meant to be there, set allow_private_network: true for the store"
         raise AddressNotAllowedError(error.finding, remedy) from None
-
-
-def _error(status: int, message: str) -> HttpError:
-    match status:
-        case 401:
-            return UnauthenticatedError(f"{message}: the store does not accept the credentials")
-        case 403:
-            return ForbiddenError(f"{message}: the credentials may not read this, or belong to another store")
-        case 404:
-            return NotFoundError(f"{message}: there is no such object, or no such bucket")
-        case 429:
-            return RateLimitedError(message)
-        case 502 | 503 | 504:
-            return GatewayError(message)
-        case _ if status >= 500:
-            return InternalServerError(message)
-        case _ if 300 <= status < 400:
-            return InvalidResponseError(
-                f"{message}, a redirect. Redirects are not followed, since they would forward the credentials. Check "
-                "the store's endpoint and region"
-            )
-        case _:
-            return RequestRejectedError(message)

@@ -9,24 +9,21 @@ import json
 from collections.abc import Mapping
 
 from verifywise_mlflow.delivery.verifywise.errors import ConflictError, OutcomeUnknownError, RefusedError
+from verifywise_mlflow.delivery.verifywise.texts import MAX_FIELD_CHARACTERS
 from verifywise_mlflow.http.errors import (
-    ForbiddenError,
     GatewayError,
     HttpError,
     InternalServerError,
-    InvalidResponseError,
     LimitExceededError,
-    NotFoundError,
     RateLimitedError,
     RequestRejectedError,
     UnauthenticatedError,
     UnreachableError,
 )
-from verifywise_mlflow.http.response import Response, retry_after
+from verifywise_mlflow.http.response import Response
+from verifywise_mlflow.http.status_errors import Remedies, error_of_status
 
-MAX_VARCHAR = 255
-"""The characters of each column below."""
-VARCHARS = frozenset(
+_LIMITED_FIELDS = frozenset(
     (
         *("provider", "model", "version", "reference_link", "biases", "limitations", "hosting_provider"),
         *("provider_model", "external_key", "type"),
@@ -34,49 +31,27 @@ VARCHARS = frozenset(
         *("evidence_name", "evidence_type"),
     )
 )
+"""Those of ``MAX_FIELD_CHARACTERS``."""
 _STATUSES = "Approved, Restricted, Pending or Blocked, in newer releases also Rejected or Retired"
+_REMEDIES: Remedies = {
+    401: "VerifyWise does not accept our session: check the clocks and auth.",
+    403: "The account needs the role Editor, and Admin to define custom fields.",
+    407: "Check delivery.verifywise.proxy: it does not accept its credentials.",
+    300: "Set delivery.verifywise.url to the final address.",
+}
 
 
 def error_from_response(response: Response) -> HttpError:
     """Return the error that a status other than a success stands for."""
-    error = _error(response, f"{response.target} was answered with {response.status}: {_quote(response)}")
-    error.retry_after = retry_after(response.headers)
+    sentence = f"{response.target} responded with {response.status}: {_quote(response)}"
+    if response.status == 406:
+        return UnauthenticatedError(f"{sentence}. {_REMEDIES[401]}")
+    if response.status == 409:
+        return ConflictError(sentence)
+    error = error_of_status(response.status, response.headers, sentence, _REMEDIES)
     if isinstance(error, RateLimitedError):
         error.retryable = False  # rate_pacing.py waits, and knows what must not take too long
     return error
-
-
-def _error(response: Response, message: str) -> HttpError:
-    match response.status:
-        case 401 | 406:
-            return UnauthenticatedError(
-                f"{message}. VerifyWise does not accept our session: check the clocks and auth."
-            )
-        case 403:
-            return ForbiddenError(f"{message}. The account needs the role Editor, and Admin to define custom fields.")
-        case 404:
-            return NotFoundError(message)
-        case 407:
-            return UnauthenticatedError(
-                f"{message}. Check delivery.verifywise.proxy: it does not accept its credentials."
-            )
-        case 409:
-            return ConflictError(message)
-        case 429:
-            return RateLimitedError(message)
-        case 503 if "Retry-After" in response.headers:
-            return RateLimitedError(message)
-        case 502 | 503 | 504:
-            return GatewayError(message)
-        case status if status >= 500:
-            return InternalServerError(message)
-        case status if 300 <= status < 400:
-            return InvalidResponseError(
-                f"{response.target} was answered with a redirect. Redirects are not followed, since they would forward "
-                "the credentials. Set delivery.verifywise.url to the final address."
-            )
-        case _:
-            return RequestRejectedError(message)
 
 
 def error_of_write(error: HttpError, content: Mapping[str, object]) -> HttpError:
@@ -89,26 +64,26 @@ def error_of_write(error: HttpError, content: Mapping[str, object]) -> HttpError
     if not error.was_sent:
         return error
     if isinstance(error, RequestRejectedError | InternalServerError):
-        return RefusedError(f"{error} {explain_refusal(content)}")
+        return RefusedError(f"{error}. {_explain(content)}")
     if isinstance(error, GatewayError | UnreachableError | LimitExceededError):
         return OutcomeUnknownError(f"{error}. It may have been executed all the same")
     return error
 
 
-def explain_refusal(content: Mapping[str, object]) -> str:
+def _explain(content: Mapping[str, object]) -> str:
     """Return a sentence on the values that exceed a limit; if none does, on the limits that there are."""
     too_long = {
         name: len(value)
         for name, value in content.items()
-        if name in VARCHARS and isinstance(value, str) and len(value) > MAX_VARCHAR
+        if name in _LIMITED_FIELDS and isinstance(value, str) and len(value) > MAX_FIELD_CHARACTERS
     }
     if too_long:
         found = ", ".join(f"{name} has {length} characters" for name, length in too_long.items())
-        return f"{found}, and VerifyWise stores at most {MAX_VARCHAR}."
-    limited = sorted(VARCHARS & content.keys())
+        return f"{found}, and VerifyWise stores at most {MAX_FIELD_CHARACTERS}."
+    limited = sorted(_LIMITED_FIELDS & content.keys())
     limits = []
     if limited:
-        limits.append(f"at most {MAX_VARCHAR} characters in {', '.join(limited)}")
+        limits.append(f"at most {MAX_FIELD_CHARACTERS} characters in {', '.join(limited)}")
     if "provider" in content or "model" in content:
         limits.append(f"status {_STATUSES}")
     if "approver" in content or "owner" in content:

@@ -16,21 +16,25 @@ from verifywise_mlflow.delivery.verifywise.claims import account_of
 from verifywise_mlflow.delivery.verifywise.remote import Account
 from verifywise_mlflow.http.client import MAX_TEXT_BYTES, HttpClient, ResponseLimit
 from verifywise_mlflow.http.errors import (
-    ForbiddenError,
-    GatewayError,
     HttpError,
     InvalidResponseError,
     InvalidSettingsError,
     LimitExceededError,
-    RateLimitedError,
     UnauthenticatedError,
 )
 from verifywise_mlflow.http.request_auth import ReadRequest, Request, StaticHeaders
-from verifywise_mlflow.http.response import Response, retry_after
+from verifywise_mlflow.http.response import Response
 from verifywise_mlflow.http.settings import ConnectionSettings
+from verifywise_mlflow.http.status_errors import Remedies, error_of_token_request
 from verifywise_mlflow.tenants.delivery.verifywise import VerifyWiseLogin, VerifyWiseToken
 
 _MIN_TOKEN_AGE_SECONDS: Final = 60.0
+_REMEDIES: Remedies = {
+    429: "It allows five logins a minute from one address.",
+    300: "Set delivery.verifywise.url to the final address.",
+    403: "Check email and password under delivery.verifywise.auth.",
+    400: "Check delivery.verifywise.url, and email and password under auth.",
+}
 
 
 class Session:
@@ -139,22 +143,7 @@ def _parse_token(body: bytes) -> str:
 
 def _error_from(response: Response) -> HttpError:
     """Return the error of a login. Nothing of the response is quoted: it may repeat the password."""
-    sentence = f"VerifyWise answered the login with {response.status}"
-    error: HttpError
-    match response.status:
-        case 429:
-            error = RateLimitedError(f"{sentence}: it allows five logins a minute from one address")
-        case status if status >= 500:
-            error = GatewayError(sentence)
-        case status if 300 <= status < 400:
-            error = InvalidResponseError(
-                f"{sentence}, a redirect. Redirects are not followed, since they would forward the password. Set "
-                "delivery.verifywise.url to the final address"
-            )
-        case 403:
-            error = ForbiddenError(f"{sentence}. Check email and password under delivery.verifywise.auth")
-        case _:
-            error = UnauthenticatedError(f"{sentence}. Check url, and email and password under auth")
-    error.retry_after = retry_after(response.headers)
+    sentence = f"VerifyWise responded to the login with {response.status}"
+    error = error_of_token_request(response.status, response.headers, sentence, _REMEDIES)
     error.retryable = False
     return error

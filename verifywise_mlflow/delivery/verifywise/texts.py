@@ -18,11 +18,6 @@ MAX_TEXT_CHARACTERS: Final = 8_000
 CUT: Final = " […]"
 """At the end of a text that was cut."""
 _BRACKETS: Final = str.maketrans("<>", "‹›")  # these look like brackets, and are none in HTML
-FIELD_LIMITS: Final = (
-    f"VerifyWise accepts at most {MAX_FIELD_CHARACTERS} characters in provider, model, version, reference link and the "
-    "name of a risk, only its own words as a status, and only people and projects that exist"
-)
-"""What a refusal usually comes from: VerifyWise answers 500 and does not say which field it was."""
 
 
 def plain(text: str) -> str:

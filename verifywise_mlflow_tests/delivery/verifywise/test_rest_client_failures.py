@@ -15,7 +15,6 @@ from verifywise_mlflow.demo.servers.verifywise_server.server import VerifyWiseSe
 from verifywise_mlflow.http import retry
 from verifywise_mlflow.http.errors import (
     AddressNotAllowedError,
-    ForbiddenError,
     GatewayError,
     HttpError,
     InvalidSettingsError,
@@ -75,7 +74,7 @@ def test_a_wrong_password_is_an_error_that_does_not_show_it(
 ) -> None:
     client = client_for(verifywise, monkeypatch, password="not the password")
 
-    with pytest.raises(ForbiddenError, match="email and password") as caught:
+    with pytest.raises(UnauthenticatedError, match="email and password") as caught:
         client.account()
 
     assert "not the password" not in str(caught.value)

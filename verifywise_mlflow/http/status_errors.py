@@ -1,0 +1,87 @@
+"""The error that the status of a response stands for, the same for every server.
+
+What to do about an error depends on the settings of the server, so callers bring the remedies. Statuses to which a
+server gives a meaning of its own, such as MLflow's 403 for a wrong host name, are the caller's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeAlias
+
+from verifywise_mlflow.http.errors import (
+    ForbiddenError,
+    GatewayError,
+    HttpError,
+    InternalServerError,
+    InvalidResponseError,
+    NotFoundError,
+    RateLimitedError,
+    RequestRejectedError,
+    UnauthenticatedError,
+)
+from verifywise_mlflow.http.response import retry_after
+
+Remedies: TypeAlias = Mapping[int, str]
+"""What to do about a status, in sentences that name settings. 300 stands for all redirects, 400 for all other errors of
+the client."""
+_NOT_FOLLOWED = "This is a redirect. Redirects are not followed, since they would forward the credentials."
+
+
+def error_of_status(status: int, headers: Mapping[str, str], sentence: str, remedies: Remedies) -> HttpError:
+    """Return the error that a status other than a success stands for.
+
+    Args:
+        status: The status.
+        headers: Of the response.
+        sentence: Who responded with what, without a full stop.
+        remedies: The status's is appended to the sentence.
+    """
+    return _error(_kind(status, headers), status, headers, sentence, remedies)
+
+
+def error_of_token_request(status: int, headers: Mapping[str, str], sentence: str, remedies: Remedies) -> HttpError:
+    """Return the error of a request for a token: of the server or its load, or else an ``UnauthenticatedError``.
+
+    What the issuer of a token responds says nothing about the objects that the token is for: they must not look
+    missing, forbidden or unreadable because of it.
+    """
+    kind = _kind(status, headers)
+    if kind is InternalServerError:
+        kind = GatewayError
+    elif kind not in (RateLimitedError, GatewayError):
+        kind = UnauthenticatedError
+    return _error(kind, status, headers, sentence, remedies)
+
+
+def _kind(status: int, headers: Mapping[str, str]) -> type[HttpError]:
+    match status:
+        case 401 | 407:
+            return UnauthenticatedError
+        case 403:
+            return ForbiddenError
+        case 404:
+            return NotFoundError
+        case 429:
+            return RateLimitedError
+        case 503 if "Retry-After" in headers:
+            return RateLimitedError
+        case 408 | 502 | 503 | 504:
+            return GatewayError
+        case _ if status >= 500:
+            return InternalServerError
+        case _ if 300 <= status < 400:
+            return InvalidResponseError
+        case _:
+            return RequestRejectedError
+
+
+def _error(
+    kind: type[HttpError], status: int, headers: Mapping[str, str], sentence: str, remedies: Remedies
+) -> HttpError:
+    remedy = remedies.get(status, "" if status in (408, 429) else remedies.get(status // 100 * 100, ""))
+    if 300 <= status < 400:
+        remedy = f"{_NOT_FOLLOWED} {remedy}".strip()
+    error = kind(f"{sentence}. {remedy}" if remedy else sentence)
+    error.retry_after = retry_after(headers)
+    return error
