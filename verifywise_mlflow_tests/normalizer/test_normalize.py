@@ -1,3 +1,5 @@
+"""Each field of a record is filled from what MLflow has about a version, and has an origin."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -8,20 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from verifywise_mlflow.artifacts.integrity import ByteChange, DetectedChange
 from verifywise_mlflow.artifacts.manifest import (
     ArtifactFile,
-    ArtifactManifest,
     FileKind,
-    ManifestStatus,
-    Requirement,
-    RuntimeEnvironment,
 )
 from verifywise_mlflow.connector.models import (
     DatasetInput,
     LoggedModel,
     ModelVersion,
-    Redaction,
     RegisteredModel,
     TrainingRun,
 )
@@ -29,11 +25,13 @@ from verifywise_mlflow.normalizer.candidates import source_attributes
 from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
 from verifywise_mlflow.normalizer.mapping.value_sources import SOURCE_ATTRIBUTES
 from verifywise_mlflow.normalizer.normalize import RecordInputs
-from verifywise_mlflow.normalizer.record import FIELDS, NormalizedRecord, Origin
-from verifywise_mlflow_tests.support.record_inputs_factory import inputs, normalized, sentences
+from verifywise_mlflow.normalizer.record import FIELDS, Origin
+from verifywise_mlflow_tests.support.record_inputs_factory import inputs, manifest, normalized
 
 MORNING, NOON, EVENING = (datetime(2026, 3, 1, hour, tzinfo=UTC) for hour in (8, 12, 18))
+
 COMPLIANCE_TAGS = {
+    "ai_system": "Triage",
     "model_tier": "tier 1",
     "confidentiality": "restricted",
     "fria": "completed 2026-02-01",
@@ -49,21 +47,8 @@ COMPLIANCE_TAGS = {
     "prompt_version": "prompts:/triage/4",
     "red_team": "RT-2026-3",
 }
+
 TAG_TEXT = st.text(st.characters(exclude_categories=()))
-
-
-def manifest(status: ManifestStatus = "complete", *files: ArtifactFile, reason: str | None = None) -> ArtifactManifest:
-    environment = RuntimeEnvironment(
-        python_version="3.11.7",
-        packages=(Requirement("scikit-learn", "==1.9.1", "requirements.txt", pinned=True),),
-        sources=("conda.yaml", "requirements.txt"),
-        mlflow_version="3.17.2",
-        flavors={"sklearn": "1.9.1"},
-        serialization_format="cloudpickle",
-        reproducible=True,
-        missing_pins=(),
-    )
-    return ArtifactManifest("mlflow-artifacts:/1/r1/artifacts/model", status, reason, files, environment, "d" * 64)
 
 
 def test_every_field_is_filled_and_has_an_origin() -> None:
@@ -281,78 +266,6 @@ def test_the_manifest_becomes_json_with_a_separate_list_of_evidence() -> None:
     }
 
 
-@pytest.mark.parametrize("size", [0, None])
-def test_a_file_without_content_is_no_evidence_and_is_reported(size: int | None) -> None:
-    report = ArtifactFile("run", "evaluation/report.json", size, "e" * 64, FileKind.EVALUATION)
-    result = normalized(replace(inputs(), manifest=manifest("complete", report)))
-
-    assert result.record.evidence_files == []
-    assert [(finding.kind, finding.field) for finding in result.findings] == [("empty file", "evidence_files")]
-
-
-@pytest.mark.parametrize(
-    ("status", "evidence", "reasons"),
-    [
-        ("complete", [], {}),
-        ("none", [], {}),
-        ("partial", [], {"files": ("the artifact manifest is partial: a folder timed out",)}),
-        ("unreachable", None, {"files": ("the artifact manifest is unreachable: a folder timed out",)}),
-    ],
-)
-def test_a_partial_manifest_makes_the_record_incomplete(
-    status: ManifestStatus, evidence: list[object] | None, reasons: dict[str, tuple[str, ...]]
-) -> None:
-    result = normalized(replace(inputs(), manifest=manifest(status, reason="a folder timed out")))
-
-    assert result.record.evidence_files == evidence
-    assert unread_sentences(result) == reasons
-
-
-def unread_sentences(result: NormalizedRecord) -> dict[str, tuple[str, ...]]:
-    return {unread.kind: unread.sentences for unread in result.incomplete}
-
-
-def test_read_errors_are_listed_as_sentences() -> None:
-    result = normalized(
-        RecordInputs(
-            version=ModelVersion("fraud", 3, run_id="r1", problems=("tags could not be used: 3",)),
-            run_read_error="404: no such run",
-            logged_model_read_error="403",
-        )
-    )
-
-    assert unread_sentences(result) == {
-        "model": ("the registered model was not read: its tags and aliases are unknown",),
-        "run": ("the training run could not be read: 404: no such run",),
-        "logged model": ("the logged model could not be read: 403",),
-        "version": ("model version: tags could not be used: 3",),
-    }
-
-
-def test_a_run_that_was_never_requested_makes_the_record_incomplete() -> None:
-    record_inputs = RecordInputs(version=ModelVersion("fraud", 3, run_id="r1"), model=RegisteredModel("fraud"))
-
-    assert unread_sentences(normalized(record_inputs)) == {"run": ("the training run 'r1' was not read",)}
-
-
-def test_a_deleted_run_is_a_finding_and_its_values_stay() -> None:
-    result = normalized(replace(inputs(), run=TrainingRun("r1", lifecycle_stage="deleted", status="FINISHED")))
-
-    assert result.record.training_status == "FINISHED"
-    assert sentences(result) == [
-        "the training run 'r1' is deleted in MLflow: the server may remove its data at any time",
-    ]
-    assert result.incomplete == ()
-
-
-def test_a_hidden_version_is_a_finding() -> None:
-    record_inputs = replace(inputs(), version=ModelVersion("fraud", 3, hidden_from_search=True))
-
-    assert sentences(normalized(record_inputs)) == [
-        "a prompt tag hides this version or its model from MLflow's own search"
-    ]
-
-
 def test_every_attribute_that_a_value_source_may_name_is_looked_up() -> None:
     full_inputs = RecordInputs(
         version=ModelVersion("fraud", 3, source="models:/m-1"),
@@ -373,6 +286,7 @@ KEYS = TAG_TEXT | st.sampled_from(
         | {"mlflow.user", "mlflow.source.git.commit", "eval"}
     )
 )
+
 TAGS = st.dictionaries(
     KEYS, TAG_TEXT | st.sampled_from(["yes", "no", "high", "not done", "2026-03-01", " "]), max_size=8
 )
@@ -409,53 +323,3 @@ def test_any_text_can_be_normalized(
     assert set(result.origins) == fields | members | without_value
     for origin in result.origins.values():
         assert origin.raw is None or origin.raw.strip()
-
-
-def test_a_dangling_alias_is_a_finding_of_each_version() -> None:
-    record_inputs = replace(inputs(aliases=("champion",)), dangling_aliases=("champion",))
-
-    assert sentences(normalized(record_inputs)) == [
-        "the model's alias 'champion' points to version 3, which does not exist"
-    ]
-
-
-def test_a_flood_of_dangling_aliases_hides_no_other_finding() -> None:
-    aliases = tuple(f"alias-{number}" for number in range(10_050))
-    flooded = inputs(aliases=aliases)
-    secret = Redaction("param", "token", "secret", "api key")
-    version = replace(flooded.version, redactions=(secret,))
-
-    findings = normalized(replace(flooded, dangling_aliases=aliases, version=version)).findings
-
-    assert len(findings) < 50
-    assert sum(finding.count for finding in findings if finding.kind == "dangling alias") == 10_050
-    assert [finding.count for finding in findings if finding.kind == "secret redacted"] == [1]
-
-
-def test_a_recreated_model_is_a_finding() -> None:
-    record_inputs = replace(inputs(), incarnation=2)
-
-    assert sentences(normalized(record_inputs)) == [
-        "another version had this name and number before, until its model was deleted or renamed: this one belongs to "
-        "incarnation 2 of the name",
-    ]
-
-
-def test_changes_in_place_are_in_the_manifest_and_among_the_findings() -> None:
-    change = ByteChange("changed", "model", "model.pkl", "a" * 64, "b" * 64, 10, 10)
-    detected = DetectedChange(change, datetime(2026, 3, 1, 12, 30, tzinfo=UTC))
-    result = normalized(replace(inputs(), manifest=manifest("complete"), changes_in_place=(detected,) * 22))
-
-    stored_manifest = result.record.artifact_manifest
-    assert isinstance(stored_manifest, dict)
-    assert stored_manifest["changed_in_place_count"] == 22
-    assert stored_manifest["changed_in_place"][0] == {
-        "kind": "changed",
-        "root": "model",
-        "path": "model.pkl",
-        "former_sha256": "a" * 64,
-        "sha256": "b" * 64,
-        "seen_at": "2026-03-01T12:30:00.000+00:00",
-    }
-    assert result.findings[0].sentence.endswith(f"{'a' * 64} is now {'b' * 64} (seen 2026-03-01 12:30 UTC)")
-    assert sentences(result)[20:] == ["2 more findings of this kind: changed in place"]
