@@ -23,8 +23,6 @@ from benchmarks.synthetic import TENANT, SyntheticReader
 from benchmarks.tables import RESULTS, MarkdownTable, publish
 from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.delivery.drain import Drain
-from verifywise_mlflow.delivery.verifywise.remote import VerifyWise
-from verifywise_mlflow.delivery.verifywise.rest_client import VerifyWiseClient
 from verifywise_mlflow.delivery.verifywise.target import VerifyWiseTarget
 from verifywise_mlflow.demo.servers.postgres import temporary_postgres
 from verifywise_mlflow.demo.servers.verifywise_server.dialect import Dialect
@@ -64,18 +62,6 @@ class SimulatedClock:
     def now(self) -> datetime:
         """Return the time in UTC."""
         return datetime.fromtimestamp(self.seconds, UTC)
-
-
-class SimulatedTarget(VerifyWiseTarget):
-    """The target, on the simulated clock."""
-
-    def __init__(self, tenant: Tenant, store: Store, clock: SimulatedClock) -> None:
-        assert tenant.delivery.verifywise is not None
-        super().__init__(tenant, tenant.delivery.verifywise, store, now=clock.now)
-        self._clock = clock
-
-    def _open(self) -> VerifyWise:
-        return VerifyWiseClient(self._settings, clock=self._clock, sleep=self._clock.sleep)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +106,7 @@ def measure(dialect: Dialect, versions: int, show: Callable[[str], object]) -> l
         tenant = _tenant(server)
         database.upgrade(postgres.url("store"))
         with Store(postgres.url("store")) as store:
-            target = SimulatedTarget(tenant, store, clock)
+            target = _target(tenant, store, clock)
             figures = []
             for title, retagged in (("first", 0), ("nothing changed", 0), (f"{RETAGGED} versions changed", RETAGGED)):
                 show(f"dialect {dialect}, {versions:,} versions: {title} …\n")
@@ -139,6 +125,12 @@ def _tenant(server: VerifyWiseServer) -> Tenant:
     return TENANT.model_copy(update={"delivery": Delivery.model_validate({"verifywise": settings})})
 
 
+def _target(tenant: Tenant, store: Store, clock: SimulatedClock) -> VerifyWiseTarget:
+    settings = tenant.delivery.verifywise
+    assert settings is not None
+    return VerifyWiseTarget(tenant, settings, store, now=clock.now, clock=clock, sleep=clock.sleep)
+
+
 def _sync(tenant: Tenant, store: Store, versions: int, retagged: int) -> None:
     reader = SyntheticReader(versions, retagged=retagged)
     with Sync(tenant, store, SyncOptions(), _reader=reader) as sync:
@@ -150,7 +142,7 @@ def _sync(tenant: Tenant, store: Store, versions: int, retagged: int) -> None:
 
 
 def _deliver(
-    store: Store, target: SimulatedTarget, server: VerifyWiseServer, clock: SimulatedClock, versions: int, title: str
+    store: Store, target: VerifyWiseTarget, server: VerifyWiseServer, clock: SimulatedClock, versions: int, title: str
 ) -> Figure:
     """Drain as the schedule does, until nothing is pending."""
     server.requests.clear()
@@ -168,7 +160,7 @@ def _deliver(
     return _figure(server.requests, server.dialect, title, versions, began, drains, seconds)
 
 
-def _pending(store: Store, target: SimulatedTarget) -> int:
+def _pending(store: Store, target: VerifyWiseTarget) -> int:
     with store.begin(TENANT.tenant_id) as session:
         return delivery_outbox.summary(session, target.name).pending
 

@@ -16,12 +16,10 @@ from verifywise_mlflow.delivery.verifywise.errors import ConflictError, OutcomeU
 from verifywise_mlflow.delivery.verifywise.executor import Executor
 from verifywise_mlflow.delivery.verifywise.remote_state import RemoteState
 from verifywise_mlflow.delivery.verifywise.steps import DEFINE, AmbiguousError, DefineField, LeftAlone, Step, Write
-from verifywise_mlflow.delivery.verifywise.texts import FIELD_LIMITS
 from verifywise_mlflow.delivery.verifywise.version_steps import file_steps, record_steps, retirement_steps
 from verifywise_mlflow.delivery.verifywise.workload import DeliverySettings, Workload, workloads
 from verifywise_mlflow.http.errors import HttpError, NotFoundError, RateLimitedError
 from verifywise_mlflow.persistence.repositories.delivery_outbox import PendingVersion
-from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
 
@@ -52,8 +50,6 @@ class VerifyWiseConnection:
         """Take what it works on."""
         self._remote, self._store, self._settings, self._now = remote, store, settings, now
         self._files_pause: _Pause | None = None
-        self._written: set[Key] = set()
-        """The versions that this delivery has written to: what was read of the server is older than that."""
 
     @property
     def destination(self) -> str:
@@ -70,10 +66,11 @@ class VerifyWiseConnection:
         changes: list[PlannedChange] = []
         left_alone: list[PlannedChange] = []
         defined: set[str] = set()
+        remote = RemoteState(self._remote.client, reads_current=False)
         for work in chain.from_iterable(map(self._load, batches)):
             name, number = work.version.key
             try:
-                for step in self._all_steps(work):
+                for step in _all_steps(work, remote):
                     match step:
                         case Write():
                             changes.append(PlannedChange(step.action, name, number, step.detail))
@@ -91,9 +88,7 @@ class VerifyWiseConnection:
 
     def deliver(self, batch: Sequence[PendingVersion]) -> BatchResult:
         """Write what differs for these versions."""
-        if any(version.key in self._written for version in batch):  # they changed again meanwhile
-            self._remote = self._remote.reread()
-            self._written.clear()
+        self._remote = self._remote.reread()  # people work there while a batch is delivered, and so did we
         outcomes: list[VersionOutcome] = []
         counts: Counter[str] = Counter()
         requests_before = self._remote.client.requests
@@ -111,7 +106,6 @@ class VerifyWiseConnection:
     def _deliver(self, work: Workload, counts: Counter[str]) -> tuple[VersionOutcome, _Pause | None]:
         """Deliver a version; return how that ended, and why nothing else may be tried now, if so."""
         version = work.version
-        self._written.add(version.key)
         executor = Executor(self._begin, self._remote, work.subject, work.ledger, self._now, counts)
         try:
             for subject, ledger in work.predecessors:
@@ -129,8 +123,7 @@ class VerifyWiseConnection:
             assert pause is not None  # it was raised because of it
             return VersionOutcome(version, OutcomeKind.DEFERRED, pause.sentence, pause.until), None
         except _OF_ONE_VERSION as error:
-            limits = f" {FIELD_LIMITS}." if isinstance(error, RefusedError) else ""
-            return VersionOutcome(version, OutcomeKind.FAILED, f"{error}{limits}"), None
+            return VersionOutcome(version, OutcomeKind.FAILED, str(error)), None
         except HttpError as error:
             stop = self._pause(error)
             return VersionOutcome(version, OutcomeKind.DEFERRED, stop.sentence, stop.until), stop
@@ -149,13 +142,6 @@ class VerifyWiseConnection:
             self._files_pause = self._pause(error)
             raise _FilesPausedError from None
 
-    def _all_steps(self, work: Workload) -> Iterator[Step]:
-        for _, ledger in work.predecessors:
-            yield from retirement_steps(ledger, self._remote)
-        if work.desired is not None:
-            yield from record_steps(work.desired, work.ledger, self._remote)
-            yield from file_steps(work.desired, work.ledger, self._remote)
-
     def _pause(self, error: HttpError) -> _Pause:
         if not isinstance(error, RateLimitedError):
             return _Pause(str(error), None)
@@ -169,3 +155,11 @@ class VerifyWiseConnection:
 
     def _begin(self) -> AbstractContextManager[TenantSession]:
         return self._store.begin(self._settings.tenant.tenant_id)
+
+
+def _all_steps(work: Workload, remote: RemoteState) -> Iterator[Step]:
+    for _, ledger in work.predecessors:
+        yield from retirement_steps(ledger, remote)
+    if work.desired is not None:
+        yield from record_steps(work.desired, work.ledger, remote)
+        yield from file_steps(work.desired, work.ledger, remote)

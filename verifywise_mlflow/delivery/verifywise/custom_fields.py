@@ -6,20 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from verifywise_mlflow.delivery.verifywise.comparison import change_steps, field_changes, is_settled
 from verifywise_mlflow.delivery.verifywise.remote import FieldValue, VerifyWise
 from verifywise_mlflow.delivery.verifywise.remote_state import RemoteState
-from verifywise_mlflow.delivery.verifywise.steps import (
-    DEFINE,
-    DefineField,
-    Ledger,
-    LeftAlone,
-    Note,
-    Sent,
-    Step,
-    Write,
-    field_changes,
-    is_settled,
-)
+from verifywise_mlflow.delivery.verifywise.steps import DEFINE, DefineField, Ledger, LeftAlone, Step
 from verifywise_mlflow.persistence.repositories.delivery_ledger import LedgerRow
 
 PREFIX: Final = "custom_field/"
@@ -84,18 +74,11 @@ def custom_field_steps(
 def _steps(
     field: OwnField, value: FieldValue, row: LedgerRow, present: FieldValue, remote: RemoteState
 ) -> Iterator[Step]:
+    def update(client: VerifyWise, entry_id: int, _changed: Mapping[str, FieldValue]) -> None:
+        client.set_custom_field(remote.definitions[field.key].id, entry_id, value)
+
     changes = field_changes({_VALUE: value}, row, {_VALUE: present})
-    if changes.left_alone:
-        yield LeftAlone(SET, f"changed by hand: {field.key}")
-    elif changes.held:
-        yield Note(row.item, {_VALUE: value})
-    elif changes.changed:
-
-        def send(client: VerifyWise, entry_id: int) -> Sent:
-            client.set_custom_field(remote.definitions[field.key].id, entry_id, value)
-            return Sent()
-
-        yield Write(SET, row.item, {_VALUE: value}, send, field.key)
+    yield from change_steps(SET, row, changes, update, lambda _names: field.key)
 
 
 def _text(field: OwnField, value: FieldValue) -> FieldValue:

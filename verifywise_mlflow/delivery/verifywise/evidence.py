@@ -8,21 +8,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
+from verifywise_mlflow.delivery.verifywise.comparison import (
+    DELETED_BY_HAND,
+    change_steps,
+    deletion_steps,
+    field_changes,
+    is_same,
+    is_settled,
+    the_only,
+)
 from verifywise_mlflow.delivery.verifywise.errors import RefusedError
 from verifywise_mlflow.delivery.verifywise.evidence_document import MEDIA_TYPE, EvidenceDocument
 from verifywise_mlflow.delivery.verifywise.remote import FieldValue, FileUpload, RemoteFile, VerifyWise
 from verifywise_mlflow.delivery.verifywise.remote_state import RemoteState
-from verifywise_mlflow.delivery.verifywise.steps import (
-    AmbiguousError,
-    Ledger,
-    LeftAlone,
-    Note,
-    Sent,
-    Step,
-    Write,
-    field_changes,
-    is_same,
-)
+from verifywise_mlflow.delivery.verifywise.steps import Ledger, Note, Sent, Step, Write
 from verifywise_mlflow.http.errors import ForbiddenError, NotFoundError
 from verifywise_mlflow.persistence.repositories.delivery_ledger import Content, LedgerRow
 
@@ -39,7 +38,6 @@ _REVIEW: Final = "pending_review"
 """A person reviews it: a delivery never approves anything."""
 _SUPERSEDED: Final = "superseded"
 _NOT_LINKED: Final = "this release does not keep the link between the evidence and its file"
-_DELETED: Final = "a person deleted the evidence in VerifyWise"
 
 
 def evidence_steps(
@@ -60,11 +58,10 @@ def evidence_steps(
     hub = ledger.get(HUB_ITEM) or LedgerRow(HUB_ITEM)
     item = FILE_PREFIX + document.digest[:16]
     row = ledger.get(item) or LedgerRow(item)
-    if hub.remark == _DELETED:
+    if hub.remark == DELETED_BY_HAND:
         return
     if hub.remote_id is not None and not _is_current(hub, document) and int(hub.remote_id) not in remote.evidence:
-        yield LeftAlone(UPDATE, "it was deleted there")
-        yield Note(HUB_ITEM, hub.written, hub.remote_id, _DELETED)
+        yield from deletion_steps(UPDATE, hub)
         return
     uploaded = _Uploaded(row.remote_id)
     yield from _file_steps(name, document, row, _revision(ledger, item), uploaded, remote)
@@ -89,12 +86,10 @@ def _file_steps(
 ) -> Iterator[Step]:
     content: Content = {"filename": document.filename, "review_status": None}
     if row.remote_id is None:
-        found = remote.files_named(document.filename) if row.intended is not None else []
-        if len(found) > 1:
-            ids = ", ".join(str(file.id) for file in found)
-            raise AmbiguousError(f"the files {ids} have the name {document.filename}: delete all but one of them")
-        if found:
-            uploaded.remote_id = str(found[0].id)
+        named = remote.files_named(document.filename) if row.intended is not None else []
+        found = the_only(named, f"files with the name {document.filename}")
+        if found is not None:
+            uploaded.remote_id = str(found.id)
             yield Note(row.item, content, uploaded.remote_id)
         else:
 
@@ -123,39 +118,37 @@ def _hub_steps(
 ) -> Iterator[Step]:
     fields = _fields(key, name)
     if hub.remote_id is None:
-        found = remote.evidence_with_reference(_reference(key)) if hub.intended is not None else []
-        if len(found) > 1:
-            ids = ", ".join(str(one.id) for one in found)
-            raise AmbiguousError(f"the evidence {ids} ends with {_reference(key)!r}: delete all but one of them")
-        if found:
-            hub = LedgerRow(HUB_ITEM, str(found[0].id), dict(fields))
-            yield Note(HUB_ITEM, hub.written, hub.remote_id)
-        else:
+        referring = remote.evidence_with_reference(_reference(key)) if hub.intended is not None else []
+        found = the_only(referring, f"entries of evidence that end with {_reference(key)!r}")
+        if found is None:
             yield _creation(fields, document, uploaded, remote)
             return
+        hub = LedgerRow(HUB_ITEM, str(found.id), dict(fields))
+        yield Note(HUB_ITEM, hub.written, hub.remote_id)
     if _is_current(hub, document):
         return
     assert hub.remote_id is not None  # it was found or known
     evidence_id = int(hub.remote_id)
-    present = remote.evidence.get(evidence_id)
-    held: Mapping[str, object] = present.fields if present else {}
-    changes = field_changes(fields, hub, held)
-    if changes.left_alone:
-        yield LeftAlone(UPDATE, f"changed by hand: {', '.join(changes.left_alone)}")
-    written: Content = {**hub.written, **changes.held, **changes.changed}
-    if changes.changed and present is not None:
-        models, changed = present.mapped_model_ids, {**_whole(present.fields), **changes.changed}
+    written = hub.written
+    if not is_settled(fields, hub):
+        present = remote.current_evidence(evidence_id)
+        if present is None:
+            yield from deletion_steps(UPDATE, hub)
+            return
 
-        def update(client: VerifyWise, entry_id: int) -> Sent:
-            client.update_evidence(evidence_id, changed, models or (entry_id,))
-            return Sent()
+        def update(client: VerifyWise, entry_id: int, changed: Mapping[str, FieldValue]) -> None:
+            models = present.mapped_model_ids or (entry_id,)
+            client.update_evidence(evidence_id, {**_whole(present.fields), **changed}, models)
 
-        yield Write(UPDATE, HUB_ITEM, written, update, ", ".join(changes.changed))
+        changes = field_changes(fields, hub, present.fields)
+        yield from change_steps(UPDATE, hub, changes, update)
+        written = changes.content
+    linked: Content = {**written, "digest": document.digest}
 
     def link(client: VerifyWise, _entry_id: int) -> Sent:
-        return _link(client, remote, evidence_id, uploaded.file_id, {**written, "digest": document.digest})
+        return _link(client, remote, evidence_id, uploaded.file_id, linked)
 
-    yield Write(LINK, HUB_ITEM, {**written, "digest": document.digest}, link, document.filename)
+    yield Write(LINK, HUB_ITEM, linked, link, document.filename)
 
 
 def _creation(
@@ -186,7 +179,7 @@ def _link(client: VerifyWise, remote: RemoteState, evidence_id: int, file_id: in
 
 
 def _files_of(remote: RemoteState, evidence_id: int) -> tuple[int, ...]:
-    item = remote.read_evidence_again().get(evidence_id)
+    item = remote.current_evidence(evidence_id)
     return item.file_ids if item else ()
 
 

@@ -45,17 +45,17 @@ class RatePacing:
         self._sleep = sleep
         self._windows: dict[Budget, _Window] = {}
 
-    def wait(self, budget: Budget) -> None:
-        """Wait until a request may be sent.
+    def wait(self, budget: Budget, needed: int = 1) -> None:
+        """Wait until a number of requests may be sent; not at all for 0.
 
         Raises:
             RateLimitedError: that takes too long. Nothing was sent.
         """
         window = self._windows.get(budget)
-        if window is None:
+        if window is None or not needed:
             return
         seconds = window.ends_at - self._clock()
-        if seconds > 0 and window.left <= window.limit * RESERVED_SHARE:
+        if seconds > 0 and window.left - needed < window.limit * RESERVED_SHARE:
             reason = f"our share of VerifyWise's limit of {window.limit} {budget} is used up; people need the rest"
             self.pause(seconds, reason)
         if window.ends_at - self._clock() <= 0:

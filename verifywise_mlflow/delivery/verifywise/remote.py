@@ -126,7 +126,8 @@ class VerifyWise(Protocol):
     Every method may raise an ``HttpError``: ``RateLimitedError`` with ``retry_after`` (its own short waits are over),
     ``UnauthenticatedError``, ``ForbiddenError``, ``NotFoundError``, ``UnreachableError`` (nothing was sent, or a read
     failed), ``InvalidResponseError``, ``LimitExceededError``. A method that writes sends its request once, and may also
-    raise ``OutcomeUnknownError``, ``ConflictError`` and ``RefusedError``. Reads are retried within the limits.
+    raise ``OutcomeUnknownError``, ``ConflictError`` and ``RefusedError``. Reads are retried within the limits. A method
+    that changes what exists waits for no rate limit: what was read before it decided would be old.
     """
 
     @property
@@ -153,6 +154,9 @@ class VerifyWise(Protocol):
 
     def risks(self) -> list[ModelRisk]:
         """Return all risks, deleted ones included."""
+
+    def risk(self, risk_id: int) -> ModelRisk | None:
+        """Return a risk; None if there is none (any more)."""
 
     def create_risk(self, model_id: int, fields: Fields) -> ModelRisk:
         """Create a risk."""

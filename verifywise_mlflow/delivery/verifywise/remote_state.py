@@ -1,4 +1,7 @@
-"""What VerifyWise holds, read at most once per delivery, and only if something must be compared with it."""
+"""What VerifyWise holds, read only if something must be compared with it.
+
+Listings find objects by our marks. What is about to be changed is read by itself, right before: people work there, too.
+"""
 
 from __future__ import annotations
 
@@ -17,14 +20,21 @@ from verifywise_mlflow.delivery.verifywise.remote import (
 
 
 class RemoteState:
-    """The listings of a server, as they were when they were first needed.
+    """The state of a server: listings as they were when they were first needed, and single objects as they are.
 
-    They are not updated by our own writes: the ledger knows those.
+    Listings are not updated by our own writes: the ledger knows those.
     """
 
-    def __init__(self, client: VerifyWise) -> None:
-        """Take the connection; nothing is read yet."""
+    def __init__(self, client: VerifyWise, *, reads_current: bool = True) -> None:
+        """Take the connection; nothing is read yet.
+
+        Args:
+            client: The connection.
+            reads_current: Whether current objects are read by themselves. A plan takes them from the listings, since it
+                changes none: a request each would take minutes.
+        """
         self.client = client
+        self._reads_current = reads_current
         self.refused_fields: dict[str, str] = {}
         """Custom fields that could not be created, with the reason."""
 
@@ -49,6 +59,10 @@ class RemoteState:
         """All inventory entries by id."""
         return {entry.id: entry for entry in self.client.inventory()}
 
+    def current_entry(self, entry_id: int) -> InventoryEntry | None:
+        """Return an inventory entry as it is now; None if there is none (any more)."""
+        return self.client.inventory_entry(entry_id) if self._reads_current else self.entries.get(entry_id)
+
     def entries_with_key(self, key: str) -> list[InventoryEntry]:
         """Return the entries that bear a version's key."""
         return self._entries_by_key.get(key, [])
@@ -66,6 +80,16 @@ class RemoteState:
     def risks(self) -> dict[int, ModelRisk]:
         """All risks by id, deleted ones included."""
         return {risk.id: risk for risk in self.client.risks()}
+
+    def current_risk(self, risk_id: int) -> ModelRisk | None:
+        """Return a risk as it is now; None if there is none."""
+        if not self._reads_current:
+            return self.risks.get(risk_id)
+        _ = self.entries  # a change of the risk needs them; read later, they would come between reading and changing it
+        risk = self.client.risk(risk_id)
+        if risk is None:  # only the listing has deleted ones
+            self.__dict__.pop("risks", None)
+        return risk or self.risks.get(risk_id)
 
     def risks_with_reference(self, reference: str) -> list[ModelRisk]:
         """Return the risks whose description ends with a reference of ours."""
@@ -89,10 +113,11 @@ class RemoteState:
         """Return the entries of the evidence hub whose description ends with a reference of ours."""
         return [item for item in self.evidence.values() if _ends_with(item.fields.get("description"), reference)]
 
-    def read_evidence_again(self) -> dict[int, EvidenceItem]:
-        """Return the entries of the evidence hub as they are now, after a write."""
-        self.__dict__.pop("evidence", None)
-        return self.evidence
+    def current_evidence(self, evidence_id: int) -> EvidenceItem | None:
+        """Return an entry of the evidence hub as it is now; None if there is none (any more)."""
+        if self._reads_current:
+            self.__dict__.pop("evidence", None)
+        return self.evidence.get(evidence_id)
 
     @cached_property
     def definitions(self) -> dict[str, CustomFieldDefinition]:

@@ -136,7 +136,8 @@ class VerifyWiseClient:
 
     def inventory_entry(self, entry_id: int) -> InventoryEntry | None:
         """Return an entry; None if there is none (any more)."""
-        response = self._transport.get(f"/modelInventory/{entry_id}", route="/modelInventory/{id}")
+        path, route = f"/modelInventory/{entry_id}", "/modelInventory/{id}"
+        response = self._transport.get(path, route=route, precedes_change=True)
         return None if response.status == 204 else self._transport.parse(response, _ENTRY).entry()
 
     def create_inventory_entry(self, fields: Fields, external_key: str | None) -> InventoryEntry:
@@ -146,11 +147,21 @@ class VerifyWiseClient:
 
     def update_inventory_entry(self, entry_id: int, fields: Fields) -> None:
         """Change some fields of an entry."""
-        self._transport.change("PATCH", f"/modelInventory/{entry_id}", fields, route="/modelInventory/{id}")
+        path, route = f"/modelInventory/{entry_id}", "/modelInventory/{id}"
+        self._transport.change("PATCH", path, fields, route=route, waits=False)
 
     def risks(self) -> list[ModelRisk]:
         """Return all risks, deleted ones included."""
         return [row.risk() for row in self._transport.read("/modelRisks?filter=all", _RISKS)]
+
+    def risk(self, risk_id: int) -> ModelRisk | None:
+        """Return a risk; None if there is none (any more)."""
+        path, route = f"/modelRisks/{risk_id}", "/modelRisks/{id}"
+        try:
+            response = self._transport.get(path, route=route, precedes_change=True)
+        except NotFoundError:
+            return None
+        return self._transport.parse(response, _RISK).risk()
 
     def create_risk(self, model_id: int, fields: Fields) -> ModelRisk:
         """Create a risk. What VerifyWise requires is sent as null if it is missing."""
@@ -159,7 +170,8 @@ class VerifyWiseClient:
 
     def update_risk(self, risk_id: int, fields: Fields) -> None:
         """Change some fields of a risk."""
-        self._transport.change("PATCH", f"/modelRisks/{risk_id}", fields, route="/modelRisks/{id}")
+        path, route = f"/modelRisks/{risk_id}", "/modelRisks/{id}"
+        self._transport.change("PATCH", path, fields, route=route, waits=False)
 
     def files(self) -> list[RemoteFile]:
         """Return the files of the file manager.
@@ -220,7 +232,8 @@ class VerifyWiseClient:
     def update_evidence(self, evidence_id: int, fields: Fields, model_ids: Sequence[int]) -> None:
         """Change an entry. The models are always sent: without them, A2 logs a false removal."""
         content = {**fields, "mapped_model_ids": list(model_ids)}
-        self._transport.change("PATCH", f"/evidenceHub/{evidence_id}", content, route="/evidenceHub/{id}")
+        path, route = f"/evidenceHub/{evidence_id}", "/evidenceHub/{id}"
+        self._transport.change("PATCH", path, content, route=route, waits=False)
 
     def attach_file(self, file_id: int, evidence_id: int) -> None:
         """Attach a file to an entry of the evidence hub. Attaching it again has no effect."""
@@ -255,13 +268,15 @@ class VerifyWiseClient:
             self.custom_field_definitions()
         keys = self._field_keys or {}
         path, route = f"/custom-fields/values/{_INVENTORY}/{entry_id}", "/custom-fields/values/{type}/{id}"
-        rows = self._transport.read(path, _VALUES, route=route) if keys else []
+        if not keys:
+            return {}
+        rows = self._transport.parse(self._transport.get(path, route=route, precedes_change=True), _VALUES)
         return {keys[row.definition_id]: row.value for row in rows if row.definition_id in keys}
 
     def set_custom_field(self, definition_id: int, entry_id: int, value: FieldValue) -> None:
         """Set the value of an entry's custom field."""
         content = {"definition_id": definition_id, "entity_id": entry_id, "value": value}
-        self._transport.change("PUT", "/custom-fields/values", content)
+        self._transport.change("PUT", "/custom-fields/values", content, waits=False)
 
     def post_metric(self, external_key: str, point: MetricPoint) -> str:
         """Post one value of a metric; return the server's result: ok, warn, breach, no_threshold or duplicate.

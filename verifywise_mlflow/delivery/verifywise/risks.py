@@ -6,24 +6,15 @@ a person resolved, accepted or deleted is not touched and not opened again while
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
+from verifywise_mlflow.delivery.verifywise.comparison import change_steps, field_changes, is_settled, the_only
 from verifywise_mlflow.delivery.verifywise.remote import FieldValue, ModelRisk, VerifyWise
 from verifywise_mlflow.delivery.verifywise.remote_state import RemoteState
-from verifywise_mlflow.delivery.verifywise.steps import (
-    AmbiguousError,
-    Ledger,
-    LeftAlone,
-    Note,
-    Sent,
-    Step,
-    Write,
-    field_changes,
-    is_settled,
-)
+from verifywise_mlflow.delivery.verifywise.steps import Ledger, LeftAlone, Note, Sent, Step, Write
 from verifywise_mlflow.persistence.repositories.delivery_ledger import Content, LedgerRow
 
 PREFIX: Final = "risk/"
@@ -31,7 +22,6 @@ OPEN: Final = "open risk"
 UPDATE: Final = "update risk"
 RESOLVE: Final = "resolve risk"
 _UNDECIDED: Final = ("Open", "In Progress")
-"""The statuses in which nobody has decided about a risk yet."""
 _RESOLVED: Final = "Resolved"
 _CLOSED: Final = "closed"
 _OCCURRENCE: Final = "occurrence"
@@ -85,12 +75,9 @@ def _failing_steps(key: str, risk: DesiredRisk, row: LedgerRow, remote: RemoteSt
         occurrence = _occurrence(row) + 1
         reference = _reference(key, occurrence)
         if row.intended is not None:
-            found = remote.risks_with_reference(reference)
-            if len(found) > 1:
-                ids = ", ".join(str(one.id) for one in found)
-                raise AmbiguousError(f"the risks {ids} end with {reference!r}: delete all but one of them")
-            if found:
-                yield Note(row.item, {**row.intended, _CLOSED: False}, str(found[0].id))
+            found = the_only(remote.risks_with_reference(reference), f"risks that end with {reference!r}")
+            if found is not None:
+                yield Note(row.item, {**row.intended, _CLOSED: False}, str(found.id))
                 return
         yield _opening(risk, row, reference, occurrence)
         return
@@ -100,21 +87,23 @@ def _failing_steps(key: str, risk: DesiredRisk, row: LedgerRow, remote: RemoteSt
 
 
 def _changes(fields: Mapping[str, FieldValue], row: LedgerRow, remote: RemoteState) -> Iterator[Step]:
+    rule_id = row.item.removeprefix(PREFIX)
     present = _present(row, remote)
     if present is None or present.is_deleted:
-        yield LeftAlone(UPDATE, f"{row.item.removeprefix(PREFIX)}: it was deleted there")
+        yield LeftAlone(UPDATE, f"{rule_id}: it was deleted there")
         return
-    if present.fields.get("status") not in _UNDECIDED:
-        yield LeftAlone(UPDATE, f"{row.item.removeprefix(PREFIX)}: a person set it to {present.fields.get('status')}")
+    if not _is_undecided(present):
+        yield LeftAlone(UPDATE, f"{rule_id}: a person set it to {present.fields.get('status')}")
         return
-    changes = field_changes(fields, row, present.fields)
-    content = {**row.written, **changes.held, **changes.changed}
-    if changes.left_alone:
-        yield LeftAlone(UPDATE, f"{row.item.removeprefix(PREFIX)}: changed by hand: {', '.join(changes.left_alone)}")
-    if changes.changed:
-        yield _update(UPDATE, row, present.id, changes.changed, content)
-    elif changes.held or row.intended is not None:
-        yield Note(row.item, content, row.remote_id)
+    risk_id = present.id
+
+    def update(client: VerifyWise, _entry_id: int, changed: Mapping[str, FieldValue]) -> None:
+        client.update_risk(risk_id, changed)
+
+    def describe(names: Sequence[str]) -> str:
+        return f"{rule_id}: {', '.join(names)}"
+
+    yield from change_steps(UPDATE, row, field_changes(fields, row, present.fields), update, describe)
 
 
 def _passing_steps(row: LedgerRow, remote: RemoteState) -> Iterator[Step]:
@@ -126,10 +115,10 @@ def _passing_steps(row: LedgerRow, remote: RemoteState) -> Iterator[Step]:
         return
     present = _present(row, remote)
     closed: Content = {**row.written, _CLOSED: True}
-    if present is None or present.is_deleted or present.fields.get("status") not in _UNDECIDED:
+    if present is None or not _is_undecided(present):
         yield Note(row.item, closed, row.remote_id)  # a person was faster
         return
-    yield _update(RESOLVE, row, present.id, {"status": _RESOLVED}, {**closed, "status": _RESOLVED})
+    yield _resolution(row, present.id, closed)
 
 
 def _settle_unknown_opening(row: LedgerRow, remote: RemoteState) -> Iterator[Step]:
@@ -138,9 +127,9 @@ def _settle_unknown_opening(row: LedgerRow, remote: RemoteState) -> Iterator[Ste
     reference = str(row.intended.get("description") or "").rpartition("\n")[2]
     found = remote.risks_with_reference(reference) if reference else []
     content: Content = {**row.intended, _CLOSED: True}
-    if len(found) == 1 and not found[0].is_deleted and found[0].fields.get("status") in _UNDECIDED:
-        known = LedgerRow(row.item, str(found[0].id), row.intended)
-        yield _update(RESOLVE, known, found[0].id, {"status": _RESOLVED}, {**content, "status": _RESOLVED})
+    present = remote.current_risk(found[0].id) if len(found) == 1 else None
+    if present is not None and _is_undecided(present):
+        yield _resolution(row, present.id, content)
     else:
         yield Note(row.item, content)
 
@@ -162,12 +151,12 @@ def _opening(risk: DesiredRisk, row: LedgerRow, reference: str, occurrence: int)
     return Write(OPEN, row.item, content, send, row.item.removeprefix(PREFIX))
 
 
-def _update(action: str, row: LedgerRow, risk_id: int, changed: Mapping[str, FieldValue], content: Content) -> Write:
+def _resolution(row: LedgerRow, risk_id: int, closed: Content) -> Write:
     def send(client: VerifyWise, _entry_id: int) -> Sent:
-        client.update_risk(risk_id, changed)
+        client.update_risk(risk_id, {"status": _RESOLVED})
         return Sent(str(risk_id))
 
-    return Write(action, row.item, content, send, row.item.removeprefix(PREFIX))
+    return Write(RESOLVE, row.item, {**closed, "status": _RESOLVED}, send, row.item.removeprefix(PREFIX))
 
 
 def _with_reference(fields: Mapping[str, FieldValue], reference: str) -> dict[str, FieldValue]:
@@ -180,7 +169,12 @@ def _reference(key: str, occurrence: int) -> str:
 
 
 def _present(row: LedgerRow, remote: RemoteState) -> ModelRisk | None:
-    return remote.risks.get(int(row.remote_id)) if row.remote_id is not None else None
+    return remote.current_risk(int(row.remote_id)) if row.remote_id is not None else None
+
+
+def _is_undecided(risk: ModelRisk) -> bool:
+    """Return whether nobody has decided about a risk, or deleted it."""
+    return not risk.is_deleted and risk.fields.get("status") in _UNDECIDED
 
 
 def _occurrence(row: LedgerRow) -> int:

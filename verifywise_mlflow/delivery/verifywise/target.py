@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -45,9 +46,21 @@ class VerifyWiseTarget:
         store: Store,
         *,
         now: Callable[[], datetime] = _utc_now,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """Take the settings; no request is sent and no secret is resolved."""
+        """Take the settings; no request is sent and no secret is resolved.
+
+        Args:
+            tenant: The tenant.
+            settings: The server, and what is delivered to it.
+            store: Our database.
+            now: The time for the ledger and the outbox.
+            clock: Returns seconds, for rate limits and sessions.
+            sleep: Waits for a rate limit.
+        """
         self._tenant, self._settings, self._store, self._now = tenant, settings, store, now
+        self._clock, self._sleep = clock, sleep
 
     @property
     def address(self) -> str:
@@ -99,4 +112,6 @@ class VerifyWiseTarget:
 
     def _open(self) -> VerifyWise:
         redact = EntityRedactor(self._tenant.redaction).message
-        return VerifyWiseClient(self._settings, limits=self._tenant.limits, redact=redact)
+        return VerifyWiseClient(
+            self._settings, limits=self._tenant.limits, redact=redact, clock=self._clock, sleep=self._sleep
+        )

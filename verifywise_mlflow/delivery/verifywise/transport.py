@@ -78,25 +78,45 @@ class Transport:
         metrics = self._metrics_http.traffic.requests if self._metrics_http else 0
         return self._http.traffic.requests + self.session.logins + metrics
 
-    def get(self, path: str, *, route: str | None = None) -> Response:
-        """Send a GET request; return the response. ``route`` is the path without its values, for traces."""
+    def get(self, path: str, *, route: str | None = None, precedes_change: bool = False) -> Response:
+        """Send a GET request; return the response.
+
+        Args:
+            path: With its query.
+            route: The path without its values, for traces.
+            precedes_change: Whether a change follows that is decided on the response and must not wait: this request
+                waits until the rate limit allows both.
+        """
         name = path.partition("?")[0]
         request = ReadRequest("GET", self._url(path), route=f"/api{route or name}")
-        return self._paced(_budget(path), lambda: self._http.fetch(request, self._limit, target=f"GET /api{name}"))
+        return self._paced(
+            _budget(path),
+            lambda: self._http.fetch(request, self._limit, target=f"GET /api{name}"),
+            needed=2 if precedes_change else 1,
+        )
 
-    def read(self, path: str, form: TypeAdapter[T], *, route: str | None = None) -> T:
+    def read(self, path: str, form: TypeAdapter[T]) -> T:
         """Send a GET request; return the data of the response."""
-        return self.parse(self.get(path, route=route), form)
+        return self.parse(self.get(path), form)
 
     def parse(self, response: Response, form: TypeAdapter[T]) -> T:
         """Return the data of a response to a request that reads."""
         return parse_data(response, form, self._limits)
 
     def change(
-        self, method: WriteMethod, path: str, content: Mapping[str, object], *, route: str | None = None
+        self,
+        method: WriteMethod,
+        path: str,
+        content: Mapping[str, object],
+        *,
+        route: str | None = None,
+        waits: bool = True,
     ) -> None:
-        """Send content as JSON, once; ignore what the response says beyond its status."""
-        self._write(self._http, method, path, _encode(content), _JSON, content, route=route)
+        """Send content as JSON, once; ignore what the response says beyond its status.
+
+        ``waits`` says whether it may wait for a rate limit: not if it was decided on what has just been read.
+        """
+        self._write(self._http, method, path, _encode(content), _JSON, content, route=route, waits=waits)
 
     def create(self, path: str, content: Mapping[str, object], form: TypeAdapter[T]) -> T:
         """Post content as JSON, once; return the data of the response."""
@@ -125,8 +145,9 @@ class Transport:
         content: Mapping[str, object],
         *,
         route: str | None = None,
+        waits: bool = True,
     ) -> Response:
-        """Send a request that writes; again only if a rate limit refused it.
+        """Send a request that writes; again only if a rate limit refused it, and if it may wait.
 
         Raises:
             HttpError: it was not executed, or is not known to have been. ``content`` is for the message of a refusal.
@@ -134,7 +155,9 @@ class Transport:
         target = f"{method} /api{path}"
         request = WriteRequest(method, self._url(path), {"Content-Type": content_type}, body, f"/api{route or path}")
         try:
-            return self._paced(_budget(path), lambda: http.write(request, self._limit, target=target))
+            return self._paced(
+                _budget(path), lambda: http.write(request, self._limit, target=target), needed=int(waits)
+            )
         except HttpError as error:
             raise error_of_write(error, content) from None
 
@@ -144,11 +167,11 @@ class Transport:
         except (InvalidResponseError, LimitExceededError) as error:
             raise OutcomeUnknownError(f"{error}. The request was executed, but not what it created is known") from None
 
-    def _paced(self, budget: Budget, send: Callable[[], Response]) -> Response:
-        """Send a request when its rate limit allows it; return the response."""
+    def _paced(self, budget: Budget, send: Callable[[], Response], *, needed: int) -> Response:
+        """Send a request when its rate limit allows ``needed`` requests, or at once if it is 0; return the response."""
         pauses = 0
         while True:
-            self._pacing.wait(budget)
+            self._pacing.wait(budget, needed)
             try:
                 response = send()
             except AddressNotAllowedError as error:
@@ -158,7 +181,7 @@ class Transport:
                 ) from None
             except RateLimitedError as error:
                 pauses += 1
-                if error.retry_after is None or pauses > _MAX_PAUSES:
+                if error.retry_after is None or pauses > _MAX_PAUSES or not needed:
                     raise
                 self._pacing.pause(error.retry_after, str(error))
             else:

@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from itertools import chain
 
 from verifywise_mlflow.delivery.verifywise import entry
+from verifywise_mlflow.delivery.verifywise.comparison import DELETED_BY_HAND, deletion_steps
 from verifywise_mlflow.delivery.verifywise.custom_fields import custom_field_steps
 from verifywise_mlflow.delivery.verifywise.desired_state import DesiredState
 from verifywise_mlflow.delivery.verifywise.evidence import evidence_steps
 from verifywise_mlflow.delivery.verifywise.metrics import metric_steps
 from verifywise_mlflow.delivery.verifywise.remote_state import RemoteState
 from verifywise_mlflow.delivery.verifywise.risks import risk_steps
-from verifywise_mlflow.delivery.verifywise.steps import DefineField, Ledger, LeftAlone, Note, Step, Write
+from verifywise_mlflow.delivery.verifywise.steps import DefineField, Ledger, Note, Step, Write
 
 
 def record_steps(desired: DesiredState, ledger: Ledger, remote: RemoteState) -> Iterator[Step]:
@@ -31,7 +32,7 @@ def record_steps(desired: DesiredState, ledger: Ledger, remote: RemoteState) -> 
         return
     for step in entry.entry_steps(desired.key, desired.entry, desired.status, ledger, remote):
         yield step
-        if isinstance(step, Note) and step.remark == entry.DELETED_REMARK:
+        if isinstance(step, Note) and step.remark == DELETED_BY_HAND:
             return
     entry_id = int(row.remote_id) if row and row.remote_id else None
     steps = chain(
@@ -63,12 +64,11 @@ def retirement_steps(ledger: Ledger, remote: RemoteState) -> Iterator[Step]:
 def _unless_deleted(steps: Iterator[Step], ledger: Ledger, remote: RemoteState) -> Iterator[Step]:
     """Yield steps up to the first write, and no further if a person deleted the entry that they belong to."""
     row = ledger.get(entry.ITEM)
-    if row is not None and row.remark == entry.DELETED_REMARK:
+    if row is not None and row.remark == DELETED_BY_HAND:
         return
     for step in steps:
         is_write = isinstance(step, Write | DefineField)
         if is_write and row is not None and row.remote_id is not None and int(row.remote_id) not in remote.entries:
-            yield LeftAlone(entry.UPDATE, "it was deleted there")
-            yield Note(entry.ITEM, row.written, row.remote_id, entry.DELETED_REMARK)
+            yield from deletion_steps(entry.UPDATE, row)
             return
         yield step

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from verifywise_mlflow.common.signals import interruptible
 from verifywise_mlflow.demo.servers.verifywise_server.dialect import Dialect
+from verifywise_mlflow.demo.servers.verifywise_server.rate_limits import FEW_REQUESTS
 from verifywise_mlflow.demo.servers.verifywise_server.server import VerifyWiseServer
 
 USERS = {"editor@example.com": "Editor", "admin@example.com": "Admin"}
@@ -20,11 +21,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Serve until Ctrl-C."""
     parser = argparse.ArgumentParser(prog="python -m verifywise_mlflow.demo.servers.verifywise_server")
     parser.add_argument("--dialect", choices=[*Dialect], default=Dialect.B, help="the releases that it behaves like")
+    parser.add_argument("--few-requests", action="store_true", help="100 requests in 15 minutes, as some builds allow")
     parser.add_argument("--port", type=int, default=0, help="a free one by default")
     parser.add_argument("--file", type=Path, help="where it stores its state; in memory by default")
     arguments = parser.parse_args(argv)
     with VerifyWiseServer(
-        Dialect(arguments.dialect), file=arguments.file, preferred_port=arguments.port or None
+        Dialect(arguments.dialect),
+        all_requests=FEW_REQUESTS if arguments.few_requests else None,
+        file=arguments.file,
+        preferred_port=arguments.port or None,
     ) as server:
         for email, role in USERS.items():
             server.add_user(email, PASSWORD, role=role)

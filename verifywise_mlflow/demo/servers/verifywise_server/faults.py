@@ -1,10 +1,10 @@
-"""What a test can make the server do: fail, lose a request, lose its response, take its time."""
+"""What a test can make the server do: fail, lose a request or its response, take its time, let a person be faster."""
 
 from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -20,6 +20,8 @@ class Fault(StrEnum):
     """It is not executed, and the connection is closed."""
     LOSE_ANSWER = "lose answer"
     """It is executed, and the connection is closed without a response: the client cannot know."""
+    WAIT = "wait"
+    """It is executed after something else has happened."""
 
 
 @dataclass(slots=True)
@@ -31,6 +33,8 @@ class PlannedFault:
     method: str
     path: re.Pattern[str]
     answer: Response = field(default_factory=lambda: Response(500))
+    first: Callable[[], object] = field(default=lambda: None)
+    """What happens before."""
 
 
 class Faults:
@@ -72,6 +76,10 @@ class Faults:
     def lose_answer(self, times: int = 1, *, method: str = "", path: str = ".*") -> None:
         """Execute the next requests, and close their connection without a response."""
         self._plan(PlannedFault(Fault.LOSE_ANSWER, times, method, re.compile(path)))
+
+    def do_before(self, action: Callable[[], object], *, method: str = "", path: str = ".*") -> None:
+        """Call ``action`` before the next request is executed: what a person does at that moment."""
+        self._plan(PlannedFault(Fault.WAIT, 1, method, re.compile(path), first=action))
 
     def next(self, request: ReceivedRequest) -> PlannedFault | None:
         """Return the fault of a request, and count it."""

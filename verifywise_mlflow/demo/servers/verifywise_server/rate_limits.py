@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from verifywise_mlflow.demo.servers.verifywise_server.dialect import Dialect
 from verifywise_mlflow.demo.servers.verifywise_server.messages import ReceivedRequest, Response, rate_limited
 
 
@@ -24,15 +23,22 @@ class RateLimit:
 LOGINS = RateLimit(5, 60, "Too many login attempts from this IP, please try again after a minute", is_standard=False)
 FILE_REQUESTS = RateLimit(100, 900, "Too many file operation requests from this IP, please try again after 15 minutes")
 ALL_REQUESTS = RateLimit(300, 60, "Too many requests from this IP, please slow down and retry")
+FEW_REQUESTS = RateLimit(100, 900, "Too many requests from this IP, please try again after 15 minutes")
+"""Of all routes in some builds of dialect B, instead of ``ALL_REQUESTS``."""
 METRICS = RateLimit(5_000, 900, "Too many metric ingestion requests for this token, please slow down and retry")
 
 
 class RateLimiter:
     """Counts requests by limit and address."""
 
-    def __init__(self, dialect: Dialect, clock: Callable[[], float]) -> None:
-        """Start with no request counted. ``clock`` returns seconds."""
-        self._dialect = dialect
+    def __init__(self, all_requests: RateLimit | None, clock: Callable[[], float]) -> None:
+        """Start with no request counted.
+
+        Args:
+            all_requests: The limit of all routes, if the release has one.
+            clock: Returns seconds.
+        """
+        self._all_requests = all_requests
         self._clock = clock
         self._windows: dict[tuple[RateLimit, str], _Window] = {}
 
@@ -60,7 +66,7 @@ class RateLimiter:
         return None, headers
 
     def _limits(self, request: ReceivedRequest) -> list[RateLimit]:
-        limits = [ALL_REQUESTS] if self._dialect is Dialect.B else []
+        limits = [self._all_requests] if self._all_requests else []
         if request.path == "/users/login":
             limits.append(LOGINS)
         if request.path == "/file-manager" or request.path.startswith("/file-manager/"):

@@ -16,6 +16,7 @@ from verifywise_mlflow.demo.servers.verifywise_server.auth import add_user
 from verifywise_mlflow.demo.servers.verifywise_server.dialect import Dialect
 from verifywise_mlflow.demo.servers.verifywise_server.faults import Fault, Faults
 from verifywise_mlflow.demo.servers.verifywise_server.messages import ReceivedRequest, Response
+from verifywise_mlflow.demo.servers.verifywise_server.rate_limits import ALL_REQUESTS, RateLimit
 from verifywise_mlflow.demo.servers.verifywise_server.service import VerifyWiseService
 from verifywise_mlflow.demo.servers.verifywise_server.state import Document, Kind, State
 
@@ -41,6 +42,7 @@ class VerifyWiseServer:
         self,
         dialect: Dialect = Dialect.B,
         *,
+        all_requests: RateLimit | None = None,
         file: Path | None = None,
         preferred_port: int | None = None,
         clock: Callable[[], float] = time.time,
@@ -50,6 +52,7 @@ class VerifyWiseServer:
 
         Args:
             dialect: The releases that it behaves like.
+            all_requests: The limit of all routes, if it is not the dialect's.
             file: Where it stores its state; in memory if there is none.
             preferred_port: The port to use if it is free.
             clock: Returns seconds since 1970: rate limits, tokens and timestamps follow it.
@@ -59,13 +62,17 @@ class VerifyWiseServer:
         self.faults = Faults()
         self.requests: list[LoggedRequest] = []
         self._clock = clock
+        self._all_requests = all_requests or (ALL_REQUESTS if dialect is Dialect.B else None)
         self._sleep = sleep
         self._port = preferred_port or 0
         self._lock = threading.Lock()
         self._state = State(file)
-        self._service = VerifyWiseService(self._state, dialect, clock)
+        self._service = self._new_service()
         self._http: _HttpServer | None = None
         self._thread: threading.Thread | None = None
+
+    def _new_service(self) -> VerifyWiseService:
+        return VerifyWiseService(self._state, self.dialect, self._all_requests, self._clock)
 
     @property
     def port(self) -> int:
@@ -110,7 +117,7 @@ class VerifyWiseServer:
     def restart(self) -> None:
         """Stop and start on the same port. What is stored stays; rate limits begin again."""
         self.stop()
-        self._service = VerifyWiseService(self._state, self.dialect, self._clock)
+        self._service = self._new_service()
         self.start()
 
     def add_user(self, email: str, password: str, *, role: str = "Editor", organization: int = 1) -> None:
@@ -139,7 +146,7 @@ class VerifyWiseServer:
         with self._lock:
             with self._state.transaction():
                 self._state.clear()
-            self._service = VerifyWiseService(self._state, self.dialect, self._clock)
+            self._service = self._new_service()
         self.faults = Faults()
         self.requests.clear()
 
@@ -147,7 +154,9 @@ class VerifyWiseServer:
         """Return the response; None to close the connection without one."""
         planned = self.faults.next(request)
         answer: Response | None = None
-        if planned is None or planned.fault is Fault.LOSE_ANSWER:
+        if planned is not None:
+            planned.first()
+        if planned is None or planned.fault in (Fault.LOSE_ANSWER, Fault.WAIT):
             with self._lock:
                 answer = self._service.answer(request)
         elif planned.fault is Fault.ANSWER:

@@ -16,7 +16,7 @@ from verifywise_mlflow.demo.servers.verifywise_server.messages import (
     Response,
     envelope,
 )
-from verifywise_mlflow.demo.servers.verifywise_server.rate_limits import RateLimiter
+from verifywise_mlflow.demo.servers.verifywise_server.rate_limits import RateLimit, RateLimiter
 from verifywise_mlflow.demo.servers.verifywise_server.routes import find_route
 from verifywise_mlflow.demo.servers.verifywise_server.state import State
 
@@ -24,13 +24,15 @@ from verifywise_mlflow.demo.servers.verifywise_server.state import State
 class VerifyWiseService:
     """One VerifyWise. Used by one thread at a time."""
 
-    def __init__(self, state: State, dialect: Dialect, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, state: State, dialect: Dialect, all_requests: RateLimit | None, clock: Callable[[], float]
+    ) -> None:
         """Serve what is stored. ``clock`` returns seconds since 1970."""
         self._state = state
         self._dialect = dialect
         self._clock = clock
         self._secret = state.secret(secrets.token_bytes(32))
-        self._limiter = RateLimiter(dialect, clock)
+        self._limiter = RateLimiter(all_requests, clock)
 
     def answer(self, request: ReceivedRequest) -> Response:
         """Return the response to a request, and store what it changes unless it is refused."""

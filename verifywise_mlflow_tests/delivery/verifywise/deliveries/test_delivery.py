@@ -133,58 +133,6 @@ def test_a_risk_is_resolved_when_its_rule_passes_and_another_opened_when_it_fail
 
 
 @one_server
-def test_a_risk_that_a_person_accepted_stays_so_and_no_other_is_opened(delivering: Delivering) -> None:
-    delivering.seed(business_purpose="Finds fraud")
-    delivering.deliver()
-    (risk,) = delivering.risks()
-    delivering.client.update_risk(risk.id, {"status": "Accepted"})
-    delivering.later(days=1)
-    delivering.seed(business_purpose="Finds more fraud")
-    delivering.deliver()
-    delivering.later(days=1)
-    delivering.seed(**ALL_TAGS)
-
-    delivering.deliver()
-
-    assert delivering.risk_statuses() == ["Accepted"]
-
-
-@one_server
-def test_a_field_that_a_person_changed_is_left_alone(delivering: Delivering) -> None:
-    delivering.seed(business_purpose="Finds fraud")
-    delivering.deliver()
-    (risk,) = delivering.risks()
-    delivering.client.update_risk(risk.id, {"mitigation_plan": "Ask Grace."})
-    delivering.later(days=1)
-    # A risk's remedy does not change with a record, so another setting makes the texts differ: another level.
-    path = delivering.tenant.compliance.policies[0]
-    policy = path.read_text().replace("remedy: Do it.", "remedy: Do it now.")
-    path.write_text(policy.replace("severity: high", "severity: low"))
-    delivering.evaluate()
-
-    report = delivering.deliver()
-
-    (risk,) = delivering.risks()
-    assert (risk.fields["mitigation_plan"], risk.fields["risk_level"]) == ("Ask Grace.", "Low")
-    assert any("changed by hand: mitigation_plan" in remark for remark in report.remarks)
-
-
-def test_an_approved_entry_stays_approved_and_a_delivery_never_approves(delivering: Delivering) -> None:
-    delivering.seed()
-    delivering.deliver(restrict_failing=True)
-    restricted = delivering.entry().fields["status"]
-    delivering.client.update_inventory_entry(delivering.entry().id, {"status": "Approved"})
-    delivering.later(days=1)
-    delivering.seed(**ALL_TAGS)
-
-    report = delivering.deliver(restrict_failing=True)
-
-    assert restricted == "Restricted"
-    assert delivering.entry().fields["status"] == "Approved"
-    assert any("changed by hand: status" in remark for remark in report.remarks)
-
-
-@one_server
 def test_versions_out_of_scope_get_no_entry_and_keep_one_that_they_have(delivering: Delivering) -> None:
     delivering.seed(1, stage="Staging")
     delivering.seed(2)

@@ -17,7 +17,7 @@ from verifywise_mlflow.delivery.verifywise.connection import VerifyWiseConnectio
 from verifywise_mlflow.demo.servers.verifywise_server.dialect import Dialect
 from verifywise_mlflow.demo.servers.verifywise_server.server import VerifyWiseServer
 from verifywise_mlflow.persistence.repositories.delivery_outbox import PendingVersion
-from verifywise_mlflow_tests.delivery.verifywise.deliveries.delivering import OWNER_RULE, Delivering
+from verifywise_mlflow_tests.delivery.verifywise.deliveries.delivering import Delivering
 
 ALL_TAGS = {"owner": "Ada", "business_purpose": "Finds fraud"}
 one_dialect = pytest.mark.parametrize("delivering", [Dialect.A1], indirect=True)
@@ -265,52 +265,6 @@ def test_a_version_that_changes_during_a_delivery_is_delivered_again_in_it(
     assert report.versions == {"delivered": 2}
     assert delivering.risk_statuses() == ["Resolved", "Resolved"]
     assert [remark for remark in report.remarks if "deleted" in remark or "by hand" in remark] == []
-
-
-@with_and_without_keys
-def test_what_a_person_deleted_is_not_created_again(delivering: Delivering, server: VerifyWiseServer) -> None:
-    delivering.seed()
-    delivering.deliver()
-    delivering.delete_entry(server)
-    delivering.later(days=1)
-    delivering.seed(business_purpose="Finds fraud")
-
-    first = delivering.deliver()
-    delivering.seed(business_purpose="Finds more fraud")
-    second = delivering.deliver()
-
-    assert delivering.entries() == []
-    assert any("deleted there" in remark for remark in first.remarks)
-    assert (second.versions, dict(second.counts)) == ({"delivered": 1}, {})
-
-
-@one_dialect
-def test_a_risk_that_a_person_deleted_is_not_opened_again(delivering: Delivering, server: VerifyWiseServer) -> None:
-    delivering.seed(business_purpose="Finds fraud")
-    delivering.deliver()
-    delivering.delete_risk(server)
-    delivering.grant_waiver(OWNER_RULE)
-
-    delivering.deliver()
-
-    assert [risk.is_deleted for risk in delivering.risks()] == [True]
-
-
-@with_and_without_keys
-def test_no_request_deletes_anything_or_approves_a_model(delivering: Delivering, server: VerifyWiseServer) -> None:
-    delivering.seed(1)
-    delivering.seed(2, **ALL_TAGS)
-    delivering.deliver(restrict_failing=True)
-    delivering.later(days=1)
-    delivering.seed(1, **ALL_TAGS)
-    delivering.seed(2)
-    delivering.deliver(restrict_failing=True)
-
-    methods = {request.method for request in server.requests}
-    bodies = [request.body for request in server.requests if request.path.startswith("/modelInventory")]
-
-    assert methods <= {"GET", "POST", "PATCH", "PUT"}
-    assert [body for body in bodies if b"Approved" in body] == []
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,134 @@
+"""Compares what we want with what we last wrote and with what VerifyWise holds, and yields the steps that follow.
+
+All objects that are changed after their creation go through ``change_steps``: a field that holds something else than
+what we last wrote belongs to a person.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol, TypeAlias, TypeVar
+
+from verifywise_mlflow.delivery.verifywise.remote import FieldValue, VerifyWise
+from verifywise_mlflow.delivery.verifywise.steps import AmbiguousError, LeftAlone, Note, Sent, Step, Write
+from verifywise_mlflow.persistence.repositories.delivery_ledger import Content, LedgerRow
+
+DELETED_BY_HAND: Final = "a person deleted it in VerifyWise"
+"""The remark of a ledger row that no step touches any more."""
+
+Update: TypeAlias = Callable[[VerifyWise, int, Mapping[str, FieldValue]], None]
+"""Sends changed fields. The number is the id of the version's inventory entry."""
+
+
+class _RemoteObject(Protocol):
+    @property
+    def id(self) -> int:
+        """The object's id there."""
+
+
+T = TypeVar("T", bound=_RemoteObject)
+
+
+def is_same(left: object, right: object) -> bool:
+    """Return whether two values of a field mean the same: VerifyWise returns an empty text as null, or as it was."""
+    if left in (None, "") and right in (None, ""):
+        return True
+    return left == right
+
+
+def is_settled(desired: Mapping[str, FieldValue], row: LedgerRow) -> bool:
+    """Return whether what we want is what we last wrote, so that nothing must be read."""
+    return row.intended is None and all(
+        name in row.written and is_same(row.written[name], value) for name, value in desired.items()
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChanges:
+    """What may be changed of an object's fields."""
+
+    changed: dict[str, FieldValue]
+    """To send."""
+    left_alone: tuple[str, ...]
+    """Fields that hold something else than what we last wrote."""
+    content: Content
+    """What the ledger knows of the object once the changes are sent."""
+    is_news: bool
+    """Whether that differs from what it knows now: the server may hold a value already without our knowing."""
+
+
+def field_changes(desired: Mapping[str, FieldValue], row: LedgerRow, present: Mapping[str, object]) -> FieldChanges:
+    """Compare what we want with what we last wrote and with what the server holds.
+
+    A field may be changed if it holds what we last wrote, or what we tried to write with an unknown outcome, or nothing
+    at all where we never wrote anything.
+    """
+    changed: dict[str, FieldValue] = {}
+    held: dict[str, FieldValue] = {}
+    left_alone = []
+    intended = row.intended or {}
+    for name, value in desired.items():
+        is_known = name in row.written and is_same(row.written[name], value)
+        if is_known and name not in intended:
+            continue
+        there = present.get(name)
+        if is_same(there, value):
+            held[name] = value
+        elif is_same(there, row.written.get(name)) or (name in intended and is_same(there, intended[name])):
+            changed[name] = value
+        else:
+            left_alone.append(name)
+    content = {**row.written, **held, **changed}
+    return FieldChanges(changed, tuple(left_alone), content, bool(held) or row.intended is not None)
+
+
+def change_steps(
+    action: str,
+    row: LedgerRow,
+    changes: FieldChanges,
+    update: Update,
+    describe: Callable[[Sequence[str]], str] = ", ".join,
+) -> Iterator[Step]:
+    """Yield what changes an object.
+
+    Args:
+        action: The kind of change, for counts.
+        row: What the ledger knows of the object.
+        changes: Its changes.
+        update: Sends them.
+        describe: Returns what plans and remarks say of some fields.
+    """
+    if changes.left_alone:
+        yield LeftAlone(action, f"changed by hand: {describe(changes.left_alone)}")
+    if changes.changed:
+
+        def send(client: VerifyWise, entry_id: int) -> Sent:
+            update(client, entry_id, changes.changed)
+            return Sent()
+
+        yield Write(action, row.item, changes.content, send, describe(tuple(changes.changed)))
+    elif changes.is_news:
+        yield Note(row.item, changes.content, row.remote_id)
+
+
+def deletion_steps(action: str, row: LedgerRow) -> Iterator[Step]:
+    """Yield what ends the deliveries of an object that a person deleted. ``action`` is what was meant to be done."""
+    yield LeftAlone(action, "it was deleted there")
+    yield Note(row.item, row.written, row.remote_id, DELETED_BY_HAND)
+
+
+def the_only(found: Sequence[T], description: str) -> T | None:
+    """Return the object that has a mark of ours; None if there is none.
+
+    Args:
+        found: The objects that have it.
+        description: What they are and have, such as ``risks that end with 'Reference: …'``.
+
+    Raises:
+        AmbiguousError: there are several.
+    """
+    if len(found) > 1:
+        ids = ", ".join(str(each.id) for each in found)
+        raise AmbiguousError(f"there are {len(found)} {description} ({ids}): delete all but one of them")
+    return found[0] if found else None
