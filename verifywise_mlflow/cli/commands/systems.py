@@ -92,7 +92,7 @@ def _print_systems(rows: tuple[SystemRow, ...], models_without_system: tuple[str
                 f"{len(row.models):,}",
                 f"{row.versions_in_use:,}",
                 row.badge or "-",
-                _gaps(row),
+                _gaps(row, most=1),
                 display(", ".join(row.risk_categories) or None),
                 _declared_summary(row),
             )
@@ -114,11 +114,11 @@ def _print_contradictions(rows: tuple[SystemRow, ...]) -> None:
             )
 
 
-def _gaps(row: SystemRow) -> Text:
-    severities = [
-        f"{count:,} {name}" for name in ("critical", "high", "medium", "low") if (count := getattr(row, name))
-    ]
-    return Text(f"{row.open_gaps:,}" + (f" ({', '.join(severities)})" if severities else ""))
+def _gaps(row: SystemRow, most: int = 4) -> Text:
+    """Return the number of gaps, and of those of the gravest severities."""
+    counts = {"critical": row.critical, "high": row.high, "medium": row.medium, "low": row.low}
+    gravest = [f"{count:,} {severity}" for severity, count in counts.items() if count][:most]
+    return Text(f"{row.open_gaps:,}" + (f" ({', '.join(gravest)})" if gravest else ""))
 
 
 def _declared_summary(row: SystemRow) -> Text:

@@ -70,9 +70,10 @@ def _field(name: str, dossier: VersionDossier) -> Iterator[ShownValue]:
 
 def _earlier_versions(_dossier: VersionDossier, facts: SystemFacts) -> Iterator[ShownValue]:
     for version in facts.earlier_versions:
+        created = f"created {show_time(version.created_at)}" if version.created_at else "time of creation not recorded"
         stage = f", {version.lifecycle_stage}" if version.lifecycle_stage else ""
-        text = f"created {show_time(version.created_at)}{stage}"
-        yield ShownValue(f"Earlier version {version.version_number}", text, "the registry's listing of versions")
+        source = "Recorded by MLflow: the listing of versions"
+        yield ShownValue(f"Earlier version {version.version_number}", f"{created}{stage}", source)
 
 
 def _python_version(dossier: VersionDossier, _facts: SystemFacts) -> Iterator[ShownValue]:
