@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from verifywise_mlflow.artifacts.manifest import (
+    ArtifactFile,
+    ArtifactManifest,
+    ManifestStatus,
+    Requirement,
+    RuntimeEnvironment,
+)
 from verifywise_mlflow.connector.models import LoggedModel, ModelVersion, RegisteredModel, TrainingRun
 from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
 from verifywise_mlflow.normalizer.normalize import RecordInputs, normalize
@@ -25,6 +32,20 @@ def inputs(
         run=None if run_tags is None else TrainingRun("r1", tags=run_tags),
         logged_model=None if logged_model_tags is None else LoggedModel("m-1", tags=logged_model_tags),
     )
+
+
+def manifest(status: ManifestStatus = "complete", *files: ArtifactFile, reason: str | None = None) -> ArtifactManifest:
+    environment = RuntimeEnvironment(
+        python_version="3.11.7",
+        packages=(Requirement("scikit-learn", "==1.9.1", "requirements.txt", pinned=True),),
+        sources=("conda.yaml", "requirements.txt"),
+        mlflow_version="3.17.2",
+        flavors={"sklearn": "1.9.1"},
+        serialization_format="cloudpickle",
+        reproducible=True,
+        missing_pins=(),
+    )
+    return ArtifactManifest("mlflow-artifacts:/1/r1/artifacts/model", status, reason, files, environment, "d" * 64)
 
 
 def normalized(record_inputs: RecordInputs) -> NormalizedRecord:
