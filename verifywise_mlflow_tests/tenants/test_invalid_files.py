@@ -16,7 +16,7 @@ WRONG_FILES = [
     ("acme: {tracking_uri: http://a.example}", "the top level is not the one key 'tenants'"),
     ("tenants: {}\nmore: {}", "the top level is not the one key 'tenants'"),
     ("defaults: {}", "the top level is not the one key 'tenants'"),
-    ("tenants: {}\ndefaults: [a]", "'defaults' may have the sections compliance, history, intervals, limits, report only"),
+    ("tenants: {}\ndefaults: [a]", "'defaults' may have the sections compliance, history, intervals, limits, report"),
     ("tenants: {}\ndefaults: {auth: {kind: none}}", "'defaults' may have the sections compliance, history, intervals"),
     ("tenants: {}\ndefaults: {limits: {max_pages: x}}", "defaults, limits.max_pages: "),
     (
