@@ -11,6 +11,7 @@ gc.disable()  # until the end of the collection
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +22,10 @@ import pytest
 # MLflow's client, which fills the servers, sends telemetry. MLflow's own detection of test environments does not cover
 # every process in which the tests import it.
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+
+# Times without a zone are local time.
+os.environ["TZ"] = "UTC"
+time.tzset()
 
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
 from verifywise_mlflow.persistence.store import Store
@@ -43,6 +48,7 @@ if TYPE_CHECKING:
     from xdist.workermanage import WorkerController  # type: ignore[import-untyped]
 
     from verifywise_mlflow_tests.demo.running_demo import RunningDemo
+    from verifywise_mlflow_tests.support.read_side_bank import Bank
     from verifywise_mlflow_tests.support.registry import Registry
 
 # A busy machine must not fail a property test. The benchmarks measure time.
@@ -228,6 +234,35 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
 
     with running_demo(tmp_path_factory.mktemp("demo") / ".demo") as demo:
         yield demo
+
+
+@pytest.fixture(scope="session")
+def _synced_bank(
+    postgres: EmbeddedPostgres,
+    mlflow_uri: str,
+    mlflow_database: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    _shared_sandboxes: None,
+) -> Iterator[Bank]:
+    from verifywise_mlflow_tests.support.read_side_bank import synced_bank
+
+    artifacts = mlflow_database.parent / "artifacts"
+    with (
+        migrated_database(postgres) as url,
+        synced_bank(url, mlflow_uri, artifacts, tmp_path_factory.mktemp("bank")) as bank,
+    ):
+        yield bank
+
+
+@pytest.fixture
+def bank(_synced_bank: Bank, monkeypatch: pytest.MonkeyPatch) -> Bank:
+    """A bank that was synced twice, and the environment that points to it: for files of a group in ``GROUPS``.
+
+    Tests only read it.
+    """
+    monkeypatch.setenv("VERIFYWISE_TENANTS", str(_synced_bank.tenants_file))
+    monkeypatch.setenv("VERIFYWISE_DATABASE_URL", _synced_bank.database_url)
+    return _synced_bank
 
 
 @pytest.fixture(scope="session", autouse=True)

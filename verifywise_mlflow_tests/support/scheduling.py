@@ -26,6 +26,13 @@ GROUPS: Final[Mapping[str, Sequence[str]]] = {
         "verifywise_mlflow_tests/artifacts/stores/test_credentials.py",
         "verifywise_mlflow_tests/pipeline/test_stored_files.py",
     ),
+    "the bank": (
+        "verifywise_mlflow_tests/api/test_client.py",
+        "verifywise_mlflow_tests/api/test_notebook.py",
+        "verifywise_mlflow_tests/cli/test_lineage_command.py",
+        "verifywise_mlflow_tests/cli/test_fifteen_questions.py",
+        "verifywise_mlflow_tests/exports/warehouse/test_warehouse_tables.py",
+    ),
 }
 """The files that share servers, in the order in which they run."""
 

@@ -18,19 +18,21 @@ from verifywise_mlflow.services.lineage_graph import DatasetNode, LineageGraph, 
 
 _WIDTH, _LINE, _PADDING, _GAP, _CHANNEL, _MARGIN, _TOP = 250, 15, 7, 12, 110, 16, 44
 """Pixels: a node's width, a line's height, the space in a node, between nodes, between columns, around all, above."""
-_MAX_LINE_CHARACTERS: Final = 36
-"""What fits into a node at 12 pixels. The whole caption is in the node's tooltip."""
+_MAX_LINE_CHARACTERS: Final = 32
+"""About what fits into a node at 12 pixels. More is clipped, and the whole caption is in the node's tooltip."""
 
 _STYLE: Final = """
-svg { color-scheme: light dark; background: #fff; font: 12px system-ui, sans-serif; }
-text { fill: #1b1f24; } .detail { fill: #57606a; font-size: 11px; } .heading { font-weight: 600; }
-rect { fill: #f6f8fa; stroke: #8c959f; } .version rect { fill: #ddf4ff; stroke: #0969da; }
-.shared rect { stroke: #bc4c00; stroke-width: 3; } path { fill: none; stroke: #8c959f; }
+.lineage { color-scheme: light dark; background: #fff; font: 12px system-ui, sans-serif; }
+.lineage text { fill: #1b1f24; } .lineage .detail { fill: #57606a; font-size: 11px; }
+.lineage .heading { font-weight: 600; } .lineage path { fill: none; stroke: #8c959f; }
+.lineage rect { fill: #f6f8fa; stroke: #8c959f; } .lineage .version rect { fill: #ddf4ff; stroke: #0969da; }
+.lineage .shared rect { stroke: #bc4c00; stroke-width: 3; }
 @media (prefers-color-scheme: dark) {
-svg { background: #0d1117; } text { fill: #e6edf3; } .detail { fill: #9ea7b3; }
-rect { fill: #161b22; stroke: #6e7681; } .version rect { fill: #0c2d6b; stroke: #58a6ff; }
-.shared rect { stroke: #ffa657; } path { stroke: #6e7681; } }
+.lineage { background: #0d1117; } .lineage text { fill: #e6edf3; } .lineage .detail { fill: #9ea7b3; }
+.lineage rect { fill: #161b22; stroke: #6e7681; } .lineage .version rect { fill: #0c2d6b; stroke: #58a6ff; }
+.lineage .shared rect { stroke: #ffa657; } .lineage path { stroke: #6e7681; } }
 """
+"""The class keeps the rules from the rest of a page in which the picture stands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ def to_svg(graph: LineageGraph, subject: str) -> str:
     kinds = ((sum(node.kind == kind for node in graph.nodes), heading) for kind, heading in KIND_TITLES.items())
     described = ", ".join(f"{count} {heading}" for count, heading in kinds)
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:g}" height="{height:g}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="lineage" width="{width:g}" height="{height:g}" '
         f'viewBox="0 0 {width:g} {height:g}" role="img" aria-labelledby="title description">',
         f'<title id="title">{escape(title)}</title>',
         f'<desc id="description">{escape(f"{described}, connected from left to right.")}</desc>',
@@ -123,16 +125,18 @@ def _node(node: LineageNode, box: _Box) -> str:
         (
             f'<g class="{classes}"><title>{tooltip}</title>',
             f'<rect x="{box.x:g}" y="{box.y:g}" width="{_WIDTH}" height="{box.height:g}" rx="5"/>',
-            *_lines(box, (said.title, *said.details)),
-            "</g>",
+            # A picture within the picture clips the texts that are too wide.
+            f'<svg x="{box.x:g}" y="{box.y:g}" width="{_WIDTH - 4}" height="{box.height:g}">',
+            *_lines((said.title, *said.details)),
+            "</svg></g>",
         )
     )
 
 
-def _lines(box: _Box, lines: tuple[str, ...]) -> Iterator[str]:
+def _lines(lines: tuple[str, ...]) -> Iterator[str]:
     for place, line in enumerate(lines):
-        y = box.y + _PADDING + _LINE * (place + 0.8)
-        yield _text(box.x + 10, y, truncate(line, _MAX_LINE_CHARACTERS - 1), "detail" if place else "")
+        y = _PADDING + _LINE * (place + 0.8)
+        yield _text(10, y, truncate(line, _MAX_LINE_CHARACTERS - 1), "detail" if place else "")
 
 
 def _text(x: float, y: float, text: str, style: str) -> str:
