@@ -1,0 +1,130 @@
+"""``verify.py`` of a pack: a bare Python runs it, and it finds each manipulation."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from verifywise_mlflow.audit.export import export_lines
+from verifywise_mlflow.persistence.repositories import audit_log
+from verifywise_mlflow_tests.documents.pack.packed_versions import PackedTenant
+from verifywise_mlflow_tests.support.documentation import ROOT
+
+
+@pytest.fixture
+def folder(fraud_files: Mapping[str, bytes], tmp_path: Path) -> Path:
+    """An unpacked pack."""
+    path = tmp_path / "pack"
+    path.mkdir()
+    for name, content in fraud_files.items():
+        (path / name).write_bytes(content)
+    return path
+
+
+@pytest.fixture(scope="module")
+def trail(packed_tenant: PackedTenant, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An export of the whole trail."""
+    path = tmp_path_factory.mktemp("trail") / "acme.jsonl"
+    with packed_tenant.store.begin("acme") as session:
+        stored = audit_log.checkpoints(session)
+        path.write_text("".join(f"{line}\n" for line in export_lines(audit_log.links(session), stored)))
+    return path
+
+
+def verify(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the script with a Python that sees no package."""
+    command = [sys.executable, "-I", "-S", str(folder / "verify.py"), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_a_bare_python_confirms_an_unchanged_pack(folder: Path) -> None:
+    result = verify(folder)
+
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "no difference found" in result.stdout
+    assert "verdicts rest on the rules, values and thresholds" in result.stdout
+    assert "0 verdicts" not in result.stdout
+    assert "0 audit entries" not in result.stdout
+
+
+def test_the_whole_trail_confirms_the_entries_and_the_checkpoint(
+    folder: Path, trail: Path, packed_tenant: PackedTenant, tmp_path: Path
+) -> None:
+    result = verify(folder, "--trail", str(trail))
+    key = tmp_path / "public.pem"
+    key.write_text(packed_tenant.public_key)
+    script = ROOT / "tools" / "verify_audit_export.py"
+    signatures = subprocess.run(
+        [sys.executable, str(script), str(trail), "--public-key", str(key)], capture_output=True, text=True, check=False
+    )
+
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "the trail is one chain" in result.stdout
+    assert json.loads((folder / "proof.json").read_text())["checkpoint"] is not None
+    assert signatures.returncode == 0, signatures.stdout  # as README.txt says
+
+
+def _replace(name: str, old: str, new: str) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        text = (folder / name).read_text()
+        assert old in text
+        (folder / name).write_text(text.replace(old, new, 1))
+
+    return change
+
+
+def _with_new_checksums(change: Callable[[Path], None]) -> Callable[[Path], None]:
+    def changed(folder: Path) -> None:
+        change(folder)
+        names = sorted(path.name for path in folder.iterdir() if path.name != "SHA256SUMS")
+        lines = (f"{hashlib.sha256((folder / name).read_bytes()).hexdigest()}  {name}\n" for name in names)
+        (folder / "SHA256SUMS").write_text("".join(lines))
+
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        (_replace("index.html", "Team Fraud", "Team Trust"), "index.html is missing, or is not the file"),
+        (lambda folder: (folder / "spdx.json").unlink(), "spdx.json is missing"),
+        (lambda folder: (folder / "more.txt").write_text("x"), "more.txt is not a file of the pack"),
+        (_with_new_checksums(_replace("record.json", "Team Fraud", "Team Trust")), "the record does not have the hash"),
+        (_with_new_checksums(_replace("proof.json", '"version_number": 3', '"version_number": 4')), "another version"),
+        (_with_new_checksums(_replace("verdicts.json", '"owner": "Team Fraud"', '"owner": "x"')), "other inputs"),
+        (_with_new_checksums(_replace("proof.json", "sync started", "sync paused!")), "does not have its hash"),
+    ],
+)
+def test_each_manipulation_is_found(folder: Path, change: Callable[[Path], None], found: str) -> None:
+    change(folder)
+
+    result = verify(folder)
+
+    assert result.returncode == 1, result.stdout
+    assert found in result.stdout
+    assert "DIFFERENCES FOUND" in result.stdout
+
+
+def test_entries_that_the_trail_does_not_have_are_found(folder: Path, trail: Path, tmp_path: Path) -> None:
+    shorter = tmp_path / "shorter.jsonl"
+    shorter.write_text("".join(trail.read_text().splitlines(keepends=True)[:1]))
+
+    result = verify(folder, "--trail", str(shorter))
+
+    assert result.returncode == 1
+    assert "the trail has no entry" in result.stdout
+
+
+def test_a_file_that_is_no_pack_is_no_success(folder: Path) -> None:
+    (folder / "proof.json").write_text("[]")
+
+    result = verify(folder)
+
+    assert result.returncode in (1, 2)
+    assert "no difference found" not in result.stdout
