@@ -24,9 +24,9 @@ from verifywise_mlflow.documents.blocks import (
     show_day,
     show_time,
 )
-from verifywise_mlflow.documents.clause_documents.declared_facts import DeclaredFact, covering_documents, declared_facts
 from verifywise_mlflow.documents.clause_documents.evidence_values import ShownValue, of_origin, shown_values
 from verifywise_mlflow.documents.clause_documents.outline import OutlinedClause, outline_of
+from verifywise_mlflow.documents.declared_facts import DeclaredFact, covering_documents, declared_facts
 from verifywise_mlflow.documents.version.wording import VERDICT_TONES, show_value
 from verifywise_mlflow.services.clause_evidence import RuleOnVersion, VersionClause
 from verifywise_mlflow.services.system_facts import SystemFacts

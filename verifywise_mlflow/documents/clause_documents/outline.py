@@ -14,8 +14,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from verifywise_mlflow.common.strict_yaml import PackagedFileLoader
 from verifywise_mlflow.compliance.frameworks import Clause, Framework
-from verifywise_mlflow.documents.clause_documents.declared_facts import FACTS
 from verifywise_mlflow.documents.clause_documents.evidence_values import VALUE_NAMES
+from verifywise_mlflow.documents.declared_facts import FACTS
 
 
 def _is_evidence(name: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from verifywise_mlflow.documents.blocks import Block, Cell, Paragraph, Section, Table, shorten
-from verifywise_mlflow.documents.clause_documents.declared_facts import FACTS, declared_facts
+from verifywise_mlflow.documents.declared_facts import FACTS, declared_facts
 from verifywise_mlflow.services.system_facts import SystemFacts
 
 
