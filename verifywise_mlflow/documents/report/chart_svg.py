@@ -22,7 +22,9 @@ from verifywise_mlflow.normalizer.record import Json
 _WIDTH_PX: Final = 520
 _BAR_PX: Final = 30
 _AREA_HEIGHT_PX: Final = 200
-_MAX_LABEL_LENGTH: Final = 40
+_MAX_LABEL_LENGTH: Final = 36
+_FONT_PX: Final = 14
+"""What texts are measured with. The page shows them at 12 px: its font may be wider than the library's."""
 _SVG: Final = "{http://www.w3.org/2000/svg}"
 _ELEMENTS: Final = frozenset({"svg", "g", "path", "line", "rect", "text", "tspan", "defs", "clipPath"})
 _ATTRIBUTES: Final = frozenset(
@@ -43,17 +45,9 @@ _CONFIG: Final[Mapping[str, Json]] = {
         "gridColor": "var(--line)",
         "domainColor": "var(--line)",
         "tickColor": "var(--line)",
-        "labelFontSize": 12,
-        "titleFontSize": 12,
+        "labelFontSize": _FONT_PX,
+        "titleFontSize": _FONT_PX,
         "titleFontWeight": "normal",
-    },
-    "legend": {
-        "labelColor": "var(--text)",
-        "titleColor": "var(--soft)",
-        "labelFontSize": 12,
-        "orient": "top",
-        "symbolType": "square",
-        "offset": 12,
     },
 }
 
@@ -73,6 +67,8 @@ class Chart:
 
     svg: Markup
     title: str
+    series: Sequence[Series]
+    """For the legend."""
     headings: Sequence[str]
     rows: Sequence[Sequence[str | int]]
     """The numbers of the chart, a row for each bar or each day."""
@@ -124,7 +120,7 @@ def stacked_bars(
         "layer": [
             {
                 "data": {"values": rows},
-                "mark": {"type": "bar", "height": {"band": 0.66}},
+                "mark": {"type": "bar", "height": {"band": 0.66}, "stroke": "var(--raised)", "strokeWidth": 1},
                 "encoding": {
                     "y": y,
                     "x": {"field": "count", "type": "quantitative", "axis": x_axis},
@@ -134,7 +130,7 @@ def stacked_bars(
             },
             {
                 "data": {"values": totals},
-                "mark": {"type": "text", "align": "left", "dx": 6, "color": "var(--text)", "fontSize": 12},
+                "mark": {"type": "text", "align": "left", "dx": 6, "color": "var(--text)", "fontSize": _FONT_PX},
                 "encoding": {
                     "y": y,
                     "x": {"field": "total", "type": "quantitative"},
@@ -149,7 +145,7 @@ def stacked_bars(
     ]
     description = f"A bar for each {heading.lower()}, split by {', '.join(part.name for part in series)}."
     headings = (heading, *(part.name for part in series), "total")
-    return Chart(_svg(chart_id, title, description, spec), title, headings, table)
+    return Chart(_svg(chart_id, title, description, spec), title, series, headings, table)
 
 
 def area_over_time(
@@ -173,7 +169,7 @@ def area_over_time(
         "width": _WIDTH_PX,
         "height": _AREA_HEIGHT_PX,
         "data": {"values": rows},
-        "mark": {"type": "area", "interpolate": "step-after"},
+        "mark": {"type": "area", "interpolate": "step-after", "stroke": "var(--raised)", "strokeWidth": 1},
         "encoding": {
             "x": {
                 "field": "day",
@@ -193,13 +189,14 @@ def area_over_time(
     table = [(day.isoformat(), *(counts.get(part.name, 0) for part in series)) for day, counts in points]
     first, last = (points[0][0], points[-1][0]) if points else ("", "")
     description = f"Areas from {first} to {last}: {', '.join(part.name for part in series)}, from the bottom up."
-    return Chart(_svg(chart_id, title, description, spec), title, ("day", *(part.name for part in series)), table)
+    headings = ("day", *(part.name for part in series))
+    return Chart(_svg(chart_id, title, description, spec), title, series, headings, table)
 
 
 def _color(series: Sequence[Series]) -> Json:
     return {
         "field": "series",
-        "title": None,
+        "legend": None,  # the page has one, which wraps
         "scale": {
             "domain": [part.name for part in series],
             "range": [f"var({part.color})" for part in series],

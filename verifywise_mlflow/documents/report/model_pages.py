@@ -11,6 +11,7 @@ from typing import Final
 
 from markupsafe import Markup
 
+from verifywise_mlflow.documents.blocks import Section
 from verifywise_mlflow.documents.html.rendering import render_sections
 from verifywise_mlflow.documents.report.comparison_section import comparison_section
 from verifywise_mlflow.documents.report.page_writer import MODELS, PageWriter, TenantFooter
@@ -28,6 +29,8 @@ from verifywise_mlflow.services.version_dossier import VersionDossier, dossiers
 
 MAX_LISTED_VERSIONS: Final = 1_000
 """Versions in the table of a model's page; older ones are links below it."""
+GAPS: Final = "waivers"
+"""The anchor of the last section about gaps."""
 MAX_BADGES: Final = 50
 """Changes of badges on a model's page."""
 
@@ -91,16 +94,19 @@ def _write_model(
     comparison: Markup | None = None
     for dossier in of_model:  # the oldest version first
         number = dossier.record.version_number
+        sections = version_sections(dossier, _facts(systems, dossier), with_clauses=False)
         if previous:
-            comparison = render_sections([comparison_section(compare(session, previous, dossier))])
+            compared = comparison_section(compare(session, previous, dossier))
+            sections = _after_gaps(sections, compared)
+            comparison = render_sections([compared])
         writer.write(
             "version.html.j2",
             paths.version(model.name, number),
             MODELS,
             state=footer,
             dossier=dossier,
-            sections=render_sections(version_sections(dossier, _facts(systems, dossier), with_clauses=False)),
-            comparison=comparison,
+            contents=sections,
+            sections=render_sections(sections),
         )
         rows.append(_row(dossier))
         badges += (_BadgeChange(state.span.valid_from, number, state.badge) for state in dossier.badges)
@@ -124,6 +130,12 @@ def _write_model(
         comparison=comparison,
     )
     return len(rows)
+
+
+def _after_gaps(sections: tuple[Section, ...], compared: Section) -> tuple[Section, ...]:
+    """Return the sections with the comparison behind the gaps, before the long tables."""
+    place = next((place for place, section in enumerate(sections, start=1) if section.anchor == GAPS), len(sections))
+    return (*sections[:place], compared, *sections[place:])
 
 
 def _facts(systems: Declarations, dossier: VersionDossier) -> SystemFacts:

@@ -14,10 +14,10 @@ from verifywise_mlflow.documents.report.tenant_state import TenantState
 MAX_OWNERS: Final = 10
 NOT_EVALUATED: Final = "not evaluated"
 BADGES: Final = (
-    Series(Badge.EVIDENCE_COMPLETE.value, "--complete"),
-    Series(Badge.GAPS.value, "--gaps"),
-    Series(Badge.INCOMPLETE.value, "--incomplete"),
-    Series(Badge.FAILING.value, "--failing"),
+    Series(Badge.EVIDENCE_COMPLETE.value, "--fill-complete"),
+    Series(Badge.GAPS.value, "--fill-gaps"),
+    Series(Badge.INCOMPLETE.value, "--fill-incomplete"),
+    Series(Badge.FAILING.value, "--fill-failing"),
 )
 _SEVERITIES: Final = tuple(Series(severity, f"--{severity}") for severity in SEVERITIES)
 _CLAUSES: Final = tuple(

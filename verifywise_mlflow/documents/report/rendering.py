@@ -38,10 +38,11 @@ def environment() -> Environment:
         "day": _day,
         "file_name": file_name,
         "minute": show_time,
+        "counted": lambda number, noun: f"{number:,} {noun}{'' if number == 1 else 's'}",
         "number": lambda number: f"{number:,}",
         "numbered_versions": _numbered_versions,
         "of_evidence": _of_evidence,
-        "percent": lambda score: "–" if score is None else f"{score:g} %",
+        "percent": lambda score: "–" if score is None else f"{score:g}\N{NO-BREAK SPACE}%",
     }
     environment.globals = {
         **of_documents.globals,

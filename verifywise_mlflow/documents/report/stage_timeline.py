@@ -10,6 +10,7 @@ from verifywise_mlflow.normalizer.lifecycle_event import EventKind
 from verifywise_mlflow.persistence.repositories.lifecycle_events import RecordedEvent
 
 MAX_LANES = 12
+_STAGE_ORDER = ("Production", "Staging", "Archived")
 MAX_SPANS_PER_LANE = 60
 """Of the newest spans; a longer history is in the list of events."""
 
@@ -34,7 +35,7 @@ class Lane:
 
 
 def stage_timeline(events: Iterable[RecordedEvent]) -> list[Lane]:
-    """Return the lanes of a model's stages and aliases: stages first, then aliases, each by name.
+    """Return the lanes of a model's stages and aliases: stages first, then aliases by name.
 
     Args:
         events: the events of the model's versions, in any order; an event may occur twice.
@@ -67,7 +68,12 @@ def stage_timeline(events: Iterable[RecordedEvent]) -> list[Lane]:
         Lane(label, kind, sorted(found, key=lambda span: span.begin)[-MAX_SPANS_PER_LANE:])
         for (kind, label), found in spans.items()
     ]
-    return sorted(lanes, key=lambda lane: (lane.kind is EventKind.ALIAS, lane.label))[:MAX_LANES]
+    return sorted(lanes, key=_place)[:MAX_LANES]
+
+
+def _place(lane: Lane) -> tuple[bool, int, str]:
+    known = _STAGE_ORDER.index(lane.label) if lane.label in _STAGE_ORDER else len(_STAGE_ORDER)
+    return (lane.kind is EventKind.ALIAS, known, lane.label)
 
 
 def _keys(recorded: RecordedEvent, value: str | None) -> Iterator[tuple[EventKind, str, int]]:
