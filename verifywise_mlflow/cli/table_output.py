@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
+from rich.text import Text
 
 from verifywise_mlflow.cli.command_table import MISUSED
-from verifywise_mlflow.cli.output import fail, fail_to_write, out
+from verifywise_mlflow.cli.indented_output import print_whole
+from verifywise_mlflow.cli.output import fail, fail_to_write
 from verifywise_mlflow.common.untrusted_text import escape_invisible
 
 R = TypeVar("R")
@@ -47,4 +49,5 @@ def write_output(output: Path, row_type: type[R], rows: Iterable[R]) -> None:
         count = write_table(output, row_type, rows)
     except OSError as error:
         fail_to_write(output, error, as_json=False)
-    out.print(f"{count:,} rows were written to {escape_invisible(str(output))}", markup=False, soft_wrap=True)
+    rows_phrase = "1 row" if count == 1 else f"{count:,} rows"
+    print_whole(Text(f"Wrote {rows_phrase} to {escape_invisible(str(output))}"))
