@@ -155,6 +155,8 @@ def show_value(value: object, max_length: int = 600) -> str:
         return f"a long value with the SHA-256 {value['$sha256']}"
     if isinstance(value, Sequence) and all(isinstance(item, str) for item in value):
         return shorten(", ".join(value) or "none", max_length)
+    if isinstance(value, Sequence) and all(isinstance(item, Mapping) for item in value):
+        return f"{len(value):,} entr{'y' if len(value) == 1 else 'ies'}"
     if isinstance(value, Mapping | Sequence):
         return shorten(json.dumps(value, ensure_ascii=False, default=str), max_length)
     return str(value)
