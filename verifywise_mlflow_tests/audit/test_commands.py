@@ -170,10 +170,10 @@ def test_a_new_key_file_is_private_and_never_replaces_another(filled: Store, mon
 @pytest.mark.parametrize(
     ("arguments", "code", "reason"),
     [
-        (["show", "nobody"], 1, "no trail of a tenant 'nobody'"),
-        (["verify", "nobody"], 1, "no trail of a tenant 'nobody'"),
-        (["export", "nobody"], 1, "no trail of a tenant 'nobody'"),
-        (["checkpoint", "nobody"], 1, "no trail of a tenant 'nobody'"),
+        (["show", "nobody"], 3, "the database has no tenant 'nobody'"),
+        (["verify", "nobody"], 3, "the database has no tenant 'nobody'"),
+        (["export", "nobody"], 3, "the database has no tenant 'nobody'"),
+        (["checkpoint", "nobody"], 3, "the database has no tenant 'nobody'"),
         (["verify", "acme", "--public-key", "given.pem"], 2, "given.pem: it is not a public key"),
         (["verify", "acme", "--public-key", "absent.pem"], 2, "absent.pem: No such file"),
         (["verify", "acme", "--checkpoint", "given.pem"], 2, "given.pem: it is not JSON"),

@@ -46,6 +46,12 @@ def test_each_command_has_output_for_programs(path: str) -> None:
     assert has_json != bool(HELP[path].program_output)
 
 
+@pytest.mark.parametrize("path", COMMANDS)
+def test_each_command_that_takes_a_name_has_the_exit_code_of_unknown_names(path: str) -> None:
+    arguments = {parameter.name for parameter in COMMANDS[path].params if parameter.param_type_name == "argument"}
+    assert HELP[path].names_objects == bool(arguments & {"tenant", "tenants"})
+
+
 REQUIREMENTS = {"tenants.yaml": (2, "VERIFYWISE_TENANTS"), "the database": (1, "VERIFYWISE_DATABASE_URL")}
 RUNNABLE = [path for path in COMMANDS if path not in ("demo", "audit new-key", "policy check", "audit verify")]
 
@@ -67,7 +73,8 @@ def test_help_ends_with_the_example_and_the_exit_codes() -> None:
     output = " ".join(CliRunner().invoke(app, ["audit", "verify", "--help"]).output.split())
     assert "Example: verifywise-mlflow audit verify acme --public-key public.pem" in output
     assert "Needs the database. Changes nothing." in output
-    assert "Exit codes: 0 success; 1 the chain is damaged, or there is none; 2 invalid use." in output
+    codes = "Exit codes: 0 success; 1 the chain is damaged; 2 invalid use; 3 an unknown or ambiguous name."
+    assert codes in output
 
 
 def test_a_role_without_access_learns_nothing_of_syncs(

@@ -43,7 +43,8 @@ def test_sync_prints_one_json_object_for_programs(registry: Registry, tenants_fi
 @pytest.mark.parametrize(
     ("arguments", "exit_code", "sentence"),
     [
-        (["sync", "globex"], 2, "tenants.yaml has no tenant 'globex'; its tenants are: acme"),
+        (["sync", "globex"], 3, "tenants.yaml has no tenant 'globex'; its tenants are: acme"),
+        (["sync", "acne"], 3, "Did you mean 'acme'?"),
         (["sync", "down"], 1, "127.0.0.1"),
         (["sync", "locked"], 2, "ABSENT_PASSWORD"),
     ],
@@ -130,6 +131,7 @@ def test_manifest_prints_the_statement_to_sign(registry: Registry, tenants_file:
     without_manifest = runner.invoke(app, ["manifest", "acme", "churn", "2"])
 
     statement = json.loads(result.stdout)
-    assert (before.exit_code, result.exit_code, without_manifest.exit_code) == (1, 0, 1)
-    assert "sync the tenant first" in before.output
+    assert (before.exit_code, result.exit_code, without_manifest.exit_code) == (3, 0, 3)
+    assert "the database has no tenant 'acme'" in before.output
+    assert "there is no version 2 of 'churn'" in without_manifest.output
     assert {entry["name"] for entry in statement["predicate"]["resources"]} == set(MODEL_FILES)

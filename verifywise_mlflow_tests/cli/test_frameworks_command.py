@@ -128,8 +128,9 @@ def test_a_tenant_missing_from_tenants_yaml_gets_all_frameworks(
 @pytest.mark.parametrize(
     ("arguments", "code", "expected_message"),
     [
-        (["--framework", "HIPAA"], 2, "there is no framework 'HIPAA'; the frameworks are EU AI Act, GDPR"),
-        (["nobody"], 1, "the tenant 'nobody' has no version in MLflow"),
+        (["--framework", "HIPAA"], 3, "there is no framework 'HIPAA'; the frameworks are EU AI Act, GDPR"),
+        (["--framework", "EU AI Akt"], 3, "Did you mean 'EU AI Act'"),
+        (["nobody"], 3, "the database has no tenant 'nobody'"),
     ],
 )
 def test_an_unknown_name_is_reported_in_a_sentence(

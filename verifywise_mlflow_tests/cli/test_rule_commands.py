@@ -129,8 +129,8 @@ def test_a_rule_is_printed_with_the_tenants_threshold(policy: Path) -> None:
 def test_an_unknown_rule_is_reported_with_the_known_ones(policy: Path) -> None:
     result = runner.invoke(app, ["policy", "rule", "acme", "ownd", "--json"])
 
-    assert result.exit_code == 1
-    assert "its rules are: owned, numbered" in json.loads(result.stdout)["error"]
+    assert result.exit_code == 3
+    assert "its rules are: owned, numbered. Did you mean 'owned'?" in json.loads(result.stdout)["error"]
 
 
 def test_policy_check_runs_the_examples_without_tenants_and_database(tmp_path: Path) -> None:

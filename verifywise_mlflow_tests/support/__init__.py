@@ -25,6 +25,7 @@ Contents:
 - ``record_inputs_factory``: inputs for the normalizer
 - ``stored_states``: records and verdicts, written into the store directly
 - ``evaluation_fixtures``: policies that a test writes, evaluated from the store alone
+- ``credit_tenant``: a model with a champion, a challenger and an archived version under the default policy
 - ``trail_entries``: entries of an audit trail, appended to the store
 - ``audit_chains``: audit chains in memory
 - ``planted_secrets``: recognizable secrets, and the search for them in all output
