@@ -6,7 +6,7 @@ The evidence pack, the report and other documents for people are rendered from a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -160,7 +160,8 @@ def dossiers(
     """
     at = at or datetime.now(UTC)
     policies = current_policies(session, at=at)
-    loader = _Loader(session, at, policies, _waivers_until(session, at), never_in_mlflow(policies))
+    waivers_then = _waivers_until(session, at)
+    loader = _Loader(session, at, policies, waivers_then, _clauses_of_rules(policies), never_in_mlflow(policies))
     remaining = iter(states_by_version.living_versions(session) if versions is None else versions)
     while batch := list(islice(remaining, BATCH_SIZE)):
         yield from loader.load(batch)
@@ -174,6 +175,8 @@ class _Loader:
     at: datetime
     policies: StoredPolicies
     waivers: Sequence[StoredWaiver]
+    clauses: Mapping[str, tuple[CitedClause, ...]]
+    """Rule ID to the clauses that the rule gives evidence for."""
     never_in_mlflow: tuple[CitedClause, ...]
 
     def load(self, keys: Sequence[Key]) -> Iterator[VersionDossier]:
@@ -225,12 +228,19 @@ class _Loader:
                 ),
                 None,
             )
-        clauses = tuple(
+        rule = policies.rules.get(rule_id) or StoredRule(rule_id, "", "")
+        return JudgedRule(rule, verdict, waiver, self.clauses.get(rule_id, ()))
+
+
+def _clauses_of_rules(policies: StoredPolicies) -> Mapping[str, tuple[CitedClause, ...]]:
+    return {
+        rule_id: tuple(
             CitedClause(framework, framework.by_id[number])
-            for name, number in sorted(policies.references.get(rule_id, ()))
+            for name, number in sorted(cited)
             if (framework := policies.catalog.get(name)) and number in framework.by_id
         )
-        return JudgedRule(policies.rules.get(rule_id) or StoredRule(rule_id, "", ""), verdict, waiver, clauses)
+        for rule_id, cited in policies.references.items()
+    }
 
 
 def _rank(judged: JudgedRule) -> tuple[int, int, int, str]:
