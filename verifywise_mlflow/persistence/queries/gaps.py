@@ -14,10 +14,8 @@ from sqlalchemy import (
     ARRAY,
     ColumnElement,
     DateTime,
-    FromClause,
     Integer,
     Subquery,
-    TableValuedAlias,
     case,
     cast,
     column,
@@ -170,7 +168,17 @@ def counted_gaps(
 def _gaps(session: TenantSession, selection: GapSelection) -> Subquery:
     """Return the selected gaps as rows, waived ones and others."""
     records, stored = canonical_records, version_verdicts
-    given = _verdicts_of(stored)
+    given = (
+        func.unnest(stored.c.rule_ids, stored.c.verdicts, stored.c.reasons, stored.c.open_since, stored.c.evaluated_at)
+        .table_valued(
+            column("rule_id", Text),
+            column("verdict", PlainText),
+            column("reason", Text),
+            column("open_since", DateTime(timezone=True)),
+            column("evaluated_at", DateTime(timezone=True)),
+        )
+        .render_derived()
+    )
     opened_at = func.coalesce(given.c.open_since, given.c.evaluated_at)  # a verdict inserted by hand has no open_since
     ranks = (
         func.unnest(
@@ -217,21 +225,6 @@ def _gaps(session: TenantSession, selection: GapSelection) -> Subquery:
     )
 
 
-def _verdicts_of(stored: FromClause) -> TableValuedAlias:
-    """Return the verdicts of a row that holds several, as rows."""
-    return (
-        func.unnest(stored.c.rule_ids, stored.c.verdicts, stored.c.reasons, stored.c.open_since, stored.c.evaluated_at)
-        .table_valued(
-            column("rule_id", Text),
-            column("verdict", PlainText),
-            column("reason", Text),
-            column("open_since", DateTime(timezone=True)),
-            column("evaluated_at", DateTime(timezone=True)),
-        )
-        .render_derived()
-    )
-
-
 def _waiver_condition(gaps: Subquery, selection: GapSelection) -> Iterator[ColumnElement[bool]]:
     if selection.is_waived is not None:
         waived = is_waived(gaps, selection.at)
@@ -241,15 +234,10 @@ def _waiver_condition(gaps: Subquery, selection: GapSelection) -> Iterator[Colum
 def _opening_is_recorded(gaps: Subquery) -> ColumnElement[bool]:
     """Return the condition that a verdict which was no gap ended when the gap opened."""
     history = version_verdict_history
-    former = _verdicts_of(history)
+    # Not as rows: the verdicts of a version would be expanded for each of its gaps.
+    former = history.c.verdicts[func.array_position(history.c.rule_ids, gaps.c.rule_id)]
     return (
         select(literal(1))
-        .select_from(history.join(former, true()))
-        .where(
-            same_version(history, gaps),
-            history.c.valid_to == gaps.c.opened_at,
-            former.c.rule_id == gaps.c.rule_id,
-            former.c.verdict.in_(_NO_GAP),
-        )
+        .where(same_version(history, gaps), history.c.valid_to == gaps.c.opened_at, former.in_(_NO_GAP))
         .exists()
     )
