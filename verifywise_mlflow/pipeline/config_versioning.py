@@ -102,15 +102,9 @@ def record_tenant_version(
 def record_declared_systems(context: StageContext, systems: Sequence[DeclaredSystem]) -> None:
     """Record what the tenant declares about its AI systems from now on; nothing if it never declared any."""
     document = declarations_document(systems)
-    digest = fingerprint(document)
-    with context.begin() as session:
-        in_force = config_versions.digest_in_force(session, "ai systems")
-        if digest == in_force or not (systems or in_force):
-            return
-        entries = _record_version(
-            session, "ai systems", digest, document, context.sync_id, context.now, context.make_entry
-        )
-        audit_log.append(session, entries)
+    digest, in_force = fingerprint(document), context.declared_systems_digest
+    if digest != in_force and (systems or in_force):
+        _record_in_stage(context, "ai systems", digest, lambda: document)
 
 
 def _record_in_stage(context: StageContext, kind: ConfigKind, digest: str, document: Callable[[], Document]) -> None:

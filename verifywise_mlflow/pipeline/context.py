@@ -185,6 +185,8 @@ class StageContext:
     """What the sync may still write to the histories today."""
     make_entry: EntryFactory
     """Makes an entry of the audit trail. Append it in the transaction of the rows that it describes."""
+    declared_systems_digest: str | None = None
+    """Of the declared AI systems in force when the stage began; None if none were ever declared."""
     early_versions: EarlyVersions | None = None
     """The listing of versions, if an earlier stage of this sync has requested it and no other sync has stored one."""
 

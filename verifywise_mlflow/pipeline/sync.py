@@ -224,6 +224,7 @@ class Sync:
                 sync_held_back=self._held_back,
                 stored_held_back=start.held_back,
             ),
+            declared_systems_digest=start.declared_systems_digest,
             early_versions=early_versions,
             make_entry=self.make_entry,
         )

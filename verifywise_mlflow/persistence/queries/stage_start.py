@@ -7,7 +7,7 @@ from datetime import date, datetime
 
 from sqlalchemy import and_, case, func, select, true
 
-from verifywise_mlflow.persistence.repositories import redaction_epoch
+from verifywise_mlflow.persistence.repositories import config_versions, redaction_epoch
 from verifywise_mlflow.persistence.repositories.tenancy import TenantErasedError
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import history_usage, model_versions, stage_refreshes, tenants
@@ -29,6 +29,8 @@ class StageStart:
     """Changes that the tenant's last sync, or this one so far, held back."""
     newest_version_revision: int | None
     """The newest revision of the stored versions; None if there are none."""
+    declared_systems_digest: str | None
+    """Of the declared AI systems in force; None if none were ever declared."""
 
 
 def stage_start(session: TenantSession, stage: str, day: date) -> StageStart:
@@ -48,6 +50,7 @@ def stage_start(session: TenantSession, stage: str, day: date) -> StageStart:
             case((usage.c.day == day, usage.c.bytes_written), else_=0),
             func.coalesce(usage.c.held_back, 0),
             newest_version,
+            config_versions.digest_in_force(session.tenant_id, "ai systems").scalar_subquery(),
         )
         .select_from(
             tenants.outerjoin(redaction, true())

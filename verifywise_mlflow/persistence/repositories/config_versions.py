@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import insert, select
+from sqlalchemy import Select, insert, select
 
 from verifywise_mlflow.persistence.locks import lock_tenant
 from verifywise_mlflow.persistence.session import TenantSession
@@ -60,19 +60,18 @@ def record_config_version(
 
 def is_in_force(session: TenantSession, kind: ConfigKind, digest: str) -> bool:
     """Return whether the version in force has a digest. Its document, which may be large, is not read."""
-    return digest_in_force(session, kind) == digest
+    return session.scalar(digest_in_force(session.tenant_id, kind)) == digest
 
 
-def digest_in_force(session: TenantSession, kind: ConfigKind) -> str | None:
-    """Return the digest of the version in force; None before the first."""
+def digest_in_force(tenant_id: str, kind: ConfigKind) -> Select[tuple[str]]:
+    """Return the query of the digest of the version in force, which has no row before the first."""
     table = config_versions
-    newest = (
+    return (
         select(table.c.digest)
-        .where(table.c.tenant_id == session.tenant_id, table.c.kind == kind)
+        .where(table.c.tenant_id == tenant_id, table.c.kind == kind)
         .order_by(table.c.config_version_id.desc())
         .limit(1)
     )
-    return session.scalar(newest)
 
 
 def config_version(session: TenantSession, kind: ConfigKind, *, at: datetime | None = None) -> ConfigVersion | None:
