@@ -159,7 +159,7 @@ def _print_plan(name: str, planned: Plan) -> None:
     counts = planned.counts()
     out.print(f"[bold]{escape_rich_markup(name)}[/bold]: {len(planned.changes):,} changes")
     for action, count in counts.items():
-        out.print(f"  {count:,} times {escape_rich_markup(action)}", highlight=False)
+        out.print(f"  {escape_rich_markup(action)}: {count:,}", highlight=False)
     rows = table("change", "model", "version", "detail", right=("version",))
     for change in planned.changes[:MAX_LISTED]:
         rows.add_row(change.action, display_name(change.model_name), str(change.version_number), display(change.detail))
@@ -176,9 +176,9 @@ def _print_report(name: str, report: DrainReport) -> None:
     reason = f": {escape_rich_markup(report.reason)}" if report.reason else ""
     out.print(f"[bold]{escape_rich_markup(name)}[/bold]: {report.outcome}{reason}", highlight=False)
     for word, count in sorted(report.versions.items()):
-        out.print(f"  {count:,} versions {word}", highlight=False)
+        out.print(f"  versions {word}: {count:,}", highlight=False)
     for action, count in report.counts.items():
-        out.print(f"  {count:,} times {escape_rich_markup(action)}", highlight=False)
+        out.print(f"  {escape_rich_markup(action)}: {count:,}", highlight=False)
     for remark in report.remarks[:MAX_LISTED]:
         out.print(f"  {escape_rich_markup(remark)}", style="yellow", highlight=False)
 

@@ -54,13 +54,11 @@ def custom_field_steps(
     if entry_id is not None and entry_id not in remote.entries:
         return  # a person deleted it
     present = remote.client.custom_field_values(entry_id) if entry_id is not None else {}
+    yield from _undefinable(remote)
     for field in pending:
         if field.key in remote.refused_fields:
             continue
         definition = remote.definitions.get(field.key)
-        if definition is None and remote.account.role != _DEFINER:
-            yield LeftAlone(DEFINE, f"{field.key}: only an Admin may define it")
-            continue
         if definition is None:
             yield DefineField(field.key, field.label, field.field_type)
             if field.key in remote.refused_fields:
@@ -69,6 +67,14 @@ def custom_field_steps(
             yield LeftAlone(SET, f"{field.key} has the type {definition.field_type}, not {field.field_type}")
             continue
         yield from _steps(field, values[field], rows[field], _text(field, present.get(field.key)), remote)
+
+
+def _undefinable(remote: RemoteState) -> Iterator[Step]:
+    """Yield, once in a delivery, which fields are missing and may not be defined by our account."""
+    missing = [field.key for field in OWN_FIELDS if field.key not in remote.definitions]
+    if missing and remote.account.role != _DEFINER and not remote.refused_fields:
+        remote.refused_fields |= dict.fromkeys(missing, "only an Admin may define it")
+        yield LeftAlone(DEFINE, f"only an Admin may define {', '.join(missing)}")
 
 
 def _steps(

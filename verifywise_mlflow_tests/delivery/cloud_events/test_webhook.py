@@ -223,7 +223,7 @@ def test_the_command_shows_what_waits_and_why(
             ran = CliRunner().invoke(app, command)
         status = CliRunner().invoke(app, ["deliver", "status", "acme", "--json"])
 
-    assert "1 versions failed" in ran.output
+    assert "versions failed: 1" in ran.output
     target = json.loads(status.output)["targets"]["webhook:siem"]
     assert target["outbox"]["pending"] == 1
     (held,) = target["held"]

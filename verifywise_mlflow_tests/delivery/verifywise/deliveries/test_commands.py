@@ -10,6 +10,7 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from verifywise_mlflow.cli import app
+from verifywise_mlflow.cli.command_table import UNRESOLVED
 from verifywise_mlflow.delivery.drain import MAX_TRIES
 from verifywise_mlflow.demo.servers.verifywise_server.dialect import Dialect
 from verifywise_mlflow.demo.servers.verifywise_server.server import VerifyWiseServer
@@ -53,10 +54,10 @@ def test_people_read_the_same_in_tables(delivering: Delivering) -> None:
 
     planned, ran, status = (deliver(word, "acme") for word in ("plan", "run", "status"))
 
-    assert "1 times create entry" in planned.output
+    assert "create entry: 1" in planned.output
     assert "open risk" in planned.output
     assert "verifywise: delivered" in ran.output
-    assert "1 versions delivered" in ran.output
+    assert "versions delivered: 1" in ran.output
     assert (planned.exit_code, ran.exit_code, status.exit_code) == (0, 0, 0)
 
 
@@ -117,8 +118,9 @@ def test_a_version_that_waits_for_an_hour_is_stuck(delivering: Delivering) -> No
     assert "1 versions are pending" in late
 
 
-def test_an_unknown_target_is_misuse(delivering: Delivering) -> None:
+@newest_dialect
+def test_the_command_names_the_targets_that_there_are(delivering: Delivering) -> None:
     result = deliver("run", "acme", "--target", "nowhere")
 
-    assert result.exit_code == 2
+    assert result.exit_code == UNRESOLVED
     assert "its targets are: verifywise" in result.output
