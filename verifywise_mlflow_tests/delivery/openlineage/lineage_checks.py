@@ -70,6 +70,10 @@ def check_against_class(value: object, kind: Any, where: str) -> None:
         assert isinstance(value, list), where
         for item in value:
             check_against_class(item, get_args(expected)[0], f"{where}[]")
+    elif get_origin(expected) is dict:
+        assert isinstance(value, dict), where
+        for name, item in value.items():
+            check_against_class(item, get_args(expected)[1], f"{where}.{name}")
     elif attr.has(expected):
         assert isinstance(value, dict), where
         fields, types = attr.fields_dict(expected), get_type_hints(expected)
