@@ -224,10 +224,10 @@ def _day(simulated: Simulated) -> Sequence[tuple[str, str]]:
     polls = simulated.total(lambda outcome: outcome.polls.total() + outcome.listings.total())
     return (
         ("installations, workers", f"{len(simulated.outcomes)}, {_workers(simulated)}"),
-        ("syncs, of which failed", f"{_count(simulated, _syncs)}, {_count(simulated, lambda each: each.failed)}"),
+        ("syncs, failed ones", f"{_count(simulated, _syncs)}, {_count(simulated, lambda each: each.failed)}"),
         ("runs canceled as duplicates", _count(simulated, lambda each: each.canceled)),
         ("polls", f"{polls:,.0f}"),
-        ("of them a tick later than due", _count(simulated, lambda each: each.late_polls)),
+        ("polls a tick later than due", _count(simulated, lambda each: each.late_polls)),
         ("ticks that took more than a minute", _count(simulated, lambda each: each.discarded_ticks)),
         ("a new version, until it was read", _spread(simulated.values(lambda each: each.delays["version"]))),
         ("a tag, until it was read", _spread(simulated.values(lambda each: each.delays["tag"]))),

@@ -40,7 +40,7 @@ _MAX_TENANTS = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """Something of which an installation has only so much."""
+    """Something that an installation has a limited amount of."""
 
     name: str
     load: float
@@ -82,7 +82,7 @@ class Capacity:
 
     @property
     def bottleneck(self) -> Resource:
-        """The resource of which the workload takes most."""
+        """The resource that the workload loads most."""
         return max(self.resources, key=lambda resource: resource.load)
 
     @property

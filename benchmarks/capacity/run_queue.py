@@ -1,7 +1,7 @@
 """The run queue of the simulation: the product's coordinator rules and limits, and Dagster's own counter of limits.
 
-Dagster reads all queued runs at each check. Here, runs with the same priority and the same limited tags are one line,
-of which only the first can start next, so that ten thousand queued runs cost no more than the lines.
+Dagster reads all queued runs at each check. Here, runs with the same priority and the same limited tags are one line.
+Only the first of a line can start next, so that ten thousand queued runs cost no more than the lines.
 """
 
 from __future__ import annotations

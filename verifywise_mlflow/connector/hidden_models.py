@@ -82,7 +82,7 @@ def unlisted_versions(
     Args:
         models: all models that are not prompts, including hidden ones.
         prompts: models with the prompt tag that look like prompts.
-        names_with_listed: the models of which the version search lists a version.
+        names_with_listed: the models that have a version in the version search.
         tagged: the result of the search for versions of prompts.
     """
     tagged_keys = {(version.model_name, version.version_number) for version in tagged}

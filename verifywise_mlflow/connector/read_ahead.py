@@ -63,7 +63,7 @@ def read_each(keys: Iterable[K], read: Callable[[K], T], ahead: int) -> Iterator
 
 
 def pages_ahead(pages: Iterator[T]) -> Iterator[T]:
-    """Yield the pages of a listing, of which the next one is read while one is processed: two are in memory."""
+    """Yield the pages of a listing. While one is processed, the next one is read: two are in memory."""
     for _, page in read_ahead(iter(int, 1), lambda _: next(pages, _END), 1):
         if page is _END:
             return

@@ -106,7 +106,7 @@ class SharedKeyAuth:
         string_to_sign = "\n".join(
             [
                 request.method,
-                *[""] * 11,  # the standard headers, none of which a GET without a body has
+                *[""] * 11,  # the standard headers, which a GET without a body lacks
                 *(f"{name}:{value}" for name, value in sorted(version_headers.items())),
                 f"/{self._account}{parts.path}",
                 *(f"{name}:{value}" for name, value in params),
