@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor, wait
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import psycopg2
@@ -14,66 +14,35 @@ from sqlalchemy.exc import IntegrityError
 from verifywise_mlflow.audit.actor import Actor
 from verifywise_mlflow.audit.verification import verify_chain
 from verifywise_mlflow.common.os_user import operating_system_user
-from verifywise_mlflow.compliance.waivers import Waiver
 from verifywise_mlflow.normalizer.lifecycle_event import EventKind, LifecycleEvent
 from verifywise_mlflow.persistence.locks import lock_tenant
-from verifywise_mlflow.persistence.queries import dataframes, verdict_counts
+from verifywise_mlflow.persistence.queries import dataframes
 from verifywise_mlflow.persistence.queries.open_gaps import worst_gaps
 from verifywise_mlflow.persistence.repositories import audit_log, lifecycle_events, waivers
-from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN_VERDICTS
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.waiver_sync import (
-    InvalidWaiversFileError,
     WaiverCommandError,
     grant_waiver,
-    violations_in_file,
     withdraw_waiver,
 )
 from verifywise_mlflow.services.badges import badge_report
-from verifywise_mlflow.tenants.tenant import Tenant
+from verifywise_mlflow_tests.pipeline.waived_pilot import (
+    LINE,
+    WAIVER,
+    file_of,
+    open_and_waived,
+    pilot_tenant,
+    waiver_entries,
+)
 from verifywise_mlflow_tests.support.evaluation_fixtures import (
     evaluate,
     rule_yaml,
     store_record,
-    tenant_with_policies,
     verdicts,
     write_policy,
 )
 from verifywise_mlflow_tests.support.stored_states import NOON, day
 from verifywise_mlflow_tests.support.syncing import rows
-
-WAIVER = Waiver(rule="owner", model="fraud*", approver="Ada", reason="A pilot until spring.", expires=date(2026, 3, 3))
-
-
-POLICY = Path(__file__).with_name("waived_rules.yaml")
-
-
-def pilot_tenant(**compliance: object) -> Tenant:
-    """Return a tenant with a small policy, whose waivers may name a pattern, as most of these do."""
-    usual = {"default_policy": False, "policies": [str(POLICY)], "waiver_limits": {"allow_patterns": True}}
-    return tenant_with_policies(**{**usual, **compliance})
-
-
-def waiver_entries(store: Store) -> list[tuple[object, object]]:
-    entries = rows(store, "audit_entries", "sequence")
-    return [(row["kind"], row["object_name"]) for row in entries if str(row["kind"]).startswith("waiver")]
-
-
-def open_and_waived(store: Store, at: datetime) -> tuple[int, int]:
-    with store.begin("acme") as session:
-        counts = [rule_count for rule_count in verdict_counts.rule_counts(session, at) if rule_count.rule_id == "owner"]
-    gaps = sum(rule_count.versions for rule_count in counts if rule_count.verdict in OPEN_VERDICTS)
-    waived = sum(rule_count.waived for rule_count in counts)
-    return gaps - waived, waived
-
-
-def file_of(tmp_path: Path, *lines: str) -> Path:
-    path = tmp_path / "own.yaml"
-    path.write_text("waivers:\n" + "".join(f"  - {line}\n" for line in lines) if lines else "waivers: []\n")
-    return path
-
-
-LINE = "{rule: owner, model: fraud*, approver: Ada, reason: A pilot until spring., expires: 2026-03-03}"
 
 
 def test_a_waived_gap_is_still_a_gap_and_opens_again_by_itself(store: Store, tmp_path: Path) -> None:
@@ -190,120 +159,6 @@ def test_expired_waivers_and_waivers_from_the_file_are_refused_by_commands(store
         grant_waiver(store, tenant, WAIVER, day(4))
     with pytest.raises(WaiverCommandError, match="remove it there"):
         withdraw_waiver(store, tenant, int(str(row["waiver_id"])), day(2))
-
-
-def test_a_file_next_to_tenants_yaml_is_read_unless_the_tenant_names_its_own(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("VERIFYWISE_TENANTS", str(tmp_path / "tenants.yaml"))
-    (tmp_path / "waivers.yaml").write_text("waivers:\n  - " + LINE.replace("{rule", "{tenant: acme, rule") + "\n")
-
-    evaluate(pilot_tenant(), store, day(1))
-    assert [row["approver"] for row in rows(store, "waivers")] == ["Ada"]
-
-    evaluate(pilot_tenant(waivers=str(file_of(tmp_path))), store, day(2))
-    assert [row["end_reason"] for row in rows(store, "waivers")] == ["withdrawn"]
-
-
-def test_a_missing_file_stops_the_stage_before_it_withdraws_anything(store: Store, tmp_path: Path) -> None:
-    path = file_of(tmp_path, LINE)
-    tenant = pilot_tenant(waivers=str(path))
-    evaluate(tenant, store, day(1))
-    path.unlink()
-
-    with pytest.raises(InvalidWaiversFileError, match="cannot be read"):
-        evaluate(tenant, store, day(2))
-
-    assert [row["end_reason"] for row in rows(store, "waivers")] == [None]
-
-
-def test_a_waiver_for_an_unknown_rule_is_noted(store: Store, tmp_path: Path) -> None:
-    tenant = pilot_tenant(waivers=str(file_of(tmp_path, LINE.replace("owner", "ownr"))))
-
-    sync = evaluate(tenant, store, day(1))
-
-    assert [note.text for note in sync.reports[0].progress.notes] == [
-        "a waiver names the rule 'ownr', which no policy of the tenant has"
-    ]
-
-
-def test_a_waiver_that_expired_before_it_was_read_is_noted_and_never_applies(store: Store, tmp_path: Path) -> None:
-    store_record(store, "fraud", 1, NOON)
-    tenant = pilot_tenant(waivers=str(file_of(tmp_path, LINE)))
-
-    sync = evaluate(tenant, store, day(4))
-
-    assert [note.text for note in sync.reports[0].progress.notes] == [
-        "the waiver for owner on fraud* had expired before it was first read: it never applied"
-    ]
-    assert rows(store, "waivers") == []
-
-
-@pytest.mark.parametrize(
-    ("limits", "complaint"),
-    [
-        ({}, "model: 'fraud*' is a pattern"),
-        (
-            {"allow_patterns": True, "max_days": 1},
-            "expires: 2026-03-03 is in 2 days, and the tenant's waivers end within",
-        ),
-        ({"allow_patterns": True, "approvers": ["Grace"]}, "approver: 'Ada' may not accept gaps of this tenant"),
-        ({"allow_patterns": True, "min_reason_characters": 30}, "reason: 'A pilot until spring.' has 21 characters"),
-    ],
-    ids=str,
-)
-def test_a_waiver_beyond_new_limits_is_withdrawn_and_not_granted_again(
-    store: Store, tmp_path: Path, limits: dict[str, object], complaint: str
-) -> None:
-    store_record(store, "fraud", 1, NOON)
-    path = file_of(tmp_path, LINE)
-    evaluate(pilot_tenant(waivers=str(path)), store, day(1))
-    grant_waiver(store, pilot_tenant(), WAIVER.model_copy(update={"version": 1}), day(1))
-    strict = pilot_tenant(waivers=str(path), waiver_limits=limits)
-
-    notes = [note.text for note in evaluate(strict, store, day(1)).reports[0].progress.notes]
-    again = evaluate(strict, store, day(1))
-
-    assert [row["end_reason"] for row in rows(store, "waivers")] == ["withdrawn", "withdrawn"]
-    assert open_and_waived(store, day(1)) == (1, 0)
-    of_command, of_file = notes
-    assert of_command.startswith(
-        "waiver 2 for owner on fraud* version 1 was withdrawn: it exceeds the tenant's limits: "
-    )
-    assert of_file.startswith(f"{path}:2: waiver 1 does not apply: it exceeds the tenant's limits: ")
-    assert all(complaint in note for note in notes)
-    assert [note.text for note in again.reports[0].progress.notes] == [of_file]
-    kinds = [kind for kind, _ in waiver_entries(store)]
-    assert kinds == ["waiver granted", "waiver granted", "waiver withdrawn", "waiver withdrawn"]
-    with pytest.raises(WaiverCommandError, match=complaint.split("*")[0]):
-        grant_waiver(store, strict, WAIVER, day(1))
-    assert violations_in_file(strict, day(1)) == [
-        f"{path}:2: waiver 1: {line}" for line in [of_file.split("limits: ")[1]]
-    ]
-
-
-@pytest.mark.parametrize("broken", ["", "waivers:\n", "waivers: [", "waivers:\n  - {rule: owner}\n"])
-def test_a_broken_file_withdraws_nothing(store: Store, tmp_path: Path, broken: str) -> None:
-    store_record(store, "fraud", 1, NOON)
-    path = file_of(tmp_path, LINE)
-    evaluate(pilot_tenant(waivers=str(path)), store, day(1))
-    path.write_text(broken)
-
-    with pytest.raises(InvalidWaiversFileError, match=r"own\.yaml"):
-        evaluate(pilot_tenant(waivers=str(path)), store, day(2))
-
-    assert open_and_waived(store, day(2)) == (0, 1)
-
-
-def test_a_dangling_link_next_to_tenants_yaml_withdraws_nothing(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """As a volume that is mounted late."""
-    monkeypatch.setenv("VERIFYWISE_TENANTS", str(tmp_path / "tenants.yaml"))
-    (tmp_path / "waivers.yaml").symlink_to(tmp_path / "..data" / "waivers.yaml")
-
-    with pytest.raises(InvalidWaiversFileError, match="cannot be read"):
-        evaluate(pilot_tenant(), store, day(2))
 
 
 def test_a_waiver_outlives_its_rule_and_covers_it_again_when_it_comes_back(store: Store, tmp_path: Path) -> None:
