@@ -150,7 +150,7 @@ def test_json_output_requires_yes(filled: PgConnection) -> None:
 def test_erasing_an_unknown_tenant_is_an_error(filled: PgConnection) -> None:
     result = run("erase", "acmee", "--yes")
 
-    assert result.exit_code == 1
+    assert result.exit_code == 3
     assert "the database holds nothing of a tenant 'acmee'" in result.output
 
 

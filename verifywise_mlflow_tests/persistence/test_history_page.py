@@ -11,8 +11,9 @@ from typer.testing import CliRunner
 
 from verifywise_mlflow.cli import app
 from verifywise_mlflow.compliance.verdict import Verdict
-from verifywise_mlflow.connector.models import ModelVersion
+from verifywise_mlflow.connector.models import ModelVersion, RegisteredModel
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
+from verifywise_mlflow.persistence.repositories import tenancy
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow_tests.support.documentation import code_blocks, read_page
 from verifywise_mlflow_tests.support.stored_states import day, write_record, write_verdicts
@@ -27,6 +28,8 @@ def store_with_history(store: Store, database_url: str, monkeypatch: pytest.Monk
     """A version that came into production on 3 March and lost a verdict at the same noon."""
     monkeypatch.setenv("VERIFYWISE_DATABASE_URL", database_url)
     key = ("churn", 3)
+    with store.begin("acme") as session:
+        tenancy.activate(session, "https://mlflow.acme.example", None, day(1))
     for number, stage, verdict in ((1, "Staging", Verdict.PASS), (3, "Production", Verdict.FAIL)):
         write_record(store, RecordInputs(version=ModelVersion(*key, stage=stage, tags={"owner": stage})), day(number))
         write_verdicts(store, {"a": verdict}, day(number), key=key)
@@ -69,19 +72,22 @@ def test_the_query_for_manual_changes_finds_one(store_with_history: Store) -> No
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_each_command_of_the_page_succeeds(store_with_history: Store, command: str) -> None:
+    model = RegisteredModel("churn", aliases={"champion": 3})
+    write_record(store_with_history, RecordInputs(version=ModelVersion("churn", 3), model=model), day(4))
+
     result = CliRunner().invoke(app, command.split())
 
     assert result.exit_code == 0, result.output
-    assert "churn" in result.output
+    assert "churn" in result.output or "No record, no verdict and no badge changed." in result.output
 
 
 def test_the_python_lines_run(store_with_history: Store) -> None:
     (program,) = code_blocks(PAGE, "python")
     counting_program = re.sub(
-        r"^(    )(dataframes\..*?\))(\s+#.*)?$", r"\1sizes.append(len(\2))", program, flags=re.MULTILINE
+        r"^(    )(client\.(?!record\().*?\))(\s+#.*)?$", r"\1sizes.append(len(\2))", program, flags=re.MULTILINE
     )
     sizes: list[int] = []
 
     exec(counting_program, {"sizes": sizes})  # the page's own lines
 
-    assert sizes == [1, 1, 2, 3, 3]
+    assert sizes == [1, 1, 8, 5]
