@@ -181,7 +181,8 @@ def _print_declared(declared: DeclaredFacts, row: SystemRow, document: SystemDoc
         if value:
             stated.add_row(name, display(value, max_length=1_000))
     for entry in document.documents:
-        parts = [entry.title, entry.location, *filter(None, (entry.version, entry.dated and str(entry.dated)))]
+        dated = entry.dated.isoformat() if entry.dated else ""
+        parts = [entry.title, entry.location, *filter(None, (entry.version, dated))]
         about = f" ({', '.join(entry.clauses)})" if entry.clauses else ""
         stated.add_row("document", display(", ".join(parts) + about))
     out.print(stated)

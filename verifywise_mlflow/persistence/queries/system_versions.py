@@ -84,7 +84,10 @@ def system_versions(session: TenantSession) -> list[SystemVersion]:
         .where(records.c.tenant_id == session.tenant_id, records.c.deleted_at.is_(None))
         .order_by(records.c.model_name, records.c.version_number.desc())
     )
-    return [SystemVersion(*columns, Badge(badge) if badge else None) for *columns, badge in session.execute(query)]
+    return [
+        SystemVersion(model, number, stage, status, system, risk, Badge(badge) if badge else None)
+        for model, number, stage, status, system, risk, badge in session.execute(query)
+    ]
 
 
 @dataclass(frozen=True, slots=True)
