@@ -13,7 +13,7 @@ AZURITE        := verifywise_mlflow_tests/artifacts/stores/azurite
 COMPAT_SERVERS := $(patsubst $(COMPAT)/servers/%.txt,.compat/%/.ready,$(wildcard $(COMPAT)/servers/*.txt))
 
 .DEFAULT_GOAL := help
-.PHONY: help install lock azurite demo test coverage pictures compat airgap airgap-test soak bench distributed
+.PHONY: help install lock azurite demo test coverage pictures install-compat compat airgap airgap-test soak bench distributed
 .PHONY: image image-smoke release
 .PHONY: check lint types contracts definitions prose docs clean
 
@@ -101,8 +101,10 @@ azurite: .azurite/.ready
 	PATH="$(abspath $(BIN)):$$PATH" npm ci --prefix .azurite --omit=dev --ignore-scripts --no-audit --no-fund
 	@touch $@
 
+install-compat: $(COMPAT_SERVERS)
+
 compat: $(READY)
-	$(MAKE) --jobs=4 $(COMPAT_SERVERS)
+	$(MAKE) --jobs=4 install-compat
 	# Each spends half of its time waiting for servers to start.
 	$(MAKE) --jobs=2 --keep-going --output-sync=target compat-shared_servers compat-own_servers
 
@@ -130,13 +132,12 @@ distributed: $(READY)
 bench: $(READY) .compat/current/.ready azurite
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
-.compat/%/.ready: $(COMPAT)/servers/%.txt
+.compat/%/.ready: $(COMPAT)/servers/%.txt | $(READY)
 	@echo "Installing into .compat/$* (only when $< changes)"
 	rm -rf .compat/$*
-	$(PYTHON) -m venv .compat/$*
-	# Servers import little of what is installed: compiling all of it takes longer than everything else.
-	.compat/$*/bin/python -m pip install --disable-pip-version-check --quiet --no-compile --require-hashes --no-deps \
-	  --requirement $<
+	$(PYTHON) -m venv --without-pip .compat/$*
+	# uv compiles nothing: servers import little of what is installed. Packages that two environments share are linked.
+	$(BIN)/uv pip install --python .compat/$*/bin/python --quiet --require-hashes --no-deps --requirement $<
 	@touch $@
 
 # The build backend and the tools of releases: an environment for each lock file, so that none depends on the others.
