@@ -18,6 +18,7 @@ from verifywise_mlflow.demo.errors import DemoError
 from verifywise_mlflow.demo.governance_files import write_governance_files
 from verifywise_mlflow.demo.progress import Progress
 from verifywise_mlflow.demo.registry_seeding import TENANTS, seed_registries
+from verifywise_mlflow.demo.servers import mlflow_program
 from verifywise_mlflow.demo.servers.dagster_instance import instance_environment
 from verifywise_mlflow.demo.servers.dagster_servers import DagsterServers
 from verifywise_mlflow.demo.servers.mlflow_server import MlflowServer
@@ -144,6 +145,7 @@ class _Demo:
                 log=self._home.logs / "mlflow.log",
                 arguments=["--enable-workspaces"],
                 preferred_port=ports.mlflow if ports else None,
+                program=mlflow_program.PROGRAM,
             )
             stack.enter_context(mlflow)
         self._children.append(mlflow.process)
