@@ -14,6 +14,7 @@ from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.json_output import print_document
 from verifywise_mlflow.cli.output import AsJson, facts, fail, out, table
 from verifywise_mlflow.cli.table_output import TableFile, check_output, write_output
+from verifywise_mlflow.common.moments import utc_text
 from verifywise_mlflow.common.unresolved_names import unknown_name
 from verifywise_mlflow.common.untrusted_text import quote
 from verifywise_mlflow.exports.json_documents.systems import (
@@ -188,4 +189,4 @@ def _print_declared(declared: DeclaredFacts, row: SystemRow, document: SystemDoc
     out.print(stated)
     for recorded in document.history:
         by = f"as declared by {recorded.declared.declared_by}" if recorded.declared else "declaration removed"
-        out.print(display(f"{recorded.recorded_at:%Y-%m-%d %H:%M} UTC: {by}, found by sync {recorded.sync_id}"))
+        out.print(display(f"{utc_text(recorded.recorded_at)}: {by}, found by sync {recorded.sync_id}"))
