@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
+from verifywise_mlflow.artifacts.http_source import HttpSource
 from verifywise_mlflow.artifacts.location import (
     LoggedModelFiles,
     ModelLocation,
@@ -21,7 +22,7 @@ from verifywise_mlflow.artifacts.stores.resolver import ArtifactStores, DirectSo
 from verifywise_mlflow.connector.errors import ArtifactStoreError, EndpointNotFoundError
 from verifywise_mlflow.connector.models import RemoteFile
 from verifywise_mlflow.connector.reader_protocol import Reader
-from verifywise_mlflow.http.errors import CircuitOpenError, GatewayError, HttpError, UnauthenticatedError
+from verifywise_mlflow.http.errors import CircuitOpenError, GatewayError, UnauthenticatedError
 from verifywise_mlflow.pipeline.served_route import OwnStoreSource, RouteChoice, path_in_own_store
 from verifywise_mlflow.tenants.connection import connection_settings
 from verifywise_mlflow.tenants.tenant import Tenant
@@ -33,14 +34,15 @@ ListDirectory = Callable[[str], Sequence[RemoteFile]]
 OpenFile = Callable[[str, int], AbstractContextManager[Iterator[bytes]]]
 
 
-class ServerSource:
+class ServerSource(HttpSource):
     """One root of files, as the tracking server serves it."""
 
+    passed_on = (UnauthenticatedError, CircuitOpenError)  # the stage handles both
+
     def __init__(self, list_directory: ListDirectory, open_file: OpenFile) -> None:
+        super().__init__()
         self._list_directory = list_directory
         self._open_file = open_file
-        self.has_retryable_failure = False
-        """Whether a read failed with an error that may be transient."""
 
     @classmethod
     def for_run(cls, reader: Reader, run_id: str) -> ServerSource:
@@ -73,32 +75,14 @@ class ServerSource:
 
     def list_directory(self, path: str) -> Sequence[RemoteFile]:
         """List the entries of a directory."""
-        try:
+        with self._read_errors():
             return self._list_directory(path)
-        except HttpError as error:
-            raise self._read_error(error) from error
 
     @contextmanager
     def read(self, path: str, max_bytes: int) -> Iterator[Iterator[bytes]]:
         """Stream the first ``max_bytes`` bytes of a file in chunks."""
-        try:
-            with self._open_file(path, max_bytes) as chunks:
-                yield self._translate_errors(chunks)
-        except HttpError as error:
-            raise self._read_error(error) from error
-
-    def _translate_errors(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        try:
-            yield from chunks
-        except HttpError as error:
-            raise self._read_error(error) from error
-
-    def _read_error(self, error: HttpError) -> Exception:
-        """Return the error for the caller; the stage handles refused credentials and an open circuit itself."""
-        if isinstance(error, UnauthenticatedError | CircuitOpenError):
-            return error
-        self.has_retryable_failure = self.has_retryable_failure or error.retryable
-        return ArtifactReadError(str(error))
+        with self._open(self._open_file(path, max_bytes)) as chunks:
+            yield chunks
 
 
 class FallbackSource:

@@ -6,13 +6,14 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from verifywise_mlflow.artifacts.http_source import HttpSource
 from verifywise_mlflow.artifacts.source import ArtifactReadError
 from verifywise_mlflow.artifacts.stores.http_client import StoreClient
 from verifywise_mlflow.artifacts.stores.listing_cache import ListingCache
 from verifywise_mlflow.artifacts.stores.protocol import ListingRequest, Page, StoreApi, StoredObject
 from verifywise_mlflow.artifacts.tree_walk import rejection_reason
 from verifywise_mlflow.connector.models import RemoteFile
-from verifywise_mlflow.http.errors import HttpError, InvalidResponseError, LimitExceededError
+from verifywise_mlflow.http.errors import InvalidResponseError, LimitExceededError
 
 MAX_OBJECTS = 100_000
 """Below one folder. A folder with more is not a model."""
@@ -98,7 +99,7 @@ class Bucket:
         return page
 
 
-class BucketSource:
+class BucketSource(HttpSource):
     """An ``ArtifactSource``: a folder of a bucket, with one subfolder for the model."""
 
     def __init__(self, bucket: Bucket, root: str, model_path: str) -> None:
@@ -109,24 +110,21 @@ class BucketSource:
             root: The key of the root folder, without a trailing slash; empty for the bucket itself.
             model_path: The folder below the root that is listed in bulk; empty for the root itself.
         """
+        super().__init__()
         self._bucket = bucket
         self._root = f"{root}/" if root else ""
         self._model_path = model_path
         self._directories: dict[str, list[RemoteFile]] | None = None
-        self.has_retryable_failure = False
-        """Whether a read failed with an error that may be transient."""
 
     def list_directory(self, path: str) -> Sequence[RemoteFile]:
         """List one directory. The model's folder is listed once, in bulk."""
-        try:
+        with self._read_errors():
             if self._is_in_model(path):
                 if self._directories is None:
                     self._directories = self._tree()
                 return self._directories.get(path, [])
             # The folder around a model that is a single file: one level is enough.
             page = self._bucket.list_folder(f"{self._root}{path}/" if path else self._root)
-        except HttpError as error:
-            raise self._read_error(error) from error
         folders = [RemoteFile(self._relative(name.removesuffix("/")), True, None) for name in page.folders]
         return folders + [self._file(item) for item in page.objects if not _is_placeholder(item)]
 
@@ -136,11 +134,8 @@ class BucketSource:
         if rejection_reason(RemoteFile(path, False, None), ""):
             raise ArtifactReadError("the path is not normalized")
         url = self._bucket.api.object_url(f"{self._root}{path}")
-        try:
-            with self._bucket.client.stream(url, max_bytes) as chunks:
-                yield self._with_read_errors(chunks)
-        except HttpError as error:
-            raise self._read_error(error) from error
+        with self._open(self._bucket.client.stream(url, max_bytes)) as chunks:
+            yield chunks
 
     def _tree(self) -> dict[str, list[RemoteFile]]:
         top = self._model_path
@@ -171,16 +166,6 @@ class BucketSource:
 
     def _relative(self, key: str) -> str:
         return key.removeprefix(self._root)
-
-    def _with_read_errors(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        try:
-            yield from chunks
-        except HttpError as error:
-            raise self._read_error(error) from error
-
-    def _read_error(self, error: HttpError) -> ArtifactReadError:
-        self.has_retryable_failure = self.has_retryable_failure or error.retryable
-        return ArtifactReadError(str(error))
 
 
 def _is_placeholder(item: StoredObject) -> bool:

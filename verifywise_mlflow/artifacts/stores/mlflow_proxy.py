@@ -12,19 +12,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from urllib.parse import quote, unquote
 
+from verifywise_mlflow.artifacts.http_source import HttpSource
 from verifywise_mlflow.artifacts.source import ArtifactReadError
 from verifywise_mlflow.artifacts.stores.http_client import StoreClient
 from verifywise_mlflow.artifacts.stores.protocol import escape_key
 from verifywise_mlflow.artifacts.tree_walk import rejection_reason
 from verifywise_mlflow.connector import parsing
 from verifywise_mlflow.connector.models import RemoteFile
-from verifywise_mlflow.http.errors import HttpError, InvalidResponseError
+from verifywise_mlflow.http.errors import InvalidResponseError
 
 _ROUTE = "/mlflow-artifacts/artifacts"
 NO_LISTING = "a web server cannot list its files, unless it is an MLflow server's …/mlflow-artifacts/artifacts/…"
 
 
-class MlflowProxySource:
+class MlflowProxySource(HttpSource):
     """An ``ArtifactSource``: a folder that another MLflow server serves."""
 
     def __init__(self, client: StoreClient, uri: str) -> None:
@@ -34,20 +35,17 @@ class MlflowProxySource:
             client: The HTTP client for the server.
             uri: The folder's URI, as MLflow writes it, in canonical form.
         """
+        super().__init__()
         self._client = client
         base, route, root = uri.partition(_ROUTE)
         self._endpoint = f"{base}{route}" if route and root[:1] in ("", "/") else None
         self._root = unquote(root.strip("/"))
-        self.has_retryable_failure = False
-        """Whether a read failed with an error that may be transient."""
 
     def list_directory(self, path: str) -> Sequence[RemoteFile]:
         """List one directory."""
         url = f"{self._endpoint_or_refuse()}?path={quote(self._below_root(path), safe='')}"
-        try:
+        with self._read_errors():
             entries = _entries(self._client.fetch(url))
-        except HttpError as error:
-            raise self._read_error(error) from error
         # This endpoint returns names relative to the listed directory.
         return [
             RemoteFile(f"{path}/{entry.path}" if path else entry.path, entry.is_directory, entry.size)
@@ -60,11 +58,8 @@ class MlflowProxySource:
         if rejection_reason(RemoteFile(path, False, None), ""):
             raise ArtifactReadError("the path is not normalized")
         url = f"{self._endpoint_or_refuse()}/{escape_key(self._below_root(path))}"
-        try:
-            with self._client.stream(url, max_bytes) as chunks:
-                yield self._with_read_errors(chunks)
-        except HttpError as error:
-            raise self._read_error(error) from error
+        with self._open(self._client.stream(url, max_bytes)) as chunks:
+            yield chunks
 
     def _endpoint_or_refuse(self) -> str:
         if self._endpoint is None:
@@ -73,16 +68,6 @@ class MlflowProxySource:
 
     def _below_root(self, path: str) -> str:
         return "/".join(part for part in (self._root, path) if part)
-
-    def _with_read_errors(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        try:
-            yield from chunks
-        except HttpError as error:
-            raise self._read_error(error) from error
-
-    def _read_error(self, error: HttpError) -> ArtifactReadError:
-        self.has_retryable_failure = self.has_retryable_failure or error.retryable
-        return ArtifactReadError(str(error))
 
 
 def _entries(body: bytes) -> list[RemoteFile]:

@@ -1,0 +1,42 @@
+"""What the sources that read over HTTP have in common: which errors a reader gets, and whether one may be transient."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import ClassVar
+
+from verifywise_mlflow.artifacts.source import ArtifactReadError
+from verifywise_mlflow.http.errors import HttpError
+
+
+class HttpSource:
+    """The base of an ``ArtifactSource`` that reads over HTTP. Threads may share it."""
+
+    passed_on: ClassVar[tuple[type[HttpError], ...]] = ()
+    """Errors that the reader gets as they are: they say nothing about a file."""
+
+    def __init__(self) -> None:
+        self.has_retryable_failure = False
+        """Whether a read failed with an error that may be transient."""
+
+    @contextmanager
+    def _read_errors(self) -> Iterator[None]:
+        """Raise an HTTP error of the block as ``ArtifactReadError``."""
+        try:
+            yield
+        except HttpError as error:
+            if isinstance(error, self.passed_on):
+                raise
+            self.has_retryable_failure = self.has_retryable_failure or error.retryable
+            raise ArtifactReadError(str(error)) from error
+
+    @contextmanager
+    def _open(self, file: AbstractContextManager[Iterator[bytes]]) -> Iterator[Iterator[bytes]]:
+        """Yield the chunks of a file that is opened here."""
+        with self._read_errors(), file as chunks:
+            yield self._read(chunks)
+
+    def _read(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        with self._read_errors():
+            yield from chunks
