@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict
 
 from verifywise_mlflow.artifacts.environment.reproducibility import read_environment
 from verifywise_mlflow.artifacts.sandbox import protocol
-from verifywise_mlflow.artifacts.sandbox.lockdown import lock_down
 from verifywise_mlflow.artifacts.sandbox.protocol import WorkerChannel
+from verifywise_mlflow.artifacts.sandbox.worker_loop import serve
 
 _SAMPLES: tuple[dict[str, bytes], ...] = tuple(
     {
@@ -27,14 +26,7 @@ def main(memory_bytes: int, cpu_seconds: int) -> None:
     """Parse the files of one version after another until the input ends."""
     for sample in _SAMPLES:
         json.dumps(asdict(read_environment(sample)))
-    channel = WorkerChannel()
-    channel.send_ready(lock_down(memory_bytes, cpu_seconds))
-    while True:
-        try:
-            contents, read_errors = _receive_files(channel)
-            channel.send_response(json.dumps(asdict(read_environment(contents, read_errors))).encode())
-        except MemoryError:
-            os._exit(protocol.OUT_OF_MEMORY_EXIT_STATUS)
+    serve(lambda channel: read_environment(*_receive_files(channel)), memory_bytes, cpu_seconds)
 
 
 def _receive_files(channel: WorkerChannel) -> tuple[dict[str, bytes], dict[str, str]]:

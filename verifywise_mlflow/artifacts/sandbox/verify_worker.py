@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
-from dataclasses import asdict
 from datetime import UTC, datetime
 
 from verifywise_mlflow.artifacts.model_signing.bundle import CertificateMaterial, parse_bundle
@@ -13,27 +11,20 @@ from verifywise_mlflow.artifacts.model_signing.trust_store import TrustStore
 from verifywise_mlflow.artifacts.model_signing.verification import to_model_signature, verify_signature
 from verifywise_mlflow.artifacts.model_signing.warm_up import warm_up
 from verifywise_mlflow.artifacts.sandbox import protocol
-from verifywise_mlflow.artifacts.sandbox.lockdown import lock_down
 from verifywise_mlflow.artifacts.sandbox.protocol import (
     SignatureEvidence,
     SignatureRequest,
     SignatureResponse,
     WorkerChannel,
 )
+from verifywise_mlflow.artifacts.sandbox.worker_loop import serve
 
 
 def main(memory_bytes: int, cpu_seconds: int) -> None:
     """Verify one bundle after another until the input ends."""
     warm_up()
     datetime.fromtimestamp(0, UTC)
-    channel = WorkerChannel()
-    channel.send_ready(lock_down(memory_bytes, cpu_seconds))
-    while True:
-        try:
-            request, bundle = _receive_request(channel)
-            channel.send_response(json.dumps(asdict(_verify(request, bundle))).encode())
-        except MemoryError:
-            os._exit(protocol.OUT_OF_MEMORY_EXIT_STATUS)
+    serve(lambda channel: _verify(*_receive_request(channel)), memory_bytes, cpu_seconds)
 
 
 def _verify(request: SignatureRequest, bundle: bytes) -> SignatureResponse:
