@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import TypeVar
 
 from verifywise_mlflow.connector import parsing
-from verifywise_mlflow.connector.endpoints import MlflowEndpoint
+from verifywise_mlflow.connector.endpoints import Endpoint, MlflowEndpoint
 from verifywise_mlflow.connector.hidden_models import ListedModel, parse_listed_model
 from verifywise_mlflow.connector.models import ModelVersion
 from verifywise_mlflow.connector.pagination import ListingPages, PagedListing, listing_pages
@@ -37,14 +37,9 @@ def search_model_rows(
     filters: QueryParams = (),
 ) -> ListingPages[T, K]:
     """Return the pages of the model search, with what ``parse`` returns for each row."""
-
-    def fetch_page(token: str | None, max_rows: int) -> dict[str, object]:
-        params: QueryParams = (("max_results", max_rows), ("order_by", "name ASC"), *filters)
-        return client.get_json(MlflowEndpoint.SEARCH_MODELS, params + page_token_param(token))
-
-    return listing_pages(
-        PagedListing(fetch_page, "registered_models", parse, identify, MODELS_PAGE_SIZE, MODELS_PAGE_SIZE), limits
-    )
+    fetch = _page_fetcher(client, MlflowEndpoint.SEARCH_MODELS, ("name ASC",), filters)
+    size = MODELS_PAGE_SIZE
+    return listing_pages(PagedListing(fetch, "registered_models", parse, identify, size, size), limits)
 
 
 def search_versions(
@@ -60,15 +55,29 @@ def search_version_rows(
     parse: Callable[[object, TextIntake], T],
     identify: Callable[[T], K],
     filters: QueryParams = (),
+    *,
+    number_column: str = "version_number",
+    max_page_size: int | None = None,
 ) -> ListingPages[T, K]:
-    """Return the pages of the version search, with what ``parse`` returns for each row."""
+    """Return the pages of the version search, with what ``parse`` returns for each row.
+
+    Databricks calls the column of the version's number otherwise, and limits the size of a page.
+    """
+    fetch = _page_fetcher(client, MlflowEndpoint.SEARCH_VERSIONS, ("name ASC", f"{number_column} ASC"), filters)
+    size = VERSIONS_PAGE_SIZE
+    return listing_pages(PagedListing(fetch, "model_versions", parse, identify, size, max_page_size), limits)
+
+
+def _page_fetcher(
+    client: RestClient, endpoint: Endpoint, order: Sequence[str], filters: QueryParams
+) -> Callable[[str | None, int], dict[str, object]]:
+    """Return what requests a page, by its token and the number of rows."""
+    ordered: QueryParams = tuple(("order_by", column) for column in order)
 
     def fetch_page(token: str | None, max_rows: int) -> dict[str, object]:
-        order: QueryParams = (("order_by", "name ASC"), ("order_by", "version_number ASC"))
-        params = (("max_results", max_rows), *order, *filters, *page_token_param(token))
-        return client.get_json(MlflowEndpoint.SEARCH_VERSIONS, params)
+        return client.get_json(endpoint, (("max_results", max_rows), *ordered, *filters, *page_token_param(token)))
 
-    return listing_pages(PagedListing(fetch_page, "model_versions", parse, identify, VERSIONS_PAGE_SIZE), limits)
+    return fetch_page
 
 
 def version_key(version: ModelVersion) -> tuple[str, int]:

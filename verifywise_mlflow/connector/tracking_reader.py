@@ -45,14 +45,17 @@ class TrackingReader:
 
     def experiments(self) -> Listing[Experiment]:
         """List every experiment that the account may see, including deleted ones."""
+        # In this order only a permanent deletion moves rows; the server's default order is by time.
+        return self._search_experiments("experiment_id ASC", EXPERIMENTS_PAGE_SIZE)
+
+    def _search_experiments(self, order: str, page_size: int) -> Listing[Experiment]:
         return self._search(
             MlflowEndpoint.SEARCH_EXPERIMENTS,
-            # In this order only a permanent deletion moves rows; the server's default order is by time.
-            {"view_type": "ALL", "order_by": ["experiment_id ASC"]},
+            {"view_type": "ALL", "order_by": [order]},
             "experiments",
             parsing.experiment,
             lambda experiment: experiment.experiment_id,
-            page_size=EXPERIMENTS_PAGE_SIZE,
+            page_size=page_size,
             keeps_beginning=True,
         )
 

@@ -101,20 +101,12 @@ class DatabricksReader(TrackingReader):
 
     def experiments(self) -> Listing[Experiment]:
         """List every experiment that the account may see."""
-        return self._search(
-            MlflowEndpoint.SEARCH_EXPERIMENTS,
-            {"view_type": "ALL", "order_by": ["name ASC"]},
-            "experiments",
-            parsing.experiment,
-            lambda experiment: experiment.experiment_id,
-            page_size=EXPERIMENTS_PAGE_SIZE,
-            keeps_beginning=True,
-        )
+        return self._search_experiments("name ASC", EXPERIMENTS_PAGE_SIZE)
 
     def runs(self, run_ids: Sequence[str], experiment_ids: Sequence[str]) -> Listing[TrainingRun]:
         """Read runs one by one, in any experiment.
 
-        Databricks documents no search by a list of ids, and refuses a search over many experiments, of which a
+        Databricks documents no search by a list of ids, and refuses a search over many experiments; a
         workspace has thousands (mlflow, issue 13590).
         """
         del experiment_ids

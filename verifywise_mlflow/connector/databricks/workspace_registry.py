@@ -9,13 +9,12 @@ from __future__ import annotations
 from verifywise_mlflow.connector import parsing
 from verifywise_mlflow.connector.endpoints import DatabricksEndpoint, MlflowEndpoint
 from verifywise_mlflow.connector.models import ModelVersion, RegisteredModel
-from verifywise_mlflow.connector.pagination import ListingPages, PagedListing, listing_pages
-from verifywise_mlflow.connector.registry_search import QueryParams, page_token_param, version_key
+from verifywise_mlflow.connector.pagination import ListingPages
+from verifywise_mlflow.connector.registry_search import search_model_rows, search_version_rows, version_key
 from verifywise_mlflow.connector.rest_client import RestClient
 from verifywise_mlflow.http.settings import Limits
 
-MODELS_PAGE_SIZE = 1_000  # the documented maximum
-VERSIONS_PAGE_SIZE = 10_000  # likewise
+MAX_VERSIONS_PAGE_SIZE = 10_000  # as documented; for models it is 1,000, as on MLflow's own server
 
 
 class WorkspaceRegistry:
@@ -27,42 +26,17 @@ class WorkspaceRegistry:
 
     def registered_models(self) -> ListingPages[RegisteredModel, str]:
         """List every registered model that the account may read."""
-
-        def fetch_page(token: str | None, max_rows: int) -> dict[str, object]:
-            params: QueryParams = (("max_results", max_rows), ("order_by", "name ASC"))
-            return self._client.get_json(MlflowEndpoint.SEARCH_MODELS, params + page_token_param(token))
-
-        return listing_pages(
-            PagedListing(
-                fetch_page,
-                "registered_models",
-                parsing.registered_model,
-                lambda model: model.name,
-                MODELS_PAGE_SIZE,
-                MODELS_PAGE_SIZE,
-            ),
-            self._limits,
-        )
+        return search_model_rows(self._client, self._limits, parsing.registered_model, lambda model: model.name)
 
     def model_versions(self) -> ListingPages[ModelVersion, tuple[str, int]]:
         """List every version of these models, in any status."""
-
-        def fetch_page(token: str | None, max_rows: int) -> dict[str, object]:
-            # The column is called version here, and version_number on MLflow's own server.
-            order: QueryParams = (("order_by", "name ASC"), ("order_by", "version ASC"))
-            params: QueryParams = (("max_results", max_rows), *order, *page_token_param(token))
-            return self._client.get_json(MlflowEndpoint.SEARCH_VERSIONS, params)
-
-        return listing_pages(
-            PagedListing(
-                fetch_page,
-                "model_versions",
-                parsing.model_version,
-                version_key,
-                VERSIONS_PAGE_SIZE,
-                VERSIONS_PAGE_SIZE,
-            ),
+        return search_version_rows(
+            self._client,
             self._limits,
+            parsing.model_version,
+            version_key,
+            number_column="version",
+            max_page_size=MAX_VERSIONS_PAGE_SIZE,
         )
 
     def registered_model(self, name: str) -> RegisteredModel:
