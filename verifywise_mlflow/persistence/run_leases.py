@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import suppress
-from types import TracebackType
 from typing import Final
 
 from sqlalchemy import Connection, Engine, NullPool, create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from verifywise_mlflow.common.closeable import Closeable
 from verifywise_mlflow.persistence.database import connect
 from verifywise_mlflow.persistence.errors import translate_errors
 from verifywise_mlflow.persistence.session_names import name_of_run
@@ -54,7 +54,7 @@ class LeaseTakenError(LeaseLostError):
     """The session with the lease has ended, and another session has the lease by now."""
 
 
-class RunLease:
+class RunLease(Closeable):
     """The lease of one run, held until ``close``."""
 
     def __init__(self, engine: Engine, run_id: str, session: Connection) -> None:
@@ -62,14 +62,6 @@ class RunLease:
         self.run_id = run_id
         self._engine = engine
         self._session: Connection | None = session
-
-    def __enter__(self) -> RunLease:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """End the session, which releases the lease."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from types import TracebackType
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError
 
+from verifywise_mlflow.common.closeable import Closeable
 from verifywise_mlflow.persistence import locks
 from verifywise_mlflow.persistence.database import (
     connect,
@@ -30,7 +30,7 @@ class TenantBusyError(DatabaseError):
     """Another sync of the tenant is running and did not end in time."""
 
 
-class Store:
+class Store(Closeable):
     """Our tables in one Postgres database. As a context manager, it closes its connections at the end."""
 
     def __init__(self, url: str, *, dagster_user: str | None = None, wait_seconds: float = 0.0) -> None:
@@ -50,14 +50,6 @@ class Store:
         self._revision = newest_revision()
         self._dagster_user = dagster_user
         await_migration(lambda: ensure_schema(self._engine), wait_seconds)
-
-    def __enter__(self) -> Store:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
     @property
     def engine(self) -> Engine:

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cache
-from types import TracebackType
 from typing import Final, TypeAlias
 
 from verifywise_mlflow.artifacts.sandbox.worker_process import WorkerLostError
+from verifywise_mlflow.common.closeable import Closeable
 from verifywise_mlflow.compliance.environment_facts.environment_facts import EnvironmentFacts
 from verifywise_mlflow.compliance.evaluation import Evaluator
 from verifywise_mlflow.compliance.policy_check import alone
@@ -33,7 +33,7 @@ _Evaluated: TypeAlias = tuple[Subject, list[EvaluatedRule]]
 """A record, and the verdicts of this process on it."""
 
 
-class LimitedEvaluator:
+class LimitedEvaluator(Closeable):
     """Evaluates any number of records on one day. Use it as a context manager: it ends its worker process."""
 
     def __init__(
@@ -68,14 +68,6 @@ class LimitedEvaluator:
             return encode_rules(_with_rules(rules, lambda rule: rule.id in rule_ids), today)
 
         self._encoded = encoded
-
-    def __enter__(self) -> LimitedEvaluator:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """End the worker process."""

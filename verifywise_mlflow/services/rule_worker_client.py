@@ -8,13 +8,13 @@ import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from types import TracebackType
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from verifywise_mlflow.artifacts.sandbox import protocol
 from verifywise_mlflow.artifacts.sandbox.worker_process import Worker, WorkerLostError
+from verifywise_mlflow.common.closeable import Closeable
 from verifywise_mlflow.compliance.rules.cel_variables import Subject
 from verifywise_mlflow.compliance.rules.ruleset import RuleSet
 from verifywise_mlflow.compliance.verdict import CompleteVerdict, RuleResult, Verdict
@@ -74,7 +74,7 @@ class _Response(BaseModel):
 _RESPONSES = TypeAdapter(list[list[_Response]])
 
 
-class RuleWorker:
+class RuleWorker(Closeable):
     """At most one worker process, which is started by the first request. Use it as a context manager.
 
     A process that was forked starts a worker of its own, and leaves the one of its parent alone.
@@ -86,14 +86,6 @@ class RuleWorker:
         self._own: tuple[int, Worker] | None = None
         """The worker, with the ID of the process that started it."""
         self._sent_rules = b""
-
-    def __enter__(self) -> RuleWorker:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
     @property
     def is_running(self) -> bool:

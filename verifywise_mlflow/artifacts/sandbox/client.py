@@ -10,7 +10,6 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from types import TracebackType
 
 from verifywise_mlflow.artifacts.environment.reproducibility import read_environment
 from verifywise_mlflow.artifacts.manifest import ModelSignature, RuntimeEnvironment
@@ -30,6 +29,7 @@ from verifywise_mlflow.artifacts.sandbox.worker_process import (
     Worker,
     WorkerLostError,
 )
+from verifywise_mlflow.common.closeable import Closeable
 
 PROCESS_PROTECTIONS = ("separate-process", "empty-environment")
 """Protections on every system, because they follow from how the processes are started."""
@@ -51,7 +51,7 @@ class ParsedEnvironment:
     """File name to the reason of the failure; usually empty."""
 
 
-class Sandbox:
+class Sandbox(Closeable):
     """Owns one worker process for each kind of work, started on first use. Use it as a context manager.
 
     Not thread-safe: one thread at a time uses it. A ``SandboxPool`` has several for several threads.
@@ -70,14 +70,6 @@ class Sandbox:
         self._reports: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
         self._parsing = _WorkerSlot(self, parsing)
         self._verifying = _WorkerSlot(self, verifying)
-
-    def __enter__(self) -> Sandbox:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Stop the workers."""

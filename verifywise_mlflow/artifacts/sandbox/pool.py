@@ -11,12 +11,12 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain
-from types import TracebackType
 from typing import Final, Literal, TypeAlias
 
 from verifywise_mlflow.artifacts.manifest import ModelSignature
 from verifywise_mlflow.artifacts.sandbox.client import ParsedEnvironment, Sandbox
 from verifywise_mlflow.artifacts.sandbox.protocol import SignatureRequest
+from verifywise_mlflow.common.closeable import Closeable
 
 START_AFTER_SECONDS: Final = 0.3
 """How long work waits for a worker that works, or starts, before another one is started."""
@@ -24,7 +24,7 @@ START_AFTER_SECONDS: Final = 0.3
 Work = Literal["parsing", "verifying"]
 
 
-class SandboxPool:
+class SandboxPool(Closeable):
     """Sandboxes that threads share. Use it as a context manager."""
 
     def __init__(self, open_sandbox: Callable[[], Sandbox]) -> None:
@@ -39,14 +39,6 @@ class SandboxPool:
         self._in_use: Counter[Work] = Counter()
         self._opened: list[Sandbox] = []
         self._starting: threading.Thread | None = None
-
-    def __enter__(self) -> SandboxPool:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Stop all workers."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from types import TracebackType
 from typing import Protocol
 
 from verifywise_mlflow.artifacts.source import ArtifactReadError, ArtifactSource
@@ -26,6 +25,7 @@ from verifywise_mlflow.artifacts.stores.settings import (
 )
 from verifywise_mlflow.artifacts.uris import ArtifactUri as Location
 from verifywise_mlflow.artifacts.uris import is_allowed_location, is_unambiguous, parse_uri
+from verifywise_mlflow.common.closeable import Closeable
 from verifywise_mlflow.connector.models import RemoteFile
 from verifywise_mlflow.http.errors import HttpError
 
@@ -38,7 +38,7 @@ class DirectSource(ArtifactSource, Protocol):
         """Whether a read failed with an error that may be transient."""
 
 
-class ArtifactStores:
+class ArtifactStores(Closeable):
     """A tenant's stores during a sync. Threads may share them."""
 
     def __init__(
@@ -62,14 +62,6 @@ class ArtifactStores:
         self._clients: dict[str, StoreClient] = {}
         self._buckets: dict[tuple[str, str], Bucket] = {}
         self._lock = threading.Lock()
-
-    def __enter__(self) -> ArtifactStores:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close all connections."""
