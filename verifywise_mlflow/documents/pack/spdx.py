@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import quote
 
 from spdx_python_model import v3_0_1 as spdx
@@ -22,6 +22,8 @@ from verifywise_mlflow.normalizer.dataset_reference import EVALUATION_CONTEXTS
 from verifywise_mlflow.services.evidence_pack import PackContents
 from verifywise_mlflow.services.record_parts import DataSet
 from verifywise_mlflow.services.version_dossier import VersionDossier
+
+E = TypeVar("E", bound=spdx.Element)
 
 # Only words that mean the same in SPDX: a guess would be a claim of ours. The others are in the CycloneDX file.
 _RISKS: Final = {
@@ -66,7 +68,8 @@ class _Document:
             spdx.software_Sbom, "sbom", software_sbomType=[spdx.software_SbomType.analyzed], rootElement=[model]
         )
         others = [item for item in self.objects.foreach_type(spdx.Element) if item is not bom]
-        bom.element = sorted(others, key=lambda item: str(item.get_id()))  # the set has no order
+        others.sort(key=lambda item: str(item.get_id()))  # the set has no order
+        bom.element = [*others]
         self._add(
             spdx.SpdxDocument,
             "document",
@@ -75,7 +78,7 @@ class _Document:
             profileConformance=[profiles.core, profiles.software, profiles.ai, profiles.dataset],
         )
 
-    def _add(self, kind: type, local: str, /, **properties: object) -> spdx.Element:
+    def _add(self, kind: Callable[..., E], local: str, /, **properties: object) -> E:
         element = kind(_id=f"{self._base}:{local}", creationInfo=self._creation, **properties)
         self.objects.add(element)
         return element
@@ -85,7 +88,7 @@ class _Document:
             name = f"relationship:{relationship.rpartition('/')[2]}"
             self._add(spdx.Relationship, name, from_=source, to=list(targets), relationshipType=relationship)
 
-    def _model(self) -> spdx.Element:
+    def _model(self) -> spdx.ai_AIPackage:
         known, record = self._known, self._known.record
         model = self._add(
             spdx.ai_AIPackage,
@@ -130,7 +133,7 @@ class _Document:
     def _packages(self) -> list[spdx.Element]:
         environment = self._known.environment
         packages = {package_url(package): package for package in (environment.packages if environment else ())}
-        elements = []
+        elements: list[spdx.Element] = []
         for number, (url, package) in enumerate(packages.items(), 1):
             element = self._add(
                 spdx.software_Package,
@@ -174,7 +177,7 @@ class _Document:
         return element
 
 
-def _entries(values: dict[str, str]) -> list[spdx.DictionaryEntry]:
+def _entries(values: Mapping[str, str]) -> list[spdx.DictionaryEntry]:
     return [spdx.DictionaryEntry(key=_text(name), value=_text(value, 10_000)) for name, value in sorted(values.items())]
 
 

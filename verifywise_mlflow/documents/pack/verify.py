@@ -32,7 +32,8 @@ def report(differences: list[str], done: str) -> None:
 
 
 def check_files() -> None:
-    listed = dict(reversed(line.split("  ", 1)) for line in (FOLDER / "SHA256SUMS").read_text("ascii").splitlines())
+    lines = (FOLDER / "SHA256SUMS").read_text("ascii").splitlines()
+    listed = {name: expected for expected, name in (line.split("  ", 1) for line in lines)}
     present = {path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*") if path.is_file()}
     differences = [f"{name} is not a file of the pack" for name in sorted(present - set(listed) - {"SHA256SUMS"})]
     for name, expected in listed.items():

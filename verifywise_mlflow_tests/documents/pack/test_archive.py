@@ -41,7 +41,8 @@ def test_a_pack_has_its_files_and_their_checksums(fraud_files: Mapping[str, byte
         *("manifest.oms.json", "record.json", "verdicts.json", "history.jsonl", "events.jsonl", "proof.json"),
         *("verify.py", "SHA256SUMS"),
     ]
-    sums = dict(reversed(line.split("  ")) for line in fraud_files["SHA256SUMS"].decode().splitlines())
+    lines = fraud_files["SHA256SUMS"].decode().splitlines()
+    sums = {name: digest for digest, name in (line.split("  ") for line in lines)}
     assert sums == {
         name: hashlib.sha256(content).hexdigest() for name, content in fraud_files.items() if name != "SHA256SUMS"
     }

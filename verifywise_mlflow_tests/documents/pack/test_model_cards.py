@@ -5,21 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from huggingface_hub import ModelCard
+from huggingface_hub import ModelCard, ModelCardData
 
 from verifywise_mlflow_tests.documents.pack.packed_versions import CHURN, HOSTILE, PackedTenant, json_of, packed
 
 
 def test_hugging_faces_library_reads_the_head_and_the_metrics(fraud_files: Mapping[str, bytes]) -> None:
-    card = ModelCard(fraud_files["model-card.md"].decode())
+    data = ModelCard(fraud_files["model-card.md"].decode()).data
 
-    assert (card.data.model_name, card.data.library_name) == ("fraud", "sklearn")
-    assert card.data.eval_results is not None
-    results = {result.metric_type: result.metric_value for result in card.data.eval_results}
+    assert isinstance(data, ModelCardData)
+    assert (data.model_name, data.library_name) == ("fraud", "sklearn")
+    assert data.eval_results is not None
+    results = {result.metric_type: result.metric_value for result in data.eval_results}
     assert results["auc"] == 0.91
     assert "loss" not in results  # NaN is no result
-    assert card.data.datasets is None  # no data set of the hub
-    assert {result.dataset_name for result in card.data.eval_results} == {"not recorded in MLflow"}
+    assert data.datasets is None  # no data set of the hub
+    assert {result.dataset_name for result in data.eval_results} == {"not recorded in MLflow"}
 
 
 def test_the_text_of_the_card_acts_as_no_markup(fraud_files: Mapping[str, bytes]) -> None:
@@ -35,6 +36,7 @@ def test_the_text_of_the_card_acts_as_no_markup(fraud_files: Mapping[str, bytes]
 def test_without_metrics_there_is_no_model_index(packed_tenant: PackedTenant) -> None:
     card = ModelCard(packed(packed_tenant.store, CHURN)["model-card.md"].decode())
 
+    assert isinstance(card.data, ModelCardData)
     assert card.data.eval_results is None
     assert "Not recorded in MLflow." in card.text
     assert "## What cannot be known from MLflow" in card.text

@@ -10,6 +10,7 @@ from itertools import pairwise
 
 import pytest
 from pypdf import PdfReader
+from pypdf.generic import DictionaryObject
 
 from verifywise_mlflow_tests.documents.pack.packed_versions import CHURN, PackedTenant, packed
 
@@ -127,11 +128,12 @@ def test_a_complete_version_has_the_heading_as_well(page: Outline) -> None:
 def test_the_pdf_has_the_same_text_and_is_tagged(fraud_files: Mapping[str, bytes]) -> None:
     reader = PdfReader(io.BytesIO(fraud_files["index.pdf"]))
     text = " ".join(" ".join(page.extract_text() for page in reader.pages).replace("\u200b", "").split())
-    root = reader.trailer["/Root"]
+    marks = reader.root_object["/MarkInfo"]
 
     assert reader.metadata is not None
     assert reader.metadata.title == "fraud, version 3"
-    assert root["/MarkInfo"]["/Marked"]
-    assert root["/Lang"] == "en"
+    assert isinstance(marks, DictionaryObject)
+    assert marks["/Marked"]
+    assert str(reader.root_object["/Lang"]) == "en"
     for expected in ("Team Fraud", "payments-2025", "What cannot be known from MLflow", "Grace Hopper", "#strong[x]"):
         assert expected in text

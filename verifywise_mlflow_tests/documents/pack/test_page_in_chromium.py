@@ -8,7 +8,7 @@ from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page
+from playwright.sync_api import Dialog, Page
 
 from verifywise_mlflow.documents.blocks import Bullets, Cell, Document, Paragraph, Section, Table
 from verifywise_mlflow.documents.html.rendering import render_document
@@ -51,7 +51,7 @@ def test_each_block_is_accessible_in_light_and_dark(browser_page: Page, tmp_path
     browser_page.goto(path.as_uri())
 
     for scheme in ("light", "dark"):
-        browser_page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # one of its literals
+        browser_page.emulate_media(color_scheme=scheme)
         violations = Axe().run(browser_page).response["violations"]
         assert [(violation["id"], len(violation["nodes"])) for violation in violations] == []
 
@@ -62,8 +62,13 @@ def test_hostile_texts_on_the_page_run_nothing_and_request_nothing(
     path = tmp_path / "index.html"
     path.write_bytes(fraud_files["index.html"])
     seen: list[str] = []
+
+    def on_dialog(dialog: Dialog) -> None:
+        seen.append(dialog.message)
+        dialog.dismiss()
+
     browser_page.on("request", lambda request: seen.append(request.url))
-    browser_page.on("dialog", lambda dialog: (seen.append(dialog.message), dialog.dismiss()))
+    browser_page.on("dialog", on_dialog)
 
     browser_page.goto(path.as_uri())
     browser_page.keyboard.press("Tab")
