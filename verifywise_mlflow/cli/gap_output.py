@@ -77,10 +77,11 @@ def _print_gap(gap: Gap) -> None:
     )
     print_whole(heading)
     stage = f", {gap.lifecycle_stage}" if gap.lifecycle_stage else ""
-    print_indented(Text(f"{escape_invisible(gap.model_name)} version {gap.version_number}{stage}"), _INDENT)
-    system = f"; system: {escape_invisible(gap.ai_system)}" if gap.ai_system else ""
-    print_indented(Text(f"owner: {escape_invisible(gap.owner) if gap.owner else 'none'}{system}"), _INDENT)
-    print_indented(Text(_age_sentence(gap)), _INDENT)
+    print_whole(Text(f"{escape_invisible(gap.model_name)} version {gap.version_number}{stage}"), _INDENT)
+    if gap.ai_system:
+        print_whole(Text("system: ") + display(gap.ai_system), _INDENT)
+    print_whole(Text("owner: ") + display(gap.owner or "none"), _INDENT)
+    print_whole(Text(_age_sentence(gap)), _INDENT)
     print_indented(Text(f"{gap.verdict}: ") + display(gap.reason), _INDENT)
     if gap.waiver:
         until = f"waived by {escape_invisible(gap.waiver.approver)} until {gap.waiver.expires_on}: "
@@ -91,5 +92,5 @@ def _age_sentence(gap: Gap) -> str:
     days = f"{gap.age_days:,} day{'s' * (gap.age_days != 1)}"
     opened = f"{gap.opened_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
     if gap.may_be_older:
-        return f"open for at least {days}: first recorded on {opened}, and may be older"
+        return f"open for at least {days}, first seen {opened}"
     return f"open for {days}, since {opened}"

@@ -10,14 +10,15 @@ _MIN_WIDTH = 20
 """Characters of a line in a terminal that is narrower than the indent."""
 
 
-def print_whole(text: Text) -> None:
-    """Print a line without breaking it."""
-    out.print(text, soft_wrap=True)
+def print_whole(text: Text, indent: int = 0) -> None:
+    """Print a line without breaking it, since half of a name is another name."""
+    out.print(Text(" " * indent) + text, soft_wrap=True)
 
 
 def print_indented(text: Text, indent: int) -> None:
-    """Print a text with each of its lines indented by a number of spaces."""
+    """Print a text in several lines if need be, each indented by a number of spaces."""
     wrapped = text.copy()
     wrapped.overflow = "ignore"  # as an argument, it would also mean not to wrap
     for line in wrapped.wrap(out, max(out.width - indent, _MIN_WIDTH)):
-        print_whole(Text(" " * indent) + line)
+        line.rstrip()
+        print_whole(line, indent)

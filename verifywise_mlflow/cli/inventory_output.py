@@ -104,7 +104,11 @@ def _stated(*facts: tuple[str, str | None]) -> Iterator[tuple[str, str]]:
 
 def _print_facts(facts: Iterable[tuple[str, str]], indent: int) -> None:
     for label, text in facts:
-        print_indented(Text.assemble((f"{label}: ", "cyan"), display(text)), indent)
+        words = Text.assemble((f"{label}: ", "cyan"), display(text))
+        if label == "purpose":
+            print_indented(words, indent)
+        else:
+            print_whole(words, indent)
 
 
 def _widths(lines: Iterable[Sequence[str]]) -> list[int]:
