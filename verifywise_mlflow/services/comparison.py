@@ -17,6 +17,7 @@ from verifywise_mlflow.normalizer.record import FIELDS, CanonicalRecord
 from verifywise_mlflow.persistence.repositories import tracked_objects
 from verifywise_mlflow.persistence.repositories.registry import versions_by_key
 from verifywise_mlflow.persistence.repositories.tracked_objects import RUNS
+from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.services.record_parts import DataSet
 from verifywise_mlflow.services.version_dossier import VersionDossier
@@ -100,7 +101,32 @@ def compare(session: TenantSession, first: VersionDossier, second: VersionDossie
 
     Their tags are those of the last sync, since former tags are not stored.
     """
-    sides = [_values(session, dossier) for dossier in (first, second)]
+    return compare_with(stored_tags(session, (first, second)), first, second)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTags:
+    """The tags of versions and of runs, as of the last sync."""
+
+    versions: Mapping[Key, Mapping[str, str]]
+    runs: Mapping[str, Mapping[str, str]]
+    """By the ID of the run. Tags that MLflow sets itself are left out."""
+
+
+def stored_tags(session: TenantSession, dossiers: Sequence[VersionDossier]) -> StoredTags:
+    """Return the tags of versions and of their runs, with two queries for all of them."""
+    run_ids = [run_id for dossier in dossiers if (run_id := dossier.record.source_run_id)]
+    versions = versions_by_key(session, [dossier.key for dossier in dossiers])
+    runs = tracked_objects.rows_by_id(session, RUNS, run_ids) if run_ids else {}
+    return StoredTags(
+        {key: version.tags for key, version in versions.items()},
+        {run_id: _own_tags(row.get("tags")) for run_id, row in runs.items()},
+    )
+
+
+def compare_with(tags: StoredTags, first: VersionDossier, second: VersionDossier) -> Comparison:
+    """Return the same as ``compare``, with tags that were read before."""
+    sides = [_values(tags, dossier) for dossier in (first, second)]
     notes = {judged.verdict.rule_id: judged.rule.title for known in (first, second) for judged in known.rules}
     values = []
     for section in SECTIONS:
@@ -114,9 +140,8 @@ def compare(session: TenantSession, first: VersionDossier, second: VersionDossie
 _Values: TypeAlias = Mapping[str, "str | float | ArtifactFile"]
 
 
-def _values(session: TenantSession, dossier: VersionDossier) -> Mapping[Section, _Values]:
+def _values(tags: StoredTags, dossier: VersionDossier) -> Mapping[Section, _Values]:
     record, manifest = dossier.record, dossier.manifest
-    version = versions_by_key(session, [dossier.key]).get(dossier.key)
     return {
         "metrics": record.metrics or {},
         "parameters": record.hyperparameters or {},
@@ -125,8 +150,8 @@ def _values(session: TenantSession, dossier: VersionDossier) -> Mapping[Section,
         "verdicts": {judged.verdict.rule_id: judged.verdict.verdict for judged in dossier.rules},
         "packages": dict(_packages(dossier)),
         "files": {f"{file.root}/{file.path}": file for file in (manifest.files if manifest else ())},
-        "version tags": version.tags if version else {},
-        "run tags": _run_tags(session, record.source_run_id),
+        "version tags": tags.versions.get(dossier.key, {}),
+        "run tags": tags.runs.get(record.source_run_id or "", {}),
         "origin": _fields(record, _ORIGIN),
     }
 
@@ -167,9 +192,7 @@ def _data_set_value(item: DataSet) -> str:
     return ", ".join(part for part in parts if part) or "no digest and no source"
 
 
-def _run_tags(session: TenantSession, run_id: str | None) -> Mapping[str, str]:
-    row = tracked_objects.rows_by_id(session, RUNS, [run_id]).get(run_id) if run_id else None
-    tags = row.get("tags") if row else None
+def _own_tags(tags: object) -> Mapping[str, str]:
     if not isinstance(tags, Mapping):
         return {}
     return {str(key): str(value) for key, value in tags.items() if not str(key).startswith(_SYSTEM_TAGS)}

@@ -11,9 +11,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from verifywise_mlflow.common.untrusted_text import escape_invisible
-from verifywise_mlflow.documents.blocks import Cell, Document, Section
+from verifywise_mlflow.documents.blocks import Cell, Document, Row, Section
 
 _PACKAGE: Final = "verifywise_mlflow.documents.html"
+_MAX_CACHED: Final = 120
+"""Characters of a text that is kept: the same short ones are on thousands of pages."""
 
 
 @cache
@@ -29,6 +31,7 @@ def environment() -> Environment:
         keep_trailing_newline=True,
     )
     templates.globals["cell"] = _cell
+    templates.globals["rows"] = _rows
     return templates
 
 
@@ -65,13 +68,30 @@ def _escaped(text: str) -> Markup:
     return escape(text if text.isascii() and text.isprintable() else "\n".join(map(escape_invisible, text.split("\n"))))
 
 
-@lru_cache(maxsize=20_000)
+def _rows(rows: Sequence[Row]) -> Markup:
+    """Return the rows of a table. In Python, since templates take five times as long, and pages have many cells."""
+    lines = (
+        f'<tr><th scope="row">{_content(row[0])}</th>{"".join(f"<td>{_content(cell)}</td>" for cell in row[1:])}</tr>\n'
+        for row in rows
+    )
+    return Markup("".join(lines))  # noqa: S704  # the texts are escaped
+
+
 def _cell(cell: Cell) -> Markup:
-    """Return a cell's content. In Python, since a macro takes ten times as long and pages have hundreds of cells."""
-    text = _escaped(cell.text)
+    """Return a cell's content."""
+    return Markup(_content(cell))  # noqa: S704  # the text is escaped
+
+
+def _content(cell: Cell) -> str:
+    text = _html(cell.text)
     tone = f' class="tone {cell.tone}"' if cell.tone else ""
     if cell.form == "code":
-        text = Markup(f"<code{tone}>{text}</code>")  # noqa: S704  # the text is escaped
+        text = f"<code{tone}>{text}</code>"
     elif tone:
-        text = Markup(f"<span{tone}>{text}</span>")  # noqa: S704
-    return Markup(f'{text}<small class="note">{_escaped(cell.note)}</small>') if cell.note else text  # noqa: S704
+        text = f"<span{tone}>{text}</span>"
+    return f'{text}<small class="note">{_html(cell.note)}</small>' if cell.note else text
+
+
+def _html(text: str) -> str:
+    """Return an escaped text, as a plain string: ``Markup`` would be copied with each concatenation."""
+    return str(_escaped(text)) if len(text) <= _MAX_CACHED else str(_escaped.__wrapped__(text))

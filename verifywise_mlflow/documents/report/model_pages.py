@@ -21,12 +21,15 @@ from verifywise_mlflow.documents.report.tenant_state import ModelSummary
 from verifywise_mlflow.documents.report.timeline_svg import timeline_svg
 from verifywise_mlflow.documents.version.page import version_sections
 from verifywise_mlflow.persistence.repositories.lifecycle_events import RecordedEvent
+from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.services.ai_systems import Declarations, declarations
-from verifywise_mlflow.services.comparison import compare
+from verifywise_mlflow.services.comparison import StoredTags, compare_with, stored_tags
 from verifywise_mlflow.services.system_facts import SystemFacts
 from verifywise_mlflow.services.version_dossier import VersionDossier, dossiers
 
+BATCH_SIZE: Final = 100
+"""Versions that are in memory at a time."""
 MAX_LISTED_VERSIONS: Final = 1_000
 """Versions in the table of a model's page; older ones are links below it."""
 GAPS: Final = "waivers"
@@ -68,35 +71,44 @@ def write_model_pages(
     systems = declarations(session, writer.at)
     written: set[str] = set()
     count = 0
-    loaded = dossiers(session, keys, writer.at)
-    for name, of_model in groupby(loaded, key=lambda dossier: dossier.record.model_name):
+    loaded = _loaded(session, keys, writer.at)
+    for name, of_model in groupby(loaded, key=lambda pair: pair[0].record.model_name):
         written.add(name)
-        count += _write_model(session, writer, paths, footer, systems, summaries[name], of_model)
+        count += _write_model(writer, paths, footer, systems, summaries[name], of_model)
     for model in models:
         if model.name not in written:  # it has no version
-            _write_model(session, writer, paths, footer, systems, model, iter(()))
+            _write_model(writer, paths, footer, systems, model, iter(()))
     return count
 
 
+def _loaded(session: TenantSession, keys: Sequence[Key], at: datetime) -> Iterator[tuple[VersionDossier, StoredTags]]:
+    """Yield the dossiers of versions, each with the tags of itself and of the one before."""
+    previous: list[VersionDossier] = []
+    for start in range(0, len(keys), BATCH_SIZE):
+        batch = list(dossiers(session, keys[start : start + BATCH_SIZE], at))
+        tags = stored_tags(session, [*previous, *batch])
+        yield from ((dossier, tags) for dossier in batch)
+        previous = batch[-1:]
+
+
 def _write_model(
-    session: TenantSession,
     writer: PageWriter,
     paths: TenantPaths,
     footer: TenantFooter,
     systems: Declarations,
     model: ModelSummary,
-    of_model: Iterator[VersionDossier],
+    of_model: Iterator[tuple[VersionDossier, StoredTags]],
 ) -> int:
     rows: list[_VersionRow] = []
     badges: list[_BadgeChange] = []
     moves: list[RecordedEvent] = []
     previous: VersionDossier | None = None
     comparison: Markup | None = None
-    for dossier in of_model:  # the oldest version first
+    for dossier, tags in of_model:  # the oldest version first
         number = dossier.record.version_number
         sections = version_sections(dossier, _facts(systems, dossier), with_clauses=False)
         if previous:
-            compared = comparison_section(compare(session, previous, dossier))
+            compared = comparison_section(compare_with(tags, previous, dossier))
             sections = _after_gaps(sections, compared)
             comparison = render_sections([compared])
         writer.write(
