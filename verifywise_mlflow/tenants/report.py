@@ -15,7 +15,7 @@ from verifywise_mlflow.tenants.validators import AbsolutePath, ConfigSection, ht
 class ReportBucket(ConfigSection):
     """A bucket of S3 or a store with its interface. Objects are written, and neither read, listed nor deleted."""
 
-    uri: str = Field(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._=-]+)*/?$")
+    uri: str = Field(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9_=-][A-Za-z0-9._=-]*)*/?$")
     """The bucket, and the path in it below which reports are written."""
     endpoint: str | None = None
     """Null: the AWS endpoint of the region."""
