@@ -35,8 +35,8 @@ COMMANDS = dict(all_commands())
 MAX_README_LINES = 150
 NOT_IN_CODE = {"db_password", "client_secret_old", "exists_one"}
 """Names in the customer's data, and a macro of CEL."""
-COMPOSED = ("open_gaps_", "versions_")
-"""Prefixes of figures whose names are composed of a badge, a severity or an age."""
+COMPOSED = ("open_gaps_", "versions_", "waiver_")
+"""Prefixes of names that are composed: figures of a badge, a severity or an age, and columns of a row within a row."""
 DEFINITION = r"\b(?:def|class) {0}\b|^{0}\b"
 ADR_SECTIONS = ["Context", "Decision", "Consequences", "Alternatives weighed"]
 
