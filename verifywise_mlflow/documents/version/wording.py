@@ -130,7 +130,7 @@ def field_cell(dossier: VersionDossier, field: str) -> Cell:
             return Cell("no value", note, tone="warning")
         return Cell("not read" if because is MissingBecause.NOT_READ else "not recorded", tone="warning")
     shown = show_value(value)
-    compared = "" if isinstance(value, datetime) else shown  # MLflow's milliseconds tell people nothing
+    compared = "" if isinstance(value, datetime) else shown  # MLflow writes milliseconds
     return Cell(shown, origin_note(dossier.state.origins.get(field), compared))
 
 
