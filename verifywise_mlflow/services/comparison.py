@@ -213,13 +213,23 @@ def _compared(
     second: str | float | ArtifactFile | None,
     note: str | None,
 ) -> ComparedValue:
-    numbers = _number(section, first), _number(section, second)
+    first_number, second_number = _number(section, first), _number(section, second)
     difference = relative = None
-    if numbers[0] is not None and numbers[1] is not None:
-        difference = _finite(numbers[1] - numbers[0])
-        relative = _finite(difference / abs(numbers[0])) if difference is not None and numbers[0] else None
-    texts = [_side(value) for value in (first, second)]
-    return ComparedValue(section, name, *texts, _differs(first, second, texts), *numbers, difference, relative, note)
+    if first_number is not None and second_number is not None:
+        difference = _finite(second_number - first_number)
+        relative = _finite(difference / abs(first_number)) if difference is not None and first_number else None
+    return ComparedValue(
+        section=section,
+        name=name,
+        first=_side(first),
+        second=_side(second),
+        differs=_differs(first, second),
+        first_number=first_number,
+        second_number=second_number,
+        difference=difference,
+        relative_difference=relative,
+        note=note,
+    )
 
 
 def _number(section: Section, value: object) -> float | None:
@@ -246,8 +256,8 @@ def _size(size: int | None) -> str:
     return "of unknown size" if size is None else f"{size:,} bytes"
 
 
-def _differs(first: object, second: object, texts: Sequence[str | None]) -> bool | None:
+def _differs(first: str | float | ArtifactFile | None, second: str | float | ArtifactFile | None) -> bool | None:
     if isinstance(first, ArtifactFile) and isinstance(second, ArtifactFile) and not (first.sha256 and second.sha256):
         has_other_size = first.size is not None and second.size is not None and first.size != second.size
         return True if has_other_size else None
-    return texts[0] != texts[1]
+    return _side(first) != _side(second)

@@ -92,7 +92,7 @@ def test_every_command_is_tested_or_has_a_reason_not_to_be() -> None:
         (path, width)
         for path in COMMANDS
         for width in (80, 50)
-        if (path, width) != ("inventory", 50)  # which prints the day alone where there is no room for the time
+        if (path, width) != ("inventory", 50)  # which then prints the day without the time
     ],
 )
 def test_a_narrow_terminal_shows_the_same_words_times_and_names(

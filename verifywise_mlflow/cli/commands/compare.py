@@ -104,16 +104,14 @@ def _print_comparison(comparison: Comparison, *, show_all: bool) -> None:
 
 
 def _print_versions(first: VersionDossier, second: VersionDossier) -> None:
-    rows = table("", *(f"version {known.key[1]}" for known in (first, second)))
-    for name, values in {
-        "badge": [known.badge.badge if known.badge else "not evaluated" for known in (first, second)],
-        "open gaps": [f"{len(known.open_gaps):,}" for known in (first, second)],
-        "stage": [known.record.lifecycle_stage or "-" for known in (first, second)],
-        "aliases": [_aliases(known) for known in (first, second)],
-        "gone": [known.state.deleted_at for known in (first, second)],
-    }.items():
-        if name != "gone" or any(values):
-            rows.add_row(name, *(display(value) for value in values))
+    sides = (first, second)
+    rows = table("", *(f"version {known.key[1]}" for known in sides))
+    rows.add_row("badge", *(known.badge.badge if known.badge else "not evaluated" for known in sides))
+    rows.add_row("open gaps", *(f"{len(known.open_gaps):,}" for known in sides))
+    rows.add_row("stage", *(display(known.record.lifecycle_stage) for known in sides))
+    rows.add_row("aliases", *(display(_aliases(known)) for known in sides))
+    if any(known.state.deleted_at for known in sides):
+        rows.add_row("gone since", *(display(known.state.deleted_at) for known in sides))
     out.print(rows)
 
 
