@@ -228,10 +228,11 @@ def test_a_delivery_overwrites_nothing_but_what_it_last_wrote(delivering: Delive
         delivering.later(minutes=20)
         for _ in range(3):
             kind = chance.choice(list(EDITS))
-            objects = delivering.entries() if kind == "modelInventory" else delivering.risks()
-            if objects:
+            entries, risks = delivering.entries(), delivering.risks()
+            ids = [entry.id for entry in entries] if kind == "modelInventory" else [risk.id for risk in risks]
+            if ids:
                 name = chance.choice(list(EDITS[kind]))
-                person.patch(f"/{kind}/{chance.choice(objects).id}", {name: chance.choice(EDITS[kind][name])})
+                person.patch(f"/{kind}/{chance.choice(ids)}", {name: chance.choice(EDITS[kind][name])})
 
     overwritten = list(_overwritten(server))
 

@@ -43,7 +43,9 @@ def test_a_delivery_continues_when_the_limit_allows_it_and_sends_nothing_twice(
         target = VerifyWiseTarget(tenant, settings, store, now=now, clock=clock, sleep=clock.sleep)
         drain = Drain(store, tenant.tenant_id, target, now=now)
 
-        requests_of_each, outcomes, due_early = [], [], []
+        requests_of_each: list[int] = []
+        outcomes: list[str] = []
+        due_early: list[bool] = []
         while not outcomes or outcomes[-1] == "stopped":
             before = len(server.requests)
             outcomes.append(drain.run().outcome)
