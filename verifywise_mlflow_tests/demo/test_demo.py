@@ -182,9 +182,15 @@ def test_a_failed_seeding_reports_the_reason(
 
 
 def test_runs_are_forked_from_a_process_that_has_nothing_a_fork_must_not_share(demo: RunningDemo) -> None:
-    (code_server,) = [
-        process for process in psutil.Process(demo.process.pid).children(recursive=True) if "grpc" in process.cmdline()
-    ]
-    (fork_server,) = [process for process in code_server.children() if "forkserver" in " ".join(process.cmdline())]
+    children = psutil.Process(demo.process.pid).children(recursive=True)
+    (code_server,) = [process for process in children if "grpc" in command_line(process)]
+    (fork_server,) = [process for process in code_server.children() if "forkserver" in " ".join(command_line(process))]
     assert fork_server.num_threads() == 1
     assert fork_server.net_connections("inet") == []
+
+
+def command_line(process: psutil.Process) -> list[str]:
+    try:
+        return list(process.cmdline())
+    except psutil.Error:  # it has just ended
+        return []
