@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import pytest
 import yaml
 from dagster import DagsterInstance
-from dagster._core.scheduler.instigation import InstigatorState, SensorInstigatorData, TickStatus
+from dagster._core.scheduler.instigation import InstigatorState, InstigatorTick, SensorInstigatorData, TickStatus
 from mlflow import MlflowClient
 
 from verifywise_mlflow.demo.registry_seeding import TENANTS
@@ -100,9 +100,8 @@ def _evaluate(instance: DagsterInstance, sensor: str) -> None:
         if tick.timestamp > requested_at and tick.status in {TickStatus.SKIPPED, TickStatus.SUCCESS}:
             return
         assert time.monotonic() < deadline, f"{sensor}: {tick}"
-        if tick.timestamp <= requested_at and tick.status is not TickStatus.STARTED:
-            # Not during a tick: the cursor that it saves at the end would be overwritten by the old one.
-            _let_its_interval_be_over(instance, _state(instance, sensor))
+        if tick.timestamp <= requested_at:
+            _let_its_interval_be_over(instance, _state(instance, sensor), tick)
         time.sleep(1)
 
 
@@ -111,10 +110,12 @@ def _state(instance: DagsterInstance, sensor: str) -> InstigatorState:
     return state
 
 
-def _let_its_interval_be_over(instance: DagsterInstance, state: InstigatorState) -> None:
+def _let_its_interval_be_over(instance: DagsterInstance, state: InstigatorState, last_tick: InstigatorTick) -> None:
     data = state.instigator_data
     assert isinstance(data, SensorInstigatorData)
-    if data.last_tick_start_timestamp:  # the daemon schedules by these; the cursor is not changed
+    # Not before the daemon has saved what the last tick left, which is a moment after the tick's end: its cursor would
+    # be overwritten by the one before.
+    if data.last_tick_timestamp == last_tick.timestamp:  # the daemon schedules by these; the cursor is not changed
         elapsed = data._replace(last_tick_timestamp=0.0, last_tick_start_timestamp=0.0)
         instance.update_instigator_state(state.with_data(elapsed))
 
