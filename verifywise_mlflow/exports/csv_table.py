@@ -39,7 +39,7 @@ def _cell(value: Cell) -> str | int | float:
         return value.astimezone(UTC).isoformat()
     if isinstance(value, str):
         return _inert(value)
-    return value.isoformat() if not isinstance(value, list | tuple) else _inert(", ".join(value))
+    return _inert(", ".join(value)) if isinstance(value, tuple) else value.isoformat()
 
 
 def _inert(text: str) -> str:

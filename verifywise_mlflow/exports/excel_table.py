@@ -99,7 +99,7 @@ def _write_cell(sheet: Worksheet, row: int, place: int, value: Cell, formats: _F
             sheet.write_string(row, place, str(value))
     elif isinstance(value, str):
         _write_text(sheet, row, place, value, formats)
-    elif isinstance(value, list | tuple):
+    elif isinstance(value, tuple):
         _write_text(sheet, row, place, ", ".join(value), formats)
     elif value.year < _FIRST_YEAR:
         sheet.write_string(row, place, value.isoformat())

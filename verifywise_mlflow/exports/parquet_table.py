@@ -58,6 +58,10 @@ def _groups(rows: Iterable[list[Cell]]) -> Iterator[list[list[Cell]]]:
 
 def _encodable(value: Cell) -> Cell:
     """Return the value with lone surrogates, which UTF-8 does not have, as escapes."""
-    if isinstance(value, str):
-        return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode("utf-8")
-    return [_encodable(item) for item in value] if isinstance(value, list | tuple) else value  # type: ignore[misc]  # texts
+    if isinstance(value, tuple):
+        return tuple(map(_encodable_text, value))
+    return _encodable_text(value) if isinstance(value, str) else value
+
+
+def _encodable_text(text: str) -> str:
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")

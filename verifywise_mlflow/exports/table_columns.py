@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import date, datetime
 from enum import StrEnum
@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter
 
-Cell: TypeAlias = "str | int | float | bool | datetime | date | Sequence[str] | None"
+Cell: TypeAlias = str | int | float | bool | datetime | date | tuple[str, ...] | None
 """A value of a table. Times have a zone."""
 
 

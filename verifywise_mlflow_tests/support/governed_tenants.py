@@ -5,7 +5,7 @@ They are written into the store directly and evaluated as a sync evaluates them,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -31,6 +31,8 @@ from verifywise_mlflow_tests.support.stored_states import day, write_record
 
 FORMULA: Final = '=HYPERLINK("https://attacker.example", "Ada")'
 """An owner that a spreadsheet would evaluate."""
+PURPOSE: Final = "[red]Finds customers who may leave.[/red]"
+"""A purpose with the markup of a terminal library."""
 LONG_NAME: Final = "probability-of-default-of-small-and-medium-enterprises-in-the-euro-area-quarterly"
 """The name of a model that is longer than a line of 80 columns."""
 
@@ -67,20 +69,20 @@ def _fill(store: Store, folder: Path) -> None:
         with store.begin(tenant_id) as session:
             activate(session, f"https://mlflow.{tenant_id}.example", None, day(1))
     credit = {"owner": "Risk Team", "risk_category": "high", "ai_system": "Lending", "data_sensitivity": "personal"}
-    _record(store, "credit", 1, day(1), stage="Archived", **credit)
-    _record_in_use(store, day(1), **credit)
-    _record(store, "churn", 1, day(1), library="xgboost", purpose="[red]Finds customers who may leave.[/red]")
-    _record(store, LONG_NAME, 1, day(1), owner=FORMULA)
-    _record(store, "gone", 1, day(1), owner="Risk Team")
-    _record(store, "fraud", 7, day(1), tenant_id="globex", stage="Staging", owner="Fraud Desk")
+    _record(store, "credit", 1, day(1), stage="Archived", tags=credit)
+    _record_in_use(store, day(1), credit)
+    _record(store, "churn", 1, day(1), library="xgboost", tags={"business_purpose": PURPOSE})
+    _record(store, LONG_NAME, 1, day(1), tags={"owner": FORMULA})
+    _record(store, "gone", 1, day(1), tags={"owner": "Risk Team"})
+    _record(store, "fraud", 7, day(1), tenant_id="globex", stage="Staging", tags={"owner": "Fraud Desk"})
     both = write_policy(folder / "policy.yaml", OWNED, PRIVATE)
     _evaluate(store, day(1), both)
     # Version 2 loses its owner on day 3 and gets another one on day 5: the verdict changes, the gap stays open.
     unowned = {name: value for name, value in credit.items() if name != "owner"}
-    _record_in_use(store, day(3), **unowned)
+    _record_in_use(store, day(3), unowned)
     _evaluate(store, day(3), both)
-    _record_in_use(store, day(5), **unowned, owner="Ops Desk")
-    _record(store, "gone", 1, day(5), owner="Risk Team", deleted_at=day(5))
+    _record_in_use(store, day(5), {**unowned, "owner": "Ops Desk"})
+    _record(store, "gone", 1, day(5), tags={"owner": "Risk Team"}, deleted_at=day(5))
     _evaluate(store, day(5), both)
     _evaluate(store, day(6), write_policy(folder / "policy.yaml", OWNED, PRIVATE, CODED, version=2))
     _record(store, "unjudged", 1, day(7))
@@ -95,10 +97,10 @@ def _fill(store: Store, folder: Path) -> None:
         )
 
 
-def _record_in_use(store: Store, now: datetime, **tags: str) -> None:
+def _record_in_use(store: Store, now: datetime, tags: Mapping[str, str]) -> None:
     """Write the record of version 2 of credit."""
     aliases = ("champion", "eu")
-    _record(store, "credit", 2, now, stage="Production", aliases=aliases, library="sklearn", **tags)
+    _record(store, "credit", 2, now, stage="Production", aliases=aliases, library="sklearn", tags=tags)
 
 
 def _record(
@@ -112,15 +114,13 @@ def _record(
     aliases: tuple[str, ...] = (),
     library: str | None = None,
     deleted_at: datetime | None = None,
-    **tags: str,
+    tags: Mapping[str, str] | None = None,
 ) -> None:
     environment = RuntimeEnvironment("3.11", (), (), None, {library: "1.0"}, None, True, ()) if library else None
     manifest = ArtifactManifest("s3://bucket/files", "complete", None, (), environment, None) if library else None
     run = TrainingRun(f"{number:032x}", status="FINISHED", started_at=day(1), ended_at=day(1))
-    if "purpose" in tags:
-        tags["business_purpose"] = tags.pop("purpose")
     inputs = RecordInputs(
-        version=ModelVersion(model, number, created_at=day(1), stage=stage, run_id=run.run_id, tags=tags),
+        version=ModelVersion(model, number, created_at=day(1), stage=stage, run_id=run.run_id, tags=tags or {}),
         model=RegisteredModel(model, aliases=dict.fromkeys(aliases, number)),
         run=run,
         manifest=manifest,

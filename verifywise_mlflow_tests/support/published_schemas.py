@@ -83,8 +83,8 @@ def _type(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> str:
     if "enum" in schema:
         return ", ".join("null" if value is None else f"`{value}`" for value in schema["enum"])
     if "anyOf" in schema:
-        kinds = (_type(_resolved(option, definitions), definitions) for option in schema["anyOf"])
-        return " or ".join(dict.fromkeys(kinds))
+        options = (_type(_resolved(option, definitions), definitions) for option in schema["anyOf"])
+        return " or ".join(dict.fromkeys(options))
     stated = schema.get("type", "any")
     kinds = stated if isinstance(stated, list) else [stated]
     return " or ".join(schema.get("format", kind) if kind == "string" else kind for kind in kinds)

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import ARRAY, ColumnElement, Select, and_, cast, func, select
+from sqlalchemy import ARRAY, ColumnElement, CursorResult, Select, and_, cast, func, select
 from sqlalchemy import Text as PlainText
 
 from verifywise_mlflow.compliance.verdict import Verdict
@@ -152,5 +152,5 @@ def _applies(rule_ids: Collection[str]) -> ColumnElement[bool]:
     )
 
 
-def _streamed(session: TenantSession, query: Select[tuple[object, ...]]) -> Iterator[tuple[object, ...]]:
-    yield from session.execute(query.execution_options(yield_per=ROWS_PER_FETCH))
+def _streamed(session: TenantSession, query: Select[Any]) -> CursorResult[Any]:  # Any: as SQLAlchemy types many columns
+    return session.execute(query.execution_options(yield_per=ROWS_PER_FETCH))
