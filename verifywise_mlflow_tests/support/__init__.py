@@ -7,7 +7,7 @@ Servers and databases:
 - ``registry``: fills a real MLflow registry through MLflow's own client
 - ``session_servers``: the Postgres and the MLflow server that all processes of a session share
 - ``scheduling``: which test files run in one process, and which begin first
-- ``mlflow_process``: MLflow's command line, whose server takes one process
+- ``mlflow_process``: MLflow's command line, whose server takes one process and omits what no test needs
 - ``seeding``: fills a real MLflow's SQLite database with thousands of rows, past its API
 - ``dagster_migrations``: makes Dagster's SQLite files cheap to open
 - ``compiled_statements``: lets all stores of a process share compiled SQL
