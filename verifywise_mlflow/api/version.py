@@ -53,7 +53,7 @@ class VersionRecord(BaseModel):
     """The time, UTC."""
     fields: Mapping[str, JsonValue | datetime | date]
     """The canonical record: each field with its value; None if there is none."""
-    origins: Mapping[str, Mapping[str, JsonValue]]
+    origins: Mapping[str, Mapping[str, object]]
     """For each value, the tag, alias or attribute that it came from."""
     findings: tuple[str, ...]
     """Sentences about values that look wrong."""
@@ -92,7 +92,7 @@ def version_record(known: VersionDossier) -> VersionRecord:
         unread=tuple(
             sentence for unread in unread_objects_from_json(state.incomplete) for sentence in unread.sentences
         ),
-        badge=known.badge and known.badge.badge,
+        badge=known.badge.badge if known.badge else None,
         verdicts=tuple(map(_verdict, known.rules)),
         valid_from=state.span.valid_from,
         deleted_at=state.deleted_at,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -17,6 +18,14 @@ from verifywise_mlflow_tests.support.documentation import generated_part, read_p
 from verifywise_mlflow_tests.support.read_side_bank import Bank
 
 SLOW_IMPORTS = ("dagster", "mlflow", "pandas", "pydantic", "sqlalchemy")
+
+
+def row_of(frame: pd.DataFrame, **values: object) -> Mapping[Hashable, Any]:  # Any: cells of any type
+    """Return the only row with these values."""
+    for name, value in values.items():
+        frame = frame[frame[name] == value]
+    (row,) = frame.to_dict("records")
+    return row
 
 
 @pytest.fixture
@@ -41,9 +50,9 @@ def test_without_tenants_all_that_the_role_may_see_are_read(client: vm.Client) -
 def test_gaps_say_since_when_they_are_open_and_who_accepts_them(client: vm.Client, bank: Bank) -> None:
     gaps = client.gaps("acme", rules=["production-privacy-assessment", "dataset-reference"])
 
-    lacking = gaps[(gaps.model_name == "fraud") & (gaps.rule_id == "production-privacy-assessment")].iloc[0]
-    assert lacking.age_days >= 39
-    assert abs(lacking.opened_at - bank.first_sync) < timedelta(minutes=5)
+    lacking = row_of(gaps, model_name="fraud", rule_id="production-privacy-assessment")
+    assert lacking["age_days"] >= 39
+    assert abs(lacking["opened_at"] - bank.first_sync) < timedelta(minutes=5)
     assert gaps[gaps.model_name == "notes"].waiver_approver.tolist() == ["Ada Lovelace"]
 
 
@@ -58,26 +67,26 @@ def test_a_record_is_what_was_known_at_a_time(client: vm.Client) -> None:
 
 
 def test_records_and_verdicts_are_tables_of_any_time(client: vm.Client) -> None:
-    before, now = (client.records("acme", as_of=at).set_index("model_name").loc["fraud"] for at in ("30d", None))
+    before, now = (row_of(client.records("acme", as_of=at), model_name="fraud") for at in ("30d", None))
 
-    assert before.owner == "Payments"
-    assert pd.isna(now.owner)
+    assert before["owner"] == "Payments"
+    assert pd.isna(now["owner"])
     assert len(client.verdicts("acme", as_of="30d")) == len(client.verdicts("acme"))
 
 
 def test_a_diff_has_records_verdicts_and_badges(client: vm.Client) -> None:
     changes = client.diff("acme", "1d")
 
-    of_fraud = changes[changes.model_name == "fraud"].set_index(["kind", "subject"])
-    assert of_fraud.loc[("record", "owner")][["before", "after"]].tolist() == ["Payments", None]
-    assert of_fraud.loc[("verdict", "owner")].before == "pass"
+    owner = row_of(changes, model_name="fraud", kind="record", subject="owner")
+    assert (owner["before"], owner["after"]) == ("Payments", None)
+    assert row_of(changes, model_name="fraud", kind="verdict", subject="owner")["before"] == "pass"
     assert "record" not in set(client.diff("acme", "1d", model="churn").kind)
 
 
 def test_a_comparison_has_the_difference_of_numbers(client: vm.Client) -> None:
-    values = client.compare("acme", "credit-scoring", "champion", "challenger").set_index(["section", "name"])
+    values = client.compare("acme", "credit-scoring", "champion", "challenger")
 
-    assert values.loc[("metrics", "auc")].difference == pytest.approx(0.03)
+    assert row_of(values, section="metrics", name="auc")["difference"] == pytest.approx(0.03)
 
 
 def test_a_history_begins_with_what_was_first_seen(client: vm.Client) -> None:

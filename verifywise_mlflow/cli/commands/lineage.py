@@ -125,14 +125,16 @@ def _write(text: str, output: Path | None) -> None:
 
 def _print_tables(graph: LineageGraph) -> None:
     nodes = {node.id: node for node in graph.nodes}
-    made_from, made_into = defaultdict(list), defaultdict(list)
+    made_from: defaultdict[str, list[tuple[LineageNode, str | None]]] = defaultdict(list)
+    made_into: defaultdict[str, list[LineageNode]] = defaultdict(list)
     for edge in graph.edges:
         made_from[edge.target].append((nodes[edge.source], edge.label))
         made_into[edge.source].append(nodes[edge.target])
     rows = table("version", "data sets", "training run", "files")
     for version in (node for node in graph.nodes if node.kind == "version"):
         runs = [node for node, _ in made_from[version.id] if node.kind == "run"]
-        inputs = [entry for node in (*runs, version) for entry in made_from[node.id]]
+        makers: list[LineageNode] = [*runs, version]
+        inputs = [entry for node in makers for entry in made_from[node.id]]
         data_sets = [_used(node, label) for node, label in inputs if node.kind == "dataset"]
         rows.add_row(
             _joined(_said(version)),

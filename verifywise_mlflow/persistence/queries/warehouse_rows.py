@@ -25,7 +25,7 @@ ROWS_AT_A_TIME: Final = 100
 """Rows that the driver holds: one may have a megabyte."""
 _XID_MASK: Final = 2**32 - 1
 """Postgres stores the last 32 bits of a transaction's number."""
-_TENANT: Final = literal_column(f"{STORED}.tenant_id", Text)
+_TENANT: Final[ColumnElement[str]] = literal_column(f"{STORED}.tenant_id", Text)
 _XMIN: Final = cast(cast(literal_column(f"{STORED}.xmin"), PlainText), BigInteger)
 
 

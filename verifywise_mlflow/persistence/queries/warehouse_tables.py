@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 
 from sqlalchemy import (
     BigInteger,
+    ColumnClause,
     ColumnElement,
     Date,
     DateTime,
@@ -114,7 +115,7 @@ def _states(*tables: Table) -> tuple[tuple[FromClause, dict[str, ColumnElement[A
 def _verdicts(table: Table) -> tuple[FromClause, dict[str, ColumnElement[Any]]]:
     """Return the verdicts in the arrays of a table, one row each."""
     source, columns = _stored(table)
-    arrays = {
+    arrays: dict[str, ColumnClause[Any]] = {
         "rule_ids": column("rule_id", Text),
         "rule_versions": column("rule_version", Integer),
         "verdicts": column("verdict", PlainText),
