@@ -82,7 +82,8 @@ def test_what_is_unknown_or_ambiguous_is_explained(
 
 
 def test_a_word_that_is_the_alias_of_one_version_and_the_stage_of_another_is_ambiguous(aliased_store: Store) -> None:
-    with pytest.raises(UnresolvedNameError, match="is the alias of version 1 of 'loans' and the stage of versions 1, 2"):
+    ambiguity = "is the alias of version 1 of 'loans' and the stage of versions 1, 2"
+    with pytest.raises(UnresolvedNameError, match=ambiguity):
         resolved(aliased_store, "staging", model="loans")
     assert resolved(aliased_store, "@staging", model="loans") == 1
 
