@@ -255,7 +255,7 @@ def _synced_bank(
 
 
 @pytest.fixture
-def bank(_synced_bank: Bank, monkeypatch: pytest.MonkeyPatch) -> Bank:
+def synced_bank(_synced_bank: Bank, monkeypatch: pytest.MonkeyPatch) -> Bank:
     """A bank that was synced twice, and the environment that points to it: for files of a group in ``GROUPS``.
 
     Tests only read it.

@@ -29,7 +29,7 @@ def row_of(frame: pd.DataFrame, **values: object) -> Mapping[Hashable, Any]:  # 
 
 
 @pytest.fixture
-def client(bank: Bank) -> Iterator[vm.Client]:
+def client(synced_bank: Bank) -> Iterator[vm.Client]:
     with vm.connect() as client:
         yield client
 
@@ -47,12 +47,12 @@ def test_without_tenants_all_that_the_role_may_see_are_read(client: vm.Client) -
     assert client.tenants().set_index("tenant").versions.to_dict() == {"acme": 5, "globex": 1}
 
 
-def test_gaps_say_since_when_they_are_open_and_who_accepts_them(client: vm.Client, bank: Bank) -> None:
+def test_gaps_say_since_when_they_are_open_and_who_accepts_them(client: vm.Client, synced_bank: Bank) -> None:
     gaps = client.gaps("acme", rules=["production-privacy-assessment", "dataset-reference"])
 
     lacking = row_of(gaps, model_name="fraud", rule_id="production-privacy-assessment")
     assert lacking["age_days"] >= 39
-    assert abs(lacking["opened_at"] - bank.first_sync) < timedelta(minutes=5)
+    assert abs(lacking["opened_at"] - synced_bank.first_sync) < timedelta(minutes=5)
     assert gaps[gaps.model_name == "notes"].waiver_approver.tolist() == ["Ada Lovelace"]
 
 

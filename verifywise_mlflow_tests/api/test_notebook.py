@@ -21,7 +21,7 @@ RESULTS = {
 """A part of a cell, and a word of its output."""
 
 
-def test_each_cell_shows_its_result(bank: Bank) -> None:
+def test_each_cell_shows_its_result(synced_bank: Bank) -> None:
     cells = run(read_notebook())
 
     for part, result in RESULTS.items():

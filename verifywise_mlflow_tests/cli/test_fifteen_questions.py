@@ -37,7 +37,7 @@ def test_there_are_fifteen() -> None:
 
 
 @pytest.mark.parametrize("section", SECTIONS, ids=lambda section: str(section.partition("?")[0]))
-def test_one_command_prints_the_lines_of_the_page(bank: Bank, section: str) -> None:
+def test_one_command_prints_the_lines_of_the_page(synced_bank: Bank, section: str) -> None:
     (command,) = commands(section)
     (excerpt,) = code_blocks(section, "text")
 

@@ -17,7 +17,7 @@ from verifywise_mlflow_tests.support.read_side_bank import Bank
 runner = CliRunner(env={"COLUMNS": "200"})
 
 
-def test_people_see_each_version_and_the_data_sets_that_models_share(bank: Bank) -> None:
+def test_people_see_each_version_and_the_data_sets_that_models_share(synced_bank: Bank) -> None:
     result = runner.invoke(app, ["lineage", "acme"])
 
     assert result.exit_code == 0, result.output
@@ -27,7 +27,7 @@ def test_people_see_each_version_and_the_data_sets_that_models_share(bank: Bank)
     assert "notes 1" in result.stdout
 
 
-def test_programs_get_a_graph_in_which_every_edge_has_its_nodes(bank: Bank) -> None:
+def test_programs_get_a_graph_in_which_every_edge_has_its_nodes(synced_bank: Bank) -> None:
     graph = check_document(runner.invoke(app, ["lineage", "acme", "fraud", "--json"]).stdout)["graph"]
 
     ids = {node["id"] for node in graph["nodes"]}
@@ -47,7 +47,7 @@ def test_programs_get_a_graph_in_which_every_edge_has_its_nodes(bank: Bank) -> N
 @pytest.mark.parametrize(
     ("ending", "start"), [("svg", "<svg"), ("mmd", "flowchart LR"), ("gv", "digraph lineage"), ("json", '{"schema"')]
 )
-def test_the_ending_of_the_file_chooses_the_format(bank: Bank, tmp_path: Path, ending: str, start: str) -> None:
+def test_the_ending_of_the_file_chooses_the_format(synced_bank: Bank, tmp_path: Path, ending: str, start: str) -> None:
     path = tmp_path / f"graph.{ending}"
 
     result = runner.invoke(app, ["lineage", "acme", "--output", str(path)])
@@ -56,15 +56,15 @@ def test_the_ending_of_the_file_chooses_the_format(bank: Bank, tmp_path: Path, e
     assert path.read_text().startswith(start)
 
 
-def test_what_does_not_fit_is_counted_and_the_picture_says_so(bank: Bank) -> None:
+def test_what_does_not_fit_is_counted_and_the_picture_says_so(synced_bank: Bank) -> None:
     result = runner.invoke(app, ["lineage", "acme", "--max-nodes", "4", "--format", "svg"])
 
     texts = [element.text for element in ET.fromstring(result.stdout).iter("{http://www.w3.org/2000/svg}text")]
     assert any(text and text.startswith("4 of 5 versions are left out") for text in texts)
 
 
-def test_versions_in_production_are_what_a_small_graph_shows(bank: Bank) -> None:
-    with Store(bank.database_url) as store, store.begin("acme") as session:
+def test_versions_in_production_are_what_a_small_graph_shows(synced_bank: Bank) -> None:
+    with Store(synced_bank.database_url) as store, store.begin("acme") as session:
         graph = lineage_graph(session, None, 4)
 
     (version,) = (node for node in graph.nodes if node.kind == "version")
@@ -75,7 +75,7 @@ def test_versions_in_production_are_what_a_small_graph_shows(bank: Bank) -> None
     )
 
 
-def test_a_misspelt_model_has_a_suggestion(bank: Bank) -> None:
+def test_a_misspelt_model_has_a_suggestion(synced_bank: Bank) -> None:
     result = runner.invoke(app, ["lineage", "acme", "frodd"])
 
     assert result.exit_code == 3

@@ -79,7 +79,7 @@ def test_each_table_has_its_rows(
     assert warehouse.sql(query).fetchall() == rows
 
 
-def test_an_export_to_a_folder_of_another_tenant_is_refused(bank: Bank, tmp_path: Path) -> None:
+def test_an_export_to_a_folder_of_another_tenant_is_refused(synced_bank: Bank, tmp_path: Path) -> None:
     runner.invoke(app, ["export", "globex", str(tmp_path), "--format", "jsonl"])
 
     result = runner.invoke(app, ["export", "acme", str(tmp_path), "--format", "jsonl"])
