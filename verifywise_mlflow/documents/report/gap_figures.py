@@ -25,7 +25,7 @@ AGE_GROUPS: Final = (
 NO_OWNER: Final = "no owner recorded"
 MAX_URGENT: Final = 500
 """Gaps that the page of gaps lists, the most urgent of all rules."""
-MAX_PER_RULE: Final = 1_000
+MAX_PER_RULE: Final = 500
 """Gaps that the page of a rule lists, the most urgent."""
 
 

@@ -30,7 +30,7 @@ from verifywise_mlflow.services.version_dossier import VersionDossier, dossiers
 
 BATCH_SIZE: Final = 100
 """Versions that are in memory at a time."""
-MAX_LISTED_VERSIONS: Final = 1_000
+MAX_LISTED_VERSIONS: Final = 500
 """Versions in the table of a model's page; older ones are links below it."""
 GAPS: Final = "waivers"
 """The anchor of the last section about gaps."""

@@ -22,7 +22,7 @@ from verifywise_mlflow.documents.report.portfolio_charts import coverage_chart, 
 from verifywise_mlflow.documents.report.site_paths import TenantPaths, file_name
 from verifywise_mlflow.documents.report.tenant_state import TenantState
 
-MODELS_PER_PAGE: Final = 1_000
+MODELS_PER_PAGE: Final = 500
 """A page with this many rows opens within a second."""
 
 
