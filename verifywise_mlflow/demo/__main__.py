@@ -12,7 +12,8 @@ from verifywise_mlflow.demo.run import run_demo
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the demo with command-line arguments."""
-    parser = argparse.ArgumentParser(prog="python -m verifywise_mlflow.demo", description=run_demo.__doc__)
+    description = "Start all servers, sync two tenants and print the results."
+    parser = argparse.ArgumentParser(prog="python -m verifywise_mlflow.demo", description=description)
     parser.add_argument(
         "--once", action="store_true", help="exit after the summary instead of keeping the servers running"
     )
