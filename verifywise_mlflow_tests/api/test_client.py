@@ -164,7 +164,7 @@ def test_a_time_without_a_meaning_is_refused(client: vm.Client, since: object, h
 @pytest.mark.parametrize(
     ("name", "filters", "hint"),
     [
-        ("inventory", {"badges": "failling"}, "did you mean 'failing'"),
+        ("inventory", {"badges": "falling"}, "did you mean 'failing'"),
         ("inventory", {"missing": ["owner", "onwer"]}, "did you mean 'owner'"),
         ("gaps", {"severities": "urgent"}, "critical"),
     ],

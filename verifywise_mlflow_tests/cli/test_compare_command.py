@@ -78,7 +78,7 @@ def test_all_values_are_written_to_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("references", "sentence"),
     [
-        (("champion", "chalenger"), "Did you mean 'challenger'?"),
+        (("champion", "chalengger"), "Did you mean 'challenger'?"),
         (("3", "9"), "there is no version 9 of 'credit default risk'"),
     ],
 )

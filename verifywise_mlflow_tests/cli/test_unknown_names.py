@@ -65,14 +65,14 @@ def test_a_misspelled_tenant_is_suggested_by_every_command(path: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "suggested"),
     [
-        (["show", "acme", "credit defualt risk", "3"], MODEL),
+        (["show", "acme", "credit defaults risk", "3"], MODEL),
         (["history", "acme", "credit", "3"], MODEL),
         (["badge", "acme", "chrun"], "churn"),
         (["manifest", "acme", "chrun", "1"], "churn"),
         (["events", "acme", "chrun"], "churn"),
         (["diff", "acme", "chrun", "--from", "2026-03-01"], "churn"),
         (["show", "acme", MODEL, "champoin"], "champion"),
-        (["badge", "acme", MODEL, "@chalenger"], "challenger"),
+        (["badge", "acme", MODEL, "@chalengger"], "challenger"),
         (["policy", "explain", "acme", MODEL, "3", "ownr"], "owner"),
         (["policy", "rule", "acme", "dataset-referense"], "dataset-reference"),
         (["policy", "waive", "acme", "dataset-referense", MODEL, *WAIVER], "dataset-reference"),

@@ -25,7 +25,7 @@ ROWS_AT_A_TIME: Final = 100
 """Rows that the driver holds: one may have a megabyte."""
 _XID_MASK: Final = 2**32 - 1
 """Postgres stores the last 32 bits of a transaction's number."""
-_TENANT: Final[ColumnElement[str]] = literal_column(f"{STORED}.tenant_id", Text)
+_tenant_id: Final[ColumnElement[str]] = literal_column(f"{STORED}.tenant_id", Text)
 _XMIN: Final = cast(cast(literal_column(f"{STORED}.xmin"), PlainText), BigInteger)
 
 
@@ -68,7 +68,7 @@ def changed_rows(session: TenantSession, table: ExportTable, now: Position, sinc
     json_cells = [place for place, exported in enumerate(table.columns) if exported.type == "json"]
     for stored, expressions in table.sources:
         cells_of_row = [expressions.get(exported.name, null()).label(exported.name) for exported in table.columns]
-        query = select(*cells_of_row).select_from(stored).where(session.tenant_id == _TENANT)
+        query = select(*cells_of_row).select_from(stored).where(_tenant_id == session.tenant_id)
         if since is not None:
             query = query.where(_written_from(now, since))
         for row in session.execute(query.execution_options(yield_per=ROWS_AT_A_TIME)):
