@@ -97,15 +97,13 @@ def stacked_bars(
         bars: the bars. Their labels may be texts of tenants.
     """
     labels = _distinct_labels(bars)
-    rows = [
+    rows: Sequence[Json] = [
         {"bar": label, "series": part.name, "count": bar.counts.get(part.name, 0), "order": order}
         for label, bar in zip(labels, bars, strict=True)
         for order, part in enumerate(series)
     ]
-    totals = [
-        {"bar": label, "total": sum(bar.counts.get(part.name, 0) for part in series)}
-        for label, bar in zip(labels, bars, strict=True)
-    ]
+    totals = [sum(bar.counts.get(part.name, 0) for part in series) for bar in bars]
+    total_rows: Sequence[Json] = [{"bar": label, "total": total} for label, total in zip(labels, totals, strict=True)]
     y: Json = {
         "field": "bar",
         "type": "nominal",
@@ -114,7 +112,7 @@ def stacked_bars(
         "axis": {"labelLimit": 220, "ticks": False, "domain": False, "labelColor": "var(--text)", "labelPadding": 8},
     }
     x_axis: Json = {"title": unit, "tickMinStep": 1, "format": ",d", "tickCount": 6, "domain": False}
-    spec: Json = {
+    spec: Mapping[str, Json] = {
         "width": _WIDTH_PX,
         "height": _BAR_PX * max(len(bars), 1),
         "layer": [
@@ -129,7 +127,7 @@ def stacked_bars(
                 },
             },
             {
-                "data": {"values": totals},
+                "data": {"values": total_rows},
                 "mark": {"type": "text", "align": "left", "dx": 6, "color": "var(--text)", "fontSize": _FONT_PX},
                 "encoding": {
                     "y": y,
@@ -139,8 +137,8 @@ def stacked_bars(
             },
         ],
     }
-    table = [
-        (bar.label, *(bar.counts.get(part.name, 0) for part in series), total["total"])
+    table: list[Sequence[str | int]] = [
+        (bar.label, *(bar.counts.get(part.name, 0) for part in series), total)
         for bar, total in zip(bars, totals, strict=True)
     ]
     description = f"A bar for each {heading.lower()}, split by {', '.join(part.name for part in series)}."
@@ -160,12 +158,12 @@ def area_over_time(
         series: the areas, from the bottom up.
         points: days in their order, each with the counts by the name of the series.
     """
-    rows = [
+    rows: Sequence[Json] = [
         {"day": f"{day.isoformat()}T00:00:00Z", "series": part.name, "count": counts.get(part.name, 0), "order": order}
         for day, counts in points
         for order, part in enumerate(series)
     ]
-    spec: Json = {
+    spec: Mapping[str, Json] = {
         "width": _WIDTH_PX,
         "height": _AREA_HEIGHT_PX,
         "data": {"values": rows},
@@ -186,7 +184,9 @@ def area_over_time(
             "color": _color(series),
         },
     }
-    table = [(day.isoformat(), *(counts.get(part.name, 0) for part in series)) for day, counts in points]
+    table: list[Sequence[str | int]] = [
+        (day.isoformat(), *(counts.get(part.name, 0) for part in series)) for day, counts in points
+    ]
     first, last = (points[0][0], points[-1][0]) if points else ("", "")
     description = f"Areas from {first} to {last}: {', '.join(part.name for part in series)}, from the bottom up."
     headings = ("day", *(part.name for part in series))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import ConsoleMessage, Page
+from playwright.sync_api import ConsoleMessage, Dialog, Page, Request
 
 from verifywise_mlflow.documents.report.site_paths import TenantPaths
 from verifywise_mlflow_tests.browser import chromium
@@ -53,12 +53,18 @@ def events(browser_page: Page) -> Iterator[list[str]]:
         if message.type in ("error", "warning"):
             seen.append(f"{message.type}: {message.text}")
 
-    browser_page.on("dialog", lambda dialog: (seen.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+    def on_dialog(dialog: Dialog) -> None:
+        seen.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
+    def on_request(request: Request) -> None:
+        if not request.url.startswith(("file:", "data:")):
+            seen.append(request.url)
+
+    browser_page.on("dialog", on_dialog)
     browser_page.on("console", on_console)
     browser_page.on("pageerror", lambda error: seen.append(f"page error: {error}"))
-    browser_page.on(
-        "request", lambda request: None if request.url.startswith(("file:", "data:")) else seen.append(request.url)
-    )
+    browser_page.on("request", on_request)
     yield seen
     for name in ("dialog", "console", "pageerror", "request"):
         browser_page._impl_obj.remove_all_listeners(name)  # playwright has no public way for all of an event
