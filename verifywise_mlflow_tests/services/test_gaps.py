@@ -132,7 +132,6 @@ def test_what_most_needs_a_person_comes_first_and_deleted_versions_are_left_out(
         (GapFilter(min_age_days=18, rules=("owned",)), {("owned", "churn"), ("owned", LONG_NAME)}),
         (GapFilter(min_age_days=17, rules=("owned",), is_waived=False), {("owned", "credit"), ("owned", LONG_NAME)}),
     ],
-    ids=str,
 )
 def test_filters_narrow_the_list(
     wanted: GapFilter, rules_and_models: set[tuple[str, str]], tenants: GovernedTenants
@@ -145,7 +144,7 @@ def test_a_limit_keeps_the_first(tenants: GovernedTenants) -> None:
         assert list(open_gaps(session, TODAY, limit=3)) == listed(tenants)[:3]
 
 
-@pytest.mark.parametrize("wanted", [GapFilter(frameworks=("GDPRR",)), GapFilter(ai_systems=("Landing",))], ids=str)
+@pytest.mark.parametrize("wanted", [GapFilter(frameworks=("GDPRR",)), GapFilter(ai_systems=("Landing",))])
 def test_a_misspelt_name_is_refused_with_a_suggestion(wanted: GapFilter, tenants: GovernedTenants) -> None:
     with pytest.raises(UnresolvedNameError, match=r"Did you mean '(GDPR|Lending)'"):
         listed(tenants, wanted)

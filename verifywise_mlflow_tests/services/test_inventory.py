@@ -89,7 +89,6 @@ def test_models_are_in_order_the_newest_version_first_and_models_without_version
         (InventoryFilter(frameworks=("NIST AI RMF",)), {"credit", "churn", LONG_NAME}),
         (InventoryFilter(VersionFilter(includes_deleted=True, models=("gone",))), {"gone"}),
     ],
-    ids=str,
 )
 def test_filters_narrow_the_inventory(wanted: InventoryFilter, models: set[str], tenants: GovernedTenants) -> None:
     assert {row.model_name for row in listed(tenants, wanted)} == models
@@ -101,9 +100,7 @@ def test_a_deleted_version_shows_since_when(tenants: GovernedTenants) -> None:
     assert gone.deleted_at == day(5)
 
 
-@pytest.mark.parametrize(
-    "wanted", [InventoryFilter(frameworks=("GDPRR",)), InventoryFilter(ai_systems=("Landing",))], ids=str
-)
+@pytest.mark.parametrize("wanted", [InventoryFilter(frameworks=("GDPRR",)), InventoryFilter(ai_systems=("Landing",))])
 def test_a_misspelt_name_is_refused_with_a_suggestion(wanted: InventoryFilter, tenants: GovernedTenants) -> None:
     with pytest.raises(UnresolvedNameError, match=r"Did you mean '(GDPR|Lending)'"):
         listed(tenants, wanted)
