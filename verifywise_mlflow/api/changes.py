@@ -1,15 +1,24 @@
-"""The differences of a tenant's versions between two times, as rows."""
+"""The differences of a tenant's versions between two times, and the history of one version, as rows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 from verifywise_mlflow.persistence.queries.compliance_diff import net_compliance_changes
 from verifywise_mlflow.persistence.queries.history import Period, net_record_transitions
 from verifywise_mlflow.persistence.queries.record_diff import differences
 from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.services.version_history import (
+    ChangedBadge,
+    ChangedRecord,
+    ChangedVerdict,
+    ChangedWaiver,
+    HistoryChange,
+    SeenEvent,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,3 +45,45 @@ def net_changes(session: TenantSession, period: Period) -> Iterator[ChangeRow]:
             yield ChangeRow(*change.key, "badge", "badge", change.badge_before, change.badge_after)
         for verdict in change.verdicts:
             yield ChangeRow(*change.key, "verdict", verdict.rule_id, verdict.before, verdict.after)
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRow:
+    """One change in the history of a version."""
+
+    at: datetime
+    """When a sync saw it; of a waiver, when it was granted or ended."""
+    kind: Literal["event", "record", "verdict", "badge", "waiver"]
+    subject: str
+    """The field of the record, the rule, the kind of the event, or ``badge``."""
+    before: object
+    """None if there was no value."""
+    after: object
+    reason: str | None
+    """Of a verdict and a waiver, why; of an event, a sentence."""
+    sync_id: str
+    """Empty if no sync made the change."""
+
+
+def history_rows(changes: Iterable[HistoryChange]) -> Iterator[HistoryRow]:
+    """Yield the changes of a version: a changed record has a row for each value that changed."""
+    for change in changes:
+        for subject, before, after, reason in _values(change):
+            yield HistoryRow(change.at, change.KIND, subject, before, after, reason, change.sync_id)
+
+
+def _values(change: HistoryChange) -> Iterator[tuple[str, object, object, str | None]]:
+    match change:
+        case SeenEvent():
+            event = change.event
+            yield str(event.kind), event.previous, event.value, event.sentence
+        case ChangedRecord():
+            for difference in change.differences:
+                yield difference.field, difference.before, difference.after, None
+        case ChangedVerdict():
+            yield change.rule_id, change.before, change.after, change.reason
+        case ChangedBadge():
+            yield "badge", change.before, change.after, None
+        case ChangedWaiver():
+            before = None if change.outcome == "granted" else "granted"
+            yield change.stored.waiver.rule, before, change.outcome, change.stored.waiver.sentence

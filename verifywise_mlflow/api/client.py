@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
-from verifywise_mlflow.api.changes import ChangeRow, net_changes
+from verifywise_mlflow.api.changes import ChangeRow, HistoryRow, history_rows, net_changes
 from verifywise_mlflow.api.errors import InvalidArgumentError, NotFoundError, translated_errors
 from verifywise_mlflow.api.lineage import Lineage
 from verifywise_mlflow.api.rows import TenantRow
@@ -35,7 +35,7 @@ from verifywise_mlflow.services.inventory import InventoryFilter, InventoryRow
 from verifywise_mlflow.services.lineage_graph import DEFAULT_NODES, lineage_graph
 from verifywise_mlflow.services.several_tenants import read_each, readable_tenants
 from verifywise_mlflow.services.version_dossier import VersionDossier, dossier
-from verifywise_mlflow.services.version_history import HistoryChange, version_history
+from verifywise_mlflow.services.version_history import version_history
 from verifywise_mlflow.services.version_references import (
     require_known_model,
     require_known_tenant,
@@ -295,7 +295,7 @@ class Client:
             with self._store.begin(tenant) as session:
                 key = (model, resolve_version(session, model, str(version)))
                 require_recorded(session, key)
-                return frame_of_objects(HistoryChange, version_history(session, key, datetime.now(UTC)))
+                return frame_of_objects(HistoryRow, history_rows(version_history(session, key, datetime.now(UTC))))
 
     def events(self, tenant: str, model: str | None = None, version: int | str | None = None) -> pd.DataFrame:
         """Return the lifecycle events of a tenant's models and versions, in the order in which syncs saw them.

@@ -5,37 +5,93 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import groupby, pairwise
-from typing import Literal, TypeAlias
+from itertools import pairwise
+from typing import ClassVar, Literal, TypeAlias
 
+from verifywise_mlflow.normalizer.lifecycle_event import LifecycleEvent
 from verifywise_mlflow.persistence.queries import history
 from verifywise_mlflow.persistence.queries.history import BadgeState, RecordState, VerdictState
-from verifywise_mlflow.persistence.queries.record_diff import differences
+from verifywise_mlflow.persistence.queries.record_diff import Difference, differences
 from verifywise_mlflow.persistence.repositories import lifecycle_events, waivers
-from verifywise_mlflow.persistence.repositories.lifecycle_events import RecordedEvent
 from verifywise_mlflow.persistence.repositories.waivers import StoredWaiver
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
 
-ChangeKind: TypeAlias = Literal["event", "record", "verdict", "badge", "waiver"]
+
+@dataclass(frozen=True, slots=True)
+class SeenEvent:
+    """A lifecycle event."""
+
+    KIND: ClassVar[Literal["event"]] = "event"
+
+    at: datetime
+    """When a sync saw it. The same holds for the other changes, apart from waivers."""
+    sync_id: str
+    """That sync."""
+    event: LifecycleEvent
 
 
 @dataclass(frozen=True, slots=True)
-class HistoryChange:
-    """One change in the history of a version."""
+class ChangedRecord:
+    """A new state of the record."""
+
+    KIND: ClassVar[Literal["record"]] = "record"
 
     at: datetime
-    """When a sync saw it; of a waiver, when it was granted or ended."""
-    kind: ChangeKind
-    subject: str
-    """The field of the record, the rule, the kind of the event, or ``badge``."""
-    before: object
-    """None if there was no value."""
-    after: object
-    reason: str | None
-    """Of a verdict and a waiver, why; of an event, a sentence."""
     sync_id: str
     """Empty if no sync made the change."""
+    differences: Sequence[Difference]
+    """From the state before; the path of the first one is ``("record",)``."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedVerdict:
+    """A new state of a verdict."""
+
+    KIND: ClassVar[Literal["verdict"]] = "verdict"
+
+    at: datetime
+    sync_id: str
+    rule_id: str
+    before: str | None
+    """None if the rule was not evaluated."""
+    after: str | None
+    """None if no policy has the rule any more."""
+    reason: str | None
+    """The reason of the verdict after."""
+    policy_version: str | None
+    """The version of the policy that first gave it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedBadge:
+    """A new state of the badge."""
+
+    KIND: ClassVar[Literal["badge"]] = "badge"
+
+    at: datetime
+    sync_id: str
+    before: str | None
+    """None for the first badge."""
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedWaiver:
+    """A waiver that was granted or ended."""
+
+    KIND: ClassVar[Literal["waiver"]] = "waiver"
+
+    at: datetime
+    """When it was granted or ended."""
+    sync_id: str
+    """Empty for its end."""
+    stored: StoredWaiver
+    outcome: str
+    """``granted``, ``expired`` or another reason of its end."""
+
+
+HistoryChange: TypeAlias = SeenEvent | ChangedRecord | ChangedVerdict | ChangedBadge | ChangedWaiver
 
 
 def version_history(session: TenantSession, key: Key, now: datetime) -> list[HistoryChange]:
@@ -47,8 +103,9 @@ def version_history(session: TenantSession, key: Key, now: datetime) -> list[His
         now: The current time: a waiver has ended once its last day is over.
     """
     verdicts = history.verdict_states_of(session, key)
+    events = lifecycle_events.lifecycle_events_of(session, *key)
     changes = [
-        *_event_changes(lifecycle_events.lifecycle_events_of(session, *key)),
+        *(SeenEvent(recorded.seen_at, recorded.sync_id, recorded.event) for recorded in events),
         *_record_changes(history.record_states_of(session, key)),
         *_verdict_changes(verdicts),
         *_badge_changes(history.badge_states_of(session, key)),
@@ -57,56 +114,48 @@ def version_history(session: TenantSession, key: Key, now: datetime) -> list[His
     return sorted(changes, key=lambda change: change.at)  # stable: changes of the same time keep the order above
 
 
-def _event_changes(events: Iterable[RecordedEvent]) -> Iterator[HistoryChange]:
-    for recorded in events:
-        event = recorded.event
-        yield HistoryChange(
-            recorded.seen_at, "event", str(event.kind), event.previous, event.value, event.sentence, recorded.sync_id
-        )
-
-
-def _record_changes(states: Sequence[RecordState]) -> Iterator[HistoryChange]:
+def _record_changes(states: Sequence[RecordState]) -> Iterator[ChangedRecord]:
     for before, after in pairwise([None, *states]):
         assert after is not None  # only the first state is None
-        for change in differences(before, after):
-            span = after.span
-            yield HistoryChange(
-                span.valid_from, "record", change.field, change.before, change.after, None, span.sync_id
+        yield ChangedRecord(after.span.valid_from, after.span.sync_id, differences(before, after))
+
+
+def _verdict_changes(states: Sequence[VerdictState]) -> Iterator[ChangedVerdict]:
+    for rule_id in sorted({state.rule_id for state in states}):
+        before: VerdictState | None = None
+        for state in (state for state in states if state.rule_id == rule_id):
+            if before and before.span.valid_to and before.span.valid_to < state.span.valid_from:
+                yield _retired_rule(before, before.span.valid_to)
+                before = None
+            span, was = state.span, before.verdict if before else None
+            yield ChangedVerdict(
+                span.valid_from, span.sync_id, rule_id, was, state.verdict, state.reason, state.policy_version
             )
+            before = state
+        if before and before.span.valid_to:
+            yield _retired_rule(before, before.span.valid_to)
 
 
-def _verdict_changes(states: Iterable[VerdictState]) -> Iterator[HistoryChange]:
-    by_rule = groupby(sorted(states, key=lambda state: state.rule_id), key=lambda state: state.rule_id)
-    for rule_id, of_rule in by_rule:
-        for state, following in pairwise([None, *of_rule, None]):
-            is_successor = state and following and state.span.valid_to == following.span.valid_from
-            if state and state.span.valid_to and not is_successor:  # no policy had the rule any more
-                at, sync_id = state.span.valid_to, state.span.ended_by_sync_id or ""
-                yield HistoryChange(at, "verdict", rule_id, state.verdict, None, None, sync_id)
-            if following:
-                before = state.verdict if state and is_successor else None
-                span, after, reason = following.span, following.verdict, following.reason
-                yield HistoryChange(span.valid_from, "verdict", rule_id, before, after, reason, span.sync_id)
+def _retired_rule(last: VerdictState, at: datetime) -> ChangedVerdict:
+    return ChangedVerdict(at, last.span.ended_by_sync_id or "", last.rule_id, last.verdict, None, None, None)
 
 
-def _badge_changes(states: Sequence[BadgeState]) -> Iterator[HistoryChange]:
+def _badge_changes(states: Sequence[BadgeState]) -> Iterator[ChangedBadge]:
     for before, after in pairwise([None, *states]):
         assert after is not None  # only the first state is None
-        was = before.badge if before else None
-        yield HistoryChange(after.span.valid_from, "badge", "badge", was, after.badge, None, after.span.sync_id)
+        yield ChangedBadge(after.span.valid_from, after.span.sync_id, before.badge if before else None, after.badge)
 
 
 def _waiver_changes(
     granted: Iterable[StoredWaiver], key: Key, evaluated_rules: set[str], now: datetime
-) -> Iterator[HistoryChange]:
+) -> Iterator[ChangedWaiver]:
     """Yield the start and end of each waiver. It expires with its last day, even before a sync records that."""
     for stored in granted:
         waiver = stored.waiver
         if waiver.rule not in evaluated_rules or not waiver.covers(waiver.rule, *key):
             continue
-        rule, reason = waiver.rule, waiver.sentence
-        yield HistoryChange(stored.granted_at, "waiver", rule, None, "granted", reason, stored.sync_id)
+        yield ChangedWaiver(stored.granted_at, stored.sync_id, stored, "granted")
         if stored.end_reason not in (None, "expired") and stored.ended_at:
-            yield HistoryChange(stored.ended_at, "waiver", rule, "granted", stored.end_reason, reason, "")
+            yield ChangedWaiver(stored.ended_at, "", stored, stored.end_reason)
         elif waiver.ends_at <= now:
-            yield HistoryChange(waiver.ends_at, "waiver", rule, "granted", "expired", reason, "")
+            yield ChangedWaiver(waiver.ends_at, "", stored, "expired")
