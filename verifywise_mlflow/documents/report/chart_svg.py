@@ -52,6 +52,14 @@ _CONFIG: Final[Mapping[str, Json]] = {
 }
 
 
+_DAYS: Final[Json] = {
+    "field": "day",
+    "type": "temporal",
+    "scale": {"type": "utc"},
+    "axis": {"title": None, "format": "%d %b %Y", "tickCount": 5, "grid": False, "labelFlush": True},
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Series:
     """One color of a chart."""
@@ -70,7 +78,7 @@ class Chart:
     series: Sequence[Series]
     """For the legend."""
     headings: Sequence[str]
-    rows: Sequence[Sequence[str | int]]
+    rows: Sequence[Sequence[str | float]]
     """The numbers of the chart, a row for each bar or each day."""
 
 
@@ -137,7 +145,7 @@ def stacked_bars(
             },
         ],
     }
-    table: list[Sequence[str | int]] = [
+    table: list[Sequence[str | float]] = [
         (bar.label, *(bar.counts.get(part.name, 0) for part in series), total)
         for bar, total in zip(bars, totals, strict=True)
     ]
@@ -169,12 +177,7 @@ def area_over_time(
         "data": {"values": rows},
         "mark": {"type": "area", "interpolate": "step-after", "stroke": "var(--raised)", "strokeWidth": 1},
         "encoding": {
-            "x": {
-                "field": "day",
-                "type": "temporal",
-                "scale": {"type": "utc"},
-                "axis": {"title": None, "format": "%d %b %Y", "tickCount": 5, "grid": False, "labelFlush": True},
-            },
+            "x": _DAYS,
             "y": {
                 "field": "count",
                 "type": "quantitative",
@@ -184,13 +187,44 @@ def area_over_time(
             "color": _color(series),
         },
     }
-    table: list[Sequence[str | int]] = [
+    table: list[Sequence[str | float]] = [
         (day.isoformat(), *(counts.get(part.name, 0) for part in series)) for day, counts in points
     ]
     first, last = (points[0][0], points[-1][0]) if points else ("", "")
     description = f"Areas from {first} to {last}: {', '.join(part.name for part in series)}, from the bottom up."
     headings = ("day", *(part.name for part in series))
     return Chart(_svg(chart_id, title, description, spec), title, series, headings, table)
+
+
+def percentage_over_time(chart_id: str, title: str, series: Series, points: Sequence[tuple[date, float]]) -> Chart:
+    """Return a chart of a line over days, from 0 to 100 percent. A value holds until the next point.
+
+    Args:
+        chart_id: identifies the chart on its page.
+        title: what the chart shows.
+        series: the line.
+        points: days in their order, each with the percentage.
+    """
+    rows: Sequence[Json] = [{"day": f"{day.isoformat()}T00:00:00Z", "percent": percent} for day, percent in points]
+    spec: Mapping[str, Json] = {
+        "width": _WIDTH_PX,
+        "height": _AREA_HEIGHT_PX,
+        "data": {"values": rows},
+        "mark": {"type": "line", "interpolate": "step-after", "color": f"var({series.color})", "strokeWidth": 2},
+        "encoding": {
+            "x": _DAYS,
+            "y": {
+                "field": "percent",
+                "type": "quantitative",
+                "scale": {"domain": [0, 100]},
+                "axis": {"title": "percent", "tickCount": 5, "domain": False},
+            },
+        },
+    }
+    first, last = (points[0], points[-1]) if points else (("", 0.0), ("", 0.0))
+    description = f"A line from {first[1]:g} percent on {first[0]} to {last[1]:g} percent on {last[0]}."
+    table: list[Sequence[str | float]] = [(day.isoformat(), percent) for day, percent in points]
+    return Chart(_svg(chart_id, title, description, spec), title, [series], ("day", "percent"), table)
 
 
 def _color(series: Sequence[Series]) -> Json:

@@ -7,7 +7,14 @@ from typing import Final
 
 from verifywise_mlflow.compliance.badge import Badge
 from verifywise_mlflow.compliance.coverage import ClauseState
-from verifywise_mlflow.documents.report.chart_svg import Bar, Chart, Series, area_over_time, stacked_bars
+from verifywise_mlflow.documents.report.chart_svg import (
+    Bar,
+    Chart,
+    Series,
+    area_over_time,
+    percentage_over_time,
+    stacked_bars,
+)
 from verifywise_mlflow.documents.report.gap_figures import AGE_GROUPS, SEVERITIES
 from verifywise_mlflow.documents.report.tenant_state import TenantState
 
@@ -19,6 +26,7 @@ BADGES: Final = (
     Series(Badge.INCOMPLETE.value, "--fill-incomplete"),
     Series(Badge.FAILING.value, "--fill-failing"),
 )
+_SCORE: Final = Series("score", "--link")
 _SEVERITIES: Final = tuple(Series(severity, f"--{severity}") for severity in SEVERITIES)
 _CLAUSES: Final = tuple(
     Series(state.value, color)
@@ -33,6 +41,8 @@ _CLAUSES: Final = tuple(
 def portfolio_charts(state: TenantState) -> Sequence[Chart]:
     """Return the charts that have something to show."""
     charts = []
+    if len(state.score_history) > 1:
+        charts.append(percentage_over_time("score", "Compliance score over time", _SCORE, state.score_history))
     if len(state.badge_history) > 1:
         points = [(point.day, point.versions) for point in state.badge_history]
         charts.append(area_over_time("badges", "Badges of versions over time", "versions", BADGES, points))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from itertools import groupby
 from typing import Final
 
@@ -14,8 +14,13 @@ from verifywise_mlflow.compliance.coverage import FrameworkCoverage, framework_c
 from verifywise_mlflow.compliance.rules.rule import Severity
 from verifywise_mlflow.compliance.score import score
 from verifywise_mlflow.documents.report.gap_figures import GapFigures, count_gaps
-from verifywise_mlflow.persistence.queries.badge_counts import BadgesOnDay, badges_by_day
-from verifywise_mlflow.persistence.queries.coverage import StoredPolicies, current_policies, verdict_groups
+from verifywise_mlflow.persistence.queries.coverage import (
+    StoredPolicies,
+    StoredRule,
+    current_policies,
+    verdict_groups,
+)
+from verifywise_mlflow.persistence.queries.day_counts import DayCounts, RuleVerdict, badges_by_day, verdicts_by_day
 from verifywise_mlflow.persistence.queries.verdict_count_cache import VerdictCounts, compute_counts
 from verifywise_mlflow.persistence.repositories.waivers import StoredWaiver, waivers_in_force
 from verifywise_mlflow.persistence.session import TenantSession
@@ -25,7 +30,7 @@ from verifywise_mlflow.services.inventory import InventoryRow, inventory
 from verifywise_mlflow.services.reading_completeness import Completeness, completeness
 
 MAX_DAYS: Final = 60
-"""Points of the chart of badges over time."""
+"""Points of the charts of badges and of the score over time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,9 @@ class TenantState:
     badges: Mapping[str | None, int]
     """Badge to the number of living versions; None stands for versions that were not evaluated."""
     score: float | None
-    badge_history: Sequence[BadgesOnDay]
+    score_history: Sequence[tuple[date, float]]
+    """The score on past days, by the severities of today's rules; rules that do not exist any more are left out."""
+    badge_history: Sequence[DayCounts[str]]
     gaps: GapFigures
     coverage: Sequence[FrameworkCoverage]
     """The frameworks that rules refer to."""
@@ -92,6 +99,7 @@ def tenant_state(session: TenantSession, at: datetime) -> TenantState:
         models=_models(session, gaps),
         badges=dict(counts.badges),
         score=_score(counts, policies),
+        score_history=_score_history(verdicts_by_day(session, at, MAX_DAYS), policies),
         badge_history=badges_by_day(session, at, MAX_DAYS),
         gaps=gaps,
         coverage=framework_coverage(frameworks, policies.references, verdict_groups(session)),
@@ -130,5 +138,25 @@ def _score(counts: VerdictCounts, policies: StoredPolicies) -> float | None:
             Counter(counts.verdicts.get(rule_id, {})) - Counter(counts.archived.get(rule_id, {})),
         )
         for rule_id, rule in policies.rules.items()
-        if rule.severity in set(Severity)
+        if _is_weighed(rule)
     )
+
+
+def _is_weighed(rule: StoredRule) -> bool:
+    return rule.severity in set(Severity)
+
+
+def _score_history(days: Sequence[DayCounts[RuleVerdict]], policies: StoredPolicies) -> list[tuple[date, float]]:
+    severities = {rule_id: Severity(rule.severity) for rule_id, rule in policies.rules.items() if _is_weighed(rule)}
+    scores = (
+        (
+            point.day,
+            score(
+                (severities[rule_id], {verdict: count})
+                for (rule_id, verdict), count in point.versions.items()
+                if rule_id in severities
+            ),
+        )
+        for point in days
+    )
+    return [(day, of_day) for day, of_day in scores if of_day is not None]

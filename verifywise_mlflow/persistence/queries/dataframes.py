@@ -18,7 +18,7 @@ from verifywise_mlflow.compliance.frameworks import Framework
 from verifywise_mlflow.compliance.rules.rule import Severity
 from verifywise_mlflow.normalizer.lifecycle_event import LifecycleEvent
 from verifywise_mlflow.normalizer.record import FIELDS
-from verifywise_mlflow.persistence.queries import history, open_gaps
+from verifywise_mlflow.persistence.queries import gaps, history
 from verifywise_mlflow.persistence.queries.coverage import coverage_of
 from verifywise_mlflow.persistence.queries.history import (
     Period,
@@ -71,7 +71,7 @@ def urgent_gaps(store: Store, tenant_id: str, severities: Mapping[str, Severity]
     ``severities`` maps rule IDs, as ``load_rules(tenant).severities`` does.
     """
     with store.begin(tenant_id) as session:
-        urgent = open_gaps.urgent_gaps(session, datetime.now(UTC), severities, limit)
+        urgent = gaps.urgent_gaps(session, datetime.now(UTC), severities, limit)
     rows = [{"severity": entry.severity.value, **columns_of(entry.gap)} for entry in urgent]
     return pd.DataFrame(rows, columns=["severity", *(field.name for field in fields(Gap))])
 

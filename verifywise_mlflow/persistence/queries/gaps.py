@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import Text as PlainText
 
-from verifywise_mlflow.compliance.attention import OTHER_STAGE_RANK, STAGE_RANKS
+from verifywise_mlflow.compliance.attention import OTHER_STAGE_RANK, STAGE_RANKS, Gap, UrgentGap
 from verifywise_mlflow.compliance.rules.rule import Severity
 from verifywise_mlflow.compliance.verdict import Verdict
 from verifywise_mlflow.persistence.pg_text_codec import Text
@@ -119,6 +119,28 @@ def listed_gaps(session: TenantSession, selection: GapSelection, limit: int | No
     )
     for row in session.execute(query.execution_options(yield_per=ROWS_PER_FETCH)):
         yield ListedGap._make(row)
+
+
+def urgent_gaps(
+    session: TenantSession, at: datetime, severities: Mapping[str, Severity], limit: int | None = None
+) -> list[UrgentGap]:
+    """Return the gaps that most need a person at a time, waived ones left out; ``severities`` by rule ID."""
+    ranks = {rule_id: list(Severity).index(severity) for rule_id, severity in severities.items()}
+    return [
+        UrgentGap(
+            severities.get(gap.rule_id, Severity.LOW),
+            Gap(
+                gap.rule_id,
+                gap.model_name,
+                gap.version_number,
+                gap.lifecycle_stage,
+                gap.verdict,
+                gap.reason,
+                gap.opened_at,
+            ),
+        )
+        for gap in listed_gaps(session, GapSelection(at, ranks, is_waived=False), limit)
+    ]
 
 
 def counted_gaps(

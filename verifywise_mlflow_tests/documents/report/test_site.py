@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections import Counter
+from collections import Counter, defaultdict
+from datetime import UTC, datetime, time, timedelta
 from functools import partial
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 import pytest
 
+from verifywise_mlflow.compliance.rules.rule import Severity
+from verifywise_mlflow.compliance.score import score
 from verifywise_mlflow.documents.report import site as site_module
 from verifywise_mlflow.documents.report.gap_figures import count_gaps
 from verifywise_mlflow.documents.report.page_folder import UnsuitableFolderError
@@ -18,9 +21,10 @@ from verifywise_mlflow.documents.report.site import write_site
 from verifywise_mlflow.documents.report.site_paths import TenantPaths
 from verifywise_mlflow.documents.report.tenant_state import tenant_state
 from verifywise_mlflow.persistence.errors import DatabaseError
+from verifywise_mlflow.persistence.queries.history import record_as_of, verdicts_as_of
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.gaps import open_gaps
-from verifywise_mlflow_tests.documents.report.portfolio import HOSTILE, PLANS, REPORT_TIME
+from verifywise_mlflow_tests.documents.report.portfolio import FIRST_DAY, HOSTILE, PLANS, REPORT_TIME
 from verifywise_mlflow_tests.documents.report.site_reader import SiteReader
 
 PATHS = TenantPaths("acme", is_only=True)
@@ -86,10 +90,37 @@ def test_the_portfolio_shows_the_same_figures_as_the_list_of_gaps(site: SiteRead
     assert f"{versions} versions" in text
 
 
+def test_the_curve_of_the_score_ends_with_the_score_of_today(portfolio: Store) -> None:
+    with portfolio.begin("acme") as session:
+        state = tenant_state(session, REPORT_TIME)
+
+    days = [day for day, _ in state.score_history]
+    assert days[0] == FIRST_DAY.date()
+    assert days == sorted(days)
+    assert state.score_history[-1] == (REPORT_TIME.date(), state.score)
+    assert len({score for _, score in state.score_history}) > 2
+
+
+def test_a_past_score_is_that_of_the_verdicts_of_its_day(portfolio: Store) -> None:
+    with portfolio.begin("acme") as session:
+        state = tenant_state(session, REPORT_TIME)
+        day, shown = state.score_history[len(state.score_history) // 2]
+        end = datetime.combine(day + timedelta(days=1), time(), UTC)
+        verdicts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        for key in [(plan.name, number) for plan in PLANS for number in range(1, len(plan.versions) + 1)]:
+            known = record_as_of(session, key, end)
+            if known and known.deleted_at is None and known.record.lifecycle_stage != "archived":
+                for verdict in verdicts_as_of(session, key, end):
+                    verdicts[verdict.rule_id][verdict.verdict] += 1
+
+    rules = state.policies.rules
+    assert shown == score((Severity(rules[rule_id].severity), counts) for rule_id, counts in verdicts.items())
+
+
 def test_a_chart_has_a_title_a_description_and_its_numbers_as_a_table(site: SiteReader) -> None:
     page = site.page("index.html")
     charts = [attributes for tag, attributes in page.elements if tag == "svg"]
-    assert len(charts) == 4
+    assert len(charts) == 5
     for chart in charts:
         assert chart["role"] == "img"
         assert set(chart["aria-labelledby"].split()) <= set(page.ids)
