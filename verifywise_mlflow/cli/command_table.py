@@ -197,7 +197,7 @@ HELP: Mapping[str, CommandHelp] = {
     "report": CommandHelp(
         "acme --output governance-report",
         changes="the output folder",
-        failure="the database cannot be used or has no tenant, or the extra reports is not installed",
+        failure="the database cannot be used or has no tenant",
     ),
     "tags": CommandHelp("acme", failure="the tenant's mapping is unknown"),
     "mapping": CommandHelp("acme owner", "the database, or tenants.yaml", failure="the tenant's mapping is unknown"),

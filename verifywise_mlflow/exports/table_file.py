@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TypeAlias, TypeVar
 
+from verifywise_mlflow.common.reports_extra import explain_missing
 from verifywise_mlflow.exports.table_columns import Column, columns_of
 
 R = TypeVar("R")
@@ -85,8 +86,7 @@ def _writer(path: Path) -> Writer:
         return load()
     except ModuleNotFoundError as error:
         raise TableFileError(
-            f"a {path.suffix.lower()} file needs {error.name}, which is not installed: "
-            "pip install 'verifywise-mlflow[reports]', or write a .csv file"
+            f"{explain_missing(error, f'a {path.suffix.lower()} file')}, or write a .csv file"
         ) from error
 
 

@@ -15,6 +15,7 @@ from verifywise_mlflow.cli.framework_selection import select_frameworks
 from verifywise_mlflow.cli.json_output import print_document
 from verifywise_mlflow.cli.output import AsJson, fail, fail_to_write, out
 from verifywise_mlflow.common.moments import utc_text
+from verifywise_mlflow.common.reports_extra import explain_missing
 from verifywise_mlflow.common.untrusted_text import escape_invisible, quote
 from verifywise_mlflow.compliance.frameworks import shipped_catalog
 from verifywise_mlflow.exports.json_documents.pack import PackDocument, PackedFile
@@ -54,11 +55,7 @@ def pack(
     try:
         from verifywise_mlflow.documents.pack.archive import archive_of, pack_files
     except ModuleNotFoundError as error:
-        fail(
-            f"a pack needs {error.name}, which is not installed: pip install 'verifywise-mlflow[reports]'",
-            MISUSED,
-            as_json,
-        )
+        fail(explain_missing(error, "a pack"), MISUSED, as_json)
     with exit_on_errors(as_json), Store(database_url()) as store, store.begin(tenant) as session:
         key = (model, resolve_version(session, model, version, as_of))
         contents = pack_contents(session, key, as_of)

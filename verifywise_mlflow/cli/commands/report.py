@@ -13,6 +13,7 @@ from verifywise_mlflow.cli.command_table import FAILED, MISUSED
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.json_output import print_document
 from verifywise_mlflow.cli.output import AsJson, fail, fail_to_write, out
+from verifywise_mlflow.common.reports_extra import explain_missing
 from verifywise_mlflow.common.untrusted_text import escape_invisible
 from verifywise_mlflow.exports.json_documents.report import ReportDocument
 from verifywise_mlflow.persistence.database import database_url
@@ -50,14 +51,7 @@ def report(
         from verifywise_mlflow.documents.report.page_folder import UnsuitableFolderError, require_replaceable
         from verifywise_mlflow.documents.report.site import write_site
     except ModuleNotFoundError as error:
-        if error.name != "vl_convert":
-            raise
-        fail(
-            "the report needs the chart library vl-convert, which is not installed: "
-            "pip install 'verifywise-mlflow[reports]'",
-            FAILED,
-            as_json,
-        )
+        fail(explain_missing(error, "the report"), MISUSED, as_json)
     now = datetime.now(UTC)
     try:
         with exit_on_errors(as_json):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from verifywise_mlflow.common.problems import shorten
+from verifywise_mlflow.common.reports_extra import explain_missing
 from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.common.untrusted_text import escape_invisible
 from verifywise_mlflow.defs.partitions import tenant_partitions
@@ -90,10 +91,7 @@ def _write_folder(folder: Path, tenant_id: str, now: datetime) -> "SiteSummary":
         from verifywise_mlflow.documents.report.page_folder import UnsuitableFolderError
         from verifywise_mlflow.documents.report.site import write_site
     except ModuleNotFoundError as error:
-        raise dg.Failure(
-            f"the report needs {error.name}, which is not installed: pip install 'verifywise-mlflow[reports]'",
-            allow_retries=False,
-        ) from None
+        raise dg.Failure(explain_missing(error, "the report"), allow_retries=False) from None
     try:
         return write_site(partial(Store, database_url()), [tenant_id], folder, now)
     except UnsuitableFolderError as error:

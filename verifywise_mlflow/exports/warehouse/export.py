@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from verifywise_mlflow.common.canonical_json import canonical_json, sha256_of
+from verifywise_mlflow.common.reports_extra import explain_missing
 from verifywise_mlflow.exports.table_file import Writer
 from verifywise_mlflow.exports.warehouse.json_lines import write_json_lines
 from verifywise_mlflow.exports.warehouse.layout import (
@@ -188,10 +189,7 @@ def _parquet_writer() -> Writer:
     try:
         from verifywise_mlflow.exports.parquet_table import write_parquet  # an extra, which JSON Lines do not need
     except ModuleNotFoundError as error:
-        raise ExportDirectoryError(
-            f"Parquet needs {error.name}, which is not installed: pip install 'verifywise-mlflow[reports]', or export "
-            "with --format jsonl"
-        ) from error
+        raise ExportDirectoryError(f"{explain_missing(error, 'Parquet')}, or export with --format jsonl") from error
     return write_parquet
 
 
