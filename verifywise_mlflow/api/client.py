@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
-from verifywise_mlflow.api.changes import ChangeRow, HistoryRow, history_rows, net_changes
 from verifywise_mlflow.api.errors import InvalidArgumentError, NotFoundError, translated_errors
 from verifywise_mlflow.api.lineage import Lineage
 from verifywise_mlflow.api.rows import TenantRow
@@ -29,6 +28,7 @@ from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services import comparison
 from verifywise_mlflow.services import gaps as gap_lists
 from verifywise_mlflow.services import inventory as inventories
+from verifywise_mlflow.services.change_rows import ChangeRow, HistoryRow, history_rows, net_changes
 from verifywise_mlflow.services.comparison import ComparedValue
 from verifywise_mlflow.services.gaps import Gap, GapFilter
 from verifywise_mlflow.services.inventory import InventoryFilter, InventoryRow
@@ -162,7 +162,7 @@ class Client:
         min_age_days: int = 0,
         waived: bool | None = None,
     ) -> pd.DataFrame:
-        """Return the open gaps, those that most need a person first: rule, version, owner, age, waiver.
+        """Return the open gaps, the most urgent first: rule, version, owner, age, waiver.
 
         Args:
             tenants: The tenants; without any, all that the database role may see.

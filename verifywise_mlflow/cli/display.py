@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from datetime import UTC, date, datetime
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
 from rich.text import Text
 
-from verifywise_mlflow.common.canonical_json import finite_or_name
+from verifywise_mlflow.common.json_ready import json_ready
 from verifywise_mlflow.common.untrusted_text import escape_invisible
 from verifywise_mlflow.normalizer.record import ValueState
 
@@ -73,21 +73,6 @@ def display_origin(entry: Mapping[str, object] | None) -> Text:
     if reasons:
         text += f" ({'; '.join(reasons)})"
     return display(text)
-
-
-def json_ready(value: object) -> object:
-    """Return a value in JSON's types: times in ISO 8601, NaN and the infinities as strings."""
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat()
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, float):
-        return finite_or_name(value)
-    if isinstance(value, Mapping):
-        return {str(key): json_ready(item) for key, item in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [json_ready(item) for item in value]
-    return value
 
 
 _PUBLISHED_KEYS = {"deleted_at": "gone_at", "valid_from": "held_from", "valid_to": "held_until"}

@@ -10,8 +10,9 @@ from rich.text import Text
 
 from verifywise_mlflow.cli.clause_output import WORST_FIRST, clause_facts, rules_by_verdict, version_title
 from verifywise_mlflow.cli.coverage_output import clause_fields
-from verifywise_mlflow.cli.display import display, display_origin, escape_rich_markup, json_ready
+from verifywise_mlflow.cli.display import display, display_origin, escape_rich_markup
 from verifywise_mlflow.cli.output import out, table
+from verifywise_mlflow.common.json_ready import json_ready
 from verifywise_mlflow.compliance.coverage import ClauseState
 from verifywise_mlflow.compliance.frameworks import Obtainable
 from verifywise_mlflow.compliance.verdict import Verdict

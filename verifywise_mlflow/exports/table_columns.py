@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import date, datetime
@@ -11,6 +12,8 @@ from types import NoneType
 from typing import Any, Literal, TypeAlias, get_args, get_origin, get_type_hints
 
 from pydantic import TypeAdapter
+
+from verifywise_mlflow.common.json_ready import json_ready
 
 Cell: TypeAlias = str | int | float | bool | datetime | date | tuple[str, ...] | None
 """A value of a table. Times have a zone."""
@@ -52,7 +55,8 @@ def columns_of(row_type: type) -> tuple[Column, ...]:
     """Return a column for each field of a dataclass, in their order.
 
     A field that is itself such a class, or null, gives a column for each of its fields: ``waiver_approver``. The
-    descriptions are the docstrings of the fields, as in the JSON Schema of the same class.
+    descriptions are the docstrings of the fields, as in the JSON Schema of the same class. A field for values of
+    any type (``object``) is a column of texts: a text as it is, other values as JSON.
 
     Raises:
         TypeError: a table has no form for the type of a field.
@@ -66,6 +70,8 @@ def _columns(row_type: type, prefix: str, owner: Callable[[Any], Any]) -> Iterat
     for field in fields(row_type):
         kind = _without_none(hints[field.name])
         value = _getter(owner, field.name)
+        if kind is object:
+            value = _as_text(value)
         if is_dataclass(kind) and isinstance(kind, type):
             yield from _columns(kind, f"{prefix}{field.name}_", value)
         else:
@@ -82,6 +88,14 @@ def _getter(owner: Callable[[Any], Any], name: str) -> Callable[[Any], Any]:
     return value
 
 
+def _as_text(owner: Callable[[Any], Any]) -> Callable[[Any], str | None]:
+    def value(row: Any) -> str | None:
+        part = json_ready(owner(row))
+        return part if part is None or isinstance(part, str) else json.dumps(part, ensure_ascii=False)
+
+    return value
+
+
 def _without_none(hint: Any) -> Any:
     options = [option for option in get_args(hint) if option is not NoneType]
     return options[0] if NoneType in get_args(hint) and len(options) == 1 else hint
@@ -90,7 +104,7 @@ def _without_none(hint: Any) -> Any:
 def _cell_type(kind: Any) -> CellType:
     if get_origin(kind) is tuple and get_args(kind) == (str, ...):
         return CellType.TEXTS
-    if get_origin(kind) is Literal or (isinstance(kind, type) and issubclass(kind, str)):
+    if kind is object or get_origin(kind) is Literal or (isinstance(kind, type) and issubclass(kind, str)):
         return CellType.TEXT
     if kind in _TYPES:
         return _TYPES[kind]

@@ -119,6 +119,24 @@ def test_csv_has_numbers_times_in_utc_and_a_column_for_each_part(tmp_path: Path)
     assert b',-3,0.25,"true"' in path.read_bytes()
 
 
+@dataclass(frozen=True, slots=True)
+class AnyRow:
+    """A row with a value of any type."""
+
+    before: object
+
+
+def test_values_of_any_type_are_texts_and_json(tmp_path: Path) -> None:
+    path = tmp_path / "rows.parquet"
+    values = (None, "ada", 0.5, float("nan"), {"auc": 1, "at": FULL.at}, ["ü"])
+
+    write_table(path, AnyRow, map(AnyRow, values))
+
+    assert pq.read_table(path)["before"].to_pylist() == [
+        *(None, "ada", "0.5", "NaN", '{"auc": 1, "at": "2026-03-01T12:30:15.250000+00:00"}', '["ü"]')
+    ]
+
+
 def test_excel_has_numbers_and_dates_as_such_and_explains_its_columns(tmp_path: Path) -> None:
     path = tmp_path / "rows.xlsx"
 

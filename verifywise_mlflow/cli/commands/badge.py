@@ -11,9 +11,9 @@ from typing import Annotated
 import typer
 
 from verifywise_mlflow.cli.arguments import ModelName, StoredTenantName
-from verifywise_mlflow.cli.display import json_ready
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.output import fail
+from verifywise_mlflow.common.json_ready import json_ready
 from verifywise_mlflow.common.untrusted_text import quote
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.store import Store

@@ -13,9 +13,10 @@ from rich.table import Table
 
 from verifywise_mlflow.cli.arguments import TenantName, configured_tenant
 from verifywise_mlflow.cli.command_table import FAILED, MISUSED
-from verifywise_mlflow.cli.display import display, display_name, escape_rich_markup, json_ready
+from verifywise_mlflow.cli.display import display, display_name, escape_rich_markup
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.output import AsJson, fail, out, print_json, table
+from verifywise_mlflow.common.json_ready import json_ready
 from verifywise_mlflow.common.unresolved_names import unknown_name
 from verifywise_mlflow.common.untrusted_text import quote
 from verifywise_mlflow.delivery.configured_targets import configured_targets

@@ -12,10 +12,11 @@ from pydantic import JsonValue
 from rich.text import Text
 
 from verifywise_mlflow.cli.arguments import OptionalVersion, StoredTenantName, time_option
-from verifywise_mlflow.cli.display import display, display_origin, json_ready
+from verifywise_mlflow.cli.display import display, display_origin
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.json_output import print_document
 from verifywise_mlflow.cli.output import AsJson, out
+from verifywise_mlflow.common.json_ready import json_ready
 from verifywise_mlflow.common.moments import utc_text
 from verifywise_mlflow.common.untrusted_text import escape_invisible
 from verifywise_mlflow.exports.json_documents.changes import (

@@ -24,9 +24,10 @@ from verifywise_mlflow.cli.arguments import (
 from verifywise_mlflow.cli.commands.policy_gaps import gaps
 from verifywise_mlflow.cli.commands.policy_rules import check, rule, rules
 from verifywise_mlflow.cli.commands.policy_waivers import unwaive, waive, waivers
-from verifywise_mlflow.cli.display import display, display_name, json_ready, waiver_as_json
+from verifywise_mlflow.cli.display import display, display_name, waiver_as_json
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.output import AsJson, facts, fail, out, table
+from verifywise_mlflow.common.json_ready import json_ready
 from verifywise_mlflow.common.moments import utc_text
 from verifywise_mlflow.common.untrusted_text import escape_invisible, quote
 from verifywise_mlflow.persistence.database import database_url

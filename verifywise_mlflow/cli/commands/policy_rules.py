@@ -14,9 +14,10 @@ import typer
 from rich.text import Text
 
 from verifywise_mlflow.cli.arguments import TenantName, configured_tenant, listed
-from verifywise_mlflow.cli.display import display, json_ready
+from verifywise_mlflow.cli.display import display
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.output import AsJson, facts, out, table
+from verifywise_mlflow.common.json_ready import json_ready
 from verifywise_mlflow.common.unresolved_names import unknown_name
 from verifywise_mlflow.common.untrusted_text import escape_invisible, quote
 from verifywise_mlflow.compliance.frameworks import CatalogError, extend_catalog

@@ -12,9 +12,10 @@ from pydantic import ValidationError
 from rich.text import Text
 
 from verifywise_mlflow.cli.arguments import StoredTenantName, TenantName, configured_tenant, listed, time_option
-from verifywise_mlflow.cli.display import display, display_name, json_ready, waiver_as_json
+from verifywise_mlflow.cli.display import display, display_name, waiver_as_json
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.output import AsJson, fail, out, table
+from verifywise_mlflow.common.json_ready import json_ready
 from verifywise_mlflow.common.moments import utc_text
 from verifywise_mlflow.common.unresolved_names import unknown_name
 from verifywise_mlflow.common.untrusted_text import escape_invisible, quote

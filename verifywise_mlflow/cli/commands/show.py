@@ -10,12 +10,13 @@ import typer
 
 from verifywise_mlflow.cli.arguments import AsOf, ModelName, StoredTenantName, VersionReference
 from verifywise_mlflow.cli.command_table import FAILED
-from verifywise_mlflow.cli.display import json_ready, waiver_as_json, with_published_keys
+from verifywise_mlflow.cli.display import waiver_as_json, with_published_keys
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.json_output import print_document
 from verifywise_mlflow.cli.output import AsJson, fail
 from verifywise_mlflow.cli.version_details import print_details
 from verifywise_mlflow.cli.version_page import print_page
+from verifywise_mlflow.common.json_ready import json_ready
 from verifywise_mlflow.common.moments import utc_text
 from verifywise_mlflow.common.untrusted_text import quote
 from verifywise_mlflow.compliance.badge import VERSION_RULE

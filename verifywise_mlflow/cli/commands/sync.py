@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from verifywise_mlflow.cli.arguments import TenantName, configured_tenant
-from verifywise_mlflow.cli.display import escape_rich_markup, json_ready
+from verifywise_mlflow.cli.display import escape_rich_markup
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.output import AsJson, err, out, table
+from verifywise_mlflow.common.json_ready import json_ready
 from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.compliance.badge import VERSION_RULE
 from verifywise_mlflow.persistence.database import database_url

@@ -7,8 +7,9 @@ from dataclasses import asdict
 from itertools import pairwise
 from typing import Final
 
+from verifywise_mlflow.common.json_ready import json_ready
 from verifywise_mlflow.compliance.badge import VERSION_RULE
-from verifywise_mlflow.documents.pack.json_text import lines, plain, pretty
+from verifywise_mlflow.documents.pack.json_text import lines, pretty
 from verifywise_mlflow.exports.json_documents.pack import PackRecordDocument, PackVerdictsDocument
 from verifywise_mlflow.normalizer.record import FIELDS
 from verifywise_mlflow.persistence.queries.history import Validity
@@ -31,10 +32,10 @@ def record_json(contents: PackContents) -> bytes:
                 **about(known),
                 "valid_from": state.span.valid_from,
                 "sync_id": state.span.sync_id,
-                "record": plain(record_values(known)),
-                "origins": plain(state.origins),
-                "incomplete": plain(state.incomplete),
-                "findings": plain(state.findings),
+                "record": json_ready(record_values(known)),
+                "origins": json_ready(state.origins),
+                "incomplete": json_ready(state.incomplete),
+                "findings": json_ready(state.findings),
                 "deleted_at": state.deleted_at,
                 "missing_fields": [{**fields, "because": str(fields["because"])} for fields in missing],
             }
@@ -81,7 +82,7 @@ def verdicts_json(contents: PackContents) -> bytes:
                 "verdicts": [_verdict(judged) for judged in known.rules],
                 "waivers": [_waiver(stored) for stored in known.waivers],
                 "clauses": list(_clauses(known)),
-                "rules": plain(contents.rule_documents),
+                "rules": json_ready(contents.rule_documents),
             }
         ).to_json()
     )
@@ -130,7 +131,7 @@ def _verdict(judged: JudgedRule) -> Mapping[str, object]:
     texts = ("rule_id", "rule_version", "verdict", "reason", "day", "input_hash", "policy_id", "policy_version")
     return {
         **{name: getattr(state, name) for name in texts},
-        **{name: plain(getattr(state, name)) for name in ("values", "origins", "thresholds")},
+        **{name: json_ready(getattr(state, name)) for name in ("values", "origins", "thresholds")},
         "title": judged.rule.title,
         "severity": judged.rule.severity,
         "valid_from": state.span.valid_from,

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import ClassVar, Literal
 
+from pydantic import ConfigDict
+
+from verifywise_mlflow.common.described_fields import DESCRIBED
 from verifywise_mlflow.persistence.queries.compliance_diff import net_compliance_changes
 from verifywise_mlflow.persistence.queries.history import Period, net_record_transitions
 from verifywise_mlflow.persistence.queries.record_diff import differences
@@ -25,14 +28,20 @@ from verifywise_mlflow.services.version_history import (
 class ChangeRow:
     """A value that differs between two times."""
 
+    __pydantic_config__: ClassVar[ConfigDict] = DESCRIBED
+
     model_name: str
+    """The registered model."""
     version_number: int
+    """The version's number in MLflow."""
     kind: Literal["record", "verdict", "badge"]
+    """What the value is part of."""
     subject: str
     """The field of the record, the rule, or ``badge``."""
     before: object
-    """None if there was no value."""
+    """The value before; null if there was none."""
     after: object
+    """The value after; null if there is none any more."""
 
 
 def net_changes(session: TenantSession, period: Period) -> Iterator[ChangeRow]:
@@ -51,14 +60,18 @@ def net_changes(session: TenantSession, period: Period) -> Iterator[ChangeRow]:
 class HistoryRow:
     """One change in the history of a version."""
 
+    __pydantic_config__: ClassVar[ConfigDict] = DESCRIBED
+
     at: datetime
     """When a sync saw it; of a waiver, when it was granted or ended."""
     kind: Literal["event", "record", "verdict", "badge", "waiver"]
+    """What changed."""
     subject: str
     """The field of the record, the rule, the kind of the event, or ``badge``."""
     before: object
-    """None if there was no value."""
+    """The value before; null if there was none."""
     after: object
+    """The value after; null if there is none any more."""
     reason: str | None
     """Of a verdict and a waiver, why; of an event, a sentence."""
     sync_id: str
