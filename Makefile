@@ -88,7 +88,7 @@ coverage: $(READY) azurite
 
 # The browser tests take the pictures in docs/. They need Chromium: apt-get install chromium
 pictures: $(READY)
-	VERIFYWISE_PICTURES=$(CURDIR)/docs/pictures $(BIN)/pytest verifywise_mlflow_tests/browser
+	VERIFYWISE_PICTURES=$(CURDIR)/docs/pictures $(BIN)/pytest verifywise_mlflow_tests/browser verifywise_mlflow_tests/documents/report/test_pages_in_chromium.py
 
 azurite: .azurite/.ready
 
