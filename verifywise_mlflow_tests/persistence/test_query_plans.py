@@ -11,7 +11,7 @@ from sqlalchemy import select, text, update
 
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
 from verifywise_mlflow.persistence import role_grants, row_mapping
-from verifywise_mlflow.persistence.queries import open_gaps, stage_queries, verdict_count_cache, verdict_counts
+from verifywise_mlflow.persistence.queries import gaps, stage_queries, verdict_count_cache, verdict_counts
 from verifywise_mlflow.persistence.queries.count_buckets import VERSIONS_PER_BUCKET
 from verifywise_mlflow.persistence.repositories import (
     audit_log,
@@ -180,8 +180,7 @@ WIDE: Mapping[str, Question] = {
     "all records as of a time": sql(f"canonical_record_states WHERE tenant_id = 'acme' AND {AS_OF}"),
     "how often each rule failed": lambda session: verdict_counts.rule_counts(session),
     "all counts": lambda session: verdict_count_cache.compute_counts(session, NOW),
-    "the gaps that most need a person": lambda session: open_gaps.urgent_gaps(session, NOW, {}, 20),
-    "the worst gaps of each rule": lambda session: open_gaps.worst_gaps(session, NOW),
+    "the gaps that most need a person": lambda session: gaps.urgent_gaps(session, NOW, {}, 20),
     "how many files changed in place": lambda session: stage_queries.count_changed_files(session),
 }
 

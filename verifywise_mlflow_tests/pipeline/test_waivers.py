@@ -17,7 +17,7 @@ from verifywise_mlflow.common.os_user import operating_system_user
 from verifywise_mlflow.normalizer.lifecycle_event import EventKind, LifecycleEvent
 from verifywise_mlflow.persistence.locks import lock_tenant
 from verifywise_mlflow.persistence.queries import dataframes
-from verifywise_mlflow.persistence.queries.open_gaps import worst_gaps
+from verifywise_mlflow.persistence.queries.gaps import urgent_gaps
 from verifywise_mlflow.persistence.repositories import audit_log, lifecycle_events, waivers
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.waiver_sync import (
@@ -244,7 +244,7 @@ def test_the_database_and_the_waiver_cover_the_same_verdicts(store: Store, model
     grant_waiver(store, pilot_tenant(), waiver, day(1))
 
     with store.begin("acme") as session:
-        gaps = worst_gaps(session, day(1), per_rule=50).get("owner", [])
+        gaps = [urgent.gap for urgent in urgent_gaps(session, day(1), {}) if urgent.gap.rule_id == "owner"]
     assert {gap.model_name for gap in gaps} == {name for name in names if not waiver.covers("owner", name, 1)}
 
 

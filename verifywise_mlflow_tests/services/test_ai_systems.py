@@ -10,7 +10,7 @@ import pytest
 
 from verifywise_mlflow.compliance.badge import Badge
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
-from verifywise_mlflow.persistence.queries.open_gaps import worst_gaps
+from verifywise_mlflow.persistence.queries.gaps import urgent_gaps
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.ai_systems import (
     AiSystem,
@@ -69,7 +69,7 @@ def test_a_system_sums_up_its_models(bank: Store, systems: AiSystems) -> None:
     assert in_use == {("credit-scoring", 2), ("credit-scoring", 3), ("fraud", 1)}
     assert lending.badge is Badge.FAILING or lending.badge is Badge.GAPS
     with bank.begin("acme") as session:
-        gaps = [gap for listed in worst_gaps(session, day(2), per_rule=1_000).values() for gap in listed]
+        gaps = [urgent.gap for urgent in urgent_gaps(session, day(2), {})]
     assert sum(lending.gaps.values()) == sum(gap.model_name in {"credit-scoring", "fraud"} for gap in gaps) > 0
 
 

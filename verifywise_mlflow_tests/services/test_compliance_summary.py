@@ -12,7 +12,7 @@ from verifywise_mlflow.compliance.waivers import Waiver
 from verifywise_mlflow.connector.models import ModelVersion, RegisteredModel
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 from verifywise_mlflow.persistence.queries import dataframes
-from verifywise_mlflow.persistence.queries.open_gaps import urgent_gaps
+from verifywise_mlflow.persistence.queries.gaps import urgent_gaps
 from verifywise_mlflow.persistence.queries.overview import overview
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.waiver_sync import grant_waiver

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict
 from datetime import UTC, datetime
 
 from verifywise_mlflow.cli.arguments import Limit, TenantName, configured_tenant
-from verifywise_mlflow.cli.display import display, display_name, json_ready
+from verifywise_mlflow.cli.display import display, display_name
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.output import AsJson, out, table
+from verifywise_mlflow.common.json_ready import json_ready
+from verifywise_mlflow.compliance.rules.rule import Severity
 from verifywise_mlflow.persistence.database import database_url
-from verifywise_mlflow.persistence.queries.open_gaps import urgent_gaps
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.services.compliance_summary import days_open
-from verifywise_mlflow.services.tenant_policies import load_rules
+from verifywise_mlflow.services.gaps import Gap, GapFilter, open_gaps
 
 
 def gaps(tenant: TenantName, limit: Limit = 20, as_json: AsJson = False) -> None:
@@ -25,14 +24,11 @@ def gaps(tenant: TenantName, limit: Limit = 20, as_json: AsJson = False) -> None
     """
     now = datetime.now(UTC)
     with exit_on_errors(as_json):
-        severities = load_rules(configured_tenant(tenant)).severities
+        configured_tenant(tenant)
         with Store(database_url()) as store, store.begin(tenant) as session:
-            urgent = urgent_gaps(session, now, severities, limit)
+            urgent = list(open_gaps(session, now, GapFilter(is_waived=False), limit))
     if as_json:
-        documents = [
-            {"severity": entry.severity.value, "days_open": days_open(entry.gap.open_since, now), **asdict(entry.gap)}
-            for entry in urgent
-        ]
+        documents = [_as_json(gap) for gap in urgent]
         sys.stdout.write(json.dumps(json_ready({"tenant": tenant, "gaps": documents})) + "\n")
         return
     if not urgent:
@@ -41,14 +37,31 @@ def gaps(tenant: TenantName, limit: Limit = 20, as_json: AsJson = False) -> None
     rows = table(
         "severity", "version", "rule", "days open", "verdict, reason", unbroken=("rule",), right=("days open",)
     )
-    for entry in urgent:
-        gap = entry.gap
+    for gap in urgent:
         version = display_name(f"{gap.model_name} {gap.version_number}")
         rows.add_row(
-            entry.severity.value,
+            _severity(gap),
             version.append(f"\n{gap.lifecycle_stage}") if gap.lifecycle_stage else version,
             display(gap.rule_id),
-            f"{days_open(gap.open_since, now):,}",
+            f"{gap.age_days:,}",
             display(f"{gap.verdict}: {gap.reason}"),
         )
     out.print(rows)
+
+
+def _as_json(gap: Gap) -> dict[str, object]:
+    return {
+        "severity": _severity(gap),
+        "days_open": gap.age_days,
+        "rule_id": gap.rule_id,
+        "model_name": gap.model_name,
+        "version_number": gap.version_number,
+        "lifecycle_stage": gap.lifecycle_stage,
+        "verdict": gap.verdict,
+        "reason": gap.reason,
+        "open_since": gap.opened_at,
+    }
+
+
+def _severity(gap: Gap) -> str:
+    return gap.severity or Severity.LOW.value  # no policy has the rule any more
