@@ -6,13 +6,15 @@ import base64
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import cast
+from typing import Final, cast
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from verifywise_mlflow_tests.support.hostile_server import HostileServer, ReceivedRequest, make_response
 from verifywise_mlflow_tests.support.planted_secrets import Canaries
+
+S3_KEYS: Final = ("access_key_id", "secret_access_key", "session_token")
 
 
 def tenants_with_secrets(
@@ -21,7 +23,7 @@ def tenants_with_secrets(
     """Return tenants that together have a secret in each field that takes one."""
     bearer = {"kind": "bearer", "token": secret("bearer token")}
     oauth2 = {"kind": "oauth2", "client_id": "us", "client_secret": secret("oauth2 client_secret")}
-    sigv4 = {name: secret(f"sigv4 {name}") for name in ("access_key_id", "secret_access_key", "session_token")}
+    sigv4 = {name: secret(f"sigv4 {name}") for name in S3_KEYS}
     client = directory / "authority-client.pem"
     canaries.key("tls client_key", client.read_text().partition("-----BEGIN PRIVATE")[2])
     return {
@@ -30,6 +32,14 @@ def tenants_with_secrets(
             "headers": {"X-Key": secret("header")},
             "artifacts": {"stores": stores(secret, canaries, echo)},
             "delivery": deliveries(secret, canaries, echo),
+            "report": {
+                "bucket": {
+                    "uri": "s3://reports/governance",
+                    "endpoint": echo.uri,
+                    **{name: secret(f"report {name}") for name in S3_KEYS},
+                    "allow_private_network": True,
+                }
+            },
         },
         **{
             f"bearer-{behavior}": {
@@ -92,7 +102,7 @@ def stores(secret: Callable[..., str], canaries: Canaries, echo: HostileServer) 
         "token_uri": f"{echo.uri}/granting",
         "private_key": canaries.key("gcs service_account", pem),
     }
-    s3 = {name: secret(f"s3 {name}") for name in ("access_key_id", "secret_access_key", "session_token")}
+    s3 = {name: secret(f"s3 {name}") for name in S3_KEYS}
     azure_key = canaries.new("azure account_key") + "=="
     azure = "abfss://box@{}.dfs.core.windows.net"
     store_settings: list[dict[str, object]] = [
