@@ -100,6 +100,18 @@ def require_known_model(session: TenantSession, model_name: str) -> None:
         )
 
 
+def require_known(session: TenantSession, model_name: str | None) -> None:
+    """Raise unless the store knows the tenant and, if one is named, the model.
+
+    Raises:
+        UnresolvedNameError: the tenant or the model is not known.
+    """
+    if model_name is None:
+        require_known_tenant(session)
+    else:
+        require_known_model(session, model_name)
+
+
 def require_known_rule(session: TenantSession, key: Key, rule_id: str) -> None:
     """Raise unless the rule has ever given a verdict on the version.
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
+from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
@@ -145,6 +148,69 @@ def test_documents_follow_their_published_schemas(
     assert check_document(result.stdout)["schema"] == document.schema_id()
 
 
+def test_diff_writes_a_row_for_each_value_that_differs(store_with_history: Store, tmp_path: Path) -> None:
+    path = tmp_path / "changes.csv"
+
+    result = runner.invoke(app, ["diff", "acme", "--from", "2026-03-02Z", "--to", "2026-03-04Z", "--output", str(path)])
+
+    assert result.exit_code == 0, result.output
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {(row["model_name"], row["version_number"]) for row in rows} == {("fraud", "3")}
+    assert {
+        ("record", "owner", "ada", "grace"),
+        ("record", "metrics.auc", "0.91", "NaN"),
+        ("badge", "badge", "failing", "evidence complete"),
+        ("verdict", "dropped", "pass", ""),
+    } <= {(row["kind"], row["subject"], row["before"], row["after"]) for row in rows}
+    (origin,) = (row["after"] for row in rows if row["subject"] == "origins.owner")
+    assert json.loads(origin)["key"] == "team"
+
+
+def test_history_writes_all_changes_to_a_table(store_with_history: Store, tmp_path: Path) -> None:
+    path = tmp_path / "history.parquet"
+
+    result = runner.invoke(app, ["history", "acme", "fraud", "champion", "--output", str(path)])
+
+    assert result.exit_code == 0, result.output
+    rows = pq.read_table(path).to_pylist()
+    assert [row["at"] for row in rows] == sorted(row["at"] for row in rows)
+    changes = [(row["sync_id"], row["kind"], row["subject"], row["before"], row["after"]) for row in rows]
+    assert changes[0] == ("sync of day 1", "record", "record", None, "kept")
+    assert ("sync of day 3", "verdict", "a", "fail", "pass") in changes
+    assert changes[-1] == ("sync of day 3", "badge", "badge", "failing", "evidence complete")
+
+
+def test_events_writes_all_events_to_a_table(store_with_history: Store, tmp_path: Path) -> None:
+    moves = [
+        LifecycleEvent(EventKind.ALIAS, "fraud", 3, 1, "eu", str(number), str(number + 1)) for number in range(150)
+    ]
+    with store_with_history.begin("acme") as session:
+        lifecycle_events.append(session, "sync of day 3", moves, day(3))
+    path = tmp_path / "events.parquet"
+
+    runner.invoke(app, ["events", "acme", "--output", str(path)])
+    every_value = [row["value"] for row in pq.read_table(path).to_pylist()]
+    newest = runner.invoke(app, ["events", "acme", "--limit", "2", "--output", str(path)])
+
+    assert every_value == [move.value for move in moves]
+    assert newest.stdout == f"Wrote 2 rows to {path}\n"
+    assert [(row["kind"], row["alias"], row["value"]) for row in pq.read_table(path).to_pylist()] == [
+        ("alias", "eu", "149"),
+        ("alias", "eu", "150"),
+    ]
+
+
+def test_an_unknown_tenant_writes_no_table(store_with_history: Store, tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    commands = (["diff", "amce", "--from", "2026-03-01"], ["events", "amce"], ["history", "amce", "fraud", "3"])
+
+    results = [runner.invoke(app, [*command, "--output", str(path)]) for command in commands]
+
+    assert [result.exit_code for result in results] == [3, 3, 3]
+    assert not path.exists()
+
+
 def test_history_leaves_out_verdicts_that_need_nobody(store_with_history: Store) -> None:
     short, full = (runner.invoke(app, ["history", "acme", "fraud", "champion", *more]) for more in ((), ("--all",)))
 
@@ -212,6 +278,9 @@ def test_a_reader_sees_its_own_tenant_only(
         (["diff", "acme", "--from", "2026-03-03", "--to", "2999-01-01"], 2, "is still to come"),
         (["diff", "acme", "--from", "0001-01-01T00:00+23:00"], 2, "write 2026-03-03"),
         (["diff", "acme", "--from", "2026-03-03", "--to", "2026-03-02"], 2, "does not come after"),
+        (["diff", "acme", *SINCE_EVER, "--output", "changes.png"], 2, "end it with .csv, .xlsx or .parquet"),
+        (["events", "acme", "--output", "events.csv", "--json"], 2, "use one of them"),
+        (["history", "acme", "fraud", "3", "--output", "history"], 2, "end it with .csv, .xlsx or .parquet"),
     ],
 )
 def test_a_missing_object_is_reported_in_a_sentence(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -54,6 +55,61 @@ def test_the_ending_of_the_file_chooses_the_format(synced_bank: Bank, tmp_path: 
 
     assert result.exit_code == 0, result.output
     assert path.read_text().startswith(start)
+
+
+def test_a_table_has_a_row_for_each_edge(synced_bank: Bank, tmp_path: Path) -> None:
+    path = tmp_path / "edges.csv"
+
+    result = runner.invoke(app, ["lineage", "acme", "fraud", "--output", str(path)])
+
+    assert result.exit_code == 0, result.output
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    data_sets = [row for row in rows if row["from_kind"] == "dataset"]
+    assert {(row["from_name"], row["from_digest"], row["shared"]) for row in data_sets} == {
+        ("loans", "5f0c2a91", "true"),
+        ("customers", "c4d1e0aa", "true"),
+    }
+    (run,) = {row["to_name"] for row in data_sets}
+    trained, packed = (row for row in rows if row["from_kind"] != "dataset")
+    assert (trained["from_name"], trained["to_kind"], trained["to_name"]) == (run, "version", "fraud 1")
+    assert (packed["from_name"], packed["to_kind"], packed["shared"]) == ("fraud 1", "files", "false")
+
+
+def test_a_table_that_lacks_versions_says_so(synced_bank: Bank, tmp_path: Path) -> None:
+    path = tmp_path / "edges.xlsx"
+
+    result = runner.invoke(app, ["lineage", "acme", "--max-nodes", "4", "--output", str(path)])
+
+    assert "4 of 5 versions are left out" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "sentence"),
+    [
+        *((name, (), ".svg") for name in ("graph.png", "graph.txt", "graph")),
+        ("graph.png", (), ".csv, .xlsx, .parquet"),
+        ("graph.txt", ("--format", "text"), "--format text is for the terminal"),
+        ("graph.csv", ("--format", "dot"), "--format dot is no table"),
+        ("graph.csv", ("--json",), "use one of them"),
+    ],
+)
+def test_a_file_whose_content_is_unclear_is_not_written(
+    synced_bank: Bank, tmp_path: Path, name: str, options: tuple[str, ...], sentence: str
+) -> None:
+    path = tmp_path / name
+
+    result = runner.invoke(app, ["lineage", "acme", *options, "--output", str(path)])
+
+    assert (result.exit_code, sentence in result.output, path.exists()) == (2, True, False), result.output
+
+
+def test_an_explicit_format_needs_no_ending(synced_bank: Bank, tmp_path: Path) -> None:
+    path = tmp_path / "graph"
+
+    runner.invoke(app, ["lineage", "acme", "--format", "dot", "--output", str(path)])
+
+    assert path.read_text().startswith("digraph lineage")
 
 
 def test_what_does_not_fit_is_counted_and_the_picture_says_so(synced_bank: Bank) -> None:

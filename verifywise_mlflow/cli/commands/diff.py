@@ -16,6 +16,7 @@ from verifywise_mlflow.cli.display import display, display_origin
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.json_output import print_document
 from verifywise_mlflow.cli.output import AsJson, out
+from verifywise_mlflow.cli.table_output import TableFile, check_output, write_output
 from verifywise_mlflow.common.json_ready import json_ready
 from verifywise_mlflow.common.moments import utc_text
 from verifywise_mlflow.common.untrusted_text import escape_invisible
@@ -34,7 +35,8 @@ from verifywise_mlflow.persistence.queries.records_begin import records_begin
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.services.version_references import require_known_model, require_known_tenant, resolve_version
+from verifywise_mlflow.services.change_rows import ChangeRow, net_changes
+from verifywise_mlflow.services.version_references import require_known, resolve_version
 
 app = typer.Typer()
 
@@ -49,22 +51,26 @@ def diff(
     version: OptionalVersion = None,
     since: Annotated[datetime, time_option("--from", "Start time:")] = ...,  # type: ignore[assignment]  # typer: required
     until: Annotated[datetime | None, time_option("--to", "End time, by default now:")] = None,
+    output: TableFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Print how a tenant's records, verdicts and badges changed between two times.
 
     Reads the database only. The exit code is 0 with or without differences.
     """
+    check_output(output, as_json)
     end = until or datetime.now(UTC)
     with exit_on_errors(as_json), Store(database_url()) as store, store.begin(tenant) as session:
         number = resolve_version(session, model, version) if model is not None and version is not None else None
         period = _period(since, end, model, number)
+        if output is not None:
+            require_known(session, model)
+            write_output(output, ChangeRow, net_changes(session, period))
+            return
         changes = _changes(session, period)
         begin = records_begin(session)
-        if not changes and model is not None:
-            require_known_model(session, model)
-        elif not changes:
-            require_known_tenant(session)
+        if not changes:
+            require_known(session, model)
     if as_json:
         versions = tuple(_version_difference(key, change) for key, change in changes.items())
         print_document(

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
-from verifywise_mlflow.cli.arguments import Limit, OptionalVersion, StoredTenantName, time_option
+from verifywise_mlflow.cli.arguments import OptionalVersion, StoredTenantName, time_option
 from verifywise_mlflow.cli.display import display, display_name
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.json_output import print_document
 from verifywise_mlflow.cli.output import AsJson, out, table
+from verifywise_mlflow.cli.table_output import TableFile, check_output, write_output
 from verifywise_mlflow.common.moments import utc_text
 from verifywise_mlflow.exports.json_documents.changes import EventRow, EventsDocument
 from verifywise_mlflow.normalizer.lifecycle_event import EventKind
@@ -21,9 +22,11 @@ from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.repositories import lifecycle_events
 from verifywise_mlflow.persistence.repositories.lifecycle_events import RecordedEvent
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.services.version_references import require_known_model, require_known_tenant, resolve_version
+from verifywise_mlflow.services.version_references import require_known, resolve_version
 
 app = typer.Typer()
+
+_LIMIT: Final = 100
 
 
 @app.command()
@@ -36,13 +39,18 @@ def events(
     kind: Annotated[EventKind | None, typer.Option(help="Only events of this kind.")] = None,
     since: Annotated[datetime | None, time_option("--since", "Recorded at or after this time:")] = None,
     until: Annotated[datetime | None, time_option("--until", "Recorded before this time:")] = None,
-    limit: Limit = 100,
+    limit: Annotated[
+        int | None,
+        typer.Option(help=f"Maximum number of entries, newest first; {_LIMIT} unless FILE.", min=1, max=1_000_000),
+    ] = None,
+    output: TableFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Print the lifecycle events of a tenant's models and versions, newest last.
 
     Reads the database only.
     """
+    check_output(output, as_json)
     with exit_on_errors(as_json), Store(database_url()) as store, store.begin(tenant) as session:
         number = resolve_version(session, model, version) if model is not None and version is not None else None
         entries = lifecycle_events.lifecycle_events_of(
@@ -52,15 +60,17 @@ def events(
             kind=kind,
             since=since,
             until=until,
-            limit=limit,
+            limit=limit or (_LIMIT if output is None else None),
         )
-        if not entries and model is None:
-            require_known_tenant(session)
-        elif not entries and model is not None:
-            require_known_model(session, model)
+        if not entries:
+            require_known(session, model)
+    rows = (EventRow(**asdict(entry.event), seen_at=entry.seen_at, sync_id=entry.sync_id) for entry in entries)
+    if output is not None:
+        write_output(output, EventRow, rows)
+        return
     if as_json:
-        rows = tuple(EventRow(**asdict(entry.event), seen_at=entry.seen_at, sync_id=entry.sync_id) for entry in entries)
-        print_document(EventsDocument(tenant=tenant, since=since, until=until or datetime.now(UTC), events=rows))
+        end = until or datetime.now(UTC)
+        print_document(EventsDocument(tenant=tenant, since=since, until=end, events=tuple(rows)))
         return
     if since or until:
         limits = (("from", since), ("until", until))

@@ -16,10 +16,12 @@ from verifywise_mlflow.cli.display import display
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.json_output import print_document
 from verifywise_mlflow.cli.output import AsJson, out, table
+from verifywise_mlflow.cli.table_output import TableFile, check_output, write_output
 from verifywise_mlflow.common.untrusted_text import escape_invisible
 from verifywise_mlflow.exports.json_documents.changes import HistoryDocument
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.services.change_rows import HistoryRow, history_rows
 from verifywise_mlflow.services.version_history import (
     ChangedBadge,
     ChangedRecord,
@@ -43,17 +45,23 @@ def history(
     model: ModelName,
     version: VersionReference,
     show_all: Annotated[bool, typer.Option("--all", help="Print the verdicts that pass or do not apply, too.")] = False,
+    output: TableFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Print the history of a version: its record, verdicts, badge, waivers and lifecycle events.
 
-    Verdicts that always passed or did not apply are left out, unless --all or --json is given. Reads the database only.
+    Verdicts that always passed or did not apply are left out, unless --all, --output or --json is given. Reads the
+    database only.
     """
+    check_output(output, as_json)
     with exit_on_errors(as_json), Store(database_url()) as store, store.begin(tenant) as session:
         key = (model, resolve_version(session, model, version))
         changes = version_history(session, key, datetime.now(UTC))
         if not changes:
             require_recorded(session, key)
+    if output is not None:
+        write_output(output, HistoryRow, history_rows(changes))
+        return
     if as_json:
         listed = [_as_json(change) for change in changes]
         document = {"tenant": tenant, "model_name": model, "version_number": key[1], "history": listed}

@@ -13,16 +13,19 @@ import typer
 from rich.text import Text
 
 from verifywise_mlflow.cli.arguments import StoredTenantName
+from verifywise_mlflow.cli.command_table import MISUSED
 from verifywise_mlflow.cli.display import display
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.json_output import print_document
-from verifywise_mlflow.cli.output import AsJson, fail_to_write, out, table
+from verifywise_mlflow.cli.output import AsJson, fail, fail_to_write, out, table
+from verifywise_mlflow.cli.table_output import check_output, write_output
 from verifywise_mlflow.common.untrusted_text import escape_invisible
 from verifywise_mlflow.documents.lineage.captions import caption
 from verifywise_mlflow.documents.lineage.dot import to_dot
 from verifywise_mlflow.documents.lineage.mermaid import to_mermaid
 from verifywise_mlflow.documents.lineage.svg import to_svg
 from verifywise_mlflow.exports.json_documents.lineage import LineageDocument
+from verifywise_mlflow.exports.table_file import ENDINGS as TABLE_ENDINGS
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.lineage_graph import (
@@ -33,7 +36,8 @@ from verifywise_mlflow.services.lineage_graph import (
     LineageNode,
     lineage_graph,
 )
-from verifywise_mlflow.services.version_references import require_known_model, require_known_tenant
+from verifywise_mlflow.services.lineage_rows import LineageRow, lineage_rows
+from verifywise_mlflow.services.version_references import require_known
 
 app = typer.Typer()
 
@@ -72,7 +76,11 @@ def lineage(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Write to this file instead, such as lineage.svg. It is replaced."),
+        typer.Option(
+            metavar="FILE",
+            help="Write to this file instead, such as lineage.svg, or the edges as a table, such as lineage.csv. "
+            "It is replaced.",
+        ),
     ] = None,
     max_nodes: Annotated[
         int, typer.Option(help="The largest graph. What is left out is stated.", min=1, max=MAX_NODES)
@@ -83,21 +91,43 @@ def lineage(
 
     Versions in production come first, then those with an alias, then the newest. Reads the database only.
     """
+    if output is not None:
+        _check_file(output, output_format, as_json)
     chosen = output_format or (_ENDINGS.get(output.suffix.lower()) if output else None) or Format.TEXT
     is_json = as_json or chosen is Format.JSON
     with exit_on_errors(is_json), Store(database_url()) as store, store.begin(tenant) as session:
         graph = lineage_graph(session, model, max_nodes)
-        if not graph.nodes and model is not None:
-            require_known_model(session, model)
-        elif not graph.nodes:
-            require_known_tenant(session)
+        if not graph.nodes:
+            require_known(session, model)
     document = LineageDocument(tenant=tenant, model_name=model, graph=graph)
-    if is_json and output is None:
+    if output is not None and output.suffix.lower() in TABLE_ENDINGS:
+        write_output(output, LineageRow, lineage_rows(graph))
+        if graph.left_out:
+            out.print(graph.left_out, markup=False)
+    elif is_json and output is None:
         print_document(document)
-    elif chosen is Format.TEXT and not is_json and output is None:
+    elif chosen is Format.TEXT and not is_json:
         _print_tables(graph)
     else:
         _write(_rendered(document, Format.JSON if is_json else chosen), output)
+
+
+def _check_file(output: Path, output_format: Format | None, as_json: bool) -> None:
+    """Exit unless the options and the file's ending agree on what to write, before anything is read."""
+    ending = output.suffix.lower()
+    if ending in TABLE_ENDINGS:
+        check_output(output, as_json)
+        if output_format is not None:
+            fail(f"--format {output_format} is no table, and {ending} is one: leave --format out", MISUSED, as_json)
+    elif output_format is Format.TEXT:
+        fail("--format text is for the terminal: leave --format or --output out", MISUSED, as_json)
+    elif output_format is None and not as_json and ending not in _ENDINGS:
+        fail(
+            f"{output.name!r} does not say what to write: end it with {', '.join(_ENDINGS)} for the graph, or with "
+            f"{', '.join(TABLE_ENDINGS)} for its edges as a table",
+            MISUSED,
+            as_json,
+        )
 
 
 def _rendered(document: LineageDocument, chosen: Format) -> str:

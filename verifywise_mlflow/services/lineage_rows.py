@@ -1,0 +1,67 @@
+"""The edges of a lineage graph as rows of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Literal, TypeAlias
+
+from pydantic import ConfigDict
+
+from verifywise_mlflow.common.described_fields import DESCRIBED
+from verifywise_mlflow.services.lineage_graph import DatasetNode, FilesNode, LineageGraph, LineageNode, RunNode
+
+NodeKind: TypeAlias = Literal["dataset", "run", "version", "files"]
+
+
+@dataclass(frozen=True, slots=True)
+class LineageRow:
+    """One edge: ``to`` was made from ``from``."""
+
+    __pydantic_config__: ClassVar[ConfigDict] = DESCRIBED
+
+    from_kind: NodeKind
+    """dataset, run or version."""
+    from_name: str | None
+    """The data set's name or source, the run's ID, or the model and the number of the version."""
+    from_digest: str | None
+    """MLflow's digest of a data set; null for others."""
+    to_kind: NodeKind
+    """run, version or files."""
+    to_name: str | None
+    """The run's ID, the model and the number of the version, or where the files are."""
+    to_digest: str | None
+    """The hash over all paths and hashes of the files; null for others, and if a file is not hashed."""
+    use: str | None
+    """What a run used a data set for, such as training."""
+    shared: bool
+    """Whether it is a data set that several models of the tenant use."""
+
+
+def lineage_rows(graph: LineageGraph) -> Iterator[LineageRow]:
+    """Yield a row for each edge, in the order of the graph."""
+    nodes = {node.id: node for node in graph.nodes}
+    for edge in graph.edges:
+        source, target = nodes[edge.source], nodes[edge.target]
+        yield LineageRow(
+            *(source.kind, _name(source), _digest(source)),
+            *(target.kind, _name(target), _digest(target)),
+            use=edge.label,
+            shared=isinstance(source, DatasetNode) and source.shared,
+        )
+
+
+def _name(node: LineageNode) -> str | None:
+    match node:
+        case DatasetNode():
+            return node.name or node.source
+        case RunNode():
+            return node.run_id
+        case FilesNode():
+            return node.location
+        case _:
+            return f"{node.model_name} {node.version_number}"
+
+
+def _digest(node: LineageNode) -> str | None:
+    return node.digest if isinstance(node, DatasetNode | FilesNode) else None
