@@ -75,6 +75,27 @@ def test_all_values_are_written_to_a_file(tmp_path: Path) -> None:
     assert {(row["section"], row["name"]): row["differs"] for row in rows}["packages", "numpy"] == "false"
 
 
+def test_versions_are_compared_as_they_were_at_a_time() -> None:
+    before, now = (compare("3", "challenger", "--json", *more) for more in (("--as-of", "2026-03-04"), ()))
+    printed = compare("3", "challenger", "--as-of", "2026-03-04Z").stdout
+
+    purposes = [
+        value["second"]
+        for result in (before, now)
+        for value in check_document(result.stdout)["values"]
+        if value["name"] == "business purpose"
+    ]
+    assert purposes == [None, "A challenger."]
+    assert "version 4, as of 2026-03-04 00:00:00 UTC" in " ".join(printed.split())
+
+
+def test_a_time_before_the_first_record_is_reported() -> None:
+    result = compare("3", "4", "--as-of", "2026-02-01Z")
+
+    assert result.exit_code == 1
+    assert "version 3 as of 2026-02-01 00:00:00 UTC; nothing was recorded before 2026-03-01" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("references", "sentence"),
     [

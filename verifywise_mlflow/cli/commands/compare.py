@@ -10,16 +10,18 @@ from typing import Annotated, Final
 import typer
 from rich.text import Text
 
-from verifywise_mlflow.cli.arguments import ModelName, StoredTenantName
+from verifywise_mlflow.cli.arguments import AsOf, ModelName, StoredTenantName
 from verifywise_mlflow.cli.command_table import FAILED
 from verifywise_mlflow.cli.display import display, display_name
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.json_output import print_document
 from verifywise_mlflow.cli.output import AsJson, fail, out, table
 from verifywise_mlflow.cli.table_output import TableFile, check_output, write_output
+from verifywise_mlflow.common.moments import utc_text
 from verifywise_mlflow.common.untrusted_text import escape_invisible, quote
 from verifywise_mlflow.exports.json_documents.comparison import compare_document
 from verifywise_mlflow.persistence.database import database_url
+from verifywise_mlflow.persistence.queries.records_begin import describe_records_begin
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.comparison import ComparedValue, Comparison
@@ -45,42 +47,47 @@ def compare(
     first: Reference,
     second: Reference,
     show_all: Annotated[bool, typer.Option("--all", help="Print equal values, too.")] = False,
+    as_of: AsOf = None,
     output: TableFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Compare two versions of a model side by side: metrics, parameters, data, packages, files, verdicts.
 
-    Prints what differs. For example: compare acme churn champion challenger. Reads the database only.
+    Prints what differs. For example: compare acme churn champion challenger. An alias means the version that had it at
+    the time of --as-of; tags are always those of the last sync. Reads the database only.
     """
     check_output(output, as_json)
-    with exit_on_errors(as_json), Store(database_url()) as store, store.begin(tenant) as session:
-        numbers = [resolve_version(session, model, reference) for reference in (first, second)]
-        sides = _dossiers(session, model, numbers, as_json)
+    with exit_on_errors(as_json), Store(database_url()) as store, store.begin_snapshot(tenant) as session:
+        at = as_of or datetime.now(UTC)
+        numbers = [resolve_version(session, model, reference, at) for reference in (first, second)]
+        sides = _dossiers(session, model, numbers, at, as_json)
         comparison = comparison_of(session, *sides)
     if output is not None:
         write_output(output, ComparedValue, comparison.values)
     elif as_json:
         print_document(compare_document(comparison))
     else:
-        _print_comparison(comparison, show_all=show_all)
+        _print_comparison(comparison, as_of, show_all=show_all)
 
 
 def _dossiers(
-    session: TenantSession, model: str, numbers: Sequence[int], as_json: bool
+    session: TenantSession, model: str, numbers: Sequence[int], at: datetime, as_json: bool
 ) -> tuple[VersionDossier, VersionDossier]:
     keys = [(model, number) for number in numbers]
-    known = {dossier.key: dossier for dossier in dossiers(session, keys, datetime.now(UTC))}
+    known = {dossier.key: dossier for dossier in dossiers(session, keys, at)}
     for key in keys:
         if key not in known:
             require_recorded(session, key)
-            fail(f"there is no record of {quote(key[0])} version {key[1]} yet", FAILED, as_json)
+            sentence = f"there is no record of {quote(key[0])} version {key[1]} as of {utc_text(at)}"
+            fail(f"{sentence}; {describe_records_begin(session)}", FAILED, as_json)
     return known[keys[0]], known[keys[1]]
 
 
-def _print_comparison(comparison: Comparison, *, show_all: bool) -> None:
+def _print_comparison(comparison: Comparison, as_of: datetime | None, *, show_all: bool) -> None:
     first, second = comparison.first, comparison.second
     headings = [f"version {known.key[1]}" for known in (first, second)]
-    out.print(Text(f"{escape_invisible(first.key[0])}: {headings[0]} and {headings[1]}", style="bold"))
+    when = f", as of {utc_text(as_of)}" if as_of else ""
+    out.print(Text(f"{escape_invisible(first.key[0])}: {headings[0]} and {headings[1]}{when}", style="bold"))
     if first.key == second.key:
         out.print(f"Both are {headings[0]}: nothing differs.")
         return
