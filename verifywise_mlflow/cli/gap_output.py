@@ -71,7 +71,7 @@ def _group_name(group: GapGroup, by: Grouping) -> str:
 
 
 def _print_gap(gap: Gap) -> None:
-    severity = gap.severity or "unknown"
+    severity = gap.severity
     heading = Text.assemble(
         (f"{severity:<{_INDENT}}", _SEVERITY_COLORS.get(severity, "")), (escape_invisible(gap.rule_id), "bold")
     )

@@ -34,6 +34,9 @@ from verifywise_mlflow.services.ai_systems import system_names
 from verifywise_mlflow.services.compliance_summary import GAP_AGE_BUCKETS, days_open
 from verifywise_mlflow.services.list_filters import models_of_systems, rules_of_frameworks
 
+UNKNOWN_SEVERITY: Final = "unknown"
+"""That of a rule that no policy of the tenant has any more."""
+
 
 @value_object
 class GapWaiver:
@@ -57,8 +60,8 @@ class Gap:
 
     tenant: str
     """The tenant's name in tenants.yaml."""
-    severity: str | None
-    """critical, high, medium or low; null for a rule that no policy of the tenant has any more."""
+    severity: str
+    """critical, high, medium or low; unknown for a rule that no policy of the tenant has any more."""
     rule_id: str
     """The rule's ID in its policy."""
     rule_title: str | None
@@ -151,7 +154,7 @@ class GapFilter:
 def open_gaps(
     session: TenantSession, at: datetime, wanted: GapFilter | None = None, limit: int | None = None
 ) -> Iterator[Gap]:
-    """Yield a tenant's gaps in the order in which they need a person. Memory does not grow with their number.
+    """Yield a tenant's gaps, the most urgent first. Memory does not grow with their number.
 
     Args:
         session: The tenant's transaction.
@@ -168,7 +171,7 @@ def open_gaps(
 
 
 def group_gaps(session: TenantSession, at: datetime, by: Grouping, wanted: GapFilter | None = None) -> list[GapGroup]:
-    """Return a tenant's gaps, counted by what they have in common, the group with the gravest gaps first.
+    """Return a tenant's gaps, counted by what they have in common, the group with the most severe gaps first.
 
     Raises:
         UnresolvedNameError: the tenant has no such AI system, or its policies refer to no such framework.
@@ -252,7 +255,7 @@ class _Context:
         rule = self.policies.rules.get(listed.rule_id)
         return Gap(
             tenant=tenant_id,
-            severity=rule.severity or None if rule else None,
+            severity=(rule.severity if rule else "") or UNKNOWN_SEVERITY,
             rule_id=listed.rule_id,
             rule_title=rule.title or None if rule else None,
             verdict=listed.verdict,
@@ -281,7 +284,7 @@ class _Context:
         match by:
             case Grouping.SEVERITY:
                 rank = int(key)
-                return None if rank == UNKNOWN_RANK else _SEVERITIES[rank]
+                return UNKNOWN_SEVERITY if rank == UNKNOWN_RANK else _SEVERITIES[rank]
             case Grouping.AGE:
                 return GAP_AGE_BUCKETS[int(key)]
             case Grouping.SYSTEM:

@@ -5,7 +5,7 @@ It rests on the audit trail and the stored rows. Nothing is read from the server
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -62,8 +62,8 @@ class Completeness:
     """The last entry of the audit trail, which the figures of a report can be checked against."""
 
 
-def completeness(session: TenantSession) -> Completeness:
-    """Return what was read of the tenant's server by now."""
+def completeness(session: TenantSession, models: Collection[str] | None = None) -> Completeness:
+    """Return what was read of the tenant's server by now; unread versions are those of some or all models."""
     syncs = [entry for _, entry in audit_log.entries(session, limit=MAX_SYNCS, kind="sync ended")]
     last = syncs[0] if syncs else None
     refreshes = tenancy.stage_refreshes_of(session)
@@ -83,7 +83,7 @@ def completeness(session: TenantSession) -> Completeness:
                 stage in _LISTINGS,
             )
         )
-    unread, unread_count = unread_versions(session, MAX_UNREAD_VERSIONS)
+    unread, unread_count = unread_versions(session, MAX_UNREAD_VERSIONS, models)
     return Completeness(stages, last, syncs, unread, unread_count, count_hidden(session), audit_log.head(session))
 
 

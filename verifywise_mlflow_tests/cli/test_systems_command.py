@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 from typer.testing import CliRunner
@@ -17,11 +19,17 @@ from verifywise_mlflow_tests.support.declared_systems import LENDING, seed_bank,
 from verifywise_mlflow_tests.support.json_documents import check_document
 
 runner = CliRunner(env={"COLUMNS": "200"})
+HOSTILE: Final = "x$(touch /tmp/x) 'y'"
+DECLARED_HOSTILE: Final = f"""
+  - name: "{HOSTILE}"
+    declared_by: M. Okafor
+    declared_on: 2026-01-20
+"""
 
 
 @pytest.fixture(scope="module")
 def bank_url(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    path = write_ai_systems(tmp_path_factory.mktemp("bank") / "ai_systems.yaml", LENDING)
+    path = write_ai_systems(tmp_path_factory.mktemp("bank") / "ai_systems.yaml", LENDING, DECLARED_HOSTILE)
     with migrated_database(postgres) as url:
         with Store(url) as store:
             seed_bank(store, tenant_declaring(path))
@@ -64,12 +72,21 @@ def test_one_system_is_shown_in_detail_in_any_spelling() -> None:
 
 
 @pytest.mark.usefixtures("bank")
+def test_the_printed_command_names_a_hostile_system_as_one_argument() -> None:
+    command = run("acme", HOSTILE).partition("The gaps one by one: ")[2].strip()
+
+    printed = ["sh", "-c", command.replace("verifywise-mlflow", "printf '%s\\n'", 1)]
+    said = subprocess.run(printed, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert said == ["gaps", "acme", "--system", HOSTILE]
+
+
+@pytest.mark.usefixtures("bank")
 def test_programs_get_versioned_documents() -> None:
     listed = check_document(run("acme", "--json"))
     one = check_document(run("acme", "Consumer lending", "--json"))
 
     assert listed["schema"].endswith("systems.v1")
-    assert [row["system"] for row in listed["systems"]] == ["Consumer lending", "Retention offers"]
+    assert [row["system"] for row in listed["systems"]] == ["Consumer lending", "Retention offers", HOSTILE]
     assert listed["models_without_system"] == ["notes", "orphan"]
     assert one["schema"].endswith("system.v1")
     assert one["system"] == listed["systems"][0]
@@ -92,6 +109,7 @@ def test_a_spreadsheet_has_a_row_for_each_system(tmp_path: Path) -> None:
     assert [(row["system"], row["declared_risk_category"]) for row in rows] == [
         ("Consumer lending", "high"),
         ("Retention offers", ""),
+        (HOSTILE, ""),
     ]
 
 

@@ -12,6 +12,7 @@ from verifywise_mlflow.common.unresolved_names import UnresolvedNameError
 from verifywise_mlflow.compliance.verdict import Verdict
 from verifywise_mlflow.connector.models import ModelVersion
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
+from verifywise_mlflow.documents.report.gap_figures import count_gaps
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 from verifywise_mlflow.persistence.queries.version_filter import VersionFilter
 from verifywise_mlflow.persistence.store import Store
@@ -74,6 +75,13 @@ def test_a_gap_is_open_since_the_start_of_the_uninterrupted_run(
     gap = histories[number]
 
     assert (gap.opened_at, gap.may_be_older, gap.age_days) == (day(opened_on), may_be_older, 20 - opened_on)
+
+
+def test_a_gap_of_a_rule_that_no_policy_has_is_of_unknown_severity_in_lists_and_in_the_report(
+    histories: dict[int, Gap],
+) -> None:
+    assert {gap.severity for gap in histories.values()} == {"unknown"}
+    assert count_gaps(histories.values()).by_severity == {"unknown": len(HISTORIES)}
 
 
 def listed(tenants: GovernedTenants, wanted: GapFilter | None = None, *, at: datetime = TODAY) -> list[Gap]:

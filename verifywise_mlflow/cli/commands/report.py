@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -17,8 +18,11 @@ from verifywise_mlflow.common.reports_extra import explain_missing
 from verifywise_mlflow.common.untrusted_text import escape_invisible
 from verifywise_mlflow.exports.json_documents.report import ReportDocument
 from verifywise_mlflow.persistence.database import database_url
+from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.services.several_tenants import readable_tenants
+from verifywise_mlflow.services.ai_systems import system_names
+from verifywise_mlflow.services.list_filters import models_of_systems
+from verifywise_mlflow.services.several_tenants import read_each, readable_tenants
 
 if TYPE_CHECKING:
     from verifywise_mlflow.documents.report.site import SiteSummary
@@ -41,6 +45,10 @@ def report(
             "is complete.",
         ),
     ] = Path("governance-report"),
+    system: Annotated[
+        list[str] | None,
+        typer.Option("--system", metavar="NAME", help="Only the models of this AI system. Repeatable."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Write the governance report: a static site for the browser, the board and the printer.
@@ -59,9 +67,11 @@ def report(
             url = database_url()
             with Store(url) as store:
                 names = readable_tenants(store, tenants or ())
+                if system:
+                    names = list(read_each(store, names, partial(_tenant_with, system)))
             if not names:
                 fail("the database has no tenant: sync one first", FAILED, as_json)
-            summary = write_site(partial(Store, url), names, output, now)
+            summary = write_site(partial(Store, url), names, output, now, system or ())
     except UnsuitableFolderError as error:
         fail(str(error), MISUSED, as_json)
     except OSError as error:
@@ -77,12 +87,19 @@ def report(
     )
 
 
+def _tenant_with(systems: Sequence[str], session: TenantSession) -> tuple[str]:
+    """Return the tenant, which has all of these AI systems."""
+    models_of_systems(session, system_names(session), systems)
+    return (session.tenant_id,)
+
+
 def _document(summary: SiteSummary, at: datetime) -> ReportDocument:
     return ReportDocument(
         at=at,
         directory=str(summary.folder),
         start_page=str(summary.start_page),
         tenants=tuple(summary.tenants),
+        only_systems=tuple(summary.only_systems),
         models=summary.models,
         versions=summary.versions,
         pages=summary.pages,

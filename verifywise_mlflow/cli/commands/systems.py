@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import typer
 from rich.text import Text
 
 from verifywise_mlflow.cli.arguments import StoredTenantName, listed
+from verifywise_mlflow.cli.command_table import MISUSED
 from verifywise_mlflow.cli.display import display
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.json_output import print_document
@@ -52,7 +54,7 @@ def systems(
     """
     check_output(output, as_json)
     if output and system:
-        fail("--output writes a table of all systems: leave SYSTEM out", 2, as_json)
+        fail("--output writes a table of all systems: leave SYSTEM out", MISUSED, as_json)
     at = datetime.now(UTC)
     with exit_on_errors(as_json), Store(database_url()) as store, store.begin(tenant) as session:
         found = ai_systems(session, at)
@@ -116,10 +118,10 @@ def _print_contradictions(rows: tuple[SystemRow, ...]) -> None:
 
 
 def _gaps(row: SystemRow, most: int = 4) -> Text:
-    """Return the number of gaps, and of those of the gravest severities."""
+    """Return the number of gaps, and of those of the highest severities."""
     counts = {"critical": row.critical, "high": row.high, "medium": row.medium, "low": row.low}
-    gravest = [f"{count:,} {severity}" for severity, count in counts.items() if count][:most]
-    return Text(f"{row.open_gaps:,}" + (f" ({', '.join(gravest)})" if gravest else ""))
+    highest = [f"{count:,} {severity}" for severity, count in counts.items() if count][:most]
+    return Text(f"{row.open_gaps:,}" + (f" ({', '.join(highest)})" if highest else ""))
 
 
 def _declared_summary(row: SystemRow) -> Text:
@@ -159,7 +161,7 @@ def _print_system(document: SystemDocument) -> None:
         out.print("Nothing is declared about this system: only tags name it.")
     else:
         _print_declared(row.declared, row, document)
-    out.print(display(f"The gaps one by one: verifywise-mlflow gaps {row.tenant} --system {quote(row.system)}"))
+    out.print(display(f"The gaps one by one: verifywise-mlflow gaps {row.tenant} --system {shlex.quote(row.system)}"))
 
 
 def _print_declared(declared: DeclaredFacts, row: SystemRow, document: SystemDocument) -> None:

@@ -19,7 +19,7 @@ _BADGE_ORDER: Final = (Badge.FAILING, Badge.INCOMPLETE, Badge.GAPS, Badge.EVIDEN
 
 
 def production_models(state: TenantState) -> Sequence[ModelSummary]:
-    """Return the models with a version in production: the worst badge first, then the gravest gaps."""
+    """Return the models with a version in production: the worst badge first, then the most severe gaps."""
 
     def rank(model: ModelSummary) -> tuple[object, ...]:
         badge = _BADGE_ORDER.index(model.badge.badge) if model.badge else len(_BADGE_ORDER)
@@ -43,10 +43,10 @@ def sentences(state: TenantState) -> Iterator[str]:
         yield "No model is in production."
     gaps = state.gaps
     if gaps.open:
-        grave = gaps.by_severity[Severity.CRITICAL] + gaps.by_severity[Severity.HIGH]
+        severe = gaps.by_severity[Severity.CRITICAL] + gaps.by_severity[Severity.HIGH]
         opened = [rule.oldest for rule in gaps.rules.values() if rule.oldest]
         yield (
-            f"{_count(gaps.open, 'gap')} {'is' if gaps.open == 1 else 'are'} open, {grave:,} of critical or high "
+            f"{_count(gaps.open, 'gap')} {'is' if gaps.open == 1 else 'are'} open, {severe:,} of critical or high "
             f"severity. The oldest has been open for {_count((state.at - min(opened)).days, 'day')}."
         )
     else:

@@ -11,10 +11,10 @@ from typing import Final
 from verifywise_mlflow.compliance.rules.rule import Severity
 from verifywise_mlflow.persistence.queries.open_gaps import AGE_LIMITS_DAYS
 from verifywise_mlflow.persistence.row_mapping import Key
-from verifywise_mlflow.services.gaps import Gap
+from verifywise_mlflow.services.gaps import UNKNOWN_SEVERITY, Gap
 
-SEVERITIES: Final = tuple(severity.value for severity in reversed(Severity))
-"""The gravest first."""
+SEVERITIES: Final = (*(severity.value for severity in reversed(Severity)), UNKNOWN_SEVERITY)
+"""The most severe first."""
 AGE_GROUPS: Final = (
     *(
         f"{first} to {last} days"
@@ -79,10 +79,10 @@ class GapFigures:
     by_version: defaultdict[Key, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     rules: dict[str, RuleGaps] = field(default_factory=dict)
     urgent: list[tuple[RuleGaps, ListedGap]] = field(default_factory=list)
-    """Open gaps in the order in which they need a person."""
+    """Open gaps, the most urgent first."""
 
     def worst_owners(self, limit: int) -> list[tuple[str, Mapping[str, int]]]:
-        """Return the owners with the most open gaps of the gravest severities, and the sum of all others."""
+        """Return the owners with the most open gaps of the highest severities, and the sum of all others."""
         ranked = sorted(
             self.by_owner.items(), key=lambda item: ([-item[1][severity] for severity in SEVERITIES], item[0])
         )
@@ -95,19 +95,18 @@ class GapFigures:
         return shown
 
     def ranked_rules(self) -> list[RuleGaps]:
-        """Return the rules with gaps: the gravest first, then those with the most open gaps."""
+        """Return the rules with gaps: the most severe first, then those with the most open gaps."""
         return sorted(self.rules.values(), key=lambda rule: (_rank(rule.severity), -rule.open, rule.rule_id))
 
 
 def count_gaps(gaps: Iterable[Gap]) -> GapFigures:
-    """Count gaps. They are iterated once, in the order in which they need a person."""
+    """Count gaps. They are iterated once, the most urgent first."""
     figures = GapFigures()
     texts: dict[str | None, str | None] = {}  # one object for each name of a model or an owner
     for gap in gaps:
-        severity = gap.severity or Severity.LOW.value
         rule = figures.rules.get(gap.rule_id)
         if rule is None:
-            rule = RuleGaps(gap.rule_id, gap.rule_title or gap.rule_id, severity, gap.clauses)
+            rule = RuleGaps(gap.rule_id, gap.rule_title or gap.rule_id, gap.severity, gap.clauses)
             figures.rules[gap.rule_id] = rule
         listed = ListedGap(
             texts.setdefault(gap.model_name, gap.model_name) or "",
@@ -129,10 +128,10 @@ def count_gaps(gaps: Iterable[Gap]) -> GapFigures:
         figures.open += 1
         rule.open += 1
         rule.oldest = min(rule.oldest or gap.opened_at, gap.opened_at)
-        figures.by_severity[severity] += 1
-        figures.by_age[_age_group(gap.age_days)][severity] += 1
-        figures.by_owner[gap.owner or NO_OWNER][severity] += 1
-        figures.by_version[listed.model_name, gap.version_number][severity] += 1
+        figures.by_severity[gap.severity] += 1
+        figures.by_age[_age_group(gap.age_days)][gap.severity] += 1
+        figures.by_owner[gap.owner or NO_OWNER][gap.severity] += 1
+        figures.by_version[listed.model_name, gap.version_number][gap.severity] += 1
         if len(figures.urgent) < MAX_URGENT:
             figures.urgent.append((rule, listed))
     return figures

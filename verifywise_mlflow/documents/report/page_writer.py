@@ -33,6 +33,8 @@ class PageWriter:
     """The scripts with the entries of the search."""
     paths: TenantPaths | None = None
     """None: the pages are about all tenants."""
+    only_systems: Sequence[str] = ()
+    """The AI systems that the report is about; empty if it is about all models."""
 
     def write(self, template: str, page: str, section: str, **context: object) -> None:
         """Render a page.
@@ -54,6 +56,7 @@ class PageWriter:
                 navigation=self._navigation(),
                 paths=self.paths,
                 at=self.at,
+                only_systems=self.only_systems,
                 search_sources=self.search_sources,
                 **context,
             ),

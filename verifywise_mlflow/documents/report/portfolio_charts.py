@@ -17,9 +17,9 @@ from verifywise_mlflow.documents.report.chart_svg import (
 )
 from verifywise_mlflow.documents.report.gap_figures import AGE_GROUPS, SEVERITIES
 from verifywise_mlflow.documents.report.tenant_state import TenantState
+from verifywise_mlflow.services.gaps import UNKNOWN_SEVERITY
 
 MAX_OWNERS: Final = 10
-NOT_EVALUATED: Final = "not evaluated"
 BADGES: Final = (
     Series(Badge.EVIDENCE_COMPLETE.value, "--fill-complete"),
     Series(Badge.GAPS.value, "--fill-gaps"),
@@ -27,7 +27,9 @@ BADGES: Final = (
     Series(Badge.FAILING.value, "--fill-failing"),
 )
 _SCORE: Final = Series("score", "--link")
-_SEVERITIES: Final = tuple(Series(severity, f"--{severity}") for severity in SEVERITIES)
+_SEVERITIES: Final = tuple(
+    Series(severity, "--unjudged" if severity == UNKNOWN_SEVERITY else f"--{severity}") for severity in SEVERITIES
+)
 _CLAUSES: Final = tuple(
     Series(state.value, color)
     for state, color in zip(
@@ -47,11 +49,14 @@ def portfolio_charts(state: TenantState) -> Sequence[Chart]:
         points = [(point.day, point.versions) for point in state.badge_history]
         charts.append(area_over_time("badges", "Badges of versions over time", "versions", BADGES, points))
     if state.gaps.open:
+        severities = [
+            part for part in _SEVERITIES if part.name != UNKNOWN_SEVERITY or state.gaps.by_severity[part.name]
+        ]
         ages = [Bar(group, state.gaps.by_age[group]) for group in AGE_GROUPS]
-        charts.append(stacked_bars("ages", "Open gaps by age and severity", "Age", "open gaps", _SEVERITIES, ages))
+        charts.append(stacked_bars("ages", "Open gaps by age and severity", "Age", "open gaps", severities, ages))
         owners = [Bar(owner, counts) for owner, counts in state.gaps.worst_owners(MAX_OWNERS)]
         charts.append(
-            stacked_bars("owners", "Open gaps by owner and severity", "Owner", "open gaps", _SEVERITIES, owners)
+            stacked_bars("owners", "Open gaps by owner and severity", "Owner", "open gaps", severities, owners)
         )
     if state.coverage:
         charts.append(coverage_chart(state))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from functools import cache
+from shlex import quote
 from typing import Final
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader
@@ -42,6 +43,7 @@ def environment() -> Environment:
         "number": lambda number: f"{number:,}",
         "numbered_versions": _numbered_versions,
         "of_evidence": _of_evidence,
+        "shell": lambda text: quote(excerpt(text, _MAX_BRIEF)),
         "percent": lambda score: "–" if score is None else f"{score:g}\N{NO-BREAK SPACE}%",
     }
     environment.globals = {

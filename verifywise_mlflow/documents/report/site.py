@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from importlib.resources import files
@@ -43,6 +43,7 @@ class SiteSummary:
     folder: Path
     start_page: Path
     tenants: Sequence[str]
+    only_systems: Sequence[str]
     models: int
     versions: int
     pages: int
@@ -56,7 +57,11 @@ class _Share:
 
 
 def write_site(
-    open_store: Callable[[], Store], tenant_ids: Sequence[str], destination: Path, at: datetime
+    open_store: Callable[[], Store],
+    tenant_ids: Sequence[str],
+    destination: Path,
+    at: datetime,
+    systems: Sequence[str] = (),
 ) -> SiteSummary:
     """Write the report on some tenants to a folder, in place of an earlier report there.
 
@@ -65,8 +70,10 @@ def write_site(
         tenant_ids: the tenants, of which there is at least one.
         destination: the folder. It is replaced at once, when the report is complete.
         at: the current time.
+        systems: the AI systems that the report is about, which each tenant has; empty for all models.
 
     Raises:
+        UnresolvedNameError: a tenant has no such AI system.
         UnsuitableFolderError: the destination has something else than a report.
         OSError: a file cannot be written.
         DatabaseError: the database cannot be used.
@@ -76,10 +83,10 @@ def write_site(
         with open_store() as store:
             for tenant_id in tenant_ids:
                 with store.begin_snapshot(tenant_id) as session:
-                    states.append(tenant_state(session, at))
+                    states.append(tenant_state(session, at, systems))
         tenants = [TenantPaths(state.tenant_id, is_only=len(states) == 1) for state in states]
         search_sources = [paths.search_entries for paths in tenants]
-        writer = PageWriter(folder, at, search_sources)
+        writer = PageWriter(folder, at, search_sources, only_systems=states[0].only_systems)
         versions = _write_models(open_store, writer, tenants, states)
         for paths, state in zip(tenants, states, strict=True):
             write_tenant_pages(_of_tenant(writer, paths), paths, state)
@@ -96,7 +103,8 @@ def write_site(
         models = sum(len(state.models) for state in states)
         folder.write(MANIFEST, _manifest(states, at))
         pages = sum(1 for _ in folder.path.rglob("*.html"))
-    return SiteSummary(destination, destination / START, [state.tenant_id for state in states], models, versions, pages)
+    names = [state.tenant_id for state in states]
+    return SiteSummary(destination, destination / START, names, states[0].only_systems, models, versions, pages)
 
 
 def _write_models(
@@ -142,7 +150,7 @@ def _write_share(open_store: Callable[[], Store], writer: PageWriter, share: _Sh
 
 
 def _of_tenant(writer: PageWriter, paths: TenantPaths) -> PageWriter:
-    return PageWriter(writer.folder, writer.at, writer.search_sources, paths)
+    return replace(writer, paths=paths)
 
 
 def _write_assets(folder: PageFolder) -> None:
@@ -162,6 +170,7 @@ def _manifest(states: Sequence[TenantState], at: datetime) -> str:
                 "tenant": state.tenant_id,
                 "models": len(state.models),
                 "versions": state.version_count,
+                "only_ai_systems": list(state.only_systems),
                 "audit_trail": {"entries": head.sequence, "hash": head.hash}
                 if (head := state.completeness.head)
                 else None,

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import groupby
 from typing import Final
 
 from verifywise_mlflow.compliance.badge import Badge, EvaluatedVersion, ModelBadge, model_badge
-from verifywise_mlflow.compliance.coverage import FrameworkCoverage, framework_coverage
+from verifywise_mlflow.compliance.coverage import FrameworkCoverage, VerdictGroup, framework_coverage
 from verifywise_mlflow.compliance.rules.rule import Severity
 from verifywise_mlflow.compliance.score import score
+from verifywise_mlflow.compliance.waivers import Waiver
 from verifywise_mlflow.documents.report.gap_figures import GapFigures, count_gaps
 from verifywise_mlflow.persistence.queries.coverage import (
     StoredPolicies,
@@ -21,12 +22,12 @@ from verifywise_mlflow.persistence.queries.coverage import (
     verdict_groups,
 )
 from verifywise_mlflow.persistence.queries.day_counts import DayCounts, RuleVerdict, badges_by_day, verdicts_by_day
-from verifywise_mlflow.persistence.queries.verdict_count_cache import VerdictCounts, compute_counts
 from verifywise_mlflow.persistence.repositories.waivers import StoredWaiver, waivers_in_force
 from verifywise_mlflow.persistence.session import TenantSession
-from verifywise_mlflow.services.ai_systems import AiSystems, ai_systems
-from verifywise_mlflow.services.gaps import open_gaps
-from verifywise_mlflow.services.inventory import InventoryRow, inventory
+from verifywise_mlflow.services.ai_systems import AiSystems, ai_systems, system_names
+from verifywise_mlflow.services.gaps import GapFilter, open_gaps
+from verifywise_mlflow.services.inventory import InventoryFilter, InventoryRow, inventory
+from verifywise_mlflow.services.list_filters import models_of_systems
 from verifywise_mlflow.services.reading_completeness import Completeness, completeness
 
 MAX_DAYS: Final = 60
@@ -54,13 +55,16 @@ class TenantState:
 
     tenant_id: str
     at: datetime
+    only_systems: Sequence[str]
+    """The AI systems that everything but ``completeness`` is narrowed to; empty if it is about all models."""
     models: Sequence[ModelSummary]
     """By name."""
     badges: Mapping[str | None, int]
     """Badge to the number of living versions; None stands for versions that were not evaluated."""
     score: float | None
     score_history: Sequence[tuple[date, float]]
-    """The score on past days, by the severities of today's rules; rules that do not exist any more are left out."""
+    """The score on past days, by the severities of today's rules; rules that do not exist any more are left out.
+    Like ``badge_history``, it is about all models, so that a report on some systems has neither."""
     badge_history: Sequence[DayCounts[str]]
     gaps: GapFigures
     coverage: Sequence[FrameworkCoverage]
@@ -82,37 +86,56 @@ class TenantState:
         return sum(model.counting.lifecycle_stage == "production" for model in self.models)
 
 
-def tenant_state(session: TenantSession, at: datetime) -> TenantState:
-    """Return the state of a tenant at the current time.
+def tenant_state(session: TenantSession, at: datetime, systems: Collection[str] = ()) -> TenantState:
+    """Return the state of a tenant at the current time, of all models or of those of some AI systems.
 
     Raises:
+        UnresolvedNameError: the tenant has no such AI system.
         DatabaseError: another release stored the policies in a form that this one cannot read.
     """
     policies = current_policies(session)
-    counts = compute_counts(session, at)  # a snapshot cannot write the cache
-    gaps = count_gaps(open_gaps(session, at))
+    models: Collection[str] | None = None
+    system_list, waivers = ai_systems(session, at), waivers_in_force(session, at)
+    if systems:
+        of_models = system_names(session)
+        models = models_of_systems(session, of_models, systems)
+        names = {of_models[model] for model in models}
+        system_list = AiSystems(tuple(system for system in system_list.systems if system.name in names), ())
+        waivers = [stored for stored in waivers if _covers_any(stored.waiver, models)]
+    gaps = count_gaps(open_gaps(session, at, GapFilter(ai_systems=tuple(systems))))
     named = {name for clauses in policies.references.values() for name, _ in clauses}
     frameworks = [framework for name, framework in policies.catalog.items() if name in named]
+    groups = list(verdict_groups(session, models=models))
+    summaries, badges = _models(session, gaps, systems)
     return TenantState(
         tenant_id=session.tenant_id,
         at=at,
-        models=_models(session, gaps),
-        badges=dict(counts.badges),
-        score=_score(counts, policies),
-        score_history=_score_history(verdicts_by_day(session, at, MAX_DAYS), policies),
-        badge_history=badges_by_day(session, at, MAX_DAYS),
+        only_systems=[system.name for system in system_list.systems] if systems else (),
+        models=summaries,
+        badges=badges,
+        score=_score(groups, policies),
+        score_history=[] if systems else _score_history(verdicts_by_day(session, at, MAX_DAYS), policies),
+        badge_history=[] if systems else badges_by_day(session, at, MAX_DAYS),
         gaps=gaps,
-        coverage=framework_coverage(frameworks, policies.references, verdict_groups(session)),
+        coverage=framework_coverage(frameworks, policies.references, groups),
         policies=policies,
-        systems=ai_systems(session, at),
-        waivers=waivers_in_force(session, at),
-        completeness=completeness(session),
+        systems=system_list,
+        waivers=waivers,
+        completeness=completeness(session, models),
     )
 
 
-def _models(session: TenantSession, gaps: GapFigures) -> list[ModelSummary]:
-    models = []
-    for name, rows in groupby(inventory(session), key=lambda row: row.model_name):
+def _covers_any(waiver: Waiver, models: Collection[str]) -> bool:
+    return any(waiver.covers(waiver.rule, model, waiver.version or 0) for model in models)
+
+
+def _models(
+    session: TenantSession, gaps: GapFigures, systems: Collection[str]
+) -> tuple[list[ModelSummary], Counter[str | None]]:
+    """Return the models, and the number of living versions by badge."""
+    models, badges = [], Counter[str | None]()
+    listed = inventory(session, InventoryFilter(ai_systems=tuple(systems)))
+    for name, rows in groupby(listed, key=lambda row: row.model_name):
         versions = list(rows)  # the newest first
         badge = model_badge(
             [
@@ -123,22 +146,22 @@ def _models(session: TenantSession, gaps: GapFigures) -> list[ModelSummary]:
         )
         counting = next((row for row in versions if badge and row.version_number in badge.version_numbers), versions[0])
         numbers = [row.version_number for row in versions if row.version_number is not None]
+        badges.update(row.badge for row in versions if row.version_number is not None)
         total: Counter[str] = Counter()
         for number in numbers:
             total.update(gaps.by_version.get((name, number), {}))
         models.append(ModelSummary(name, numbers, badge, counting, total))
-    return models
+    return models, badges
 
 
-def _score(counts: VerdictCounts, policies: StoredPolicies) -> float | None:
+def _score(groups: Sequence[VerdictGroup], policies: StoredPolicies) -> float | None:
     """Return the compliance score, by the rules that the tenant was last evaluated by."""
     return score(
-        (
-            Severity(rule.severity),
-            Counter(counts.verdicts.get(rule_id, {})) - Counter(counts.archived.get(rule_id, {})),
-        )
-        for rule_id, rule in policies.rules.items()
-        if _is_weighed(rule)
+        (Severity(policies.rules[rule_id].severity), {verdict: group.version_count})
+        for group in groups
+        if not group.are_archived
+        for rule_id, verdict in group.verdicts.items()
+        if rule_id in policies.rules and _is_weighed(policies.rules[rule_id])
     )
 
 

@@ -21,6 +21,8 @@ class ReportDocument(JsonDocument):
     """The page to open first."""
     tenants: tuple[str, ...]
     """The tenants that it is about."""
+    only_systems: tuple[str, ...]
+    """The AI systems that it is about; empty for all models."""
     models: int
     """Registered models, each with a page."""
     versions: int

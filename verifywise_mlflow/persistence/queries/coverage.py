@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from pydantic import BaseModel, ValidationError
-from sqlalchemy import ColumnElement, FromClause, and_, false, func, select
+from sqlalchemy import ColumnElement, FromClause, and_, false, func, select, true
 
 from verifywise_mlflow.compliance.coverage import (
     FrameworkCoverage,
@@ -22,6 +22,7 @@ from verifywise_mlflow.compliance.coverage import (
 from verifywise_mlflow.compliance.frameworks import Catalog, Framework, shipped_catalog
 from verifywise_mlflow.persistence.database import DatabaseError
 from verifywise_mlflow.persistence.pg_text_codec import Json
+from verifywise_mlflow.persistence.queries.version_filter import is_any_of
 from verifywise_mlflow.persistence.repositories import config_versions
 from verifywise_mlflow.persistence.row_mapping import same_version
 from verifywise_mlflow.persistence.session import TenantSession
@@ -29,8 +30,10 @@ from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.persistence.tables import canonical_records, compliance_verdicts
 
 
-def verdict_groups(session: TenantSession, rule_ids: Collection[str] | None = None) -> Iterator[VerdictGroup]:
-    """Yield the tenant's living versions, grouped by equal verdicts of some or all rules, archived ones apart.
+def verdict_groups(
+    session: TenantSession, rule_ids: Collection[str] | None = None, models: Collection[str] | None = None
+) -> Iterator[VerdictGroup]:
+    """Yield living versions of some or all models, grouped by equal verdicts of some or all rules, archived ones apart.
 
     Many versions make few groups. They are fetched in pages nevertheless, since nothing limits their number.
     """
@@ -44,7 +47,11 @@ def verdict_groups(session: TenantSession, rule_ids: Collection[str] | None = No
     versions = (
         select(verdicts.label("verdicts"), is_archived(records).label("are_archived"))
         .select_from(records.outerjoin(results, is_same_version))
-        .where(records.c.tenant_id == session.tenant_id, records.c.deleted_at.is_(None))
+        .where(
+            records.c.tenant_id == session.tenant_id,
+            records.c.deleted_at.is_(None),
+            is_any_of(records.c.model_name, models) if models is not None else true(),
+        )
         .group_by(records.c.model_name, records.c.version_number, records.c.lifecycle_stage)
         .subquery()
     )

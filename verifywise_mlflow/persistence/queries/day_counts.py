@@ -34,7 +34,7 @@ class DayCounts(Generic[What]):
 
 
 def badges_by_day(session: TenantSession, until: datetime, max_points: int) -> list[DayCounts[str]]:
-    """Return the badges of a tenant's versions from the first one to a day, on so many days at most, evenly apart."""
+    """Return the badges of a tenant's versions on days from the first one to a day, evenly apart."""
     return _by_day(session.execute(_badge_spans(session)).tuples(), until, max_points)
 
 

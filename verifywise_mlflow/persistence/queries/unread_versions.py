@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select, text, true
 
 from verifywise_mlflow.normalizer.unread_object import UnreadObject, unread_objects_from_json
+from verifywise_mlflow.persistence.queries.version_filter import is_any_of
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import canonical_records, model_versions, registered_models
 
@@ -22,13 +23,22 @@ class UnreadVersion:
     """What could not be read, and why."""
 
 
-def unread_versions(session: TenantSession, limit: int) -> tuple[list[UnreadVersion], int]:
-    """Return the first living versions with an incomplete record, by model and version, and how many there are."""
+def unread_versions(
+    session: TenantSession, limit: int, models: Collection[str] | None = None
+) -> tuple[list[UnreadVersion], int]:
+    """Return the first living versions with an incomplete record, by model and version, and how many there are.
+
+    Args:
+        session: The tenant's transaction.
+        limit: The most versions to return.
+        models: Only versions of these models.
+    """
     records = canonical_records
     conditions = (
         records.c.tenant_id == session.tenant_id,
         records.c.deleted_at.is_(None),
         text("incomplete <> '[]'::jsonb"),  # the condition of the partial index
+        is_any_of(records.c.model_name, models) if models is not None else true(),
     )
     rows = session.execute(
         select(records.c.model_name, records.c.version_number, records.c.incomplete)

@@ -7,20 +7,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import ConsoleMessage, Dialog, Page, Request
 
+from verifywise_mlflow.documents.report.site import write_site
 from verifywise_mlflow.documents.report.site_paths import TenantPaths
+from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow_tests.browser import chromium
-from verifywise_mlflow_tests.documents.report.portfolio import HOSTILE, PLANS
+from verifywise_mlflow_tests.documents.report.portfolio import HOSTILE, PLANS, REPORT_TIME
 from verifywise_mlflow_tests.documents.report.site_reader import SiteReader
 
 pytestmark = [pytest.mark.slow(seconds=40), pytest.mark.timeout(300)]
 
 PATHS = TenantPaths("acme", is_only=True)
+A4_WIDTH_PX = 680
+"""The width of the paper without its margins, at 96 pixels to the inch."""
 SHOWN_HOSTILE = HOSTILE.replace("\u202e", "\\u202e")
 KINDS = {
     "portfolio": PATHS.portfolio,
@@ -103,6 +108,16 @@ def test_pages_pass_the_checks_of_axe(browser_page: Page, site: SiteReader, them
     assert violations == {}
 
 
+def test_the_page_of_all_tenants_passes_them_too(browser_page: Page, portfolio_url: str, tmp_path: Path) -> None:
+    summary = write_site(partial(Store, portfolio_url), ["globex", "initech"], tmp_path / "both", REPORT_TIME)
+
+    browser_page.goto(summary.start_page.as_uri())
+
+    assert browser_page.get_by_role("link", name="initech").is_visible()
+    results = Axe().run(browser_page)
+    assert results.violations_count == 0, results.generate_report()
+
+
 def test_the_search_leads_to_a_version_by_the_keyboard_alone(browser_page: Page, site: SiteReader) -> None:
     opened(browser_page, site, PATHS.portfolio)
 
@@ -181,6 +196,27 @@ def test_a_phone_shows_the_portfolio_without_scrolling_sideways(browser_page: Pa
         opened(browser_page, site, path)
         assert browser_page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
     browser_page.set_viewport_size({"width": 1280, "height": 720})
+
+
+def test_printed_pages_have_no_navigation_and_no_table_that_the_paper_cuts(
+    browser_page: Page, site: SiteReader
+) -> None:
+    browser_page.emulate_media(media="print")
+    browser_page.set_viewport_size({"width": A4_WIDTH_PX, "height": 1000})
+    too_wide = {}
+    for name, path in KINDS.items():
+        opened(browser_page, site, path)
+        for control in ("header nav", ".tools", "form.filters", "nav.pages"):
+            assert not any(found.is_visible() for found in browser_page.locator(control).all()), (name, control)
+        widths = browser_page.locator("main table:visible").evaluate_all(
+            "tables => tables.map(table => Math.ceil(table.getBoundingClientRect().right))"
+        )
+        if widths and max(widths) > A4_WIDTH_PX:
+            too_wide[name] = max(widths)
+    browser_page.emulate_media(media="screen")
+    browser_page.set_viewport_size({"width": 1280, "height": 720})
+
+    assert too_wide == {}
 
 
 def test_pictures_of_the_report(browser_page: Page, site: SiteReader, pictures: Path) -> None:

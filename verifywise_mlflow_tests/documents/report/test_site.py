@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
+import subprocess
 from collections import Counter, defaultdict
 from datetime import UTC, datetime, time, timedelta
 from functools import partial
@@ -11,12 +13,14 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from sqlalchemy import text
 
 from verifywise_mlflow.compliance.rules.rule import Severity
 from verifywise_mlflow.compliance.score import score
 from verifywise_mlflow.documents.report import site as site_module
 from verifywise_mlflow.documents.report.gap_figures import count_gaps
 from verifywise_mlflow.documents.report.page_folder import UnsuitableFolderError
+from verifywise_mlflow.documents.report.rendering import environment
 from verifywise_mlflow.documents.report.site import write_site
 from verifywise_mlflow.documents.report.site_paths import TenantPaths
 from verifywise_mlflow.documents.report.tenant_state import tenant_state
@@ -67,6 +71,25 @@ def test_texts_of_customers_are_text_and_nothing_else(site: SiteReader) -> None:
             assert not any(name.startswith("on") or name == "style" for name in attributes), (path, tag, attributes)
             if tag == "script":
                 assert attributes["src"].endswith(("assets/theme.js", "assets/report.js")), path
+
+
+def test_a_printed_command_names_a_hostile_model_as_one_argument(site: SiteReader, tmp_path: Path) -> None:
+    path = tmp_path / "created"
+    name = f"x$(touch {path}) 'y'"
+    shown = environment().from_string("verifywise-mlflow pack acme {{ name | shell }} 3").render(name=name)
+    commands = [(html.unescape(shown), name)]
+    commands += [
+        (text, SHOWN_HOSTILE)
+        for text in site.page(PATHS.version(HOSTILE, 2)).texts
+        if text.startswith("verifywise-mlflow pack acme ")
+    ]
+
+    assert len(commands) == 2
+    for command, expected in commands:
+        printed = ["sh", "-c", command.replace("verifywise-mlflow", "printf '%s\\n'", 1)]
+        said = subprocess.run(printed, capture_output=True, text=True, check=True).stdout.splitlines()
+        assert said[:3] == ["pack", "acme", expected]
+    assert not path.exists()
 
 
 def test_no_page_has_an_identifier_twice(site: SiteReader) -> None:
@@ -175,6 +198,41 @@ def test_a_report_on_several_tenants_begins_with_all_of_them(portfolio_url: str,
     assert [entry["tenant"] for entry in json.loads((both.folder / "report.json").read_text())["tenants"]] == [
         "acme",
         "globex",
+    ]
+
+
+def test_a_report_on_an_ai_system_has_its_models_only_and_says_so_on_every_page(
+    portfolio_url: str, portfolio: Store, tmp_path: Path
+) -> None:
+    systems = ["consumer-lending"]
+    narrowed = SiteReader(
+        write_site(partial(Store, portfolio_url), ["acme"], tmp_path / "lending", REPORT_TIME, systems)
+    )
+    with portfolio.begin("acme") as session:
+        state = tenant_state(session, REPORT_TIME, systems)
+        gaps = list(open_gaps(session, REPORT_TIME))
+        verdicts = session.execute(
+            text(
+                "SELECT rule_id, verdict FROM verifywise_mlflow.compliance_verdicts AS v JOIN "
+                "verifywise_mlflow.canonical_records AS r USING (tenant_id, model_name, version_number) "
+                "WHERE model_name LIKE 'credit-%' AND r.lifecycle_stage <> 'archived'"
+            )
+        ).all()
+
+    models = {PATHS.model("credit-scoring"), PATHS.model("credit-limit")}
+    assert {path for path in narrowed.pages if path.startswith("tenants/acme/models/")} == models
+    of_models = [gap for gap in gaps if gap.model_name.startswith("credit-") and gap.waiver is None]
+    assert (state.gaps.open, state.gaps.waived) == (len(of_models), 0)
+    assert (state.version_count, state.waivers, state.score_history) == (4, [], [])
+    rules = state.policies.rules
+    assert state.score == score((Severity(rules[rule].severity), {verdict: 1}) for rule, verdict in verdicts)
+    for path, page in narrowed.pages.items():
+        assert "Only the AI system Consumer lending" in page.text, path
+        assert not any(name in page.text for name in ("fraud-detection", "churn", "collections")), path
+        assert all(_leads_somewhere(narrowed, path, link) for link in page.links() if not link.startswith("data:,"))
+    assert "recorded for all models of a tenant only" in narrowed.page("index.html").text
+    assert json.loads((narrowed.folder / "report.json").read_text())["tenants"][0]["only_ai_systems"] == [
+        "Consumer lending"
     ]
 
 
