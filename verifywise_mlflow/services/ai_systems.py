@@ -129,7 +129,7 @@ class AiSystem:
 
     @property
     def gaps(self) -> Mapping[Severity, int]:
-        """The open gaps of its models that no waiver covers, by the rule's severity, the gravest first."""
+        """The open gaps of its models that no waiver covers, by the rule's severity, the most severe first."""
         total: Counter[Severity] = Counter()
         for model in self.models:
             total.update(model.gaps)

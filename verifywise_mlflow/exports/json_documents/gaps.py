@@ -19,7 +19,7 @@ class GapsDocument(JsonDocument):
     tenants: tuple[str, ...]
     """The tenants that were asked about: those that the database role may see, unless some were named."""
     gaps: tuple[Gap, ...] = ()
-    """The gaps that match, by tenant, those that most need a person first."""
+    """The gaps that match, by tenant, the most urgent first."""
 
 
 class GapGroupsDocument(JsonDocument):
