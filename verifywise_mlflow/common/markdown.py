@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from verifywise_mlflow.common.untrusted_text import escape_invisible
+
+_MARKUP: Final = re.compile(r"[\\`*_\[\]<>&~|#!]")
+_LINKED: Final = re.compile(r"://|\bwww\.|@\w", re.IGNORECASE)
 
 
 def escape_markdown(text: str) -> str:
     """Return a text that Markdown renders literally: no link, image or other markup.
 
-    For use within a line: at the start of one, a hyphen would begin a list. Dagster still turns a URL in the text into
-    a link to exactly that URL.
+    For use within a line: at the start of one, a hyphen would begin a list. A word with a URL, an address or an @name
+    becomes a code span: renderers such as GitHub's and Dagster's link those after backslashes have been taken away.
     """
-    return re.sub(r"[\\`*_\[\]<>&~|#!]", r"\\\g<0>", escape_invisible(text))
+    # Every other item is a separator. A word has neither a backtick nor a bar, which would end a code span or a cell.
+    words = re.split(r"([\s`|]+)", escape_invisible(text))
+    return "".join(f"`{word}`" if _LINKED.search(word) else _MARKUP.sub(r"\\\g<0>", word) for word in words)
 
 
 def code_span(text: str) -> str:

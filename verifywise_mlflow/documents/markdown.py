@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from verifywise_mlflow.common.markdown import code_span, escape_markdown
@@ -55,5 +56,4 @@ def _cell(cell: Cell) -> str:
 
 def _line(text: str) -> str:
     """Return a text for one line. A hyphen or number at its start would begin a list."""
-    escaped = escape_markdown(text.strip())
-    return f"\\{escaped}" if escaped[:1] in {"-", "+"} else escaped
+    return re.sub(r"^(?:(\d+)(?=[.)](?:\s|$))|(?=[-+]))", r"\1\\", escape_markdown(text.strip()))

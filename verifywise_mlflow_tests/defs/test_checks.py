@@ -134,6 +134,11 @@ def test_a_result_holds_only_what_the_sync_found_and_the_description_holds_the_r
     assert "[NIST AI RMF](https://doi.org/10.6028/NIST.AI.100-1)" in page
 
 
+def without_code(rendered: str) -> str:
+    """Return HTML without the marks of code, which words with a URL have."""
+    return rendered.replace("<code>", "").replace("</code>", "")
+
+
 def test_a_hostile_name_is_inert_in_a_check_and_its_link_leads_to_the_version(store: Store, policy: Path) -> None:
     tenant = tenant_with_policies(default_policy=False, policies=[str(policy)])
     hostile = "a/b](javascript:x) <img src=x> *b* `c` www.evil.example\n# \u202e|%2F"
@@ -147,7 +152,7 @@ def test_a_hostile_name_is_inert_in_a_check_and_its_link_leads_to_the_version(st
     assert model == hostile.replace("\n", r"\n").replace("\u202e", r"\u202e")
     page = version_page_url(tenant, hostile, 7)
     rendered = MarkdownIt("js-default").render(str(result.metadata["pages"].value))
-    assert rendered == f'<ul>\n<li><a href="{page}">{escape(model)} version 7</a></li>\n</ul>\n'
+    assert without_code(rendered) == f'<ul>\n<li><a href="{page}">{escape(model)} version 7</a></li>\n</ul>\n'
 
 
 def test_text_of_a_policy_is_escaped_on_its_checks_page(tmp_path: Path) -> None:
@@ -158,7 +163,7 @@ def test_text_of_a_policy_is_escaped_on_its_checks_page(tmp_path: Path) -> None:
     rendered = MarkdownIt("js-default").render(RuleDescription(rules.rules[0], rules.policies[0]).markdown)
 
     visible = "![x](https://evil.example/t.png) [log in](https://evil.example) <b> `c` # *b*."
-    assert rendered.startswith(f"<p>{escape(visible)}</p>\n<p><strong>Why:</strong> Because.</p>\n")
+    assert without_code(rendered).startswith(f"<p>{escape(visible)}</p>\n<p><strong>Why:</strong> Because.</p>\n")
 
 
 def test_dagster_gets_a_check_for_the_rules_of_every_readable_policy(

@@ -6,6 +6,7 @@ import pytest
 
 from verifywise_mlflow.compliance.frameworks import shipped_catalog
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
+from verifywise_mlflow.documents.blocks import Document, Paragraph, Section
 from verifywise_mlflow.documents.clause_documents.document import (
     TO_BE_WRITTEN,
     FilledClause,
@@ -96,6 +97,18 @@ def test_texts_from_mlflow_are_no_markup_in_either_form(bank: dict[str, Document
     page = render_document(document)
     assert "Assesses &lt;b&gt;loans&lt;/b&gt; | first" in page
     assert "of the AI system Consumer lending" in page
+
+
+def test_a_text_begins_no_list_and_links_nothing_in_markdown() -> None:
+    texts = ["1. first", "23) second", "- third", "+ fourth", "5.5 stays", "see https://evil.test", "ask @admin"]
+    document = Document("t", "s", (Section("h", "h", tuple(map(Paragraph, texts))),), day(1))
+
+    lines = render_markdown(document).splitlines()
+
+    assert [line for line in lines[5:] if line] == [
+        *(r"1\. first", r"23\) second", r"\- third", r"\+ fourth", "5.5 stays"),
+        *("see `https://evil.test`", "ask `@admin`"),
+    ]
 
 
 @pytest.mark.parametrize("framework", ["ISO/IEC 42001", "NIST AI RMF"])
