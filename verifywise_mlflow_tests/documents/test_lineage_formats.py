@@ -94,3 +94,12 @@ def test_nodes_of_a_column_do_not_overlap() -> None:
     for boxes in by_column.values():
         boxes.sort()
         assert all(y + height < next_y for (y, height), (next_y, _) in pairwise(boxes))
+
+
+def test_two_pictures_on_one_page_share_no_id_and_equal_ones_are_equal() -> None:
+    first, second = (to_svg(graph_of(name), "acme") for name in ("churn", "fraud"))
+    ids = [re.findall(r' id="([^"]*)"', picture) for picture in (first, second)]
+
+    assert len({*ids[0], *ids[1]}) == 4
+    assert f'aria-labelledby="{" ".join(ids[0])}"' in first
+    assert first == to_svg(graph_of("churn"), "acme")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Final
 from xml.sax.saxutils import escape
 
@@ -61,10 +62,6 @@ def to_svg(graph: LineageGraph, subject: str) -> str:
     kinds = ((sum(node.kind == kind for node in graph.nodes), heading) for kind, heading in KIND_TITLES.items())
     described = ", ".join(f"{count} {heading}" for count, heading in kinds)
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="lineage" width="{width:g}" height="{height:g}" '
-        f'viewBox="0 0 {width:g} {height:g}" role="img" aria-labelledby="title description">',
-        f'<title id="title">{escape(title)}</title>',
-        f'<desc id="description">{escape(f"{described}, connected from left to right.")}</desc>',
         f"<style>{_STYLE}</style>",
         *(
             _text(_column_x(column), _TOP - 18, heading, "heading")
@@ -75,7 +72,15 @@ def to_svg(graph: LineageGraph, subject: str) -> str:
     ]
     if graph.left_out:
         parts.append(_text(_MARGIN, height - _MARGIN, graph.left_out, "detail"))
-    return "\n".join([*parts, "</svg>"]) + "\n"
+    # IDs count in the whole page: a notebook shows several pictures.
+    suffix = sha256("\n".join((title, described, *parts)).encode("utf-8", "replace")).hexdigest()[:12]
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="lineage" width="{width:g}" height="{height:g}" '
+        f'viewBox="0 0 {width:g} {height:g}" role="img" aria-labelledby="title-{suffix} description-{suffix}">',
+        f'<title id="title-{suffix}">{escape(title)}</title>',
+        f'<desc id="description-{suffix}">{escape(f"{described}, connected from left to right.")}</desc>',
+    )
+    return "\n".join([*head, *parts, "</svg>"]) + "\n"
 
 
 def _layout(graph: LineageGraph) -> Mapping[str, _Box]:
