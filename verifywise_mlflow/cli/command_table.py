@@ -166,8 +166,8 @@ HELP: Mapping[str, CommandHelp] = {
     ),
     "pack": CommandHelp(
         "acme churn 3 --output churn-3.zip --framework 'EU AI Act'",
-        changes="the file only",
-        failure="there is no record of the version at that time, or the file cannot be written",
+        changes="the files only",
+        failure="no record of the version at that time, no version of the system in use, or a file cannot be written",
     ),
     "policy check": CommandHelp(
         "stricter.yaml",

@@ -39,8 +39,8 @@ class PackContents:
 def pack_contents(session: TenantSession, key: Key, at: datetime | None = None) -> PackContents | None:
     """Return the contents of a pack; None if no sync had seen the version by the time.
 
-    Without a time, the state is that of the last entry in the audit trail: until something is recorded again, each
-    pack is the same.
+    Without a time, the state is that of the last entry in the audit trail: until something is recorded again or a
+    checkpoint is signed, each pack is the same.
 
     Raises:
         DatabaseError: the audit trail or the policies cannot be read.

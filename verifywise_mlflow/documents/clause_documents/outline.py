@@ -12,6 +12,7 @@ from typing import Annotated, Final
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
+from verifywise_mlflow.common.file_names import file_stem
 from verifywise_mlflow.common.strict_yaml import PackagedFileLoader
 from verifywise_mlflow.compliance.frameworks import Clause, Framework
 from verifywise_mlflow.documents.clause_documents.evidence_values import VALUE_NAMES
@@ -86,7 +87,7 @@ def _from_catalog(framework: Framework) -> Outline:
     return Outline(
         framework=framework.name,
         title=f"Evidence in the order of {framework.name}",
-        file=re.sub(r"[^a-z0-9]+", "-", framework.name.casefold()).strip("-") or "framework",
+        file=f"clauses-{file_stem(framework.name.casefold())}",
         parts=tuple(
             OutlinedPart(
                 title=part,

@@ -97,6 +97,7 @@ def _other_files(
     left_out: dict[str, str] = {}
     for framework in frameworks:
         written = document_files(known, framework, contents.facts)
+        assert not written.keys() & (packed.keys() | _ABOUT.keys())
         packed |= {name: text.encode() for name, text in written.items()}
     packed |= {
         "model-card.md": model_card_markdown(known),

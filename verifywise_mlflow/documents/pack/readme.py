@@ -19,8 +19,7 @@ CHECK IT OFFLINE
     python3 verify.py
 
 It needs Python 3.9 or later and nothing else: no network, no package, no database. Read it before
-you trust it: it has about a hundred lines. Its first check is also that of
-"sha256sum -c SHA256SUMS".
+you trust it: it is one short file. Its first check is also that of "sha256sum -c SHA256SUMS".
 
 WHAT PROVES WHAT
 
@@ -42,6 +41,9 @@ WHAT PROVES WHAT
 
        verifywise-mlflow audit export TENANT --output trail.jsonl
        python3 verify.py --trail trail.jsonl
+
+   The export may lie in the folder of the pack. Another file that was not packed is a difference,
+   but for hidden files (.DS_Store, Thumbs.db).
 
 6. The trail was not rewritten after a checkpoint was signed. Verify the signature (Ed25519) with the
    operator's public key, which you have from somewhere else than this pack:

@@ -31,15 +31,20 @@ def report(differences: list[str], done: str) -> None:
         print(f"{'WRONG' if differences else 'ok   '}  {sentence}")
 
 
-def check_files() -> None:
+def check_files(trail: Path | None) -> None:
     lines = (FOLDER / "SHA256SUMS").read_text("ascii").splitlines()
     listed = {name: expected for expected, name in (line.split("  ", 1) for line in lines)}
-    present = {path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*") if path.is_file()}
-    differences = [f"{name} is not a file of the pack" for name in sorted(present - set(listed) - {"SHA256SUMS"})]
+    files = {path.relative_to(FOLDER).as_posix(): path for path in FOLDER.rglob("*") if path.is_file()}
+    differences = []
+    for name in sorted(set(files) - set(listed) - {"SHA256SUMS"}):
+        # File managers leave hidden files behind, and the export of the trail may lie here.
+        is_harmless = files[name].name.startswith(".") or files[name].name == "Thumbs.db"
+        if not is_harmless and not (trail and files[name].resolve() == trail.resolve()):
+            differences.append(f"{name} is not a file of the pack")
     for name, expected in listed.items():
-        if name not in present or sha256((FOLDER / name).read_bytes()).hexdigest() != expected:
+        if name not in files or sha256((FOLDER / name).read_bytes()).hexdigest() != expected:
             differences.append(f"{name} is missing, or is not the file that was packed")
-    report(differences, f"{len(listed)} files have the hashes in SHA256SUMS, and there is no other file")
+    report(differences, f"{len(listed)} files have the hashes in SHA256SUMS, and there is no unexpected file")
 
 
 def check_record(proof: Any, record: Any) -> None:
@@ -109,7 +114,7 @@ def main() -> int:
         proof, record, verdicts = (
             json.loads((FOLDER / f"{name}.json").read_text("ascii")) for name in ("proof", "record", "verdicts")
         )
-        check_files()
+        check_files(arguments.trail)
         check_record(proof, record)
         check_verdicts(proof, verdicts)
         check_entries(proof)

@@ -15,6 +15,7 @@ from verifywise_mlflow.exports.json_documents.pack import (
     PackDocument,
     PackProofDocument,
     PackRecordDocument,
+    PacksDocument,
     PackVerdictsDocument,
 )
 from verifywise_mlflow.exports.json_documents.report import ReportDocument
@@ -34,6 +35,7 @@ DOCUMENTS: Final[tuple[type[JsonDocument], ...]] = (
     ExportDocument,
     ReportDocument,
     PackDocument,
+    PacksDocument,
     PackRecordDocument,
     PackVerdictsDocument,
     PackProofDocument,

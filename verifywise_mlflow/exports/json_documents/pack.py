@@ -58,6 +58,41 @@ class PackDocument(_VersionDocument):
 
 
 @value_object
+class PackedVersion:
+    """A version of the system, and its archive."""
+
+    __pydantic_config__ = DESCRIBED
+
+    model_name: str
+    """The registered model."""
+    version_number: int
+    """The version's number in MLflow."""
+    in_use_as: tuple[str, ...]
+    """Why it counts as in use at that time: production or staging, deployed or partly deployed, and ``alias NAME``."""
+    path: str
+    """The archive."""
+    bytes: int
+    """The size of the archive."""
+    sha256: str
+    """The SHA-256 of the archive, in hex. Note it where nobody can change it."""
+
+
+class PacksDocument(JsonDocument):
+    """What ``pack --system --json`` prints: the archives that were written."""
+
+    NAME: ClassVar[str] = "packs"
+
+    tenant: str
+    """The tenant's name in tenants.yaml."""
+    system: str
+    """The AI system."""
+    as_of: datetime
+    """The time of the state, UTC."""
+    packs: tuple[PackedVersion, ...]
+    """The archives, by model, the newest version first."""
+
+
+@value_object
 class MissingValue:
     """A field of the record without a value."""
 

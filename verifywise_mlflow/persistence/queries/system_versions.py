@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import ColumnElement, and_, case, func, select, text, true
+from sqlalchemy import ColumnElement, and_, case, func, or_, select, text, true
 
 from verifywise_mlflow.compliance.ai_systems import MAX_NAME_CHARACTERS
 from verifywise_mlflow.compliance.badge import Badge
@@ -87,6 +87,50 @@ def system_versions(session: TenantSession) -> list[SystemVersion]:
     return [
         SystemVersion(model, number, stage, status, system, risk, Badge(badge) if badge else None)
         for model, number, stage, status, system, risk, badge in session.execute(query)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class VersionInUse:
+    """A version that was in use or had an alias at a time."""
+
+    model_name: str
+    version_number: int
+    in_use_as: tuple[str, ...]
+    """``production`` or ``staging``, ``deployed`` or ``partly deployed``, and ``alias NAME``."""
+
+
+def versions_in_use(session: TenantSession, models: Collection[str], at: datetime) -> list[VersionInUse]:
+    """Return the versions of some models that were in use or had an alias at a time, by model, newest first."""
+    states = record_states.c
+    rows = session.execute(
+        select(
+            states.model_name,
+            states.version_number,
+            states.lifecycle_stage,
+            states.deployment_status,
+            states.aliases,
+        )
+        .where(
+            states.tenant_id == session.tenant_id,
+            states.model_name.in_(models),
+            states.deleted_at.is_(None),
+            or_(is_in_use(record_states), states.aliases != []),
+            *valid_at(record_states, at),
+        )
+        .order_by(states.model_name, states.version_number.desc())
+    )
+    return [
+        VersionInUse(
+            model,
+            number,
+            (
+                *(stage for stage in STAGES_IN_USE if stage == shown_stage),
+                *(status.replace("_", " ") for status in STATUSES_IN_USE if status == shown_status),
+                *(f"alias {alias}" for alias in aliases or ()),
+            ),
+        )
+        for model, number, shown_stage, shown_status, aliases in rows
     ]
 
 

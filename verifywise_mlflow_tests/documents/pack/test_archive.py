@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from verifywise_mlflow.compliance.frameworks import shipped_catalog
-from verifywise_mlflow.documents.pack.archive import build_pack
+from verifywise_mlflow.documents.pack.archive import build_pack, pack_files
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow_tests.documents.pack.packed_versions import (
     CHURN,
@@ -55,6 +55,21 @@ def test_a_framework_adds_its_document(packed_tenant: PackedTenant) -> None:
 
     assert {"annex-iv.html", "annex-iv.md"} <= files.keys()
     assert "annex-iv.html" in files["README.txt"].decode()
+
+
+def test_frameworks_of_any_name_have_documents_of_their_own_and_replace_no_file(
+    packed_tenant: PackedTenant, fraud_files: Mapping[str, bytes]
+) -> None:
+    contents = contents_of(packed_tenant.store, FRAUD)
+    gdpr = shipped_catalog()["GDPR"]
+    small = gdpr.model_copy(update={"clauses": gdpr.clauses[:2]})
+    names = ["Index", "readme", "Annex IV", "社内規程", "политика", "A B", "A/B"]
+
+    files = pack_files(contents, [small.model_copy(update={"name": name}) for name in names])
+
+    assert len(files) == len(fraud_files) + 2 * len(names)
+    assert len({name.casefold() for name in files}) == len(files)
+    assert b"Team Fraud" in files["index.html"]
 
 
 def test_a_pack_of_a_day_has_what_was_known_then(packed_tenant: PackedTenant) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from typer.testing import CliRunner
 
 from verifywise_mlflow.cli import app
 from verifywise_mlflow_tests.documents.pack.packed_versions import PackedTenant, files_of, json_of
+from verifywise_mlflow_tests.support.json_documents import check_document
 
 runner = CliRunner(env={"COLUMNS": "80"})
 
@@ -41,6 +43,19 @@ def test_it_packs_a_day_and_a_framework(tmp_path: Path) -> None:
     files = files_of(path.read_bytes())
     assert "annex-iv.html" in files
     assert json_of(files, "record.json")["record"]["owner"] == "Team Risk"
+
+
+def test_programs_get_a_versioned_document(fraud_files: Mapping[str, bytes], tmp_path: Path) -> None:
+    path = tmp_path / "fraud-3.zip"
+
+    result = runner.invoke(app, ["pack", "acme", "fraud", "3", "--output", str(path), "--json"])
+
+    document = check_document(result.stdout)
+    assert document["schema"].endswith("/pack.v1")
+    assert document["sha256"] == sha256(path.read_bytes()).hexdigest()
+    assert {file["name"]: file["sha256"] for file in document["files"]} == {
+        name: sha256(content).hexdigest() for name, content in fraud_files.items()
+    }
 
 
 @pytest.mark.parametrize(

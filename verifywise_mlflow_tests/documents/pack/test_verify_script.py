@@ -111,6 +111,21 @@ def test_each_manipulation_is_found(folder: Path, change: Callable[[Path], None]
     assert "DIFFERENCES FOUND" in result.stdout
 
 
+def test_it_passes_as_the_readme_says_with_the_export_in_the_folder_and_a_file_managers_files(
+    folder: Path, trail: Path
+) -> None:
+    assert b"--output trail.jsonl" in (folder / "README.txt").read_bytes()
+    (folder / "trail.jsonl").write_bytes(trail.read_bytes())
+    (folder / ".DS_Store").write_bytes(b"x")
+    (folder / "Thumbs.db").write_bytes(b"x")
+
+    given, not_given = verify(folder, "--trail", str(folder / "trail.jsonl")), verify(folder)
+
+    assert given.returncode == 0, given.stdout
+    assert "no difference found" in given.stdout
+    assert "trail.jsonl is not a file of the pack" in not_given.stdout
+
+
 def test_entries_that_the_trail_does_not_have_are_found(folder: Path, trail: Path, tmp_path: Path) -> None:
     shorter = tmp_path / "shorter.jsonl"
     shorter.write_text("".join(trail.read_text().splitlines(keepends=True)[:1]))

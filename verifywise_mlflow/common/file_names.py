@@ -1,0 +1,22 @@
+"""File names from names that customers gave."""
+
+from __future__ import annotations
+
+import re
+from hashlib import sha256
+from typing import Final
+
+_PLAIN: Final = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
+_MAX_CHARACTERS: Final = 60
+
+
+def file_stem(name: str) -> str:
+    """Return a file name without an ending that is safe on every system, and another one for each name.
+
+    A short name of lower-case letters, digits and single separators stays as it is. Any other gets a part of its hash:
+    what is left of two names may be equal, and some systems ignore case.
+    """
+    if _PLAIN.fullmatch(name) and len(name) <= _MAX_CHARACTERS:
+        return name
+    legible = re.sub(r"[^a-z0-9]+", "-", name[:_MAX_CHARACTERS].casefold()).strip("-") or "name"
+    return f"{legible}--{sha256(name.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
