@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-from sqlalchemy import ColumnElement, CursorResult, DateTime, TableClause, any_, literal, select, true, union
+from sqlalchemy import ColumnElement, DateTime, TableClause, any_, literal, select, union
 
 from verifywise_mlflow.persistence.queries.history import Period, badge_states, to_utc, valid_at, verdict_states
-from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE, Key, key_rows
+from verifywise_mlflow.persistence.queries.version_lookup import of_versions
+from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE, Key
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import (
     compliance_badge_history,
@@ -51,8 +52,9 @@ def net_compliance_changes(session: TenantSession, period: Period) -> Iterator[C
     keys = _versions_with_changes(session, period)
     for start in range(0, len(keys), BATCH_SIZE):
         batch = keys[start : start + BATCH_SIZE]
-        before, after = (_verdicts_at(session, batch, at) for at in (period.since, period.until))
-        badge_before, badge_after = (_badges_at(session, batch, at) for at in (period.since, period.until))
+        before = _verdicts(session, batch, period.since, verdict_states.c.valid_to <= period.until)
+        after = _verdicts(session, batch, period.until, verdict_states.c.valid_from > period.since)
+        badge_before, badge_after = (_badges(session, batch, at) for at in (period.since, period.until))
         for key in batch:
             change = ComplianceChange(
                 key, badge_before.get(key), badge_after.get(key), _differences(before.get(key, {}), after.get(key, {}))
@@ -101,31 +103,19 @@ def _is_within(table: TableClause, period: Period) -> Iterator[ColumnElement[boo
         yield table.c.version_number == period.version_number
 
 
-def _verdicts_at(session: TenantSession, keys: Sequence[Key], at: datetime) -> Mapping[Key, _Verdicts]:
+def _verdicts(
+    session: TenantSession, keys: Sequence[Key], at: datetime, is_changed: ColumnElement[bool]
+) -> Mapping[Key, _Verdicts]:
+    """Return the verdicts at one end of a period. Most states last longer than it: they are not even fetched."""
     verdicts: defaultdict[Key, dict[str, tuple[str, str]]] = defaultdict(dict)
-    rows = _states_at(session, verdict_states, keys, at, ("rule_id", "verdict", "reason"))
-    for name, number, rule_id, verdict, reason in rows:
+    query = of_versions(session, verdict_states, keys, *valid_at(verdict_states, at), is_changed)
+    names = ("model_name", "version_number", "rule_id", "verdict", "reason")
+    query = query.with_only_columns(*(query.selected_columns[name] for name in names))
+    for name, number, rule_id, verdict, reason in session.execute(query):
         verdicts[name, number][rule_id] = (verdict, reason)
     return verdicts
 
 
-def _badges_at(session: TenantSession, keys: Sequence[Key], at: datetime) -> Mapping[Key, str]:
-    return {(name, number): badge for name, number, badge in _states_at(session, badge_states, keys, at, ("badge",))}
-
-
-def _states_at(
-    session: TenantSession, states: TableClause, keys: Collection[Key], at: datetime, columns: Sequence[str]
-) -> CursorResult[Any]:
-    wanted = key_rows(keys)
-    found = (
-        select(*(states.c[name] for name in ("model_name", "version_number", *columns)))
-        .where(
-            states.c.tenant_id == session.tenant_id,
-            states.c.model_name == wanted.c.model_name,
-            states.c.version_number == wanted.c.version_number,
-            *valid_at(states, at),
-        )
-        .offset(0)  # Postgres runs a subquery with an offset for each key, and does not join it in another way
-        .lateral("of_version")
-    )
-    return session.execute(select(*found.c).select_from(wanted.join(found, true())))
+def _badges(session: TenantSession, keys: Sequence[Key], at: datetime) -> Mapping[Key, str]:
+    rows = session.execute(of_versions(session, badge_states, keys, *valid_at(badge_states, at))).mappings()
+    return {(row["model_name"], row["version_number"]): row["badge"] for row in rows}

@@ -12,9 +12,10 @@ from datetime import UTC, date, datetime
 from itertools import pairwise
 from typing import TypeAlias
 
-from sqlalchemy import ColumnElement, RowMapping, Table, TableClause, column, or_, select, table, tuple_
+from sqlalchemy import ColumnElement, RowMapping, Table, TableClause, and_, column, or_, select, table
 
 from verifywise_mlflow.normalizer.record import CanonicalRecord
+from verifywise_mlflow.persistence.queries.version_lookup import of_versions
 from verifywise_mlflow.persistence.repositories.verdicts import canonical_record
 from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE, Key
 from verifywise_mlflow.persistence.session import TenantSession
@@ -169,37 +170,40 @@ RecordTransition: TypeAlias = tuple[RecordState | None, RecordState]
 
 def record_transitions(session: TenantSession, period: Period) -> Iterator[RecordTransition]:
     """Yield each change of a record in a period, by version, oldest first."""
-    for states in _states_within(session, period):
-        if states[0].span.valid_from > period.since:
-            yield None, states[0]
-        yield from pairwise(states)
+    states = record_states.c
+    is_within = and_(states.valid_from <= period.until, or_(states.valid_to > period.since, states.valid_to.is_(None)))
+    for of_version in _states_of_changed(session, period, is_within):
+        if of_version[0].span.valid_from > period.since:
+            yield None, of_version[0]
+        yield from pairwise(of_version)
 
 
 def net_record_transitions(session: TenantSession, period: Period) -> Iterator[RecordTransition]:
     """Yield, for each version whose record changed in a period, its states at the start and at the end."""
-    for states in _states_within(session, period):
-        yield (states[0] if states[0].span.valid_from <= period.since else None), states[-1]
+    is_first_or_last = or_(*(and_(*valid_at(record_states, at)) for at in (period.since, period.until)))
+    for of_version in _states_of_changed(session, period, is_first_or_last):
+        yield (of_version[0] if of_version[0].span.valid_from <= period.since else None), of_version[-1]
 
 
-def _states_within(session: TenantSession, period: Period) -> Iterator[list[RecordState]]:
-    """Yield the states of each version that changed, from the one that was valid at the start of the period."""
+def _states_of_changed(
+    session: TenantSession, period: Period, condition: ColumnElement[bool]
+) -> Iterator[list[RecordState]]:
+    """Yield the states of each version that changed in a period, oldest first, as far as they meet a condition."""
     states = record_states.c
-    conditions = [states.tenant_id == session.tenant_id, states.valid_from <= period.until]
-    if period.model_name is not None:
-        conditions.append(states.model_name == period.model_name)
-    if period.version_number is not None:
-        conditions.append(states.version_number == period.version_number)
-    version = tuple_(states.model_name, states.version_number)
-    changed = session.execute(
-        select(states.model_name, states.version_number).where(*conditions, states.valid_from > period.since).distinct()
+    changed = select(states.model_name, states.version_number).where(
+        states.tenant_id == session.tenant_id, states.valid_from > period.since, states.valid_from <= period.until
     )
-    keys = sorted((name, number) for name, number in changed)
+    if period.model_name is not None:
+        changed = changed.where(states.model_name == period.model_name)
+    if period.version_number is not None:
+        changed = changed.where(states.version_number == period.version_number)
+    keys = sorted((name, number) for name, number in session.execute(changed.distinct()))
     for start in range(0, len(keys), BATCH_SIZE):
         by_key: dict[Key, list[RecordState]] = {key: [] for key in keys[start : start + BATCH_SIZE]}
-        is_within = or_(states.valid_to > period.since, states.valid_to.is_(None))
-        for state in _record_states(session, *conditions, is_within, version.in_(by_key)):
-            by_key[state.key].append(state)
-        yield from by_key.values()
+        for row in session.execute(of_versions(session, record_states, by_key, condition)).mappings():
+            by_key[row["model_name"], row["version_number"]].append(record_state(row))
+        for of_version in filter(None, by_key.values()):
+            yield sorted(of_version, key=_revision)
 
 
 def valid_at(states: TableClause, at: datetime) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
@@ -229,9 +233,13 @@ def _of_version(states: TableClause, tenant_id: str, key: Key) -> tuple[ColumnEl
 
 
 def _record_states(session: TenantSession, *conditions: ColumnElement[bool]) -> list[RecordState]:
-    # Each write draws a higher revision, so this order holds even if the clock went back.
-    query = select(record_states).where(*conditions).order_by(record_states.c.revision)
-    return [record_state(row) for row in session.execute(query).mappings()]
+    rows = session.execute(select(record_states).where(*conditions)).mappings()
+    return sorted((record_state(row) for row in rows), key=_revision)
+
+
+def _revision(state: RecordState) -> int:
+    """Return what puts states in order: each write draws a higher one, so it holds even if the clock went back."""
+    return state.revision
 
 
 def record_state(row: RowMapping) -> RecordState:

@@ -1,8 +1,4 @@
-"""States, events and waivers of many versions with a few queries, as of a time.
-
-Each query looks a version up by its key. Joined to the views of all states instead, Postgres would read every state of
-the tenant for each batch.
-"""
+"""States, events and waivers of many versions with a few queries, as of a time."""
 
 from __future__ import annotations
 
@@ -10,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, FromClause, Select, select, true
+from sqlalchemy import select
 
 from verifywise_mlflow.artifacts.integrity import ByteChange
 from verifywise_mlflow.normalizer.lifecycle_event import EventKind
@@ -27,9 +23,10 @@ from verifywise_mlflow.persistence.queries.history import (
     verdict_state,
     verdict_states,
 )
+from verifywise_mlflow.persistence.queries.version_lookup import of_versions
 from verifywise_mlflow.persistence.repositories.integrity import IntegrityEvent
 from verifywise_mlflow.persistence.repositories.lifecycle_events import RecordedEvent, recorded_event
-from verifywise_mlflow.persistence.row_mapping import Key, key_rows
+from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import canonical_records, integrity_events, lifecycle_events
 
@@ -47,14 +44,14 @@ def living_versions(session: TenantSession) -> list[Key]:
 
 def records_as_of(session: TenantSession, keys: Collection[Key], at: datetime) -> dict[Key, RecordState]:
     """Return the records of the versions that a sync had seen by a time."""
-    query = _of_versions(session, record_states, keys, *valid_at(record_states, at))
+    query = of_versions(session, record_states, keys, *valid_at(record_states, at))
     states = (record_state(row) for row in session.execute(query).mappings())
     return {state.key: state for state in states}
 
 
 def verdicts_as_of(session: TenantSession, keys: Collection[Key], at: datetime) -> Mapping[Key, list[VerdictState]]:
     """Return the verdicts on versions as of a time, sorted by rule."""
-    query = _of_versions(session, verdict_states, keys, *valid_at(verdict_states, at))
+    query = of_versions(session, verdict_states, keys, *valid_at(verdict_states, at))
     states: defaultdict[Key, list[VerdictState]] = defaultdict(list)
     for row in session.execute(query).mappings():
         states[row["model_name"], row["version_number"]].append(verdict_state(row))
@@ -65,7 +62,7 @@ def verdicts_as_of(session: TenantSession, keys: Collection[Key], at: datetime) 
 
 def badges_until(session: TenantSession, keys: Collection[Key], at: datetime) -> Mapping[Key, list[BadgeState]]:
     """Return the badges that versions have had up to a time, the oldest first."""
-    query = _of_versions(session, badge_states, keys, badge_states.c.valid_from <= to_utc(at))
+    query = of_versions(session, badge_states, keys, badge_states.c.valid_from <= to_utc(at))
     states: defaultdict[Key, list[BadgeState]] = defaultdict(list)
     for row in session.execute(query).mappings():
         states[row["model_name"], row["version_number"]].append(badge_state(row))
@@ -79,9 +76,7 @@ def lifecycle_events_until(
 ) -> Mapping[Key, list[RecordedEvent]]:
     """Return the events of versions up to a time, oldest first; with aliases that moved to them or away from them."""
     table = lifecycle_events
-    of_versions = _of_versions(
-        session, table, keys, table.c.seen_at <= to_utc(at), table.c.kind != EventKind.ALIAS.value
-    )
+    own_events = of_versions(session, table, keys, table.c.seen_at <= to_utc(at), table.c.kind != EventKind.ALIAS.value)
     of_aliases = select(table).where(
         table.c.tenant_id == session.tenant_id,
         table.c.model_name.in_({name for name, _ in keys}),
@@ -89,7 +84,7 @@ def lifecycle_events_until(
         table.c.seen_at <= to_utc(at),
     )
     events: defaultdict[Key, list[tuple[int, RecordedEvent]]] = defaultdict(list)
-    for row in session.execute(of_versions).mappings():
+    for row in session.execute(own_events).mappings():
         events[row["model_name"], row["version_number"]].append((row["event_id"], recorded_event(row)))
     wanted = frozenset(keys)
     for row in session.execute(of_aliases).mappings():
@@ -106,7 +101,7 @@ def integrity_events_until(
 ) -> Mapping[Key, list[tuple[IntegrityEvent, datetime]]]:
     """Return the changes of files of versions up to a time, each with when it was seen, oldest first."""
     table = integrity_events
-    query = _of_versions(session, table, keys, table.c.seen_at <= to_utc(at))
+    query = of_versions(session, table, keys, table.c.seen_at <= to_utc(at))
     events: defaultdict[Key, list[tuple[IntegrityEvent, datetime]]] = defaultdict(list)
     for row in sorted(session.execute(query).mappings(), key=lambda row: row["event_id"]):
         key = (row["model_name"], row["version_number"])
@@ -119,21 +114,3 @@ def integrity_events_until(
 
 def _version_numbers(*texts: str | None) -> set[int]:
     return {int(text) for text in texts if text and text.isdecimal()}
-
-
-def _of_versions(
-    session: TenantSession, states: FromClause, keys: Collection[Key], *conditions: ColumnElement[bool]
-) -> Select[tuple[object, ...]]:
-    wanted = key_rows(keys)
-    found = (
-        select(*states.c)
-        .where(
-            states.c.tenant_id == session.tenant_id,
-            states.c.model_name == wanted.c.model_name,
-            states.c.version_number == wanted.c.version_number,
-            *conditions,
-        )
-        .offset(0)  # Postgres runs a subquery with an offset for each key, and does not join it in another way
-        .lateral("of_version")
-    )
-    return select(*found.c).select_from(wanted.join(found, true()))

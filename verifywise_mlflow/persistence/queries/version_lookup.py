@@ -1,0 +1,32 @@
+"""The rows of many versions of a tenant, each version looked up by its key."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from sqlalchemy import ColumnElement, FromClause, Select, select, true
+
+from verifywise_mlflow.persistence.row_mapping import Key, key_rows
+from verifywise_mlflow.persistence.session import TenantSession
+
+
+def of_versions(
+    session: TenantSession, states: FromClause, keys: Collection[Key], *conditions: ColumnElement[bool]
+) -> Select[tuple[object, ...]]:
+    """Return the query for those rows of versions in a table or view that meet the conditions.
+
+    Joined to a view of all states instead, Postgres would read every state of the tenant for each batch.
+    """
+    wanted = key_rows(keys)
+    found = (
+        select(*states.c)
+        .where(
+            states.c.tenant_id == session.tenant_id,
+            states.c.model_name == wanted.c.model_name,
+            states.c.version_number == wanted.c.version_number,
+            *conditions,
+        )
+        .offset(0)  # Postgres runs a subquery with an offset for each key, and does not join it in another way
+        .lateral("of_version")
+    )
+    return select(*found.c).select_from(wanted.join(found, true()))
