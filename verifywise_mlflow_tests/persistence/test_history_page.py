@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -71,7 +72,10 @@ def test_the_query_for_manual_changes_finds_one(store_with_history: Store) -> No
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_each_command_of_the_page_succeeds(store_with_history: Store, command: str) -> None:
+def test_each_command_of_the_page_succeeds(
+    store_with_history: Store, command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # one writes a file
     model = RegisteredModel("churn", aliases={"champion": 3})
     write_record(store_with_history, RecordInputs(version=ModelVersion("churn", 3), model=model), day(4))
 
