@@ -1,4 +1,4 @@
-"""Which gaps most need a person: the one order of every list of gaps.
+"""Which gaps are the most urgent: the one order of every list of gaps.
 
 First by the severity of the rule, then by the lifecycle stage of the version, then by age, oldest first. Waived gaps
 are left out, since a person has looked at them. The database applies the same order within one rule.
@@ -43,7 +43,7 @@ class UrgentGap:
 
 
 def most_urgent(gaps: Iterable[Gap], severities: Mapping[str, Severity], limit: int | None = None) -> list[UrgentGap]:
-    """Return gaps in the order in which they need a person.
+    """Return gaps, the most urgent first.
 
     Args:
         gaps: the gaps, in any order.

@@ -1,4 +1,4 @@
-"""``verifywise-mlflow policy gaps``: the gaps that most need a person."""
+"""``verifywise-mlflow policy gaps``: the most urgent gaps."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from verifywise_mlflow.cli.display import display, display_name
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.output import AsJson, out, table
 from verifywise_mlflow.common.json_ready import json_ready
-from verifywise_mlflow.compliance.rules.rule import Severity
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.gaps import Gap, GapFilter, open_gaps
 
 
 def gaps(tenant: TenantName, limit: Limit = 20, as_json: AsJson = False) -> None:
-    """List the open gaps that most need a person: by severity, then by lifecycle stage, then by age, oldest first.
+    """List the most urgent open gaps: by severity, then by lifecycle stage, then by age, oldest first.
 
     Waived gaps are left out. Every other list of gaps has the same order.
     """
@@ -40,7 +39,7 @@ def gaps(tenant: TenantName, limit: Limit = 20, as_json: AsJson = False) -> None
     for gap in urgent:
         version = display_name(f"{gap.model_name} {gap.version_number}")
         rows.add_row(
-            _severity(gap),
+            gap.severity,
             version.append(f"\n{gap.lifecycle_stage}") if gap.lifecycle_stage else version,
             display(gap.rule_id),
             f"{gap.age_days:,}",
@@ -51,7 +50,7 @@ def gaps(tenant: TenantName, limit: Limit = 20, as_json: AsJson = False) -> None
 
 def _as_json(gap: Gap) -> dict[str, object]:
     return {
-        "severity": _severity(gap),
+        "severity": gap.severity,
         "days_open": gap.age_days,
         "rule_id": gap.rule_id,
         "model_name": gap.model_name,
@@ -61,7 +60,3 @@ def _as_json(gap: Gap) -> dict[str, object]:
         "reason": gap.reason,
         "open_since": gap.opened_at,
     }
-
-
-def _severity(gap: Gap) -> str:
-    return gap.severity or Severity.LOW.value  # no policy has the rule any more

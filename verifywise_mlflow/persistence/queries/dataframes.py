@@ -66,7 +66,7 @@ def verdicts(store: Store, tenant_id: str) -> pd.DataFrame:
 
 
 def urgent_gaps(store: Store, tenant_id: str, severities: Mapping[str, Severity], limit: int = 1_000) -> pd.DataFrame:
-    """Return the open gaps that most need a person now, in that order: one row per gap, waived ones left out.
+    """Return the open gaps, the most urgent first: one row per gap, waived ones left out.
 
     ``severities`` maps rule IDs, as ``load_rules(tenant).severities`` does.
     """

@@ -1,4 +1,4 @@
-"""Overview of a tenant: counts, badges and the gaps that most need a person."""
+"""Overview of a tenant: counts, badges and the most urgent gaps."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from verifywise_mlflow.persistence.tables import registered_models
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """The living models and versions of a tenant, their badges, and the gaps that most need a person."""
+    """The living models and versions of a tenant, their badges, and the most urgent gaps."""
 
     models: int
     versions: int
