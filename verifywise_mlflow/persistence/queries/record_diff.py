@@ -110,9 +110,11 @@ def _name(field: str, element: object) -> str:
 
 def _is_same(before: object, after: object) -> bool:
     """Return whether two values are equal; NaN equals NaN."""
+    if before == after or (before != before and after != after):  # only NaN differs from itself
+        return True
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         return before.keys() == after.keys() and all(_is_same(before[key], after[key]) for key in before)
-    return before == after or (before != before and after != after)  # only NaN differs from itself
+    return False
 
 
 def _drop_nulls(origin: Mapping[str, object] | None) -> dict[str, object]:
