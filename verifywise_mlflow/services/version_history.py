@@ -104,7 +104,7 @@ def version_history(session: TenantSession, key: Key, now: datetime) -> list[His
     """
     verdicts = history.verdict_states_of(session, key)
     events = lifecycle_events.lifecycle_events_of(session, *key)
-    changes = [
+    changes: list[HistoryChange] = [
         *(SeenEvent(recorded.seen_at, recorded.sync_id, recorded.event) for recorded in events),
         *_record_changes(history.record_states_of(session, key)),
         *_verdict_changes(verdicts),
