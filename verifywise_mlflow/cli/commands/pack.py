@@ -90,6 +90,10 @@ def pack(
             )
         if output.exists() and not output.is_dir():
             fail(f"{output} is a file; --system writes several archives, into a directory", MISUSED, as_json)
+    try:  # before anything is read
+        import verifywise_mlflow.documents.pack.archive  # noqa: F401
+    except ModuleNotFoundError as error:
+        fail(explain_missing(error, "a pack"), MISUSED, as_json)
     with exit_on_errors(as_json), Store(database_url()) as store, store.begin_snapshot(tenant) as session:
         if system is not None:
             _pack_system(session, system, output, as_of, framework or (), as_json)
@@ -177,10 +181,8 @@ def _pack_system(
 
 def _write(contents: PackContents, path: Path, frameworks: Sequence[str], as_json: bool) -> PackDocument:
     """Write the archive, and return what it has."""
-    try:
-        from verifywise_mlflow.documents.pack.archive import archive_of, pack_files
-    except ModuleNotFoundError as error:
-        fail(explain_missing(error, "a pack"), MISUSED, as_json)
+    from verifywise_mlflow.documents.pack.archive import archive_of, pack_files
+
     known = contents.dossier
     catalog = {**shipped_catalog(), **known.policies.catalog}
     files = pack_files(contents, select_frameworks(frameworks, catalog) if frameworks else ())
