@@ -80,7 +80,7 @@ def report(
         print_document(_document(summary, now))
         return
     out.print(
-        f"{summary.models:,} models with {summary.versions:,} versions on {summary.pages:,} pages. "
+        f"Models: {summary.models:,}. Versions: {summary.versions:,}. Pages: {summary.pages:,}. "
         f"Open {escape_invisible(str(summary.start_page))}",
         markup=False,
         soft_wrap=True,

@@ -33,7 +33,7 @@ def test_it_writes_to_the_default_folder_and_says_so_to_programs_and_people(tmp_
     replaced = runner.invoke(app, ["report", "acme", "--system", "Payments"])
 
     assert replaced.exit_code == 0, replaced.output
-    assert f"1 models with 2 versions on {len(list(tmp_path.rglob('*.html')))} pages." in replaced.stdout
+    assert f"Models: 1. Versions: 2. Pages: {len(list(tmp_path.rglob('*.html')))}." in replaced.stdout
     assert "Open governance-report/index.html" in replaced.stdout
 
 
