@@ -23,7 +23,7 @@ runner = CliRunner()
 @pytest.fixture(autouse=True)
 def _fixed_width(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fix the width of tables: under xdist, the console was created with a COLUMNS that cannot be changed later."""
-    monkeypatch.setattr(out, "width", WIDTH)
+    monkeypatch.setattr(out, "_width", WIDTH)
 
 
 def comparable(text: str) -> list[str]:

@@ -39,7 +39,7 @@ runner = CliRunner(env={"COLUMNS": "200"})
 @pytest.fixture(autouse=True)
 def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fix the width of tables: under xdist, the console was created with a COLUMNS that cannot be changed later."""
-    monkeypatch.setattr(out, "width", 200)
+    monkeypatch.setattr(out, "_width", 200)
 
 
 @pytest.fixture

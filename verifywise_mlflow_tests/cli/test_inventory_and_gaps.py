@@ -31,7 +31,7 @@ def tenants(postgres: EmbeddedPostgres) -> Iterator[GovernedTenants]:
 @pytest.fixture(autouse=True)
 def _environment(tenants: GovernedTenants, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VERIFYWISE_DATABASE_URL", tenants.url)
-    monkeypatch.setattr(out, "width", 80)
+    monkeypatch.setattr(out, "_width", 80)
 
 
 def run(*arguments: str, code: int = 0) -> str:
@@ -77,7 +77,7 @@ def test_the_inventory_reads_well_at_80_columns() -> None:
 @pytest.mark.parametrize("width", [30, 60, 80, 200])
 @pytest.mark.parametrize("command", [["inventory"], ["gaps"], ["gaps", "--by", "model"]], ids=" ".join)
 def test_no_name_and_no_time_is_cut(command: list[str], width: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(out, "width", width)
+    monkeypatch.setattr(out, "_width", width)
 
     output = run(*command, "acme")
 

@@ -72,7 +72,7 @@ def acme(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -
 
 
 def printed(width: int, monkeypatch: pytest.MonkeyPatch, path: str, arguments: list[str]) -> str:
-    monkeypatch.setattr(out, "width", width)
+    monkeypatch.setattr(out, "_width", width)
     result = CliRunner().invoke(app, [*path.split(), *arguments])
     assert result.exit_code == 0, result.output
     return result.stdout

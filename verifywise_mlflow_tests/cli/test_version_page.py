@@ -27,7 +27,7 @@ def acme(postgres: EmbeddedPostgres) -> Iterator[CreditTenant]:
 @pytest.fixture(autouse=True)
 def _reader(acme: CreditTenant, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VERIFYWISE_DATABASE_URL", acme.url)
-    monkeypatch.setattr(out, "width", 80)
+    monkeypatch.setattr(out, "_width", 80)
 
 
 def show(*arguments: str) -> Result:
