@@ -49,6 +49,10 @@ def main(memory_bytes: int, cpu_seconds: int) -> None:
             channel.send_response(json.dumps([list(map(_as_json, of_record)) for of_record in evaluations]).encode())
         except MemoryError:
             os._exit(protocol.OUT_OF_MEMORY_EXIT_STATUS)
+        except SystemError:  # what the CEL library raises if there is no memory left for an exception
+            if _can_allocate(memory_bytes // 8):
+                raise
+            os._exit(protocol.OUT_OF_MEMORY_EXIT_STATUS)
 
 
 def _evaluator(rules: RuleSet, today: date | None) -> Evaluator:
@@ -77,6 +81,14 @@ def _limit_memory(memory_bytes: int) -> None:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
         limit = pages * resource.getpagesize() + memory_bytes
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+def _can_allocate(memory_bytes: int) -> bool:
+    try:
+        bytearray(memory_bytes)
+    except MemoryError:
+        return False
+    return True
 
 
 def _limit_cpu(seconds: int) -> None:
