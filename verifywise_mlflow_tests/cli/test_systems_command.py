@@ -12,19 +12,25 @@ import pytest
 from typer.testing import CliRunner
 
 from verifywise_mlflow.cli import app
+from verifywise_mlflow.cli.output import out
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow_tests.support.databases import migrated_database
 from verifywise_mlflow_tests.support.declared_systems import LENDING, seed_bank, tenant_declaring, write_ai_systems
 from verifywise_mlflow_tests.support.json_documents import check_document
 
-runner = CliRunner(env={"COLUMNS": "200"})
+runner = CliRunner()
 HOSTILE: Final = "x$(touch /tmp/x) 'y'"
 DECLARED_HOSTILE: Final = f"""
   - name: "{HOSTILE}"
     declared_by: M. Okafor
     declared_on: 2026-01-20
 """
+
+
+@pytest.fixture(autouse=True)
+def wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(out, "_width", 200)
 
 
 @pytest.fixture(scope="module")
