@@ -8,7 +8,7 @@ rests on it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -21,23 +21,19 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
-    ValidationError,
     model_validator,
 )
 
 from verifywise_mlflow.common.globs import compile_globs
-from verifywise_mlflow.common.validation_errors import correction_for, field_path
+from verifywise_mlflow.compliance.entry_file import EntryFile, has_visible_text, stated_day
 from verifywise_mlflow.compliance.frameworks import FrameworkName
-from verifywise_mlflow.compliance.yaml_source import YamlSource, YamlSourceError, read_yaml_source
+from verifywise_mlflow.compliance.yaml_source import YamlSourceError
 from verifywise_mlflow.normalizer.mapping.key_folding import fold
 from verifywise_mlflow.normalizer.record import NORMAL_FORMS
 
 MAX_NAME_CHARACTERS: Final = 120
 """A longer text in a tag is a description, not the name of a system."""
 
-_EXPECTED: Final = (
-    "write one key 'ai_systems' at the top level, with a list; without any declaration, write ai_systems: []"
-)
 _CORRECTIONS: Final[Mapping[str, str]] = {
     "string_type": "write a text; YAML reads true, 3 and 2026-01-01 as other types unless they are quoted",
     "tuple_type": "write a list, each entry after a hyphen",
@@ -47,12 +43,6 @@ _CORRECTIONS: Final[Mapping[str, str]] = {
 
 class AiSystemsError(ValueError):
     """The file is not a valid file of AI systems. The message has one line per error: file, line, system, field."""
-
-
-def _has_visible_text(text: str) -> str:
-    if not any(character.isprintable() and not character.isspace() for character in text):
-        raise ValueError("the text has no visible character: write a name or a sentence")
-    return text
 
 
 def _has_a_letter_or_digit(name: str) -> str:
@@ -67,17 +57,6 @@ def _is_single_line(text: str) -> str:
     return text
 
 
-def _day(value: object) -> object:
-    """Reject numbers and timestamps, which pydantic would accept as dates: 20260630 would be a day in 1970."""
-    try:
-        day = date.fromisoformat(value) if isinstance(value, str) else value
-    except ValueError:
-        day = None
-    if type(day) is not date:  # a datetime is a date as well
-        raise ValueError(f"{str(value)!r} is not a date: write it like 2026-12-31")
-    return day
-
-
 def _risk_category(value: str) -> str:
     forms = NORMAL_FORMS["risk_category"]
     if value not in forms:
@@ -86,12 +65,12 @@ def _risk_category(value: str) -> str:
 
 
 _Sentence = Annotated[
-    str, StringConstraints(min_length=1, max_length=4_000, strip_whitespace=True), AfterValidator(_has_visible_text)
+    str, StringConstraints(min_length=1, max_length=4_000, strip_whitespace=True), AfterValidator(has_visible_text)
 ]
 _Line = Annotated[
     str,
     StringConstraints(min_length=1, max_length=500, strip_whitespace=True),
-    AfterValidator(_has_visible_text),
+    AfterValidator(has_visible_text),
     AfterValidator(_is_single_line),
 ]
 SystemName = Annotated[
@@ -100,7 +79,7 @@ SystemName = Annotated[
     AfterValidator(_is_single_line),
     AfterValidator(_has_a_letter_or_digit),
 ]
-_Day = Annotated[date, BeforeValidator(_day)]
+_Day = Annotated[date, BeforeValidator(stated_day)]
 Role = Literal["provider", "deployer", "importer", "distributor"]
 
 
@@ -200,6 +179,9 @@ class _Entry(DeclaredSystem):
     tenant: _Line | None = None
 
 
+_FILE: Final = EntryFile("ai_systems", "system", _Entry.model_validate, lambda raw: raw.get("name"), _CORRECTIONS)
+
+
 def load_ai_systems(path: Path, tenant_id: str, *, is_own: bool) -> tuple[DeclaredSystem, ...]:
     """Return what a tenant declares, from a YAML file with one key ``ai_systems``.
 
@@ -214,47 +196,17 @@ def load_ai_systems(path: Path, tenant_id: str, *, is_own: bool) -> tuple[Declar
         AiSystemsError: the file is missing, is not YAML, or contains an invalid system, of this tenant or another one.
     """
     try:
-        source = read_yaml_source(path, expected=_EXPECTED)
+        found = _FILE.read(path, tenant_id, is_own=is_own)
     except YamlSourceError as error:
         raise AiSystemsError(str(error)) from error
-    entries = source.document.get("ai_systems")
-    if set(source.document) != {"ai_systems"} or not isinstance(entries, list):
-        raise AiSystemsError(f"{path}: {_EXPECTED}")
     systems: dict[str, DeclaredSystem] = {}
-    errors: list[str] = []
-    for index, raw in enumerate(entries):
-        try:
-            entry = _Entry.model_validate(raw)
-        except ValidationError as error:
-            errors += _entry_errors(error, source, index, raw)
-            continue
-        location = f"{path}:{source.line_of(('ai_systems', index))}: {_label(index, raw)}"
-        if entry.tenant is None and not is_own:
-            errors.append(f"{location}: tenant: this file is for all tenants: name the tenant of the system")
-        elif entry.tenant in (None, tenant_id):
-            system = DeclaredSystem.model_validate(entry.model_dump(exclude={"tenant"}))
-            if systems.setdefault(fold(system.name), system) is not system:
-                errors.append(f"{location}: the system is declared twice: join both entries")
-        elif is_own:
-            errors.append(
-                f"{location}: tenant: this file is for tenant {tenant_id!r} only, and the system names "
-                f"{entry.tenant!r}: move it to another file"
-            )
-    if errors:
-        raise AiSystemsError("\n".join(errors))
+    for located in found.entries:
+        system = DeclaredSystem.model_validate(located.entry.model_dump(exclude={"tenant"}))
+        if systems.setdefault(fold(system.name), system) is not system:
+            found.errors.append(f"{located.location}: the system is declared twice: join both entries")
+    if found.errors:
+        raise AiSystemsError("\n".join(found.errors))
     return tuple(systems.values())
-
-
-def _entry_errors(error: ValidationError, source: YamlSource, index: int, raw: object) -> Iterator[str]:
-    for detail in error.errors(include_url=False):
-        line = source.line_of(("ai_systems", index, *detail["loc"]))
-        remedy = correction_for(detail["type"], detail["msg"], _CORRECTIONS)
-        yield f"{source.path}:{line}: {_label(index, raw)}: {field_path(detail['loc']) or 'the system'}: {remedy}"
-
-
-def _label(index: int, raw: object) -> str:
-    name = raw.get("name") if isinstance(raw, Mapping) else None
-    return f"system {name!r}" if isinstance(name, str) and name else f"system {index + 1}"
 
 
 def declarations_document(systems: Iterable[DeclaredSystem]) -> dict[str, object]:

@@ -7,47 +7,33 @@ approver is shown with both. A waiver is valid through its day of expiry, UTC; a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic_core import ErrorDetails
 
 from verifywise_mlflow.common.globs import compile_globs
-from verifywise_mlflow.common.validation_errors import correction_for, field_path
-from verifywise_mlflow.compliance.yaml_source import YamlSource, YamlSourceError, read_yaml_source
-
-
-def _has_visible_text(text: str) -> str:
-    """Reject text that consists of spaces, control characters and zero-width characters: it names nobody."""
-    if not any(character.isprintable() and not character.isspace() for character in text):
-        raise ValueError("the text has no visible character: write a name or a sentence")
-    return text
+from verifywise_mlflow.compliance.entry_file import EntryFile, has_visible_text, stated_day
+from verifywise_mlflow.compliance.yaml_source import YamlSourceError
 
 
 def _day(value: object) -> object:
-    """Reject numbers and timestamps, which pydantic would accept as dates: 20260630 would be a day in 1970."""
-    try:
-        day = date.fromisoformat(value) if isinstance(value, str) else value
-    except ValueError:
-        day = None
-    if type(day) is not date:  # a datetime is a date as well
-        raise ValueError(f"{str(value)!r} is not a date: write it like 2026-12-31")
+    day = stated_day(value)
     if day == date.max:
         raise ValueError("this is the last day of the calendar: write an earlier date")
     return day
 
 
 _Sentence = Annotated[
-    str, StringConstraints(min_length=1, max_length=2_000, strip_whitespace=True), AfterValidator(_has_visible_text)
+    str, StringConstraints(min_length=1, max_length=2_000, strip_whitespace=True), AfterValidator(has_visible_text)
 ]
 _MAX_VERSION_NUMBER = 2**31 - 1
 """The largest version number that MLflow and our tables can store."""
-_EXPECTED = "write one key 'waivers' at the top level, with a list; without any waiver, write waivers: []"
 
 
 class WaiversError(ValueError):
@@ -124,6 +110,9 @@ class _WaiverEntry(Waiver):
     tenant: _Sentence | None = None
 
 
+_FILE = EntryFile("waivers", "waiver", _WaiverEntry.model_validate)
+
+
 def load_waivers(path: Path, tenant_id: str, *, is_own: bool) -> dict[Waiver, str]:
     """Return a tenant's waivers from a YAML file with one key ``waivers``; each maps to its place: file, line, number.
 
@@ -138,47 +127,20 @@ def load_waivers(path: Path, tenant_id: str, *, is_own: bool) -> dict[Waiver, st
         WaiversError: the file is missing, is not YAML, or contains an invalid waiver, of this tenant or another one.
     """
     try:
-        source = read_yaml_source(path, expected=_EXPECTED)
+        found = _FILE.read(path, tenant_id, is_own=is_own)
     except YamlSourceError as error:
         raise WaiversError(str(error)) from error
-    except RecursionError as error:
-        raise WaiversError(f"{path}: is nested too deeply: write it flatter") from error
-    entries = source.document.get("waivers")
-    if set(source.document) != {"waivers"} or not isinstance(entries, list):
-        raise WaiversError(f"{path}: {_EXPECTED}")
     waivers: dict[Waiver, str] = {}
-    errors: list[str] = []
-    for index, raw in enumerate(entries):
-        try:
-            entry = _WaiverEntry.model_validate(raw)
-        except ValidationError as error:
-            errors += _entry_errors(error, source, index)
-            continue
-        location = f"{path}:{source.line_of(('waivers', index))}: waiver {index + 1}"
-        if entry.tenant is None and not is_own:
-            errors.append(f"{location}: tenant: this file is for all tenants: name the tenant of the waiver")
-        elif entry.tenant not in (None, tenant_id):
-            if is_own:
-                errors.append(
-                    f"{location}: tenant: this file is for tenant {tenant_id!r} only, and the waiver names "
-                    f"{entry.tenant!r}: move it to another file"
-                )
-        else:
-            waiver = Waiver.model_validate(entry.model_dump(exclude={"tenant"}))
-            if waiver in waivers:
-                errors.append(f"{location}: the same waiver occurs twice: remove one")
-            waivers[waiver] = location
-    if errors:
-        raise WaiversError("\n".join(errors))
+    for located in found.entries:
+        waiver = Waiver.model_validate(located.entry.model_dump(exclude={"tenant"}))
+        if waiver in waivers:
+            found.errors.append(f"{located.location}: the same waiver occurs twice: remove one")
+        waivers[waiver] = located.location
+    if found.errors:
+        raise WaiversError("\n".join(found.errors))
     return waivers
-
-
-def _entry_errors(error: ValidationError, source: YamlSource, index: int) -> Iterator[str]:
-    for detail in error.errors(include_url=False):
-        line = source.line_of(("waivers", index, *detail["loc"]))
-        yield f"{source.path}:{line}: waiver {index + 1}: {waiver_error(detail)}"
 
 
 def waiver_error(detail: ErrorDetails) -> str:
     """Return what is wrong with a field of a waiver, as a sentence."""
-    return f"{field_path(detail['loc']) or 'the waiver'}: {correction_for(detail['type'], detail['msg'])}"
+    return _FILE.problem(detail["loc"], detail["type"], detail["msg"])
