@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from verifywise_mlflow.cli import app
-from verifywise_mlflow.cli.output import out
-from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
-from verifywise_mlflow_tests.support.credit_tenant import MODEL, CreditTenant, credit_tenant
+from verifywise_mlflow_tests.support.credit_tenant import MODEL, CreditTenant
 from verifywise_mlflow_tests.support.json_documents import check_document
-
-
-@pytest.fixture(scope="module")
-def acme(postgres: EmbeddedPostgres) -> Iterator[CreditTenant]:
-    with credit_tenant(postgres) as tenant:
-        yield tenant
+from verifywise_mlflow_tests.support.terminal_width import set_terminal_width
 
 
 @pytest.fixture(autouse=True)
 def _reader(acme: CreditTenant, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VERIFYWISE_DATABASE_URL", acme.url)
-    monkeypatch.setattr(out, "_width", 80)
+    set_terminal_width(monkeypatch, 80)
 
 
 def compare(*arguments: str) -> Result:

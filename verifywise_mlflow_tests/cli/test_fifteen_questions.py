@@ -9,9 +9,9 @@ import pytest
 from typer.testing import CliRunner
 
 from verifywise_mlflow.cli import app
-from verifywise_mlflow.cli.output import out
 from verifywise_mlflow_tests.support.documentation import code_blocks, commands, read_page
 from verifywise_mlflow_tests.support.read_side_bank import Bank
+from verifywise_mlflow_tests.support.terminal_width import set_terminal_width
 
 SECTIONS = re.split(r"^## ", read_page("how-to/fifteen-questions.md"), flags=re.MULTILINE)[1:]
 WIDTH = 130
@@ -22,8 +22,7 @@ runner = CliRunner()
 
 @pytest.fixture(autouse=True)
 def _fixed_width(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fix the width of tables: under xdist, the console was created with a COLUMNS that cannot be changed later."""
-    monkeypatch.setattr(out, "_width", WIDTH)
+    set_terminal_width(monkeypatch, WIDTH)
 
 
 def comparable(text: str) -> list[str]:

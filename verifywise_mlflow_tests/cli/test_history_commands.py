@@ -13,7 +13,6 @@ from typer.testing import CliRunner
 
 from verifywise_mlflow.cli import app
 from verifywise_mlflow.cli.display import display, display_origin
-from verifywise_mlflow.cli.output import out
 from verifywise_mlflow.common.untrusted_text import escape_invisible
 from verifywise_mlflow.compliance.verdict import Verdict
 from verifywise_mlflow.connector.models import ModelVersion
@@ -30,6 +29,7 @@ from verifywise_mlflow_tests.support.json_documents import check_document
 from verifywise_mlflow_tests.support.login_roles import login_role, new_name
 from verifywise_mlflow_tests.support.record_inputs_factory import inputs
 from verifywise_mlflow_tests.support.stored_states import day, write_record, write_verdicts
+from verifywise_mlflow_tests.support.terminal_width import set_terminal_width
 
 SINCE_EVER = ("--from", "2026-02-01")
 
@@ -38,8 +38,7 @@ runner = CliRunner(env={"COLUMNS": "200"})
 
 @pytest.fixture(autouse=True)
 def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fix the width of tables: under xdist, the console was created with a COLUMNS that cannot be changed later."""
-    monkeypatch.setattr(out, "_width", 200)
+    set_terminal_width(monkeypatch, 200)
 
 
 @pytest.fixture

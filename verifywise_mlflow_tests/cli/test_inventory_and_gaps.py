@@ -14,10 +14,10 @@ from typer.testing import CliRunner
 
 from verifywise_mlflow.cli import app
 from verifywise_mlflow.cli.command_table import MISUSED, UNRESOLVED
-from verifywise_mlflow.cli.output import out
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
 from verifywise_mlflow_tests.support.governed_tenants import FORMULA, LONG_NAME, GovernedTenants, governed_tenants
 from verifywise_mlflow_tests.support.json_documents import check_document
+from verifywise_mlflow_tests.support.terminal_width import set_terminal_width
 
 runner = CliRunner()
 
@@ -31,7 +31,7 @@ def tenants(postgres: EmbeddedPostgres) -> Iterator[GovernedTenants]:
 @pytest.fixture(autouse=True)
 def _environment(tenants: GovernedTenants, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VERIFYWISE_DATABASE_URL", tenants.url)
-    monkeypatch.setattr(out, "_width", 80)
+    set_terminal_width(monkeypatch, 80)
 
 
 def run(*arguments: str, code: int = 0) -> str:
@@ -77,7 +77,7 @@ def test_the_inventory_reads_well_at_80_columns() -> None:
 @pytest.mark.parametrize("width", [30, 60, 80, 200])
 @pytest.mark.parametrize("command", [["inventory"], ["gaps"], ["gaps", "--by", "model"]], ids=" ".join)
 def test_no_name_and_no_time_is_cut(command: list[str], width: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(out, "_width", width)
+    set_terminal_width(monkeypatch, width)
 
     output = run(*command, "acme")
 

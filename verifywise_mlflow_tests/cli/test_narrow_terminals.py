@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from verifywise_mlflow.cli import app
 from verifywise_mlflow.cli.app import all_commands
 from verifywise_mlflow.cli.display import display, display_name
-from verifywise_mlflow.cli.output import facts, out, table
+from verifywise_mlflow.cli.output import facts, table
 from verifywise_mlflow.cli.whole_word_table import MAX_WHOLE_WORD
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
 from verifywise_mlflow_tests.support.credit_tenant import (
@@ -27,6 +27,7 @@ from verifywise_mlflow_tests.support.credit_tenant import (
     write_tenants_file,
 )
 from verifywise_mlflow_tests.support.stored_states import NOON
+from verifywise_mlflow_tests.support.terminal_width import set_terminal_width
 
 VERSION = ("acme", MODEL, "champion")
 COMMANDS = {
@@ -72,7 +73,7 @@ def acme(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -
 
 
 def printed(width: int, monkeypatch: pytest.MonkeyPatch, path: str, arguments: list[str]) -> str:
-    monkeypatch.setattr(out, "_width", width)
+    set_terminal_width(monkeypatch, width)
     result = CliRunner().invoke(app, [*path.split(), *arguments])
     assert result.exit_code == 0, result.output
     return result.stdout

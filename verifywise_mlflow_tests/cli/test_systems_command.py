@@ -12,12 +12,12 @@ import pytest
 from typer.testing import CliRunner
 
 from verifywise_mlflow.cli import app
-from verifywise_mlflow.cli.output import out
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow_tests.support.databases import migrated_database
 from verifywise_mlflow_tests.support.declared_systems import LENDING, seed_bank, tenant_declaring, write_ai_systems
 from verifywise_mlflow_tests.support.json_documents import check_document
+from verifywise_mlflow_tests.support.terminal_width import set_terminal_width
 
 runner = CliRunner()
 HOSTILE: Final = "x$(touch /tmp/x) 'y'"
@@ -30,7 +30,7 @@ DECLARED_HOSTILE: Final = f"""
 
 @pytest.fixture(autouse=True)
 def wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(out, "_width", 200)
+    set_terminal_width(monkeypatch, 200)
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,17 +11,10 @@ from typer.testing import CliRunner
 from verifywise_mlflow.cli import app
 from verifywise_mlflow.cli.app import all_commands
 from verifywise_mlflow.cli.command_table import HELP, UNRESOLVED
-from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
 from verifywise_mlflow.persistence import role_grants
-from verifywise_mlflow_tests.support.credit_tenant import MODEL, CreditTenant, credit_tenant, write_tenants_file
+from verifywise_mlflow_tests.support.credit_tenant import MODEL, CreditTenant, write_tenants_file
 from verifywise_mlflow_tests.support.login_roles import login_role, new_name
 from verifywise_mlflow_tests.support.stored_states import day
-
-
-@pytest.fixture(scope="module")
-def acme(postgres: EmbeddedPostgres) -> Iterator[CreditTenant]:
-    with credit_tenant(postgres) as tenant:
-        yield tenant
 
 
 @pytest.fixture(autouse=True)

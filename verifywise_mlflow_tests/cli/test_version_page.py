@@ -4,30 +4,22 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from verifywise_mlflow.cli import app
-from verifywise_mlflow.cli.output import out
-from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
-from verifywise_mlflow_tests.support.credit_tenant import CHALLENGER, MODEL, WAIVED_RULE, CreditTenant, credit_tenant
+from verifywise_mlflow_tests.support.credit_tenant import CHALLENGER, MODEL, WAIVED_RULE, CreditTenant
+from verifywise_mlflow_tests.support.terminal_width import set_terminal_width
 
 PAGE_LINES = 60
 """What fits on a printed page, and on a large screen."""
 
 
-@pytest.fixture(scope="module")
-def acme(postgres: EmbeddedPostgres) -> Iterator[CreditTenant]:
-    with credit_tenant(postgres) as tenant:
-        yield tenant
-
-
 @pytest.fixture(autouse=True)
 def _reader(acme: CreditTenant, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VERIFYWISE_DATABASE_URL", acme.url)
-    monkeypatch.setattr(out, "_width", 80)
+    set_terminal_width(monkeypatch, 80)
 
 
 def show(*arguments: str) -> Result:

@@ -30,7 +30,7 @@ Documented = tuple[VersionDossier, SystemFacts]
 
 @pytest.fixture(scope="module")
 def bank(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Documented]:
-    """A version of a declared system, and one of which only a tag names the system."""
+    """A version of a declared system, and a version whose system only a tag names."""
     path = write_ai_systems(tmp_path_factory.mktemp("bank") / "ai_systems.yaml", LENDING)
     with migrated_database(postgres) as url, Store(url) as store:
         seed_bank(store, tenant_declaring(path))
