@@ -211,7 +211,7 @@ class Client:
             model: The registered model.
             first: A version, such as ``"champion"``.
             second: Another version, such as ``"challenger"``.
-            as_of: The time as of which to compare. Tags are always those of the last sync.
+            as_of: Compare the states at this time. Tags are always those of the last sync.
         """
         with translated_errors():
             from verifywise_mlflow.api.frames import frame_of

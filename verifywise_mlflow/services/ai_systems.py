@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from verifywise_mlflow.common.untrusted_text import excerpt
 from verifywise_mlflow.compliance.ai_systems import MAX_NAME_CHARACTERS, DeclaredSystem, stored_declarations
 from verifywise_mlflow.compliance.badge import Badge, EvaluatedVersion, ModelBadge, model_badge, worst_badge
-from verifywise_mlflow.compliance.rules.rule import Severity
+from verifywise_mlflow.compliance.rules.rule import UNKNOWN_SEVERITY, Severity
 from verifywise_mlflow.normalizer.mapping.key_folding import fold
 from verifywise_mlflow.persistence.database import DatabaseError
 from verifywise_mlflow.persistence.queries.coverage import current_policies
@@ -90,7 +90,7 @@ class SystemModel:
     assigned_by: Assigned
     versions: tuple[SystemVersion, ...]
     """The living versions, newest first."""
-    gaps: Mapping[Severity, int]
+    gaps: Mapping[str, int]
     """Open gaps of the living versions that no waiver covers, by the rule's severity."""
 
     @property
@@ -128,12 +128,12 @@ class AiSystem:
         return worst_badge(badges) if badges else None
 
     @property
-    def gaps(self) -> Mapping[Severity, int]:
+    def gaps(self) -> Mapping[str, int]:
         """The open gaps of its models that no waiver covers, by the rule's severity, the most severe first."""
-        total: Counter[Severity] = Counter()
+        total: Counter[str] = Counter()
         for model in self.models:
             total.update(model.gaps)
-        return {severity: total[severity] for severity in reversed(Severity) if total[severity]}
+        return {severity: total[severity] for severity in (*reversed(Severity), UNKNOWN_SEVERITY) if total[severity]}
 
     @property
     def shown_risk_categories(self) -> Mapping[str | None, int]:
@@ -196,15 +196,15 @@ def ai_systems(session: TenantSession, at: datetime) -> AiSystems:
         model: tuple(versions)
         for model, versions in groupby(system_versions(session), key=lambda version: version.model_name)
     }
-    severities = {rule_id: _severity(rule.severity) for rule_id, rule in current_policies(session).rules.items()}
+    rules = current_policies(session).rules
     gaps = open_gap_counts(session, at)
     models: dict[str, list[SystemModel]] = {system.name: [] for system in declared.systems}
     for model, name in names.items():
         if model not in by_model:  # a sync has committed since the first query
             continue
-        counts: Counter[Severity] = Counter()
+        counts: Counter[str] = Counter()
         for rule_id, count in gaps.get(model, {}).items():
-            counts[severities.get(rule_id, Severity.LOW)] += count
+            counts[rules[rule_id].severity if rule_id in rules else UNKNOWN_SEVERITY] += count
         assigned_by: Assigned = "declared" if declared.naming(model) else "tag"
         models.setdefault(name, []).append(SystemModel(model, assigned_by, by_model[model], counts))
     by_name = {system.name: system for system in declared.systems}
@@ -252,10 +252,6 @@ def _names(declared: Declarations, tags: Mapping[str, str | None]) -> dict[str, 
         if name is not None:
             names[model] = spellings.setdefault(fold(name), name)
     return names
-
-
-def _severity(word: str) -> Severity:
-    return Severity(word) if word in set(Severity) else Severity.LOW
 
 
 def _current(versions: Iterable[SystemVersion]) -> list[SystemVersion]:

@@ -78,7 +78,7 @@ class ComplianceSummary:
     """How many versions have each badge; None stands for versions that were not evaluated."""
 
     def urgent_gaps(self, limit: int = WORST_GAPS_PER_RULE) -> list[UrgentGap]:
-        """Return the most urgent gaps over all rules; at most as many as each rule lists."""
+        """Return the most urgent gaps over all rules, at most ``WORST_GAPS_PER_RULE``."""
         gaps = (gap for summary in self.rules for gap in summary.worst_gaps)
         severities = {summary.rule.id: summary.rule.severity for summary in self.rules}
         return most_urgent(gaps, severities, min(limit, WORST_GAPS_PER_RULE))

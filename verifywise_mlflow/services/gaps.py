@@ -13,7 +13,7 @@ from pydantic import ConfigDict
 
 from verifywise_mlflow.common.described_fields import DESCRIBED
 from verifywise_mlflow.common.value_object import value_object
-from verifywise_mlflow.compliance.rules.rule import Severity
+from verifywise_mlflow.compliance.rules.rule import UNKNOWN_SEVERITY, Severity
 from verifywise_mlflow.compliance.waivers import Waiver
 from verifywise_mlflow.persistence.queries.coverage import StoredPolicies, current_policies
 from verifywise_mlflow.persistence.queries.gaps import (
@@ -34,9 +34,6 @@ from verifywise_mlflow.services.ai_systems import system_names
 from verifywise_mlflow.services.compliance_summary import GAP_AGE_BUCKETS, days_open
 from verifywise_mlflow.services.list_filters import models_of_systems, rules_of_frameworks
 
-UNKNOWN_SEVERITY: Final = "unknown"
-"""That of a rule that no policy of the tenant has any more."""
-
 
 @value_object
 class GapWaiver:
@@ -54,7 +51,7 @@ class GapWaiver:
 
 @value_object
 class Gap:
-    """A rule that a version does not meet, or of which MLflow shows no evidence."""
+    """A rule that a version does not meet, or for which MLflow shows no evidence."""
 
     __pydantic_config__: ClassVar[ConfigDict] = DESCRIBED
 

@@ -85,7 +85,7 @@ def find_unknowns(
 
 
 def never_in_mlflow(policies: StoredPolicies) -> tuple[CitedClause, ...]:
-    """Return the clauses of the frameworks in use of which MLflow can show nothing."""
+    """Return the clauses of the frameworks in use for which MLflow can show nothing."""
     names = {name for clauses in policies.references.values() for name, _ in clauses}
     return tuple(
         CitedClause(framework, clause)

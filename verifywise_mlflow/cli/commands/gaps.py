@@ -61,7 +61,13 @@ def gaps(
     owner: Owners = None,
     risk: Risks = None,
     older_than: Annotated[
-        int, typer.Option("--older-than", metavar="DAYS", help="Only gaps open for at least so many days.", min=0)
+        int,
+        typer.Option(
+            "--older-than",
+            metavar="DAYS",
+            help="Only gaps open for this many days or longer.",
+            min=0,
+        ),
     ] = 0,
     waived: Annotated[
         bool | None, typer.Option("--waived/--not-waived", help="Only waived gaps, or only the others.")

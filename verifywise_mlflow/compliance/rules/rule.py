@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import (
     AfterValidator,
@@ -56,6 +56,9 @@ class Severity(StrEnum):
     HIGH = "high"
     CRITICAL = "critical"
 
+
+UNKNOWN_SEVERITY: Final = "unknown"
+"""That of a rule that no policy of the tenant has any more: its gaps must not pass for slight ones."""
 
 _UNREAD_KIND = re.compile(r"""(["'])([^"']*)\1\s+in\s+unread\b""")
 

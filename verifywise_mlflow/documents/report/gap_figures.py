@@ -8,20 +8,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from verifywise_mlflow.compliance.rules.rule import Severity
+from verifywise_mlflow.compliance.rules.rule import UNKNOWN_SEVERITY, Severity
 from verifywise_mlflow.persistence.queries.open_gaps import AGE_LIMITS_DAYS
 from verifywise_mlflow.persistence.row_mapping import Key
-from verifywise_mlflow.services.gaps import UNKNOWN_SEVERITY, Gap
+from verifywise_mlflow.services.compliance_summary import GAP_AGE_BUCKETS
+from verifywise_mlflow.services.gaps import Gap
 
 SEVERITIES: Final = (*(severity.value for severity in reversed(Severity)), UNKNOWN_SEVERITY)
 """The most severe first."""
-AGE_GROUPS: Final = (
-    *(
-        f"{first} to {last} days"
-        for first, last in zip((0, *(days + 1 for days in AGE_LIMITS_DAYS)), AGE_LIMITS_DAYS, strict=False)
-    ),
-    f"over {AGE_LIMITS_DAYS[-1]} days",
-)
+AGE_GROUPS: Final = tuple(bucket.replace("_", " ") for bucket in GAP_AGE_BUCKETS)
+"""The youngest first."""
 NO_OWNER: Final = "no owner recorded"
 MAX_URGENT: Final = 500
 """Gaps that the page of gaps lists, the most urgent of all rules."""

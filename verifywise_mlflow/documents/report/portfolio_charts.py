@@ -7,6 +7,7 @@ from typing import Final
 
 from verifywise_mlflow.compliance.badge import Badge
 from verifywise_mlflow.compliance.coverage import ClauseState
+from verifywise_mlflow.compliance.rules.rule import UNKNOWN_SEVERITY
 from verifywise_mlflow.documents.report.chart_svg import (
     Bar,
     Chart,
@@ -17,7 +18,6 @@ from verifywise_mlflow.documents.report.chart_svg import (
 )
 from verifywise_mlflow.documents.report.gap_figures import AGE_GROUPS, SEVERITIES
 from verifywise_mlflow.documents.report.tenant_state import TenantState
-from verifywise_mlflow.services.gaps import UNKNOWN_SEVERITY
 
 MAX_OWNERS: Final = 10
 BADGES: Final = (

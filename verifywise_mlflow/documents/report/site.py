@@ -67,7 +67,7 @@ def write_site(
 
     Args:
         open_store: opens a store; a second process opens its own.
-        tenant_ids: the tenants, of which there is at least one.
+        tenant_ids: the tenants, at least one.
         destination: the folder. It is replaced at once, when the report is complete.
         at: the current time.
         systems: the AI systems that the report is about, which each tenant has; empty for all models.

@@ -82,7 +82,7 @@ class TenantState:
 
     @property
     def in_production(self) -> int:
-        """The models of which a version is in production."""
+        """The number of models with a version in production."""
         return sum(model.counting.lifecycle_stage == "production" for model in self.models)
 
 

@@ -1,4 +1,4 @@
-"""Versions of which something could not be read, and objects that listings omit."""
+"""Versions that could not be read completely, and objects that listings omit."""
 
 from __future__ import annotations
 
