@@ -1,7 +1,7 @@
 """Checks OpenLineage events: by the classes that OpenLineage generates from its schemas, and our facets by our schemas.
 
-No package that we know ships OpenLineage's schemas themselves. If ``OPENLINEAGE_SPEC`` names the folder ``spec`` of a copy of
-OpenLineage's repository, every event is validated against them, too.
+No package that we know ships OpenLineage's schemas themselves. If ``OPENLINEAGE_SPEC`` names the folder ``spec`` of a
+copy of OpenLineage's repository, every event is validated against them, too.
 """
 
 from __future__ import annotations
