@@ -1,0 +1,83 @@
+"""Leaves of the state log: one for each state that was written, with the hash of its content.
+
+A leaf's text is RFC 8785 JSON of texts and whole numbers, for which Python's encoder and RFC 8785 agree. What a state
+holds is such JSON too: an object with the stored text of each column, so that nobody needs rules for numbers, and a
+proof can carry the very text that was hashed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Literal, TypeAlias
+
+from verifywise_mlflow.audit.merkle import leaf_hash
+
+StateKind = Literal[
+    "record",
+    "manifest",
+    "evaluation",
+    "lifecycle event",
+    "integrity event",
+    "waiver granted",
+    "waiver ended",
+    "configuration",
+]
+Content: TypeAlias = "Mapping[str, str | int | None | Content | list[str]]"
+
+LEAF_FORMAT: Final = "verifywise state 1"
+
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, check_circular=False)
+
+
+def content_text(content: Content) -> str:
+    """Return the RFC 8785 JSON of an object of texts, whole numbers below 2^53, nulls, and lists and objects of them."""
+    return _ENCODER.encode(content)
+
+
+def content_hash(content: Content) -> str:
+    """Return the SHA-256, in hex, of a content's JSON."""
+    return hashlib.sha256(content_text(content).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A state that was written: which, when, by which sync, and the hash of its content."""
+
+    kind: StateKind
+    model_name: str
+    """As Postgres keeps it, without NUL and lone surrogates; empty if the state belongs to no model."""
+    version_number: int
+    """0 if the state belongs to no version."""
+    object_id: str
+    """What distinguishes several objects of one kind and version: an event, a waiver, a kind of configuration."""
+    written_at: datetime
+    sync_id: str
+    content: str
+    """``content_hash`` of the row."""
+
+
+def leaf_text(tenant_id: str, position: int, state: State) -> str:
+    """Return the text of a leaf, which is hashed and which a proof carries."""
+    return _ENCODER.encode(
+        {
+            "content": state.content,
+            "format": LEAF_FORMAT,
+            "kind": state.kind,
+            "model": state.model_name,
+            "object": state.object_id,
+            "position": position,
+            "sync_id": state.sync_id,
+            "tenant": tenant_id,
+            "version": state.version_number,
+            "written_at": state.written_at.astimezone(UTC).isoformat(timespec="microseconds"),
+        }
+    )
+
+
+def hash_of(tenant_id: str, position: int, state: State) -> bytes:
+    """Return the hash of a leaf."""
+    return leaf_hash(leaf_text(tenant_id, position, state).encode())
