@@ -34,10 +34,8 @@ class Frontier:
 
     def __post_init__(self) -> None:
         """Refuse peaks that no tree of this size has."""
-        if self.size < 0 or len(self.peaks) != self.size.bit_count():
-            raise ValueError(
-                f"a tree of {self.size} leaves has {self.size.bit_count()} full subtrees, not {len(self.peaks)}"
-            )
+        if len(self.peaks) != (expected := max(self.size, 0).bit_count()):
+            raise ValueError(f"a tree of {self.size} leaves has {expected} full subtrees, not {len(self.peaks)}")
 
     def append(self, leaf: bytes) -> None:
         """Append a leaf, given by its hash."""

@@ -26,7 +26,7 @@ StateKind = Literal[
     "waiver ended",
     "configuration",
 ]
-Content: TypeAlias = "Mapping[str, str | int | None | Content | list[str]]"
+Content: TypeAlias = "Mapping[str, str | int | Content | list[str] | None]"
 
 LEAF_FORMAT: Final = "verifywise state 1"
 
@@ -34,7 +34,7 @@ _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=
 
 
 def content_text(content: Content) -> str:
-    """Return the RFC 8785 JSON of an object of texts, whole numbers below 2^53, nulls, and lists and objects of them."""
+    """Return the RFC 8785 JSON of an object of texts, whole numbers below 2^53, nulls, lists and objects."""
     return _ENCODER.encode(content)
 
 
