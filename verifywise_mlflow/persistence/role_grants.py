@@ -57,6 +57,9 @@ PIPELINE_PRIVILEGES: Mapping[str, tuple[str, ...]] = {
     "config_versions": _APPEND,
     "audit_trail": _APPEND,
     "audit_checkpoints": _APPEND,
+    "state_log": _APPEND,
+    "state_commitments": _APPEND,
+    "state_models": _WRITE,
     # Triggers write them with the owner's rights.
     "canonical_record_history": _READ,
     "version_verdict_history": _READ,

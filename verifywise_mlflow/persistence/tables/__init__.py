@@ -21,6 +21,7 @@ from verifywise_mlflow.persistence.tables.records import canonical_record_histor
 from verifywise_mlflow.persistence.tables.registry import model_versions, registered_models
 from verifywise_mlflow.persistence.tables.roles import role_grants
 from verifywise_mlflow.persistence.tables.schema import SCHEMA, metadata, revisions, views
+from verifywise_mlflow.persistence.tables.state_log import state_commitments, state_log, state_models
 from verifywise_mlflow.persistence.tables.tenancy import (
     config_versions,
     history_usage,
@@ -76,6 +77,9 @@ __all__ = [
     "role_grants",
     "stage_refreshes",
     "stage_watermarks",
+    "state_commitments",
+    "state_log",
+    "state_models",
     "tenant_locks",
     "tenants",
     "training_runs",

@@ -541,6 +541,39 @@ CREATE TABLE {schema}.audit_checkpoints (
     PRIMARY KEY (tenant_id, sequence, signature)
 );
 
+-- Every state that was written: the leaves of a Merkle tree whose root the trail commits. What is hashed is sorted by
+-- bytes, on every server.
+CREATE TABLE {schema}.state_log (
+    tenant_id TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    kind TEXT COLLATE "C" NOT NULL,
+    model_name TEXT COLLATE "C" NOT NULL,
+    version_number INTEGER NOT NULL,
+    object_id TEXT COLLATE "C" NOT NULL,
+    written_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    sync_id TEXT NOT NULL,
+    content TEXT NOT NULL,
+    leaf_hash TEXT NOT NULL,
+    PRIMARY KEY (tenant_id, position)
+);
+CREATE INDEX state_log_by_object
+ON {schema}.state_log (tenant_id, model_name, version_number, kind, object_id, position);
+
+CREATE TABLE {schema}.state_commitments (
+    tenant_id TEXT NOT NULL,
+    size BIGINT NOT NULL,
+    sequence BIGINT NOT NULL,
+    frontier TEXT NOT NULL,
+    PRIMARY KEY (tenant_id, size)
+);
+
+CREATE TABLE {schema}.state_models (
+    tenant_id TEXT NOT NULL,
+    model_name TEXT COLLATE "C" NOT NULL,
+    root TEXT NOT NULL,
+    PRIMARY KEY (tenant_id, model_name)
+);
+
 -- Which database roles `db grant` has given access.
 CREATE TABLE {schema}.role_grants (
     role_name TEXT NOT NULL,

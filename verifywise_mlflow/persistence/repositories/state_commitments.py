@@ -1,0 +1,178 @@
+"""Commitments: an entry of the audit trail has the root of the log of states, and that of all current states.
+
+To commit, no old leaf is read: the frontier of the last commitment suffices, and its root is that in the trail. So a
+state that was forged after its commitment never enters a later root, and the next verification finds it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
+
+from sqlalchemy import insert, select, text
+
+from verifywise_mlflow.audit.merkle import Frontier, leaf_hash, root_of
+from verifywise_mlflow.audit.state_leaf import content_text
+from verifywise_mlflow.persistence.bulk_upsert import upsert_rows
+from verifywise_mlflow.persistence.errors import DatabaseError
+from verifywise_mlflow.persistence.locks import lock_tenant
+from verifywise_mlflow.persistence.repositories import state_log
+from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE
+from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.persistence.tables import SCHEMA, audit_trail, state_commitments, state_models
+
+COUNTS_KEY = "states"
+"""The member of an entry's counts that has the commitment."""
+
+_CURRENT_LEAVES = text(
+    f"""
+    SELECT DISTINCT ON (model_name, version_number, kind, object_id) model_name, leaf_hash
+    FROM {SCHEMA}.state_log
+    WHERE tenant_id = :tenant_id AND position < :size AND model_name IN (
+        SELECT DISTINCT model_name FROM {SCHEMA}.state_log
+        WHERE tenant_id = :tenant_id AND position >= :start AND position < :size
+    )
+    ORDER BY model_name, version_number, kind, object_id, position DESC
+    """  # noqa: S608  # the schema's name is a constant
+)
+_OPEN_SYNCS = text(
+    f"""
+    SELECT DISTINCT entry::jsonb ->> 'sync_id' FROM {SCHEMA}.audit_trail AS started
+    WHERE tenant_id = :tenant_id AND kind = 'sync started' AND entry::jsonb ->> 'sync_id' = ANY (:ids)
+      AND NOT EXISTS (
+          SELECT FROM {SCHEMA}.audit_trail AS ended
+          WHERE ended.tenant_id = :tenant_id AND ended.kind = 'sync ended' AND ended.sequence > started.sequence
+            AND ended.entry::jsonb ->> 'sync_id' = started.entry::jsonb ->> 'sync_id'
+      )
+    """  # noqa: S608  # the schema's name is a constant
+)
+
+
+class UncommittableError(DatabaseError):
+    """The log of states is not as the trail says, or has states that nobody can have written. The message says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class StateCommitment:
+    """What an entry says about the states: how many there are, and two roots from which each can be proved."""
+
+    size: int
+    """States in the log."""
+    root: str
+    """The root of the log's tree, in hex."""
+    models: int
+    """Models with states; states of no model count as one more."""
+    current: str
+    """The root of the tree over the models' trees of current states, in hex."""
+    syncs: Sequence[str]
+    """The other syncs whose states are committed: interrupted or under way; an empty id stands for a command."""
+    frontier: Frontier
+
+    def counts(self) -> dict[str, object]:
+        """Return what the entry has in its counts."""
+        parts = {"size": self.size, "root": self.root, "models": self.models, "current": self.current}
+        return {COUNTS_KEY: {**parts, "syncs": [*self.syncs]} if self.syncs else parts}
+
+
+def commit(session: TenantSession, sync_id: str) -> StateCommitment | None:
+    """Return the commitment to all states that the log has; None if nothing was added since the last one.
+
+    The caller puts it into an entry, appends the entry and calls ``record``, all in this transaction.
+
+    Raises:
+        UncommittableError: the log is not as the last commitment says, or states were added that no sync under way and
+            no interrupted one can have written.
+    """
+    lock_tenant(session.connection, session.tenant_id, "audit trail")
+    frontier = _last_frontier(session)
+    start, size = frontier.size, state_log.size(session)
+    if size == start:
+        return None
+    if size < start:
+        raise UncommittableError(f"the log has {size:,} states, but {start:,} were committed")
+    others = [other for other in state_log.sync_ids(session, start) if other not in ("", sync_id)]
+    if others:
+        open_syncs = set(session.scalars(_OPEN_SYNCS, {"tenant_id": session.tenant_id, "ids": others}))
+        if unknown := sorted({*others} - open_syncs):
+            raise UncommittableError(
+                f"states were added in the name of the sync {unknown[0]!r}, which is not under way"
+            )
+    frontier.extend(state_log.leaf_hashes(session, start, size))
+    if frontier.size != size:
+        raise UncommittableError(f"the log has gaps: {frontier.size:,} of {size:,} states are there")
+    _update_models(session, start, size)
+    roots = [*_model_roots(session)]
+    return StateCommitment(size, frontier.root().hex(), len(roots), root_of(roots).hex(), others, frontier)
+
+
+def record(session: TenantSession, commitment: StateCommitment, sequence: int) -> None:
+    """Store which entry of the trail has a commitment, and what the next one continues from."""
+    row = {
+        "tenant_id": session.tenant_id,
+        "size": commitment.size,
+        "sequence": sequence,
+        "frontier": b"".join(commitment.frontier.peaks).hex(),
+    }
+    session.execute(insert(state_commitments).values(row))
+
+
+def model_leaf(model_name: str, root: bytes) -> bytes:
+    """Return the hash of a model's leaf in the tree over all models."""
+    return leaf_hash(content_text({"model": model_name, "root": root.hex()}).encode())
+
+
+def _last_frontier(session: TenantSession) -> Frontier:
+    """Return the frontier of the last commitment, after comparing its root with that in the trail."""
+    table, trail = state_commitments, audit_trail
+    row = session.execute(
+        select(table.c.size, table.c.frontier, table.c.sequence, trail.c.entry)
+        .outerjoin(trail, (trail.c.tenant_id == table.c.tenant_id) & (trail.c.sequence == table.c.sequence))
+        .where(table.c.tenant_id == session.tenant_id)
+        .order_by(table.c.size.desc())
+        .limit(1)
+    ).first()
+    if row is None:
+        return Frontier()
+    problem = (
+        f"the states that entry {row.sequence:,} of the trail commits are not those that the database continues from"
+    )
+    try:
+        peaks = bytes.fromhex(row.frontier)
+        frontier = Frontier(row.size, [peaks[place : place + 32] for place in range(0, len(peaks), 32)])
+        committed = json.loads(row.entry or "{}")["counts"][COUNTS_KEY]
+        is_same = (committed["size"], committed["root"]) == (frontier.size, frontier.root().hex())
+    except (ValueError, KeyError, TypeError):
+        raise UncommittableError(problem) from None
+    if not is_same:
+        raise UncommittableError(problem)
+    return frontier
+
+
+def _update_models(session: TenantSession, start: int, size: int) -> None:
+    """Compute the roots of the models that have new states."""
+    rows = session.execute(
+        _CURRENT_LEAVES.execution_options(yield_per=state_log.CURSOR_PAGE_SIZE),
+        {"tenant_id": session.tenant_id, "start": start, "size": size},
+    )
+    changed = []
+    for model_name, leaves in groupby(rows, key=itemgetter(0)):
+        root = root_of(bytes.fromhex(leaf) for _, leaf in leaves)
+        changed.append({"model_name": model_name, "root": root.hex()})
+    for first in range(0, len(changed), BATCH_SIZE):
+        batch = [{"tenant_id": session.tenant_id, **row} for row in changed[first : first + BATCH_SIZE]]
+        upsert_rows(session, state_models, batch)
+
+
+def _model_roots(session: TenantSession) -> Iterator[bytes]:
+    """Yield the leaves of the tree over all models, sorted by name."""
+    table = state_models
+    rows = session.execute(
+        select(table.c.model_name, table.c.root)
+        .where(table.c.tenant_id == session.tenant_id)
+        .order_by(table.c.model_name)
+        .execution_options(yield_per=state_log.CURSOR_PAGE_SIZE)
+    )
+    return (model_leaf(model_name, bytes.fromhex(root)) for model_name, root in rows)

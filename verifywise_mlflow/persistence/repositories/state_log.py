@@ -1,0 +1,113 @@
+"""The log of states: every write of a state appends a leaf in the same transaction. Append-only.
+
+The roots of its tree are committed by entries of the audit trail: see ``state_commitments``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import func, select
+
+from verifywise_mlflow.audit.state_leaf import State, hash_of
+from verifywise_mlflow.persistence.bulk_upsert import insert_rows
+from verifywise_mlflow.persistence.locks import lock_tenant
+from verifywise_mlflow.persistence.pg_text_codec import escape
+from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE
+from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.persistence.tables import state_log
+
+CURSOR_PAGE_SIZE = 5_000
+"""Rows per fetch from a server-side cursor."""
+_RECENT = 100
+"""How many of the last states are looked at for the newest time: commands write theirs between those of a sync."""
+
+
+def append(session: TenantSession, states: Sequence[State]) -> None:
+    """Append states, in their order.
+
+    The lock of the audit trail is held until the transaction ends: positions have no gaps, and an entry that commits the
+    log follows in the trail.
+    """
+    if not states:
+        return
+    lock_tenant(session.connection, session.tenant_id, "audit trail")
+    first = size(session)
+    tenant_id = escape(session.tenant_id)
+    rows = [
+        {
+            "position": position,
+            "kind": state.kind,
+            "model_name": state.model_name,
+            "version_number": state.version_number,
+            "object_id": state.object_id,
+            "written_at": state.written_at,
+            "sync_id": state.sync_id,
+            "content": state.content,
+            "leaf_hash": hash_of(tenant_id, position, state).hex(),
+        }
+        for position, state in enumerate(states, first)
+    ]
+    for start in range(0, len(rows), BATCH_SIZE):
+        insert_rows(session, state_log, rows[start : start + BATCH_SIZE], {"tenant_id": session.tenant_id})
+
+
+def size(session: TenantSession) -> int:
+    """Return how many states the tenant's log has."""
+    last = session.scalar(select(func.max(state_log.c.position)).where(state_log.c.tenant_id == session.tenant_id))
+    return 0 if last is None else last + 1
+
+
+def leaf_hashes(session: TenantSession, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+    """Yield the stored hashes of the leaves from a position on, in their order, up to another position."""
+    table = state_log
+    query = select(table.c.leaf_hash).where(table.c.tenant_id == session.tenant_id, table.c.position >= start)
+    if stop is not None:
+        query = query.where(table.c.position < stop)
+    pages = session.scalars(query.order_by(table.c.position).execution_options(yield_per=CURSOR_PAGE_SIZE))
+    return map(bytes.fromhex, pages)
+
+
+def sync_ids(session: TenantSession, start: int) -> list[str]:
+    """Return the syncs that wrote the states from a position on, sorted; an empty id stands for a command."""
+    table = state_log
+    query = select(table.c.sync_id).distinct()
+    return sorted(session.scalars(query.where(table.c.tenant_id == session.tenant_id, table.c.position >= start)))
+
+
+def time_after_newest(session: TenantSession, now: datetime, sync_id: str) -> datetime:
+    """Return a time for the writes of a stage: now, but not before what the log has, if the clock went back.
+
+    So the states of a version end no earlier than they began. Two stages of one sync get different times, so that a
+    version and a time identify a write.
+    """
+    table = state_log
+    recent = (
+        select(table.c.written_at, table.c.sync_id)
+        .where(table.c.tenant_id == session.tenant_id)
+        .order_by(table.c.position.desc())
+        .limit(_RECENT)
+        .subquery()
+    )
+    newest = session.execute(
+        select(recent.c.written_at, recent.c.sync_id).order_by(recent.c.written_at.desc()).limit(1)
+    ).first()
+    if newest is None or newest.written_at < now:
+        return now
+    later = newest.written_at.astimezone(UTC)
+    return later + timedelta(microseconds=1) if newest.sync_id == sync_id else later
+
+
+def states(session: TenantSession, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, State, bytes]]:
+    """Yield the states in the order of their positions, each with its position and stored leaf hash."""
+    table = state_log
+    columns = ("position", "kind", "model_name", "version_number", "object_id", "written_at", "sync_id", "content")
+    query = select(*(table.c[name] for name in columns), table.c.leaf_hash).where(
+        table.c.tenant_id == session.tenant_id, table.c.position >= start
+    )
+    if stop is not None:
+        query = query.where(table.c.position < stop)
+    rows = session.execute(query.order_by(table.c.position).execution_options(yield_per=CURSOR_PAGE_SIZE))
+    for position, *fields, leaf_hash in rows:
+        yield position, State(*fields), bytes.fromhex(leaf_hash)
