@@ -21,6 +21,7 @@ from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.persistence.tables import (
     audit_checkpoints,
     audit_trail,
+    checkpoint_receipts,
     compliance_count_buckets,
     compliance_counts,
     metadata,
@@ -28,7 +29,7 @@ from verifywise_mlflow.persistence.tables import (
     tenants,
 )
 
-RETAINED_TABLES = (audit_trail, audit_checkpoints, tenant_locks)
+RETAINED_TABLES = (audit_trail, audit_checkpoints, checkpoint_receipts, tenant_locks)
 """Not erased: append-only tables, the proof of the erasure, and the locks, since the erasure holds one."""
 
 

@@ -57,6 +57,7 @@ PIPELINE_PRIVILEGES: Mapping[str, tuple[str, ...]] = {
     "config_versions": _APPEND,
     "audit_trail": _APPEND,
     "audit_checkpoints": _APPEND,
+    "checkpoint_receipts": _APPEND,
     "state_log": _APPEND,
     "state_commitments": _APPEND,
     "state_models": _WRITE,

@@ -23,7 +23,7 @@ from verifywise_mlflow_tests.support.login_roles import login_role, new_name
 from verifywise_mlflow_tests.support.syncing import Row
 from verifywise_mlflow_tests.support.trail_entries import NOW
 
-RETAINED_TABLES = {"audit_trail", "audit_checkpoints", "tenant_locks"}
+RETAINED_TABLES = {"audit_trail", "audit_checkpoints", "checkpoint_receipts", "tenant_locks"}
 
 
 @pytest.fixture

@@ -63,7 +63,7 @@ def test_a_pipeline_may_delete_only_conclusions_and_what_was_delivered_and_updat
     deletable = {table for table, privileges in granted.items() if "DELETE" in privileges}
     assert deletable == {"version_verdicts", "compliance_badges", "delivery_outbox", "delivery_events"}
     assert not any("TRUNCATE" in privileges for privileges in granted.values())
-    for as_json in ("audit_trail", "audit_checkpoints", "lifecycle_events", "integrity_events", "config_versions"):
+    for as_json in ("audit_trail", "audit_checkpoints", "checkpoint_receipts", "lifecycle_events", "integrity_events", "config_versions"):
         assert granted[as_json] == {"SELECT", "INSERT"}
 
 

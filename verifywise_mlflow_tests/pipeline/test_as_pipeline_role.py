@@ -111,6 +111,7 @@ def test_the_pipeline_role_suffices_for_a_tenants_whole_life(
         "logged_models",
         "delivery_ledger",
         "audit_checkpoints",
+        "checkpoint_receipts",
         "role_grants",
     ]
     assert {table: rows_of_tenant(store, table, "globex") for table in other_tenant_rows} == other_tenant_rows

@@ -12,7 +12,7 @@ Four columns are in several of them:
 Every table is imported here, so that ``metadata`` is complete for its users.
 """
 
-from verifywise_mlflow.persistence.tables.audit_log import audit_checkpoints, audit_trail
+from verifywise_mlflow.persistence.tables.audit_log import audit_checkpoints, audit_trail, checkpoint_receipts
 from verifywise_mlflow.persistence.tables.delivery import delivery_ledger, delivery_outbox, delivery_targets
 from verifywise_mlflow.persistence.tables.delivery_events import delivery_events
 from verifywise_mlflow.persistence.tables.lifecycle import lifecycle_events
@@ -52,6 +52,7 @@ __all__ = [
     "audit_trail",
     "canonical_record_history",
     "canonical_records",
+    "checkpoint_receipts",
     "compliance_badge_history",
     "compliance_badges",
     "compliance_count_buckets",

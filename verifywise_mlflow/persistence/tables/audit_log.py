@@ -1,11 +1,12 @@
-"""The audit trail and its signed checkpoints."""
+"""The audit trail, its signed checkpoints, and the receipts of witnesses that have a checkpoint."""
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, Computed, Index, Table
+from sqlalchemy import BigInteger, CheckConstraint, Column, Computed, DateTime, Index, Table
 from sqlalchemy import Text as PlainText
 
 from verifywise_mlflow.audit.chain import MAX_ENTRY_BYTES
+from verifywise_mlflow.persistence.pg_text_codec import Json
 from verifywise_mlflow.persistence.tables.columns import key_column
 from verifywise_mlflow.persistence.tables.schema import metadata
 
@@ -30,3 +31,15 @@ audit_checkpoints = Table(
     Column("checkpoint", PlainText, nullable=False),
     Column("signature", PlainText, primary_key=True),
 )
+
+checkpoint_receipts = Table(
+    "checkpoint_receipts",
+    metadata,
+    key_column("tenant_id"),
+    key_column("witness"),
+    Column("stored_at", DateTime(timezone=True), primary_key=True),
+    Column("sequence", BigInteger, nullable=False),
+    Column("signature", PlainText, nullable=False),
+    Column("receipt", Json, nullable=False),
+)
+"""``receipt`` is what the witness answered: where the checkpoint is, or a time-stamp token."""

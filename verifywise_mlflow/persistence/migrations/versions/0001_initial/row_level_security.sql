@@ -31,7 +31,7 @@ BEGIN
         'version_verdicts', 'version_verdict_history', 'compliance_badges', 'compliance_badge_history',
         'compliance_counts', 'compliance_count_buckets', 'waivers',
         'delivery_outbox', 'delivery_events', 'delivery_ledger', 'delivery_targets',
-        'audit_trail', 'audit_checkpoints', 'state_log', 'state_commitments', 'state_models'
+        'audit_trail', 'audit_checkpoints', 'checkpoint_receipts', 'state_log', 'state_commitments', 'state_models'
     ] LOOP
         EXECUTE format('ALTER TABLE {schema}.%I ENABLE ROW LEVEL SECURITY', tenant_table);
         EXECUTE format(

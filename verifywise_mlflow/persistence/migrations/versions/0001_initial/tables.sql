@@ -541,6 +541,17 @@ CREATE TABLE {schema}.audit_checkpoints (
     PRIMARY KEY (tenant_id, sequence, signature)
 );
 
+-- Which checkpoint each witness has, since when. receipt is what it answered: where it is, or a time-stamp token.
+CREATE TABLE {schema}.checkpoint_receipts (
+    tenant_id TEXT NOT NULL,
+    witness TEXT NOT NULL,
+    stored_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    sequence BIGINT NOT NULL,
+    signature TEXT NOT NULL,
+    receipt JSONB NOT NULL,
+    PRIMARY KEY (tenant_id, witness, stored_at)
+);
+
 -- Every state that was written: the leaves of a Merkle tree whose root the trail commits. What is hashed is sorted by
 -- bytes, on every server.
 CREATE TABLE {schema}.state_log (
