@@ -1,0 +1,177 @@
+"""Whether the triggers that keep tables append-only and write histories are as the migrations created them.
+
+Triggers refuse changes by every role, the owner included, but the owner can disable, drop or replace a trigger. That
+leaves no row behind; it shows in the catalog only, and as long as it lasts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import Connection, text
+
+from verifywise_mlflow.persistence.sql_identifiers import quoted_identifier
+from verifywise_mlflow.persistence.tables import SCHEMA
+
+_MIGRATIONS: Final = Path(__file__).parent / "migrations" / "versions"
+_FUNCTION: Final = re.compile(r"CREATE (?:OR REPLACE )?FUNCTION \{schema\}\.(\w+)\(.*?AS \$\$(.*?)\$\$", re.DOTALL)
+
+TRAILS: Final = ("audit_trail", "audit_checkpoints")
+"""Rows are added, and never changed or deleted."""
+HISTORIES: Final = (
+    *("canonical_record_history", "version_verdict_history", "compliance_badge_history"),
+    *("lifecycle_events", "integrity_events", "config_versions", "state_log", "state_commitments"),
+)
+"""Rows are added, never changed, and deleted by the erasure of their tenant only."""
+RETAINED: Final = ("canonical_records", "artifact_manifests", "waivers")
+"""Rows change, and are deleted by the erasure of their tenant only."""
+DELETABLE: Final = ("version_verdicts", "compliance_badges")
+"""Rows change and are deleted; their history keeps the former ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """A trigger that keeps a table append-only, or writes its history."""
+
+    table: str
+    name: str
+    events: str
+    """As ``pg_get_triggerdef`` writes it, from the time to the table: ``BEFORE DELETE OR UPDATE``."""
+    scope: str
+    """What follows the table: ``FOR EACH STATEMENT``."""
+    function: str
+
+    @property
+    def header(self) -> str:
+        """The definition without its function, as Postgres writes it."""
+        kind = "CONSTRAINT TRIGGER" if "DEFERRABLE" in self.scope else "TRIGGER"
+        return f"CREATE {kind} {self.name} {self.events} ON {SCHEMA}.{self.table} {self.scope}"
+
+    @property
+    def is_always_on(self) -> bool:
+        """Whether it has to fire under ``session_replication_role = replica``, too.
+
+        Triggers that write histories do not: a logical replica receives the histories as rows.
+        """
+        return not self.function.startswith("save_")
+
+    @property
+    def enabling_statement(self) -> str:
+        """The statement that enables it."""
+        return f"ALTER TABLE {SCHEMA}.{self.table} ENABLE {'ALWAYS ' if self.is_always_on else ''}TRIGGER {self.name}"
+
+
+def _guards() -> Iterator[Guard]:
+    for table in TRAILS:
+        yield Guard(table, "append_only", "BEFORE DELETE OR UPDATE OR TRUNCATE", "FOR EACH STATEMENT", "refuse_change")
+    for table in HISTORIES:
+        yield Guard(table, "append_only", "BEFORE UPDATE OR TRUNCATE", "FOR EACH STATEMENT", "refuse_change")
+    for table in (*RETAINED, *DELETABLE):
+        yield Guard(table, "refuse_truncation", "BEFORE TRUNCATE", "FOR EACH STATEMENT", "refuse_truncation")
+    for table in (*HISTORIES, *RETAINED):
+        scope = "REFERENCING OLD TABLE AS deleted FOR EACH STATEMENT"
+        yield Guard(table, "refuse_deletion", "AFTER DELETE", scope, "refuse_deletion")
+    yield Guard("waivers", "refuse_waiver_change", "BEFORE UPDATE", "FOR EACH ROW", "refuse_waiver_change")
+    erasure = "DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((new.kind = 'tenant erased'::text))"
+    yield Guard("audit_trail", "refuse_partial_erasure", "AFTER INSERT", erasure, "refuse_partial_erasure")
+    changed = "FOR EACH ROW WHEN ((old.* IS DISTINCT FROM new.*))"
+    yield Guard("canonical_records", "save_former_record", "BEFORE UPDATE", changed, "save_former_record")
+    yield Guard("canonical_records", "save_deleted_record", "BEFORE DELETE", "FOR EACH ROW", "save_former_record")
+    yield Guard("version_verdicts", "save_former_verdicts", "BEFORE UPDATE", changed, "save_former_verdicts")
+    yield Guard("version_verdicts", "save_deleted_verdicts", "BEFORE DELETE", "FOR EACH ROW", "save_former_verdicts")
+    yield Guard(
+        "compliance_badges", "save_former_badge", "BEFORE DELETE OR UPDATE", "FOR EACH ROW", "save_former_badge"
+    )
+
+
+GUARDS: Final = tuple(_guards())
+
+
+@dataclass(frozen=True, slots=True)
+class _StoredTrigger:
+    header: str
+    function: str
+    """Its name; of a function outside of the schema, preceded by the function's schema."""
+    mode: str
+    """``O``: enabled, ``A``: always, ``R``: under replication only, ``D``: disabled."""
+
+
+def append_only_problems(connection: Connection) -> list[str]:
+    """Return how the triggers differ from those of this release, as sentences without a period.
+
+    Any role may call it.
+    """
+    triggers, functions, expected = _stored_triggers(connection), _stored_functions(connection), _expected_functions()
+    problems = [_guard_problem(guard, triggers.get((guard.table, guard.name))) for guard in GUARDS]
+    changed = [name for name, body in expected.items() if functions.get(name) != body]
+    guarded = {guard.table for guard in GUARDS}
+    foreign = [
+        f"the trigger {quoted_identifier(name)} of {table}"
+        for (table, name), trigger in triggers.items()
+        if table in guarded and trigger.function not in expected
+    ]
+    foreign += [f"the rule {quoted_identifier(rule)} of {table}" for table, rule in _rules(connection, guarded)]
+    return [
+        *(problem for problem in problems if problem),
+        *(f"the function {name} is not as this release created it" for name in changed),
+        *(f"{subject} is not ours: it could change or suppress what is written" for subject in foreign),
+    ]
+
+
+def _guard_problem(guard: Guard, stored: _StoredTrigger | None) -> str | None:
+    trigger = f"the trigger {guard.name} of {guard.table}"
+    creation = f"{guard.header} EXECUTE FUNCTION {SCHEMA}.{guard.function}()"
+    if stored is None:
+        restoring = f"{creation}; {guard.enabling_statement}" if guard.is_always_on else creation
+        return f"{trigger} is missing: restore it with {restoring}"
+    if (stored.header, stored.function) != (guard.header, guard.function):
+        return f"{trigger} is not as this release created it: drop it, and restore it with {creation}"
+    if stored.mode == "D":
+        return f"{trigger} is disabled: enable it with {guard.enabling_statement}"
+    if stored.mode not in ("A" if guard.is_always_on else "OA"):
+        return f"{trigger} can be switched off by session_replication_role: end that with {guard.enabling_statement}"
+    return None
+
+
+def _stored_triggers(connection: Connection) -> Mapping[tuple[str, str], _StoredTrigger]:
+    # The function separately: its name is written with or without the schema, depending on search_path.
+    query = text("""
+        SELECT relname, tgname, split_part(pg_get_triggerdef(t.oid), ' EXECUTE FUNCTION ', 1) AS header,
+               CASE WHEN pronamespace = n.oid THEN proname ELSE concat(pronamespace::regnamespace, '.', proname) END
+                   AS function,
+               tgenabled
+        FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = tgrelid JOIN pg_namespace AS n ON n.oid = relnamespace
+        JOIN pg_proc AS p ON p.oid = tgfoid
+        WHERE nspname = :schema AND NOT tgisinternal ORDER BY relname, tgname
+    """)
+    return {
+        (row.relname, row.tgname): _StoredTrigger(row.header, row.function, row.tgenabled)
+        for row in connection.execute(query, {"schema": SCHEMA})
+    }
+
+
+def _stored_functions(connection: Connection) -> Mapping[str, str]:
+    query = text("SELECT proname, prosrc FROM pg_proc WHERE pronamespace = CAST(:schema AS regnamespace)")
+    return {row.proname: row.prosrc for row in connection.execute(query, {"schema": SCHEMA})}
+
+
+@cache
+def _expected_functions() -> Mapping[str, str]:
+    """Return the bodies of the schema's functions, by name: the last one that a migration's SQL file has."""
+    files = sorted(_MIGRATIONS.glob("*/*.sql"))
+    return {
+        name: body.replace("{schema}", SCHEMA)
+        for file in files
+        for name, body in _FUNCTION.findall(file.read_text(encoding="utf-8"))
+    }
+
+
+def _rules(connection: Connection, tables: Iterable[str]) -> list[tuple[str, str]]:
+    query = text("SELECT tablename, rulename FROM pg_rules WHERE schemaname = :schema AND tablename = ANY(:tables)")
+    rows = connection.execute(query, {"schema": SCHEMA, "tables": sorted(tables)})
+    return [(row.tablename, row.rulename) for row in rows]
