@@ -172,7 +172,7 @@ def write_manifests(sync: Sync) -> int:
             for item, built_manifest in built_manifests
         ]
         with sync.store.begin(TENANT.tenant_id) as session:
-            manifests.write_manifests(session, read_results, now)
+            manifests.write_manifests(session, read_results, sync.sync_id, now)
     return len(pending)
 
 

@@ -65,7 +65,7 @@ def to_stored(value: object) -> Stored:
     if isinstance(value, str):
         return escape(value)
     if isinstance(value, float):
-        return finite_or_name(value)
+        return finite_or_name(value + 0.0)  # Postgres has no -0.0
     if isinstance(value, Mapping):
         return {escape(str(key)): to_stored(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -114,19 +114,25 @@ Json = JSONB(none_as_null=True)
 
 
 def dumps(value: object) -> str:
-    """Return JSON that Postgres can store. Texts stay readable in it, so that SQL can search for them."""
+    """Return JSON that Postgres can store. Texts stay readable in it, so that SQL can search for them.
+
+    Keys are sorted, and what Postgres would change is written as it returns it: what ``loads`` makes of a stored value
+    gives the same text again.
+    """
     if isinstance(value, list | tuple | dict) and not value:  # as two thirds of the columns of most rows
         return "{}" if isinstance(value, dict) else "[]"
     try:
         serialized = _compact(value)
-        if _needs_escaping(serialized):
+        if _needs_escaping(serialized) or "-0.0" in serialized:
             serialized = _compact(to_stored(value))
     except ValueError:  # a number that is not finite
         serialized = _compact(to_stored(value))
     return _STRING_OR_LARGE.sub(_large, serialized) if "e+" in serialized else serialized
 
 
-_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False)
+_ENCODER = json.JSONEncoder(
+    ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False, sort_keys=True
+)
 """Created once: json.dumps would create one per value. What is written is built from values, so it has no cycle."""
 
 

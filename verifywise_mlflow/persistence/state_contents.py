@@ -35,10 +35,11 @@ INTEGRITY_COLUMNS: Final = (
     "former_read_at",
 )
 WAIVER_COLUMNS: Final = (*("rule_id", "model", "version_number", "approver", "reason", "expires_on", "source"),)
+WAIVER_END_COLUMNS: Final = ("end_reason",)
 CONFIGURATION_COLUMNS: Final = ("digest", "document")
 
 
-def record_content(row: Mapping[str, object]) -> Content:
+def record_content(row: Mapping[str, object]) -> dict[str, str | None]:
     """Return the content of a record from a row of ``canonical_records`` or its history."""
     return {
         name: None if (value := row[name]) is None else to_text(_in_utc(value))

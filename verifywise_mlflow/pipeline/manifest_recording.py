@@ -69,7 +69,7 @@ def write_readings(
             audit_log.append(session, [context.make_entry("removals accepted", "noted", reason=reason)])
         integrity.append(session, context.sync_id, events, context.now)
         write_webhook_events(context, session, from_integrity_events(events))
-        changed = manifests.write_manifests(session, read, context.now)
+        changed = manifests.write_manifests(session, read, context.sync_id, context.now)
         progress.read_failures += [
             ReadFailure("artifacts", version_name(item.pending), item.manifest.reason or item.manifest.status)
             for item in changed

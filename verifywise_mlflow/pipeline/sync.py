@@ -27,7 +27,8 @@ from verifywise_mlflow.http.sync_deadline import SyncDeadline
 from verifywise_mlflow.observability.sync_telemetry import SyncTelemetry
 from verifywise_mlflow.persistence.database import DatabaseError
 from verifywise_mlflow.persistence.queries.stage_start import stage_start
-from verifywise_mlflow.persistence.repositories import audit_log, records, redaction_epoch, tenancy
+from verifywise_mlflow.persistence.repositories import audit_log, records, redaction_epoch, state_log, tenancy
+from verifywise_mlflow.persistence.repositories.state_commitments import append_with_states
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.persistence.table_statistics import analyze_grown_tables
 from verifywise_mlflow.persistence.tables.schema import metadata
@@ -121,8 +122,7 @@ class Sync:
         try:
             with self.store.begin(self.tenant.tenant_id) as session:
                 still_incomplete = records.count_incomplete(session)
-                entry = self._end_entry(still_incomplete)
-                audit_log.append(session, [entry])
+                entry = append_with_states(session, self._end_entry(still_incomplete))
                 if self._signing_key:
                     sign_chain_head(session, self._signing_key, self.now())
         except DatabaseError as failure:
@@ -189,6 +189,7 @@ class Sync:
 
     def _context(self, stage: Stage, now: datetime) -> StageContext:
         with self.store.begin(self.tenant.tenant_id) as session:
+            now = state_log.time_after_newest(session, now, self.sync_id)
             start = stage_start(session, stage, now.astimezone(UTC).date())
             redacted_since = start.redacted_since
             # In each stage: a sync with other redaction settings may have run since the previous stage. A new catalog

@@ -18,6 +18,7 @@ from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
 from verifywise_mlflow.persistence.queries.waived_gaps import gaps_by_waiver
 from verifywise_mlflow.persistence.repositories import audit_log, delivery_outbox, waivers
 from verifywise_mlflow.persistence.repositories.lifecycle_events import lifecycle_events_of
+from verifywise_mlflow.persistence.repositories.state_commitments import append_with_states
 from verifywise_mlflow.persistence.repositories.waivers import EndReason, StoredWaiver
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
@@ -111,7 +112,7 @@ def sync_waivers(context: StageContext, rules: RuleSet) -> list[str]:
         ends |= {from_file[waiver]: ("withdrawn", "removed from the file") for waiver in changes.withdrawn}
         entries = []
         for stored, (end_reason, cause) in ends.items():
-            waivers.end_waivers(session, [stored.waiver_id], end_reason, now)
+            waivers.end_waivers(session, [stored.waiver_id], end_reason, now, context.sync_id)
             entries.append(_sync_entry(context, _END_KINDS[end_reason], stored.waiver, cause))
         waivers.insert_waivers(session, changes.granted, "file", now, context.sync_id)
         entries += [_sync_entry(context, "waiver granted", waiver, "added to the file") for waiver in changes.granted]
@@ -236,7 +237,7 @@ def withdraw_waiver(store: Store, tenant: Tenant, waiver_id: int, now: datetime)
         withdrawn = in_force[waiver_id]
         if withdrawn.source == "file":
             raise WaiverCommandError("the waiver comes from the waivers file: remove it there")
-        waivers.end_waivers(session, [waiver_id], "withdrawn", now)
+        waivers.end_waivers(session, [waiver_id], "withdrawn", now, "")
         targets = tenant.delivery.state_targets()
         delivery_outbox.enqueue_gaps(session, targets, {withdrawn.waiver.rule}, sync_id="", now=now)
         _append_entry(session, tenant, "waiver withdrawn", withdrawn.waiver, now)
@@ -257,4 +258,4 @@ def _append_entry(session: TenantSession, tenant: Tenant, kind: EntryKind, waive
         reason=f"{waiver.sentence} (by command)",
         counts=waiver.model_dump(mode="json"),
     )
-    audit_log.append(session, [entry])
+    append_with_states(session, entry)

@@ -71,11 +71,11 @@ def test_unchanged_manifests_are_recorded_as_read_in_one_statement(store: Store)
         for number in range(20)
     ]
     with store.begin("acme") as session:
-        assert manifests.write_manifests(session, read_results, NOW) == read_results
+        assert manifests.write_manifests(session, read_results, "sync-1", NOW) == read_results
 
         later = NOW.replace(year=2027)
         with recorded_statements(session.connection) as statements:
-            assert manifests.write_manifests(session, read_results, later) == []
+            assert manifests.write_manifests(session, read_results, "sync-2", later) == []
 
         assert len(statements) == 2
         stored_manifests = manifests.stored_manifests(session, [item.pending.key for item in read_results])

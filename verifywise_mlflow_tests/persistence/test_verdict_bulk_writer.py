@@ -17,7 +17,12 @@ from verifywise_mlflow.compliance.rules.policy import Policy
 from verifywise_mlflow.persistence.queries import history
 from verifywise_mlflow.persistence.repositories import verdicts
 from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import without_separators
-from verifywise_mlflow.persistence.repositories.verdicts import EvaluationContext, PolicyIdentity, VerdictBatch
+from verifywise_mlflow.persistence.repositories.verdicts import (
+    EvaluationContext,
+    PolicyIdentity,
+    VerdictBatch,
+    VerdictRows,
+)
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow_tests.compliance.rules import rule_with
 from verifywise_mlflow_tests.persistence.row_factories import HOSTILE
@@ -52,8 +57,8 @@ def judge(store: Store, policy: Policy, number: int, *, sync_id: str | None = No
         )
         results = evaluator.evaluate_subject(pending.subject())
         policy_of = {rule.id: PolicyIdentity(policy.id, str(policy.version)) for rule in policy.rules}
-        writing = VerdictBatch(EvaluationContext(policy_of, policy.digest, sync_id or f"sync of day {number}", now))
-        writing.add(pending, results, version_badge(results, complete=True))
+        writing = VerdictBatch(EvaluationContext(policy.digest, sync_id or f"sync of day {number}", now))
+        writing.add(pending, results, version_badge(results, complete=True), VerdictRows(policy_of))
         return writing.write(session)
 
 

@@ -84,7 +84,7 @@ class TenantActions:
         """End all waivers."""
         with self.store.begin("acme") as session:
             ids = [waiver.waiver_id for waiver in waivers.unended_waivers(session)]
-            waivers.end_waivers(session, ids, "withdrawn", self.at)
+            waivers.end_waivers(session, ids, "withdrawn", self.at, "")
 
     def edit(self, statement: str) -> None:
         """Change rows past all our code."""

@@ -210,7 +210,7 @@ def test_a_waiver_by_number_ends_with_its_version_and_the_same_line_does_not_acc
 def test_a_stored_waiver_and_its_end_cannot_be_changed(store: Store, change: str) -> None:
     grant_waiver(store, pilot_tenant(), WAIVER, day(1))
     with store.begin("acme") as session:
-        waivers.end_waivers(session, [1], "withdrawn", day(2))
+        waivers.end_waivers(session, [1], "withdrawn", day(2), "")
 
     for statement in (change, "ended_at = NULL, end_reason = NULL"):
         with pytest.raises(IntegrityError) as raised, store.begin("acme") as session:

@@ -13,7 +13,12 @@ from verifywise_mlflow.normalizer.normalize import normalize
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 from verifywise_mlflow.persistence.repositories import records, verdicts
 from verifywise_mlflow.persistence.repositories.records import BuiltRecord, PendingRecord
-from verifywise_mlflow.persistence.repositories.verdicts import EvaluationContext, PolicyIdentity, VerdictBatch
+from verifywise_mlflow.persistence.repositories.verdicts import (
+    EvaluationContext,
+    PolicyIdentity,
+    VerdictBatch,
+    VerdictRows,
+)
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.store import Store
 
@@ -68,7 +73,7 @@ def write_verdicts(
             for rule, verdict in verdicts_by_rule.items()
         ]
         policy_of = dict.fromkeys(verdicts_by_rule, PolicyIdentity("p", policy_version))
-        context = EvaluationContext(policy_of, f"digest {policy_version}", f"sync of day {now.day}", now)
+        context = EvaluationContext(f"digest {policy_version}", f"sync of day {now.day}", now)
         batch = VerdictBatch(context)
-        batch.add(pending, results, version_badge(results, complete=True))
+        batch.add(pending, results, version_badge(results, complete=True), VerdictRows(policy_of))
         batch.write(session)

@@ -38,8 +38,10 @@ class DamagedEntryError(DatabaseError):
     """An entry is not as this program wrote it."""
 
 
-def append(session: TenantSession, entries: Sequence[AuditEntry]) -> None:
-    """Append entries, in their order, to the end of the tenant's chain. Those that a person starts get their actor.
+def append(session: TenantSession, entries: Sequence[AuditEntry]) -> int | None:
+    """Append entries, in their order, to the end of the tenant's chain; return the last one's sequence number.
+
+    Those that a person starts get their actor.
 
     The tenant's chain stays locked until the transaction ends, so that two processes cannot write the same next link.
     Append last in a transaction: a lock that is taken afterwards could deadlock with another append.
@@ -49,7 +51,7 @@ def append(session: TenantSession, entries: Sequence[AuditEntry]) -> None:
         OversizedEntryError: an entry is longer than ``chain.MAX_ENTRY_BYTES``.
     """
     if not entries:
-        return
+        return None
     if any(entry.tenant_id != session.tenant_id for entry in entries):
         raise ValueError(f"an entry belongs to another tenant than the session's, {session.tenant_id!r}")
     actor = _actor(session) if any(entry.kind in KINDS_WITH_ACTOR for entry in entries) else None
@@ -64,6 +66,7 @@ def append(session: TenantSession, entries: Sequence[AuditEntry]) -> None:
             {"tenant_id": entry.tenant_id, "sequence": link.sequence, "entry": link.text, "entry_hash": link.hash}
         )
     insert_rows(session, audit_trail, rows)
+    return link.sequence if link else None
 
 
 def append_checkpoint(session: TenantSession, checkpoint: Checkpoint) -> None:

@@ -12,8 +12,11 @@ from typing import Literal
 
 from sqlalchemy import Select, insert, select
 
+from verifywise_mlflow.audit.state_leaf import State
 from verifywise_mlflow.persistence.locks import lock_tenant
+from verifywise_mlflow.persistence.repositories import state_log
 from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.persistence.state_contents import CONFIGURATION_COLUMNS, hash_of_row
 from verifywise_mlflow.persistence.tables import config_versions
 
 ConfigKind = Literal["mapping", "policy", "tenant", "ai systems"]
@@ -55,6 +58,8 @@ def record_config_version(
         return None
     row = {"tenant_id": session.tenant_id, "kind": kind, "digest": digest, "document": document, "valid_from": now}
     session.execute(insert(config_versions).values(**row, sync_id=sync_id))
+    content = hash_of_row(config_versions, CONFIGURATION_COLUMNS, row)
+    state_log.append(session, [State("configuration", "", 0, kind, now, sync_id, content)])
     return ConfigChange(newest)
 
 

@@ -9,8 +9,12 @@ from datetime import datetime
 from sqlalchemy import and_, insert, select
 
 from verifywise_mlflow.artifacts.integrity import ByteChange, DetectedChange
+from verifywise_mlflow.audit.state_leaf import State
+from verifywise_mlflow.persistence.pg_text_codec import escape
+from verifywise_mlflow.persistence.repositories import state_log
 from verifywise_mlflow.persistence.row_mapping import Key, columns_of, is_one_of
 from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.persistence.state_contents import INTEGRITY_COLUMNS, content_id, hash_of_row
 from verifywise_mlflow.persistence.tables import integrity_events, model_versions
 
 
@@ -28,21 +32,27 @@ class IntegrityEvent:
 def append(session: TenantSession, sync_id: str, events: Sequence[IntegrityEvent], now: datetime) -> None:
     """Append events."""
     if events:
-        session.execute(
-            insert(integrity_events),
+        rows = [
+            {
+                **columns_of(event.change),
+                "tenant_id": session.tenant_id,
+                "model_name": event.key[0],
+                "version_number": event.key[1],
+                "incarnation": event.incarnation,
+                "location": event.location,
+                "former_read_at": event.former_read_at,
+                "seen_at": now,
+                "sync_id": sync_id,
+            }
+            for event in events
+        ]
+        session.execute(insert(integrity_events), rows)
+        contents = [hash_of_row(integrity_events, INTEGRITY_COLUMNS, row) for row in rows]
+        state_log.append(
+            session,
             [
-                {
-                    **columns_of(event.change),
-                    "tenant_id": session.tenant_id,
-                    "model_name": event.key[0],
-                    "version_number": event.key[1],
-                    "incarnation": event.incarnation,
-                    "location": event.location,
-                    "former_read_at": event.former_read_at,
-                    "seen_at": now,
-                    "sync_id": sync_id,
-                }
-                for event in events
+                State("integrity event", escape(name), number, content_id(content), now, sync_id, content)
+                for (name, number), content in zip([event.key for event in events], contents, strict=True)
             ],
         )
 

@@ -8,10 +8,14 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, RowMapping, and_, or_, select
 
+from verifywise_mlflow.audit.state_leaf import State
 from verifywise_mlflow.normalizer.lifecycle_event import EventKind, LifecycleEvent
 from verifywise_mlflow.persistence.bulk_upsert import insert_rows
+from verifywise_mlflow.persistence.pg_text_codec import escape
+from verifywise_mlflow.persistence.repositories import state_log
 from verifywise_mlflow.persistence.row_mapping import columns_of
 from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.persistence.state_contents import LIFECYCLE_COLUMNS, content_id, hash_of_row
 from verifywise_mlflow.persistence.tables import lifecycle_events
 
 
@@ -28,7 +32,24 @@ def append(session: TenantSession, sync_id: str, events: Sequence[LifecycleEvent
     """Append events, in their order."""
     if events:
         common = {"tenant_id": session.tenant_id, "seen_at": now, "sync_id": sync_id}
-        insert_rows(session, lifecycle_events, [columns_of(event) for event in events], common)
+        rows = [columns_of(event) for event in events]
+        insert_rows(session, lifecycle_events, rows, common)
+        contents = [hash_of_row(lifecycle_events, LIFECYCLE_COLUMNS, row) for row in rows]
+        state_log.append(
+            session,
+            [
+                State(
+                    "lifecycle event",
+                    escape(event.model_name),
+                    event.version_number or 0,
+                    content_id(content),
+                    now,
+                    sync_id,
+                    content,
+                )
+                for event, content in zip(events, contents, strict=True)
+            ],
+        )
 
 
 def lifecycle_events_of(

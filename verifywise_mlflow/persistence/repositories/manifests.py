@@ -10,7 +10,10 @@ from sqlalchemy import and_, case, func, literal, or_, select, union_all, update
 
 from verifywise_mlflow.artifacts.manifest import ArtifactManifest, ManifestGap
 from verifywise_mlflow.artifacts.manifest_codec import manifest_from_json, manifest_to_json
+from verifywise_mlflow.audit.state_leaf import State, content_hash
 from verifywise_mlflow.common.value_object import value_object
+from verifywise_mlflow.persistence.pg_text_codec import dumps, escape
+from verifywise_mlflow.persistence.repositories import state_log
 from verifywise_mlflow.persistence.repositories.tracked_objects import RUN_ID, VERSIONS_WITH_LOGGED_MODELS
 from verifywise_mlflow.persistence.row_mapping import (
     Key,
@@ -24,6 +27,7 @@ from verifywise_mlflow.persistence.row_mapping import (
     upsert,
 )
 from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.persistence.state_contents import manifest_content
 from verifywise_mlflow.persistence.tables import (
     artifact_manifests,
     canonical_records,
@@ -197,12 +201,13 @@ class ManifestReadResult:
 
 
 def write_manifests(
-    session: TenantSession, read: Sequence[ManifestReadResult], now: datetime
+    session: TenantSession, read: Sequence[ManifestReadResult], sync_id: str, now: datetime
 ) -> list[ManifestReadResult]:
     """Upsert the manifests that changed and record the read of the others. Return those that changed."""
     before = fingerprints(session, artifact_manifests, [item.pending.key for item in read])
     changed = [item for item in read if before.get(item.pending.key) != item.fingerprint]
     same = [item for item in read if before.get(item.pending.key) == item.fingerprint]
+    documents = [manifest_to_json(item.manifest) for item in changed]
     upsert(
         session,
         artifact_manifests,
@@ -212,7 +217,7 @@ def write_manifests(
                 "model_name": item.pending.key[0],
                 "version_number": item.pending.key[1],
                 "location_key": item.pending.location_key,
-                "manifest": manifest_to_json(item.manifest),
+                "manifest": document,
                 "retry": item.retry,
                 "read_at": now,
                 "hashed_at": item.hashed_at,
@@ -220,7 +225,15 @@ def write_manifests(
                 "fingerprint": item.fingerprint,
                 "changed_at": now,
             }
-            for item in changed
+            for item, document in zip(changed, documents, strict=True)
+        ],
+    )
+    contents = [content_hash(manifest_content(dumps(document))) for document in documents]
+    state_log.append(
+        session,
+        [
+            State("manifest", escape(item.pending.key[0]), item.pending.key[1], "", now, sync_id, content)
+            for item, content in zip(changed, contents, strict=True)
         ],
     )
     if same:

@@ -11,14 +11,17 @@ from typing import Final
 
 from sqlalchemy import and_, func, literal, or_, select, text, true, tuple_
 
+from verifywise_mlflow.audit.state_leaf import State, content_text
 from verifywise_mlflow.normalizer.record import FIELDS, NormalizedRecord, Origin
 from verifywise_mlflow.normalizer.unread_object import ObjectKind
-from verifywise_mlflow.persistence.bulk_upsert import text_form, upsert_columns
+from verifywise_mlflow.persistence.bulk_upsert import upsert_columns
 from verifywise_mlflow.persistence.byte_limit import limit_bytes
-from verifywise_mlflow.persistence.pg_text_codec import Json
+from verifywise_mlflow.persistence.pg_text_codec import Json, escape
+from verifywise_mlflow.persistence.repositories import state_log
 from verifywise_mlflow.persistence.repositories.tracked_objects import RUN_ID, VERSIONS_WITH_LOGGED_MODELS
 from verifywise_mlflow.persistence.row_mapping import Key, Row, columns_of, fingerprints, is_one_of, upsert
 from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.persistence.state_contents import RECORD_COLUMNS, record_content
 from verifywise_mlflow.persistence.tables import (
     artifact_manifests,
     canonical_records,
@@ -155,11 +158,11 @@ class BuiltRecord:
     is_remapped: bool
     """As in ``PendingRecord``."""
     cells: Sequence[str | None]
-    """In the order of ``_COLUMNS``."""
+    """In the order of ``RECORD_COLUMNS``."""
     fingerprint: str
-    """The SHA-256 of the cells, in hex."""
+    """The hash of its content, as in the log of states."""
     size: int
-    """Bytes of the cells."""
+    """Bytes of the content."""
     is_incomplete: bool
 
     @classmethod
@@ -173,36 +176,18 @@ class BuiltRecord:
             [columns_of(finding) for finding in normalized.findings],
             pending.deleted_at,
         )
-        cells = [
-            None if value is None else to_text(value) for value, to_text in zip(values, _COLUMNS.values(), strict=True)
-        ]
+        content = record_content(dict(zip(RECORD_COLUMNS, values, strict=True)))
+        text = content_text(content).encode()
         return cls(
             pending.key,
             pending.deleted_at,
             pending.revisions,
             pending.is_remapped,
-            cells,
-            *_digest_and_size(cells),
+            [*content.values()],
+            hashlib.sha256(text).hexdigest(),
+            len(text),
             is_incomplete=bool(normalized.incomplete),
         )
-
-
-_COLUMNS: Final = {
-    name: text_form(canonical_records.c[name].type).to_text
-    for name in (*FIELDS, "origins", "incomplete", "findings", "deleted_at")
-}
-"""The columns of a record's content, each with what makes the text that Postgres casts to the column's type."""
-
-
-def _digest_and_size(cells: Sequence[str | None]) -> tuple[str, int]:
-    """Return the SHA-256, in hex, of a record's cells, and their bytes.
-
-    No cell contains a NUL, and which ones are null is a part of what is hashed: two records have one hash only if they
-    are equal.
-    """
-    nulls = ",".join(str(place) for place, cell in enumerate(cells) if cell is None)
-    content = "\0".join([nulls, *(cell or "" for cell in cells)]).encode()
-    return hashlib.sha256(content).hexdigest(), len(content)
 
 
 def _admit_all(changed: Sequence[BuiltRecord]) -> Sequence[BuiltRecord]:
@@ -237,11 +222,18 @@ def write_records(
     changed = [record for record in built if before.get(record.key) != record.fingerprint]
     if changed:
         common = {"tenant_id": session.tenant_id, "changed_at": now, "sync_id": sync_id}
-        columns = dict(zip(_COLUMNS, zip(*(record.cells for record in changed), strict=True), strict=True))
+        columns = dict(zip(RECORD_COLUMNS, zip(*(record.cells for record in changed), strict=True), strict=True))
         columns["fingerprint"] = tuple(record.fingerprint for record in changed)
         upsert_columns(session, canonical_records, columns, common)
+        append_records(session, [(record.key, record.fingerprint) for record in changed], sync_id, now)
     write_input_revisions(session, built)
     return changed
+
+
+def append_records(session: TenantSession, written: Sequence[tuple[Key, str]], sync_id: str, now: datetime) -> None:
+    """Append records to the log of states, each with the hash of its content."""
+    states = [State("record", escape(name), number, "", now, sync_id, content) for (name, number), content in written]
+    state_log.append(session, states)
 
 
 def write_input_revisions(session: TenantSession, processed: Sequence[BuiltRecord]) -> None:

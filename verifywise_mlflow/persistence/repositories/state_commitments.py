@@ -8,22 +8,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
 
 from sqlalchemy import insert, select, text
 
+from verifywise_mlflow.audit.entry import AuditEntry, Outcome
 from verifywise_mlflow.audit.merkle import Frontier, leaf_hash, root_of
 from verifywise_mlflow.audit.state_leaf import content_text
 from verifywise_mlflow.persistence.bulk_upsert import upsert_rows
 from verifywise_mlflow.persistence.errors import DatabaseError
 from verifywise_mlflow.persistence.locks import lock_tenant
-from verifywise_mlflow.persistence.repositories import state_log
+from verifywise_mlflow.persistence.repositories import audit_log, state_log
 from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import SCHEMA, audit_trail, state_commitments, state_models
 
+_NOT_COMMITTED = "its states are not committed: {problem}. Run verifywise-mlflow audit verify {tenant} --records"
 COUNTS_KEY = "states"
 """The member of an entry's counts that has the commitment."""
 
@@ -52,7 +54,7 @@ _OPEN_SYNCS = text(
 
 
 class UncommittableError(DatabaseError):
-    """The log of states is not as the trail says, or has states that nobody can have written. The message says which."""
+    """The log of states is not as the trail says, or has states that no sync can have written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,28 @@ class StateCommitment:
         return {COUNTS_KEY: {**parts, "syncs": [*self.syncs]} if self.syncs else parts}
 
 
+def append_with_states(session: TenantSession, entry: AuditEntry) -> AuditEntry:
+    """Append an entry that commits all states so far, and return it as it was appended.
+
+    If the states cannot be committed, the entry says why, and it is not complete.
+    """
+    try:
+        commitment = commit(session, entry.sync_id)
+    except UncommittableError as error:
+        problem = _NOT_COMMITTED.format(problem=error, tenant=session.tenant_id)
+        outcome: Outcome = "incomplete" if entry.outcome == "complete" else entry.outcome
+        reason = f"{entry.reason}; {problem}" if entry.reason else problem
+        entry = replace(entry, outcome=outcome, reason=reason)
+        audit_log.append(session, [entry])
+        return entry
+    if commitment:
+        entry = replace(entry, counts={**entry.counts, **commitment.counts()})
+    sequence = audit_log.append(session, [entry])
+    if commitment and sequence:
+        record(session, commitment, sequence)
+    return entry
+
+
 def commit(session: TenantSession, sync_id: str) -> StateCommitment | None:
     """Return the commitment to all states that the log has; None if nothing was added since the last one.
 
@@ -97,9 +121,7 @@ def commit(session: TenantSession, sync_id: str) -> StateCommitment | None:
     if others:
         open_syncs = set(session.scalars(_OPEN_SYNCS, {"tenant_id": session.tenant_id, "ids": others}))
         if unknown := sorted({*others} - open_syncs):
-            raise UncommittableError(
-                f"states were added in the name of the sync {unknown[0]!r}, which is not under way"
-            )
+            raise UncommittableError(f"the log has states of the sync {unknown[0]!r}, which is not under way")
     frontier.extend(state_log.leaf_hashes(session, start, size))
     if frontier.size != size:
         raise UncommittableError(f"the log has gaps: {frontier.size:,} of {size:,} states are there")

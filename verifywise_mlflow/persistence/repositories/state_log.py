@@ -27,8 +27,7 @@ _RECENT = 100
 def append(session: TenantSession, states: Sequence[State]) -> None:
     """Append states, in their order.
 
-    The lock of the audit trail is held until the transaction ends: positions have no gaps, and an entry that commits the
-    log follows in the trail.
+    The lock of the audit trail is held until the transaction ends, so that positions have no gaps.
     """
     if not states:
         return
@@ -95,7 +94,7 @@ def time_after_newest(session: TenantSession, now: datetime, sync_id: str) -> da
     ).first()
     if newest is None or newest.written_at < now:
         return now
-    later = newest.written_at.astimezone(UTC)
+    later: datetime = newest.written_at.astimezone(UTC)
     return later + timedelta(microseconds=1) if newest.sync_id == sync_id else later
 
 

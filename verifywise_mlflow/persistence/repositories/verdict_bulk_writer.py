@@ -14,9 +14,11 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import text
 
-from verifywise_mlflow.persistence.pg_text_codec import dumps, escape
+from verifywise_mlflow.audit.state_leaf import content_hash
+from verifywise_mlflow.persistence.pg_text_codec import dumps, escape, unescape
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.persistence.state_contents import verdict_content
 from verifywise_mlflow.persistence.tables import SCHEMA
 
 VERDICTS_PER_STATEMENT: Final = 5_000
@@ -24,7 +26,7 @@ VERDICTS_PER_STATEMENT: Final = 5_000
 
 
 class VerdictRow(NamedTuple):
-    """A verdict's columns, all as text; JSON in canonical form. In the order of ``_COLUMNS``."""
+    """A verdict's columns, all as text, as they are stored. In the order of ``_COLUMNS``."""
 
     rule_id: str
     rule_version: str
@@ -40,6 +42,10 @@ class VerdictRow(NamedTuple):
     input_hash: str
     fingerprint: str
     """Empty for the stored verdict of the rule, which stays as it is."""
+
+    def content(self) -> str:
+        """Return the hash of its content."""
+        return content_hash(verdict_content(self[:-1]))
 
     @classmethod
     def stored(cls, rule_id: str) -> VerdictRow:
@@ -64,8 +70,8 @@ class VersionVerdicts:
         """Add all verdicts on a version, at least one."""
         self._keys.append(key)
         self._sizes.append(len(verdicts))
-        for name, column, cells in zip(_COLUMNS, self._columns, zip(*verdicts, strict=True), strict=True):
-            column.append(_joined(name, cells))
+        for column, cells in zip(self._columns, zip(*verdicts, strict=True), strict=True):
+            column.append(_SEPARATOR.join((*cells, "")))
 
     def statements(self) -> Iterator[dict[str, object]]:
         """Yield the parameters of each statement."""
@@ -115,23 +121,21 @@ def without_separators(text: str) -> str:
     return text.replace(_SEPARATOR, " ").replace(_VERSION_SEPARATOR, " ")
 
 
-_JSON_COLUMNS: Final = frozenset(("values", "origins", "thresholds"))
 _NEEDS_RECODING: Final = re.compile(r"\\u0000|\\ud[89a-f]|\\u2400|\\u241b|e\+")
 """The parts of canonical JSON that Postgres refuses or changes."""
 
 
-def _joined(name: str, cells: Sequence[str]) -> str:
-    """Return a column of a version as one text. To look for what must be replaced in all cells at once is cheaper."""
-    joined = _SEPARATOR.join((*cells, ""))
-    if name in _JSON_COLUMNS:
-        # A substring search is ten times as fast as a pattern, and hardly any value matches.
-        if ("\\u" in joined or "e+" in joined) and _NEEDS_RECODING.search(joined):
-            return _SEPARATOR.join((*(dumps(json.loads(cell)) if cell else "" for cell in cells), ""))
-    elif name == "reasons":
-        if joined.count(_SEPARATOR) != len(cells) or _VERSION_SEPARATOR in joined:
-            joined = _SEPARATOR.join((*map(without_separators, cells), ""))
-        return escape(joined)
-    return joined
+def stored_text(text: str) -> str:
+    """Return a text as it is stored."""
+    return escape(without_separators(text))
+
+
+def stored_json(canonical: str) -> str:
+    """Return canonical JSON as it is stored."""
+    # A substring search is ten times as fast as a pattern, and hardly any value matches.
+    if ("\\u" in canonical or "e+" in canonical) and _NEEDS_RECODING.search(canonical):
+        return dumps(json.loads(canonical))
+    return canonical
 
 
 def _array(name: str) -> str:
@@ -204,25 +208,30 @@ _UPSERT_BADGES = text(
         badge = excluded.badge, record_revision = excluded.record_revision, policy_digest = excluded.policy_digest,
         evaluated_at = excluded.evaluated_at, sync_id = excluded.sync_id, changed_at = excluded.changed_at,
         versions_digest = excluded.versions_digest
+    RETURNING model_name, version_number, changed_at = CAST(:now AS timestamptz) AND sync_id = :sync_id
     """  # noqa: S608  # the schema's name is a constant
 )
 
 
-def upsert_badges(session: TenantSession, rows: Sequence[BadgeRow], digest: str, now: datetime, sync_id: str) -> None:
-    """Upsert badges by version. A trigger saves a former badge."""
-    if rows:
-        names, numbers, badges, revisions, versions = zip(*rows, strict=True)
-        session.execute(
-            _UPSERT_BADGES,
-            {
-                "tenant_id": escape(session.tenant_id),
-                "names": [escape(name) for name in names],
-                "numbers": list(numbers),
-                "badges": list(badges),
-                "revisions": list(revisions),
-                "versions": list(versions),
-                "digest": digest,
-                "now": now,
-                "sync_id": escape(sync_id),
-            },
-        )
+def upsert_badges(
+    session: TenantSession, rows: Sequence[BadgeRow], digest: str, now: datetime, sync_id: str
+) -> set[Key]:
+    """Upsert badges by version; return the versions with another badge than before. A trigger saves the former one."""
+    if not rows:
+        return set()
+    names, numbers, badges, revisions, versions = zip(*rows, strict=True)
+    returned = session.execute(
+        _UPSERT_BADGES,
+        {
+            "tenant_id": escape(session.tenant_id),
+            "names": [escape(name) for name in names],
+            "numbers": list(numbers),
+            "badges": list(badges),
+            "revisions": list(revisions),
+            "versions": list(versions),
+            "digest": digest,
+            "now": now,
+            "sync_id": escape(sync_id),
+        },
+    )
+    return {(unescape(name), number) for name, number, has_begun in returned if has_begun}

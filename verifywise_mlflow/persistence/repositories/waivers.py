@@ -10,9 +10,12 @@ from typing import Literal
 from sqlalchemy import ColumnElement, FromClause, and_, cast, func, insert, literal, or_, select, update
 from sqlalchemy import Text as PlainText
 
+from verifywise_mlflow.audit.state_leaf import State
 from verifywise_mlflow.compliance.waivers import Waiver
 from verifywise_mlflow.persistence.locks import lock_tenant
+from verifywise_mlflow.persistence.repositories import state_log
 from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.persistence.state_contents import WAIVER_COLUMNS, WAIVER_END_COLUMNS, hash_of_row
 from verifywise_mlflow.persistence.tables import waivers
 
 Source = Literal["file", "command"]
@@ -63,13 +66,24 @@ def insert_waivers(
         for waiver in granted
     ]
     if rows:
-        session.execute(insert(waivers), rows)
+        returning = insert(waivers).returning(waivers.c.waiver_id, sort_by_parameter_order=True)
+        waiver_ids = session.execute(returning, rows).scalars().all()
+        contents = [hash_of_row(waivers, WAIVER_COLUMNS, row) for row in rows]
+        state_log.append(
+            session,
+            [
+                State("waiver granted", "", 0, str(waiver_id), now, sync_id, content)
+                for waiver_id, content in zip(waiver_ids, contents, strict=True)
+            ],
+        )
 
 
-def end_waivers(session: TenantSession, waiver_ids: Sequence[int], ended: EndReason, now: datetime) -> None:
+def end_waivers(
+    session: TenantSession, waiver_ids: Sequence[int], ended: EndReason, now: datetime, sync_id: str
+) -> None:
     """Record that waivers have ended."""
     if waiver_ids:
-        session.execute(
+        ended_ids = session.scalars(
             update(waivers)
             .where(
                 waivers.c.tenant_id == session.tenant_id,
@@ -77,6 +91,12 @@ def end_waivers(session: TenantSession, waiver_ids: Sequence[int], ended: EndRea
                 waivers.c.ended_at.is_(None),
             )
             .values(ended_at=now, end_reason=ended)
+            .returning(waivers.c.waiver_id)
+        ).all()
+        content = hash_of_row(waivers, WAIVER_END_COLUMNS, {"end_reason": ended})
+        state_log.append(
+            session,
+            [State("waiver ended", "", 0, str(waiver_id), now, sync_id, content) for waiver_id in sorted(ended_ids)],
         )
 
 

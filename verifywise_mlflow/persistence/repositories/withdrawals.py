@@ -11,9 +11,13 @@ from datetime import datetime
 
 from sqlalchemy import delete, func, select, update
 
-from verifywise_mlflow.normalizer.fingerprint import fingerprint
+from verifywise_mlflow.audit.state_leaf import State, content_hash
+from verifywise_mlflow.persistence.pg_text_codec import escape
+from verifywise_mlflow.persistence.repositories import state_log
+from verifywise_mlflow.persistence.repositories.records import append_records
 from verifywise_mlflow.persistence.row_mapping import Key, is_one_of, rows_of, same_version
 from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.persistence.state_contents import RECORD_COLUMNS, evaluation_content, record_content
 from verifywise_mlflow.persistence.tables import (
     canonical_records,
     compliance_badges,
@@ -30,31 +34,29 @@ def withdraw_records(session: TenantSession, keys: Collection[Key], sync_id: str
     creation time, does not count.
     """
     records, versions, badges = canonical_records, model_versions, compliance_badges
-    ended_rows = session.execute(
-        select(
-            records.c.model_name,
-            records.c.version_number,
-            records.c.revision,
-            records.c.fingerprint,
-            versions.c.deleted_at,
+    ended_rows = (
+        session.execute(
+            select(
+                records.c.revision,
+                versions.c.deleted_at,
+                *(records.c[name] for name in RECORD_COLUMNS if name != "deleted_at"),
+            )
+            .join(versions, same_version(records, versions))
+            .where(
+                records.c.tenant_id == session.tenant_id,
+                is_one_of(records, keys),
+                records.c.created_at.is_not_distinct_from(versions.c.created_at),
+                versions.c.deleted_at.is_not(None),
+            )
         )
-        .join(versions, same_version(records, versions))
-        .where(
-            records.c.tenant_id == session.tenant_id,
-            is_one_of(records, keys),
-            records.c.created_at.is_not_distinct_from(versions.c.created_at),
-            versions.c.deleted_at.is_not(None),
-        )
-    ).all()
+        .mappings()
+        .all()
+    )
     if not ended_rows:
         return set()
-    columns = {
-        "model_name": [row.model_name for row in ended_rows],
-        "version_number": [row.version_number for row in ended_rows],
-        "revision": [row.revision for row in ended_rows],
-        "fingerprint": [fingerprint([row.fingerprint, row.deleted_at]) for row in ended_rows],
-        "deleted_at": [row.deleted_at for row in ended_rows],
-    }
+    contents = [content_hash(record_content(dict(row))) for row in ended_rows]
+    names = ("model_name", "version_number", "revision", "deleted_at")
+    columns = {name: [row[name] for row in ended_rows] for name in names} | {"fingerprint": contents}
     ended = rows_of(records, columns)
     session.execute(
         update(records)
@@ -76,7 +78,9 @@ def withdraw_records(session: TenantSession, keys: Collection[Key], sync_id: str
         .where(same_version(records, badges))
         .values(record_revision=records.c.revision)
     )
-    return {(row.model_name, row.version_number) for row in ended_rows}
+    keys_ended = [(row["model_name"], row["version_number"]) for row in ended_rows]
+    append_records(session, [*zip(keys_ended, contents, strict=True)], sync_id, now)
+    return {*keys_ended}
 
 
 def end_predecessor_verdicts(session: TenantSession, keys: Collection[Key], sync_id: str, now: datetime) -> None:
@@ -102,5 +106,16 @@ def end_predecessor_verdicts(session: TenantSession, keys: Collection[Key], sync
     session.execute(
         select(*(func.set_config(f"verifywise_mlflow.{name}", value, True) for name, value in write_settings.items()))
     )
+    evaluated: set[Key] = set()
     for table in (version_verdicts, compliance_badges):
-        session.execute(delete(table).where(table.c.tenant_id == session.tenant_id, is_one_of(table, ended)))
+        rows = session.execute(
+            delete(table)
+            .where(table.c.tenant_id == session.tenant_id, is_one_of(table, ended))
+            .returning(table.c.model_name, table.c.version_number)
+        )
+        evaluated |= {(name, number) for name, number in rows}
+    content = content_hash(evaluation_content({}, (), badge=""))
+    states = [
+        State("evaluation", escape(name), number, "", now, sync_id, content) for name, number in sorted(evaluated)
+    ]
+    state_log.append(session, states)

@@ -19,6 +19,7 @@ from verifywise_mlflow.persistence.repositories.verdicts import (
     PendingEvaluation,
     PolicyIdentity,
     VerdictBatch,
+    VerdictRows,
 )
 from verifywise_mlflow.persistence.repositories.versions_in_use import keys_in_use
 from verifywise_mlflow.persistence.row_mapping import Key
@@ -90,7 +91,8 @@ class _Evaluation:
         self.digest = evaluation_digest(rules, self.facts)
         self._context = context
         self._among: Sequence[Key] | None = None
-        self._run = EvaluationContext(policy_of, self.digest, context.sync_id, context.now)
+        self._rows = VerdictRows(policy_of)
+        self._run = EvaluationContext(self.digest, context.sync_id, context.now)
         self._evaluated_since = datetime.combine(day, time(), UTC) if rules.uses_today else None
         self._events = ComplianceEvents(context, rules.rules)
 
@@ -137,7 +139,7 @@ class _Evaluation:
         subjects = [item.subject() for item in due]
         for item, subject, results in zip(due, subjects, self._evaluator.evaluate(subjects), strict=True):
             badge = version_badge(results, complete=not subject.incomplete)
-            writing.add(item, results, badge)
+            writing.add(item, results, badge, self._rows)
         return writing
 
     def write(self, session: TenantSession, batch: VerdictBatch) -> VerdictBatch:
