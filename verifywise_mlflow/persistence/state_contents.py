@@ -6,7 +6,7 @@ row that was read gives the same texts again.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from typing import Final
 
@@ -25,7 +25,7 @@ RECORD_COLUMNS: Final = {
 
 VERDICT_COLUMNS: Final = (
     *("rule_id", "rule_version", "verdict", "reason", "values", "policy_id", "policy_version", "origins"),
-    *("thresholds", "day", "input_hash"),
+    *("thresholds", "day", "input_hash", "fingerprint"),
 )
 """The parts of a verdict's content, all as text; JSON as it is stored, a day that is null as an empty text."""
 
@@ -52,15 +52,18 @@ def verdict_content(cells: Iterable[str]) -> Content:
     return dict(zip(VERDICT_COLUMNS, cells, strict=True))
 
 
-def evaluation_content(verdicts: Mapping[str, str], kept: Collection[str], badge: str | None) -> Content:
-    """Return the content of an evaluation.
+def evaluation_content(verdicts: Mapping[str, str], kept: Mapping[str, str], badge: str) -> Content:
+    """Return the content of an evaluation: all verdicts that a version has since then, and its badge.
+
+    The newest evaluation alone says which verdicts are in force. If it named the verdicts that stayed by their rules
+    only, a proof could pass a former verdict off as one of them.
 
     Args:
         verdicts: the rules whose verdicts began with it, each with the hash of the verdict's content.
-        kept: the rules whose verdicts stayed.
-        badge: the badge that began with it; None if the badge stayed, empty if there is none any more.
+        kept: the rules whose verdicts stayed, each with the verdict's fingerprint, which is a part of its content.
+        badge: the badge, whether it began or stayed; empty if there is none any more.
     """
-    return {"badge": badge, "kept": sorted(kept), "verdicts": dict(verdicts)}
+    return {"badge": badge, "kept": dict(kept), "verdicts": dict(verdicts)}
 
 
 def manifest_content(manifest_text: str) -> Content:

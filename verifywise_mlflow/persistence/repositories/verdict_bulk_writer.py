@@ -45,7 +45,7 @@ class VerdictRow(NamedTuple):
 
     def content(self) -> str:
         """Return the hash of its content."""
-        return content_hash(verdict_content(self[:-1]))
+        return content_hash(verdict_content(self))
 
     @classmethod
     def stored(cls, rule_id: str) -> VerdictRow:

@@ -342,8 +342,8 @@ class VerdictBatch:
         self._new_states: list[Key] = []
         self._begun: dict[Key, dict[str, str]] = {}
         """For each version with other verdicts: the rules whose verdicts begin, with the hashes of their contents."""
-        self._kept: dict[Key, list[str]] = {}
-        """For each version, the rules whose verdicts stay."""
+        self._kept: dict[Key, dict[str, str]] = {}
+        """For each version, the rules whose verdicts stay, with their fingerprints."""
 
     def __len__(self) -> int:
         """The number of records."""
@@ -367,7 +367,7 @@ class VerdictBatch:
         """Add a record's verdicts and badge."""
         current = due.present
         new = {verdict.rule_id: verdict.fingerprint() for verdict in results}
-        self._kept[due.key] = [rule_id for rule_id in new if current.get(rule_id) == new[rule_id]]
+        self._kept[due.key] = {rule_id: new[rule_id] for rule_id in new if current.get(rule_id) == new[rule_id]}
         if new != current:
             begun: dict[str, str] = {}
             verdicts = []
@@ -401,9 +401,8 @@ class VerdictBatch:
         """Yield the evaluations that begin a verdict or a badge, or end a verdict."""
         for row in self._badges:
             key = (row.model_name, row.version_number)
-            badge = row.badge if key in badges else None
-            if badge is not None or key in self._begun:
-                content = content_hash(evaluation_content(self._begun.get(key, {}), self._kept[key], badge))
+            if key in badges or key in self._begun:
+                content = content_hash(evaluation_content(self._begun.get(key, {}), self._kept[key], row.badge))
                 name, number = escape(row.model_name), row.version_number
                 yield State("evaluation", name, number, "", self._context.now, self._context.sync_id, content)
 

@@ -114,7 +114,7 @@ def end_predecessor_verdicts(session: TenantSession, keys: Collection[Key], sync
             .returning(table.c.model_name, table.c.version_number)
         )
         evaluated |= {(name, number) for name, number in rows}
-    content = content_hash(evaluation_content({}, (), badge=""))
+    content = content_hash(evaluation_content({}, {}, badge=""))
     states = [
         State("evaluation", escape(name), number, "", now, sync_id, content) for name, number in sorted(evaluated)
     ]
