@@ -21,7 +21,7 @@ from verifywise_mlflow.persistence.tables import SCHEMA
 _MIGRATIONS: Final = Path(__file__).parent / "migrations" / "versions"
 _FUNCTION: Final = re.compile(r"CREATE (?:OR REPLACE )?FUNCTION \{schema\}\.(\w+)\(.*?AS \$\$(.*?)\$\$", re.DOTALL)
 
-TRAILS: Final = ("audit_trail", "audit_checkpoints")
+TRAILS: Final = ("audit_trail", "audit_checkpoints", "checkpoint_receipts")
 """Rows are added, and never changed or deleted."""
 HISTORIES: Final = (
     *("canonical_record_history", "version_verdict_history", "compliance_badge_history"),
@@ -32,6 +32,13 @@ RETAINED: Final = ("canonical_records", "artifact_manifests", "waivers")
 """Rows change, and are deleted by the erasure of their tenant only."""
 DELETABLE: Final = ("version_verdicts", "compliance_badges")
 """Rows change and are deleted; their history keeps the former ones."""
+
+
+REMEDY: Final = (
+    "find out which owner or superuser changed it, repair it as the owner, and run "
+    "verifywise-mlflow audit verify TENANT --records for each tenant"
+)
+"""What to do about every problem."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, create_engine, inspect, make_url, tex
 from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError, ProgrammingError
 
 from verifywise_mlflow.persistence import locks, role_grants
+from verifywise_mlflow.persistence.append_only import append_only_problems
 from verifywise_mlflow.persistence.errors import (
     DatabaseError,
     DatabaseFailedError,
@@ -142,10 +143,12 @@ class SchemaCheck:
     revision: str
     exposures: list[RoleExposure]
     """What readers may do and should not."""
+    append_only_problems: list[str]
+    """How the triggers that protect evidence differ from those of this release."""
 
 
 def check(url: str, *, wait_seconds: float = 0.0) -> SchemaCheck:
-    """Return the schema's revision, if it is the one that this release needs, and its readers' exposures.
+    """Return the schema's revision, if it is the one that this release needs, and what is wrong with its protection.
 
     Nothing is changed. While the schema is older or missing, wait for a migration for up to ``wait_seconds``.
 
@@ -165,7 +168,7 @@ def _check(engine: Engine) -> SchemaCheck:
         if not _has_tables(connection):
             raise OutdatedSchemaError(f"the database has no schema {SCHEMA}: run verifywise-mlflow db upgrade")
         refuse_revision_mismatch(current_revision(connection), newest_revision())
-        return SchemaCheck(newest_revision(), reader_exposures(connection))
+        return SchemaCheck(newest_revision(), reader_exposures(connection), append_only_problems(connection))
 
 
 def ensure_schema(engine: Engine) -> None:

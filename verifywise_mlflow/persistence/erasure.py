@@ -14,7 +14,7 @@ from sqlalchemy import Table, delete, func, select
 from verifywise_mlflow import __version__
 from verifywise_mlflow.audit.entry import AuditEntry
 from verifywise_mlflow.persistence import role_grants
-from verifywise_mlflow.persistence.locks import delivery_locks
+from verifywise_mlflow.persistence.locks import delivery_locks, lock_tenant
 from verifywise_mlflow.persistence.repositories import audit_log
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
@@ -69,12 +69,14 @@ def erase(store: Store, tenant_id: str, now: datetime) -> Mapping[str, int]:
             locked.enter_context(store.exclusive(tenant_id, wait_seconds=0, lock=lock))
         session = locked.enter_context(store.begin(tenant_id))
         role_grants.require_owner(session.connection, "erasing a tenant")
+        # Triggers allow the deletions only after the entry, so the chain is locked before the rows. Every other
+        # transaction that appends to it locks one of these first: it waits here, and not in a deadlock.
+        uri = session.scalar(select(tenants.c.tracking_uri).where(tenants.c.tenant_id == tenant_id).with_for_update())
+        lock_tenant(session.connection, tenant_id, "waivers")
+        lock_tenant(session.connection, tenant_id, "config versions")
         counts = count_erasable_rows(session)
-        uri = session.scalar(select(tenants.c.tracking_uri).where(tenants.c.tenant_id == tenant_id))
         for role in role_grants.readers_of(session.connection, tenant_id):
-            role_grants.revoke(session.connection, role)
-        for table in erased_tables():
-            session.execute(delete(table).where(table.c.tenant_id == tenant_id))
+            role_grants.revoke(session.connection, role, now)
         entry = AuditEntry(
             tenant_id=tenant_id,
             occurred_at=now,
@@ -86,4 +88,6 @@ def erase(store: Store, tenant_id: str, now: datetime) -> Mapping[str, int]:
             counts=counts,
         )
         audit_log.append(session, [entry])
+        for table in erased_tables():
+            session.execute(delete(table).where(table.c.tenant_id == tenant_id))
     return counts

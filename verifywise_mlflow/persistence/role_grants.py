@@ -13,6 +13,7 @@ from typing import Literal
 
 from sqlalchemy import Connection, delete, insert, select, text
 
+from verifywise_mlflow.persistence.access_entries import record_access
 from verifywise_mlflow.persistence.errors import DatabaseError
 from verifywise_mlflow.persistence.role_exposures import limit_connections
 from verifywise_mlflow.persistence.sql_identifiers import quoted_identifier
@@ -78,7 +79,7 @@ REVISION_TABLE = "alembic_version"
 
 
 def grant(connection: Connection, role: str, kind: RoleKind, tenant_id: str | None, now: datetime) -> None:
-    """Grant a role access. Granting the same access again restores its privileges.
+    """Grant a role access, with an audit entry. Granting the same access again restores its privileges, without one.
 
     Raises:
         DatabaseError: there is no such role, row-level security would not apply to it, or it has other access.
@@ -102,22 +103,32 @@ def grant(connection: Connection, role: str, kind: RoleKind, tenant_id: str | No
             "with verifywise-mlflow db revoke"
         )
     _grant_privileges(connection, role, kind)
+    if held is None:
+        record_access(connection, "access granted", role, kind, tenant_id, now)
 
 
-def revoke(connection: Connection, role: str) -> None:
-    """Revoke a role's access, even if the role no longer exists.
+def revoke(connection: Connection, role: str, now: datetime) -> None:
+    """Revoke a role's access, even if the role no longer exists, with an audit entry.
+
+    There is none about privileges that were given by other means: they show no tenant's rows.
 
     Raises:
         DatabaseError: it has no access.
     """
     _lock(connection)
-    was_granted = connection.execute(delete(role_grants).where(role_grants.c.role_name == role)).rowcount
+    held = connection.execute(
+        delete(role_grants)
+        .where(role_grants.c.role_name == role)
+        .returning(role_grants.c.kind, role_grants.c.tenant_id)
+    ).first()
     if _exists(connection, role):
-        if not was_granted and role not in _privileged(connection):
+        if held is None and role not in _privileged(connection):
             raise DatabaseError(f"the role {role!r} has no access to revoke")
         _revoke_privileges(connection, role)
-    elif not was_granted:
+    elif held is None:
         raise DatabaseError(f"the role {role!r} has no access to revoke, and does not exist")
+    if held is not None:
+        record_access(connection, "access revoked", role, held.kind, held.tenant_id, now)
 
 
 def regrant_all(connection: Connection) -> None:

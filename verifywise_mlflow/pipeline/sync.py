@@ -27,7 +27,7 @@ from verifywise_mlflow.http.sync_deadline import SyncDeadline
 from verifywise_mlflow.observability.sync_telemetry import SyncTelemetry
 from verifywise_mlflow.persistence.database import DatabaseError
 from verifywise_mlflow.persistence.queries.stage_start import stage_start
-from verifywise_mlflow.persistence.repositories import audit_log, records, redaction_epoch, state_log, tenancy
+from verifywise_mlflow.persistence.repositories import audit_log, records, redaction_epoch, tenancy
 from verifywise_mlflow.persistence.repositories.state_commitments import append_with_states
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.persistence.table_statistics import analyze_grown_tables
@@ -189,8 +189,8 @@ class Sync:
 
     def _context(self, stage: Stage, now: datetime) -> StageContext:
         with self.store.begin(self.tenant.tenant_id) as session:
-            now = state_log.time_after_newest(session, now, self.sync_id)
             start = stage_start(session, stage, now.astimezone(UTC).date())
+            now = start.time_of_writes(now, self.sync_id)
             redacted_since = start.redacted_since
             # In each stage: a sync with other redaction settings may have run since the previous stage. A new catalog
             # of token patterns also makes the settings differ.

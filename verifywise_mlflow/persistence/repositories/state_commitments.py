@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
 
-from sqlalchemy import insert, select, text
+from sqlalchemy import func, insert, select, text, true
 
 from verifywise_mlflow.audit.entry import AuditEntry, Outcome
 from verifywise_mlflow.audit.merkle import Frontier, leaf_hash, root_of
@@ -24,6 +24,7 @@ from verifywise_mlflow.persistence.repositories import audit_log, state_log
 from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import SCHEMA, audit_trail, state_commitments, state_models
+from verifywise_mlflow.persistence.tables import state_log as log_table
 
 _NOT_COMMITTED = "its states are not committed: {problem}. Run verifywise-mlflow audit verify {tenant} --records"
 COUNTS_KEY = "states"
@@ -111,8 +112,8 @@ def commit(session: TenantSession, sync_id: str) -> StateCommitment | None:
             no interrupted one can have written.
     """
     lock_tenant(session.connection, session.tenant_id, "audit trail")
-    frontier = _last_frontier(session)
-    start, size = frontier.size, state_log.size(session)
+    size, frontier = _size_and_frontier(session)
+    start = frontier.size
     if size == start:
         return None
     if size < start:
@@ -146,18 +147,26 @@ def model_leaf(model_name: str, root: bytes) -> bytes:
     return leaf_hash(content_text({"model": model_name, "root": root.hex()}).encode())
 
 
-def _last_frontier(session: TenantSession) -> Frontier:
-    """Return the frontier of the last commitment, after comparing its root with that in the trail."""
-    table, trail = state_commitments, audit_trail
-    row = session.execute(
-        select(table.c.size, table.c.frontier, table.c.sequence, trail.c.entry)
-        .outerjoin(trail, (trail.c.tenant_id == table.c.tenant_id) & (trail.c.sequence == table.c.sequence))
+def _size_and_frontier(session: TenantSession) -> tuple[int, Frontier]:
+    """Return the size of the log, and the frontier of the last commitment, whose root is that in the trail."""
+    table, trail, log = state_commitments, audit_trail, log_table
+    last = (
+        select(table.c.size, table.c.frontier, table.c.sequence)
         .where(table.c.tenant_id == session.tenant_id)
         .order_by(table.c.size.desc())
         .limit(1)
-    ).first()
-    if row is None:
-        return Frontier()
+        .lateral("last_commitment")
+    )
+    entry = select(trail.c.entry).where(trail.c.tenant_id == session.tenant_id, trail.c.sequence == last.c.sequence)
+    newest = select(func.max(log.c.position).label("position")).where(log.c.tenant_id == session.tenant_id).subquery()
+    row = session.execute(
+        select(
+            newest.c.position, last.c.size, last.c.frontier, last.c.sequence, entry.scalar_subquery().label("entry")
+        ).select_from(newest.outerjoin(last, true()))
+    ).one()
+    size = 0 if row.position is None else row.position + 1
+    if row.size is None:
+        return size, Frontier()
     problem = (
         f"the states that entry {row.sequence:,} of the trail commits are not those that the database continues from"
     )
@@ -170,7 +179,7 @@ def _last_frontier(session: TenantSession) -> Frontier:
         raise UncommittableError(problem) from None
     if not is_same:
         raise UncommittableError(problem)
-    return frontier
+    return size, frontier
 
 
 def _update_models(session: TenantSession, start: int, size: int) -> None:

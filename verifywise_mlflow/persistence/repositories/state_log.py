@@ -6,9 +6,9 @@ The roots of its tree are committed by entries of the audit trail: see ``state_c
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 
 from verifywise_mlflow.audit.state_leaf import State, hash_of
 from verifywise_mlflow.persistence.bulk_upsert import insert_rows
@@ -75,27 +75,17 @@ def sync_ids(session: TenantSession, start: int) -> list[str]:
     return sorted(session.scalars(query.where(table.c.tenant_id == session.tenant_id, table.c.position >= start)))
 
 
-def time_after_newest(session: TenantSession, now: datetime, sync_id: str) -> datetime:
-    """Return a time for the writes of a stage: now, but not before what the log has, if the clock went back.
-
-    So the states of a version end no earlier than they began. Two stages of one sync get different times, so that a
-    version and a time identify a write.
-    """
+def newest_write(tenant_id: str) -> Select[tuple[datetime, str]]:
+    """Return the query of the newest time in the log and the sync that wrote then; it has no row before the first."""
     table = state_log
     recent = (
         select(table.c.written_at, table.c.sync_id)
-        .where(table.c.tenant_id == session.tenant_id)
+        .where(table.c.tenant_id == tenant_id)
         .order_by(table.c.position.desc())
         .limit(_RECENT)
         .subquery()
     )
-    newest = session.execute(
-        select(recent.c.written_at, recent.c.sync_id).order_by(recent.c.written_at.desc()).limit(1)
-    ).first()
-    if newest is None or newest.written_at < now:
-        return now
-    later: datetime = newest.written_at.astimezone(UTC)
-    return later + timedelta(microseconds=1) if newest.sync_id == sync_id else later
+    return select(recent.c.written_at, recent.c.sync_id).order_by(recent.c.written_at.desc()).limit(1)
 
 
 def states(session: TenantSession, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, State, bytes]]:

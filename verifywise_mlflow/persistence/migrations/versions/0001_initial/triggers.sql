@@ -1,31 +1,61 @@
--- Triggers that keep tables append-only.
+-- Triggers that keep tables append-only, for every role, the owner included. `verifywise-mlflow db check` reports one that
+-- is missing, disabled or changed (persistence/append_only.py lists them).
 
--- A privilege could be granted again; a trigger has to be dropped, which shows in the catalog.
-CREATE FUNCTION {schema}.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+-- A privilege could be granted again; a trigger has to be disabled or dropped, which shows in the catalog.
+CREATE FUNCTION {schema}.refuse_change() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 BEGIN
     RAISE EXCEPTION '% is append-only: % is refused', TG_TABLE_NAME, TG_OP
         USING ERRCODE = 'integrity_constraint_violation';
 END $$;
 
-CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {schema}.audit_trail
-FOR EACH STATEMENT EXECUTE FUNCTION {schema}.refuse_change();
-CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {schema}.audit_checkpoints
-FOR EACH STATEMENT EXECUTE FUNCTION {schema}.refuse_change();
+-- TRUNCATE fires no trigger for each row, and so writes no history.
+CREATE FUNCTION {schema}.refuse_truncation() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+BEGIN
+    RAISE EXCEPTION 'TRUNCATE of % is refused: only verifywise-mlflow tenants erase removes its rows', TG_TABLE_NAME
+        USING ERRCODE = 'integrity_constraint_violation';
+END $$;
 
--- The owner deletes the rows of these when it erases a tenant.
-CREATE TRIGGER append_only BEFORE UPDATE ON {schema}.lifecycle_events
-FOR EACH STATEMENT EXECUTE FUNCTION {schema}.refuse_change();
-CREATE TRIGGER append_only BEFORE UPDATE ON {schema}.integrity_events
-FOR EACH STATEMENT EXECUTE FUNCTION {schema}.refuse_change();
-CREATE TRIGGER append_only BEFORE UPDATE ON {schema}.config_versions
-FOR EACH STATEMENT EXECUTE FUNCTION {schema}.refuse_change();
+-- Rows may be deleted only after the same transaction has written the entry `tenant erased` of their tenant, which nothing
+-- can delete. A check at the end of the transaction would have to remember each deleted row.
+CREATE FUNCTION {schema}.refuse_deletion() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+BEGIN
+    IF EXISTS (
+        SELECT FROM (SELECT DISTINCT tenant_id FROM deleted) AS of_tenant
+        WHERE NOT EXISTS (
+            SELECT FROM {schema}.audit_trail AS entries
+            WHERE entries.tenant_id = of_tenant.tenant_id AND entries.kind = 'tenant erased'
+            AND entries.xmin = pg_current_xact_id()::xid
+        )
+    ) THEN
+        RAISE EXCEPTION '% is append-only: only verifywise-mlflow tenants erase deletes its rows', TG_TABLE_NAME
+            USING ERRCODE = 'integrity_constraint_violation';
+    END IF;
+    RETURN NULL;
+END $$;
 
--- A waiver is granted once and ends once; its terms stay. Row-level security guards the tenant.
+-- An erasure erases everything: its entry must not cover the deletion of single rows.
+CREATE FUNCTION {schema}.refuse_partial_erasure() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$
+DECLARE
+    erased_table regclass;
+    has_rows boolean;
+BEGIN
+    FOR erased_table IN
+        SELECT tgrelid FROM pg_trigger WHERE tgfoid = '{schema}.refuse_deletion'::regproc
+    LOOP
+        EXECUTE format('SELECT EXISTS (SELECT FROM %s WHERE tenant_id = $1)', erased_table)
+        INTO has_rows USING NEW.tenant_id;
+        IF has_rows THEN
+            RAISE EXCEPTION 'the entry "tenant erased" of % is refused: % still has rows of the tenant',
+                NEW.tenant_id, erased_table USING ERRCODE = 'integrity_constraint_violation';
+        END IF;
+    END LOOP;
+    RETURN NULL;
+END $$;
+
+-- A waiver is granted once and ends once; its terms stay.
 CREATE FUNCTION {schema}.refuse_waiver_change() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 DECLARE
-    writable text[] := CASE
-        WHEN OLD.ended_at IS NULL THEN ARRAY['tenant_id', 'ended_at', 'end_reason'] ELSE ARRAY['tenant_id']
-    END;
+    writable text[] := CASE WHEN OLD.ended_at IS NULL THEN ARRAY['ended_at', 'end_reason'] ELSE ARRAY[]::text[] END;
 BEGIN
     IF to_jsonb(OLD) - writable <> to_jsonb(NEW) - writable THEN
         RAISE EXCEPTION 'a waiver can only be ended, and once' USING ERRCODE = 'integrity_constraint_violation';
@@ -35,3 +65,56 @@ END $$;
 
 CREATE TRIGGER refuse_waiver_change BEFORE UPDATE ON {schema}.waivers
 FOR EACH ROW EXECUTE FUNCTION {schema}.refuse_waiver_change();
+CREATE CONSTRAINT TRIGGER refuse_partial_erasure AFTER INSERT ON {schema}.audit_trail
+DEFERRABLE INITIALLY DEFERRED
+FOR EACH ROW WHEN (NEW.kind = 'tenant erased') EXECUTE FUNCTION {schema}.refuse_partial_erasure();
+
+DO $$
+DECLARE
+    guarded text;
+    trails text[] := ARRAY['audit_trail', 'audit_checkpoints', 'checkpoint_receipts'];
+    histories text[] := ARRAY[
+        'canonical_record_history', 'version_verdict_history', 'compliance_badge_history', 'lifecycle_events',
+        'integrity_events', 'config_versions', 'state_log', 'state_commitments'
+    ];
+    retained text[] := ARRAY['canonical_records', 'artifact_manifests', 'waivers'];
+    -- When a version gets a successor, a pipeline deletes its verdicts and badge, which their history keeps.
+    deletable text[] := ARRAY['version_verdicts', 'compliance_badges'];
+BEGIN
+    FOREACH guarded IN ARRAY trails LOOP
+        EXECUTE format(
+            'CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {schema}.%I
+             FOR EACH STATEMENT EXECUTE FUNCTION {schema}.refuse_change()', guarded);
+    END LOOP;
+    FOREACH guarded IN ARRAY histories LOOP
+        EXECUTE format(
+            'CREATE TRIGGER append_only BEFORE UPDATE OR TRUNCATE ON {schema}.%I
+             FOR EACH STATEMENT EXECUTE FUNCTION {schema}.refuse_change()', guarded);
+    END LOOP;
+    FOREACH guarded IN ARRAY retained || deletable LOOP
+        EXECUTE format(
+            'CREATE TRIGGER refuse_truncation BEFORE TRUNCATE ON {schema}.%I
+             FOR EACH STATEMENT EXECUTE FUNCTION {schema}.refuse_truncation()', guarded);
+    END LOOP;
+    FOREACH guarded IN ARRAY histories || retained LOOP
+        EXECUTE format(
+            'CREATE TRIGGER refuse_deletion AFTER DELETE ON {schema}.%I REFERENCING OLD TABLE AS deleted
+             FOR EACH STATEMENT EXECUTE FUNCTION {schema}.refuse_deletion()', guarded);
+    END LOOP;
+END $$;
+
+-- Otherwise, session_replication_role = replica would switch them off without a trace.
+DO $$
+DECLARE
+    guard record;
+BEGIN
+    FOR guard IN
+        SELECT tgrelid::regclass AS guarded, tgname FROM pg_trigger WHERE tgfoid IN (
+            '{schema}.refuse_change'::regproc, '{schema}.refuse_truncation'::regproc,
+            '{schema}.refuse_deletion'::regproc, '{schema}.refuse_partial_erasure'::regproc,
+            '{schema}.refuse_waiver_change'::regproc
+        )
+    LOOP
+        EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', guard.guarded, guard.tgname);
+    END LOOP;
+END $$;

@@ -1,0 +1,366 @@
+"""Reads the states in the tables and in the log, version by version, to compare them.
+
+Each function takes the keys of some versions and yields the states of all of them, in no order: the keys are passed as
+arrays and looked up one by one, whatever the statistics say. A row is hashed as it arrives and not kept, so that memory
+stays flat however many states a version has.
+
+Names are as Postgres keeps them: see ``pg_text_codec``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import ARRAY, Integer, Table, cast, column, func, literal_column, null, select, text, true
+from sqlalchemy import Text as PlainText
+from sqlalchemy.sql.expression import TableValuedAlias, TextClause
+
+from verifywise_mlflow.audit.state_leaf import content_hash
+from verifywise_mlflow.persistence.pg_text_codec import dumps, escape
+from verifywise_mlflow.persistence.row_mapping import Key
+from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.persistence.state_contents import (
+    CONFIGURATION_COLUMNS,
+    INTEGRITY_COLUMNS,
+    LIFECYCLE_COLUMNS,
+    RECORD_COLUMNS,
+    VERDICT_COLUMNS,
+    WAIVER_COLUMNS,
+    WAIVER_END_COLUMNS,
+    hash_of_row,
+    manifest_content,
+    record_content,
+)
+from verifywise_mlflow.persistence.tables import (
+    SCHEMA,
+    artifact_manifests,
+    canonical_record_history,
+    canonical_records,
+    config_versions,
+    integrity_events,
+    lifecycle_events,
+    waivers,
+)
+
+ROWS_PER_FETCH: Final = 200
+"""Rows that the driver holds: the verdicts on a version have some 35 KB."""
+
+
+class LoggedState(NamedTuple):
+    """A state in the log."""
+
+    position: int
+    kind: str
+    object_id: str
+    written_at: datetime
+    sync_id: str
+    content: str
+
+
+class StoredState(NamedTuple):
+    """A state in a table."""
+
+    table: str
+    row: str
+    """What distinguishes it from other rows of its version."""
+    written_at: datetime
+    sync_id: str | None
+    """None if the table does not say."""
+    content: str
+    """The hash of its content."""
+    ended_at: datetime | None = None
+    ended_by: str | None = None
+
+
+class StoredVerdicts(NamedTuple):
+    """A row of verdicts: those on a version now, or those that ended together. A cell for each rule."""
+
+    table: str
+    cells: tuple[Sequence[str | None], ...]
+    """In the order of ``VERDICT_COLUMNS``."""
+    written_at: Sequence[datetime]
+    sync_ids: Sequence[str]
+    open_since: Sequence[datetime | None]
+    ended_at: datetime | None
+    ended_by: str | None
+
+
+class StoredBadge(NamedTuple):
+    """A badge."""
+
+    table: str
+    badge: str
+    written_at: datetime
+    sync_id: str
+    ended_at: datetime | None
+    ended_by: str | None
+
+
+_KEYS: Final = "unnest(CAST(:names AS text[]), CAST(:numbers AS integer[])) AS k (model_name, version_number)"
+
+
+def _of_keys(table: str, columns: str, condition: str = "version_number = k.version_number") -> TextClause:
+    # OFFSET 0: Postgres must not join the tables as a whole.
+    return text(
+        f"""
+        SELECT k.model_name, k.version_number, t.* FROM {_KEYS} CROSS JOIN LATERAL (
+            SELECT {columns} FROM {SCHEMA}.{table} AS s
+            WHERE tenant_id = :tenant_id AND s.model_name = k.model_name AND s.{condition} OFFSET 0
+        ) AS t
+        """  # noqa: S608  # names of our own tables and columns alone
+    ).execution_options(yield_per=ROWS_PER_FETCH)
+
+
+_LOGGED: Final = _of_keys("state_log", "position, kind, object_id, written_at, sync_id, content")
+_ARRAYS: Final = (
+    "rule_ids, rule_versions::text[], verdicts, reasons, values, policy_ids, policy_versions, origins, thresholds, "
+    "days::text[], input_hashes, fingerprints, evaluated_at, sync_ids, open_since"
+)
+_VERDICTS: Final = _of_keys("version_verdicts", f"{_ARRAYS}, NULL::timestamptz, NULL::text")
+_VERDICT_HISTORY: Final = _of_keys("version_verdict_history", f"{_ARRAYS}, valid_to, ended_by_sync_id")
+_BADGES: Final = _of_keys("compliance_badges", "badge, changed_at, sync_id, NULL::timestamptz, NULL::text")
+_BADGE_HISTORY: Final = _of_keys("compliance_badge_history", "badge, changed_at, sync_id, valid_to, ended_by_sync_id")
+_VERDICT_CELLS: Final = len(VERDICT_COLUMNS)
+"""How many of the arrays are parts of the content: the first ones."""
+
+VERSION_TABLES: Final = (
+    *("canonical_records", "canonical_record_history", "version_verdicts", "version_verdict_history"),
+    *("compliance_badges", "compliance_badge_history", "artifact_manifests", "lifecycle_events", "integrity_events"),
+)
+"""The tables with states of versions."""
+
+_LOGGED_KEYS: Final = text(
+    f"""
+    SELECT model_name, version_number, count(*) FROM {SCHEMA}.state_log WHERE tenant_id = :tenant_id
+    GROUP BY model_name, version_number ORDER BY model_name, version_number
+    """  # noqa: S608
+).execution_options(yield_per=5_000)
+_SAMPLE: Final = text(
+    f"""
+    SELECT model_name, version_number, count(*) FROM {SCHEMA}.state_log
+    WHERE tenant_id = :tenant_id AND version_number > 0
+    GROUP BY model_name, version_number
+    ORDER BY sha256(convert_to(concat_ws('/', CAST(:seed AS text), model_name, version_number), 'UTF8')),
+             model_name, version_number
+    LIMIT :size
+    """  # noqa: S608
+)
+
+
+def logged_keys(session: TenantSession) -> Iterator[tuple[Key, int]]:
+    """Yield the versions that the log has, sorted by the bytes of their names, each with the number of its states.
+
+    The number 0 stands for the model itself, and the name '' with it for what belongs to no model.
+    """
+    rows = session.execute(_LOGGED_KEYS, {"tenant_id": session.tenant_id})
+    return (((name, number), count) for name, number, count in rows)
+
+
+def sampled_keys(session: TenantSession, size: int, seed: str) -> list[tuple[Key, int]]:
+    """Return versions for a sample: those with the lowest SHA-256 of seed, name and number, joined by slashes.
+
+    So the auditor who chooses the seed can tell which versions the sample must have.
+    """
+    rows = session.execute(_SAMPLE, {"tenant_id": session.tenant_id, "seed": seed, "size": size})
+    return [((name, number), count) for name, number, count in rows]
+
+
+def unlogged_keys(session: TenantSession, table: str) -> Iterator[Key]:
+    """Yield the versions that have rows in a table, but no state in the log."""
+    rows = session.execute(
+        text(
+            f"""
+            SELECT DISTINCT model_name, coalesce(version_number, 0) FROM {SCHEMA}.{table} AS s
+            WHERE tenant_id = :tenant_id AND NOT EXISTS (
+                SELECT FROM {SCHEMA}.state_log AS l
+                WHERE l.tenant_id = :tenant_id AND l.model_name = s.model_name
+                  AND l.version_number = coalesce(s.version_number, 0)
+            )
+            """  # noqa: S608
+        ).execution_options(yield_per=ROWS_PER_FETCH),
+        {"tenant_id": session.tenant_id},
+    )
+    return ((name, number) for name, number in rows)
+
+
+def logged_states(session: TenantSession, keys: Sequence[Key]) -> Iterator[tuple[Key, LoggedState]]:
+    """Yield the states of versions that the log has."""
+    for name, number, *fields in session.execute(_LOGGED, _parameters(session, keys)):
+        yield (name, number), LoggedState(*fields)
+
+
+def record_states(session: TenantSession, keys: Sequence[Key]) -> Iterator[tuple[Key, StoredState]]:
+    """Yield the states of records."""
+    for key, table, row in record_rows(session, keys):
+        yield (
+            key,
+            StoredState(
+                table,
+                "",
+                row["changed_at"],
+                escape(row["sync_id"]),
+                content_hash(record_content(row)),
+                row["valid_to"],
+                row["ended_by_sync_id"],
+            ),
+        )
+
+
+def record_rows(session: TenantSession, keys: Sequence[Key]) -> Iterator[tuple[Key, str, Mapping[str, Any]]]:
+    """Yield the rows of records, present and former ones, each with its key and the name of its table."""
+    wanted = _key_rows(keys)
+    names = (*RECORD_COLUMNS, "revision", "changed_at", "sync_id", "fingerprint")
+    for table in (canonical_records, canonical_record_history):
+        ends = (
+            [table.c[name] for name in ("valid_to", "ended_by_sync_id")]
+            if "valid_to" in table.c
+            else [null().label(name) for name in ("valid_to", "ended_by_sync_id")]
+        )
+        found = (
+            select(*(table.c[name] for name in names), *ends)
+            .where(
+                table.c.tenant_id == session.tenant_id,
+                table.c.model_name == wanted.c.model_name,
+                table.c.version_number == wanted.c.version_number,
+            )
+            .offset(literal_column("0"))
+            .lateral("s")
+        )
+        query = select(wanted.c.model_name.label("key_name"), wanted.c.version_number.label("key_number"), found)
+        rows = session.execute(
+            query.select_from(wanted.join(found, true())).execution_options(yield_per=ROWS_PER_FETCH)
+        )
+        columns = tuple(rows.keys())
+        for row in rows:
+            yield (row[0], row[1]), table.name, dict(zip(columns, row, strict=True))
+
+
+def verdict_rows(session: TenantSession, keys: Sequence[Key]) -> Iterator[tuple[Key, StoredVerdicts]]:
+    """Yield the verdicts on versions, present and former ones."""
+    for table, statement in (("version_verdicts", _VERDICTS), ("version_verdict_history", _VERDICT_HISTORY)):
+        for name, number, *arrays in session.execute(statement, _parameters(session, keys)):
+            yield (name, number), StoredVerdicts(table, tuple(arrays[:_VERDICT_CELLS]), *arrays[_VERDICT_CELLS:])
+
+
+def badge_states(session: TenantSession, keys: Sequence[Key]) -> Iterator[tuple[Key, StoredBadge]]:
+    """Yield the badges of versions, present and former ones."""
+    for table, statement in (("compliance_badges", _BADGES), ("compliance_badge_history", _BADGE_HISTORY)):
+        for name, number, *fields in session.execute(statement, _parameters(session, keys)):
+            yield (name, number), StoredBadge(table, *fields)
+
+
+def manifest_states(session: TenantSession, keys: Sequence[Key]) -> Iterator[tuple[Key, StoredState]]:
+    """Yield the manifests of versions. A former manifest is not kept."""
+    wanted, table = _key_rows(keys), artifact_manifests
+    query = (
+        select(wanted.c.model_name, wanted.c.version_number, table.c.changed_at, table.c.manifest)
+        .join(table, (table.c.model_name == wanted.c.model_name) & (table.c.version_number == wanted.c.version_number))
+        .where(table.c.tenant_id == session.tenant_id)
+    )
+    for name, number, changed_at, manifest in session.execute(query.execution_options(yield_per=ROWS_PER_FETCH)):
+        content = content_hash(manifest_content(dumps(manifest)))
+        yield (name, number), StoredState(table.name, "", changed_at, None, content)
+
+
+def event_states(session: TenantSession, keys: Sequence[Key]) -> Iterator[tuple[Key, str, StoredState]]:
+    """Yield the events of versions and models, each with its kind of state."""
+    for key, kind, table, columns, row in event_rows(session, keys):
+        content = hash_of_row(table, columns, row)
+        identity = f"event {row['event_id']}"
+        yield key, kind, StoredState(table.name, identity, row["seen_at"], escape(row["sync_id"]), content)
+
+
+_EVENTS: Final = (
+    ("lifecycle event", lifecycle_events, LIFECYCLE_COLUMNS),
+    ("integrity event", integrity_events, INTEGRITY_COLUMNS),
+)
+
+
+def event_rows(
+    session: TenantSession, keys: Sequence[Key]
+) -> Iterator[tuple[Key, str, Table, Sequence[str], Mapping[str, Any]]]:
+    """Yield the rows of events, each with its key, its kind of state, its table and the columns of its content."""
+    for kind, table, columns in _EVENTS:
+        for are_of_models in (False, True) if kind == "lifecycle event" else (False,):
+            wanted = _key_rows([key for key in keys if not are_of_models or key[1] == 0])
+            number = table.c.version_number
+            found = (
+                select(table)
+                .where(
+                    table.c.tenant_id == session.tenant_id,
+                    table.c.model_name == wanted.c.model_name,
+                    number.is_(None) if are_of_models else number == wanted.c.version_number,
+                )
+                .offset(literal_column("0"))
+                .lateral("s")
+            )
+            query = select(wanted.c.model_name.label("key_name"), wanted.c.version_number.label("key_number"), found)
+            rows = session.execute(
+                query.select_from(wanted.join(found, true())).execution_options(yield_per=ROWS_PER_FETCH)
+            )
+            names = tuple(rows.keys())
+            for row in rows:
+                yield (row[0], row[1]), kind, table, columns, dict(zip(names, row, strict=True))
+
+
+TENANT_KINDS: Final = ("waiver granted", "waiver ended", "configuration")
+"""The kinds of states that belong to no model."""
+
+
+def logged_tenant_states(session: TenantSession) -> Iterator[LoggedState]:
+    """Yield the waivers and configurations that the log has, in its order."""
+    rows = session.execute(
+        text(
+            f"""
+            SELECT position, kind, object_id, written_at, sync_id, content FROM {SCHEMA}.state_log
+            WHERE tenant_id = :tenant_id AND kind = ANY (:kinds) ORDER BY position
+            """  # noqa: S608
+        ).execution_options(yield_per=ROWS_PER_FETCH),
+        {"tenant_id": session.tenant_id, "kinds": list(TENANT_KINDS)},
+    )
+    return (LoggedState(*row) for row in rows)
+
+
+def tenant_states(session: TenantSession) -> Iterator[tuple[str, str, StoredState]]:
+    """Yield the waivers and configurations in the tables, each with its kind of state and its object."""
+    for kind, object_id, table, columns, row in tenant_rows(session):
+        times = {"waiver granted": "granted_at", "waiver ended": "ended_at", "configuration": "valid_from"}
+        sync_id = None if kind == "waiver ended" else escape(row["sync_id"])
+        number = f" {row['config_version_id']}" if kind == "configuration" else ""
+        identity = f"{'configuration' if number else 'waiver'}{number} {object_id}"
+        content = hash_of_row(table, columns, row)
+        yield kind, object_id, StoredState(table.name, identity, row[times[kind]], sync_id, content)
+
+
+def tenant_rows(
+    session: TenantSession,
+) -> Iterator[tuple[str, str, Table, Sequence[str], Mapping[str, Any]]]:
+    """Yield the rows of waivers and configurations; a waiver that has ended twice."""
+    for table in (waivers, config_versions):
+        query = select(table).where(table.c.tenant_id == session.tenant_id)
+        rows = session.execute(query.order_by(*table.primary_key).execution_options(yield_per=ROWS_PER_FETCH))
+        for row in rows.mappings():
+            if table is config_versions:
+                yield "configuration", escape(row["kind"]), table, CONFIGURATION_COLUMNS, row
+                continue
+            yield "waiver granted", str(row["waiver_id"]), table, WAIVER_COLUMNS, row
+            if row["ended_at"] is not None or row["end_reason"] is not None:
+                yield "waiver ended", str(row["waiver_id"]), table, WAIVER_END_COLUMNS, row
+
+
+def _parameters(session: TenantSession, keys: Sequence[Key]) -> dict[str, object]:
+    names = [name for name, _ in keys]
+    return {"tenant_id": escape(session.tenant_id), "names": names, "numbers": [number for _, number in keys]}
+
+
+def _key_rows(keys: Sequence[Key]) -> TableValuedAlias:
+    """Return keys as rows of a query. Names are not escaped once more."""
+    return (
+        func.unnest(
+            cast([name for name, _ in keys], ARRAY(PlainText)), cast([number for _, number in keys], ARRAY(Integer))
+        )
+        .table_valued(column("model_name", PlainText), column("version_number", Integer))
+        .render_derived()
+    )
