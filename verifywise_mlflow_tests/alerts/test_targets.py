@@ -13,10 +13,11 @@ from pydantic import TypeAdapter
 import verifywise_mlflow.alerts.targets.webhook as webhook_target
 from verifywise_mlflow.alerts.alert import Alert
 from verifywise_mlflow.alerts.dispatch import dispatch
-from verifywise_mlflow.alerts.settings import AlertSettings, InvalidAlertsFileError, load_alert_settings
+from verifywise_mlflow.alerts.settings import AlertSettings, load_alert_settings
 from verifywise_mlflow.alerts.state import MAX_UNDELIVERED_ALERTS, AlertState
 from verifywise_mlflow.alerts.targets.log import ALERTS_LOGGER
 from verifywise_mlflow.alerts.targets.target import DeliveryError
+from verifywise_mlflow.common.settings_file import InvalidSettingsFileError
 from verifywise_mlflow_tests.alerts.receivers import mail_server, webhook
 from verifywise_mlflow_tests.support.certificate_authorities import make_authority
 
@@ -209,7 +210,7 @@ def test_an_invalid_file_is_reported_without_its_values(
     path.write_text(content)
     monkeypatch.setenv("VERIFYWISE_ALERTS", str(path))
 
-    with pytest.raises(InvalidAlertsFileError, match=sentence) as raised:
+    with pytest.raises(InvalidSettingsFileError, match=sentence) as raised:
         load_alert_settings()
 
     assert SECRET not in str(raised.value)

@@ -13,7 +13,7 @@ import urllib3
 
 from verifywise_mlflow.delivery.report_bucket import upload_report
 from verifywise_mlflow.http.errors import ForbiddenError
-from verifywise_mlflow.tenants.report import ReportBucket
+from verifywise_mlflow.tenants.bucket import WritableBucket
 from verifywise_mlflow_tests.artifacts.stores.servers import s3_server
 
 SETTINGS: Mapping[str, object] = {
@@ -45,14 +45,14 @@ def writer_keys(endpoint: str) -> tuple[str, str]:
 
 
 @pytest.fixture
-def bucket(endpoint: str, writer_keys: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> ReportBucket:
+def bucket(endpoint: str, writer_keys: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> WritableBucket:
     monkeypatch.setenv("REPORTS_KEY_ID", writer_keys[0])
     monkeypatch.setenv("REPORTS_SECRET", writer_keys[1])
-    return ReportBucket.model_validate({**SETTINGS, "endpoint": endpoint})
+    return WritableBucket.model_validate({**SETTINGS, "endpoint": endpoint})
 
 
 def test_each_report_has_its_own_path_and_the_start_page_leads_to_the_newest(
-    bucket: ReportBucket, endpoint: str, tmp_path: Path
+    bucket: WritableBucket, endpoint: str, tmp_path: Path
 ) -> None:
     (tmp_path / "assets").mkdir()
     (tmp_path / "assets" / "report.css").write_text("p {}")
@@ -81,7 +81,7 @@ def test_each_report_has_its_own_path_and_the_start_page_leads_to_the_newest(
     urllib3.request("POST", f"{endpoint}/moto-api/reset-auth", body=b"0")
 
 
-def test_keys_that_may_not_write_there_fail_with_a_sentence(bucket: ReportBucket, tmp_path: Path) -> None:
+def test_keys_that_may_not_write_there_fail_with_a_sentence(bucket: WritableBucket, tmp_path: Path) -> None:
     (tmp_path / "index.html").write_text("a report")
     elsewhere = bucket.model_copy(update={"uri": "s3://reports/elsewhere"})
 
@@ -99,7 +99,7 @@ def test_keys_that_may_not_write_there_fail_with_a_sentence(bucket: ReportBucket
 )
 def test_settings_that_would_be_unsafe_are_refused(change: dict[str, object], sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
-        ReportBucket.model_validate({**SETTINGS, **change})
+        WritableBucket.model_validate({**SETTINGS, **change})
 
 
 def client(endpoint: str, service: str) -> Any:  # boto3 has no types

@@ -104,7 +104,9 @@ class S3Signer:
         default = {"http": 80, "https": 443}[url.scheme]
         # Set here: through a proxy, urllib3 would write a default port, which the signature omits.
         host = f"{url.hostname}:{url.port}" if url.port not in (None, default) else url.hostname or ""
-        signed = AWSRequest(method=request.method, url=request.url, data=request.body, headers={"Host": host})
+        # S3 refuses a header of its own that the signature does not cover, such as that of a retention lock.
+        own = {name: value for name, value in request.headers.items() if name.lower().startswith("x-amz-")}
+        signed = AWSRequest(method=request.method, url=request.url, data=request.body, headers={**own, "Host": host})
         self._signer.add_auth(signed)
         names = ("Host", "Authorization", "X-Amz-Date", "X-Amz-Security-Token", "X-Amz-Content-SHA256")
         return {name: str(signed.headers[name]) for name in names if name in signed.headers}

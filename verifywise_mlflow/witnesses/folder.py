@@ -1,0 +1,84 @@
+"""A folder as a witness: a file per tenant that checkpoints are appended to, as lines of JSON."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final, Literal
+
+from verifywise_mlflow.audit.checkpoint import CheckpointClaim, InvalidCheckpointError, parse_claim
+from verifywise_mlflow.tenants.validators import AbsolutePath
+from verifywise_mlflow.witnesses.reading import stamped_checkpoints_in
+from verifywise_mlflow.witnesses.stamped_checkpoint import StampedCheckpoint
+from verifywise_mlflow.witnesses.witness import Receipt, WitnessError, WitnessSettings
+
+_TAIL_BYTES: Final = 64 * 1024
+"""More than a line with a time-stamp token has."""
+
+
+class FolderWitness(WitnessSettings):
+    """A folder of this machine or a mounted share, best one where this account can append but not change."""
+
+    kind: Literal["folder"] = "folder"
+    directory: AbsolutePath
+
+    def store(self, tenant_id: str, stamped: StampedCheckpoint) -> Receipt:
+        """Append a line to the tenant's file, and wait until it is on the disk.
+
+        A checkpoint that contradicts the last one is refused: the trail was cut off or rewritten meanwhile.
+        """
+        path = self.directory / f"{tenant_id}.jsonl"
+        try:
+            file = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o640)
+            try:
+                tail = _tail(file)
+                _refuse_contradiction(path, tail, stamped)
+                # After a write that was cut short, such as on a full disk, the line begins on a line of its own.
+                separator = b"" if tail.endswith(b"\n") or not tail else b"\n"
+                line = b"%b%b\n" % (separator, stamped.to_json_line().encode("ascii"))
+                if os.write(file, line) != len(line):
+                    raise WitnessError(f"only a part of the checkpoint was written to {path}: the disk is full")
+                os.fsync(file)
+            finally:
+                os.close(file)
+            if not tail:
+                _sync_directory(self.directory)
+        except OSError as error:
+            raise WitnessError(f"the checkpoint cannot be written to {path}: {error.strerror}") from None
+        return {"path": str(path)}
+
+
+def _tail(file: int) -> bytes:
+    size = os.fstat(file).st_size
+    return os.pread(file, _TAIL_BYTES, max(size - _TAIL_BYTES, 0))
+
+
+def _refuse_contradiction(path: Path, tail: bytes, stamped: StampedCheckpoint) -> None:
+    last, claim = _last_claim(tail), parse_claim(stamped.checkpoint)
+    if last is None or last.sequence < claim.sequence:
+        return
+    if (last.sequence, last.entry_hash) == (claim.sequence, claim.entry_hash):
+        return
+    raise WitnessError(
+        f"{path} has a checkpoint of entry {last.sequence:,}, signed at {last.signed_at}, which contradicts that of "
+        f"entry {claim.sequence:,}: entries were cut off or rewritten, or a backup was restored. Run verifywise-mlflow "
+        f"audit verify {claim.tenant_id} --checkpoint {path}. Move the file away only if a restore explains it"
+    )
+
+
+def _last_claim(tail: bytes) -> CheckpointClaim | None:
+    last_line = tail.rstrip(b"\n").rpartition(b"\n")[2]
+    try:
+        stamped = stamped_checkpoints_in(last_line.decode("ascii", "replace"))
+        return parse_claim(stamped[0].checkpoint) if stamped else None
+    except InvalidCheckpointError:  # a line that was cut short
+        return None
+
+
+def _sync_directory(directory: Path) -> None:
+    """Make a new file's name survive a crash."""
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

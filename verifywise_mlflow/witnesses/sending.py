@@ -1,0 +1,165 @@
+"""Sends each tenant's newest checkpoint to the witnesses that do not have it, and records their receipts.
+
+The checkpoints in the database are the outbox: a witness that is down gets the newest one when it is back, and that one
+covers all entries of those that it missed.
+"""
+
+from __future__ import annotations
+
+import time
+from base64 import b64decode
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from verifywise_mlflow.audit.checkpoint import InvalidCheckpointError, parse_claim, verify_claim
+from verifywise_mlflow.audit.verification import AnchoredCheckpoint
+from verifywise_mlflow.http.errors import HttpError
+from verifywise_mlflow.persistence.repositories import checkpoint_receipts
+from verifywise_mlflow.persistence.repositories.checkpoint_receipts import CheckpointReceipt
+from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.tenants.errors import SecretUnavailableError
+from verifywise_mlflow.witnesses.stamped_checkpoint import StampedCheckpoint
+from verifywise_mlflow.witnesses.timestamp_authority import TOKEN, TimestampAuthority
+from verifywise_mlflow.witnesses.witness import Receipt, Witness, WitnessError
+
+if TYPE_CHECKING:
+    from verifywise_mlflow.audit.keys import PublicKey
+
+MAX_SECONDS: Final = 600.0
+"""After this time, no further tenant begins: the rest is for the next run."""
+
+
+@dataclass(frozen=True, slots=True)
+class SendingResult:
+    """How the sending of a checkpoint to a witness ended."""
+
+    tenant_id: str
+    witness: str
+    sequence: int
+    """The entry that the checkpoint signs."""
+    problem: str | None = None
+    """Why the witness does not have it; None if it has."""
+
+
+@dataclass(frozen=True, slots=True)
+class TenantCheckpoints:
+    """A tenant's newest checkpoint, and the last one that each witness has."""
+
+    newest: AnchoredCheckpoint | None
+    receipts: Mapping[str, CheckpointReceipt]
+    """By the witness's name."""
+
+    @classmethod
+    def load(cls, session: TenantSession) -> TenantCheckpoints:
+        """Load them from the store."""
+        return cls(checkpoint_receipts.newest_checkpoint(session), checkpoint_receipts.last_receipts(session))
+
+    def is_due(self, witness: Witness, now: datetime, interval: timedelta | None = None) -> bool:
+        """Return whether a witness lacks the newest checkpoint, and got its last one at least an interval ago."""
+        if self.newest is None:
+            return False
+        last = self.receipts.get(witness.name)
+        if last is None:
+            return True
+        is_old = now - last.stored_at >= (witness.interval if interval is None else interval)
+        return is_old and last.sequence != self.newest.sequence
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(slots=True)
+class Sender:
+    """Sends checkpoints to the witnesses of an installation."""
+
+    store: Store
+    witnesses: Sequence[Witness]
+    keys: Sequence[PublicKey] = ()
+    """If there are any, a checkpoint that none of them signed is not sent."""
+    now: Callable[[], datetime] = _utc_now
+    _down: set[str] = field(default_factory=set)
+    """Witnesses that did not respond. They are not tried again, so that a dead one costs one time-out a run."""
+
+    def has_due(self, tenant_ids: Iterable[str]) -> bool:
+        """Return whether a checkpoint of any of the tenants is due."""
+        now = self.now()
+        for tenant_id in tenant_ids:
+            with self.store.begin(tenant_id) as session:
+                checkpoints = TenantCheckpoints.load(session)
+            if any(checkpoints.is_due(witness, now) for witness in self._witnesses_of(tenant_id)):
+                return True
+        return False
+
+    def send_all(self, tenant_ids: Iterable[str], *, max_seconds: float = MAX_SECONDS) -> list[SendingResult]:
+        """Send what is due of the tenants."""
+        started, results = time.monotonic(), list[SendingResult]()
+        for tenant_id in tenant_ids:
+            if time.monotonic() - started > max_seconds:
+                break
+            results += self.send(tenant_id)
+        return results
+
+    def send(self, tenant_id: str, interval: timedelta | None = None) -> list[SendingResult]:
+        """Send a tenant's newest checkpoint to the witnesses that lack it.
+
+        Args:
+            tenant_id: The tenant.
+            interval: The least time since their last one, instead of their own setting.
+        """
+        with self.store.begin(tenant_id) as session:
+            checkpoints = TenantCheckpoints.load(session)
+        newest, now = checkpoints.newest, self.now()
+        witnesses = self._witnesses_of(tenant_id)
+        due = {witness.name for witness in witnesses if checkpoints.is_due(witness, now, interval)}
+        if newest is None or not due:
+            return []
+        if problem := self._find_forgery(tenant_id, newest):
+            return [SendingResult(tenant_id, name, newest.sequence, problem) for name in sorted(due)]
+        return list(self._send(tenant_id, newest, witnesses, due))
+
+    def _send(
+        self, tenant_id: str, newest: AnchoredCheckpoint, witnesses: Sequence[Witness], due: set[str]
+    ) -> Iterator[SendingResult]:
+        stamped = StampedCheckpoint(newest.checkpoint)
+        for witness in witnesses:
+            # An authority stores nothing, so all others get its token, even if they have the checkpoint.
+            if witness.name in self._down or not (witness.name in due or stamped.token):
+                continue
+            try:
+                receipt = witness.store(tenant_id, stamped)
+            except (HttpError, SecretUnavailableError, WitnessError) as error:
+                if getattr(error, "retryable", False):
+                    self._down.add(witness.name)
+                yield SendingResult(tenant_id, witness.name, newest.sequence, str(error))
+                continue
+            self._record(tenant_id, witness, newest, receipt)
+            if TOKEN in receipt:
+                stamped = replace(stamped, token=b64decode(receipt[TOKEN]))
+            yield SendingResult(tenant_id, witness.name, newest.sequence)
+
+    def _record(self, tenant_id: str, witness: Witness, newest: AnchoredCheckpoint, receipt: Receipt) -> None:
+        row = CheckpointReceipt(witness.name, self.now(), newest.sequence, newest.checkpoint.signature, receipt)
+        with self.store.begin(tenant_id) as session:
+            checkpoint_receipts.append(session, row)
+
+    def _find_forgery(self, tenant_id: str, newest: AnchoredCheckpoint) -> str | None:
+        """Return why a checkpoint must not be sent: a forged one would keep the true ones from being sent."""
+        try:
+            checkpoint = newest.checkpoint
+            claim = verify_claim(checkpoint, self.keys) if self.keys else parse_claim(checkpoint)
+        except InvalidCheckpointError as error:
+            problem = str(error)
+        else:
+            if (claim.tenant_id, claim.sequence) == (tenant_id, newest.sequence):
+                return None
+            problem = f"it signs entry {claim.sequence:,} of {claim.tenant_id!r}"
+        return f"the checkpoint of entry {newest.sequence:,} in the database was not sent: {problem}"
+
+    def _witnesses_of(self, tenant_id: str) -> list[Witness]:
+        """Return a tenant's witnesses, authorities first."""
+        witnesses = (witness for witness in self.witnesses if witness.is_for(tenant_id))
+        return sorted(witnesses, key=lambda witness: not isinstance(witness, TimestampAuthority))
