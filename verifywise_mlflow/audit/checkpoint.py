@@ -2,6 +2,9 @@
 
 A chain alone does not reveal truncation, and an attacker who can write to the database can rebuild it after a change.
 But the attacker cannot sign it. A checkpoint is stored as it was signed, like an entry: canonical JSON, ASCII.
+
+A checkpoint can name the key that replaces its own. Only the statement itself does that, never the entry that it signs:
+an entry that an attacker appended is signed by the next checkpoint, too.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from verifywise_mlflow.audit.chain import ChainLink
 from verifywise_mlflow.common.canonical_json import canonical_json
 
 if TYPE_CHECKING:  # with cryptography, which takes 0.05 s; most syncs sign nothing
-    from verifywise_mlflow.audit.keys import PublicKey, SigningKey
+    from verifywise_mlflow.audit.keys import PublicKey, Signer
 
 CHECKPOINT_FORMAT = "verifywise audit checkpoint 1"
 """Part of every checkpoint, so that a signature made for another purpose is never accepted as one."""
@@ -39,6 +42,11 @@ class Checkpoint:
     """What was signed, as UTF-8."""
     signature: str
     """Ed25519, 64 bytes in hex."""
+
+    @property
+    def names_next_key(self) -> bool:
+        """Whether it appears to vouch for another key. It may be malformed: only ``verify_claim`` shows what it is."""
+        return '"next_key":' in self.text
 
     def to_json_line(self) -> str:
         """Return it as one line of JSON, the form in which it is printed, stored elsewhere and exported."""
@@ -67,20 +75,25 @@ class CheckpointClaim:
     entry_hash: str
     signed_at: str
     key_id: str
+    next_key: str | None = None
+    """The public key, in PEM, for which this one vouches: it signs all later checkpoints."""
 
 
-def sign_checkpoint(tenant_id: str, head: ChainLink, key: SigningKey, now: datetime) -> Checkpoint:
-    """Sign the statement that the tenant's chain ends with ``head``."""
-    text = canonical_json(
-        {
-            "format": CHECKPOINT_FORMAT,
-            "tenant_id": tenant_id,
-            "sequence": head.sequence,
-            "entry_hash": head.hash,
-            "signed_at": now.astimezone(UTC).isoformat(timespec="seconds"),
-            "key_id": key.key_id,
-        }
-    )
+def sign_checkpoint(
+    tenant_id: str, head: ChainLink, key: Signer, now: datetime, next_key: PublicKey | None = None
+) -> Checkpoint:
+    """Sign the statement that the tenant's chain ends with ``head`` and, optionally, which key replaces this one."""
+    fields: dict[str, object] = {
+        "format": CHECKPOINT_FORMAT,
+        "tenant_id": tenant_id,
+        "sequence": head.sequence,
+        "entry_hash": head.hash,
+        "signed_at": now.astimezone(UTC).isoformat(timespec="seconds"),
+        "key_id": key.key_id,
+    }
+    if next_key is not None:
+        fields["next_key"] = next_key.pem()
+    text = canonical_json(fields)
     return Checkpoint(text, key.sign(text.encode()).hex())
 
 
@@ -96,7 +109,10 @@ def parse_claim(checkpoint: Checkpoint) -> CheckpointClaim:
     if fields.get("format") != CHECKPOINT_FORMAT or not isinstance(sequence, int):
         raise InvalidCheckpointError("it is not a statement about a chain")
     tenant_id, entry_hash, signed_at, key_id = (text if isinstance(text, str) else "" for text in texts)
-    return CheckpointClaim(tenant_id, sequence, entry_hash, signed_at, key_id)
+    next_key = fields.get("next_key")
+    return CheckpointClaim(
+        tenant_id, sequence, entry_hash, signed_at, key_id, next_key if isinstance(next_key, str) else None
+    )
 
 
 def verify_claim(checkpoint: Checkpoint, keys: Sequence[PublicKey]) -> CheckpointClaim:
@@ -110,8 +126,8 @@ def verify_claim(checkpoint: Checkpoint, keys: Sequence[PublicKey]) -> Checkpoin
     key = next((key for key in keys if key.key_id == claim.key_id), None)
     if key is None:
         raise UnknownKeyError(
-            f"it names the key {claim.key_id or '(none)'}, which was not supplied: "
-            "after a key rotation, supply the old and the new key"
+            f"it names the key {claim.key_id or '(none)'}, which was not supplied, and for which no supplied key "
+            "vouches: supply the first key of the trail, and each that replaced a lost one"
         )
     try:
         signature = unhexlify(checkpoint.signature)

@@ -34,6 +34,9 @@ EntryKind = Literal[
     "tenant activated",
     "tenant deactivated",
     "tenant erased",
+    "access granted",
+    "access revoked",
+    "signing key changed",
     "delivery",
 ]
 KINDS_WITH_ACTOR: Final[frozenset[EntryKind]] = frozenset(
@@ -41,6 +44,7 @@ KINDS_WITH_ACTOR: Final[frozenset[EntryKind]] = frozenset(
         *("sync started", "removals accepted", "policy changed", "mapping changed", "tenant changed"),
         "ai systems changed",
         *("waiver granted", "waiver withdrawn", "tenant activated", "tenant deactivated", "tenant erased", "delivery"),
+        *("access granted", "access revoked", "signing key changed"),
     )
 )
 """What a person starts. All other kinds follow from the server or the calendar; their sync's start names its actor."""
@@ -63,7 +67,8 @@ class AuditEntry:
     credential_identity: str | None = None
     server_version: str | None = None
     object_kind: str | None = None
-    """``registered model``, ``model version``, ``training run``, ``logged model``, ``artifacts``, ``waiver``."""
+    """``registered model``, ``model version``, ``training run``, ``logged model``, ``artifacts``, ``waiver``,
+    ``database role``."""
     object_name: str | None = None
     reason: str | None = None
     counts: Mapping[str, object] = field(default_factory=dict)

@@ -1,11 +1,13 @@
 """Exports a trail as lines. Each entry is the text that was hashed; a checkpoint follows the entry that it signs.
 
-``tools/verify_audit_export.py`` verifies an export without a database and without this package.
+``tools/verify_audit_export.py`` verifies an export without a database and without this package. It reads each line
+once, so a checkpoint that vouches for a key comes before those of that key.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import groupby
 
 from verifywise_mlflow.audit.chain import ChainLink
 from verifywise_mlflow.audit.verification import AnchoredCheckpoint
@@ -13,7 +15,7 @@ from verifywise_mlflow.audit.verification import AnchoredCheckpoint
 
 def export_lines(links: Iterable[ChainLink], checkpoints: Iterable[AnchoredCheckpoint]) -> Iterator[str]:
     """Yield the lines of an export. Both inputs are ordered by sequence. Checkpoints of missing entries come last."""
-    remaining = iter(checkpoints)
+    remaining = _in_order_of_keys(checkpoints)
     pending = next(remaining, None)
     for link in links:
         yield link.text
@@ -23,3 +25,8 @@ def export_lines(links: Iterable[ChainLink], checkpoints: Iterable[AnchoredCheck
     while pending:
         yield pending.checkpoint.to_json_line()
         pending = next(remaining, None)
+
+
+def _in_order_of_keys(checkpoints: Iterable[AnchoredCheckpoint]) -> Iterator[AnchoredCheckpoint]:
+    for _, of_entry in groupby(checkpoints, key=lambda anchored: anchored.sequence):
+        yield from sorted(of_entry, key=lambda anchored: not anchored.checkpoint.names_next_key)

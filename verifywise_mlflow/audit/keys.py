@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Protocol
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -57,8 +58,23 @@ class PublicKey:
         return True
 
 
+class Signer(Protocol):
+    """What signs checkpoints: a private key in a file or variable, or one that never leaves a key service."""
+
+    @property
+    def public(self) -> PublicKey:
+        """The public key."""
+
+    @property
+    def key_id(self) -> str:
+        """The public key's id."""
+
+    def sign(self, data: bytes) -> bytes:
+        """Return the Ed25519 signature over the data, 64 bytes."""
+
+
 class SigningKey:
-    """A private key. Only ``pem`` reveals it."""
+    """A private key in memory. Only ``pem`` reveals it."""
 
     def __init__(self, key: Ed25519PrivateKey) -> None:
         self._key = key

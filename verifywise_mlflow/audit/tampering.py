@@ -15,7 +15,17 @@ import orjson
 
 from verifywise_mlflow.audit.chain import GENESIS_HASH, ChainLink, entry_hash
 
-DamageKind = Literal["edit", "gap", "reorder", "insertion", "truncation", "rewrite", "unknown key", "forged checkpoint"]
+DamageKind = Literal[
+    "edit",
+    "gap",
+    "reorder",
+    "insertion",
+    "truncation",
+    "rewrite",
+    "unknown key",
+    "replaced key",
+    "forged checkpoint",
+]
 
 
 @dataclass(frozen=True, slots=True)

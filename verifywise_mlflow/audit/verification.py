@@ -15,15 +15,18 @@ from verifywise_mlflow.audit.checkpoint import (
     InvalidCheckpointError,
     UnknownKeyError,
     parse_claim,
-    verify_claim,
 )
+from verifywise_mlflow.audit.key_chain import KeyChain, ReplacedKeyError
 from verifywise_mlflow.audit.tampering import Damage, diagnose, parse_position, prepend
+from verifywise_mlflow.audit.trail_report import TrailReport
 
 if TYPE_CHECKING:
     from verifywise_mlflow.audit.keys import PublicKey
 
 PROGRESS_INTERVAL = 5_000
 """Entries between two calls of ``on_progress``."""
+_TIME_LENGTH = len("2026-03-01T12:30:00.000000+00:00")
+"""Without a key, the time of a checkpoint is a stranger's text of any length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,24 +35,16 @@ class AnchoredCheckpoint:
 
     sequence: int
     checkpoint: Checkpoint
+    is_external: bool = False
+    """Whether it was stored outside of the trail."""
 
 
 @dataclass(frozen=True, slots=True)
-class TrailReport:
-    """The result of verifying a tenant's chain."""
+class TrailHead:
+    """The last entry of a trail as it was once recorded elsewhere, such as in Dagster's event log."""
 
-    tenant_id: str
-    entries: int
-    """Number of valid entries, from the first on."""
-    head: str | None
-    """The hash of the last valid entry."""
-    damage: Damage | None
-    checkpoints: int
-    """Number of checkpoints that match the chain."""
-    vouched: int
-    """The last entry that a checkpoint covers."""
-    signatures_judged: bool
-    """Whether a public key was supplied, so that the checkpoints' signatures were verified."""
+    sequence: int
+    entry_hash: str
 
 
 def _ignore_progress(done: int) -> None:
@@ -64,6 +59,7 @@ def verify_chain(
     keys: Sequence[PublicKey] = (),
     is_expected: bool = False,
     on_progress: Callable[[int], None] = _ignore_progress,
+    heads: Sequence[TrailHead] = (),
 ) -> TrailReport:
     """Verify a tenant's chain and report the first entry that is not as it was written.
 
@@ -72,18 +68,21 @@ def verify_chain(
         links: The chain, ordered by sequence.
         stored: The checkpoints in the database, ordered by sequence.
         external_checkpoints: Checkpoints from outside the database.
-        keys: Trusted public keys. Without any, checkpoints are compared but their signatures are not verified.
+        keys: Trusted public keys. Without any, checkpoints are compared but their signatures are not verified. Keys for
+            which one of them vouches are trusted, too (``KeyChain``).
         is_expected: Whether at least one entry must exist, so that an empty chain is damaged.
         on_progress: Receives the number of entries read.
+        heads: Heads of the chain as they were recorded outside the database. They are taken as true.
 
     Raises:
         InvalidCheckpointError: An external checkpoint is malformed.
     """
     external = sorted(
-        (AnchoredCheckpoint(parse_claim(checkpoint).sequence, checkpoint) for checkpoint in external_checkpoints),
+        (AnchoredCheckpoint(parse_claim(checkpoint).sequence, checkpoint, True) for checkpoint in external_checkpoints),
         key=_sequence,
     )
-    verifier = _ChainVerifier(tenant_id, keys, iter(heapq.merge(stored, external, key=_sequence)), is_expected)
+    statements = heapq.merge(stored, external, sorted(heads, key=_sequence), key=_sequence)
+    verifier = _ChainVerifier(tenant_id, KeyChain(keys) if keys else None, statements, is_expected)
     damage = verifier.run(iter(links), on_progress)
     return TrailReport(
         tenant_id=tenant_id,
@@ -93,29 +92,34 @@ def verify_chain(
         checkpoints=verifier.matching_checkpoints,
         vouched=verifier.last_signed,
         signatures_judged=bool(keys),
+        last_signed_at=verifier.last_signed_at,
+        witnessed=verifier.last_witnessed,
+        key_changes=tuple(verifier.keys.changes) if verifier.keys else (),
     )
 
 
-def _sequence(anchored: AnchoredCheckpoint) -> int:
-    return anchored.sequence
+def _sequence(statement: AnchoredCheckpoint | TrailHead) -> int:
+    return statement.sequence
 
 
 @dataclass(slots=True)
 class _ChainVerifier:
-    """Walks a chain with the checkpoints next to it."""
+    """Walks a chain with the statements about its entries next to it."""
 
     tenant_id: str
-    keys: Sequence[PublicKey]
-    checkpoints: Iterator[AnchoredCheckpoint]
+    keys: KeyChain | None
+    statements: Iterator[AnchoredCheckpoint | TrailHead]
     is_expected: bool
     last_valid: ChainLink | None = None
     """The last valid link."""
     matching_checkpoints: int = 0
     last_signed: int = 0
-    _next_checkpoint: AnchoredCheckpoint | None = field(init=False)
+    last_signed_at: str | None = None
+    last_witnessed: int = 0
+    _next_statement: AnchoredCheckpoint | TrailHead | None = field(init=False)
 
     def __post_init__(self) -> None:
-        self._next_checkpoint = next(self.checkpoints, None)
+        self._next_statement = next(self.statements, None)
 
     def run(self, links: Iterator[ChainLink], on_progress: Callable[[int], None]) -> Damage | None:
         """Walk the chain to its end or to the first damage."""
@@ -126,8 +130,8 @@ class _ChainVerifier:
                 last_signed = self.last_signed if self.keys else 0
                 return diagnose(self.tenant_id, self.last_valid, link, prepend(following, links), last_signed)
             previous, self.last_valid = self.last_valid, link
-            if self._next_checkpoint is not None and self._next_checkpoint.sequence <= link.sequence:
-                damage = self._check_checkpoints(link, following)
+            if self._next_statement is not None and self._next_statement.sequence <= link.sequence:
+                damage = self._check_statements(link, following)
                 if damage:
                     self.last_valid = previous
                     return damage
@@ -150,56 +154,87 @@ class _ChainVerifier:
             and position.tenant_id == self.tenant_id
         )
 
-    def _check_checkpoints(self, link: ChainLink, following: ChainLink | None) -> Damage | None:
-        """Compare an entry with the checkpoints that sign it."""
-        while self._next_checkpoint is not None and self._next_checkpoint.sequence <= link.sequence:
-            claim = self._read_claim(self._next_checkpoint)
+    def _check_statements(self, link: ChainLink, following: ChainLink | None) -> Damage | None:
+        """Compare an entry with the checkpoints that sign it and the heads that state it."""
+        texts: set[str] = set()
+        # A key comes before the one for which it vouches: both sign the entry that records the change.
+        for statement in sorted(self._statements_until(link.sequence), key=self._is_by_unknown_key):
+            claim = self._read_claim(statement)
             if isinstance(claim, Damage):
                 return claim
-            if claim.entry_hash != link.hash:
+            if (claim.sequence, claim.entry_hash) != (link.sequence, link.hash):
                 return self._mismatch(claim, following)
-            self.matching_checkpoints += 1
-            self.last_signed = link.sequence
-            self._next_checkpoint = next(self.checkpoints, None)
+            if isinstance(statement, TrailHead):
+                self.last_witnessed = link.sequence
+                continue
+            texts.add(statement.checkpoint.text)
+            self.last_signed, self.last_signed_at = link.sequence, claim.signed_at[:_TIME_LENGTH]
+            if statement.is_external:
+                self.last_witnessed = link.sequence
+            if self.keys:
+                self.keys.follow(claim)
+        self.matching_checkpoints += len(texts)
         return None
+
+    def _statements_until(self, sequence: int) -> Iterator[AnchoredCheckpoint | TrailHead]:
+        while self._next_statement is not None and self._next_statement.sequence <= sequence:
+            yield self._next_statement
+            self._next_statement = next(self.statements, None)
+
+    def _is_by_unknown_key(self, statement: AnchoredCheckpoint | TrailHead) -> bool:
+        if self.keys is None or isinstance(statement, TrailHead):
+            return False
+        try:
+            return not self.keys.has(parse_claim(statement.checkpoint).key_id)
+        except InvalidCheckpointError:
+            return True
 
     def _mismatch(self, claim: CheckpointClaim, following: ChainLink | None) -> Damage:
         sequence = claim.sequence
+        problem = f"entry {sequence} is not the one that {_source(claim)}"
         next_position = parse_position(following.text) if following else None
         if next_position and next_position.previous_hash == claim.entry_hash:
-            return Damage("edit", sequence, f"entry {sequence} is not the one that was signed at {claim.signed_at}")
+            return Damage("edit", sequence, problem)
         return Damage(
             "rewrite",
             sequence,
-            f"entry {sequence} is not the one that was signed at {claim.signed_at}: an entry after {self.last_signed} "
-            f"was changed, and the chain was rebuilt from there",
+            f"{problem}: an entry after {self.last_signed} was changed, and the chain was rebuilt from there",
         )
 
     def _check_truncation(self) -> Damage | None:
-        """Report checkpoints of entries that do not exist."""
-        if self._next_checkpoint is None:
+        """Report statements about entries that do not exist."""
+        if self._next_statement is None:
             if self.last_valid or not self.is_expected:
                 return None
             return Damage("truncation", 1, "the chain has no entries, but entries must have been written")
-        claim = self._read_claim(self._next_checkpoint)
+        claim = self._read_claim(self._next_statement)
         if isinstance(claim, Damage):
             return claim
         first = self.last_valid.sequence + 1 if self.last_valid else 1
         which = f"entry {first} is" if first == claim.sequence else f"entries {first} to {claim.sequence} are"
-        return Damage("truncation", first, f"{which} cut off: the last was signed at {claim.signed_at}")
+        return Damage("truncation", first, f"{which} cut off: the last {_source(claim)}")
 
-    def _read_claim(self, anchored: AnchoredCheckpoint) -> CheckpointClaim | Damage:
+    def _read_claim(self, statement: AnchoredCheckpoint | TrailHead) -> CheckpointClaim | Damage:
+        sequence = statement.sequence
+        if isinstance(statement, TrailHead):
+            return CheckpointClaim(self.tenant_id, sequence, statement.entry_hash, signed_at="", key_id="")
+        subject = f"the checkpoint of entry {sequence}"
         try:
-            claim = verify_claim(anchored.checkpoint, self.keys) if self.keys else parse_claim(anchored.checkpoint)
+            claim = self.keys.verify(statement.checkpoint) if self.keys else parse_claim(statement.checkpoint)
         except UnknownKeyError as error:
-            return Damage("unknown key", anchored.sequence, f"the checkpoint of entry {anchored.sequence}: {error}")
+            return Damage("unknown key", sequence, f"{subject}: {error}")
+        except ReplacedKeyError as error:
+            return Damage("replaced key", sequence, f"{subject}: {error}")
         except InvalidCheckpointError as error:
+            return Damage("forged checkpoint", sequence, f"{subject}: {error}")
+        if (claim.tenant_id, claim.sequence) != (self.tenant_id, sequence):
             return Damage(
-                "forged checkpoint", anchored.sequence, f"the checkpoint of entry {anchored.sequence}: {error}"
+                "forged checkpoint", sequence, f"{subject} signs entry {claim.sequence} of {claim.tenant_id!r}"
             )
-        if (claim.tenant_id, claim.sequence) != (self.tenant_id, anchored.sequence):
-            sentence = (
-                f"the checkpoint of entry {anchored.sequence} signs entry {claim.sequence} of {claim.tenant_id!r}"
-            )
-            return Damage("forged checkpoint", anchored.sequence, sentence)
         return claim
+
+
+def _source(claim: CheckpointClaim) -> str:
+    return (
+        f"was signed at {claim.signed_at}" if claim.key_id or claim.signed_at else "was recorded elsewhere as the head"
+    )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-DONE, FAILED, MISUSED, UNRESOLVED, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 3, 130, 141
+DONE, FAILED, MISUSED, UNRESOLVED, UNPROVED, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 3, 4, 130, 141
 
 EXIT_CODES: Mapping[int, str] = {
     DONE: "success",
@@ -16,6 +16,7 @@ EXIT_CODES: Mapping[int, str] = {
     MISUSED: "the command line, tenants.yaml, a key or an input file is invalid",
     UNRESOLVED: "a name of a tenant, model, version, rule, clause or the like is unknown or ambiguous; the error "
     "suggests names",
+    UNPROVED: "audit verify found no damage, but not everything is proved",
     INTERRUPTED: "interrupted by Ctrl-C, by SIGTERM, or because the terminal was closed",
     BROKEN_PIPE: "the reader of the output, such as head, closed the pipe",
 }
@@ -66,6 +67,8 @@ class CommandHelp:
     """What it changes. Most commands change nothing."""
     failure: str = ""
     """When it exits with 1, unless only because the server or the database cannot be used."""
+    other_codes: str = ""
+    """Further exit codes with their meanings."""
     program_output: str = ""
     """What a program reads from a command that has no ``--json``."""
     names_objects: bool = True
@@ -77,7 +80,8 @@ class CommandHelp:
             f"Example: verifywise-mlflow {path} {self.example}".rstrip(),
             f"Needs {self.needs}. Changes {self.changes or 'nothing'}.",
             f"Exit codes: {DONE} {EXIT_CODES[DONE]}; {FAILED} {self.failure or self.default_failure()}; "
-            f"{MISUSED} invalid use{f'; {UNRESOLVED} an unknown or ambiguous name' * self.names_objects}.",
+            f"{MISUSED} invalid use{f'; {UNRESOLVED} an unknown or ambiguous name' * self.names_objects}"
+            f"{f'; {self.other_codes}' if self.other_codes else ''}.",
         ]
         return "\n\n".join(lines)
 
@@ -225,7 +229,9 @@ HELP: Mapping[str, CommandHelp] = {
     ),
     "deliver status": CommandHelp("acme --json", _BOTH),
     "audit verify": CommandHelp(
-        "acme --public-key public.pem --checkpoint saved.jsonl", failure="the chain is damaged"
+        "acme --public-key public.pem --checkpoint saved.jsonl",
+        failure="the chain is damaged, or a key was given and it signed nothing",
+        other_codes=f"{UNPROVED} there is no damage, but not everything is proved",
     ),
     "audit show": CommandHelp('acme --kind "sync ended" --since 2026-03-01 --limit 20'),
     "audit checkpoint": CommandHelp(
@@ -237,8 +243,16 @@ HELP: Mapping[str, CommandHelp] = {
     ),
     "audit export": CommandHelp(
         "acme --output acme.jsonl",
+        failure="the trail is damaged (it is exported), or the file cannot be written",
         program_output="a line of JSON for each entry and each checkpoint",
     ),
     "audit new-key": CommandHelp("signing.pem", _NEITHER, "the new file only", names_objects=False),
+    "audit rotate-key": CommandHelp(
+        "acme",
+        "the database, VERIFYWISE_AUDIT_SIGNING_KEY and VERIFYWISE_AUDIT_PREVIOUS_SIGNING_KEY",
+        "the trail and its checkpoints in the database",
+        "the trail is already signed with this key, or not signed yet",
+        "the checkpoints over the new entry, a line of JSON each",
+    ),
 }
 """By the path of the command."""

@@ -46,13 +46,13 @@ from verifywise_mlflow.pipeline.stages import (
 )
 from verifywise_mlflow.pipeline.tenant_activation import activate_tenant
 from verifywise_mlflow.pipeline.warm_up import load_defaults
-from verifywise_mlflow.services.audit_signing import sign_chain_head, signing_key
+from verifywise_mlflow.services.audit_signing import sign_chain_head, signing_key_of
 from verifywise_mlflow.tenants.connection import open_reader
 from verifywise_mlflow.tenants.errors import SecretUnavailableError
 from verifywise_mlflow.tenants.tenant import Tenant
 
 if TYPE_CHECKING:
-    from verifywise_mlflow.audit.keys import SigningKey
+    from verifywise_mlflow.audit.keys import Signer
 
 _MANY_CHANGES = 1_000
 """A stage that changes at least this many objects may have made a small table large."""
@@ -96,7 +96,7 @@ class Sync:
     _opening: threading.Lock = field(default_factory=threading.Lock)
     _early_versions: EarlyVersions | None = None
     _defaults: Future[None] | None = None
-    _signing_key: SigningKey | None = None
+    _signing_key: Signer | None = None
     _failure: tuple[Stage | Literal["between two stages"], BaseException] | None = None
 
     def __post_init__(self) -> None:
@@ -125,7 +125,7 @@ class Sync:
                 entry = append_with_states(session, self._end_entry(still_incomplete))
                 if self._signing_key:
                     sign_chain_head(session, self._signing_key, self.now())
-        except DatabaseError as failure:
+        except (DatabaseError, SecretUnavailableError) as failure:
             # This must not hide why the sync failed. A sync without an end is visible in the audit trail.
             if error is None:
                 raise
@@ -155,7 +155,7 @@ class Sync:
             with self.store.exclusive(self.tenant.tenant_id):
                 if self._signing_key is None:
                     # Before anything is read: if signatures are required, no sync may end without one.
-                    self._signing_key = signing_key()
+                    self._signing_key = signing_key_of(self.store, self.tenant.tenant_id, self.now())
                 context = self._context(stage, self.now())
                 progress = _STAGES[stage](context)
                 self._close_stage(context, stage, progress)

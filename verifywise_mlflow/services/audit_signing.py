@@ -1,35 +1,140 @@
-"""Signs the head of a tenant's audit trail as a checkpoint, with the key that the environment refers to."""
+"""Signs the head of a tenant's audit trail as a checkpoint, and records when another key begins to sign.
+
+A trail has one key at a time. A process that has another one signs nothing, so that neither a forgotten worker nor a
+wrong setting mixes two keys, unless the previous key is configured, too: then that key vouches for the new one in a
+checkpoint over an entry of its own, ``signing key changed``, and verifiers who trust the previous key need no other.
+"""
 
 from __future__ import annotations
 
 import os
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pydantic import ValidationError
 
+from verifywise_mlflow import __version__
 from verifywise_mlflow.audit.checkpoint import Checkpoint, sign_checkpoint
+from verifywise_mlflow.audit.entry import AuditEntry
 from verifywise_mlflow.persistence.repositories import audit_log
 from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.errors import SecretUnavailableError
 from verifywise_mlflow.tenants.secrets import SecretReference
 
-if TYPE_CHECKING:
-    from verifywise_mlflow.audit.keys import SigningKey
+if TYPE_CHECKING:  # with cryptography, which takes 0.05 s; most syncs sign nothing
+    from verifywise_mlflow.audit.keys import Signer
 
-SIGNING_KEY_VARIABLE = "VERIFYWISE_AUDIT_SIGNING_KEY"
-"""A reference, ``env:NAME`` or ``file:/absolute/path``, to an Ed25519 private key in PEM."""
+SIGNING_KEY_VARIABLE: Final = "VERIFYWISE_AUDIT_SIGNING_KEY"
+"""A reference to an Ed25519 private key: ``env:NAME`` or ``file:/absolute/path`` in PEM, or ``pkcs11:`` (RFC 7512)."""
+PREVIOUS_KEY_VARIABLE: Final = "VERIFYWISE_AUDIT_PREVIOUS_SIGNING_KEY"
+"""The same for the key that signed until now, while it is being replaced."""
+_PKCS11_SCHEME: Final = "pkcs11:"
 
 
-def signing_key() -> SigningKey | None:
+class WrongSigningKeyError(SecretUnavailableError):
+    """The configured key is not the one that signs this trail, and nothing vouches for it."""
+
+
+def signing_key() -> Signer | None:
     """Return the signing key; None if none is configured.
 
     Raises:
         SecretUnavailableError: the variable is set, but it does not refer to a usable key.
     """
-    reference = os.environ.get(SIGNING_KEY_VARIABLE)
+    return _key(SIGNING_KEY_VARIABLE)
+
+
+def signing_key_of(store: Store, tenant_id: str, now: datetime) -> Signer | None:
+    """Return the signing key after making sure that it signs the tenant's trail; None if none is configured.
+
+    If it replaces another key, that is recorded in the trail here, before a sync reads anything.
+
+    Raises:
+        SecretUnavailableError: the key cannot be used, or it is not the one that signs this trail.
+    """
+    key = signing_key()
+    if key is not None:
+        with store.begin(tenant_id) as session:
+            change_key(session, key, now)
+    return key
+
+
+def sign_chain_head(session: TenantSession, key: Signer, now: datetime) -> Checkpoint | None:
+    """Sign the head of the tenant's hash chain and store the checkpoint; None if the chain is empty.
+
+    Raises:
+        SecretUnavailableError: the key cannot be used any more, or it is not the one that signs this trail.
+    """
+    change_key(session, key, now)
+    head = audit_log.head(session)
+    if head is None:
+        return None
+    checkpoint = sign_checkpoint(session.tenant_id, head, key, now)
+    audit_log.append_checkpoint(session, checkpoint)
+    return checkpoint
+
+
+def change_key(
+    session: TenantSession, key: Signer, now: datetime, previous_key_lost: str | None = None
+) -> list[Checkpoint]:
+    """Record that ``key`` signs the trail from now on; return the checkpoints over that entry, the old key's first.
+
+    Return none if the key signs the trail already, or if nothing has signed it yet. ``previous_key_lost`` is the reason
+    why the previous key cannot vouch for the new one.
+
+    Raises:
+        WrongSigningKeyError: another key signs the trail, and it is neither configured as the previous key nor lost.
+        SecretUnavailableError: the previous key is configured, but cannot be used.
+    """
+    if audit_log.head(session) is None:
+        return []
+    audit_log.lock(session)  # a change between reading the current key and signing would leave two
+    current = audit_log.current_key_ids(session)
+    if not current or key.key_id in current:
+        return []
+    previous = None if previous_key_lost is not None else _key(PREVIOUS_KEY_VARIABLE)
+    if previous_key_lost is None and (previous is None or previous.key_id not in current):
+        raise WrongSigningKeyError(
+            f"{SIGNING_KEY_VARIABLE}: the trail of {session.tenant_id!r} is signed with the key "
+            f"{', '.join(sorted(current))}, not with {key.key_id}. To replace it, set {PREVIOUS_KEY_VARIABLE} to a "
+            "reference to that key. If it is lost, run verifywise-mlflow audit rotate-key with --previous-key-lost"
+        )
+    entry = AuditEntry(
+        tenant_id=session.tenant_id,
+        occurred_at=now,
+        kind="signing key changed",
+        sync_id="",
+        source_uri="",
+        outcome="noted",
+        code_version=__version__,
+        object_kind="signing key",
+        object_name=key.key_id,
+        reason=f"the previous key is lost: {previous_key_lost}" if previous is None else None,
+        counts={"previous_keys": sorted(current), "new_key": key.key_id, "new_public_key": key.public.pem()},
+    )
+    audit_log.append(session, [entry])
+    head = audit_log.head(session)
+    assert head is not None
+    checkpoints = [sign_checkpoint(session.tenant_id, head, key, now)]
+    if previous is not None:
+        checkpoints.insert(0, sign_checkpoint(session.tenant_id, head, previous, now, next_key=key.public))
+    for checkpoint in checkpoints:
+        audit_log.append_checkpoint(session, checkpoint)
+    return checkpoints
+
+
+def _key(variable: str) -> Signer | None:
+    reference = os.environ.get(variable)
     if not reference:
         return None
+    if reference.startswith(_PKCS11_SCHEME):
+        from verifywise_mlflow.services.pkcs11_key import Pkcs11Key, Pkcs11KeyError
+
+        try:
+            return Pkcs11Key.from_uri(reference)
+        except Pkcs11KeyError as error:
+            raise SecretUnavailableError(f"{variable}: {error}") from None
     # With cryptography, which takes 0.05 s; most syncs sign nothing.
     from verifywise_mlflow.audit.keys import InvalidKeyError, SigningKey
 
@@ -38,19 +143,9 @@ def signing_key() -> SigningKey | None:
     except ValidationError:
         # The message does not quote the value: it may be the key itself.
         raise SecretUnavailableError(
-            f"{SIGNING_KEY_VARIABLE} must be a reference to a key, env:NAME or file:/absolute/path, not the key"
+            f"{variable} must be a reference to a key, env:NAME, file:/absolute/path or pkcs11:..., not the key"
         ) from None
     except SecretUnavailableError as error:
-        raise SecretUnavailableError(f"{SIGNING_KEY_VARIABLE}: {error}") from None
+        raise SecretUnavailableError(f"{variable}: {error}") from None
     except InvalidKeyError as error:
-        raise SecretUnavailableError(f"{SIGNING_KEY_VARIABLE}: {reference} is not a signing key: {error}") from None
-
-
-def sign_chain_head(session: TenantSession, key: SigningKey, now: datetime) -> Checkpoint | None:
-    """Sign the head of the tenant's hash chain and store the checkpoint; None if the chain is empty."""
-    head = audit_log.head(session)
-    if head is None:
-        return None
-    checkpoint = sign_checkpoint(session.tenant_id, head, key, now)
-    audit_log.append_checkpoint(session, checkpoint)
-    return checkpoint
+        raise SecretUnavailableError(f"{variable}: {reference} is not a signing key: {error}") from None

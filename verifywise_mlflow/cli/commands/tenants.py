@@ -20,7 +20,7 @@ from verifywise_mlflow.persistence.queries.known_names import visible_tenants
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.ai_system_sync import load_tenant_ai_systems
 from verifywise_mlflow.pipeline.waiver_sync import violations_in_file
-from verifywise_mlflow.services.audit_signing import sign_chain_head, signing_key
+from verifywise_mlflow.services.audit_signing import sign_chain_head, signing_key_of
 from verifywise_mlflow.services.tenant_policies import load_facts, load_rules
 from verifywise_mlflow.tenants.loading import load_tenants
 
@@ -77,7 +77,6 @@ def erase(
     with exit_on_errors(as_json):
         if tenant in load_tenants():
             fail(f"tenants.yaml still has {tenant}: remove it there first, or the next sync brings it back", 2, as_json)
-        key = signing_key()
         with Store(database_url()) as store:
             with store.begin(tenant) as session:
                 role_grants.require_owner(session.connection, "erasing a tenant")
@@ -87,6 +86,7 @@ def erase(
                     raise unknown_name(sentence, tenant, visible_tenants(session, MAX_CANDIDATES))
             if not yes:
                 _confirm(tenant, stored_row_counts, as_json)
+            key = signing_key_of(store, tenant, datetime.now(UTC))  # before anything is erased: it may be unusable
             row_counts = erasure.erase(store, tenant, datetime.now(UTC))
             if key:  # no later sync will sign this trail
                 with store.begin(tenant) as session:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, fields, replace
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from sqlalchemy.exc import DataError
 
 from verifywise_mlflow.audit.actor import Actor
 from verifywise_mlflow.audit.chain import ChainLink, make_link
-from verifywise_mlflow.audit.checkpoint import Checkpoint, parse_claim
+from verifywise_mlflow.audit.checkpoint import Checkpoint, InvalidCheckpointError, parse_claim
 from verifywise_mlflow.audit.entry import KINDS_WITH_ACTOR, AuditEntry
 from verifywise_mlflow.audit.verification import AnchoredCheckpoint
 from verifywise_mlflow.common.os_user import operating_system_user
@@ -28,6 +29,8 @@ from verifywise_mlflow.persistence.tables import audit_checkpoints, audit_trail,
 CURSOR_PAGE_SIZE = 2_000
 """Rows per fetch from a server-side cursor, which bounds memory for a trail of any length."""
 
+
+_KEY_ID = re.compile(r"sha256:[0-9a-f]{64}")
 
 _REQUIRED = [
     field.name for field in fields(AuditEntry) if field.default is MISSING and field.default_factory is MISSING
@@ -55,7 +58,7 @@ def append(session: TenantSession, entries: Sequence[AuditEntry]) -> int | None:
     if any(entry.tenant_id != session.tenant_id for entry in entries):
         raise ValueError(f"an entry belongs to another tenant than the session's, {session.tenant_id!r}")
     actor = _actor(session) if any(entry.kind in KINDS_WITH_ACTOR for entry in entries) else None
-    lock_tenant(session.connection, session.tenant_id, "audit trail")
+    lock(session)
     link = head(session)
     rows = []
     for entry in entries:
@@ -67,6 +70,11 @@ def append(session: TenantSession, entries: Sequence[AuditEntry]) -> int | None:
         )
     insert_rows(session, audit_trail, rows)
     return link.sequence if link else None
+
+
+def lock(session: TenantSession) -> None:
+    """Keep other transactions from appending to the tenant's chain until this one ends."""
+    lock_tenant(session.connection, session.tenant_id, "audit trail")
 
 
 def append_checkpoint(session: TenantSession, checkpoint: Checkpoint) -> None:
@@ -119,6 +127,26 @@ def checkpoints(session: TenantSession) -> Iterator[AnchoredCheckpoint]:
         .execution_options(yield_per=CURSOR_PAGE_SIZE)
     )
     return (AnchoredCheckpoint(sequence, Checkpoint(checkpoint, signature)) for sequence, checkpoint, signature in rows)
+
+
+def current_key_ids(session: TenantSession) -> frozenset[str]:
+    """Return the ids of the keys that signed the last checkpoint: one, unless several signed the same entry.
+
+    The key that vouched for its replacement there signs no more. ``verify_chain`` reports malformed checkpoints.
+    """
+    table = audit_checkpoints
+    of_tenant = table.c.tenant_id == session.tenant_id
+    last = select(func.max(table.c.sequence)).where(of_tenant).scalar_subquery()
+    rows = session.execute(select(table.c.checkpoint, table.c.signature).where(of_tenant, table.c.sequence == last))
+    key_ids = set()
+    for row in rows:
+        try:
+            claim = parse_claim(Checkpoint(*row))
+        except InvalidCheckpointError:
+            continue
+        if claim.next_key is None and _KEY_ID.fullmatch(claim.key_id):
+            key_ids.add(claim.key_id)
+    return frozenset(key_ids)
 
 
 def is_expected(session: TenantSession) -> bool:

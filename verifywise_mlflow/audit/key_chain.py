@@ -1,0 +1,87 @@
+"""The chain of keys of one trail: from the public keys that a verifier trusts to those for which they vouch.
+
+A checkpoint that names a ``next_key`` ends the validity of its own key: what that key signs later is refused, so a key
+that is stolen after its replacement signs nothing more. Keys that were replaced without such a checkpoint, because the
+old one was lost, must all be supplied, and each stays valid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from verifywise_mlflow.audit.checkpoint import (
+    Checkpoint,
+    CheckpointClaim,
+    InvalidCheckpointError,
+    verify_claim,
+)
+
+if TYPE_CHECKING:  # with cryptography, which takes 0.05 s
+    from verifywise_mlflow.audit.keys import PublicKey
+
+
+class ReplacedKeyError(InvalidCheckpointError):
+    """A checkpoint was signed by a key after the entry that replaced it."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeyChange:
+    """One key vouched for the next."""
+
+    sequence: int
+    """The entry over which both keys signed."""
+    old_key_id: str
+    new_key_id: str
+
+
+class KeyChain:
+    """The keys that are trusted up to the entry that is being verified."""
+
+    def __init__(self, trusted: Sequence[PublicKey]) -> None:
+        self._trusted = {key.key_id: key for key in trusted}
+        self._replaced: dict[str, int] = {}
+        self.changes: list[KeyChange] = []
+
+    def has(self, key_id: str) -> bool:
+        """Whether checkpoints of this key can be verified."""
+        return key_id in self._trusted
+
+    def verify(self, checkpoint: Checkpoint) -> CheckpointClaim:
+        """Return a checkpoint's content after verifying that a key signed it that was trusted at its entry.
+
+        Raises:
+            UnknownKeyError: No trusted key has this id.
+            ReplacedKeyError: The key was replaced before this entry.
+            InvalidCheckpointError: It is not a checkpoint, its signature is wrong, or it vouches for something else
+                than a key.
+        """
+        claim = verify_claim(checkpoint, tuple(self._trusted.values()))
+        replaced_at = self._replaced.get(claim.key_id, claim.sequence)
+        if claim.sequence > replaced_at:
+            raise ReplacedKeyError(f"it was signed by the key {claim.key_id}, which entry {replaced_at} replaced")
+        if claim.next_key is not None:
+            _parse(claim.next_key)
+        return claim
+
+    def follow(self, claim: CheckpointClaim) -> None:
+        """Trust the key for which a verified checkpoint vouches, in place of its own. Most vouch for none."""
+        if claim.next_key is None:
+            return
+        key = _parse(claim.next_key)
+        self._replaced[claim.key_id] = claim.sequence
+        self._replaced.pop(key.key_id, None)
+        self._trusted[key.key_id] = key
+        change = KeyChange(claim.sequence, claim.key_id, key.key_id)
+        if change not in self.changes[-1:]:
+            self.changes.append(change)
+
+
+def _parse(pem: str) -> PublicKey:
+    from verifywise_mlflow.audit.keys import InvalidKeyError, PublicKey
+
+    try:
+        return PublicKey.from_pem(pem.encode("utf-8", "surrogatepass"))
+    except InvalidKeyError as error:
+        raise InvalidCheckpointError(f"it vouches for a key that cannot be used: {error}") from None

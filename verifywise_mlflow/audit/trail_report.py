@@ -1,0 +1,99 @@
+"""The result of verifying a trail: what is wrong with it, what is proved, and what is not.
+
+Why a trail without damage is not enough for the outcome ``intact`` once a public key is supplied: the owner of the
+database can cut the trail off right after a checkpoint, remove later checkpoints and write other entries in their
+place. What remains is one chain with valid signatures. Only a statement from outside the database shows that something
+is missing: a checkpoint that was stored elsewhere, or the head of the chain as it was recorded elsewhere. So a verifier
+who supplies a key gets ``intact`` only if such a statement covers every entry, or every entry up to ``through``, the
+last one that the verifier asks about. Otherwise the outcome is ``unproved``, which has an exit code of its own, and the
+report says what to compare with.
+
+The daily verification has nothing but the database and its keys, so ``unproved`` is the best that it can get. It fails
+for a damaged trail and for one that no key signed. What it cannot see is left to the witnesses of checkpoints.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from verifywise_mlflow.audit.key_chain import KeyChange
+from verifywise_mlflow.audit.tampering import Damage
+
+TrailOutcome = Literal["intact", "damaged", "unsigned", "unproved"]
+"""``unsigned``: a key was supplied, and it signed nothing of the trail."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrailReport:
+    """The result of verifying a tenant's chain."""
+
+    tenant_id: str
+    entries: int
+    """Number of valid entries, from the first on."""
+    head: str | None
+    """The hash of the last valid entry."""
+    damage: Damage | None
+    checkpoints: int
+    """Number of distinct checkpoints that match the chain."""
+    vouched: int
+    """The last entry that a checkpoint covers."""
+    signatures_judged: bool
+    """Whether a public key was supplied, so that the checkpoints' signatures were verified."""
+    last_signed_at: str | None = None
+    """When the checkpoint over the entry ``vouched`` was signed, as it states; unverified text without a key."""
+    witnessed: int = 0
+    """The last entry that a statement from outside the database covers: a checkpoint stored elsewhere, or a head."""
+    key_changes: tuple[KeyChange, ...] = ()
+    """The changes of the signing key for which the old key vouched, in their order."""
+
+    def outcome(self, through: int | None = None) -> TrailOutcome:
+        """Return what the verification shows about all entries, or about those up to ``through``."""
+        if self.damage:
+            return "damaged"
+        if self.signatures_judged and not self.vouched:
+            return "unsigned"
+        if (self.signatures_judged or through is not None) and self.witnessed < self._end(through):
+            return "unproved"
+        return "intact"
+
+    def not_proved(self, through: int | None = None) -> list[str]:
+        """Return a sentence about each thing that an undamaged trail does not prove."""
+        if self.damage:
+            return []
+        if not self.signatures_judged:
+            sentences = ["no signature was verified: pass --public-key"]
+        elif not self.vouched:
+            return [
+                "no signature vouches for this trail: it has no checkpoint, so everybody who can write to the database "
+                "could have written all of it"
+            ]
+        else:
+            sentences = []
+        end = self._end(through)
+        if end > self.entries:
+            sentences.append(f"the trail ends with entry {self.entries:,}, before entry {end:,}")
+        if self.vouched < min(end, self.entries):
+            count = min(end, self.entries) - self.vouched
+            sentences.append(
+                f"no checkpoint covers the last {_counted(count)}, {_range(self.vouched + 1, self.vouched + count)}"
+            )
+        if self.witnessed < end:
+            than = f", newer than {self.last_signed_at}" if self.last_signed_at else ""
+            last = self.vouched or self.entries
+            sentences.append(
+                f"entries after {last:,}, if others ever existed, would not be missed: compare with a checkpoint "
+                f"stored elsewhere{than} (--checkpoint), or with a head recorded elsewhere (--head)"
+            )
+        return sentences
+
+    def _end(self, through: int | None) -> int:
+        return self.entries if through is None else through
+
+
+def _counted(count: int) -> str:
+    return "entry" if count == 1 else f"{count:,} entries"
+
+
+def _range(first: int, last: int) -> str:
+    return f"{first:,}" if first == last else f"{first:,} to {last:,}"

@@ -1,0 +1,62 @@
+"""``verifywise-mlflow audit new-key`` and ``rotate-key``: the keys that sign checkpoints."""
+
+from __future__ import annotations
+
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from verifywise_mlflow.audit.keys import SigningKey
+from verifywise_mlflow.cli.audit_trail import TrailOf, open_trail, refuse_unknown
+from verifywise_mlflow.cli.command_table import FAILED, MISUSED
+from verifywise_mlflow.cli.failures import exit_on_errors
+from verifywise_mlflow.cli.output import AsJson, fail, fail_to_write, print_json
+from verifywise_mlflow.services.audit_signing import SIGNING_KEY_VARIABLE, change_key, signing_key
+
+
+def new_key(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="The file to create. It must not exist.")],
+    as_json: AsJson = False,
+) -> None:
+    """Create a private key that only its owner can read, and print the public key for auditors."""
+    key = SigningKey.generate()
+    try:
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+            stream.write(key.pem())
+    except OSError as error:
+        fail_to_write(path, error, as_json)
+    if as_json:
+        print_json({"private_key": str(path), "public_key": key.public.pem(), "key_id": key.key_id})
+    else:
+        sys.stdout.write(key.public.pem())
+
+
+def rotate_key(
+    tenant: TrailOf,
+    previous_key_lost: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REASON", help="Why the previous key cannot sign any more. Verifiers then need the new key, too."
+        ),
+    ] = None,
+) -> None:
+    """Record in a tenant's trail that another key signs from now on, and print the checkpoints over that entry.
+
+    The new key is that of VERIFYWISE_AUDIT_SIGNING_KEY, and the one of VERIFYWISE_AUDIT_PREVIOUS_SIGNING_KEY vouches
+    for it, so verifiers who trust the previous key need no other. With both variables set, each sync does the same.
+    """
+    with exit_on_errors(as_json=False):
+        key = signing_key()
+        if key is None:
+            fail(f"set {SIGNING_KEY_VARIABLE} to a reference to the new key", MISUSED, as_json=False)
+        with open_trail(tenant) as session:
+            refuse_unknown(session, as_json=False)
+            checkpoints = change_key(session, key, datetime.now(UTC), previous_key_lost)
+    if not checkpoints:
+        fail(f"the trail of {tenant!r} is already signed with this key, or not signed yet", FAILED, as_json=False)
+    for item in checkpoints:
+        sys.stdout.write(item.to_json_line() + "\n")

@@ -1,0 +1,170 @@
+"""``verifywise-mlflow audit verify``: what the trail of a tenant proves, and what it does not."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Final, NoReturn
+
+import typer
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from verifywise_mlflow.audit.checkpoint import Checkpoint, InvalidCheckpointError
+from verifywise_mlflow.audit.keys import InvalidKeyError, PublicKey
+from verifywise_mlflow.audit.trail_report import TrailOutcome, TrailReport
+from verifywise_mlflow.audit.verification import TrailHead
+from verifywise_mlflow.audit.verification import verify_chain as verify_trail
+from verifywise_mlflow.cli.audit_trail import TrailOf, open_trail, refuse_unknown
+from verifywise_mlflow.cli.command_table import DONE, FAILED, MISUSED, UNPROVED
+from verifywise_mlflow.cli.failures import exit_on_errors
+from verifywise_mlflow.cli.output import AsJson, err, fail, out, print_json
+from verifywise_mlflow.common.untrusted_text import escape_invisible
+from verifywise_mlflow.persistence.repositories import audit_log
+from verifywise_mlflow.witnesses.reading import checkpoints_in
+
+EXIT_CODES: Final[dict[TrailOutcome, int]] = {
+    "intact": DONE,
+    "damaged": FAILED,
+    "unsigned": FAILED,
+    "unproved": UNPROVED,
+}
+_HEAD: Final = re.compile(r"([1-9][0-9]{0,17}):([0-9a-f]{64})")
+
+
+def verify(
+    tenant: TrailOf,
+    public_key: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE",
+            help="A public key in PEM. Only checkpoints count that it has signed, or a key for which it vouches.",
+        ),
+    ] = None,
+    checkpoint: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Checkpoints saved elsewhere: one per line, or what a witness has."),
+    ] = None,
+    head: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SEQUENCE:HASH",
+            help="An entry's number and hash as recorded elsewhere, such as in Dagster's event log.",
+        ),
+    ] = None,
+    through: Annotated[
+        int | None,
+        typer.Option(
+            metavar="SEQUENCE", min=1, help="The last entry that must be proved. Without it, the last of the trail."
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Recompute the hash chain of a tenant's trail; report the first damaged entry, or what is not proved.
+
+    With a public key, success also needs a signature, and a checkpoint or head from outside the database that covers
+    every entry: without one, an end that was cut off at a checkpoint is not missed.
+    """
+    keys = [_public_key(path, as_json) for path in public_key or []]
+    saved_checkpoints = [item for path in checkpoint or [] for item in _checkpoints(path, as_json)]
+    heads = [_head(head, as_json)] if head is not None else []
+    with exit_on_errors(as_json), open_trail(tenant) as session:
+        if not saved_checkpoints and not heads:
+            refuse_unknown(session, as_json)
+        # The checkpoints first: a chain that is read later contains every entry that they refer to.
+        stored, length = audit_log.checkpoints(session), audit_log.length(session)
+        with _progress(length, is_shown=not as_json) as show:
+            report = verify_trail(
+                tenant,
+                audit_log.links(session),
+                stored,
+                external_checkpoints=saved_checkpoints,
+                keys=keys,
+                is_expected=audit_log.is_expected(session),
+                on_progress=show,
+                heads=heads,
+            )
+    outcome = report.outcome(through)
+    if as_json:
+        print_json({"outcome": outcome, **asdict(report), "not_proved": report.not_proved(through)})
+    else:
+        _print_report(report, outcome, through)
+    if EXIT_CODES[outcome]:
+        raise typer.Exit(EXIT_CODES[outcome])
+
+
+def _public_key(path: Path, as_json: bool) -> PublicKey:
+    try:
+        return PublicKey.from_pem(path.read_bytes())
+    except (OSError, InvalidKeyError) as error:
+        _unusable(path, error, as_json)
+
+
+def _checkpoints(path: Path, as_json: bool) -> list[Checkpoint]:
+    try:
+        found = checkpoints_in(path.read_text(encoding="utf-8"))
+    except (OSError, InvalidCheckpointError) as error:
+        _unusable(path, error, as_json)
+    except UnicodeDecodeError:
+        fail(f"{path}: the file is not UTF-8 text", MISUSED, as_json)
+    if not found:  # otherwise an empty file would count as agreement
+        fail(f"{path}: the file holds no checkpoint", MISUSED, as_json)
+    return found
+
+
+def _head(text: str, as_json: bool) -> TrailHead:
+    match = _HEAD.fullmatch(text)
+    if not match:
+        fail("--head must be an entry's number and its hash in 64 hex digits, such as 12:9f86…", MISUSED, as_json)
+    return TrailHead(int(match[1]), match[2])
+
+
+def _unusable(path: Path, error: Exception, as_json: bool) -> NoReturn:
+    reason = error.strerror if isinstance(error, OSError) else str(error)
+    fail(f"{path}: {reason}", MISUSED, as_json)
+
+
+@contextmanager
+def _progress(length: int, *, is_shown: bool) -> Iterator[Callable[[int], None]]:
+    if not is_shown:
+        yield lambda _: None
+        return
+    columns = (TextColumn("entries"), BarColumn(), TextColumn("{task.completed:,.0f} of {task.total:,.0f}"))
+    is_drawn = err.is_terminal  # otherwise rich leaves an empty line
+    with Progress(*columns, TimeRemainingColumn(), console=err, transient=True, disable=not is_drawn) as progress:
+        task = progress.add_task("", total=length)
+        yield lambda done: progress.update(task, completed=done)
+
+
+def _print_report(report: TrailReport, outcome: TrailOutcome, through: int | None) -> None:
+    chain_range = f"entries 1 to {report.entries:,}" if report.entries else "no entries"
+    if report.damage:
+        _print(f"{report.tenant_id}: DAMAGED ({report.damage.kind}): {report.damage.sentence}", "red")
+        _print(f"{chain_range} are consistent")
+    else:
+        color = {"intact": "green", "unproved": "yellow"}.get(outcome, "red")
+        _print(f"{report.tenant_id}: {chain_range} form one unbroken chain", color)
+        _print(f"the hash of the last entry is {report.head}")
+    _print(_checkpoint_line(report))
+    for change in report.key_changes:
+        _print(f"at entry {change.sequence:,}, the key {change.old_key_id} vouches for {change.new_key_id}")
+    if report.witnessed:
+        _print(f"a checkpoint or head from outside the database covers entries 1 to {report.witnessed:,}")
+    for sentence in report.not_proved(through):
+        _print(f"NOT proved: {sentence}", "red" if outcome == "unsigned" else "yellow")
+
+
+def _checkpoint_line(report: TrailReport) -> str:
+    state = "verified" if report.signatures_judged else "NOT verified"
+    agree = "checkpoint agrees" if report.checkpoints == 1 else "checkpoints agree"
+    last = f", the last over entry {report.vouched:,} at {report.last_signed_at}" if report.checkpoints else ""
+    following = report.entries - report.vouched
+    follow = f"; {following:,} {'entry follows' if following == 1 else 'entries follow'} it"
+    return f"{report.checkpoints:,} {agree}{last}, their signatures {state}{follow * bool(report.checkpoints)}"
+
+
+def _print(sentence: str, color: str | None = None) -> None:
+    # Not as markup, and escaped: names and the times of unverified checkpoints are texts of strangers.
+    out.print(escape_invisible(sentence), style=color, markup=False, highlight=False, soft_wrap=True)
