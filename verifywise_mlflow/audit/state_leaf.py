@@ -78,6 +78,11 @@ def leaf_text(tenant_id: str, position: int, state: State) -> str:
     )
 
 
+def model_leaf(model_name: str, root: bytes) -> bytes:
+    """Return the hash of a model's leaf in the tree over the newest states of all models."""
+    return leaf_hash(content_text({"model": model_name, "root": root.hex()}).encode())
+
+
 def hash_of(tenant_id: str, position: int, state: State) -> bytes:
     """Return the hash of a leaf."""
     return leaf_hash(leaf_text(tenant_id, position, state).encode())

@@ -10,10 +10,10 @@ from sqlalchemy import text
 
 from verifywise_mlflow.audit.entry import AuditEntry, EntryKind
 from verifywise_mlflow.audit.merkle import root_of
-from verifywise_mlflow.audit.state_leaf import State, hash_of
+from verifywise_mlflow.audit.state_leaf import State, hash_of, model_leaf
 from verifywise_mlflow.persistence.queries.stage_start import StageStart
 from verifywise_mlflow.persistence.repositories import audit_log, state_commitments, state_log
-from verifywise_mlflow.persistence.repositories.state_commitments import append_with_states, model_leaf
+from verifywise_mlflow.persistence.repositories.state_commitments import append_with_states
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
 

@@ -15,8 +15,8 @@ from operator import itemgetter
 from sqlalchemy import func, insert, select, text, true
 
 from verifywise_mlflow.audit.entry import AuditEntry, Outcome
-from verifywise_mlflow.audit.merkle import Frontier, leaf_hash, root_of
-from verifywise_mlflow.audit.state_leaf import content_text
+from verifywise_mlflow.audit.merkle import Frontier, root_of
+from verifywise_mlflow.audit.state_leaf import model_leaf
 from verifywise_mlflow.persistence.bulk_upsert import upsert_rows
 from verifywise_mlflow.persistence.errors import DatabaseError
 from verifywise_mlflow.persistence.locks import lock_tenant
@@ -140,11 +140,6 @@ def record(session: TenantSession, commitment: StateCommitment, sequence: int) -
         "frontier": b"".join(commitment.frontier.peaks).hex(),
     }
     session.execute(insert(state_commitments).values(row))
-
-
-def model_leaf(model_name: str, root: bytes) -> bytes:
-    """Return the hash of a model's leaf in the tree over all models."""
-    return leaf_hash(content_text({"model": model_name, "root": root.hex()}).encode())
 
 
 def _size_and_frontier(session: TenantSession) -> tuple[int, Frontier]:

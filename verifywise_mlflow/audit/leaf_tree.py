@@ -1,0 +1,110 @@
+"""A Merkle tree with all its nodes at hand, for paths from its leaves and for what it has in common with a former one.
+
+``merkle.Frontier`` computes a root in constant memory, and ``merkle.inclusion_path`` one path. Here many paths cost
+little: the nodes take 64 bytes for each leaf, and a second for a million leaves.
+
+A step of a path is the side on which the neighbor is, and its hash in hex: ``left 5feceb66…``. RFC 9162 leaves the side
+out, since it follows from the leaf's position and the tree's size; with it, a verifier needs neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from hashlib import sha256
+from typing import Final, NamedTuple
+
+from verifywise_mlflow.audit.merkle import EMPTY_ROOT
+
+_BYTES: Final = 32
+"""Of a hash."""
+
+Path = tuple[str, ...]
+"""Steps, from the leaf to the root."""
+
+
+class Growth(NamedTuple):
+    """What proves that a tree begins with the leaves of a former one (RFC 9162, section 2.1.4).
+
+    The steps on the left lead from the node to the former root, all steps to the later one: what is on the right was
+    added.
+    """
+
+    node: str
+    """The largest subtree at the former tree's right edge that both trees have, in hex."""
+    path: Path
+
+
+class LeafTree:
+    """The nodes of a tree."""
+
+    def __init__(self, leaves: Iterable[bytes]) -> None:
+        """Compute the nodes above leaves, which are given by their hashes."""
+        self._levels = [b"".join(leaves)]
+        while len(self._levels[-1]) > _BYTES:
+            self._levels.append(_parents(self._levels[-1]))
+
+    @property
+    def size(self) -> int:
+        """The number of leaves."""
+        return len(self._levels[0]) // _BYTES
+
+    @property
+    def root(self) -> bytes:
+        """The root."""
+        return self._levels[-1] or EMPTY_ROOT
+
+    def path(self, position: int) -> Path:
+        """Return the path from a leaf."""
+        if not 0 <= position < self.size:
+            raise IndexError(f"a tree of {self.size} leaves has none at {position}")
+        return tuple(self._path(0, position))
+
+    def growth_since(self, former_size: int) -> Growth:
+        """Return what proves that the tree begins with its own first leaves.
+
+        Args:
+            former_size: the number of leaves of the former tree, at least 1.
+        """
+        if not 0 < former_size <= self.size:
+            raise IndexError(f"a tree of {self.size} leaves has not grown from {former_size}")
+        if former_size == self.size:
+            return Growth(self.root.hex(), ())
+        level = (former_size & -former_size).bit_length() - 1  # of the last full subtree of the former tree
+        position = (former_size >> level) - 1
+        return Growth(self._node(level, position).hex(), tuple(self._path(level, position)))
+
+    def _path(self, level: int, position: int) -> Iterator[str]:
+        for nodes in self._levels[level:-1]:
+            sibling = position ^ 1
+            if _BYTES * sibling < len(nodes):  # otherwise the node moves up as it is
+                node = nodes[_BYTES * sibling : _BYTES * (sibling + 1)].hex()
+                yield f"left {node}" if position & 1 else f"right {node}"
+            position >>= 1
+
+    def _node(self, level: int, position: int) -> bytes:
+        return self._levels[level][_BYTES * position : _BYTES * (position + 1)]
+
+
+def climb(node: bytes, path: Iterable[str]) -> bytes:
+    """Return the root that a path leads to from a node.
+
+    Raises:
+        ValueError: a step is not a side and a hash.
+    """
+    for step in path:
+        side, _, neighbor = step.partition(" ")
+        match side:
+            case "left":
+                node = sha256(b"\x01" + bytes.fromhex(neighbor) + node).digest()
+            case "right":
+                node = sha256(b"\x01" + node + bytes.fromhex(neighbor)).digest()
+            case _:
+                raise ValueError(f"{side[:20]!r} is no side of a node")
+    return node
+
+
+def _parents(nodes: bytes) -> bytes:
+    """Return the next level. The hashes of two siblings lie next to each other, as they are hashed."""
+    paired = len(nodes) - len(nodes) % (2 * _BYTES)
+    parents = [sha256(b"\x01" + nodes[place : place + 2 * _BYTES]).digest() for place in range(0, paired, 2 * _BYTES)]
+    return b"".join([*parents, nodes[paired:]])

@@ -1,0 +1,150 @@
+"""Proofs about the log of states: that an entry of the audit trail commits a state, and that it was the newest one.
+
+A proof has the texts that were hashed and the paths from their hashes to the two roots in the entry. What a verifier
+needs beyond that is in the file itself: see ``documents/pack/verify_proof.py``, which shares no code with this module.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
+from typing import TypeAlias
+
+from verifywise_mlflow.audit.checkpoint import Checkpoint
+from verifywise_mlflow.audit.leaf_tree import Growth, LeafTree, Path
+from verifywise_mlflow.audit.merkle import leaf_hash, root_of
+from verifywise_mlflow.audit.state_leaf import model_leaf
+from verifywise_mlflow.common.described_fields import DESCRIBED
+from verifywise_mlflow.common.value_object import value_object
+
+COUNTS_KEY = "states"
+"""The member of an entry's counts that has the commitment."""
+Texts: TypeAlias = tuple[str, ...]
+
+
+class UnprovableError(ValueError):
+    """What the database has does not lead to the roots in the trail, or there is nothing to prove. The message says."""
+
+
+@value_object
+class ProvedState:
+    """A state with its paths to the roots in the entry."""
+
+    __pydantic_config__ = DESCRIBED
+
+    leaf: str
+    """The text of its leaf in the log: JSON with the SHA-256 of the content, the kind, the version and the time."""
+    content: str
+    """The text of the state: JSON with the stored text of each column."""
+    log_path: Texts
+    """From the leaf to the root of the log: for each step the side on which the neighbor is, and its hash."""
+    model_path: Texts | None
+    """From the leaf to the root of the newest states of its model; null if it is not one of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class VersionProof:
+    """What was the newest state of a version when an entry was written, up to the checkpoint that vouches for it."""
+
+    tenant: str
+    """As Postgres keeps it, as is the model's name: so it is in the leaves."""
+    model_name: str
+    version_number: int
+    states: Sequence[ProvedState]
+    models_path: Path
+    verdicts: Mapping[str, str]
+    """Rule to the text of the verdict in force."""
+    rules: Mapping[str, Mapping[str, object]]
+    """Rule to what decides it, for verdicts whose inputs can be hashed again."""
+    entries: Texts
+    """The texts of the entries, from the one that commits the states to the one that was signed."""
+    checkpoints: Sequence[Checkpoint]
+
+
+@dataclass(frozen=True, slots=True)
+class ConsistencyProof:
+    """What proves that a later trail, and the log that it commits, extend a former one."""
+
+    tenant: str
+    entries: Texts
+    """From the last commitment at or before the former entry, or from that entry if there is none, to the later one."""
+    growth: Growth | None
+    """Of the log between the first and the last commitment in these entries; None if they have none."""
+    checkpoints: Sequence[Checkpoint]
+
+
+@dataclass(frozen=True, slots=True)
+class Commitment:
+    """What an entry says about the log of states."""
+
+    size: int
+    root: str
+    current: str
+    """The root over the newest states of all models."""
+
+    @classmethod
+    def of_entry(cls, text: str) -> Commitment | None:
+        """Return the commitment in an entry of the trail; None if it has none."""
+        entry: object = json.loads(text)
+        counts = entry.get("counts") if isinstance(entry, dict) else None
+        match counts.get(COUNTS_KEY) if isinstance(counts, dict) else None:
+            case {"size": int(size), "root": str(root), "current": str(current)}:
+                return cls(size, root, current)
+            case _:
+                return None
+
+
+class CommittedStates:
+    """The trees that one entry commits, with all their nodes."""
+
+    def __init__(self, log: Iterable[bytes], newest: Iterable[tuple[str, bytes]]) -> None:
+        """Compute the nodes.
+
+        Args:
+            log: the hashes of the leaves, in the order of their positions.
+            newest: those of the newest states of each model, with the model's name, in the order of the models' trees.
+        """
+        self._log = LeafTree(log)
+        self._models = {
+            name: b"".join(leaf for _, leaf in leaves) for name, leaves in groupby(newest, key=itemgetter(0))
+        }
+        self._places = {name: place for place, name in enumerate(self._models)}
+        self._all_models = LeafTree(model_leaf(name, root_of(_split(leaves))) for name, leaves in self._models.items())
+
+    def require(self, commitment: Commitment) -> None:
+        """Raise unless these are the trees of a commitment.
+
+        Raises:
+            UnprovableError: they are not.
+        """
+        if (self._log.size, self._log.root.hex()) != (commitment.size, commitment.root):
+            raise UnprovableError("the log of states is not the one that the audit trail commits")
+        if self._all_models.root.hex() != commitment.current:
+            raise UnprovableError("the newest states in the log are not those that the audit trail commits")
+
+    def prove(self, model_name: str, states: Sequence[tuple[int, str, str]]) -> list[ProvedState]:
+        """Return states of a model with their paths.
+
+        Args:
+            model_name: the model.
+            states: position in the log, text of the leaf, and text of the content of each.
+        """
+        newest = [*_split(self._models[model_name])]
+        tree, places = LeafTree(newest), {leaf: place for place, leaf in enumerate(newest)}
+        proved = []
+        for position, leaf, content in states:
+            place = places.get(leaf_hash(leaf.encode()))
+            model_path = None if place is None else tree.path(place)
+            proved.append(ProvedState(leaf, content, self._log.path(position), model_path))
+        return proved
+
+    def models_path(self, model_name: str) -> Path:
+        """Return the path from a model to the root over all models."""
+        return self._all_models.path(self._places[model_name])
+
+
+def _split(leaves: bytes) -> Iterable[bytes]:
+    return (leaves[place : place + 32] for place in range(0, len(leaves), 32))

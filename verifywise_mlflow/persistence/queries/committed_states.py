@@ -1,0 +1,104 @@
+"""Reads what a proof consists of: the entry that commits the log of states, the leaves up to it, and what signs it.
+
+Names are as Postgres keeps them: see ``pg_text_codec``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import DateTime, bindparam, select, text
+
+from verifywise_mlflow.audit.chain import ChainLink
+from verifywise_mlflow.audit.checkpoint import Checkpoint
+from verifywise_mlflow.persistence.pg_text_codec import escape
+from verifywise_mlflow.persistence.repositories.state_log import CURSOR_PAGE_SIZE
+from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.persistence.tables import SCHEMA, audit_checkpoints, audit_trail
+
+_COMMITMENT: Final = text(
+    f"""
+    SELECT sequence, entry, entry_hash
+    FROM {SCHEMA}.state_commitments JOIN {SCHEMA}.audit_trail USING (tenant_id, sequence)
+    WHERE tenant_id = :tenant_id AND sequence <= :last
+      AND (CAST(:at AS timestamptz) IS NULL OR (entry::jsonb ->> 'occurred_at')::timestamptz <= :at)
+    ORDER BY sequence DESC LIMIT 1
+    """  # noqa: S608  # the schema's name is a constant
+).bindparams(bindparam("at", type_=DateTime(timezone=True)))
+_NEWEST: Final = text(
+    f"""
+    SELECT DISTINCT ON (model_name, version_number, kind, object_id) model_name, leaf_hash
+    FROM {SCHEMA}.state_log WHERE tenant_id = :tenant_id AND position < :size
+    ORDER BY model_name, version_number, kind, object_id, position DESC
+    """  # noqa: S608
+).execution_options(yield_per=CURSOR_PAGE_SIZE)
+_NO_LIMIT: Final = 2**62
+
+
+def last_commitment(session: TenantSession, *, at: datetime | None = None, last: int | None = None) -> ChainLink | None:
+    """Return the newest entry that commits the log of states; None if there is none.
+
+    Args:
+        session: the tenant's transaction.
+        at: only entries of this time or earlier.
+        last: only entries up to this sequence number.
+    """
+    parameters = {"tenant_id": escape(session.tenant_id), "at": at, "last": _NO_LIMIT if last is None else last}
+    row = session.execute(_COMMITMENT, parameters).first()
+    return None if row is None else ChainLink(*row)
+
+
+def newest_leaves(session: TenantSession, size: int) -> Iterator[tuple[str, bytes]]:
+    """Yield the newest states in the first leaves of the log, in the order of the models' trees.
+
+    Each has the name of its model and its hash.
+    """
+    rows = session.execute(_NEWEST, {"tenant_id": escape(session.tenant_id), "size": size})
+    return ((model_name, bytes.fromhex(leaf)) for model_name, leaf in rows)
+
+
+def links_between(session: TenantSession, first: int, last: int) -> Iterator[ChainLink]:
+    """Yield the entries from one sequence number to another, both included."""
+    table = audit_trail
+    rows = session.execute(
+        select(table.c.sequence, table.c.entry, table.c.entry_hash)
+        .where(table.c.tenant_id == session.tenant_id, table.c.sequence.between(first, last))
+        .order_by(table.c.sequence)
+        .execution_options(yield_per=CURSOR_PAGE_SIZE)
+    )
+    return (ChainLink(*row) for row in rows)
+
+
+def first_signed(session: TenantSession, from_sequence: int) -> int | None:
+    """Return the first entry from a sequence number on that a checkpoint signs; None if there is none."""
+    table = audit_checkpoints
+    return session.scalar(
+        select(table.c.sequence)
+        .where(table.c.tenant_id == session.tenant_id, table.c.sequence >= from_sequence)
+        .order_by(table.c.sequence)
+        .limit(1)
+    )
+
+
+def last_signed(session: TenantSession) -> int | None:
+    """Return the last entry that a checkpoint signs; None if there is none."""
+    table = audit_checkpoints
+    return session.scalar(
+        select(table.c.sequence)
+        .where(table.c.tenant_id == session.tenant_id)
+        .order_by(table.c.sequence.desc())
+        .limit(1)
+    )
+
+
+def checkpoints_of(session: TenantSession, sequence: int) -> list[Checkpoint]:
+    """Return the checkpoints that sign an entry, in a fixed order."""
+    table = audit_checkpoints
+    rows = session.execute(
+        select(table.c.checkpoint, table.c.signature)
+        .where(table.c.tenant_id == session.tenant_id, table.c.sequence == sequence)
+        .order_by(table.c.signature)
+    )
+    return [Checkpoint(*row) for row in rows]
