@@ -47,7 +47,7 @@ $(READY): pyproject.toml requirements/dev.txt
 	@touch $@
 
 # One lock file per extra, each complete, for Python 3.11 and later on every platform. LOCK_ARGS=--upgrade takes newer releases.
-LOCKS := base aws celery otel kubernetes openlineage openlineage-kafka timestamps image pandas reports demo test dev
+LOCKS := base aws celery otel kubernetes openlineage openlineage-kafka pkcs11 timestamps image pandas reports demo test dev
 LOCK  := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	--no-emit-index-url --no-emit-find-links --quiet $(LOCK_ARGS)
 
