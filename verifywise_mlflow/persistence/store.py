@@ -76,12 +76,19 @@ class Store(Closeable):
             yield TenantSession(connection, tenant_id, self._dagster_user)
 
     @contextmanager
-    def begin_snapshot(self, tenant_id: str) -> Iterator[TenantSession]:
+    def begin_snapshot(self, tenant_id: str, snapshot: str = "") -> Iterator[TenantSession]:
         """Open a read-only transaction of a tenant that sees one state of the database, however long it reads.
 
         Raises the same errors as ``begin``. The server's time-outs of idle and long transactions do not apply to it.
+
+        Args:
+            tenant_id: The tenant.
+            snapshot: What ``export_snapshot`` returned in another such transaction, which must still be open: this one
+                sees the same state.
         """
-        with self._transaction(tenant_id, isolation_level="REPEATABLE READ", postgresql_readonly=True) as connection:
+        with self._transaction(
+            tenant_id, snapshot, isolation_level="REPEATABLE READ", postgresql_readonly=True
+        ) as connection:
             locks.disable_timeouts(connection)
             yield TenantSession(connection, tenant_id, self._dagster_user)
 
@@ -95,12 +102,14 @@ class Store(Closeable):
             yield connection
 
     @contextmanager
-    def _transaction(self, tenant_id: str, **options: str | bool) -> Iterator[Connection]:
+    def _transaction(self, tenant_id: str, snapshot: str = "", **options: str | bool) -> Iterator[Connection]:
         with (
             open_connection(self._engine) as connection,
             translate_errors(self._engine.url.username),
             connection.execution_options(**options).begin(),
         ):
+            if snapshot:  # as the transaction's first statement
+                connection.exec_driver_sql("SET TRANSACTION SNAPSHOT %s", (snapshot,))
             refuse_revision_mismatch(locks.share_schema(connection, tenant_id), self._revision)
             yield connection
 

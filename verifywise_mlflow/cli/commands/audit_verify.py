@@ -19,6 +19,7 @@ from verifywise_mlflow.audit.verification import TrailHead
 from verifywise_mlflow.audit.verification import verify_chain as verify_trail
 from verifywise_mlflow.cli.audit_trail import TrailOf, open_trail, refuse_unknown
 from verifywise_mlflow.cli.command_table import DONE, FAILED, MISUSED, UNPROVED
+from verifywise_mlflow.cli.commands import audit_records
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.output import AsJson, err, fail, out, print_json
 from verifywise_mlflow.common.untrusted_text import escape_invisible
@@ -60,6 +61,10 @@ def verify(
             metavar="SEQUENCE", min=1, help="The last entry that must be proved. Without it, the last of the trail."
         ),
     ] = None,
+    records: audit_records.Records = False,
+    sample: audit_records.Sample = None,
+    seed: audit_records.Seed = None,
+    judge: audit_records.Judges = False,
     as_json: AsJson = False,
 ) -> None:
     """Recompute the hash chain of a tenant's trail; report the first damaged entry, or what is not proved.
@@ -67,6 +72,7 @@ def verify(
     With a public key, success also needs a signature, and a checkpoint or head from outside the database that covers
     every entry: without one, an end that was cut off at a checkpoint is not missed.
     """
+    audit_records.check_options(records, sample, seed, judge, as_json)
     keys = [_public_key(path, as_json) for path in public_key or []]
     saved_checkpoints = [item for path in checkpoint or [] for item in _checkpoints(path, as_json)]
     heads = [_head(head, as_json)] if head is not None else []
@@ -87,10 +93,19 @@ def verify(
                 heads=heads,
             )
     outcome = report.outcome(through)
+    of_records = None
+    if records:
+        with exit_on_errors(as_json):
+            of_records = audit_records.verify_records_of(tenant, sample, seed, judge, as_json)
     if as_json:
-        print_json({"outcome": outcome, **asdict(report), "not_proved": report.not_proved(through)})
+        document = {"outcome": outcome, **asdict(report), "not_proved": report.not_proved(through)}
+        print_json({**document, "records": audit_records.records_as_json(of_records)} if of_records else document)
     else:
         _print_report(report, outcome, through)
+        if of_records:
+            audit_records.print_records(of_records)
+    if of_records and not of_records.is_intact:
+        raise typer.Exit(FAILED)
     if EXIT_CODES[outcome]:
         raise typer.Exit(EXIT_CODES[outcome])
 

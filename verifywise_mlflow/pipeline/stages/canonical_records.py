@@ -15,6 +15,7 @@ from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
 from verifywise_mlflow.normalizer.normalize import NORMALIZER_REVISION, normalize
 from verifywise_mlflow.normalizer.record_inputs import LoggedModelLink, RecordInputs
+from verifywise_mlflow.persistence.pg_text_codec import escape, unescape
 from verifywise_mlflow.persistence.repositories import (
     dangling_aliases,
     delivery_outbox,
@@ -29,6 +30,7 @@ from verifywise_mlflow.persistence.repositories.records import BuiltRecord, Pend
 from verifywise_mlflow.persistence.repositories.tracked_objects import LOGGED_MODELS, RUNS
 from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE, Key, to_entity
 from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.persistence.state_contents import RECORD_COLUMNS
 from verifywise_mlflow.persistence.table_statistics import analyze_grown_tables
 from verifywise_mlflow.persistence.tables import canonical_records, record_inputs
 from verifywise_mlflow.pipeline.config_versioning import record_mapping_version
@@ -77,6 +79,24 @@ def refresh(context: StageContext) -> Progress:
     # A change that the history's quota holds back stays pending.
     advance_watermark(context, scope, processed, lambda session, keys: pending(session, None, keys))
     return progress
+
+
+def rebuilt_contents(tenant: Tenant, session: TenantSession, keys: Sequence[Key]) -> dict[Key, dict[str, str | None]]:
+    """Return what the records of living versions would be if they were built now, as they are hashed. Writes nothing.
+
+    Args:
+        tenant: The tenant, for its mapping.
+        session: Its transaction.
+        keys: The versions, with their names as Postgres keeps them.
+    """
+    mapping = default_mapping().extended_by(tenant.mapping)
+    among = [(unescape(name), number) for name, number in keys]
+    due = records.pending_records(session, mapping_digest="", after=None, limit=len(among), among=among)
+    linked = _linked_rows(session, tenant, due)
+    built = (BuiltRecord.of(item, normalize(_DueRecord(item, linked).inputs(), mapping)) for item in due)
+    return {
+        (escape(record.key[0]), record.key[1]): dict(zip(RECORD_COLUMNS, record.cells, strict=True)) for record in built
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,216 @@
+"""Verifies a log of states: leaves and the trail's commitments in, what does not fit out. One leaf is in memory.
+
+The roots are computed from the leaves. Where a root is not the committed one, the stored frontier of that commitment
+says which part of the tree differs, provided that its own root is the committed one; and the walk goes on from there,
+so that each commitment is verified by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from verifywise_mlflow.audit.merkle import Frontier, leaf_hash
+from verifywise_mlflow.audit.state_leaf import State, leaf_text
+
+LogDamageKind = Literal["changed leaf", "missing leaves", "root", "size", "frontier", "sync"]
+
+PROGRESS_INTERVAL: Final = 10_000
+"""Leaves between two calls of ``on_progress``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A row of the log."""
+
+    position: int
+    state: State
+    stored_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Commitment:
+    """What an entry of the trail says about the log."""
+
+    sequence: int
+    """The entry's number."""
+    sync_id: str
+    size: int
+    root: str | None
+    """In hex. Null if the entry was too long to have it."""
+    models: int | None
+    current: str | None
+    syncs: Sequence[str] = ()
+    """The other syncs whose states it commits."""
+    frontier: Sequence[bytes] | None = None
+    """What the database continues from; null if it has no row for this entry."""
+
+    def verified_frontier(self) -> Frontier | None:
+        """Return the frontier if it has the committed root."""
+        if self.frontier is None:
+            return None
+        try:
+            frontier = Frontier(self.size, [*self.frontier])
+        except ValueError:
+            return None
+        return frontier if frontier.root().hex() == self.root else None
+
+
+@dataclass(frozen=True, slots=True)
+class LogDamage:
+    """A part of the log that is not as it was committed."""
+
+    kind: LogDamageKind
+    first: int
+    """The first position that may be concerned."""
+    last: int
+    sentence: str
+    sequence: int | None = None
+    """The entry that commits it."""
+
+
+@dataclass(slots=True)
+class LogReport:
+    """What the walk found."""
+
+    damages: list[LogDamage] = field(default_factory=list)
+    leaves: int = 0
+    committed: int = 0
+    """States that a commitment covers."""
+    last: Commitment | None = None
+    commitments: int = 0
+    open_syncs: set[str] = field(default_factory=set)
+    """The syncs that wrote the states behind the last commitment."""
+
+
+def _ignore_progress(done: int) -> None:
+    """Discard progress reports."""
+
+
+def verify_log(
+    tenant_id: str,
+    leaves: Iterable[Leaf],
+    commitments: Iterable[Commitment],
+    on_progress: Callable[[int], None] = _ignore_progress,
+) -> LogReport:
+    """Recompute the leaves and roots of a log.
+
+    Args:
+        tenant_id: The tenant, as in the leaves.
+        leaves: The rows, in the order of their positions.
+        commitments: Those of the trail since the last erasure, in the order of the entries.
+        on_progress: Receives the number of leaves read.
+    """
+    walk = _Walk(tenant_id, iter(leaves), on_progress)
+    for commitment in commitments:
+        walk.to(commitment)
+    walk.to_end()
+    return walk.report
+
+
+@dataclass(slots=True)
+class _Walk:
+    tenant_id: str
+    leaves: Iterator[Leaf]
+    on_progress: Callable[[int], None]
+    report: LogReport = field(default_factory=LogReport)
+    _frontier: Frontier | None = field(default_factory=Frontier)
+    """That of the leaves so far; null if some are missing, until the next commitment."""
+    _position: int = 0
+    """The next one."""
+    _ahead: Leaf | None = None
+
+    def to(self, commitment: Commitment) -> None:
+        """Go on to the end of a commitment and compare its root."""
+        report, last = self.report, self.report.last
+        start = last.size if last else 0
+        report.commitments += 1
+        if commitment.size <= start:
+            sentence = (
+                f"entry {commitment.sequence:,} commits {commitment.size:,} states, and an entry before it {start:,}"
+            )
+            report.damages.append(LogDamage("size", commitment.size, start, sentence, commitment.sequence))
+            return
+        before = len(report.damages)
+        syncs = self._read_until(commitment.size)
+        report.last, report.committed = commitment, commitment.size
+        if unknown := syncs - {"", commitment.sync_id, *commitment.syncs}:  # the empty one stands for commands
+            sentence = (
+                f"entry {commitment.sequence:,} does not commit states of the sync {min(unknown)!r}, which the log has"
+            )
+            report.damages.append(LogDamage("sync", start, commitment.size - 1, sentence, commitment.sequence))
+        continued = commitment.verified_frontier()
+        if continued is None and commitment.root is not None:
+            sentence = f"what the database continues from is not what entry {commitment.sequence:,} commits"
+            report.damages.append(LogDamage("frontier", start, commitment.size - 1, sentence, commitment.sequence))
+        frontier, self._frontier = self._frontier, continued
+        if frontier is None or commitment.root is None:
+            return  # missing leaves were reported
+        if frontier.root().hex() == commitment.root:
+            self._frontier = frontier
+        elif len(report.damages) == before or continued is None:
+            self._report_root(commitment, start, frontier, continued)
+
+    def _report_root(self, commitment: Commitment, start: int, frontier: Frontier, continued: Frontier | None) -> None:
+        first, last = start, commitment.size - 1
+        if continued is not None and frontier.size == continued.size:
+            first, last = _differing_range(frontier, continued, start)
+        sentence = (
+            f"states {first:,} to {last:,} of the log are not those that entry {commitment.sequence:,} commits: at "
+            "least one of them was changed together with its hash"
+        )
+        self.report.damages.append(LogDamage("root", first, last, sentence, commitment.sequence))
+
+    def to_end(self) -> None:
+        """Read what no commitment covers."""
+        self.report.open_syncs = self._read_until(None)
+
+    def _read_until(self, size: int | None) -> set[str]:
+        """Read the leaves before a position; return their syncs."""
+        syncs: set[str] = set()
+        sync_id: str | None = None
+        while (leaf := self._ahead or next(self.leaves, None)) is not None:
+            if size is not None and leaf.position >= size:
+                self._ahead = leaf
+                break
+            self._ahead = None
+            if leaf.position != self._position:
+                self._report_gap(leaf.position)
+            self._position = leaf.position + 1
+            if leaf.state.sync_id != sync_id:
+                sync_id = leaf.state.sync_id
+                syncs.add(sync_id)
+            self._append(leaf)
+        if size is not None and self._position < size:
+            self._report_gap(size)
+            self._position = size
+        return syncs
+
+    def _append(self, leaf: Leaf) -> None:
+        computed = leaf_hash(leaf_text(self.tenant_id, leaf.position, leaf.state).encode())
+        if computed != leaf.stored_hash:
+            sentence = f"state {leaf.position:,} of the log does not have the hash that is stored with it"
+            self.report.damages.append(LogDamage("changed leaf", leaf.position, leaf.position, sentence))
+        if self._frontier is not None:
+            self._frontier.append(leaf.stored_hash)
+        self.report.leaves += 1
+        if self.report.leaves % PROGRESS_INTERVAL == 0:
+            self.on_progress(self.report.leaves)
+
+    def _report_gap(self, position: int) -> None:
+        first, last = self._position, position - 1
+        sentence = f"states {first:,} to {last:,} of the log are missing"
+        self.report.damages.append(LogDamage("missing leaves", first, last, sentence))
+        self._frontier = None
+
+
+def _differing_range(frontier: Frontier, committed: Frontier, start: int) -> tuple[int, int]:
+    """Return the first and the last position below the first full subtree that differs, from a position on."""
+    first = 0
+    for place, peak in enumerate(committed.peaks):
+        size = 1 << [bit for bit in range(committed.size.bit_length() - 1, -1, -1) if committed.size >> bit & 1][place]
+        if frontier.peaks[place] != peak:
+            return max(first, start), first + size - 1
+        first += size
+    return start, committed.size - 1

@@ -1,0 +1,123 @@
+"""Reads the commitments of states in the audit trail, and the log that they commit, to verify both."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator
+from itertools import groupby
+from operator import itemgetter
+from typing import Final
+
+from sqlalchemy import text
+
+from verifywise_mlflow.audit.log_verification import Commitment, Leaf
+from verifywise_mlflow.audit.merkle import Frontier, root_of
+from verifywise_mlflow.persistence.queries.committed_states import newest_leaves
+from verifywise_mlflow.persistence.repositories import state_log
+from verifywise_mlflow.persistence.repositories.state_commitments import COUNTS_KEY, model_leaf
+from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.persistence.tables import SCHEMA
+
+_COMMITMENTS: Final = text(
+    f"""
+    SELECT t.sequence, t.entry, c.size, c.frontier
+    FROM {SCHEMA}.audit_trail AS t
+    LEFT JOIN {SCHEMA}.state_commitments AS c ON c.tenant_id = t.tenant_id AND c.sequence = t.sequence
+    WHERE t.tenant_id = :tenant_id AND t.sequence > :after AND t.entry LIKE :pattern
+    ORDER BY t.sequence
+    """  # noqa: S608  # the schema's name is a constant
+).execution_options(yield_per=state_log.CURSOR_PAGE_SIZE)
+_LAST_ERASURE: Final = text(
+    f"""
+    SELECT coalesce(max(sequence), 0) FROM {SCHEMA}.audit_trail WHERE tenant_id = :tenant_id AND kind = 'tenant erased'
+    """  # noqa: S608
+)
+_UNKNOWN_COMMITMENTS: Final = text(
+    f"""
+    SELECT c.size, c.sequence FROM {SCHEMA}.state_commitments AS c
+    WHERE c.tenant_id = :tenant_id AND NOT EXISTS (
+        SELECT FROM {SCHEMA}.audit_trail AS t
+        WHERE t.tenant_id = c.tenant_id AND t.sequence = c.sequence AND t.sequence > :after AND t.entry LIKE :pattern
+    )
+    ORDER BY c.size LIMIT 100
+    """  # noqa: S608
+)
+_STARTED: Final = text(
+    f"""
+    SELECT DISTINCT entry::jsonb ->> 'sync_id' FROM {SCHEMA}.audit_trail
+    WHERE tenant_id = :tenant_id AND kind = 'sync started' AND entry::jsonb ->> 'sync_id' = ANY (:ids)
+    """  # noqa: S608
+)
+_PATTERN: Final = f'%"{COUNTS_KEY}":{{%'
+_PEAK_BYTES: Final = 32
+
+
+def export_snapshot(session: TenantSession) -> str:
+    """Return what another transaction needs to see the same state of the database: see ``Store.begin_snapshot``."""
+    return str(session.scalar(text("SELECT pg_export_snapshot()")))
+
+
+def last_erasure(session: TenantSession) -> int:
+    """Return the number of the entry about the last erasure of the tenant; 0 without one. The log began again then."""
+    return session.scalar(_LAST_ERASURE, {"tenant_id": session.tenant_id}) or 0
+
+
+def commitments(session: TenantSession, after: int) -> Iterator[Commitment]:
+    """Yield the commitments of the entries after one, in their order, each with the stored frontier."""
+    parameters = {"tenant_id": session.tenant_id, "after": after, "pattern": _PATTERN}
+    for sequence, entry, size, frontier in session.execute(_COMMITMENTS, parameters):
+        if (commitment := _commitment(sequence, entry, size, frontier)) is not None:
+            yield commitment
+
+
+def unknown_commitments(session: TenantSession, after: int) -> list[tuple[int, int]]:
+    """Return the size and entry of the stored commitments that the trail does not have."""
+    parameters = {"tenant_id": session.tenant_id, "after": after, "pattern": _PATTERN}
+    return [(size, sequence) for size, sequence in session.execute(_UNKNOWN_COMMITMENTS, parameters)]
+
+
+def started_syncs(session: TenantSession, sync_ids: Collection[str]) -> set[str]:
+    """Return those of some syncs whose start is in the trail."""
+    return set(session.scalars(_STARTED, {"tenant_id": session.tenant_id, "ids": [*sync_ids]}))
+
+
+def leaves(session: TenantSession) -> Iterator[Leaf]:
+    """Yield the rows of the log, in the order of their positions."""
+    for position, state, stored_hash in state_log.states(session):
+        yield Leaf(position, state, stored_hash)
+
+
+def current_root(session: TenantSession, size: int) -> tuple[int, str]:
+    """Return how many models have states among the first ones of the log, and the root over all current states."""
+    models = Frontier()
+    for name, of_model in groupby(newest_leaves(session, size), key=itemgetter(0)):
+        models.append(model_leaf(name, root_of(leaf for _, leaf in of_model)))
+    return models.size, models.root().hex()
+
+
+def _commitment(sequence: int, entry: str, size: int | None, frontier: str | None) -> Commitment | None:
+    """Return what an entry commits; None if it commits nothing. Whether it is authentic is the chain's matter."""
+    try:
+        parsed = json.loads(entry)
+        states = parsed["counts"][COUNTS_KEY]
+        committed_size, sync_id = int(states["size"]), str(parsed["sync_id"])
+    except (ValueError, KeyError, TypeError):
+        return None
+    return Commitment(
+        sequence,
+        sync_id,
+        committed_size,
+        states.get("root"),
+        states.get("models"),
+        states.get("current"),
+        tuple(map(str, states.get("syncs") or ())),
+        _peaks(frontier) if frontier is not None and size == committed_size else None,
+    )
+
+
+def _peaks(frontier: str) -> list[bytes] | None:
+    try:
+        peaks = bytes.fromhex(frontier)
+    except ValueError:
+        return None
+    return [peaks[place : place + _PEAK_BYTES] for place in range(0, len(peaks), _PEAK_BYTES)]

@@ -1,0 +1,166 @@
+"""Replays the evaluations of a version: each in the log must have exactly the verdicts and the badge of the tables.
+
+The log has one state per evaluation: the verdicts that began, each with its hash, those that stayed, and the badge. So
+the verdicts in the tables are sorted by where they begin and end in the log, and each evaluation is composed again.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from verifywise_mlflow.audit.state_leaf import content_hash
+from verifywise_mlflow.persistence.queries.state_rows import LoggedState, StoredBadge
+from verifywise_mlflow.persistence.state_contents import evaluation_content
+
+OPEN_VERDICTS: Final = frozenset(("fail", "error", "not evidenced"))
+
+
+class StoredVerdict(NamedTuple):
+    """A verdict in a table."""
+
+    table: str
+    rule_id: str
+    verdict: str
+    content: str
+    """The hash of its content."""
+    fingerprint: str
+    written_at: datetime
+    sync_id: str
+    open_since: datetime | None
+    ended_at: datetime | None
+    ended_by: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """An evaluation in the log, and what the tables have of it."""
+
+    logged: LoggedState
+    begun: Mapping[str, StoredVerdict]
+    """The verdicts that began with it, by rule."""
+    kept: Mapping[str, StoredVerdict]
+    """Those that stayed, by rule."""
+    badge: StoredBadge | None
+    """The badge since then, whether it began or stayed."""
+
+    def parts(self) -> Parts:
+        """Return what the tables have, ready to be hashed."""
+        return Parts(
+            {rule_id: verdict.content for rule_id, verdict in self.begun.items()},
+            {rule_id: verdict.fingerprint for rule_id, verdict in self.kept.items()},
+            self.badge.badge if self.badge else "",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What is hashed of an evaluation."""
+
+    verdicts: Mapping[str, str]
+    kept: Mapping[str, str]
+    badge: str
+
+    def content(self) -> str:
+        """Return its hash."""
+        return content_hash(evaluation_content(self.verdicts, self.kept, self.badge))
+
+
+@dataclass(slots=True)
+class Replay:
+    """What does not fit between the evaluations in the log and the tables."""
+
+    differing: list[Evaluation] = field(default_factory=list)
+    """Those that were logged with another content."""
+    unlogged: list[StoredVerdict] = field(default_factory=list)
+    """The verdicts that no logged evaluation began."""
+    unlogged_badges: list[StoredBadge] = field(default_factory=list)
+    doubled: list[StoredVerdict] = field(default_factory=list)
+    """The second verdict of a rule in one evaluation."""
+    wrong_ends: list[StoredVerdict | StoredBadge] = field(default_factory=list)
+    """Those that no logged evaluation ended."""
+    wrong_open_since: list[tuple[StoredVerdict, datetime | None]] = field(default_factory=list)
+    """Verdicts whose gap opened at another time, with that time."""
+
+
+def replay(
+    logged: Sequence[LoggedState], verdicts: Sequence[StoredVerdict], badges: Sequence[StoredBadge]
+) -> Replay | None:
+    """Compose a version's evaluations again; return what does not fit, and None if all does.
+
+    Args:
+        logged: The evaluations in the log, in their order.
+        verdicts: The verdicts in the tables, in any order.
+        badges: The badges in the tables, in any order.
+    """
+    result = Replay()
+    places = {(entry.written_at, entry.sync_id): place for place, entry in enumerate(logged)}
+    times = [entry.written_at for entry in logged]
+
+    def end_of(state: StoredVerdict | StoredBadge) -> int:
+        if state.ended_at is None:
+            return len(logged)
+        place = places.get((state.ended_at, state.ended_by or ""))
+        if place is None:
+            result.wrong_ends.append(state)
+            place = bisect_left(times, state.ended_at)
+        return place
+
+    begun: list[dict[str, StoredVerdict]] = [{} for _ in logged]
+    ends: dict[tuple[int, str], int] = {}
+    for verdict in verdicts:
+        place = places.get((verdict.written_at, verdict.sync_id))
+        if place is None:
+            result.unlogged.append(verdict)
+        elif verdict.rule_id in begun[place]:
+            result.doubled.append(verdict)
+        else:
+            begun[place][verdict.rule_id] = verdict
+            ends[place, verdict.rule_id] = end_of(verdict)
+    badge_at: dict[int, tuple[StoredBadge, int]] = {}
+    for state in badges:
+        place = places.get((state.written_at, state.sync_id))
+        if place is None or place in badge_at:
+            result.unlogged_badges.append(state)
+        else:
+            badge_at[place] = state, end_of(state)
+
+    active: dict[str, tuple[StoredVerdict, int]] = {}
+    badge: tuple[StoredBadge, int] | None = None
+    for place, entry in enumerate(logged):
+        former, new = active, begun[place]
+        active = {rule_id: state for rule_id, state in former.items() if state[1] > place}
+        kept = {rule_id: verdict for rule_id, (verdict, _) in active.items() if rule_id not in new}
+        badge = badge_at.get(place, badge if badge and badge[1] > place else None)
+        evaluation = Evaluation(entry, new, kept, badge[0] if badge else None)
+        if evaluation.parts().content() != entry.content:
+            result.differing.append(evaluation)
+        else:
+            for rule_id, verdict in new.items():
+                ended = former.get(rule_id)
+                expected = _open_since(verdict, ended[0] if ended and ended[1] == place else None)
+                if verdict.open_since != expected:
+                    result.wrong_open_since.append((verdict, expected))
+        active.update({rule_id: (verdict, ends[place, rule_id]) for rule_id, verdict in new.items()})
+    is_consistent = not any(
+        (
+            result.differing,
+            result.unlogged,
+            result.unlogged_badges,
+            result.doubled,
+            result.wrong_ends,
+            result.wrong_open_since,
+        )
+    )
+    return None if is_consistent else result
+
+
+def _open_since(verdict: StoredVerdict, former: StoredVerdict | None) -> datetime | None:
+    """Return since when a gap must be open, as the trigger ``save_former_verdicts`` decides it."""
+    before = former.open_since if former else None
+    if verdict.verdict in OPEN_VERDICTS:
+        return before or verdict.written_at
+    return before if verdict.verdict == "not read" else None

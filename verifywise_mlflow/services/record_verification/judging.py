@@ -1,0 +1,204 @@
+"""Derives verdicts again: the hash of their inputs from the stored values, and they themselves from the stored record.
+
+Both need the rules of that time, which the versions of the configuration have in full. What another release decided is
+not judged: it may have read rules differently.
+"""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Final
+
+from pydantic import ValidationError
+
+from verifywise_mlflow import __version__
+from verifywise_mlflow.common.closeable import Closeable
+from verifywise_mlflow.compliance.badge import version_badge
+from verifywise_mlflow.compliance.input_hash import hash_body, hash_input_body, input_hash, rule_digest
+from verifywise_mlflow.compliance.rules.cel_variables import Subject
+from verifywise_mlflow.compliance.rules.field_paths import ENVIRONMENT_FACTS
+from verifywise_mlflow.compliance.rules.policy import Policy, PolicyError
+from verifywise_mlflow.compliance.rules.rule import Rule
+from verifywise_mlflow.compliance.rules.ruleset import RuleSet, merge_policies
+from verifywise_mlflow.normalizer.record import Json
+from verifywise_mlflow.normalizer.unread_object import unread_objects_from_json
+from verifywise_mlflow.persistence.pg_text_codec import loads, unescape
+from verifywise_mlflow.persistence.queries.history import record_as_of, record_states
+from verifywise_mlflow.persistence.repositories.config_versions import ConfigVersion, all_config_versions
+from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import VerdictRow
+from verifywise_mlflow.persistence.repositories.verdicts import PolicyIdentity, VerdictRows, reads_versions
+from verifywise_mlflow.persistence.repositories.versions_in_use import versions_in_use_at
+from verifywise_mlflow.persistence.row_mapping import Key
+from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.services.limited_evaluation import LimitedEvaluator
+
+MAX_EVALUATORS: Final = 8
+"""Compiled policies that are kept, each for one day."""
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedEvaluation:
+    """What the rules give on the record of a time."""
+
+    rows: Mapping[str, VerdictRow]
+    """By rule."""
+    contents: Mapping[str, str]
+    """The hashes of their contents."""
+    badge: str
+
+
+@dataclass(slots=True)
+class PolicyPeriod:
+    """The policies that were in force from a time on."""
+
+    since: datetime
+    document: Mapping[str, object]
+    _digests: dict[str, str] | None = None
+    _rules: RuleSet | None = None
+    _evaluators: dict[date, LimitedEvaluator] = field(default_factory=dict)
+
+    @property
+    def is_of_this_release(self) -> bool:
+        """Whether this release adopted them."""
+        return self.document.get("code_version") == __version__
+
+    def digests(self) -> Mapping[str, str]:
+        """Return the digest of each rule, by its ID; of none if another release adopted them."""
+        if self._digests is None:
+            self._digests = {}
+            if self.is_of_this_release:
+                for document in self._rule_documents():
+                    with suppress(ValidationError):
+                        rule = Rule.model_validate(document)
+                        self._digests[rule.id] = rule_digest(rule)
+        return self._digests
+
+    def rules(self) -> RuleSet | None:
+        """Return the policies; None if another release adopted them, or if they cannot be read."""
+        if self._rules is None and self.is_of_this_release:
+            documents, thresholds = self.document.get("policies"), self.document.get("thresholds")
+            if isinstance(documents, Mapping) and isinstance(thresholds, Mapping):
+                with suppress(ValidationError, PolicyError, TypeError, KeyError):
+                    policies = [
+                        Policy.model_validate({**policy, "rules": [*policy["rules"].values()]})
+                        for policy in documents.values()
+                    ]
+                    self._rules = merge_policies(policies, {str(name): value for name, value in thresholds.items()})
+        return self._rules
+
+    def evaluator(self, day: date) -> LimitedEvaluator | None:
+        """Return the compiled rules for a day."""
+        rules = self.rules()
+        if rules is None:
+            return None
+        if day not in self._evaluators:
+            if len(self._evaluators) >= MAX_EVALUATORS:
+                self.close()
+            self._evaluators[day] = LimitedEvaluator(rules, today=day)
+        return self._evaluators[day]
+
+    def close(self) -> None:
+        """End the processes of the evaluators."""
+        for evaluator in self._evaluators.values():
+            evaluator.close()
+        self._evaluators.clear()
+
+    def _rule_documents(self) -> Iterable[Mapping[str, object]]:
+        policies = self.document.get("policies")
+        for policy in policies.values() if isinstance(policies, Mapping) else ():
+            rules = policy.get("rules") if isinstance(policy, Mapping) else None
+            yield from rules.values() if isinstance(rules, Mapping) else ()
+
+
+class Judge(Closeable):
+    """Knows the policies of all times."""
+
+    def __init__(self, session: TenantSession) -> None:
+        """Read the versions of the policies."""
+        versions: Sequence[ConfigVersion] = sorted(
+            all_config_versions(session, "policy"), key=lambda version: version.valid_from
+        )
+        self._periods = [PolicyPeriod(version.valid_from, version.document) for version in versions]
+        self._starts = [period.since for period in self._periods]
+        self._session = session
+
+    def close(self) -> None:
+        """End the processes that evaluated tenants' own rules."""
+        for period in self._periods:
+            period.close()
+
+    def period_at(self, at: datetime) -> PolicyPeriod | None:
+        """Return the policies in force at a time."""
+        place = bisect_right(self._starts, at)
+        return self._periods[place - 1] if place else None
+
+    def evaluate(self, key: Key, at: datetime, stored_values: Iterable[str]) -> JudgedEvaluation | None:
+        """Return what the rules of a time give on a version's record of that time; None if that is not known.
+
+        Args:
+            key: The version, as Postgres keeps its name.
+            at: The time.
+            stored_values: The values that are stored with its verdicts, as JSON: the facts in them that come from
+                outside of MLflow may be gone.
+        """
+        name, number = unescape(key[0]), key[1]
+        period = self.period_at(at)
+        evaluator = period.evaluator(at.astimezone(UTC).date()) if period else None
+        rules = period.rules() if period else None
+        record = record_as_of(self._session, (name, number), at) if evaluator else None
+        if evaluator is None or rules is None or record is None:
+            return None
+        versions = (
+            versions_in_use_at(self._session, name, at, record_states) if reads_versions(evaluator.selection) else None
+        )
+        incomplete = unread_objects_from_json(record.incomplete)
+        subject = Subject(
+            record.record,
+            incomplete,
+            record.findings,  # type: ignore[arg-type]  # as records.write_records wrote them
+            record.origins,
+            versions,
+            _facts(stored_values),
+        )
+        ((*results,),) = evaluator.evaluate([subject])
+        identities = {
+            rule_id: PolicyIdentity(policy.id, str(policy.version)) for rule_id, policy in rules.policy_of.items()
+        }
+        made = VerdictRows(identities)
+        rows = {result.rule_id: made.row(result, result.fingerprint()) for result in results}
+        return JudgedEvaluation(
+            {rule_id: row for rule_id, (row, _) in rows.items()},
+            {rule_id: content for rule_id, (_, content) in rows.items()},
+            version_badge(results, complete=not incomplete).value,
+        )
+
+
+def is_input_hash_right(digest: str, values: str, thresholds: str, day: str, stored_hash: str) -> bool:
+    """Return whether the hash of a verdict's inputs follows from the values that are stored with it."""
+    given_on = date.fromisoformat(day) if day else None
+    if hash_body(hash_input_body(digest, thresholds, values), given_on) == stored_hash:
+        return True
+    # What Postgres cannot keep is stored in another form than it was hashed in.
+    decoded_values, decoded_thresholds = loads(values), loads(thresholds)
+    if not isinstance(decoded_values, dict) or not isinstance(decoded_thresholds, dict):
+        return False
+    levels = {name: value for name, value in decoded_thresholds.items() if isinstance(value, int | float)}
+    return input_hash(digest, decoded_values, levels, given_on) == stored_hash
+
+
+def _facts(stored_values: Iterable[str]) -> dict[str, dict[str, Json]]:
+    """Return the environment facts that are stored with verdicts."""
+    facts: dict[str, dict[str, Json]] = {name: {} for name in ENVIRONMENT_FACTS}
+    for text in stored_values:
+        if not any(f'"{name}.' in text for name in facts):
+            continue
+        for path, value in json.loads(text).items():
+            name, _, member = path.partition(".")
+            if name in facts and member:
+                facts[name][member] = value
+    return facts

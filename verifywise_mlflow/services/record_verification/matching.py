@@ -1,0 +1,112 @@
+"""Matches the states in the log with those in a table: each must have exactly one counterpart."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from verifywise_mlflow.persistence.queries.state_rows import LoggedState, StoredState
+from verifywise_mlflow.services.record_verification.report import FieldChange
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """A state without its counterpart: one of the two is null, or they differ."""
+
+    logged: LoggedState | None
+    stored: StoredState | None
+
+    @property
+    def has_other_content(self) -> bool:
+        """Whether there are both, and the row's content is not what was logged."""
+        return bool(self.logged and self.stored and self.logged.content != self.stored.content)
+
+
+_Signature = tuple[object, ...]
+_PAIRINGS: Final[
+    Sequence[tuple[Callable[[LoggedState], _Signature], Callable[[StoredState, str | None], _Signature]]]
+] = (
+    # From the whole to less: what changes least is taken for the same state.
+    (
+        lambda logged: (logged.written_at, logged.sync_id, logged.content),
+        lambda stored, sync_id: (stored.written_at, sync_id, stored.content),
+    ),
+    (lambda logged: (logged.written_at, logged.sync_id), lambda stored, sync_id: (stored.written_at, sync_id)),
+    (lambda logged: (logged.written_at, logged.content), lambda stored, _: (stored.written_at, stored.content)),
+    (lambda logged: (logged.sync_id, logged.content), lambda stored, sync_id: (sync_id, stored.content)),
+    (lambda logged: (logged.written_at,), lambda stored, _: (stored.written_at,)),
+    (lambda logged: (logged.content,), lambda stored, _: (stored.content,)),
+)
+
+
+def mismatches(logged: Sequence[LoggedState], stored: Sequence[StoredState]) -> Iterator[Mismatch]:
+    """Yield the states that have no equal counterpart; a changed row together with the state that it was.
+
+    A table that does not say which sync wrote a row is compared without it.
+    """
+    remaining_logged, remaining_stored = [*logged], [*stored]
+    for step, (of_logged, of_stored) in enumerate(_PAIRINGS):
+        if not remaining_logged or not remaining_stored:
+            break
+        by_signature: dict[_Signature, list[StoredState]] = defaultdict(list)
+        for state in reversed(remaining_stored):
+            by_signature[of_stored(state, state.sync_id)].append(state)
+        unpaired = []
+        for entry in remaining_logged:
+            if candidates := by_signature.get(of_logged(entry)):
+                counterpart = candidates.pop()
+                if step:
+                    yield Mismatch(entry, counterpart)
+            else:
+                unpaired.append(entry)
+        remaining_logged = unpaired
+        remaining_stored = [state for states in by_signature.values() for state in states]
+    yield from (Mismatch(entry, None) for entry in remaining_logged)
+    yield from (Mismatch(None, state) for state in remaining_stored)
+
+
+def with_logged_syncs(logged: Sequence[LoggedState], stored: Sequence[StoredState]) -> list[StoredState]:
+    """Return states of a table that does not say which sync wrote a row, with the sync of the time in the log."""
+    syncs = {entry.written_at: entry.sync_id for entry in logged}
+    return [state._replace(sync_id=syncs.get(state.written_at)) for state in stored]
+
+
+def changed_times(mismatch: Mismatch, time_column: str, sync_column: str = "sync_id") -> list[FieldChange]:
+    """Return how the time and the sync of a changed row differ from the log, which proves them."""
+    logged, stored = mismatch.logged, mismatch.stored
+    if logged is None or stored is None:
+        return []
+    changes = []
+    if stored.written_at != logged.written_at:
+        changes.append(_change(time_column, stored.written_at, logged.written_at))
+    if stored.sync_id is not None and stored.sync_id != logged.sync_id:
+        changes.append(_change(sync_column, stored.sync_id, logged.sync_id))
+    return changes
+
+
+def span_changes(states: Sequence[StoredState]) -> Iterator[tuple[StoredState, list[FieldChange]]]:
+    """Yield the states of one object, in their order, that do not end where and by which sync the next one begins.
+
+    The last one must have no end: it is the present one.
+    """
+    for place, state in enumerate(states):
+        following = states[place + 1] if place + 1 < len(states) else None
+        expected = (following.written_at, following.sync_id) if following else (None, None)
+        changes = []
+        if state.ended_at != expected[0]:
+            changes.append(_change("valid_to", state.ended_at, expected[0]))
+        if state.ended_by != expected[1]:
+            changes.append(_change("ended_by_sync_id", state.ended_by, expected[1]))
+        if changes:
+            yield state, changes
+
+
+def _change(name: str, stored: datetime | str | None, written: datetime | str | None) -> FieldChange:
+    return FieldChange(name, _text(stored), _text(written), is_proved=True)
+
+
+def _text(value: datetime | str | None) -> str | None:
+    return value.isoformat() if isinstance(value, datetime) else value

@@ -1,0 +1,332 @@
+"""Verifies a tenant's records: the log against the trail, and the tables against the log.
+
+All transactions see the same state of the database. A large log is verified by two processes: one walks over the log
+while the other one compares versions, and then both do.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from itertools import chain, islice
+from multiprocessing.util import Finalize
+from typing import Final
+
+from verifywise_mlflow.audit.log_verification import LogDamage, LogReport, verify_log
+from verifywise_mlflow.persistence.errors import DatabaseError
+from verifywise_mlflow.persistence.pg_text_codec import escape
+from verifywise_mlflow.persistence.queries import state_rows, trail_commitments
+from verifywise_mlflow.persistence.repositories import state_log
+from verifywise_mlflow.persistence.row_mapping import Key
+from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.services.record_verification.field_search import SearchLimit
+from verifywise_mlflow.services.record_verification.judging import Judge
+from verifywise_mlflow.services.record_verification.report import Checked, RecordDamage, RecordReport
+from verifywise_mlflow.services.record_verification.tenant_check import check_tenant_states
+from verifywise_mlflow.services.record_verification.version_check import RebuildRecords, VersionChecker
+
+STATES_PER_BATCH: Final = 1_500
+"""States in the log, unless a single version has more."""
+MIN_STATES_FOR_PROCESSES: Final = 20_000
+"""Below, to start processes would take longer than it saves."""
+
+
+class VerifierLostError(DatabaseError):
+    """A process of the verification ended by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What is verified."""
+
+    sample: int | None = None
+    """How many versions; None for all."""
+    seed: str = ""
+    """What chooses them: any text that an auditor makes up."""
+    judges_all: bool = False
+    """Whether each verdict is evaluated again, which takes several times as long."""
+    rebuild: RebuildRecords | None = None
+    """Builds records from what was read from MLflow, to tell which field of a damaged record was changed."""
+    processes: int | None = None
+    """How many processes; None for what suits the size of the log."""
+
+
+def _ignore_progress(done: int, total: int) -> None:
+    """Discard progress reports."""
+
+
+def verify_records(
+    store: Store,
+    tenant_id: str,
+    scope: Scope | None = None,
+    on_progress: Callable[[int, int], None] = _ignore_progress,
+) -> RecordReport:
+    """Recompute every logged state from the tables, and compare the log with what the trail commits.
+
+    Args:
+        store: The store.
+        tenant_id: The tenant.
+        scope: What is verified; everything by default.
+        on_progress: Receives how many states were compared, and how many there are.
+
+    Raises:
+        DatabaseError: The database cannot be read, or a process ended by itself.
+    """
+    scope = scope or Scope()
+    started, report = time.monotonic(), RecordReport(tenant_id, sample=scope.sample)
+    with ExitStack() as stack:
+        session = stack.enter_context(store.begin_snapshot(tenant_id))
+        total = state_log.size(session)
+        processes = scope.processes
+        if processes is None:
+            processes = min(2, os.cpu_count() or 1) if total >= MIN_STATES_FOR_PROCESSES else 1
+        if processes > 1:
+            url = store.engine.url.render_as_string(hide_password=False)
+            snapshot = trail_commitments.export_snapshot(session)
+            run: Callable[[Iterable[_Task]], Iterator[_Outcome]] = _Processes(
+                processes, _Setting(url, tenant_id, snapshot, scope)
+            ).run
+        else:
+            run = stack.enter_context(_Worker.opened(session, scope)).run
+        for outcome in run(_tasks(session, scope)):
+            report.add(outcome.damages)
+            report.checked.add(outcome.checked)
+            if outcome.log:
+                _add_log(report, outcome.log)
+            on_progress(report.checked.states, total)
+        report.not_proved += _not_proved(report, scope)
+    report.damages.sort(key=_order)
+    report.seconds = time.monotonic() - started
+    return report
+
+
+def _order(damage: RecordDamage) -> tuple[object, ...]:
+    return (damage.table, damage.model_name, damage.version_number, str(damage.written_at), damage.row)
+
+
+_Task = Sequence[Key] | str
+"""The keys of versions, or one of the words below."""
+_LOG, _TENANT = "log", "tenant"
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """The result of a task."""
+
+    damages: Sequence[RecordDamage]
+    checked: Checked = field(default_factory=Checked)
+    log: LogReport | None = None
+
+
+def _tasks(session: TenantSession, scope: Scope) -> Iterator[_Task]:
+    """Yield what is to be done, the largest first."""
+    yield _LOG
+    yield _TENANT
+    if scope.sample is not None:
+        yield from _batches(state_rows.sampled_keys(session, scope.sample, scope.seed))
+        return
+    yield from _batches(state_rows.logged_keys(session))
+    unlogged = chain.from_iterable(state_rows.unlogged_keys(session, table) for table in state_rows.VERSION_TABLES)
+    yield from _batches((key, 1) for key in dict.fromkeys(unlogged))
+
+
+def _batches(keys: Iterable[tuple[Key, int]]) -> Iterator[Sequence[Key]]:
+    batch: list[Key] = []
+    states = 0
+    for key, count in keys:
+        if batch and states + count > STATES_PER_BATCH:
+            yield batch
+            batch, states = [], 0
+        batch.append(key)
+        states += count
+    if batch:
+        yield batch
+
+
+@dataclass(slots=True)
+class _Worker:
+    """Does tasks in one transaction."""
+
+    session: TenantSession
+    checker: VersionChecker
+    limit: SearchLimit
+
+    @classmethod
+    def opened(cls, session: TenantSession, scope: Scope) -> _Worker:
+        """Return a worker."""
+        limit = SearchLimit()
+        checker = VersionChecker(session, Judge(session), scope.judges_all, scope.rebuild, limit)
+        return cls(session, checker, limit)
+
+    def __enter__(self) -> _Worker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.checker.judge.close()
+
+    def run(self, tasks: Iterable[_Task]) -> Iterator[_Outcome]:
+        """Yield the result of each task."""
+        return map(self.do, tasks)
+
+    def do(self, task: _Task) -> _Outcome:
+        """Return the result of a task."""
+        if task == _LOG:
+            return _verify_log(self.session)
+        if task == _TENANT:
+            checked = Checked()
+            return _Outcome([*check_tenant_states(self.session, self.limit, checked)], checked)
+        assert not isinstance(task, str)
+        self.checker.checked = Checked()
+        return _Outcome(self.checker.check(task), self.checker.checked)
+
+
+def _verify_log(session: TenantSession) -> _Outcome:
+    after = trail_commitments.last_erasure(session)
+    log = verify_log(
+        escape(session.tenant_id), trail_commitments.leaves(session), trail_commitments.commitments(session, after)
+    )
+    damages = [_log_damage(session, damage) for damage in log.damages]
+    for size, sequence in trail_commitments.unknown_commitments(session, after):
+        sentence = f"entry {sequence:,} of the trail commits nothing of the kind"
+        damages.append(RecordDamage("added", "state_commitments", sentence, row=f"size {size:,}"))
+    if log.last and log.last.current is not None:
+        models, current = trail_commitments.current_root(session, log.last.size)
+        if (models, current) != (log.last.models, log.last.current):
+            sentence = f"the newest states of all models are not those that entry {log.last.sequence:,} commits"
+            damages.append(RecordDamage("not committed as it is", "state_log", sentence))
+    unknown = log.open_syncs - {""} - trail_commitments.started_syncs(session, log.open_syncs)
+    if unknown:
+        sentence = f"the sync {min(unknown)!r} wrote states, and the trail has no start of it"
+        damages.append(RecordDamage("added", "state_log", sentence, sync_id=min(unknown)))
+    return _Outcome(damages, log=log)
+
+
+_NAMED_STATES: Final = 5
+
+
+def _log_damage(session: TenantSession, damage: LogDamage) -> RecordDamage:
+    kinds = {"changed leaf": "changed", "missing leaves": "removed", "frontier": "changed"}
+    table = "state_commitments" if damage.kind == "frontier" else "state_log"
+    row = (
+        f"position {damage.first:,}"
+        if damage.first == damage.last
+        else f"positions {damage.first:,} to {damage.last:,}"
+    )
+    sentence, model, version, written_at, sync_id = damage.sentence, "", 0, None, ""
+    if damage.kind in ("changed leaf", "root"):
+        states = [
+            state for _, state, _ in islice(state_log.states(session, damage.first, damage.last + 1), _NAMED_STATES)
+        ]
+        if states and damage.first == damage.last:
+            (state,) = states
+            model, version, written_at, sync_id = (
+                state.model_name,
+                state.version_number,
+                state.written_at,
+                state.sync_id,
+            )
+            sentence = f"{sentence}: it is the {state.kind}"
+    return RecordDamage(
+        kinds.get(damage.kind, "not committed as it is"),  # type: ignore[arg-type]  # one of the words
+        table,
+        sentence,
+        model,
+        version,
+        row,
+        written_at,
+        sync_id,
+    )
+
+
+def _add_log(report: RecordReport, log: LogReport) -> None:
+    report.committed, report.not_committed = log.committed, log.leaves - log.committed
+    report.last_commitment = log.last.sequence if log.last else None
+
+
+def _not_proved(report: RecordReport, scope: Scope) -> Iterator[str]:
+    if report.last_commitment is None:
+        yield "the trail commits no states: nothing shows that the log is as it was written"
+    if report.not_committed > 0:
+        yield (
+            f"{report.not_committed:,} states are not committed yet: a sync is under way or was interrupted, or the "
+            "last one refused to commit them, which its entry says"
+        )
+    if scope.sample is not None:
+        yield (
+            f"only {report.checked.versions:,} versions were compared, and no row of a version that the log does not "
+            "have"
+        )
+    if report.checked.not_judged:
+        yield (
+            f"{report.checked.not_judged:,} verdicts were not derived again: their rules are not known any more, or "
+            "are those of another release"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    """What a process needs to begin."""
+
+    url: str
+    tenant_id: str
+    snapshot: str
+    scope: Scope
+
+
+@dataclass(frozen=True, slots=True)
+class _Processes:
+    """Does tasks in several processes."""
+
+    count: int
+    setting: _Setting
+
+    def run(self, tasks: Iterable[_Task]) -> Iterator[_Outcome]:
+        """Yield the result of each task, in the order in which they end. A few are ahead, so that memory stays flat.
+
+        Raises:
+            VerifierLostError: A process ended by itself.
+        """
+        context = multiprocessing.get_context("spawn")
+        remaining = iter(tasks)
+        with ProcessPoolExecutor(self.count, context, _begin, (self.setting,)) as pool:
+            try:
+                pending: set[Future[_Outcome]] = {pool.submit(_do, task) for task in islice(remaining, 2 * self.count)}
+                while pending:
+                    done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                    pending |= {pool.submit(_do, task) for task in islice(remaining, len(done))}
+                    for future in done:
+                        yield future.result()
+            except BrokenProcessPool as error:
+                raise VerifierLostError(
+                    "a process of the verification ended by itself, often for want of memory: run it again"
+                ) from error
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
+
+
+_worker: _Worker | None = None
+"""That of this process."""
+
+
+def _begin(setting: _Setting) -> None:
+    """Open the transaction of a process."""
+    global _worker  # the only way to give a process of a pool something that lasts
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
+    stack = ExitStack()
+    store = stack.enter_context(Store(setting.url))
+    session = stack.enter_context(store.begin_snapshot(setting.tenant_id, setting.snapshot))
+    _worker = stack.enter_context(_Worker.opened(session, setting.scope))
+    Finalize(None, stack.close, exitpriority=10)
+
+
+def _do(task: _Task) -> _Outcome:
+    assert _worker is not None
+    return _worker.do(task)

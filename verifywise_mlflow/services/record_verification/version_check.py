@@ -1,0 +1,427 @@
+"""Compares the states of some versions in the log with those in the tables, and describes each damaged row."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from operator import itemgetter
+from typing import Final
+
+from verifywise_mlflow.audit.state_leaf import content_hash
+from verifywise_mlflow.persistence.queries import state_rows
+from verifywise_mlflow.persistence.queries.state_rows import LoggedState, StoredBadge, StoredState, StoredVerdicts
+from verifywise_mlflow.persistence.row_mapping import Key
+from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.persistence.state_contents import (
+    VERDICT_COLUMNS,
+    record_content,
+    row_content,
+    verdict_content,
+)
+from verifywise_mlflow.services.record_verification.evaluation_search import explain_evaluation
+from verifywise_mlflow.services.record_verification.evaluations import Replay, StoredVerdict, replay
+from verifywise_mlflow.services.record_verification.field_search import (
+    Cells,
+    SearchLimit,
+    changed_fields,
+    columns_of_others,
+)
+from verifywise_mlflow.services.record_verification.judging import Judge, JudgedEvaluation, is_input_hash_right
+from verifywise_mlflow.services.record_verification.matching import (
+    Mismatch,
+    changed_times,
+    mismatches,
+    span_changes,
+    with_logged_syncs,
+)
+from verifywise_mlflow.services.record_verification.report import Checked, FieldChange, RecordDamage
+from verifywise_mlflow.services.record_verification.witnesses import possible_event_cells, values_read_by_rules
+
+RebuildRecords = Callable[[TenantSession, Sequence[Key]], Mapping[Key, Cells]]
+"""Builds the records of versions again, from the rows that were read from MLflow, with the present mapping."""
+
+MAX_KNOWN_VERDICTS: Final = 5_000
+"""Hashes that are remembered: many versions have equal verdicts."""
+
+_NOT_LOGGED: Final = "no write of it is in the log"
+_GONE: Final = "it was logged, and no row has it any more"
+_CHANGED: Final = "the row is not what was logged"
+_TIME_COLUMNS: Final = {
+    "canonical_records": "changed_at",
+    "canonical_record_history": "changed_at",
+    "artifact_manifests": "changed_at",
+    "lifecycle_events": "seen_at",
+    "integrity_events": "seen_at",
+}
+_TABLES: Final = {
+    "record": "canonical_records",
+    "manifest": "artifact_manifests",
+    "lifecycle event": "lifecycle_events",
+    "integrity event": "integrity_events",
+}
+_PLACES: Final = {name: place for place, name in enumerate(VERDICT_COLUMNS)}
+
+
+@dataclass(slots=True)
+class _VersionStates:
+    """What the log and the tables have of one version."""
+
+    logged: defaultdict[str, list[LoggedState]] = field(default_factory=lambda: defaultdict(list))
+    records: list[StoredState] = field(default_factory=list)
+    verdicts: list[StoredVerdict] = field(default_factory=list)
+    badges: list[StoredBadge] = field(default_factory=list)
+    manifests: list[StoredState] = field(default_factory=list)
+    events: defaultdict[str, list[StoredState]] = field(default_factory=lambda: defaultdict(list))
+
+
+@dataclass(slots=True)
+class _KnownVerdict:
+    """A verdict that was hashed before."""
+
+    content: str
+    digest: str | None = None
+    """That of the rule with which its inputs were hashed."""
+    is_input_hash_right: bool = True
+
+
+@dataclass(slots=True)
+class VersionChecker:
+    """Compares versions, a batch after the other, in one transaction."""
+
+    session: TenantSession
+    judge: Judge
+    judges_all: bool = False
+    """Whether each verdict is evaluated again."""
+    rebuild: RebuildRecords | None = None
+    limit: SearchLimit = field(default_factory=SearchLimit)
+    checked: Checked = field(default_factory=Checked)
+    _known: dict[tuple[str, ...], _KnownVerdict] = field(default_factory=dict)
+    _damages: list[RecordDamage] = field(default_factory=list)
+
+    def check(self, keys: Sequence[Key]) -> list[RecordDamage]:
+        """Return the damaged rows of some versions. A row that cannot even be read is one of them."""
+        try:
+            return self._check(keys)
+        except (ValueError, OverflowError, TypeError, KeyError) as error:
+            self._damages.clear()
+            if len(keys) > 1:
+                half = len(keys) // 2
+                return [*self.check(keys[:half]), *self.check(keys[half:])]
+            sentence = f"a row of this version has a value that no write of this program has: {type(error).__name__}"
+            return [RecordDamage("changed", "canonical_records", sentence, *keys[0])]
+
+    def _check(self, keys: Sequence[Key]) -> list[RecordDamage]:
+        checked = Checked(versions=sum(number > 0 for _, number in keys))
+        states = self._read(keys, checked)
+        for key, of_version in states.items():
+            self._check_records(key, of_version)
+            self._check_manifest(key, of_version)
+            self._check_events(key, of_version)
+            self._check_evaluations(key, of_version)
+            if self.judges_all:
+                self._judge_all(key, of_version, checked)
+        self.checked.add(checked)
+        damages = [*self._damages]
+        self._damages.clear()
+        return damages
+
+    # -- reading
+
+    def _read(self, keys: Sequence[Key], checked: Checked) -> dict[Key, _VersionStates]:
+        states: dict[Key, _VersionStates] = {key: _VersionStates() for key in keys}
+        for key, entry in state_rows.logged_states(self.session, keys):
+            states[key].logged[entry.kind].append(entry)
+            checked.states += 1
+        for of_version in states.values():
+            for entries in of_version.logged.values():
+                entries.sort(key=itemgetter(0))
+        for key, record in state_rows.record_states(self.session, keys):
+            states[key].records.append(record)
+            checked.records += 1
+        for key, row in state_rows.verdict_rows(self.session, keys):
+            before = len(states[key].verdicts)
+            states[key].verdicts += self._hashed(key, row, checked)
+            checked.verdicts += len(states[key].verdicts) - before
+        for key, badge in state_rows.badge_states(self.session, keys):
+            states[key].badges.append(badge)
+        for key, manifest in state_rows.manifest_states(self.session, keys):
+            states[key].manifests.append(manifest)
+        for key, kind, event in state_rows.event_states(self.session, keys):
+            states[key].events[kind].append(event)
+        return states
+
+    def _hashed(self, key: Key, row: StoredVerdicts, checked: Checked) -> Iterator[StoredVerdict]:
+        """Yield the verdicts of a row; note those whose inputs do not give the hash that is stored with them."""
+        if len({*map(len, row.cells), *map(len, (row.written_at, row.sync_ids, row.open_since))}) != 1:
+            sentence = "the columns of the row have different numbers of verdicts"
+            self._damages.append(RecordDamage("changed", row.table, sentence, *key))
+            return
+        period, digests, at = None, None, None
+        cells = (*row.cells[: _PLACES["day"]], [day or "" for day in row.cells[_PLACES["day"]]])
+        columns = (*cells, *row.cells[len(cells) :])
+        known = self._known
+        for place, verdict in enumerate(zip(*columns, strict=True)):
+            written_at = row.written_at[place]
+            if (entry := known.get(verdict)) is None:
+                if len(known) >= MAX_KNOWN_VERDICTS:
+                    known.clear()
+                entry = known[verdict] = _KnownVerdict(content_hash(verdict_content(verdict)))  # type: ignore[arg-type, index]  # not null
+            if written_at is not at:
+                at = written_at
+                period = self.judge.period_at(at)
+                digests = period.digests() if period else {}
+            digest = digests.get(verdict[0]) if digests else None
+            if digest is None or not verdict[_PLACES["input_hash"]]:
+                checked.not_judged += 1
+            else:
+                if entry.digest != digest:
+                    entry.digest = digest
+                    entry.is_input_hash_right = _is_input_hash_right(digest, verdict)
+                if not entry.is_input_hash_right:
+                    self._damages.append(_wrong_inputs(key, row, place))
+                checked.judged += not self.judges_all
+            yield StoredVerdict(
+                row.table,
+                verdict[0],
+                verdict[_PLACES["verdict"]],
+                entry.content,
+                verdict[_PLACES["fingerprint"]],
+                written_at,
+                row.sync_ids[place],
+                row.open_since[place],
+                row.ended_at,
+                row.ended_by,
+            )
+
+    # -- records, manifests, events
+
+    def _check_records(self, key: Key, states: _VersionStates) -> None:
+        stored = sorted(states.records, key=lambda state: (state.written_at, state.ended_at is None))
+        found = [*mismatches(states.logged["record"], stored)]
+        contents: dict[tuple[str, datetime], Cells] | None = None
+        for mismatch in found:
+            changes = changed_times(mismatch, "changed_at")
+            if mismatch.has_other_content and self.limit.take():
+                if contents is None:
+                    contents = self._record_contents(key)
+                changes += self._changed_record(key, mismatch, contents)
+            self._add(key, mismatch, "record", changes)
+        if not found:
+            for state, changes in span_changes(stored):
+                self._damages.append(_damage(key, state, "its span is not that of the log", changes))
+        if stored and all(state.table != "canonical_records" for state in stored) and states.logged["record"]:
+            newest = states.logged["record"][-1]
+            self._damages.append(
+                RecordDamage("removed", "canonical_records", _GONE, *key, "", newest.written_at, newest.sync_id)
+            )
+
+    def _record_contents(self, key: Key) -> dict[tuple[str, datetime], Cells]:
+        return {
+            (table, row["changed_at"]): record_content(row)
+            for _, table, row in state_rows.record_rows(self.session, [key])
+        }
+
+    def _changed_record(
+        self, key: Key, mismatch: Mismatch, contents: Mapping[tuple[str, datetime], Cells]
+    ) -> list[FieldChange]:
+        stored, logged = mismatch.stored, mismatch.logged
+        assert stored is not None
+        assert logged is not None
+        content = contents[stored.table, stored.written_at]
+        others: list[Cells] = []
+        if self.rebuild and (built := self.rebuild(self.session, [key]).get(key)):
+            others.append(built)
+        values = [
+            row.cells[_PLACES["values"]]
+            for _, row in state_rows.verdict_rows(self.session, [key])
+            if stored.ended_at is None or any(at < stored.ended_at for at in row.written_at)
+        ]
+        read = values_read_by_rules(content, (text for texts in values for text in texts if text))
+        others += [read, *columns_of_others([read])]
+        others += columns_of_others(other for other in contents.values() if other is not content)
+        return changed_fields(content, logged.content, others)
+
+    def _check_manifest(self, key: Key, states: _VersionStates) -> None:
+        # A manifest has no history: only the newest one is there.
+        logged = states.logged["manifest"][-1:]
+        for mismatch in mismatches(logged, with_logged_syncs(logged, states.manifests)):
+            changes = changed_times(mismatch, "changed_at")
+            if mismatch.has_other_content:
+                changes.append(FieldChange("manifest"))
+            self._add(key, mismatch, "manifest", changes)
+
+    def _check_events(self, key: Key, states: _VersionStates) -> None:
+        for kind in ("lifecycle event", "integrity event"):
+            contents: dict[str, Cells] | None = None
+            for mismatch in mismatches(states.logged[kind], states.events[kind]):
+                changes = changed_times(mismatch, "seen_at")
+                if mismatch.has_other_content and self.limit.take():
+                    if contents is None:
+                        contents = self._event_contents(key, kind)
+                    assert mismatch.stored is not None
+                    assert mismatch.logged is not None
+                    content = contents[mismatch.stored.row]
+                    others = possible_event_cells([*contents.values()])
+                    changes += changed_fields(content, mismatch.logged.content, others)
+                self._add(key, mismatch, kind, changes)
+
+    def _event_contents(self, key: Key, kind: str) -> dict[str, Cells]:
+        return {
+            f"event {row['event_id']}": row_content(table, columns, row)  # type: ignore[misc]  # texts alone
+            for _, kind_of_row, table, columns, row in state_rows.event_rows(self.session, [key])
+            if kind_of_row == kind
+        }
+
+    def _add(self, key: Key, mismatch: Mismatch, kind: str, changes: Sequence[FieldChange]) -> None:
+        self._damages.append(damage_of(key, mismatch, _TABLES[kind], changes))
+
+    # -- verdicts and badges
+
+    def _check_evaluations(self, key: Key, states: _VersionStates) -> None:
+        found = replay(states.logged["evaluation"], states.verdicts, states.badges)
+        if found is not None:
+            self._damages += self._evaluation_damages(key, states, found)
+
+    def _evaluation_damages(self, key: Key, states: _VersionStates, found: Replay) -> Iterator[RecordDamage]:
+        explained: list[object] = []
+        cells: dict[tuple[datetime, str], dict[str, tuple[str, ...]]] | None = None
+        for evaluation in found.differing:
+            logged = evaluation.logged
+            if not self.limit.take():
+                sentence = "the verdicts or the badge of this evaluation are not those that were logged"
+                yield RecordDamage("changed", "version_verdicts", sentence, *key, "", logged.written_at, logged.sync_id)
+                continue
+            if cells is None:
+                cells = self._verdict_cells(key)
+            begun = cells.get((logged.written_at, logged.sync_id), {})
+            judged = self._judged(key, logged.written_at, begun)
+            damages, used = explain_evaluation(key, evaluation, begun, judged, states.verdicts)
+            yield from damages
+            explained += used
+        for verdict in (*found.unlogged, *found.doubled):
+            if verdict not in explained:
+                yield _verdict_damage(key, verdict, "added", "no evaluation in the log gave this verdict", [])
+        for badge in found.unlogged_badges:
+            yield RecordDamage(
+                "added", badge.table, _NOT_LOGGED, *key, f"badge {badge.badge}", badge.written_at, badge.sync_id
+            )
+        for state in found.wrong_ends:
+            changes = [FieldChange("valid_to", _iso(state.ended_at)), FieldChange("ended_by_sync_id", state.ended_by)]
+            sentence = "no write in the log ended it at this time"
+            if isinstance(state, StoredVerdict):
+                yield _verdict_damage(key, state, "changed", sentence, changes)
+            else:
+                yield RecordDamage(
+                    "changed", state.table, sentence, *key, "", state.written_at, state.sync_id, tuple(changes)
+                )
+        for verdict, expected in found.wrong_open_since:
+            changes = [FieldChange("open_since", _iso(verdict.open_since), _iso(expected), is_proved=True)]
+            yield _verdict_damage(key, verdict, "changed", "the gap opened at another time", changes)
+
+    def _verdict_cells(self, key: Key) -> dict[tuple[datetime, str], dict[str, tuple[str, ...]]]:
+        cells: dict[tuple[datetime, str], dict[str, tuple[str, ...]]] = defaultdict(dict)
+        for _, row in state_rows.verdict_rows(self.session, [key]):
+            for place, verdict in enumerate(zip(*row.cells, strict=True)):
+                of_write = cells[row.written_at[place], row.sync_ids[place]]
+                of_write.setdefault(str(verdict[0]), tuple(cell or "" for cell in verdict))
+        return cells
+
+    # -- judging
+
+    def _judged(self, key: Key, at: datetime, begun: Mapping[str, Sequence[str]]) -> JudgedEvaluation | None:
+        values = [cells[_PLACES["values"]] for cells in begun.values()]
+        return self.judge.evaluate(key, at, values)
+
+    def _judge_all(self, key: Key, states: _VersionStates, checked: Checked) -> None:
+        if not states.verdicts:
+            return
+        all_cells = self._verdict_cells(key)
+        by_write: dict[tuple[datetime, str], list[StoredVerdict]] = defaultdict(list)
+        for verdict in states.verdicts:
+            by_write[verdict.written_at, verdict.sync_id].append(verdict)
+        for (at, sync_id), verdicts in by_write.items():
+            judged = self._judged(key, at, all_cells[at, sync_id])
+            for verdict in verdicts:
+                row = judged.rows.get(verdict.rule_id) if judged else None
+                # How a rule exceeds its limits depends on the machine.
+                if row is None or "error" in (row.verdict, verdict.verdict):
+                    checked.not_judged += 1
+                    continue
+                checked.judged += 1
+                cells = all_cells[at, sync_id][verdict.rule_id]
+                changes = [
+                    FieldChange(name, cells[_PLACES[name]], row[_PLACES[name]])
+                    for name in ("verdict", "values", "thresholds", "origins")
+                    if cells[_PLACES[name]] != row[_PLACES[name]]
+                ]
+                if changes:
+                    sentence = f"on the record of that time, the rule gives {row.verdict!r}"
+                    if row.verdict == verdict.verdict:
+                        sentence = (
+                            "the record of that time has other values than those that are stored with the verdict"
+                        )
+                    self._damages.append(_verdict_damage(key, verdict, "does not follow", sentence, changes))
+
+
+def damage_of(key: Key, mismatch: Mismatch, table: str, changes: Sequence[FieldChange]) -> RecordDamage:
+    """Return the description of a state without its counterpart.
+
+    Args:
+        key: The version.
+        mismatch: The state.
+        table: The table that a logged state belongs to.
+        changes: Which fields differ.
+    """
+    logged, stored = mismatch.logged, mismatch.stored
+    if stored is None:
+        assert logged is not None
+        row = "" if logged.kind in ("record", "manifest") else f"event {logged.object_id}"
+        return RecordDamage("removed", table, _GONE, *key, row, logged.written_at, logged.sync_id)
+    if logged is None:
+        return RecordDamage(
+            "added", stored.table, _NOT_LOGGED, *key, stored.row, stored.written_at, stored.sync_id or ""
+        )
+    return RecordDamage(
+        "changed", stored.table, _CHANGED, *key, stored.row, logged.written_at, logged.sync_id, tuple(changes)
+    )
+
+
+def _damage(key: Key, state: StoredState, sentence: str, changes: Sequence[FieldChange]) -> RecordDamage:
+    return RecordDamage(
+        "changed", state.table, sentence, *key, state.row, state.written_at, state.sync_id or "", tuple(changes)
+    )
+
+
+def _verdict_damage(
+    key: Key, verdict: StoredVerdict, kind: str, sentence: str, changes: Sequence[FieldChange]
+) -> RecordDamage:
+    return RecordDamage(
+        kind,  # type: ignore[arg-type]  # one of the words
+        verdict.table,
+        sentence,
+        *key,
+        verdict.rule_id,
+        verdict.written_at,
+        verdict.sync_id,
+        tuple(changes),
+    )
+
+
+def _wrong_inputs(key: Key, row: StoredVerdicts, place: int) -> RecordDamage:
+    sentence = "the hash of the inputs does not follow from the rule and the values that are stored with the verdict"
+    changes = (FieldChange("input_hash", row.cells[_PLACES["input_hash"]][place]),)
+    rule_id, at, sync_id = row.cells[0][place] or "", row.written_at[place], row.sync_ids[place]
+    return RecordDamage("does not follow", row.table, sentence, *key, rule_id, at, sync_id, changes)
+
+
+def _is_input_hash_right(digest: str, verdict: Sequence[str | None]) -> bool:
+    values, thresholds, day, stored_hash = (
+        verdict[_PLACES[name]] or "" for name in ("values", "thresholds", "day", "input_hash")
+    )
+    return is_input_hash_right(digest, values, thresholds, day, stored_hash)
+
+
+def _iso(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None
