@@ -21,6 +21,7 @@ from verifywise_mlflow.defs.run_retention.deletion import delete_old_runs, hourl
 from verifywise_mlflow.defs.schedules.audit_verification import daily_audit_verification, verify_audit_trails
 from verifywise_mlflow.defs.schedules.sync_schedules import reconcile, rehash
 from verifywise_mlflow.defs.sensors.alerts import alerts
+from verifywise_mlflow.defs.sensors.due_checkpoints import due_checkpoints, witness_checkpoints
 from verifywise_mlflow.defs.sensors.due_reports import due_reports
 from verifywise_mlflow.defs.sensors.freshness_sensor import stale_tenants
 from verifywise_mlflow.defs.sensors.pending_deliveries import pending_deliveries
@@ -34,8 +35,17 @@ if is_json_requested():
 
 defs = dg.Definitions(
     assets=[mlflow_server, *stage_assets, *delivery_assets, governance_report, *compliance_metrics_assets()],
-    jobs=[sync_tenant, deliver_tenant, report_tenant, verify_audit_trails, delete_old_runs],
-    sensors=[tenants, new_versions, changed_listings, stale_tenants, pending_deliveries, due_reports, alerts],
+    jobs=[sync_tenant, deliver_tenant, report_tenant, verify_audit_trails, witness_checkpoints, delete_old_runs],
+    sensors=[
+        tenants,
+        new_versions,
+        changed_listings,
+        stale_tenants,
+        pending_deliveries,
+        due_reports,
+        due_checkpoints,
+        alerts,
+    ],
     schedules=[reconcile, rehash, daily_audit_verification, hourly_run_deletion],
     resources={"tenant_sync": TenantSync()},
     # A process per step would cost more than the work itself, so all stages of a tenant run in the run's process.

@@ -17,6 +17,7 @@ AlertKind = Literal[
     "integrity event",
     "audit trail damaged",
     "audit trails not verified",
+    "checkpoints not witnessed",
 ]
 AlertStatus = Literal["raised", "resolved"]
 

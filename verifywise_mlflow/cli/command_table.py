@@ -254,5 +254,17 @@ HELP: Mapping[str, CommandHelp] = {
         "the trail is already signed with this key, or not signed yet",
         "the checkpoints over the new entry, a line of JSON each",
     ),
+    "audit witness": CommandHelp(
+        "acme",
+        "the database, and the file that VERIFYWISE_AUDIT_WITNESSES names",
+        "what the witnesses have, and their receipts in the database",
+        "a witness did not take the checkpoint, or no checkpoint was signed yet",
+    ),
+    "audit timestamps": CommandHelp(
+        "receipts.jsonl --roots authority.pem",
+        _NEITHER,
+        failure="a token is not valid, or the file has none",
+        names_objects=False,
+    ),
 }
 """By the path of the command."""

@@ -10,6 +10,8 @@ from typing import Final
 SYNC_JOB: Final = "sync_tenant"
 DELIVERY_JOB: Final = "deliver_tenant"
 REPORT_JOB: Final = "report_tenant"
+WITNESS_JOB: Final = "witness_checkpoints"
+"""Sends the checkpoints of all tenants, so its runs belong to none."""
 DELIVERY_JOBS: Final = frozenset({DELIVERY_JOB, REPORT_JOB})
 """The jobs that take something out of the store, and read no tenant's server."""
 REPORT_ASSET: Final = "governance_report"

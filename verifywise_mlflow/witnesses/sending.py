@@ -11,9 +11,9 @@ from base64 import b64decode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from verifywise_mlflow.audit.checkpoint import InvalidCheckpointError, parse_claim, verify_claim
+from verifywise_mlflow.audit.checkpoint import InvalidCheckpointError, parse_claim
 from verifywise_mlflow.audit.verification import AnchoredCheckpoint
 from verifywise_mlflow.http.errors import HttpError
 from verifywise_mlflow.persistence.repositories import checkpoint_receipts
@@ -24,9 +24,6 @@ from verifywise_mlflow.tenants.errors import SecretUnavailableError
 from verifywise_mlflow.witnesses.stamped_checkpoint import StampedCheckpoint
 from verifywise_mlflow.witnesses.timestamp_authority import TOKEN, TimestampAuthority
 from verifywise_mlflow.witnesses.witness import Receipt, Witness, WitnessError
-
-if TYPE_CHECKING:
-    from verifywise_mlflow.audit.keys import PublicKey
 
 MAX_SECONDS: Final = 600.0
 """After this time, no further tenant begins: the rest is for the next run."""
@@ -49,13 +46,17 @@ class TenantCheckpoints:
     """A tenant's newest checkpoint, and the last one that each witness has."""
 
     newest: AnchoredCheckpoint | None
+    entry_hash: str | None
+    """The hash of the entry that the newest checkpoint signs, by the trail; None if the trail has no such entry."""
     receipts: Mapping[str, CheckpointReceipt]
     """By the witness's name."""
 
     @classmethod
     def load(cls, session: TenantSession) -> TenantCheckpoints:
         """Load them from the store."""
-        return cls(checkpoint_receipts.newest_checkpoint(session), checkpoint_receipts.last_receipts(session))
+        newest = checkpoint_receipts.newest_checkpoint(session)
+        entry_hash = checkpoint_receipts.entry_hash(session, newest.sequence) if newest else None
+        return cls(newest, entry_hash, checkpoint_receipts.last_receipts(session))
 
     def is_due(self, witness: Witness, now: datetime, interval: timedelta | None = None) -> bool:
         """Return whether a witness lacks the newest checkpoint, and got its last one at least an interval ago."""
@@ -66,6 +67,21 @@ class TenantCheckpoints:
             return True
         is_old = now - last.stored_at >= (witness.interval if interval is None else interval)
         return is_old and last.sequence != self.newest.sequence
+
+    def find_contradiction(self, tenant_id: str, newest: AnchoredCheckpoint) -> str | None:
+        """Return why the newest checkpoint must not be sent: in its place, those of the trail would not be."""
+        try:
+            claim = parse_claim(newest.checkpoint)
+        except InvalidCheckpointError as error:
+            problem = str(error)
+        else:
+            if (claim.tenant_id, claim.sequence, claim.entry_hash) == (tenant_id, newest.sequence, self.entry_hash):
+                return None
+            problem = "the trail has another entry there, or none"
+        return (
+            f"the checkpoint of entry {newest.sequence:,} was not sent: {problem}. Run verifywise-mlflow audit verify "
+            f"{tenant_id}"
+        )
 
 
 def _utc_now() -> datetime:
@@ -78,8 +94,6 @@ class Sender:
 
     store: Store
     witnesses: Sequence[Witness]
-    keys: Sequence[PublicKey] = ()
-    """If there are any, a checkpoint that none of them signed is not sent."""
     now: Callable[[], datetime] = _utc_now
     _down: set[str] = field(default_factory=set)
     """Witnesses that did not respond. They are not tried again, so that a dead one costs one time-out a run."""
@@ -117,7 +131,7 @@ class Sender:
         due = {witness.name for witness in witnesses if checkpoints.is_due(witness, now, interval)}
         if newest is None or not due:
             return []
-        if problem := self._find_forgery(tenant_id, newest):
+        if problem := checkpoints.find_contradiction(tenant_id, newest):
             return [SendingResult(tenant_id, name, newest.sequence, problem) for name in sorted(due)]
         return list(self._send(tenant_id, newest, witnesses, due))
 
@@ -145,19 +159,6 @@ class Sender:
         row = CheckpointReceipt(witness.name, self.now(), newest.sequence, newest.checkpoint.signature, receipt)
         with self.store.begin(tenant_id) as session:
             checkpoint_receipts.append(session, row)
-
-    def _find_forgery(self, tenant_id: str, newest: AnchoredCheckpoint) -> str | None:
-        """Return why a checkpoint must not be sent: a forged one would keep the true ones from being sent."""
-        try:
-            checkpoint = newest.checkpoint
-            claim = verify_claim(checkpoint, self.keys) if self.keys else parse_claim(checkpoint)
-        except InvalidCheckpointError as error:
-            problem = str(error)
-        else:
-            if (claim.tenant_id, claim.sequence) == (tenant_id, newest.sequence):
-                return None
-            problem = f"it signs entry {claim.sequence:,} of {claim.tenant_id!r}"
-        return f"the checkpoint of entry {newest.sequence:,} in the database was not sent: {problem}"
 
     def _witnesses_of(self, tenant_id: str) -> list[Witness]:
         """Return a tenant's witnesses, authorities first."""

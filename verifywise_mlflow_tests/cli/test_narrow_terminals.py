@@ -59,7 +59,10 @@ WITHOUT_TABLE = {
     *("tenants erase", "db upgrade", "db check", "db revoke", "db grant pipeline", "db grant reader"),
     *("policy waive", "policy unwaive", "audit verify", "audit checkpoint", "audit export", "audit new-key"),
 }
-NEED_A_SERVER = {"check", "sync", "deliver check", "deliver plan", "deliver run", "deliver status"}
+NEED_A_SERVER = {
+    *("check", "sync", "deliver check", "deliver plan", "deliver run", "deliver status"),
+    *("audit witness", "audit timestamps"),
+}
 OF_OUR_OWN_WORDS = {"doctor", "policy check"}
 FIXED_LAYOUT = {"inventory", "gaps"}
 """Lists of their own, for 80 columns. On narrower terminals they leave times out, or their lines to the terminal."""

@@ -24,7 +24,13 @@ from verifywise_mlflow.tenants.server import DatabricksServer
 from verifywise_mlflow.tenants.tenant import Tenant
 
 MetadataEntry: TypeAlias = (
-    int | float | str | dg.TableMetadataValue | dg.UrlMetadataValue | dg.DagsterAssetMetadataValue
+    int
+    | float
+    | str
+    | dg.JsonMetadataValue
+    | dg.TableMetadataValue
+    | dg.UrlMetadataValue
+    | dg.DagsterAssetMetadataValue
 )
 
 SOURCE_URL: Final = "VERIFYWISE_SOURCE_URL"

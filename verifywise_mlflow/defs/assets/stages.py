@@ -32,6 +32,7 @@ from verifywise_mlflow.http.errors import HttpError
 from verifywise_mlflow.persistence.errors import DatabaseError, NewerSchemaError
 from verifywise_mlflow.persistence.queries.stage_queries import newest_write
 from verifywise_mlflow.persistence.repositories import audit_log
+from verifywise_mlflow.persistence.repositories.checkpoint_receipts import newest_checkpoint
 from verifywise_mlflow.pipeline.context import StageReport, first_notes
 from verifywise_mlflow.pipeline.sync import Sync
 from verifywise_mlflow.services.rule_worker_client import RuleWorkerUnavailableError
@@ -208,11 +209,20 @@ def _counts(report: StageReport) -> dict[str, MetadataEntry]:
     return metadata
 
 
-def _audit_trail_head(sync: Sync) -> dict[str, int | str]:
-    """Return the length and head hash of the tenant's audit trail: a copy in Dagster reveals a later truncation."""
+def _audit_trail_head(sync: Sync) -> dict[str, MetadataEntry]:
+    """Return the length and head hash of the tenant's audit trail, and its newest checkpoint, that of the last sync.
+
+    The copy in Dagster's event log reveals a later truncation. ``audit verify --checkpoint`` reads it.
+    """
     with sync.store.begin(sync.tenant.tenant_id) as session:
-        head = audit_log.head(session)
-    return {"audit_trail_entries": head.sequence, "audit_trail_hash": head.hash} if head else {}
+        head, newest = audit_log.head(session), newest_checkpoint(session)
+    metadata: dict[str, MetadataEntry] = {}
+    if head:
+        metadata |= {"audit_trail_entries": head.sequence, "audit_trail_hash": head.hash}
+    if newest:
+        signed = {"checkpoint": newest.checkpoint.text, "signature": newest.checkpoint.signature}
+        metadata["audit_checkpoint"] = dg.MetadataValue.json(signed)
+    return metadata
 
 
 stage_assets = [_build_asset(definition) for definition in _STAGE_ASSETS]

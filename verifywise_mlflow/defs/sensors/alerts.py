@@ -19,7 +19,7 @@ from verifywise_mlflow.alerts.transitions import (
     observe_staleness,
 )
 from verifywise_mlflow.common.untrusted_text import quote
-from verifywise_mlflow.defs.run_tags import DELIVERY_JOBS, PARTITION_TAG, WILL_RETRY_TAG
+from verifywise_mlflow.defs.run_tags import DELIVERY_JOBS, PARTITION_TAG, WILL_RETRY_TAG, WITNESS_JOB
 from verifywise_mlflow.defs.schedules.audit_verification import DAMAGED_TRAILS, verify_audit_trails
 from verifywise_mlflow.persistence.database import DatabaseError, database_url
 from verifywise_mlflow.persistence.queries.stage_timestamps import new_integrity_events
@@ -32,14 +32,15 @@ from verifywise_mlflow.tenants.tenant import Tenant
 
 FIRST_LOOK_BACK = timedelta(days=1)
 MAX_RUNS_READ_PER_TICK = 500
+_JOBS_OF_ALL_TENANTS = (verify_audit_trails.name, WITNESS_JOB)
 
 
 @dg.sensor(
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Sends alerts to the targets in alerts.yaml: failed syncs, stale tenants, daily quotas of history "
-    "that are reached, deliveries that are stuck, files that changed under an unchanged version, and damaged audit "
-    "trails. Each alert is sent when it is raised and again when it is resolved.",
+    "that are reached, deliveries that are stuck, files that changed under an unchanged version, damaged audit trails, "
+    "and checkpoints that a witness did not take. Each alert is sent when it is raised and again when it is resolved.",
 )
 def alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     """Observe, compare with the last tick and deliver; the cursor holds the state of the alerts."""
@@ -84,14 +85,18 @@ def _ended_runs(instance: dg.DagsterInstance, since: datetime) -> list[dg.RunRec
 def _observe_runs(
     instance: dg.DagsterInstance, records: list[dg.RunRecord], open_alerts: OpenAlerts
 ) -> Iterator[Observation]:
-    """Yield how the latest sync of each tenant and the latest verification ended."""
+    """Yield how the latest sync of each tenant, verification and sending of checkpoints ended."""
     latest = {
-        (run.job_name == verify_audit_trails.name, run.tags.get(PARTITION_TAG)): run for run in _relevant_runs(records)
+        (run.job_name if run.job_name in _JOBS_OF_ALL_TENANTS else "", run.tags.get(PARTITION_TAG)): run
+        for run in _relevant_runs(records)
     }
     for run in latest.values():
         is_failed = run.status is dg.DagsterRunStatus.FAILURE
         if run.job_name == verify_audit_trails.name:
             yield from _observe_verification(instance, run, open_alerts)
+        elif run.job_name == WITNESS_JOB:
+            problem = f"{_failure(instance, run)[0]} (run {run.run_id})" if is_failed else None
+            yield Observation("checkpoints not witnessed", None, problem)
         elif tenant_id := run.tags.get(PARTITION_TAG):
             is_open = ("sync failed", tenant_id) in open_alerts
             problem = "failed before" if is_open else f"{_failure(instance, run)[0]} (run {run.run_id})"

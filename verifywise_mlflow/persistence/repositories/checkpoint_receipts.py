@@ -12,7 +12,7 @@ from sqlalchemy.engine import Row
 from verifywise_mlflow.audit.checkpoint import Checkpoint
 from verifywise_mlflow.audit.verification import AnchoredCheckpoint
 from verifywise_mlflow.persistence.session import TenantSession
-from verifywise_mlflow.persistence.tables import audit_checkpoints, checkpoint_receipts
+from verifywise_mlflow.persistence.tables import audit_checkpoints, audit_trail, checkpoint_receipts
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,14 @@ def newest_checkpoint(session: TenantSession) -> AnchoredCheckpoint | None:
         .limit(1)
     ).first()
     return None if row is None else AnchoredCheckpoint(row.sequence, Checkpoint(row.checkpoint, row.signature))
+
+
+def entry_hash(session: TenantSession, sequence: int) -> str | None:
+    """Return the hash of an entry of the tenant's trail; None if there is no such entry."""
+    table = audit_trail.c
+    return session.scalar(
+        select(table.entry_hash).where(table.tenant_id == session.tenant_id, table.sequence == sequence)
+    )
 
 
 def last_receipts(session: TenantSession) -> dict[str, CheckpointReceipt]:
