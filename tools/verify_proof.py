@@ -1,0 +1,1 @@
+../verifywise_mlflow/documents/pack/verify_proof.py

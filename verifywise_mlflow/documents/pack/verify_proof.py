@@ -1,0 +1,119 @@
+#!/usr/bin/env python3
+"""Verifies a file by `verifywise-mlflow audit prove` offline. Needs Python 3.9, and `cryptography` for signatures.
+Exit code 0: all of it follows from the checkpoint. 1: refused, with the reason. 2: a file could not be read.
+
+Each state that the operator's program stored is a leaf of a Merkle tree (RFC 9162). A leaf has the SHA-256 of the
+state's text, so the tree's root, one hash, changes with each letter of each state. An entry of the audit trail has the
+root, each entry has the hash of the one before it, and a checkpoint is a signature over the hash of an entry. This
+script follows the hashes from the texts in the file up to the signature."""
+
+import json
+import sys
+from argparse import ArgumentParser
+from hashlib import sha256
+from pathlib import Path
+
+
+def say(text, to=sys.stdout):  # no character of a stranger's text can change what the terminal shows
+    print("".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text), file=to)
+
+
+def require(condition, problem):
+    return condition or sys.exit(say(f"REFUSED: {problem}") or 1)
+
+
+def hash_of(value):
+    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return sha256(text.encode()).hexdigest()
+
+
+def leaf_hash(text):
+    return sha256(b"\0" + text.encode()).hexdigest()
+
+
+def root(node, path):
+    """Return the root above a node. Each step of the path has the side on which the next neighbor is, and its hash."""
+    for side, neighbor in (step.split(" ") for step in path):
+        left, right = {"left": (neighbor, node), "right": (node, neighbor)}[side]
+        node = sha256(b"\1" + bytes.fromhex(left) + bytes.fromhex(right)).hexdigest()
+    return node
+
+
+parser = ArgumentParser(description=__doc__.partition("\n\n")[0])
+parser.add_argument("proof", type=Path)
+parser.add_argument("--public-key", type=Path, action="append", default=[], help="PEM; only such signatures count")
+parser.add_argument("--checkpoint", type=Path, action="append", default=[], help="a checkpoint that you saved")
+arguments, keys, signed = parser.parse_args(), {}, set()
+try:
+    for path in arguments.public_key:
+        from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
+
+        key = load_pem_public_key(path.read_bytes())
+        keys["sha256:" + sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()] = key
+    saved = [line for path in arguments.checkpoint for line in path.read_text("utf-8").splitlines() if line.strip()]
+    proof = json.loads(arguments.proof.read_text("utf-8"))
+except (ImportError, OSError, ValueError) as error:
+    sys.exit(say(f"cannot be verified, and NO signature was: {error}", sys.stderr) or 2)
+try:
+    tenant, entries, hashes = proof["tenant"], [*map(json.loads, proof["entries"])], [*map(hash_of, proof["entries"])]
+    first, last = entries[0]["sequence"], entries[-1]["sequence"]
+    for number, (entry, before) in enumerate(zip(entries, [entries[0]["previous_hash"], *hashes]), first):
+        is_next = (entry["sequence"], entry["previous_hash"], entry["tenant_id"]) == (number, before, tenant)
+        require(is_next, f"entry {number} of the trail is another tenant's, or does not follow the one before it")
+    for checkpoint in [*proof["checkpoints"], *map(json.loads, saved)]:
+        claim = json.loads(checkpoint["checkpoint"])
+        number, key_id = claim["sequence"], claim["key_id"]
+        is_claim = (claim["format"], claim["tenant_id"]) == ("verifywise audit checkpoint 1", tenant)
+        is_same = first <= number <= last and claim["entry_hash"] == hashes[number - first]
+        require(is_claim and is_same, f"entry {number} is not here, or not as it was when a checkpoint was signed")
+        if key_id in keys:
+            keys[key_id].verify(bytes.fromhex(checkpoint["signature"]), checkpoint["checkpoint"].encode())
+            signed.add(number)
+        how = "verified" if key_id in keys else f"NOT verified: its key is {key_id}"
+        say(f"Entry {number} was signed at {claim['signed_at']}. The signature was {how}.")
+    require(last in signed or not keys, f"no signature vouches for this: none with your key is over entry {last}")
+    say("" if last in signed else "NOTHING VOUCHES FOR THIS until you verify a signature: see --public-key.")
+    if "states" in proof:  # of one version: the newest ones when the first entry was written
+        about = {"tenant": tenant, "model": proof["model_name"], "version": proof["version_number"]}
+        committed, newest, begun = entries[0]["counts"]["states"], {}, set()
+        say(f"In entry {first} of {entries[0]['occurred_at']}, the newest states of {list(about.values())} are:")
+        for state in proof["states"]:
+            leaf, content = json.loads(state["leaf"]), json.loads(state["content"])
+            what = f"the {leaf['kind']} of {leaf['written_at']}"
+            require({"format": "verifywise state 1", **about}.items() <= leaf.items(), f"{what} is another version's")
+            require(hash_of(state["content"]) == leaf["content"], f"{what} has another text than the stored one")
+            require(root(leaf_hash(state["leaf"]), state["log_path"]) == committed["root"], f"{what} is not in the log")
+            begun |= {*content["verdicts"].items()} if leaf["kind"] == "evaluation" else set()
+            if state["model_path"] is not None:
+                model = {"model": leaf["model"], "root": root(leaf_hash(state["leaf"]), state["model_path"])}
+                model_text = json.dumps(model, separators=(",", ":"), ensure_ascii=False)
+                is_newest = root(leaf_hash(model_text), proof["models_path"]) == committed["current"]
+                require(is_newest, f"{what} is not one of the newest states that entry {first} commits")
+                newest[leaf["kind"]] = say(f"- {what}, stored by the sync {leaf['sync_id']}") or content
+        for field, value in newest["record"].items():
+            say(f"  {field}: {value}") if value and len(value) < 200 else None
+        now = newest.get("evaluation", {"badge": "not proved", "verdicts": {}, "kept": {}})
+        require(proof["verdicts"].keys() == {**now["verdicts"], **now["kept"]}.keys(), "a verdict is missing or added")
+        for rule, text in proof["verdicts"].items():
+            verdict, rule_text = json.loads(text), proof["rules"].get(rule)
+            is_kept = verdict["fingerprint"] == now["kept"].get(rule) and (rule, hash_of(text)) in begun
+            require(is_kept or hash_of(text) == now["verdicts"].get(rule), f"the verdict of {rule} is another one")
+            inputs = {name: json.loads(verdict[name]) for name in ("thresholds", "values")}
+            inputs.update(day=verdict["day"] or None, rule=rule_text and hash_of(rule_text))
+            is_result = rule_text is None or hash_of(inputs) == verdict["input_hash"]
+            require(is_result, f"the verdict of {rule} was given by another rule, or on other values")
+            say(f"- {rule}: {verdict['verdict']}. {verdict['reason']}")
+        say(f"- badge: {now['badge']}")
+    else:  # the trail from a former entry on; the log of states begins again when a tenant is erased
+        begin = max((entry["sequence"] for entry in entries if entry["kind"] == "tenant erased"), default=0)
+        logs = [entry for entry in entries if "states" in entry["counts"] and entry["sequence"] > begin]
+        for old, new in zip(logs[:1], logs[-1:]):  # the left side of the path was there before, the right was added
+            was, grown = (log["counts"]["states"] for log in (old, new))
+            start, path, number = proof["log_node"], proof["log_path"], new["sequence"]
+            reached = root(start, [step for step in path if step.startswith("left")]), root(start, path)
+            is_grown = reached == (was["root"], grown["root"])
+            require(is_grown, f"the log of entry {number} does not begin with that of entry {old['sequence']}")
+            say(f"The log of {was['size']} states (entry {old['sequence']}) grew to {grown['size']} (entry {number}).")
+        say(f"Entries {first} to {last} are one chain.")
+except Exception as error:
+    require(False, f"this is not a proof, or its signature was made by another key than it names: {error!r}")
