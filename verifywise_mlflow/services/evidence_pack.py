@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -13,6 +13,7 @@ from verifywise_mlflow.persistence.repositories import config_versions
 from verifywise_mlflow.persistence.repositories.config_versions import ConfigVersion
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.services.policy_documents import rule_documents
 from verifywise_mlflow.services.system_facts import SystemFacts, system_facts
 from verifywise_mlflow.services.version_dossier import VersionDossier, dossier
 
@@ -33,7 +34,7 @@ class PackContents:
     @property
     def rule_documents(self) -> Mapping[str, Mapping[str, object]]:
         """The rules in force at the time, by ID, as they were recorded."""
-        return dict(_rules(self.policy))
+        return rule_documents(self.policy)
 
 
 def pack_contents(session: TenantSession, key: Key, at: datetime | None = None) -> PackContents | None:
@@ -88,11 +89,3 @@ def _as_known(span: Validity, at: datetime) -> Validity:
     """Return a span without an end that is after a time."""
     is_later = span.valid_to is not None and span.valid_to > at
     return replace(span, valid_to=None, ended_by_sync_id=None) if is_later else span
-
-
-def _rules(policy: ConfigVersion | None) -> Iterator[tuple[str, Mapping[str, object]]]:
-    documents = policy.document.get("policies") if policy else None
-    for document in documents.values() if isinstance(documents, Mapping) else ():
-        rules = document.get("rules") if isinstance(document, Mapping) else None
-        if isinstance(rules, Mapping):
-            yield from sorted((str(rule_id), rule) for rule_id, rule in rules.items() if isinstance(rule, Mapping))

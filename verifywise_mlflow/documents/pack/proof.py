@@ -11,6 +11,7 @@ from verifywise_mlflow.documents.pack.state_files import about, record_values
 from verifywise_mlflow.exports.json_documents.pack import PackProofDocument
 from verifywise_mlflow.persistence.queries.history import VerdictState
 from verifywise_mlflow.services.evidence_pack import PackContents
+from verifywise_mlflow.services.policy_documents import recorded_digest
 
 
 def proof_json(contents: PackContents) -> bytes:
@@ -40,24 +41,14 @@ def proof_json(contents: PackContents) -> bytes:
 
 def _input_hash(rule: Mapping[str, object], verdict: VerdictState) -> str:
     """Return the hash of ``compliance.input_hash``, from the recorded form of a rule: ``verify.py`` does the same."""
-    decided_by: dict[str, object] = {name: rule.get(name) for name in _DECIDING}
-    conditions = rule.get("conditions")
-    decided_by["conditions"] = [
-        {name: condition.get(name) for name in ("holds", "otherwise")}
-        for condition in (conditions if isinstance(conditions, list) else ())
-        if isinstance(condition, Mapping)
-    ]
     return _sha256(
         {
             "day": verdict.day,
-            "rule": _sha256(decided_by),
+            "rule": recorded_digest(rule),
             "thresholds": verdict.thresholds,
             "values": verdict.values,
         }
     )
-
-
-_DECIDING = ("applies", "evidenced", "id", "requires", "version")
 
 
 def _sha256(value: object) -> str:

@@ -18,6 +18,7 @@ from verifywise_mlflow.exports.json_documents.pack import (
     PacksDocument,
     PackVerdictsDocument,
 )
+from verifywise_mlflow.exports.json_documents.proofs import ConsistencyProofDocument, StateProofDocument
 from verifywise_mlflow.exports.json_documents.report import ReportDocument
 from verifywise_mlflow.exports.json_documents.shown_version import ShowDocument
 from verifywise_mlflow.exports.json_documents.systems import SystemDocument, SystemsDocument
@@ -39,6 +40,8 @@ DOCUMENTS: Final[tuple[type[JsonDocument], ...]] = (
     PackRecordDocument,
     PackVerdictsDocument,
     PackProofDocument,
+    StateProofDocument,
+    ConsistencyProofDocument,
     SystemsDocument,
     SystemDocument,
 )

@@ -13,8 +13,9 @@ from sqlalchemy import DateTime, bindparam, select, text
 
 from verifywise_mlflow.audit.chain import ChainLink
 from verifywise_mlflow.audit.checkpoint import Checkpoint
-from verifywise_mlflow.persistence.pg_text_codec import escape
+from verifywise_mlflow.persistence.pg_text_codec import escape, loads
 from verifywise_mlflow.persistence.repositories.state_log import CURSOR_PAGE_SIZE
+from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import SCHEMA, audit_checkpoints, audit_trail
 
@@ -34,6 +35,12 @@ _NEWEST: Final = text(
     ORDER BY model_name, version_number, kind, object_id, position DESC
     """  # noqa: S608
 ).execution_options(yield_per=CURSOR_PAGE_SIZE)
+_MANIFEST: Final = text(
+    f"""
+    SELECT changed_at, CAST(manifest AS text) FROM {SCHEMA}.artifact_manifests
+    WHERE tenant_id = :tenant_id AND model_name = :name AND version_number = :number
+    """  # noqa: S608
+)
 _NO_LIMIT: Final = 2**62
 
 
@@ -102,3 +109,9 @@ def checkpoints_of(session: TenantSession, sequence: int) -> list[Checkpoint]:
         .order_by(table.c.signature)
     )
     return [Checkpoint(*row) for row in rows]
+
+
+def manifest_written(session: TenantSession, key: Key) -> tuple[datetime, object] | None:
+    """Return when a version's manifest was written, and the manifest; None without one. No former one is stored."""
+    row = session.execute(_MANIFEST, {"tenant_id": escape(session.tenant_id), "name": key[0], "number": key[1]}).first()
+    return None if row is None else (row[0], loads(row[1]))

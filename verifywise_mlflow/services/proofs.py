@@ -1,0 +1,254 @@
+"""Makes proofs of what was known of a version at a time, and that a later trail extends a former one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Final, NamedTuple
+
+from verifywise_mlflow.audit.chain import ChainLink
+from verifywise_mlflow.audit.checkpoint import Checkpoint
+from verifywise_mlflow.audit.leaf_tree import LeafTree
+from verifywise_mlflow.audit.proof import (
+    Commitment,
+    CommittedStates,
+    ConsistencyProof,
+    UnprovableError,
+    VersionProof,
+)
+from verifywise_mlflow.audit.state_leaf import Content, State, content_hash, content_text, leaf_text
+from verifywise_mlflow.common.moments import utc_text
+from verifywise_mlflow.common.untrusted_text import quote
+from verifywise_mlflow.compliance.input_hash import input_hash
+from verifywise_mlflow.persistence.pg_text_codec import dumps, escape
+from verifywise_mlflow.persistence.queries import committed_states, state_rows
+from verifywise_mlflow.persistence.queries.state_rows import LoggedState
+from verifywise_mlflow.persistence.repositories import config_versions, state_log
+from verifywise_mlflow.persistence.row_mapping import Key
+from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.persistence.state_contents import (
+    evaluation_content,
+    manifest_content,
+    record_content,
+    verdict_content,
+)
+from verifywise_mlflow.services.policy_documents import deciding_parts, recorded_digest, rule_documents
+
+MAX_ENTRIES: Final = 5_000
+"""Entries in the proof of a version, from the one that commits its states to the one that was signed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProvableMoment:
+    """What all proofs of a moment share: the entry that commits the states, and what vouches for it."""
+
+    link: ChainLink
+    occurred_at: datetime
+    commitment: Commitment
+    trees: CommittedStates
+    entries: tuple[str, ...]
+    checkpoints: Sequence[Checkpoint]
+    newer: int | None
+    """A later entry that commits states, for which no checkpoint vouches yet."""
+
+
+def provable_moment(session: TenantSession, at: datetime | None = None) -> ProvableMoment:
+    """Return the last moment, up to a time, whose states can be proved.
+
+    Without a time it is the last one that a checkpoint covers, if there is any.
+
+    Raises:
+        UnprovableError: nothing was committed by then, the log is not what was committed, or the checkpoint is too far.
+    """
+    newest = committed_states.last_commitment(session, at=at)
+    if newest is None:
+        when = f" up to {utc_text(at)}" if at else ""
+        raise UnprovableError(f"no entry in the trail of {quote(session.tenant_id)} commits states{when}")
+    link, signed = newest, committed_states.first_signed(session, newest.sequence)
+    if signed is None and at is None and (last_signed := committed_states.last_signed(session)):
+        link = committed_states.last_commitment(session, last=last_signed) or newest
+        signed = committed_states.first_signed(session, link.sequence)
+    last = signed or link.sequence
+    if last - link.sequence >= MAX_ENTRIES:
+        raise UnprovableError(
+            f"the next checkpoint signs entry {last:,}, {last - link.sequence:,} entries after the one that commits "
+            f"the states; a proof has at most {MAX_ENTRIES:,} entries. Let each sync sign a checkpoint"
+        )
+    commitment = Commitment.of_entry(link.text)
+    if commitment is None:
+        raise UnprovableError(f"entry {link.sequence:,} of the trail does not commit states, unlike the database says")
+    trees = CommittedStates(
+        state_log.leaf_hashes(session, 0, commitment.size), committed_states.newest_leaves(session, commitment.size)
+    )
+    trees.require(commitment)
+    return ProvableMoment(
+        link,
+        datetime.fromisoformat(str(json.loads(link.text)["occurred_at"])),
+        commitment,
+        trees,
+        tuple(entry.text for entry in committed_states.links_between(session, link.sequence, last)),
+        committed_states.checkpoints_of(session, last),
+        newest.sequence if newest.sequence != link.sequence else None,
+    )
+
+
+def prove_version(session: TenantSession, key: Key, moment: ProvableMoment) -> VersionProof:
+    """Return the proof of the newest states of a version at a moment: its record, manifest, verdicts and badge.
+
+    A manifest that has changed since then is left out: a former one is not stored.
+
+    Raises:
+        UnprovableError: the version had no record then, or a row is not the one that was logged.
+    """
+    tenant_id, name, number = escape(session.tenant_id), escape(key[0]), key[1]
+    logged = sorted(
+        state
+        for _, state in state_rows.logged_states(session, [(name, number)])
+        if state.position < moment.commitment.size
+    )
+    newest = {state.kind: state for state in logged}
+    if "record" not in newest:
+        raise UnprovableError(
+            f"entry {moment.link.sequence:,} of {utc_text(moment.occurred_at)} commits no record of {quote(key[0])} "
+            f"version {number}"
+        )
+    contents = [(newest["record"], _record(session, (name, number), newest["record"]))]
+    if "manifest" in newest and (manifest := _manifest(session, (name, number), newest["manifest"])):
+        contents.append((newest["manifest"], manifest))
+    in_force: Mapping[str, _Verdict] = {}
+    if "evaluation" in newest:
+        evaluations, in_force = _evaluations(session, (name, number), logged)
+        contents += evaluations
+    for state, content in contents:
+        if content_hash(content) != state.content:
+            raise UnprovableError(
+                f"the {state.kind} of {quote(key[0])} version {number} of {utc_text(state.written_at)} is not the one "
+                f"that was logged: run verifywise-mlflow audit verify {session.tenant_id} --records"
+            )
+    return VersionProof(
+        tenant=tenant_id,
+        model_name=name,
+        version_number=number,
+        states=moment.trees.prove(
+            name,
+            [
+                (state.position, _leaf(tenant_id, (name, number), state), content_text(content))
+                for state, content in contents
+            ],
+        ),
+        models_path=moment.trees.models_path(name),
+        verdicts={rule_id: content_text(verdict.content) for rule_id, verdict in sorted(in_force.items())},
+        rules=dict(_rules(session, in_force, moment.occurred_at)),
+        entries=moment.entries,
+        checkpoints=moment.checkpoints,
+    )
+
+
+def prove_consistency(
+    session: TenantSession, former: int, later: int, checkpoints: Sequence[Checkpoint] = ()
+) -> ConsistencyProof:
+    """Return the proof that the trail up to a later entry extends that up to a former one.
+
+    It has all entries between, some kilobyte each: each has the hash of the one before it.
+
+    Args:
+        session: the tenant's transaction.
+        former: the sequence number of the former entry.
+        later: that of the later one.
+        checkpoints: those that the proof shall have besides the stored ones of both entries.
+
+    Raises:
+        UnprovableError: an entry does not exist, or the log is not what was committed.
+    """
+    if not 0 < former <= later:
+        raise UnprovableError(f"entry {later:,} does not come after entry {former:,}")
+    start = committed_states.last_commitment(session, last=former)
+    first = start.sequence if start else former
+    entries = tuple(link.text for link in committed_states.links_between(session, first, later))
+    if len(entries) != later - first + 1:
+        raise UnprovableError(f"the trail of {quote(session.tenant_id)} does not have all entries up to {later:,}")
+    parsed = [json.loads(entry) for entry in entries]
+    begin = max((place for place, entry in enumerate(parsed) if entry["kind"] == "tenant erased"), default=-1)
+    commitments = [commitment for text in entries[begin + 1 :] if (commitment := Commitment.of_entry(text))]
+    growth = None
+    if commitments:
+        tree = LeafTree(state_log.leaf_hashes(session, 0, commitments[-1].size))
+        if (tree.size, tree.root.hex()) != (commitments[-1].size, commitments[-1].root):
+            raise UnprovableError("the log of states is not the one that the audit trail commits")
+        growth = tree.growth_since(commitments[0].size)
+    signed = [*committed_states.checkpoints_of(session, former), *committed_states.checkpoints_of(session, later)]
+    return ConsistencyProof(escape(session.tenant_id), entries, growth, [*dict.fromkeys((*checkpoints, *signed))])
+
+
+class _Verdict(NamedTuple):
+    content: Content
+    fingerprint: str
+    written_at: datetime
+    ended_at: datetime | None
+
+    def is_in_force(self, at: datetime) -> bool:
+        return self.written_at <= at and (self.ended_at is None or self.ended_at > at)
+
+
+def _leaf(tenant_id: str, key: Key, state: LoggedState) -> str:
+    return leaf_text(
+        tenant_id,
+        state.position,
+        State(state.kind, *key, state.object_id, state.written_at, state.sync_id, state.content),  # type: ignore[arg-type]  # a kind, as the log has it
+    )
+
+
+def _record(session: TenantSession, key: Key, logged: LoggedState) -> Content:
+    for _, _, row in state_rows.record_rows(session, [key]):
+        if row["changed_at"] == logged.written_at:
+            return record_content(row)
+    return {}  # its hash differs, too
+
+
+def _manifest(session: TenantSession, key: Key, logged: LoggedState) -> Content | None:
+    written = committed_states.manifest_written(session, key)
+    if written is None or written[0] != logged.written_at:
+        return None
+    return manifest_content(dumps(written[1]))
+
+
+def _evaluations(
+    session: TenantSession, key: Key, logged: Sequence[LoggedState]
+) -> tuple[list[tuple[LoggedState, Content]], Mapping[str, _Verdict]]:
+    """Return the newest evaluation and those that began verdicts which it kept, with their contents; the verdicts."""
+    by_time = {state.written_at: state for state in logged if state.kind == "evaluation"}
+    newest = max(by_time)
+    verdicts = [*_verdicts(session, key)]
+    badges = [badge for _, badge in state_rows.badge_states(session, [key])]
+    in_force = {str(verdict.content["rule_id"]): verdict for verdict in verdicts if verdict.is_in_force(newest)}
+    proved = []
+    for at in sorted({newest, *(verdict.written_at for verdict in in_force.values())} & by_time.keys()):
+        then = {str(verdict.content["rule_id"]): verdict for verdict in verdicts if verdict.is_in_force(at)}
+        begun = {rule_id: content_hash(it.content) for rule_id, it in then.items() if it.written_at == at}
+        kept = {rule_id: it.fingerprint for rule_id, it in then.items() if it.written_at != at}
+        badge = [it.badge for it in badges if it.written_at <= at and (it.ended_at is None or it.ended_at > at)]
+        proved.append((by_time[at], evaluation_content(begun, kept, badge[0] if badge else "")))
+    return proved, in_force
+
+
+def _verdicts(session: TenantSession, key: Key) -> Iterator[_Verdict]:
+    for _, stored in state_rows.verdict_rows(session, [key]):
+        for cells, written_at in zip(zip(*stored.cells, strict=True), stored.written_at, strict=True):
+            content = verdict_content(cell or "" for cell in cells)
+            yield _Verdict(content, str(content["fingerprint"]), written_at, stored.ended_at)
+
+
+def _rules(
+    session: TenantSession, in_force: Mapping[str, _Verdict], at: datetime
+) -> Iterator[tuple[str, Mapping[str, object]]]:
+    """Yield what decides each rule, for verdicts whose inputs have the stored hash with it."""
+    documents = rule_documents(config_versions.config_version(session, "policy", at=at))
+    for rule_id, verdict in sorted(in_force.items()):
+        cells = verdict.content
+        if (rule := documents.get(rule_id)) is not None:
+            day = date.fromisoformat(str(cells["day"])) if cells["day"] else None
+            values, thresholds = json.loads(str(cells["values"])), json.loads(str(cells["thresholds"]))
+            if input_hash(recorded_digest(rule), values, thresholds, day) == cells["input_hash"]:
+                yield rule_id, deciding_parts(rule)
