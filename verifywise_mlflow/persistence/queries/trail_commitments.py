@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from typing import Final
@@ -12,9 +13,10 @@ from sqlalchemy import text
 
 from verifywise_mlflow.audit.log_verification import Commitment, Leaf
 from verifywise_mlflow.audit.merkle import Frontier, root_of
+from verifywise_mlflow.audit.state_leaf import model_leaf
 from verifywise_mlflow.persistence.queries.committed_states import newest_leaves
 from verifywise_mlflow.persistence.repositories import state_log
-from verifywise_mlflow.persistence.repositories.state_commitments import COUNTS_KEY, model_leaf
+from verifywise_mlflow.persistence.repositories.state_commitments import COUNTS_KEY
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import SCHEMA
 
@@ -48,6 +50,10 @@ _STARTED: Final = text(
     WHERE tenant_id = :tenant_id AND kind = 'sync started' AND entry::jsonb ->> 'sync_id' = ANY (:ids)
     """  # noqa: S608
 )
+_MODELS: Final = text(
+    f"SELECT model_name, root FROM {SCHEMA}.state_models WHERE tenant_id = :tenant_id ORDER BY model_name"  # noqa: S608
+).execution_options(yield_per=state_log.CURSOR_PAGE_SIZE)
+MAX_STALE_MODELS: Final = 100
 _PATTERN: Final = f'%"{COUNTS_KEY}":{{%'
 _PEAK_BYTES: Final = 32
 
@@ -87,12 +93,36 @@ def leaves(session: TenantSession) -> Iterator[Leaf]:
         yield Leaf(position, state, stored_hash)
 
 
-def current_root(session: TenantSession, size: int) -> tuple[int, str]:
-    """Return how many models have states among the first ones of the log, and the root over all current states."""
-    models = Frontier()
+@dataclass(slots=True)
+class CurrentStates:
+    """The newest states of all models."""
+
+    models: int
+    root: str
+    """In hex."""
+    stale: Sequence[str]
+    """Models of which ``state_models`` has another root, or which it lacks: some of them."""
+
+
+def current_states(session: TenantSession, size: int) -> CurrentStates:
+    """Return the root over the newest states among the first ones of the log, and the models with another stored root.
+
+    ``state_models`` has the roots as of the last commitment, from which the next one continues.
+    """
+    models, stale = Frontier(), []
+    stored = iter(session.execute(_MODELS, {"tenant_id": session.tenant_id}))
+    row = next(stored, None)
     for name, of_model in groupby(newest_leaves(session, size), key=itemgetter(0)):
-        models.append(model_leaf(name, root_of(leaf for _, leaf in of_model)))
-    return models.size, models.root().hex()
+        root = root_of(leaf for _, leaf in of_model)
+        models.append(model_leaf(name, root))
+        is_stored = row is not None and (row.model_name, row.root) == (name, root.hex())
+        if not is_stored and len(stale) < MAX_STALE_MODELS:
+            stale.append(name)
+        if row is not None and row.model_name == name:
+            row = next(stored, None)
+    if row is not None and len(stale) < MAX_STALE_MODELS:
+        stale.append(row.model_name)
+    return CurrentStates(models.size, models.root().hex(), stale)
 
 
 def _commitment(sequence: int, entry: str, size: int | None, frontier: str | None) -> Commitment | None:

@@ -56,11 +56,18 @@ def record_config_version(
     newest = config_version(session, kind)
     if newest and newest.digest == digest:
         return None
+    insert_config_version(session, kind, digest, document, sync_id, now)
+    return ConfigChange(newest)
+
+
+def insert_config_version(
+    session: TenantSession, kind: str, digest: str, document: Mapping[str, object], sync_id: str, now: datetime
+) -> None:
+    """Store a version."""
     row = {"tenant_id": session.tenant_id, "kind": kind, "digest": digest, "document": document, "valid_from": now}
     session.execute(insert(config_versions).values(**row, sync_id=sync_id))
     content = hash_of_row(config_versions, CONFIGURATION_COLUMNS, row)
     state_log.append(session, [State("configuration", "", 0, kind, now, sync_id, content)])
-    return ConfigChange(newest)
 
 
 def is_in_force(session: TenantSession, kind: ConfigKind, digest: str) -> bool:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Select, insert, select
+from sqlalchemy import Select, select
 
+from verifywise_mlflow.persistence.repositories.config_versions import insert_config_version
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import config_versions
 from verifywise_mlflow.redaction.settings import RedactionSettings
@@ -17,16 +18,7 @@ def record_redaction_settings(
     session: TenantSession, settings: RedactionSettings, digest: str, now: datetime, sync_id: str
 ) -> None:
     """Store settings that differ from those in force, with their digest."""
-    session.execute(
-        insert(config_versions).values(
-            tenant_id=session.tenant_id,
-            kind=_KIND,
-            digest=digest,
-            document=settings.model_dump(mode="json"),
-            valid_from=now,
-            sync_id=sync_id,
-        )
-    )
+    insert_config_version(session, _KIND, digest, settings.model_dump(mode="json"), sync_id, now)
 
 
 def newest(tenant_id: str) -> Select[tuple[str, datetime]]:

@@ -198,10 +198,12 @@ def _verify_log(session: TenantSession) -> _Outcome:
         sentence = f"entry {sequence:,} of the trail commits nothing of the kind"
         damages.append(RecordDamage("added", "state_commitments", sentence, row=f"size {size:,}"))
     if log.last and log.last.current is not None:
-        models, current = trail_commitments.current_root(session, log.last.size)
-        if (models, current) != (log.last.models, log.last.current):
+        current = trail_commitments.current_states(session, log.last.size)
+        if (current.models, current.root) != (log.last.models, log.last.current):
             sentence = f"the newest states of all models are not those that entry {log.last.sequence:,} commits"
             damages.append(RecordDamage("not committed as it is", "state_log", sentence))
+        sentence = "the root of the model's newest states is not that of the log"
+        damages += [RecordDamage("changed", "state_models", sentence, name) for name in current.stale]
     unknown = log.open_syncs - {""} - trail_commitments.started_syncs(session, log.open_syncs)
     if unknown:
         sentence = f"the sync {min(unknown)!r} wrote states, and the trail has no start of it"

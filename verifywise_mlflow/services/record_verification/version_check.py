@@ -132,8 +132,9 @@ class VersionChecker:
     def _read(self, keys: Sequence[Key], checked: Checked) -> dict[Key, _VersionStates]:
         states: dict[Key, _VersionStates] = {key: _VersionStates() for key in keys}
         for key, entry in state_rows.logged_states(self.session, keys):
-            states[key].logged[entry.kind].append(entry)
-            checked.states += 1
+            if entry.kind not in state_rows.TENANT_KINDS:
+                states[key].logged[entry.kind].append(entry)
+                checked.states += 1
         for of_version in states.values():
             for entries in of_version.logged.values():
                 entries.sort(key=itemgetter(0))
