@@ -11,7 +11,6 @@ import os
 import sys
 import time
 from collections.abc import Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Final
 
@@ -20,8 +19,8 @@ from verifywise_mlflow.container.secret_files import read_secret_files
 from verifywise_mlflow.container.services import CODE_SERVER_PORT, WEBSERVER_PORT, Service, port_of
 from verifywise_mlflow.distributed.heartbeat import HEARTBEAT_FILE, heartbeat_problem
 from verifywise_mlflow.instance_settings import InvalidSettingError
+from verifywise_mlflow.services.installation.broker import BROKER_URL, broker_problem
 
-BROKER_URL: Final = "VERIFYWISE_BROKER_URL"
 TIMEOUT: Final = 5
 """Seconds until a service that does not answer is unhealthy."""
 
@@ -75,20 +74,7 @@ def _worker_problem(environment: Mapping[str, str]) -> str | None:
     found = heartbeat_problem(Path(environment.get(HEARTBEAT_FILE) or heartbeat_file()), time.time())
     if found is None:
         return None
-    return ". ".join(filter(None, (found, _broker_problem(environment.get(BROKER_URL) or ""))))
-
-
-def _broker_problem(broker_url: str) -> str | None:
-    if not broker_url:
-        return f"{BROKER_URL} is not set"
-    kombu = import_module("kombu")  # Celery's client, which only workers need
-
-    try:
-        with kombu.Connection(broker_url, connect_timeout=TIMEOUT) as connection:
-            connection.ensure_connection(max_retries=1, timeout=TIMEOUT)
-    except Exception as error:  # noqa: BLE001  # each transport has errors of its own
-        return f"The broker does not accept connections: {type(error).__name__}"  # its text has the URL
-    return None
+    return ". ".join(filter(None, (found, broker_problem(environment.get(BROKER_URL) or ""))))
 
 
 def main() -> int:

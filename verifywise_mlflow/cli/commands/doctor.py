@@ -29,7 +29,7 @@ def doctor(
     """Check this installation, and say what to do about each problem.
 
     Packages, tenants.yaml, secrets, policies, keys, database and its roles, locks, clocks, Dagster's daemons and queue,
-    disk space, sandbox, telemetry and servers.
+    broker, disk space, sandbox, telemetry and servers.
     """
     with exit_on_errors(as_json):
         findings = list(diagnose(os.environ, _queue_reader(), contact_servers=servers))

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.errors import DatabaseError
+from verifywise_mlflow.services.installation.broker import check_broker
 from verifywise_mlflow.services.installation.database import check_database, utc_now
 from verifywise_mlflow.services.installation.finding import Finding
 from verifywise_mlflow.services.installation.run_queue import check_queue
@@ -34,7 +35,7 @@ def diagnose(
     """Yield the findings of all checks. Nothing is changed.
 
     Args:
-        environment: Names the directories that are used.
+        environment: Names the directories and the broker that are used.
         read_queue: Reads Dagster's queue; None if no instance is configured.
         contact_servers: Whether to send a request to each tenant's server.
         now: Our clock.
@@ -55,6 +56,7 @@ def diagnose(
     except DatabaseError as error:
         yield Finding("database", "problem", str(error))
     yield from check_queue(read_queue)
+    yield from check_broker(environment)
     yield from check_disk(used_directories(environment))
     yield check_sandbox(is_required=any(tenant.artifacts.sandbox == "required" for tenant in tenants.values()))
     yield from check_telemetry()

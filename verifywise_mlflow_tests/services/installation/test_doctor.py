@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from verifywise_mlflow.cli import app
 from verifywise_mlflow.persistence import role_grants
 from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.services.installation.broker import check_broker
 from verifywise_mlflow.services.installation.database import check_database
 from verifywise_mlflow.services.installation.finding import Finding
 from verifywise_mlflow.services.installation.run_queue import check_queue
@@ -25,6 +26,7 @@ from verifywise_mlflow.services.metrics.collection import QueueUnreadableError
 from verifywise_mlflow.services.metrics.queue_state import QueueState
 from verifywise_mlflow.tenants.loading import load_tenants
 from verifywise_mlflow.tenants.tenant import Tenant
+from verifywise_mlflow_tests.distributed.brokers import Redis
 from verifywise_mlflow_tests.support.hostile_server import hostile_server, make_response, respond_with
 from verifywise_mlflow_tests.support.login_roles import execute, login_role, new_name
 
@@ -259,6 +261,22 @@ def test_a_queue_that_cannot_be_read_daemons_that_are_silent_and_a_run_that_wait
         ("run queue", "warning"),
     ]
     assert {finding.outcome for finding in check_queue(lambda: well)} == {"ok"}
+
+
+def test_a_broker_that_is_missing_or_refuses_the_password(tmp_path: Path) -> None:
+    with Redis(tmp_path / "redis") as broker:
+        found = [
+            *check_broker({"VERIFYWISE_BROKER_URL": broker.url}),
+            *check_broker({"VERIFYWISE_BROKER_URL": broker.url.replace(broker.password, "hunter2-hunter2")}),
+        ]
+    found += check_broker({"VERIFYWISE_BROKER_URL": broker.url})
+    found += check_broker({"VERIFYWISE_LAUNCHER": "celery"})
+
+    assert [finding.outcome for finding in found] == ["ok", "problem", "problem", "problem"]
+    assert "VERIFYWISE_BROKER_URL is not set" in found[-1].detail
+    assert "hunter2" not in str(found)
+    assert broker.password not in str(found)
+    assert list(check_broker({})) == [], "runs are processes of the code server"
 
 
 def test_a_broken_dagster_home_is_a_problem(
