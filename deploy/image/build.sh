@@ -5,6 +5,7 @@
 # IMAGE_TOOL        docker, podman or buildah (default: the first that works)
 # IMAGE_BASE        base image; `debian` makes one with mmdebstrap (default: the Containerfile's, or `debian` if it cannot be pulled)
 # IMAGE_APT_SOURCES an apt sources file for that base (default: Debian's own servers)
+# IMAGE_LOCK        lock file in requirements/ of the extras in the image (default: image, all that services may need)
 # IMAGE_PIP_CONF    a pip.conf for the build (default: the index and the certificates of this machine's pip)
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -85,7 +86,7 @@ fi
 arguments=(
   --file deploy/Containerfile --tag "$name"
   --secret "id=pip.conf,src=$secrets/pip.conf" --secret "id=ca.crt,src=$secrets/ca.crt"
-  --build-arg "BASE=$base" --build-arg "VERSION=$version" --build-arg "REVISION=$revision"
+  --build-arg "BASE=$base" --build-arg "LOCK=${IMAGE_LOCK:-image}" --build-arg "VERSION=$version" --build-arg "REVISION=$revision"
   --build-arg "CREATED=$(date --utc --date="@$SOURCE_DATE_EPOCH" +%Y-%m-%dT%H:%M:%SZ)"
   --build-arg "SOURCE_DATE_EPOCH=$SOURCE_DATE_EPOCH"
 )

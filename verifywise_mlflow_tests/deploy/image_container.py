@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from verifywise_mlflow_tests.support.documentation import ROOT
 
@@ -36,7 +38,15 @@ class ImageContainer:
         if self.tool == "buildah":
             return [self.tool, "run", *options, self.name, "--", *command]
         options += ["--network", "host", "--read-only", "--tmpfs", "/tmp", "--entrypoint", command[0]]
-        return [self.tool, "run", "--rm", *options, self.image, *command[1:]]
+        return [self.tool, "run", "--rm", "--name", _service_name(arguments), *options, self.image, *command[1:]]
+
+    def configuration(self) -> dict[str, Any]:
+        """Return what the image says of itself: labels, account, health check, entry point."""
+        if self.tool == "buildah":
+            inspected = json.loads(_output(self.tool, "inspect", "--type", "image", self.image))["Docker"]
+            return dict(inspected["config"])
+        (inspected,) = json.loads(_output(self.tool, "image", "inspect", self.image))
+        return {"Healthcheck": inspected.get("HealthCheck"), **inspected["Config"]}  # Podman has it outside
 
     def run(
         self,
@@ -47,6 +57,15 @@ class ImageContainer:
     ) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
         command = self.command(arguments, variables or {}, files or {}, entry_point=entry_point)
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
+
+    def run_beside(
+        self, service: str, *arguments: str, variables: Mapping[str, str], files: Mapping[Path, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end in the container of a running service."""
+        if self.tool == "buildah":  # all services run in one container
+            return self.run(*arguments, variables=variables, files=files)
+        command = [self.tool, "exec", _service_name([service]), *_ENTRY_POINT, *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
 
     @contextmanager
@@ -86,6 +105,10 @@ def image_container() -> Iterator[ImageContainer]:
         yield ImageContainer(name, image, tool, Path(_output(tool, "mount", name)))
     finally:
         _output(tool, "rm", name)
+
+
+def _service_name(arguments: Sequence[str]) -> str:
+    return f"verifywise-smoke-{os.getpid()}-{Path(arguments[0]).name}"
 
 
 def _output(*command: str) -> str:

@@ -23,6 +23,7 @@ from verifywise_mlflow.container.services import workspace
 from verifywise_mlflow.dagster_yaml import instance_config, to_yaml
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
 from verifywise_mlflow_tests.deploy.image_container import BUILT, ImageContainer, image_container
+from verifywise_mlflow_tests.distributed.brokers import Redis
 from verifywise_mlflow_tests.support.databases import empty_database
 from verifywise_mlflow_tests.support.registry import Registry
 
@@ -106,6 +107,22 @@ def test_it_runs_as_an_account_without_rights(container: ImageContainer, root: P
     assert output_of("find", root, "-xdev", "-type", "f", "-perm", "/6000") == ""
 
 
+def test_its_configuration_names_the_account_the_health_check_and_where_it_comes_from(
+    container: ImageContainer,
+) -> None:
+    found = container.configuration()
+
+    assert found["User"] == "10001:10001"
+    assert found["Entrypoint"] == ["python", "-m", "verifywise_mlflow.container"]
+    assert found["Healthcheck"]["Test"] == ["CMD", "python", "-m", "verifywise_mlflow.container.health"]
+    labels = {name.removeprefix("org.opencontainers.image."): value for name, value in found["Labels"].items()}
+    assert labels["title"] == "verifywise-mlflow"
+    assert labels["licenses"] == "Apache-2.0"
+    assert container.image.endswith(labels["version"].replace("+", "-"))
+    assert re.fullmatch(r"[0-9a-f]{40}(-dirty)?", labels["revision"])
+    assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ", labels["created"])
+
+
 def test_it_has_no_compiler_and_nothing_of_the_demo_or_the_build(root: Path) -> None:
     programs = [path for name in COMPILERS for path in root.glob(f"**/bin/{name}")]
 
@@ -147,7 +164,7 @@ def test_the_definitions_load(container: ImageContainer) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
 
 
-def test_a_sync_stores_the_registry_and_writes_nothing_to_the_image(
+def test_syncs_reports_packs_and_exports_write_nothing_to_the_image(
     container: ImageContainer, mounts: Mapping[Path, str], registry: Registry, database_url: str, tmp_path: Path
 ) -> None:
     registry.trained_version("churn")
@@ -155,9 +172,12 @@ def test_a_sync_stores_the_registry_and_writes_nothing_to_the_image(
     marker.touch()
 
     # The sandbox of the default settings, which the kernel must offer to an account without rights.
-    done = container.run("verifywise-mlflow", "sync", "acme", variables=VARIABLES, files=mounts)
+    run_in_image(container, mounts, "sync", "acme")
+    # Charts need no browser, PDF no fonts of the system, and neither a folder to cache in.
+    run_in_image(container, mounts, "report", "acme", "--output", "/tmp/report")
+    run_in_image(container, mounts, "pack", "acme", "churn", "1", "--output", "/tmp/churn-1.zip")
+    run_in_image(container, mounts, "export", "acme", "/tmp/warehouse")
 
-    assert done.returncode == 0, done.stdout + done.stderr
     with psycopg2.connect(database_url) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT model_name, version_number FROM verifywise_mlflow.canonical_records")
         assert [(name, int(version)) for name, version in cursor.fetchall()] == [("churn", 1)]
@@ -167,6 +187,11 @@ def test_a_sync_stores_the_registry_and_writes_nothing_to_the_image(
         changed = {path.removeprefix(f"{container.root}") for path in written.split()}
         made_by_buildah = {"/etc/hosts", "/etc/resolv.conf", "/run/.containerenv", *mounts.values()}
         assert changed <= made_by_buildah
+
+
+def run_in_image(container: ImageContainer, mounts: Mapping[Path, str], *command: str) -> None:
+    done = container.run("verifywise-mlflow", *command, variables=VARIABLES, files=mounts)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def free_ports(count: int) -> list[int]:
@@ -180,8 +205,8 @@ def free_ports(count: int) -> list[int]:
 def wait_until_healthy(container: ImageContainer, service: str, variables: Mapping[str, str], log: Path) -> None:
     deadline = time.monotonic() + 200
     while True:
-        command = ["python", "-m", "verifywise_mlflow.container.health", service]
-        done = container.run(*command, variables=variables)
+        check = ["python", "-m", "verifywise_mlflow.container.health", service]
+        done = container.run_beside(service, *check, variables=variables)
         if done.returncode == 0:
             return
         if time.monotonic() > deadline:
@@ -194,7 +219,7 @@ def test_the_services_start_and_their_health_checks_see_them(
     container: ImageContainer, mounts: Mapping[Path, str], postgres: EmbeddedPostgres, tmp_path: Path
 ) -> None:
     web_port, code_port = free_ports(2)
-    with empty_database(postgres) as url, ExitStack() as services:
+    with empty_database(postgres) as url, Redis(tmp_path / "redis") as broker, ExitStack() as services:
         database = psycopg2.extensions.parse_dsn(url)
         variables = VARIABLES | {
             "DAGSTER_HOME": "/tmp/dagster",
@@ -206,25 +231,37 @@ def test_the_services_start_and_their_health_checks_see_them(
             "VERIFYWISE_CODE_SERVER": f"127.0.0.1:{code_port}",
             "VERIFYWISE_CODE_SERVER_PORT": str(code_port),
             "VERIFYWISE_WEBSERVER_PORT": str(web_port),
+            "VERIFYWISE_LAUNCHER": "celery",
+            "VERIFYWISE_BROKER_URL_FILE": "/run/secrets/broker_url",
         }
+        broker_url = tmp_path / "broker_url"
+        broker_url.write_text(f"{broker.url}\n")
+        broker_url.chmod(0o444)
+        secrets = {**mounts, broker_url: "/run/secrets/broker_url"}
         # As on Kubernetes: the instance is mounted into a folder that the service cannot write to.
         home, instance = "/opt/dagster/home", tmp_path / "home"
         instance.mkdir()
-        (instance / "dagster.yaml").write_text(to_yaml(instance_config({})))
+        (instance / "dagster.yaml").write_text(to_yaml(instance_config(variables)))
         (instance / "workspace.yaml").write_text(to_yaml(workspace(variables)))
         mounted = {path: f"{home}/{path.name}" for path in instance.iterdir()}
         for path in mounted:
             path.chmod(0o444)
         loopback = ["--host", "127.0.0.1"]
         for service, options, changed, files in (
-            ("code-server", loopback, {"DAGSTER_HOME": home}, {**mounts, **mounted}),
-            ("webserver", loopback, {}, mounts),
-            ("daemon", [], {}, mounts),
+            ("code-server", loopback, {"DAGSTER_HOME": home}, {**secrets, **mounted}),
+            ("webserver", loopback, {}, secrets),
+            ("daemon", [], {}, secrets),
+            ("worker", ["--processes", "1"], {}, secrets),
         ):
             log = tmp_path / f"{service}.log"
             started = container.running(service, *options, log=log, variables=variables | changed, files=files)
             services.enter_context(started)
             wait_until_healthy(container, service, {k: v for k, v in variables.items() if "FILE" not in k}, log)
+        doctor = ["verifywise-mlflow", "doctor", "--json"]
+        done = container.run_beside("worker", *doctor, variables=variables, files=secrets)
+        found = {check["subject"]: check["outcome"] for check in json.loads(done.stdout)["checks"]}
+        assert {subject for subject, outcome in found.items() if outcome == "problem"} == set(), done.stdout
+        assert {"daemons", "broker", "disk: Dagster", "server of acme"} <= set(found)
 
     stopped = container.run("python", "-m", "verifywise_mlflow.container.health", "webserver", variables={
         "VERIFYWISE_WEBSERVER_PORT": str(web_port)
