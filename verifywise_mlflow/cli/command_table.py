@@ -67,12 +67,12 @@ class CommandHelp:
     """What it changes. Most commands change nothing."""
     failure: str = ""
     """When it exits with 1, unless only because the server or the database cannot be used."""
-    other_codes: str = ""
-    """Further exit codes with their meanings."""
     program_output: str = ""
     """What a program reads from a command that has no ``--json``."""
     names_objects: bool = True
     """Whether its arguments name tenants, models, versions or the like, which may be misspelled."""
+    other_codes: str = ""
+    """Further exit codes with their meanings."""
 
     def epilog(self, path: str) -> str:
         """Return the end of the command's help, one paragraph per line."""
@@ -111,25 +111,25 @@ HELP: Mapping[str, CommandHelp] = {
     ),
     "db check": CommandHelp(
         "--json",
-        failure="the schema is missing, outdated, newer, or belongs to another product",
+        failure="the schema is missing, outdated, newer, or another product's, or a trigger that protects it is off",
         names_objects=False,
     ),
     "db roles": CommandHelp("--json", names_objects=False),
     "db revoke": CommandHelp(
         "old_service",
-        changes="the role's privileges",
+        changes="the role's privileges, the audit trail",
         failure="the role has no access, or you are not the owner",
         names_objects=False,
     ),
     "db grant pipeline": CommandHelp(
         "verifywise_sync",
-        changes="the role's privileges",
+        changes="the role's privileges, the audit trail",
         failure="the role does not exist, or you are not the owner",
         names_objects=False,
     ),
     "db grant reader": CommandHelp(
         "acme_auditor --tenant acme",
-        changes="the role's privileges",
+        changes="the role's privileges, the audit trail",
         failure="the role does not exist, or you are not the owner",
         names_objects=False,
     ),
@@ -245,6 +245,12 @@ HELP: Mapping[str, CommandHelp] = {
         "acme --output acme.jsonl",
         failure="the trail is damaged (it is exported), or the file cannot be written",
         program_output="a line of JSON for each entry and each checkpoint",
+    ),
+    "audit prove": CommandHelp(
+        "acme churn 3 --as-of 2026-03-03 --output churn-3-proof.json",
+        changes="the file only",
+        failure="the states were not committed by then, or are not as they were logged",
+        program_output="the proof, a JSON document",
     ),
     "audit new-key": CommandHelp("signing.pem", _NEITHER, "the new file only", names_objects=False),
     "audit rotate-key": CommandHelp(

@@ -18,7 +18,7 @@ from verifywise_mlflow.audit.verification import verify_chain as verify_trail
 from verifywise_mlflow.cli.arguments import Limit, time_option
 from verifywise_mlflow.cli.audit_trail import TrailOf, open_trail, refuse_unknown
 from verifywise_mlflow.cli.command_table import FAILED, MISUSED
-from verifywise_mlflow.cli.commands import audit_keys, audit_verify, audit_witness
+from verifywise_mlflow.cli.commands import audit_keys, audit_prove, audit_verify, audit_witness
 from verifywise_mlflow.cli.display import display, display_name
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.output import AsJson, fail, fail_to_write, out, table
@@ -121,6 +121,7 @@ def export(
         _warn_of_damage(session)
 
 
+app.command()(audit_prove.prove)
 app.command("new-key")(audit_keys.new_key)
 app.command("rotate-key")(audit_keys.rotate_key)
 app.command()(audit_witness.witness)

@@ -5,7 +5,10 @@ Exit code 0: all of it follows from the checkpoint. 1: refused, with the reason.
 Each state that the operator's program stored is a leaf of a Merkle tree (RFC 9162). A leaf has the SHA-256 of the
 state's text, so the tree's root, one hash, changes with each letter of each state. An entry of the audit trail has the
 root, each entry has the hash of the one before it, and a checkpoint is a signature over the hash of an entry. This
-script follows the hashes from the texts in the file up to the signature."""
+script follows the hashes from the texts in the file up to the signature.
+
+NOT PROVED: that MLflow showed the truth, what happened between two syncs, that the operator's clock was right, and that
+this file has each state of the version: it has the record and, if they are shown, the manifest, verdicts and badge."""
 
 import json
 import sys
@@ -69,10 +72,9 @@ try:
         if key_id in keys:
             keys[key_id].verify(bytes.fromhex(checkpoint["signature"]), checkpoint["checkpoint"].encode())
             signed.add(number)
-        how = "verified" if key_id in keys else f"NOT verified: its key is {key_id}"
-        say(f"Entry {number} was signed at {claim['signed_at']}. The signature was {how}.")
+        say(f"Entry {number}: signed at {claim['signed_at']} by {key_id}, {'' if key_id in keys else 'NOT '}verified.")
     require(last in signed or not keys, f"no signature vouches for this: none with your key is over entry {last}")
-    say("" if last in signed else "NOTHING VOUCHES FOR THIS until you verify a signature: see --public-key.")
+    say("" if keys else "NOTHING VOUCHES FOR THIS until you verify a signature: see --public-key.")
     if "states" in proof:  # of one version: the newest ones when the first entry was written
         about = {"tenant": tenant, "model": proof["model_name"], "version": proof["version_number"]}
         committed, newest, begun = entries[0]["counts"]["states"], {}, set()
@@ -86,23 +88,21 @@ try:
             begun |= {*content["verdicts"].items()} if leaf["kind"] == "evaluation" else set()
             if state["model_path"] is not None:
                 model = {"model": leaf["model"], "root": root(leaf_hash(state["leaf"]), state["model_path"])}
-                model_text = json.dumps(model, separators=(",", ":"), ensure_ascii=False)
-                is_newest = root(leaf_hash(model_text), proof["models_path"]) == committed["current"]
-                require(is_newest, f"{what} is not one of the newest states that entry {first} commits")
+                model_leaf = leaf_hash(json.dumps(model, separators=(",", ":"), ensure_ascii=False))
+                require(root(model_leaf, proof["models_path"]) == committed["current"], f"{what} is not the newest one")
                 newest[leaf["kind"]] = say(f"- {what}, stored by the sync {leaf['sync_id']}") or content
         for field, value in newest["record"].items():
             say(f"  {field}: {value}") if value and len(value) < 200 else None
         now = newest.get("evaluation", {"badge": "not proved", "verdicts": {}, "kept": {}})
         require(proof["verdicts"].keys() == {**now["verdicts"], **now["kept"]}.keys(), "a verdict is missing or added")
         for rule, text in proof["verdicts"].items():
-            verdict, rule_text = json.loads(text), proof["rules"].get(rule)
+            verdict, parts = json.loads(text), proof["rules"].get(rule)
             is_kept = verdict["fingerprint"] == now["kept"].get(rule) and (rule, hash_of(text)) in begun
             require(is_kept or hash_of(text) == now["verdicts"].get(rule), f"the verdict of {rule} is another one")
             inputs = {name: json.loads(verdict[name]) for name in ("thresholds", "values")}
-            inputs.update(day=verdict["day"] or None, rule=rule_text and hash_of(rule_text))
-            is_result = rule_text is None or hash_of(inputs) == verdict["input_hash"]
-            require(is_result, f"the verdict of {rule} was given by another rule, or on other values")
-            say(f"- {rule}: {verdict['verdict']}. {verdict['reason']}")
+            inputs.update(day=verdict["day"] or None, rule=parts and hash_of(parts))
+            require(not parts or hash_of(inputs) == verdict["input_hash"], f"{rule} was decided on other inputs")
+            say(f"- {rule}: {verdict['verdict']}{'' if parts else ' (inputs NOT hashed)'}. {verdict['reason']}")
         say(f"- badge: {now['badge']}")
     else:  # the trail from a former entry on; the log of states begins again when a tenant is erased
         begin = max((entry["sequence"] for entry in entries if entry["kind"] == "tenant erased"), default=0)
@@ -111,9 +111,9 @@ try:
             was, grown = (log["counts"]["states"] for log in (old, new))
             start, path, number = proof["log_node"], proof["log_path"], new["sequence"]
             reached = root(start, [step for step in path if step.startswith("left")]), root(start, path)
-            is_grown = reached == (was["root"], grown["root"])
-            require(is_grown, f"the log of entry {number} does not begin with that of entry {old['sequence']}")
+            require(reached == (was["root"], grown["root"]), f"entry {number} has another log, not that of before")
             say(f"The log of {was['size']} states (entry {old['sequence']}) grew to {grown['size']} (entry {number}).")
         say(f"Entries {first} to {last} are one chain.")
 except Exception as error:
     require(False, f"this is not a proof, or its signature was made by another key than it names: {error!r}")
+print(__doc__.rpartition("\n\n")[2])
