@@ -87,10 +87,12 @@ def test_a_small_soak_goes_through_dagster_and_loses_and_doubles_nothing(soak_re
             "1 versions differ, such as ('tenant-0-00', 'model-00000'",
         ),
         (
+            "ALTER TABLE verifywise_mlflow.canonical_records DISABLE TRIGGER refuse_deletion; "
             f"DELETE FROM verifywise_mlflow.canonical_records WHERE {LIVING}",
             "1 versions without a record: tenant-0-00 model-00000",
         ),
         (
+            "ALTER TABLE verifywise_mlflow.lifecycle_events DISABLE TRIGGER refuse_deletion; "
             f"DELETE FROM verifywise_mlflow.lifecycle_events WHERE {LIVING}",
             "1 versions without an event 'first seen': tenant-0-00 model-00000",
         ),
@@ -101,7 +103,8 @@ def test_a_small_soak_goes_through_dagster_and_loses_and_doubles_nothing(soak_re
             "1 versions with a duplicate event: tenant-0-00 model-00000",
         ),
         (
-            "SET session_replication_role = replica; DELETE FROM verifywise_mlflow.audit_trail "
+            "ALTER TABLE verifywise_mlflow.audit_trail DISABLE TRIGGER append_only; "
+            "DELETE FROM verifywise_mlflow.audit_trail "
             "WHERE entry::jsonb ->> 'kind' = 'sync ended' AND tenant_id = 'tenant-0-00' AND sequence = "
             "(SELECT max(sequence) FROM verifywise_mlflow.audit_trail WHERE tenant_id = 'tenant-0-00')",
             "entries 'sync ended', and",

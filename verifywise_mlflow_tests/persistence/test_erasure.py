@@ -67,7 +67,9 @@ def test_an_erasure_keeps_the_audit_trail_and_the_other_tenants(filled: PgConnec
     after = rows_by_table(filled, "acme")
     assert {table for table, rows in after.items() if rows} == RETAINED_TABLES
     assert after["audit_checkpoints"] == before["audit_checkpoints"]
-    assert after["audit_trail"][:-1] == before["audit_trail"]
+    assert after["audit_trail"][:ROWS] == before["audit_trail"]
+    revocations = [json.loads(str(row["entry"])) for row in after["audit_trail"][ROWS:-1]]
+    assert [entry["kind"] for entry in revocations] == ["access revoked"] * ROWS, "of its readers"
     assert rows_by_table(filled, "globex") == other_tenant_before
     entry = json.loads(str(after["audit_trail"][-1]["entry"]))
     counts = {table: len(rows) for table, rows in before.items() if table not in RETAINED_TABLES}
@@ -91,7 +93,7 @@ def test_the_trail_of_an_erased_tenant_is_signed_if_there_is_a_key(
     assert run("erase", "acme", "--yes").exit_code == 0
 
     after = rows_by_table(filled, "acme")
-    assert after["audit_checkpoints"][-1]["sequence"] == after["audit_trail"][-1]["sequence"] == ROWS + 1
+    assert after["audit_checkpoints"][-1]["sequence"] == after["audit_trail"][-1]["sequence"] == 2 * ROWS + 1
 
 
 def test_every_tenant_table_is_erased_or_explicitly_retained() -> None:

@@ -124,7 +124,6 @@ def test_a_manual_change_is_a_state_without_a_sync_and_the_next_sync_repairs_it(
         "DELETE FROM verifywise_mlflow.version_verdicts",
         "UPDATE verifywise_mlflow.compliance_badges SET badge = 'evidence complete'",
         "DELETE FROM verifywise_mlflow.compliance_badges",
-        "DELETE FROM verifywise_mlflow.canonical_records",
     ],
 )
 def test_manual_changes_and_deletions_are_saved_in_the_history(store: Store, statement: str) -> None:

@@ -16,12 +16,11 @@ from verifywise_mlflow.persistence.queries.overview import overview
 from verifywise_mlflow.persistence.repositories import tenancy
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.persistence.tables import metadata
-from verifywise_mlflow_tests.persistence.row_factories import HOSTILE, ROWS, PgConnection, relations
+from verifywise_mlflow_tests.persistence.row_factories import HOSTILE, PgConnection, relations
 from verifywise_mlflow_tests.persistence.tenant_isolation_fixture import (
     OTHER_TENANT,
     OWN_TENANT,
     IsolatedTenants,
-    count_rows,
     logged_in,
     query,
     visible_rows,
@@ -63,7 +62,14 @@ def test_a_pipeline_may_delete_only_conclusions_and_what_was_delivered_and_updat
     deletable = {table for table, privileges in granted.items() if "DELETE" in privileges}
     assert deletable == {"version_verdicts", "compliance_badges", "delivery_outbox", "delivery_events"}
     assert not any("TRUNCATE" in privileges for privileges in granted.values())
-    for as_json in ("audit_trail", "audit_checkpoints", "checkpoint_receipts", "lifecycle_events", "integrity_events", "config_versions"):
+    for as_json in (
+        "audit_trail",
+        "audit_checkpoints",
+        "checkpoint_receipts",
+        "lifecycle_events",
+        "integrity_events",
+        "config_versions",
+    ):
         assert granted[as_json] == {"SELECT", "INSERT"}
 
 
@@ -131,12 +137,40 @@ def test_a_role_of_any_name_can_be_granted_and_revoked(isolated: IsolatedTenants
                 assert set(visible_rows(connection)["audit_trail"]) == {OTHER_TENANT}
 
             with store.begin_shared() as connection:
-                role_grants.revoke(connection, name)
+                role_grants.revoke(connection, name, NOW)
 
         with logged_in(role.url) as connection, pytest.raises(psycopg2.errors.InsufficientPrivilege):
             query(connection, "SELECT * FROM verifywise_mlflow.audit_trail")
+        with logged_in(isolated.owner) as owner, owner.cursor() as cursor:
+            cursor.execute(
+                "SELECT tenant_id, kind, counts ->> 'kind' FROM verifywise_mlflow.audit_entries "
+                "WHERE object_name = %s ORDER BY sequence",
+                [name],
+            )
+            assert cursor.fetchall() == [
+                (OTHER_TENANT, "access granted", "reader"),
+                (OTHER_TENANT, "access revoked", "reader"),
+            ]
+
+
+def test_a_pipelines_access_is_an_entry_in_the_trail_of_each_tenant(isolated: IsolatedTenants) -> None:
+    with login_role(isolated.owner, new_name("pipeline")) as role:
+        with Store(isolated.owner) as store:
+            for _ in range(2):  # the second time restores privileges only
+                with store.begin_shared() as connection:
+                    role_grants.grant(connection, role.name, "pipeline", None, NOW)
+            with store.begin_shared() as connection:
+                role_grants.revoke(connection, role.name, NOW)
+
         with logged_in(isolated.owner) as owner:
-            assert count_rows(owner, "audit_trail", OTHER_TENANT) == ROWS
+            entries = query(
+                owner,
+                "SELECT tenant_id, kind FROM verifywise_mlflow.audit_entries "
+                f"WHERE object_name = '{role.name}' ORDER BY tenant_id, sequence",
+            )
+    assert entries == [
+        (tenant, kind) for tenant in (OWN_TENANT, OTHER_TENANT) for kind in ("access granted", "access revoked")
+    ]
 
 
 def test_granting_a_missing_role_names_the_remedy(isolated: IsolatedTenants) -> None:
@@ -179,7 +213,7 @@ def test_a_role_without_access_cannot_be_revoked(isolated: IsolatedTenants) -> N
     with login_role(isolated.owner, new_name("nobody")) as ungranted_role, Store(isolated.owner) as store:
         for name in (ungranted_role.name, "never there"):
             with pytest.raises(DatabaseError, match="has no access to revoke"), store.begin_shared() as connection:
-                role_grants.revoke(connection, name)
+                role_grants.revoke(connection, name, NOW)
 
 
 def test_an_upgrade_restores_exactly_the_privileges_of_each_role(

@@ -158,7 +158,7 @@ def test_a_copy_holds_only_the_readers_rows(isolated: IsolatedTenants) -> None:
     with logged_in(isolated.reader.url) as reader, reader.cursor() as cursor:
         cursor.copy_expert("COPY verifywise_mlflow.audit_trail TO STDOUT", copied)
 
-    assert [line.split("\t")[0] for line in copied.getvalue().splitlines()] == [OWN_TENANT] * ROWS
+    assert {line.split("\t")[0] for line in copied.getvalue().splitlines()} == {OWN_TENANT}
 
 
 def test_neither_a_function_in_a_query_nor_statistics_leak_other_tenants_rows(
@@ -231,7 +231,8 @@ def test_a_pipeline_can_neither_move_rows_to_another_tenant_nor_change_its_rows(
         with logged_in(isolated.pipeline.url, OWN_TENANT) as pipeline, pipeline.cursor() as cursor:
             cursor.execute(f"UPDATE verifywise_mlflow.{table} SET tenant_id = tenant_id WHERE tenant_id = 'globex'")
             assert cursor.rowcount == 0
-            with pytest.raises(psycopg2.errors.InsufficientPrivilege, match="row-level security"):
+            # The terms of a waiver, its tenant included, are guarded by a trigger, which comes first.
+            with pytest.raises(psycopg2.Error, match="only be ended" if table == "waivers" else "row-level security"):
                 cursor.execute(f"UPDATE verifywise_mlflow.{table} SET tenant_id = 'hooli'")
 
 

@@ -15,7 +15,7 @@ from verifywise_mlflow.compliance.verdict import Verdict
 from verifywise_mlflow.compliance.waivers import Waiver
 from verifywise_mlflow.connector.models import ModelVersion, RegisteredModel
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
-from verifywise_mlflow.persistence import role_grants
+from verifywise_mlflow.persistence import erasure, role_grants
 from verifywise_mlflow.persistence.queries import count_buckets
 from verifywise_mlflow.persistence.queries.open_gaps import GapCohort, OpenGaps, group_by_age
 from verifywise_mlflow.persistence.queries.range_counts import (
@@ -38,7 +38,6 @@ from verifywise_mlflow_tests.support.stored_states import day, write_record, wri
 RULES = ("owned", "lasting")
 KEYS = [("fraud", 1), ("fraud", 2), ("chürn ␀ \x00", 1), ("Fraud", 7), ("fraud", 10)]
 
-COUNTED_TABLES = "canonical_records, version_verdicts, compliance_badges, waivers"
 MANUAL_STATEMENTS = (
     "UPDATE canonical_records SET lifecycle_stage = 'production' WHERE version_number = 1",
     "UPDATE canonical_records SET deleted_at = NULL",
@@ -49,9 +48,8 @@ MANUAL_STATEMENTS = (
     "UPDATE compliance_badges SET badge = 'gaps'",
     "DELETE FROM version_verdicts WHERE version_number = 1",
     "DELETE FROM compliance_badges",
-    "TRUNCATE version_verdicts",
-    "DELETE FROM canonical_records WHERE model_name = 'Fraud';"
-    "UPDATE canonical_records SET model_name = 'Fraud', version_number = 7 WHERE version_number = 10",
+    "UPDATE canonical_records SET model_name = 'Fraud', version_number = 7 WHERE version_number = 10 "
+    "AND NOT EXISTS (SELECT FROM canonical_records WHERE model_name = 'Fraud')",
 )
 
 
@@ -133,7 +131,7 @@ def test_after_any_change_the_cached_counts_equal_computed_ones(
     store: Store, actions: list[Callable[[TenantActions], None]]
 ) -> None:
     tenant = TenantActions(store, day(1))
-    tenant.edit(f"TRUNCATE {COUNTED_TABLES}, compliance_count_buckets")
+    erasure.erase(store, "acme", day(1))
     for key in KEYS[:3]:
         tenant.store_verdicts(key, Verdict.FAIL)
 

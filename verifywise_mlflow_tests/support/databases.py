@@ -80,14 +80,23 @@ DO $$
 DECLARE
     name text;
     has_rows boolean;
+    guard text;
+    guards text[];
 BEGIN
-    SET LOCAL session_replication_role = replica;  -- neither triggers nor foreign keys
+    SET LOCAL session_replication_role = replica;  -- no triggers, but for those that are always on
     FOR name IN SELECT oid::regclass::text FROM pg_class
         WHERE relnamespace = 'verifywise_mlflow'::regnamespace AND relkind = 'r' AND relname <> 'alembic_version'
     LOOP
         EXECUTE format('SELECT EXISTS (SELECT FROM %s)', name) INTO has_rows;
         IF has_rows THEN
+            guards := ARRAY(SELECT tgname FROM pg_trigger WHERE tgrelid = name::regclass AND tgenabled = 'A');
+            FOREACH guard IN ARRAY guards LOOP
+                EXECUTE format('ALTER TABLE %s DISABLE TRIGGER %I', name, guard);
+            END LOOP;
             EXECUTE format('DELETE FROM %s', name);
+            FOREACH guard IN ARRAY guards LOOP
+                EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', name, guard);
+            END LOOP;
         END IF;
     END LOOP;
     -- ALTER SEQUENCE … RESTART would change a definition.
@@ -186,8 +195,9 @@ def _empty(url: str, new: Description) -> bool:
                 cursor.execute(_DEFINITIONS)
                 if cursor.fetchall()[0][0] != new.definitions:
                     return False
-                _changes[url] = changes
             cursor.execute(_EMPTY)
+            cursor.execute(_CHANGES)  # emptying disables triggers, and enables them again
+            ((_changes[url],),) = cursor.fetchall()
             return True
     except psycopg2.Error:
         return False

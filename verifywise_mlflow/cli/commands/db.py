@@ -9,10 +9,12 @@ from typing import Annotated
 
 import typer
 
+from verifywise_mlflow.cli.command_table import FAILED
 from verifywise_mlflow.cli.display import display, display_name, escape_rich_markup
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.output import AsJson, out, print_json, table
 from verifywise_mlflow.persistence import database, role_grants
+from verifywise_mlflow.persistence.append_only import REMEDY as APPEND_ONLY_REMEDY
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.role_exposures import RoleExposure, reader_exposures
 from verifywise_mlflow.persistence.role_grants import RoleAccess
@@ -47,15 +49,26 @@ def check(
         ),
     ] = 0,
 ) -> None:
-    """Check that the schema exists, is ours and is at this release's revision; warn of readers with excess rights."""
+    """Check that the schema exists, is ours and is at this release's revision; warn of readers with excess rights.
+
+    Exit code 1, too, if a trigger that keeps evidence append-only is missing, disabled or changed.
+    """
     with exit_on_errors(as_json):
         checked = database.check(database_url(), wait_seconds=wait)
+    problems = checked.append_only_problems
     if as_json:
         exposures = [asdict(exposure) for exposure in checked.exposures]
-        print_json({"schema": SCHEMA, "revision": checked.revision, "exposures": exposures})
+        document = {"schema": SCHEMA, "revision": checked.revision, "exposures": exposures}
+        print_json({**document, "append_only_problems": problems})
     else:
         out.print(f"The schema {SCHEMA} is at revision {checked.revision}, which this release needs.")
         _print_exposures(checked.exposures)
+        for problem in problems:
+            out.print(f"{escape_rich_markup(problem)}.", style="red", highlight=False, soft_wrap=True)
+        if problems:
+            out.print(f"{APPEND_ONLY_REMEDY}.", highlight=False)
+    if problems:
+        raise typer.Exit(FAILED)
 
 
 @grant.command()
@@ -93,7 +106,7 @@ def reader(
 def revoke(role: Role, as_json: AsJson = False) -> None:
     """Revoke the access of a database role. Needs the owner's URL."""
     with exit_on_errors(as_json), Store(database_url()) as store, store.begin_shared() as connection:
-        role_grants.revoke(connection, role)
+        role_grants.revoke(connection, role, datetime.now(UTC))
     if as_json:
         print_json({"role": role, "kind": "none"})
     else:

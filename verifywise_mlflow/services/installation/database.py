@@ -1,4 +1,4 @@
-"""Checks the database: reachable, its schema and roles, locks that are held too long, its clock."""
+"""Checks the database: reachable, its schema, roles and triggers, locks that are held too long, its clock."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from verifywise_mlflow.persistence import database
+from verifywise_mlflow.persistence.append_only import REMEDY as APPEND_ONLY_REMEDY
 from verifywise_mlflow.persistence.errors import DatabaseError
 from verifywise_mlflow.persistence.role_exposures import RoleExposure
 from verifywise_mlflow.persistence.server_state import (
@@ -51,6 +52,7 @@ def check_database(
     yield Finding("database", "ok", f"Postgres {version}; the schema is at revision {schema.revision}")
     yield _check_role(rights)
     yield from _readers(schema.exposures)
+    yield from _append_only(schema.append_only_problems)
     if not transactions:
         yield Finding("locks", "ok", "no transaction holds a lock on our tables for too long")
     for held in transactions:
@@ -87,3 +89,10 @@ def _readers(exposures: list[RoleExposure]) -> Iterator[Finding]:
     for (ability, remedy, needs), names in roles.items():
         detail = f"{', '.join(names)} {ability}"
         yield Finding("readers", "warning", detail, f"to be run by {needs}: {remedy}")
+
+
+def _append_only(problems: list[str]) -> Iterator[Finding]:
+    if not problems:
+        yield Finding("append-only tables", "ok", "the triggers that protect evidence are in place")
+    for problem in problems:
+        yield Finding("append-only tables", "problem", problem, APPEND_ONLY_REMEDY)

@@ -1,0 +1,264 @@
+"""Nobody changes, deletes or truncates evidence by SQL, the owner of the schema included, and a removed guard shows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+import psycopg2
+import pytest
+from typer.testing import CliRunner
+
+from verifywise_mlflow.cli import app
+from verifywise_mlflow.persistence import erasure
+from verifywise_mlflow.persistence.append_only import (
+    DELETABLE,
+    GUARDS,
+    HISTORIES,
+    RETAINED,
+    TRAILS,
+    append_only_problems,
+)
+from verifywise_mlflow.persistence.database import upgrade
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.persistence.tables import metadata
+from verifywise_mlflow.services.installation.database import check_database
+from verifywise_mlflow_tests.persistence.row_factories import fill
+from verifywise_mlflow_tests.persistence.tenant_isolation_fixture import (
+    OTHER_TENANT,
+    OWN_TENANT,
+    IsolatedTenants,
+    logged_in,
+    query,
+)
+from verifywise_mlflow_tests.support.documentation import code_blocks, read_page
+from verifywise_mlflow_tests.support.login_roles import LoginRole, execute, login_role, new_name
+from verifywise_mlflow_tests.support.trail_entries import NOW
+
+CHANGEABLE = {
+    # What MLflow held when it was last read, and how far the stages have come.
+    *("registered_models", "model_versions", "training_runs", "logged_models", "record_inputs"),
+    *("tenants", "stage_refreshes", "stage_watermarks", "poll_watermarks", "history_usage", "tenant_locks"),
+    # Caches of what is stored elsewhere.
+    *("compliance_counts", "compliance_count_buckets", "state_models"),
+    # Queues of deliveries, and what a target has.
+    *("delivery_outbox", "delivery_events", "delivery_ledger", "delivery_targets"),
+    # Each change is an entry in the trail.
+    "role_grants",
+}
+"""The tables without a guard."""
+
+REFUSED = [
+    *(f"{statement} {{}}.{table}" for table in (*TRAILS, *HISTORIES) for statement in ("DELETE FROM", "TRUNCATE")),
+    *(f"UPDATE {{}}.{table} SET tenant_id = tenant_id" for table in (*TRAILS, *HISTORIES)),
+    *(f"{statement} {{}}.{table}" for table in RETAINED for statement in ("DELETE FROM", "TRUNCATE")),
+    *(f"TRUNCATE {{}}.{table}" for table in DELETABLE),
+    "UPDATE {}.waivers SET approver = 'mallory'",
+    "UPDATE {}.waivers SET tenant_id = 'hooli'",
+    "TRUNCATE {0}.audit_trail, {0}.compliance_badges CASCADE",
+    "MERGE INTO {0}.lifecycle_events AS e USING (SELECT 1) AS x ON true WHEN MATCHED THEN DELETE",
+]
+
+
+@contextmanager
+def guarded_by_triggers() -> Iterator[None]:
+    with pytest.raises(psycopg2.errors.IntegrityConstraintViolation, match=r"append-only|refused|can only be ended"):
+        yield
+
+
+def test_every_table_is_guarded_or_may_change() -> None:
+    guarded = {guard.table for guard in GUARDS}
+
+    assert guarded == {*TRAILS, *HISTORIES, *RETAINED, *DELETABLE}
+    assert not guarded & CHANGEABLE
+    assert guarded | CHANGEABLE == {table.name for table in metadata.tables.values()}
+
+
+@pytest.mark.parametrize("mode", ["origin", "replica"])
+def test_the_owner_is_refused(isolated: IsolatedTenants, mode: str) -> None:
+    """``replica`` switches ordinary triggers off."""
+    with closing(psycopg2.connect(isolated.owner)) as owner:
+        for statement in REFUSED:
+            with owner.cursor() as cursor:
+                cursor.execute(f"SET LOCAL session_replication_role = {mode}")
+                with guarded_by_triggers():
+                    cursor.execute(statement.format("verifywise_mlflow"))
+            owner.rollback()
+
+
+ERASED = "INSERT INTO verifywise_mlflow.audit_trail VALUES ('{}', {}, '{{\"kind\": \"tenant erased\"}}', 'h')"
+DELETION = "DELETE FROM verifywise_mlflow.lifecycle_events WHERE tenant_id = 'acme'"
+
+
+def test_rows_are_deleted_only_by_a_transaction_that_says_so_in_the_trail_of_their_tenant(
+    isolated: IsolatedTenants,
+) -> None:
+    of_another, of_none, own = ERASED.format(OTHER_TENANT, 98), ERASED.format("nobody", 98), ERASED.format("acme", 98)
+    for before in ([], [of_another], [of_none], ["SAVEPOINT s", own, "ROLLBACK TO s"]):
+        with logged_in(isolated.owner) as owner:
+            for statement in before:
+                query(owner, statement)
+            with guarded_by_triggers():
+                query(owner, DELETION)
+    with logged_in(isolated.owner) as owner:
+        query(owner, own)
+        query(owner, DELETION)  # until here it could be the beginning of an erasure
+        with guarded_by_triggers():
+            query(owner, "DELETE FROM verifywise_mlflow.lifecycle_events")
+        owner.rollback()
+
+
+def test_an_entry_of_an_earlier_transaction_allows_no_deletion(isolated: IsolatedTenants) -> None:
+    execute(isolated.owner, ERASED.format("initech", 1))  # a tenant without any row
+    with logged_in(isolated.owner) as owner:
+        query(
+            owner,
+            "INSERT INTO verifywise_mlflow.lifecycle_events "
+            "(tenant_id, model_name, incarnation, kind, seen_at, sync_id) "
+            "VALUES ('initech', 'm', 1, 'first seen', now(), '')",
+        )
+        with guarded_by_triggers():
+            query(owner, "DELETE FROM verifywise_mlflow.lifecycle_events WHERE tenant_id = 'initech'")
+
+
+def test_an_entry_of_an_erasure_that_leaves_rows_is_refused_at_the_end(isolated: IsolatedTenants) -> None:
+    with logged_in(isolated.owner) as owner:
+        query(owner, ERASED.format("acme", 98))
+        query(owner, DELETION)
+        with guarded_by_triggers():
+            owner.commit()
+
+    with logged_in(isolated.owner) as owner:
+        assert query(owner, DELETION.replace("DELETE", "SELECT count(*)")) != [(0,)]
+    with logged_in(isolated.pipeline.url, OWN_TENANT) as pipeline:
+        query(pipeline, ERASED.format("acme", 98))
+        with guarded_by_triggers():
+            pipeline.commit()
+
+
+@pytest.fixture
+def owner(empty_database_url: str) -> Iterator[LoginRole]:
+    """An owner of the schema who is no superuser, with rows of a tenant in every table."""
+    with login_role(empty_database_url, new_name("owner")) as role:
+        execute(empty_database_url, f"GRANT CREATE ON DATABASE {empty_database_url.rsplit('/', 1)[1]} TO {role.name}")
+        upgrade(role.url)
+        with closing(psycopg2.connect(role.url)) as connection:
+            fill(connection, OWN_TENANT)
+            connection.commit()
+        yield role
+
+
+def test_an_owner_without_superuser_rights_can_erase_and_cannot_switch_triggers_off_for_a_session(
+    owner: LoginRole,
+) -> None:
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        execute(owner.url, "SET session_replication_role = replica")
+
+    with Store(owner.url) as store:
+        erasure.erase(store, OWN_TENANT, NOW)
+        with store.begin(OWN_TENANT) as session:
+            assert not erasure.count_erasable_rows(session)
+            assert append_only_problems(session.connection) == []
+
+
+def test_the_event_trigger_of_the_page_refuses_an_owner_what_triggers_cannot(
+    owner: LoginRole, empty_database_url: str
+) -> None:
+    (guard,) = code_blocks(read_page("explanation/append-only.md"), "sql")
+    execute(empty_database_url, guard)
+
+    for statement in (
+        "ALTER TABLE {}.audit_trail DISABLE TRIGGER ALL",
+        "ALTER TABLE {}.audit_trail RENAME TO other",
+        "DROP TRIGGER refuse_deletion ON {}.state_log",
+        "DROP TABLE {}.lifecycle_events CASCADE",
+        "DROP SCHEMA {} CASCADE",
+        "CREATE OR REPLACE FUNCTION {}.refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN END $$",
+        "CREATE RULE quiet AS ON INSERT TO {}.lifecycle_events DO INSTEAD NOTHING",
+    ):
+        with pytest.raises(psycopg2.errors.RaiseException, match="only a superuser may change the triggers"):
+            execute(owner.url, statement.format("verifywise_mlflow"))
+    for statement in ("DROP EVENT TRIGGER verifywise_guard_changes", "SET event_triggers = off"):
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+            execute(owner.url, statement)
+    execute(owner.url, "CREATE TABLE verifywise_mlflow.mine (id int)", "DROP TABLE verifywise_mlflow.mine")
+    with Store(owner.url) as store:
+        erasure.erase(store, OWN_TENANT, NOW)
+
+    execute(empty_database_url, "DROP SCHEMA verifywise_guard CASCADE")
+    execute(owner.url, "ALTER TABLE verifywise_mlflow.audit_trail DISABLE TRIGGER ALL")
+
+
+@pytest.mark.parametrize("role", ["owner", "pipeline", "reader"])
+def test_every_role_finds_that_a_new_schema_has_no_problem(isolated: IsolatedTenants, role: str) -> None:
+    url = isolated.owner if role == "owner" else getattr(isolated, role).url
+    with Store(url) as store, store.begin_shared() as connection:
+        connection.exec_driver_sql("SET LOCAL search_path = verifywise_mlflow")  # changes how Postgres writes names
+        assert append_only_problems(connection) == []
+
+
+REMOVED_GUARDS = {
+    "ALTER TABLE {}.audit_trail DISABLE TRIGGER append_only": "the trigger append_only of audit_trail is disabled",
+    "ALTER TABLE {}.waivers DISABLE TRIGGER ALL": "the trigger refuse_waiver_change of waivers is disabled",
+    "ALTER TABLE {}.state_log ENABLE TRIGGER append_only": "can be switched off by session_replication_role",
+    "ALTER TABLE {}.state_log ENABLE REPLICA TRIGGER append_only": "can be switched off by session_replication_role",
+    "DROP TRIGGER refuse_deletion ON {}.lifecycle_events": "the trigger refuse_deletion of lifecycle_events is missing",
+    "ALTER TABLE {}.canonical_records DISABLE TRIGGER save_former_record": "save_former_record of canonical_records is",
+    "DROP TABLE {}.state_commitments CASCADE": "the trigger append_only of state_commitments is missing",
+    "ALTER TRIGGER append_only ON {}.config_versions RENAME TO other": "append_only of config_versions is missing",
+    "CREATE OR REPLACE TRIGGER append_only BEFORE TRUNCATE ON {0}.audit_checkpoints "
+    "EXECUTE FUNCTION {0}.refuse_change()": "the trigger append_only of audit_checkpoints is not as this release",
+    "CREATE OR REPLACE TRIGGER refuse_waiver_change BEFORE UPDATE ON {0}.waivers FOR EACH ROW WHEN (false) "
+    "EXECUTE FUNCTION {0}.refuse_waiver_change()": "the trigger refuse_waiver_change of waivers is not as this release",
+    "CREATE OR REPLACE FUNCTION {}.refuse_change() RETURNS trigger LANGUAGE plpgsql AS "
+    "$$ BEGIN RETURN NULL; END $$": "the function refuse_change is not as this release created it",
+    "CREATE FUNCTION public.drop_row() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$; "
+    "CREATE TRIGGER quiet BEFORE INSERT ON {}.integrity_events FOR EACH ROW EXECUTE FUNCTION public.drop_row()":
+        'the trigger "quiet" of integrity_events is not ours',
+    "CREATE RULE quiet AS ON INSERT TO {}.lifecycle_events DO INSTEAD NOTHING": 'the rule "quiet" of lifecycle_events',
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("statement", REMOVED_GUARDS)
+def test_a_guard_that_was_removed_or_weakened_is_named(isolated: IsolatedTenants, statement: str) -> None:
+    with Store(isolated.owner) as store, store.engine.connect() as connection:  # nothing is committed
+        connection.exec_driver_sql(statement.format("verifywise_mlflow"))
+
+        problems = append_only_problems(connection)
+
+    assert any(REMOVED_GUARDS[statement] in problem for problem in problems), problems
+
+
+def test_each_problem_states_how_to_repair_the_guard(database_url: str) -> None:
+    execute(
+        database_url,
+        "DROP TRIGGER append_only ON verifywise_mlflow.state_log",
+        "DROP TRIGGER refuse_partial_erasure ON verifywise_mlflow.audit_trail",
+        "ALTER TABLE verifywise_mlflow.waivers DISABLE TRIGGER USER",
+        "ALTER TABLE verifywise_mlflow.version_verdicts DISABLE TRIGGER USER",
+    )
+
+    def problems() -> list[str]:
+        with Store(database_url) as store, store.begin_shared() as connection:
+            return append_only_problems(connection)
+
+    assert len(problems()) == 2 + 3 + 3
+    for problem in problems():
+        execute(database_url, problem.split(" with ", 1)[1])
+    assert problems() == []
+
+
+def test_db_check_and_doctor_report_a_disabled_trigger(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VERIFYWISE_DATABASE_URL", database_url)
+    execute(database_url, "ALTER TABLE verifywise_mlflow.lifecycle_events DISABLE TRIGGER append_only")
+
+    as_json = CliRunner().invoke(app, ["db", "check", "--json"])
+    as_text = CliRunner().invoke(app, ["db", "check"])
+
+    assert (as_json.exit_code, as_text.exit_code) == (1, 1)
+    (problem,) = json.loads(as_json.stdout)["append_only_problems"]
+    assert problem in as_text.stdout
+    assert "ENABLE ALWAYS TRIGGER append_only" in problem
+    (finding,) = [finding for finding in check_database(database_url) if finding.subject == "append-only tables"]
+    assert (finding.outcome, finding.detail) == ("problem", problem)
