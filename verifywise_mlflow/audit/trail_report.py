@@ -1,8 +1,8 @@
 """The result of verifying a trail: what is wrong with it, what is proved, and what is not.
 
 Why a trail without damage is not enough for the outcome ``intact`` once a public key is supplied: the owner of the
-database can cut the trail off right after a checkpoint, remove later checkpoints and write other entries in their
-place. What remains is one chain with valid signatures. Only a statement from outside the database shows that something
+database can cut the trail off right after a checkpoint, remove later checkpoints and write other entries
+there. What remains is one chain with valid signatures. Only a statement from outside the database shows that something
 is missing: a checkpoint that was stored elsewhere, or the head of the chain as it was recorded elsewhere. So a verifier
 who supplies a key gets ``intact`` only if such a statement covers every entry, or every entry up to ``through``, the
 last one that the verifier asks about. Otherwise the outcome is ``unproved``, which has an exit code of its own, and the

@@ -129,11 +129,11 @@ def _key(variable: str) -> Signer | None:
     if not reference:
         return None
     if reference.startswith(_PKCS11_SCHEME):
-        from verifywise_mlflow.services.pkcs11_key import Pkcs11Key, Pkcs11KeyError
+        from verifywise_mlflow.services.pkcs11_key import Pkcs11Key
 
         try:
             return Pkcs11Key.from_uri(reference)
-        except Pkcs11KeyError as error:
+        except SecretUnavailableError as error:
             raise SecretUnavailableError(f"{variable}: {error}") from None
     # With cryptography, which takes 0.05 s; most syncs sign nothing.
     from verifywise_mlflow.audit.keys import InvalidKeyError, SigningKey

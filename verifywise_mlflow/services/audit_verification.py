@@ -7,13 +7,15 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from verifywise_mlflow.audit.keys import InvalidKeyError, PublicKey
-from verifywise_mlflow.audit.verification import TrailReport, verify_chain
+from verifywise_mlflow.audit.trail_report import TrailReport
+from verifywise_mlflow.audit.verification import verify_chain
 from verifywise_mlflow.persistence.repositories import audit_log
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.errors import SecretUnavailableError
 
 PUBLIC_KEYS_VARIABLE = "VERIFYWISE_AUDIT_PUBLIC_KEYS"
-"""Paths of PEM files, separated by ``:``, of all keys that ever signed. Without it, signatures are not verified."""
+"""Paths of PEM files, separated by ``:``: the first key of the trails, and each that replaced a lost one. Keys that
+they vouch for are found in the trail. Without the variable, signatures are not verified."""
 
 
 def public_keys() -> list[PublicKey]:
@@ -31,7 +33,10 @@ def public_keys() -> list[PublicKey]:
 
 
 def verify_audit_trails(store: Store, tenant_ids: Iterable[str], keys: Sequence[PublicKey]) -> list[TrailReport]:
-    """Recompute the hash chains of tenants and verify their checkpoints."""
+    """Recompute the hash chains of tenants and verify their checkpoints, as far as the database can show.
+
+    Whether an end was cut off at a checkpoint is for ``audit verify`` with a checkpoint from outside (``TrailReport``).
+    """
     reports = []
     for tenant_id in tenant_ids:
         with store.begin(tenant_id) as session:
@@ -40,3 +45,17 @@ def verify_audit_trails(store: Store, tenant_ids: Iterable[str], keys: Sequence[
             links = audit_log.links(session)
             reports.append(verify_chain(tenant_id, links, checkpoints, keys=keys, is_expected=is_expected))
     return reports
+
+
+def problem(store: Store, report: TrailReport) -> str | None:
+    """Return what an alert says about a trail; None if it is neither damaged nor without any signature.
+
+    A trail whose first sync still runs has no checkpoint yet: the end of each sync is signed.
+    """
+    if report.damage:
+        return f"{report.damage.kind}: {report.damage.sentence}"
+    if report.outcome() == "unsigned":
+        with store.begin(report.tenant_id) as session:
+            if audit_log.entries(session, limit=1, kind="sync ended"):
+                return f"unsigned: {report.not_proved()[0]}"
+    return None

@@ -37,10 +37,6 @@ _LOGIN = threading.Lock()
 """A PKCS#11 login is one of the whole process."""
 
 
-class Pkcs11KeyError(SecretUnavailableError):
-    """The URI is malformed, or the token has no usable key of that name. The message never quotes a PIN."""
-
-
 @dataclass(frozen=True, slots=True)
 class Pkcs11Location:
     """Where a key is, as its URI says."""
@@ -58,16 +54,18 @@ class Pkcs11Location:
         """Parse a PKCS#11 URI.
 
         Raises:
-            Pkcs11KeyError: it lacks an attribute or has an unknown one.
+            SecretUnavailableError: it lacks an attribute or has an unknown one.
         """
         path, _, query = uri.removeprefix("pkcs11:").partition("?")
         found = {**_attributes(path, ";", _PATH_ATTRIBUTES), **_attributes(query, "&", _QUERY_ATTRIBUTES)}
         if missing := [name for name in (*_PATH_ATTRIBUTES, *_QUERY_ATTRIBUTES) if not found.get(name)]:
-            raise Pkcs11KeyError(f"the PKCS#11 URI has no {', '.join(missing)}")
+            raise SecretUnavailableError(f"the PKCS#11 URI has no {', '.join(missing)}")
         try:
             pin_source = SecretReference(found["pin-source"])
         except ValidationError:
-            raise Pkcs11KeyError("pin-source of the PKCS#11 URI must be env:NAME or file:/absolute/path") from None
+            raise SecretUnavailableError(
+                "pin-source of the PKCS#11 URI must be env:NAME or file:/absolute/path"
+            ) from None
         return cls(found["token"], found["object"], found["module-path"], pin_source)
 
 
@@ -81,13 +79,14 @@ class Pkcs11Key:
     def __init__(self, location: Pkcs11Location) -> None:
         self._location = location
         with self._session() as session:
-            session.get_key(object_class=pkcs11.ObjectClass.PRIVATE_KEY, label=location.object)
-            key = session.get_key(object_class=pkcs11.ObjectClass.PUBLIC_KEY, label=location.object)
+            _find(session, location.object, pkcs11.ObjectClass.PRIVATE_KEY)
+            key = _find(session, location.object, pkcs11.ObjectClass.PUBLIC_KEY)
             point = bytes(key[pkcs11.Attribute.EC_POINT])
-            key_type = key.key_type
-        # DER OCTET STRING in PKCS#11 2.40; some tokens have the 32 bytes alone.
-        if key_type is not pkcs11.KeyType.EC_EDWARDS or point[:-_POINT_BYTES] not in (b"", b"\x04\x20"):
-            raise Pkcs11KeyError(f"the key {location.object!r} in the token {location.token!r} is not of kind Ed25519")
+        # A DER OCTET STRING in PKCS#11 2.40; some tokens have the 32 bytes alone. Ed448 has 57.
+        if point[:-_POINT_BYTES] not in (b"", b"\x04\x20"):
+            raise SecretUnavailableError(
+                f"the key {location.object!r} in the token {location.token!r} is of a kind other than Ed25519"
+            )
         self.public = PublicKey(Ed25519PublicKey.from_public_bytes(point[-_POINT_BYTES:]))
 
     @classmethod
@@ -95,11 +94,12 @@ class Pkcs11Key:
         """Return the key that a PKCS#11 URI names.
 
         Raises:
-            Pkcs11KeyError: the URI is malformed, or the token does not have this key.
-            SecretUnavailableError: the PIN cannot be read.
+            SecretUnavailableError: the URI is malformed, the PIN cannot be read, or the token does not have this key.
         """
         if pkcs11 is None:
-            raise Pkcs11KeyError("a PKCS#11 URI needs the extra pkcs11: pip install 'verifywise-mlflow[pkcs11]'")
+            raise SecretUnavailableError(
+                "a PKCS#11 URI needs the extra pkcs11: pip install 'verifywise-mlflow[pkcs11]'"
+            )
         return cls(Pkcs11Location.from_uri(uri))
 
     @property
@@ -111,13 +111,15 @@ class Pkcs11Key:
         """Return the signature over the data, made in the token.
 
         Raises:
-            Pkcs11KeyError: the token cannot be used any more, or made something else than an Ed25519 signature.
+            SecretUnavailableError: the token cannot be used any more, or made something else than an Ed25519 signature.
         """
         with self._session() as session:
-            key = session.get_key(object_class=pkcs11.ObjectClass.PRIVATE_KEY, label=self._location.object)
+            key = _find(session, self._location.object, pkcs11.ObjectClass.PRIVATE_KEY)
             signature = bytes(key.sign(data, mechanism=pkcs11.Mechanism.EDDSA))
         if not self.public.has_signed(signature, data):
-            raise Pkcs11KeyError(f"the token {self._location.token!r} made a signature that its public key rejects")
+            raise SecretUnavailableError(
+                f"the token {self._location.token!r} made a signature that its public key rejects"
+            )
         return signature
 
     @contextmanager
@@ -130,14 +132,20 @@ class Pkcs11Key:
                     yield session
         except PKCS11Error as error:
             problem = str(error) or type(error).__name__
-            raise Pkcs11KeyError(
+            raise SecretUnavailableError(
                 f"the key {location.object!r} in the token {location.token!r} cannot be used: {problem}"
             ) from None
+
+
+def _find(session: pkcs11.Session, label: str, kind: pkcs11.ObjectClass) -> pkcs11.Key:
+    return session.get_key(object_class=kind, key_type=pkcs11.KeyType.EC_EDWARDS, label=label)
 
 
 def _attributes(text: str, separator: str, allowed: tuple[str, ...]) -> Mapping[str, str]:
     pairs = [pair.partition("=") for pair in text.split(separator) if pair]
     if unknown := [name for name, _, _ in pairs if name not in allowed]:
         # Only the name: the value of pin-value is a secret.
-        raise Pkcs11KeyError(f"the PKCS#11 URI has {unknown[0]!r}; it may have {', '.join(allowed)} in this part")
+        raise SecretUnavailableError(
+            f"the PKCS#11 URI has {unknown[0]!r}; it may have {', '.join(allowed)} in this part"
+        )
     return {name: unquote(value) for name, _, value in pairs}

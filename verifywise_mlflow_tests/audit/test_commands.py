@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -21,7 +22,7 @@ from verifywise_mlflow.audit.tampering import DamageKind
 from verifywise_mlflow.cli import app
 from verifywise_mlflow.persistence.repositories import audit_log
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.services.audit_signing import SIGNING_KEY_VARIABLE, sign_chain_head
+from verifywise_mlflow.services.audit_signing import PREVIOUS_KEY_VARIABLE, SIGNING_KEY_VARIABLE, sign_chain_head
 from verifywise_mlflow_tests.support.audit_chains import KEY
 from verifywise_mlflow_tests.support.documentation import ROOT, read_page
 from verifywise_mlflow_tests.support.trail_entries import append, entry
@@ -45,15 +46,18 @@ def filled(store: Store, database_url: str, tmp_path: Path, monkeypatch: pytest.
     return store
 
 
-def test_each_command_of_the_guide_succeeds(filled: Store) -> None:
+def test_each_command_of_the_guide_succeeds(filled: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     commands = re.findall(r"^(?:verifywise-mlflow audit|python3 tools/verify_audit_export.py) .*$", GUIDE, re.MULTILINE)
-    assert len(commands) == 9
+    assert len(commands) == 11
     for command in commands:
         program, *arguments = shlex.split(command)
         if program == "python3":
             script = ROOT / arguments.pop(0)
             assert subprocess.run([sys.executable, script, *arguments], check=False).returncode == 0
             continue
+        if arguments[1] == "rotate-key":
+            monkeypatch.setenv(PREVIOUS_KEY_VARIABLE, os.environ[SIGNING_KEY_VARIABLE])
+            monkeypatch.setenv(SIGNING_KEY_VARIABLE, f"file:{Path('new-signing.pem').absolute()}")
         result = run(*arguments[1:])
         assert result.exit_code == 0, result.output
         if arguments[1] == "checkpoint":
@@ -84,10 +88,87 @@ def test_an_external_checkpoint_reveals_a_truncated_trail(filled: Store) -> None
     assert "DAMAGED (truncation)" in run("verify", "acme", "--checkpoint", "kept.jsonl").stdout
 
 
-def test_without_a_public_key_the_report_says_that_signatures_were_not_verified(filled: Store) -> None:
-    assert "NOT verified" in run("verify", "acme").stdout
+def test_with_a_key_success_needs_a_signature_and_a_statement_from_outside(filled: Store) -> None:
     Path("public.pem").write_text(KEY.public.pem())
-    assert "their signatures were verified" in run("verify", "acme", "--public-key", "public.pem").stdout
+    with_key = ("verify", "acme", "--public-key", "public.pem")
+
+    result = run("verify", "acme")
+    assert (result.exit_code, "no signature was verified" in result.stdout) == (0, True)
+    result = run(*with_key)
+    assert (result.exit_code, "no signature vouches for this trail" in result.stdout) == (1, True)
+
+    Path("kept.jsonl").write_text(run("checkpoint", "acme").stdout)
+    result = run(*with_key)
+    assert (result.exit_code, "entries after 8, if others ever existed" in result.stdout) == (4, True)
+    result = run(*with_key, "--checkpoint", "kept.jsonl")
+    assert (result.exit_code, "NOT proved" in result.stdout) == (0, False), result.stdout
+
+    append(filled, entry(9))
+    result = run(*with_key, "--checkpoint", "kept.jsonl", "--json")
+    report = json.loads(result.stdout)
+    assert (result.exit_code, report["outcome"], report["vouched"], report["witnessed"]) == (4, "unproved", 8, 8)
+    assert report["not_proved"][0] == "no checkpoint covers the last entry, 9"
+    assert "1 entry follows it" in run(*with_key).stdout
+    assert run(*with_key, "--checkpoint", "kept.jsonl", "--through", "8").exit_code == 0
+    assert run(*with_key, "--head", f"9:{report['head']}").exit_code == 0
+    assert run(*with_key, "--head", f"10:{report['head']}").exit_code == 1
+
+
+def test_a_damaged_trail_is_exported_in_full_with_an_error(filled: Store) -> None:
+    whole = run("export", "acme").stdout.splitlines()
+    with filled.begin("acme") as session:
+        session.execute(text("ALTER TABLE verifywise_mlflow.audit_trail DISABLE TRIGGER USER"))
+        session.execute(text("DELETE FROM verifywise_mlflow.audit_trail WHERE sequence = 5"))
+
+    printed, to_file = run("export", "acme"), run("export", "acme", "--output", "acme.jsonl")
+
+    for result, exported in ((printed, printed.stdout), (to_file, Path("acme.jsonl").read_text())):
+        assert (result.exit_code, "it is DAMAGED (gap): entry 5 is missing" in result.stderr) == (1, True)
+        assert exported.splitlines() == [*whole[:4], *whole[5:]]
+
+
+def test_a_key_is_replaced_only_by_one_for_which_it_vouches(filled: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("public.pem").write_text(KEY.public.pem())
+    run("checkpoint", "acme")
+    run("new-key", "new.pem")
+    monkeypatch.setenv(SIGNING_KEY_VARIABLE, f"file:{Path('new.pem').absolute()}")
+    for command in ("checkpoint", "rotate-key"):
+        result = run(command, "acme")
+        assert (result.exit_code, PREVIOUS_KEY_VARIABLE in result.stderr) == (2, True), result.output
+
+    monkeypatch.setenv(PREVIOUS_KEY_VARIABLE, f"file:{Path('given.pem').absolute()}")
+    changed = run("rotate-key", "acme")
+    assert (changed.exit_code, len(changed.stdout.splitlines())) == (0, 2)
+    assert run("rotate-key", "acme").exit_code == 1, "the trail has this key already"
+    monkeypatch.delenv(PREVIOUS_KEY_VARIABLE)
+    append(filled, entry(10))
+    Path("kept.jsonl").write_text(run("checkpoint", "acme").stdout)
+
+    (change,) = json.loads(run("show", "acme", "--kind", "signing key changed", "--json").stdout)["entries"]
+    result = run("verify", "acme", "--public-key", "public.pem", "--checkpoint", "kept.jsonl")
+    assert result.exit_code == 0, result.stdout
+    assert f"the key {KEY.key_id} vouches for {change['object_name']}" in result.stdout
+
+    monkeypatch.setenv(SIGNING_KEY_VARIABLE, f"file:{Path('given.pem').absolute()}")
+    assert run("checkpoint", "acme").exit_code == 2, "a worker that still has the old key"
+
+
+def test_a_lost_key_is_recorded_and_vouches_for_nothing(filled: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("checkpoint", "acme")
+    Path("public.pem").write_text(KEY.public.pem())
+    Path("new-public.pem").write_text(run("new-key", "new.pem").stdout)
+    monkeypatch.setenv(SIGNING_KEY_VARIABLE, f"file:{Path('new.pem').absolute()}")
+
+    result = run("rotate-key", "acme", "--previous-key-lost", "the disk of the old server failed")
+    Path("kept.jsonl").write_text(result.stdout)
+
+    assert (result.exit_code, len(result.stdout.splitlines())) == (0, 1)
+    assert "the previous key is lost: the disk of the old server failed" in run("show", "acme").stdout.replace(
+        "\n", " "
+    )
+    verify = ("verify", "acme", "--checkpoint", "kept.jsonl", "--public-key", "public.pem")
+    assert "DAMAGED (unknown key)" in run(*verify).stdout
+    assert run(*verify, "--public-key", "new-public.pem").exit_code == 0
 
 
 def test_entries_are_listed_verbatim_and_can_be_filtered(filled: Store) -> None:
@@ -162,7 +243,7 @@ def test_a_new_key_file_is_private_and_never_replaces_another(filled: Store, mon
     run("checkpoint", "acme")
 
     assert path.stat().st_mode & 0o777 == 0o600
-    assert run("verify", "acme", "--public-key", "public.pem").exit_code == 0
+    assert run("verify", "acme", "--public-key", "public.pem").exit_code == 4
     assert run("new-key", "signing.pem").exit_code == 2
     assert "PRIVATE" not in result.stdout
 
@@ -176,9 +257,10 @@ def test_a_new_key_file_is_private_and_never_replaces_another(filled: Store, mon
         (["checkpoint", "nobody"], 3, "the database has no tenant 'nobody'"),
         (["verify", "acme", "--public-key", "given.pem"], 2, "given.pem: it is not a public key"),
         (["verify", "acme", "--public-key", "absent.pem"], 2, "absent.pem: No such file"),
-        (["verify", "acme", "--checkpoint", "given.pem"], 2, "given.pem: it is not JSON"),
+        (["verify", "acme", "--checkpoint", "given.pem"], 2, "given.pem: line 1 is not JSON"),
         (["verify", "acme", "--checkpoint", "/dev/null"], 2, "the file holds no checkpoint"),
         (["verify", "acme", "--checkpoint", sys.executable], 2, "the file is not UTF-8 text"),
+        (["verify", "acme", "--head", "8"], 2, "--head must be an entry's number and its hash"),
         (["export", "acme", "--output", "absent/a.jsonl"], 2, "cannot write absent/a.jsonl"),
         (["export", "acme", "--output", "/dev/full"], 1, "cannot write /dev/full: No space left"),
     ],

@@ -15,7 +15,13 @@ import pytest
 from verifywise_mlflow.audit.chain import ChainLink
 from verifywise_mlflow.audit.export import export_lines
 from verifywise_mlflow.audit.keys import SigningKey
-from verifywise_mlflow_tests.support.audit_chains import KEY, make_chain, make_chain_of_length, signed_checkpoint
+from verifywise_mlflow_tests.support.audit_chains import (
+    KEY,
+    make_chain,
+    make_chain_of_length,
+    renamed,
+    signed_checkpoint,
+)
 
 SCRIPT = Path(__file__).parents[2] / "tools" / "verify_audit_export.py"
 HOSTILE = ["a\nb\r\n\u2028c", '"},{"checkpoint":"x"}', "\x00\x1b[31m", "ÅΩ\U0001f600", "</script>", "9" * 5_000]
@@ -29,9 +35,13 @@ class Export:
     options: list[str] = field(default_factory=list)
 
     def verified(self, exported: Sequence[str], *, isolated: bool = False) -> tuple[int, str]:
-        """Run the script; return its exit code and its output."""
+        """Run the script on lines; return its exit code and its output."""
+        return self.verified_bytes("".join(f"{line}\n" for line in exported).encode(), isolated=isolated)
+
+    def verified_bytes(self, exported: bytes, *, isolated: bool = False) -> tuple[int, str]:
+        """Run the script on the bytes of a file; return its exit code and its output."""
         path = self.folder / "export.jsonl"
-        path.write_text("".join(f"{line}\n" for line in exported), encoding="utf-8")
+        path.write_bytes(exported)
         # -S hides installed packages; -O removes asserts.
         flags = ["-I", "-S"] if isolated else ["-I", "-O"]
         process = subprocess.run(
@@ -65,21 +75,22 @@ def test_the_script_is_short_and_imports_nothing_of_the_product() -> None:
         )
     }
 
-    assert len(source.splitlines()) <= 64
+    assert len(source.splitlines()) < 120
     assert imported == {"argparse", "hashlib", "json", "pathlib", "sys", "cryptography"}
 
 
 def test_an_intact_export_is_accepted_for_any_content(export: Export) -> None:
     links = make_chain(HOSTILE)
     export.give("--public-key", KEY.public.pem())
-    export.give("--checkpoint", signed_checkpoint(links[3]).checkpoint.to_json_line() + "\n")
+    for link in (links[3], links[-1]):
+        export.give("--checkpoint", f"{signed_checkpoint(link).checkpoint.to_json_line()}\n" * 2)
 
     code, output = export.verified(
-        list(export_lines(links, [signed_checkpoint(links[1]), signed_checkpoint(links[-1])]))
+        list(export_lines(links, [signed_checkpoint(links[1]), *[signed_checkpoint(links[-1])] * 2]))
     )
 
     assert (code, f"6 entries in one unbroken chain that ends with {links[-1].hash}" in output) == (0, True), output
-    assert "3 checkpoints match, the last at entry 6; signatures verified" in output
+    assert "3 checkpoints match, the last at entry 6; 0 entries follow it\nsignatures verified" in output
 
 
 def test_without_cryptography_the_chain_is_verified_but_not_the_signatures(export: Export) -> None:
@@ -135,6 +146,91 @@ def test_the_first_invalid_line_is_reported(export: Export, tampering: str, line
     code, output = export.verified(tamper(make_chain_of_length(5), tampering))
 
     assert (code, output.startswith(f"DAMAGED at line {line}:")) == (1, True), output
+
+
+@pytest.mark.parametrize(
+    ("manipulation", "code", "reason"),
+    [
+        ("none", 4, "entries after 5, if others ever existed, would not be missed"),
+        ("stripped of checkpoints", 1, "no signature vouches for this trail"),
+        ("re-chained and stripped", 1, "no signature vouches for this trail"),
+        ("truncated at a checkpoint", 4, "newer than 2026-03-01T12:30:00+00:00"),
+        ("re-chained after a checkpoint", 4, "the last at entry 3; 2 entries follow it"),
+        ("renamed", 1, "it is of the tenant 'globex', not of 'acme'"),
+        ("renamed, and no tenant was given", 1, "no signature vouches for this trail"),
+    ],
+)
+def test_with_a_key_a_manipulated_export_is_never_accepted(
+    export: Export, manipulation: str, code: int, reason: str
+) -> None:
+    links, stored = make_chain_of_length(5), []
+    match manipulation:
+        case "none":
+            stored = [signed_checkpoint(links[2]), signed_checkpoint(links[4])]
+        case "re-chained and stripped":
+            links = make_chain(["another"] * 5)
+        case "truncated at a checkpoint":
+            stored, links = [signed_checkpoint(links[2])], links[:3]
+        case "re-chained after a checkpoint":
+            stored, links = [signed_checkpoint(links[2])], make_chain(["reason 1", "reason 2", "reason 3", "x", "y"])
+        case "renamed" | "renamed, and no tenant was given":
+            links = renamed(links, "globex")
+    export.give("--public-key", KEY.public.pem())
+    export.options += ["--tenant", "acme"] * (manipulation != "renamed, and no tenant was given")
+
+    found_code, output = export.verified(list(export_lines(links, stored)))
+
+    assert (found_code, reason in output) == (code, True), output
+
+
+def test_a_recorded_head_proves_the_entries_up_to_it(export: Export) -> None:
+    links = make_chain_of_length(5)
+    exported = list(export_lines(links, [signed_checkpoint(links[2])]))
+    export.give("--public-key", KEY.public.pem())
+    options = export.options
+
+    def codes(*more: str) -> int:
+        export.options = [*options, *more]
+        return export.verified(exported)[0]
+
+    assert codes("--head", f"5:{links[4].hash}") == 0
+    assert codes("--head", f"3:{links[2].hash}") == 4
+    assert codes("--head", f"3:{links[2].hash}", "--through", "3") == 0
+    assert codes("--head", f"5:{links[3].hash}") == 1
+    assert codes("--head", f"6:{links[4].hash}") == 1
+    assert codes("--head", "5") == 2
+
+
+def test_a_key_vouches_for_the_next(export: Export) -> None:
+    links, new = make_chain_of_length(5), SigningKey.generate()
+    change = [signed_checkpoint(links[2], new), signed_checkpoint(links[2], KEY, next_key=new.public)]
+    last = signed_checkpoint(links[4], new)
+    export.give("--public-key", KEY.public.pem())
+    export.give("--checkpoint", last.checkpoint.to_json_line())
+
+    assert export.verified(list(export_lines(links, [*change, last])))[0] == 0
+
+    of_replaced_key = export.verified(list(export_lines(links, [*change, signed_checkpoint(links[3])])))
+    assert (of_replaced_key[0], "which an earlier entry replaced" in of_replaced_key[1]) == (1, True)
+    not_vouched_for = export.verified(list(export_lines(links, [change[0], last])))
+    assert (not_vouched_for[0], "for which no other key vouches" in not_vouched_for[1]) == (1, True)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda export: export.replace(b"\n", b"\r\n"),
+        lambda export: b"\xef\xbb\xbf" + export,
+        lambda export: export.decode().encode("utf-16"),
+    ],
+    ids=["CR LF", "byte order mark", "UTF-16"],
+)
+def test_changed_line_endings_or_encodings_are_named_as_such(export: Export, change: Callable[[bytes], bytes]) -> None:
+    exported = "".join(f"{link.text}\n" for link in make_chain_of_length(3)).encode()
+
+    code, output = export.verified_bytes(change(exported))
+
+    assert (code, "line 1 has other line endings (CR LF) or another encoding" in output) == (2, True), output
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,8 @@ def test_an_unmodified_chain_is_intact(links: list[ChainLink]) -> None:
     )
 
     assert (report.damage, report.entries, report.head) == (None, len(links), links[-1].hash)
-    assert (report.checkpoints, report.vouched, report.signatures_judged) == (3, len(links), True)
+    distinct = len({1, 2, len(links)})
+    assert (report.checkpoints, report.vouched, report.signatures_judged) == (distinct, len(links), True)
 
 
 @FEW_EXAMPLES
@@ -221,7 +222,7 @@ def test_a_checkpoint_of_an_unknown_key_is_not_reported_as_forged() -> None:
 
     assert damage is not None
     assert (damage.kind, damage.sequence) == ("unknown key", 2)
-    assert "which was not supplied: after a key rotation, supply the old and the new key" in damage.sentence
+    assert "which was not supplied, and for which no supplied key vouches" in damage.sentence
 
 
 def test_without_a_public_key_checkpoints_are_compared_but_not_verified() -> None:

@@ -12,7 +12,8 @@ from sqlalchemy import text
 
 from verifywise_mlflow.audit.export import export_lines
 from verifywise_mlflow.audit.tampering import Damage
-from verifywise_mlflow.audit.verification import TrailReport, verify_chain
+from verifywise_mlflow.audit.trail_report import TrailReport
+from verifywise_mlflow.audit.verification import verify_chain
 from verifywise_mlflow.persistence.repositories import audit_log
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.audit_signing import sign_chain_head

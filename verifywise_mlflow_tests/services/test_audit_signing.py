@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from verifywise_mlflow.audit.verification import TrailReport, verify_chain
+from verifywise_mlflow.audit.keys import SigningKey
+from verifywise_mlflow.audit.trail_report import TrailReport
+from verifywise_mlflow.audit.verification import verify_chain
 from verifywise_mlflow.http.errors import HttpError
 from verifywise_mlflow.persistence.repositories import audit_log
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.context import SyncOptions
-from verifywise_mlflow.services.audit_signing import SIGNING_KEY_VARIABLE
+from verifywise_mlflow.services.audit_signing import PREVIOUS_KEY_VARIABLE, SIGNING_KEY_VARIABLE
 from verifywise_mlflow.tenants.errors import SecretUnavailableError
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.support.audit_chains import KEY
@@ -47,6 +49,33 @@ def test_each_sync_ends_with_a_checkpoint_on_its_last_entry_even_one_that_fails(
     report = verified(store)
     assert kinds(store)[-4:] == ["sync started", "sync ended", "sync started", "sync ended"]
     assert (report.damage, report.checkpoints, report.vouched) == (None, 2, report.entries)
+
+
+def test_the_next_sync_records_a_new_key_and_one_with_the_old_key_reads_nothing(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = f"file:{tmp_path}/old.pem", f"file:{tmp_path}/new.pem"
+    (tmp_path / "old.pem").write_bytes(KEY.pem())
+    (tmp_path / "new.pem").write_bytes(SigningKey.generate().pem())
+
+    def sync_with(key: str, previous: str, error: type[Exception]) -> None:
+        monkeypatch.setenv(SIGNING_KEY_VARIABLE, key)
+        monkeypatch.setenv(PREVIOUS_KEY_VARIABLE, previous)
+        with pytest.raises(error):
+            sync(UNREACHABLE_TENANT, store)
+
+    sync_with(old, "", HttpError)
+    sync_with(new, "", SecretUnavailableError)
+    sync_with(new, old, HttpError)
+    sync_with(new, "", HttpError)
+
+    report = verified(store)
+    assert (report.damage, report.vouched, len(report.key_changes)) == (None, report.entries, 1)
+    assert kinds(store)[-5:] == ["sync started", "signing key changed", "sync ended", "sync started", "sync ended"]
+
+    sync_with(old, "", SecretUnavailableError)
+    assert "is signed with the key" in str(rows(store, "audit_entries", "sequence")[-1]["reason"])
+    assert verified(store).vouched == report.entries
 
 
 def test_without_a_key_a_sync_signs_nothing(store: Store) -> None:

@@ -17,6 +17,7 @@ Servers and databases:
 - ``forward_proxy``: an HTTP proxy between a tenant and its server
 - ``certificate_authorities``: certificates and TLS contexts of a private authority
 - ``login_roles``: database roles that may log in
+- ``softhsm``: a PKCS#11 token with an Ed25519 key, in SoftHSM
 - ``read_side_bank``: a bank with two tenants, synced twice, for everything that only reads the store
 
 Contents:

@@ -20,9 +20,8 @@ def recompute_chains(context: dg.OpExecutionContext) -> None:
         with store.begin_shared() as connection:
             tenant_ids = sorted(tenancy.active_tenants(connection))
         reports = audit_verification.verify_audit_trails(store, tenant_ids, audit_verification.public_keys())
-    damaged = {
-        report.tenant_id: f"{report.damage.kind}: {report.damage.sentence}" for report in reports if report.damage
-    }
+        problems = {report.tenant_id: audit_verification.problem(store, report) for report in reports}
+    damaged = {tenant_id: sentence for tenant_id, sentence in problems.items() if sentence}
     if damaged:
         raise dg.Failure(
             f"damaged audit trails: {', '.join(damaged)}",
