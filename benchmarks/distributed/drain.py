@@ -89,6 +89,14 @@ def _await_runs(running: Running, count: int) -> None:
         if time.monotonic() > deadline:
             raise RuntimeError("the runs did not end in time")
         time.sleep(0.25)
-    failed = running.instance.get_runs_count(dg.RunsFilter(statuses=_ENDED[1:]))
+    failed = running.instance.get_runs(dg.RunsFilter(statuses=_ENDED[1:]))
     if failed:
-        raise RuntimeError(f"{failed} runs failed")
+        reasons = "\n".join(_reason_of_failure(running.instance, run.run_id) for run in failed)
+        raise RuntimeError(f"{len(failed)} runs failed:\n{reasons}")
+
+
+def _reason_of_failure(instance: dg.DagsterInstance, run_id: str) -> str:
+    """Return what the run's last events say."""
+    events = [entry.dagster_event for entry in instance.all_logs(run_id) if entry.dagster_event is not None]
+    texts = [f"{event.event_type_value}: {event.message}" for event in events]
+    return f"{run_id}\n  " + "\n  ".join(texts[-6:])
