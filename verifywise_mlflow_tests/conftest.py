@@ -100,6 +100,7 @@ def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         "VERIFYWISE_DATABASE_URL",
         "VERIFYWISE_SCHEMA",
         "VERIFYWISE_AUDIT_SIGNING_KEY",
+        "VERIFYWISE_AUDIT_WITNESSES",
         "MLFLOW_TRACKING_URI",
     ):
         monkeypatch.delenv(name, raising=False)

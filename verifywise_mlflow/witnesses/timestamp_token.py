@@ -13,7 +13,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from cryptography.x509 import Certificate, load_pem_x509_certificates
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.x509 import (
+    Certificate,
+    DuplicateExtension,
+    InvalidVersion,
+    UnsupportedGeneralNameType,
+    load_pem_x509_certificates,
+)
 from rfc3161_client import (
     HashAlgorithm,
     TimeStampRequest,
@@ -24,8 +31,12 @@ from rfc3161_client import (
     decode_timestamp_response,
 )
 
+from verifywise_mlflow.witnesses.der import sequence, with_sorted_certificates
+
 _GRANTED: Final = b"\x30\x03\x02\x01\x00"
 """The status of a response with a token, in DER."""
+_BAD_CERTIFICATE: Final = (DuplicateExtension, InvalidVersion, UnsupportedAlgorithm, UnsupportedGeneralNameType)
+"""What cryptography raises for certificates, besides ``ValueError``."""
 
 
 class InvalidTokenError(ValueError):
@@ -76,7 +87,7 @@ def verify_token(token: bytes, stamped: bytes, roots: Sequence[Certificate]) -> 
     Raises:
         InvalidTokenError: The token is about other bytes, or no trusted authority signed it.
     """
-    return _verify(_parse(_der_sequence(_GRANTED + token)), stamped, roots, nonce=None)
+    return _verify(_parse(sequence(_GRANTED + token)), stamped, roots, nonce=None)
 
 
 def load_roots(path: Path) -> list[Certificate]:
@@ -98,21 +109,13 @@ def load_roots(path: Path) -> list[Certificate]:
 def _verify(response: TimeStampResponse, stamped: bytes, roots: Sequence[Certificate], nonce: int | None) -> datetime:
     try:
         VerifierBuilder(roots=[*roots], nonce=nonce).build().verify_message(response, stamped)
-    except (VerificationError, ValueError) as error:
+    except (VerificationError, ValueError, *_BAD_CERTIFICATE) as error:
         raise InvalidTokenError(f"the time-stamp token is not valid: {error}") from None
     return response.tst_info.gen_time
 
 
 def _parse(response: bytes) -> TimeStampResponse:
     try:
-        return decode_timestamp_response(response)
+        return decode_timestamp_response(with_sorted_certificates(response))
     except ValueError:
         raise InvalidTokenError("it is not a time-stamp token") from None
-
-
-def _der_sequence(content: bytes) -> bytes:
-    """Return a sequence of ASN.1 in DER."""
-    if len(content) < 0x80:
-        return bytes((0x30, len(content))) + content
-    length = len(content).to_bytes((len(content).bit_length() + 7) // 8)
-    return bytes((0x30, 0x80 | len(length))) + length + content

@@ -23,6 +23,7 @@ from verifywise_mlflow.witnesses.sending import Sender
 from verifywise_mlflow.witnesses.settings import load_witnesses
 from verifywise_mlflow.witnesses.timestamp_authority import TimestampAuthority
 from verifywise_mlflow.witnesses.webhook import WebhookWitness
+from verifywise_mlflow.witnesses.witness import Witness
 from verifywise_mlflow_tests.alerts.receivers import Webhook, webhook
 from verifywise_mlflow_tests.support.audit_chains import KEY
 from verifywise_mlflow_tests.support.trail_entries import append, entry
@@ -124,7 +125,7 @@ def test_a_witness_that_fails_delays_no_other_and_gets_the_newest_checkpoint_lat
     auditor = WebhookWitness.model_validate(
         {"name": "auditor", "url": "env:AUDITOR_URL", "allow_private_network": True}
     )
-    witnesses = [auditor, FolderWitness(name="share", directory=tmp_path)]
+    witnesses: list[Witness] = [auditor, FolderWitness(name="share", directory=tmp_path)]
     receiver.status = 500
     sign_entries(store, 1)
 

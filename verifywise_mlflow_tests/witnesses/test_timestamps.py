@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from rfc3161_client import decode_timestamp_response
 
 from verifywise_mlflow.http.errors import HttpError
 from verifywise_mlflow.witnesses.timestamp_authority import TimestampAuthority
@@ -47,9 +48,20 @@ def test_a_token_proves_when_the_checkpoint_existed(server: TimestampServer, tok
 def test_openssl_verifies_the_token_without_this_product(server: TimestampServer, token: bytes, tmp_path: Path) -> None:
     (tmp_path / "token.der").write_bytes(token)
     (tmp_path / "line").write_bytes(CHECKPOINT.stamped_line)
-    verify = ["openssl", "ts", "-verify", "-token_in", "-in", tmp_path / "token.der", "-data", tmp_path / "line"]
+    files = ("-in", tmp_path / "token.der", "-data", tmp_path / "line", "-CAfile", server.root)
 
-    assert subprocess.run([*verify, "-CAfile", server.root], check=False, capture_output=True).returncode == 0
+    verified = subprocess.run(["openssl", "ts", "-verify", "-token_in", *files], check=False, capture_output=True)
+
+    assert verified.returncode == 0, verified.stderr
+
+
+def test_certificates_in_the_order_of_openssl_are_accepted(
+    server: TimestampServer, authority: TimestampAuthority
+) -> None:
+    authority.store("acme", CHECKPOINT)
+
+    with pytest.raises(ValueError, match="InvalidSetOrdering"):
+        decode_timestamp_response((server.folder / "reply.tsr").read_bytes())
 
 
 def test_a_token_proves_nothing_about_another_checkpoint(server: TimestampServer, token: bytes) -> None:

@@ -58,8 +58,8 @@ class TimestampServer:
         """Return OpenSSL's reply to a query."""
         query_file, reply_file = self.folder / "query.tsq", self.folder / "reply.tsr"
         query_file.write_bytes(query)
-        command = ["openssl", "ts", "-reply", "-config", self.folder / "tsa.cnf", "-queryfile", query_file]
-        subprocess.run([*command, "-out", reply_file], check=True, capture_output=True)
+        files = ("-config", self.folder / "tsa.cnf", "-queryfile", query_file, "-out", reply_file)
+        subprocess.run(["openssl", "ts", "-reply", *files], check=True, capture_output=True)
         return 200, reply_file.read_bytes()
 
 
@@ -96,7 +96,10 @@ def timestamp_server(folder: Path) -> Iterator[TimestampServer]:
 
 
 def make_authority(folder: Path) -> None:
-    """Write a root certificate, and the certificate and key of an authority that it vouches for."""
+    """Write a root certificate, and the certificate and key of an authority that it vouches for.
+
+    The authority's certificate is the longer one, so OpenSSL sends the two in an order that DER does not allow.
+    """
     folder.mkdir(exist_ok=True)
     root_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     root_usage = x509.BasicConstraints(ca=True, path_length=None)

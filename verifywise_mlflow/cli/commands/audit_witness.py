@@ -131,7 +131,7 @@ def timestamps(
         trusted = load_roots(roots)
     except (UnusableRootsError, InvalidCheckpointError, OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        fail(reason if isinstance(error, UnusableRootsError) else f"{file}: {reason}", MISUSED, as_json)
+        fail(str(error) if isinstance(error, UnusableRootsError) else f"{file}: {reason}", MISUSED, as_json)
     tokens: list[JudgedToken] = []
     for item in stamped:
         if item.token is None:

@@ -1,0 +1,104 @@
+"""The sensor and the job that send checkpoints to witnesses, and the alert if a witness does not take one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from verifywise_mlflow.alerts.targets.log import ALERTS_LOGGER
+from verifywise_mlflow.defs.sensors.alerts import alerts
+from verifywise_mlflow.defs.sensors.due_checkpoints import due_checkpoints, witness_checkpoints
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.services.audit_signing import sign_chain_head
+from verifywise_mlflow_tests.support.audit_chains import KEY, NOW
+from verifywise_mlflow_tests.support.trail_entries import append, entry
+
+
+@pytest.fixture
+def folder(store: Store, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a witness, and a store with a checkpoint of acme."""
+    append(store, entry(1))
+    with store.begin("acme") as session:
+        sign_chain_head(session, KEY, NOW)
+    tenants, witnesses, folder = tmp_path / "tenants.yaml", tmp_path / "witnesses.yaml", tmp_path / "share"
+    tenants.write_text("tenants:\n  acme: {tracking_uri: 'https://a.example'}\n")
+    witnesses.write_text(f"witnesses: [{{kind: folder, name: share, directory: {folder}}}]")
+    monkeypatch.setenv("VERIFYWISE_TENANTS", str(tenants))
+    monkeypatch.setenv("VERIFYWISE_AUDIT_WITNESSES", str(witnesses))
+    monkeypatch.setenv("VERIFYWISE_DATABASE_URL", database_url)
+    return folder
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    with dg.DagsterInstance.ephemeral() as instance:
+        yield instance
+
+
+def tick(instance: dg.DagsterInstance) -> dg.RunRequest | dg.SkipReason:
+    decision = due_checkpoints(dg.build_sensor_context(instance=instance))
+    assert isinstance(decision, dg.RunRequest | dg.SkipReason)
+    return decision
+
+
+def run(instance: dg.DagsterInstance) -> bool:
+    return witness_checkpoints.execute_in_process(instance=instance, raise_on_error=False).success
+
+
+def test_a_run_is_requested_until_the_witness_has_the_checkpoint(folder: Path, instance: dg.DagsterInstance) -> None:
+    folder.mkdir()
+    assert isinstance(tick(instance), dg.RunRequest)
+
+    assert run(instance)
+
+    assert (folder / "acme.jsonl").is_file()
+    assert isinstance(tick(instance), dg.SkipReason)
+
+
+def test_a_witness_that_fails_raises_one_alert_until_it_has_the_checkpoint(
+    folder: Path, instance: dg.DagsterInstance, caplog: pytest.LogCaptureFixture
+) -> None:
+    cursor: str | None = None
+
+    def sent_alerts() -> list[str]:
+        nonlocal cursor
+        caplog.clear()
+        context = dg.build_sensor_context(instance=instance, cursor=cursor)
+        alerts(context)
+        cursor = context.cursor
+        lines = [record.getMessage() for record in caplog.records if record.name == ALERTS_LOGGER]
+        return [line.split("Z ", 1)[1] for line in lines if "checkpoints not witnessed" in line]
+
+    assert not run(instance)
+    (raised,) = sent_alerts()
+    assert raised.startswith(
+        "checkpoints not witnessed raised: send_checkpoints: acme: the checkpoint cannot be written"
+    )
+    assert "share/acme.jsonl: No such file or directory" in raised
+    assert isinstance(tick(instance), dg.RunRequest), "it is tried again"
+    assert not run(instance)
+    assert sent_alerts() == []
+
+    folder.mkdir()
+    assert run(instance)
+    assert sent_alerts() == ["checkpoints not witnessed resolved: back to normal"]
+
+
+def test_an_invalid_file_of_witnesses_fails_a_run_so_that_it_raises_an_alert(
+    folder: Path, instance: dg.DagsterInstance
+) -> None:
+    (folder.parent / "witnesses.yaml").write_text("witnesses: []")
+
+    assert isinstance(tick(instance), dg.RunRequest)
+    assert not run(instance)
+
+
+def test_without_a_file_of_witnesses_nothing_is_requested(
+    folder: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("VERIFYWISE_AUDIT_WITNESSES")
+
+    assert "no witness is configured" in str(tick(instance))
