@@ -47,6 +47,10 @@ class TrailHead:
     entry_hash: str
 
 
+Statement = AnchoredCheckpoint | TrailHead
+"""What says which hash an entry had."""
+
+
 def _ignore_progress(done: int) -> None:
     """Discard progress reports."""
 
@@ -77,11 +81,11 @@ def verify_chain(
     Raises:
         InvalidCheckpointError: An external checkpoint is malformed.
     """
-    external = sorted(
-        (AnchoredCheckpoint(parse_claim(checkpoint).sequence, checkpoint, True) for checkpoint in external_checkpoints),
-        key=_sequence,
-    )
-    statements = heapq.merge(stored, external, sorted(heads, key=_sequence), key=_sequence)
+    inside: Iterable[Statement] = stored
+    outside: list[Statement] = [
+        AnchoredCheckpoint(parse_claim(checkpoint).sequence, checkpoint, True) for checkpoint in external_checkpoints
+    ]
+    statements = heapq.merge(inside, sorted([*outside, *heads], key=_sequence), key=_sequence)
     verifier = _ChainVerifier(tenant_id, KeyChain(keys) if keys else None, statements, is_expected)
     damage = verifier.run(iter(links), on_progress)
     return TrailReport(
@@ -98,7 +102,7 @@ def verify_chain(
     )
 
 
-def _sequence(statement: AnchoredCheckpoint | TrailHead) -> int:
+def _sequence(statement: Statement) -> int:
     return statement.sequence
 
 
@@ -108,7 +112,7 @@ class _ChainVerifier:
 
     tenant_id: str
     keys: KeyChain | None
-    statements: Iterator[AnchoredCheckpoint | TrailHead]
+    statements: Iterator[Statement]
     is_expected: bool
     last_valid: ChainLink | None = None
     """The last valid link."""
@@ -116,7 +120,7 @@ class _ChainVerifier:
     last_signed: int = 0
     last_signed_at: str | None = None
     last_witnessed: int = 0
-    _next_statement: AnchoredCheckpoint | TrailHead | None = field(init=False)
+    _next_statement: Statement | None = field(init=False)
 
     def __post_init__(self) -> None:
         self._next_statement = next(self.statements, None)
@@ -176,12 +180,12 @@ class _ChainVerifier:
         self.matching_checkpoints += len(texts)
         return None
 
-    def _statements_until(self, sequence: int) -> Iterator[AnchoredCheckpoint | TrailHead]:
+    def _statements_until(self, sequence: int) -> Iterator[Statement]:
         while self._next_statement is not None and self._next_statement.sequence <= sequence:
             yield self._next_statement
             self._next_statement = next(self.statements, None)
 
-    def _is_by_unknown_key(self, statement: AnchoredCheckpoint | TrailHead) -> bool:
+    def _is_by_unknown_key(self, statement: Statement) -> bool:
         if self.keys is None or isinstance(statement, TrailHead):
             return False
         try:
@@ -214,7 +218,7 @@ class _ChainVerifier:
         which = f"entry {first} is" if first == claim.sequence else f"entries {first} to {claim.sequence} are"
         return Damage("truncation", first, f"{which} cut off: the last {_source(claim)}")
 
-    def _read_claim(self, statement: AnchoredCheckpoint | TrailHead) -> CheckpointClaim | Damage:
+    def _read_claim(self, statement: Statement) -> CheckpointClaim | Damage:
         sequence = statement.sequence
         if isinstance(statement, TrailHead):
             return CheckpointClaim(self.tenant_id, sequence, statement.entry_hash, signed_at="", key_id="")
