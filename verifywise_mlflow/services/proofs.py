@@ -118,9 +118,11 @@ def prove_version(session: TenantSession, key: Key, moment: ProvableMoment) -> V
     if "manifest" in newest and (manifest := _manifest(session, (name, number), newest["manifest"])):
         contents.append((newest["manifest"], manifest))
     in_force: Mapping[str, _Verdict] = {}
+    rules: Mapping[str, Mapping[str, object]] = {}
     if "evaluation" in newest:
         evaluations, in_force = _evaluations(session, (name, number), logged)
         contents += evaluations
+        rules = dict(_rules(session, in_force, newest["evaluation"].written_at))
     for state, content in contents:
         if content_hash(content) != state.content:
             raise UnprovableError(
@@ -140,7 +142,7 @@ def prove_version(session: TenantSession, key: Key, moment: ProvableMoment) -> V
         ),
         models_path=moment.trees.models_path(name),
         verdicts={rule_id: content_text(verdict.content) for rule_id, verdict in sorted(in_force.items())},
-        rules=dict(_rules(session, in_force, moment.occurred_at)),
+        rules=rules,
         entries=moment.entries,
         checkpoints=moment.checkpoints,
     )

@@ -1,4 +1,4 @@
-"""Two tenants that were synced twice, a day apart, with a key that signed each sync: what proofs are made of."""
+"""Two tenants that were synced on three days, with a key that signed each sync: what proofs are made of."""
 
 from __future__ import annotations
 
@@ -16,19 +16,21 @@ from verifywise_mlflow.audit.keys import SigningKey
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.sync import Sync
-from verifywise_mlflow.tenants.tenant import Artifacts, Tenant
+from verifywise_mlflow.tenants.tenant import Artifacts, Compliance, Tenant
 from verifywise_mlflow_tests.support.databases import migrated_database
+from verifywise_mlflow_tests.support.evaluation_fixtures import rule_yaml, write_policy
 from verifywise_mlflow_tests.support.registry import Registry, create_workspace
 
 FIRST_SYNC: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECOND_SYNC: Final = datetime(2026, 3, 2, 12, tzinfo=UTC)
+THIRD_SYNC: Final = datetime(2026, 3, 3, 12, tzinfo=UTC)
 HOSTILE_OWNER: Final = "Risk \u202e\x1b[2J Team"
 """A mark that reverses what follows, and an order to clear a terminal."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProvedTenants:
-    """The tenants ``acme`` and ``globex`` in one store. Both have a model ``churn`` with two versions, and ``fraud``."""
+    """The tenants ``acme`` and ``globex`` in one store. Both have ``churn`` with two versions, and ``fraud``."""
 
     store: Store
     url: str
@@ -38,8 +40,14 @@ class ProvedTenants:
 
 @contextmanager
 def proved_tenants(postgres: EmbeddedPostgres, mlflow_uri: str, folder: Path) -> Iterator[ProvedTenants]:
-    """Sync both tenants twice. In between, version 1 of ``churn`` loses its owner."""
+    """Sync both tenants. Version 1 of ``churn`` loses its owner on the second day and is described on the third."""
     key = SigningKey.generate()
+    policy = write_policy(
+        folder / "policy.yaml",
+        rule_yaml("owned", "owner != ''"),
+        rule_yaml("described", "description != ''"),
+        rule_yaml("named", """'model_name != ""'"""),
+    )
     (folder / "signing.pem").write_bytes(key.pem())
     (folder / "signing.pem").chmod(0o600)
     public_key = folder / "public.pem"
@@ -57,6 +65,7 @@ def proved_tenants(postgres: EmbeddedPostgres, mlflow_uri: str, folder: Path) ->
                 workspace=create_workspace(mlflow_uri, environment),
                 allow_private_network=True,
                 artifacts=Artifacts(sandbox="best_effort"),
+                compliance=Compliance(default_policy=False, policies=(policy,)),
             )
             client = MlflowClient(mlflow_uri)
             registry = Registry(client, folder)
@@ -66,6 +75,8 @@ def proved_tenants(postgres: EmbeddedPostgres, mlflow_uri: str, folder: Path) ->
             _sync(tenant, store, FIRST_SYNC)
             client.delete_model_version_tag("churn", "1", "owner")
             _sync(tenant, store, SECOND_SYNC)
+            client.update_model_version("churn", "1", "Who may leave.")
+            _sync(tenant, store, THIRD_SYNC)
         yield ProvedTenants(store, url, key, public_key)
 
 

@@ -17,7 +17,7 @@ from hashlib import sha256
 from pathlib import Path
 
 
-def say(text, to=sys.stdout):  # no character of a stranger's text can change what the terminal shows
+def say(text, to=None):  # no character of a stranger's text can change what the terminal shows
     print("".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text), file=to)
 
 
