@@ -69,7 +69,7 @@ class TenantCheckpoints:
         return is_old and last.sequence != self.newest.sequence
 
     def find_contradiction(self, tenant_id: str, newest: AnchoredCheckpoint) -> str | None:
-        """Return why the newest checkpoint must not be sent: in its place, those of the trail would not be."""
+        """Return why the newest checkpoint must not be sent. A forged one would keep true ones from being sent."""
         try:
             claim = parse_claim(newest.checkpoint)
         except InvalidCheckpointError as error:

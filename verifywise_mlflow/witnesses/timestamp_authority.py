@@ -1,6 +1,6 @@
 """A time-stamp authority (RFC 3161) as a witness: it signs that a checkpoint existed at a time, and stores nothing.
 
-So its answer is passed on to the other witnesses of the tenant together with the checkpoint.
+So its token is passed on to the other witnesses of the tenant together with the checkpoint.
 """
 
 from __future__ import annotations

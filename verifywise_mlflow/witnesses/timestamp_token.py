@@ -67,7 +67,7 @@ class TimestampRequest:
         """Return the token of a response, and its time.
 
         Raises:
-            InvalidTokenError: There is none, or it does not answer this request.
+            InvalidTokenError: There is none, or it is not for this request.
         """
         parsed = _parse(response)
         if parsed.status != 0:

@@ -12,7 +12,7 @@ from verifywise_mlflow.tenants.validators import ConfigSection
 from verifywise_mlflow.witnesses.stamped_checkpoint import StampedCheckpoint
 
 Receipt: TypeAlias = Mapping[str, str]
-"""What a witness answered: where the checkpoint is, or a time-stamp token. Names and texts, without secrets."""
+"""What a witness returned: where the checkpoint is, or a time-stamp token. Names and texts, without secrets."""
 
 
 class WitnessError(Exception):

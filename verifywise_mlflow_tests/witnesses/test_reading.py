@@ -1,4 +1,4 @@
-"""Checkpoints are read from whatever form a witness has them in."""
+"""Checkpoints are read from each form in which a witness has them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ GRAPHQL = {
         pytest.param(LINES, [FIRST, SECOND], id="lines"),
         pytest.param(FIRST.to_json_line(), [FIRST], id="a webhook's body or an object"),
         pytest.param(json.dumps(FIELDS, indent=2), [FIRST], id="metadata copied from Dagster's page"),
-        pytest.param(json.dumps(GRAPHQL), [FIRST], id="an answer of Dagster's GraphQL interface"),
+        pytest.param(json.dumps(GRAPHQL), [FIRST], id="a response of Dagster's GraphQL interface"),
         pytest.param(json.dumps([FIELDS, {"more": [FIELDS]}]), [FIRST, FIRST], id="a list"),
         pytest.param(json.dumps({**FIELDS, "witness": "tsa", "time": "…"}), [FIRST], id="a receipt"),
         pytest.param("\n", [], id="nothing"),

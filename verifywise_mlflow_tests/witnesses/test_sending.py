@@ -1,4 +1,4 @@
-"""Checkpoints are sent from the store to witnesses, each once, whatever a witness does meanwhile."""
+"""Checkpoints are sent from the store to witnesses, each once, and a witness that fails delays no other."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ def test_a_changed_token_is_refused(server: TimestampServer, token: bytes) -> No
         assert existed_at == verify_token(token, CHECKPOINT.stamped_line, roots)
 
 
-def test_an_answer_to_another_request_is_refused(server: TimestampServer, authority: TimestampAuthority) -> None:
+def test_a_response_to_another_request_is_refused(server: TimestampServer, authority: TimestampAuthority) -> None:
     authority.store("acme", CHECKPOINT)
     earlier = server.queries[-1]
     server.respond = lambda _: server.reply(earlier)
