@@ -29,6 +29,7 @@ from verifywise_mlflow.definitions import defs
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
 from verifywise_mlflow.tenants.loading import load_tenants
 from verifywise_mlflow.tenants.tenant import Tenant
+from verifywise_mlflow.witnesses.settings import WitnessesFile, load_witnesses
 from verifywise_mlflow_tests.defs.production import set_dagster_database
 from verifywise_mlflow_tests.support.certificate_authorities import make_authority
 from verifywise_mlflow_tests.support.hostile_server import HostileServer, hostile_server
@@ -37,6 +38,7 @@ from verifywise_mlflow_tests.support.planted_secret_tenants import (
     prefixes,
     received_data,
     tenants_with_secrets,
+    witnesses,
 )
 from verifywise_mlflow_tests.support.planted_secrets import (
     Canaries,
@@ -53,6 +55,7 @@ NEVER_SENT = {
     *("s3 secret_access_key", "sigv4 secret_access_key", "azure account_key", "gcs service_account"),
     *("tls client_key", "audit signing key", "database password", "dagster's database password"),
     *("webhook signing_secret", "verifywise metrics_token", "kafka password", "report secret_access_key"),
+    *("witness signing_secret", "witness secret_access_key"),
 }
 """Credentials that sign requests, belong to servers other than the echoing ones, or are sent after a login only."""
 
@@ -102,6 +105,9 @@ def environment(
             tenant |= {"allow_private_network": True, "limits": {"max_attempts": 1, "request_timeout_seconds": 10}}
         (tmp_path / "tenants.yaml").write_text(yaml.safe_dump({"tenants": tenants}))
         monkeypatch.setenv("VERIFYWISE_TENANTS", str(tmp_path / "tenants.yaml"))
+        content = {"witnesses": witnesses(secret, canaries, echo)}
+        (tmp_path / "witnesses.yaml").write_text(yaml.safe_dump(content))
+        monkeypatch.setenv("VERIFYWISE_AUDIT_WITNESSES", str(tmp_path / "witnesses.yaml"))
         key = SigningKey.generate().pem().decode()
         monkeypatch.setenv("VERIFYWISE_AUDIT_SIGNING_KEY", secret("audit", canaries.key("audit signing key", key)))
         our_url, dagster_url = (
@@ -141,8 +147,10 @@ def test_no_secret_reaches_the_store_dagster_logs_outputs_or_the_process_list(
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    fields = {secret_field for tenant in load_tenants().values() for secret_field in fields_with_secrets(tenant)}
-    assert fields == fields_for_secrets(Tenant), "a field for a secret has no canary"
+    settings = [*load_tenants().values(), *load_witnesses()]
+    fields = {secret_field for section in settings for secret_field in fields_with_secrets(section)}
+    all_fields = fields_for_secrets(Tenant) | fields_for_secrets(WitnessesFile)
+    assert fields == all_fields, "a field for a secret has no canary"
     registry.trained_version("trained")  # its files are hashed in the sandbox
     for number, _ in enumerate(prefixes(environment.tenants)):
         registry.version("stored", source=f"s3://stand-in-{number}/model")
@@ -219,7 +227,7 @@ def run_commands(environment: SecretEnvironment, monkeypatch: pytest.MonkeyPatch
     commands += [[command, name] for name in environment.tenants for command in ("check", "sync")]
     commands += [["sync", name, "--json"] for name in ("basic", "acme")]
     commands += [["deliver", action, "acme"] for action in ("check", "plan", "run", "status")]
-    commands += [["deliver", "check", "basic", "--target", "verifywise"]]
+    commands += [["deliver", "check", "basic", "--target", "verifywise"], ["audit", "witness", "acme"]]
     for command in commands:
         environment.command_outputs.append(CliRunner().invoke(app, command).output.encode())
     for other in (":1/", "@no-such-host.invalid:5432/", "x@127.0.0.1:5432/", "@127.0.0.1:port/"):
@@ -244,3 +252,4 @@ def run_in_dagster(environment: SecretEnvironment) -> None:
         for name in ("deliver_tenant", "report_tenant"):
             after_sync = defs.resolve_job_def(name)
             after_sync.execute_in_process(instance=instance, partition_key="acme", raise_on_error=False)
+        defs.resolve_job_def("witness_checkpoints").execute_in_process(instance=instance, raise_on_error=False)

@@ -162,6 +162,39 @@ def deliveries(secret: Callable[..., str], canaries: Canaries, echo: HostileServ
     }
 
 
+def witnesses(secret: Callable[..., str], canaries: Canaries, echo: HostileServer) -> list[dict[str, object]]:
+    """Return a witness of each kind that has secrets, all at the echoing server."""
+    url = f"{echo.uri}/tripping/{canaries.new('witness url')}"
+    signing_secret = base64.b64encode(canaries.new("witness signing_secret").encode()).decode()
+    return [
+        {
+            "kind": "webhook",
+            "name": "auditor",
+            "url": secret("witness", url),
+            "signing_secrets": [secret("witness signing", f"whsec_{signing_secret}")],
+            "headers": {"X-Key": secret("witness header")},
+            "allow_private_network": True,
+        },
+        {
+            "kind": "bucket",
+            "name": "locked",
+            "uri": "s3://checkpoints",
+            "endpoint": echo.uri,
+            **{name: secret(f"witness {name}") for name in S3_KEYS},
+            "retention_days": 1,
+            "allow_private_network": True,
+        },
+        {
+            "kind": "timestamp",
+            "name": "authority",
+            "url": f"{echo.uri}/refusing",
+            "roots": "/roots.pem",
+            "headers": {"X-Key": secret("timestamp header")},
+            "allow_private_network": True,
+        },
+    ]
+
+
 def web_token(canaries: Canaries) -> str:
     """Return a token whose claims are those of VerifyWise, and whose signature is a canary."""
     claims = json.dumps({"id": 1, "organizationId": 1, "roleName": "Admin"}).encode()
@@ -222,7 +255,9 @@ def _describe(request: ReceivedRequest) -> str:
         request.headers.items(), key=lambda header: header[0] not in {"authorization", "proxy-authorization"}
     )
     unwrapped = [base64.b64decode(value[6:]).decode() for _, value in values if value.startswith("Basic ")]
-    return "\n".join([*unwrapped, *(value for _, value in values), request.body.decode(), request.target])
+    return "\n".join(
+        [*unwrapped, *(value for _, value in values), request.body.decode(errors="replace"), request.target]
+    )
 
 
 def received_data(server: HostileServer) -> bytes:
