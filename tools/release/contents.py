@@ -22,9 +22,8 @@ def check_contents(sdist: Path, wheel: Path, tracked: Set[str]) -> None:
     """
     prefix = sdist.name.removesuffix(".tar.gz")
     with tarfile.open(sdist) as tar:
-        _require(
-            sdist.name, {item.name.removeprefix(f"{prefix}/") for item in tar if item.isfile()}, tracked | {"PKG-INFO"}
-        )
+        found = {item.name.removeprefix(f"{prefix}/") for item in tar if not item.isdir()}  # links, too
+    _require(sdist.name, found, tracked | {"PKG-INFO"})
     package_files = {path for path in tracked if path.startswith(f"{PACKAGE}/")}
     _require(wheel.name, set(wheel_files(wheel)), package_files | wheel_metadata(wheel))
 

@@ -33,6 +33,19 @@ def test_packages_with_exactly_the_files_of_the_commit_pass(tmp_path: Path) -> N
     check_contents(*packages(tmp_path, TRACKED | {"PKG-INFO"}, IN_WHEEL), TRACKED)
 
 
+def test_a_link_counts_as_a_file(tmp_path: Path) -> None:
+    sdist, wheel = packages(tmp_path, TRACKED, IN_WHEEL)
+    link = tarfile.TarInfo("verifywise_mlflow-1.0/PKG-INFO")
+    link.type, link.linkname = tarfile.SYMTYPE, "README.md"
+    with tarfile.open(sdist, "r:gz") as tar:
+        files = list(tar)
+    with tarfile.open(sdist, "w:gz") as tar:
+        for member in [*files, link]:
+            tar.addfile(member)
+
+    check_contents(sdist, wheel, TRACKED)
+
+
 @pytest.mark.parametrize(
     ("in_sdist", "in_wheel", "problem"),
     [
