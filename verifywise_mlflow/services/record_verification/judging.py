@@ -22,7 +22,7 @@ from verifywise_mlflow.compliance.badge import version_badge
 from verifywise_mlflow.compliance.input_hash import hash_body, hash_input_body, input_hash, rule_digest
 from verifywise_mlflow.compliance.rules.cel_variables import Subject
 from verifywise_mlflow.compliance.rules.field_paths import ENVIRONMENT_FACTS
-from verifywise_mlflow.compliance.rules.policy import Policy, PolicyError
+from verifywise_mlflow.compliance.rules.policy import Policy, PolicyError, default_policy
 from verifywise_mlflow.compliance.rules.rule import Rule
 from verifywise_mlflow.compliance.rules.ruleset import RuleSet, merge_policies
 from verifywise_mlflow.normalizer.record import Json
@@ -84,10 +84,7 @@ class PolicyPeriod:
             documents, thresholds = self.document.get("policies"), self.document.get("thresholds")
             if isinstance(documents, Mapping) and isinstance(thresholds, Mapping):
                 with suppress(ValidationError, PolicyError, TypeError, KeyError):
-                    policies = [
-                        Policy.model_validate({**policy, "rules": [*policy["rules"].values()]})
-                        for policy in documents.values()
-                    ]
+                    policies = [_policy(document) for document in documents.values()]
                     self._rules = merge_policies(policies, {str(name): value for name, value in thresholds.items()})
         return self._rules
 
@@ -189,6 +186,15 @@ def is_input_hash_right(digest: str, values: str, thresholds: str, day: str, sto
         return False
     levels = {name: value for name, value in decoded_thresholds.items() if isinstance(value, int | float)}
     return input_hash(digest, decoded_values, levels, given_on) == stored_hash
+
+
+def _policy(document: Mapping[str, Mapping[str, object]]) -> Policy:
+    """Return the policy of a document, which has rules by their IDs and no examples."""
+    policy = Policy.model_validate({**document, "rules": [*document["rules"].values()]})
+    # The shipped one is known to cost little, so it is evaluated in this process.
+    without_examples = {"rules": {"__all__": {"examples"}}}
+    is_shipped = policy.model_dump(exclude=without_examples) == default_policy().model_dump(exclude=without_examples)
+    return default_policy() if is_shipped else policy
 
 
 def _facts(stored_values: Iterable[str]) -> dict[str, dict[str, Json]]:

@@ -102,19 +102,16 @@ class VersionChecker:
 
     def check(self, keys: Sequence[Key]) -> list[RecordDamage]:
         """Return the damaged rows of some versions. A row that cannot even be read is one of them."""
+        checked = Checked(versions=sum(number > 0 for _, number in keys))
         try:
-            return self._check(keys)
-        except (ValueError, OverflowError, TypeError, KeyError) as error:
+            states = self._read(keys, checked)
+        except (ValueError, OverflowError, TypeError) as error:
             self._damages.clear()
             if len(keys) > 1:
                 half = len(keys) // 2
                 return [*self.check(keys[:half]), *self.check(keys[half:])]
             sentence = f"a row of this version has a value that no write of this program has: {type(error).__name__}"
             return [RecordDamage("changed", "canonical_records", sentence, *keys[0])]
-
-    def _check(self, keys: Sequence[Key]) -> list[RecordDamage]:
-        checked = Checked(versions=sum(number > 0 for _, number in keys))
-        states = self._read(keys, checked)
         for key, of_version in states.items():
             self._check_records(key, of_version)
             self._check_manifest(key, of_version)
