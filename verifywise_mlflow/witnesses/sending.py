@@ -96,7 +96,7 @@ class Sender:
     witnesses: Sequence[Witness]
     now: Callable[[], datetime] = _utc_now
     _down: set[str] = field(default_factory=set)
-    """Witnesses that did not respond. They are not tried again, so that a dead one costs one time-out a run."""
+    """Witnesses that cannot be used. They are not tried again, so that a dead one costs one time-out a run."""
 
     def has_due(self, tenant_ids: Iterable[str]) -> bool:
         """Return whether a checkpoint of any of the tenants is due."""
@@ -146,7 +146,7 @@ class Sender:
             try:
                 receipt = witness.store(tenant_id, stamped)
             except (HttpError, SecretUnavailableError, WitnessError) as error:
-                if getattr(error, "retryable", False):
+                if isinstance(error, SecretUnavailableError) or getattr(error, "retryable", False):
                     self._down.add(witness.name)
                 yield SendingResult(tenant_id, witness.name, newest.sequence, str(error))
                 continue

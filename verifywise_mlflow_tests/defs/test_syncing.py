@@ -9,12 +9,16 @@ import dagster as dg
 import pytest
 from dagster_shared.serdes import serialize_value
 
+from verifywise_mlflow.audit.checkpoint import Checkpoint
 from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.compliance.rules.rule import Severity
 from verifywise_mlflow.definitions import defs
 from verifywise_mlflow.defs.run_tags import UNCHANGED_TAG
 from verifywise_mlflow.defs.sensors.registry_sensors import tenants
 from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.services.audit_signing import SIGNING_KEY_VARIABLE
+from verifywise_mlflow.witnesses.reading import checkpoints_in
+from verifywise_mlflow_tests.support.audit_chains import KEY
 from verifywise_mlflow_tests.support.registry import Registry
 from verifywise_mlflow_tests.support.syncing import rows
 
@@ -59,6 +63,23 @@ def test_a_run_materializes_all_stages_and_evaluates_the_rules(
     second_last = rows(store, "audit_entries", "sequence")[-2]  # the sync ended after its assets
     assert metadata["audit_trail_entries"].value == second_last["sequence"]
     assert metadata["audit_trail_hash"].value == second_last["entry_hash"]
+
+
+def test_the_event_log_has_the_signed_checkpoint_of_the_sync_before(
+    registry: Registry, tenants_file: Path, store: Store, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.version("churn")
+    monkeypatch.setenv("SIGNING_KEY", KEY.pem().decode())
+    monkeypatch.setenv(SIGNING_KEY_VARIABLE, "env:SIGNING_KEY")
+    instance.add_dynamic_partitions("tenants", ["acme"])
+
+    assert run(instance).success
+    (signed,) = rows(store, "audit_checkpoints")
+    assert run(instance).success
+
+    event = instance.get_latest_materialization_event(dg.AssetKey("compliance_results"))
+    assert event is not None
+    assert checkpoints_in(serialize_value(event)) == [Checkpoint(str(signed["checkpoint"]), str(signed["signature"]))]
 
 
 def test_metrics_are_recorded_over_time_and_the_latest_are_shown_on_compliance_results(

@@ -106,6 +106,11 @@ def tenants_with_runs_of(instance: dg.DagsterInstance, job_name: str) -> set[str
     return {run.tags[PARTITION_TAG] for run in runs if PARTITION_TAG in run.tags}
 
 
+def has_run_of(instance: dg.DagsterInstance, job_name: str) -> bool:
+    """Return whether a run of a job has not ended."""
+    return bool(instance.get_runs(filters=dg.RunsFilter(job_name=job_name, statuses=_IN_FLIGHT), limit=1))
+
+
 def _is_of_tenant(run: dg.DagsterRun) -> bool:
     """Return whether a run reads a tenant's server, or may do so: deliveries do not."""
     return PARTITION_TAG in run.tags and DELIVERY_TAG not in run.tags and run.job_name not in DELIVERY_JOBS

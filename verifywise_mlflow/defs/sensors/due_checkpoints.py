@@ -1,19 +1,19 @@
 """The job that sends signed checkpoints to the witnesses of the installation, and the sensor that requests it."""
 
 import dagster as dg
-from dagster import DagsterRunStatus as Status
 
 from verifywise_mlflow.common.problems import shorten
 from verifywise_mlflow.common.settings_file import InvalidSettingsFileError
 from verifywise_mlflow.common.untrusted_text import escape_invisible
+from verifywise_mlflow.defs.run_queue.active_runs import has_run_of
 from verifywise_mlflow.defs.run_tags import DELIVERY_TAG, WITNESS_JOB
-from verifywise_mlflow.persistence.database import database_url
+from verifywise_mlflow.persistence.database import DatabaseError, database_url
 from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.tenants.errors import TenantsFileError
 from verifywise_mlflow.tenants.loading import load_tenants
-from verifywise_mlflow.witnesses.sending import Sender, SendingResult
+from verifywise_mlflow.witnesses.sending import Sender
 from verifywise_mlflow.witnesses.settings import load_witnesses
 
-_IN_FLIGHT = [Status.QUEUED, Status.NOT_STARTED, Status.STARTING, Status.STARTED, Status.CANCELING]
 _MAX_PROBLEMS = 10
 
 
@@ -21,23 +21,19 @@ _MAX_PROBLEMS = 10
 def send_checkpoints(context: dg.OpExecutionContext) -> None:
     """Send what is due, and fail if a witness did not take a checkpoint."""
     try:
-        witnesses = load_witnesses()
-    except InvalidSettingsFileError as error:
-        raise dg.Failure(shorten(str(error)), allow_retries=False) from None
-    with Store(database_url()) as store:
-        results = Sender(store, witnesses).send_all(load_tenants())
-    sent = [result for result in results if not result.problem]
-    for result in sent:
-        context.log.info(f"{result.witness} has the checkpoint of entry {result.sequence:,} of {result.tenant_id}")
-    problems = [_describe(result) for result in results if result.problem]
+        with Store(database_url()) as store:
+            results = Sender(store, load_witnesses()).send_all(load_tenants())
+    except (DatabaseError, InvalidSettingsFileError, TenantsFileError) as error:
+        raise dg.Failure(shorten(str(error)), allow_retries=False) from None  # the sensor requests another run
+    problems = [f"{result.tenant_id}: {result.problem}" for result in results if result.problem]
     if problems:
         more = [f"{len(problems) - _MAX_PROBLEMS:,} more"] if len(problems) > _MAX_PROBLEMS else []
         raise dg.Failure(
             escape_invisible(shorten("; ".join([*problems[:_MAX_PROBLEMS], *more]))),
-            metadata={"sent": len(sent), "not_sent": len(problems)},
-            allow_retries=False,  # the sensor requests another run
+            metadata={"sent": len(results) - len(problems), "not_sent": len(problems)},
+            allow_retries=False,
         )
-    context.log.info(f"{len(sent):,} checkpoints were sent")
+    context.log.info(f"{len(results):,} checkpoints were sent")
 
 
 @dg.job(
@@ -59,7 +55,7 @@ def witness_checkpoints() -> None:
 )
 def due_checkpoints(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
     """Request a run if a checkpoint is due."""
-    if context.instance.get_runs(filters=dg.RunsFilter(job_name=WITNESS_JOB, statuses=_IN_FLIGHT), limit=1):
+    if has_run_of(context.instance, WITNESS_JOB):
         return dg.SkipReason("checkpoints are being sent")
     try:
         witnesses = load_witnesses()
@@ -71,7 +67,3 @@ def due_checkpoints(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.S
         if Sender(store, witnesses).has_due(load_tenants()):
             return dg.RunRequest()
     return dg.SkipReason("no checkpoint is due")
-
-
-def _describe(result: SendingResult) -> str:
-    return f"{result.tenant_id}: {result.problem}"
