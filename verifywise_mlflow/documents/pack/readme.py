@@ -27,16 +27,30 @@ WHAT PROVES WHAT
    the pack can replace SHA256SUMS as well. Note the hash of the archive where nobody can change it.
 
 2. record.json has not changed since proof.json was made, which has its hash. This, too, is a
-   statement of the pack about itself.
+   statement of the pack about itself. The next check is not.
 
-3. Each verdict follows from the rule, thresholds, values and day that verdicts.json states: their
+3. The record, the verdicts and the badge are those that a sync stored, and they were the newest
+   ones at the time of the state, if this pack has a state-proof.json. Each state that a sync stores
+   is a leaf of a Merkle tree (RFC 9162), whose root is in the audit trail, and a checkpoint signs
+   the trail. Verify it with the operator's public key, which you have from somewhere else than this
+   pack; it needs the package cryptography:
+
+       python3 verify.py --public-key public.pem
+
+   verify_proof.py alone says what was known, and on which day:
+
+       python3 verify_proof.py state-proof.json --public-key public.pem
+
+   A checkpoint that you saved earlier, given with --checkpoint, must sign an entry in this file.
+
+4. Each verdict follows from the rule, thresholds, values and day that verdicts.json states: their
    hash is the one that was stored when the verdict was given. It does not prove that MLflow showed
    these values.
 
-4. The audit entries in proof.json are unchanged and, where they are neighbors, linked: the hash of
+5. The audit entries in proof.json are unchanged and, where they are neighbors, linked: the hash of
    each is recomputed. Entries about other models are not in this pack, so the chain has gaps here.
 
-5. These entries are in the tenant's audit trail, at their places, if an export of the whole trail
+6. These entries are in the tenant's audit trail, at their places, if an export of the whole trail
    has them:
 
        verifywise-mlflow audit export TENANT --output trail.jsonl
@@ -45,19 +59,22 @@ WHAT PROVES WHAT
    The export may lie in the folder of the pack. Another file that was not packed is a difference,
    but for hidden files (.DS_Store, Thumbs.db).
 
-6. The trail was not rewritten after a checkpoint was signed. Verify the signature (Ed25519) with the
-   operator's public key, which you have from somewhere else than this pack:
+7. The trail was not rewritten after a checkpoint was signed:
 
-       python3 tools/verify_audit_export.py trail.jsonl --public-key public.pem
+       python3 tools/verify_audit_export.py trail.jsonl --public-key public.pem --checkpoint saved.jsonl
 
-   The tool is in the source of verifywise-mlflow. A checkpoint that you saved earlier, given with
-   --checkpoint, proves more than the one in this pack.
+   The tool is in the source of verifywise-mlflow. It succeeds only with a checkpoint that you have
+   from somewhere else than the operator's database: if the end of the trail was cut off after a
+   checkpoint, nothing in the trail itself shows that.
 
 WHAT NOTHING HERE PROVES
 
-- That the trail commits to the record and the verdicts. An entry says that a sync ran, what it
-  counted and what it noticed. No entry has a hash of a record yet, so this pack cannot prove that
-  record.json is what a sync stored.
+- That the operator's program was not changed, or the key not misused: who has the database and the
+  key can store and sign what he likes. Only checkpoints that others keep show that it was changed
+  later.
+- What happened between two syncs, and that the operator's clock was right.
+- The model cards, the bills of materials, history.jsonl and events.jsonl: they are made of the
+  record and of other rows, and no proof of those rows is in this pack.
 - That what people wrote into MLflow is true, that somebody who is named did decide, or that a file
   is what its name says.
 - That the files in MLflow still have these hashes. Compare them with record.json or
