@@ -15,12 +15,14 @@ from verifywise_mlflow.http.errors import HttpError
 from verifywise_mlflow.persistence.repositories import audit_log
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.context import SyncOptions
-from verifywise_mlflow.services.audit_signing import PREVIOUS_KEY_VARIABLE, SIGNING_KEY_VARIABLE
+from verifywise_mlflow.services.audit_signing import PREVIOUS_KEY_VARIABLE, SIGNING_KEY_VARIABLE, sign_chain_head
+from verifywise_mlflow.services.audit_verification import problem, verify_audit_trails
 from verifywise_mlflow.tenants.errors import SecretUnavailableError
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.support.audit_chains import KEY
 from verifywise_mlflow_tests.support.registry import Registry
 from verifywise_mlflow_tests.support.syncing import rows, sync
+from verifywise_mlflow_tests.support.trail_entries import NOW, append, entry
 
 UNREACHABLE_TENANT = Tenant(tenant_id="acme", tracking_uri="http://127.0.0.1:9", allow_private_network=True)
 """A tenant whose server is not there."""
@@ -78,11 +80,23 @@ def test_the_next_sync_records_a_new_key_and_one_with_the_old_key_reads_nothing(
     assert verified(store).vouched == report.entries
 
 
-def test_without_a_key_a_sync_signs_nothing(store: Store) -> None:
+def test_without_a_key_a_sync_signs_nothing_which_the_daily_verification_reports(store: Store) -> None:
+    def daily_problem() -> str | None:
+        (report,) = verify_audit_trails(store, ["acme"], [KEY.public])
+        return problem(store, report)
+
+    append(store, entry(1))
+    assert daily_problem() is None, "the first sync may still be under way"
+
     with pytest.raises(HttpError):
         sync(UNREACHABLE_TENANT, store)
 
     assert (verified(store).damage, verified(store).checkpoints) == (None, 0)
+    assert str(daily_problem()).startswith("unsigned: no signature vouches for this trail")
+
+    with store.begin("acme") as session:
+        sign_chain_head(session, KEY, NOW)
+    assert daily_problem() is None
 
 
 @pytest.mark.parametrize(

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from verifywise_mlflow.audit.checkpoint import sign_checkpoint, verify_claim
 from verifywise_mlflow.audit.keys import PublicKey
-from verifywise_mlflow.services.audit_signing import SIGNING_KEY_VARIABLE, signing_key
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.services.audit_signing import (
+    PREVIOUS_KEY_VARIABLE,
+    SIGNING_KEY_VARIABLE,
+    sign_chain_head,
+    signing_key,
+    signing_key_of,
+)
+from verifywise_mlflow.services.audit_verification import verify_audit_trails
 from verifywise_mlflow.tenants.errors import SecretUnavailableError
-from verifywise_mlflow_tests.support.audit_chains import NOW, make_chain_of_length
+from verifywise_mlflow_tests.support.audit_chains import KEY, NOW, make_chain_of_length
 from verifywise_mlflow_tests.support.softhsm import LIBRARY, create_token
+from verifywise_mlflow_tests.support.trail_entries import append, entry
 
 PIN = "hunter2-1234"
 URI = f"pkcs11:token=audit%20trails;object=signing?module-path={LIBRARY}&pin-source=env:TOKEN_PIN"
@@ -38,6 +48,25 @@ def test_a_checkpoint_is_signed_in_the_token(monkeypatch: pytest.MonkeyPatch) ->
     checkpoints = [sign_checkpoint("acme", link, key, NOW) for link in make_chain_of_length(2)]
 
     assert [verify_claim(checkpoint, [public]).sequence for checkpoint in checkpoints] == [1, 2]
+
+
+@pytest.mark.usefixtures("token")
+def test_a_key_in_a_file_is_replaced_by_one_in_the_token(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "old.pem").write_bytes(KEY.pem())
+    monkeypatch.setenv(SIGNING_KEY_VARIABLE, URI)
+    monkeypatch.setenv(PREVIOUS_KEY_VARIABLE, f"file:{tmp_path}/old.pem")
+    append(store, entry(1))
+    with store.begin("acme") as session:
+        sign_chain_head(session, KEY, NOW)
+
+    key = signing_key_of(store, "acme", NOW)
+
+    (report,) = verify_audit_trails(store, ["acme"], [KEY.public])
+    assert key is not None
+    assert [(change.old_key_id, change.new_key_id) for change in report.key_changes] == [(KEY.key_id, key.key_id)]
+    assert (report.damage, report.vouched) == (None, report.entries)
 
 
 @pytest.mark.usefixtures("token")
