@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from verifywise_mlflow.audit.proof import UnprovableError, VersionProof
+from verifywise_mlflow.persistence.pg_text_codec import escape
 from verifywise_mlflow.persistence.queries import history
 from verifywise_mlflow.persistence.queries.history import BadgeState, RecordState, Validity, VerdictState
 from verifywise_mlflow.persistence.queries.version_trail import VersionTrail, last_recorded_at, version_trail
@@ -14,6 +17,7 @@ from verifywise_mlflow.persistence.repositories.config_versions import ConfigVer
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.services.policy_documents import rule_documents
+from verifywise_mlflow.services.proofs import ProvableMoment, provable_moment, prove_version
 from verifywise_mlflow.services.system_facts import SystemFacts, system_facts
 from verifywise_mlflow.services.version_dossier import VersionDossier, dossier
 
@@ -30,6 +34,10 @@ class PackContents:
     policy: ConfigVersion | None
     """The policies in force at the time, in full."""
     trail: VersionTrail
+    proof: VersionProof | None
+    """That the audit trail commits the record and the verdicts."""
+    unproved: str
+    """Why there is no proof, as a sentence; empty with a proof."""
 
     @property
     def rule_documents(self) -> Mapping[str, Mapping[str, object]]:
@@ -37,11 +45,35 @@ class PackContents:
         return rule_documents(self.policy)
 
 
-def pack_contents(session: TenantSession, key: Key, at: datetime | None = None) -> PackContents | None:
+@dataclass(frozen=True, slots=True)
+class Provability:
+    """The moment whose states can be proved, for all packs of a time; or why there is none."""
+
+    moment: ProvableMoment | None
+    reason: str = ""
+
+
+def provability(session: TenantSession, at: datetime) -> Provability:
+    """Return what can be proved of a time. It reads the whole log of states."""
+    try:
+        return Provability(provable_moment(session, at))
+    except UnprovableError as error:
+        return Provability(None, str(error))
+
+
+def pack_contents(
+    session: TenantSession, key: Key, at: datetime | None = None, provable: Provability | None = None
+) -> PackContents | None:
     """Return the contents of a pack; None if no sync had seen the version by the time.
 
     Without a time, the state is that of the last entry in the audit trail: until something is recorded again or a
     checkpoint is signed, each pack is the same.
+
+    Args:
+        session: the tenant's transaction.
+        key: the version.
+        at: the time.
+        provable: what can be proved of that time, if it is known.
 
     Raises:
         DatabaseError: the audit trail or the policies cannot be read.
@@ -63,6 +95,7 @@ def pack_contents(session: TenantSession, key: Key, at: datetime | None = None) 
     known = replace(known, badges=tuple(_badge_as_known(badge, at) for badge in known.badges))
     name, number = key
     names = [name, f"{name} version {number}", *(stored.waiver.about for stored in known.waivers)]
+    proof, unproved = _proof(session, key, provable or provability(session, at), records[-1], known)
     return PackContents(
         known,
         system_facts(session, known),
@@ -70,7 +103,39 @@ def pack_contents(session: TenantSession, key: Key, at: datetime | None = None) 
         verdicts,
         config_versions.config_version(session, "policy", at=at),
         version_trail(session, names, sorted(_sync_ids(known, records, verdicts)), at),
+        proof,
+        unproved,
     )
+
+
+def _proof(
+    session: TenantSession, key: Key, provable: Provability, record: RecordState, known: VersionDossier
+) -> tuple[VersionProof | None, str]:
+    """Return the proof of what a pack shows, or why there is none."""
+    if provable.moment is None:
+        return None, provable.reason
+    try:
+        proof = prove_version(session, key, provable.moment)
+    except UnprovableError as error:
+        return None, str(error)
+    begins = {leaf["written_at"] for leaf in map(_parsed, (state.leaf for state in proof.states))}
+    shown = {
+        judged.verdict.rule_id: (judged.verdict.verdict, escape(judged.verdict.reason), judged.verdict.input_hash)
+        for judged in known.rules
+    }
+    proved = {
+        rule_id: (verdict["verdict"], verdict["reason"], verdict["input_hash"])
+        for rule_id, text in proof.verdicts.items()
+        for verdict in [_parsed(text)]
+    }
+    if record.span.valid_from.astimezone(UTC).isoformat(timespec="microseconds") not in begins or proved != shown:
+        return None, "a sync has changed the record or a verdict, and no entry of the audit trail commits that yet"
+    return proof, ""
+
+
+def _parsed(text: str) -> Mapping[str, str]:
+    content: Mapping[str, str] = json.loads(text)
+    return content
 
 
 def _sync_ids(known: VersionDossier, records: Sequence[RecordState], verdicts: Sequence[VerdictState]) -> set[str]:

@@ -30,7 +30,7 @@ from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.ai_systems import system_names
-from verifywise_mlflow.services.evidence_pack import PackContents, pack_contents
+from verifywise_mlflow.services.evidence_pack import PackContents, pack_contents, provability
 from verifywise_mlflow.services.list_filters import models_of_systems
 from verifywise_mlflow.services.version_references import require_known_tenant, require_recorded, resolve_version
 
@@ -144,8 +144,9 @@ def _pack_system(
     name = systems[models[0]]
     packs: list[PackedVersion] = []
     at = as_of or last_recorded_at(session) or datetime.now(UTC)
+    provable = provability(session, at)
     for used in versions_in_use(session, models, at):
-        contents = pack_contents(session, (used.model_name, used.version_number), at)
+        contents = pack_contents(session, (used.model_name, used.version_number), at, provable)
         assert contents is not None  # the snapshot has a record of it at this time
         path = directory / f"{file_stem(used.model_name)}-{used.version_number}.zip"
         try:

@@ -19,6 +19,7 @@ from verifywise_mlflow.compliance.frameworks import Framework
 from verifywise_mlflow.documents.clause_documents.files import document_files
 from verifywise_mlflow.documents.html.rendering import render_document
 from verifywise_mlflow.documents.pack.cyclonedx import cyclonedx_json
+from verifywise_mlflow.documents.pack.json_text import pretty
 from verifywise_mlflow.documents.pack.model_card import model_card_json, model_card_markdown
 from verifywise_mlflow.documents.pack.proof import proof_json
 from verifywise_mlflow.documents.pack.readme import readme
@@ -26,6 +27,7 @@ from verifywise_mlflow.documents.pack.spdx import spdx_json
 from verifywise_mlflow.documents.pack.state_files import event_lines, history_lines, record_json, verdicts_json
 from verifywise_mlflow.documents.pdf.rendering import render_pdf
 from verifywise_mlflow.documents.version.page import version_document
+from verifywise_mlflow.exports.json_documents.proofs import StateProofDocument
 from verifywise_mlflow.services.evidence_pack import PackContents
 
 _ABOUT: Final[Mapping[str, str]] = {
@@ -42,10 +44,13 @@ _ABOUT: Final[Mapping[str, str]] = {
     "history.jsonl": "Each change of the record, of a verdict and of the badge; one per line, oldest first.",
     "events.jsonl": "What happened: stages, aliases, files that changed in place; one event per line.",
     "proof.json": "Hashes that verify.py recomputes, and what the audit trail has about this version.",
+    "state-proof.json": "The proof that the audit trail commits the record, the verdicts and the badge.",
     "verify.py": "Checks this pack offline.",
+    "verify_proof.py": "Verifies state-proof.json, for verify.py or alone: a script to read before it is trusted.",
     "SHA256SUMS": "The SHA-256 of each file.",
 }
 _STATEMENT: Final = "manifest.oms.json"
+_STATE_PROOF: Final = "state-proof.json"
 _FIRST_ZIP_YEAR: Final = 1980
 _MODE: Final = 0o100644
 _EXECUTABLE_MODE: Final = 0o100755
@@ -118,6 +123,12 @@ def _other_files(
         "history.jsonl": history_lines(contents),
         "events.jsonl": event_lines(contents),
         "proof.json": proof_json(contents),
-        "verify.py": (files("verifywise_mlflow.documents.pack") / "verify.py").read_bytes(),
     }
+    scripts = ["verify.py"]
+    if contents.proof is None:
+        left_out[_STATE_PROOF] = f"The audit trail does not prove this state: {contents.unproved}."
+    else:
+        packed[_STATE_PROOF] = pretty(StateProofDocument.of(contents.proof).to_json())
+        scripts.append("verify_proof.py")
+    packed |= {name: (files("verifywise_mlflow.documents.pack") / name).read_bytes() for name in scripts}
     return packed, left_out

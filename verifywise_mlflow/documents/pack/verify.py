@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Verifies this evidence pack offline. Needs Python 3.9 and nothing else; reads only the folder that it lies in.
 
-    python3 verify.py                      the pack in itself
-    python3 verify.py --trail acme.jsonl   also against an export of the whole audit trail ("audit export")
+    python3 verify.py                           the pack in itself
+    python3 verify.py --public-key public.pem   also the signature over the proof; needs the package cryptography
+    python3 verify.py --trail acme.jsonl        also against an export of the whole audit trail ("audit export")
 
 Exit code 0: everything that was checked is right. 1: something differs. 2: a file could not be read.
 README.txt says what each of these checks proves, and what none of them does.
@@ -11,6 +12,8 @@ README.txt says what each of these checks proves, and what none of them does.
 from __future__ import annotations
 
 import json
+import re
+import subprocess
 import sys
 from argparse import ArgumentParser
 from hashlib import sha256
@@ -18,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).resolve().parent
+ESCAPES = {"\0": "\u2400", "\u2400": "\u241b\u2400", "\u241b": "\u241b\u241b"}
 wrong: list[str] = []
 
 
@@ -84,6 +88,58 @@ def check_entries(proof: Any) -> None:
     report(differences, f"{len(proof['audit_entries'])} audit entries have their hashes, and neighbors are linked")
 
 
+def check_state_proof(record: Any, verdicts: Any, public_keys: list[Path]) -> None:
+    """Check that the record and the verdicts are those that state-proof.json proves: verify_proof.py shows how."""
+    if not (FOLDER / "state-proof.json").exists():
+        report(["there is no state-proof.json to verify with your key"] if public_keys else [], "")
+        print("note   nothing proves that the audit trail commits this record: README.txt says why")
+        return
+    keys = [text for path in public_keys for text in ("--public-key", str(path))]
+    command = [sys.executable, "-I", str(FOLDER / "verify_proof.py"), str(FOLDER / "state-proof.json"), *keys]
+    result = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)  # noqa: S603  # our own script
+    said = (result.stdout + result.stderr).strip().splitlines() or ["it ended without a word"]
+    report([said[-1]] if result.returncode else [], "the audit trail commits what state-proof.json has")
+    if result.returncode:
+        return
+    proof = json.loads((FOLDER / "state-proof.json").read_text("ascii"))
+    newest = [json.loads(state["content"]) for state in proof["states"] if state["model_path"] is not None]
+    columns = next(content for content in newest if "model_name" in content)
+    differences = [
+        f"record.json has another {name} than state-proof.json"
+        for name, value in record["record"].items()
+        if name not in columns or not is_stored(columns[name], value)
+    ]
+    proved = {rule: json.loads(text) for rule, text in proof["verdicts"].items()}
+    shown = {verdict["rule_id"]: verdict for verdict in verdicts["verdicts"]}
+    for rule in sorted(proved.keys() | shown.keys()):
+        pair = (proved.get(rule, {}), shown.get(rule, {}))
+        is_same = all(is_stored(pair[0].get(name), pair[1].get(name)) for name in ("verdict", "reason", "input_hash"))
+        if not is_same:
+            differences.append(f"verdicts.json has another verdict of {rule} than state-proof.json")
+    report(differences, f"the record and {len(shown)} verdicts are those that state-proof.json proves")
+    print(f"note   the signature over it was {'verified' if public_keys else 'NOT verified: see --public-key'}")
+
+
+def is_stored(text: Any, value: Any) -> bool:
+    """Whether a column with this text has the value: a text as it is, anything else as JSON."""
+    if text is None or value is None:
+        return text is value
+    return bool(text == stored(value) if isinstance(value, str) else json.loads(text) == stored(value))
+
+
+def stored(value: Any) -> Any:
+    """Return a value with its texts as the database has them, which knows neither NUL nor lone surrogates."""
+    if isinstance(value, str):
+        return re.sub("[\0\ud800-\udfff\u2400\u241b]", lambda match: ESCAPES.get(match[0]) or code(match[0]), value)
+    if isinstance(value, dict):
+        return {stored(name): stored(item) for name, item in value.items()}
+    return [stored(item) for item in value] if isinstance(value, list) else value
+
+
+def code(character: str) -> str:
+    return f"\u241b{ord(character):04x}"
+
+
 def check_trail(proof: Any, trail: Path) -> None:
     packed = {entry["sequence"]: entry["entry"] for entry in proof["audit_entries"]}
     claim = json.loads(proof["checkpoint"]["checkpoint"]) if proof["checkpoint"] else {}
@@ -109,6 +165,7 @@ def check_trail(proof: Any, trail: Path) -> None:
 def main() -> int:
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("--trail", type=Path, metavar="FILE", help="an export of the tenant's whole audit trail")
+    parser.add_argument("--public-key", type=Path, metavar="FILE", action="append", default=[], help="PEM; repeatable")
     arguments = parser.parse_args()
     try:
         proof, record, verdicts = (
@@ -118,6 +175,7 @@ def main() -> int:
         check_record(proof, record)
         check_verdicts(proof, verdicts)
         check_entries(proof)
+        check_state_proof(record, verdicts, arguments.public_key)
         if arguments.trail:
             check_trail(proof, arguments.trail)
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
@@ -125,8 +183,6 @@ def main() -> int:
         return 1 if wrong else 2
     if not arguments.trail:
         print("note   this was not compared with the tenant's whole audit trail: see --trail")
-    signature = "was not verified: README.txt says how" if proof["checkpoint"] else "is not there: none was signed"
-    print(f"note   the signature of a checkpoint {signature}")
     print("DIFFERENCES FOUND" if wrong else "no difference found")
     return 1 if wrong else 0
 

@@ -26,13 +26,14 @@ from verifywise_mlflow.artifacts.manifest import (
     Requirement,
     RuntimeEnvironment,
 )
+from verifywise_mlflow.audit.entry import AuditEntry
 from verifywise_mlflow.audit.keys import SigningKey
 from verifywise_mlflow.compliance.waivers import Waiver
 from verifywise_mlflow.connector.models import DatasetInput, ModelVersion, RegisteredModel, TrainingRun
 from verifywise_mlflow.documents.pack.archive import build_pack
 from verifywise_mlflow.normalizer.lifecycle_event import EventKind, LifecycleEvent
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
-from verifywise_mlflow.persistence.repositories import integrity, lifecycle_events, waivers
+from verifywise_mlflow.persistence.repositories import audit_log, integrity, lifecycle_events, waivers
 from verifywise_mlflow.persistence.repositories.integrity import IntegrityEvent
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.store import Store
@@ -73,6 +74,7 @@ def signing(folder: Path) -> Iterator[str]:
 def seed(store: Store) -> None:
     """Write both versions, their verdicts on two days, a waiver, and what happened to them."""
     tenant = tenant_with_policies()
+    _start_syncs(store, 1, 3, 5)
     _write_fraud(store, "Team Risk", day(1))
     _write_churn(store)
     evaluate(tenant, store, day(2))
@@ -93,6 +95,17 @@ def seed(store: Store) -> None:
         waivers.insert_waivers(session, [waiver], "command", day(3), "")
     _write_fraud(store, "Team Fraud", day(5))
     evaluate(tenant, store, day(5))
+
+
+def _start_syncs(store: Store, *days: int) -> None:
+    """Write that syncs began, in whose name the records and events are written: otherwise no entry commits these."""
+    with store.begin("acme") as session:
+        for number in days:
+            tracking_uri = "https://mlflow.acme.example"
+            started = AuditEntry(
+                "acme", day(1), "sync started", f"sync of day {number}", tracking_uri, "noted", "0.1.0"
+            )
+            audit_log.append(session, [started])
 
 
 def contents_of(store: Store, key: Key, day_number: int | None = None) -> PackContents:

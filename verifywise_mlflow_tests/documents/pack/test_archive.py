@@ -39,7 +39,7 @@ def test_a_pack_has_its_files_and_their_checksums(fraud_files: Mapping[str, byte
     assert list(fraud_files) == [
         *("README.txt", "index.html", "index.pdf", "model-card.md", "model-card.json", "bom.cdx.json", "spdx.json"),
         *("manifest.oms.json", "record.json", "verdicts.json", "history.jsonl", "events.jsonl", "proof.json"),
-        *("verify.py", "SHA256SUMS"),
+        *("state-proof.json", "verify.py", "verify_proof.py", "SHA256SUMS"),
     ]
     lines = fraud_files["SHA256SUMS"].decode().splitlines()
     sums = {name: digest for digest, name in (line.split("  ") for line in lines)}

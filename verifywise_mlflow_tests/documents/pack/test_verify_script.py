@@ -13,7 +13,7 @@ import pytest
 
 from verifywise_mlflow.audit.export import export_lines
 from verifywise_mlflow.persistence.repositories import audit_log
-from verifywise_mlflow_tests.documents.pack.packed_versions import PackedTenant
+from verifywise_mlflow_tests.documents.pack.packed_versions import FRAUD, PackedTenant, packed
 from verifywise_mlflow_tests.support.documentation import ROOT
 
 
@@ -57,17 +57,51 @@ def test_the_whole_trail_confirms_the_entries_and_the_checkpoint(
     folder: Path, trail: Path, packed_tenant: PackedTenant, tmp_path: Path
 ) -> None:
     result = verify(folder, "--trail", str(trail))
-    key = tmp_path / "public.pem"
+    key, saved = tmp_path / "public.pem", tmp_path / "saved.jsonl"
     key.write_text(packed_tenant.public_key)
+    saved.write_text(trail.read_text().splitlines()[-1])  # the checkpoint, which an auditor has from elsewhere
     script = ROOT / "tools" / "verify_audit_export.py"
-    signatures = subprocess.run(
-        [sys.executable, str(script), str(trail), "--public-key", str(key)], capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, str(script), str(trail), "--public-key", str(key), "--checkpoint", str(saved)]
+    signatures = subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert (result.returncode, result.stderr) == (0, "")
     assert "the trail is one chain" in result.stdout
     assert json.loads((folder / "proof.json").read_text())["checkpoint"] is not None
     assert signatures.returncode == 0, signatures.stdout  # as README.txt says
+
+
+def test_the_key_confirms_that_the_trail_commits_the_record_and_the_verdicts(
+    folder: Path, packed_tenant: PackedTenant, tmp_path: Path
+) -> None:
+    key = tmp_path / "public.pem"
+    key.write_text(packed_tenant.public_key)
+    command = [sys.executable, "-I", str(folder / "verify.py"), "--public-key", str(key)]
+
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert (result.returncode, result.stderr) == (0, ""), result.stdout
+    assert "the audit trail commits what state-proof.json has" in result.stdout
+    assert "verdicts are those that state-proof.json proves" in result.stdout
+    assert "the signature over it was verified" in result.stdout
+
+
+def test_without_cryptography_a_key_is_no_success(folder: Path, packed_tenant: PackedTenant, tmp_path: Path) -> None:
+    key = tmp_path / "public.pem"
+    key.write_text("no key")
+
+    result = verify(folder, "--public-key", str(key))
+
+    assert result.returncode == 1, result.stdout
+    assert "cannot be verified, and NO signature was" in result.stdout
+
+
+def test_a_pack_of_a_state_that_no_entry_commits_says_so(packed_tenant: PackedTenant) -> None:
+    files = packed(packed_tenant.store, FRAUD, 1)  # before the first sync ended
+
+    assert "state-proof.json" not in files
+    assert "The audit trail does not prove this state: no entry in the trail of 'acme' commits states" in " ".join(
+        files["README.txt"].decode().split()
+    )
 
 
 def _replace(name: str, old: str, new: str) -> Callable[[Path], None]:
@@ -89,6 +123,17 @@ def _with_new_checksums(change: Callable[[Path], None]) -> Callable[[Path], None
     return changed
 
 
+def _replace_record(folder: Path) -> None:
+    """Forge the record and its hash in proof.json, as nobody could tell before there were proofs."""
+    document = json.loads((folder / "record.json").read_text())
+    document["record"]["owner"] = "Team Trust"
+    (folder / "record.json").write_text(json.dumps(document))
+    proof = json.loads((folder / "proof.json").read_text())
+    canonical = json.dumps(document["record"], sort_keys=True, separators=(",", ":"))
+    proof["record_sha256"] = hashlib.sha256(canonical.encode()).hexdigest()
+    (folder / "proof.json").write_text(json.dumps(proof))
+
+
 @pytest.mark.parametrize(
     ("change", "found"),
     [
@@ -99,6 +144,13 @@ def _with_new_checksums(change: Callable[[Path], None]) -> Callable[[Path], None
         (_with_new_checksums(_replace("proof.json", '"version_number": 3', '"version_number": 4')), "another version"),
         (_with_new_checksums(_replace("verdicts.json", '"owner": "Team Fraud"', '"owner": "x"')), "other inputs"),
         (_with_new_checksums(_replace("proof.json", "sync started", "sync paused!")), "does not have its hash"),
+        (_with_new_checksums(_replace_record), "record.json has another owner than state-proof.json"),
+        (
+            _with_new_checksums(_replace("verdicts.json", '"verdict": "pass"', '"verdict": "fail"')),
+            "another verdict of",
+        ),
+        (_with_new_checksums(_replace("state-proof.json", "Team Fraud", "Team Trust")), "REFUSED: "),
+        (_with_new_checksums(lambda folder: (folder / "state-proof.json").write_text("[]")), "REFUSED: "),
     ],
 )
 def test_each_manipulation_is_found(folder: Path, change: Callable[[Path], None], found: str) -> None:
