@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,7 +19,8 @@ from verifywise_mlflow.defs.sensors.alerts import alerts
 from verifywise_mlflow.persistence.repositories import history_usage, integrity, tenancy
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.tenant_activation import activate_tenant
-from verifywise_mlflow_tests.support.evaluation_fixtures import tenant_with_policies
+from verifywise_mlflow_tests.support.evaluation_fixtures import store_record, tenant_with_policies
+from verifywise_mlflow_tests.support.trail_entries import append, entry
 
 
 class AlertsSensor:
@@ -162,6 +164,24 @@ def test_a_damaged_trail_is_detected_by_the_daily_job_and_reported_once(sensor: 
     assert alert.startswith("audit trail damaged acme raised: edit: ")
     assert not verify()
     assert sensor.tick() == []
+
+
+def test_a_forged_record_is_detected_by_the_daily_job(sensor: AlertsSensor) -> None:
+    now = datetime.now(UTC)
+    append(sensor.store, replace(entry(1), kind="sync started", sync_id=f"sync of day {now.day}"))
+    store_record(sensor.store, "fraud\x1b[2J", 1, now)
+    assert verify_audit_trails.execute_in_process(instance=sensor.instance, raise_on_error=False).success
+    with sensor.store.begin("acme") as session:
+        session.execute(text("ALTER TABLE verifywise_mlflow.canonical_records DISABLE TRIGGER USER"))
+        session.execute(text("UPDATE verifywise_mlflow.canonical_records SET owner = 'Mallory'"))
+
+    assert not verify_audit_trails.execute_in_process(instance=sensor.instance, raise_on_error=False).success
+
+    (alert,) = sensor.tick()
+    assert alert.startswith(
+        "audit trail damaged acme raised: 1 row is not as it was written: changed canonical_records "
+        "'fraud\\x1b[2J' version 1 (owner). Run verifywise-mlflow audit verify acme --records. the trigger "
+    )
 
 
 def test_failed_runs_are_reported_while_our_database_is_unreachable(

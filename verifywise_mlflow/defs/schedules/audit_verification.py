@@ -1,7 +1,8 @@
-"""The job and schedule that verify the audit trails of all tenants once a day."""
+"""The job and schedule that verify the audit trails and records of all tenants once a day."""
 
 import dagster as dg
 
+from verifywise_mlflow.persistence.append_only import REMEDY, append_only_problems
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.repositories import tenancy
 from verifywise_mlflow.persistence.store import Store
@@ -12,27 +13,48 @@ DAMAGED_TRAILS = "damaged"
 
 @dg.op
 def recompute_chains(context: dg.OpExecutionContext) -> None:
-    """Recompute each tenant's hash chain and fail if one does not match."""
-    # With cryptography, which no other run needs.
+    """Recompute each tenant's hash chain and its records, and fail if anything is not as it was written."""
+    # With cryptography and the rules, which no other run needs.
     from verifywise_mlflow.services import audit_verification
+    from verifywise_mlflow.services.record_verification.alert_text import damage_sentence
+    from verifywise_mlflow.services.record_verification.verification import Scope, verify_records
 
+    problems: dict[str, list[str | None]] = {}
+    records = 0
     with Store(database_url()) as store:
         with store.begin_shared() as connection:
             tenant_ids = sorted(tenancy.active_tenants(connection))
-        reports = audit_verification.verify_audit_trails(store, tenant_ids, audit_verification.public_keys())
-        problems = {report.tenant_id: audit_verification.problem(store, report) for report in reports}
-    damaged = {tenant_id: sentence for tenant_id, sentence in problems.items() if sentence}
+            triggers = append_only_problems(connection)
+        # Who disabled a trigger may have forged rows of any tenant.
+        unguarded = f"{triggers[0]}: {REMEDY}" if triggers else None
+        for report in audit_verification.verify_audit_trails(store, tenant_ids, audit_verification.public_keys()):
+            tenant_id = report.tenant_id
+            # In this process alone: the daily run competes with syncs.
+            of_records = verify_records(store, tenant_id, Scope(processes=1))
+            records += of_records.checked.records
+            problems[tenant_id] = [
+                audit_verification.problem(store, report),
+                damage_sentence(of_records),
+                unguarded,
+            ]
+    damaged = {
+        tenant_id: ". ".join(sentences)
+        for tenant_id, found in problems.items()
+        if (sentences := [sentence for sentence in found if sentence])
+    }
     if damaged:
         raise dg.Failure(
             f"damaged audit trails: {', '.join(damaged)}",
             metadata={DAMAGED_TRAILS: dg.MetadataValue.json(damaged)},
             allow_retries=False,
         )
-    entries = sum(report.entries for report in reports)
-    context.log.info(f"verified {len(reports)} audit trails with {entries:,} entries: none is damaged")
+    context.log.info(f"verified {len(problems)} audit trails and {records:,} records: none is damaged")
 
 
-@dg.job(description="Recomputes the audit trail of every tenant and fails if one was changed after it was written.")
+@dg.job(
+    description="Recomputes the audit trail and the records of every tenant and fails if one was changed after it was "
+    "written."
+)
 def verify_audit_trails() -> None:
     """Verify all trails."""
     recompute_chains()

@@ -192,9 +192,12 @@ def _policy(document: Mapping[str, Mapping[str, object]]) -> Policy:
     """Return the policy of a document, which has rules by their IDs and no examples."""
     policy = Policy.model_validate({**document, "rules": [*document["rules"].values()]})
     # The shipped one is known to cost little, so it is evaluated in this process.
-    without_examples = {"rules": {"__all__": {"examples"}}}
-    is_shipped = policy.model_dump(exclude=without_examples) == default_policy().model_dump(exclude=without_examples)
+    is_shipped = _without_examples(policy) == _without_examples(default_policy())
     return default_policy() if is_shipped else policy
+
+
+def _without_examples(policy: Policy) -> Mapping[str, object]:
+    return policy.model_dump(mode="json", exclude={"rules": {"__all__": {"examples"}}})
 
 
 def _facts(stored_values: Iterable[str]) -> dict[str, dict[str, Json]]:

@@ -266,6 +266,8 @@ def _not_proved(report: RecordReport, scope: Scope) -> Iterator[str]:
             f"only {report.checked.versions:,} versions were compared, and no row of a version that the log does not "
             "have"
         )
+    if not scope.judges_all:
+        yield "the verdicts were not derived from their inputs again: --judge does that"
     if report.checked.not_judged:
         yield (
             f"{report.checked.not_judged:,} verdicts were not derived again: their rules are not known any more, or "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from operator import itemgetter
@@ -11,7 +11,13 @@ from typing import Final
 
 from verifywise_mlflow.audit.state_leaf import content_hash
 from verifywise_mlflow.persistence.queries import state_rows
-from verifywise_mlflow.persistence.queries.state_rows import LoggedState, StoredBadge, StoredState, StoredVerdicts
+from verifywise_mlflow.persistence.queries.state_rows import (
+    SEPARATOR,
+    JoinedVerdicts,
+    LoggedState,
+    StoredBadge,
+    StoredState,
+)
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.state_contents import (
@@ -21,7 +27,13 @@ from verifywise_mlflow.persistence.state_contents import (
     verdict_content,
 )
 from verifywise_mlflow.services.record_verification.evaluation_search import explain_evaluation
-from verifywise_mlflow.services.record_verification.evaluations import Replay, StoredVerdict, replay
+from verifywise_mlflow.services.record_verification.evaluations import (
+    OPEN_VERDICTS,
+    Parts,
+    Replay,
+    StoredVerdict,
+    replay,
+)
 from verifywise_mlflow.services.record_verification.field_search import (
     Cells,
     SearchLimit,
@@ -41,9 +53,6 @@ from verifywise_mlflow.services.record_verification.witnesses import possible_ev
 
 RebuildRecords = Callable[[TenantSession, Sequence[Key]], Mapping[Key, Cells]]
 """Builds the records of versions again, from the rows that were read from MLflow, with the present mapping."""
-
-MAX_KNOWN_VERDICTS: Final = 5_000
-"""Hashes that are remembered: many versions have equal verdicts."""
 
 _NOT_LOGGED: Final = "no write of it is in the log"
 _GONE: Final = "it was logged, and no row has it any more"
@@ -70,20 +79,61 @@ class _VersionStates:
 
     logged: defaultdict[str, list[LoggedState]] = field(default_factory=lambda: defaultdict(list))
     records: list[StoredState] = field(default_factory=list)
-    verdicts: list[StoredVerdict] = field(default_factory=list)
+    verdicts: list[_HashedVerdicts] = field(default_factory=list)
     badges: list[StoredBadge] = field(default_factory=list)
     manifests: list[StoredState] = field(default_factory=list)
     events: defaultdict[str, list[StoredState]] = field(default_factory=lambda: defaultdict(list))
 
 
-@dataclass(slots=True)
-class _KnownVerdict:
-    """A verdict that was hashed before."""
+@dataclass(frozen=True, slots=True)
+class _HashedVerdicts:
+    """A row of verdicts with the hash of each."""
 
-    content: str
-    digest: str | None = None
-    """That of the rule with which its inputs were hashed."""
-    is_input_hash_right: bool = True
+    row: JoinedVerdicts
+    """Without its columns, which are large."""
+    rule_ids: Sequence[str]
+    verdicts: Sequence[str]
+    fingerprints: Sequence[str]
+    contents: Sequence[str]
+
+    def is_first_and_only(self, logged: LoggedState, badge: StoredBadge) -> bool:
+        """Return whether an evaluation gave exactly these verdicts and a badge: so it is with most versions."""
+        row = self.row
+        if (row.written_at, row.open_since, row.ended_at, badge.ended_at) != (None, None, None, None):
+            return False
+        write = (logged.written_at, logged.sync_id)
+        if (row.first_written_at, row.first_sync_id) != write or (badge.written_at, badge.sync_id) != write:
+            return False
+        open_places = [place for place, verdict in enumerate(self.verdicts, start=1) if verdict in OPEN_VERDICTS]
+        if row.opened_with_first != open_places:
+            return False
+        contents = dict(zip(self.rule_ids, self.contents, strict=True))
+        return len(contents) == row.count and Parts(contents, {}, badge.badge).content() == logged.content
+
+    def single(self) -> Iterator[StoredVerdict]:
+        """Yield each verdict by itself."""
+        row = self.row
+        opened = frozenset(row.opened_with_first or ())
+        for place, (rule_id, verdict, fingerprint, content) in enumerate(
+            zip(self.rule_ids, self.verdicts, self.fingerprints, self.contents, strict=True)
+        ):
+            written_at = row.written_at[place] if row.written_at else row.first_written_at
+            sync_id = row.sync_ids[place] if row.sync_ids else row.first_sync_id
+            open_since = row.first_written_at if place + 1 in opened else None
+            if row.open_since:
+                open_since = row.open_since[place]
+            yield StoredVerdict(
+                row.table,
+                rule_id,
+                verdict,
+                content,
+                fingerprint,
+                written_at,  # type: ignore[arg-type]  # a row has one verdict at least
+                sync_id or "",
+                open_since,
+                row.ended_at,
+                row.ended_by,
+            )
 
 
 @dataclass(slots=True)
@@ -97,7 +147,6 @@ class VersionChecker:
     rebuild: RebuildRecords | None = None
     limit: SearchLimit = field(default_factory=SearchLimit)
     checked: Checked = field(default_factory=Checked)
-    _known: dict[tuple[str, ...], _KnownVerdict] = field(default_factory=dict)
     _damages: list[RecordDamage] = field(default_factory=list)
 
     def check(self, keys: Sequence[Key]) -> list[RecordDamage]:
@@ -138,10 +187,10 @@ class VersionChecker:
         for key, record in state_rows.record_states(self.session, keys):
             states[key].records.append(record)
             checked.records += 1
-        for key, row in state_rows.verdict_rows(self.session, keys):
-            before = len(states[key].verdicts)
-            states[key].verdicts += self._hashed(key, row, checked)
-            checked.verdicts += len(states[key].verdicts) - before
+        for key, row in state_rows.joined_verdict_rows(self.session, keys):
+            if hashed := self._hashed(key, row):
+                states[key].verdicts.append(hashed)
+                checked.verdicts += row.count
         for key, badge in state_rows.badge_states(self.session, keys):
             states[key].badges.append(badge)
         for key, manifest in state_rows.manifest_states(self.session, keys):
@@ -150,48 +199,34 @@ class VersionChecker:
             states[key].events[kind].append(event)
         return states
 
-    def _hashed(self, key: Key, row: StoredVerdicts, checked: Checked) -> Iterator[StoredVerdict]:
-        """Yield the verdicts of a row; note those whose inputs do not give the hash that is stored with them."""
-        if len({*map(len, row.cells), *map(len, (row.written_at, row.sync_ids, row.open_since))}) != 1:
-            sentence = "the columns of the row have different numbers of verdicts"
+    def _hashed(self, key: Key, row: JoinedVerdicts) -> _HashedVerdicts | None:
+        """Return the verdicts of a row with their hashes; None, with a damage, if it is no row of verdicts."""
+        columns: Sequence[Sequence[str]] = [column.split(SEPARATOR) for column in row.columns]
+        if {*map(len, columns)} != {row.count}:  # a cell has the separator, or the row was forged
+            columns = self._exact_columns(key, row)
+        are_complete = {*map(len, columns), len(row.written_at or columns[0]), len(row.open_since or columns[0])}
+        if are_complete != {row.count} or not row.count:
+            sentence = "the columns of the row have different numbers of verdicts, or empty cells"
             self._damages.append(RecordDamage("changed", row.table, sentence, *key))
-            return
-        period, digests, at = None, None, None
-        cells = (*row.cells[: _PLACES["day"]], [day or "" for day in row.cells[_PLACES["day"]]])
-        columns = (*cells, *row.cells[len(cells) :])
-        known = self._known
-        for place, verdict in enumerate(zip(*columns, strict=True)):
-            written_at = row.written_at[place]
-            if (entry := known.get(verdict)) is None:
-                if len(known) >= MAX_KNOWN_VERDICTS:
-                    known.clear()
-                entry = known[verdict] = _KnownVerdict(content_hash(verdict_content(verdict)))  # type: ignore[arg-type, index]  # not null
-            if written_at is not at:
-                at = written_at
-                period = self.judge.period_at(at)
-                digests = period.digests() if period else {}
-            digest = digests.get(verdict[0]) if digests else None
-            if digest is None or not verdict[_PLACES["input_hash"]]:
-                checked.not_judged += 1
-            else:
-                if entry.digest != digest:
-                    entry.digest = digest
-                    entry.is_input_hash_right = _is_input_hash_right(digest, verdict)
-                if not entry.is_input_hash_right:
-                    self._damages.append(_wrong_inputs(key, row, place))
-                checked.judged += not self.judges_all
-            yield StoredVerdict(
-                row.table,
-                verdict[0],
-                verdict[_PLACES["verdict"]],
-                entry.content,
-                verdict[_PLACES["fingerprint"]],
-                written_at,
-                row.sync_ids[place],
-                row.open_since[place],
-                row.ended_at,
-                row.ended_by,
+            return None
+        contents = [content_hash(verdict_content(cells)) for cells in zip(*columns, strict=True)]
+        rule_ids, verdicts, fingerprints = (columns[_PLACES[name]] for name in ("rule_id", "verdict", "fingerprint"))
+        return _HashedVerdicts(row._replace(columns=()), rule_ids, verdicts, fingerprints, contents)
+
+    def _exact_columns(self, key: Key, joined: JoinedVerdicts) -> Sequence[Sequence[str]]:
+        """Return the columns of a row with a cell that has the separator; none if some cells are null."""
+        for _, row in state_rows.verdict_rows(self.session, [key]):
+            columns = [
+                ["" if cell is None and name == "day" else cell for cell in column]
+                for name, column in zip(VERDICT_COLUMNS, row.cells, strict=True)
+            ]
+            is_same = all(
+                SEPARATOR.join(cell for cell in column if cell is not None) == text
+                for column, text in zip(columns, joined.columns, strict=True)
             )
+            if is_same and (row.table, row.ended_at) == (joined.table, joined.ended_at):
+                return [[cell for cell in column if cell is not None] for column in columns]
+        return [[]]
 
     # -- records, manifests, events
 
@@ -278,11 +313,17 @@ class VersionChecker:
     # -- verdicts and badges
 
     def _check_evaluations(self, key: Key, states: _VersionStates) -> None:
-        found = replay(states.logged["evaluation"], states.verdicts, states.badges)
+        logged = states.logged["evaluation"]
+        if len(logged) == len(states.verdicts) == len(states.badges) == 1:
+            ((evaluation,), (verdicts,), (badge,)) = logged, states.verdicts, states.badges
+            if verdicts.is_first_and_only(evaluation, badge):
+                return
+        single = [verdict for row in states.verdicts for verdict in row.single()]
+        found = replay(logged, single, states.badges)
         if found is not None:
-            self._damages += self._evaluation_damages(key, states, found)
+            self._damages += self._evaluation_damages(key, single, found)
 
-    def _evaluation_damages(self, key: Key, states: _VersionStates, found: Replay) -> Iterator[RecordDamage]:
+    def _evaluation_damages(self, key: Key, verdicts: Sequence[StoredVerdict], found: Replay) -> Iterator[RecordDamage]:
         explained: list[object] = []
         cells: dict[tuple[datetime, str], dict[str, tuple[str, ...]]] | None = None
         for evaluation in found.differing:
@@ -295,8 +336,9 @@ class VersionChecker:
                 cells = self._verdict_cells(key)
             begun = cells.get((logged.written_at, logged.sync_id), {})
             judged = self._judged(key, logged.written_at, begun)
-            damages, used = explain_evaluation(key, evaluation, begun, judged, states.verdicts)
+            damages, used = explain_evaluation(key, evaluation, begun, judged, verdicts)
             yield from damages
+            yield from self._wrong_inputs(key, evaluation.begun.values(), begun)
             explained += used
         for verdict in (*found.unlogged, *found.doubled):
             if verdict not in explained:
@@ -332,14 +374,28 @@ class VersionChecker:
         values = [cells[_PLACES["values"]] for cells in begun.values()]
         return self.judge.evaluate(key, at, values)
 
+    def _wrong_inputs(
+        self, key: Key, verdicts: Iterable[StoredVerdict], cells: Mapping[str, Sequence[str]]
+    ) -> Iterator[RecordDamage]:
+        """Yield the verdicts whose stored inputs do not give the hash that is stored with them."""
+        for verdict in verdicts:
+            period = self.judge.period_at(verdict.written_at)
+            digest = period.digests().get(verdict.rule_id) if period else None
+            if digest and not _is_input_hash_right(digest, cells[verdict.rule_id]):
+                sentence = "the hash of the inputs does not follow from the rule and from the values stored with it"
+                changes = [FieldChange("input_hash", cells[verdict.rule_id][_PLACES["input_hash"]])]
+                yield _verdict_damage(key, verdict, "does not follow", sentence, changes)
+
     def _judge_all(self, key: Key, states: _VersionStates, checked: Checked) -> None:
         if not states.verdicts:
             return
         all_cells = self._verdict_cells(key)
         by_write: dict[tuple[datetime, str], list[StoredVerdict]] = defaultdict(list)
-        for verdict in states.verdicts:
-            by_write[verdict.written_at, verdict.sync_id].append(verdict)
+        for row in states.verdicts:
+            for verdict in row.single():
+                by_write[verdict.written_at, verdict.sync_id].append(verdict)
         for (at, sync_id), verdicts in by_write.items():
+            self._damages += self._wrong_inputs(key, verdicts, all_cells[at, sync_id])
             judged = self._judged(key, at, all_cells[at, sync_id])
             for verdict in verdicts:
                 row = judged.rows.get(verdict.rule_id) if judged else None
@@ -405,13 +461,6 @@ def _verdict_damage(
         verdict.sync_id,
         tuple(changes),
     )
-
-
-def _wrong_inputs(key: Key, row: StoredVerdicts, place: int) -> RecordDamage:
-    sentence = "the hash of the inputs does not follow from the rule and the values that are stored with the verdict"
-    changes = (FieldChange("input_hash", row.cells[_PLACES["input_hash"]][place]),)
-    rule_id, at, sync_id = row.cells[0][place] or "", row.written_at[place], row.sync_ids[place]
-    return RecordDamage("does not follow", row.table, sentence, *key, rule_id, at, sync_id, changes)
 
 
 def _is_input_hash_right(digest: str, verdict: Sequence[str | None]) -> bool:
