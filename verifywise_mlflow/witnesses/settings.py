@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Container, Sequence
 from typing import Annotated, Final, TypeAlias
 
 from pydantic import Field, field_validator
@@ -35,6 +36,17 @@ class WitnessesFile(ConfigSection):
         if repeated:
             raise ValueError(f"two witnesses have the name {repeated[0]}: give each a name of its own")
         return witnesses
+
+
+def find_unknown_tenants(witnesses: Sequence[ConfiguredWitness], tenant_ids: Container[str]) -> list[str]:
+    """Return a sentence for each tenant that a witness is for and that does not exist: a misspelled one is not sent."""
+    return [
+        f"the witness {witness.name} is for the tenant {tenant_id!r}, which is not in tenants.yaml: correct its name "
+        "or remove it"
+        for witness in witnesses
+        for tenant_id in witness.tenants or ()
+        if tenant_id not in tenant_ids
+    ]
 
 
 def load_witnesses() -> tuple[ConfiguredWitness, ...]:

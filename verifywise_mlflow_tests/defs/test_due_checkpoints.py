@@ -96,6 +96,17 @@ def test_an_invalid_file_of_witnesses_fails_a_run_so_that_it_raises_an_alert(
     assert not run(instance)
 
 
+def test_a_misspelled_tenant_fails_a_run_that_still_serves_the_others(
+    folder: Path, instance: dg.DagsterInstance
+) -> None:
+    folder.mkdir()
+    settings = f"kind: folder, name: share, directory: {folder}, tenants: [acme, acmee]"
+    (folder.parent / "witnesses.yaml").write_text(f"witnesses: [{{{settings}}}]")
+
+    assert not run(instance)
+    assert (folder / "acme.jsonl").is_file()
+
+
 def test_without_a_file_of_witnesses_nothing_is_requested(
     folder: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:

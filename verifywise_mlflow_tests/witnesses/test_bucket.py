@@ -22,6 +22,7 @@ from verifywise_mlflow.witnesses.bucket import BucketWitness
 from verifywise_mlflow.witnesses.reading import checkpoints_in
 from verifywise_mlflow.witnesses.witness import WitnessError
 from verifywise_mlflow_tests.artifacts.stores.servers import s3_server
+from verifywise_mlflow_tests.support.hostile_server import hostile_server, make_response
 from verifywise_mlflow_tests.witnesses.checkpoints import chain, stamped
 
 SETTINGS: Mapping[str, object] = {
@@ -72,6 +73,14 @@ def test_a_bucket_without_object_lock_is_no_witness(bucket: BucketWitness) -> No
 
     with pytest.raises((HttpError, WitnessError), match="Object Lock"):
         plain.store("acme", stamped(chain()[0]))
+
+
+def test_a_store_that_ignores_the_lock_is_no_witness(bucket: BucketWitness) -> None:
+    with hostile_server(lambda _server, _request: make_response("")) as store:
+        ignoring = bucket.model_copy(update={"endpoint": store.uri})
+
+        with pytest.raises(WitnessError, match="named no version of the object, so it has no Object Lock"):
+            ignoring.store("acme", stamped(chain()[0]))
 
 
 def test_the_signature_covers_the_headers_of_the_lock() -> None:

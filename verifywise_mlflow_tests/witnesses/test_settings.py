@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from verifywise_mlflow.common.settings_file import InvalidSettingsFileError
+from verifywise_mlflow.services.audit_signing import SIGNING_KEY_VARIABLE
+from verifywise_mlflow.witnesses.installation_check import check_witnesses
 from verifywise_mlflow.witnesses.settings import load_witnesses
 
 SECRET = "tr0ub4dor-and-3"
@@ -45,3 +47,28 @@ def test_an_invalid_file_is_reported_without_its_values(
         load_witnesses()
 
     assert SECRET not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("witness", "outcome", "detail"),
+    [
+        (FOLDER, "ok", "1 configured"),
+        ("{kind: fax, name: a}", "problem", "does not match any of the expected tags"),
+        ("{kind: webhook, name: auditor, url: env:UNSET}", "problem", "variable UNSET"),
+    ],
+)
+def test_doctor_reports_what_would_keep_checkpoints_from_being_sent(
+    witness: str, outcome: str, detail: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "witnesses.yaml").write_text(f"witnesses: [{witness}]")
+    monkeypatch.setenv("VERIFYWISE_AUDIT_WITNESSES", str(tmp_path / "witnesses.yaml"))
+
+    finding = check_witnesses()
+
+    assert (finding.outcome, detail in finding.detail) == (outcome, True)
+
+
+def test_doctor_warns_if_checkpoints_are_signed_and_nobody_else_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert check_witnesses().outcome == "skipped"
+    monkeypatch.setenv(SIGNING_KEY_VARIABLE, "env:KEY")
+    assert check_witnesses().outcome == "warning"

@@ -15,6 +15,7 @@ from verifywise_mlflow.cli.output import AsJson, out, print_json, table
 from verifywise_mlflow.services.installation.diagnosis import diagnose
 from verifywise_mlflow.services.installation.finding import Finding, Outcome
 from verifywise_mlflow.services.metrics.queue_state import QueueState
+from verifywise_mlflow.witnesses.installation_check import check_witnesses
 
 app = typer.Typer()
 
@@ -29,10 +30,10 @@ def doctor(
     """Check this installation, and say what to do about each problem.
 
     Packages, tenants.yaml, secrets, policies, keys, database and its roles, locks, clocks, Dagster's daemons and queue,
-    broker, disk space, sandbox, telemetry and servers.
+    broker, disk space, sandbox, telemetry, servers and witnesses.
     """
     with exit_on_errors(as_json):
-        findings = list(diagnose(os.environ, _queue_reader(), contact_servers=servers))
+        findings = [*diagnose(os.environ, _queue_reader(), contact_servers=servers), check_witnesses()]
     problems = sum(finding.outcome == "problem" for finding in findings)
     if as_json:
         outcome = "problems" if problems else "ready"

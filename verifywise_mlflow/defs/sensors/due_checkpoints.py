@@ -12,7 +12,7 @@ from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.errors import TenantsFileError
 from verifywise_mlflow.tenants.loading import load_tenants
 from verifywise_mlflow.witnesses.sending import Sender
-from verifywise_mlflow.witnesses.settings import load_witnesses
+from verifywise_mlflow.witnesses.settings import find_unknown_tenants, load_witnesses
 
 _MAX_PROBLEMS = 10
 
@@ -21,16 +21,17 @@ _MAX_PROBLEMS = 10
 def send_checkpoints(context: dg.OpExecutionContext) -> None:
     """Send what is due, and fail if a witness did not take a checkpoint."""
     try:
+        witnesses, tenants = load_witnesses(), load_tenants()
         with Store(database_url()) as store:
-            results = Sender(store, load_witnesses()).send_all(load_tenants())
+            results = Sender(store, witnesses).send_all(tenants)
     except (DatabaseError, InvalidSettingsFileError, TenantsFileError) as error:
         raise dg.Failure(shorten(str(error)), allow_retries=False) from None  # the sensor requests another run
-    problems = [f"{result.tenant_id}: {result.problem}" for result in results if result.problem]
+    problems = find_unknown_tenants(witnesses, tenants)
+    problems += [f"{result.tenant_id}: {result.problem}" for result in results if result.problem]
     if problems:
         more = [f"{len(problems) - _MAX_PROBLEMS:,} more"] if len(problems) > _MAX_PROBLEMS else []
         raise dg.Failure(
             escape_invisible(shorten("; ".join([*problems[:_MAX_PROBLEMS], *more]))),
-            metadata={"sent": len(results) - len(problems), "not_sent": len(problems)},
             allow_retries=False,
         )
     context.log.info(f"{len(results):,} checkpoints were sent")
