@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -14,6 +16,8 @@ from typer.testing import CliRunner
 
 from verifywise_mlflow.audit.checkpoint import Checkpoint
 from verifywise_mlflow.cli import app
+from verifywise_mlflow.persistence import role_grants
+from verifywise_mlflow.persistence.errors import DatabaseError
 from verifywise_mlflow.persistence.repositories import audit_log, checkpoint_receipts
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.audit_signing import sign_chain_head
@@ -26,6 +30,8 @@ from verifywise_mlflow.witnesses.webhook import WebhookWitness
 from verifywise_mlflow.witnesses.witness import Witness
 from verifywise_mlflow_tests.alerts.receivers import Webhook, webhook
 from verifywise_mlflow_tests.support.audit_chains import KEY
+from verifywise_mlflow_tests.support.documentation import ROOT
+from verifywise_mlflow_tests.support.login_roles import login_role, new_name
 from verifywise_mlflow_tests.support.trail_entries import append, entry
 from verifywise_mlflow_tests.witnesses.timestamp_server import TimestampServer, timestamp_server
 
@@ -218,11 +224,28 @@ def test_a_trail_that_was_cut_off_is_noticed_by_what_each_witness_has(
         result = CliRunner().invoke(app, ["audit", "verify", "acme", "--checkpoint", saved])
         assert result.exit_code == 1
         assert "DAMAGED (truncation)" in result.stdout, saved
+    CliRunner().invoke(app, ["audit", "export", "acme", "--output", "export.jsonl"])
+    script = [sys.executable, ROOT / "tools" / "verify_audit_export.py", "export.jsonl", "--checkpoint", "acme.jsonl"]
+    assert subprocess.run(script, check=False, capture_output=True).returncode == 1
     with store.begin("acme") as session:
         sign_chain_head(session, KEY, NOW)
     again = CliRunner().invoke(app, ["audit", "witness", "acme"])
     assert again.exit_code == 1
     assert "contradicts that of entry 2" in " ".join(again.stdout.split())
+
+
+def test_a_pipeline_records_receipts_and_cannot_change_them(store: Store, database_url: str, tmp_path: Path) -> None:
+    sign_entries(store, 1)
+    with login_role(database_url, new_name("pipeline")) as role:
+        with store.begin_shared() as connection:
+            role_grants.grant(connection, role.name, "pipeline", None, NOW)
+        with Store(role.url) as as_pipeline:
+            Sender(as_pipeline, [FolderWitness(name="share", directory=tmp_path)]).send("acme")
+            with pytest.raises(DatabaseError), as_pipeline.begin("acme") as session:
+                session.execute(text("DELETE FROM verifywise_mlflow.checkpoint_receipts"))
+
+    with store.begin("acme") as session:
+        assert [*checkpoint_receipts.last_receipts(session)] == ["share"]
 
 
 def test_receipts_name_the_checkpoint_that_they_are_about(store: Store, tmp_path: Path) -> None:
