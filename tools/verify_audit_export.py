@@ -10,6 +10,8 @@ from argparse import ArgumentParser
 from hashlib import sha256
 from pathlib import Path
 
+OUTSIDE = "a checkpoint from outside"
+
 
 def require(condition, problem):
     return condition or sys.exit(f"DAMAGED at {place}: {problem}")
@@ -42,10 +44,18 @@ def verified_claim(checkpoint):
     return claim
 
 
-def compare(claim, at, entry_hash):
-    source = f"signed at {claim['signed_at']}" if "signed_at" in claim else "that --head states"
-    problem = f"entry {claim['sequence']} of {claim['tenant_id']!r} is missing, or is not the one {source}"
-    require((claim["tenant_id"], claim["sequence"], claim["entry_hash"]) == (tenant, at, entry_hash), problem)
+def judge(statements):
+    """Compare the last entry with the checkpoints over it. A key comes before the one for which it vouches."""
+    global place
+    for place, checkpoint in sorted(statements, key=lambda pair: not any(key in pair[1]["checkpoint"] for key in keys)):
+        claim = verified_claim(checkpoint)
+        problem = f"entry {claim['sequence']} of {claim['tenant_id']!r} is missing, or is not the one signed at "
+        is_match = (claim["tenant_id"], claim["sequence"], claim["entry_hash"]) == (tenant, sequence, previous)
+        require(is_match, problem + claim["signed_at"])
+        found.update(signed=sequence, signed_at=claim["signed_at"])
+        if place == OUTSIDE:
+            found["witnessed"] = sequence
+    found["checkpoints"] += len({checkpoint["checkpoint"] for _, checkpoint in statements})
 
 
 parser = ArgumentParser(description=__doc__)
@@ -56,16 +66,18 @@ parser.add_argument("--checkpoint", type=Path, action="append", default=[], help
 parser.add_argument("--head", metavar="SEQUENCE:HASH", help="an entry's hash that was recorded elsewhere")
 parser.add_argument("--through", type=int, metavar="SEQUENCE", help="the last entry that you ask about")
 arguments = parser.parse_args()
-sequence, previous, tenant, matching, signed, witnessed = 0, "", arguments.tenant, 0, 0, 0
-keys, replaced, hashes, texts, last_signed_at = {}, {}, {}, set(), "(never)"
+sequence, previous, tenant, statements = 0, "", arguments.tenant, []
+keys, replaced, external = {}, {}, {}
+found = {"checkpoints": 0, "signed": 0, "signed_at": "(never)", "witnessed": 0}
 try:
     for path in arguments.public_key:
         trust(path.read_bytes())
-    lines = [line for path in arguments.checkpoint for line in path.read_text().splitlines() if line.strip()]
-    external = {json.loads(line)["checkpoint"]: json.loads(line) for line in lines}  # each one once
-    head = arguments.head and (int(arguments.head.split(":")[0]), arguments.head.split(":")[1])
-    stated = {json.loads(text)["sequence"] for text in external} | ({head[0]} if head else set())
-    export = arguments.export.open("rb")
+    for line in "\n".join(path.read_text() for path in arguments.checkpoint).splitlines():
+        if line.strip():
+            checkpoint = json.loads(line)
+            external.setdefault(json.loads(checkpoint["checkpoint"])["sequence"], []).append((OUTSIDE, checkpoint))
+    head, head_hash = arguments.head.split(":") if arguments.head else (0, "")
+    head, export = int(head), arguments.export.open("rb")
 except (ImportError, OSError, ValueError, LookupError, TypeError) as error:
     refuse(f"{type(error).__name__} {error}")
 try:
@@ -76,44 +88,34 @@ try:
             refuse(f"{problem}: copy the file again as it is, as binary, without autocrlf or PowerShell's >")
         entry = json.loads(line)
         if "checkpoint" in entry:
-            claim = verified_claim(entry)
-            compare(claim, sequence, previous)
-            matching += entry["checkpoint"] not in texts and entry["checkpoint"] not in external
-            texts.add(entry["checkpoint"])
-            signed, last_signed_at = sequence, claim["signed_at"]
+            statements.append((place, entry))
             continue
-        tenant, sequence, texts = tenant or entry["tenant_id"], sequence + 1, set()
+        judge(statements)
+        place, tenant, sequence = f"line {number}", tenant or entry["tenant_id"], sequence + 1
         require(entry["tenant_id"] == tenant, f"it is of the tenant {entry['tenant_id']!r}, not of {tenant!r}")
         is_linked = (entry["sequence"], entry["previous_hash"]) == (sequence, previous)
         require(is_linked, f"this is not entry {sequence}, or the hash of the entry before it does not match")
         previous = sha256(line.rstrip(b"\n")).hexdigest()
-        if sequence in stated:
-            hashes[sequence] = previous
+        statements = external.pop(sequence, [])
+        if sequence == head:
+            require(head_hash == previous, f"entry {sequence} is not the one that --head states")
+            found["witnessed"] = sequence
+    judge(statements)
     place = "the end"
     require(sequence, "the export has no entry")
-    place = "a checkpoint or head from outside"
-    claims = [{"tenant_id": tenant, "sequence": head[0], "entry_hash": head[1]}] if head else []
-    # Only now, since the export has shown which keys vouch for which; by entry, since those from outside may, too.
-    claims += map(
-        verified_claim, sorted(external.values(), key=lambda item: json.loads(item["checkpoint"])["sequence"])
-    )
-    for claim in claims:
-        compare(claim, claim["sequence"], hashes.get(claim["sequence"]))
-        witnessed = max(witnessed, claim["sequence"])
-        if "signed_at" in claim and claim["sequence"] >= signed:
-            signed, last_signed_at = claim["sequence"], claim["signed_at"]
+    is_whole = not external and head <= sequence
+    require(is_whole, f"entries after {sequence} are missing, according to a checkpoint or head from outside")
 except Exception as error:
     reasons = {"KeyError": f"it has no {error}", "JSONDecodeError": "it is not JSON", "TypeError": "it is not an entry"}
     reasons["InvalidSignature"] = "its signature was not made by the key that it names"
     require(False, reasons.get(type(error).__name__, f"{type(error).__name__} {error}"))
+signed = found["signed"]
 print(f"{tenant!r}: {sequence} entries in one unbroken chain that ends with {previous}")
-print(
-    f"{matching + len(external)} checkpoints match, the last at entry {signed}; {sequence - signed} entries follow it"
-)
+print(f"{found['checkpoints']} checkpoints match, the last at entry {signed}; {sequence - signed} entries follow it")
 print(f"signatures {'' if keys else 'NOT '}verified")
 if keys and not signed:
     sys.exit("FAILED: no signature vouches for this trail")
-if witnessed < (arguments.through or sequence):
+if found["witnessed"] < (arguments.through or sequence):
     print(f"NOT proved: entries after {signed or sequence}, if others ever existed, would not be missed.")
-    print(f"Compare with a checkpoint stored elsewhere, newer than {last_signed_at}, or with a head: see --help")
+    print(f"Compare with a checkpoint stored elsewhere, newer than {found['signed_at']}, or with a head: see --help")
     sys.exit(4 if keys or arguments.through else 0)
