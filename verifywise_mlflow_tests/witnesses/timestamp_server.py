@@ -24,7 +24,7 @@ serial = {folder}/serial
 crypto_device = builtin
 signer_cert = {folder}/authority.pem
 signer_key = {folder}/key.pem
-certs = {folder}/root.pem
+certs = {folder}/chain.pem
 signer_digest = sha256
 default_policy = 1.2.3.4.1
 digests = sha256
@@ -96,19 +96,20 @@ def timestamp_server(folder: Path) -> Iterator[TimestampServer]:
 
 
 def make_authority(folder: Path) -> None:
-    """Write a root certificate, and the certificate and key of an authority that it vouches for.
+    """Write a root certificate, an intermediate one, and the certificate and key of an authority below them.
 
-    The authority's certificate is the longer one, so OpenSSL sends the two in an order that DER does not allow.
+    The authority's certificate is the longest, so OpenSSL sends them in an order that DER does not allow.
     """
     folder.mkdir(exist_ok=True)
-    root_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    root_usage = x509.BasicConstraints(ca=True, path_length=None)
-    (folder / "root.pem").write_bytes(_certificate("root", root_key, "root", root_key, root_usage))
-    usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING])
-    (folder / "authority.pem").write_bytes(_certificate("authority", key, "root", root_key, usage))
-    (folder / "key.pem").write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
+    root_key, middle_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(3))
+    issues = x509.BasicConstraints(ca=True, path_length=None)
+    stamps = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING])
+    root = _certificate("root", root_key, "root", root_key, issues)
+    (folder / "root.pem").write_bytes(root)
+    (folder / "chain.pem").write_bytes(_certificate("middle", middle_key, "root", root_key, issues) + root)
+    (folder / "authority.pem").write_bytes(_certificate("authority", key, "middle", middle_key, stamps))
+    encoding, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    (folder / "key.pem").write_bytes(key.private_bytes(encoding, form, serialization.NoEncryption()))
 
 
 def _certificate(
