@@ -45,6 +45,15 @@ def signing_key() -> Signer | None:
     return _key(SIGNING_KEY_VARIABLE)
 
 
+def previous_signing_key() -> Signer | None:
+    """Return the key that is being replaced; None if none is configured.
+
+    Raises:
+        SecretUnavailableError: the variable is set, but it does not refer to a usable key.
+    """
+    return _key(PREVIOUS_KEY_VARIABLE)
+
+
 def signing_key_of(store: Store, tenant_id: str, now: datetime) -> Signer | None:
     """Return the signing key after making sure that it signs the tenant's trail; None if none is configured.
 
@@ -93,7 +102,7 @@ def change_key(
     current = audit_log.current_key_ids(session)
     if not current or key.key_id in current:
         return []
-    previous = None if previous_key_lost is not None else _key(PREVIOUS_KEY_VARIABLE)
+    previous = None if previous_key_lost is not None else previous_signing_key()
     if previous_key_lost is None and (previous is None or previous.key_id not in current):
         raise WrongSigningKeyError(
             f"{SIGNING_KEY_VARIABLE}: the trail of {session.tenant_id!r} is signed with the key "

@@ -10,7 +10,12 @@ from typing import Final
 from verifywise_mlflow.common.untrusted_text import escape_invisible
 from verifywise_mlflow.connector.server_clock import read_server_clock
 from verifywise_mlflow.http.errors import HttpError
-from verifywise_mlflow.services.audit_signing import SIGNING_KEY_VARIABLE, signing_key
+from verifywise_mlflow.services.audit_signing import (
+    PREVIOUS_KEY_VARIABLE,
+    SIGNING_KEY_VARIABLE,
+    previous_signing_key,
+    signing_key,
+)
 from verifywise_mlflow.services.audit_verification import PUBLIC_KEYS_VARIABLE, public_keys
 from verifywise_mlflow.services.installation.clock_skew import check_skew
 from verifywise_mlflow.services.installation.finding import Finding
@@ -87,6 +92,11 @@ def check_keys() -> Iterator[Finding]:
     else:
         unset = f"{SIGNING_KEY_VARIABLE} is not set: audit trails are chained, and not signed"
         yield Finding("signing key", "ok", "usable" if signs else unset)
+    try:
+        if previous_signing_key() is not None:
+            yield Finding("previous signing key", "ok", "usable: it vouches for the signing key")
+    except SecretUnavailableError as error:
+        yield Finding("previous signing key", "problem", str(error), f"correct or unset {PREVIOUS_KEY_VARIABLE}")
     try:
         count = len(public_keys())
     except SecretUnavailableError as error:

@@ -193,11 +193,16 @@ def test_a_secret_that_cannot_be_resolved(tenants_file: Path, monkeypatch: pytes
 
 def test_keys_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("VERIFYWISE_AUDIT_SIGNING_KEY", f"file:{tmp_path / 'missing.pem'}")
+    monkeypatch.setenv("VERIFYWISE_AUDIT_PREVIOUS_SIGNING_KEY", "env:ABSENT_KEY")
     monkeypatch.setenv("VERIFYWISE_AUDIT_PUBLIC_KEYS", str(tmp_path / "missing.pub"))
 
     findings = list(check_keys())
 
-    assert [finding.outcome for finding in findings] == ["problem", "problem"]
+    assert [(finding.subject, finding.outcome) for finding in findings] == [
+        ("signing key", "problem"),
+        ("previous signing key", "problem"),
+        ("public keys", "problem"),
+    ]
 
 
 def test_packages_that_are_missing_or_too_old() -> None:
