@@ -24,6 +24,9 @@ from verifywise_mlflow.persistence.tables import (
     metadata,
     stage_refreshes,
     stage_watermarks,
+    state_commitments,
+    state_log,
+    state_models,
 )
 
 Row = Mapping[str, object]
@@ -36,8 +39,10 @@ TIME_COLUMNS = {
 """Times of our clock: only compared for being null. MLflow's own times are compared as they are."""
 SEQUENCE_COLUMNS = {"event_id", "state_id", "config_version_id"}
 """Values of a sequence, which a rolled-back transaction advances, too. Revisions come from a sequence as well."""
-CACHES = (compliance_counts, compliance_count_buckets, stage_watermarks)
-"""Tables that only save work: what they hold depends on how many syncs there were, and on which of them counted."""
+CACHES = (compliance_counts, compliance_count_buckets, stage_watermarks, state_commitments, state_models)
+"""Tables whose content depends on how many syncs there were."""
+_LOGGED_COLUMNS = ("tenant_id", "kind", "model_name", "version_number")
+"""What is compared of the log of states: its hashes cover our times and the order of the writes."""
 _SEEN_TIME = re.compile(r"\(seen [^)]*\)")
 """As in the text of findings."""
 SYNC_ENTRY_KINDS = {"sync started", "sync ended"}
@@ -116,6 +121,8 @@ def _rows(connection: Connection, table: Table, order: str | None = None) -> Seq
 
 
 def _serialize(row: Row, *, exactly: bool) -> str:
+    if not exactly and set(state_log.c.keys()) == row.keys():
+        row = {name: row[name] for name in _LOGGED_COLUMNS}
     if exactly:
         return json.dumps(dict(row), sort_keys=True, default=_plain)
     excluded_columns = SYNC_COLUMNS | SEQUENCE_COLUMNS
