@@ -17,6 +17,7 @@ FIXTURES = {
         *("backend", "s3", "gcs", "azure"),
         *("s3_endpoint", "gcs_endpoint", "azure_endpoint"),
     },
+    "the proved tenants": {"proved"},
     "the bank": {"synced_bank", "_synced_bank"},
 }
 """The fixtures that start the servers of a group."""

@@ -124,7 +124,7 @@ def _with_new_checksums(change: Callable[[Path], None]) -> Callable[[Path], None
 
 
 def _replace_record(folder: Path) -> None:
-    """Forge the record and its hash in proof.json, as nobody could tell before there were proofs."""
+    """Forge the record and its hash in proof.json, which nothing showed before there were proofs."""
     document = json.loads((folder / "record.json").read_text())
     document["record"]["owner"] = "Team Trust"
     (folder / "record.json").write_text(json.dumps(document))

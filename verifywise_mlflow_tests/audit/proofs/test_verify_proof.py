@@ -18,19 +18,13 @@ import pytest
 from verifywise_mlflow.audit.checkpoint import Checkpoint, sign_checkpoint
 from verifywise_mlflow.audit.keys import SigningKey
 from verifywise_mlflow.audit.leaf_tree import LeafTree
-from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
 from verifywise_mlflow.exports.json_documents.proofs import ConsistencyProofDocument, StateProofDocument
 from verifywise_mlflow.persistence.queries import committed_states
 from verifywise_mlflow.persistence.repositories import state_log
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.services.proofs import provable_moment, prove_consistency, prove_version
 from verifywise_mlflow_tests.support.proof_script import SCRIPT, run_script
-from verifywise_mlflow_tests.support.proved_tenants import (
-    FIRST_SYNC,
-    SECOND_SYNC,
-    ProvedTenants,
-    proved_tenants,
-)
+from verifywise_mlflow_tests.support.proved_tenants import FIRST_SYNC, SECOND_SYNC, ProvedTenants
 
 # JSON of many shapes, which the tests change freely: hence Any.
 
@@ -53,18 +47,10 @@ class Proofs:
 
 
 @pytest.fixture(scope="module")
-def tenants(
-    postgres: EmbeddedPostgres, mlflow_uri: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[ProvedTenants]:
-    with proved_tenants(postgres, mlflow_uri, tmp_path_factory.mktemp("proofs")) as proved:
-        yield proved
-
-
-@pytest.fixture(scope="module")
-def proofs(tenants: ProvedTenants) -> Proofs:
-    with tenants.store.begin("globex") as session:
+def proofs(proved: ProvedTenants) -> Proofs:
+    with proved.store.begin("globex") as session:
         other_tenant = StateProofDocument.of(prove_version(session, ("churn", 1), provable_moment(session))).to_json()
-    with tenants.store.begin("acme") as session:
+    with proved.store.begin("acme") as session:
         newest, second, first = (provable_moment(session, at) for at in (None, SECOND_SYNC, FIRST_SYNC))
         of_first = [
             StateProofDocument.of(prove_version(session, ("churn", 1), moment)).to_json()
@@ -76,8 +62,8 @@ def proofs(tenants: ProvedTenants) -> Proofs:
             other_tenant,
             _consistency(session, first.link.sequence, newest.link.sequence),
             LeafTree(state_log.leaf_hashes(session, 0, newest.commitment.size)),
-            tenants.key,
-            tenants.public_key,
+            proved.key,
+            proved.public_key,
         )
 
 
@@ -388,11 +374,11 @@ def test_a_manipulated_proof_of_consistency_is_refused_with_a_reason(
 
 
 def test_a_log_that_was_rewritten_and_committed_again_does_not_extend_the_former_one(
-    tenants: ProvedTenants, proofs: Proofs, tmp_path: Path
+    proved: ProvedTenants, proofs: Proofs, tmp_path: Path
 ) -> None:
     """The owner of the database and of the key rewrites a state and the last entry: an auditor's proof shows it."""
     proof = copy.deepcopy(proofs.consistency)
-    with tenants.store.begin("acme") as session:
+    with proved.store.begin("acme") as session:
         leaves = [*state_log.leaf_hashes(session)]
         *_, head = committed_states.links_between(session, 1, 10**6)
     rewritten = LeafTree([hashlib.sha256(b"forged").digest(), *leaves[1:]])

@@ -1,0 +1,24 @@
+"""The tenants whose proofs are verified, for the files of a group in ``scheduling.GROUPS``. No test changes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
+
+if TYPE_CHECKING:
+    from verifywise_mlflow_tests.support.proved_tenants import ProvedTenants
+
+
+@pytest.fixture(scope="session")
+def proved(
+    postgres: EmbeddedPostgres, mlflow_uri: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ProvedTenants]:
+    """The tenants ``acme`` and ``globex``."""
+    from verifywise_mlflow_tests.support.proved_tenants import proved_tenants  # MLflow: 2 s, not for the other files
+
+    with proved_tenants(postgres, mlflow_uri, tmp_path_factory.mktemp("proofs")) as tenants:
+        yield tenants

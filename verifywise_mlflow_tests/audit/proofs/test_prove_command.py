@@ -1,0 +1,162 @@
+"""``verifywise-mlflow audit prove``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from typer.testing import CliRunner
+
+from verifywise_mlflow.audit.proof import UnprovableError
+from verifywise_mlflow.cli import app
+from verifywise_mlflow.persistence.queries import committed_states
+from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.services import proofs
+from verifywise_mlflow.services.proofs import provable_moment, prove_consistency, prove_version
+from verifywise_mlflow_tests.support.json_documents import check_document
+from verifywise_mlflow_tests.support.proof_script import run_script
+from verifywise_mlflow_tests.support.proved_tenants import FIRST_SYNC, THIRD_SYNC, ProvedTenants
+
+runner = CliRunner(env={"COLUMNS": "80"})
+
+
+@pytest.fixture(autouse=True)
+def _database(proved: ProvedTenants, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VERIFYWISE_DATABASE_URL", proved.url)
+
+
+def test_it_writes_a_proof_that_the_script_accepts(proved: ProvedTenants, tmp_path: Path) -> None:
+    path = tmp_path / "churn-1.json"
+
+    result = runner.invoke(app, ["audit", "prove", "acme", "churn", "1", "--output", str(path)])
+
+    assert (result.exit_code, result.stdout) == (0, ""), result.output
+    assert "churn version 1 as of entry" in result.stderr
+    document = check_document(path.read_text())
+    assert document["schema"].endswith("/state-proof.v1")
+    assert run_script(document, path, "--public-key", proved.public_key)[0] == 0
+
+
+def test_it_proves_what_was_known_on_a_day(proved: ProvedTenants, tmp_path: Path) -> None:
+    result = runner.invoke(app, ["audit", "prove", "acme", "churn", "1", "--as-of", "2026-03-01T13:00Z"])
+
+    document = check_document(result.stdout)
+    code, printed = run_script(document, tmp_path / "p.json", "--public-key", proved.public_key)
+    assert (code, "- owned: pass." in printed) == (0, True), printed
+
+
+def test_it_proves_that_the_trail_extends_a_checkpoint_that_was_saved(proved: ProvedTenants, tmp_path: Path) -> None:
+    with proved.store.begin("acme") as session:
+        former = provable_moment(session, FIRST_SYNC)
+        last = committed_states.last_signed(session)
+    saved = tmp_path / "saved.jsonl"
+    saved.write_text(former.checkpoints[0].to_json_line() + "\n")
+
+    result = runner.invoke(app, ["audit", "prove", "--consistency", str(saved), str(last), "acme"])
+
+    document = check_document(result.stdout)
+    arguments = ("--public-key", proved.public_key, "--checkpoint", saved)
+    code, printed = run_script(document, tmp_path / "p.json", *arguments)
+    assert (code, f"Entries {former.link.sequence} to {last} are one chain." in printed) == (0, True), printed
+    assert f"Entries {former.link.sequence} to {last}: " in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "said"),
+    [
+        (["acme", "churn", "9"], 3, "version 9"),
+        (["acme", "chrun", "1"], 3, "'churn'"),
+        (["acne", "churn", "1"], 3, "'acme'"),
+        (["acme", "churn", "1", "--as-of", "2026-02-01T00:00Z"], 1, "commits states up to 2026-02-01"),
+        (["acme", "churn"], 2, "name a MODEL and its VERSION"),
+        (["acme", "churn", "1", "--consistency", "1", "2"], 2, "leave MODEL, VERSION and --as-of out"),
+        (["acme", "--consistency", "1", "999"], 1, "does not have all entries up to 999"),
+        (["acme", "--consistency", "5", "4"], 1, "does not come after"),
+        (["acme", "--consistency", "1", "no-such-file"], 2, "no-such-file: No such file or directory"),
+        (["acme", "churn", "1", "--output", "no/such/folder.json"], 2, "cannot write"),
+    ],
+)
+def test_it_says_why_there_is_no_proof(arguments: list[str], exit_code: int, said: str) -> None:
+    result = runner.invoke(app, ["audit", "prove", *arguments])
+
+    assert result.exit_code == exit_code, result.output
+    assert said in " ".join(result.output.split())
+
+
+def test_a_checkpoint_of_another_tenant_or_no_checkpoint_is_refused(proved: ProvedTenants, tmp_path: Path) -> None:
+    with proved.store.begin("globex") as session:
+        line = provable_moment(session).checkpoints[0].to_json_line()
+    for content, said in ((line, "is that of 'globex'"), ("{}", "no checkpoint"), ("\n", "holds no checkpoint")):
+        file = tmp_path / "saved.jsonl"
+        file.write_text(content)
+
+        result = runner.invoke(app, ["audit", "prove", "acme", "--consistency", str(file), "9"])
+
+        assert (result.exit_code, said in " ".join(result.output.split())) == (2, True), result.output
+
+
+class _UndoError(Exception):
+    """Rolls a test's forgery back."""
+
+
+@contextmanager
+def forged(proved: ProvedTenants, table: str, statement: str) -> Iterator[TenantSession]:
+    """Change rows as the owner of the database can, past the triggers; undo it at the end of the block."""
+    with suppress(_UndoError), proved.store.begin("acme") as session:
+        session.execute(text(f"ALTER TABLE verifywise_mlflow.{table} DISABLE TRIGGER USER"))
+        session.execute(text(statement.format(table=f"verifywise_mlflow.{table}")))
+        yield session
+        raise _UndoError
+
+
+@pytest.mark.parametrize(
+    ("table", "statement", "said"),
+    [
+        ("canonical_records", "UPDATE {table} SET owner = 'Trust'", "the record of 'churn' version 1 of"),
+        (
+            "version_verdicts",
+            "UPDATE {table} SET verdicts = array_fill('pass'::text, ARRAY[3])",
+            "the evaluation of 'churn' version 1 of",
+        ),
+        ("state_log", "UPDATE {table} SET leaf_hash = repeat('0', 64) WHERE position = 3", "the log of states is not"),
+        ("state_log", "DELETE FROM {table} WHERE position = 3", "the log of states is not the one"),
+    ],
+)
+def test_a_forged_row_has_no_proof(proved: ProvedTenants, table: str, statement: str, said: str) -> None:
+    with forged(proved, table, statement) as session, pytest.raises(UnprovableError, match=said):
+        prove_version(session, ("churn", 1), provable_moment(session))
+
+
+def test_a_checkpoint_that_is_too_far_away_is_refused(proved: ProvedTenants, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proofs, "MAX_ENTRIES", 1)
+    statement = "DELETE FROM {table} WHERE sequence = (SELECT min(sequence) FROM {table} WHERE tenant_id = 'acme')"
+
+    with (
+        forged(proved, "audit_checkpoints", statement) as session,
+        pytest.raises(UnprovableError, match="Let each sync sign a checkpoint"),
+    ):
+        provable_moment(session, FIRST_SYNC)
+
+
+def test_without_a_checkpoint_after_it_the_newest_state_is_left_out_with_a_hint(proved: ProvedTenants) -> None:
+    statement = "DELETE FROM {table} WHERE sequence = (SELECT max(sequence) FROM {table} WHERE tenant_id = 'acme')"
+
+    with forged(proved, "audit_checkpoints", statement) as session:
+        newest = committed_states.last_commitment(session)
+        assert newest is not None
+        covered, uncovered = provable_moment(session), provable_moment(session, THIRD_SYNC)
+
+    assert (covered.newer, covered.link.sequence < newest.sequence) == (newest.sequence, True)
+    assert (uncovered.link.sequence, uncovered.checkpoints) == (newest.sequence, [])
+
+
+def test_entries_without_a_commitment_prove_the_trail_alone(proved: ProvedTenants) -> None:
+    with proved.store.begin("acme") as session:
+        proof = prove_consistency(session, 1, 2)
+
+    assert proof.growth is None
+    assert [json.loads(entry)["sequence"] for entry in proof.entries] == [1, 2]
