@@ -105,7 +105,7 @@ if [ "$tool" = buildah ]; then
   cp "$root/opt/verifywise/share/sbom/sbom.cdx.json" "$out/sbom.cdx.json"
   size=$(du -sm "$root" | cut -f1)
   buildah rm "$container" >/dev/null
-  digest=$(buildah images --format '{{.Digest}}' "$name")
+  digest=$(buildah images --format '{{.Digest}}' "$name" | sed -n 1p) # a line for each tag
 else
   "$tool" run --rm --entrypoint cat "$name" /opt/verifywise/share/sbom/sbom.cdx.json >"$out/sbom.cdx.json"
   size=$(($("$tool" image inspect --format '{{.Size}}' "$name") / 1048576))
