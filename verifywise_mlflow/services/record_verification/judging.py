@@ -197,7 +197,9 @@ def _policy(document: Mapping[str, Mapping[str, object]]) -> Policy:
 
 
 def _without_examples(policy: Policy) -> Mapping[str, object]:
-    return policy.model_dump(mode="json", exclude={"rules": {"__all__": {"examples"}}})
+    """Return a policy's content. Its document does not have the rules in their order."""
+    dumped = policy.model_dump(mode="json", exclude={"rules": {"__all__": {"examples"}}})
+    return {**dumped, "rules": {rule["id"]: rule for rule in dumped["rules"]}}
 
 
 def _facts(stored_values: Iterable[str]) -> dict[str, dict[str, Json]]:
