@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from verifywise_mlflow.audit.checkpoint import Checkpoint
 from verifywise_mlflow.audit.keys import InvalidKeyError, PublicKey
 from verifywise_mlflow.audit.trail_report import TrailReport
 from verifywise_mlflow.audit.verification import verify_chain
@@ -32,18 +33,34 @@ def public_keys() -> list[PublicKey]:
         raise SecretUnavailableError(f"{PUBLIC_KEYS_VARIABLE}: {reason}") from None
 
 
-def verify_audit_trails(store: Store, tenant_ids: Iterable[str], keys: Sequence[PublicKey]) -> list[TrailReport]:
-    """Recompute the hash chains of tenants and verify their checkpoints, as far as the database can show.
+def _no_checkpoints(_tenant_id: str) -> Sequence[Checkpoint]:
+    return ()
 
-    Whether an end was cut off at a checkpoint is for ``audit verify`` with a checkpoint from outside (``TrailReport``).
+
+def verify_audit_trails(
+    store: Store,
+    tenant_ids: Iterable[str],
+    keys: Sequence[PublicKey],
+    external_checkpoints: Callable[[str], Sequence[Checkpoint]] = _no_checkpoints,
+) -> list[TrailReport]:
+    """Recompute the hash chains of tenants and verify their checkpoints.
+
+    Whether an end was cut off at a checkpoint shows only with checkpoints from outside the database (``TrailReport``).
+
+    Args:
+        store: The store.
+        tenant_ids: The tenants.
+        keys: Trusted public keys. Without any, no signature is verified.
+        external_checkpoints: Returns what is outside the database of a tenant's checkpoints.
     """
     reports = []
     for tenant_id in tenant_ids:
+        # Checkpoints first: a chain that is read after them contains every entry that they sign.
+        external = external_checkpoints(tenant_id)
         with store.begin(tenant_id) as session:
-            # Checkpoints first: a chain that is read after them contains every entry that they sign.
             checkpoints, is_expected = audit_log.checkpoints(session), audit_log.is_expected(session)
             links = audit_log.links(session)
-            reports.append(verify_chain(tenant_id, links, checkpoints, keys=keys, is_expected=is_expected))
+            reports.append(verify_chain(tenant_id, links, checkpoints, external, keys, is_expected=is_expected))
     return reports
 
 

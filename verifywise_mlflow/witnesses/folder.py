@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 from typing import Final, Literal
 
-from verifywise_mlflow.audit.checkpoint import CheckpointClaim, InvalidCheckpointError, parse_claim
+from verifywise_mlflow.audit.checkpoint import Checkpoint, CheckpointClaim, InvalidCheckpointError, parse_claim
 from verifywise_mlflow.tenants.validators import AbsolutePath
-from verifywise_mlflow.witnesses.reading import stamped_checkpoints_in
+from verifywise_mlflow.witnesses.reading import checkpoints_in, stamped_checkpoints_in
 from verifywise_mlflow.witnesses.stamped_checkpoint import StampedCheckpoint
 from verifywise_mlflow.witnesses.witness import Receipt, WitnessError, WitnessSettings
 
@@ -46,6 +46,21 @@ class FolderWitness(WitnessSettings):
         except OSError as error:
             raise WitnessError(f"the checkpoint cannot be written to {path}: {error.strerror}") from None
         return {"path": str(path)}
+
+    def checkpoints(self, tenant_id: str) -> list[Checkpoint]:
+        """Return the checkpoints of a tenant that it has; none if it has no file of the tenant.
+
+        Raises:
+            WitnessError: The file cannot be read, or a line is not a checkpoint.
+        """
+        path = self.directory / f"{tenant_id}.jsonl"
+        try:
+            return checkpoints_in(path.read_text(encoding="ascii"))
+        except FileNotFoundError:
+            return []
+        except (OSError, UnicodeDecodeError, InvalidCheckpointError) as error:
+            reason = error.strerror if isinstance(error, OSError) else str(error)
+            raise WitnessError(f"the checkpoints in {path} cannot be read: {reason}") from None
 
 
 def _tail(file: int) -> bytes:

@@ -7,13 +7,17 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from sqlalchemy import text
 
 from verifywise_mlflow.alerts.targets.log import ALERTS_LOGGER
+from verifywise_mlflow.defs.schedules.audit_verification import verify_audit_trails
 from verifywise_mlflow.defs.sensors.alerts import alerts
 from verifywise_mlflow.defs.sensors.due_checkpoints import due_checkpoints, witness_checkpoints
 from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.pipeline.tenant_activation import activate_tenant
 from verifywise_mlflow.services.audit_signing import sign_chain_head
 from verifywise_mlflow_tests.support.audit_chains import KEY, NOW
+from verifywise_mlflow_tests.support.evaluation_fixtures import tenant_with_policies
 from verifywise_mlflow_tests.support.trail_entries import append, entry
 
 
@@ -85,6 +89,27 @@ def test_a_witness_that_fails_raises_one_alert_until_it_has_the_checkpoint(
     folder.mkdir()
     assert run(instance)
     assert sent_alerts() == ["checkpoints not witnessed resolved: back to normal"]
+
+
+def test_the_daily_verification_notices_an_end_that_was_cut_off_since_the_folder_got_a_checkpoint(
+    folder: Path, store: Store, instance: dg.DagsterInstance
+) -> None:
+    folder.mkdir()
+    with store.begin("acme") as session:
+        activate_tenant(session, tenant_with_policies(), NOW)
+        sign_chain_head(session, KEY, NOW)
+    assert run(instance)
+    with store.begin("acme") as session:
+        for table in ("audit_trail", "audit_checkpoints"):
+            session.execute(text(f"ALTER TABLE verifywise_mlflow.{table} DISABLE TRIGGER append_only"))
+            session.execute(text(f"DELETE FROM verifywise_mlflow.{table} WHERE sequence > 1"))
+            session.execute(text(f"ALTER TABLE verifywise_mlflow.{table} ENABLE ALWAYS TRIGGER append_only"))
+
+    result = verify_audit_trails.execute_in_process(instance=instance, raise_on_error=False)
+
+    (failure,) = [event.step_failure_data for event in result.all_events if event.is_step_failure]
+    assert failure.user_failure_data is not None
+    assert "truncation: entries 2 to" in str(failure.user_failure_data.metadata["damaged"].value)
 
 
 def test_an_invalid_file_of_witnesses_fails_a_run_so_that_it_raises_an_alert(

@@ -88,3 +88,15 @@ def test_a_folder_that_is_gone_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(WitnessError, match=r"not mounted/acme\.jsonl: No such file or directory"):
         folder.store("acme", stamped(chain()[0]))
+
+
+def test_the_folder_returns_what_it_has_of_a_tenant(folder: FolderWitness, tmp_path: Path) -> None:
+    first, second, _ = (stamped(link) for link in chain())
+    for checkpoint in (first, second):
+        folder.store("acme", checkpoint)
+
+    assert folder.checkpoints("acme") == [first.checkpoint, second.checkpoint]
+    assert folder.checkpoints("globex") == []
+    (tmp_path / "acme.jsonl").write_text("{}\n{}\n")
+    with pytest.raises(WitnessError, match=r"acme\.jsonl cannot be read: line 1 has no checkpoint"):
+        folder.checkpoints("acme")

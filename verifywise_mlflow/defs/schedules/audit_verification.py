@@ -18,7 +18,9 @@ def recompute_chains(context: dg.OpExecutionContext) -> None:
     from verifywise_mlflow.services import audit_verification
     from verifywise_mlflow.services.record_verification.alert_text import damage_sentence
     from verifywise_mlflow.services.record_verification.verification import Scope, verify_records
+    from verifywise_mlflow.witnesses.witnessed import WitnessedCheckpoints
 
+    witnessed = WitnessedCheckpoints.configured()
     problems: dict[str, list[str | None]] = {}
     records = 0
     with Store(database_url()) as store:
@@ -27,7 +29,8 @@ def recompute_chains(context: dg.OpExecutionContext) -> None:
             triggers = append_only_problems(connection)
         # Who disabled a trigger may have forged rows of any tenant.
         unguarded = f"{triggers[0]}: {REMEDY}" if triggers else None
-        for report in audit_verification.verify_audit_trails(store, tenant_ids, audit_verification.public_keys()):
+        keys = audit_verification.public_keys()
+        for report in audit_verification.verify_audit_trails(store, tenant_ids, keys, witnessed.of_tenant):
             tenant_id = report.tenant_id
             # In this process alone: the daily run competes with syncs.
             of_records = verify_records(store, tenant_id, Scope(processes=1))
@@ -35,6 +38,7 @@ def recompute_chains(context: dg.OpExecutionContext) -> None:
             problems[tenant_id] = [
                 audit_verification.problem(store, report),
                 damage_sentence(of_records),
+                witnessed.problems.get(tenant_id),
                 unguarded,
             ]
     damaged = {
