@@ -26,12 +26,20 @@ GROUPS: Final[Mapping[str, Sequence[str]]] = {
         "verifywise_mlflow_tests/artifacts/stores/test_credentials.py",
         "verifywise_mlflow_tests/pipeline/test_stored_files.py",
     ),
+    "the proved tenants": (
+        "verifywise_mlflow_tests/audit/proofs/test_verify_proof.py",
+        "verifywise_mlflow_tests/audit/proofs/test_prove_command.py",
+    ),
     "the bank": (
         "verifywise_mlflow_tests/api/test_client.py",
         "verifywise_mlflow_tests/api/test_notebook.py",
         "verifywise_mlflow_tests/cli/test_lineage_command.py",
         "verifywise_mlflow_tests/cli/test_fifteen_questions.py",
         "verifywise_mlflow_tests/exports/warehouse/test_warehouse_tables.py",
+    ),
+    "the evidence": (
+        "verifywise_mlflow_tests/audit/test_manipulations.py",
+        "verifywise_mlflow_tests/audit/test_auditors_page.py",
     ),
 }
 """The files that share servers, in the order in which they run."""

@@ -1,0 +1,94 @@
+"""What looks at manipulated evidence, as an auditor runs it, and what each says in a line."""
+
+from __future__ import annotations
+
+import json
+import re
+import runpy
+from collections.abc import Mapping
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from io import StringIO
+from typing import Any
+from unittest import mock
+
+from typer.testing import CliRunner
+
+from verifywise_mlflow import __version__
+from verifywise_mlflow.audit.entry import AuditEntry
+from verifywise_mlflow.audit.state_leaf import State
+from verifywise_mlflow.cli import app
+from verifywise_mlflow.persistence.repositories import state_log
+from verifywise_mlflow.persistence.repositories.state_commitments import COUNTS_KEY, append_with_states
+from verifywise_mlflow_tests.audit.manipulations.evidence import Evidence
+from verifywise_mlflow_tests.support.documentation import ROOT
+
+NEXT_SYNC = "next-sync"
+_NUMBERS = re.compile(r"\b(event|waiver|configuration|positions?|size) [0-9a-f,]+(?: to [0-9,]+)?")
+"""What differs with each preparation of the evidence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """What ``audit verify`` says about a tenant in the database."""
+
+    exit_code: int
+    trail: str
+    """The outcome of the trail; if it is damaged, the kind of damage."""
+    records: list[str]
+    """With ``--records``, the damaged rows: what happened, where, and to which fields."""
+
+
+def examine(evidence: Evidence, *options: str) -> Examination:
+    """Run ``audit verify`` with the auditor's key and other options."""
+    result = CliRunner().invoke(app, ["audit", "verify", "acme", *public_key(evidence), *options, "--json"])
+    if not result.stdout and result.exception:
+        raise result.exception
+    report = json.loads(result.stdout)
+    damages = report["records"]["damages"] if "records" in report else []
+    trail = report["damage"]["kind"] if report["damage"] else report["outcome"]
+    return Examination(result.exit_code, trail, [*dict.fromkeys(map(_row, damages))])
+
+
+def public_key(evidence: Evidence) -> tuple[str, str]:
+    """Return the options with the auditor's key."""
+    return ("--public-key", str(evidence.folder / "public.pem"))
+
+
+def saved_checkpoint(evidence: Evidence) -> tuple[str, str]:
+    """Return the options with a checkpoint that the auditor has."""
+    return ("--checkpoint", str(evidence.folder / "witness-acme.jsonl"))
+
+
+def next_commitment(evidence: Evidence) -> str:
+    """Return why the entry of the next sync commits no states, or of which other syncs it commits some; else empty."""
+    now = datetime.now(UTC)
+    with evidence.rolled_back() as session:
+        state_log.append(session, [State("lifecycle event", "credit", 1, "next", now, NEXT_SYNC, "00" * 32)])
+        entry = AuditEntry("acme", now, "sync ended", NEXT_SYNC, "https://mlflow.example", "complete", __version__)
+        appended = append_with_states(session, entry)
+        committed = appended.counts.get(COUNTS_KEY, {})
+        assert isinstance(committed, dict)
+        return appended.reason or ", ".join(f"commits states of {sync_id}" for sync_id in committed.get("syncs", []))
+
+
+def run_script(name: str, *arguments: str) -> tuple[int, str]:
+    """Run a script of ``tools/`` in this process; return its exit code and what it prints."""
+    output = StringIO()
+    with mock.patch("sys.argv", [name, *arguments]), redirect_stdout(output), redirect_stderr(output):
+        try:
+            runpy.run_path(str(ROOT / "tools" / name), run_name="__main__")
+            code: object = 0
+        except SystemExit as error:
+            code = error.code
+    if isinstance(code, str):
+        return 1, output.getvalue() + code
+    return int(code or 0), output.getvalue()  # type: ignore[call-overload]
+
+
+def _row(damage: Mapping[str, Any]) -> str:
+    version = damage["version_number"] or ""
+    fields = ", ".join(change["name"] for change in damage["fields"])
+    where = (damage["table"], damage["model_name"], version, _NUMBERS.sub(r"\1", damage["row"]))
+    return " ".join(f"{part}" for part in (damage["kind"], *where, f"({fields})" * bool(fields)) if part != "")

@@ -1,0 +1,247 @@
+"""Manipulations of a proof by ``audit prove``, which an auditor was given."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any, Final
+
+from verifywise_mlflow.audit.checkpoint import Checkpoint
+from verifywise_mlflow.audit.state_leaf import content_text
+from verifywise_mlflow.common.canonical_json import canonical_json
+from verifywise_mlflow_tests.audit.manipulations.trail_edits import STRANGER
+
+Proof = dict[str, Any]
+"""As the file has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proofs:
+    """Genuine proofs, of which a forger has all."""
+
+    current: Proof
+    """Of version 1 of ``credit``, now."""
+    former: Proof
+    """Of the same version after the first sync."""
+    other_version: Proof
+    other_tenant: Proof
+    growth: Proof
+    """That the trail extends itself up to the first checkpoint."""
+
+
+ProofEdit = Callable[[Proofs], Proof]
+
+
+@dataclass(frozen=True, slots=True)
+class ProofManipulation:
+    """A manipulation of a proof, and why ``tools/verify_proof.py`` refuses it, with the auditor's key."""
+
+    what: str
+    edit: ProofEdit
+    says: str
+    has_saved_checkpoint: bool
+    """Whether the auditor has a checkpoint, too."""
+
+
+PROOF_MANIPULATIONS: Final[list[ProofManipulation]] = []
+
+
+def _manipulation(what: str, *, says: str, has_saved_checkpoint: bool = True) -> Callable[[ProofEdit], ProofEdit]:
+    def register(edit: ProofEdit) -> ProofEdit:
+        PROOF_MANIPULATIONS.append(ProofManipulation(what, edit, says, has_saved_checkpoint))
+        return edit
+
+    return register
+
+
+@_manipulation("the owner in the record is replaced", says="has another text than the stored one")
+def replace_owner(proofs: Proofs) -> Proof:
+    return _with_content(proofs.current, "record", {"owner": "Mallory"})
+
+
+@_manipulation("the owner is replaced, and the hash in the leaf", says="is not in the log")
+def replace_owner_and_hash_in_leaf(proofs: Proofs) -> Proof:
+    proof = replace_owner(proofs)
+    state = _state(proof, "record")
+    leaf = {**json.loads(state["leaf"]), "content": hashlib.sha256(state["content"].encode()).hexdigest()}
+    state["leaf"] = content_text(leaf)
+    return proof
+
+
+@_manipulation("a verdict is turned into a pass", says="the verdict of safe-serialization is another one")
+def replace_verdict(proofs: Proofs) -> Proof:
+    proof = deepcopy(proofs.current)
+    verdict = json.loads(proof["verdicts"]["safe-serialization"])
+    proof["verdicts"]["safe-serialization"] = content_text({**verdict, "verdict": "pass"})
+    return proof
+
+
+@_manipulation("a verdict is replaced by a former one", says="the verdict of artifact-integrity is another one")
+def take_former_verdict(proofs: Proofs) -> Proof:
+    proof = deepcopy(proofs.current)
+    proof["verdicts"]["artifact-integrity"] = proofs.former["verdicts"]["artifact-integrity"]
+    return proof
+
+
+@_manipulation("a verdict is left out", says="a verdict is missing or added")
+def remove_verdict(proofs: Proofs) -> Proof:
+    proof = deepcopy(proofs.current)
+    del proof["verdicts"]["safe-serialization"]
+    return proof
+
+
+@_manipulation("the badge is replaced", says="has another text than the stored one")
+def replace_badge(proofs: Proofs) -> Proof:
+    return _with_content(proofs.current, "evaluation", {"badge": "passing"})
+
+
+@_manipulation("the text of a rule is replaced", says="owner")
+def replace_rule(proofs: Proofs) -> Proof:
+    proof = deepcopy(proofs.current)
+    proof["rules"]["owner"]["requires"] = "true"
+    return proof
+
+
+@_manipulation("the states of another version are shown", says="is another version's")
+def take_states_of_another_version(proofs: Proofs) -> Proof:
+    return {**proofs.current, "states": proofs.other_version["states"]}
+
+
+@_manipulation("the proof of another version is renamed", says="is another version's")
+def rename_version(proofs: Proofs) -> Proof:
+    return {**proofs.other_version, "version_number": 1}
+
+
+@_manipulation("a former record is shown as the newest one", says="is not in the log")
+def take_former_states(proofs: Proofs) -> Proof:
+    proof = deepcopy(proofs.current)
+    former = _state(deepcopy(proofs.former), "record")
+    record = _state(proof, "record")
+    record.update(leaf=former["leaf"], content=former["content"])
+    return proof
+
+
+@_manipulation("former states are shown as the newest ones, with their paths", says="is not in the log")
+def take_former_states_with_their_paths(proofs: Proofs) -> Proof:
+    return {**proofs.current, "states": proofs.former["states"], "models_path": proofs.former["models_path"]}
+
+
+@_manipulation("a former proof is shown as if it were of today", says="is not here")
+def take_former_proof(proofs: Proofs) -> Proof:
+    return proofs.former
+
+
+@_manipulation("a step of a path is replaced", says="is not in the log")
+def replace_step_of_path(proofs: Proofs) -> Proof:
+    proof = deepcopy(proofs.current)
+    _state(proof, "record")["log_path"][0] = f"left {'0' * 64}"
+    return proof
+
+
+@_manipulation("a step of a path is left out", says="is not the newest one")
+def remove_step_of_path(proofs: Proofs) -> Proof:
+    proof = deepcopy(proofs.current)
+    del _state(proof, "record")["model_path"][0]
+    return proof
+
+
+@_manipulation("the root in the entry is replaced", says="not as it was when a checkpoint was signed")
+def replace_root(proofs: Proofs) -> Proof:
+    proof = deepcopy(proofs.current)
+    entry = json.loads(proof["entries"][0])
+    entry["counts"]["states"]["root"] = "0" * 64
+    proof["entries"][0] = canonical_json(entry)
+    return proof
+
+
+@_manipulation("the entries and the checkpoint are former ones", says="is not here")
+def take_entries_of_before(proofs: Proofs) -> Proof:
+    return {**proofs.current, "entries": proofs.former["entries"], "checkpoints": proofs.former["checkpoints"]}
+
+
+@_manipulation("the proof of another tenant is shown", says="not as it was when a checkpoint was signed")
+def take_proof_of_another_tenant(proofs: Proofs) -> Proof:
+    return proofs.other_tenant
+
+
+@_manipulation("the proof of another tenant is renamed", says="is another tenant's")
+def rename_tenant(proofs: Proofs) -> Proof:
+    return {**proofs.other_tenant, "tenant": "acme"}
+
+
+@_manipulation("the checkpoint of another tenant is shown", says="is not here")
+def take_checkpoint_of_another_tenant(proofs: Proofs) -> Proof:
+    return {**proofs.current, "checkpoints": proofs.other_tenant["checkpoints"]}
+
+
+@_manipulation("a former checkpoint is shown", says="is not here")
+def take_former_checkpoint(proofs: Proofs) -> Proof:
+    return {**proofs.current, "checkpoints": proofs.former["checkpoints"]}
+
+
+@_manipulation(
+    "the checkpoint is left out, and the auditor has none",
+    says="no signature vouches for this",
+    has_saved_checkpoint=False,
+)
+def remove_checkpoints(proofs: Proofs) -> Proof:
+    return {**proofs.current, "checkpoints": []}
+
+
+@_manipulation(
+    "another key signs the checkpoint in the name of the right one", says="its signature was made by another key"
+)
+def sign_with_another_key(proofs: Proofs) -> Proof:
+    proof = deepcopy(proofs.current)
+    text = proof["checkpoints"][-1]["checkpoint"]
+    proof["checkpoints"] = [json.loads(Checkpoint(text, STRANGER.sign(text.encode()).hex()).to_json_line())]
+    return proof
+
+
+@_manipulation("the time of the checkpoint is changed", says="its signature was made by another key")
+def date_checkpoint_back(proofs: Proofs) -> Proof:
+    proof = deepcopy(proofs.current)
+    checkpoint = proof["checkpoints"][-1]
+    claim = {**json.loads(checkpoint["checkpoint"]), "signed_at": "2020-01-01T00:00:00+00:00"}
+    checkpoint["checkpoint"] = canonical_json(claim)
+    return proof
+
+
+@_manipulation("the former root in a proof of growth is replaced", says="does not follow the one before it")
+def replace_former_root_of_growth(proofs: Proofs) -> Proof:
+    proof = deepcopy(proofs.growth)
+    entry = json.loads(proof["entries"][0])
+    entry["counts"]["states"]["root"] = "0" * 64
+    proof["entries"][0] = canonical_json(entry)
+    return proof
+
+
+@_manipulation("an entry in a proof of growth is left out", says="does not follow the one before it")
+def remove_entry_of_growth(proofs: Proofs) -> Proof:
+    entries = proofs.growth["entries"]
+    return {**proofs.growth, "entries": [*entries[:2], *entries[3:]]}
+
+
+@_manipulation("the common node in a proof of growth is replaced", says="has another log")
+def replace_node_of_growth(proofs: Proofs) -> Proof:
+    return {**proofs.growth, "log_node": "0" * 64}
+
+
+def _state(proof: Proof, kind: str) -> dict[str, Any]:
+    """Return the newest state of a kind."""
+    (state,) = (
+        state
+        for state in proof["states"]
+        if json.loads(state["leaf"])["kind"] == kind and state["model_path"] is not None
+    )
+    return state  # type: ignore[no-any-return]  # parsed JSON
+
+
+def _with_content(proof: Proof, kind: str, change: Mapping[str, str]) -> Proof:
+    changed = deepcopy(proof)
+    state = _state(changed, kind)
+    state["content"] = content_text({**json.loads(state["content"]), **change})
+    return changed
