@@ -38,6 +38,7 @@ def verified_claim(checkpoint):
         require(key_id in keys, f"it names the key {key_id}, which was not supplied and for which no other key vouches")
         require(at <= replaced.get(key_id, at), f"it is of the key {key_id}, which an earlier entry replaced")
         keys[key_id].verify(bytes.fromhex(checkpoint["signature"]), checkpoint["checkpoint"].encode())
+        replaced.update(dict.fromkeys(claim.get("replaces", []), at))  # lost or stolen keys
         if "next_key" in claim:  # the holder of this key vouches for the one that signs from here on
             replaced[key_id] = at
             trust(claim["next_key"].encode())

@@ -3,15 +3,15 @@
 A chain alone does not reveal truncation, and an attacker who can write to the database can rebuild it after a change.
 But the attacker cannot sign it. A checkpoint is stored as it was signed, like an entry: canonical JSON, ASCII.
 
-A checkpoint can name the key that replaces its own. Only the statement itself does that, never the entry that it signs:
-an entry that an attacker appended is signed by the next checkpoint, too.
+A checkpoint can name the key that replaces its own, or lost keys that its own replaces. Only the statement itself does
+that, never the entry that it signs: an entry that an attacker appended is signed by the next checkpoint, too.
 """
 
 from __future__ import annotations
 
 import json
 from binascii import unhexlify
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -77,12 +77,22 @@ class CheckpointClaim:
     key_id: str
     next_key: str | None = None
     """The public key, in PEM, for which this one vouches: it signs all later checkpoints."""
+    replaces: tuple[str, ...] = ()
+    """The ids of lost or stolen keys that sign no later checkpoint."""
 
 
 def sign_checkpoint(
-    tenant_id: str, head: ChainLink, key: Signer, now: datetime, next_key: PublicKey | None = None
+    tenant_id: str,
+    head: ChainLink,
+    key: Signer,
+    now: datetime,
+    next_key: PublicKey | None = None,
+    replaces: Collection[str] = (),
 ) -> Checkpoint:
-    """Sign the statement that the tenant's chain ends with ``head`` and, optionally, which key replaces this one."""
+    """Sign the statement that the tenant's chain ends with ``head``.
+
+    Optionally, it names the key that replaces this one, or the ids of lost keys that this one replaces.
+    """
     fields: dict[str, object] = {
         "format": CHECKPOINT_FORMAT,
         "tenant_id": tenant_id,
@@ -93,6 +103,8 @@ def sign_checkpoint(
     }
     if next_key is not None:
         fields["next_key"] = next_key.pem()
+    if replaces:
+        fields["replaces"] = sorted(replaces)
     text = canonical_json(fields)
     return Checkpoint(text, key.sign(text.encode()).hex())
 
@@ -109,9 +121,15 @@ def parse_claim(checkpoint: Checkpoint) -> CheckpointClaim:
     if fields.get("format") != CHECKPOINT_FORMAT or not isinstance(sequence, int):
         raise InvalidCheckpointError("it is not a statement about a chain")
     tenant_id, entry_hash, signed_at, key_id = (text if isinstance(text, str) else "" for text in texts)
-    next_key = fields.get("next_key")
+    next_key, replaces = fields.get("next_key"), fields.get("replaces")
     return CheckpointClaim(
-        tenant_id, sequence, entry_hash, signed_at, key_id, next_key if isinstance(next_key, str) else None
+        tenant_id,
+        sequence,
+        entry_hash,
+        signed_at,
+        key_id,
+        next_key if isinstance(next_key, str) else None,
+        tuple(map(str, replaces)) if isinstance(replaces, list) else (),
     )
 
 

@@ -1,8 +1,8 @@
 """The chain of keys of one trail: from the public keys that a verifier trusts to those for which they vouch.
 
-A checkpoint that names a ``next_key`` ends the validity of its own key: what that key signs later is refused, so a key
-that is stolen after its replacement signs nothing more. Keys that were replaced without such a checkpoint, because the
-old one was lost, must all be supplied, and each stays valid.
+A checkpoint that names a ``next_key`` ends the validity of its own key, and one that ``replaces`` others that of these:
+what a replaced key signs later is refused, so a stolen key signs nothing more. Where a lost key could not vouch for the
+next one, that must be supplied, too.
 """
 
 from __future__ import annotations
@@ -66,7 +66,11 @@ class KeyChain:
         return claim
 
     def follow(self, claim: CheckpointClaim) -> None:
-        """Trust the key for which a verified checkpoint vouches, in place of its own. Most vouch for none."""
+        """Trust the key for which a verified checkpoint vouches, instead of its own, and none that it replaces.
+
+        Most checkpoints do neither.
+        """
+        self._replaced.update(dict.fromkeys(claim.replaces, claim.sequence))
         if claim.next_key is None:
             return
         key = _parse(claim.next_key)

@@ -125,9 +125,13 @@ def change_key(
     audit_log.append(session, [entry])
     head = audit_log.head(session)
     assert head is not None
-    checkpoints = [sign_checkpoint(session.tenant_id, head, key, now)]
-    if previous is not None:
-        checkpoints.insert(0, sign_checkpoint(session.tenant_id, head, previous, now, next_key=key.public))
+    if previous is None:
+        checkpoints = [sign_checkpoint(session.tenant_id, head, key, now, replaces=current)]
+    else:
+        checkpoints = [
+            sign_checkpoint(session.tenant_id, head, previous, now, next_key=key.public),
+            sign_checkpoint(session.tenant_id, head, key, now),
+        ]
     for checkpoint in checkpoints:
         audit_log.append_checkpoint(session, checkpoint)
     return checkpoints

@@ -13,10 +13,13 @@ from pathlib import Path
 import pytest
 
 from verifywise_mlflow.audit.chain import ChainLink
+from verifywise_mlflow.audit.checkpoint import sign_checkpoint
 from verifywise_mlflow.audit.export import export_lines
 from verifywise_mlflow.audit.keys import SigningKey
+from verifywise_mlflow.audit.verification import AnchoredCheckpoint
 from verifywise_mlflow_tests.support.audit_chains import (
     KEY,
+    NOW,
     make_chain,
     make_chain_of_length,
     renamed,
@@ -218,6 +221,15 @@ def test_a_key_vouches_for_the_next(export: Export) -> None:
 
     of_replaced_key = export.verified(list(export_lines(links, [*change, signed_checkpoint(links[3])])))
     assert (of_replaced_key[0], "which an earlier entry replaced" in of_replaced_key[1]) == (1, True)
+    lost = [AnchoredCheckpoint(3, sign_checkpoint("acme", links[2], new, NOW, replaces=[KEY.key_id]))]
+    export.give("--public-key", new.public.pem())
+    assert export.verified(list(export_lines(links, [*lost, last])))[0] == 0
+    assert (
+        "which an earlier entry replaced"
+        in export.verified(list(export_lines(links, [*lost, signed_checkpoint(links[3])])))[1]
+    )
+    del export.options[-2:]
+
     not_vouched_for = export.verified(list(export_lines(links, [change[0], last])))
     assert (not_vouched_for[0], "for which no other key vouches" in not_vouched_for[1]) == (1, True)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from verifywise_mlflow.audit.checkpoint import Checkpoint
+from verifywise_mlflow.audit.checkpoint import Checkpoint, sign_checkpoint
 from verifywise_mlflow.audit.key_chain import KeyChange
 from verifywise_mlflow.audit.keys import SigningKey
 from verifywise_mlflow.audit.trail_report import TrailReport
 from verifywise_mlflow.audit.verification import AnchoredCheckpoint, verify_chain
-from verifywise_mlflow_tests.support.audit_chains import KEY, make_chain_of_length, signed_checkpoint
+from verifywise_mlflow_tests.support.audit_chains import KEY, NOW, make_chain_of_length, signed_checkpoint
 
 LINKS = make_chain_of_length(8)
 SECOND, THIRD = SigningKey.generate(), SigningKey.generate()
@@ -47,6 +47,19 @@ def test_a_replaced_key_signs_nothing_more() -> None:
         damage = verified([*STORED, signed_checkpoint(LINKS[7], key)]).damage
         assert damage is not None
         assert (damage.kind, damage.sequence) == ("replaced key", 8)
+
+
+def test_a_lost_key_signs_nothing_after_the_key_that_replaces_it() -> None:
+    change = AnchoredCheckpoint(3, sign_checkpoint("acme", LINKS[2], SECOND, NOW, replaces=[KEY.key_id]))
+    stored = [signed_checkpoint(LINKS[1]), change, signed_checkpoint(LINKS[4], SECOND)]
+    by_thief = signed_checkpoint(LINKS[6])
+    keys = [KEY.public, SECOND.public]
+
+    assert verify_chain("acme", LINKS, stored, keys=keys).damage is None
+    damage = verify_chain("acme", LINKS, [*stored, by_thief], keys=keys).damage
+
+    assert damage is not None
+    assert (damage.kind, damage.sequence) == ("replaced key", 7)
 
 
 def test_a_key_for_which_none_vouches_is_unknown() -> None:
