@@ -11,19 +11,19 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from sqlalchemy import text
+from sqlalchemy import insert, text
 
 from verifywise_mlflow.compliance.verdict import Verdict
 from verifywise_mlflow.connector.models import ModelVersion
 from verifywise_mlflow.exports.warehouse.export import ExportResult, export_tenant
 from verifywise_mlflow.exports.warehouse.layout import LAYOUTS
 from verifywise_mlflow.exports.warehouse.state import ExportDirectoryError, FileFormat
-from verifywise_mlflow.normalizer.lifecycle_event import EventKind, LifecycleEvent
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 from verifywise_mlflow.persistence import role_grants
-from verifywise_mlflow.persistence.repositories import lifecycle_events, tenancy
+from verifywise_mlflow.persistence.repositories import tenancy
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.persistence.tables import lifecycle_events
 from verifywise_mlflow_tests.support.login_roles import login_role, new_name
 from verifywise_mlflow_tests.support.stored_states import day, write_record, write_verdicts
 
@@ -48,7 +48,9 @@ def write_version(store: Store, number: int, owner: str, at: datetime, **other: 
 
 
 def write_event(session: TenantSession, stage: str) -> None:
-    lifecycle_events.append(session, "a sync", [LifecycleEvent(EventKind.STAGE, "fraud", 3, 1, value=stage)], day(2))
+    """Insert an event past the log of states, whose lock lets a second transaction wait for the first."""
+    row = {"tenant_id": "acme", "model_name": "fraud", "version_number": 3, "incarnation": 1, "kind": "stage"}
+    session.execute(insert(lifecycle_events).values(row | {"value": stage, "seen_at": day(2), "sync_id": "a sync"}))
 
 
 def export(
