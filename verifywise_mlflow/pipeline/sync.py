@@ -190,7 +190,7 @@ class Sync:
     def _context(self, stage: Stage, now: datetime) -> StageContext:
         with self.store.begin(self.tenant.tenant_id) as session:
             start = stage_start(session, stage, now.astimezone(UTC).date())
-            now = start.time_of_writes(now, self.sync_id)
+            now = start.time_of_writes(now)
             redacted_since = start.redacted_since
             # In each stage: a sync with other redaction settings may have run since the previous stage. A new catalog
             # of token patterns also makes the settings differ.

@@ -140,14 +140,13 @@ def test_removed_commitments_are_noticed_by_the_next_commitment(session: TenantS
     assert state_commitments.COUNTS_KEY not in refused.counts
 
 
-def start(newest_write: datetime | None, newest_writer: str | None) -> StageStart:
-    return StageStart(None, None, None, 0, 0, None, None, newest_write, newest_writer)
+def start(newest_write: datetime | None) -> StageStart:
+    return StageStart(None, None, None, 0, 0, None, None, newest_write)
 
 
 def test_a_stage_writes_no_earlier_than_what_is_stored() -> None:
     later = NOW.replace(microsecond=500)
 
-    assert start(None, None).time_of_writes(NOW, "sync-2") == NOW
-    assert start(NOW, "sync-1").time_of_writes(later, "sync-2") == later
-    assert start(later, "sync-1").time_of_writes(NOW, "sync-2") == later
-    assert start(later, "sync-2").time_of_writes(NOW, "sync-2") == NOW.replace(microsecond=501)
+    assert start(None).time_of_writes(NOW) == NOW
+    assert start(NOW).time_of_writes(later) == later
+    assert start(later).time_of_writes(NOW) == NOW.replace(microsecond=501)

@@ -33,19 +33,15 @@ class StageStart:
     """Of the declared AI systems in force; None if none were ever declared."""
     newest_write: datetime | None
     """The newest time in the log of states."""
-    newest_writer: str | None
-    """The sync that wrote then; empty for a command."""
 
-    def time_of_writes(self, now: datetime, sync_id: str) -> datetime:
-        """Return the time for what the stage writes: now, but not before what is stored, if the clock went back.
+    def time_of_writes(self, now: datetime) -> datetime:
+        """Return the time for what the stage writes: now, or right after what is stored, if the clock went back.
 
-        So no state ends before it began. Two stages of one sync get different times, so that a sync, a version and a
-        time identify a write.
+        So no state ends before it began, and a sync, a version and a time identify a write.
         """
-        if self.newest_write is None or self.newest_write < now:
+        if self.newest_write is None or self.newest_write <= now:
             return now
-        is_own = self.newest_writer == sync_id
-        return self.newest_write.astimezone(UTC) + timedelta(microseconds=is_own)
+        return self.newest_write.astimezone(UTC) + timedelta(microseconds=1)
 
 
 def stage_start(session: TenantSession, stage: str, day: date) -> StageStart:
@@ -58,7 +54,7 @@ def stage_start(session: TenantSession, stage: str, day: date) -> StageStart:
     redaction = redaction_epoch.newest(session.tenant_id).lateral("redaction")
     of_tenant = model_versions.c.tenant_id == session.tenant_id
     newest_version = select(func.max(model_versions.c.revision)).where(of_tenant).scalar_subquery()
-    newest_write = state_log.newest_write(session.tenant_id).lateral("newest_write")
+    newest_write = state_log.newest_write(session.tenant_id).subquery("newest_write")
     is_of_stage = and_(refreshes.c.tenant_id == tenants.c.tenant_id, refreshes.c.stage == stage)
     row = session.execute(
         select(
@@ -67,7 +63,7 @@ def stage_start(session: TenantSession, stage: str, day: date) -> StageStart:
             func.coalesce(usage.c.held_back, 0),
             newest_version,
             config_versions.digest_in_force(session.tenant_id, "ai systems").scalar_subquery(),
-            *(newest_write.c.written_at, newest_write.c.sync_id),
+            newest_write.c.written_at,
         )
         .select_from(
             tenants.outerjoin(redaction, true())

@@ -75,17 +75,17 @@ def sync_ids(session: TenantSession, start: int) -> list[str]:
     return sorted(session.scalars(query.where(table.c.tenant_id == session.tenant_id, table.c.position >= start)))
 
 
-def newest_write(tenant_id: str) -> Select[tuple[datetime, str]]:
-    """Return the query of the newest time in the log and the sync that wrote then; it has no row before the first."""
+def newest_write(tenant_id: str) -> Select[tuple[datetime]]:
+    """Return the query of the newest time in the log; it is null before the first state."""
     table = state_log
     recent = (
-        select(table.c.written_at, table.c.sync_id)
+        select(table.c.written_at)
         .where(table.c.tenant_id == tenant_id)
         .order_by(table.c.position.desc())
         .limit(_RECENT)
         .subquery()
     )
-    return select(recent.c.written_at, recent.c.sync_id).order_by(recent.c.written_at.desc()).limit(1)
+    return select(func.max(recent.c.written_at).label("written_at"))
 
 
 def states(session: TenantSession, start: int = 0, stop: int | None = None) -> Iterator[tuple[int, State, bytes]]:
