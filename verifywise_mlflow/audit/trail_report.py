@@ -8,9 +8,9 @@ who supplies a key gets ``intact`` only if such a statement covers every entry, 
 last one that the verifier asks about. Otherwise the outcome is ``unproved``, which has an exit code of its own, and the
 report says what to compare with.
 
-The daily verification fails for a damaged trail and for one that no key signed, but not for ``unproved``: entries that no
-checkpoint covers yet are normal between two syncs, and an alert that is always on is no alert. It notices an end that
-was cut off only if a witness has checkpoints that it can read back.
+The daily verification fails for a damaged trail and for one that no key signed, but not for ``unproved``: entries that
+no checkpoint covers yet are normal between two syncs, and an alert that is always on is no alert. It notices an end
+that was cut off only if a witness has checkpoints that it can read back.
 """
 
 from __future__ import annotations
