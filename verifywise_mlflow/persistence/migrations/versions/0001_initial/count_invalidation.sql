@@ -2,17 +2,14 @@
 
 -- Every statement that changes a record, a verdict or a badge moves the revision of its buckets and of its tenant in the
 -- same transaction; counts of another revision are ignored. With the owner's rights, so that a writer needs none and
--- cannot forget it.
+-- cannot forget it. TRUNCATE is refused.
 --
 -- A tenant's row is written first, so it is locked: whoever divides a bucket locks it too. The next statement sees every
 -- division that was committed before, and so finds the bucket that a key belongs to.
 CREATE FUNCTION {schema}.invalidate_counts() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 BEGIN
-    IF TG_OP = 'TRUNCATE' THEN
-        UPDATE {schema}.compliance_counts SET revision = nextval('{schema}.revisions');
-        UPDATE {schema}.compliance_count_buckets SET revision = nextval('{schema}.revisions');
-    ELSIF TG_LEVEL = 'ROW' THEN
+    IF TG_LEVEL = 'ROW' THEN
         UPDATE {schema}.compliance_counts SET revision = nextval('{schema}.revisions')
         WHERE tenant_id = OLD.tenant_id;
         UPDATE {schema}.compliance_count_buckets SET revision = nextval('{schema}.revisions')
@@ -62,10 +59,6 @@ BEGIN
         EXECUTE format(
             'CREATE TRIGGER invalidate_counts_on_delete AFTER DELETE ON {schema}.%I
              REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION {schema}.invalidate_counts()',
-            counted_table);
-        EXECUTE format(
-            'CREATE TRIGGER invalidate_counts_on_truncate AFTER TRUNCATE ON {schema}.%I
-             FOR EACH STATEMENT EXECUTE FUNCTION {schema}.invalidate_counts()',
             counted_table);
         -- Rows with a new key change the counts of the bucket that they leave too.
         EXECUTE format(
