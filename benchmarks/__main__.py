@@ -47,6 +47,7 @@ BENCHMARKS = (
     Benchmark("compliance", 2, "evaluating all records (10,000)"),
     Benchmark("unchanged_sync_queries", 2, "each query of a sync of an unchanged tenant (20,000 versions)"),
     Benchmark("audit", 4, "verifying a trail of a million entries"),
+    Benchmark("states", 25, "the log of states, its verification and proofs (100,000 versions)"),
     Benchmark("overhead", 2, "what Dagster adds to a sync"),
     Benchmark("hostile", 10, "memory and storage under hostile servers"),
     Benchmark("redaction", 1, "scanning for secrets and personal data"),

@@ -1,0 +1,331 @@
+"""``python -m benchmarks.states [VERSIONS]``: the cost of the log of states, of its verification, and of a proof.
+
+Generated objects (``synthetic``) are synced through the real stages into a real Postgres, with the log of states and
+without it, in turns. Then nothing changes, one version changes, all records are verified, and one version is proved.
+Each step runs in a process of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields, replace
+from enum import StrEnum
+from pathlib import Path
+from statistics import median
+from typing import ParamSpec, TypeVar
+from unittest import mock
+
+from sqlalchemy import text
+
+from benchmarks.competitor import cpu_seconds
+from benchmarks.database_cost import postgres_cpu_seconds, write_manifests
+from benchmarks.peak_memory import PeakMemory
+from benchmarks.synthetic import TENANT, SyntheticReader
+from benchmarks.tables import RESULTS, MarkdownTable, publish
+from verifywise_mlflow.audit.entry import AuditEntry
+from verifywise_mlflow.audit.keys import SigningKey
+from verifywise_mlflow.common.stages import Stage
+from verifywise_mlflow.demo.servers.postgres import temporary_postgres
+from verifywise_mlflow.exports.json_documents.proofs import StateProofDocument
+from verifywise_mlflow.persistence.repositories import (
+    audit_log,
+    manifests,
+    state_commitments,
+    state_log,
+    verdict_bulk_writer,
+    verdicts,
+)
+from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.pipeline import sync as sync_module
+from verifywise_mlflow.pipeline.sync import Sync
+from verifywise_mlflow.services.audit_signing import SIGNING_KEY_VARIABLE
+from verifywise_mlflow.services.proofs import provable_moment, prove_version
+from verifywise_mlflow.services.record_verification.verification import verify_records
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+MAX_SHARE = "2 %"
+"""Of a first sync that also reads a server and files, which this one does not."""
+MAX_COMMIT_MS = 50
+MIN_RECORDS_A_SECOND = 5_000
+
+
+class Step(StrEnum):
+    """What is measured, in order."""
+
+    WITHOUT = "first sync without the log"
+    FIRST = "first sync"
+    UNCHANGED = "nothing changed"
+    ONE = "one version retagged"
+    VERIFICATION = "audit verify --records"
+    PROOF = "audit prove"
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """The measured cost of one step."""
+
+    step: str
+    versions: int
+    seconds: float
+    """Without generating objects."""
+    cpu_seconds: float
+    """CPU time of this process and its children, without generating objects."""
+    postgres_cpu_seconds: float
+    peak_bytes: int
+    append_seconds: float = 0.0
+    """Elapsed time in which states were appended to the log."""
+    commit_seconds: float = 0.0
+    """Elapsed time of the entry that commits them."""
+    log_cpu_seconds: float = 0.0
+    """CPU time of this process for both, without hashing contents."""
+    records: int = 0
+    states: int = 0
+    size_bytes: int = 0
+    """Of the log, its index and its commitments; of the proof."""
+
+
+class _Stopwatch:
+    """Adds up the time that functions take."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.cpu_seconds = 0.0
+
+    def around(self, function: Callable[P, R]) -> Callable[P, R]:
+        """Return the function, timed."""
+
+        def timed(*args: P.args, **kwargs: P.kwargs) -> R:
+            began, cpu = time.perf_counter(), time.thread_time()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                self.seconds += time.perf_counter() - began
+                self.cpu_seconds += time.thread_time() - cpu
+
+        return timed
+
+
+def run(step: Step, versions: int, url: str, postgres: int) -> Figure:
+    """Run one step in this process."""
+    memory, postgres_cpu = PeakMemory(), postgres_cpu_seconds(postgres)
+    cpu, began = cpu_seconds(), time.perf_counter()
+    with Store(url) as store:
+        outcome = _STEPS[step](store, versions)
+        excluded = outcome.pop("excluded_seconds", 0.0)
+        return Figure(
+            step,
+            versions,
+            time.perf_counter() - began - excluded,
+            cpu_seconds() - cpu - excluded,
+            postgres_cpu_seconds(postgres) - postgres_cpu,
+            memory.bytes(),
+            **outcome,  # type: ignore[arg-type]  # fields of Figure
+        )
+
+
+def _sync(store: Store, versions: int, *, retagged: int = 0, reads_files: bool = False) -> dict[str, float]:
+    reader, append, commit = SyntheticReader(versions, retagged=retagged), _Stopwatch(), _Stopwatch()
+    with (
+        mock.patch.object(state_log, "append", append.around(state_log.append)),
+        mock.patch.object(sync_module, "append_with_states", commit.around(sync_module.append_with_states)),
+        Sync(TENANT, store, _reader=reader) as sync,
+    ):
+        for stage in Stage:
+            if stage is Stage.ARTIFACT_MANIFESTS and reads_files:
+                write_manifests(sync)
+            else:
+                sync.run(stage)
+    return {
+        "excluded_seconds": reader.seconds,
+        "append_seconds": append.seconds,
+        "commit_seconds": commit.seconds,
+        "log_cpu_seconds": append.cpu_seconds + commit.cpu_seconds,
+        "size_bytes": _log_bytes(store),
+    }
+
+
+def _sync_without_log(store: Store, versions: int) -> dict[str, float]:
+    with _no_log():
+        return _sync(store, versions, reads_files=True)
+
+
+@contextmanager
+def _no_log() -> Iterator[None]:
+    """Leave out what a sync does for the log alone. A record's hash is its fingerprint, too, so it stays."""
+
+    def append_entry(session: TenantSession, entry: AuditEntry) -> AuditEntry:
+        audit_log.append(session, [entry])
+        return entry
+
+    with (
+        mock.patch.object(state_log, "append", return_value=None),
+        mock.patch.object(sync_module, "append_with_states", append_entry),
+        mock.patch.object(verdict_bulk_writer, "content_hash", return_value=""),
+        mock.patch.object(verdicts, "content_hash", return_value=""),
+        mock.patch.object(manifests, "content_hash", return_value=""),
+    ):
+        yield
+
+
+def _verify(store: Store, _: int) -> dict[str, float]:
+    report = verify_records(store, TENANT.tenant_id)
+    assert report.is_intact, report.damages[:3]
+    return {"records": report.checked.records, "states": report.checked.states}
+
+
+def _prove(store: Store, _: int) -> dict[str, float]:
+    with store.begin_snapshot(TENANT.tenant_id) as session:
+        key = session.execute(
+            text(
+                "SELECT model_name, version_number FROM verifywise_mlflow.canonical_records"
+                " WHERE tenant_id = :tenant_id ORDER BY 1, 2 LIMIT 1"
+            ),
+            {"tenant_id": TENANT.tenant_id},
+        ).one()
+        proof = prove_version(session, (key.model_name, key.version_number), provable_moment(session))
+        return {"size_bytes": len(json.dumps(StateProofDocument.of(proof).to_json(), indent=1))}
+
+
+_STEPS: Mapping[Step, Callable[[Store, int], dict[str, float]]] = {
+    Step.WITHOUT: _sync_without_log,
+    Step.FIRST: lambda store, versions: _sync(store, versions, reads_files=True),
+    Step.UNCHANGED: _sync,
+    Step.ONE: lambda store, versions: _sync(store, versions, retagged=1),
+    Step.VERIFICATION: _verify,
+    Step.PROOF: _prove,
+}
+
+
+def _log_bytes(store: Store) -> int:
+    tables = (state_log.state_log, state_commitments.state_commitments, state_commitments.state_models)
+    with store.begin_shared() as connection:
+        sizes = (
+            connection.scalar(text("SELECT pg_total_relation_size(CAST(:name AS regclass))"), {"name": str(table)})
+            for table in tables
+        )
+        return sum(map(int, sizes))
+
+
+def measure(versions: int, rounds: int, folder: Path, show: Callable[[str], object]) -> list[Figure]:
+    """Run each step in a process of its own: first syncs as often as there are rounds, the others after the last."""
+    (folder / "signing.pem").write_bytes(SigningKey.generate().pem())
+    databases = [f"{kind}_{number}" for number in range(rounds) for kind in ("without", "with")]
+    steps = [Step.WITHOUT, Step.FIRST] * rounds
+    later = [step for step in Step if step not in steps]
+    figures = []
+    with temporary_postgres(databases) as postgres:
+        for step, database in [*zip(steps, databases, strict=True), *((step, databases[-1]) for step in later)]:
+            show(f"{versions:,} versions: {step} …\n")
+            key = {SIGNING_KEY_VARIABLE: f"file:{folder / 'signing.pem'}"}
+            output = subprocess.run(  # noqa: S603  # our own command, no shell
+                [sys.executable, "-m", "benchmarks.states", "--step", step, str(versions)],
+                env=os.environ | key | {"BENCHMARK_DATABASE_URL": postgres.url(database)},
+                check=True,
+                stdout=subprocess.PIPE,
+                text=True,
+                input=str(postgres.process.pid),
+                cwd=Path(__file__).parents[1],
+            ).stdout
+            figures.append(Figure(**json.loads(output)))
+    return figures
+
+
+def tables(figures: Sequence[Figure]) -> list[MarkdownTable]:
+    """Return the median of each step, and the figures that have a target."""
+    of_step = {step: _median([figure for figure in figures if figure.step == step]) for step in Step}
+    first, without, verification = of_step[Step.FIRST], of_step[Step.WITHOUT], of_step[Step.VERIFICATION]
+    rows = [
+        (
+            figure.step,
+            f"{figure.seconds:.2f}",
+            f"{figure.cpu_seconds:.2f}",
+            f"{figure.postgres_cpu_seconds:.2f}",
+            f"{1_000 * figure.append_seconds:,.0f}",
+            f"{1_000 * figure.commit_seconds:,.1f}",
+            f"{figure.peak_bytes / 1e6:.0f}",
+        )
+        for figure in of_step.values()
+    ]
+    headings = ("step", "seconds", "our CPU s", "Postgres CPU s", "append ms", "commit ms", "peak MB")
+    more_cpu = first.cpu_seconds - without.cpu_seconds
+    more_postgres = first.postgres_cpu_seconds - without.postgres_cpu_seconds
+    summary = [
+        ("versions", f"{first.versions:,}", ""),
+        ("CPU for the log in a first sync, for each version", f"{1e6 * more_cpu / first.versions:,.0f} µs", ""),
+        ("its share of our CPU time", f"{more_cpu / without.cpu_seconds:.1%}", MAX_SHARE),
+        ("of it, appending and committing", f"{first.log_cpu_seconds / without.cpu_seconds:.1%}", ""),
+        ("the log's share of Postgres's CPU time", f"{more_postgres / without.postgres_cpu_seconds:.1%}", ""),
+        ("commit of a sync that changes nothing", _ms(of_step[Step.UNCHANGED]), f"{MAX_COMMIT_MS} ms"),
+        ("commit of a sync that changes one version", _ms(of_step[Step.ONE]), ""),
+        (
+            "records verified a second",
+            f"{verification.records / verification.seconds:,.0f}",
+            f"{MIN_RECORDS_A_SECOND:,}",
+        ),
+        (
+            "records verified for each second of our CPU",
+            f"{verification.records / verification.cpu_seconds:,.0f}",
+            "",
+        ),
+        ("states verified a second", f"{verification.states / verification.seconds:,.0f}", ""),
+        ("peak memory of the verification", f"{verification.peak_bytes / 1e6:.0f} MB", "flat"),
+        ("log and commitments with their indexes, for each version", f"{first.size_bytes / first.versions:,.0f} B", ""),
+        ("to prove one version", f"{of_step[Step.PROOF].seconds:.2f} s", ""),
+        ("the proof", f"{of_step[Step.PROOF].size_bytes / 1e3:.0f} KB", ""),
+    ]
+    return [
+        MarkdownTable("states", headings, rows, _NOTE),
+        MarkdownTable("states-summary", ("figure", "measured", "target"), summary),
+    ]
+
+
+def _median(figures: Sequence[Figure]) -> Figure:
+    medians = {
+        item.name: median(getattr(figure, item.name) for figure in figures)
+        for item in fields(Figure)
+        if item.name not in ("step", "versions")
+    }
+    return replace(figures[0], **medians)
+
+
+def _ms(figure: Figure) -> str:
+    return f"{1_000 * figure.commit_seconds:.1f} ms"
+
+
+_NOTE = (
+    "Without generating the objects, which stands for the server, and without reading files. A first sync without the "
+    "log neither hashes verdicts and manifests for it nor appends or commits."
+)
+
+
+def main() -> int:
+    """Measure, print and save the figures."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.states", description=__doc__)
+    parser.add_argument("versions", nargs="?", type=int, default=100_000, help="how many versions (100,000)")
+    parser.add_argument("--rounds", type=int, default=1, help="how often the first syncs are measured (1)")
+    parser.add_argument("--json", type=Path, default=RESULTS / "states.json", help="where the figures go")
+    parser.add_argument("--step", type=Step, help=argparse.SUPPRESS)  # the arguments of the steps' processes
+    arguments = parser.parse_args()
+    if arguments.step:
+        postgres, url = int(sys.stdin.read()), os.environ["BENCHMARK_DATABASE_URL"]
+        sys.stdout.write(json.dumps(asdict(run(arguments.step, arguments.versions, url, postgres))))
+        return 0
+    with tempfile.TemporaryDirectory(prefix="verifywise-bench-") as folder:
+        figures = measure(arguments.versions, arguments.rounds, Path(folder), sys.stderr.write)
+    publish(arguments.json, tables(figures), list(map(asdict, figures)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
