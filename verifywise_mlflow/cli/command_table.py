@@ -230,7 +230,7 @@ HELP: Mapping[str, CommandHelp] = {
     "deliver status": CommandHelp("acme --json", _BOTH),
     "audit verify": CommandHelp(
         "acme --public-key public.pem --checkpoint saved.jsonl",
-        failure="the chain is damaged, or a key was given and it signed nothing",
+        failure="the chain or, with --records, a row is damaged, or a key was given and it signed nothing",
         other_codes=f"{UNPROVED} there is no damage, but not everything is proved",
     ),
     "audit show": CommandHelp('acme --kind "sync ended" --since 2026-03-01 --limit 20'),
@@ -253,6 +253,12 @@ HELP: Mapping[str, CommandHelp] = {
         program_output="the proof, a JSON document",
     ),
     "audit new-key": CommandHelp("signing.pem", _NEITHER, "the new file only", names_objects=False),
+    "audit public-key": CommandHelp(
+        "",
+        "the key that VERIFYWISE_AUDIT_SIGNING_KEY refers to",
+        program_output="the public key in PEM",
+        names_objects=False,
+    ),
     "audit rotate-key": CommandHelp(
         "acme",
         "the database, VERIFYWISE_AUDIT_SIGNING_KEY and VERIFYWISE_AUDIT_PREVIOUS_SIGNING_KEY",

@@ -48,7 +48,7 @@ def filled(store: Store, database_url: str, tmp_path: Path, monkeypatch: pytest.
 
 def test_each_command_of_the_guide_succeeds(filled: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     commands = re.findall(r"^(?:verifywise-mlflow audit|python3 tools/verify_audit_export.py) .*$", GUIDE, re.MULTILINE)
-    assert len(commands) == 11
+    assert len(commands) == 12
     for command in commands:
         program, *arguments = shlex.split(command)
         if program == "python3":
@@ -243,6 +243,7 @@ def test_a_new_key_file_is_private_and_never_replaces_another(filled: Store, mon
     run("checkpoint", "acme")
 
     assert path.stat().st_mode & 0o777 == 0o600
+    assert run("public-key").stdout == result.stdout
     assert run("verify", "acme", "--public-key", "public.pem").exit_code == 4
     assert run("new-key", "signing.pem").exit_code == 2
     assert "PRIVATE" not in result.stdout

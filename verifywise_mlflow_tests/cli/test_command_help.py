@@ -64,7 +64,7 @@ def test_a_command_without_its_requirements_names_them(path: str, monkeypatch: p
     missing = next(
         (REQUIREMENTS[requirement] for requirement in REQUIREMENTS if HELP[path].needs.startswith(requirement)), None
     )
-    if path in ("audit checkpoint", "audit rotate-key"):
+    if path in ("audit checkpoint", "audit public-key", "audit rotate-key"):
         missing = (2, "VERIFYWISE_AUDIT_SIGNING_KEY")  # which it requires first
     if path == "audit witness":
         missing = (2, "VERIFYWISE_AUDIT_WITNESSES")
@@ -76,7 +76,7 @@ def test_help_ends_with_the_example_and_the_exit_codes() -> None:
     output = " ".join(CliRunner().invoke(app, ["audit", "verify", "--help"]).output.split())
     assert "Example: verifywise-mlflow audit verify acme --public-key public.pem" in output
     assert "Needs the database. Changes nothing." in output
-    assert "Exit codes: 0 success; 1 the chain is damaged, or" in output
+    assert "Exit codes: 0 success; 1 the chain or, with --records, a row is damaged, or" in output
     assert "; 2 invalid use; 3 an unknown or ambiguous name; 4 there is no damage, but not everything is" in output
 
 

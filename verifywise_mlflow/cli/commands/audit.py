@@ -17,7 +17,7 @@ from verifywise_mlflow.audit.export import export_lines
 from verifywise_mlflow.audit.verification import verify_chain as verify_trail
 from verifywise_mlflow.cli.arguments import Limit, time_option
 from verifywise_mlflow.cli.audit_trail import TrailOf, open_trail, refuse_unknown
-from verifywise_mlflow.cli.command_table import FAILED, MISUSED
+from verifywise_mlflow.cli.command_table import FAILED
 from verifywise_mlflow.cli.commands import audit_keys, audit_prove, audit_verify, audit_witness
 from verifywise_mlflow.cli.display import display, display_name
 from verifywise_mlflow.cli.failures import exit_on_errors
@@ -26,7 +26,7 @@ from verifywise_mlflow.common.moments import utc_text
 from verifywise_mlflow.common.untrusted_text import quote
 from verifywise_mlflow.persistence.repositories import audit_log
 from verifywise_mlflow.persistence.session import TenantSession
-from verifywise_mlflow.services.audit_signing import SIGNING_KEY_VARIABLE, sign_chain_head, signing_key
+from verifywise_mlflow.services.audit_signing import sign_chain_head
 
 app = typer.Typer(help="Show, verify, sign and export the audit trail of a tenant.", no_args_is_help=True)
 app.command()(audit_verify.verify)
@@ -79,13 +79,7 @@ def checkpoint(tenant: TrailOf) -> None:
     The signing key is the one that VERIFYWISE_AUDIT_SIGNING_KEY refers to: env:NAME, file:/absolute/path or pkcs11:...
     """
     with exit_on_errors(as_json=False):
-        key = signing_key()
-        if key is None:
-            fail(
-                f"set {SIGNING_KEY_VARIABLE} to a reference to the signing key; audit new-key creates one",
-                MISUSED,
-                as_json=False,
-            )
+        key = audit_keys.require_signing_key()
         with open_trail(tenant) as session:
             signed = sign_chain_head(session, key, datetime.now(UTC))
             if signed is None:
@@ -123,6 +117,7 @@ def export(
 
 app.command()(audit_prove.prove)
 app.command("new-key")(audit_keys.new_key)
+app.command("public-key")(audit_keys.public_key)
 app.command("rotate-key")(audit_keys.rotate_key)
 app.command()(audit_witness.witness)
 app.command()(audit_witness.timestamps)

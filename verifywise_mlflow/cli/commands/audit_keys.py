@@ -1,4 +1,4 @@
-"""``verifywise-mlflow audit new-key`` and ``rotate-key``: the keys that sign checkpoints."""
+"""``verifywise-mlflow audit new-key``, ``public-key`` and ``rotate-key``: the keys that sign checkpoints."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from verifywise_mlflow.audit.keys import SigningKey
+from verifywise_mlflow.audit.keys import Signer, SigningKey
 from verifywise_mlflow.cli.audit_trail import TrailOf, open_trail, refuse_unknown
 from verifywise_mlflow.cli.command_table import FAILED, MISUSED
 from verifywise_mlflow.cli.failures import exit_on_errors
@@ -35,6 +35,12 @@ def new_key(
         sys.stdout.write(key.public.pem())
 
 
+def public_key() -> None:
+    """Print the public key of the signing key for auditors, wherever the private key is."""
+    with exit_on_errors(as_json=False):
+        sys.stdout.write(require_signing_key().public.pem())
+
+
 def rotate_key(
     tenant: TrailOf,
     previous_key_lost: Annotated[
@@ -50,9 +56,7 @@ def rotate_key(
     for it, so verifiers who trust the previous key need no other. With both variables set, each sync does the same.
     """
     with exit_on_errors(as_json=False):
-        key = signing_key()
-        if key is None:
-            fail(f"set {SIGNING_KEY_VARIABLE} to a reference to the new key", MISUSED, as_json=False)
+        key = require_signing_key()
         with open_trail(tenant) as session:
             refuse_unknown(session, as_json=False)
             checkpoints = change_key(session, key, datetime.now(UTC), previous_key_lost)
@@ -60,3 +64,15 @@ def rotate_key(
         fail(f"the trail of {tenant!r} is already signed with this key, or not signed yet", FAILED, as_json=False)
     for item in checkpoints:
         sys.stdout.write(item.to_json_line() + "\n")
+
+
+def require_signing_key() -> Signer:
+    """Return the signing key, or exit if none is configured."""
+    key = signing_key()
+    if key is None:
+        fail(
+            f"set {SIGNING_KEY_VARIABLE} to a reference to the signing key; audit new-key creates one",
+            MISUSED,
+            as_json=False,
+        )
+    return key
