@@ -13,6 +13,7 @@ from verifywise_mlflow.pipeline.context import SyncOptions
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.histories.conclusions import Conclusions
 from verifywise_mlflow_tests.histories.twin_registry import TwinRegistry
+from verifywise_mlflow_tests.support.intact_records import assert_intact
 from verifywise_mlflow_tests.support.syncing import sync
 
 
@@ -29,5 +30,6 @@ def compared_sync(twin: TwinRegistry, tenant: Tenant, store: Store) -> Callable[
     def run(*, rehash: bool = False, reconcile: bool = False) -> None:
         sync(tenant, store, SyncOptions(reconcile=reconcile, rehash=rehash))
         conclusions.check(is_complete=True, is_rehash=rehash, is_reconcile=reconcile)
+        assert_intact(store)
 
     return run

@@ -28,6 +28,7 @@ from verifywise_mlflow_tests.histories.conclusions import ALIAS_WORDS, STAGE_WOR
 from verifywise_mlflow_tests.histories.truth import Folder
 from verifywise_mlflow_tests.histories.twin_registry import SOURCE_KINDS, SourceKind, TwinRegistry
 from verifywise_mlflow_tests.support.databases import migrated_database
+from verifywise_mlflow_tests.support.intact_records import assert_intact
 from verifywise_mlflow_tests.support.proxy import Proxy, always, proxy_before, saying
 from verifywise_mlflow_tests.support.syncing import sync
 
@@ -208,6 +209,7 @@ class RegistryHistory(RuleBasedStateMachine):
                 self.twin.bring_store_back()
             self.sync(is_rehash=True, is_reconcile=True, empty_listing=None)
             self._conclusions.check_unchanged(sync(self._tenant, self._store).reports)
+            assert_intact(self._store)
         finally:
             self._cleanup.close()
 

@@ -109,7 +109,8 @@ def current_states(session: TenantSession, size: int) -> CurrentStates:
 
     ``state_models`` has the roots as of the last commitment, from which the next one continues.
     """
-    models, stale = Frontier(), []
+    models = Frontier()
+    stale: list[str] = []
     stored = iter(session.execute(_MODELS, {"tenant_id": session.tenant_id}))
     row = next(stored, None)
     for name, of_model in groupby(newest_leaves(session, size), key=itemgetter(0)):

@@ -18,7 +18,7 @@ from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.state_contents import VERDICT_COLUMNS, verdict_content
 from verifywise_mlflow.services.record_verification.evaluations import Evaluation, Parts, StoredVerdict
 from verifywise_mlflow.services.record_verification.field_search import combination_with
-from verifywise_mlflow.services.record_verification.judging import JudgedEvaluation
+from verifywise_mlflow.services.record_verification.judging import DerivedVerdicts
 from verifywise_mlflow.services.record_verification.report import DamageKind, FieldChange, RecordDamage
 
 _REMOVED: Final = "\0removed"
@@ -45,7 +45,7 @@ def explain_evaluation(
     key: Key,
     evaluation: Evaluation,
     cells: Mapping[str, Sequence[str]],
-    judged: JudgedEvaluation | None,
+    derived: DerivedVerdicts | None,
     others: Sequence[StoredVerdict],
 ) -> tuple[list[RecordDamage], list[object]]:
     """Return the damaged rows behind an evaluation that was logged with another content.
@@ -54,7 +54,7 @@ def explain_evaluation(
         key: The version.
         evaluation: What the log and the tables have.
         cells: The content of each verdict that began, by rule.
-        judged: What the rules give on the record of that time.
+        derived: The verdicts that the rules give on the record of that time.
         others: All other verdicts on the version, present and former ones.
 
     Returns:
@@ -62,16 +62,16 @@ def explain_evaluation(
     """
     parts, expected = evaluation.parts(), evaluation.logged.content
     search = _Search(key, evaluation, cells)
-    edits = [*search.edits(judged, others)]
+    edits = [*search.edits(derived, others)]
 
     def is_right(chosen: Sequence[_Edit]) -> bool:
         return _applied(parts, chosen).content() == expected
 
-    if judged and is_right([whole := search.as_judged(judged)]):
+    if derived and is_right([whole := search.as_derived(derived)]):
         return [*whole.damages], []
     found = combination_with(edits, is_right, _are_independent)
     if found is None:
-        return search.unexplained(judged), []
+        return search.unexplained(derived), []
     damages = [damage for edit in found for damage in edit.damages]
     return damages, [edit.used for edit in found if edit.used is not None]
 
@@ -100,35 +100,37 @@ class _Search:
     evaluation: Evaluation
     cells: Mapping[str, Sequence[str]]
 
-    def edits(self, judged: JudgedEvaluation | None, others: Sequence[StoredVerdict]) -> Iterator[_Edit]:
+    def edits(self, derived: DerivedVerdicts | None, others: Sequence[StoredVerdict]) -> Iterator[_Edit]:
         """Yield single changes, the most frequent first."""
         yield from self._badge_edits()
-        if judged:
-            yield from (self._judged_edit(rule_id, judged) for rule_id in judged.rows if self._differs(rule_id, judged))
+        if derived:
+            yield from (
+                self._derived_edit(rule_id, derived) for rule_id in derived.rows if self._differs(rule_id, derived)
+            )
         yield from self._word_edits()
         yield from self._end_edits(others)
         for rule_id, verdict in self.evaluation.begun.items():
             damage = self._damage("added", verdict.table, rule_id, "no evaluation in the log gave this verdict")
             yield _Edit([damage], verdicts={rule_id: _REMOVED})
 
-    def as_judged(self, judged: JudgedEvaluation) -> _Edit:
+    def as_derived(self, derived: DerivedVerdicts) -> _Edit:
         """Return the change to all that the rules give."""
-        edits = [self._judged_edit(rule_id, judged) for rule_id in judged.rows if self._differs(rule_id, judged)]
-        edits += [edit for edit in self._badge_edits() if edit.badge == judged.badge]
+        edits = [self._derived_edit(rule_id, derived) for rule_id in derived.rows if self._differs(rule_id, derived)]
+        edits += [edit for edit in self._badge_edits() if edit.badge == derived.badge]
         merged = _Edit([damage for edit in edits for damage in edit.damages])
         verdicts = {rule_id: content for edit in edits for rule_id, content in edit.verdicts.items()}
-        return _Edit(merged.damages, verdicts, badge=judged.badge)
+        return _Edit(merged.damages, verdicts, badge=derived.badge)
 
-    def unexplained(self, judged: JudgedEvaluation | None) -> list[RecordDamage]:
+    def unexplained(self, derived: DerivedVerdicts | None) -> list[RecordDamage]:
         """Return what can be said if no change was found that gives the logged hash."""
         evaluation = self.evaluation
         if not evaluation.begun:
             sentence = "an evaluation was logged, and none of the verdicts that it gave is stored any more"
             return [self._damage("removed", "version_verdict_history", "", sentence)]
-        if judged:
-            suspects = [rule_id for rule_id in evaluation.begun if self._differs(rule_id, judged)]
+        if derived:
+            suspects = [rule_id for rule_id in evaluation.begun if self._differs(rule_id, derived)]
             if suspects:
-                return [self._judged_edit(rule_id, judged, is_proved=False).damages[0] for rule_id in suspects]
+                return [self._derived_edit(rule_id, derived, is_proved=False).damages[0] for rule_id in suspects]
         table = next(iter(evaluation.begun.values())).table
         sentence = (
             f"the badge, the {len(evaluation.begun):,} verdicts that began with this evaluation and the "
@@ -137,11 +139,11 @@ class _Search:
         )
         return [self._damage("changed", table, "", sentence)]
 
-    def _differs(self, rule_id: str, judged: JudgedEvaluation) -> bool:
+    def _differs(self, rule_id: str, derived: DerivedVerdicts) -> bool:
         begun = self.evaluation.begun.get(rule_id)
         if begun is None:
             return rule_id not in self.evaluation.kept
-        return begun.content != judged.contents[rule_id]
+        return begun.content != derived.contents[rule_id]
 
     def _badge_edits(self) -> Iterator[_Edit]:
         badge = self.evaluation.badge
@@ -162,8 +164,8 @@ class _Search:
                 damage = self._damage("added", badge.table, "", "no badge was in force since this evaluation")
             yield _Edit([damage], badge=word)
 
-    def _judged_edit(self, rule_id: str, judged: JudgedEvaluation, *, is_proved: bool = True) -> _Edit:
-        row, begun = judged.rows[rule_id], self.evaluation.begun.get(rule_id)
+    def _derived_edit(self, rule_id: str, derived: DerivedVerdicts, *, is_proved: bool = True) -> _Edit:
+        row, begun = derived.rows[rule_id], self.evaluation.begun.get(rule_id)
         written = dict(zip(VERDICT_COLUMNS, row, strict=True))
         if begun is None:
             sentence = f"the verdict {row.verdict!r} was logged, and no row has it any more"
@@ -178,7 +180,7 @@ class _Search:
             word = "was" if is_proved else "should be"
             sentence = f"the verdict {word} {row.verdict!r}"
             damage = self._damage("changed", begun.table, rule_id, sentence, changes)
-        return _Edit([damage], verdicts={rule_id: judged.contents[rule_id]})
+        return _Edit([damage], verdicts={rule_id: derived.contents[rule_id]})
 
     def _word_edits(self) -> Iterator[_Edit]:
         place = VERDICT_COLUMNS.index("verdict")

@@ -1,6 +1,6 @@
 """Finds out what was changed in a row of which only the hash was logged.
 
-Values that the row may have had are put in its place until the hash is the logged one: that proves both the field and
+Values that the row may have had replace the present ones until the hash is the logged one: that proves the field and
 the value. They come from other witnesses: from what the row was made from, from its former and later states, from the
 verdicts that read it, from the trail.
 """

@@ -1,7 +1,7 @@
 """Derives verdicts again: the hash of their inputs from the stored values, and they themselves from the stored record.
 
-Both need the rules of that time, which the versions of the configuration have in full. What another release decided is
-not judged: it may have read rules differently.
+Both need the rules of that time, which the versions of the configuration have in full. A verdict of another release is
+not evaluated again: that release may have read rules differently.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ MAX_EVALUATORS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
-class JudgedEvaluation:
+class DerivedVerdicts:
     """What the rules give on the record of a time."""
 
     rows: Mapping[str, VerdictRow]
@@ -134,7 +134,7 @@ class Judge(Closeable):
         place = bisect_right(self._starts, at)
         return self._periods[place - 1] if place else None
 
-    def evaluate(self, key: Key, at: datetime, stored_values: Iterable[str]) -> JudgedEvaluation | None:
+    def evaluate(self, key: Key, at: datetime, stored_values: Iterable[str]) -> DerivedVerdicts | None:
         """Return what the rules of a time give on a version's record of that time; None if that is not known.
 
         Args:
@@ -168,7 +168,7 @@ class Judge(Closeable):
         }
         made = VerdictRows(identities)
         rows = {result.rule_id: made.row(result, result.fingerprint()) for result in results}
-        return JudgedEvaluation(
+        return DerivedVerdicts(
             {rule_id: row for rule_id, (row, _) in rows.items()},
             {rule_id: content for rule_id, (_, content) in rows.items()},
             version_badge(results, complete=not incomplete).value,
@@ -178,9 +178,10 @@ class Judge(Closeable):
 def is_input_hash_right(digest: str, values: str, thresholds: str, day: str, stored_hash: str) -> bool:
     """Return whether the hash of a verdict's inputs follows from the values that are stored with it."""
     given_on = date.fromisoformat(day) if day else None
-    if hash_body(hash_input_body(digest, thresholds, values), given_on) == stored_hash:
+    body = hash_input_body(digest, thresholds, values)
+    if body.isascii() and hash_body(body, given_on) == stored_hash:
         return True
-    # What Postgres cannot keep is stored in another form than it was hashed in.
+    # Texts that Postgres cannot keep are stored in another form than they were hashed in.
     decoded_values, decoded_thresholds = loads(values), loads(thresholds)
     if not isinstance(decoded_values, dict) or not isinstance(decoded_thresholds, dict):
         return False

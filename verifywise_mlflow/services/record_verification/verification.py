@@ -54,7 +54,7 @@ class Scope:
     judges_all: bool = False
     """Whether each verdict is evaluated again, which takes several times as long."""
     rebuild: RebuildRecords | None = None
-    """Builds records from what was read from MLflow, to tell which field of a damaged record was changed."""
+    """Builds records from what was read from MLflow, which shows the field of a damaged record that was changed."""
     processes: int | None = None
     """How many processes; None for what suits the size of the log."""
 

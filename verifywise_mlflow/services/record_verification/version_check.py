@@ -40,7 +40,7 @@ from verifywise_mlflow.services.record_verification.field_search import (
     changed_fields,
     columns_of_others,
 )
-from verifywise_mlflow.services.record_verification.judging import Judge, JudgedEvaluation, is_input_hash_right
+from verifywise_mlflow.services.record_verification.judging import DerivedVerdicts, Judge, is_input_hash_right
 from verifywise_mlflow.services.record_verification.matching import (
     Mismatch,
     changed_times,
@@ -335,8 +335,8 @@ class VersionChecker:
             if cells is None:
                 cells = self._verdict_cells(key)
             begun = cells.get((logged.written_at, logged.sync_id), {})
-            judged = self._judged(key, logged.written_at, begun)
-            damages, used = explain_evaluation(key, evaluation, begun, judged, verdicts)
+            derived = self._derived(key, logged.written_at, begun)
+            damages, used = explain_evaluation(key, evaluation, begun, derived, verdicts)
             yield from damages
             yield from self._wrong_inputs(key, evaluation.begun.values(), begun)
             explained += used
@@ -368,9 +368,9 @@ class VersionChecker:
                 of_write.setdefault(str(verdict[0]), tuple(cell or "" for cell in verdict))
         return cells
 
-    # -- judging
+    # -- evaluating again
 
-    def _judged(self, key: Key, at: datetime, begun: Mapping[str, Sequence[str]]) -> JudgedEvaluation | None:
+    def _derived(self, key: Key, at: datetime, begun: Mapping[str, Sequence[str]]) -> DerivedVerdicts | None:
         values = [cells[_PLACES["values"]] for cells in begun.values()]
         return self.judge.evaluate(key, at, values)
 
@@ -396,9 +396,9 @@ class VersionChecker:
                 by_write[verdict.written_at, verdict.sync_id].append(verdict)
         for (at, sync_id), verdicts in by_write.items():
             self._damages += self._wrong_inputs(key, verdicts, all_cells[at, sync_id])
-            judged = self._judged(key, at, all_cells[at, sync_id])
+            derived = self._derived(key, at, all_cells[at, sync_id])
             for verdict in verdicts:
-                row = judged.rows.get(verdict.rule_id) if judged else None
+                row = derived.rows.get(verdict.rule_id) if derived else None
                 # How a rule exceeds its limits depends on the machine.
                 if row is None or "error" in (row.verdict, verdict.verdict):
                     checked.not_judged += 1
