@@ -70,6 +70,10 @@ def provable_moment(session: TenantSession, at: datetime | None = None) -> Prova
     if signed is None and at is None and (last_signed := committed_states.last_signed(session)):
         link = committed_states.last_commitment(session, last=last_signed) or newest
         signed = committed_states.first_signed(session, link.sequence)
+    # An entry after the time shows that none before it commits newer states.
+    if at is not None and (after := committed_states.first_entry_after(session, link.sequence, at)):
+        later = committed_states.first_signed(session, after)
+        signed = later if later is not None and later - link.sequence < MAX_ENTRIES else signed
     last = signed or link.sequence
     if last - link.sequence >= MAX_ENTRIES:
         raise UnprovableError(

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """Verifies a file by `verifywise-mlflow audit prove` offline. Needs Python 3.9, and `cryptography` for signatures.
 Exit code 0: all of it follows from the checkpoint. 1: refused, with the reason. 2: a file could not be read.
 
@@ -78,7 +77,8 @@ try:
     if "states" in proof:  # of one version: the newest ones when the first entry was written
         about = {"tenant": tenant, "model": proof["model_name"], "version": proof["version_number"]}
         committed, newest, begun = entries[0]["counts"]["states"], {}, set()
-        say(f"In entry {first} of {entries[0]['occurred_at']}, the newest states of {list(about.values())} are:")
+        until = next((entry for entry in entries[1:] if "states" in entry["counts"]), entries[-1])["occurred_at"]
+        say(f"From {entries[0]['occurred_at']} to {until} at least, the newest states of {[*about.values()]} were:")
         for state in proof["states"]:
             leaf, content = json.loads(state["leaf"]), json.loads(state["content"])
             what = f"the {leaf['kind']} of {leaf['written_at']}"

@@ -6,13 +6,16 @@ Names are as Postgres keeps them: see ``pg_text_codec``.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Final
 
 from sqlalchemy import DateTime, bindparam, select, text
+from sqlalchemy.exc import DataError
 
 from verifywise_mlflow.audit.chain import ChainLink
 from verifywise_mlflow.audit.checkpoint import Checkpoint
+from verifywise_mlflow.persistence.errors import DatabaseError
 from verifywise_mlflow.persistence.pg_text_codec import escape, loads
 from verifywise_mlflow.persistence.repositories.state_log import CURSOR_PAGE_SIZE
 from verifywise_mlflow.persistence.row_mapping import Key
@@ -28,6 +31,13 @@ _COMMITMENT: Final = text(
     ORDER BY sequence DESC LIMIT 1
     """  # noqa: S608  # the schema's name is a constant
 ).bindparams(bindparam("at", type_=DateTime(timezone=True)))
+_FIRST_AFTER: Final = text(
+    f"""
+    SELECT sequence FROM {SCHEMA}.audit_trail
+    WHERE tenant_id = :tenant_id AND sequence > :after AND (entry::jsonb ->> 'occurred_at')::timestamptz > :at
+    ORDER BY sequence LIMIT 1
+    """  # noqa: S608
+)
 _NEWEST: Final = text(
     f"""
     SELECT DISTINCT ON (model_name, version_number, kind, object_id) model_name, leaf_hash
@@ -53,8 +63,25 @@ def last_commitment(session: TenantSession, *, at: datetime | None = None, last:
         last: only entries up to this sequence number.
     """
     parameters = {"tenant_id": escape(session.tenant_id), "at": at, "last": _NO_LIMIT if last is None else last}
-    row = session.execute(_COMMITMENT, parameters).first()
+    with _readable_trail(session.tenant_id):
+        row = session.execute(_COMMITMENT, parameters).first()
     return None if row is None else ChainLink(*row)
+
+
+def first_entry_after(session: TenantSession, sequence: int, at: datetime) -> int | None:
+    """Return the first entry behind another one whose time is after a time; None if there is none."""
+    with _readable_trail(session.tenant_id):
+        return session.scalar(_FIRST_AFTER, {"tenant_id": escape(session.tenant_id), "after": sequence, "at": at})
+
+
+@contextmanager
+def _readable_trail(tenant_id: str) -> Iterator[None]:
+    try:
+        yield
+    except DataError:
+        raise DatabaseError(
+            f"an entry in the trail of {tenant_id!r} is not as it was written: run verifywise-mlflow audit verify"
+        ) from None
 
 
 def newest_leaves(session: TenantSession, size: int) -> Iterator[tuple[str, bytes]]:
