@@ -118,7 +118,7 @@ def test_its_configuration_names_the_account_the_health_check_and_where_it_comes
     labels = {name.removeprefix("org.opencontainers.image."): value for name, value in found["Labels"].items()}
     assert labels["title"] == "verifywise-mlflow"
     assert labels["licenses"] == "Apache-2.0"
-    assert container.image.endswith(labels["version"].replace("+", "-"))
+    assert container.run("verifywise-mlflow", "--version").stdout == f"verifywise-mlflow {labels['version']}\n"
     assert re.fullmatch(r"[0-9a-f]{40}(-dirty)?", labels["revision"])
     assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ", labels["created"])
 
