@@ -28,6 +28,7 @@ from verifywise_mlflow.services.audit_signing import sign_chain_head
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.pipeline.database_snapshot import differences, snapshot
 from verifywise_mlflow_tests.support.audit_chains import KEY
+from verifywise_mlflow_tests.support.intact_records import assert_intact
 from verifywise_mlflow_tests.support.registry import Registry
 from verifywise_mlflow_tests.support.syncing import sync
 from verifywise_mlflow_tests.support.trail_entries import append, entry
@@ -84,11 +85,13 @@ def test_a_restored_dump_is_exact_shows_what_it_lost_and_catches_up(
     assert (checked.revision, checked.append_only_problems) == (newest_revision(), [])
     with closing(Store(empty_database_url)) as restored:
         assert damage_of_trail(restored, before_dump) is None
+        assert_intact(restored)
         lost = damage_of_trail(restored, before_dump, after_dump)
         assert lost is not None
         assert lost.kind == "truncation"
         sync(tenant, restored)
         assert damage_of_trail(restored, before_dump) is None
+        assert_intact(restored)
     # MLflow shows the new version again, but not the alias that came and went.
     lost_rows = differences(database_url, empty_database_url)
     assert set(lost_rows) == LOST
