@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
@@ -44,12 +44,6 @@ _UNKNOWN_COMMITMENTS: Final = text(
     ORDER BY c.size LIMIT 100
     """  # noqa: S608
 )
-_STARTED: Final = text(
-    f"""
-    SELECT DISTINCT entry::jsonb ->> 'sync_id' FROM {SCHEMA}.audit_trail
-    WHERE tenant_id = :tenant_id AND kind = 'sync started' AND entry::jsonb ->> 'sync_id' = ANY (:ids)
-    """  # noqa: S608
-)
 _MODELS: Final = text(
     f"SELECT model_name, root FROM {SCHEMA}.state_models WHERE tenant_id = :tenant_id ORDER BY model_name"  # noqa: S608
 ).execution_options(yield_per=state_log.CURSOR_PAGE_SIZE)
@@ -80,11 +74,6 @@ def unknown_commitments(session: TenantSession, after: int) -> list[tuple[int, i
     """Return the size and entry of the stored commitments that the trail does not have."""
     parameters = {"tenant_id": session.tenant_id, "after": after, "pattern": _PATTERN}
     return [(size, sequence) for size, sequence in session.execute(_UNKNOWN_COMMITMENTS, parameters)]
-
-
-def started_syncs(session: TenantSession, sync_ids: Collection[str]) -> set[str]:
-    """Return those of some syncs whose start is in the trail."""
-    return set(session.scalars(_STARTED, {"tenant_id": session.tenant_id, "ids": [*sync_ids]}))
 
 
 def leaves(session: TenantSession) -> Iterator[Leaf]:

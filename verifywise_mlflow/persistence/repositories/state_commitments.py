@@ -7,7 +7,7 @@ state that was forged after its commitment never enters a later root, and the ne
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
@@ -119,16 +119,19 @@ def commit(session: TenantSession, sync_id: str) -> StateCommitment | None:
     if size < start:
         raise UncommittableError(f"the log has {size:,} states, but {start:,} were committed")
     others = [other for other in state_log.sync_ids(session, start) if other not in ("", sync_id)]
-    if others:
-        open_syncs = set(session.scalars(_OPEN_SYNCS, {"tenant_id": session.tenant_id, "ids": others}))
-        if unknown := sorted({*others} - open_syncs):
-            raise UncommittableError(f"the log has states of the sync {unknown[0]!r}, which is not under way")
+    if others and (unknown := sorted({*others} - open_syncs(session, others))):
+        raise UncommittableError(f"the log has states of the sync {unknown[0]!r}, which is not under way")
     frontier.extend(state_log.leaf_hashes(session, start, size))
     if frontier.size != size:
         raise UncommittableError(f"the log has gaps: {frontier.size:,} of {size:,} states are there")
     _update_models(session, start, size)
     roots = [*_model_roots(session)]
     return StateCommitment(size, frontier.root().hex(), len(roots), root_of(roots).hex(), others, frontier)
+
+
+def open_syncs(session: TenantSession, sync_ids: Collection[str]) -> set[str]:
+    """Return those of some syncs that the trail shows as under way or interrupted: with a start, and no end."""
+    return set(session.scalars(_OPEN_SYNCS, {"tenant_id": session.tenant_id, "ids": [*sync_ids]}))
 
 
 def record(session: TenantSession, commitment: StateCommitment, sequence: int) -> None:

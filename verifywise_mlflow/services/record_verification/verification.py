@@ -23,7 +23,7 @@ from verifywise_mlflow.audit.log_verification import LogDamage, LogReport, verif
 from verifywise_mlflow.persistence.errors import DatabaseError
 from verifywise_mlflow.persistence.pg_text_codec import escape
 from verifywise_mlflow.persistence.queries import state_rows, trail_commitments
-from verifywise_mlflow.persistence.repositories import state_log
+from verifywise_mlflow.persistence.repositories import state_commitments, state_log
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
@@ -204,10 +204,13 @@ def _verify_log(session: TenantSession) -> _Outcome:
             damages.append(RecordDamage("not committed as it is", "state_log", sentence))
         sentence = "the root of the model's newest states is not that of the log"
         damages += [RecordDamage("changed", "state_models", sentence, name) for name in current.stale]
-    unknown = log.open_syncs - {""} - trail_commitments.started_syncs(session, log.open_syncs)
-    if unknown:
-        sentence = f"the sync {min(unknown)!r} wrote states, and the trail has no start of it"
-        damages.append(RecordDamage("added", "state_log", sentence, sync_id=min(unknown)))
+    last_syncs = log.open_syncs - {""}
+    if last_syncs and (ended := last_syncs - state_commitments.open_syncs(session, last_syncs)):
+        sentence = (
+            f"the sync {min(ended)!r} wrote states behind the last commitment, and is not under way: they were added "
+            "later, or its end refused to commit them, which its entry says"
+        )
+        damages.append(RecordDamage("added", "state_log", sentence, sync_id=min(ended)))
     return _Outcome(damages, log=log)
 
 
