@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from itertools import groupby
+from operator import attrgetter
 from typing import Final
 
 from verifywise_mlflow_tests.audit.manipulations.export_edits import EXPORT_MANIPULATIONS
@@ -21,8 +23,10 @@ def states() -> Iterator[str]:
     """Yield a row for each manipulation of stored states."""
     yield "| manipulation | triggers | `audit verify --records` names | else |"
     yield "|---|---|---|---|"
-    for item in state_manipulations():
-        yield _row(item.what, "refuse it" if item.is_refused else "", _rows(item), _else(item))
+    for group, items in groupby(state_manipulations(), key=attrgetter("group")):
+        yield _row(f"**{group}**", "", "", "")
+        for item in items:
+            yield _row(item.what, "refuse it" if item.is_refused else "", _rows(item), _else(item))
 
 
 def trails() -> Iterator[str]:
@@ -55,8 +59,13 @@ def _rows(item: StateManipulation) -> str:
 
 def _else(item: StateManipulation) -> str:
     trail = "" if item.trail == "intact" else f"`audit verify`: {item.trail}"
-    next_entry = f"the entry of the next sync: … {item.next_entry} …" if item.next_entry else ""
-    return "; ".join(text for text in (trail, next_entry) if text)
+    return "; ".join(text for text in (trail, _next_entry(item.next_entry)) if text)
+
+
+def _next_entry(sentence: str) -> str:
+    if sentence.startswith("commits "):
+        return f"the next sync {sentence}, which its entry names"
+    return f"the entry of the next sync: … {sentence} …" if sentence else ""
 
 
 def _row(*cells: str) -> str:
