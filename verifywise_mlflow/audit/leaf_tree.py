@@ -1,7 +1,7 @@
 """A Merkle tree with all its nodes at hand, for paths from its leaves and for what it has in common with a former one.
 
-``merkle.Frontier`` computes a root in constant memory, and ``merkle.inclusion_path`` one path. Here many paths cost
-little: the nodes take 64 bytes for each leaf, and a second for a million leaves.
+``merkle.Frontier`` computes a root in constant memory. Here many paths cost little: the nodes take 64 bytes for each
+leaf, and a second for a million leaves.
 
 A step of a path is the side on which the neighbor is, and its hash in hex: ``left 5feceb66…``. RFC 9162 leaves the side
 out, since it follows from the leaf's position and the tree's size; with it, a verifier needs neither.
@@ -83,24 +83,6 @@ class LeafTree:
 
     def _node(self, level: int, position: int) -> bytes:
         return self._levels[level][_BYTES * position : _BYTES * (position + 1)]
-
-
-def climb(node: bytes, path: Iterable[str]) -> bytes:
-    """Return the root that a path leads to from a node.
-
-    Raises:
-        ValueError: a step is not a side and a hash.
-    """
-    for step in path:
-        side, _, neighbor = step.partition(" ")
-        match side:
-            case "left":
-                node = sha256(b"\x01" + bytes.fromhex(neighbor) + node).digest()
-            case "right":
-                node = sha256(b"\x01" + node + bytes.fromhex(neighbor)).digest()
-            case _:
-                raise ValueError(f"{side[:20]!r} is no side of a node")
-    return node
 
 
 def _parents(nodes: bytes) -> bytes:

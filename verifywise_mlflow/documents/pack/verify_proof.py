@@ -54,7 +54,7 @@ try:
         keys["sha256:" + sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()] = key
     saved = [line for path in arguments.checkpoint for line in path.read_text("utf-8").splitlines() if line.strip()]
     proof = json.loads(arguments.proof.read_text("utf-8"))
-except (ImportError, OSError, ValueError) as error:
+except (ImportError, OSError, RecursionError, ValueError) as error:
     sys.exit(say(f"cannot be verified, and NO signature was: {error}", sys.stderr) or 2)
 try:
     tenant, entries, hashes = proof["tenant"], [*map(json.loads, proof["entries"])], [*map(hash_of, proof["entries"])]

@@ -10,7 +10,7 @@ import pytest
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
 
 if TYPE_CHECKING:
-    from verifywise_mlflow_tests.support.proved_tenants import ProvedTenants
+    from verifywise_mlflow_tests.audit.proofs.proved_tenants import ProvedTenants
 
 
 @pytest.fixture(scope="session")
@@ -18,7 +18,9 @@ def proved(
     postgres: EmbeddedPostgres, mlflow_uri: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[ProvedTenants]:
     """The tenants ``acme`` and ``globex``."""
-    from verifywise_mlflow_tests.support.proved_tenants import proved_tenants  # MLflow: 2 s, not for the other files
+    from verifywise_mlflow_tests.audit.proofs.proved_tenants import (
+        proved_tenants,  # MLflow: 2 s, not for the other files
+    )
 
     with proved_tenants(postgres, mlflow_uri, tmp_path_factory.mktemp("proofs")) as tenants:
         yield tenants

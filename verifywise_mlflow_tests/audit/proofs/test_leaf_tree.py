@@ -1,15 +1,17 @@
-"""Trees with all their nodes agree with RFC 9162 and with ``merkle``, and their paths lead to their roots only."""
+"""Paths of trees with all their nodes are verified by the algorithms of RFC 9162, and lead to no other root."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verifywise_mlflow.audit.leaf_tree import LeafTree, climb
-from verifywise_mlflow.audit.merkle import consistency_path, inclusion_path, leaf_hash, root_of
+from verifywise_mlflow.audit.leaf_tree import LeafTree
+from verifywise_mlflow.audit.merkle import leaf_hash, node_hash, root_of
+from verifywise_mlflow_tests.audit.proofs.rfc_9162 import is_consistent, root_from_inclusion
 
 LEAVES = [leaf_hash(str(number).encode()) for number in range(300)]
 sizes = st.integers(1, len(LEAVES))
@@ -20,6 +22,15 @@ def positions(draw: st.DrawFn) -> tuple[int, int]:
     """Draw a position and the size of a tree that has it."""
     size = draw(sizes)
     return draw(st.integers(0, size - 1)), size
+
+
+def climb(node: bytes, path: Iterable[str]) -> bytes:
+    """Return the root that a path leads to, as a verifier does."""
+    for step in path:
+        side, neighbor = step.split(" ")
+        pair = (bytes.fromhex(neighbor), node)
+        node = node_hash(*{"left": pair, "right": pair[::-1]}[side])
+    return node
 
 
 def hashes(path: tuple[str, ...]) -> list[bytes]:
@@ -34,7 +45,7 @@ def test_a_path_leads_to_the_root_and_has_the_hashes_of_rfc_9162(drawn: tuple[in
     path = tree.path(position)
 
     assert climb(LEAVES[position], path) == tree.root == root_of(LEAVES[:size])
-    assert hashes(path) == inclusion_path(LEAVES[:size], position)
+    assert root_from_inclusion(LEAVES[position], position, size, hashes(path)) == tree.root
 
 
 @given(positions())
@@ -48,10 +59,11 @@ def test_growth_leads_to_both_roots_and_has_the_hashes_of_rfc_9162(drawn: tuple[
     node, former_path = bytes.fromhex(growth.node), [step for step in growth.path if step.startswith("left")]
     assert climb(node, former_path) == root_of(LEAVES[:former_size])
     assert climb(node, growth.path) == tree.root
-    if former_size < size:
-        # RFC 9162 leaves the first hash out where it is the former root.
-        is_full = former_size & (former_size - 1) == 0
-        assert [*([] if is_full else [node]), *hashes(growth.path)] == consistency_path(LEAVES[:size], former_size)
+    # RFC 9162 leaves the first hash out where it is the former root.
+    is_full = former_size & (former_size - 1) == 0 or former_size == size
+    path = [*([] if is_full else [node]), *hashes(growth.path)]
+    assert is_consistent(former_size, root_of(LEAVES[:former_size]), size, tree.root, path)
+    assert not is_consistent(former_size, root_of(LEAVES[1 : former_size + 1]), size, tree.root, path)
 
 
 @given(positions(), st.integers(0, 8))
@@ -80,8 +92,3 @@ def test_what_is_not_in_the_tree_has_no_path() -> None:
 
 def test_a_tree_without_leaves_has_the_root_of_rfc_9162() -> None:
     assert LeafTree([]).root == hashlib.sha256().digest()
-
-
-def test_a_step_without_a_side_is_refused() -> None:
-    with pytest.raises(ValueError, match="no side of a node"):
-        climb(LEAVES[0], [f"up {LEAVES[1].hex()}"])

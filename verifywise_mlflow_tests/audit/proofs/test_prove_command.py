@@ -17,9 +17,9 @@ from verifywise_mlflow.persistence.queries import committed_states
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.services import proofs
 from verifywise_mlflow.services.proofs import provable_moment, prove_consistency, prove_version
+from verifywise_mlflow_tests.audit.proofs.proof_script import run_script
+from verifywise_mlflow_tests.audit.proofs.proved_tenants import FIRST_SYNC, THIRD_SYNC, ProvedTenants
 from verifywise_mlflow_tests.support.json_documents import check_document
-from verifywise_mlflow_tests.support.proof_script import run_script
-from verifywise_mlflow_tests.support.proved_tenants import FIRST_SYNC, THIRD_SYNC, ProvedTenants
 
 runner = CliRunner(env={"COLUMNS": "80"})
 

@@ -23,8 +23,8 @@ from verifywise_mlflow.persistence.queries import committed_states
 from verifywise_mlflow.persistence.repositories import state_log
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.services.proofs import provable_moment, prove_consistency, prove_version
-from verifywise_mlflow_tests.support.proof_script import SCRIPT, run_script
-from verifywise_mlflow_tests.support.proved_tenants import FIRST_SYNC, SECOND_SYNC, ProvedTenants
+from verifywise_mlflow_tests.audit.proofs.proof_script import SCRIPT, run_script
+from verifywise_mlflow_tests.audit.proofs.proved_tenants import FIRST_SYNC, SECOND_SYNC, ProvedTenants
 
 # JSON of many shapes, which the tests change freely: hence Any.
 
@@ -133,7 +133,7 @@ def test_without_cryptography_it_says_that_no_signature_was_verified(proofs: Pro
     assert "cryptography" in with_key.stderr
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", None])
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[" * 100_000, None])
 def test_a_file_that_cannot_be_read_has_an_exit_code_of_its_own(content: bytes | None, tmp_path: Path) -> None:
     file = tmp_path / "p.json"
     if content is not None:
