@@ -38,12 +38,13 @@ TENANT_LAST = {
     "badge": ["acne", MODEL],
     "mapping": ["acne", "owner"],
     "pack": ["acne", MODEL, "3", "--output", "absent/pack.zip"],
+    "audit prove": ["acne", MODEL, "3"],
     "export": ["acne", "absent"],
     "report": ["acne", "--output", "absent"],
 }
 """The arguments of commands that need more than a tenant."""
-NEED_A_KEY = ("audit checkpoint",)
-NAMING = [path for path, _ in all_commands() if HELP[path].names_objects and path not in NEED_A_KEY]
+NEED_SETTINGS = ("audit checkpoint", "audit rotate-key", "audit witness")
+NAMING = [path for path, _ in all_commands() if HELP[path].names_objects and path not in NEED_SETTINGS]
 
 
 @pytest.mark.parametrize("path", NAMING)

@@ -150,3 +150,4 @@ def test_a_stage_writes_no_earlier_than_what_is_stored() -> None:
     assert start(None).time_of_writes(NOW) == NOW
     assert start(NOW).time_of_writes(later) == later
     assert start(later).time_of_writes(NOW) == NOW.replace(microsecond=501)
+    assert start(NOW.replace(year=2099)).time_of_writes(NOW) == NOW

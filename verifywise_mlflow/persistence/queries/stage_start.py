@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import Final
 
 from sqlalchemy import and_, case, func, select, true
 
@@ -11,6 +12,9 @@ from verifywise_mlflow.persistence.repositories import config_versions, redactio
 from verifywise_mlflow.persistence.repositories.tenancy import TenantErasedError
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import history_usage, model_versions, stage_refreshes, tenants
+
+
+_MAX_CLOCK_SKEW: Final = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +39,12 @@ class StageStart:
     """The newest time in the log of states."""
 
     def time_of_writes(self, now: datetime) -> datetime:
-        """Return the time for what the stage writes: now, or right after what is stored, if the clock went back.
+        """Return the time for what the stage writes: now, or right after what is stored, if the clock went back a bit.
 
-        So no state ends before it began, and a sync, a version and a time identify a write.
+        So no state ends before it began, and a sync, a version and a time identify a write. A clock that was wrong by
+        more must not be wrong for good.
         """
-        if self.newest_write is None or self.newest_write <= now:
+        if self.newest_write is None or not now < self.newest_write < now + _MAX_CLOCK_SKEW:
             return now
         return self.newest_write.astimezone(UTC) + timedelta(microseconds=1)
 
