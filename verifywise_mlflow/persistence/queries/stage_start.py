@@ -13,7 +13,6 @@ from verifywise_mlflow.persistence.repositories.tenancy import TenantErasedError
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import history_usage, model_versions, stage_refreshes, tenants
 
-
 _MAX_CLOCK_SKEW: Final = timedelta(hours=1)
 
 
