@@ -18,7 +18,7 @@ FIXTURES = {
         *("s3_endpoint", "gcs_endpoint", "azure_endpoint"),
     },
     "the proved tenants": {"proved"},
-    "the evidence": {"evidence", "_evidence"},
+    "the evidence": {"examined"},
     "the bank": {"synced_bank", "_synced_bank"},
 }
 """The fixtures that start the servers of a group."""

@@ -31,7 +31,7 @@ def _evidence(
 
 
 @pytest.fixture
-def evidence(_evidence: Evidence, monkeypatch: pytest.MonkeyPatch) -> Evidence:
+def examined(_evidence: Evidence, monkeypatch: pytest.MonkeyPatch) -> Evidence:
     """The evidence, and the environment of an operator's commands. Each test takes its changes back."""
     monkeypatch.setenv("VERIFYWISE_DATABASE_URL", _evidence.database_url)
     monkeypatch.setenv("VERIFYWISE_TENANTS", str(_evidence.folder / "tenants.yaml"))

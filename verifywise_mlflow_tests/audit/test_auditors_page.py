@@ -19,14 +19,14 @@ COMMANDS = [line for block in code_blocks(PAGE, "console") for line in block.spl
 MAX_LINES = 150
 
 
-def test_each_command_succeeds(evidence: Evidence, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_command_succeeds(examined: Evidence, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for source, name in {
         "public.pem": "public.pem",
         "acme.jsonl": "acme.jsonl",
         "witness-acme.jsonl": "kept.jsonl",
         "first-acme.jsonl": "last-year.jsonl",
     }.items():
-        shutil.copy(evidence.folder / source, tmp_path / name)
+        shutil.copy(examined.folder / source, tmp_path / name)
     monkeypatch.chdir(tmp_path)
 
     for command in COMMANDS:

@@ -65,30 +65,30 @@ def _prove(*arguments: str) -> dict[str, Any]:
     return dict(json.loads(result.stdout))
 
 
-def test_the_genuine_evidence_is_accepted(evidence: Evidence, proofs: Proofs, tmp_path: Path) -> None:
-    given = (*public_key(evidence), *saved_checkpoint(evidence))
-    examination = examine(evidence, *saved_checkpoint(evidence), "--records")
-    codes = [run_script("verify_audit_export.py", str(evidence.folder / "acme.jsonl"), *given)[0]]
+def test_the_genuine_evidence_is_accepted(examined: Evidence, proofs: Proofs, tmp_path: Path) -> None:
+    given = (*public_key(examined), *saved_checkpoint(examined))
+    examination = examine(examined, *saved_checkpoint(examined), "--records")
+    codes = [run_script("verify_audit_export.py", str(examined.folder / "acme.jsonl"), *given)[0]]
     for proof in (proofs.current, proofs.growth):
         (tmp_path / "proof.json").write_text(json.dumps(proof))
         codes.append(run_script("verify_proof.py", str(tmp_path / "proof.json"), *given)[0])
 
     assert (examination.exit_code, examination.trail, examination.records) == (0, "intact", [])
-    assert next_commitment(evidence) == ""
+    assert next_commitment(examined) == ""
     assert codes == [0, 0, 0]
 
 
 @pytest.mark.parametrize("manipulation", state_manipulations(), ids=lambda manipulation: manipulation.what)
-def test_each_manipulation_of_stored_states_is_noticed(evidence: Evidence, manipulation: StateManipulation) -> None:
+def test_each_manipulation_of_stored_states_is_noticed(examined: Evidence, manipulation: StateManipulation) -> None:
     def change(session: TenantSession) -> None:
         run_as_owner(session, manipulation.sql)
         for forgery in manipulation.then:
             FORGERIES[forgery](session)
 
-    refusal = evidence.refusal(manipulation.sql)
-    with evidence.manipulated(change, with_triggers=manipulation.keeps_triggers):
-        examination = examine(evidence, *saved_checkpoint(evidence), "--records")
-        next_entry = next_commitment(evidence)
+    refusal = examined.refusal(manipulation.sql)
+    with examined.manipulated(change, with_triggers=manipulation.keeps_triggers):
+        examination = examine(examined, *saved_checkpoint(examined), "--records")
+        next_entry = next_commitment(examined)
     assert (refusal is not None) is manipulation.is_refused, refusal
     assert examination.trail == manipulation.trail
     *expected, last = manipulation.records or ("",)
@@ -102,16 +102,16 @@ def test_each_manipulation_of_stored_states_is_noticed(evidence: Evidence, manip
 
 @pytest.mark.parametrize("manipulation", TRAIL_MANIPULATIONS, ids=lambda manipulation: manipulation.what)
 def test_each_manipulation_of_a_trail_is_noticed_in_the_database_and_in_an_export(
-    evidence: Evidence, trails: tuple[Trail, Trail], manipulation: TrailManipulation, tmp_path: Path
+    examined: Evidence, trails: tuple[Trail, Trail], manipulation: TrailManipulation, tmp_path: Path
 ) -> None:
     edited = manipulation.edit(*trails)
     export = tmp_path / "edited.jsonl"
     export.write_text("".join(f"{line}\n" for line in export_lines(edited.links, edited.checkpoints)))
 
-    with evidence.manipulated(lambda session: write_trail(session, edited)):
-        alone, found = examine(evidence), examine(evidence, *saved_checkpoint(evidence))
-    script = ("verify_audit_export.py", str(export), "--tenant", "acme", *public_key(evidence))
-    codes = [run_script(*script)[0], run_script(*script, *saved_checkpoint(evidence))[0]]
+    with examined.manipulated(lambda session: write_trail(session, edited)):
+        alone, found = examine(examined), examine(examined, *saved_checkpoint(examined))
+    script = ("verify_audit_export.py", str(export), "--tenant", "acme", *public_key(examined))
+    codes = [run_script(*script)[0], run_script(*script, *saved_checkpoint(examined))[0]]
 
     assert (alone.trail, found.trail) == (manipulation.alone, manipulation.found)
     assert [alone.exit_code, found.exit_code] == codes
@@ -120,25 +120,25 @@ def test_each_manipulation_of_a_trail_is_noticed_in_the_database_and_in_an_expor
 
 @pytest.mark.parametrize("manipulation", EXPORT_MANIPULATIONS, ids=lambda manipulation: manipulation.what)
 def test_each_manipulation_of_an_exported_file_is_noticed(
-    evidence: Evidence, manipulation: ExportManipulation, tmp_path: Path
+    examined: Evidence, manipulation: ExportManipulation, tmp_path: Path
 ) -> None:
     export = tmp_path / "edited.jsonl"
-    export.write_bytes(manipulation.edit((evidence.folder / "acme.jsonl").read_bytes()))
+    export.write_bytes(manipulation.edit((examined.folder / "acme.jsonl").read_bytes()))
 
-    code, output = run_script("verify_audit_export.py", str(export), *public_key(evidence), *saved_checkpoint(evidence))
+    code, output = run_script("verify_audit_export.py", str(export), *public_key(examined), *saved_checkpoint(examined))
 
     assert (code, manipulation.says in output) == (manipulation.exit_code, True), output
 
 
 @pytest.mark.parametrize("manipulation", PROOF_MANIPULATIONS, ids=lambda manipulation: manipulation.what)
 def test_each_manipulation_of_a_proof_is_noticed(
-    evidence: Evidence, proofs: Proofs, manipulation: ProofManipulation, tmp_path: Path
+    examined: Evidence, proofs: Proofs, manipulation: ProofManipulation, tmp_path: Path
 ) -> None:
     proof = tmp_path / "proof.json"
     proof.write_text(json.dumps(manipulation.edit(proofs)))
 
-    saved = saved_checkpoint(evidence) if manipulation.has_saved_checkpoint else ()
-    code, output = run_script("verify_proof.py", str(proof), *public_key(evidence), *saved)
+    saved = saved_checkpoint(examined) if manipulation.has_saved_checkpoint else ()
+    code, output = run_script("verify_proof.py", str(proof), *public_key(examined), *saved)
 
     assert (code, manipulation.says in output) == (1, True), output
 
@@ -161,18 +161,18 @@ FORGED_ROWS = {
 """The rows that an owner of the database changed without a trace in an earlier release, and how."""
 
 
-def test_rows_that_the_owner_changed_are_named_one_by_one_before_and_after_the_next_sync(evidence: Evidence) -> None:
+def test_rows_that_the_owner_changed_are_named_one_by_one_before_and_after_the_next_sync(examined: Evidence) -> None:
     def change(session: TenantSession) -> None:
         for statement in FORGED_ROWS.values():
             run_as_owner(session, statement)
 
-    with evidence.manipulated(change):
-        before = examine(evidence, "--records")
+    with examined.manipulated(change):
+        before = examine(examined, "--records")
         in_a_week = datetime.now(UTC) + timedelta(days=7)
-        tenant = load_tenants(evidence.folder / "tenants.yaml")["acme"]
-        with Sync(tenant, evidence.store, now=lambda: in_a_week, sync_id="after-the-attack") as run:
+        tenant = load_tenants(examined.folder / "tenants.yaml")["acme"]
+        with Sync(tenant, examined.store, now=lambda: in_a_week, sync_id="after-the-attack") as run:
             run.run_all()
-        after = examine(evidence, "--records")
+        after = examine(examined, "--records")
 
     # The sync evaluates the version again, so that the forged badge becomes a former one.
     later_rows = [row.replace("compliance_badges", "compliance_badge_history") for row in FORGED_ROWS]
