@@ -30,6 +30,7 @@ from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.record_verification.field_search import SearchLimit
 from verifywise_mlflow.services.record_verification.judging import Judge
 from verifywise_mlflow.services.record_verification.report import Checked, RecordDamage, RecordReport
+from verifywise_mlflow.services.record_verification.suspects import suspicious_rows
 from verifywise_mlflow.services.record_verification.tenant_check import check_tenant_states
 from verifywise_mlflow.services.record_verification.version_check import RebuildRecords, VersionChecker
 
@@ -179,13 +180,22 @@ class _Worker:
     def do(self, task: _Task) -> _Outcome:
         """Return the result of a task."""
         if task == _LOG:
-            return _verify_log(self.session)
+            return self._verify_log()
         if task == _TENANT:
             checked = Checked()
             return _Outcome([*check_tenant_states(self.session, self.limit, checked)], checked)
         assert not isinstance(task, str)
         self.checker.checked = Checked()
         return _Outcome(self.checker.check(task), self.checker.checked)
+
+    def _verify_log(self) -> _Outcome:
+        outcome = _verify_log(self.session)
+        assert outcome.log is not None
+        thorough = VersionChecker(self.session, self.checker.judge, True, self.checker.rebuild, self.limit)
+        suspects = [*suspicious_rows(self.session, thorough, outcome.log.damages)]
+        if self.checker.judges_all:  # the comparison of all versions finds these verdicts, too
+            suspects = [damage for damage in suspects if damage.table == "canonical_records"]
+        return _Outcome([*outcome.damages, *suspects], log=outcome.log)
 
 
 def _verify_log(session: TenantSession) -> _Outcome:
