@@ -19,6 +19,7 @@ from verifywise_mlflow.compliance import rule_budget
 from verifywise_mlflow.compliance.evaluation import Evaluator
 from verifywise_mlflow.compliance.rules.cel_variables import Subject
 from verifywise_mlflow.compliance.rules.policy import Policy, default_policy
+from verifywise_mlflow.compliance.rules.reason_template import ReasonCase
 from verifywise_mlflow.compliance.rules.rule import Rule
 from verifywise_mlflow.compliance.rules.ruleset import RuleSet, merge_policies
 from verifywise_mlflow.compliance.verdict import CompleteVerdict, Verdict
@@ -125,6 +126,21 @@ def test_only_the_records_that_a_rule_may_be_costly_on_are_sent_to_the_worker(
 
     assert verdicts == [Verdict.PASS] * 3
     assert sent == [1]
+
+
+def test_a_rule_whose_reason_has_values_is_sent_to_the_worker(
+    started: list[Worker], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rule = rule_with(
+        "size(evidence_files) > 0 && evidence_files.all(f, f.path.startsWith('file'))",
+        reasons={ReasonCase.PASS: "Files: {size(evidence_files)}."},
+    )
+    monkeypatch.setattr(rule_budget, "MAX_STEPS", 10_000)
+    with LimitedEvaluator(own(rule)) as evaluator:
+        here, by_worker = [result for (result,) in evaluator.evaluate([Subject(FEW_FILES), Subject(MANY_FILES)])]
+
+    assert (here.result().reason, by_worker.result().reason) == ("Files: 1.", "Files: 4000.")
+    assert len(started) == 1
 
 
 def test_a_forked_process_has_a_worker_of_its_own(started: list[Worker]) -> None:

@@ -52,6 +52,10 @@ class _LazyExpression:
 
     text: str
 
+    def __getstate__(self) -> dict[str, object]:
+        """Leave out what was compiled: another process compiles it again, since it cannot be sent."""
+        return {"text": self.text}
+
     @cached_property
     def paths(self) -> tuple[Path, ...]:
         """The values it names, in order of appearance: ``("owner",)``, ``("runtime_environment", "reproducible")``."""
