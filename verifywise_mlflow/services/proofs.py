@@ -107,12 +107,8 @@ def prove_version(session: TenantSession, key: Key, moment: ProvableMoment) -> V
         UnprovableError: the version had no record then, or a row is not the one that was logged.
     """
     tenant_id, name, number = escape(session.tenant_id), escape(key[0]), key[1]
-    logged = sorted(
-        state
-        for _, state in state_rows.logged_states(session, [(name, number)])
-        if state.position < moment.commitment.size
-    )
-    newest = {state.kind: state for state in logged}
+    logged = sorted(state for _, state in state_rows.logged_states(session, [(name, number)]))
+    newest = {state.kind: state for state in logged if state.position < moment.commitment.size}
     if "record" not in newest:
         raise UnprovableError(
             f"entry {moment.link.sequence:,} of {utc_text(moment.occurred_at)} commits no record of {quote(key[0])} "
@@ -124,9 +120,9 @@ def prove_version(session: TenantSession, key: Key, moment: ProvableMoment) -> V
     in_force: Mapping[str, _Verdict] = {}
     rules: Mapping[str, Mapping[str, object]] = {}
     if "evaluation" in newest:
-        evaluations, in_force = _evaluations(session, (name, number), logged)
+        evaluations, in_force = _evaluations(session, (name, number), logged, moment.commitment.size)
         contents += evaluations
-        rules = dict(_rules(session, in_force, newest["evaluation"].written_at))
+        rules = dict(_rules(session, in_force, max(state.written_at for state, _ in evaluations)))
     for state, content in contents:
         if content_hash(content) != state.content:
             raise UnprovableError(
@@ -191,11 +187,13 @@ def prove_consistency(
 class _Verdict(NamedTuple):
     content: Content
     fingerprint: str
-    written_at: datetime
-    ended_at: datetime | None
+    begin: int
+    """The evaluation that gave it, by its place among those of the version in the log."""
+    end: int
+    """The one that gave another verdict or none."""
 
-    def is_in_force(self, at: datetime) -> bool:
-        return self.written_at <= at and (self.ended_at is None or self.ended_at > at)
+    def is_in_force(self, place: int) -> bool:
+        return self.begin <= place < self.end
 
 
 def _leaf(tenant_id: str, key: Key, state: LoggedState) -> str:
@@ -207,10 +205,15 @@ def _leaf(tenant_id: str, key: Key, state: LoggedState) -> str:
 
 
 def _record(session: TenantSession, key: Key, logged: LoggedState) -> Content:
+    """Return the record that a sync wrote; an empty one if no row has the logged hash.
+
+    The time does not identify it: if the clock went back, the row has that of the former state.
+    """
     for _, _, row in state_rows.record_rows(session, [key]):
-        if row["changed_at"] == logged.written_at:
-            return record_content(row)
-    return {}  # its hash differs, too
+        content = record_content(row)
+        if (escape(row["sync_id"]), content_hash(content)) == (logged.sync_id, logged.content):
+            return content
+    return {}
 
 
 def _manifest(session: TenantSession, key: Key, logged: LoggedState) -> Content | None:
@@ -221,29 +224,52 @@ def _manifest(session: TenantSession, key: Key, logged: LoggedState) -> Content 
 
 
 def _evaluations(
-    session: TenantSession, key: Key, logged: Sequence[LoggedState]
+    session: TenantSession, key: Key, logged: Sequence[LoggedState], size: int
 ) -> tuple[list[tuple[LoggedState, Content]], Mapping[str, _Verdict]]:
-    """Return the newest evaluation and those that began verdicts which it kept, with their contents; the verdicts."""
-    by_time = {state.written_at: state for state in logged if state.kind == "evaluation"}
-    newest = max(by_time)
-    verdicts = [*_verdicts(session, key)]
-    badges = [badge for _, badge in state_rows.badge_states(session, [key])]
+    """Return the newest evaluation and those whose verdicts it kept, with their contents; and the verdicts in force.
+
+    Evaluations are in the order of the log: the clock may have gone back between two of them.
+
+    Args:
+        session: the tenant's transaction.
+        key: the version.
+        logged: all states of the version, in the order of the log.
+        size: how many states the log has at the moment.
+    """
+    evaluations = [state for state in logged if state.kind == "evaluation"]
+    places = {(state.written_at, state.sync_id): place for place, state in enumerate(evaluations)}
+    places_of_syncs = {state.sync_id: place for place, state in enumerate(evaluations)}
+    newest = max(place for place, state in enumerate(evaluations) if state.position < size)
+
+    def place_of(at: datetime, sync_id: str | None) -> int | None:
+        # If the clock went back, a row has a later time than the log, but the sync is the same.
+        return places.get((at, sync_id or ""), places_of_syncs.get(sync_id or ""))
+
+    def end_of(ended_at: datetime | None, ended_by: str | None) -> int:
+        place = None if ended_at is None else place_of(ended_at, ended_by)
+        return len(evaluations) if place is None else place
+
+    verdicts = [
+        _Verdict(content, str(content["fingerprint"]), begin, end_of(stored.ended_at, stored.ended_by))
+        for _, stored in state_rows.verdict_rows(session, [key])
+        for cells, *written in zip(zip(*stored.cells, strict=True), stored.written_at, stored.sync_ids, strict=True)
+        if (begin := place_of(written[0], written[1])) is not None
+        for content in [verdict_content(cell or "" for cell in cells)]
+    ]
+    badges = {
+        begin: (badge.badge, end_of(badge.ended_at, badge.ended_by))
+        for _, badge in state_rows.badge_states(session, [key])
+        if (begin := place_of(badge.written_at, badge.sync_id)) is not None
+    }
     in_force = {str(verdict.content["rule_id"]): verdict for verdict in verdicts if verdict.is_in_force(newest)}
     proved = []
-    for at in sorted({newest, *(verdict.written_at for verdict in in_force.values())} & by_time.keys()):
-        then = {str(verdict.content["rule_id"]): verdict for verdict in verdicts if verdict.is_in_force(at)}
-        begun = {rule_id: content_hash(it.content) for rule_id, it in then.items() if it.written_at == at}
-        kept = {rule_id: it.fingerprint for rule_id, it in then.items() if it.written_at != at}
-        badge = [it.badge for it in badges if it.written_at <= at and (it.ended_at is None or it.ended_at > at)]
-        proved.append((by_time[at], evaluation_content(begun, kept, badge[0] if badge else "")))
+    for place in sorted({newest, *(verdict.begin for verdict in in_force.values())}):
+        then = {str(verdict.content["rule_id"]): verdict for verdict in verdicts if verdict.is_in_force(place)}
+        begun = {rule_id: content_hash(it.content) for rule_id, it in then.items() if it.begin == place}
+        kept = {rule_id: it.fingerprint for rule_id, it in then.items() if it.begin != place}
+        badge = [text for begin, (text, end) in badges.items() if begin <= place < end]
+        proved.append((evaluations[place], evaluation_content(begun, kept, badge[0] if badge else "")))
     return proved, in_force
-
-
-def _verdicts(session: TenantSession, key: Key) -> Iterator[_Verdict]:
-    for _, stored in state_rows.verdict_rows(session, [key]):
-        for cells, written_at in zip(zip(*stored.cells, strict=True), stored.written_at, strict=True):
-            content = verdict_content(cell or "" for cell in cells)
-            yield _Verdict(content, str(content["fingerprint"]), written_at, stored.ended_at)
 
 
 def _rules(

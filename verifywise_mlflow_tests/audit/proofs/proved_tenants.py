@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -24,6 +24,8 @@ from verifywise_mlflow_tests.support.registry import Registry, create_workspace
 FIRST_SYNC: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECOND_SYNC: Final = datetime(2026, 3, 2, 12, tzinfo=UTC)
 THIRD_SYNC: Final = datetime(2026, 3, 3, 12, tzinfo=UTC)
+CLOCK_WENT_BACK: Final = timedelta(hours=2)
+"""More than a sync makes up for: see ``StageStart.time_of_writes``."""
 HOSTILE_OWNER: Final = "Risk \u202e\x1b[2J Team"
 """A mark that reverses what follows, and an order to clear a terminal."""
 
@@ -40,7 +42,7 @@ class ProvedTenants:
 
 @contextmanager
 def proved_tenants(postgres: EmbeddedPostgres, mlflow_uri: str, folder: Path) -> Iterator[ProvedTenants]:
-    """Sync ``acme`` three times and ``globex`` once.
+    """Sync ``acme`` three times, and ``globex`` twice, the second time with a clock that went back.
 
     Version 1 of ``churn`` loses its owner before the second sync, and is described before the third.
     """
@@ -76,9 +78,10 @@ def proved_tenants(postgres: EmbeddedPostgres, mlflow_uri: str, folder: Path) ->
             registry.version("churn", tags={"owner": "Operations"})
             registry.version("fraud")
             _sync(tenant, store, FIRST_SYNC)
-            if tenant_id != "acme":
-                continue
             client.delete_model_version_tag("churn", "1", "owner")
+            if tenant_id != "acme":
+                _sync(tenant, store, FIRST_SYNC - CLOCK_WENT_BACK)
+                continue
             _sync(tenant, store, SECOND_SYNC)
             client.update_model_version("churn", "1", "Who may leave.")
             _sync(tenant, store, THIRD_SYNC)

@@ -121,6 +121,12 @@ def test_the_newest_proof_has_verdicts_that_former_evaluations_gave(proofs: Proo
     assert "inputs NOT hashed" not in printed
 
 
+def test_a_clock_that_went_back_makes_no_former_verdict_the_newest(proofs: Proofs, tmp_path: Path) -> None:
+    code, printed = run_script(proofs.other_tenant, tmp_path / "p.json", "--public-key", proofs.public_key)
+
+    assert (code, "- owned: not evidenced." in printed) == (0, True), printed
+
+
 def test_without_cryptography_it_says_that_no_signature_was_verified(proofs: Proofs, tmp_path: Path) -> None:
     without_key = run_program(proofs.newest, tmp_path / "p.json", isolated=True)
     with_key = run_program(proofs.newest, tmp_path / "p.json", "--public-key", proofs.public_key, isolated=True)
