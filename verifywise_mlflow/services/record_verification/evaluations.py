@@ -86,6 +86,28 @@ class Replay:
     """Verdicts whose gap opened at another time, with that time."""
 
 
+class Places:
+    """Finds the evaluation in the log that began or ended a state.
+
+    Usually it has the same time and sync. If the clock went back, the trigger that saves former states moved the time
+    of the new one to that of the former: so it is the time of an earlier evaluation, and the sync of the later one.
+    """
+
+    def __init__(self, logged: Sequence[LoggedState]) -> None:
+        """Take the evaluations, in their order."""
+        self._exact = {(entry.written_at, entry.sync_id): place for place, entry in enumerate(logged)}
+        self._moved: dict[tuple[datetime, str], int] = {}
+        for place, entry in enumerate(logged):
+            for earlier in logged[:place] if place and entry.written_at < logged[place - 1].written_at else ():
+                if earlier.written_at > entry.written_at:
+                    self._moved.setdefault((earlier.written_at, entry.sync_id), place)
+
+    def of(self, at: datetime, sync_id: str) -> int | None:
+        """Return the place of the evaluation; None if none can have been it."""
+        place = self._exact.get((at, sync_id))
+        return self._moved.get((at, sync_id)) if place is None else place
+
+
 def replay(
     logged: Sequence[LoggedState], verdicts: Sequence[StoredVerdict], badges: Sequence[StoredBadge]
 ) -> Replay | None:
@@ -97,13 +119,13 @@ def replay(
         badges: The badges in the tables, in any order.
     """
     result = Replay()
-    places = {(entry.written_at, entry.sync_id): place for place, entry in enumerate(logged)}
+    place_of = Places(logged).of
     times = [entry.written_at for entry in logged]
 
     def end_of(state: StoredVerdict | StoredBadge) -> int:
         if state.ended_at is None:
             return len(logged)
-        place = places.get((state.ended_at, state.ended_by or ""))
+        place = place_of(state.ended_at, state.ended_by or "")
         if place is None:
             result.wrong_ends.append(state)
             place = bisect_left(times, state.ended_at)
@@ -112,7 +134,7 @@ def replay(
     begun: list[dict[str, StoredVerdict]] = [{} for _ in logged]
     ends: dict[tuple[int, str], int] = {}
     for verdict in verdicts:
-        place = places.get((verdict.written_at, verdict.sync_id))
+        place = place_of(verdict.written_at, verdict.sync_id)
         if place is None:
             result.unlogged.append(verdict)
         elif verdict.rule_id in begun[place]:
@@ -122,7 +144,7 @@ def replay(
             ends[place, verdict.rule_id] = end_of(verdict)
     badge_at: dict[int, tuple[StoredBadge, int]] = {}
     for state in badges:
-        place = places.get((state.written_at, state.sync_id))
+        place = place_of(state.written_at, state.sync_id)
         if place is None or place in badge_at:
             result.unlogged_badges.append(state)
         else:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from itertools import pairwise
 from typing import Final
 
 from pydantic import ValidationError
@@ -117,9 +118,7 @@ class Judge(Closeable):
 
     def __init__(self, session: TenantSession) -> None:
         """Read the versions of the policies."""
-        versions: Sequence[ConfigVersion] = sorted(
-            all_config_versions(session, "policy"), key=lambda version: version.valid_from
-        )
+        versions = _since_clock_went_back(all_config_versions(session, "policy"))
         self._periods = [PolicyPeriod(version.valid_from, version.document) for version in versions]
         self._starts = [period.since for period in self._periods]
         self._session = session
@@ -173,6 +172,15 @@ class Judge(Closeable):
             {rule_id: content for rule_id, (_, content) in rows.items()},
             version_badge(results, complete=not incomplete).value,
         )
+
+
+def _since_clock_went_back(versions: Sequence[ConfigVersion]) -> Sequence[ConfigVersion]:
+    """Return the versions whose times are in order: which of the others was in force at a time is not known."""
+    first = max((place for place, (a, b) in enumerate(pairwise(versions), 1) if b.valid_from < a.valid_from), default=0)
+    if not first:
+        return versions
+    latest = max(version.valid_from for version in versions[:first])
+    return [version for version in versions[first:] if version.valid_from > latest]
 
 
 def is_input_hash_right(digest: str, values: str, thresholds: str, day: str, stored_hash: str) -> bool:

@@ -74,6 +74,18 @@ def with_logged_syncs(logged: Sequence[LoggedState], stored: Sequence[StoredStat
     return [state._replace(sync_id=syncs.get(state.written_at)) for state in stored]
 
 
+def with_moved_times(logged: Sequence[LoggedState]) -> list[LoggedState]:
+    """Return the states of one object with the times that a table has.
+
+    If the clock went back, the trigger that saves a former state begins the new one no earlier than the former began.
+    """
+    moved: list[LoggedState] = []
+    for entry in logged:
+        before = moved[-1].written_at if moved else entry.written_at
+        moved.append(entry if entry.written_at >= before else entry._replace(written_at=before))
+    return moved
+
+
 def changed_times(mismatch: Mismatch, time_column: str, sync_column: str = "sync_id") -> list[FieldChange]:
     """Return how the time and the sync of a changed row differ from the log, which proves them."""
     logged, stored = mismatch.logged, mismatch.stored

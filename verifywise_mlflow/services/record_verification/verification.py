@@ -284,7 +284,7 @@ def _not_proved(report: RecordReport, scope: Scope) -> Iterator[str]:
     if report.checked.not_judged:
         yield (
             f"{report.checked.not_judged:,} verdicts were not derived again: their rules are not known any more, or "
-            "are those of another release"
+            "are those of another release, or a clock went back"
         )
 
 

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import pairwise
 from operator import itemgetter
 from typing import Final
 
@@ -47,6 +48,7 @@ from verifywise_mlflow.services.record_verification.matching import (
     mismatches,
     span_changes,
     with_logged_syncs,
+    with_moved_times,
 )
 from verifywise_mlflow.services.record_verification.report import Checked, FieldChange, RecordDamage
 from verifywise_mlflow.services.record_verification.witnesses import possible_event_cells, values_read_by_rules
@@ -231,8 +233,8 @@ class VersionChecker:
     # -- records, manifests, events
 
     def _check_records(self, key: Key, states: _VersionStates) -> None:
-        stored = sorted(states.records, key=lambda state: (state.written_at, state.ended_at is None))
-        found = [*mismatches(states.logged["record"], stored)]
+        stored = sorted(states.records, key=lambda state: (state.written_at, _end(state)))
+        found = [*mismatches(with_moved_times(states.logged["record"]), stored)]
         contents: dict[tuple[str, datetime], Cells] | None = None
         for mismatch in found:
             changes = changed_times(mismatch, "changed_at")
@@ -394,6 +396,11 @@ class VersionChecker:
         for row in states.verdicts:
             for verdict in row.single():
                 by_write[verdict.written_at, verdict.sync_id].append(verdict)
+        logged = sorted((*states.logged["record"], *states.logged["evaluation"]), key=itemgetter(0))
+        if any(following.written_at < entry.written_at for entry, following in pairwise(logged)):
+            # The clock went back, so a time no longer says which record there was.
+            checked.not_judged += sum(map(len, by_write.values()))
+            return
         for (at, sync_id), verdicts in by_write.items():
             self._damages += self._wrong_inputs(key, verdicts, all_cells[at, sync_id])
             derived = self._derived(key, at, all_cells[at, sync_id])
@@ -417,6 +424,11 @@ class VersionChecker:
                             "the record of that time has other values than those that are stored with the verdict"
                         )
                     self._damages.append(_verdict_damage(key, verdict, "does not follow", sentence, changes))
+
+
+def _end(state: StoredState) -> tuple[bool, datetime]:
+    """Return what sorts states that began at the same time: one of no length before the other."""
+    return state.ended_at is None, state.ended_at or state.written_at
 
 
 def damage_of(key: Key, mismatch: Mismatch, table: str, changes: Sequence[FieldChange]) -> RecordDamage:
