@@ -118,7 +118,7 @@ def _proof(
         proof = prove_version(session, key, provable.moment)
     except UnprovableError as error:
         return None, str(error)
-    begins = {leaf["written_at"] for leaf in map(_parsed, (state.leaf for state in proof.states))}
+    writers = {(leaf["kind"], leaf["sync_id"]) for leaf in map(_parsed, (state.leaf for state in proof.states))}
     shown = {
         judged.verdict.rule_id: (judged.verdict.verdict, escape(judged.verdict.reason), judged.verdict.input_hash)
         for judged in known.rules
@@ -128,7 +128,7 @@ def _proof(
         for rule_id, text in proof.verdicts.items()
         for verdict in [_parsed(text)]
     }
-    if record.span.valid_from.astimezone(UTC).isoformat(timespec="microseconds") not in begins or proved != shown:
+    if ("record", escape(record.span.sync_id)) not in writers or proved != shown:
         return None, "a sync has changed the record or a verdict, and no entry of the audit trail commits that yet"
     return proof, ""
 
