@@ -12,6 +12,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
+from json.encoder import encode_basestring
 from typing import Final, Literal, TypeAlias
 
 import orjson
@@ -67,20 +69,28 @@ class State:
 
 def leaf_text(tenant_id: str, position: int, state: State) -> str:
     """Return the text of a leaf, which is hashed and which a proof carries."""
-    return _ENCODER.encode(
-        {
-            "content": state.content,
-            "format": LEAF_FORMAT,
-            "kind": state.kind,
-            "model": state.model_name,
-            "object": state.object_id,
-            "position": position,
-            "sync_id": state.sync_id,
-            "tenant": tenant_id,
-            "version": state.version_number,
-            "written_at": state.written_at.astimezone(UTC).isoformat(timespec="microseconds"),
-        }
+    texts = (state.content, LEAF_FORMAT, state.kind, state.model_name, state.object_id)
+    return _LEAF % (
+        *map(encode_basestring, texts),
+        position,
+        encode_basestring(state.sync_id),
+        encode_basestring(tenant_id),
+        state.version_number,
+        _time_text(state.written_at),
     )
+
+
+# Each row of a first sync has several leaves: the encoder of an object would take three times as long.
+_LEAF: Final = (
+    '{"content":%s,"format":%s,"kind":%s,"model":%s,"object":%s,"position":%d,"sync_id":%s,"tenant":%s,"version":%d,'
+    '"written_at":"%s"}'
+)
+
+
+@lru_cache(maxsize=64)
+def _time_text(time: datetime) -> str:
+    """Return a time in UTC. A batch of states has one."""
+    return time.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def model_leaf(model_name: str, root: bytes) -> bytes:

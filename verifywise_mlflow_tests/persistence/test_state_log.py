@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -138,6 +139,27 @@ def test_removed_commitments_are_noticed_by_the_next_commitment(session: TenantS
 
     assert "its states are not committed" in str(refused.reason)
     assert state_commitments.COUNTS_KEY not in refused.counts
+
+
+def test_a_leaf_is_rfc_8785_json_whatever_its_names_hold() -> None:
+    hostile = '%s "quoted" \\ \n \x1f \x7f \u2028 é 😀'
+    item = State("record", hostile, 3, hostile, NOW, hostile, "aa")
+
+    text = leaf_text(hostile, 7, item)
+
+    assert text == content_text(json.loads(text))
+    assert json.loads(text) == {
+        "content": "aa",
+        "format": "verifywise state 1",
+        "kind": "record",
+        "model": hostile,
+        "object": hostile,
+        "position": 7,
+        "sync_id": hostile,
+        "tenant": hostile,
+        "version": 3,
+        "written_at": "2026-03-01T00:00:00.000000+00:00",
+    }
 
 
 def start(newest_write: datetime | None) -> StageStart:
