@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from verifywise_mlflow.audit.entry import AuditEntry, EntryKind
 from verifywise_mlflow.audit.merkle import root_of
-from verifywise_mlflow.audit.state_leaf import State, hash_of, model_leaf
+from verifywise_mlflow.audit.state_leaf import State, content_text, hash_of, leaf_text, model_leaf
 from verifywise_mlflow.persistence.queries.stage_start import StageStart
 from verifywise_mlflow.persistence.repositories import audit_log, state_commitments, state_log
 from verifywise_mlflow.persistence.repositories.state_commitments import append_with_states
@@ -107,6 +107,29 @@ def test_states_in_the_name_of_a_sync_that_is_not_under_way_are_not_committed(
     assert refused.outcome == "incomplete"
     assert "the log has states of the sync 'forged', which is not under way" in str(refused.reason)
     assert "states" not in refused.counts
+
+
+def test_an_interrupted_sync_is_over_a_day_after_a_later_one_has_ended(session: TenantSession) -> None:
+    later = [entry("sync started", "later"), entry("sync ended", "later")]
+    audit_log.append(session, [entry("sync started", "killed"), *later])
+    state_log.append(session, [state("fraud", 1, sync_id="killed")])
+
+    assert "the sync 'killed', which is not under way" in str(append_with_states(session, entry()).reason)
+
+
+@pytest.mark.parametrize(("sync_id", "kind"), [("sync-1", "waiver granted"), ("", "record")])
+def test_a_state_that_no_command_has_committed_is_refused(session: TenantSession, sync_id: str, kind: str) -> None:
+    state_log.append(session, [state("", 0, kind=kind, sync_id="")])
+
+    refused = append_with_states(session, entry(sync_id=sync_id))
+
+    assert f"a state of the kind '{kind}' that no command has committed" in str(refused.reason)
+
+
+def test_a_command_commits_its_waiver(session: TenantSession) -> None:
+    state_log.append(session, [state("", 0, kind="waiver granted", sync_id="")])
+
+    assert "states" in append_with_states(session, entry("waiver granted", sync_id="")).counts
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
+from typing import Final
 
 from sqlalchemy import func, insert, select, text, true
 
@@ -26,6 +27,8 @@ from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import SCHEMA, audit_trail, state_commitments, state_models
 from verifywise_mlflow.persistence.tables import state_log as log_table
 
+KINDS_OF_COMMANDS: Final = ("waiver granted", "waiver ended")
+"""What commands write outside of a sync. Each commits it in the same transaction."""
 _NOT_COMMITTED = "its states are not committed: {problem}. Run verifywise-mlflow audit verify {tenant} --records"
 COUNTS_KEY = "states"
 """The member of an entry's counts that has the commitment."""
@@ -50,6 +53,16 @@ _OPEN_SYNCS = text(
           WHERE ended.tenant_id = :tenant_id AND ended.kind = 'sync ended' AND ended.sequence > started.sequence
             AND ended.entry::jsonb ->> 'sync_id' = started.entry::jsonb ->> 'sync_id'
       )
+      AND (
+          (entry::jsonb ->> 'occurred_at')::timestamptz > now() - interval '1 day'
+          OR NOT EXISTS (
+              SELECT FROM {SCHEMA}.audit_trail AS later
+              JOIN {SCHEMA}.audit_trail AS over USING (tenant_id)
+              WHERE later.tenant_id = :tenant_id AND later.kind = 'sync started' AND later.sequence > started.sequence
+                AND over.kind = 'sync ended' AND over.sequence > later.sequence
+                AND over.entry::jsonb ->> 'sync_id' = later.entry::jsonb ->> 'sync_id'
+          )
+      )
     """  # noqa: S608  # the schema's name is a constant
 )
 
@@ -71,7 +84,7 @@ class StateCommitment:
     current: str
     """The root of the tree over the models' trees of current states, in hex."""
     syncs: Sequence[str]
-    """The other syncs whose states are committed: interrupted or under way; an empty id stands for a command."""
+    """The other syncs whose states are committed: interrupted or under way."""
     frontier: Frontier
 
     def counts(self) -> dict[str, object]:
@@ -118,9 +131,12 @@ def commit(session: TenantSession, sync_id: str) -> StateCommitment | None:
         return None
     if size < start:
         raise UncommittableError(f"the log has {size:,} states, but {start:,} were committed")
-    others = [other for other in state_log.sync_ids(session, start) if other not in ("", sync_id)]
+    writers = state_log.writers(session, start)
+    others = sorted({other for other, _ in writers} - {"", sync_id})
     if others and (unknown := sorted({*others} - open_syncs(session, others))):
         raise UncommittableError(f"the log has states of the sync {unknown[0]!r}, which is not under way")
+    if unknown := sorted(kind for other, kind in writers if not other and (sync_id or kind not in KINDS_OF_COMMANDS)):
+        raise UncommittableError(f"the log has a state of the kind {unknown[0]!r} that no command has committed")
     frontier.extend(state_log.leaf_hashes(session, start, size))
     if frontier.size != size:
         raise UncommittableError(f"the log has gaps: {frontier.size:,} of {size:,} states are there")

@@ -68,11 +68,12 @@ def leaf_hashes(session: TenantSession, start: int = 0, stop: int | None = None)
     return map(bytes.fromhex, pages)
 
 
-def sync_ids(session: TenantSession, start: int) -> list[str]:
-    """Return the syncs that wrote the states from a position on, sorted; an empty id stands for a command."""
+def writers(session: TenantSession, start: int) -> list[tuple[str, str]]:
+    """Return which syncs wrote states of which kinds from a position on; an empty id stands for a command."""
     table = state_log
-    query = select(table.c.sync_id).distinct()
-    return sorted(session.scalars(query.where(table.c.tenant_id == session.tenant_id, table.c.position >= start)))
+    query = select(table.c.sync_id, table.c.kind).distinct()
+    rows = session.execute(query.where(table.c.tenant_id == session.tenant_id, table.c.position >= start))
+    return [(sync_id, kind) for sync_id, kind in rows]
 
 
 def newest_write(tenant_id: str) -> Select[tuple[datetime]]:
