@@ -140,6 +140,11 @@ class Installation:
         (retry,) = wait_for(retries, 30, f"a retry of run {run_id}")
         return retry
 
+    def await_sync_end(self, run_id: str) -> list[str]:
+        """Wait for the entry of a sync's end, which follows that of its run; return the kinds of its entries."""
+        wait_for(lambda: "sync ended" in self.sync_entries(run_id), 20, f"the end of the sync of run {run_id}")
+        return self.sync_entries(run_id)
+
     def sync_entries(self, run_id: str) -> list[str]:
         """Return which entries a run's sync has left in the audit trail."""
         with Store(self.database_url) as store, store.begin_shared() as connection:

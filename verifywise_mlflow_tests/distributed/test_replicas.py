@@ -141,7 +141,7 @@ def test_a_standby_daemon_finishes_the_backfill_of_a_killed_one_and_syncs_no_ten
     wait_for(lambda: sum(run.is_finished for run in runs()) == len(tenants), 240, "the end of all runs")
     assert sorted((run.tags[PARTITION], run.status) for run in runs()) == [(tenant, SUCCESS) for tenant in tenants]
     for run in runs():
-        assert installed.sync_entries(run.run_id) == ["sync started", "sync ended"]
+        assert installed.await_sync_end(run.run_id) == ["sync started", "sync ended"]
     assert sensor_cursors(installed).keys() >= cursors.keys(), "the sensors go on from where the killed daemon was"
 
 
@@ -224,7 +224,7 @@ def test_a_rolling_upgrade_loses_no_run_and_refuses_old_workers_while_new_ones_w
     assert installed.await_end(queued, 120) is SUCCESS
     assert installed.await_end(retry, 120) is SUCCESS
     assert installed.sync_entries(under_way) == ["sync started"], "what the old code had committed stays"
-    assert installed.sync_entries(retry) == ["sync started", "sync ended"]
+    assert installed.await_sync_end(retry) == ["sync started", "sync ended"]
 
     restarted = running.start_worker()
     wait_for(lambda: not restarted.is_alive(), 120, "the refusal of the old worker")

@@ -125,7 +125,7 @@ def test_a_person_cancels_a_run_and_its_sync_ends_in_order(
     server.release()  # a thread of the run waits for the response, as it does under every launcher
 
     assert installed.await_end(run_id, 20) is CANCELED
-    assert installed.sync_entries(run_id) == ["sync started", "sync ended"]
+    assert installed.await_sync_end(run_id) == ["sync started", "sync ended"]
 
 
 def test_a_broker_restart_and_a_repeated_message_neither_lose_nor_repeat_a_sync(
@@ -146,7 +146,7 @@ def test_a_broker_restart_and_a_repeated_message_neither_lose_nor_repeat_a_sync(
     assert installed.await_end(run_id) is SUCCESS
     send_again(installed, run_id)
     wait_for(lambda: "it is SUCCESS" in installed.log_tails(), 60, "the refusal of the late message")
-    assert installed.sync_entries(run_id) == ["sync started", "sync ended"]
+    assert installed.await_sync_end(run_id) == ["sync started", "sync ended"]
     assert installed.await_end(installed.launch("restarted")) is SUCCESS
 
 
