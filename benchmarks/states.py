@@ -46,6 +46,7 @@ from verifywise_mlflow.persistence.repositories import (
 )
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.persistence.tables import SCHEMA
 from verifywise_mlflow.pipeline import sync as sync_module
 from verifywise_mlflow.pipeline.sync import Sync
 from verifywise_mlflow.services.audit_signing import SIGNING_KEY_VARIABLE
@@ -139,7 +140,7 @@ def _sync(store: Store, versions: int, *, retagged: int = 0, reads_files: bool =
     reader, append, commit = SyntheticReader(versions, retagged=retagged), _Stopwatch(), _Stopwatch()
     with (
         mock.patch.object(state_log, "append", append.around(state_log.append)),
-        mock.patch.object(sync_module, "append_with_states", commit.around(sync_module.append_with_states)),
+        mock.patch.object(sync_module, "append_with_states", commit.around(state_commitments.append_with_states)),
         Sync(TENANT, store, _reader=reader) as sync,
     ):
         for stage in Stage:
@@ -216,10 +217,12 @@ _STEPS: Mapping[Step, Callable[[Store, int], dict[str, float]]] = {
 
 
 def _log_bytes(store: Store) -> int:
-    tables = (state_log.state_log, state_commitments.state_commitments, state_commitments.state_models)
+    tables = ("state_log", "state_commitments", "state_models")
     with store.begin_shared() as connection:
         sizes = (
-            connection.scalar(text("SELECT pg_total_relation_size(CAST(:name AS regclass))"), {"name": str(table)})
+            connection.scalar(
+                text("SELECT pg_total_relation_size(CAST(:name AS regclass))"), {"name": f"{SCHEMA}.{table}"}
+            )
             for table in tables
         )
         return sum(map(int, sizes))

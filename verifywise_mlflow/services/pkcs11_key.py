@@ -115,6 +115,8 @@ class Pkcs11Key:
         """
         with self._session() as session:
             key = _find(session, self._location.object, pkcs11.ObjectClass.PRIVATE_KEY)
+            if not isinstance(key, pkcs11.SignMixin):
+                raise SecretUnavailableError(f"the key {self._location.object!r} cannot sign")
             signature = bytes(key.sign(data, mechanism=pkcs11.Mechanism.EDDSA))
         if not self.public.has_signed(signature, data):
             raise SecretUnavailableError(

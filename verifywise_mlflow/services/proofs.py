@@ -252,8 +252,8 @@ def _evaluations(
     verdicts = [
         _Verdict(content, str(content["fingerprint"]), begin, end_of(stored.ended_at, stored.ended_by))
         for _, stored in state_rows.verdict_rows(session, [key])
-        for cells, *written in zip(zip(*stored.cells, strict=True), stored.written_at, stored.sync_ids, strict=True)
-        if (begin := place_of(written[0], written[1])) is not None
+        for cells, at, sync_id in zip(zip(*stored.cells, strict=True), stored.written_at, stored.sync_ids, strict=True)
+        if (begin := place_of(at, sync_id)) is not None
         for content in [verdict_content(cell or "" for cell in cells)]
     ]
     badges = {

@@ -225,7 +225,13 @@ def test_a_trail_that_was_cut_off_is_noticed_by_what_each_witness_has(
         assert result.exit_code == 1
         assert "DAMAGED (truncation)" in result.stdout, saved
     CliRunner().invoke(app, ["audit", "export", "acme", "--output", "export.jsonl"])
-    script = [sys.executable, ROOT / "tools" / "verify_audit_export.py", "export.jsonl", "--checkpoint", "acme.jsonl"]
+    script = [
+        sys.executable,
+        str(ROOT / "tools" / "verify_audit_export.py"),
+        "export.jsonl",
+        "--checkpoint",
+        "acme.jsonl",
+    ]
     assert subprocess.run(script, check=False, capture_output=True).returncode == 1
     with store.begin("acme") as session:
         sign_chain_head(session, KEY, NOW)

@@ -71,7 +71,10 @@ def last_commitment(session: TenantSession, *, at: datetime | None = None, last:
 def first_entry_after(session: TenantSession, sequence: int, at: datetime) -> int | None:
     """Return the first entry behind another one whose time is after a time; None if there is none."""
     with _readable_trail(session.tenant_id):
-        return session.scalar(_FIRST_AFTER, {"tenant_id": escape(session.tenant_id), "after": sequence, "at": at})
+        first: int | None = session.scalar(
+            _FIRST_AFTER, {"tenant_id": escape(session.tenant_id), "after": sequence, "at": at}
+        )
+    return first
 
 
 @contextmanager

@@ -12,9 +12,9 @@ from typing import Final
 from sqlalchemy import ColumnElement, Table, delete, func, insert, select, update
 
 from verifywise_mlflow.audit.merkle import Frontier, root_of
-from verifywise_mlflow.audit.state_leaf import State, content_hash, hash_of
+from verifywise_mlflow.audit.state_leaf import State, content_hash, hash_of, model_leaf
 from verifywise_mlflow.persistence.repositories import audit_log, state_log
-from verifywise_mlflow.persistence.repositories.state_commitments import COUNTS_KEY, model_leaf
+from verifywise_mlflow.persistence.repositories.state_commitments import COUNTS_KEY
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.state_contents import (
     LIFECYCLE_COLUMNS,

@@ -48,7 +48,7 @@ def _state_manipulation(
     what: str,
     sql: str,
     records: list[str],
-    then: list[str] | None = None,
+    then: list[str | list[str]] | None = None,
     triggers: str = "disabled",
     refused: bool = False,
     trail: str = "intact",

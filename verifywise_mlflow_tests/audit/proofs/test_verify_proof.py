@@ -52,11 +52,9 @@ def proofs(proved: ProvedTenants) -> Proofs:
         other_tenant = StateProofDocument.of(prove_version(session, ("churn", 1), provable_moment(session))).to_json()
     with proved.store.begin("acme") as session:
         newest, first = (provable_moment(session, at) for at in (None, FIRST_SYNC))
-        of_first = [
-            StateProofDocument.of(prove_version(session, ("churn", 1), moment)).to_json() for moment in (newest, first)
-        ]
         return Proofs(
-            *of_first,
+            StateProofDocument.of(prove_version(session, ("churn", 1), newest)).to_json(),
+            StateProofDocument.of(prove_version(session, ("churn", 1), first)).to_json(),
             StateProofDocument.of(prove_version(session, ("churn", 2), newest)).to_json(),
             other_tenant,
             _consistency(session, first.link.sequence, newest.link.sequence),

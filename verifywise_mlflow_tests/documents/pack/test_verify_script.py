@@ -113,7 +113,7 @@ def _replace(name: str, old: str, new: str) -> Callable[[Path], None]:
     return change
 
 
-def _with_new_checksums(change: Callable[[Path], None]) -> Callable[[Path], None]:
+def _with_new_checksums(change: Callable[[Path], object]) -> Callable[[Path], None]:
     def changed(folder: Path) -> None:
         change(folder)
         names = sorted(path.name for path in folder.iterdir() if path.name != "SHA256SUMS")
