@@ -15,8 +15,6 @@ from verifywise_mlflow.persistence.queries import state_rows
 from verifywise_mlflow.persistence.queries.state_rows import (
     SEPARATOR,
     JoinedVerdicts,
-    LoggedState,
-    StoredBadge,
     StoredState,
 )
 from verifywise_mlflow.persistence.row_mapping import Key
@@ -29,8 +27,6 @@ from verifywise_mlflow.persistence.state_contents import (
 )
 from verifywise_mlflow.services.record_verification.evaluation_search import explain_evaluation
 from verifywise_mlflow.services.record_verification.evaluations import (
-    OPEN_VERDICTS,
-    Parts,
     Replay,
     StoredVerdict,
     replay,
@@ -51,6 +47,7 @@ from verifywise_mlflow.services.record_verification.matching import (
     with_moved_times,
 )
 from verifywise_mlflow.services.record_verification.report import Checked, FieldChange, RecordDamage
+from verifywise_mlflow.services.record_verification.version_states import HashedVerdicts, VersionStates
 from verifywise_mlflow.services.record_verification.witnesses import possible_event_cells, values_read_by_rules
 
 RebuildRecords = Callable[[TenantSession, Sequence[Key]], Mapping[Key, Cells]]
@@ -59,13 +56,6 @@ RebuildRecords = Callable[[TenantSession, Sequence[Key]], Mapping[Key, Cells]]
 _NOT_LOGGED: Final = "no write of it is in the log"
 _GONE: Final = "it was logged, and no row has it any more"
 _CHANGED: Final = "the row is not what was logged"
-_TIME_COLUMNS: Final = {
-    "canonical_records": "changed_at",
-    "canonical_record_history": "changed_at",
-    "artifact_manifests": "changed_at",
-    "lifecycle_events": "seen_at",
-    "integrity_events": "seen_at",
-}
 _TABLES: Final = {
     "record": "canonical_records",
     "manifest": "artifact_manifests",
@@ -73,69 +63,6 @@ _TABLES: Final = {
     "integrity event": "integrity_events",
 }
 _PLACES: Final = {name: place for place, name in enumerate(VERDICT_COLUMNS)}
-
-
-@dataclass(slots=True)
-class _VersionStates:
-    """What the log and the tables have of one version."""
-
-    logged: defaultdict[str, list[LoggedState]] = field(default_factory=lambda: defaultdict(list))
-    records: list[StoredState] = field(default_factory=list)
-    verdicts: list[_HashedVerdicts] = field(default_factory=list)
-    badges: list[StoredBadge] = field(default_factory=list)
-    manifests: list[StoredState] = field(default_factory=list)
-    events: defaultdict[str, list[StoredState]] = field(default_factory=lambda: defaultdict(list))
-
-
-@dataclass(frozen=True, slots=True)
-class _HashedVerdicts:
-    """A row of verdicts with the hash of each."""
-
-    row: JoinedVerdicts
-    """Without its columns, which are large."""
-    rule_ids: Sequence[str]
-    verdicts: Sequence[str]
-    fingerprints: Sequence[str]
-    contents: Sequence[str]
-
-    def is_first_and_only(self, logged: LoggedState, badge: StoredBadge) -> bool:
-        """Return whether an evaluation gave exactly these verdicts and a badge: so it is with most versions."""
-        row = self.row
-        if (row.written_at, row.open_since, row.ended_at, badge.ended_at) != (None, None, None, None):
-            return False
-        write = (logged.written_at, logged.sync_id)
-        if (row.first_written_at, row.first_sync_id) != write or (badge.written_at, badge.sync_id) != write:
-            return False
-        open_places = [place for place, verdict in enumerate(self.verdicts, start=1) if verdict in OPEN_VERDICTS]
-        if row.opened_with_first != open_places:
-            return False
-        contents = dict(zip(self.rule_ids, self.contents, strict=True))
-        return len(contents) == row.count and Parts(contents, {}, badge.badge).content() == logged.content
-
-    def single(self) -> Iterator[StoredVerdict]:
-        """Yield each verdict by itself."""
-        row = self.row
-        opened = frozenset(row.opened_with_first or ())
-        for place, (rule_id, verdict, fingerprint, content) in enumerate(
-            zip(self.rule_ids, self.verdicts, self.fingerprints, self.contents, strict=True)
-        ):
-            written_at = row.written_at[place] if row.written_at else row.first_written_at
-            sync_id = row.sync_ids[place] if row.sync_ids else row.first_sync_id
-            open_since = row.first_written_at if place + 1 in opened else None
-            if row.open_since:
-                open_since = row.open_since[place]
-            yield StoredVerdict(
-                row.table,
-                rule_id,
-                verdict,
-                content,
-                fingerprint,
-                written_at,  # type: ignore[arg-type]  # a row has one verdict at least
-                sync_id or "",
-                open_since,
-                row.ended_at,
-                row.ended_by,
-            )
 
 
 @dataclass(slots=True)
@@ -177,8 +104,8 @@ class VersionChecker:
 
     # -- reading
 
-    def _read(self, keys: Sequence[Key], checked: Checked) -> dict[Key, _VersionStates]:
-        states: dict[Key, _VersionStates] = {key: _VersionStates() for key in keys}
+    def _read(self, keys: Sequence[Key], checked: Checked) -> dict[Key, VersionStates]:
+        states: dict[Key, VersionStates] = {key: VersionStates() for key in keys}
         for key, entry in state_rows.logged_states(self.session, keys):
             if entry.kind not in state_rows.TENANT_KINDS:
                 states[key].logged[entry.kind].append(entry)
@@ -201,7 +128,7 @@ class VersionChecker:
             states[key].events[kind].append(event)
         return states
 
-    def _hashed(self, key: Key, row: JoinedVerdicts) -> _HashedVerdicts | None:
+    def _hashed(self, key: Key, row: JoinedVerdicts) -> HashedVerdicts | None:
         """Return the verdicts of a row with their hashes; None, with a damage, if it is no row of verdicts."""
         columns: Sequence[Sequence[str]] = [column.split(SEPARATOR) for column in row.columns]
         if {*map(len, columns)} != {row.count}:  # a cell has the separator, or the row was forged
@@ -213,7 +140,7 @@ class VersionChecker:
             return None
         contents = [content_hash(verdict_content(cells)) for cells in zip(*columns, strict=True)]
         rule_ids, verdicts, fingerprints = (columns[_PLACES[name]] for name in ("rule_id", "verdict", "fingerprint"))
-        return _HashedVerdicts(row._replace(columns=()), rule_ids, verdicts, fingerprints, contents)
+        return HashedVerdicts(row._replace(columns=()), rule_ids, verdicts, fingerprints, contents)
 
     def _exact_columns(self, key: Key, joined: JoinedVerdicts) -> Sequence[Sequence[str]]:
         """Return the columns of a row with a cell that has the separator; none if some cells are null."""
@@ -232,7 +159,7 @@ class VersionChecker:
 
     # -- records, manifests, events
 
-    def _check_records(self, key: Key, states: _VersionStates) -> None:
+    def _check_records(self, key: Key, states: VersionStates) -> None:
         stored = sorted(states.records, key=lambda state: (state.written_at, _end(state)))
         found = [*mismatches(with_moved_times(states.logged["record"]), stored)]
         contents: dict[tuple[str, datetime], Cells] | None = None
@@ -278,7 +205,7 @@ class VersionChecker:
         others += columns_of_others(other for other in contents.values() if other is not content)
         return changed_fields(content, logged.content, others)
 
-    def _check_manifest(self, key: Key, states: _VersionStates) -> None:
+    def _check_manifest(self, key: Key, states: VersionStates) -> None:
         # A manifest has no history: only the newest one is there.
         logged = states.logged["manifest"][-1:]
         for mismatch in mismatches(logged, with_logged_syncs(logged, states.manifests)):
@@ -287,7 +214,7 @@ class VersionChecker:
                 changes.append(FieldChange("manifest"))
             self._add(key, mismatch, "manifest", changes)
 
-    def _check_events(self, key: Key, states: _VersionStates) -> None:
+    def _check_events(self, key: Key, states: VersionStates) -> None:
         for kind in ("lifecycle event", "integrity event"):
             contents: dict[str, Cells] | None = None
             for mismatch in mismatches(states.logged[kind], states.events[kind]):
@@ -314,7 +241,7 @@ class VersionChecker:
 
     # -- verdicts and badges
 
-    def _check_evaluations(self, key: Key, states: _VersionStates) -> None:
+    def _check_evaluations(self, key: Key, states: VersionStates) -> None:
         logged = states.logged["evaluation"]
         if len(logged) == len(states.verdicts) == len(states.badges) == 1:
             ((evaluation,), (verdicts,), (badge,)) = logged, states.verdicts, states.badges
@@ -388,7 +315,7 @@ class VersionChecker:
                 changes = [FieldChange("input_hash", cells[verdict.rule_id][_PLACES["input_hash"]])]
                 yield _verdict_damage(key, verdict, "does not follow", sentence, changes)
 
-    def _judge_all(self, key: Key, states: _VersionStates, checked: Checked) -> None:
+    def _judge_all(self, key: Key, states: VersionStates, checked: Checked) -> None:
         if not states.verdicts:
             return
         all_cells = self._verdict_cells(key)
