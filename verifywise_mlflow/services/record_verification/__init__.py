@@ -1,6 +1,6 @@
 """Verifies that the tables hold exactly the states that were logged, and that the log is what the trail commits.
 
-``verification.verify_records`` is the entry point. ``version_check`` compares the states of versions in the log with those
-in the tables, with ``matching`` and ``evaluations``; ``field_search`` and ``evaluation_search`` find out which field was
-changed, with values from ``witnesses``; ``judging`` derives verdicts from their inputs again. ``report`` is the result.
+``verification.verify_records`` is the entry point. ``version_check`` compares the states of versions in the log with
+those in the tables, with ``matching`` and ``evaluations``; ``field_search`` and ``evaluation_search`` find out which
+field was changed, with values from ``witnesses``; ``judging`` derives verdicts from their inputs again.
 """
