@@ -217,13 +217,13 @@ _STEPS: Mapping[Step, Callable[[Store, int], dict[str, float]]] = {
 
 
 def _log_bytes(store: Store) -> int:
-    tables = ("state_log", "state_commitments", "state_models")
+    tables = [f"{SCHEMA}.{name}" for name in ("state_log", "state_commitments", "state_models")]
     with store.begin_shared() as connection:
         sizes = (
             connection.scalar(
                 text("SELECT pg_total_relation_size(CAST(:name AS regclass))"), {"name": f"{SCHEMA}.{table}"}
             )
-            for table in tables
+            for name in tables
         )
         return sum(map(int, sizes))
 
