@@ -220,9 +220,7 @@ def _log_bytes(store: Store) -> int:
     tables = [f"{SCHEMA}.{name}" for name in ("state_log", "state_commitments", "state_models")]
     with store.begin_shared() as connection:
         sizes = (
-            connection.scalar(
-                text("SELECT pg_total_relation_size(CAST(:name AS regclass))"), {"name": f"{SCHEMA}.{table}"}
-            )
+            connection.scalar(text("SELECT pg_total_relation_size(CAST(:name AS regclass))"), {"name": name})
             for name in tables
         )
         return sum(map(int, sizes))

@@ -95,6 +95,8 @@ _MAX_TEXT_BYTES: Final[Mapping[str, int]] = {
     "credential_identity": 1024,
 }
 """As canonical JSON. With the counts and the other fields, an entry stays below ``chain.MAX_ENTRY_BYTES``."""
+STATES: Final = "states"
+"""The member of the counts that commits the log of states. It is never shortened."""
 _MAX_COUNTS_BYTES: Final = 16 * 1024
 _MAX_BYTES_PER_CHARACTER: Final = 12
 """Canonical JSON escapes a character outside of the basic plane as two units of UTF-16."""
@@ -114,10 +116,13 @@ def _shorten_counts(counts: Mapping[str, object]) -> Mapping[str, object]:
     if len(canonical_json(dict(counts))) <= _MAX_COUNTS_BYTES:
         return counts
     for keeps_names in (True, False):
-        shortened = {name: _numbers(value, keeps_names=keeps_names) for name, value in counts.items()}
+        shortened = {
+            name: value if name == STATES else _numbers(value, keeps_names=keeps_names)
+            for name, value in counts.items()
+        }
         if len(canonical_json(shortened)) <= _MAX_COUNTS_BYTES:
             return {**shortened, "shortened": True}
-    return {"shortened": True}
+    return {"shortened": True, **{name: value for name, value in counts.items() if name == STATES}}
 
 
 def _numbers(value: object, *, keeps_names: bool) -> object:

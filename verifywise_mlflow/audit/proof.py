@@ -14,14 +14,13 @@ from operator import itemgetter
 from typing import TypeAlias
 
 from verifywise_mlflow.audit.checkpoint import Checkpoint
+from verifywise_mlflow.audit.entry import STATES
 from verifywise_mlflow.audit.leaf_tree import Growth, LeafTree, Path
 from verifywise_mlflow.audit.merkle import leaf_hash, root_of
 from verifywise_mlflow.audit.state_leaf import model_leaf
 from verifywise_mlflow.common.described_fields import DESCRIBED
 from verifywise_mlflow.common.value_object import value_object
 
-COUNTS_KEY = "states"
-"""The member of an entry's counts that has the commitment."""
 Texts: TypeAlias = tuple[str, ...]
 
 
@@ -90,7 +89,7 @@ class Commitment:
         """Return the commitment in an entry of the trail; None if it has none."""
         entry: object = json.loads(text)
         counts = entry.get("counts") if isinstance(entry, dict) else None
-        match counts.get(COUNTS_KEY) if isinstance(counts, dict) else None:
+        match counts.get(STATES) if isinstance(counts, dict) else None:
             case {"size": int(size), "root": str(root), "current": str(current)}:
                 return cls(size, root, current)
             case _:

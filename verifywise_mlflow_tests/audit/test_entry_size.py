@@ -45,6 +45,13 @@ def test_the_longest_texts_of_every_field_fit_one_entry(character: str) -> None:
     assert entry.counts == {"notes": None, "registered_models": {"read": 3, "notes": None}, "shortened": True}
 
 
+def test_the_root_of_the_states_is_never_dropped() -> None:
+    states = {"size": 7, "root": "a" * 64, "models": 1, "current": "b" * 64}
+
+    for counts in ({"notes": ["x" * 20_000]}, {"x" * 20_000: 1}):
+        assert entry_with(counts={**counts, "states": states}).counts["states"] == states
+
+
 def test_a_usual_entry_stays_as_it_is() -> None:
     counts = {"registered_models": {"read": 3, "notes": ["a", "b"]}, "requests": 7}
 

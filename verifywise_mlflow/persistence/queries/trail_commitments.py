@@ -11,12 +11,12 @@ from typing import Final
 
 from sqlalchemy import text
 
+from verifywise_mlflow.audit.entry import STATES
 from verifywise_mlflow.audit.log_verification import Commitment, Leaf
 from verifywise_mlflow.audit.merkle import Frontier, root_of
 from verifywise_mlflow.audit.state_leaf import model_leaf
 from verifywise_mlflow.persistence.queries.committed_states import newest_leaves
 from verifywise_mlflow.persistence.repositories import state_log
-from verifywise_mlflow.persistence.repositories.state_commitments import COUNTS_KEY
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import SCHEMA
 
@@ -48,7 +48,7 @@ _MODELS: Final = text(
     f"SELECT model_name, root FROM {SCHEMA}.state_models WHERE tenant_id = :tenant_id ORDER BY model_name"  # noqa: S608
 ).execution_options(yield_per=state_log.CURSOR_PAGE_SIZE)
 MAX_STALE_MODELS: Final = 100
-_PATTERN: Final = f'%"{COUNTS_KEY}":{{%'
+_PATTERN: Final = f'%"{STATES}":{{%'
 _PEAK_BYTES: Final = 32
 
 
@@ -119,7 +119,7 @@ def _commitment(sequence: int, entry: str, size: int | None, frontier: str | Non
     """Return what an entry commits; None if it commits nothing. Whether it is authentic is the chain's matter."""
     try:
         parsed = json.loads(entry)
-        states = parsed["counts"][COUNTS_KEY]
+        states = parsed["counts"][STATES]
         committed_size, sync_id = int(states["size"]), str(parsed["sync_id"])
     except (ValueError, KeyError, TypeError):
         return None

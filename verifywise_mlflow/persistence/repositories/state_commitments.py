@@ -15,7 +15,7 @@ from typing import Final
 
 from sqlalchemy import func, insert, select, text, true
 
-from verifywise_mlflow.audit.entry import AuditEntry, Outcome
+from verifywise_mlflow.audit.entry import STATES, AuditEntry, Outcome
 from verifywise_mlflow.audit.merkle import Frontier, root_of
 from verifywise_mlflow.audit.state_leaf import model_leaf
 from verifywise_mlflow.persistence.bulk_upsert import upsert_rows
@@ -30,8 +30,6 @@ from verifywise_mlflow.persistence.tables import state_log as log_table
 KINDS_OF_COMMANDS: Final = ("waiver granted", "waiver ended")
 """What commands write outside of a sync. Each commits it in the same transaction."""
 _NOT_COMMITTED = "its states are not committed: {problem}. Run verifywise-mlflow audit verify {tenant} --records"
-COUNTS_KEY = "states"
-"""The member of an entry's counts that has the commitment."""
 
 _CURRENT_LEAVES = text(
     f"""
@@ -90,7 +88,7 @@ class StateCommitment:
     def counts(self) -> dict[str, object]:
         """Return what the entry has in its counts."""
         parts = {"size": self.size, "root": self.root, "models": self.models, "current": self.current}
-        return {COUNTS_KEY: {**parts, "syncs": [*self.syncs]} if self.syncs else parts}
+        return {STATES: {**parts, "syncs": [*self.syncs]} if self.syncs else parts}
 
 
 def append_with_states(session: TenantSession, entry: AuditEntry) -> AuditEntry:
@@ -187,7 +185,7 @@ def _size_and_frontier(session: TenantSession) -> tuple[int, Frontier]:
     try:
         peaks = bytes.fromhex(row.frontier)
         frontier = Frontier(row.size, [peaks[place : place + 32] for place in range(0, len(peaks), 32)])
-        committed = json.loads(row.entry or "{}")["counts"][COUNTS_KEY]
+        committed = json.loads(row.entry or "{}")["counts"][STATES]
         is_same = (committed["size"], committed["root"]) == (frontier.size, frontier.root().hex())
     except (ValueError, KeyError, TypeError):
         raise UncommittableError(problem) from None

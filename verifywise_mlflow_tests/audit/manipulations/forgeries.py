@@ -11,10 +11,10 @@ from typing import Final
 
 from sqlalchemy import ColumnElement, Table, delete, func, insert, select, update
 
+from verifywise_mlflow.audit.entry import STATES
 from verifywise_mlflow.audit.merkle import Frontier, root_of
 from verifywise_mlflow.audit.state_leaf import State, content_hash, hash_of, model_leaf
 from verifywise_mlflow.persistence.repositories import audit_log, state_log
-from verifywise_mlflow.persistence.repositories.state_commitments import COUNTS_KEY
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.state_contents import (
     LIFECYCLE_COLUMNS,
@@ -93,10 +93,10 @@ def adapt_trail(session: TenantSession) -> None:
     changes = {}
     for link in trail.links:
         counts = json.loads(link.text).get("counts", {})
-        if committed := counts.get(COUNTS_KEY):
+        if committed := counts.get(STATES):
             states = [*state_log.states(session, 0, committed["size"])]
             roots = {"root": root_of(leaf for _, _, leaf in states).hex(), "current": _current_root(states)}
-            changes[link.sequence] = {"counts": {**counts, COUNTS_KEY: {**committed, **roots}}}
+            changes[link.sequence] = {"counts": {**counts, STATES: {**committed, **roots}}}
     write_trail(session, trail.rebuilt(changes))
 
 

@@ -16,11 +16,11 @@ from unittest import mock
 from typer.testing import CliRunner
 
 from verifywise_mlflow import __version__
-from verifywise_mlflow.audit.entry import AuditEntry
+from verifywise_mlflow.audit.entry import STATES, AuditEntry
 from verifywise_mlflow.audit.state_leaf import State
 from verifywise_mlflow.cli import app
 from verifywise_mlflow.persistence.repositories import state_log
-from verifywise_mlflow.persistence.repositories.state_commitments import COUNTS_KEY, append_with_states
+from verifywise_mlflow.persistence.repositories.state_commitments import append_with_states
 from verifywise_mlflow_tests.audit.manipulations.evidence import Evidence
 from verifywise_mlflow_tests.support.documentation import ROOT
 
@@ -68,7 +68,7 @@ def next_commitment(evidence: Evidence) -> str:
         state_log.append(session, [State("lifecycle event", "credit", 1, "next", now, NEXT_SYNC, "00" * 32)])
         entry = AuditEntry("acme", now, "sync ended", NEXT_SYNC, "https://mlflow.example", "complete", __version__)
         appended = append_with_states(session, entry)
-        committed = appended.counts.get(COUNTS_KEY, {})
+        committed = appended.counts.get(STATES, {})
         assert isinstance(committed, dict)
         return appended.reason or ", ".join(f"commits states of {sync_id}" for sync_id in committed.get("syncs", []))
 
