@@ -92,7 +92,8 @@ class JoinedVerdicts(NamedTuple):
     """The same, each column as one text: to split it is much cheaper than to read an array."""
 
     table: str
-    count: int
+    size: int
+    """The number of verdicts."""
     columns: tuple[str, ...]
     """In the order of ``VERDICT_COLUMNS``; the cells are joined by ``SEPARATOR``, which a cell may have, too."""
     first_written_at: datetime | None
@@ -427,7 +428,7 @@ def tenant_rows(
     for table in (waivers, config_versions):
         query = select(table).where(table.c.tenant_id == session.tenant_id)
         rows = session.execute(query.order_by(*table.primary_key).execution_options(yield_per=ROWS_PER_FETCH))
-        for row in rows.mappings():
+        for row in map(dict, rows.mappings()):
             if table is config_versions:
                 yield "configuration", escape(row["kind"]), table, CONFIGURATION_COLUMNS, row
                 continue

@@ -119,7 +119,7 @@ class VersionChecker:
         for key, row in state_rows.joined_verdict_rows(self.session, keys):
             if hashed := self._hashed(key, row):
                 states[key].verdicts.append(hashed)
-                checked.verdicts += row.count
+                checked.verdicts += row.size
         for key, badge in state_rows.badge_states(self.session, keys):
             states[key].badges.append(badge)
         for key, manifest in state_rows.manifest_states(self.session, keys):
@@ -131,10 +131,10 @@ class VersionChecker:
     def _hashed(self, key: Key, row: JoinedVerdicts) -> HashedVerdicts | None:
         """Return the verdicts of a row with their hashes; None, with a damage, if it is no row of verdicts."""
         columns: Sequence[Sequence[str]] = [column.split(SEPARATOR) for column in row.columns]
-        if {*map(len, columns)} != {row.count}:  # a cell has the separator, or the row was forged
+        if {*map(len, columns)} != {row.size}:  # a cell has the separator, or the row was forged
             columns = self._exact_columns(key, row)
         are_complete = {*map(len, columns), len(row.written_at or columns[0]), len(row.open_since or columns[0])}
-        if are_complete != {row.count} or not row.count:
+        if are_complete != {row.size} or not row.size:
             sentence = "the columns of the row have different numbers of verdicts, or empty cells"
             self._damages.append(RecordDamage("changed", row.table, sentence, *key))
             return None
@@ -332,21 +332,21 @@ class VersionChecker:
             self._damages += self._wrong_inputs(key, verdicts, all_cells[at, sync_id])
             derived = self._derived(key, at, all_cells[at, sync_id])
             for verdict in verdicts:
-                row = derived.rows.get(verdict.rule_id) if derived else None
+                given = derived.rows.get(verdict.rule_id) if derived else None
                 # How a rule exceeds its limits depends on the machine.
-                if row is None or "error" in (row.verdict, verdict.verdict):
+                if given is None or "error" in (given.verdict, verdict.verdict):
                     checked.not_judged += 1
                     continue
                 checked.judged += 1
                 cells = all_cells[at, sync_id][verdict.rule_id]
                 changes = [
-                    FieldChange(name, cells[_PLACES[name]], row[_PLACES[name]])
+                    FieldChange(name, cells[_PLACES[name]], given[_PLACES[name]])
                     for name in ("verdict", "values", "thresholds", "origins")
-                    if cells[_PLACES[name]] != row[_PLACES[name]]
+                    if cells[_PLACES[name]] != given[_PLACES[name]]
                 ]
                 if changes:
-                    sentence = f"on the record of that time, the rule gives {row.verdict!r}"
-                    if row.verdict == verdict.verdict:
+                    sentence = f"on the record of that time, the rule gives {given.verdict!r}"
+                    if given.verdict == verdict.verdict:
                         sentence = (
                             "the record of that time has other values than those that are stored with the verdict"
                         )

@@ -45,7 +45,7 @@ class HashedVerdicts:
         if row.opened_with_first != open_places:
             return False
         contents = dict(zip(self.rule_ids, self.contents, strict=True))
-        return len(contents) == row.count and Parts(contents, {}, badge.badge).content() == logged.content
+        return len(contents) == row.size and Parts(contents, {}, badge.badge).content() == logged.content
 
     def single(self) -> Iterator[StoredVerdict]:
         """Yield each verdict by itself."""
