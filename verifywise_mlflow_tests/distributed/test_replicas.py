@@ -126,6 +126,7 @@ def test_two_code_servers_are_one_to_dagster_and_one_of_them_is_enough(
     os.kill(running.code_servers[0].pid, signal.SIGKILL)
 
     run_id = wait_for(lambda: launch_unless_lost(running, "rebalanced", webserver=1), 30, "a request that is answered")
+    assert run_id is not None
     assert running.installed.await_end(run_id, 120) is SUCCESS
     assert [webserver.has_loaded() for webserver in running.webservers] == [True, True]
 
