@@ -142,7 +142,7 @@ class Installation:
 
     def await_sync_end(self, run_id: str) -> list[str]:
         """Wait for the entry of a sync's end, which follows that of its run; return the kinds of its entries."""
-        wait_for(lambda: "sync ended" in self.sync_entries(run_id), 20, f"the end of the sync of run {run_id}")
+        wait_for(lambda: "sync ended" in self.sync_entries(run_id), 60, f"the end of the sync of run {run_id}")
         return self.sync_entries(run_id)
 
     def sync_entries(self, run_id: str) -> list[str]:

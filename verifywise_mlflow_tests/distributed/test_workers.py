@@ -121,10 +121,10 @@ def test_a_person_cancels_a_run_and_its_sync_ends_in_order(
 
     installed.api.cancel([run_id])
     assert installed.status(run_id) is dg.DagsterRunStatus.CANCELING
-    time.sleep(2 * HEARTBEAT_SECONDS)
+    time.sleep(5 * HEARTBEAT_SECONDS)  # on a busy machine, a heartbeat comes late
     server.release()  # a thread of the run waits for the response, as it does under every launcher
 
-    assert installed.await_end(run_id, 20) is CANCELED
+    assert installed.await_end(run_id) is CANCELED
     assert installed.await_sync_end(run_id) == ["sync started", "sync ended"]
 
 

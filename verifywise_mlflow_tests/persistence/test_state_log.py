@@ -126,6 +126,12 @@ def test_a_state_that_no_command_has_committed_is_refused(session: TenantSession
     assert f"a state of the kind '{kind}' that no command has committed" in str(refused.reason)
 
 
+def test_a_sync_commits_a_configuration_that_was_adopted_before_it(session: TenantSession) -> None:
+    state_log.append(session, [state("", 0, kind="configuration", sync_id="")])
+
+    assert "states" in append_with_states(session, entry()).counts
+
+
 def test_a_command_commits_its_waiver(session: TenantSession) -> None:
     state_log.append(session, [state("", 0, kind="waiver granted", sync_id="")])
 

@@ -28,7 +28,8 @@ from verifywise_mlflow.persistence.tables import SCHEMA, audit_trail, state_comm
 from verifywise_mlflow.persistence.tables import state_log as log_table
 
 KINDS_OF_COMMANDS: Final = ("waiver granted", "waiver ended")
-"""What commands write outside of a sync. Each commits it in the same transaction."""
+"""What commands write outside of a sync, and commit in the same transaction. A configuration that is adopted outside of
+one is committed by the next sync."""
 _NOT_COMMITTED = "its states are not committed: {problem}. Run verifywise-mlflow audit verify {tenant} --records"
 
 _CURRENT_LEAVES = text(
@@ -133,7 +134,8 @@ def commit(session: TenantSession, sync_id: str) -> StateCommitment | None:
     others = sorted({other for other, _ in writers} - {"", sync_id})
     if others and (unknown := sorted({*others} - open_syncs(session, others))):
         raise UncommittableError(f"the log has states of the sync {unknown[0]!r}, which is not under way")
-    if unknown := sorted(kind for other, kind in writers if not other and (sync_id or kind not in KINDS_OF_COMMANDS)):
+    expected = ("configuration",) if sync_id else ("configuration", *KINDS_OF_COMMANDS)
+    if unknown := sorted(kind for other, kind in writers if not other and kind not in expected):
         raise UncommittableError(f"the log has a state of the kind {unknown[0]!r} that no command has committed")
     frontier.extend(state_log.leaf_hashes(session, start, size))
     if frontier.size != size:

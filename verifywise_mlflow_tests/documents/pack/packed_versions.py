@@ -13,7 +13,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,16 +26,18 @@ from verifywise_mlflow.artifacts.manifest import (
     Requirement,
     RuntimeEnvironment,
 )
-from verifywise_mlflow.audit.entry import AuditEntry
+from verifywise_mlflow.audit.entry import AuditEntry, EntryKind
 from verifywise_mlflow.audit.keys import SigningKey
 from verifywise_mlflow.compliance.waivers import Waiver
 from verifywise_mlflow.connector.models import DatasetInput, ModelVersion, RegisteredModel, TrainingRun
 from verifywise_mlflow.documents.pack.archive import build_pack
 from verifywise_mlflow.normalizer.lifecycle_event import EventKind, LifecycleEvent
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
-from verifywise_mlflow.persistence.repositories import audit_log, integrity, lifecycle_events, waivers
+from verifywise_mlflow.persistence.repositories import integrity, lifecycle_events, waivers
 from verifywise_mlflow.persistence.repositories.integrity import IntegrityEvent
+from verifywise_mlflow.persistence.repositories.state_commitments import append_with_states
 from verifywise_mlflow.persistence.row_mapping import Key
+from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.evidence_pack import PackContents, pack_contents
 from verifywise_mlflow_tests.support.evaluation_fixtures import evaluate, tenant_with_policies
@@ -74,9 +76,9 @@ def signing(folder: Path) -> Iterator[str]:
 def seed(store: Store) -> None:
     """Write both versions, their verdicts on two days, a waiver, and what happened to them."""
     tenant = tenant_with_policies()
-    _start_syncs(store, 1, 3, 5)
     _write_fraud(store, "Team Risk", day(1))
     _write_churn(store)
+    _end_sync(store, 1, day(1) + timedelta(hours=1))
     evaluate(tenant, store, day(2))
     with store.begin("acme") as session:
         moved = LifecycleEvent(EventKind.STAGE, *FRAUD, 1, None, "Staging", "Production", day(2))
@@ -92,20 +94,24 @@ def seed(store: Store) -> None:
             reason=f"It is designed on paper. {HOSTILE}",
             expires=date(2026, 12, 31),
         )
+        _commit(session, "sync ended", "sync of day 3", day(3))
         waivers.insert_waivers(session, [waiver], "command", day(3), "")
+        _commit(session, "waiver granted", "", day(3))
     _write_fraud(store, "Team Fraud", day(5))
+    _end_sync(store, 5, day(5))
     evaluate(tenant, store, day(5))
 
 
-def _start_syncs(store: Store, *days: int) -> None:
-    """Write that syncs began, in whose name the records and events are written: otherwise no entry commits these."""
+def _commit(session: TenantSession, kind: EntryKind, sync_id: str, now: datetime) -> None:
+    """Commit what was just written, as the end of a sync and a command do."""
+    append_with_states(
+        session, AuditEntry("acme", now, kind, sync_id, "https://mlflow.acme.example", "complete", "0.1.0")
+    )
+
+
+def _end_sync(store: Store, number: int, now: datetime) -> None:
     with store.begin("acme") as session:
-        for number in days:
-            tracking_uri = "https://mlflow.acme.example"
-            started = AuditEntry(
-                "acme", day(1), "sync started", f"sync of day {number}", tracking_uri, "noted", "0.1.0"
-            )
-            audit_log.append(session, [started])
+        _commit(session, "sync ended", f"sync of day {number}", now)
 
 
 def contents_of(store: Store, key: Key, day_number: int | None = None) -> PackContents:
