@@ -41,8 +41,8 @@ from verifywise_mlflow.persistence.repositories import (
     manifests,
     state_commitments,
     state_log,
+    verdict_batch,
     verdict_bulk_writer,
-    verdicts,
 )
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
@@ -181,7 +181,7 @@ def _no_log() -> Iterator[None]:
         mock.patch.object(state_log, "append", append_nothing),
         mock.patch.object(sync_module, "append_with_states", append_entry),
         mock.patch.object(verdict_bulk_writer, "content_hash", hash_nothing),
-        mock.patch.object(verdicts, "content_hash", hash_nothing),
+        mock.patch.object(verdict_batch, "content_hash", hash_nothing),
         mock.patch.object(manifests, "content_hash", hash_nothing),
     ):
         yield

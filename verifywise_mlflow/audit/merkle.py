@@ -61,10 +61,6 @@ class Frontier:
             root = node_hash(peak, root)
         return root
 
-    def copy(self) -> Frontier:
-        """Return another one with the same content."""
-        return Frontier(self.size, [*self.peaks])
-
 
 def root_of(leaves: Iterable[bytes]) -> bytes:
     """Return the root of a tree, whose leaves are given by their hashes."""

@@ -16,13 +16,13 @@ from verifywise_mlflow.compliance.input_hash import input_hash, rule_digest
 from verifywise_mlflow.compliance.rules.policy import Policy
 from verifywise_mlflow.persistence.queries import history
 from verifywise_mlflow.persistence.repositories import verdicts
-from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import without_separators
-from verifywise_mlflow.persistence.repositories.verdicts import (
+from verifywise_mlflow.persistence.repositories.verdict_batch import (
     EvaluationContext,
     PolicyIdentity,
     VerdictBatch,
     VerdictRows,
 )
+from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import without_separators
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow_tests.compliance.rules import rule_with
 from verifywise_mlflow_tests.persistence.row_factories import HOSTILE

@@ -13,7 +13,7 @@ from verifywise_mlflow.normalizer.normalize import normalize
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 from verifywise_mlflow.persistence.repositories import records, verdicts
 from verifywise_mlflow.persistence.repositories.records import BuiltRecord, PendingRecord
-from verifywise_mlflow.persistence.repositories.verdicts import (
+from verifywise_mlflow.persistence.repositories.verdict_batch import (
     EvaluationContext,
     PolicyIdentity,
     VerdictBatch,

@@ -24,13 +24,10 @@ from verifywise_mlflow.persistence.pg_text_codec import dumps, escape, loads
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.state_contents import (
-    CONFIGURATION_COLUMNS,
     INTEGRITY_COLUMNS,
     LIFECYCLE_COLUMNS,
     RECORD_COLUMNS,
     VERDICT_COLUMNS,
-    WAIVER_COLUMNS,
-    WAIVER_END_COLUMNS,
     hash_of_row,
     manifest_content,
 )
@@ -39,10 +36,8 @@ from verifywise_mlflow.persistence.tables import (
     artifact_manifests,
     canonical_record_history,
     canonical_records,
-    config_versions,
     integrity_events,
     lifecycle_events,
-    waivers,
 )
 
 ROWS_PER_FETCH: Final = 200
@@ -167,65 +162,6 @@ _BADGES: Final = _of_keys("compliance_badges", "badge, changed_at, sync_id, NULL
 _BADGE_HISTORY: Final = _of_keys("compliance_badge_history", "badge, changed_at, sync_id, valid_to, ended_by_sync_id")
 _VERDICT_CELLS: Final = len(VERDICT_COLUMNS)
 """How many of the arrays are parts of the content: the first ones."""
-
-VERSION_TABLES: Final = (
-    *("canonical_records", "canonical_record_history", "version_verdicts", "version_verdict_history"),
-    *("compliance_badges", "compliance_badge_history", "artifact_manifests", "lifecycle_events", "integrity_events"),
-)
-"""The tables with states of versions."""
-
-_LOGGED_KEYS: Final = text(
-    f"""
-    SELECT model_name, version_number, count(*) FROM {SCHEMA}.state_log WHERE tenant_id = :tenant_id
-    GROUP BY model_name, version_number ORDER BY model_name, version_number
-    """  # noqa: S608
-).execution_options(yield_per=5_000)
-_SAMPLE: Final = text(
-    f"""
-    SELECT model_name, version_number, count(*) FROM {SCHEMA}.state_log
-    WHERE tenant_id = :tenant_id AND version_number > 0
-    GROUP BY model_name, version_number
-    ORDER BY sha256(convert_to(concat_ws('/', CAST(:seed AS text), model_name, version_number), 'UTF8')),
-             model_name, version_number
-    LIMIT :size
-    """  # noqa: S608
-)
-
-
-def logged_keys(session: TenantSession) -> Iterator[tuple[Key, int]]:
-    """Yield the versions that the log has, sorted by the bytes of their names, each with the number of its states.
-
-    The number 0 stands for the model itself, and the name '' with it for what belongs to no model.
-    """
-    rows = session.execute(_LOGGED_KEYS, {"tenant_id": session.tenant_id})
-    return (((name, number), count) for name, number, count in rows)
-
-
-def sampled_keys(session: TenantSession, size: int, seed: str) -> list[tuple[Key, int]]:
-    """Return versions for a sample: those with the lowest SHA-256 of seed, name and number, joined by slashes.
-
-    So an auditor who chooses the seed knows which versions the sample must have.
-    """
-    rows = session.execute(_SAMPLE, {"tenant_id": session.tenant_id, "seed": seed, "size": size})
-    return [((name, number), count) for name, number, count in rows]
-
-
-def unlogged_keys(session: TenantSession, table: str) -> Iterator[Key]:
-    """Yield the versions that have rows in a table, but no state in the log."""
-    rows = session.execute(
-        text(
-            f"""
-            SELECT DISTINCT model_name, coalesce(version_number, 0) FROM {SCHEMA}.{table} AS s
-            WHERE tenant_id = :tenant_id AND NOT EXISTS (
-                SELECT FROM {SCHEMA}.state_log AS l
-                WHERE l.tenant_id = :tenant_id AND l.model_name = s.model_name
-                  AND l.version_number = coalesce(s.version_number, 0)
-            )
-            """  # noqa: S608
-        ).execution_options(yield_per=ROWS_PER_FETCH),
-        {"tenant_id": session.tenant_id},
-    )
-    return ((name, number) for name, number in rows)
 
 
 def logged_states(session: TenantSession, keys: Sequence[Key]) -> Iterator[tuple[Key, LoggedState]]:
@@ -390,51 +326,6 @@ def event_rows(
             names = tuple(rows.keys())
             for row in rows:
                 yield (row[0], row[1]), kind, table, columns, dict(zip(names, row, strict=True))
-
-
-TENANT_KINDS: Final = ("waiver granted", "waiver ended", "configuration")
-"""The kinds of states that belong to no model."""
-
-
-def logged_tenant_states(session: TenantSession) -> Iterator[LoggedState]:
-    """Yield the waivers and configurations that the log has, in its order."""
-    rows = session.execute(
-        text(
-            f"""
-            SELECT position, kind, object_id, written_at, sync_id, content FROM {SCHEMA}.state_log
-            WHERE tenant_id = :tenant_id AND kind = ANY (:kinds) ORDER BY position
-            """  # noqa: S608
-        ).execution_options(yield_per=ROWS_PER_FETCH),
-        {"tenant_id": session.tenant_id, "kinds": list(TENANT_KINDS)},
-    )
-    return (LoggedState(*row) for row in rows)
-
-
-def tenant_states(session: TenantSession) -> Iterator[tuple[str, str, StoredState]]:
-    """Yield the waivers and configurations in the tables, each with its kind of state and its object."""
-    for kind, object_id, table, columns, row in tenant_rows(session):
-        times = {"waiver granted": "granted_at", "waiver ended": "ended_at", "configuration": "valid_from"}
-        sync_id = None if kind == "waiver ended" else escape(row["sync_id"])
-        number = f" {row['config_version_id']}" if kind == "configuration" else ""
-        identity = f"{'configuration' if number else 'waiver'}{number} {object_id}"
-        content = hash_of_row(table, columns, row)
-        yield kind, object_id, StoredState(table.name, identity, row[times[kind]], sync_id, content)
-
-
-def tenant_rows(
-    session: TenantSession,
-) -> Iterator[tuple[str, str, Table, Sequence[str], Mapping[str, Any]]]:
-    """Yield the rows of waivers and configurations; a waiver that has ended twice."""
-    for table in (waivers, config_versions):
-        query = select(table).where(table.c.tenant_id == session.tenant_id)
-        rows = session.execute(query.order_by(*table.primary_key).execution_options(yield_per=ROWS_PER_FETCH))
-        for row in map(dict, rows.mappings()):
-            if table is config_versions:
-                yield "configuration", escape(row["kind"]), table, CONFIGURATION_COLUMNS, row
-                continue
-            yield "waiver granted", str(row["waiver_id"]), table, WAIVER_COLUMNS, row
-            if row["ended_at"] is not None or row["end_reason"] is not None:
-                yield "waiver ended", str(row["waiver_id"]), table, WAIVER_END_COLUMNS, row
 
 
 def _parameters(session: TenantSession, keys: Sequence[Key]) -> dict[str, object]:

@@ -90,7 +90,7 @@ class CurrentStates:
     root: str
     """In hex."""
     stale: Sequence[str]
-    """Models of which ``state_models`` has another root, or which it lacks: some of them."""
+    """Some of the models whose root in ``state_models`` is wrong or missing."""
 
 
 def current_states(session: TenantSession, size: int) -> CurrentStates:

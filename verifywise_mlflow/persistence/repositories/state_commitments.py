@@ -27,7 +27,7 @@ from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import SCHEMA, audit_trail, state_commitments, state_models
 from verifywise_mlflow.persistence.tables import state_log as log_table
 
-KINDS_OF_COMMANDS: Final = ("waiver granted", "waiver ended")
+_KINDS_OF_COMMANDS: Final = ("waiver granted", "waiver ended")
 """What commands write outside of a sync, and commit in the same transaction. A configuration that is adopted outside of
 one is committed by the next sync."""
 _NOT_COMMITTED = "its states are not committed: {problem}. Run verifywise-mlflow audit verify {tenant} --records"
@@ -81,7 +81,7 @@ class StateCommitment:
     models: int
     """Models with states; states of no model count as one more."""
     current: str
-    """The root of the tree over the models' trees of current states, in hex."""
+    """The root of the tree over the roots of all models' current states, in hex."""
     syncs: Sequence[str]
     """The other syncs whose states are committed: interrupted or under way."""
     frontier: Frontier
@@ -134,7 +134,7 @@ def commit(session: TenantSession, sync_id: str) -> StateCommitment | None:
     others = sorted({other for other, _ in writers} - {"", sync_id})
     if others and (unknown := sorted({*others} - open_syncs(session, others))):
         raise UncommittableError(f"the log has states of the sync {unknown[0]!r}, which is not under way")
-    expected = ("configuration",) if sync_id else ("configuration", *KINDS_OF_COMMANDS)
+    expected = ("configuration",) if sync_id else ("configuration", *_KINDS_OF_COMMANDS)
     if unknown := sorted(kind for other, kind in writers if not other and kind not in expected):
         raise UncommittableError(f"the log has a state of the kind {unknown[0]!r} that no command has committed")
     frontier.extend(state_log.leaf_hashes(session, start, size))
@@ -146,7 +146,11 @@ def commit(session: TenantSession, sync_id: str) -> StateCommitment | None:
 
 
 def open_syncs(session: TenantSession, sync_ids: Collection[str]) -> set[str]:
-    """Return those of some syncs that the trail shows as under way or interrupted: with a start, and no end."""
+    """Return those of some syncs that the trail shows as under way or interrupted: with a start, and no end.
+
+    A sync that was killed counts as interrupted until a later one has ended, and for a day at least: if it did for good,
+    states could be added in its name for good.
+    """
     return set(session.scalars(_OPEN_SYNCS, {"tenant_id": session.tenant_id, "ids": [*sync_ids]}))
 
 

@@ -69,7 +69,7 @@ def leaf_hashes(session: TenantSession, start: int = 0, stop: int | None = None)
 
 
 def writers(session: TenantSession, start: int) -> list[tuple[str, str]]:
-    """Return which syncs wrote states of which kinds from a position on; an empty id stands for a command."""
+    """Return the syncs that wrote states from a position on, each with a kind of state; commands have an empty id."""
     table = state_log
     query = select(table.c.sync_id, table.c.kind).distinct()
     rows = session.execute(query.where(table.c.tenant_id == session.tenant_id, table.c.position >= start))

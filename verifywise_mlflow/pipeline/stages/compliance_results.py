@@ -14,13 +14,13 @@ from verifywise_mlflow.compliance.rules.ruleset import RuleSet
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.persistence.repositories import delivery_outbox, verdicts
 from verifywise_mlflow.persistence.repositories.stage_watermarks import StageScope
-from verifywise_mlflow.persistence.repositories.verdicts import (
+from verifywise_mlflow.persistence.repositories.verdict_batch import (
     EvaluationContext,
-    PendingEvaluation,
     PolicyIdentity,
     VerdictBatch,
     VerdictRows,
 )
+from verifywise_mlflow.persistence.repositories.verdicts import PendingEvaluation
 from verifywise_mlflow.persistence.repositories.versions_in_use import keys_in_use
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession

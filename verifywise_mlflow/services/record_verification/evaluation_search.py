@@ -134,8 +134,8 @@ class _Search:
         table = next(iter(evaluation.begun.values())).table
         sentence = (
             f"the badge, the {len(evaluation.begun):,} verdicts that began with this evaluation and the "
-            f"{len(evaluation.kept):,} that stayed are not those that were logged; which of them was changed, removed "
-            "or added cannot be told"
+            f"{len(evaluation.kept):,} that stayed are not those that were logged. The log has one hash for all of "
+            "them, so it does not show which one was changed, removed or added"
         )
         return [self._damage("changed", table, "", sentence)]
 

@@ -1,4 +1,4 @@
-"""Finds out what was changed in a row of which only the hash was logged.
+"""Finds the fields that were changed in a row. The log has only the hash of the row.
 
 Values that the row may have had replace the present ones until the hash is the logged one: that proves the field and
 the value. They come from other witnesses: from what the row was made from, from its former and later states, from the

@@ -31,8 +31,9 @@ from verifywise_mlflow.normalizer.unread_object import unread_objects_from_json
 from verifywise_mlflow.persistence.pg_text_codec import loads, unescape
 from verifywise_mlflow.persistence.queries.history import record_as_of, record_states
 from verifywise_mlflow.persistence.repositories.config_versions import ConfigVersion, all_config_versions
+from verifywise_mlflow.persistence.repositories.verdict_batch import PolicyIdentity, VerdictRows
 from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import VerdictRow
-from verifywise_mlflow.persistence.repositories.verdicts import PolicyIdentity, VerdictRows, reads_versions
+from verifywise_mlflow.persistence.repositories.verdicts import reads_versions
 from verifywise_mlflow.persistence.repositories.versions_in_use import versions_in_use_at
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession

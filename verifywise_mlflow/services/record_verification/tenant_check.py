@@ -6,10 +6,11 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from verifywise_mlflow.persistence.queries import state_rows
+from verifywise_mlflow.persistence.queries import tenant_state_rows
 from verifywise_mlflow.persistence.queries.state_rows import LoggedState, StoredState
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.state_contents import row_content
+from verifywise_mlflow.services.record_verification.damages import damage_of
 from verifywise_mlflow.services.record_verification.field_search import (
     Cells,
     SearchLimit,
@@ -23,7 +24,6 @@ from verifywise_mlflow.services.record_verification.matching import (
     with_logged_syncs,
 )
 from verifywise_mlflow.services.record_verification.report import Checked, FieldChange, RecordDamage
-from verifywise_mlflow.services.record_verification.version_check import damage_of
 from verifywise_mlflow.services.record_verification.witnesses import granted_terms
 
 _TABLES: Final = {"waiver granted": "waivers", "waiver ended": "waivers", "configuration": "config_versions"}
@@ -34,11 +34,11 @@ _END_REASONS: Final = ("withdrawn", "expired", "superseded")
 def check_tenant_states(session: TenantSession, limit: SearchLimit, checked: Checked) -> Iterator[RecordDamage]:
     """Yield the damaged rows of waivers and configurations."""
     logged: defaultdict[tuple[str, str], list[LoggedState]] = defaultdict(list)
-    for entry in state_rows.logged_tenant_states(session):
+    for entry in tenant_state_rows.logged_tenant_states(session):
         logged[entry.kind, entry.object_id].append(entry)
         checked.states += 1
     stored: defaultdict[tuple[str, str], list[StoredState]] = defaultdict(list)
-    for kind, object_id, state in state_rows.tenant_states(session):
+    for kind, object_id, state in tenant_state_rows.tenant_states(session):
         stored[kind, object_id].append(state)
     contents: Mapping[tuple[str, str], Cells] | None = None
     for kind, object_id in sorted({*logged, *stored}):
@@ -55,7 +55,7 @@ def check_tenant_states(session: TenantSession, limit: SearchLimit, checked: Che
 
 def _contents(session: TenantSession) -> dict[tuple[str, str], Cells]:
     contents: dict[tuple[str, str], Cells] = {}
-    for kind, object_id, table, columns, row in state_rows.tenant_rows(session):
+    for kind, object_id, table, columns, row in tenant_state_rows.tenant_rows(session):
         content: Cells = row_content(table, columns, row)  # type: ignore[assignment]  # texts alone
         contents[kind, f"{row['config_version_id']}" if kind == "configuration" else object_id] = content
     return contents

@@ -22,7 +22,7 @@ from typing import Final
 from verifywise_mlflow.audit.log_verification import LogDamage, LogReport, verify_log
 from verifywise_mlflow.persistence.errors import DatabaseError
 from verifywise_mlflow.persistence.pg_text_codec import escape
-from verifywise_mlflow.persistence.queries import state_rows, trail_commitments
+from verifywise_mlflow.persistence.queries import state_keys, trail_commitments
 from verifywise_mlflow.persistence.repositories import state_commitments, state_log
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
@@ -132,10 +132,10 @@ def _tasks(session: TenantSession, scope: Scope) -> Iterator[_Task]:
     yield _LOG
     yield _TENANT
     if scope.sample is not None:
-        yield from _batches(state_rows.sampled_keys(session, scope.sample, scope.seed))
+        yield from _batches(state_keys.sampled_keys(session, scope.sample, scope.seed))
         return
-    yield from _batches(state_rows.logged_keys(session))
-    unlogged = chain.from_iterable(state_rows.unlogged_keys(session, table) for table in state_rows.VERSION_TABLES)
+    yield from _batches(state_keys.logged_keys(session))
+    unlogged = chain.from_iterable(state_keys.unlogged_keys(session, table) for table in state_keys.VERSION_TABLES)
     yield from _batches((key, 1) for key in dict.fromkeys(unlogged))
 
 

@@ -17,6 +17,7 @@ from verifywise_mlflow.persistence.queries.state_rows import (
     JoinedVerdicts,
     StoredState,
 )
+from verifywise_mlflow.persistence.queries.tenant_state_rows import TENANT_KINDS
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.state_contents import (
@@ -24,6 +25,13 @@ from verifywise_mlflow.persistence.state_contents import (
     record_content,
     row_content,
     verdict_content,
+)
+from verifywise_mlflow.services.record_verification.damages import (
+    GONE,
+    NOT_LOGGED,
+    damage_of,
+    damage_of_state,
+    damage_of_verdict,
 )
 from verifywise_mlflow.services.record_verification.evaluation_search import explain_evaluation
 from verifywise_mlflow.services.record_verification.evaluations import (
@@ -53,9 +61,6 @@ from verifywise_mlflow.services.record_verification.witnesses import possible_ev
 RebuildRecords = Callable[[TenantSession, Sequence[Key]], Mapping[Key, Cells]]
 """Builds the records of versions again, from the rows that were read from MLflow, with the present mapping."""
 
-_NOT_LOGGED: Final = "no write of it is in the log"
-_GONE: Final = "it was logged, and no row has it any more"
-_CHANGED: Final = "the row is not what was logged"
 _TABLES: Final = {
     "record": "canonical_records",
     "manifest": "artifact_manifests",
@@ -107,7 +112,7 @@ class VersionChecker:
     def _read(self, keys: Sequence[Key], checked: Checked) -> dict[Key, VersionStates]:
         states: dict[Key, VersionStates] = {key: VersionStates() for key in keys}
         for key, entry in state_rows.logged_states(self.session, keys):
-            if entry.kind not in state_rows.TENANT_KINDS:
+            if entry.kind not in TENANT_KINDS:
                 states[key].logged[entry.kind].append(entry)
                 checked.states += 1
         for of_version in states.values():
@@ -172,11 +177,11 @@ class VersionChecker:
             self._add(key, mismatch, "record", changes)
         if not found:
             for state, changes in span_changes(stored):
-                self._damages.append(_damage(key, state, "its span is not that of the log", changes))
+                self._damages.append(damage_of_state(key, state, "its span is not that of the log", changes))
         if stored and all(state.table != "canonical_records" for state in stored) and states.logged["record"]:
             newest = states.logged["record"][-1]
             self._damages.append(
-                RecordDamage("removed", "canonical_records", _GONE, *key, "", newest.written_at, newest.sync_id)
+                RecordDamage("removed", "canonical_records", GONE, *key, "", newest.written_at, newest.sync_id)
             )
 
     def _record_contents(self, key: Key) -> dict[tuple[str, datetime], Cells]:
@@ -271,23 +276,23 @@ class VersionChecker:
             explained += used
         for verdict in (*found.unlogged, *found.doubled):
             if verdict not in explained:
-                yield _verdict_damage(key, verdict, "added", "no evaluation in the log gave this verdict", [])
+                yield damage_of_verdict(key, verdict, "added", "no evaluation in the log gave this verdict", [])
         for badge in found.unlogged_badges:
             yield RecordDamage(
-                "added", badge.table, _NOT_LOGGED, *key, f"badge {badge.badge}", badge.written_at, badge.sync_id
+                "added", badge.table, NOT_LOGGED, *key, f"badge {badge.badge}", badge.written_at, badge.sync_id
             )
         for state in found.wrong_ends:
             changes = [FieldChange("valid_to", _iso(state.ended_at)), FieldChange("ended_by_sync_id", state.ended_by)]
             sentence = "no write in the log ended it at this time"
             if isinstance(state, StoredVerdict):
-                yield _verdict_damage(key, state, "changed", sentence, changes)
+                yield damage_of_verdict(key, state, "changed", sentence, changes)
             else:
                 yield RecordDamage(
                     "changed", state.table, sentence, *key, "", state.written_at, state.sync_id, tuple(changes)
                 )
         for verdict, expected in found.wrong_open_since:
             changes = [FieldChange("open_since", _iso(verdict.open_since), _iso(expected), is_proved=True)]
-            yield _verdict_damage(key, verdict, "changed", "the gap opened at another time", changes)
+            yield damage_of_verdict(key, verdict, "changed", "the gap opened at another time", changes)
 
     def _verdict_cells(self, key: Key) -> dict[tuple[datetime, str], dict[str, tuple[str, ...]]]:
         cells: dict[tuple[datetime, str], dict[str, tuple[str, ...]]] = defaultdict(dict)
@@ -313,7 +318,7 @@ class VersionChecker:
             if digest and not _is_input_hash_right(digest, cells[verdict.rule_id]):
                 sentence = "the hash of the inputs does not follow from the rule and from the values stored with it"
                 changes = [FieldChange("input_hash", cells[verdict.rule_id][_PLACES["input_hash"]])]
-                yield _verdict_damage(key, verdict, "does not follow", sentence, changes)
+                yield damage_of_verdict(key, verdict, "does not follow", sentence, changes)
 
     def _judge_all(self, key: Key, states: VersionStates, checked: Checked) -> None:
         if not states.verdicts:
@@ -350,56 +355,12 @@ class VersionChecker:
                         sentence = (
                             "the record of that time has other values than those that are stored with the verdict"
                         )
-                    self._damages.append(_verdict_damage(key, verdict, "does not follow", sentence, changes))
+                    self._damages.append(damage_of_verdict(key, verdict, "does not follow", sentence, changes))
 
 
 def _end(state: StoredState) -> tuple[bool, datetime]:
     """Return what sorts states that began at the same time: one of no length before the other."""
     return state.ended_at is None, state.ended_at or state.written_at
-
-
-def damage_of(key: Key, mismatch: Mismatch, table: str, changes: Sequence[FieldChange]) -> RecordDamage:
-    """Return the description of a state without its counterpart.
-
-    Args:
-        key: The version.
-        mismatch: The state.
-        table: The table that a logged state belongs to.
-        changes: Which fields differ.
-    """
-    logged, stored = mismatch.logged, mismatch.stored
-    if stored is None:
-        assert logged is not None
-        row = "" if logged.kind in ("record", "manifest") else f"event {logged.object_id}"
-        return RecordDamage("removed", table, _GONE, *key, row, logged.written_at, logged.sync_id)
-    if logged is None:
-        return RecordDamage(
-            "added", stored.table, _NOT_LOGGED, *key, stored.row, stored.written_at, stored.sync_id or ""
-        )
-    return RecordDamage(
-        "changed", stored.table, _CHANGED, *key, stored.row, logged.written_at, logged.sync_id, tuple(changes)
-    )
-
-
-def _damage(key: Key, state: StoredState, sentence: str, changes: Sequence[FieldChange]) -> RecordDamage:
-    return RecordDamage(
-        "changed", state.table, sentence, *key, state.row, state.written_at, state.sync_id or "", tuple(changes)
-    )
-
-
-def _verdict_damage(
-    key: Key, verdict: StoredVerdict, kind: str, sentence: str, changes: Sequence[FieldChange]
-) -> RecordDamage:
-    return RecordDamage(
-        kind,  # type: ignore[arg-type]  # one of the words
-        verdict.table,
-        sentence,
-        *key,
-        verdict.rule_id,
-        verdict.written_at,
-        verdict.sync_id,
-        tuple(changes),
-    )
 
 
 def _is_input_hash_right(digest: str, verdict: Sequence[str | None]) -> bool:

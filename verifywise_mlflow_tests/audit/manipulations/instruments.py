@@ -62,7 +62,7 @@ def saved_checkpoint(evidence: Evidence) -> tuple[str, str]:
 
 
 def next_commitment(evidence: Evidence) -> str:
-    """Return why the entry of the next sync commits no states, or of which other syncs it commits some; else empty."""
+    """Return why the next sync commits no states, or the other syncs whose states it commits; empty for neither."""
     now = datetime.now(UTC)
     with evidence.rolled_back() as session:
         state_log.append(session, [State("lifecycle event", "credit", 1, "next", now, NEXT_SYNC, "00" * 32)])

@@ -20,7 +20,7 @@ Proof = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Proofs:
-    """Genuine proofs, of which a forger has all."""
+    """The genuine proofs that a forger has."""
 
     current: Proof
     """Of version 1 of ``credit``, now."""
