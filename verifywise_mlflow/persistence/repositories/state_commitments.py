@@ -148,7 +148,7 @@ def commit(session: TenantSession, sync_id: str) -> StateCommitment | None:
 def open_syncs(session: TenantSession, sync_ids: Collection[str]) -> set[str]:
     """Return those of some syncs that the trail shows as under way or interrupted: with a start, and no end.
 
-    A sync that was killed counts as interrupted until a later one has ended, and for a day at least. Without that limit,
+    A sync that was killed counts as interrupted until a later one has ended, and for a day at least. Without a limit,
     states could be added in its name at any time.
     """
     return set(session.scalars(_OPEN_SYNCS, {"tenant_id": session.tenant_id, "ids": [*sync_ids]}))
