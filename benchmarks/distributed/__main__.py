@@ -30,6 +30,9 @@ from verifywise_mlflow.demo.servers.dagster_instance import instance_environment
 from verifywise_mlflow.demo.servers.postgres import temporary_postgres
 from verifywise_mlflow_tests.support.proxy import proxy_before
 
+_NOTHING_BY_SCHEDULE = dict.fromkeys(("poll", "listing", "reconcile", "rehash", "rehash_non_production"), "70d")
+"""Intervals for a measurement of any length. A run that a schedule requests too is canceled as a duplicate."""
+
 
 def measure(
     launchers: Sequence[Launcher], tenants: int, probes: int, home: Path, report_progress: Callable[[str], None]
@@ -43,7 +46,8 @@ def measure(
         *names, probe = sorted(servers)
         proxy = stack.enter_context(proxy_before(servers[probe].uri))
         entries = {
-            name: {**tenant_settings(name, server), "intervals": {"poll": "7d"}} for name, server in servers.items()
+            name: {**tenant_settings(name, server), "intervals": _NOTHING_BY_SCHEDULE}
+            for name, server in servers.items()
         }
         entries[probe]["tracking_uri"] = proxy.uri
         file = home / "tenants.yaml"
