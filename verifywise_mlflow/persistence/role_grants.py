@@ -52,6 +52,10 @@ PIPELINE_PRIVILEGES: Mapping[str, tuple[str, ...]] = {
     "delivery_events": (*_APPEND, "DELETE"),
     "delivery_ledger": _WRITE,
     "delivery_targets": _WRITE,
+    # A sync removes the hints that it has followed, and the listener the deliveries that are too old to be repeated.
+    "change_hints": (*_WRITE, "DELETE"),
+    "webhook_deliveries": (*_WRITE, "DELETE"),
+    "webhook_status": _WRITE,
     # Append-only.
     "lifecycle_events": _APPEND,
     "integrity_events": _APPEND,

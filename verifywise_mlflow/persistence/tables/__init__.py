@@ -13,6 +13,7 @@ Every table is imported here, so that ``metadata`` is complete for its users.
 """
 
 from verifywise_mlflow.persistence.tables.audit_log import audit_checkpoints, audit_trail, checkpoint_receipts
+from verifywise_mlflow.persistence.tables.change_hints import change_hints, webhook_deliveries, webhook_status
 from verifywise_mlflow.persistence.tables.delivery import delivery_ledger, delivery_outbox, delivery_targets
 from verifywise_mlflow.persistence.tables.delivery_events import delivery_events
 from verifywise_mlflow.persistence.tables.lifecycle import lifecycle_events
@@ -52,6 +53,7 @@ __all__ = [
     "audit_trail",
     "canonical_record_history",
     "canonical_records",
+    "change_hints",
     "checkpoint_receipts",
     "compliance_badge_history",
     "compliance_badges",
@@ -88,4 +90,6 @@ __all__ = [
     "version_verdicts",
     "views",
     "waivers",
+    "webhook_deliveries",
+    "webhook_status",
 ]

@@ -31,6 +31,7 @@ BEGIN
         'version_verdicts', 'version_verdict_history', 'compliance_badges', 'compliance_badge_history',
         'compliance_counts', 'compliance_count_buckets', 'waivers',
         'delivery_outbox', 'delivery_events', 'delivery_ledger', 'delivery_targets',
+        'change_hints', 'webhook_deliveries', 'webhook_status',
         'audit_trail', 'audit_checkpoints', 'checkpoint_receipts', 'state_log', 'state_commitments', 'state_models'
     ] LOOP
         EXECUTE format('ALTER TABLE {schema}.%I ENABLE ROW LEVEL SECURITY', tenant_table);
@@ -40,8 +41,10 @@ BEGIN
     END LOOP;
 END $$;
 
--- A pipeline has to know which tenants exist; it changes only the one that it is set to.
+-- A pipeline has to know which tenants exist, and which of them have changed; it changes only the one that it is set to.
 CREATE POLICY visible_to_pipelines ON {schema}.tenants FOR SELECT
+USING ((SELECT kind = 'pipeline' FROM {schema}.role_grants WHERE role_name = current_user));
+CREATE POLICY visible_to_pipelines ON {schema}.change_hints FOR SELECT
 USING ((SELECT kind = 'pipeline' FROM {schema}.role_grants WHERE role_name = current_user));
 
 -- A role that may execute a trigger function could attach it to a table of its own, and so write a history with the

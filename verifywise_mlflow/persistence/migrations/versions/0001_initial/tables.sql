@@ -520,6 +520,36 @@ CREATE TABLE {schema}.delivery_targets (
     PRIMARY KEY (tenant_id, target)
 );
 
+-- What MLflow's webhooks have told: the objects to read again. Version 0 is the model or prompt itself.
+CREATE TABLE {schema}.change_hints (
+    tenant_id TEXT NOT NULL,
+    object_kind TEXT NOT NULL,
+    object_name TEXT NOT NULL,
+    version_number INTEGER NOT NULL,
+    revision BIGINT NOT NULL DEFAULT nextval('{schema}.revisions'),
+    first_received_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    received_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    PRIMARY KEY (tenant_id, object_kind, object_name, version_number)
+);
+
+-- The deliveries of the last minutes, so that a repeated one has no effect.
+CREATE TABLE {schema}.webhook_deliveries (
+    tenant_id TEXT NOT NULL,
+    delivery_id TEXT NOT NULL,
+    received_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    PRIMARY KEY (tenant_id, delivery_id)
+);
+CREATE INDEX webhook_deliveries_by_time ON {schema}.webhook_deliveries (tenant_id, received_at);
+
+-- Whether a tenant's webhooks are alive.
+CREATE TABLE {schema}.webhook_status (
+    tenant_id TEXT NOT NULL,
+    last_delivery_at TIMESTAMP WITH TIME ZONE,
+    last_event_at TIMESTAMP WITH TIME ZONE,
+    last_missed_at TIMESTAMP WITH TIME ZONE,
+    PRIMARY KEY (tenant_id)
+);
+
 -- The audit trail: entry is canonical JSON, the bytes that were hashed. kind has a column, since row-level security keeps
 -- an index on an expression that might fail from being used.
 CREATE TABLE {schema}.audit_trail (

@@ -1,0 +1,220 @@
+"""Hints from MLflow's webhooks: which objects a sync is to read again, and whether the webhooks are alive.
+
+A hint is no fact: nothing of an event is stored but the name of the object. Events of one object are one hint, and a
+tenant has a bounded number of hints: what exceeds it is replaced by the hint to list the whole registry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Final
+
+from sqlalchemy import Connection, delete, func, select, tuple_
+from sqlalchemy.dialects.postgresql import insert
+
+from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.persistence.tables import change_hints, revisions, webhook_deliveries, webhook_status
+
+CHANNEL: Final = "verifywise_mlflow_change_hints"
+"""Postgres notifies it of each new hint, with the tenant as payload."""
+
+MAX_HINTS: Final = 200
+"""Hints of a tenant. To read as many objects one by one costs more than to list a registry."""
+
+REPLAY_WINDOW: Final = timedelta(minutes=15)
+"""How long a delivery is remembered: longer than its signature is accepted, with the clocks apart."""
+
+
+class ObjectKind(StrEnum):
+    """What a hint names."""
+
+    MODEL = "model"
+    PROMPT = "prompt"
+    REGISTRY = "registry"
+    """No object: the whole registry is to be listed."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class HintedObject:
+    """An object to read again."""
+
+    kind: ObjectKind
+    name: str = ""
+    version_number: int = 0
+    """0 for the model or prompt itself."""
+
+
+REGISTRY: Final = HintedObject(ObjectKind.REGISTRY)
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeHint:
+    """A hint that no sync has followed yet."""
+
+    object: HintedObject
+    revision: int
+    """New with each event of the object."""
+    first_received_at: datetime
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TenantHints:
+    """The hints of one tenant."""
+
+    tenant_id: str
+    newest_revision: int
+    oldest_received_at: datetime
+    newest_received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookStatus:
+    """What shows whether a tenant's webhooks are alive."""
+
+    last_delivery_at: datetime | None = None
+    """When the last delivery with a valid signature arrived, a test call included."""
+    last_event_at: datetime | None = None
+    """When the last one arrived that was no test call."""
+    last_missed_at: datetime | None = None
+    """When polling last found a change of which no delivery had told."""
+
+
+def record(session: TenantSession, objects: Collection[HintedObject], now: datetime) -> None:
+    """Add hints, and notify those who wait for them as soon as the transaction commits."""
+    if not objects:
+        return
+    table = change_hints
+    _upsert(session, sorted(set(objects)), now)
+    is_of_tenant = table.c.tenant_id == session.tenant_id
+    if (session.scalar(select(func.count()).select_from(table).where(is_of_tenant)) or 0) > MAX_HINTS:
+        session.execute(delete(table).where(is_of_tenant))
+        _upsert(session, [REGISTRY], now)
+    session.execute(select(func.pg_notify(CHANNEL, session.tenant_id)))
+
+
+def _upsert(session: TenantSession, objects: Sequence[HintedObject], now: datetime) -> None:
+    rows = [
+        {
+            "tenant_id": session.tenant_id,
+            "object_kind": item.kind.value,
+            "object_name": item.name,
+            "version_number": item.version_number,
+            "first_received_at": now,
+            "received_at": now,
+        }
+        for item in objects
+    ]
+    session.execute(
+        insert(change_hints)
+        .values(rows)
+        .on_conflict_do_update(
+            index_elements=[column.name for column in change_hints.primary_key],
+            set_={"received_at": now, "revision": revisions.next_value()},
+        )
+    )
+
+
+def pending(session: TenantSession) -> list[ChangeHint]:
+    """Return the tenant's hints, by object."""
+    table = change_hints
+    rows = session.execute(
+        select(
+            *(table.c.object_kind, table.c.object_name, table.c.version_number),
+            *(table.c.revision, table.c.first_received_at, table.c.received_at),
+        ).where(table.c.tenant_id == session.tenant_id)
+    )
+    hints = [
+        ChangeHint(HintedObject(ObjectKind(kind), name, number), *times_and_revision)
+        for kind, name, number, *times_and_revision in rows
+    ]
+    return sorted(hints, key=lambda hint: hint.object)
+
+
+def settle(session: TenantSession, hints: Collection[ChangeHint]) -> None:
+    """Remove hints that a sync has followed, except those of which another event has arrived since."""
+    if not hints:
+        return
+    table = change_hints
+    key = tuple_(table.c.object_kind, table.c.object_name, table.c.version_number, table.c.revision)
+    followed = [(hint.object.kind.value, hint.object.name, hint.object.version_number, hint.revision) for hint in hints]
+    session.execute(delete(table).where(table.c.tenant_id == session.tenant_id, key.in_(followed)))
+
+
+def current_revision(session: TenantSession) -> int:
+    """Return a revision that is newer than those of all hints so far. Call it before a listing of the registry begins.
+
+    A change happens before its hint gets a revision, so the listing covers each hint with an older one.
+    """
+    return session.connection.execute(select(revisions.next_value())).scalar_one()
+
+
+def settle_older_than(session: TenantSession, revision: int) -> None:
+    """Remove the hints that a complete listing of the registry covers."""
+    table = change_hints
+    session.execute(delete(table).where(table.c.tenant_id == session.tenant_id, table.c.revision < revision))
+
+
+def tenants_with_hints(connection: Connection) -> list[TenantHints]:
+    """Return the tenants that have hints. It takes a transaction that belongs to no tenant."""
+    table = change_hints
+    rows = connection.execute(
+        select(
+            table.c.tenant_id,
+            func.max(table.c.revision),
+            func.min(table.c.received_at),
+            func.max(table.c.received_at),
+        )
+        .group_by(table.c.tenant_id)
+        .order_by(table.c.tenant_id)
+    )
+    return [TenantHints(*row) for row in rows]
+
+
+def is_new_delivery(session: TenantSession, delivery_id: str, now: datetime) -> bool:
+    """Remember a delivery; return False if it was seen before, and has had its effect."""
+    table = webhook_deliveries
+    session.execute(
+        delete(table).where(table.c.tenant_id == session.tenant_id, table.c.received_at < now - REPLAY_WINDOW)
+    )
+    added = session.execute(
+        insert(table)
+        .values(tenant_id=session.tenant_id, delivery_id=delivery_id, received_at=now)
+        .on_conflict_do_nothing()
+    )
+    return added.rowcount == 1
+
+
+def status(session: TenantSession) -> WebhookStatus:
+    """Return what shows whether the tenant's webhooks are alive."""
+    table = webhook_status
+    row = session.execute(
+        select(table.c.last_delivery_at, table.c.last_event_at, table.c.last_missed_at).where(
+            table.c.tenant_id == session.tenant_id
+        )
+    ).first()
+    return WebhookStatus() if row is None else WebhookStatus(*row)
+
+
+def record_delivery(session: TenantSession, now: datetime, *, is_event: bool) -> None:
+    """Record a delivery with a valid signature.
+
+    Args:
+        session: the tenant's transaction.
+        now: when it arrived.
+        is_event: whether it told of a change; a test call does not.
+    """
+    _write_status(session, {"last_delivery_at": now, **({"last_event_at": now} if is_event else {})})
+
+
+def record_missed(session: TenantSession, now: datetime) -> None:
+    """Record that polling has found a change of which a webhook should have told."""
+    _write_status(session, {"last_missed_at": now})
+
+
+def _write_status(session: TenantSession, values: dict[str, datetime]) -> None:
+    statement = insert(webhook_status).values(tenant_id=session.tenant_id, **values)
+    session.execute(statement.on_conflict_do_update(index_elements=["tenant_id"], set_=values))

@@ -1,0 +1,43 @@
+"""What MLflow's webhooks have told: which objects to read again, and which deliveries were seen."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Index, Integer, Table
+
+from verifywise_mlflow.persistence.tables.columns import key_column, time_column
+from verifywise_mlflow.persistence.tables.schema import metadata, revisions
+
+change_hints = Table(
+    "change_hints",
+    metadata,
+    key_column("tenant_id"),
+    key_column("object_kind"),
+    key_column("object_name"),
+    Column("version_number", Integer, primary_key=True, autoincrement=False),
+    Column("revision", BigInteger, nullable=False, server_default=revisions.next_value()),
+    time_column("first_received_at", nullable=False),
+    time_column("received_at", nullable=False),
+)
+"""Objects that a sync is to read again. Version 0 is the model or prompt itself. ``revision`` is new with each event, so a
+sync removes only what it knew of when it began."""
+
+webhook_deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    key_column("tenant_id"),
+    key_column("delivery_id"),
+    time_column("received_at", nullable=False),
+    Index("webhook_deliveries_by_time", "tenant_id", "received_at"),
+)
+"""The deliveries of the last minutes, so that a repeated one has no effect."""
+
+webhook_status = Table(
+    "webhook_status",
+    metadata,
+    key_column("tenant_id"),
+    time_column("last_delivery_at"),
+    time_column("last_event_at"),
+    time_column("last_missed_at"),
+)
+"""Whether a tenant's webhooks are alive: the last verified delivery, the last one that named a real object, and when
+polling last found a change that should have been delivered."""
