@@ -18,8 +18,8 @@ change_hints = Table(
     time_column("first_received_at", nullable=False),
     time_column("received_at", nullable=False),
 )
-"""Objects that a sync is to read again. Version 0 is the model or prompt itself. Each event draws a new ``revision``, so
-that a sync removes no hint that has arrived since it began."""
+"""Objects that a sync is to read again. Version 0 is the model or prompt itself. Each event draws a new ``revision``:
+a sync removes no hint that has arrived since it began."""
 
 webhook_deliveries = Table(
     "webhook_deliveries",
