@@ -44,7 +44,7 @@ CHANGEABLE = {
     *("compliance_counts", "compliance_count_buckets", "state_models"),
     # Queues of deliveries, and what a target has.
     *("delivery_outbox", "delivery_events", "delivery_ledger", "delivery_targets"),
-    # What webhooks have told: hints, from which nothing is concluded.
+    # What webhooks reported: hints, from which nothing is concluded.
     *("change_hints", "webhook_deliveries", "webhook_status"),
     # Each change is an entry in the trail.
     "role_grants",

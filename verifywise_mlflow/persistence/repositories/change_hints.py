@@ -80,7 +80,7 @@ class WebhookStatus:
     last_event_at: datetime | None = None
     """When the last one arrived that was no test call."""
     last_missed_at: datetime | None = None
-    """When polling last found a change of which no delivery had told."""
+    """When polling last found a change that no delivery had reported."""
 
 
 def record(session: TenantSession, objects: Collection[HintedObject], now: datetime) -> None:
@@ -205,13 +205,13 @@ def record_delivery(session: TenantSession, now: datetime, *, is_event: bool) ->
     Args:
         session: the tenant's transaction.
         now: when it arrived.
-        is_event: whether it told of a change; a test call does not.
+        is_event: whether it reports a change; a test call does not.
     """
     _write_status(session, {"last_delivery_at": now, **({"last_event_at": now} if is_event else {})})
 
 
 def record_missed(session: TenantSession, now: datetime) -> None:
-    """Record that polling has found a change of which a webhook should have told."""
+    """Record that polling has found a change that a webhook should have reported."""
     _write_status(session, {"last_missed_at": now})
 
 

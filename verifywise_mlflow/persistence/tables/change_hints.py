@@ -1,4 +1,4 @@
-"""What MLflow's webhooks have told: which objects to read again, and which deliveries were seen."""
+"""What MLflow's webhooks reported: which objects to read again, and which deliveries were seen."""
 
 from __future__ import annotations
 

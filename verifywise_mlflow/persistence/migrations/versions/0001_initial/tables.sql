@@ -520,7 +520,7 @@ CREATE TABLE {schema}.delivery_targets (
     PRIMARY KEY (tenant_id, target)
 );
 
--- What MLflow's webhooks have told: the objects to read again. Version 0 is the model or prompt itself.
+-- What MLflow's webhooks reported: the objects to read again. Version 0 is the model or prompt itself.
 CREATE TABLE {schema}.change_hints (
     tenant_id TEXT NOT NULL,
     object_kind TEXT NOT NULL,
