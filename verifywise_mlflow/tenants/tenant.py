@@ -24,6 +24,7 @@ from verifywise_mlflow.tenants.report import Report
 from verifywise_mlflow.tenants.secrets import SecretReference
 from verifywise_mlflow.tenants.server import DatabricksServer, MlflowServer, Server
 from verifywise_mlflow.tenants.validators import AbsolutePath, ConfigSection, http_uri
+from verifywise_mlflow.tenants.webhooks import Webhooks
 
 _RESERVED_HEADERS = FRAMING_HEADERS | {"authorization", "proxy-authorization", "x-mlflow-workspace"}
 """The headers for identity, framing and encoding, which the client sets itself; a second one could contradict it."""
@@ -136,6 +137,8 @@ class Tenant(ConfigSection):
     report: Report | None = None
     """Where the governance report is written after syncs. Null: nowhere."""
     intervals: Intervals = Intervals()
+    webhooks: Webhooks | None = None
+    """The tenant's MLflow webhooks, which shorten the time until a change is seen. Null: there are none."""
     limits: Limits = Limits()
     """Limits on the time and the size of a server's responses."""
 

@@ -1,0 +1,31 @@
+"""What a tenant's MLflow webhooks need from us: the section ``webhooks`` of ``tenants.yaml``, with its defaults."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
+
+from verifywise_mlflow.tenants.intervals import Interval
+from verifywise_mlflow.tenants.secrets import SecretReference
+from verifywise_mlflow.tenants.validators import ConfigSection
+
+
+def _as_list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+class Webhooks(ConfigSection):
+    """How the listener recognizes the tenant's webhooks, and what changes while they are alive."""
+
+    path: SecretReference
+    """The end of the address that MLflow delivers to: without it, a request costs no check of a signature."""
+    secret: Annotated[tuple[SecretReference, ...], BeforeValidator(_as_list), Field(min_length=1, max_length=2)]
+    """What MLflow signs with. Two while one replaces the other."""
+    listing: Interval | None = None
+    """Instead of ``intervals.listing`` while the webhooks are alive. Null: the same."""
+    alive_for: Interval = timedelta(hours=1)
+    """How long after the last verified delivery the webhooks count as alive."""
+    events_per_minute: int = Field(default=600, gt=0, le=100_000)
+    """Deliveries that a process of the listener accepts. It answers the others with 429, and MLflow retries them."""
