@@ -133,6 +133,12 @@ HELP: Mapping[str, CommandHelp] = {
         failure="the role does not exist, or you are not the owner",
         names_objects=False,
     ),
+    "db grant listener": CommandHelp(
+        "verifywise_listener",
+        changes="the role's privileges, the audit trail",
+        failure="the role does not exist, or you are not the owner",
+        names_objects=False,
+    ),
     "sync": CommandHelp(
         'acme --reconcile --accept-removals "Ada: the team Lynx was dissolved"',
         _BOTH,

@@ -1,7 +1,7 @@
 """The audit entries of granted and revoked access: who let which database role read or write a tenant.
 
-A reader's access concerns its tenant, a pipeline's every tenant: each of them gets the entry, so that the trail of a
-tenant alone shows who could read and write its rows.
+A reader's access concerns its tenant, that of a pipeline or a listener every tenant: each of them gets the entry, so
+that the trail of a tenant alone shows who could read and write its rows.
 """
 
 from __future__ import annotations
@@ -22,15 +22,17 @@ AccessEvent = Literal["access granted", "access revoked"]
 _REASONS: Final[dict[tuple[AccessEvent, str], str]] = {
     ("access granted", "reader"): "the database role may read this tenant",
     ("access granted", "pipeline"): "the database role may write every tenant, this one included",
+    ("access granted", "listener"): "the database role may name objects of this tenant to read again",
     ("access revoked", "reader"): "the database role may no longer read this tenant",
     ("access revoked", "pipeline"): "the database role may no longer write any tenant",
+    ("access revoked", "listener"): "the database role may no longer name objects of any tenant to read again",
 }
 
 
 def record_access(
     connection: Connection, event: AccessEvent, role: str, kind: str, tenant_id: str | None, now: datetime
 ) -> None:
-    """Append an entry to the trail of the reader's tenant, or for a pipeline to those of all tenants.
+    """Append an entry to the trail of the reader's tenant, else to those of all tenants.
 
     To be called last in a transaction, with the owner's rights. A trail may begin with it: a reader's tenant need not
     have been synced yet.

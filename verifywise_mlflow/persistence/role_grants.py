@@ -1,4 +1,4 @@
-"""Database roles: the schema's owner, pipelines that write one tenant at a time, and readers of one tenant.
+"""Database roles: the schema's owner, pipelines that write one tenant at a time, readers of one tenant, and listeners.
 
 Privileges limit a role to tables and statements; row-level security limits it to rows. ``grant`` sets up both, never an
 operator by hand; ``verifywise-mlflow db upgrade`` grants again, so that roles get the tables of a new release.
@@ -19,7 +19,7 @@ from verifywise_mlflow.persistence.role_exposures import limit_connections
 from verifywise_mlflow.persistence.sql_identifiers import quoted_identifier
 from verifywise_mlflow.persistence.tables import SCHEMA, role_grants, tenants
 
-RoleKind = Literal["pipeline", "reader"]
+RoleKind = Literal["pipeline", "reader", "listener"]
 
 _READ = ("SELECT",)
 _APPEND = (*_READ, "INSERT")
@@ -77,6 +77,14 @@ PIPELINE_PRIVILEGES: Mapping[str, tuple[str, ...]] = {
 
 READER_TABLES = tuple(table for table in PIPELINE_PRIVILEGES if table != "tenant_locks")
 """What a reader may read: everything but the locks."""
+
+LISTENER_PRIVILEGES: Mapping[str, tuple[str, ...]] = {
+    "change_hints": (*_WRITE, "DELETE"),
+    "webhook_deliveries": (*_APPEND, "DELETE"),
+    "webhook_status": _WRITE,
+    "role_grants": _READ,
+}
+"""What receives MLflow's webhooks is reached from other networks: it may do nothing but leave hints for a pipeline."""
 
 REVISION_TABLE = "alembic_version"
 """Readable by every role, which refuses a schema of another release. It belongs to no tenant."""
@@ -162,7 +170,7 @@ class RoleAccess:
     """A role and its access to the schema."""
 
     role: str
-    kind: Literal["owner", "unbound", "pipeline", "reader", "none"]
+    kind: Literal["owner", "unbound", "pipeline", "reader", "listener", "none"]
     """``unbound``: row-level security does not apply to the role. ``none``: it has privileges but sees no rows."""
     tenant_id: str | None = None
     granted_at: datetime | None = None
@@ -284,15 +292,20 @@ def _refuse_missing(connection: Connection, role: str) -> None:
 def _grant_privileges(connection: Connection, role: str, kind: RoleKind) -> None:
     _revoke_privileges(connection, role)  # including those that an earlier release granted
     name = quoted_identifier(role)
-    by_table = PIPELINE_PRIVILEGES if kind == "pipeline" else dict.fromkeys(READER_TABLES, _READ)
+    by_table = {
+        "pipeline": PIPELINE_PRIVILEGES,
+        "reader": dict.fromkeys(READER_TABLES, _READ),
+        "listener": LISTENER_PRIVILEGES,
+    }[kind]
     for privileges in dict.fromkeys(by_table.values()):
         tables = [f"{SCHEMA}.{table}" for table, granted in by_table.items() if granted == privileges]
         _execute(connection, f"GRANT {', '.join(privileges)} ON {', '.join(tables)} TO {name}")
-    _execute(connection, f"GRANT SELECT ON {', '.join([f'{SCHEMA}.{REVISION_TABLE}', *_views(connection)])} TO {name}")
-    if kind == "pipeline":
-        _execute(connection, f"GRANT USAGE ON SEQUENCE {SCHEMA}.revisions TO {name}")
-    else:
+    readable = [f"{SCHEMA}.{REVISION_TABLE}", *(_views(connection) if kind != "listener" else ())]
+    _execute(connection, f"GRANT SELECT ON {', '.join(readable)} TO {name}")
+    if kind == "reader":
         limit_connections(connection, role)
+    else:
+        _execute(connection, f"GRANT USAGE ON SEQUENCE {SCHEMA}.revisions TO {name}")
     _execute(connection, f"GRANT EXECUTE ON FUNCTION {SCHEMA}.current_tenant() TO {name}")
     _execute(connection, f"GRANT USAGE ON SCHEMA {SCHEMA} TO {name}")
 

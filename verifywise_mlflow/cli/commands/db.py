@@ -102,6 +102,16 @@ def reader(
     _print_exposures(granted.exposures)
 
 
+@grant.command()
+def listener(role: Role, as_json: AsJson = False) -> None:
+    """Let a role receive MLflow's webhooks. It names objects to read again, and reads no record of any tenant."""
+    _grant(role, "listener", None, as_json)
+    if as_json:
+        print_json({"role": role, "kind": "listener"})
+    else:
+        out.print(f"{escape_rich_markup(role)} may receive webhooks.", highlight=False)
+
+
 @app.command()
 def revoke(role: Role, as_json: AsJson = False) -> None:
     """Revoke the access of a database role. Needs the owner's URL."""
@@ -167,7 +177,7 @@ def _print_roles(granted_roles: Sequence[RoleAccess]) -> None:
         rows.add_row(
             display_name(role.role),
             role.kind,
-            display_name(tenant if role.kind in ("pipeline", "reader", "none") else "all"),
+            display_name(tenant if role.kind in ("pipeline", "reader", "listener", "none") else "all"),
             display(role.granted_at),
         )
     out.print(rows)

@@ -1,6 +1,7 @@
 -- Row-level security: every role but the owner sees and writes the rows of one tenant. Nobody but the owner has access
--- before `db grant` gives it. A pipeline sets its tenant for each transaction in the setting verifywise_mlflow.tenant. A
--- reader belongs to one tenant and no setting changes that, since it could change a setting itself.
+-- before `db grant` gives it. A pipeline and a listener set their tenant for each transaction in the setting
+-- verifywise_mlflow.tenant. A reader belongs to one tenant and no setting changes that, since it could change a setting
+-- itself.
 
 ALTER TABLE {schema}.role_grants ENABLE ROW LEVEL SECURITY;
 CREATE POLICY own_row ON {schema}.role_grants FOR SELECT USING (role_name = current_user);

@@ -618,7 +618,7 @@ CREATE TABLE {schema}.state_models (
 -- Which database roles `db grant` has given access.
 CREATE TABLE {schema}.role_grants (
     role_name TEXT NOT NULL,
-    kind TEXT NOT NULL CHECK (kind IN ('pipeline', 'reader')),
+    kind TEXT NOT NULL CHECK (kind IN ('pipeline', 'reader', 'listener')),
     tenant_id TEXT CHECK ((kind = 'reader') = (tenant_id IS NOT NULL)),
     granted_at TIMESTAMP WITH TIME ZONE NOT NULL,
     PRIMARY KEY (role_name)

@@ -1,0 +1,32 @@
+"""Whether the current role may do what the listener does, and no more."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, text
+
+from verifywise_mlflow.persistence.role_grants import LISTENER_PRIVILEGES, rls_bypass_reason
+from verifywise_mlflow.persistence.tables import SCHEMA
+
+
+def missing_privileges(connection: Connection) -> list[str]:
+    """Return the tables that the current role may not use as the listener has to."""
+    query = text(
+        """
+        SELECT DISTINCT name
+        FROM unnest(CAST(:tables AS text[]), CAST(:privileges AS text[])) AS needed (name, privilege)
+        WHERE NOT has_table_privilege(:schema || '.' || name, privilege) ORDER BY name
+        """
+    )
+    needed = [(table, privilege) for table, privileges in LISTENER_PRIVILEGES.items() for privilege in privileges]
+    tables, privileges = map(list, zip(*needed, strict=True))
+    return list(connection.scalars(query, {"schema": SCHEMA, "tables": tables, "privileges": privileges}))
+
+
+def excess_privilege(connection: Connection) -> str | None:
+    """Return what the current role may do and the listener should not, as the end of a sentence; None if nothing."""
+    if reason := rls_bypass_reason(connection):
+        return f"{reason}, so it may read and write all tenants"
+    query = text("SELECT has_table_privilege(:table, 'SELECT')")
+    if connection.scalar(query, {"table": f"{SCHEMA}.canonical_records"}):
+        return "may read the records of tenants"
+    return None
