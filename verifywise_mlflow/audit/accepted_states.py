@@ -1,0 +1,61 @@
+"""Parts of the log of states that a person accepted, since no sync could commit them.
+
+Every later commitment repeats them. So each entry that commits a state says whether a sync wrote it or a person
+accepted it, and a proof needs no other entry to show that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Final
+
+ACCEPTED: Final = "accepted"
+"""The member of a commitment that has them."""
+MAX_RANGES: Final = 100
+"""Each commitment has all of them, and an entry of the trail must stay short."""
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedRange:
+    """States from one position of the log to another, both included."""
+
+    first: int
+    last: int
+    entry: int
+    """The sequence number of the entry that says who accepted them, and why."""
+
+    def __contains__(self, position: int) -> bool:
+        return self.first <= position <= self.last
+
+    def to_json(self) -> dict[str, int]:
+        """Return it as a commitment has it."""
+        return asdict(self)
+
+
+def parse_accepted(value: object) -> tuple[AcceptedRange, ...]:
+    """Return the parts in the JSON of a commitment.
+
+    Raises:
+        ValueError: it is not as this program writes it.
+    """
+    if value is None:
+        return ()
+    match value:
+        case list(parts):
+            return tuple(map(_range, parts))
+        case _:
+            raise ValueError("the accepted states are not a list")
+
+
+def accepting_entry(accepted: Sequence[AcceptedRange], position: int) -> int | None:
+    """Return the entry by which a person accepted the state at a position; None if a sync committed it."""
+    return next((part.entry for part in accepted if position in part), None)
+
+
+def _range(value: object) -> AcceptedRange:
+    match value:
+        case {"first": int(first), "last": int(last), "entry": int(entry)}:
+            return AcceptedRange(first, last, entry)
+        case _:
+            raise ValueError("accepted states have a first and a last position and an entry")
