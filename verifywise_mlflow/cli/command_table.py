@@ -26,6 +26,7 @@ COMMANDS: Mapping[str, str] = {
     "demo": "Start a demo: a real MLflow server, Postgres and Dagster, with two tenants.",
     "tenants": "Validate tenants.yaml with its policies and waivers, and list the tenants.",
     "check": "Check what a tenant's server lets this account read. Nothing is stored.",
+    "webhooks": "Print how to register MLflow's webhooks with our listener, or check them. MLflow is only read.",
     "db": "Manage the database schema and the roles that may use it.",
     "worker": "Execute the runs that Dagster sends to the broker, several at a time.",
     "sync": "Sync one tenant through all six stages, without Dagster.",
@@ -113,6 +114,12 @@ HELP: Mapping[str, CommandHelp] = {
         "--json",
         failure="the schema is missing, outdated, newer, or another product's, or a trigger that protects it is off",
         names_objects=False,
+    ),
+    "webhooks": CommandHelp(
+        "acme --url https://listener.example.com",
+        f"{_TENANTS}, and with --check the database",
+        "the file of --output only",
+        "the server has no webhooks; with --check, something is missing, disabled or superfluous",
     ),
     "db roles": CommandHelp("--json", names_objects=False),
     "db revoke": CommandHelp(

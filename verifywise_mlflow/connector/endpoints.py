@@ -65,6 +65,7 @@ class MlflowEndpoint(Endpoint):
     SEARCH_VERSIONS = ("GET", "api/2.0/mlflow/model-versions/search")
     GET_VERSION = ("GET", "api/2.0/mlflow/model-versions/get")
     GET_VERSION_LOCATION = ("GET", "api/2.0/mlflow/model-versions/get-download-uri")
+    LIST_WEBHOOKS = ("GET", "api/2.0/mlflow/webhooks")
     SEARCH_EXPERIMENTS = ("POST", "api/2.0/mlflow/experiments/search")
     SEARCH_RUNS = ("POST", "api/2.0/mlflow/runs/search")
     GET_RUN = ("GET", "api/2.0/mlflow/runs/get")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from verifywise_mlflow.artifacts.version_origin import parse_logged_model_id
 from verifywise_mlflow.connector.errors import EndpointNotFoundError
@@ -14,27 +14,13 @@ from verifywise_mlflow.connector.pagination import Listing
 from verifywise_mlflow.connector.reader_protocol import Reader
 from verifywise_mlflow.connector.tracking_reader import RUNS_PAGE_SIZE
 from verifywise_mlflow.http.errors import ForbiddenError, HttpError, NotFoundError
+from verifywise_mlflow.services.check_result import CheckResult, Outcome
+from verifywise_mlflow.services.generative_check import check_generative
+from verifywise_mlflow.services.webhooks.support import WebhookSupport, support_of
 from verifywise_mlflow.tenants.connection import open_reader
 from verifywise_mlflow.tenants.tenant import Tenant
 
 T = TypeVar("T")
-Outcome = Literal["readable", "in part", "not readable", "nothing there"]
-
-
-@dataclass(frozen=True, slots=True)
-class CheckResult:
-    """The result of reading one kind of object that a sync reads."""
-
-    subject: str
-    outcome: Outcome
-    detail: str
-    """How many objects were read, or why not."""
-    remedy: str | None = None
-    """What to do about it."""
-
-    def to_json(self) -> dict[str, object]:
-        """Return the object that ``check --json`` prints. Its keys are an interface."""
-        return {"what": self.subject, "outcome": self.outcome, "found": self.detail, "mend": self.remedy}
 
 
 @dataclass(slots=True)
@@ -89,12 +75,24 @@ def check_connection(tenant: Tenant) -> CheckReport:
         newest = sorted(versions, key=lambda version: version.created_at.timestamp() if version.created_at else 0)[::-1]
         readable_run = _check_runs(report, reader, newest, [experiment.experiment_id for experiment in experiments])
         readable_model = _check_logged_model(report, reader, newest)
+        report.results += check_generative(reader, [experiment.experiment_id for experiment in experiments])
         if tenant.artifacts.manifests:
             _check_artifacts(report, reader, readable_run, readable_model, read_bytes=tenant.artifacts.hash)
+        if tenant.webhooks:
+            _check_webhooks(report, support_of(tenant, reader.server))
         report.requests = reader.traffic.requests
         return report
     finally:
         reader.close()
+
+
+def _check_webhooks(report: CheckReport, support: WebhookSupport) -> None:
+    """Report whether the server can send the webhooks for which the tenant is configured."""
+    if support.events:
+        remedy = "run verifywise-mlflow webhooks TENANT --check to see whether they are registered"
+        report.results.append(CheckResult("webhooks", "readable", support.sentence, remedy))
+    else:
+        report.results.append(CheckResult("webhooks", "nothing there", support.sentence))
 
 
 def _grant_remedy(server: ServerInfo) -> str:

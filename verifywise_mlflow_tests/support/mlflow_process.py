@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import secrets
 import sys
+from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
@@ -10,6 +13,14 @@ from verifywise_mlflow.demo.servers import mlflow_program
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+
+WEBHOOK_VARIABLES: Final[Mapping[str, str]] = {
+    "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+    "MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http",
+    "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true",
+    "MLFLOW_WEBHOOK_CACHE_TTL": "0",  # a new webhook is used at once, and by its own workspace only
+}
+"""What a server of MLflow needs to deliver to a listener on this machine."""
 
 PROGRAM: Final = (sys.executable, "-m", __spec__.name if __spec__ else __name__)
 

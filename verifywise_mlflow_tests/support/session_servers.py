@@ -65,6 +65,7 @@ def session_mlflow(home: Path) -> Iterator[RunningMlflow]:
         artifacts=home / "artifacts",
         log=home / "mlflow.log",
         arguments=["--enable-workspaces"],
+        environment=mlflow_process.WEBHOOK_VARIABLES,
         program=mlflow_process.PROGRAM,
     ) as server:
         with closing(sqlite3.connect(database)) as connection, closing(sqlite3.connect(template)) as copy:

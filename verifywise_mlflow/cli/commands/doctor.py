@@ -29,8 +29,8 @@ def doctor(
 ) -> None:
     """Check this installation, and say what to do about each problem.
 
-    Packages, tenants.yaml, secrets, policies, keys, database and its roles, locks, clocks, Dagster's daemons and queue,
-    broker, disk space, sandbox, telemetry, servers and witnesses.
+    Packages, tenants.yaml, secrets, policies, keys, database and its roles, locks, clocks, webhooks, Dagster's daemons
+    and queue, broker, disk space, sandbox, telemetry, servers and witnesses.
     """
     with exit_on_errors(as_json):
         findings = [*diagnose(os.environ, _queue_reader(), contact_servers=servers), check_witnesses()]

@@ -23,6 +23,7 @@ from verifywise_mlflow.exports.json_documents.report import ReportDocument
 from verifywise_mlflow.exports.json_documents.shown_version import ShowDocument
 from verifywise_mlflow.exports.json_documents.systems import SystemDocument, SystemsDocument
 
+from verifywise_mlflow.exports.json_documents.webhooks import WebhookCheckDocument, WebhooksDocument
 DOCUMENTS: Final[tuple[type[JsonDocument], ...]] = (
     InventoryDocument,
     GapsDocument,
@@ -46,3 +47,5 @@ DOCUMENTS: Final[tuple[type[JsonDocument], ...]] = (
     SystemDocument,
 )
 """In the order of the reference page."""
+    WebhooksDocument,
+    WebhookCheckDocument,

@@ -19,6 +19,7 @@ from verifywise_mlflow.services.installation.software import (
     used_directories,
 )
 from verifywise_mlflow.services.installation.tenants import check_keys, check_policies, check_secrets, check_servers
+from verifywise_mlflow.services.installation.webhooks import check_webhooks
 from verifywise_mlflow.services.metrics.queue_state import QueueState
 from verifywise_mlflow.tenants.errors import TenantsFileError
 from verifywise_mlflow.tenants.loading import load_tenants
@@ -53,6 +54,7 @@ def diagnose(
     yield from check_keys()
     try:
         yield from check_database(database_url(), now=now)
+        yield from check_webhooks(tenants, database_url(), now())
     except DatabaseError as error:
         yield Finding("database", "problem", str(error))
     yield from check_queue(read_queue)

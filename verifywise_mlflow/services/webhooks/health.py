@@ -1,0 +1,60 @@
+"""Whether a tenant's webhooks are alive, so that its listings may be polled less often. Pure: times are arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Final
+
+from verifywise_mlflow.persistence.repositories.change_hints import WebhookStatus
+from verifywise_mlflow.tenants.tenant import Tenant
+from verifywise_mlflow.tenants.webhooks import Webhooks
+
+LATE: Final = timedelta(minutes=2)
+"""How long a delivery may be under way: MLflow repeats one that fails, and the listener answers some with 429."""
+
+
+def are_alive(webhooks: Webhooks, status: WebhookStatus, now: datetime) -> bool:
+    """Return whether a verified delivery has arrived lately, and after the last change that was missed."""
+    last = status.last_delivery_at
+    if last is None or now - last > webhooks.alive_for:
+        return False
+    return status.last_missed_at is None or last > status.last_missed_at
+
+
+def relaxed_intervals(
+    tenants: Mapping[str, Tenant], statuses: Mapping[str, WebhookStatus], now: datetime
+) -> dict[str, timedelta]:
+    """Return the interval of each tenant whose listings are polled less often, while its webhooks are alive."""
+    return {
+        tenant_id: max(webhooks.listing, tenants[tenant_id].intervals.listing)
+        for tenant_id, status in statuses.items()
+        if (webhooks := tenants[tenant_id].webhooks) is not None
+        and webhooks.listing is not None
+        and are_alive(webhooks, status, now)
+    }
+
+
+def is_missed(found_at: datetime, status: WebhookStatus, now: datetime) -> bool | None:
+    """Return whether webhooks that once worked have missed a change that a poll found; None if it is too soon.
+
+    Times of changes of tags and aliases are unknown, and a hint that was followed leaves nothing behind. So any event
+    about the time of the poll counts as one of this change.
+    """
+    if now - found_at < LATE:
+        return None
+    if status.last_delivery_at is None:
+        return False
+    return status.last_event_at is None or status.last_event_at < found_at - LATE
+
+
+def silence(status: WebhookStatus) -> str | None:
+    """Return a sentence if a tenant's webhooks have worked and then missed a change; otherwise None."""
+    missed, last = status.last_missed_at, status.last_delivery_at
+    if missed is None or last is None or last > missed:
+        return None
+    return (
+        f"polling found a change at {missed:%Y-%m-%d %H:%M} UTC that no webhook reported. The last delivery came at "
+        f"{last:%Y-%m-%d %H:%M} UTC. Polling is back at its normal interval. Check the listener, and the webhooks in "
+        "MLflow with verifywise-mlflow webhooks"
+    )

@@ -1,0 +1,134 @@
+"""The table of docs/how-to/webhooks.md, measured: what reports each kind of change in MLflow, and what finds it."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import pytest
+
+from verifywise_mlflow.connector.webhooks import MODEL_EVENTS, PROMPT_EVENTS
+from verifywise_mlflow.demo.servers.mlflow_api import MlflowApi
+from verifywise_mlflow.services.change_polls import fetch_fingerprints, fetch_newest_version_time
+from verifywise_mlflow.services.webhooks.registration import Registration, SecretValues
+from verifywise_mlflow.tenants.connection import open_reader
+from verifywise_mlflow.tenants.tenant import Tenant
+from verifywise_mlflow_tests.support.documentation import read_page
+from verifywise_mlflow_tests.support.hostile_server import HostileServer, hostile_server, make_response, respond_with
+from verifywise_mlflow_tests.support.registry import Registry
+
+ROW: Final = re.compile(r"^\| (?P<change>[^|]+) \| (?P<reported>[^|]+) \| (?P<found>[^|]+) \|$", re.MULTILINE)
+QUIET_S: Final = 0.2
+"""How long a delivery is awaited that should not come."""
+
+Change = Callable[[], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What the cheap reads show, from the cheapest to the dearest."""
+
+    newest_version_time: object
+    listings: object
+    run: object
+
+    def first_difference(self, after: Observation) -> str:
+        """Return the name of the interval by which a change is found."""
+        if self.newest_version_time != after.newest_version_time:
+            return "poll"
+        if self.listings != after.listings:
+            return "listing"
+        return "reconcile" if self.run != after.run else "rehash"
+
+
+@pytest.fixture
+def listener(tenant: Tenant) -> Iterator[HostileServer]:
+    """A server that the workspace's webhook leads to."""
+    with hostile_server(respond_with(make_response("Accepted.", 202, "text/plain"))) as server:
+        values = SecretValues("a-path-that-nobody-can-guess", "a-secret-that-nobody-can-guess")
+        workspace = tenant.workspace or ""
+        events = MODEL_EVENTS + PROMPT_EVENTS
+        registration = Registration("acme", tenant.tracking_uri, workspace, server.uri, events, values)
+        MlflowApi(tenant.tracking_uri, workspace).register_webhook(registration.document())
+        yield server
+
+
+def changes(registry: Registry, run_id: str) -> Mapping[str, Sequence[Change]]:
+    """Return how people make each kind of change: to the model ``churn`` with versions 1 to 3, the first of the run."""
+    client = registry.client
+    return {
+        "new model": [lambda: client.create_registered_model("new")],
+        "new version": [lambda: registry.version("churn")],
+        "tag of a version, set or deleted": [
+            lambda: client.set_model_version_tag("churn", "1", "owner", "ada"),
+            lambda: client.delete_model_version_tag("churn", "1", "owner"),
+        ],
+        "alias, set, moved or deleted": [
+            lambda: client.set_registered_model_alias("churn", "champion", "1"),
+            lambda: client.set_registered_model_alias("churn", "champion", "2"),
+            lambda: client.delete_registered_model_alias("churn", "champion"),
+        ],
+        "stage or description of a version": [
+            lambda: client.transition_model_version_stage("churn", "1", "Production"),
+            lambda: client.update_model_version("churn", "1", "describes it"),
+        ],
+        "tag or description of a model": [
+            lambda: client.set_registered_model_tag("churn", "owner", "ada"),
+            lambda: client.update_registered_model("churn", "describes it"),
+        ],
+        "tags, metrics or parameters of a run": [
+            lambda: client.set_tag(run_id, "owner", "ada"),
+            lambda: client.log_metric(run_id, "accuracy", 0.5),
+            lambda: client.log_param(run_id, "depth", 3),
+        ],
+        "bytes of a file under an unchanged version": [
+            lambda: registry.write(client.get_run(run_id).info.artifact_uri, {"model/model.pkl": b"other bytes"})
+        ],
+        "deletion of a run": [lambda: client.delete_run(run_id)],
+        "deletion of a version or model": [
+            lambda: client.delete_model_version("churn", "2"),
+            lambda: client.delete_registered_model("new"),
+        ],
+        "new name of a model": [lambda: client.rename_registered_model("churn", "renamed")],
+    }
+
+
+def test_the_page_says_how_soon_each_kind_of_change_is_seen(
+    registry: Registry, tenant: Tenant, listener: HostileServer
+) -> None:
+    run_id = registry.run(files={"model/model.pkl": b"bytes"})
+    for source_run in (run_id, None, None):
+        registry.version("churn", run_id=source_run)
+    rows = {row["change"]: row for row in ROW.finditer(read_page("how-to/webhooks.md"))}
+
+    before = observe(tenant, run_id)
+    for kind, changes_of_kind in changes(registry, run_id).items():
+        for change in changes_of_kind:
+            listener.requests.clear()
+            change()
+            is_reported = await_delivery(listener)
+            after = observe(tenant, run_id)
+            found_by, before = before.first_difference(after), after
+
+            assert is_reported == rows[kind]["reported"].startswith("seconds"), kind
+            assert rows[kind]["found"].startswith(f"`{found_by}`"), (kind, found_by)
+
+
+def observe(tenant: Tenant, run_id: str) -> Observation:
+    listed = fetch_fingerprints(tenant)
+    reader = open_reader(tenant)
+    try:
+        run = reader.run(run_id)
+    finally:
+        reader.close()
+    return Observation(fetch_newest_version_time(tenant), (listed.models, listed.versions), run)
+
+
+def await_delivery(listener: HostileServer) -> bool:
+    deadline = time.monotonic() + QUIET_S
+    while not listener.requests and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return bool(listener.requests)
