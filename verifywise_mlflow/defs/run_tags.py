@@ -1,4 +1,4 @@
-"""The run tags that this project reads or sets, and the name of the sync job.
+"""The run tags that this project reads or sets, and the names of the jobs.
 
 Dagster's webserver and daemon import this module through the run coordinator, so it imports nothing itself.
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import Final
 
 SYNC_JOB: Final = "sync_tenant"
+TARGETED_SYNC_JOB: Final = "targeted_sync"
+"""Syncs what hints of MLflow's webhooks name. It is no substitute for a sync of the whole registry."""
 DELIVERY_JOB: Final = "deliver_tenant"
 REPORT_JOB: Final = "report_tenant"
 WITNESS_JOB: Final = "witness_checkpoints"

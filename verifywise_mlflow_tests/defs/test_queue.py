@@ -16,10 +16,13 @@ from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import Queued
 from verifywise_mlflow.defs.run_queue.active_runs import (
     InFlightSyncs,
     classify_in_flight,
+    hint_followers,
     raise_priority,
     runs_in_flight,
+    tenants_in_flight,
 )
 from verifywise_mlflow.defs.run_queue.authenticated_user import USER_HEADER_VARIABLE
+from verifywise_mlflow.defs.run_queue.queue_rules import TARGETED_PRIORITY
 from verifywise_mlflow.defs.run_tags import USER_TAG
 from verifywise_mlflow_tests.defs.production import production_instance
 
@@ -51,6 +54,11 @@ def sync_tenant() -> None:
     sync()
 
 
+@dg.job(tags={"dagster/priority": str(TARGETED_PRIORITY)})
+def targeted_sync() -> None:
+    sync()
+
+
 @dg.job
 def deliver_tenant() -> None:
     sync()
@@ -74,7 +82,7 @@ class Queue:
         run = self.instance.create_run_for_job(
             job,
             run_config=config,
-            tags={"dagster/partition": tenant_id, **requester},
+            tags={**job.run_tags, "dagster/partition": tenant_id, **requester},  # as Dagster merges them
             remote_job_origin=ORIGIN,
         )
         context = SubmitRunContext(run, workspace=None)  # type: ignore[arg-type]  # the queue does not use it
@@ -86,9 +94,11 @@ class Queue:
         runs = daemon._get_runs_to_dequeue(self.instance, self.instance.get_concurrency_config(), None)
         return [run.tags["dagster/partition"] for run in runs]
 
-    def finish(self, tenant_id: str, *, seconds: float, is_success: bool = True) -> None:
+    def finish(
+        self, tenant_id: str, *, seconds: float, is_success: bool = True, job: dg.JobDefinition = sync_tenant
+    ) -> None:
         """Submit a run of the tenant and let it end after this time."""
-        run = self.submit(tenant_id, MANUAL)
+        run = self.submit(tenant_id, MANUAL, job=job)
         began = time.time() - 10_000
         ending = "PIPELINE_SUCCESS" if is_success else "PIPELINE_FAILURE"
         for kind, timestamp in (("PIPELINE_STARTING", began), ("PIPELINE_START", began), (ending, began + seconds)):
@@ -286,3 +296,64 @@ def test_runs_are_queued_even_while_tenants_yaml_cannot_be_read(
 
     assert queue.submit("own-0", MANUAL).status is dg.DagsterRunStatus.QUEUED
     assert "without its server tag" in caplog.text
+
+
+CHANGES = {"dagster/sensor_name": "mlflow_changes"}
+
+
+def test_a_targeted_sync_starts_before_what_sensors_request_and_after_people(queue: Queue) -> None:
+    queue.submit("shared-0", SENSOR)
+    queue.submit("shared-1", CHANGES, job=targeted_sync)
+    queue.submit("shared-2", MANUAL)
+
+    assert queue.startable() == ["shared-2", "shared-1"], "the server's limit holds for it, too"
+
+
+def test_a_tenant_has_one_queued_targeted_sync_unless_a_sync_of_its_registry_starts_as_soon(queue: Queue) -> None:
+    waiting = queue.submit("own-0", SENSOR)
+    targeted = queue.submit("own-0", CHANGES, job=targeted_sync)
+    duplicate = queue.submit("own-0", CHANGES, job=targeted_sync)
+    queue.submit("own-1", MANUAL)
+    covered = queue.submit("own-1", CHANGES, job=targeted_sync)
+
+    assert {run.run_id for run in queue.runs("own-0", dg.DagsterRunStatus.QUEUED)} == {waiting.run_id, targeted.run_id}
+    assert (duplicate.status, covered.status) == (dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.CANCELED)
+
+
+def test_a_targeted_sync_is_no_sync_of_the_registry_for_those_who_wait_for_one(queue: Queue) -> None:
+    queue.submit("own-0", CHANGES, job=targeted_sync)
+    queue.submit("own-1", CHANGES, job=targeted_sync)
+    assert queue.start() == ["own-0", "own-1"]
+    queue.submit("own-2", CHANGES, job=targeted_sync)
+
+    assert queue.in_flight() == InFlightSyncs(frozenset(), {})
+    assert tenants_in_flight(queue.instance) == set()
+
+
+def test_a_sync_that_has_not_started_will_follow_the_hints_of_now(queue: Queue) -> None:
+    queue.submit("own-0", CHANGES, job=targeted_sync)
+    assert queue.start() == ["own-0"]
+    queue.submit("own-1", CHANGES, job=targeted_sync)
+    queue.submit("own-2", MANUAL)
+    queue.submit("own-3", SCHEDULE)  # it starts later than a targeted one would
+    started = queue.submit("own-4", CHANGES, job=targeted_sync)
+    queue.instance.report_dagster_event(_event("PIPELINE_START"), started.run_id)
+    failed = queue.submit("own-5", CHANGES, job=targeted_sync)
+    queue.instance.report_dagster_event(_event("PIPELINE_FAILURE"), failed.run_id)
+
+    followers = hint_followers(queue.instance, ["own-5", "own-6"], [])
+
+    assert followers.waiting == {"own-0", "own-1", "own-2"}
+    assert (followers.running, followers.failed) == ({"own-4"}, {"own-5"})
+
+
+def test_many_short_targeted_syncs_do_not_hide_that_a_tenant_is_slow(queue: Queue) -> None:
+    queue.finish("own-0", seconds=600)
+    for _ in range(4):
+        queue.finish("own-0", seconds=1, job=targeted_sync)
+
+    run = queue.submit("own-0", SENSOR)
+
+    tagged = queue.instance.get_run_by_id(run.run_id)
+    assert tagged is not None
+    assert tagged.tags["verifywise/speed"] == "slow"

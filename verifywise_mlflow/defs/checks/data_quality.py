@@ -45,6 +45,13 @@ _CHECKS: Final[Mapping[Stage, Mapping[str, str]]] = {
 }
 
 
+CHECKS_OF_LISTINGS: Final = tuple(
+    dg.AssetCheckKey(dg.AssetKey(stage.value), _COMPLETE)
+    for stage in (Stage.REGISTERED_MODELS, Stage.MODEL_VERSIONS, Stage.TRAINING_RUNS, Stage.ARTIFACT_MANIFESTS)
+)
+"""A targeted sync does not evaluate them: that it could read a few objects says nothing about the others."""
+
+
 def stage_check_specs(stage: Stage) -> list[dg.AssetCheckSpec]:
     """Return the data quality checks of a stage."""
     with warnings.catch_warnings():

@@ -9,8 +9,21 @@ from datetime import datetime
 import dagster as dg
 from dagster import DagsterRunStatus as Status
 
-from verifywise_mlflow.defs.run_queue.queue_rules import SENSOR_PRIORITY, effective_priority
-from verifywise_mlflow.defs.run_tags import DELIVERY_JOBS, DELIVERY_TAG, PARTITION_TAG, PRIORITY_TAG, SYNC_JOB
+from verifywise_mlflow.defs.run_queue.queue_rules import (
+    SENSOR_PRIORITY,
+    TARGETED_PRIORITY,
+    SyncScope,
+    effective_priority,
+    sync_scope,
+)
+from verifywise_mlflow.defs.run_tags import (
+    DELIVERY_JOBS,
+    DELIVERY_TAG,
+    PARTITION_TAG,
+    PRIORITY_TAG,
+    SYNC_JOB,
+    TARGETED_SYNC_JOB,
+)
 
 _ENDED = [Status.SUCCESS, Status.FAILURE, Status.CANCELED]
 _MAX_ENDED_RUNS = 20
@@ -28,6 +41,18 @@ class InFlightSyncs:
     """Other tenants with a queued sync, and its run ID. Most belong to a backfill and may wait for an hour."""
 
 
+@dataclass(frozen=True, slots=True)
+class HintFollowers:
+    """The runs that have not ended, from the point of view of a sensor that has found hints."""
+
+    waiting: frozenset[str]
+    """Tenants with a sync that will read the hints of now, and starts as soon as one that the sensor requests would."""
+    running: frozenset[str]
+    """Tenants with a run that has started. It may have read the hints before the newest one arrived."""
+    failed: frozenset[str] = frozenset()
+    """Other tenants whose last targeted sync failed."""
+
+
 def runs_in_flight(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
     """Return the tenants' runs that have not ended, from all requesters, except deliveries.
 
@@ -39,17 +64,19 @@ def runs_in_flight(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
 
 
 def tenants_in_flight(instance: dg.DagsterInstance) -> set[str]:
-    """Return the tenants with runs that have not ended."""
-    return {run.tags[PARTITION_TAG] for run in runs_in_flight(instance)}
+    """Return the tenants with runs that have not ended, except targeted syncs, which replace no sync of a schedule."""
+    return {run.tags[PARTITION_TAG] for run in runs_in_flight(instance) if run.job_name != TARGETED_SYNC_JOB}
 
 
 def classify_in_flight(runs: Iterable[dg.DagsterRun]) -> InFlightSyncs:
     """Separate the tenants that a sensor must wait for from those whose queued sync it can promote.
 
-    A queued run of single assets counts as neither: it may not read what has changed.
+    A queued run of single assets counts as neither, and a targeted sync never does: they may not read what has changed.
     """
     busy, promotable = set(), {}
     for run in runs:
+        if run.job_name == TARGETED_SYNC_JOB:
+            continue
         is_sync, is_queued = run.job_name == SYNC_JOB, run.status is Status.QUEUED
         if is_sync and is_queued and effective_priority(run.tags) < SENSOR_PRIORITY:
             promotable[run.tags[PARTITION_TAG]] = run.run_id
@@ -58,6 +85,50 @@ def classify_in_flight(runs: Iterable[dg.DagsterRun]) -> InFlightSyncs:
     return InFlightSyncs(
         frozenset(busy), {tenant_id: run_id for tenant_id, run_id in promotable.items() if tenant_id not in busy}
     )
+
+
+def hint_followers(
+    instance: dg.DagsterInstance, requested: Iterable[str], runs_before: Iterable[dg.DagsterRun]
+) -> HintFollowers:
+    """Return what the runs of now do about hints.
+
+    Args:
+        instance: Dagster's instance.
+        requested: the tenants for which a sync was requested before.
+        runs_before: the runs that had not ended before the hints were read.
+    """
+    waiting, running = _separate_starting(runs_in_flight(instance))
+    running |= _separate_starting(runs_before)[1]
+    ended = set(requested) - waiting - running
+    failed = frozenset(tenant_id for tenant_id in ended if _has_failed(instance, tenant_id))
+    return HintFollowers(frozenset(waiting), frozenset(running), failed)
+
+
+def _separate_starting(runs: Iterable[dg.DagsterRun]) -> tuple[set[str], set[str]]:
+    """Return the tenants with a sync that will read all hints of now, and those with a run that has started.
+
+    A sync reads the hints after it has reported its start, so one that is still starting reads all of them.
+    """
+    waiting, running = set(), set()
+    for run in runs:
+        scope, tenant_id = sync_scope(run.job_name, run.asset_selection), run.tags[PARTITION_TAG]
+        if run.status in (Status.STARTED, Status.CANCELING):
+            running.add(tenant_id)
+        elif (
+            scope is SyncScope.HINTED_OBJECTS
+            or (scope is SyncScope.REGISTRY and run.status is not Status.QUEUED)
+            or (scope is SyncScope.REGISTRY and effective_priority(run.tags) >= TARGETED_PRIORITY)
+        ):
+            waiting.add(tenant_id)
+    return waiting, running
+
+
+def _has_failed(instance: dg.DagsterInstance, tenant_id: str) -> bool:
+    """Return whether the tenant's last targeted sync failed; one that was canceled does not count."""
+    ended = dg.RunsFilter(
+        job_name=TARGETED_SYNC_JOB, tags={PARTITION_TAG: tenant_id}, statuses=[Status.SUCCESS, Status.FAILURE]
+    )
+    return any(run.status is Status.FAILURE for run in instance.get_runs(ended, limit=1))
 
 
 def raise_priority(instance: dg.DagsterInstance, run_id: str, priority: int) -> None:
@@ -73,29 +144,35 @@ def raise_priority(instance: dg.DagsterInstance, run_id: str, priority: int) -> 
 
 
 def last_run_seconds(instance: dg.DagsterInstance, tenant_id: str, limit: int) -> list[float]:
-    """Return how long the tenant's last runs took that have ended, in seconds, newest first.
+    """Return how long the tenant's last runs took, in seconds, and its last syncs of the whole registry.
 
-    A run that was canceled in the queue took no time and does not count.
+    Targeted syncs are short and many, so they must not hide that the others are long. A run that was canceled in the
+    queue took no time and does not count.
     """
-    ended = dg.RunsFilter(tags={PARTITION_TAG: tenant_id}, statuses=_ENDED)
-    seconds = [
-        record.end_time - record.start_time
-        for record in instance.get_run_records(ended, limit=_MAX_ENDED_RUNS)
-        if record.start_time is not None and record.end_time is not None and _is_of_tenant(record.dagster_run)
-    ]
-    return seconds[:limit]
+    seconds: list[float] = []
+    for job_name in (None, SYNC_JOB):
+        ended = dg.RunsFilter(job_name=job_name, tags={PARTITION_TAG: tenant_id}, statuses=_ENDED)
+        of_job = [
+            record.end_time - record.start_time
+            for record in instance.get_run_records(ended, limit=_MAX_ENDED_RUNS)
+            if record.start_time is not None and record.end_time is not None and _is_of_tenant(record.dagster_run)
+        ]
+        seconds += of_job[:limit]
+    return seconds
 
 
 def recently_failed_tenants(instance: dg.DagsterInstance, since: datetime) -> set[str]:
     """Return the tenants with a run that was created since then and failed, or was canceled while it ran.
 
-    A run that was canceled in the queue contacted no server: usually another sync of the tenant made it redundant.
+    A run that was canceled in the queue contacted no server: usually another sync of the tenant made it redundant. A
+    targeted sync does not count: events may request many, and the sensor that does so backs off by itself.
     """
     ended = dg.RunsFilter(statuses=[Status.FAILURE, Status.CANCELED], created_after=since)
     return {
         record.dagster_run.tags[PARTITION_TAG]
         for record in instance.get_run_records(ended)
         if _is_of_tenant(record.dagster_run)
+        and record.dagster_run.job_name != TARGETED_SYNC_JOB
         and (record.dagster_run.status is Status.FAILURE or record.start_time is not None)
     }
 

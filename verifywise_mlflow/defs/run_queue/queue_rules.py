@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from urllib.parse import urlsplit
 
 from verifywise_mlflow.defs.run_tags import (
@@ -18,11 +19,15 @@ from verifywise_mlflow.defs.run_tags import (
     SERVER_TAG,
     SLOW,
     SPEED_TAG,
+    SYNC_JOB,
+    TARGETED_SYNC_JOB,
     TENANT_TAG,
 )
 from verifywise_mlflow.tenants.tenant import Tenant
 
 SENSOR_PRIORITY = 5
+TARGETED_PRIORITY = 8
+"""Of a targeted sync: a change is waiting for it, and it takes a few requests."""
 _PRIORITIES = ((BACKFILL_TAG, -10), (SCHEDULE_TAG, 0), (SENSOR_TAG, SENSOR_PRIORITY))
 _MANUAL_PRIORITY = 10
 
@@ -86,6 +91,25 @@ def is_slow(last_run_seconds: Sequence[float], slow_seconds: float) -> bool:
     return any(seconds >= slow_seconds for seconds in last_run_seconds)
 
 
+class SyncScope(Enum):
+    """What a sync reads."""
+
+    REGISTRY = "registry"
+    HINTED_OBJECTS = "hinted objects"
+
+
+def sync_scope(job_name: str, assets: Collection[object] | None) -> SyncScope | None:
+    """Return what a run reads; None if it is no sync, or one of single stages.
+
+    Args:
+        job_name: the run's job.
+        assets: the assets that were selected; none for all of the job.
+    """
+    if assets:
+        return None
+    return {SYNC_JOB: SyncScope.REGISTRY, TARGETED_SYNC_JOB: SyncScope.HINTED_OBJECTS}.get(job_name)
+
+
 @dataclass(frozen=True, slots=True)
 class QueuedRun:
     """A run that is in the queue or about to be submitted to it."""
@@ -94,6 +118,8 @@ class QueuedRun:
     tags: Mapping[str, str]
     work: tuple[object, ...]
     """What the run does. Two runs of a tenant are duplicates if this is equal."""
+    scope: SyncScope | None = None
+    """What it reads; None if it is no sync, or of single stages."""
 
     @property
     def is_backfill(self) -> bool:
@@ -120,13 +146,21 @@ def deduplicate(submitted: QueuedRun, queued: Sequence[QueuedRun]) -> Deduplicat
     A queued run reads everything at the time it starts, so a second one would find nothing new. The submitted run is
     canceled, unless a backfill submitted it: then the queued one is. Two backfills both keep their runs, since Dagster
     derives a backfill's outcome from its own runs. A run that has started is no duplicate: it may already have read
-    what has changed since.
+    what has changed since. A sync of the whole registry replaces a targeted one if it starts at least as soon.
     """
     tenant = submitted.tags.get(PARTITION_TAG)
     if tenant is None:
         return None
-    duplicates = [run for run in queued if run.tags.get(PARTITION_TAG) == tenant and run.work == submitted.work]
+    of_tenant = [run for run in queued if run.tags.get(PARTITION_TAG) == tenant]
+    duplicates = [run for run in of_tenant if run.work == submitted.work or _covers(run, submitted)]
     if not submitted.is_backfill:
         return Deduplication(retained=duplicates[0], canceled=submitted) if duplicates else None
     replaceable = next((run for run in duplicates if not run.is_backfill), None)
     return Deduplication(retained=submitted, canceled=replaceable) if replaceable else None
+
+
+def _covers(queued: QueuedRun, submitted: QueuedRun) -> bool:
+    """Return whether a queued sync reads the whole registry at least as soon as a submitted one reads parts of it."""
+    return (queued.scope, submitted.scope) == (SyncScope.REGISTRY, SyncScope.HINTED_OBJECTS) and effective_priority(
+        queued.tags
+    ) >= effective_priority(submitted.tags)
