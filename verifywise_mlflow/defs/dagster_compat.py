@@ -12,6 +12,7 @@ import re
 import signal
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
@@ -29,6 +30,7 @@ from dagster._core.storage.event_log import SqlEventLogStorage
 from dagster._core.storage.runs import SqlRunStorage
 from dagster._utils import send_interrupt
 from dagster._utils.interrupts import capture_interrupts
+from sqlalchemy import func, select
 
 from verifywise_mlflow.persistence import dagster_events
 
@@ -45,11 +47,15 @@ __all__ = [
     "delete_previous_runless_result",
     "delete_superseded_runless_events",
     "end_canceled_runs",
+    "evaluate_sensors_every",
     "execute_run",
     "fork_run_processes",
+    "has_sensor_threads",
     "import_for_runs",
     "latest_materialization",
     "log_runs_by",
+    "look_at_queue_on",
+    "notify",
     "open_before_forks",
     "postgres_url",
     "reuse_connections",
@@ -167,6 +173,42 @@ def log_runs_by(handler: logging.Handler) -> None:
         import_module(module).create_console_logger = create_logger  # type: ignore[attr-defined]
 
 
+def evaluate_sensors_every(seconds: float) -> None:
+    """Make the daemon of this process look that often for sensors that are due; Dagster does so every five seconds."""
+    import_module("dagster._daemon.sensor").MIN_INTERVAL_LOOP_TIME = seconds  # type: ignore[attr-defined]
+
+
+def look_at_queue_on(has_new_run: threading.Event) -> None:
+    """Make the daemon of this process look at the run queue as soon as an event is set, not only once per interval.
+
+    Dagster's interval is a whole number of seconds, of which a run waits for half on average.
+    """
+    daemon = import_module("dagster._daemon.run_coordinator.queued_run_coordinator_daemon").QueuedRunCoordinatorDaemon
+    end_of_look = import_module("dagster._daemon.daemon").SpanMarker.END_SPAN
+    core_loop = daemon.core_loop
+
+    @wraps(core_loop)
+    def look(self: Any, context: Any, shutdown_event: threading.Event) -> Any:  # Any: Dagster's own types, passed on
+        self.interval_seconds = 0
+        for step in core_loop(self, context, shutdown_event):
+            yield step
+            if step is end_of_look:
+                next_look = time.monotonic() + context.instance.run_coordinator.dequeue_interval_seconds
+                while (remaining := next_look - time.monotonic()) > 0 and not shutdown_event.is_set():
+                    if has_new_run.wait(min(remaining, 0.5)):
+                        break
+                    yield None
+                has_new_run.clear()  # before the next look, which finds what sets it later
+
+    daemon.core_loop = look
+
+
+def has_sensor_threads(instance: dg.DagsterInstance) -> bool:
+    """Return whether a sensor whose tick takes long holds up no other sensor."""
+    settings = instance.get_sensor_settings()
+    return bool(settings and settings.get("use_threads"))
+
+
 def import_for_runs() -> None:
     """Import what Dagster needs to execute a run, so that processes that are forked later need not."""
     for module in (*_RUN_PROCESS_MODULES, _RUN_COMMAND_MODULE):
@@ -194,6 +236,14 @@ def postgres_url(instance: dg.DagsterInstance) -> str:
     if not isinstance(url, str):
         raise dg.DagsterInvariantViolationError("workers on several machines need storage.postgres in dagster.yaml")
     return url
+
+
+def notify(instance: dg.DagsterInstance, channel: str) -> None:
+    """Notify those who listen to a channel of Dagster's own database, if that is in Postgres."""
+    storage = instance.run_storage
+    if isinstance(storage, SqlRunStorage) and hasattr(storage, "postgres_url"):
+        with storage.connect() as connection:
+            connection.execute(select(func.pg_notify(channel, "")))
 
 
 def reuse_connections(instance: dg.DagsterInstance) -> None:

@@ -1,7 +1,8 @@
 """Dagster's daemon with a lease: of several, one works, and another one takes over when it ends.
 
 ``python -m verifywise_mlflow.distributed.daemon`` takes the options of ``dagster-daemon run``. Two plain daemons would
-both evaluate each sensor and submit each backfill: Dagster only logs that another one sends heartbeats.
+both evaluate each sensor and submit each backfill: Dagster only logs that another one sends heartbeats. This one also
+reacts sooner: to a run that was queued at once, and to a sensor that is due within a second.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from typing import Final, Protocol, runtime_checkable
 
 import dagster as dg
 
-from verifywise_mlflow.defs.dagster_compat import postgres_url
+from verifywise_mlflow.defs.dagster_compat import evaluate_sensors_every, look_at_queue_on, postgres_url
 from verifywise_mlflow.defs.run_tags import BACKFILL_TAG
+from verifywise_mlflow.distributed.queue_listener import set_on_new_runs
 from verifywise_mlflow.observability.json_logs import install_json_logs
 from verifywise_mlflow.persistence.run_leases import (
     DAEMON,
@@ -30,6 +32,8 @@ from verifywise_mlflow.persistence.run_leases import (
     RunLeases,
 )
 
+SENSOR_LOOP_SECONDS: Final = 1.0
+"""Between two looks for sensors that are due. After a change, mlflow_changes is evaluated again that soon."""
 STANDBY_SECONDS: Final = 5.0
 """Between two attempts to take over."""
 SILENCE_SECONDS: Final = SESSION_TIMEOUT_SECONDS / 2
@@ -92,6 +96,15 @@ def finish_launches(instance: dg.DagsterInstance, launcher: object) -> None:
         _LOG.warning("the launches of starting runs were not repeated: %s", type(error).__name__)
 
 
+def react_at_once(dagster_url: str) -> None:
+    """Make Dagster's daemon look at the run queue whenever a run is queued, and at its sensors more often."""
+    has_new_run = threading.Event()
+    evaluate_sensors_every(SENSOR_LOOP_SECONDS)
+    look_at_queue_on(has_new_run)
+    arguments = (has_new_run, dagster_url, threading.Event())
+    threading.Thread(target=set_on_new_runs, args=arguments, name="queue", daemon=True).start()
+
+
 def main() -> None:
     """Work as Dagster's daemon, once no other one does, until a signal."""
     install_json_logs()
@@ -99,6 +112,7 @@ def main() -> None:
     with dg.DagsterInstance.get() as instance, acquire(RunLeases(postgres_url(instance))) as lease:
         threading.Thread(target=keep, args=(lease,), name="lease", daemon=True).start()
         finish_launches(instance, instance.run_launcher)
+        react_at_once(postgres_url(instance))
         (command,) = entry_points(group="console_scripts", name="dagster-daemon")
         sys.argv = ["dagster-daemon", "run", *sys.argv[1:]]
         command.load()()

@@ -24,7 +24,9 @@ from verifywise_mlflow.defs.run_queue.queue_rules import (
     missing_delivery_tags,
     missing_queue_tags,
     server_of,
+    sync_scope,
 )
+from verifywise_mlflow.defs.run_queue.queue_signal import announce_run
 from verifywise_mlflow.defs.run_tags import PARTITION_TAG, USER_TAG
 from verifywise_mlflow.instance_settings import integer_setting
 from verifywise_mlflow.observability.json_logs import install_json_logs
@@ -63,7 +65,9 @@ class TenantRunCoordinator(QueuedRunCoordinator[dg.DagsterInstance]):
         if missing_tags := self._missing_tags(run, tenant_id):
             self._instance.add_run_tags(run.run_id, missing_tags)
         with _submission_lock:
-            return self._queue(context, run, tenant_id)
+            queued = self._queue(context, run, tenant_id)
+        announce_run(self._instance)
+        return queued
 
     def _queue(self, context: SubmitRunContext, run: dg.DagsterRun, tenant_id: str) -> dg.DagsterRun:
         queued_runs = {queued.run_id: queued for queued in self._queued_runs(tenant_id)}
@@ -117,4 +121,4 @@ def _queued_run(run: dg.DagsterRun) -> QueuedRun:
     # A run with a configuration of its own may depend on who requested it, as the acceptance of removals does.
     user = run.tags.get(USER_TAG) if run.run_config else None
     work = (run.job_name, repr(run.run_config), user, run.asset_selection, run.asset_check_selection)
-    return QueuedRun(run.run_id, run.tags, work)
+    return QueuedRun(run.run_id, run.tags, work, sync_scope(run.job_name, run.asset_selection))

@@ -1,0 +1,20 @@
+"""Notifies the daemon of a run that was queued, through Dagster's database: it then looks at the queue at once."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+import dagster as dg
+
+from verifywise_mlflow.defs.dagster_compat import notify
+
+CHANNEL: Final = "verifywise_mlflow_run_queue"
+
+
+def announce_run(instance: dg.DagsterInstance) -> None:
+    """Notify a daemon that listens. If that fails, the daemon finds the run at its next look."""
+    try:
+        notify(instance, CHANNEL)
+    except Exception as error:  # noqa: BLE001  # each driver has errors of its own; the run is in the queue
+        logging.getLogger(__name__).debug("no daemon was notified of a run: %s", type(error).__name__)

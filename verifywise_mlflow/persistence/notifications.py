@@ -1,0 +1,65 @@
+"""Waits for notifications in Postgres' LISTEN, which costs neither processor time nor queries."""
+
+from __future__ import annotations
+
+import select
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import psycopg2
+from sqlalchemy import Engine
+
+from verifywise_mlflow.persistence.errors import translate_errors
+
+
+class Listener:
+    """A session that listens to a channel.
+
+    A notification may never come: a pooler of transactions passes none on, and a session may be lost. So those who wait
+    look now and then, too.
+    """
+
+    def __init__(self, session: psycopg2.extensions.connection) -> None:
+        """Take over a session that listens."""
+        self._session: psycopg2.extensions.connection | None = session
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the session has ended: no notification will come any more."""
+        return self._session is None
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for a notification, at most this long; return whether one has arrived."""
+        if self._session is None:
+            time.sleep(seconds)
+            return False
+        poll = select.poll()
+        poll.register(self._session, select.POLLIN)
+        if not poll.poll(1_000 * seconds):
+            return False
+        try:
+            self._session.poll()
+        except psycopg2.Error:
+            self._session = None
+            return False
+        has_arrived = bool(self._session.notifies)
+        self._session.notifies.clear()
+        return has_arrived
+
+
+@contextmanager
+def listen(engine: Engine, channel: str) -> Iterator[Listener]:
+    """Listen to a channel while the block runs.
+
+    Raises:
+        DatabaseError: the database cannot be used.
+    """
+    with ExitStack() as stack:
+        with translate_errors(engine.url.username):
+            connection = stack.enter_context(engine.connect())
+            stack.callback(connection.invalidate)  # in the pool it would go on to listen
+            connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql(f"LISTEN {channel}")
+        session = connection.connection.driver_connection
+        assert isinstance(session, psycopg2.extensions.connection)
+        yield Listener(session)
