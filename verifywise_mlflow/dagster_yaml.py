@@ -84,7 +84,8 @@ def instance_config(environment: Mapping[str, str]) -> dict[str, object]:
             }
         },
         # A tick over servers that hang takes 40 s; with threads, the other sensors and schedules do not wait for it.
-        "sensors": {"use_threads": True, "num_workers": 6},
+        # One thread always waits for what MLflow's webhooks report.
+        "sensors": {"use_threads": True, "num_workers": 7},
         "schedules": {"use_threads": True, "num_workers": 4},
         "run_monitoring": {
             "enabled": True,
