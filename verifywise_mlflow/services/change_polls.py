@@ -13,7 +13,8 @@ from verifywise_mlflow.connector.change_probes import digest_registry, newest_ve
 from verifywise_mlflow.connector.models import ModelVersion, RegisteredModel
 from verifywise_mlflow.http.settings import ConnectionSettings
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
-from verifywise_mlflow.persistence.repositories import registry, tenancy
+from verifywise_mlflow.persistence.queries.reported_parts import ReportedParts, reported_parts
+from verifywise_mlflow.persistence.repositories import change_hints, registry, tenancy
 from verifywise_mlflow.persistence.repositories.registry import ListedVersion, StoredObject
 from verifywise_mlflow.persistence.row_mapping import Key, fits_in_key
 from verifywise_mlflow.persistence.store import Store
@@ -59,6 +60,8 @@ class RegistryFingerprints:
     versions: Mapping[Key, str]
     has_all_models: bool
     has_all_versions: bool
+    reported_parts: Mapping[Key, str]
+    """Of a tenant with webhooks, a digest of what webhooks report of each version."""
 
 
 def fetch_fingerprints(tenant: Tenant) -> RegistryFingerprints:
@@ -70,6 +73,7 @@ def fetch_fingerprints(tenant: Tenant) -> RegistryFingerprints:
     """
     redactor = EntityRedactor(tenant.redaction)
     aliases: dict[Key, list[str]] = {}
+    reported: dict[Key, str] = {}
 
     def digest_model(listed: RegisteredModel) -> str | None:
         model = redactor.redact(listed)
@@ -79,8 +83,12 @@ def fetch_fingerprints(tenant: Tenant) -> RegistryFingerprints:
 
     def digest_version(listed: ModelVersion) -> str | None:
         version = redactor.redact(listed)
-        is_storable = fits_in_key(version.model_name, version.run_id)
-        return fingerprint(_with_aliases(version, aliases)) if is_storable else None
+        if not fits_in_key(version.model_name, version.run_id):
+            return None
+        with_aliases = _with_aliases(version, aliases)
+        if tenant.webhooks:
+            reported[version.model_name, version.version_number] = _digest((version.tags, with_aliases.aliases))
+        return fingerprint(with_aliases)
 
     with redacted_errors(redactor):
         listings = digest_registry(_probe_settings(tenant, LISTING_TIMEOUT_S), digest_model, digest_version)
@@ -89,6 +97,7 @@ def fetch_fingerprints(tenant: Tenant) -> RegistryFingerprints:
         versions={key: digest for key, digest in listings.versions.rows if digest is not None},
         has_all_models=listings.models.is_complete,
         has_all_versions=listings.versions.is_complete,
+        reported_parts=reported,
     )
 
 
@@ -118,8 +127,34 @@ def registry_change_token(store: Store, tenant_id: str, listed: RegistryFingerpr
     return fingerprint(sorted(differences, key=repr))[:16] if differences else None
 
 
+def has_unreported_change(store: Store, tenant_id: str, listed: RegistryFingerprints) -> bool:
+    """Return whether the listings show a change that a webhook reports, and no hint of the tenant is pending.
+
+    That is a new model or version, a tag of a version or an alias. MLflow has no webhook for all else.
+    """
+    with store.begin(tenant_id) as session:
+        if change_hints.pending(session):
+            return False
+        models, versions = registry.stored_models(session), registry.stored_versions(session)
+        if any(_is_new(models.get(name)) for name in listed.models):
+            return True
+        changed = [key for key, digest in listed.versions.items() if _is_changed(versions.get(key), digest)]
+        if any(_is_new(versions.get(key)) for key in changed):
+            return True
+        stored = reported_parts(session, changed) if changed else {}
+    return any(_digest(parts) != listed.reported_parts.get(key) for key, parts in stored.items())
+
+
+def _digest(parts: ReportedParts) -> str:
+    return fingerprint(parts)[:16]
+
+
 def _is_changed(stored: StoredObject | None, digest: str) -> bool:
     return stored is None or stored.is_deleted or stored.fingerprint != digest
+
+
+def _is_new(stored: StoredObject | None) -> bool:
+    return stored is None or stored.is_deleted
 
 
 def _with_aliases(version: ModelVersion, aliases: Mapping[Key, list[str]]) -> ListedVersion:

@@ -18,12 +18,15 @@ from verifywise_mlflow.defs.schedules.sync_schedules import reconcile, rehash
 from verifywise_mlflow.defs.sensors.poll_cursor import PollCursor
 from verifywise_mlflow.defs.sensors.registry_sensors import changed_listings, new_versions
 from verifywise_mlflow.http.pools import concurrency_limit
+from verifywise_mlflow.persistence.repositories import change_hints
+from verifywise_mlflow.persistence.repositories.change_hints import HintedObject, ObjectKind
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.context import SyncOptions
 from verifywise_mlflow.services import change_polls
-from verifywise_mlflow.services.change_polls import fetch_fingerprints, registry_change_token
+from verifywise_mlflow.services.change_polls import fetch_fingerprints, has_unreported_change, registry_change_token
 from verifywise_mlflow.tenants.connection import connection_settings
 from verifywise_mlflow.tenants.tenant import Tenant
+from verifywise_mlflow.tenants.webhooks import Webhooks
 from verifywise_mlflow_tests.support.proxy import proxy_before
 from verifywise_mlflow_tests.support.registry import Registry
 from verifywise_mlflow_tests.support.syncing import sync
@@ -269,3 +272,71 @@ def test_a_sync_that_was_canceled_in_the_queue_does_not_count_as_failed(
     instance.report_dagster_event(dg.DagsterEvent(dg.DagsterEventType.RUN_START.value, JOB), started_run.run_id)
     instance.report_run_canceled(started_run)
     assert requested_by(reconcile, instance) == []
+
+
+WEBHOOKS = Webhooks.model_validate({"path": "env:WEBHOOK_PATH", "secret": "env:WEBHOOK_SECRET", "listing": "3650d"})
+
+
+def test_listings_are_polled_less_often_until_one_shows_a_change_that_no_webhook_reported(
+    registry: Registry, tenants_file: Path, tenant: Tenant, store: Store, instance: dg.DagsterInstance
+) -> None:
+    section = "webhooks: {path: 'env:WEBHOOK_PATH', secret: 'env:WEBHOOK_SECRET', listing: 3650d}"
+    tenants_file.write_text(tenants_file.read_text().replace("artifacts:", f"{section}, artifacts:"))
+    listings = TickingSensor(changed_listings, instance)
+    registry.version("churn")
+    sync(tenant, store)
+    registry.client.set_model_version_tag("churn", "1", "owner", "ann@example.com")
+
+    deliver(store, ago=timedelta(0))
+    assert listings.tick() == []
+    assert "polled less often while their webhooks are alive: acme" in str(listings.skip_message)
+
+    deliver(store, ago=timedelta(hours=2))  # silent for longer than alive_for
+    assert listings.tick() == ["acme"]
+    found_at = listings.cursor.suspected["acme"]
+    assert listings.tick() == []
+    assert listings.cursor.suspected == {"acme": found_at}, "the event may be late"
+
+    sync(tenant, store)
+    listings.cursor = listings.cursor.model_copy(update={"suspected": {"acme": found_at - 180}})
+    listings.tick()
+    with store.begin("acme") as session:
+        assert change_hints.status(session).last_missed_at == datetime.fromtimestamp(found_at - 180, UTC)
+    deliver(store, ago=timedelta(minutes=4))  # before the change was missed
+    listings.tick()
+    assert "less often" not in str(listings.skip_message)
+    deliver(store, ago=timedelta(0))
+    listings.tick()
+    assert "less often" in str(listings.skip_message), "a delivery after the miss proves that they work again"
+
+
+def deliver(store: Store, *, ago: timedelta) -> None:
+    with store.begin("acme") as session:
+        change_hints.record_delivery(session, datetime.now(UTC) - ago, is_event=True)
+
+
+def test_only_changes_that_have_a_webhook_count_as_unreported(registry: Registry, tenant: Tenant, store: Store) -> None:
+    with_webhooks = tenant.model_copy(update={"webhooks": WEBHOOKS})
+    registry.version("churn")
+    sync(tenant, store)
+
+    def is_unreported_after(write: Callable[[], object]) -> bool:
+        write()
+        listed = fetch_fingerprints(with_webhooks)
+        assert registry_change_token(store, "acme", listed) is not None
+        is_unreported = has_unreported_change(store, "acme", listed)
+        with store.begin("acme") as session:
+            hint = HintedObject(ObjectKind.MODEL, "churn", 1)
+            change_hints.record(session, [hint], datetime.now(UTC))
+        assert not has_unreported_change(store, "acme", listed), "a hint is pending, so a sync will follow"
+        sync(tenant, store)  # which settles it
+        return is_unreported
+
+    client = registry.client
+    assert is_unreported_after(lambda: client.set_model_version_tag("churn", "1", "owner", "ann"))
+    assert is_unreported_after(lambda: client.set_registered_model_alias("churn", "champion", "1"))
+    assert is_unreported_after(lambda: registry.version("churn"))
+    assert is_unreported_after(lambda: client.create_registered_model("empty"))
+    assert not is_unreported_after(lambda: client.update_model_version("churn", "1", "who leaves"))
+    assert not is_unreported_after(lambda: client.set_registered_model_tag("churn", "team", "risk"))
+    assert not is_unreported_after(lambda: client.delete_model_version("churn", "2"))

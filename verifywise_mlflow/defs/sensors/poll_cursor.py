@@ -35,6 +35,9 @@ class PollCursor(BaseModel):
     requested: Mapping[str, str] = Field(default_factory=dict)
     """Tenant to the token of the change for which a sync was last requested, until a sync has stored that change."""
 
+    suspected: Mapping[str, int] = Field(default_factory=dict)
+    """Tenants with a change that their webhooks have not reported, and when it was found, in seconds since 1970."""
+
     @classmethod
     def from_json(cls, text: str | None) -> PollCursor:
         """Return the cursor that a tick stored; an empty one if there is none or it cannot be parsed."""

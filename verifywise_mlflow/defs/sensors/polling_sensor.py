@@ -24,6 +24,7 @@ from verifywise_mlflow.defs.sensors.poll_decision import (
     due_tenants,
 )
 from verifywise_mlflow.defs.sensors.probe_pool import Probe, ProbePool, ProbeResult, ProbeTimeoutError
+from verifywise_mlflow.defs.sensors.webhook_watch import watch_webhooks
 from verifywise_mlflow.http.errors import ConcurrencyLimitError, HttpError
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.store import Store
@@ -50,6 +51,9 @@ class ChangePoll(Generic[T]):
     """Dagster discards a tick that takes 60 s, with its cursor. Part of that goes to our store and to Dagster's."""
     max_probe_seconds: float
     """The maximum duration of a probe, by its own timeouts."""
+    is_unreported: Callable[[Store, str, T], bool] | None = None
+    """Return whether webhooks should have reported the change. With it, tenants whose webhooks do so are polled less
+    often."""
 
 
 def poll_tenants(context: dg.SensorEvaluationContext, poll: ChangePoll[T]) -> dg.SensorResult:
@@ -63,15 +67,22 @@ def poll_tenants(context: dg.SensorEvaluationContext, poll: ChangePoll[T]) -> dg
     }
     intervals = {tenant_id: poll.interval_of(tenant.intervals) for tenant_id, tenant in tenants.items()}
     cursor, now = PollCursor.from_json(context.cursor), datetime.now(UTC)
-    due = due_tenants(intervals, cursor, now)
     before = classify_in_flight(runs_in_flight(context.instance))
     with Store(database_url()) as store:
+        watch = watch_webhooks(store, tenants if poll.is_unreported else {}, cursor.suspected, now)
+        intervals |= watch.relaxed
+        due = due_tenants(intervals, cursor, now)
         idle = [tenants[tenant_id] for tenant_id in due if tenant_id not in before.busy]
         results = dict(_poll_results(store, poll, idle))
     # Syncs that others requested in the meantime count too.
     after = classify_in_flight(runs_in_flight(context.instance))
     in_flight = before.busy | after.busy | after.promotable.keys()
     decision = decide(cursor, now, intervals, due, results, in_flight)
+    unreported = [
+        tenant_id for tenant_id, result in results.items() if isinstance(result, PollSucceeded) and result.is_unreported
+    ]
+    next_cursor = decision.cursor.model_copy(update={"suspected": watch.with_unreported(unreported, now)})
+    summary = decision.summary + watch.summary
 
     for tenant_id in decision.awaiting_sync & after.promotable.keys():
         raise_priority(context.instance, after.promotable[tenant_id], SENSOR_PRIORITY)
@@ -79,7 +90,7 @@ def poll_tenants(context: dg.SensorEvaluationContext, poll: ChangePoll[T]) -> dg
     for tenant_id, result in results.items():
         if isinstance(result, PollFailed):
             context.log.warning(f"could not read {tenant_id}: {result.reason}")
-    context.log.info(decision.summary)
+    context.log.info(summary)
     # run_key is the idempotency key, by which Dagster deduplicates requests: a tick that is retried after a crash has
     # the same run keys; the same change at another time has not.
     tick = (cursor.ticked_at or now).isoformat()
@@ -88,13 +99,14 @@ def poll_tenants(context: dg.SensorEvaluationContext, poll: ChangePoll[T]) -> dg
             dg.RunRequest(partition_key=tenant_id, run_key=f"{tenant_id}:{decision.cursor.requested[tenant_id]}:{tick}")
             for tenant_id in decision.tenants_to_sync
         ],
-        skip_reason=None if decision.tenants_to_sync else decision.summary,
-        cursor=decision.cursor.to_json(),
+        skip_reason=None if decision.tenants_to_sync else summary,
+        cursor=next_cursor.to_json(),
         asset_events=list(_observations(decision)),
     )
 
 
 def _poll_results(store: Store, poll: ChangePoll[T], tenants: list[Tenant]) -> Iterator[tuple[str, PollResult]]:
+    by_id = {tenant.tenant_id: tenant for tenant in tenants}
     probes = [
         Probe(tenant.tenant_id, urlsplit(tenant.tracking_uri).netloc, _bind(poll.read, tenant)) for tenant in tenants
     ]
@@ -106,14 +118,15 @@ def _poll_results(store: Store, poll: ChangePoll[T], tenants: list[Tenant]) -> I
             # server, so the tenant stays pending.
             continue
         # Here and not in the pool: if our own database fails, the tick must fail and no tenant may be blamed.
-        yield probe_result.tenant_id, _poll_result(store, poll, probe_result)
+        has_webhooks = by_id[probe_result.tenant_id].webhooks is not None
+        yield probe_result.tenant_id, _poll_result(store, poll, probe_result, has_webhooks=has_webhooks)
 
 
 def _bind(read: Callable[[Tenant], T], tenant: Tenant) -> Callable[[], T]:
     return lambda: read(tenant)
 
 
-def _poll_result(store: Store, poll: ChangePoll[T], probe_result: ProbeResult[T]) -> PollResult:
+def _poll_result(store: Store, poll: ChangePoll[T], probe_result: ProbeResult[T], *, has_webhooks: bool) -> PollResult:
     match probe_result.outcome:
         case HttpError() | SecretUnavailableError() | ProbeTimeoutError() as error:
             return PollFailed(str(error))
@@ -121,7 +134,12 @@ def _poll_result(store: Store, poll: ChangePoll[T], probe_result: ProbeResult[T]
             # Its text may quote anything, so only its type is shown.
             return PollFailed(f"unexpected {type(error).__name__}")
         case outcome:
-            return PollSucceeded(poll.change_token(store, probe_result.tenant_id, outcome))
+            token = poll.change_token(store, probe_result.tenant_id, outcome)
+            is_unreported = poll.is_unreported if token is not None and has_webhooks else None
+            return PollSucceeded(
+                token,
+                is_unreported=is_unreported is not None and is_unreported(store, probe_result.tenant_id, outcome),
+            )
 
 
 def _observations(decision: Decision) -> Iterator[dg.AssetObservation]:

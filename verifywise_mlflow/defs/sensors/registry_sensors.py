@@ -35,6 +35,7 @@ _LISTING_POLL = ChangePoll(
     pool=ProbePool(max_probes=16, max_probes_per_server=2),
     budget_seconds=40,
     max_probe_seconds=20,
+    is_unreported=change_polls.has_unreported_change,
 )
 
 
@@ -89,8 +90,9 @@ def new_versions(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Reads the listings of each tenant's models and versions once per intervals.listing, spread over the "
     "interval, and requests a sync if they differ from what the last sync stored: an alias, a tag, a description or a "
-    "deletion. Runs and files are not in the listings; the schedules cover them. The cursor lists tenants that cannot "
-    "be read under 'failing'.",
+    "deletion. Runs and files are not in the listings; the schedules cover them. A tenant with webhooks.listing is "
+    "polled at that interval while its webhooks are alive. The cursor lists tenants that cannot be read under "
+    "'failing', and those with a change that their webhooks have not reported so far under 'suspected'.",
 )
 def changed_listings(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """Compare the listings of the tenants that are due with the store."""
