@@ -14,6 +14,7 @@ AlertKind = Literal[
     "tenant stale",
     "history quota reached",
     "delivery stuck",
+    "webhooks silent",
     "integrity event",
     "audit trail damaged",
     "audit trails not verified",

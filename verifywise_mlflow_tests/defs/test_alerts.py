@@ -16,7 +16,7 @@ from verifywise_mlflow.artifacts.integrity import ByteChange
 from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.defs.schedules.audit_verification import verify_audit_trails
 from verifywise_mlflow.defs.sensors.alerts import alerts
-from verifywise_mlflow.persistence.repositories import history_usage, integrity, tenancy
+from verifywise_mlflow.persistence.repositories import change_hints, history_usage, integrity, tenancy
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.tenant_activation import activate_tenant
 from verifywise_mlflow_tests.support.evaluation_fixtures import store_record, tenant_with_policies
@@ -40,7 +40,7 @@ class AlertsSensor:
         lines = [record.getMessage() for record in self._caplog.records if record.name == ALERTS_LOGGER]
         return [line.split("Z ", 1)[1].partition(" (run ")[0] for line in lines]
 
-    def run(self, error: str | None, *, tags: dict[str, str] | None = None) -> None:
+    def run(self, error: str | None, *, tags: dict[str, str] | None = None, job: str = "sync_tenant") -> None:
         """Run the tenant's sync in Dagster."""
 
         @dg.op(name="model_versions")
@@ -48,7 +48,7 @@ class AlertsSensor:
             if error:
                 raise dg.Failure(error, allow_retries=False)
 
-        @dg.job(name="sync_tenant")
+        @dg.job(name=job)
         def sync_tenant() -> None:
             stage()
 
@@ -90,6 +90,8 @@ def test_a_sync_that_keeps_failing_raises_one_alert_and_resolves_it_once(sensor:
     for _ in range(3):
         sensor.run("the server refused us: 401")
         assert sensor.tick() == []
+    sensor.run(None, job="targeted_sync")
+    assert sensor.tick() == [], "it read a few objects only"
 
     sensor.run(None)
     assert sensor.tick() == ["sync failed acme resolved: back to normal"]
@@ -129,6 +131,27 @@ def test_a_reached_quota_of_history_raises_an_alert_until_a_sync_holds_nothing_b
     with sensor.store.begin("acme") as session:
         history_usage.add(session, now.date() + timedelta(days=1), 0, held_back=0, now=now)
     assert sensor.tick() == ["history quota reached acme resolved: back to normal"]
+
+
+def test_webhooks_that_miss_a_change_raise_an_alert_until_the_next_delivery(
+    sensor: AlertsSensor, tmp_path: Path
+) -> None:
+    section = "webhooks: {path: 'env:WEBHOOK_PATH', secret: 'env:WEBHOOK_SECRET'}"
+    (tmp_path / "tenants.yaml").write_text(f"tenants:\n  acme: {{tracking_uri: 'https://a.example', {section}}}\n")
+    sensor.complete_all_stages(timedelta(0))
+    now = datetime.now(UTC)
+    with sensor.store.begin("acme") as session:
+        change_hints.record_delivery(session, now - timedelta(hours=1), is_event=True)
+    assert sensor.tick() == []
+    with sensor.store.begin("acme") as session:
+        change_hints.record_missed(session, now - timedelta(minutes=5))
+
+    (alert,) = sensor.tick()
+    assert alert.startswith("webhooks silent acme raised: polling found a change at ")
+    assert sensor.tick() == []
+    with sensor.store.begin("acme") as session:
+        change_hints.record_delivery(session, now, is_event=False)
+    assert sensor.tick() == ["webhooks silent acme resolved: back to normal"]
 
 
 def test_changed_files_are_reported_once_with_escaped_names(sensor: AlertsSensor) -> None:

@@ -21,6 +21,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from verifywise_mlflow.defs.run_queue.queue_reading import queue_state
 from verifywise_mlflow.http.errors import HttpError
 from verifywise_mlflow.persistence import role_grants
+from verifywise_mlflow.persistence.repositories import change_hints
+from verifywise_mlflow.persistence.repositories.change_hints import HintedObject, ObjectKind
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.metrics.catalog import METRICS, exposed_names
 from verifywise_mlflow.services.metrics.collection import Collection, QueueUnreadableError
@@ -29,6 +31,7 @@ from verifywise_mlflow.services.metrics.prometheus import exposition
 from verifywise_mlflow.services.metrics.queue_state import QueueState
 from verifywise_mlflow.tenants.delivery.settings import Delivery
 from verifywise_mlflow.tenants.tenant import Tenant
+from verifywise_mlflow.tenants.webhooks import Webhooks
 from verifywise_mlflow_tests.observability.otlp_receiver import attributes, otlp_receiver
 from verifywise_mlflow_tests.support.documentation import read_page
 from verifywise_mlflow_tests.support.hostile_server import (
@@ -67,8 +70,13 @@ def value(samples: Mapping[Sample, float], name: str, **labels: str) -> float:
 def test_gauges_are_what_the_database_holds(registry: Registry, tenant: Tenant, store: Store) -> None:
     registry.trained_version("churn")
     sync(tenant, store)
-    an_hour_later = datetime.now(UTC) + timedelta(hours=1)
-    collection = Collection(store, lambda: {"acme": tenant}, now=lambda: an_hour_later)
+    now, an_hour_later = datetime.now(UTC), datetime.now(UTC) + timedelta(hours=1)
+    with store.begin("acme") as session:
+        change_hints.record(session, [HintedObject(ObjectKind.MODEL, "churn")], now)
+        change_hints.record_delivery(session, now, is_event=True)
+    webhooks = Webhooks.model_validate({"path": "env:WEBHOOK_PATH", "secret": "env:WEBHOOK_SECRET"})
+    with_webhooks = tenant.model_copy(update={"webhooks": webhooks})
+    collection = Collection(store, lambda: {"acme": with_webhooks}, now=lambda: an_hour_later)
 
     collection.read()
     samples = scraped(collection)
@@ -82,6 +90,10 @@ def test_gauges_are_what_the_database_holds(registry: Registry, tenant: Tenant, 
     assert len(gaps) == 4
     assert sum(gaps) > 0
     assert 0 <= value(samples, "verifywise_compliance_score", tenant="acme") <= 100
+    assert value(samples, "verifywise_change_hints_pending", tenant="acme") == 1
+    assert 3590 < value(samples, "verifywise_change_hints_oldest_seconds", tenant="acme") < 3700
+    last = value(samples, "verifywise_webhook_last_delivery_timestamp_seconds", tenant="acme")
+    assert last == pytest.approx(now.timestamp())
 
 
 def test_counters_count_the_syncs_since_the_first_reading(registry: Registry, tenant: Tenant, store: Store) -> None:

@@ -19,19 +19,27 @@ from verifywise_mlflow.alerts.transitions import (
     observe_staleness,
 )
 from verifywise_mlflow.common.untrusted_text import quote
-from verifywise_mlflow.defs.run_tags import DELIVERY_JOBS, PARTITION_TAG, WILL_RETRY_TAG, WITNESS_JOB
+from verifywise_mlflow.defs.run_tags import (
+    DELIVERY_JOBS,
+    PARTITION_TAG,
+    TARGETED_SYNC_JOB,
+    WILL_RETRY_TAG,
+    WITNESS_JOB,
+)
 from verifywise_mlflow.defs.schedules.audit_verification import DAMAGED_TRAILS, verify_audit_trails
 from verifywise_mlflow.persistence.database import DatabaseError, database_url
 from verifywise_mlflow.persistence.queries.stage_timestamps import new_integrity_events
-from verifywise_mlflow.persistence.repositories import history_usage
+from verifywise_mlflow.persistence.repositories import change_hints, history_usage
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.delivery_status import delivery_problem
 from verifywise_mlflow.services.freshness import tenants_freshness
+from verifywise_mlflow.services.webhooks.health import silence
 from verifywise_mlflow.tenants.loading import load_tenants
 from verifywise_mlflow.tenants.tenant import Tenant
 
 FIRST_LOOK_BACK = timedelta(days=1)
 MAX_RUNS_READ_PER_TICK = 500
+_JOBS_WITHOUT_ALERTS = DELIVERY_JOBS | {TARGETED_SYNC_JOB}
 _JOBS_OF_ALL_TENANTS = (verify_audit_trails.name, WITNESS_JOB)
 
 
@@ -39,8 +47,9 @@ _JOBS_OF_ALL_TENANTS = (verify_audit_trails.name, WITNESS_JOB)
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Sends alerts to the targets in alerts.yaml: failed syncs, stale tenants, daily quotas of history "
-    "that are reached, deliveries that are stuck, files that changed under an unchanged version, damaged audit trails, "
-    "and checkpoints that a witness did not take. Each alert is sent when it is raised and again when it is resolved.",
+    "that are reached, deliveries that are stuck, webhooks that fell silent, files that changed under an unchanged "
+    "version, damaged audit trails, and checkpoints that a witness did not take. Each alert is sent when it is raised "
+    "and again when it is resolved.",
 )
 def alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     """Observe, compare with the last tick and deliver; the cursor holds the state of the alerts."""
@@ -54,7 +63,12 @@ def alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     }
     try:
         with Store(database_url()) as store:
-            for observe in (_observe_stale_tenants, _observe_history_quotas, _observe_deliveries):
+            for observe in (
+                _observe_stale_tenants,
+                _observe_history_quotas,
+                _observe_deliveries,
+                _observe_webhooks,
+            ):
                 raised_or_resolved, open_alerts = detect_transitions(open_alerts, observe(store, tenants, now), now)
                 new_alerts += raised_or_resolved
             new_alerts += _integrity_alerts(store, tenants, last_integrity_events, now)
@@ -104,10 +118,14 @@ def _observe_runs(
 
 
 def _relevant_runs(records: list[dg.RunRecord]) -> Iterator[dg.DagsterRun]:
-    """Skip failures that Dagster retries by itself, deliveries, reports, and single assets that people materialize."""
+    """Skip failures that Dagster retries by itself, deliveries, reports, and single assets that people materialize.
+
+    Targeted syncs are skipped, too: the success of one says nothing about the registry, and after a failure the next
+    listing finds the change.
+    """
     for run in (record.dagster_run for record in records):
         will_retry = run.status is dg.DagsterRunStatus.FAILURE and run.tags.get(WILL_RETRY_TAG) == "true"
-        if not will_retry and not run.job_name.startswith("__") and run.job_name not in DELIVERY_JOBS:
+        if not will_retry and not run.job_name.startswith("__") and run.job_name not in _JOBS_WITHOUT_ALERTS:
             yield run
 
 
@@ -164,6 +182,15 @@ def _observe_history_quotas(store: Store, tenants: Mapping[str, Tenant], _now: d
 def _observe_deliveries(store: Store, tenants: Mapping[str, Tenant], now: datetime) -> Iterator[Observation]:
     for tenant_id, tenant in tenants.items():
         yield Observation("delivery stuck", tenant_id, delivery_problem(store, tenant, now))
+
+
+def _observe_webhooks(store: Store, tenants: Mapping[str, Tenant], _now: datetime) -> Iterator[Observation]:
+    for tenant_id, tenant in tenants.items():
+        problem = None  # also if the section was removed while the alert is open
+        if tenant.webhooks is not None:
+            with store.begin(tenant_id) as session:
+                problem = silence(change_hints.status(session))
+        yield Observation("webhooks silent", tenant_id, problem)
 
 
 def _integrity_alerts(

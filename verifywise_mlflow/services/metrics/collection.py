@@ -120,6 +120,7 @@ class Collection:
             if state:
                 _set_tenant(gauges, tenant_id, state)
                 _set_deliveries(gauges, tenant_id, state, at)
+                _set_webhooks(gauges, tenant_id, state)
         return True
 
     def _count(self, tenant_id: str, state: TenantState | None) -> None:
@@ -175,6 +176,15 @@ def _set_deliveries(gauges: Readings, tenant_id: str, state: TenantState, at: da
             ("verifywise_delivery_waiting", float(is_waiting)),
         ):
             gauges.set(name, value, tenant_id, status.target)
+
+
+def _set_webhooks(gauges: Readings, tenant_id: str, state: TenantState) -> None:
+    if webhooks := state.webhooks:
+        gauges.set("verifywise_change_hints_pending", webhooks.pending, tenant_id)
+        gauges.set("verifywise_change_hints_oldest_seconds", round(webhooks.oldest_seconds, 3), tenant_id)
+        if webhooks.last_delivery_at:
+            at = webhooks.last_delivery_at.timestamp()
+            gauges.set("verifywise_webhook_last_delivery_timestamp_seconds", at, tenant_id)
 
 
 def _set_queue(gauges: Readings, read_queue: Callable[[], QueueState]) -> bool:

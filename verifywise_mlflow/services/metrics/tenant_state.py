@@ -10,7 +10,8 @@ from typing import Final
 from verifywise_mlflow.audit.entry import AuditEntry
 from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.persistence.queries.stage_timestamps import stage_timestamps
-from verifywise_mlflow.persistence.repositories import audit_log, records
+from verifywise_mlflow.persistence.repositories import audit_log, change_hints, records
+from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.compliance_summary import ComplianceSummary, summarize_compliance
 from verifywise_mlflow.services.delivery_status import DeliveryStatus, delivery_statuses
@@ -37,6 +38,17 @@ class EndedSync:
 
 
 @dataclass(frozen=True, slots=True)
+class WebhookState:
+    """What a tenant's webhooks have reported."""
+
+    pending: int
+    """Hints that no sync has followed yet."""
+    oldest_seconds: float
+    """How long the oldest of them has waited."""
+    last_delivery_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class TenantState:
     """A tenant at one time."""
 
@@ -49,6 +61,8 @@ class TenantState:
     new_syncs: Sequence[EndedSync]
     """Those since the last reading, oldest first."""
     deliveries: Sequence[DeliveryStatus] = ()
+    webhooks: WebhookState | None = None
+    """None if the tenant has none."""
 
 
 def read_tenant_state(store: Store, tenant: Tenant, at: datetime, after: int | None) -> TenantState | None:
@@ -71,6 +85,7 @@ def read_tenant_state(store: Store, tenant: Tenant, at: datetime, after: int | N
         is_stale = any(stage.is_stale for stage in load_stage_freshness(session, tenant, at))
         incomplete = records.count_incomplete(session)
         deliveries = delivery_statuses(session, tenant)
+        webhooks = _webhook_state(session, at) if tenant.webhooks else None
         limit = 1 if after is None else MAX_SYNCS
         entries = audit_log.entries(session, limit=limit, kind="sync ended", after=after)
         if not entries and after:
@@ -85,7 +100,15 @@ def read_tenant_state(store: Store, tenant: Tenant, at: datetime, after: int | N
         syncs[0] if syncs else None,
         [sync for sync in reversed(syncs) if after is not None and sync.sequence > after],
         deliveries,
+        webhooks,
     )
+
+
+def _webhook_state(session: TenantSession, at: datetime) -> WebhookState:
+    hints = change_hints.pending(session)
+    oldest = min((hint.first_received_at for hint in hints), default=at)
+    waited = max((at - oldest).total_seconds(), 0.0)
+    return WebhookState(len(hints), waited, change_hints.status(session).last_delivery_at)
 
 
 def _ended_sync(sequence: int, entry: AuditEntry) -> EndedSync:
