@@ -96,6 +96,8 @@ try:
         require(entry["tenant_id"] == tenant, f"it is of the tenant {entry['tenant_id']!r}, not of {tenant!r}")
         is_linked = (entry["sequence"], entry["previous_hash"]) == (sequence, previous)
         require(is_linked, f"this is not entry {sequence}, or the hash of the entry before it does not match")
+        if entry.get("kind") == "states accepted":
+            print(f"ACCEPTED by {entry['actor']!a} in entry {sequence}: {entry['reason']!a}")
         previous = sha256(line.rstrip(b"\n")).hexdigest()
         statements = external.pop(sequence, [])
         if sequence == head:

@@ -37,6 +37,7 @@ EntryKind = Literal[
     "access granted",
     "access revoked",
     "signing key changed",
+    "states accepted",
     "delivery",
 ]
 KINDS_WITH_ACTOR: Final[frozenset[EntryKind]] = frozenset(
@@ -44,7 +45,7 @@ KINDS_WITH_ACTOR: Final[frozenset[EntryKind]] = frozenset(
         *("sync started", "removals accepted", "policy changed", "mapping changed", "tenant changed"),
         "ai systems changed",
         *("waiver granted", "waiver withdrawn", "tenant activated", "tenant deactivated", "tenant erased", "delivery"),
-        *("access granted", "access revoked", "signing key changed"),
+        *("access granted", "access revoked", "signing key changed", "states accepted"),
     )
 )
 """What a person starts. All other kinds follow from the server or the calendar; their sync's start names its actor."""
@@ -68,7 +69,7 @@ class AuditEntry:
     server_version: str | None = None
     object_kind: str | None = None
     """``registered model``, ``model version``, ``training run``, ``logged model``, ``artifacts``, ``waiver``,
-    ``database role``."""
+    ``database role``, ``states``."""
     object_name: str | None = None
     reason: str | None = None
     counts: Mapping[str, object] = field(default_factory=dict)

@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from verifywise_mlflow.audit.accepted_states import AcceptedRange, accepting_entry
 from verifywise_mlflow.audit.merkle import Frontier, leaf_hash
 from verifywise_mlflow.audit.state_leaf import State, leaf_text
 
-LogDamageKind = Literal["changed leaf", "missing leaves", "root", "size", "frontier", "sync"]
+LogDamageKind = Literal["changed leaf", "missing leaves", "root", "size", "frontier", "sync", "acceptance"]
 
 PROGRESS_INTERVAL: Final = 10_000
 """Leaves between two calls of ``on_progress``."""
@@ -45,6 +46,10 @@ class Commitment:
     """The other syncs whose states it commits."""
     frontier: Sequence[bytes] | None = None
     """What the database continues from; null if it has no row for this entry."""
+    accepted: Sequence[AcceptedRange] = ()
+    """The states that a person accepted, of this commitment and of all before."""
+    is_acceptance: bool = False
+    """Whether it is that of an entry by which a person accepts states."""
 
     def verified_frontier(self) -> Frontier | None:
         """Return the frontier if it has the committed root."""
@@ -80,8 +85,6 @@ class LogReport:
     """States that a commitment covers."""
     last: Commitment | None = None
     commitments: int = 0
-    open_syncs: set[str] = field(default_factory=set)
-    """The syncs that wrote the states behind the last commitment."""
 
 
 def _ignore_progress(done: int) -> None:
@@ -132,8 +135,9 @@ class _Walk:
             )
             report.damages.append(LogDamage("size", commitment.size, start, sentence, commitment.sequence))
             return
+        self._compare_accepted(commitment, last.accepted if last else ())
         before = len(report.damages)
-        syncs = self._read_until(commitment.size)
+        syncs = self._read_until(commitment.size, commitment.accepted)
         report.last, report.committed = commitment, commitment.size
         if unknown := syncs - {"", commitment.sync_id, *commitment.syncs}:  # the empty one stands for commands
             sentence = (
@@ -152,6 +156,19 @@ class _Walk:
         elif len(report.damages) == before or continued is None:
             self._report_root(commitment, start, frontier, continued)
 
+    def _compare_accepted(self, commitment: Commitment, former: Sequence[AcceptedRange]) -> None:
+        """Report a commitment that hides what was accepted before, or accepts states in the entry of a sync."""
+        named, added = commitment.accepted[: len(former)], commitment.accepted[len(former) :]
+        is_own = all(commitment.is_acceptance and part.entry == commitment.sequence for part in added)
+        if [*named] == [*former] and is_own:
+            return
+        sentence = (
+            f"entry {commitment.sequence:,} names other states as accepted by a person than the entries before it"
+        )
+        parts = (*former, *commitment.accepted)
+        first, last = min(part.first for part in parts), max(part.last for part in parts)
+        self.report.damages.append(LogDamage("acceptance", first, last, sentence, commitment.sequence))
+
     def _report_root(self, commitment: Commitment, start: int, frontier: Frontier, continued: Frontier | None) -> None:
         first, last = start, commitment.size - 1
         if continued is not None and frontier.size == continued.size:
@@ -164,10 +181,10 @@ class _Walk:
 
     def to_end(self) -> None:
         """Read what no commitment covers."""
-        self.report.open_syncs = self._read_until(None)
+        self._read_until(None)
 
-    def _read_until(self, size: int | None) -> set[str]:
-        """Read the leaves before a position; return their syncs."""
+    def _read_until(self, size: int | None, accepted: Sequence[AcceptedRange] = ()) -> set[str]:
+        """Read the leaves before a position; return their syncs, without those of accepted states."""
         syncs: set[str] = set()
         sync_id: str | None = None
         while (leaf := self._ahead or next(self.leaves, None)) is not None:
@@ -178,7 +195,7 @@ class _Walk:
             if leaf.position != self._position:
                 self._report_gap(leaf.position)
             self._position = leaf.position + 1
-            if leaf.state.sync_id != sync_id:
+            if leaf.state.sync_id != sync_id and accepting_entry(accepted, leaf.position) is None:
                 sync_id = leaf.state.sync_id
                 syncs.add(sync_id)
             self._append(leaf)

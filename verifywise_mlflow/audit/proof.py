@@ -13,6 +13,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import TypeAlias
 
+from verifywise_mlflow.audit.accepted_states import ACCEPTED, AcceptedRange, parse_accepted
 from verifywise_mlflow.audit.checkpoint import Checkpoint
 from verifywise_mlflow.audit.entry import STATES
 from verifywise_mlflow.audit.leaf_tree import Growth, LeafTree, Path
@@ -83,6 +84,8 @@ class Commitment:
     root: str
     current: str
     """The root over the newest states of all models."""
+    accepted: Sequence[AcceptedRange] = ()
+    """States that no sync committed, and a person accepted."""
 
     @classmethod
     def of_entry(cls, text: str) -> Commitment | None:
@@ -90,8 +93,8 @@ class Commitment:
         entry: object = json.loads(text)
         counts = entry.get("counts") if isinstance(entry, dict) else None
         match counts.get(STATES) if isinstance(counts, dict) else None:
-            case {"size": int(size), "root": str(root), "current": str(current)}:
-                return cls(size, root, current)
+            case {"size": int(size), "root": str(root), "current": str(current), **others}:
+                return cls(size, root, current, parse_accepted(others.get(ACCEPTED)))
             case _:
                 return None
 

@@ -244,7 +244,7 @@ HELP: Mapping[str, CommandHelp] = {
     "audit verify": CommandHelp(
         "acme --public-key public.pem --checkpoint saved.jsonl",
         failure="the chain or, with --records, a row is damaged, or a key was given and it signed nothing",
-        other_codes=f"{UNPROVED} there is no damage, but not everything is proved",
+        other_codes=f"{UNPROVED} there is no damage, but not everything is proved, or a person accepted states",
     ),
     "audit show": CommandHelp('acme --kind "sync ended" --since 2026-03-01 --limit 20'),
     "audit checkpoint": CommandHelp(
@@ -264,6 +264,11 @@ HELP: Mapping[str, CommandHelp] = {
         changes="the file only",
         failure="the states were not committed by then, or are not as they were logged",
         program_output="the proof, a JSON document",
+    ),
+    "audit accept-states": CommandHelp(
+        'acme --reason "Ada: rows of a test that ran on the wrong database, ticket 123"',
+        changes="the audit trail and its checkpoints in the database",
+        failure="no state is refused, the log is not what the trail commits, or a sync is running",
     ),
     "audit new-key": CommandHelp("signing.pem", _NEITHER, "the new file only", names_objects=False),
     "audit public-key": CommandHelp(

@@ -7,16 +7,19 @@ from pathlib import Path
 
 from verifywise_mlflow.audit.entry import KINDS_WITH_ACTOR
 from verifywise_mlflow.audit.keys import SigningKey
+from verifywise_mlflow.audit.state_leaf import State
 from verifywise_mlflow.common.os_user import operating_system_user
 from verifywise_mlflow.compliance.waivers import Waiver
 from verifywise_mlflow.delivery.configured_targets import configured_targets
 from verifywise_mlflow.delivery.drain import Drain
 from verifywise_mlflow.persistence import erasure, role_grants
+from verifywise_mlflow.persistence.repositories import state_log
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.context import SyncOptions
 from verifywise_mlflow.pipeline.tenant_activation import reconcile_tenants
 from verifywise_mlflow.pipeline.waiver_sync import grant_waiver, withdraw_waiver
 from verifywise_mlflow.services.audit_signing import change_key, sign_chain_head
+from verifywise_mlflow.services.states_acceptance import accept_states
 from verifywise_mlflow.tenants.delivery.settings import Delivery
 from verifywise_mlflow.tenants.tenant import Artifacts, Tenant
 from verifywise_mlflow_tests.support.audit_chains import KEY
@@ -65,6 +68,8 @@ def test_everything_that_a_person_starts_names_them(
             with requested_by_ada.begin("acme") as session:
                 sign_chain_head(session, KEY, datetime.now(UTC))
                 change_key(session, SigningKey.generate(), datetime.now(UTC), "the machine with the key burned down")
+                state_log.append(session, [State("record", "churn", 1, "", now, "forged", "")])
+            accept_states(requested_by_ada, "acme", "A test of an administrator.", datetime.now(UTC))
         with store.begin_shared() as connection:
             role_grants.grant(connection, reader.name, "reader", "acme", now)
             role_grants.revoke(connection, role.name, now)

@@ -18,9 +18,10 @@ from typer.testing import CliRunner, Result
 
 from verifywise_mlflow.audit.checkpoint import CHECKPOINT_FORMAT, Checkpoint
 from verifywise_mlflow.audit.entry import KINDS_WITH_ACTOR, EntryKind
+from verifywise_mlflow.audit.state_leaf import State
 from verifywise_mlflow.audit.tampering import DamageKind
 from verifywise_mlflow.cli import app
-from verifywise_mlflow.persistence.repositories import audit_log
+from verifywise_mlflow.persistence.repositories import audit_log, state_log
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.audit_signing import PREVIOUS_KEY_VARIABLE, SIGNING_KEY_VARIABLE, sign_chain_head
 from verifywise_mlflow_tests.support.audit_chains import KEY
@@ -46,15 +47,23 @@ def filled(store: Store, database_url: str, tmp_path: Path, monkeypatch: pytest.
     return store
 
 
+def forge_state(store: Store) -> None:
+    """Add a state in the name of a sync that does not exist."""
+    with store.begin("acme") as session:
+        state_log.append(session, [State("record", "credit", 1, "", datetime.now(UTC), "forged", "00" * 32)])
+
+
 def test_each_command_of_the_guide_succeeds(filled: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     commands = re.findall(r"^(?:verifywise-mlflow audit|python3 tools/verify_audit_export.py) .*$", GUIDE, re.MULTILINE)
-    assert len(commands) == 12
+    assert len(commands) == 13
     for command in commands:
         program, *arguments = shlex.split(command)
         if program == "python3":
             script = ROOT / arguments.pop(0)
             assert subprocess.run([sys.executable, script, *arguments], check=False).returncode == 0
             continue
+        if arguments[1] == "accept-states":
+            forge_state(filled)
         if arguments[1] == "rotate-key":
             monkeypatch.setenv(PREVIOUS_KEY_VARIABLE, os.environ[SIGNING_KEY_VARIABLE])
             monkeypatch.setenv(SIGNING_KEY_VARIABLE, f"file:{Path('new-signing.pem').absolute()}")

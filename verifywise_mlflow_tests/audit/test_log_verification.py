@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from verifywise_mlflow.audit.accepted_states import AcceptedRange
 from verifywise_mlflow.audit.log_verification import Commitment, Leaf, LogReport, verify_log
 from verifywise_mlflow.audit.merkle import Frontier
 from verifywise_mlflow.audit.state_leaf import State, hash_of
@@ -51,9 +52,9 @@ def test_a_log_as_it_was_committed_has_no_damage() -> None:
     assert report.last is COMMITMENTS[2]
 
 
-def test_states_behind_the_last_commitment_are_no_damage_and_their_syncs_are_named() -> None:
+def test_states_behind_the_last_commitment_are_no_damage() -> None:
     report = verify([*LEAVES, leaf(24, sync_id="interrupted")])
-    assert (report.damages, report.leaves, report.committed, report.open_syncs) == ([], 25, 24, {"interrupted"})
+    assert (report.damages, report.leaves, report.committed) == ([], 25, 24)
 
 
 @pytest.mark.parametrize(
@@ -104,6 +105,20 @@ def test_a_state_of_a_sync_that_the_entry_does_not_name_is_damage() -> None:
     assert found(verify(LEAVES, named)) == [("sync", 11, 23)]
     recovered = [*COMMITMENTS[:2], replace(COMMITMENTS[2], sync_id="another", syncs=("sync 2",))]
     assert found(verify(LEAVES, recovered)) == []
+
+
+def test_states_that_a_person_accepted_need_no_sync_and_no_later_entry_hides_them() -> None:
+    first, second, third = COMMITMENTS
+    accepted = (AcceptedRange(6, 10, second.sequence),)
+    acceptance = replace(second, sync_id="", syncs=(), accepted=accepted, is_acceptance=True)
+    later = replace(third, accepted=accepted)
+
+    assert found(verify(LEAVES, [first, replace(acceptance, syncs=("sync 1",)), later])) == []  # it is under way
+    assert found(verify(LEAVES, [first, acceptance, later])) == [("sync", 5, 10)]  # of the state at 5
+    whole = replace(acceptance, accepted=(AcceptedRange(5, 10, second.sequence),))
+    assert found(verify(LEAVES, [first, whole, replace(third, accepted=whole.accepted)])) == []
+    assert found(verify(LEAVES, [first, whole, third])) == [("acceptance", 5, 10)]
+    assert found(verify(LEAVES, [first, replace(whole, is_acceptance=False), third]))[0] == ("acceptance", 5, 10)
 
 
 def test_a_stored_frontier_that_was_changed_is_damage() -> None:

@@ -58,7 +58,7 @@ WITHOUT_TABLE = {
     *("badge", "manifest", "demo", "worker", "metrics", "export", "report", "pack"),
     *("tenants erase", "db upgrade", "db check", "db revoke", "db grant pipeline", "db grant reader"),
     *("policy waive", "policy unwaive", "audit verify", "audit checkpoint", "audit export", "audit new-key"),
-    *("audit public-key", "audit rotate-key", "audit prove"),
+    *("audit public-key", "audit rotate-key", "audit prove", "audit accept-states"),
 }
 NEED_A_SERVER = {
     *("check", "sync", "deliver check", "deliver plan", "deliver run", "deliver status"),

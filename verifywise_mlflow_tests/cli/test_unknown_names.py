@@ -39,6 +39,7 @@ TENANT_LAST = {
     "mapping": ["acne", "owner"],
     "pack": ["acne", MODEL, "3", "--output", "absent/pack.zip"],
     "audit prove": ["acne", MODEL, "3"],
+    "audit accept-states": ["acne", "--reason", "tested"],
     "export": ["acne", "absent"],
     "report": ["acne", "--output", "absent"],
 }

@@ -39,6 +39,7 @@ GROUPS: Final[Mapping[str, Sequence[str]]] = {
     ),
     "the evidence": (
         "verifywise_mlflow_tests/audit/test_manipulations.py",
+        "verifywise_mlflow_tests/audit/test_accepted_states.py",
         "verifywise_mlflow_tests/audit/test_auditors_page.py",
     ),
 }

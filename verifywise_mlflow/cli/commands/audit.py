@@ -18,7 +18,7 @@ from verifywise_mlflow.audit.verification import verify_chain as verify_trail
 from verifywise_mlflow.cli.arguments import Limit, time_option
 from verifywise_mlflow.cli.audit_trail import TrailOf, open_trail, refuse_unknown
 from verifywise_mlflow.cli.command_table import FAILED
-from verifywise_mlflow.cli.commands import audit_keys, audit_prove, audit_verify, audit_witness
+from verifywise_mlflow.cli.commands import audit_accept, audit_keys, audit_prove, audit_verify, audit_witness
 from verifywise_mlflow.cli.display import display, display_name
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.output import AsJson, fail, fail_to_write, out, table
@@ -116,6 +116,7 @@ def export(
 
 
 app.command()(audit_prove.prove)
+app.command("accept-states")(audit_accept.accept_states)
 app.command("new-key")(audit_keys.new_key)
 app.command("public-key")(audit_keys.public_key)
 app.command("rotate-key")(audit_keys.rotate_key)

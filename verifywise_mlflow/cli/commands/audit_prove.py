@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from verifywise_mlflow.audit.accepted_states import accepting_entry
 from verifywise_mlflow.audit.checkpoint import Checkpoint, InvalidCheckpointError, parse_claim
 from verifywise_mlflow.audit.proof import UnprovableError
 from verifywise_mlflow.cli.arguments import StoredTenantName, time_option
@@ -92,6 +93,9 @@ def _version(session: TenantSession, model: str, version: str, as_of: datetime |
         _say(f"Entry {moment.newer:,} commits newer states, but no checkpoint covers it: sign one by audit checkpoint")
     if not proof.checkpoints:
         _say("No checkpoint covers that entry, so nothing vouches for this proof: sign one by audit checkpoint")
+    for leaf in (json.loads(state.leaf) for state in proof.states):
+        if (entry := accepting_entry(moment.commitment.accepted, leaf["position"])) is not None:
+            _say(f"No sync committed the {leaf['kind']} of {leaf['written_at']}: a person accepted it, entry {entry:,}")
     return StateProofDocument.of(proof)
 
 

@@ -16,13 +16,20 @@ from verifywise_mlflow.cli.command_table import MISUSED
 from verifywise_mlflow.cli.display import display, display_name
 from verifywise_mlflow.cli.output import err, fail, out, table
 from verifywise_mlflow.common.json_ready import json_ready
+from verifywise_mlflow.common.moments import utc_text
 from verifywise_mlflow.common.untrusted_text import escape_invisible
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.pg_text_codec import unescape
 from verifywise_mlflow.persistence.store import Store
 
 if TYPE_CHECKING:
-    from verifywise_mlflow.services.record_verification.report import FieldChange, RecordDamage, RecordReport
+    from verifywise_mlflow.services.record_verification.report import (
+        AcceptedPart,
+        AcceptedState,
+        FieldChange,
+        RecordDamage,
+        RecordReport,
+    )
     from verifywise_mlflow.services.record_verification.version_check import RebuildRecords
 
 MAX_PRINTED: Final = 200
@@ -68,9 +75,11 @@ def verify_records_of(tenant: str, sample: int | None, seed: str | None, judges:
 
 def records_as_json(report: RecordReport) -> dict[str, object]:
     """Return the report for programs, with names as MLflow has them."""
-    document = {**asdict(report), "outcome": "intact" if report.is_intact else "damaged"}
-    damages = [{**asdict(damage), "model_name": unescape(damage.model_name)} for damage in report.damages]
-    ready = json_ready({**document, "damages": damages})
+    outcome = "damaged" if not report.is_intact else "accepted" if report.accepted else "intact"
+    document = {**asdict(report), "outcome": outcome}
+    damages = [_with_name(damage) for damage in report.damages]
+    accepted = [{**asdict(part), "states": [_with_name(state) for state in part.states]} for part in report.accepted]
+    ready = json_ready({**document, "damages": damages, "accepted": accepted})
     assert isinstance(ready, dict)
     return ready
 
@@ -95,8 +104,31 @@ def print_records(report: RecordReport) -> None:
         out.print(rows)
         if (more := report.damage_count - MAX_PRINTED) > 0:
             _print(f"and {more:,} more; --json has up to {len(report.damages):,}")
+    for part in report.accepted:
+        _print_accepted(part)
     for sentence in report.not_proved:
         _print(f"NOT proved: {sentence}", "yellow")
+
+
+def _print_accepted(part: AcceptedPart) -> None:
+    when = f" on {utc_text(part.accepted_at)}" if part.accepted_at else ""
+    _print(f"ACCEPTED by {part.by or 'an unknown person'}{when}, entry {part.entry:,}: {part.reason}", "yellow")
+    rows = table("#", "what", "where", "written (UTC), by", right=("#",))
+    for state in part.states[:MAX_PRINTED]:
+        version = f"version {state.version_number}" if state.version_number else ""
+        rows.add_row(
+            str(state.position),
+            display(state.kind),
+            Text("\n").join(display_name(text, _MAX_CELL) for text in (unescape(state.model_name), version) if text),
+            Text("\n").join(display(text) for text in (state.written_at, state.sync_id) if text),
+        )
+    out.print(rows)
+    if (more := len(part.states) - MAX_PRINTED) > 0:
+        _print(f"and {more:,} more")
+
+
+def _with_name(item: RecordDamage | AcceptedState) -> dict[str, object]:
+    return {**asdict(item), "model_name": unescape(item.model_name)}
 
 
 def _cells(damage: RecordDamage) -> tuple[Text, ...]:

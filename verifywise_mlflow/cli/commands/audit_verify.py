@@ -108,6 +108,8 @@ def verify(
         raise typer.Exit(FAILED)
     if EXIT_CODES[outcome]:
         raise typer.Exit(EXIT_CODES[outcome])
+    if of_records and of_records.accepted:
+        raise typer.Exit(UNPROVED)
 
 
 def _public_key(path: Path, as_json: bool) -> PublicKey:

@@ -1,5 +1,8 @@
 """The job and schedule that verify the audit trails and records of all tenants once a day."""
 
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
 import dagster as dg
 
 from verifywise_mlflow.persistence.append_only import REMEDY, append_only_problems
@@ -9,6 +12,9 @@ from verifywise_mlflow.persistence.store import Store
 
 DAMAGED_TRAILS = "damaged"
 """The metadata key of a failed step that maps each damaged trail's tenant to the damage."""
+REPORTED_FOR: Final = timedelta(hours=25)
+"""How long an acceptance of states is reported like damage: until the next daily verification, so that one that the
+operators did not make is noticed."""
 
 
 @dg.op
@@ -16,7 +22,7 @@ def recompute_chains(context: dg.OpExecutionContext) -> None:
     """Recompute each tenant's hash chain and its records, and fail if anything is not as it was written."""
     # With cryptography and the rules, which no other run needs.
     from verifywise_mlflow.services import audit_verification
-    from verifywise_mlflow.services.record_verification.alert_text import damage_sentence
+    from verifywise_mlflow.services.record_verification.alert_text import acceptance_sentence, damage_sentence
     from verifywise_mlflow.services.record_verification.verification import Scope, verify_records
     from verifywise_mlflow.witnesses.witnessed import WitnessedCheckpoints
 
@@ -38,6 +44,7 @@ def recompute_chains(context: dg.OpExecutionContext) -> None:
             problems[tenant_id] = [
                 audit_verification.problem(store, report),
                 damage_sentence(of_records),
+                acceptance_sentence(of_records, datetime.now(UTC) - REPORTED_FOR),
                 witnessed.problems.get(tenant_id),
                 unguarded,
             ]

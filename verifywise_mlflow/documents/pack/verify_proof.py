@@ -1,5 +1,6 @@
 """Verifies a file by `verifywise-mlflow audit prove` offline. Needs Python 3.9, and `cryptography` for signatures.
-Exit code 0: all of it follows from the checkpoint. 1: refused, with the reason. 2: a file could not be read.
+Exit code 0: all of it follows from the checkpoint. 1: refused, with the reason. 2: a file could not be read. 4: all of
+it follows from the checkpoint, but no sync committed one of the states: a person accepted it.
 
 Each state that the operator's program stored is a leaf of a Merkle tree (RFC 9162). A leaf has the SHA-256 of the
 state's text, so the tree's root, one hash, changes with each letter of each state. An entry of the audit trail has the
@@ -29,10 +30,6 @@ def hash_of(value):
     return sha256(text.encode()).hexdigest()
 
 
-def leaf_hash(text):
-    return sha256(b"\0" + text.encode()).hexdigest()
-
-
 def root(node, path):
     """Return the root above a node. Each step of the path has the side on which the next neighbor is, and its hash."""
     for side, neighbor in (step.split(" ") for step in path):
@@ -43,9 +40,10 @@ def root(node, path):
 
 parser = ArgumentParser(description=__doc__.partition("\n\n")[0])
 parser.add_argument("proof", type=Path)
+parser.add_argument("--tenant", help="whose states or trail it must be")
 parser.add_argument("--public-key", type=Path, action="append", default=[], help="PEM; only such signatures count")
 parser.add_argument("--checkpoint", type=Path, action="append", default=[], help="a checkpoint that you saved")
-arguments, keys, signed = parser.parse_args(), {}, set()
+arguments, keys, signed, accepted = parser.parse_args(), {}, set(), []
 try:
     for path in arguments.public_key:
         from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
@@ -57,8 +55,8 @@ try:
 except (ImportError, OSError, RecursionError, ValueError) as error:
     sys.exit(say(f"cannot be verified, and NO signature was: {error}", sys.stderr) or 2)
 try:
-    tenant, entries, hashes = proof["tenant"], [*map(json.loads, proof["entries"])], [*map(hash_of, proof["entries"])]
-    first, last = entries[0]["sequence"], entries[-1]["sequence"]
+    entries, hashes = [*map(json.loads, proof["entries"])], [*map(hash_of, proof["entries"])]
+    tenant, first, last = arguments.tenant or proof["tenant"], entries[0]["sequence"], entries[-1]["sequence"]
     for number, (entry, before) in enumerate(zip(entries, [entries[0]["previous_hash"], *hashes]), first):
         is_next = (entry["sequence"], entry["previous_hash"], entry["tenant_id"]) == (number, before, tenant)
         require(is_next, f"entry {number} of the trail is another tenant's, or does not follow the one before it")
@@ -81,14 +79,16 @@ try:
         say(f"From {entries[0]['occurred_at']} to {until} at least, the newest states of {[*about.values()]} were:")
         for state in proof["states"]:
             leaf, content = json.loads(state["leaf"]), json.loads(state["content"])
-            what = f"the {leaf['kind']} of {leaf['written_at']}"
+            what, node = f"the {leaf['kind']} of {leaf['written_at']}", hash_of("\0" + state["leaf"])
             require({"format": "verifywise state 1", **about}.items() <= leaf.items(), f"{what} is another version's")
             require(hash_of(state["content"]) == leaf["content"], f"{what} has another text than the stored one")
-            require(root(leaf_hash(state["leaf"]), state["log_path"]) == committed["root"], f"{what} is not in the log")
+            require(root(node, state["log_path"]) == committed["root"], f"{what} is not in the log")
+            for part in [it for it in committed.get("accepted", []) if it["first"] <= leaf["position"] <= it["last"]]:
+                accepted += [say(f"NO SYNC COMMITTED {what}: a person accepted it, see entry {part['entry']}.")]
             begun |= {*content["verdicts"].items()} if leaf["kind"] == "evaluation" else set()
             if state["model_path"] is not None:
-                model = {"model": leaf["model"], "root": root(leaf_hash(state["leaf"]), state["model_path"])}
-                model_leaf = leaf_hash(json.dumps(model, separators=(",", ":"), ensure_ascii=False))
+                model = {"model": leaf["model"], "root": root(node, state["model_path"])}
+                model_leaf = hash_of("\0" + json.dumps(model, separators=(",", ":"), ensure_ascii=False))
                 require(root(model_leaf, proof["models_path"]) == committed["current"], f"{what} is not the newest one")
                 newest[leaf["kind"]] = say(f"- {what}, stored by the sync {leaf['sync_id']}") or content
         for field, value in newest["record"].items():
@@ -116,4 +116,4 @@ try:
         say(f"Entries {first} to {last} are one chain.")
 except Exception as error:
     require(False, f"this is not a proof, or its signature was made by another key than it names: {error!r}")
-print(__doc__.rpartition("\n\n")[2])
+sys.exit(print(__doc__.rpartition("\n\n")[2]) or 4 * bool(accepted))

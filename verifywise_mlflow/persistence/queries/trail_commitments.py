@@ -11,6 +11,7 @@ from typing import Final
 
 from sqlalchemy import text
 
+from verifywise_mlflow.audit.accepted_states import ACCEPTED, parse_accepted
 from verifywise_mlflow.audit.entry import STATES
 from verifywise_mlflow.audit.log_verification import Commitment, Leaf
 from verifywise_mlflow.audit.merkle import Frontier, root_of
@@ -121,6 +122,7 @@ def _commitment(sequence: int, entry: str, size: int | None, frontier: str | Non
         parsed = json.loads(entry)
         states = parsed["counts"][STATES]
         committed_size, sync_id = int(states["size"]), str(parsed["sync_id"])
+        accepted = parse_accepted(states.get(ACCEPTED))
     except (ValueError, KeyError, TypeError):
         return None
     return Commitment(
@@ -132,6 +134,8 @@ def _commitment(sequence: int, entry: str, size: int | None, frontier: str | Non
         states.get("current"),
         tuple(map(str, states.get("syncs") or ())),
         _peaks(frontier) if frontier is not None and size == committed_size else None,
+        accepted,
+        parsed["kind"] == "states accepted",
     )
 
 

@@ -162,6 +162,7 @@ def entries(
     since: datetime | None = None,
     kind: str | None = None,
     after: int | None = None,
+    untargeted: bool = False,
 ) -> list[tuple[int, AuditEntry]]:
     """Return the tenant's newest entries with their sequence numbers, newest first.
 
@@ -171,6 +172,7 @@ def entries(
         since: Only those of this time or later.
         kind: Only those of this kind.
         after: Only those with a higher sequence number.
+        untargeted: Of the ends of syncs, only those of syncs that listed the registry.
 
     Raises:
         DamagedEntryError: an entry was changed so that it cannot be parsed.
@@ -181,6 +183,8 @@ def entries(
         query = query.where(table.c.kind == kind)
     if after is not None:
         query = query.where(table.c.sequence > after)
+    if untargeted:
+        query = query.where(text("entry::jsonb -> 'counts' -> 'only' IS NULL"))
     if since is not None:
         query = query.where(text("(entry::jsonb ->> 'occurred_at')::timestamptz >= :since").bindparams(since=since))
     try:
@@ -188,6 +192,18 @@ def entries(
     except DataError:
         raise _damaged(session.tenant_id, "an entry's time") from None
     return [(sequence, _entry(session.tenant_id, sequence, serialized)) for sequence, serialized in rows]
+
+
+def entry_at(session: TenantSession, sequence: int) -> AuditEntry | None:
+    """Return the entry with a sequence number; None if there is none.
+
+    Raises:
+        DamagedEntryError: it was changed so that it cannot be parsed.
+    """
+    table = audit_trail
+    of_entry = (table.c.tenant_id == session.tenant_id, table.c.sequence == sequence)
+    serialized = session.scalar(select(table.c.entry).where(*of_entry))
+    return None if serialized is None else _entry(session.tenant_id, sequence, serialized)
 
 
 def length(session: TenantSession) -> int:

@@ -7,14 +7,14 @@ state that was forged after its commitment never enters a later root, and the ne
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
-from typing import Final
 
 from sqlalchemy import func, insert, select, text, true
 
+from verifywise_mlflow.audit.accepted_states import ACCEPTED, AcceptedRange, parse_accepted
 from verifywise_mlflow.audit.entry import STATES, AuditEntry, Outcome
 from verifywise_mlflow.audit.merkle import Frontier, root_of
 from verifywise_mlflow.audit.state_leaf import model_leaf
@@ -22,14 +22,17 @@ from verifywise_mlflow.persistence.bulk_upsert import upsert_rows
 from verifywise_mlflow.persistence.errors import DatabaseError
 from verifywise_mlflow.persistence.locks import lock_tenant
 from verifywise_mlflow.persistence.repositories import audit_log, state_log
+from verifywise_mlflow.persistence.repositories.state_writers import (
+    ADOPTED_KINDS,
+    KINDS_OF_COMMANDS,
+    problem_with,
+    writers_since,
+)
 from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import SCHEMA, audit_trail, state_commitments, state_models
 from verifywise_mlflow.persistence.tables import state_log as log_table
 
-_KINDS_OF_COMMANDS: Final = ("waiver granted", "waiver ended")
-"""What commands write outside of a sync, and commit in the same transaction. A configuration that is adopted outside of
-one is committed by the next sync."""
 _NOT_COMMITTED = "its states are not committed: {problem}. Run verifywise-mlflow audit verify {tenant} --records"
 
 _CURRENT_LEAVES = text(
@@ -43,31 +46,18 @@ _CURRENT_LEAVES = text(
     ORDER BY model_name, version_number, kind, object_id, position DESC
     """  # noqa: S608  # the schema's name is a constant
 )
-_OPEN_SYNCS = text(
-    f"""
-    SELECT DISTINCT entry::jsonb ->> 'sync_id' FROM {SCHEMA}.audit_trail AS started
-    WHERE tenant_id = :tenant_id AND kind = 'sync started' AND entry::jsonb ->> 'sync_id' = ANY (:ids)
-      AND NOT EXISTS (
-          SELECT FROM {SCHEMA}.audit_trail AS ended
-          WHERE ended.tenant_id = :tenant_id AND ended.kind = 'sync ended' AND ended.sequence > started.sequence
-            AND ended.entry::jsonb ->> 'sync_id' = started.entry::jsonb ->> 'sync_id'
-      )
-      AND (
-          (entry::jsonb ->> 'occurred_at')::timestamptz > now() - interval '1 day'
-          OR NOT EXISTS (
-              SELECT FROM {SCHEMA}.audit_trail AS later
-              JOIN {SCHEMA}.audit_trail AS over USING (tenant_id)
-              WHERE later.tenant_id = :tenant_id AND later.kind = 'sync started' AND later.sequence > started.sequence
-                AND over.kind = 'sync ended' AND over.sequence > later.sequence
-                AND over.entry::jsonb ->> 'sync_id' = later.entry::jsonb ->> 'sync_id'
-          )
-      )
-    """  # noqa: S608  # the schema's name is a constant
-)
 
 
 class UncommittableError(DatabaseError):
     """The log of states is not as the trail says, or has states that no sync can have written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """What the last commitment says, from which the next one continues."""
+
+    frontier: Frontier
+    accepted: tuple[AcceptedRange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +74,23 @@ class StateCommitment:
     """The root of the tree over the roots of all models' current states, in hex."""
     syncs: Sequence[str]
     """The other syncs whose states are committed: interrupted or under way."""
+    accepted: tuple[AcceptedRange, ...]
+    """The states that a person accepted, of this commitment and of all before."""
     frontier: Frontier
 
     def counts(self) -> dict[str, object]:
         """Return what the entry has in its counts."""
-        parts = {"size": self.size, "root": self.root, "models": self.models, "current": self.current}
-        return {STATES: {**parts, "syncs": [*self.syncs]} if self.syncs else parts}
+        states: dict[str, object] = {
+            "size": self.size,
+            "root": self.root,
+            "models": self.models,
+            "current": self.current,
+        }
+        if self.syncs:
+            states["syncs"] = [*self.syncs]
+        if self.accepted:
+            states[ACCEPTED] = [part.to_json() for part in self.accepted]
+        return {STATES: states}
 
 
 def append_with_states(session: TenantSession, entry: AuditEntry) -> AuditEntry:
@@ -124,34 +125,32 @@ def commit(session: TenantSession, sync_id: str) -> StateCommitment | None:
             no interrupted one can have written.
     """
     lock_tenant(session.connection, session.tenant_id, "audit trail")
-    size, frontier = _size_and_frontier(session)
-    start = frontier.size
-    if size == start:
+    size, start = _size_and_continuation(session)
+    if size == start.frontier.size:
         return None
-    if size < start:
-        raise UncommittableError(f"the log has {size:,} states, but {start:,} were committed")
-    writers = state_log.writers(session, start)
-    others = sorted({other for other, _ in writers} - {"", sync_id})
-    if others and (unknown := sorted({*others} - open_syncs(session, others))):
-        raise UncommittableError(f"the log has states of the sync {unknown[0]!r}, which is not under way")
-    expected = ("configuration",) if sync_id else ("configuration", *_KINDS_OF_COMMANDS)
-    if unknown := sorted(kind for other, kind in writers if not other and kind not in expected):
-        raise UncommittableError(f"the log has a state of the kind {unknown[0]!r} that no command has committed")
-    frontier.extend(state_log.leaf_hashes(session, start, size))
+    kinds = ADOPTED_KINDS if sync_id else KINDS_OF_COMMANDS
+    writers = writers_since(session, start.frontier.size, sync_id, kinds)
+    if writers.refused:
+        raise UncommittableError(problem_with(writers.refused[0]))
+    return commitment_from(session, start, size, writers.others)
+
+
+def commitment_from(session: TenantSession, start: Continuation, size: int, others: Sequence[str]) -> StateCommitment:
+    """Return the commitment to the first states of the log; a former commitment has some of them.
+
+    Raises:
+        UncommittableError: states are missing.
+    """
+    frontier, first = start.frontier, start.frontier.size
+    if size < first:
+        raise UncommittableError(f"the log has {size:,} states, but {first:,} were committed")
+    frontier.extend(state_log.leaf_hashes(session, first, size))
     if frontier.size != size:
         raise UncommittableError(f"the log has gaps: {frontier.size:,} of {size:,} states are there")
-    _update_models(session, start, size)
+    _update_models(session, first, size)
     roots = [*_model_roots(session)]
-    return StateCommitment(size, frontier.root().hex(), len(roots), root_of(roots).hex(), others, frontier)
-
-
-def open_syncs(session: TenantSession, sync_ids: Collection[str]) -> set[str]:
-    """Return those of some syncs that the trail shows as under way or interrupted: with a start, and no end.
-
-    A sync that was killed counts as interrupted until a later one has ended, and for a day at least. Without a limit,
-    states could be added in its name at any time.
-    """
-    return set(session.scalars(_OPEN_SYNCS, {"tenant_id": session.tenant_id, "ids": [*sync_ids]}))
+    current = root_of(roots).hex()
+    return StateCommitment(size, frontier.root().hex(), len(roots), current, others, start.accepted, frontier)
 
 
 def record(session: TenantSession, commitment: StateCommitment, sequence: int) -> None:
@@ -165,8 +164,14 @@ def record(session: TenantSession, commitment: StateCommitment, sequence: int) -
     session.execute(insert(state_commitments).values(row))
 
 
-def _size_and_frontier(session: TenantSession) -> tuple[int, Frontier]:
-    """Return the size of the log, and the frontier of the last commitment, whose root is that in the trail."""
+def largest_size(session: TenantSession) -> int:
+    """Return the number of states in the largest stored commitment; 0 without one."""
+    table = state_commitments
+    return session.scalar(select(func.max(table.c.size)).where(table.c.tenant_id == session.tenant_id)) or 0
+
+
+def _size_and_continuation(session: TenantSession) -> tuple[int, Continuation]:
+    """Return the size of the log, and where to continue: the last commitment, whose root is that in the trail."""
     table, trail, log = state_commitments, audit_trail, log_table
     last = (
         select(table.c.size, table.c.frontier, table.c.sequence)
@@ -184,7 +189,7 @@ def _size_and_frontier(session: TenantSession) -> tuple[int, Frontier]:
     ).one()
     size = 0 if row.position is None else row.position + 1
     if row.size is None:
-        return size, Frontier()
+        return size, Continuation(Frontier())
     problem = (
         f"the states that entry {row.sequence:,} of the trail commits are not those that the database continues from"
     )
@@ -193,11 +198,12 @@ def _size_and_frontier(session: TenantSession) -> tuple[int, Frontier]:
         frontier = Frontier(row.size, [peaks[place : place + 32] for place in range(0, len(peaks), 32)])
         committed = json.loads(row.entry or "{}")["counts"][STATES]
         is_same = (committed["size"], committed["root"]) == (frontier.size, frontier.root().hex())
+        accepted = parse_accepted(committed.get(ACCEPTED))
     except (ValueError, KeyError, TypeError):
         raise UncommittableError(problem) from None
     if not is_same:
         raise UncommittableError(problem)
-    return size, frontier
+    return size, Continuation(frontier, accepted)
 
 
 def _update_models(session: TenantSession, start: int, size: int) -> None:

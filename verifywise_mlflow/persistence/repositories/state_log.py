@@ -6,6 +6,7 @@ The roots of its tree are committed by entries of the audit trail: see ``state_c
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Select, func, select
@@ -68,12 +69,29 @@ def leaf_hashes(session: TenantSession, start: int = 0, stop: int | None = None)
     return map(bytes.fromhex, pages)
 
 
-def writers(session: TenantSession, start: int) -> list[tuple[str, str]]:
-    """Return the syncs that wrote states from a position on, each with a kind of state; commands have an empty id."""
-    table = state_log
-    query = select(table.c.sync_id, table.c.kind).distinct()
-    rows = session.execute(query.where(table.c.tenant_id == session.tenant_id, table.c.position >= start))
-    return [(sync_id, kind) for sync_id, kind in rows]
+@dataclass(frozen=True, slots=True)
+class Writes:
+    """The states of one kind that one sync wrote."""
+
+    sync_id: str
+    """Empty for commands."""
+    kind: str
+    first: int
+    """The position of the first one."""
+    last: int
+    count: int
+
+
+def writes(session: TenantSession, start: int) -> list[Writes]:
+    """Return which syncs wrote which kinds of states from a position on, in the order of the first ones."""
+    table, position = state_log, state_log.c.position
+    query = (
+        select(table.c.sync_id, table.c.kind, func.min(position), func.max(position), func.count())
+        .where(table.c.tenant_id == session.tenant_id, position >= start)
+        .group_by(table.c.sync_id, table.c.kind)
+        .order_by(func.min(position))
+    )
+    return [Writes(*row) for row in session.execute(query)]
 
 
 def newest_write(tenant_id: str) -> Select[tuple[datetime]]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Final
 
 from verifywise_mlflow.common.untrusted_text import quote
 from verifywise_mlflow.persistence.pg_text_codec import unescape
+from verifywise_mlflow.services.record_verification.log_check import positions
 from verifywise_mlflow.services.record_verification.report import RecordDamage, RecordReport
 
 MAX_NAMED: Final = 3
@@ -21,6 +23,22 @@ def damage_sentence(report: RecordReport) -> str | None:
     named = "; ".join(map(_named, report.damages[:MAX_NAMED]))
     more = "; …" if count > MAX_NAMED else ""
     return f"{rows} written: {named}{more}. Run verifywise-mlflow audit verify {report.tenant_id} --records"
+
+
+def acceptance_sentence(report: RecordReport, since: datetime) -> str | None:
+    """Return which states somebody has accepted since a time; None if nobody has.
+
+    An alert reports an acceptance once, so that the operators know of one that was not theirs. It is no damage.
+    """
+    new = [part for part in report.accepted if part.accepted_at is None or part.accepted_at >= since]
+    if not new:
+        return None
+    part = new[-1]
+    return (
+        f"{part.by} accepted states that no sync committed, {positions(part.first, part.last)} of the log: "
+        f"{part.reason}. Entry {part.entry:,} of the trail says so; verifywise-mlflow audit verify {report.tenant_id} "
+        "--records names them"
+    )
 
 
 def _named(damage: RecordDamage) -> str:

@@ -65,6 +65,39 @@ class Checked:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
+@dataclass(frozen=True, slots=True)
+class AcceptedState:
+    """A state that no sync committed. If its row is not as the log has it, it is a damage as well."""
+
+    position: int
+    """In the log."""
+    kind: str
+    model_name: str
+    """As Postgres keeps it; empty if the state belongs to no model."""
+    version_number: int
+    written_at: datetime
+    """As the log has it: nothing proves it."""
+    sync_id: str
+    """The sync in whose name it was written; empty for commands."""
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedPart:
+    """States that a person accepted, with what the entry of the trail says about it."""
+
+    entry: int
+    """Its sequence number."""
+    first: int
+    """The position of the first one in the log."""
+    last: int
+    accepted_at: datetime | None = None
+    """Null if the entry cannot be read: the trail is damaged then."""
+    by: str = ""
+    reason: str = ""
+    states: Sequence[AcceptedState] = ()
+    """Those of a sync that was under way may be among them. Not all, if they are very many."""
+
+
 MAX_DAMAGES = 10_000
 """Damaged rows that are described one by one, so that memory stays bounded; the others are counted."""
 
@@ -86,6 +119,8 @@ class RecordReport:
     """States behind the last commitment: of a sync that is under way or was interrupted."""
     sample: int | None = None
     """How many versions were chosen; null for all."""
+    accepted: Sequence[AcceptedPart] = ()
+    """States that no sync committed, and a person accepted."""
     not_proved: list[str] = field(default_factory=list)
     """What this verification did not prove, in sentences."""
     seconds: float = 0.0

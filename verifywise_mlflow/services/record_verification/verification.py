@@ -19,16 +19,16 @@ from itertools import chain, islice
 from multiprocessing.util import Finalize
 from typing import Final
 
-from verifywise_mlflow.audit.log_verification import LogDamage, LogReport, verify_log
+from verifywise_mlflow.audit.log_verification import LogReport
 from verifywise_mlflow.persistence.errors import DatabaseError
-from verifywise_mlflow.persistence.pg_text_codec import escape
 from verifywise_mlflow.persistence.queries import state_keys, trail_commitments
-from verifywise_mlflow.persistence.repositories import state_commitments, state_log
+from verifywise_mlflow.persistence.repositories import state_log
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.record_verification.field_search import SearchLimit
 from verifywise_mlflow.services.record_verification.judging import Judge
+from verifywise_mlflow.services.record_verification.log_check import accepted_parts, check_log, positions
 from verifywise_mlflow.services.record_verification.report import Checked, RecordDamage, RecordReport
 from verifywise_mlflow.services.record_verification.suspects import suspicious_rows
 from verifywise_mlflow.services.record_verification.tenant_check import check_tenant_states
@@ -102,6 +102,7 @@ def verify_records(
             report.checked.add(outcome.checked)
             if outcome.log:
                 _add_log(report, outcome.log)
+                report.accepted = accepted_parts(session, outcome.log)
             on_progress(report.checked.states, total)
         report.not_proved += _not_proved(report, scope)
     report.damages.sort(key=_order)
@@ -189,76 +190,12 @@ class _Worker:
         return _Outcome(self.checker.check(task), self.checker.checked)
 
     def _verify_log(self) -> _Outcome:
-        outcome = _verify_log(self.session)
-        assert outcome.log is not None
+        damages, log = check_log(self.session)
         thorough = VersionChecker(self.session, self.checker.judge, True, self.checker.rebuild, self.limit)
-        suspects = [*suspicious_rows(self.session, thorough, outcome.log.damages)]
+        suspects = [*suspicious_rows(self.session, thorough, log.damages)]
         if self.checker.judges_all:  # the comparison of all versions finds these verdicts, too
             suspects = [damage for damage in suspects if damage.table == "canonical_records"]
-        return _Outcome([*outcome.damages, *suspects], log=outcome.log)
-
-
-def _verify_log(session: TenantSession) -> _Outcome:
-    after = trail_commitments.last_erasure(session)
-    log = verify_log(
-        escape(session.tenant_id), trail_commitments.leaves(session), trail_commitments.commitments(session, after)
-    )
-    damages = [_log_damage(session, damage) for damage in log.damages]
-    for size, sequence in trail_commitments.unknown_commitments(session, after):
-        sentence = f"entry {sequence:,} of the trail commits nothing of the kind"
-        damages.append(RecordDamage("added", "state_commitments", sentence, row=f"size {size:,}"))
-    if log.last and log.last.current is not None:
-        current = trail_commitments.current_states(session, log.last.size)
-        if (current.models, current.root) != (log.last.models, log.last.current):
-            sentence = f"the newest states of all models are not those that entry {log.last.sequence:,} commits"
-            damages.append(RecordDamage("not committed as it is", "state_log", sentence))
-        sentence = "the root of the model's newest states is not that of the log"
-        damages += [RecordDamage("changed", "state_models", sentence, name) for name in current.stale]
-    last_syncs = log.open_syncs - {""}
-    if last_syncs and (ended := last_syncs - state_commitments.open_syncs(session, last_syncs)):
-        sentence = (
-            f"the sync {min(ended)!r} wrote states behind the last commitment, and is not under way: they were added "
-            "later, or its end refused to commit them, which its entry says"
-        )
-        damages.append(RecordDamage("added", "state_log", sentence, sync_id=min(ended)))
-    return _Outcome(damages, log=log)
-
-
-_NAMED_STATES: Final = 5
-
-
-def _log_damage(session: TenantSession, damage: LogDamage) -> RecordDamage:
-    kinds = {"changed leaf": "changed", "missing leaves": "removed", "frontier": "changed"}
-    table = "state_commitments" if damage.kind == "frontier" else "state_log"
-    row = (
-        f"position {damage.first:,}"
-        if damage.first == damage.last
-        else f"positions {damage.first:,} to {damage.last:,}"
-    )
-    sentence, model, version, written_at, sync_id = damage.sentence, "", 0, None, ""
-    if damage.kind in ("changed leaf", "root"):
-        states = [
-            state for _, state, _ in islice(state_log.states(session, damage.first, damage.last + 1), _NAMED_STATES)
-        ]
-        if states and damage.first == damage.last:
-            (state,) = states
-            model, version, written_at, sync_id = (
-                state.model_name,
-                state.version_number,
-                state.written_at,
-                state.sync_id,
-            )
-            sentence = f"{sentence}: it is the {state.kind}"
-    return RecordDamage(
-        kinds.get(damage.kind, "not committed as it is"),  # type: ignore[arg-type]  # one of the words
-        table,
-        sentence,
-        model,
-        version,
-        row,
-        written_at,
-        sync_id,
-    )
+        return _Outcome([*damages, *suspects], log=log)
 
 
 def _add_log(report: RecordReport, log: LogReport) -> None:
@@ -273,6 +210,11 @@ def _not_proved(report: RecordReport, scope: Scope) -> Iterator[str]:
         yield (
             f"{report.not_committed:,} states are not committed yet: a sync is under way or was interrupted, or the "
             "last one refused to commit them, which its entry says"
+        )
+    for part in report.accepted:
+        yield (
+            f"no sync committed the states at {positions(part.first, part.last)} of the log: a person accepted them, "
+            f"as entry {part.entry:,} says"
         )
     if scope.sample is not None:
         yield (

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Final
 
 from sqlalchemy import ColumnElement, Table, delete, func, insert, select, update
@@ -31,6 +32,7 @@ from verifywise_mlflow.persistence.tables import (
     state_models,
 )
 from verifywise_mlflow.persistence.tables import state_log as log_table
+from verifywise_mlflow.services.states_acceptance import accept_in
 from verifywise_mlflow_tests.audit.manipulations.trail_edits import STRANGER, Trail
 
 Forgery = Callable[[TenantSession], None]
@@ -115,6 +117,11 @@ def add_leaf_of_newest_event(session: TenantSession) -> None:
     state_log.append(session, [state])
 
 
+def accept_states(session: TenantSession) -> None:
+    """Let syncs commit again, as a person with the command can."""
+    accept_in(session, "nothing to see here", datetime.now(UTC))
+
+
 def read_trail(session: TenantSession) -> Trail:
     """Return a tenant's trail."""
     return Trail(session.tenant_id, [*audit_log.links(session)], [*audit_log.checkpoints(session)])
@@ -172,5 +179,6 @@ FORGERIES: Final[Mapping[str, Forgery]] = {
     "adapt the trail": adapt_trail,
     "sign with another key": sign_with_another_key,
     "add a leaf of the newest event": add_leaf_of_newest_event,
+    "accept the states": accept_states,
 }
 """Each forgery, as ``states.yaml`` names it."""

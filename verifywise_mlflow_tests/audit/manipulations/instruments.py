@@ -37,7 +37,7 @@ class Examination:
     trail: str
     """The outcome of the trail; if it is damaged, the kind of damage."""
     records: list[str]
-    """With ``--records``, the damaged rows: what happened, where, and to which fields."""
+    """With ``--records``, the damaged rows: what happened, where, and to which fields; and the accepted states."""
 
 
 def examine(evidence: Evidence, *options: str) -> Examination:
@@ -46,9 +46,10 @@ def examine(evidence: Evidence, *options: str) -> Examination:
     if not result.stdout and result.exception:
         raise result.exception
     report = json.loads(result.stdout)
-    damages = report["records"]["damages"] if "records" in report else []
+    records = report.get("records", {"damages": [], "accepted": []})
+    accepted = [_accepted(state) for part in records["accepted"] for state in part["states"]]
     trail = report["damage"]["kind"] if report["damage"] else report["outcome"]
-    return Examination(result.exit_code, trail, [*dict.fromkeys(map(_row, damages))])
+    return Examination(result.exit_code, trail, [*dict.fromkeys((*map(_row, records["damages"]), *accepted))])
 
 
 def public_key(evidence: Evidence) -> tuple[str, str]:
@@ -85,6 +86,11 @@ def run_script(name: str, *arguments: str) -> tuple[int, str]:
     if isinstance(code, str):
         return 1, output.getvalue() + code
     return int(code or 0), output.getvalue()  # type: ignore[call-overload]
+
+
+def _accepted(state: Mapping[str, Any]) -> str:
+    parts = ("accepted state_log", state["model_name"], state["version_number"] or "", state["kind"])
+    return " ".join(f"{part}" for part in parts if part != "")
 
 
 def _row(damage: Mapping[str, Any]) -> str:

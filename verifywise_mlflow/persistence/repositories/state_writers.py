@@ -1,0 +1,87 @@
+"""Who wrote the states that are not committed yet, and which of them no sync and no command can have written."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Final, NamedTuple
+
+from sqlalchemy import text
+
+from verifywise_mlflow.persistence.repositories import state_log
+from verifywise_mlflow.persistence.repositories.state_log import Writes
+from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.persistence.tables import SCHEMA
+
+ADOPTED_KINDS: Final = ("configuration",)
+"""What is adopted outside of a sync, and committed by the next one."""
+KINDS_OF_COMMANDS: Final = (*ADOPTED_KINDS, "waiver granted", "waiver ended")
+"""What commands write outside of a sync, and commit in the same transaction."""
+_OPEN_SYNCS = text(
+    f"""
+    SELECT DISTINCT entry::jsonb ->> 'sync_id' FROM {SCHEMA}.audit_trail AS started
+    WHERE tenant_id = :tenant_id AND kind = 'sync started' AND entry::jsonb ->> 'sync_id' = ANY (:ids)
+      AND NOT EXISTS (
+          SELECT FROM {SCHEMA}.audit_trail AS ended
+          WHERE ended.tenant_id = :tenant_id AND ended.kind = 'sync ended' AND ended.sequence > started.sequence
+            AND ended.entry::jsonb ->> 'sync_id' = started.entry::jsonb ->> 'sync_id'
+      )
+      AND (
+          (entry::jsonb ->> 'occurred_at')::timestamptz > now() - interval '1 day'
+          OR NOT EXISTS (
+              SELECT FROM {SCHEMA}.audit_trail AS later
+              JOIN {SCHEMA}.audit_trail AS over USING (tenant_id)
+              WHERE later.tenant_id = :tenant_id AND later.kind = 'sync started' AND later.sequence > started.sequence
+                AND over.kind = 'sync ended' AND over.sequence > later.sequence
+                AND over.entry::jsonb ->> 'sync_id' = later.entry::jsonb ->> 'sync_id'
+          )
+      )
+    """  # noqa: S608  # the schema's name is a constant
+)
+
+
+class Writers(NamedTuple):
+    """Who wrote states that are not committed yet."""
+
+    others: Sequence[str]
+    """The other syncs, interrupted or under way."""
+    refused: Sequence[Writes]
+    """What no sync under way, no interrupted one and no command can have written."""
+
+
+def writers_since(
+    session: TenantSession, start: int, sync_id: str = "", kinds_of_commands: Collection[str] = ADOPTED_KINDS
+) -> Writers:
+    """Return who wrote the states from a position on.
+
+    Args:
+        session: The tenant's transaction.
+        start: The position.
+        sync_id: The sync that commits them; empty if a command does.
+        kinds_of_commands: The kinds of states that commands may have written.
+    """
+    writes = state_log.writes(session, start)
+    others = {write.sync_id for write in writes} - {"", sync_id}
+    known = _open_syncs(session, others) if others else set()
+    refused = [
+        write
+        for write in writes
+        if (write.sync_id in others - known if write.sync_id else write.kind not in kinds_of_commands)
+    ]
+    return Writers(sorted(known), refused)
+
+
+def problem_with(write: Writes) -> str:
+    """Return why states are refused, as a clause."""
+    if write.sync_id:
+        return f"the log has states of the sync {write.sync_id!r}, which is not under way"
+    return f"the log has a state of the kind {write.kind!r} that no command has committed"
+
+
+def _open_syncs(session: TenantSession, sync_ids: Collection[str]) -> set[str]:
+    """Return those of some syncs that the trail shows as under way or interrupted: with a start, and no end.
+
+    A sync that was killed counts as interrupted until a later one has ended, and for a day at least. Without a limit,
+    states could be added in its name at any time. No state shows an earlier end: a sync holds no lock between two
+    stages, so that its genuine states may follow those of a later sync.
+    """
+    return set(session.scalars(_OPEN_SYNCS, {"tenant_id": session.tenant_id, "ids": [*sync_ids]}))
