@@ -15,8 +15,13 @@ from verifywise_mlflow.connector import parsing
 from verifywise_mlflow.connector.models import ModelVersion, RegisteredModel
 from verifywise_mlflow.connector.text_intake import TextIntake
 
+IS_PROMPT = "mlflow.prompt.is_prompt"
+"""The tag that MLflow's searches leave out."""
+
 PROMPT_SOURCE = "dummy-source"
 """The source that MLflow registers for the versions of prompts."""
+
+PROMPT_SOURCES = frozenset({PROMPT_SOURCE})
 
 MAX_LATEST_VERSIONS = 20
 """Versions in a row of the model search: MLflow includes one of each of its four stages."""

@@ -15,6 +15,7 @@ from verifywise_mlflow.connector import parsing
 from verifywise_mlflow.connector.endpoints import MlflowEndpoint
 from verifywise_mlflow.connector.errors import EndpointNotFoundError
 from verifywise_mlflow.connector.hidden_models import (
+    IS_PROMPT,
     PROMPT_SOURCE,
     ListedModel,
     has_model_without_listed_versions,
@@ -215,14 +216,22 @@ class MlflowReader(TrackingReader):
         return existing
 
     def registered_model(self, name: str) -> RegisteredModel:
-        """Read one registered model by its name."""
+        """Read one registered model by its name.
+
+        ``hidden_from_search`` says whether it has the prompt tag. Only a listing shows whether that hides it.
+        """
         response = self._client.get_json(MlflowEndpoint.GET_MODEL, {"name": name})
-        return parsing.registered_model(response.get("registered_model"))
+        model = parsing.registered_model(response.get("registered_model"))
+        return replace(model, hidden_from_search=IS_PROMPT in model.tags)
 
     def model_version(self, name: str, number: int) -> ModelVersion:
-        """Read one version by its model's name and its number."""
+        """Read one version by its model's name and its number.
+
+        ``hidden_from_search`` says whether it has the prompt tag. A version is also hidden by the tag of another one.
+        """
         response = self._client.get_json(MlflowEndpoint.GET_VERSION, {"name": name, "version": number})
-        return parsing.model_version(response.get("model_version"))
+        version = parsing.model_version(response.get("model_version"))
+        return replace(version, hidden_from_search=IS_PROMPT in version.tags)
 
     def version_location(self, name: str, number: int) -> str | None:
         """Return the location of a version's files, to which MLflow resolved its source when it was registered."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -15,6 +15,7 @@ from verifywise_mlflow.connector.models import ModelVersion
 from verifywise_mlflow.connector.pagination import ListingPages
 from verifywise_mlflow.connector.reader_protocol import Reader
 from verifywise_mlflow.http.sync_deadline import SyncDeadline
+from verifywise_mlflow.persistence.repositories.change_hints import HintedObject
 from verifywise_mlflow.persistence.repositories.integrity import IntegrityEvent
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
@@ -26,7 +27,7 @@ from verifywise_mlflow.tenants.tenant import Tenant
 
 @dataclass(frozen=True, slots=True)
 class SyncOptions:
-    """What a sync does in addition to the work that is due."""
+    """What a sync does in addition to the work that is due, or instead of a part of it."""
 
     reconcile: bool = False
     """Read all linked runs and failed manifests again, even if the tenant's reconcile interval has not passed."""
@@ -35,6 +36,20 @@ class SyncOptions:
     accept_removals: str | None = None
     """Who checked the server and why a large loss is accepted: lifts the removal guard, and the outage guard for
     model folders that an earlier sync held back. Stored in the audit trail."""
+    only: tuple[HintedObject, ...] | None = None
+    """The models and versions that a targeted sync reads; None for a sync that lists the registry."""
+
+    @property
+    def is_targeted(self) -> bool:
+        """Whether the sync reads named objects only, so that nothing it does says anything about the others."""
+        return self.only is not None
+
+    def for_trail(self) -> dict[str, object]:
+        """Return the options as the audit trail has them. The scope is left out where there is none."""
+        options = asdict(self)
+        if self.only is None:
+            del options["only"]
+        return options
 
 
 MAX_COUNTED_NOTES = 10
@@ -103,6 +118,8 @@ class Progress:
     notes: list[Note] = field(default_factory=list)
     is_reconcile: bool = False
     """Whether the stage read everything, not only what changed."""
+    is_complete_listing: bool = False
+    """Whether the stage has listed all objects of its kind, and proved that none is missing."""
     is_cut_short: bool = False
     """Whether the sync's deadline ended the stage before it had read everything. The next sync continues."""
     store_requests: int = 0
@@ -163,6 +180,18 @@ def first_notes(notes: Sequence[Note]) -> list[str]:
     return [*first, f"{len(notes) - len(first):,} more notes"] if len(notes) > len(first) else first
 
 
+@dataclass(slots=True)
+class LeftToListing:
+    """What a targeted sync has read and not written, because only a listing can show it as it is."""
+
+    models: set[str] = field(default_factory=set)
+    versions: set[Key] = field(default_factory=set)
+
+    def __bool__(self) -> bool:
+        """Whether there is any."""
+        return bool(self.models or self.versions)
+
+
 @dataclass(frozen=True, slots=True)
 class StageContext:
     """The dependencies and options of a stage."""
@@ -189,6 +218,8 @@ class StageContext:
     """Of the declared AI systems in force when the stage began; None if none were ever declared."""
     early_versions: EarlyVersions | None = None
     """The listing of versions, if an earlier stage of this sync has requested it and no other sync has stored one."""
+    left_to_listing: LeftToListing = field(default_factory=LeftToListing)
+    """What the sync's stages have found and only a listing can show as it is."""
 
     def model_versions(self) -> ListingPages[ModelVersion, Key]:
         """Return a listing of the versions, to be read once."""
@@ -203,8 +234,10 @@ class StageContext:
         """Whether the stage has to read everything now.
 
         A reconcile is due after nine tenths of the interval. Otherwise a schedule that fires once per interval would
-        find every second reconcile a few seconds early.
+        find every second reconcile a few seconds early. A targeted sync never reads everything.
         """
+        if self.options.is_targeted:
+            return False
         if self.options.reconcile or self.last_reconciled_at is None:
             return True
         return self.now - self.last_reconciled_at >= 0.9 * self.tenant.intervals.reconcile

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from enum import StrEnum
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from verifywise_mlflow.artifacts.caching_source import CachingSource
 from verifywise_mlflow.artifacts.hashing import EarlierHash
@@ -107,9 +108,14 @@ def rehash_before(context: StageContext) -> RehashBefore:
     """Return the times before which a hash counts as too old."""
     if context.options.rehash:
         return RehashBefore(context.now, context.now)
+    if context.options.is_targeted:  # it must not wait for files that are read for another reason
+        return RehashBefore(_LONG_AGO, _LONG_AGO)
     # Nine tenths of the interval, as in StageContext.is_reconcile_due.
     intervals = context.tenant.intervals
     return RehashBefore(context.now - 0.9 * intervals.rehash, context.now - 0.9 * intervals.rehash_non_production)
+
+
+_LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class FolderListing(StrEnum):

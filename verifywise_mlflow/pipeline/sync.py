@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -28,12 +28,22 @@ from verifywise_mlflow.observability.sync_telemetry import SyncTelemetry
 from verifywise_mlflow.persistence.database import DatabaseError
 from verifywise_mlflow.persistence.queries.stage_start import stage_start
 from verifywise_mlflow.persistence.repositories import audit_log, records, redaction_epoch, tenancy
+from verifywise_mlflow.persistence.repositories.change_hints import ChangeHint
 from verifywise_mlflow.persistence.repositories.state_commitments import append_with_states
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.persistence.table_statistics import analyze_grown_tables
 from verifywise_mlflow.persistence.tables.schema import metadata
-from verifywise_mlflow.pipeline.context import MAX_COUNTED_NOTES, Note, Progress, StageContext, StageReport, SyncOptions
+from verifywise_mlflow.pipeline.context import (
+    MAX_COUNTED_NOTES,
+    LeftToListing,
+    Note,
+    Progress,
+    StageContext,
+    StageReport,
+    SyncOptions,
+)
 from verifywise_mlflow.pipeline.early_versions import EarlyVersions
+from verifywise_mlflow.pipeline.hinted_sync import HintSettlement
 from verifywise_mlflow.pipeline.history_budget import HistoryBudget
 from verifywise_mlflow.pipeline.recording import max_failure_entries, record_read_failures
 from verifywise_mlflow.pipeline.stages import (
@@ -56,6 +66,14 @@ if TYPE_CHECKING:
 
 _MANY_CHANGES = 1_000
 """A stage that changes at least this many objects may have made a small table large."""
+
+_STAGES_OF_THE_SERVER = (
+    Stage.REGISTERED_MODELS,
+    Stage.MODEL_VERSIONS,
+    Stage.TRAINING_RUNS,
+    Stage.ARTIFACT_MANIFESTS,
+)
+"""A targeted sync leaves most of their work to others, so it does not count as their completion."""
 
 _STAGES: dict[Stage, Callable[[StageContext], Progress]] = {
     Stage.REGISTERED_MODELS: registered_models.refresh,
@@ -88,9 +106,13 @@ class Sync:
     sync_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     stages: Collection[Stage] = ()
     """The stages that are certain to run, so that one may request what a later one needs."""
+    hints: Sequence[ChangeHint] = ()
+    """The hints that a targeted sync follows, and settles unless it fails."""
     reports: list[StageReport] = field(default_factory=list)
     deadline: SyncDeadline = field(init=False)
     telemetry: SyncTelemetry = field(init=False)
+    _left_to_listing: LeftToListing = field(default_factory=LeftToListing)
+    _settlement: HintSettlement = field(init=False)
     _held_back: int = 0
     _reader: Reader | None = None
     _opening: threading.Lock = field(default_factory=threading.Lock)
@@ -101,6 +123,7 @@ class Sync:
 
     def __post_init__(self) -> None:
         """Start the deadline."""
+        self._settlement = HintSettlement(self.options, self.hints, self._left_to_listing)
         self.deadline = SyncDeadline(self.tenant.limits.sync_deadline_seconds)
         self.telemetry = SyncTelemetry(self.tenant.tenant_id, self.sync_id, self.dagster_run_id)
 
@@ -109,6 +132,7 @@ class Sync:
         collect_less_often()
         with self.store.begin(self.tenant.tenant_id) as session:
             activate_tenant(session, self.tenant, self.now(), sync_id=self.sync_id)
+            self._settlement.begin(session)
             audit_log.append(session, [self._start_entry()])
         self.telemetry.start()
         return self
@@ -121,6 +145,8 @@ class Sync:
         entry: AuditEntry | None = None
         try:
             with self.store.begin(self.tenant.tenant_id) as session:
+                if self._failure is None:
+                    self._settlement.settle(session, self.reports, self.now())
                 still_incomplete = records.count_incomplete(session)
                 entry = append_with_states(session, self._end_entry(still_incomplete))
                 if self._signing_key:
@@ -227,6 +253,7 @@ class Sync:
             ),
             declared_systems_digest=start.declared_systems_digest,
             early_versions=early_versions,
+            left_to_listing=self._left_to_listing,
             make_entry=self.make_entry,
         )
 
@@ -235,8 +262,10 @@ class Sync:
 
         Databricks lists the versions of each model on its own, so they cannot be requested before the models are known.
         """
-        is_read_later = Stage.MODEL_VERSIONS in self.stages and self.tenant.server.kind == "mlflow"
-        if is_read_later and self._early_versions is None:
+        is_listed_later = (
+            Stage.MODEL_VERSIONS in self.stages and self.tenant.server.kind == "mlflow" and not self.options.is_targeted
+        )
+        if is_listed_later and self._early_versions is None:
             self._early_versions = EarlyVersions(self.reader().model_versions(), stored_revision)
         if Stage.CANONICAL_RECORDS in self.stages:
             self._defaults = load_defaults()
@@ -257,14 +286,15 @@ class Sync:
         self._held_back += context.history.held_back
         with context.begin() as session:
             context.history.record(session, context.now)
-            if not progress.is_cut_short:  # it did not complete: the tenant becomes stale if that goes on
+            # Otherwise it did not complete: the tenant becomes stale if that goes on.
+            if not progress.is_cut_short and not (self.options.is_targeted and stage in _STAGES_OF_THE_SERVER):
                 tenancy.record_refresh(session, stage, self.sync_id, context.now, reconciled=progress.is_reconcile)
             record_read_failures(context, session, progress)
             if progress.changed >= _MANY_CHANGES:  # the next stage joins what this one has filled
                 analyze_grown_tables(session, [*metadata.tables.values()])
 
     def _start_entry(self) -> AuditEntry:
-        return self.make_entry("sync started", "noted", reason=None, counts={"options": asdict(self.options)})
+        return self.make_entry("sync started", "noted", reason=None, counts={"options": self.options.for_trail()})
 
     def _end_entry(self, still_incomplete: int) -> AuditEntry:
         reasons = [note.text for report in self.reports for note in report.progress.notes]
@@ -291,6 +321,8 @@ class Sync:
         if traffic.circuit_openings:
             counts["circuit_openings"] = traffic.circuit_openings
         counts["incomplete_records"] = still_incomplete
+        if self.options.only is not None:
+            counts["only"] = len(self.options.only)
         return self.make_entry("sync ended", outcome, reason="; ".join(reasons) or None, counts=counts)
 
     def make_entry(

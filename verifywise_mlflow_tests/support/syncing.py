@@ -6,8 +6,10 @@ from collections.abc import Mapping
 
 from sqlalchemy import text
 
+from verifywise_mlflow.persistence.repositories.change_hints import HintedObject, ObjectKind
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.context import SyncOptions
+from verifywise_mlflow.pipeline.hinted_sync import targeted_options
 from verifywise_mlflow.pipeline.sync import Sync
 from verifywise_mlflow.tenants.tenant import Tenant
 
@@ -19,6 +21,15 @@ def sync(tenant: Tenant, store: Store, options: SyncOptions | None = None) -> Sy
     with Sync(tenant, store, options or SyncOptions()) as run:
         run.run_all()
     return run
+
+
+def targeted_sync(tenant: Tenant, store: Store, *named: str | tuple[str, int]) -> Sync:
+    """Sync the named models and versions of a tenant only."""
+    objects = [HintedObject(ObjectKind.MODEL, *((item,) if isinstance(item, str) else item)) for item in named]
+    with store.begin(tenant.tenant_id) as session:
+        options = targeted_options(session, tenant, objects)
+    assert options.is_targeted, "the tenant was never listed"
+    return sync(tenant, store, options)
 
 
 def rows(store: Store, table: str, order: str = "1, 2, 3") -> list[Row]:

@@ -38,6 +38,8 @@ class StoredObject:
     is_deleted: bool
     created_at: datetime | None
     incarnation: int
+    is_hidden: bool = False
+    """Whether plain searches hide it, since it carries the prompt tag."""
 
 
 @value_object
@@ -123,23 +125,66 @@ def hidden_from_search(session: TenantSession) -> tuple[set[str], set[Key]]:
     return set(names), {(name, number) for name, number in keys}
 
 
-def _stored_columns(table: Table) -> list[ColumnElement[Any]]:
-    return [table.c.fingerprint, table.c.deleted_at.is_not(None), table.c.created_at, table.c.incarnation]
-
-
-def aliases_by_version(session: TenantSession) -> dict[Key, list[str]]:
-    """Return the sorted aliases of each version that has any."""
-    table = registered_models
-    rows = session.execute(
-        select(table.c.model_name, table.c.aliases).where(
-            table.c.tenant_id == session.tenant_id, table.c.deleted_at.is_(None), table.c.aliases != {}
+def models_with_hidden_versions(session: TenantSession, names: Collection[str]) -> set[str]:
+    """Return those of some models whose versions plain searches hide."""
+    table = model_versions
+    rows = session.scalars(
+        select(table.c.model_name)
+        .where(
+            table.c.tenant_id == session.tenant_id,
+            table.c.model_name == any_(cast(list(names), ARRAY(Text))),
+            table.c.hidden_from_search,
+            table.c.deleted_at.is_(None),
         )
+        .distinct()
     )
+    return set(rows)
+
+
+def _stored_columns(table: Table) -> list[ColumnElement[Any]]:
+    return [
+        *(table.c.fingerprint, table.c.deleted_at.is_not(None), table.c.created_at, table.c.incarnation),
+        table.c.hidden_from_search,
+    ]
+
+
+def aliases_by_version(session: TenantSession, names: Collection[str] | None = None) -> dict[Key, list[str]]:
+    """Return the sorted aliases of each version that has any: of all models, or of the named ones."""
+    table = registered_models
+    query = select(table.c.model_name, table.c.aliases).where(
+        table.c.tenant_id == session.tenant_id, table.c.deleted_at.is_(None), table.c.aliases != {}
+    )
+    if names is not None:
+        query = query.where(table.c.model_name == any_(cast(list(names), ARRAY(Text))))
+    rows = session.execute(query)
     by_version: dict[Key, list[str]] = {}
     for name, aliases in rows:
         for alias, number in sorted(aliases.items()):
             by_version.setdefault((name, number), []).append(alias)
     return by_version
+
+
+def versions_with_other_aliases(
+    session: TenantSession, aliases: Mapping[Key, Sequence[str]], names: Collection[str]
+) -> set[Key]:
+    """Return the versions of the named models whose stored aliases differ from those of their models.
+
+    Args:
+        session: the tenant's session.
+        aliases: the aliases of the models' versions, which need not be stored.
+        names: the models.
+    """
+    table = model_versions
+    rows = session.execute(
+        select(table.c.model_name, table.c.version_number, table.c.aliases).where(
+            table.c.tenant_id == session.tenant_id,
+            table.c.model_name == any_(cast(list(names), ARRAY(Text))),
+            table.c.deleted_at.is_(None),
+            table.c.aliases != [],
+        )
+    )
+    stored = {(name, number): stored_aliases for name, number, stored_aliases in rows}
+    return {key for key in stored.keys() | aliases.keys() if stored.get(key, []) != aliases.get(key, [])}
 
 
 def write_models(session: TenantSession, models: Sequence[ListedObject[RegisteredModel]], now: datetime) -> None:

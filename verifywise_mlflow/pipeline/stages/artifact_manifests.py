@@ -39,7 +39,7 @@ def refresh(context: StageContext) -> Progress:
     retry_failed = progress.is_reconcile or context.options.rehash or bool(context.options.accept_removals)
     with context.begin() as session:
         scope = stage_scope(context, session, settings_digest, is_full=retry_failed)
-        if scope.keys is not None:
+        if scope.keys is not None and not context.options.is_targeted:
             scope = scope.including(manifests.manifests_to_retry(session))
             scope = scope.including(manifests.manifests_with_old_hashes(session, old))
         due = manifests.pending_manifests(

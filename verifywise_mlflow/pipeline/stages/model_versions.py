@@ -5,24 +5,34 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 
-from verifywise_mlflow.artifacts.version_origin import VersionOrigin
+from verifywise_mlflow.artifacts.version_origin import MAX_COPY_HOPS, VersionOrigin
 from verifywise_mlflow.connector.models import ModelVersion
 from verifywise_mlflow.connector.pagination import CUT_SHORT
 from verifywise_mlflow.connector.registry_search import version_key
 from verifywise_mlflow.normalizer.lifecycle_event import LifecycleEvent
 from verifywise_mlflow.persistence.repositories import dangling_aliases, registry, tenancy
+from verifywise_mlflow.persistence.repositories.change_hints import HintedObject
 from verifywise_mlflow.persistence.repositories.registry import ListedObject, ListedVersion
 from verifywise_mlflow.persistence.row_mapping import Key, key_problem
 from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.pipeline import targets
 from verifywise_mlflow.pipeline.change_detection import ChangeSet
 from verifywise_mlflow.pipeline.context import LISTING_SHARE, Note, Progress, ReadFailure, StageContext
 from verifywise_mlflow.pipeline.copy_origins import TracedCopies, locate_copies, trace_copies
 from verifywise_mlflow.pipeline.lifecycle_events import version_events
+from verifywise_mlflow.pipeline.point_reads import MAX_POINT_READS, PointReads, read_named
 from verifywise_mlflow.pipeline.recording import admit_changes, record_events, record_removals
 from verifywise_mlflow.pipeline.removal_guard import Loss, confirm_removals
 
 
 def refresh(context: StageContext) -> Progress:
+    """Read the versions, or in a targeted sync the named ones, and write what changed."""
+    if context.options.only is not None:
+        return _refresh_named(context, context.options.only)
+    return _refresh_all(context)
+
+
+def _refresh_all(context: StageContext) -> Progress:
     """List all versions with their models' aliases; write those that differ, and tombstones for deleted ones.
 
     Each page is written while the next one is read, so that a listing is never in memory as a whole.
@@ -69,7 +79,7 @@ def refresh(context: StageContext) -> Progress:
     record_removals(
         context, progress, removal, lambda session, keys: registry.mark_versions_deleted(session, keys, context.now)
     )
-    progress.is_reconcile = listed.is_complete
+    progress.is_reconcile = progress.is_complete_listing = listed.is_complete
     with context.begin() as session:
         dangling_aliases.renew_models(session, {key[0] for key in removal.deleted if key in aliases})
         if listed.is_complete:
@@ -81,6 +91,51 @@ def refresh(context: StageContext) -> Progress:
     progress.read = len(listed.keys)
     progress.incomplete += len(progress.read_failures)
     return progress
+
+
+def _refresh_named(context: StageContext, objects: Sequence[HintedObject]) -> Progress:
+    """Read the named versions, and those whose aliases differ from their models'; write those that differ.
+
+    Those that only a listing can show stay as they are.
+    """
+    progress = Progress()
+    left = context.left_to_listing
+    with context.begin() as session:
+        due = [key for key in targets.versions_to_read(session, objects) if key[0] not in left.models]
+    if not due:
+        return progress
+    reads = _read_with_originals(context, due)
+    reads.report(progress, "model version", _name)
+    if progress.is_cut_short:
+        return progress  # without its original, a copy cannot be traced
+    with context.begin() as session:
+        shown, only_listed = targets.as_listed(session, reads.found, reads.failed.keys(), left.models)
+        aliases = registry.aliases_by_version(session, {version.model_name for version in shown})
+        copies = trace_copies(session, shown, is_reconcile=False)
+    left.versions |= only_listed
+    copies = locate_copies(copies, context.reader().version_location, context.tenant.limits.max_concurrent_requests)
+    _write_page(context, progress, shown, aliases, copies)
+    return progress
+
+
+def _read_with_originals(context: StageContext, due: Sequence[Key]) -> PointReads[Key, ModelVersion]:
+    """Read versions, the originals of new copies among them, and those of the originals if they are new copies."""
+    reader, ahead = context.reader(), context.tenant.limits.max_concurrent_requests
+    reads: PointReads[Key, ModelVersion] = PointReads()
+    requested: set[Key] = set()
+    for _ in range(MAX_COPY_HOPS + 1):
+        remaining = MAX_POINT_READS - len(requested)
+        context.left_to_listing.versions.update(due[remaining:])
+        due = due[:remaining]
+        if not due or reads.error:
+            break
+        requested.update(due)
+        read = read_named(due, lambda key: reader.model_version(*key), version_key, ahead)
+        reads.add(read)
+        with context.begin() as session:
+            originals = targets.originals_of_new_copies(session, [*read.found.values()])
+        due = sorted(originals - requested)
+    return reads
 
 
 def _write_page(

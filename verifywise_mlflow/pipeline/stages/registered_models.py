@@ -9,17 +9,27 @@ from verifywise_mlflow.connector.models import RegisteredModel
 from verifywise_mlflow.connector.pagination import CUT_SHORT
 from verifywise_mlflow.normalizer.lifecycle_event import LifecycleEvent
 from verifywise_mlflow.persistence.repositories import registry
+from verifywise_mlflow.persistence.repositories.change_hints import HintedObject
 from verifywise_mlflow.persistence.repositories.registry import ListedObject
 from verifywise_mlflow.persistence.row_mapping import key_problem, to_entity
 from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.pipeline import targets
 from verifywise_mlflow.pipeline.change_detection import ChangeSet
 from verifywise_mlflow.pipeline.context import LISTING_SHARE, Note, Progress, ReadFailure, StageContext
 from verifywise_mlflow.pipeline.lifecycle_events import model_events
+from verifywise_mlflow.pipeline.point_reads import read_named
 from verifywise_mlflow.pipeline.recording import admit_changes, record_events, record_removals
 from verifywise_mlflow.pipeline.removal_guard import Loss, confirm_removals
 
 
 def refresh(context: StageContext) -> Progress:
+    """Read the registered models, or in a targeted sync the named ones, and write what changed."""
+    if context.options.only is not None:
+        return _refresh_named(context, context.options.only)
+    return _refresh_all(context)
+
+
+def _refresh_all(context: StageContext) -> Progress:
     """List all registered models; write those that differ, and tombstones for those that were deleted.
 
     Each page is written while the next one is read, so that a listing is never in memory as a whole.
@@ -35,6 +45,7 @@ def refresh(context: StageContext) -> Progress:
     with context.deadline.limited_to(LISTING_SHARE):
         for page in listing:
             _write_page(context, progress, page)
+    progress.is_complete_listing = listed.is_complete
     progress.is_cut_short = listed.problems.includes(CUT_SHORT)
     progress.notes += map(Note, listed.problems)
     if not listed.keys and context.tenant.auth.kind != "none":
@@ -59,6 +70,36 @@ def refresh(context: StageContext) -> Progress:
     progress.read_failures += [ReadFailure("registered model", name, reason) for name, reason in removal.unconfirmed]
     progress.read = len(listed.keys)
     progress.incomplete += len(progress.read_failures)
+    return progress
+
+
+def _refresh_named(context: StageContext, objects: Sequence[HintedObject]) -> Progress:
+    """Read the named models, and those of new versions; write those that differ.
+
+    Those that only a listing can show stay as they are: a model with the prompt tag, which may hide it, and a model
+    that has taken the name of a living one, whose versions have to get their tombstones first.
+    """
+    progress = Progress()
+    with context.begin() as session:
+        names = targets.models_to_read(session, objects)
+        stored = registry.stored_models(session, names)
+    if not names:
+        return progress
+    reads = read_named(
+        names,
+        context.reader().registered_model,
+        lambda model: model.name,
+        context.tenant.limits.max_concurrent_requests,
+    )
+    shown: list[RegisteredModel] = []
+    for model in reads.found.values():
+        before = stored.get(model.name)
+        if targets.is_left_to_listing(model.created_at, before, has_prompt_tag=model.hidden_from_search):
+            context.left_to_listing.models.add(model.name)
+        else:
+            shown.append(model)
+    _write_page(context, progress, shown)
+    reads.report(progress, "registered model", quote)
     return progress
 
 

@@ -2,7 +2,8 @@
 
 Runs are expensive: about 2 ms of the server's time each. So a sync reads the runs of new and changed versions, runs
 that are still in progress and runs whose read failed before. Only a reconcile reads all of them, because nothing else
-shows that a run's tags or metrics have changed. A registry whose runs fit into one request is always read as a whole.
+shows that a run's tags or metrics have changed. A registry whose runs fit into one request is always read as a whole,
+except by a targeted sync, which reads the runs of new and changed versions only.
 """
 
 from __future__ import annotations
@@ -133,6 +134,8 @@ def _read_due(
 def _due_runs(context: StageContext, progress: Progress, among: Sequence[Key] | None) -> list[PendingRead]:
     if progress.is_reconcile:
         return _due(context, RUNS, ReadScope.ALL, among)
+    if context.options.is_targeted:
+        return _due(context, RUNS, ReadScope.CHANGED, among)
     # At most one request. Some registries have thousands of runs that were never ended; if there are too many of
     # them, they wait for the reconcile like the others.
     with context.begin() as session:

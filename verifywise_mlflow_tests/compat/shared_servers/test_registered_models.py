@@ -96,6 +96,7 @@ def test_a_version_is_listed_in_any_stage_and_status(
         (4, None, "PENDING_REGISTRATION", None),
         (5, None, "FAILED_REGISTRATION", "no copy"),
     ]
+    assert [reader.model_version("churn", number) for number in range(1, 6)] == list(versions)
 
 
 @on_servers(environments_before("3.17"))

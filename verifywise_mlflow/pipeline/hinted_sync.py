@@ -1,0 +1,88 @@
+"""Which sync follows the hints of a tenant's webhooks, and which hints are settled when a sync has ended.
+
+A hint is settled by a sync that has read what it names, or by one whose two listings were complete. A hint that arrives
+while a sync runs stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from verifywise_mlflow.common.stages import Stage
+from verifywise_mlflow.persistence.repositories import change_hints, tenancy
+from verifywise_mlflow.persistence.repositories.change_hints import REGISTRY, ChangeHint, HintedObject
+from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.pipeline.context import LeftToListing, StageReport, SyncOptions
+from verifywise_mlflow.tenants.tenant import Tenant
+
+_LISTINGS: Final = frozenset((Stage.REGISTERED_MODELS, Stage.MODEL_VERSIONS))
+
+
+@dataclass(frozen=True, slots=True)
+class HintedSync:
+    """The options of a sync, and the hints that it settles unless it fails: the arguments of ``Sync``."""
+
+    options: SyncOptions
+    hints: Sequence[ChangeHint]
+
+
+def plan_hinted_sync(store: Store, tenant: Tenant) -> HintedSync:
+    """Return the sync that follows the tenant's pending hints: of no object if there are none.
+
+    It is a sync of the whole registry if a hint says so, and wherever point reads do not suffice.
+    """
+    with store.begin(tenant.tenant_id) as session:
+        hints = change_hints.pending(session)
+        options = targeted_options(session, tenant, [hint.object for hint in hints])
+    # A sync of the registry settles all hints from before it began; those of this plan are among them.
+    return HintedSync(options, hints if options.is_targeted else ())
+
+
+def targeted_options(session: TenantSession, tenant: Tenant, objects: Sequence[HintedObject]) -> SyncOptions:
+    """Return the options of a sync that reads these objects only, or those of a sync of the registry.
+
+    What Databricks returns for single objects differs from its listings. And a tenant needs a complete listing first:
+    without it, nothing is known about the objects that are not named.
+    """
+    versions = tenancy.stage_refreshes_of(session).get(Stage.MODEL_VERSIONS)
+    was_listed = versions is not None and versions.reconciled_at is not None
+    if tenant.server.kind != "mlflow" or not was_listed or REGISTRY in objects:
+        return SyncOptions()
+    return SyncOptions(only=tuple(sorted(set(objects))))
+
+
+@dataclass(slots=True)
+class HintSettlement:
+    """The hints that a sync settles when it ends."""
+
+    options: SyncOptions
+    hints: Sequence[ChangeHint]
+    """Those that a targeted sync follows."""
+    left_to_listing: LeftToListing
+    """What the sync has read and only a listing can show as it is."""
+    _revision: int | None = None
+
+    def begin(self, session: TenantSession) -> None:
+        """Note which hints a listing of the registry covers: those from before it begins."""
+        if not self.options.is_targeted:
+            self._revision = change_hints.current_revision(session)
+
+    def settle(self, session: TenantSession, reports: Sequence[StageReport], now: datetime) -> None:
+        """Settle the hints that a sync without failure has followed, in the transaction that records its end.
+
+        What only a listing can show becomes a hint to list the registry.
+        """
+        progress = {report.stage: report.progress for report in reports if report.stage in _LISTINGS}
+        if progress.keys() != _LISTINGS:
+            return
+        if self.options.is_targeted:
+            if not any(of_stage.is_cut_short for of_stage in progress.values()):
+                change_hints.settle(session, self.hints)
+            if self.left_to_listing:
+                change_hints.record(session, [REGISTRY], now)
+        elif self._revision is not None and all(of_stage.is_complete_listing for of_stage in progress.values()):
+            change_hints.settle_older_than(session, self._revision)
