@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from verifywise_mlflow.cli import app
+from verifywise_mlflow.persistence.repositories import change_hints
+from verifywise_mlflow.persistence.repositories.change_hints import HintedObject, ObjectKind
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow_tests.support.registry import MODEL_FILES, Registry
 from verifywise_mlflow_tests.support.syncing import rows
@@ -40,9 +43,36 @@ def test_sync_prints_one_json_object_for_programs(registry: Registry, tenants_fi
     assert {(gap["model_name"], gap["lifecycle_stage"]) for gap in output["urgent_gaps"]} == {("churn", None)}
 
 
+def test_sync_reads_what_is_named_and_leaves_the_others(registry: Registry, tenants_file: Path, store: Store) -> None:
+    for model in ("churn", "fraud"):
+        registry.version(model)
+
+    first = runner.invoke(app, ["sync", "acme", "--only", "churn"])
+    for model in ("churn", "fraud"):
+        registry.client.set_model_version_tag(model, "1", "owner", "ada")
+    named = runner.invoke(
+        app, ["sync", "acme", "--only", "churn/1", "--only", "fraud/0", "--only", "2024/7/1", "--json"]
+    )
+    owners = [row["owner"] for row in rows(store, "canonical_records")]
+    with store.begin("acme") as session:
+        change_hints.record(session, [HintedObject(ObjectKind.MODEL, "fraud", 1)], datetime.now(UTC))
+    hinted = runner.invoke(app, ["sync", "acme", "--hints", "--json"])
+
+    assert "The whole registry is read" in first.output, "the first sync of a tenant"
+    assert named.exit_code == 0, named.output
+    assert json.loads(named.stdout)["stages"]["registered_models"]["read"] == 1
+    assert owners == ["ada", None]
+    assert hinted.exit_code == 0, hinted.output
+    assert [row["owner"] for row in rows(store, "canonical_records")] == ["ada", "ada"]
+    assert rows(store, "change_hints") == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "exit_code", "sentence"),
     [
+        (["sync", "acme", "--only", "churn", "--reconcile"], 2, "leave everything else to later syncs"),
+        (["sync", "acme", "--only", "churn", "--hints"], 2, "either --only or --hints"),
+        (["sync", "acme", "--only", " /3"], 2, "invisible characters"),
         (["sync", "globex"], 3, "tenants.yaml has no tenant 'globex'; its tenants are: acme"),
         (["sync", "acne"], 3, "Did you mean 'acme'?"),
         (["sync", "down"], 1, "127.0.0.1"),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -21,15 +22,33 @@ from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.compliance.badge import VERSION_RULE
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.queries.overview import Overview, overview
+from verifywise_mlflow.persistence.repositories.change_hints import HintedObject, ObjectKind
+from verifywise_mlflow.persistence.row_mapping import key_problem
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.context import StageReport, SyncOptions
+from verifywise_mlflow.pipeline.hinted_sync import HintedSync, plan_hinted_sync, targeted_options
 from verifywise_mlflow.pipeline.sync import Sync
 from verifywise_mlflow.services.tenant_policies import load_rules
+from verifywise_mlflow.tenants.tenant import Tenant
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
 app = typer.Typer()
+
+_VERSION_NUMBER = re.compile(r"[0-9]{1,9}")
+
+
+def _named_object(text: str) -> HintedObject:
+    """Parse ``MODEL`` or ``MODEL/VERSION``. MLflow up to 3.1 allows slashes in names."""
+    name, slash, number = text.rpartition("/")
+    if slash and _VERSION_NUMBER.fullmatch(number):
+        named = HintedObject(ObjectKind.MODEL, name, int(number))
+    else:
+        named = HintedObject(ObjectKind.MODEL, text)
+    if problem := key_problem(named.name):
+        raise typer.BadParameter(f"the model's name {problem}")
+    return named
 
 
 @app.command()
@@ -49,18 +68,44 @@ def sync(
             "still confirmed with the server.",
         ),
     ] = None,
+    only: Annotated[
+        list[HintedObject] | None,
+        typer.Option(
+            metavar="MODEL[/VERSION]",
+            parser=_named_object,
+            help="Read this model or version only; may be repeated. All others, and what was deleted, are left to the "
+            "next listing. MODEL/0 is the model itself, also where its name ends like a version.",
+        ),
+    ] = None,
+    hints: Annotated[
+        bool, typer.Option("--hints", help="Read only what MLflow's webhooks have reported and no sync has read yet.")
+    ] = False,
 ) -> None:
     """Sync one tenant through all six stages, without Dagster.
 
     The server is only read; the database is written. The command may be interrupted or killed at any moment: the next
     sync continues from there.
     """
+    full = SyncOptions(reconcile=reconcile, rehash=rehash, accept_removals=accept_removals)
+    if (only or hints) and full != SyncOptions():
+        raise typer.BadParameter(
+            "--only and --hints leave everything else to later syncs: use no other option of scope"
+        )
+    if only and hints:
+        raise typer.BadParameter("use either --only or --hints")
     with exit_on_errors(as_json):
         configured = configured_tenant(tenant)
         with Store(database_url()) as store:
             with _progress(show=not as_json) as bars:
-                options = SyncOptions(reconcile=reconcile, rehash=rehash, accept_removals=accept_removals)
-                with Sync(configured, store, options, report_progress=bars.show, stages=tuple(Stage)) as run:
+                plan = _plan(store, configured, full, only, hints=hints)
+                with Sync(
+                    configured,
+                    store,
+                    plan.options,
+                    report_progress=bars.show,
+                    stages=tuple(Stage),
+                    hints=plan.hints,
+                ) as run:
                     for stage in Stage:
                         bars.begin(stage)
                         bars.end(run.run(stage))
@@ -70,6 +115,21 @@ def sync(
         else:
             _print_reports(run.reports)
             _print_overview(tenant, glance)
+
+
+def _plan(
+    store: Store, tenant: Tenant, full: SyncOptions, only: Sequence[HintedObject] | None, *, hints: bool
+) -> HintedSync:
+    if hints:
+        plan = plan_hinted_sync(store, tenant)
+    elif only:
+        with store.begin(tenant.tenant_id) as session:
+            plan = HintedSync(targeted_options(session, tenant, only), ())
+    else:
+        return HintedSync(full, ())
+    if not plan.options.is_targeted:
+        err.print("The whole registry is read: point reads do not suffice here.", style="yellow")
+    return plan
 
 
 class _Bars:
