@@ -24,7 +24,7 @@ _LISTINGS: Final = (Stage.REGISTERED_MODELS, Stage.MODEL_VERSIONS)
 
 @dataclass(frozen=True, slots=True)
 class StageReading:
-    """How a stage of the last sync went."""
+    """How a stage of the last sync that listed the registry went."""
 
     stage: Stage
     completed_at: datetime | None
@@ -50,6 +50,7 @@ class Completeness:
 
     stages: Sequence[StageReading]
     last_sync: AuditEntry | None
+    """The end of the last sync that listed the registry."""
     syncs: Sequence[AuditEntry]
     """The ends of the last syncs, newest first."""
     unread: Sequence[UnreadVersion]
@@ -65,7 +66,9 @@ class Completeness:
 def completeness(session: TenantSession, models: Collection[str] | None = None) -> Completeness:
     """Return what was read of the tenant's server by now; unread versions are those of some or all models."""
     syncs = [entry for _, entry in audit_log.entries(session, limit=MAX_SYNCS, kind="sync ended")]
-    last = syncs[0] if syncs else None
+    # A targeted sync says nothing about what it did not read.
+    listings = audit_log.entries(session, limit=1, kind="sync ended", untargeted=True)
+    last = listings[0][1] if listings else None
     refreshes = tenancy.stage_refreshes_of(session)
     stages = []
     for stage in Stage:
