@@ -50,6 +50,7 @@ COMMANDS: Mapping[str, str] = {
     "mapping": "Show how a field of the record is filled for a tenant: sources, keys and values.",
     "doctor": "Check this installation, and say what to do about each problem.",
     "metrics": "Serve metrics of all tenants to Prometheus.",
+    "listen": "Receive MLflow's webhooks, and leave hints of what to read again.",
     "audit": "Show, verify, sign and export the audit trail of a tenant.",
     "deliver": "Deliver verdicts to VerifyWise and other systems, and show what is pending.",
 }
@@ -230,6 +231,14 @@ HELP: Mapping[str, CommandHelp] = {
         "cached counts in the database only",
         "the database cannot be used, or the port is taken",
         "metrics in Prometheus' text format",
+        names_objects=False,
+    ),
+    "listen": CommandHelp(
+        "--port 9480",
+        _BOTH,
+        "hints in the database only",
+        "the database cannot be used, or the port is taken",
+        "the log of the listener",
         names_objects=False,
     ),
     "deliver check": CommandHelp("acme", _BOTH, failure="something does not work there"),

@@ -76,8 +76,12 @@ def database_url() -> str:
     return url
 
 
-def connect(url: str) -> Engine:
+def connect(url: str, statement_seconds: float | None = None) -> Engine:
     """Return an engine for a Postgres URL. It does not connect yet.
+
+    Args:
+        url: The database.
+        statement_seconds: How long a statement may take, its wait for locks and for a silent server included.
 
     Raises:
         DatabaseError: the URL is not one of Postgres, or the configured schema name is refused.
@@ -114,9 +118,17 @@ def connect(url: str) -> Engine:
         connect_args={
             "application_name": session_name(),
             "connect_timeout": 10,
-            "options": f"-c timezone=UTC -c lock_timeout={locks.LOCK_TIMEOUT}",
+            "options": f"-c timezone=UTC {_time_limits(statement_seconds)}",
+            **({"tcp_user_timeout": int(statement_seconds * 1_000)} if statement_seconds else {}),
         },
     )
+
+
+def _time_limits(statement_seconds: float | None) -> str:
+    if statement_seconds is None:
+        return f"-c lock_timeout={locks.LOCK_TIMEOUT}"
+    milliseconds = int(statement_seconds * 1_000)
+    return f"-c lock_timeout={milliseconds} -c statement_timeout={milliseconds}"
 
 
 def upgrade(url: str) -> str:

@@ -33,20 +33,28 @@ class TenantBusyError(DatabaseError):
 class Store(Closeable):
     """Our tables in one Postgres database. As a context manager, it closes its connections at the end."""
 
-    def __init__(self, url: str, *, dagster_user: str | None = None, wait_seconds: float = 0.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        dagster_user: str | None = None,
+        wait_seconds: float = 0.0,
+        statement_seconds: float | None = None,
+    ) -> None:
         """Connect, and create the schema or check its revision.
 
         Args:
             url: the database.
             dagster_user: the authenticated user who requested the Dagster run; the audit trail names them.
             wait_seconds: how long to wait for a migration while the schema is older than this code.
+            statement_seconds: how long a statement may take, for a service whose callers wait for it.
 
         Raises:
             OutdatedSchemaError: the schema is older than this code.
             NewerSchemaError: it is newer.
             DatabaseError: there is no such database, or it cannot be used.
         """
-        self._engine = connect(url)
+        self._engine = connect(url, statement_seconds)
         self._revision = newest_revision()
         self._dagster_user = dagster_user
         await_migration(lambda: ensure_schema(self._engine), wait_seconds)

@@ -55,8 +55,9 @@ COMMANDS = {
 }
 """Each command with a table of what the database or tenants.yaml holds, with arguments that fill the table."""
 WITHOUT_TABLE = {
-    *("badge", "manifest", "demo", "worker", "metrics", "export", "report", "pack"),
+    *("badge", "manifest", "demo", "worker", "metrics", "listen", "export", "report", "pack"),
     *("tenants erase", "db upgrade", "db check", "db revoke", "db grant pipeline", "db grant reader"),
+    "db grant listener",
     *("policy waive", "policy unwaive", "audit verify", "audit checkpoint", "audit export", "audit new-key"),
     *("audit public-key", "audit rotate-key", "audit prove", "audit accept-states"),
 }

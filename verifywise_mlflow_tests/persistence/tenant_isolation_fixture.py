@@ -27,6 +27,8 @@ class IsolatedTenants:
     pipeline: LoginRole
     reader: LoginRole
     """Reads the tenant acme. It owns the schema ``den``, in which it may create anything."""
+    listener: LoginRole
+    """Writes hints of one tenant at a time."""
     ungranted: LoginRole
     """Has every privilege on the tables in Postgres, but no access by ``db grant``."""
 
@@ -40,12 +42,14 @@ def isolated_tenants(postgres: EmbeddedPostgres) -> Iterator[IsolatedTenants]:
             for tenant in (OWN_TENANT, OTHER_TENANT):
                 fill(connection, tenant)
             connection.commit()
-        pipeline, reader, stranger = (
-            stack.enter_context(login_role(owner, new_name(kind))) for kind in ("pipeline", "reader", "stranger")
+        pipeline, reader, listener, stranger = (
+            stack.enter_context(login_role(owner, new_name(kind)))
+            for kind in ("pipeline", "reader", "listener", "stranger")
         )
         with Store(owner) as store, store.begin_shared() as shared:
             role_grants.grant(shared, pipeline.name, "pipeline", None, NOW)
             role_grants.grant(shared, reader.name, "reader", OWN_TENANT, NOW)
+            role_grants.grant(shared, listener.name, "listener", None, NOW)
         execute(
             owner,
             f"CREATE SCHEMA den AUTHORIZATION {reader.name}",
@@ -54,7 +58,7 @@ def isolated_tenants(postgres: EmbeddedPostgres) -> Iterator[IsolatedTenants]:
             f"GRANT ALL ON ALL FUNCTIONS IN SCHEMA verifywise_mlflow TO {stranger.name}",
             "ANALYZE",
         )
-        yield IsolatedTenants(owner, pipeline, reader, stranger)
+        yield IsolatedTenants(owner, pipeline, reader, listener, stranger)
 
 
 @contextmanager

@@ -12,8 +12,10 @@ from typer.testing import CliRunner
 from verifywise_mlflow.cli import app
 from verifywise_mlflow.persistence import database, role_grants
 from verifywise_mlflow.persistence.errors import DatabaseError
+from verifywise_mlflow.persistence.listener_privileges import excess_privilege, missing_privileges
 from verifywise_mlflow.persistence.queries.overview import overview
-from verifywise_mlflow.persistence.repositories import tenancy
+from verifywise_mlflow.persistence.repositories import change_hints, tenancy
+from verifywise_mlflow.persistence.repositories.change_hints import HintedObject, ObjectKind
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.persistence.tables import metadata
 from verifywise_mlflow_tests.persistence.row_factories import HOSTILE, PgConnection, relations
@@ -60,7 +62,10 @@ def test_a_pipeline_may_delete_only_conclusions_and_what_was_delivered_and_updat
 
     assert granted == {table: set(privileges) for table, privileges in role_grants.PIPELINE_PRIVILEGES.items()} | views
     deletable = {table for table, privileges in granted.items() if "DELETE" in privileges}
-    assert deletable == {"version_verdicts", "compliance_badges", "delivery_outbox", "delivery_events"}
+    assert deletable == {
+        *("version_verdicts", "compliance_badges", "delivery_outbox", "delivery_events"),
+        *("change_hints", "webhook_deliveries"),
+    }
     assert not any("TRUNCATE" in privileges for privileges in granted.values())
     for as_json in (
         "audit_trail",
@@ -79,6 +84,54 @@ def test_a_reader_may_only_read(isolated: IsolatedTenants) -> None:
 
     assert privileges.pop("tenant_locks") == set()
     assert set(map(frozenset, privileges.values())) == {frozenset({"SELECT"})}
+
+
+def test_a_listener_may_leave_hints_and_reads_no_record_and_no_list_of_tenants(isolated: IsolatedTenants) -> None:
+    with logged_in(isolated.owner) as owner:
+        granted = privileges_of(owner, isolated.listener.name)
+
+    assert {table: set(privileges) for table, privileges in granted.items() if privileges} == {
+        "change_hints": {"SELECT", "INSERT", "UPDATE", "DELETE"},
+        "webhook_deliveries": {"SELECT", "INSERT", "DELETE"},
+        "webhook_status": {"SELECT", "INSERT", "UPDATE"},
+        "role_grants": {"SELECT"},
+        role_grants.REVISION_TABLE: {"SELECT"},
+    }
+    with Store(isolated.listener.url) as store:
+        for table in ("tenants", "canonical_records", "audit_trail"):
+            with (
+                pytest.raises(DatabaseError, match="may not do this: permission denied"),
+                store.begin(OWN_TENANT) as session,
+            ):
+                session.connection.exec_driver_sql(f"SELECT * FROM verifywise_mlflow.{table}")
+
+
+def test_a_listener_sees_and_writes_the_hints_of_one_tenant_at_a_time(isolated: IsolatedTenants) -> None:
+    tables = ("change_hints", "webhook_deliveries", "webhook_status")
+    with logged_in(isolated.listener.url, OWN_TENANT) as connection:
+        assert {tenant for rows in visible_rows(connection, tables).values() for tenant in rows} == {OWN_TENANT}
+    with logged_in(isolated.listener.url) as connection:
+        assert set(map(str, visible_rows(connection, tables).values())) == {"{}"}
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege, match="row-level security"):
+            query(connection, f"INSERT INTO verifywise_mlflow.webhook_status (tenant_id) VALUES ('{OTHER_TENANT}x')")
+    with Store(isolated.listener.url) as store, store.begin(OWN_TENANT) as session:
+        assert change_hints.is_new_delivery(session, "a delivery", NOW)
+        change_hints.record(session, [HintedObject(ObjectKind.MODEL, "of the listener", 1)], NOW)
+        change_hints.record_delivery(session, NOW, is_event=True)
+        assert not change_hints.is_new_delivery(session, "a delivery", NOW)
+
+
+def test_what_a_role_lacks_or_has_too_much_of_as_a_listener_is_named(isolated: IsolatedTenants) -> None:
+    found = {}
+    for name, url in (("listener", isolated.listener.url), ("reader", isolated.reader.url), ("owner", isolated.owner)):
+        with Store(url) as store, store.begin_shared() as connection:
+            found[name] = (missing_privileges(connection), excess_privilege(connection))
+
+    assert found == {
+        "listener": ([], None),
+        "reader": (["change_hints", "webhook_deliveries", "webhook_status"], "may read the records of tenants"),
+        "owner": ([], "is a superuser, so it may read and write all tenants"),
+    }
 
 
 def test_every_table_has_row_level_security_and_listed_privileges(isolated: IsolatedTenants) -> None:
@@ -153,12 +206,15 @@ def test_a_role_of_any_name_can_be_granted_and_revoked(isolated: IsolatedTenants
             ]
 
 
-def test_a_pipelines_access_is_an_entry_in_the_trail_of_each_tenant(isolated: IsolatedTenants) -> None:
-    with login_role(isolated.owner, new_name("pipeline")) as role:
+@pytest.mark.parametrize("kind", ["pipeline", "listener"])
+def test_the_access_of_a_pipeline_or_listener_is_an_entry_in_the_trail_of_each_tenant(
+    isolated: IsolatedTenants, kind: role_grants.RoleKind
+) -> None:
+    with login_role(isolated.owner, new_name(kind)) as role:
         with Store(isolated.owner) as store:
             for _ in range(2):  # the second time restores privileges only
                 with store.begin_shared() as connection:
-                    role_grants.grant(connection, role.name, "pipeline", None, NOW)
+                    role_grants.grant(connection, role.name, kind, None, NOW)
             with store.begin_shared() as connection:
                 role_grants.revoke(connection, role.name, NOW)
 
@@ -169,7 +225,7 @@ def test_a_pipelines_access_is_an_entry_in_the_trail_of_each_tenant(isolated: Is
                 f"WHERE object_name = '{role.name}' ORDER BY tenant_id, sequence",
             )
     assert entries == [
-        (tenant, kind) for tenant in (OWN_TENANT, OTHER_TENANT) for kind in ("access granted", "access revoked")
+        (tenant, event) for tenant in (OWN_TENANT, OTHER_TENANT) for event in ("access granted", "access revoked")
     ]
 
 
@@ -249,6 +305,7 @@ def test_db_roles_lists_each_role_and_those_that_bypass_row_level_security(
         bypassing_role.name: ("unbound", None),
         isolated.pipeline.name: ("pipeline", None),
         isolated.reader.name: ("reader", OWN_TENANT),
+        isolated.listener.name: ("listener", None),
         isolated.ungranted.name: ("none", None),
     }
     assert expected.items() <= kinds.items()
@@ -286,6 +343,7 @@ def test_the_commands_grant_and_revoke_access(isolated: IsolatedTenants, monkeyp
                 ["revoke", role.name],
                 ["grant", "reader", role.name, "--tenant", "acmee"],
                 ["revoke", role.name],
+                ["grant", "listener", role.name],
             )
         ]
 
@@ -294,6 +352,7 @@ def test_the_commands_grant_and_revoke_access(isolated: IsolatedTenants, monkeyp
         f"{role.name} no longer has access.",
         f"acmee was never synced here: check the spelling.\n{role.name} may read acmee.",
         f"{role.name} no longer has access.",
+        f"{role.name} may receive webhooks.",
     ]
 
 

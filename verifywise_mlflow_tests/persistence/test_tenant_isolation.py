@@ -11,7 +11,6 @@ import pytest
 from verifywise_mlflow.persistence import role_grants
 from verifywise_mlflow_tests.persistence.row_factories import ROWS, insert
 from verifywise_mlflow_tests.persistence.tenant_isolation_fixture import (
-    OTHER_TENANT,
     OWN_TENANT,
     IsolatedTenants,
     count_rows,
@@ -21,6 +20,9 @@ from verifywise_mlflow_tests.persistence.tenant_isolation_fixture import (
     visible_rows,
 )
 from verifywise_mlflow_tests.support.login_roles import login_role, new_name
+
+SHARED = {"tenants", "change_hints"}
+"""What a pipeline reads of all tenants: which there are, and which have changed."""
 
 
 def test_a_reader_sees_only_its_tenant_in_every_table_and_view(
@@ -40,18 +42,19 @@ def test_a_reader_sees_only_its_tenant_in_every_table_and_view(
     assert own == [(isolated.reader.name, OWN_TENANT)]
 
 
-def test_a_pipeline_sees_its_current_tenant_and_the_list_of_tenants(isolated: IsolatedTenants) -> None:
+def test_a_pipeline_sees_its_current_tenant_the_list_of_tenants_and_all_hints(isolated: IsolatedTenants) -> None:
     with logged_in(isolated.owner) as owner:
-        expected = {
-            name: {OWN_TENANT: rows_by_tenant[OWN_TENANT]} for name, rows_by_tenant in visible_rows(owner).items()
-        }
+        rows = visible_rows(owner)
 
     with logged_in(isolated.pipeline.url, OWN_TENANT) as pipeline:
-        assert visible_rows(pipeline) == expected | {"tenants": {OWN_TENANT: 1, OTHER_TENANT: 1}}
+        assert visible_rows(pipeline) == {
+            name: by_tenant if name in SHARED else {OWN_TENANT: by_tenant[OWN_TENANT]}
+            for name, by_tenant in rows.items()
+        }
 
 
 @pytest.mark.parametrize("tenant", [None, "", "nobody", "%", "acme' OR true --"])
-def test_a_pipeline_without_a_current_tenant_sees_only_the_list_of_tenants(
+def test_a_pipeline_without_a_current_tenant_sees_only_the_list_of_tenants_and_all_hints(
     isolated: IsolatedTenants, tenant: str | None
 ) -> None:
     with closing(psycopg2.connect(isolated.pipeline.url)) as pipeline, pipeline.cursor() as cursor:
@@ -59,7 +62,7 @@ def test_a_pipeline_without_a_current_tenant_sees_only_the_list_of_tenants(
             cursor.execute("SELECT set_config('verifywise_mlflow.tenant', %s, true)", [tenant])
         visible = visible_rows(pipeline)
 
-    assert {name for name, rows in visible.items() if rows} == {"tenants"}
+    assert {name for name, rows in visible.items() if rows} == SHARED
 
 
 def test_a_role_with_privileges_but_no_grant_sees_no_row(isolated: IsolatedTenants) -> None:

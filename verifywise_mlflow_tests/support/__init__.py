@@ -12,6 +12,7 @@ Servers and databases:
 - ``dagster_migrations``: makes Dagster's SQLite files cheap to open
 - ``compiled_statements``: lets all stores of a process share compiled SQL
 - ``shared_sandboxes``: lends the worker processes of one sync to the next one
+- ``running_listener``: a listener of webhooks, which the MLflow server of a session delivers to
 - ``proxy``: a proxy in front of a real MLflow server that counts requests and injects faults
 - ``hostile_server``: a server that sends exactly the bytes that a test chooses
 - ``forward_proxy``: an HTTP proxy between a tenant and its server

@@ -1,0 +1,28 @@
+"""A rate limit. No I/O, and time is an argument."""
+
+from __future__ import annotations
+
+
+class TokenBucket:
+    """Admits a number of requests per minute on average. After a quiet minute, it admits as many at once."""
+
+    def __init__(self, per_minute: int, now: float) -> None:
+        """Begin with a full bucket.
+
+        Args:
+            per_minute: requests.
+            now: seconds of a monotonic clock.
+        """
+        self.per_minute = per_minute
+        self._tokens = float(per_minute)
+        self._filled_at = now
+
+    def take(self, now: float) -> float:
+        """Admit a request and return 0, or return after how many seconds one would be admitted."""
+        per_second = self.per_minute / 60
+        self._tokens = min(float(self.per_minute), self._tokens + (now - self._filled_at) * per_second)
+        self._filled_at = now
+        if self._tokens < 1:
+            return (1 - self._tokens) / per_second
+        self._tokens -= 1
+        return 0

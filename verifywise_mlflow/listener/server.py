@@ -1,0 +1,76 @@
+"""Serves the application with uvicorn, with bounds on what a client can hold open."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Final
+
+import uvicorn
+from starlette.applications import Starlette
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+MAX_HEADER_BYTES: Final = 16 * 1024
+MAX_CONNECTIONS: Final = 1_000
+"""Beyond it, requests are answered with 503."""
+
+CONNECTION_S: Final = 30
+"""Seconds after which a connection ends: at once, or with the response to the request that is in progress. Uvicorn
+itself waits for the headers of a request forever."""
+
+_IDLE_S: Final = 5
+_SHUTDOWN_S: Final = 15
+"""Seconds for deliveries in progress after SIGTERM."""
+
+
+class BoundedConnection(H11Protocol):
+    """A connection with a limited life."""
+
+    _end: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
+        """Begin a connection."""
+        super().connection_made(transport)
+        self._end = self.loop.call_later(CONNECTION_S, self._close)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End it."""
+        if self._end is not None:
+            self._end.cancel()
+        super().connection_lost(exc)
+
+    def _close(self) -> None:
+        if not self.transport.is_closing():
+            self.shutdown()
+
+
+def open_socket(host: str, port: int) -> socket.socket:
+    """Return a socket that listens.
+
+    Raises:
+        OSError: the address cannot be listened on.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=1024)
+
+
+def create_server(app: Starlette) -> uvicorn.Server:
+    """Return the server; ``run`` serves on sockets until SIGINT or SIGTERM."""
+    return uvicorn.Server(
+        uvicorn.Config(
+            app,
+            loop="asyncio",
+            http=BoundedConnection,
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            log_level="error",  # a client could fill the log with warnings
+            access_log=False,  # paths are secrets
+            proxy_headers=False,  # nothing depends on the client's address
+            server_header=False,
+            limit_concurrency=MAX_CONNECTIONS,
+            h11_max_incomplete_event_size=MAX_HEADER_BYTES,
+            timeout_keep_alive=_IDLE_S,
+            timeout_graceful_shutdown=_SHUTDOWN_S,
+        )
+    )

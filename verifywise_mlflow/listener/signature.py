@@ -1,0 +1,58 @@
+"""Whether MLflow sent a delivery: its signature, and the time at which it was signed. No I/O.
+
+MLflow signs as Standard Webhooks describes (https://www.standardwebhooks.com), with headers of its own: HMAC-SHA256
+over ``delivery_id.timestamp.body``.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+MAX_CLOCK_DIFFERENCE_S: Final = 300
+"""Seconds between MLflow's clock and ours. A retry is sent up to a minute after the first attempt, with its time."""
+
+_DELIVERY_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
+_TIMESTAMP: Final = re.compile(r"[0-9]{1,12}")
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryHeaders:
+    """What MLflow sends besides the body."""
+
+    delivery_id: str
+    """The same in each attempt to deliver an event."""
+    timestamp: str
+    """Unix seconds."""
+    signature: str
+    """Empty if the webhook was registered without a secret."""
+
+
+def delivery_headers(headers: Mapping[str, str]) -> DeliveryHeaders | None:
+    """Return the headers of a delivery; None if they are missing or have another form than MLflow's."""
+    delivery_id = headers.get("x-mlflow-delivery-id", "")
+    timestamp = headers.get("x-mlflow-timestamp", "")
+    if not _DELIVERY_ID.fullmatch(delivery_id) or not _TIMESTAMP.fullmatch(timestamp):
+        return None
+    return DeliveryHeaders(delivery_id, timestamp, headers.get("x-mlflow-signature", ""))
+
+
+def is_genuine(headers: DeliveryHeaders, body: bytes, secrets: Iterable[bytes]) -> bool:
+    """Return whether one of the secrets signed the delivery. The time that it takes depends on no secret."""
+    signed = f"{headers.delivery_id}.{headers.timestamp}.".encode() + body
+    signature = headers.signature.encode()
+    matches = [hmac.compare_digest(signature, _signature(secret, signed)) for secret in secrets]
+    return any(matches)
+
+
+def clock_difference(headers: DeliveryHeaders, now: float) -> float:
+    """Return how many seconds ago the delivery was signed; negative if our clock is behind MLflow's."""
+    return now - int(headers.timestamp)
+
+
+def _signature(secret: bytes, signed: bytes) -> bytes:
+    return b"v1," + base64.b64encode(hmac.digest(secret, signed, "sha256"))
