@@ -14,7 +14,15 @@ from typing import TypeVar
 from verifywise_mlflow.artifacts.manifest import ArtifactFile, ArtifactManifest, FileKind, Requirement
 from verifywise_mlflow.artifacts.manifest import RuntimeEnvironment as Environment
 from verifywise_mlflow.connector.mlflow_reader import MlflowReader, ServerInfo
-from verifywise_mlflow.connector.models import Experiment, LoggedModel, ModelVersion, RegisteredModel, TrainingRun
+from verifywise_mlflow.connector.models import (
+    Experiment,
+    LoggedModel,
+    ModelVersion,
+    Prompt,
+    PromptVersion,
+    RegisteredModel,
+    TrainingRun,
+)
 from verifywise_mlflow.connector.pagination import Listed, Listing, ListingPages
 from verifywise_mlflow.connector.registry_search import MODELS_PAGE_SIZE, VERSIONS_PAGE_SIZE, version_key
 from verifywise_mlflow.http.client import Traffic
@@ -67,6 +75,14 @@ class SyntheticReader(MlflowReader):
             self.versions,
             VERSIONS_PAGE_SIZE,
         )
+
+    def prompts(self) -> Listing[Prompt]:
+        """Return none."""
+        return Listing(())
+
+    def prompt_versions(self) -> Listing[PromptVersion]:
+        """Return none."""
+        return Listing(())
 
     def experiments(self) -> Listing[Experiment]:
         """Return the only experiment."""

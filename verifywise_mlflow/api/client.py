@@ -33,6 +33,7 @@ from verifywise_mlflow.services.comparison import ComparedValue
 from verifywise_mlflow.services.gaps import Gap, GapFilter
 from verifywise_mlflow.services.inventory import InventoryFilter, InventoryRow
 from verifywise_mlflow.services.lineage_graph import DEFAULT_NODES, lineage_graph
+from verifywise_mlflow.services.prompts import PromptRow, prompt_rows
 from verifywise_mlflow.services.several_tenants import read_each, readable_tenants
 from verifywise_mlflow.services.version_dossier import VersionDossier, dossier
 from verifywise_mlflow.services.version_history import version_history
@@ -147,6 +148,22 @@ class Client:
             wanted = InventoryFilter(versions, _texts(ai_systems), _texts(frameworks))
             names = readable_tenants(self._store, tenants)
             return frame_of(InventoryRow, inventories.inventory_of(self._store, names, wanted))
+
+    def prompts(self, *tenants: str, include_deleted: bool = False) -> pd.DataFrame:
+        """Return the prompts of the tenants' registries, without their texts: one row per version.
+
+        Args:
+            tenants: The tenants; without any, all that the database role may see.
+            include_deleted: Also return prompts that MLflow no longer has.
+        """
+        with translated_errors():
+            from verifywise_mlflow.api.frames import frame_of
+
+            names = readable_tenants(self._store, tenants)
+            listed = read_each(
+                self._store, names, lambda session: prompt_rows(session, includes_deleted=include_deleted)
+            )
+            return frame_of(PromptRow, listed)
 
     def gaps(
         self,

@@ -29,6 +29,7 @@ StateKind = Literal[
     "waiver granted",
     "waiver ended",
     "configuration",
+    "prompt version",
 ]
 Content: TypeAlias = "Mapping[str, str | int | Content | list[str] | None]"
 

@@ -39,6 +39,7 @@ COMMANDS: Mapping[str, str] = {
     "compare": "Compare two versions of a model side by side: metrics, parameters, data, packages, files, verdicts.",
     "systems": "List a tenant's AI systems: their models, badges, open gaps, and what is declared about them.",
     "lineage": "Print what versions were made from, as tables, a graph or a picture, and which data sets models share.",
+    "prompts": "List the prompts of a tenant's registry: versions, aliases, model, and which model versions use them.",
     "export": "Export a tenant for a data warehouse: everything at first, then what is new.",
     "badge": "Print the badge of a version or of a model, for other systems to display.",
     "manifest": "Print the files and hashes of a version as an OpenSSF Model Signing statement.",
@@ -169,6 +170,7 @@ HELP: Mapping[str, CommandHelp] = {
     "events": CommandHelp("acme churn --kind stage --since 7d"),
     "compare": CommandHelp("acme churn champion challenger"),
     "lineage": CommandHelp("acme churn --output churn.svg", failure="the graph cannot be written"),
+    "prompts": CommandHelp("acme summary"),
     "export": CommandHelp(
         "acme warehouse/acme", changes="the files of the directory only", failure="a file cannot be written"
     ),

@@ -19,6 +19,7 @@ from verifywise_mlflow.common.moments import utc_text
 from verifywise_mlflow.common.untrusted_text import escape_invisible, excerpt
 from verifywise_mlflow.compliance.rules.rule import Severity
 from verifywise_mlflow.persistence.queries.history import Validity
+from verifywise_mlflow.services.record_parts import PromptUse
 from verifywise_mlflow.services.version_dossier import JudgedRule, VersionDossier
 
 MAX_GAPS: Final = 4
@@ -174,8 +175,16 @@ def _training(dossier: VersionDossier) -> Iterator[tuple[str, Text]]:
     yield "metrics", _entries([f"{name} {value:g}" for name, value in sorted((record.metrics or {}).items())])
     parameters = [f"{name} {value}" for name, value in sorted((record.hyperparameters or {}).items())]
     yield "parameters", _entries(parameters)
+    if record.prompt_reference:
+        yield "prompts", _entries(list(map(_prompt, dossier.prompts)) or [record.prompt_reference])
     if record.base_model:
         yield "base model", _joined([record.base_model, record.base_model_license])
+
+
+def _prompt(link: PromptUse) -> str:
+    number = "" if link.version_number is None else f" {link.version_number}"
+    notes = [f"@{link.alias}" if link.alias else None, None if link.state == "found" else link.state]
+    return f"{link.name}{number} ({', '.join(filter(None, notes))})".removesuffix(" ()")
 
 
 def _files(dossier: VersionDossier) -> Iterator[tuple[str, Text]]:

@@ -72,6 +72,9 @@ class MlflowEndpoint(Endpoint):
     GET_EXPERIMENT = ("GET", "api/2.0/mlflow/experiments/get")
     SEARCH_LOGGED_MODELS = ("POST", "api/2.0/mlflow/logged-models/search")
     GET_LOGGED_MODEL = ("GET", "api/2.0/mlflow/logged-models/{id}")
+    SEARCH_EVALUATION_DATASETS = ("POST", "api/3.0/mlflow/datasets/search")
+    # It aggregates on the server: a count comes back, and no trace.
+    COUNT_TRACES = ("POST", "api/3.0/mlflow/traces/metrics")
     LIST_RUN_ARTIFACTS = ("GET", "api/2.0/mlflow/artifacts/list")
     GET_RUN_ARTIFACT = ("GET", "get-artifact")
     LIST_SERVED_ARTIFACTS = ("GET", "api/2.0/mlflow-artifacts/artifacts")

@@ -15,13 +15,8 @@ from verifywise_mlflow.connector import parsing
 from verifywise_mlflow.connector.models import ModelVersion, RegisteredModel
 from verifywise_mlflow.connector.text_intake import TextIntake
 
-IS_PROMPT = "mlflow.prompt.is_prompt"
-"""The tag that MLflow's searches leave out."""
-
-PROMPT_SOURCE = "dummy-source"
-"""The source that MLflow registers for the versions of prompts."""
-
-PROMPT_SOURCES = frozenset({PROMPT_SOURCE})
+PROMPT_SOURCES = frozenset({"dummy-source", "prompt-template"})
+"""The sources that MLflow registers for the versions of prompts: its client one, its store the other."""
 
 MAX_LATEST_VERSIONS = 20
 """Versions in a row of the model search: MLflow includes one of each of its four stages."""
@@ -41,7 +36,7 @@ class ListedModel:
     @property
     def is_prompt(self) -> bool:
         """Whether it looks like a prompt. A model without versions counts as one: it has nothing to govern."""
-        return all(version.source == PROMPT_SOURCE for version in self.latest_versions)
+        return all(version.source in PROMPT_SOURCES for version in self.latest_versions)
 
     @property
     def newest_version_number(self) -> int:
@@ -80,7 +75,7 @@ def unlisted_versions(
     models: Sequence[ListedModel],
     prompts: Sequence[ListedModel],
     names_with_listed: Set[str],
-    tagged: Iterable[ModelVersion],
+    tagged: Iterable[tuple[str, int]],
 ) -> Iterator[tuple[str, int]]:
     """Yield the versions that may exist although no search lists them, as (model name, number), newest first.
 
@@ -88,9 +83,9 @@ def unlisted_versions(
         models: all models that are not prompts, including hidden ones.
         prompts: models with the prompt tag that look like prompts.
         names_with_listed: the models that have a version in the version search.
-        tagged: the result of the search for versions of prompts.
+        tagged: the result of the search for versions of prompts, by key.
     """
-    tagged_keys = {(version.model_name, version.version_number) for version in tagged}
+    tagged_keys = set(tagged)
     newest = {row.model.name: row.newest_version_number for row in models if row.latest_versions}
     for name, number in tagged_keys:
         # A tagged version of a model that is not a prompt hides that model's versions.

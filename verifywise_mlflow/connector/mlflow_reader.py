@@ -15,17 +15,31 @@ from verifywise_mlflow.connector import parsing
 from verifywise_mlflow.connector.endpoints import MlflowEndpoint
 from verifywise_mlflow.connector.errors import EndpointNotFoundError
 from verifywise_mlflow.connector.hidden_models import (
-    IS_PROMPT,
-    PROMPT_SOURCE,
+    PROMPT_SOURCES,
     ListedModel,
     has_model_without_listed_versions,
     unlisted_versions,
     without_contents,
 )
-from verifywise_mlflow.connector.models import ModelVersion, RegisteredModel
+from verifywise_mlflow.connector.models import ModelVersion, Prompt, PromptVersion, RegisteredModel
 from verifywise_mlflow.connector.pagination import CUT_SHORT, UNREADABLE, Listed, Listing, ListingPages
+from verifywise_mlflow.connector.prompts import (
+    IS_PROMPT,
+    is_prompt_model,
+    is_prompt_version,
+    parse_tagged_version,
+    tagged_version_key,
+    to_prompt,
+    to_prompt_version,
+)
 from verifywise_mlflow.connector.read_ahead import in_background, read_each
-from verifywise_mlflow.connector.registry_search import QueryParams, search_models, search_versions, version_key
+from verifywise_mlflow.connector.registry_search import (
+    QueryParams,
+    search_models,
+    search_version_rows,
+    search_versions,
+    version_key,
+)
 from verifywise_mlflow.connector.tracking_reader import TrackingReader
 from verifywise_mlflow.http.errors import (
     DeadlineExceededError,
@@ -40,7 +54,7 @@ from verifywise_mlflow.http.settings import ConnectionSettings
 MAX_HIDDEN_VERSION_PROBES = 1_000
 """Requests per listing for versions that no search lists, one for each version."""
 
-_PROMPT_FILTER: QueryParams = (("filter", "tags.`mlflow.prompt.is_prompt` = 'true'"),)
+_PROMPT_FILTER: QueryParams = (("filter", f"tags.`{IS_PROMPT}` = 'true'"),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +78,14 @@ class _ModelListing:
     prompts: tuple[ListedModel, ...]
 
 
+def _prompts_of(tagged: Sequence[ListedModel], problems: Problems) -> Listing[Prompt]:
+    return Listing(tuple(to_prompt(row.model) for row in tagged if row.is_prompt), problems)
+
+
+def _prompt_versions_of(tagged: Listing[ModelVersion | PromptVersion]) -> Listing[PromptVersion]:
+    return Listing(tuple(row for row in tagged.rows if isinstance(row, PromptVersion)), tagged.problems)
+
+
 def _server_info(row: parsing.Row, version: str | None, *, workspaces: bool) -> ServerInfo:
     logged_models = None if version is None else int(version.partition(".")[0]) >= 3
     return ServerInfo(version, row.text("store_type"), workspaces, logged_models)
@@ -75,6 +97,8 @@ class MlflowReader(TrackingReader):
     def __init__(self, settings: ConnectionSettings) -> None:
         super().__init__(settings)
         self._models: _ModelListing | None = None
+        self._prompts: Listing[Prompt] | None = None
+        self._prompt_versions: Listing[PromptVersion] | None = None
         try:
             self._server = self._probe(settings.workspace, has_prefix=bool(urlsplit(settings.base_uri).path.strip("/")))
         except BaseException:
@@ -137,7 +161,7 @@ class MlflowReader(TrackingReader):
         for page in search_models(self._client, self._limits).read_pages(listed):
             rows |= {row.model.name: without_contents(row) for row in page}
             yield [row.model for row in page]
-        tagged = search_models(self._client, self._limits, _PROMPT_FILTER).read()
+        tagged = self._tagged_models()
         tagged_only = [row for row in tagged.rows if row.model.name not in listed.keys]
         hidden = [row for row in tagged_only if not row.is_prompt]
         listed.problems.merge(tagged.problems)
@@ -149,6 +173,50 @@ class MlflowReader(TrackingReader):
             rows=tuple(rows[name] for name in listed.keys),
             prompts=tuple(without_contents(row) for row in tagged_only if row.is_prompt),
         )
+        self._prompts = _prompts_of(tagged_only, tagged.problems)
+
+    def _tagged_models(self) -> Listing[ListedModel]:
+        return search_models(self._client, self._limits, _PROMPT_FILTER).read()
+
+    def _tagged_versions(self) -> Listing[ModelVersion | PromptVersion]:
+        return search_version_rows(
+            self._client, self._limits, parse_tagged_version, tagged_version_key, _PROMPT_FILTER
+        ).read()
+
+    def prompts(self) -> Listing[Prompt]:
+        """List every prompt: those that ``registered_models()`` has just met, or else those of another search."""
+        known, self._prompts = self._prompts, None
+        if known is None:
+            tagged = self._tagged_models()
+            known = _prompts_of(tagged.rows, tagged.problems)
+        return known
+
+    def prompt_versions(self) -> Listing[PromptVersion]:
+        """List every version of a prompt: those that ``model_versions()`` has just met, or else those of a search."""
+        known, self._prompt_versions = self._prompt_versions, None
+        return known or _prompt_versions_of(self._tagged_versions())
+
+    def prompt(self, name: str) -> Prompt:
+        """Read one prompt by its name.
+
+        Raises:
+            NotFoundError: there is no model of this name, or it is no prompt.
+        """
+        model = self.registered_model(name)
+        if not is_prompt_model(model.tags):
+            raise NotFoundError("the registry has a model of this name, which is no prompt")
+        return to_prompt(model)
+
+    def prompt_version(self, name: str, number: int) -> PromptVersion:
+        """Read one version of a prompt by the prompt's name and its number.
+
+        Raises:
+            NotFoundError: there is no such version, or it is none of a prompt.
+        """
+        version = self.model_version(name, number)
+        if not is_prompt_version(version):
+            raise NotFoundError("the registry has a model version of this name and number, which is none of a prompt")
+        return to_prompt_version(version)
 
     def _listed_models(self) -> _ModelListing:
         """Return the models of the search that ``registered_models()`` has just made, or else of another one."""
@@ -173,16 +241,19 @@ class MlflowReader(TrackingReader):
             yield ()  # for who has requested the first page only: what follows needs the models
         names_with_listed = {name for name, _ in listed.keys}
         models = self._listed_models()
-        tagged: Listing[ModelVersion] = Listing(())
+        tagged: Listing[ModelVersion | PromptVersion] = Listing(())
         if models.prompts or has_model_without_listed_versions(models.rows, names_with_listed):
-            tagged = search_versions(self._client, self._limits, _PROMPT_FILTER).read()
+            tagged = self._tagged_versions()
+        self._prompt_versions = _prompt_versions_of(tagged)
         listed.problems.merge(tagged.problems)
         hidden = {
             version_key(version): version
             for version in tagged.rows
-            if version.source != PROMPT_SOURCE and version.model_name not in names_with_listed
+            if isinstance(version, ModelVersion) and version.model_name not in names_with_listed
         }
-        candidates = unlisted_versions(models.rows, models.prompts, names_with_listed, tagged.rows)
+        candidates = unlisted_versions(
+            models.rows, models.prompts, names_with_listed, map(tagged_version_key, tagged.rows)
+        )
         hidden |= self._requested_versions(candidates, listed.problems)
         listed.keys.update(dict.fromkeys(sorted(hidden)))
         if hidden:
@@ -200,7 +271,7 @@ class MlflowReader(TrackingReader):
             self._limits.max_concurrent_requests,
         ):
             if isinstance(result, ModelVersion):
-                if result.source != PROMPT_SOURCE:
+                if result.source not in PROMPT_SOURCES:
                     existing[key] = result
             elif not isinstance(result, NotFoundError | ForbiddenError):
                 kind = CUT_SHORT if isinstance(result, DeadlineExceededError) else UNREADABLE

@@ -75,6 +75,46 @@ class ModelVersion:
 
 
 @value_object
+class Prompt:
+    """A named prompt in the registry, with numbered versions. MLflow keeps it in the tables of the models."""
+
+    name: str
+    description: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    aliases: Mapping[str, int] = field(default_factory=dict)
+    created_at: datetime | None = None
+    last_updated_at: datetime | None = None
+    problems: tuple[str, ...] = ()
+    redactions: tuple[Redaction, ...] = ()
+
+
+@value_object
+class PromptVersion:
+    """One numbered version of a prompt, without its text: see ``prompts.py``."""
+
+    prompt_name: str
+    version_number: int
+    created_at: datetime | None = None
+    last_updated_at: datetime | None = None
+    commit_message: str | None = None
+    prompt_type: str | None = None
+    """``text`` or ``chat``; null before MLflow 3."""
+    template_sha256: str | None = None
+    """SHA-256, in hex, of the template's UTF-8 bytes as MLflow stores them: for a chat, JSON. Null if it has none."""
+    template_length: int | None = None
+    """Characters."""
+    variables: tuple[str, ...] = ()
+    """The names in double braces, sorted."""
+    has_response_format: bool = False
+    model_config: Mapping[str, str] = field(default_factory=dict)
+    """The model and its parameters that the version is meant for. See ``prompts.model_config``."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """Without those in which MLflow keeps what the other fields show."""
+    problems: tuple[str, ...] = ()
+    redactions: tuple[Redaction, ...] = ()
+
+
+@value_object
 class DatasetInput:
     """A data set that a run logged as its input. The data itself is never fetched."""
 
@@ -139,9 +179,28 @@ class LoggedModel:
     last_updated_at: datetime | None = None
     params: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
+    datasets: tuple[DatasetInput, ...] = ()
+    """The data sets on which its metrics were measured, each once."""
     tags: Mapping[str, str] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     redactions: tuple[Redaction, ...] = ()
+
+
+@value_object
+class EvaluationDataset:
+    """A data set of MLflow 3 for the evaluation of generative applications, without its records."""
+
+    dataset_id: str
+    name: str | None = None
+    digest: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TraceCounts:
+    """How many traces of some experiments a server has, and how many assessments of them. Never a trace."""
+
+    traces: int
+    assessments: int
 
 
 @dataclass(frozen=True, slots=True)

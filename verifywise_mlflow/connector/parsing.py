@@ -7,7 +7,7 @@ parser of a row without an identity raises ``InvalidResponseError``.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final, TypeVar
 
@@ -15,6 +15,7 @@ from verifywise_mlflow.common.problems import Problems
 from verifywise_mlflow.common.untrusted_text import describe
 from verifywise_mlflow.connector.models import (
     DatasetInput,
+    EvaluationDataset,
     Experiment,
     LoggedModel,
     ModelVersion,
@@ -157,6 +158,13 @@ class Row:
                 except (ValueError, OverflowError):  # a string that is not a number, an integer too large for a float
                     self._unusable(_metric_label(key), value)
         return self._texts.numbers("metrics", metrics)
+
+    def bounded_texts(self, name: str, pairs: Sequence[tuple[str, str | None]]) -> Iterator[tuple[str, str | None]]:
+        """Yield those of some pairs of texts that fit the limits."""
+        for first, second in self._texts.first(name, pairs):
+            taken = self._texts.text(name, first)
+            if taken is not None:
+                yield taken, None if second is None else self._texts.text(name, second)
 
     def _within(self, fields: dict[str, object], label: str) -> Row:
         row = object.__new__(Row)
@@ -327,9 +335,37 @@ def logged_model(value: object, intake: TextIntake | None = None) -> LoggedModel
         last_updated_at=info.time("last_updated_timestamp_ms"),
         params=data.pairs("params"),
         metrics=data.metrics(),
+        datasets=_measured_datasets(data),
         tags=info.pairs("tags"),
         problems=row.problems.sentences(),
     )
+
+
+def _measured_datasets(data: Row) -> tuple[DatasetInput, ...]:
+    """Return the data sets that the metrics of a logged model name, sorted by name and digest."""
+    metrics = data.fields.get("metrics")
+    named = {
+        (name, digest if isinstance(digest, str) and digest else None)
+        for item in (metrics if isinstance(metrics, list) else ())
+        if isinstance(item, dict) and isinstance(name := item.get("dataset_name"), str) and name
+        for digest in (item.get("dataset_digest"),)
+    }
+    # Through the limits for texts, as every other text.
+    pairs = data.bounded_texts("metrics' data sets", sorted(named, key=lambda pair: (pair[0], pair[1] or "")))
+    return tuple(DatasetInput(name, digest, None, None, None) for name, digest in pairs)
+
+
+def evaluation_dataset(value: object, intake: TextIntake | None = None) -> EvaluationDataset:
+    """Parse a row of ``datasets/search``, without what describes its contents: schema, profile, tags."""
+    row = Row(value, intake)
+    return EvaluationDataset(row.identity("dataset_id"), row.text("name"), row.text("digest"))
+
+
+def counted(response: Mapping[str, object]) -> int:
+    """Return the count in a response of ``traces/metrics``; MLflow sends no point if there is nothing to count."""
+    points = Row(dict(response)).rows("data_points")
+    counts = [point.row("values").fields.get("COUNT") for point in points]
+    return sum(int(count) for count in counts if isinstance(count, int | float) and 0 <= count < _MAX_INTEGER)
 
 
 def remote_file(value: object, intake: TextIntake | None = None) -> RemoteFile:

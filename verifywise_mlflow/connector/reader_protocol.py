@@ -8,11 +8,15 @@ from typing import Protocol
 
 from verifywise_mlflow.connector.mlflow_reader import ServerInfo
 from verifywise_mlflow.connector.models import (
+    EvaluationDataset,
     Experiment,
     LoggedModel,
     ModelVersion,
+    Prompt,
+    PromptVersion,
     RegisteredModel,
     RemoteFile,
+    TraceCounts,
     TrainingRun,
 )
 from verifywise_mlflow.connector.pagination import Listing, ListingPages
@@ -38,6 +42,18 @@ class Reader(Protocol):
 
     def model_versions(self) -> ListingPages[ModelVersion, tuple[str, int]]:
         """List every version, in any status, by its model's name and its number."""
+
+    def prompts(self) -> Listing[Prompt] | None:
+        """List every prompt of the registry; None if this kind of server has none that can be read."""
+
+    def prompt_versions(self) -> Listing[PromptVersion]:
+        """List every version of a prompt."""
+
+    def prompt(self, name: str) -> Prompt:
+        """Read one prompt by its name."""
+
+    def prompt_version(self, name: str, number: int) -> PromptVersion:
+        """Read one version of a prompt by the prompt's name and its number."""
 
     def registered_model(self, name: str) -> RegisteredModel:
         """Read one registered model by its name."""
@@ -65,6 +81,12 @@ class Reader(Protocol):
 
     def logged_model(self, model_id: str) -> LoggedModel:
         """Read one logged model by its id, in any experiment."""
+
+    def evaluation_datasets(self, experiment_ids: Sequence[str]) -> Listing[EvaluationDataset]:
+        """List the evaluation data sets of some experiments, without their records."""
+
+    def trace_counts(self, experiment_ids: Sequence[str]) -> TraceCounts:
+        """Count the traces of some experiments and their assessments; no trace is read."""
 
     def run_artifacts(self, run_id: str, path: str) -> list[RemoteFile]:
         """List one directory of a run's artifacts."""

@@ -11,7 +11,14 @@ from typing import TypeVar
 
 from verifywise_mlflow.connector import parsing
 from verifywise_mlflow.connector.endpoints import MlflowEndpoint
-from verifywise_mlflow.connector.models import Experiment, LoggedModel, RemoteFile, TrainingRun
+from verifywise_mlflow.connector.models import (
+    EvaluationDataset,
+    Experiment,
+    LoggedModel,
+    RemoteFile,
+    TraceCounts,
+    TrainingRun,
+)
 from verifywise_mlflow.connector.pagination import Listing, PagedListing, read_listing
 from verifywise_mlflow.connector.rest_client import RestClient
 from verifywise_mlflow.connector.text_intake import TextIntake
@@ -25,6 +32,7 @@ K = TypeVar("K", bound=Hashable)
 EXPERIMENTS_PAGE_SIZE = 5_000  # the server's maximum is 50,000
 RUNS_PAGE_SIZE = 200  # about 0.5 s of a small server's time; its filter parser takes at most 4,996 ids
 LOGGED_MODELS_PAGE_SIZE = 1_000
+EVALUATION_DATASETS_PAGE_SIZE = 50  # the server's maximum
 
 
 class TrackingReader:
@@ -110,6 +118,34 @@ class TrackingReader:
         """Read one logged model by its id, in any experiment."""
         response = self._client.get_json(MlflowEndpoint.GET_LOGGED_MODEL, identifier=model_id)
         return parsing.logged_model(response.get("model"))
+
+    # -- generative applications
+
+    def evaluation_datasets(self, experiment_ids: Sequence[str]) -> Listing[EvaluationDataset]:
+        """List the evaluation data sets of some experiments, without their records."""
+        return self._search(
+            MlflowEndpoint.SEARCH_EVALUATION_DATASETS,
+            {"experiment_ids": list(experiment_ids)},
+            "datasets",
+            parsing.evaluation_dataset,
+            lambda dataset: dataset.dataset_id,
+            page_size=EVALUATION_DATASETS_PAGE_SIZE,
+            keeps_beginning=True,
+        )
+
+    def trace_counts(self, experiment_ids: Sequence[str]) -> TraceCounts:
+        """Count the traces of some experiments and their assessments, on the server: no trace is read."""
+
+        def count(view: str, metric: str) -> int:
+            body = {
+                "experiment_ids": list(experiment_ids),
+                "view_type": view,
+                "metric_name": metric,
+                "aggregations": [{"aggregation_type": "COUNT"}],
+            }
+            return parsing.counted(self._client.post_json(MlflowEndpoint.COUNT_TRACES, body))
+
+        return TraceCounts(count("TRACES", "trace_count"), count("ASSESSMENTS", "assessment_count"))
 
     # -- artifacts
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 from verifywise_mlflow.common.untrusted_text import quote
 from verifywise_mlflow.connector.models import DatasetInput
 from verifywise_mlflow.normalizer.findings import Finding
 from verifywise_mlflow.normalizer.record import Json
+from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 
 EVALUATION_CONTEXTS: Final = frozenset({"evaluation", "eval", "validation", "testing", "test", "holdout"})
 """What a run says of data that a model is evaluated with, in lower case."""
@@ -19,6 +21,23 @@ def dataset_reference(datasets: Sequence[DatasetInput], name_from_tag: str | Non
     if not datasets and name_from_tag is not None:
         datasets = (DatasetInput(name=name_from_tag, digest=None, source_type=None, source=None, context=None),)
     return [_dataset_json(dataset) for dataset in datasets] or None
+
+
+def measured_datasets(inputs: RecordInputs) -> tuple[DatasetInput, ...]:
+    """Return the data sets on which the logged model was measured, and which the run did not log itself.
+
+    MLflow 3 states them with each metric: that is where an evaluation of an agent or an application records its data,
+    since the run of the evaluation is not the one that the version names. What was trained on is among the run's data.
+    """
+    if inputs.logged_model is None:
+        return ()
+    logged = {(data.name, data.digest) for data in inputs.run.datasets} if inputs.run else set()
+    digests = {digest for _, digest in logged if digest}
+    return tuple(
+        replace(data, context="evaluation")
+        for data in inputs.logged_model.datasets
+        if (data.name, data.digest) not in logged and data.digest not in digests
+    )
 
 
 def _dataset_json(dataset: DatasetInput) -> dict[str, Json]:

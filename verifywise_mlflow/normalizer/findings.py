@@ -26,6 +26,8 @@ FindingKind = Literal[
     "evaluated on training data",
     "unpinned prompt",
     "prompt without version",
+    "prompt not in the registry",
+    "deleted prompt",
     "not ready",
     "recreated",
     "changed in place",

@@ -9,7 +9,7 @@ from itertools import chain
 from typing import Final
 
 from verifywise_mlflow.normalizer.candidates import Candidates
-from verifywise_mlflow.normalizer.dataset_reference import dataset_reference
+from verifywise_mlflow.normalizer.dataset_reference import dataset_reference, measured_datasets
 from verifywise_mlflow.normalizer.evaluation_tags import evaluation_tag_findings, evaluation_tags
 from verifywise_mlflow.normalizer.findings import fold_findings
 from verifywise_mlflow.normalizer.lifecycle_stage import explain_precedence, version_aliases
@@ -18,6 +18,14 @@ from verifywise_mlflow.normalizer.mapping.mapping_index import mapping_index
 from verifywise_mlflow.normalizer.mapping.precedence import UNDECLARED, resolve
 from verifywise_mlflow.normalizer.mapping.tag_mapping import TagMapping
 from verifywise_mlflow.normalizer.origin_links import OriginLinks
+from verifywise_mlflow.normalizer.prompt_links import (
+    PromptIndex,
+    PromptLink,
+    link_findings,
+    linked_prompts_json,
+    possible_names,
+    prompt_links,
+)
 from verifywise_mlflow.normalizer.prompt_reference import kind_by_prompts, prompt_findings
 from verifywise_mlflow.normalizer.record import (
     FIELDS,
@@ -34,18 +42,21 @@ from verifywise_mlflow.normalizer.use_findings import use_findings
 
 __all__ = ["NORMALIZER_REVISION", "RecordInputs", "normalize"]
 
-NORMALIZER_REVISION: Final = 6
+NORMALIZER_REVISION: Final = 7
 """Increase it whenever the same inputs and mapping produce a different record: all living records are then rebuilt."""
 
 _EVALUATION_RULE = "the tags of the version and of its run; if both have a key, the version's tag counts"
 
 
-def normalize(inputs: RecordInputs, mapping: TagMapping) -> NormalizedRecord:
+def normalize(
+    inputs: RecordInputs, mapping: TagMapping, registry_prompts: PromptIndex | None = None
+) -> NormalizedRecord:
     """Return the canonical record of one version, with its provenance, its read gaps and its findings.
 
     Args:
         inputs: what was read of the version and of the objects that belong to it.
         mapping: the whole mapping: usually ``default_mapping().extended_by(tenant.mapping)``, built once per sync.
+        registry_prompts: all prompts of the registry; None if they were not read.
 
     It never raises: any text of a tag becomes a value, a finding, or nothing.
     """
@@ -60,9 +71,12 @@ def normalize(inputs: RecordInputs, mapping: TagMapping) -> NormalizedRecord:
     evaluation = evaluation_tags(inputs.version.tags, inputs.run.tags if inputs.run else {}, index)
     links = OriginLinks.of(inputs)
     texts = {field: resolution.value for field, resolution in resolutions.items()}
-    record = _record(inputs, aliases, texts, evaluation)
+    prompts = prompt_links(texts["prompt_reference"], registry_prompts)
+    record = _record(inputs, aliases, texts, evaluation, prompts)
     origins = {field: resolution.origin for field, resolution in resolutions.items() if resolution.origin}
     origins |= _origins_of_copied_values(inputs)
+    if prompts:
+        origins["linked_prompts"] = origins["prompt_reference"]
     if "lifecycle_stage" in origins:
         stages = [candidate for candidate in candidates_by_field["lifecycle_stage"] if candidate.is_known]
         rule = explain_precedence(index.value_sources("lifecycle_stage"), stages)
@@ -87,10 +101,12 @@ def normalize(inputs: RecordInputs, mapping: TagMapping) -> NormalizedRecord:
                     use_findings(aliases, index, resolutions["lifecycle_stage"], resolutions["deployment_status"]),
                     evaluation_tag_findings(evaluation),
                     prompt_findings(resolutions["prompt_reference"].value),
+                    link_findings(prompts),
                     quality_findings(inputs),
                 )
             )
         ),
+        prompt_names=possible_names(texts["prompt_reference"]),
     )
 
 
@@ -108,6 +124,7 @@ def _record(
     aliases: Sequence[str],
     texts: Mapping[str, str | None],
     evaluation: Mapping[str, Origin],
+    prompts: Sequence[PromptLink],
 ) -> CanonicalRecord:
     """Build the record from the resolved texts and from the values that are copied from MLflow's objects."""
     version, run, manifest = inputs.version, inputs.run, inputs.manifest
@@ -122,7 +139,10 @@ def _record(
         metrics=dict(run.metrics) if run else None,
         hyperparameters=dict(run.params) if run else None,
         evaluation_tags={key: origin.raw or "" for key, origin in evaluation.items() if origin.state is None},
-        dataset_reference=dataset_reference(run.datasets if run else (), texts["dataset_reference"]),
+        dataset_reference=dataset_reference(
+            (*(run.datasets if run else ()), *measured_datasets(inputs)), texts["dataset_reference"]
+        ),
+        linked_prompts=linked_prompts_json(prompts),
         runtime_environment=environment_json(manifest.environment) if manifest and manifest.environment else None,
         artifact_manifest=manifest_json(manifest, inputs.changes_in_place) if manifest else None,
         evidence_files=evidence_json(manifest) if manifest else None,
@@ -151,6 +171,8 @@ def _origins_of_copied_values(inputs: RecordInputs) -> dict[str, Origin]:
         }
         if run.datasets:
             origins["dataset_reference"] = Origin("run", "dataset_inputs", None)
+    if "dataset_reference" not in origins and measured_datasets(inputs):
+        origins["dataset_reference"] = Origin("logged model", "metrics", None)
     if inputs.manifest:
         location = inputs.manifest.location or version.source or "no location is known"
         origins |= {

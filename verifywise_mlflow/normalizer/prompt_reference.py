@@ -68,7 +68,7 @@ def kind_by_prompts(kind: Resolution, prompts: Resolution) -> Resolution:
 
 def prompt_findings(text: str | None) -> Iterator[Finding]:
     """Yield a finding for each prompt in a text that is not pinned to one version."""
-    for prompt in _prompts(text) if text else ():
+    for prompt in named_prompts(text) if text else ():
         is_short = len(prompt) <= _MAX_PROMPT_LENGTH
         if is_short and (_VERSION_ALONE.fullmatch(prompt) or _VERSION_AT_END.fullmatch(prompt)):
             continue
@@ -80,7 +80,8 @@ def prompt_findings(text: str | None) -> Iterator[Finding]:
             yield Finding("prompt without version", "prompt_reference", sentence)
 
 
-def _prompts(text: str) -> Sequence[str]:
+def named_prompts(text: str) -> Sequence[str]:
+    """Return the prompts that a text names, each as it is written there."""
     if len(text) > _MAX_TEXT_LENGTH:
         return [text]
     prompts = dict.fromkeys(filter(None, (part.strip(" \t\r[]\"'") for part in _SEPARATORS.split(text))))

@@ -436,6 +436,14 @@ class CanonicalRecord:
             may_lack_value=True,
         ),
     ]
+    linked_prompts: Annotated[
+        Json,
+        FieldSpec(
+            FieldGroup.COMPLIANCE,
+            "These prompts in the registry: a list of {name, version, alias, state, template_sha256}.",
+            FieldType.JSON_LIST,
+        ),
+    ]
     safety_evaluation: Annotated[
         str | None,
         FieldSpec(
@@ -586,3 +594,5 @@ class NormalizedRecord:
     """The objects that could not be read; empty if the record holds everything that MLflow shows."""
     findings: tuple[Finding, ...]
     """What was read but looks wrong, such as an unknown value, a dangling alias or a deleted run."""
+    prompt_names: tuple[str, ...] = ()
+    """The prompts of the registry that ``prompt_reference`` may mean."""

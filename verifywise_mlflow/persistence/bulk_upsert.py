@@ -12,7 +12,7 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from sqlalchemy import BigInteger, Boolean, DateTime, Integer, Table, TextClause, text
+from sqlalchemy import ARRAY, BigInteger, Boolean, DateTime, Integer, Table, TextClause, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import Text as PlainText
 from sqlalchemy.types import TypeEngine
@@ -134,8 +134,15 @@ def text_form(column_type: TypeEngine[Any]) -> TextForm:
             return TextForm("bigint", str)
         case Integer():
             return TextForm("integer", str)
+        case ARRAY(item_type=Text()):
+            return TextForm("text[]", _array_literal)
         case _:
             raise TypeError(f"found a column of the type {column_type!r}, whose text form is unknown: add it here")
+
+
+def _array_literal(texts: Sequence[str]) -> str:
+    quoted = (escape(text).replace("\\", "\\\\").replace('"', '\\"') for text in texts)
+    return "{" + ",".join(f'"{text}"' for text in quoted) + "}"
 
 
 def _joined(cells: Cells) -> str | None:

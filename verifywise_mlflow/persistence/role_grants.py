@@ -29,6 +29,8 @@ PIPELINE_PRIVILEGES: Mapping[str, tuple[str, ...]] = {
     "tenants": _WRITE,
     "registered_models": _WRITE,
     "model_versions": _WRITE,
+    "prompts": _WRITE,
+    "prompt_versions": _WRITE,
     "training_runs": _WRITE,
     "logged_models": _WRITE,
     "artifact_manifests": _WRITE,
@@ -68,6 +70,7 @@ PIPELINE_PRIVILEGES: Mapping[str, tuple[str, ...]] = {
     "state_models": _WRITE,
     # Triggers write them with the owner's rights.
     "canonical_record_history": _READ,
+    "prompt_version_history": _READ,
     "version_verdict_history": _READ,
     "compliance_badge_history": _READ,
     # A role sees its own row; the policies of row-level security read it.

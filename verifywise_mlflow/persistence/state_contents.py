@@ -36,6 +36,11 @@ INTEGRITY_COLUMNS: Final = (
 )
 WAIVER_COLUMNS: Final = (*("rule_id", "model", "version_number", "approver", "reason", "expires_on", "source"),)
 WAIVER_END_COLUMNS: Final = ("end_reason",)
+PROMPT_VERSION_COLUMNS: Final = (
+    *("prompt_name", "version_number", "created_at", "last_updated_at", "aliases", "commit_message", "prompt_type"),
+    *("template_sha256", "template_length", "variables", "has_response_format", "model_config", "tags", "problems"),
+    *("incarnation", "deleted_at"),
+)
 CONFIGURATION_COLUMNS: Final = ("digest", "document")
 
 

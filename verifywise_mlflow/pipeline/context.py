@@ -108,6 +108,8 @@ class Progress:
     """Objects that got a tombstone."""
     incomplete: int = 0
     """Objects that could not be read, or only in part."""
+    prompts_changed: int = 0
+    """Prompts and versions of prompts that were written or got a tombstone. The stage of versions reads them, too."""
     lifecycle_event_count: int = 0
     """Lifecycle events that were recorded."""
     read_failures: list[ReadFailure] = field(default_factory=list)
@@ -150,6 +152,7 @@ class StageReport:
         return not (
             progress.changed
             or progress.removed
+            or progress.prompts_changed
             or progress.lifecycle_event_count
             or progress.integrity_events
             or progress.read_failures
@@ -166,6 +169,7 @@ class StageReport:
             "requests": self.requests,
             "bytes_read": self.bytes_read,
             "seconds": round(self.seconds, 3),
+            **({"prompts_changed": progress.prompts_changed} if progress.prompts_changed else {}),
             **({"store_requests": progress.store_requests} if progress.store_requests else {}),
             **({"lifecycle_events": progress.lifecycle_event_count} if progress.lifecycle_event_count else {}),
             **({"integrity_events": len(progress.integrity_events)} if progress.integrity_events else {}),

@@ -1,4 +1,4 @@
-"""The lineage of a tenant's versions as a graph: data set → training run → version → files.
+"""The lineage of a tenant's versions as a graph: data set → training run → version → files, and prompt → version.
 
 A graph has at most as many nodes as requested; a sentence says how many versions are left out, and which.
 """
@@ -58,6 +58,26 @@ class RunNode:
 
 
 @dataclass(frozen=True, slots=True)
+class PromptNode:
+    """A version of a prompt that model versions name."""
+
+    __pydantic_config__ = DESCRIBED
+
+    id: str
+    """The identity within this graph."""
+    name: str
+    """The prompt's name."""
+    version_number: int | None
+    """The version of the prompt; null if none is named, or if the alias points to none."""
+    state: str
+    """found, deleted, not in the registry, or without version."""
+    template_sha256: str | None
+    """SHA-256 of the template, which is not stored."""
+    kind: Literal["prompt"] = "prompt"
+    """The kind of node."""
+
+
+@dataclass(frozen=True, slots=True)
 class VersionNode:
     """A model version."""
 
@@ -97,7 +117,7 @@ class FilesNode:
     """The kind of node."""
 
 
-LineageNode: TypeAlias = DatasetNode | RunNode | VersionNode | FilesNode
+LineageNode: TypeAlias = DatasetNode | RunNode | PromptNode | VersionNode | FilesNode
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +131,7 @@ class LineageEdge:
     target: str
     """The identity of a node."""
     label: str | None
-    """What a run used a data set for, such as training; null for other edges."""
+    """What a run used a data set for, such as training, or the alias that names a prompt; null for other edges."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +231,7 @@ class _GraphBuilder:
         for reference in version.datasets:
             datasets.setdefault(DatasetKey.of(reference), []).append(reference)
         files = _files_key(version)
-        others = [*datasets, *(key for key in (version.run_id, files) if key)]
+        others = [*datasets, *map(_prompt_key, version.prompts), *(key for key in (version.run_id, files) if key)]
         if len(self.nodes) + 1 + sum(key not in self.nodes for key in others) > self._max_nodes:
             return False
         self._add(version, datasets, files)
@@ -231,6 +251,9 @@ class _GraphBuilder:
                 aliases=tuple(version.aliases),
             ),
         )
+        for link in version.prompts:
+            named = self._node(_prompt_key(link), _prompt_node(f"p{len(self.nodes)}", link))
+            self._connect(named, node, [f"@{link['alias']}"] if link.get("alias") else [])
         if version.run_id:
             run = RunNode(id=f"r{len(self.nodes)}", run_id=version.run_id, experiment_name=version.experiment_name)
             made_from = self._node(version.run_id, run)
@@ -262,6 +285,21 @@ def _files_key(version: VersionLineage) -> object:
     if version.files_digest:
         return ("content", version.files_digest)
     return ("location", version.location) if version.location else None
+
+
+def _prompt_key(link: Mapping[str, object]) -> tuple[object, ...]:
+    return ("prompt", link.get("name"), link.get("version"), link.get("state"))
+
+
+def _prompt_node(node_id: str, link: Mapping[str, object]) -> PromptNode:
+    number, template_sha256 = link.get("version"), link.get("template_sha256")
+    return PromptNode(
+        id=node_id,
+        name=str(link.get("name")),
+        version_number=number if isinstance(number, int) else None,
+        state=str(link.get("state")),
+        template_sha256=str(template_sha256) if template_sha256 else None,
+    )
 
 
 def _dataset_node(node_id: str, reference: Mapping[str, object], *, shared: bool) -> DatasetNode:

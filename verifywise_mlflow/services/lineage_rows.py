@@ -9,9 +9,16 @@ from typing import ClassVar, Literal, TypeAlias
 from pydantic import ConfigDict
 
 from verifywise_mlflow.common.described_fields import DESCRIBED
-from verifywise_mlflow.services.lineage_graph import DatasetNode, FilesNode, LineageGraph, LineageNode, RunNode
+from verifywise_mlflow.services.lineage_graph import (
+    DatasetNode,
+    FilesNode,
+    LineageGraph,
+    LineageNode,
+    PromptNode,
+    RunNode,
+)
 
-NodeKind: TypeAlias = Literal["dataset", "run", "version", "files"]
+NodeKind: TypeAlias = Literal["dataset", "run", "prompt", "version", "files"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +28,11 @@ class LineageRow:
     __pydantic_config__: ClassVar[ConfigDict] = DESCRIBED
 
     from_kind: NodeKind
-    """dataset, run or version."""
+    """dataset, run, prompt or version."""
     from_name: str | None
-    """The data set's name or source, the run's ID, or the model and the number of the version."""
+    """The data set's name or source, the run's ID, or the name of the model or prompt and the number of the version."""
     from_digest: str | None
-    """MLflow's digest of a data set; null for others."""
+    """MLflow's digest of a data set, SHA-256 of a prompt's template; null for others."""
     to_kind: NodeKind
     """run, version or files."""
     to_name: str | None
@@ -33,7 +40,7 @@ class LineageRow:
     to_digest: str | None
     """The hash over all paths and hashes of the files; null for others, and if a file is not hashed."""
     use: str | None
-    """What a run used a data set for, such as training."""
+    """What a run used a data set for, such as training, or the alias that names a prompt."""
     shared: bool
     """Whether it is a data set that several models of the tenant use."""
 
@@ -59,9 +66,13 @@ def _name(node: LineageNode) -> str | None:
             return node.run_id
         case FilesNode():
             return node.location
+        case PromptNode():
+            return f"{node.name} {node.version_number}" if node.version_number is not None else node.name
         case _:
             return f"{node.model_name} {node.version_number}"
 
 
 def _digest(node: LineageNode) -> str | None:
+    if isinstance(node, PromptNode):
+        return node.template_sha256
     return node.digest if isinstance(node, DatasetNode | FilesNode) else None

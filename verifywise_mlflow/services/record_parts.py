@@ -35,6 +35,17 @@ class DataSet:
 
 
 @dataclass(frozen=True, slots=True)
+class PromptUse:
+    """A prompt that the record names, and what the registry had of it."""
+
+    name: str
+    version_number: int | None
+    alias: str | None
+    state: str
+    template_sha256: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Package:
     """A package that an environment file requires."""
 
@@ -82,6 +93,20 @@ def data_sets(record: CanonicalRecord) -> tuple[DataSet, ...]:
             *(_text(entry.get(name)) for name in ("digest", "source_type", "source", "context")),
         )
         for entry in _objects(record.dataset_reference)
+    )
+
+
+def prompts(record: CanonicalRecord) -> tuple[PromptUse, ...]:
+    """Return the prompts that the record names."""
+    return tuple(
+        PromptUse(
+            _text(entry.get("name")) or "",
+            _number(entry.get("version")),
+            _text(entry.get("alias")),
+            _text(entry.get("state")) or "",
+            _text(entry.get("template_sha256")),
+        )
+        for entry in _objects(record.linked_prompts)
     )
 
 

@@ -100,7 +100,8 @@ def _missing_fields(state: RecordState, unread: Sequence[UnreadObject]) -> tuple
     not_read = {field for item in unread for field in item.fields}
     missing = []
     for field, spec in FIELD_SPECS.items():
-        if getattr(state.record, field) is None:
+        # What the registry has of prompts that no text names is not missing.
+        if getattr(state.record, field) is None and field != "linked_prompts":
             origin = state.origins.get(field)
             text = origin.get("raw") if isinstance(origin, Mapping) and origin.get("state") in _NO_VALUE else None
             because = MissingBecause.NOT_RECORDED

@@ -30,7 +30,15 @@ from verifywise_mlflow.persistence.repositories.waivers import StoredWaiver
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.services.clause_evidence import CitedClause, RuleOnVersion, VersionClause
-from verifywise_mlflow.services.record_parts import DataSet, Environment, data_sets, environment, manifest
+from verifywise_mlflow.services.record_parts import (
+    DataSet,
+    Environment,
+    PromptUse,
+    data_sets,
+    environment,
+    manifest,
+    prompts,
+)
 from verifywise_mlflow.services.unknowns import Unknowns, find_unknowns, never_in_mlflow
 
 BATCH_SIZE: Final = 250
@@ -77,6 +85,7 @@ class VersionDossier:
     manifest: ArtifactManifest | None
     """The files, without the environment."""
     data_sets: tuple[DataSet, ...]
+    prompts: tuple[PromptUse, ...]
     environment: Environment | None
     badge: BadgeState | None
     badges: tuple[BadgeState, ...]
@@ -197,6 +206,7 @@ class _Loader:
                     state=state,
                     manifest=files,
                     data_sets=data_sets(state.record),
+                    prompts=prompts(state.record),
                     environment=packages,
                     badge=_held_at(history, at),
                     badges=history,

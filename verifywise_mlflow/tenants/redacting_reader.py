@@ -12,11 +12,15 @@ from typing import TypeVar
 
 from verifywise_mlflow.connector.mlflow_reader import ServerInfo
 from verifywise_mlflow.connector.models import (
+    EvaluationDataset,
     Experiment,
     LoggedModel,
     ModelVersion,
+    Prompt,
+    PromptVersion,
     RegisteredModel,
     RemoteFile,
+    TraceCounts,
     TrainingRun,
 )
 from verifywise_mlflow.connector.pagination import Listed, Listing, ListingPages
@@ -26,7 +30,17 @@ from verifywise_mlflow.redaction.entity_redactor import EntityRedactor
 from verifywise_mlflow.redaction.errors import redacted_errors
 from verifywise_mlflow.redaction.settings import RedactionSettings
 
-E = TypeVar("E", RegisteredModel, ModelVersion, Experiment, TrainingRun, LoggedModel)
+E = TypeVar(
+    "E",
+    RegisteredModel,
+    ModelVersion,
+    Prompt,
+    PromptVersion,
+    Experiment,
+    TrainingRun,
+    LoggedModel,
+    EvaluationDataset,
+)
 K = TypeVar("K", bound=Hashable)
 
 
@@ -60,6 +74,26 @@ class RedactingReader:
     def model_versions(self) -> ListingPages[ModelVersion, tuple[str, int]]:
         """List every version, in any status, by its model's name and its number."""
         return self._redacted_pages(self._reader.model_versions())
+
+    def prompts(self) -> Listing[Prompt] | None:
+        """List every prompt of the registry; None if this kind of server has none that can be read."""
+        with redacted_errors(self._redactor):
+            listing = self._reader.prompts()
+        return None if listing is None else self._read_listing(lambda: listing)
+
+    def prompt_versions(self) -> Listing[PromptVersion]:
+        """List every version of a prompt."""
+        return self._read_listing(self._reader.prompt_versions)
+
+    def prompt(self, name: str) -> Prompt:
+        """Read one prompt by its name."""
+        with redacted_errors(self._redactor):
+            return self._redactor.redact(self._reader.prompt(name))
+
+    def prompt_version(self, name: str, number: int) -> PromptVersion:
+        """Read one version of a prompt by the prompt's name and its number."""
+        with redacted_errors(self._redactor):
+            return self._redactor.redact(self._reader.prompt_version(name, number))
 
     def registered_model(self, name: str) -> RegisteredModel:
         """Read one registered model by its name."""
@@ -103,6 +137,15 @@ class RedactingReader:
         """Read one logged model by its ID, in any experiment."""
         with redacted_errors(self._redactor):
             return self._redactor.redact(self._reader.logged_model(model_id))
+
+    def evaluation_datasets(self, experiment_ids: Sequence[str]) -> Listing[EvaluationDataset]:
+        """List the evaluation data sets of some experiments, without their records."""
+        return self._read_listing(lambda: self._reader.evaluation_datasets(experiment_ids))
+
+    def trace_counts(self, experiment_ids: Sequence[str]) -> TraceCounts:
+        """Count the traces of some experiments and their assessments; no trace is read."""
+        with redacted_errors(self._redactor):
+            return self._reader.trace_counts(experiment_ids)
 
     # -- artifacts: file names are keys, and bytes are only hashed
 

@@ -25,7 +25,7 @@ UPSTREAM = {
     "model_versions": {"mlflow_server", "registered_models"},
     "training_runs": {"mlflow_server", "model_versions"},
     "artifact_manifests": {"mlflow_server", "training_runs"},
-    "canonical_records": {"registered_models", "model_versions", "training_runs", "artifact_manifests"},
+    "canonical_records": {"registered_models", "model_versions", "training_runs", "artifact_manifests", "prompts"},
     "compliance_results": {"canonical_records"},
 }
 
@@ -62,6 +62,8 @@ def test_the_job_runs_all_six_stages_in_one_process() -> None:
 
 
 def test_lineage_starts_at_the_servers_which_cannot_be_materialized() -> None:
+    prompts = defs.resolve_asset_graph().get(dg.AssetKey("prompts"))
+    assert (prompts.is_executable, prompts.parent_keys) == (False, {dg.AssetKey("model_versions")})
     server = defs.resolve_asset_graph().get(dg.AssetKey("mlflow_server"))
     assert (server.is_executable, server.kinds, server.parent_keys) == (False, {"mlflow"}, set())
     assert isinstance(server.partitions_def, dg.DynamicPartitionsDefinition)

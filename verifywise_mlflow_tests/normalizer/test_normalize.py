@@ -25,6 +25,7 @@ from verifywise_mlflow.normalizer.candidates import source_attributes
 from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
 from verifywise_mlflow.normalizer.mapping.value_sources import SOURCE_ATTRIBUTES
 from verifywise_mlflow.normalizer.normalize import RecordInputs
+from verifywise_mlflow.normalizer.prompt_links import RegisteredPrompt, RegisteredPromptVersion
 from verifywise_mlflow.normalizer.record import FIELDS, Origin
 from verifywise_mlflow_tests.support.record_inputs_factory import inputs, manifest, normalized
 
@@ -76,7 +77,8 @@ def test_every_field_is_filled_and_has_an_origin() -> None:
             experiment_name="fraud-detection",
             logged_model=LoggedModel("m-1"),
             manifest=manifest(),
-        )
+        ),
+        {"triage": RegisteredPrompt(1, {}, {4: RegisteredPromptVersion("e" * 64, False)}, is_deleted=False)},
     )  # fmt: skip
 
     record = result.record

@@ -22,9 +22,12 @@ from verifywise_mlflow.common.problems import Problems
 from verifywise_mlflow.connector.mlflow_reader import ServerInfo
 from verifywise_mlflow.connector.models import (
     DatasetInput,
+    EvaluationDataset,
     Experiment,
     LoggedModel,
     ModelVersion,
+    Prompt,
+    PromptVersion,
     Redaction,
     RegisteredModel,
     RemoteFile,
@@ -62,6 +65,7 @@ def test_a_redaction_records_the_kind_and_place_of_a_secret_in_each_object() -> 
 
 KINDS = (
     *(RegisteredModel, ModelVersion, TrainingRun, LoggedModel, Experiment, DatasetInput, RemoteFile, ServerInfo),
+    *(Prompt, PromptVersion, EvaluationDataset),
     *(ArtifactManifest, ArtifactFile, RuntimeEnvironment, Requirement, ModelSignature),
 )
 """All that a reader returns, and what is read from artifacts."""

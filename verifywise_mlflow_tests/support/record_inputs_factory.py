@@ -14,6 +14,7 @@ from verifywise_mlflow.artifacts.manifest import (
 from verifywise_mlflow.connector.models import LoggedModel, ModelVersion, RegisteredModel, TrainingRun
 from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
 from verifywise_mlflow.normalizer.normalize import RecordInputs, normalize
+from verifywise_mlflow.normalizer.prompt_links import PromptIndex
 from verifywise_mlflow.normalizer.record import NormalizedRecord
 
 
@@ -48,8 +49,8 @@ def manifest(status: ManifestStatus = "complete", *files: ArtifactFile, reason: 
     return ArtifactManifest("mlflow-artifacts:/1/r1/artifacts/model", status, reason, files, environment, "d" * 64)
 
 
-def normalized(record_inputs: RecordInputs) -> NormalizedRecord:
-    return normalize(record_inputs, default_mapping())
+def normalized(record_inputs: RecordInputs, registry_prompts: PromptIndex | None = None) -> NormalizedRecord:
+    return normalize(record_inputs, default_mapping(), registry_prompts)
 
 
 def sentences(result: NormalizedRecord) -> list[str]:

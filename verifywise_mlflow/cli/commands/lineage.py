@@ -166,8 +166,9 @@ def _print_tables(graph: LineageGraph) -> None:
         makers: list[LineageNode] = [*runs, version]
         inputs = [entry for node in makers for entry in made_from[node.id]]
         data_sets = [_used(node, label) for node, label in inputs if node.kind == "dataset"]
+        prompts = [_used(node, label) for node, label in made_from[version.id] if node.kind == "prompt"]
         rows.add_row(
-            _joined(_said(version)),
+            _joined((*_said(version), *prompts)),
             _joined(data_sets),
             _joined(line for run in runs for line in _said(run)),
             _joined(caption(node).title for node in made_into[version.id]),

@@ -17,6 +17,8 @@ from verifywise_mlflow.connector.models import (
     Experiment,
     LoggedModel,
     ModelVersion,
+    Prompt,
+    PromptVersion,
     RegisteredModel,
     RemoteFile,
     TrainingRun,
@@ -30,6 +32,7 @@ from verifywise_mlflow.http.errors import (
     InvalidResponseError,
     InvalidSettingsError,
     LimitExceededError,
+    NotFoundError,
     RequestRejectedError,
 )
 from verifywise_mlflow.http.settings import ConnectionSettings
@@ -84,6 +87,21 @@ class DatabricksReader(TrackingReader):
     def model_versions(self) -> ListingPages[ModelVersion, tuple[str, int]]:
         """List every version of these models, in any status."""
         return self._registry.model_versions()
+
+    def prompts(self) -> None:
+        """Return None: the prompts of Unity Catalog have an API of their own, which is not read."""
+
+    def prompt_versions(self) -> Listing[PromptVersion]:
+        """Return none: see ``prompts``."""
+        return Listing(())
+
+    def prompt(self, name: str) -> Prompt:  # noqa: ARG002  # the interface of all readers
+        """Raise an error: see ``prompts``."""
+        raise NotFoundError("the prompts of Databricks are not read")
+
+    def prompt_version(self, name: str, number: int) -> PromptVersion:  # noqa: ARG002  # the interface of all readers
+        """Raise an error: see ``prompts``."""
+        raise NotFoundError("the prompts of Databricks are not read")
 
     def registered_model(self, name: str) -> RegisteredModel:
         """Read one registered model by its name; in Unity Catalog ``catalog.schema.model``."""

@@ -43,7 +43,7 @@ def stage_metadata(stage: Stage) -> dict[str, object]:
     return {
         "dagster/table_name": f"{SCHEMA}.{stage.value}",
         "dagster/storage_kind": "postgres",
-        "dagster/column_schema": column_schema(stage),
+        "dagster/column_schema": column_schema(stage.value),
         "dagster/code_references": _code_references(stage),
     }
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import dagster as dg
 
-from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.persistence.tables import SCHEMA, metadata, views
 
 
-def column_schema(stage: Stage) -> dg.TableSchema:
-    """Return the columns of the stage's table or view; ``doc`` of each is its description."""
+def column_schema(relation: str) -> dg.TableSchema:
+    """Return the columns of a stage's table or view; ``doc`` of each is its description."""
     relations = {**metadata.tables, **views.tables}
     return dg.TableSchema(
         columns=[
@@ -19,6 +18,6 @@ def column_schema(stage: Stage) -> dg.TableSchema:
                 description=column.doc,
                 constraints=dg.TableColumnConstraints(nullable=bool(column.nullable)),
             )
-            for column in relations[f"{SCHEMA}.{stage.value}"].columns
+            for column in relations[f"{SCHEMA}.{relation}"].columns
         ]
     )

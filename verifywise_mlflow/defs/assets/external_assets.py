@@ -1,11 +1,15 @@
-"""The source of all data: the tenants' MLflow servers, as an external asset that Dagster never materializes."""
+"""Assets that Dagster never materializes by themselves: the tenants' MLflow servers, and the registry's prompts."""
 
 from __future__ import annotations
 
 import dagster as dg
 
 from verifywise_mlflow.common.stages import Stage
+from verifywise_mlflow.defs.assets.column_schema import column_schema
 from verifywise_mlflow.defs.partitions import tenant_partitions
+from verifywise_mlflow.persistence.tables import SCHEMA
+from verifywise_mlflow.pipeline.context import StageReport
+from verifywise_mlflow.pipeline.sync import Sync
 
 STAGES_READING_MLFLOW = frozenset(
     {Stage.REGISTERED_MODELS, Stage.MODEL_VERSIONS, Stage.TRAINING_RUNS, Stage.ARTIFACT_MANIFESTS}
@@ -23,3 +27,29 @@ mlflow_server = dg.AssetSpec(
     "and this asset cannot be materialized. registered_models shows when the server was last read and with how many "
     "requests. A sensor reports here when a server becomes unreachable and when it recovers.",
 )
+
+prompts = dg.AssetSpec(
+    "prompts",
+    partitions_def=tenant_partitions,
+    deps=[Stage.MODEL_VERSIONS.value],
+    group_name="model_governance",
+    kinds={"mlflow", "postgres"},
+    owners=["team:data-platform"],
+    tags={"access_to_mlflow": "read_only"},
+    metadata={
+        "dagster/table_name": f"{SCHEMA}.prompt_versions",
+        "dagster/storage_kind": "postgres",
+        "dagster/column_schema": column_schema("prompt_versions"),
+    },
+    description="The prompts of a tenant's registry, with their versions: aliases, tags, model configuration, "
+    "variables and the SHA-256 of the template, which is not stored. model_versions reads them with the searches by "
+    "which it finds hidden models, and reports each change here; this asset cannot be materialized by itself. "
+    "How to read it: template_sha256 says whether two versions have the same text. canonical_records names the "
+    "versions of models that use a prompt.",
+)
+
+
+def prompts_event(sync: Sync, report: StageReport) -> dg.AssetMaterialization:
+    """Return the change of a tenant's prompts as a materialization of their asset."""
+    metadata = {"changed": report.progress.prompts_changed}
+    return dg.AssetMaterialization(prompts.key, partition=sync.tenant.tenant_id, metadata=metadata)

@@ -18,7 +18,12 @@ from verifywise_mlflow.compliance.score import SCORE_RULE
 from verifywise_mlflow.defs.assets.asset_metadata import MetadataEntry, materialization_metadata, stage_metadata
 from verifywise_mlflow.defs.assets.compliance_events import ComplianceEvents
 from verifywise_mlflow.defs.assets.data_versions import data_version
-from verifywise_mlflow.defs.assets.external_assets import STAGES_READING_MLFLOW, mlflow_server
+from verifywise_mlflow.defs.assets.external_assets import (
+    STAGES_READING_MLFLOW,
+    mlflow_server,
+    prompts,
+    prompts_event,
+)
 from verifywise_mlflow.defs.assets.freshness_policy import FRESHNESS_POLICY
 from verifywise_mlflow.defs.assets.tag_hygiene import tag_hygiene_table
 from verifywise_mlflow.defs.checks.data_quality import stage_check_results, stage_check_specs
@@ -121,7 +126,11 @@ def _build_asset(definition: _StageAsset) -> dg.AssetsDefinition:
         specs=[
             dg.AssetSpec(
                 stage.value,
-                deps=[*([mlflow_server] if reads_mlflow else []), *(dep.value for dep in definition.deps)],
+                deps=[
+                    *([mlflow_server] if reads_mlflow else []),
+                    *([prompts] if stage is Stage.CANONICAL_RECORDS else []),
+                    *(dep.value for dep in definition.deps),
+                ],
                 group_name="model_governance",
                 kinds=set(definition.kinds),
                 owners=["team:data-platform"],
@@ -171,6 +180,8 @@ def _build_asset(definition: _StageAsset) -> dg.AssetsDefinition:
         # Not in the MaterializeResult: the event of the step's output would hold all of it a second time.
         context.add_asset_metadata(within_size_limit(metadata))
         yield dg.MaterializeResult(data_version=_data_version(sync, stage))
+        if report.progress.prompts_changed:
+            context.log_event(prompts_event(sync, report))
         if compliance:
             context.log_event(compliance.metrics_event())
             for result in compliance.check_results(descriptions, context.instance):

@@ -6,11 +6,24 @@ from dataclasses import dataclass
 from typing import Final
 
 from verifywise_mlflow.common.untrusted_text import excerpt
-from verifywise_mlflow.services.lineage_graph import DatasetNode, FilesNode, LineageNode, RunNode, VersionNode
+from verifywise_mlflow.services.lineage_graph import (
+    DatasetNode,
+    FilesNode,
+    LineageNode,
+    PromptNode,
+    RunNode,
+    VersionNode,
+)
 
 MAX_CAPTION_LENGTH: Final = 80
 
-KIND_TITLES: Final = {"dataset": "data sets", "run": "training runs", "version": "versions", "files": "files"}
+KIND_TITLES: Final = {
+    "dataset": "data sets",
+    "run": "training runs",
+    "prompt": "prompts",
+    "version": "versions",
+    "files": "files",
+}
 """Kinds of nodes in the order of the lineage, with their headings."""
 
 
@@ -33,6 +46,10 @@ def caption(node: LineageNode) -> Caption:
             details.append("shared by several models" if node.shared else None)
         case RunNode():
             title, details = f"run {node.run_id}", [node.experiment_name and f"experiment {node.experiment_name}"]
+        case PromptNode():
+            number = "" if node.version_number is None else f" {node.version_number}"
+            title, details = f"prompt {node.name}{number}", [None if node.state == "found" else node.state]
+            details.append(node.template_sha256 and f"SHA-256 {node.template_sha256[:16]}…")
         case VersionNode():
             title = f"{node.model_name} {node.version_number}"
             details = [node.lifecycle_stage, ", ".join(f"@{alias}" for alias in node.aliases)]

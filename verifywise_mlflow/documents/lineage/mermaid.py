@@ -9,7 +9,13 @@ from verifywise_mlflow.common.untrusted_text import excerpt
 from verifywise_mlflow.documents.lineage.captions import MAX_CAPTION_LENGTH, caption
 from verifywise_mlflow.services.lineage_graph import DatasetNode, LineageGraph
 
-_SHAPES: Final = {"dataset": ("[(", ")]"), "run": ("([", "])"), "version": ("[", "]"), "files": ("[/", "/]")}
+_SHAPES: Final = {
+    "dataset": ("[(", ")]"),
+    "run": ("([", "])"),
+    "prompt": ("[\\", "\\]"),
+    "version": ("[", "]"),
+    "files": ("[/", "/]"),
+}
 _SPECIAL: Final = re.compile(r"[^\w ,.:@/+-]")
 """All ASCII punctuation that Mermaid, Markdown or HTML might interpret. Letters of any script stay readable."""
 

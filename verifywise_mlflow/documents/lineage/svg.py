@@ -1,6 +1,6 @@
 """A lineage graph as an SVG picture: one column for each kind of node, readable on light and on dark pages.
 
-The four columns are known, so a layout is only an order in each of them. A node is placed at the mean height of the
+The columns are known, so a layout is only an order in each of them. A node is placed at the mean height of the
 nodes that it is connected with, which keeps most edges from crossing. The picture loads nothing and runs no script.
 """
 
@@ -54,19 +54,17 @@ def to_svg(graph: LineageGraph, subject: str) -> str:
         graph: The graph.
         subject: What the graph is about: the name of a tenant or a model.
     """
+    titles = _titles(graph)
     boxes = _layout(graph)
-    width = _column_x(len(KIND_TITLES) - 1) + _WIDTH + _MARGIN
+    width = _column_x(len(titles) - 1) + _WIDTH + _MARGIN
     bottom = max((box.y + box.height for box in boxes.values()), default=_TOP)
     height = bottom + _MARGIN + (_LINE + _GAP if graph.left_out else 0)
     title = f"Lineage of {excerpt(subject, MAX_CAPTION_LENGTH)}"
-    kinds = ((sum(node.kind == kind for node in graph.nodes), heading) for kind, heading in KIND_TITLES.items())
+    kinds = ((sum(node.kind == kind for node in graph.nodes), heading) for kind, heading in titles.items())
     described = ", ".join(f"{count} {heading}" for count, heading in kinds)
     parts = [
         f"<style>{_STYLE}</style>",
-        *(
-            _text(_column_x(column), _TOP - 18, heading, "heading")
-            for column, heading in enumerate(KIND_TITLES.values())
-        ),
+        *(_text(_column_x(column), _TOP - 18, heading, "heading") for column, heading in enumerate(titles.values())),
         *(_edge(boxes[edge.source], boxes[edge.target], edge.label) for edge in graph.edges),
         *(_node(node, boxes[node.id]) for node in graph.nodes),
     ]
@@ -83,6 +81,12 @@ def to_svg(graph: LineageGraph, subject: str) -> str:
     return "\n".join([*head, *parts, "</svg>"]) + "\n"
 
 
+def _titles(graph: LineageGraph) -> Mapping[str, str]:
+    """Return the kinds of nodes that have a column, with their headings. Few tenants have prompts."""
+    has_prompts = any(node.kind == "prompt" for node in graph.nodes)
+    return {kind: title for kind, title in KIND_TITLES.items() if has_prompts or kind != "prompt"}
+
+
 def _layout(graph: LineageGraph) -> Mapping[str, _Box]:
     """Return a box for each node. Versions keep the graph's order, which the other columns follow."""
     neighbors: defaultdict[str, list[str]] = defaultdict(list)
@@ -90,8 +94,8 @@ def _layout(graph: LineageGraph) -> Mapping[str, _Box]:
         neighbors[edge.source].append(edge.target)
         neighbors[edge.target].append(edge.source)
     boxes: dict[str, _Box] = {}
-    columns = list(KIND_TITLES)
-    for kind in ("version", "run", "dataset", "files"):
+    columns = list(_titles(graph))
+    for kind in ("version", "run", "dataset", "prompt", "files"):
         nodes = [node for node in graph.nodes if node.kind == kind]
 
         def mean_height(node: LineageNode) -> float:

@@ -8,6 +8,7 @@ from verifywise_mlflow.artifacts.file_classifier import EVIDENCE_KINDS
 from verifywise_mlflow.artifacts.manifest import ArtifactFile
 from verifywise_mlflow.documents.blocks import Block, Cell, Paragraph, Section, Table, limited_table, shorten
 from verifywise_mlflow.documents.version.wording import field_rows, origin_note, show_value
+from verifywise_mlflow.services.record_parts import PromptUse
 from verifywise_mlflow.services.version_dossier import VersionDossier
 
 MAX_ROWS = 100
@@ -30,6 +31,7 @@ def what_it_was_trained_on(dossier: VersionDossier) -> Section:
                     *("training_ended_at", "code_commit", "training_entrypoint", "prompt_reference"),
                 ),
             ),
+            *_prompts(dossier),
             *_pairs(
                 "Parameters of the training",
                 ("Parameter", "Value"),
@@ -39,6 +41,27 @@ def what_it_was_trained_on(dossier: VersionDossier) -> Section:
             ),
             *_environment(dossier),
         ),
+    )
+
+
+def _prompts(dossier: VersionDossier) -> Iterator[Block]:
+    if dossier.prompts:
+        yield limited_table(
+            "The prompts that it names, as the registry had them. Their texts are not stored",
+            ("Prompt", "Version", "In the registry", "SHA-256 of the template"),
+            map(_prompt_row, dossier.prompts),
+            limit=MAX_ROWS,
+        )
+
+
+def _prompt_row(link: PromptUse) -> tuple[Cell, ...]:
+    alias = f" (@{link.alias})" if link.alias else ""
+    number = "not named" if link.version_number is None else str(link.version_number)
+    return (
+        Cell(shorten(link.name)),
+        Cell(shorten(f"{number}{alias}")),
+        Cell(link.state),
+        Cell(link.template_sha256 or ""),
     )
 
 

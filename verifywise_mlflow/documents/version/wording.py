@@ -63,6 +63,7 @@ _LABELS: Final[Mapping[str, str]] = {
     "dataset_reference": "Data sets",
     "hyperparameters": "Parameters of the training",
     "last_updated_at": "Last changed in MLflow",
+    "linked_prompts": "These prompts in the registry",
     "logged_model_id": "Logged model",
     "model_kind": "Kind of model",
     "model_tier": "Tier of model risk",

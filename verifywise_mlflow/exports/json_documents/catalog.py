@@ -18,6 +18,7 @@ from verifywise_mlflow.exports.json_documents.pack import (
     PacksDocument,
     PackVerdictsDocument,
 )
+from verifywise_mlflow.exports.json_documents.prompts import PromptsDocument
 from verifywise_mlflow.exports.json_documents.proofs import ConsistencyProofDocument, StateProofDocument
 from verifywise_mlflow.exports.json_documents.report import ReportDocument
 from verifywise_mlflow.exports.json_documents.shown_version import ShowDocument
@@ -34,6 +35,7 @@ DOCUMENTS: Final[tuple[type[JsonDocument], ...]] = (
     HistoryDocument,
     EventsDocument,
     LineageDocument,
+    PromptsDocument,
     ExportDocument,
     ReportDocument,
     PackDocument,

@@ -1,4 +1,4 @@
-"""Reads waivers and configurations, which belong to no model, in the tables and in the log, to compare them."""
+"""Reads what belongs to no version of a model, such as waivers and prompts, in the tables and in the log."""
 
 from __future__ import annotations
 
@@ -12,18 +12,26 @@ from verifywise_mlflow.persistence.queries.state_rows import ROWS_PER_FETCH, Log
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.state_contents import (
     CONFIGURATION_COLUMNS,
+    PROMPT_VERSION_COLUMNS,
     WAIVER_COLUMNS,
     WAIVER_END_COLUMNS,
     hash_of_row,
 )
-from verifywise_mlflow.persistence.tables import SCHEMA, config_versions, waivers
+from verifywise_mlflow.persistence.tables import (
+    SCHEMA,
+    config_versions,
+    prompt_version_history,
+    prompt_versions,
+    waivers,
+)
 
-TENANT_KINDS: Final = ("waiver granted", "waiver ended", "configuration")
-"""The kinds of states that belong to no model."""
+PROMPT_KINDS: Final = ("prompt version",)
+TENANT_KINDS: Final = ("waiver granted", "waiver ended", "configuration", *PROMPT_KINDS)
+"""The kinds of states that belong to no version of a model."""
 
 
-def logged_tenant_states(session: TenantSession) -> Iterator[LoggedState]:
-    """Yield the waivers and configurations that the log has, in its order."""
+def logged_tenant_states(session: TenantSession, kinds: Sequence[str]) -> Iterator[LoggedState]:
+    """Yield the states of some of these kinds that the log has, in its order."""
     rows = session.execute(
         text(
             f"""
@@ -31,7 +39,7 @@ def logged_tenant_states(session: TenantSession) -> Iterator[LoggedState]:
             WHERE tenant_id = :tenant_id AND kind = ANY (:kinds) ORDER BY position
             """  # noqa: S608
         ).execution_options(yield_per=ROWS_PER_FETCH),
-        {"tenant_id": session.tenant_id, "kinds": list(TENANT_KINDS)},
+        {"tenant_id": session.tenant_id, "kinds": list(kinds)},
     )
     return (LoggedState(*row) for row in rows)
 
@@ -59,3 +67,21 @@ def tenant_rows(session: TenantSession) -> Iterator[tuple[str, str, Table, Seque
             yield "waiver granted", str(row["waiver_id"]), table, WAIVER_COLUMNS, row
             if row["ended_at"] is not None or row["end_reason"] is not None:
                 yield "waiver ended", str(row["waiver_id"]), table, WAIVER_END_COLUMNS, row
+
+
+def prompt_version_states(session: TenantSession) -> Iterator[tuple[str, StoredState]]:
+    """Yield the states of versions of prompts, present and former ones, each with its object in the log."""
+    for table, row in prompt_version_rows(session):
+        object_id = f"{escape(row['prompt_name'])}/{row['version_number']}"
+        content = hash_of_row(prompt_versions, PROMPT_VERSION_COLUMNS, row)
+        ended = (row.get("valid_to"), row.get("ended_by_sync_id"))
+        yield object_id, StoredState(table.name, "", row["changed_at"], escape(row["sync_id"]), content, *ended)
+
+
+def prompt_version_rows(session: TenantSession) -> Iterator[tuple[Table, Mapping[str, Any]]]:
+    """Yield the rows of versions of prompts, the present ones first, each with its table."""
+    for table in (prompt_versions, prompt_version_history):
+        query = select(table).where(table.c.tenant_id == session.tenant_id)
+        rows = session.execute(query.execution_options(yield_per=ROWS_PER_FETCH))
+        for row in rows.mappings():
+            yield table, dict(row)

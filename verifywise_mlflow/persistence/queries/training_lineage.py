@@ -48,6 +48,8 @@ class VersionLineage:
     experiment_name: str | None
     datasets: Sequence[Mapping[str, object]]
     """The entries of ``dataset_reference``."""
+    prompts: Sequence[Mapping[str, object]]
+    """The entries of ``linked_prompts``."""
     location: str | None
     """Where the files are; None if no manifest was read."""
     files_digest: str | None
@@ -75,7 +77,7 @@ def version_lineages(session: TenantSession, model: str | None, limit: int) -> l
     query = (
         select(
             *(records.model_name, records.version_number, records.lifecycle_stage, records.aliases),
-            *(records.source_run_id, records.experiment_name, records.dataset_reference),
+            *(records.source_run_id, records.experiment_name, records.dataset_reference, records.linked_prompts),
             *(type_coerce(manifest[name].astext, Text) for name in ("location", "digest")),
             *(cast(manifest[name].astext, BigInteger) for name in ("file_count", "total_bytes")),
         )
@@ -90,8 +92,8 @@ def version_lineages(session: TenantSession, model: str | None, limit: int) -> l
         .limit(limit)
     )
     return [
-        VersionLineage(name, number, stage, aliases or (), run_id, experiment, datasets or (), *files)
-        for name, number, stage, aliases, run_id, experiment, datasets, *files in session.execute(query)
+        VersionLineage(name, number, stage, aliases or (), run_id, experiment, datasets or (), prompts or (), *files)
+        for name, number, stage, aliases, run_id, experiment, datasets, prompts, *files in session.execute(query)
     ]
 
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import and_, func, literal, or_, select, text, true, tuple_
+from sqlalchemy import and_, any_, func, literal, or_, select, text, true, tuple_
 
 from verifywise_mlflow.audit.state_leaf import State, content_text
+from verifywise_mlflow.normalizer.prompt_links import PromptIndex, newest_revision
 from verifywise_mlflow.normalizer.record import FIELDS, NormalizedRecord, Origin
 from verifywise_mlflow.normalizer.unread_object import ObjectKind
 from verifywise_mlflow.persistence.bulk_upsert import upsert_columns
@@ -27,6 +28,7 @@ from verifywise_mlflow.persistence.tables import (
     canonical_records,
     logged_models,
     model_versions,
+    prompts,
     record_inputs,
     registered_models,
     training_runs,
@@ -98,11 +100,21 @@ def pending_records(
         "logged_model_revision": logged_models.c.revision,
         "manifest_revision": artifact_manifests.c.revision,
     }
+    # Not of every version: few name prompts.
+    newest_prompt = (
+        select(func.max(prompts.c.revision))
+        .where(prompts.c.tenant_id == versions.c.tenant_id, prompts.c.prompt_name == any_(inputs.c.prompt_names))
+        .correlate(versions, inputs)
+        .scalar_subquery()
+    )
+    has_other_prompts = and_(
+        inputs.c.prompt_names.is_not(None), inputs.c.prompt_revision.is_distinct_from(newest_prompt)
+    )
     differs = {name: inputs.c[name].is_distinct_from(revision) for name, revision in now.items()}
     # A deleted version is pending once, for its tombstone. Afterwards no other input may change its record.
     is_outdated = and_(
         versions.c.deleted_at.is_(None),
-        or_(inputs.c.mapping_digest.is_distinct_from(mapping_digest), *differs.values()),
+        or_(inputs.c.mapping_digest.is_distinct_from(mapping_digest), *differs.values(), has_other_prompts),
     )
     query = (
         select(
@@ -166,9 +178,11 @@ class BuiltRecord:
     is_incomplete: bool
 
     @classmethod
-    def of(cls, pending: PendingRecord, normalized: NormalizedRecord) -> BuiltRecord:
+    def of(
+        cls, pending: PendingRecord, normalized: NormalizedRecord, registry_prompts: PromptIndex | None = None
+    ) -> BuiltRecord:
         """Return a record ready to write. What takes time is done here, outside the database's transaction."""
-        record = normalized.record
+        record, names = normalized.record, normalized.prompt_names
         values = (
             *(getattr(record, name) for name in FIELDS),
             {field: _origin_json(origin) for field, origin in normalized.origins.items()},
@@ -181,7 +195,11 @@ class BuiltRecord:
         return cls(
             pending.key,
             pending.deleted_at,
-            pending.revisions,
+            {
+                **pending.revisions,
+                "prompt_names": names or None,
+                "prompt_revision": newest_revision(names, registry_prompts),
+            },
             pending.is_remapped,
             [*content.values()],
             hashlib.sha256(text).hexdigest(),

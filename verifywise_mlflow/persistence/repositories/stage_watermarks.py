@@ -12,8 +12,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Select, Table, and_, func, select, union_all
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import array, insert
 
+from verifywise_mlflow.persistence.pg_text_codec import Text
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import (
@@ -21,6 +22,8 @@ from verifywise_mlflow.persistence.tables import (
     canonical_records,
     logged_models,
     model_versions,
+    prompts,
+    record_inputs,
     registered_models,
     stage_watermarks,
     training_runs,
@@ -35,6 +38,7 @@ _REVISED: Final = (
     logged_models,
     artifact_manifests,
     canonical_records,
+    prompts,
 )
 
 
@@ -121,9 +125,17 @@ def _changed_since(session: TenantSession, revision: int, newest: int) -> list[K
     of_model = select(versions.c.model_name, versions.c.version_number).where(
         newer(models), versions.c.tenant_id == session.tenant_id, versions.c.model_name == models.c.model_name
     )
+    inputs = record_inputs.c
+    naming_prompts = select(inputs.model_name, inputs.version_number).where(
+        newer(prompts),
+        inputs.tenant_id == session.tenant_id,
+        inputs.prompt_names.is_not(None),
+        inputs.prompt_names.contains(array([prompts.c.prompt_name], type_=Text)),
+    )
     of_versions = (model_versions, artifact_manifests, canonical_records)
     rows = [select(table.c.model_name, table.c.version_number).where(newer(table)) for table in of_versions]
-    return _limited(session, [*rows, of_model, *_linking(session, newer(training_runs), newer(logged_models))])
+    linking = _linking(session, newer(training_runs), newer(logged_models))
+    return _limited(session, [*rows, of_model, naming_prompts, *linking])
 
 
 def _linking(session: TenantSession, runs: ColumnElement[bool], logged: ColumnElement[bool]) -> list[Select[Any]]:

@@ -18,6 +18,7 @@ from verifywise_mlflow.persistence.tables.delivery import delivery_ledger, deliv
 from verifywise_mlflow.persistence.tables.delivery_events import delivery_events
 from verifywise_mlflow.persistence.tables.lifecycle import lifecycle_events
 from verifywise_mlflow.persistence.tables.manifests import artifact_manifests, integrity_events
+from verifywise_mlflow.persistence.tables.prompts import prompt_version_history, prompt_versions, prompts
 from verifywise_mlflow.persistence.tables.records import canonical_record_history, canonical_records, record_inputs
 from verifywise_mlflow.persistence.tables.registry import model_versions, registered_models
 from verifywise_mlflow.persistence.tables.roles import role_grants
@@ -74,6 +75,9 @@ __all__ = [
     "metadata",
     "model_versions",
     "poll_watermarks",
+    "prompt_version_history",
+    "prompt_versions",
+    "prompts",
     "record_inputs",
     "registered_models",
     "revisions",

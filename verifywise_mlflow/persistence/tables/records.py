@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from sqlalchemy import BigInteger, Column, DateTime, Index, Integer, Table, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import TypeEngine
 
 from verifywise_mlflow.normalizer.field_spec import FieldSpec, FieldType
@@ -113,5 +114,13 @@ record_inputs = Table(
     Column("run_revision", BigInteger),
     Column("logged_model_revision", BigInteger),
     Column("manifest_revision", BigInteger),
+    Column("prompt_names", ARRAY(Text)),
+    Column("prompt_revision", BigInteger),
     Column("mapping_digest", Text, nullable=False),
+    Index(
+        "record_inputs_by_prompt",
+        "prompt_names",
+        postgresql_using="gin",
+        postgresql_where=text("prompt_names IS NOT NULL"),
+    ),
 )

@@ -81,6 +81,7 @@ logged_models = Table(
     time_column("last_updated_at"),
     Column("params", Json, nullable=False),
     Column("metrics", Json, nullable=False),
+    Column("datasets", Json, nullable=False, server_default=text("'[]'::jsonb")),
     Column("tags", Json, nullable=False),
     Column("problems", Json, nullable=False),
     redactions_column(),

@@ -19,6 +19,7 @@ from verifywise_mlflow.persistence.pg_text_codec import escape, unescape
 from verifywise_mlflow.persistence.repositories import (
     dangling_aliases,
     delivery_outbox,
+    prompts,
     records,
     registry,
     renamed_versions,
@@ -53,6 +54,7 @@ def refresh(context: StageContext) -> Progress:
     record_mapping_version(context, mapping, digest)
     with context.begin() as session:
         scope = stage_scope(context, session, digest)
+        registry_prompts = None if scope.is_empty else prompts.prompt_index(session)
     processed: list[Key] = []
 
     def pending(session: TenantSession, after: Key | None, among: Sequence[Key] | None) -> list[PendingRecord]:
@@ -66,7 +68,10 @@ def refresh(context: StageContext) -> Progress:
         return [_DueRecord(item, linked) for item in due]
 
     def build(due: Sequence[_DueRecord]) -> list[BuiltRecord]:
-        return [BuiltRecord.of(item.pending, normalize(item.inputs(), mapping)) for item in due]
+        return [
+            BuiltRecord.of(item.pending, normalize(item.inputs(), mapping, registry_prompts), registry_prompts)
+            for item in due
+        ]
 
     for batch in overlapped_batches(
         context.begin, read=read, compute=build, write=partial(_write, context), full_batch=BATCH_SIZE
@@ -93,7 +98,11 @@ def rebuilt_contents(tenant: Tenant, session: TenantSession, keys: Sequence[Key]
     among = [(unescape(name), number) for name, number in keys]
     due = records.pending_records(session, mapping_digest="", after=None, limit=len(among), among=among)
     linked = _linked_rows(session, tenant, due)
-    built = (BuiltRecord.of(item, normalize(_DueRecord(item, linked).inputs(), mapping)) for item in due)
+    registry_prompts = prompts.prompt_index(session)
+    built = (
+        BuiltRecord.of(item, normalize(_DueRecord(item, linked).inputs(), mapping, registry_prompts), registry_prompts)
+        for item in due
+    )
     return {
         (escape(record.key[0]), record.key[1]): dict(zip(RECORD_COLUMNS, record.cells, strict=True)) for record in built
     }

@@ -15,7 +15,7 @@ from verifywise_mlflow.persistence.repositories.change_hints import HintedObject
 from verifywise_mlflow.persistence.repositories.registry import ListedObject, ListedVersion
 from verifywise_mlflow.persistence.row_mapping import Key, key_problem
 from verifywise_mlflow.persistence.session import TenantSession
-from verifywise_mlflow.pipeline import targets
+from verifywise_mlflow.pipeline import prompts, targets
 from verifywise_mlflow.pipeline.change_detection import ChangeSet
 from verifywise_mlflow.pipeline.context import LISTING_SHARE, Note, Progress, ReadFailure, StageContext
 from verifywise_mlflow.pipeline.copy_origins import TracedCopies, locate_copies, trace_copies
@@ -89,6 +89,7 @@ def _refresh_all(context: StageContext) -> Progress:
             tenancy.set_poll_watermark(session, _milliseconds(newest), context.now)
     progress.read_failures += [ReadFailure("model version", _name(key), reason) for key, reason in removal.unconfirmed]
     progress.read = len(listed.keys)
+    prompts.refresh(context, progress)
     progress.incomplete += len(progress.read_failures)
     return progress
 
@@ -99,6 +100,8 @@ def _refresh_named(context: StageContext, objects: Sequence[HintedObject]) -> Pr
     Those that only a listing can show stay as they are.
     """
     progress = Progress()
+    if named := [(item.name, item.version_number) for item in objects if item.kind == "prompt"]:
+        prompts.refresh_named(context, progress, named)
     left = context.left_to_listing
     with context.begin() as session:
         due = [key for key in targets.versions_to_read(session, objects) if key[0] not in left.models]

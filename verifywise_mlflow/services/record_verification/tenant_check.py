@@ -1,4 +1,4 @@
-"""Compares the waivers and configurations in the log with those in the tables."""
+"""Compares what belongs to no version of a model, such as waivers, in the log with what is in the tables."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from verifywise_mlflow.services.record_verification.matching import (
     mismatches,
     with_logged_syncs,
 )
+from verifywise_mlflow.services.record_verification.prompt_check import check_prompt_states
 from verifywise_mlflow.services.record_verification.report import Checked, FieldChange, RecordDamage
 from verifywise_mlflow.services.record_verification.witnesses import granted_terms
 
@@ -32,9 +33,9 @@ _END_REASONS: Final = ("withdrawn", "expired", "superseded")
 
 
 def check_tenant_states(session: TenantSession, limit: SearchLimit, checked: Checked) -> Iterator[RecordDamage]:
-    """Yield the damaged rows of waivers and configurations."""
+    """Yield the damaged rows of waivers, configurations and prompts."""
     logged: defaultdict[tuple[str, str], list[LoggedState]] = defaultdict(list)
-    for entry in tenant_state_rows.logged_tenant_states(session):
+    for entry in tenant_state_rows.logged_tenant_states(session, [*_TABLES]):
         logged[entry.kind, entry.object_id].append(entry)
         checked.states += 1
     stored: defaultdict[tuple[str, str], list[StoredState]] = defaultdict(list)
@@ -51,6 +52,7 @@ def check_tenant_states(session: TenantSession, limit: SearchLimit, checked: Che
                 changes += _changed_fields(session, kind, mismatch, contents)
             damage = damage_of(("", 0), mismatch, _TABLES[kind], changes)
             yield _named(damage, kind, object_id)
+    yield from check_prompt_states(session, limit, checked)
 
 
 def _contents(session: TenantSession) -> dict[tuple[str, str], Cells]:

@@ -19,6 +19,8 @@ from verifywise_mlflow.connector.models import (
     Experiment,
     LoggedModel,
     ModelVersion,
+    Prompt,
+    PromptVersion,
     RegisteredModel,
     TrainingRun,
 )
@@ -209,6 +211,12 @@ class PortfolioReader(MlflowReader):
 
     def model_version(self, name: str, number: int) -> ModelVersion:
         return next(row for row in self.model_versions().read().rows if version_key(row) == (name, number))
+
+    def prompts(self) -> Listing[Prompt]:
+        return Listing(())
+
+    def prompt_versions(self) -> Listing[PromptVersion]:
+        return Listing(())
 
     def experiments(self) -> Listing[Experiment]:
         return Listing((Experiment("1", "retail"),))

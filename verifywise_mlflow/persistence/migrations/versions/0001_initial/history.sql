@@ -12,6 +12,13 @@ CREATE TABLE {schema}.canonical_record_history (
 CREATE INDEX canonical_record_history_by_begin ON {schema}.canonical_record_history (tenant_id, changed_at);
 CREATE INDEX canonical_record_history_by_end ON {schema}.canonical_record_history (tenant_id, valid_to);
 
+CREATE TABLE {schema}.prompt_version_history (
+    valid_to TIMESTAMP WITH TIME ZONE NOT NULL,
+    ended_by_sync_id TEXT NOT NULL,
+    LIKE {schema}.prompt_versions,
+    PRIMARY KEY (tenant_id, prompt_name, version_number, revision)
+);
+
 -- A row has the verdicts on a version that ended at the same time.
 CREATE TABLE {schema}.version_verdict_history (
     state_id BIGINT GENERATED ALWAYS AS IDENTITY,
@@ -71,6 +78,30 @@ CREATE TRIGGER save_former_record BEFORE UPDATE ON {schema}.canonical_records
 FOR EACH ROW WHEN (OLD.* IS DISTINCT FROM NEW.*) EXECUTE FUNCTION {schema}.save_former_record();
 CREATE TRIGGER save_deleted_record BEFORE DELETE ON {schema}.canonical_records
 FOR EACH ROW EXECUTE FUNCTION {schema}.save_former_record();
+
+CREATE FUNCTION {schema}.save_former_prompt_version() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+BEGIN
+    IF TG_OP = 'DELETE' THEN
+        INSERT INTO {schema}.prompt_version_history
+        VALUES (greatest(OLD.changed_at, {schema}.write_time()), {schema}.write_sync_id(), OLD.*);
+        RETURN OLD;
+    END IF;
+    IF NEW.revision = OLD.revision THEN
+        NEW.revision := nextval('{schema}.revisions');
+        NEW.fingerprint := '';  -- it no longer fits the row, so the next sync that lists the version writes it again
+        NEW.changed_at := {schema}.write_time();
+        NEW.sync_id := {schema}.write_sync_id();
+    END IF;
+    NEW.changed_at := greatest(OLD.changed_at, NEW.changed_at);
+    INSERT INTO {schema}.prompt_version_history VALUES (NEW.changed_at, NEW.sync_id, OLD.*);
+    RETURN NEW;
+END $$;
+
+CREATE TRIGGER save_former_prompt_version BEFORE UPDATE ON {schema}.prompt_versions
+FOR EACH ROW WHEN (OLD.* IS DISTINCT FROM NEW.*) EXECUTE FUNCTION {schema}.save_former_prompt_version();
+CREATE TRIGGER save_deleted_prompt_version BEFORE DELETE ON {schema}.prompt_versions
+FOR EACH ROW EXECUTE FUNCTION {schema}.save_former_prompt_version();
 
 -- A verdict is another state if anything in it differs. A null fingerprint stands for the former verdict of the rule:
 -- a writer sends only verdicts that differ. The fingerprint of a verdict that was changed by hand no longer fits it, so
@@ -320,7 +351,7 @@ SELECT tenant_id, model_name, description, business_purpose, owner, ai_system, v
        artifact_uri, risk_category, model_tier, regulatory_scope, data_sensitivity, confidentiality,
        privacy_assessment_status, fundamental_rights_assessment_status, human_oversight_status, compliance_approver,
        approval_date, reviewer, validator, validation_date, security_assessment_version, monitoring_evidence,
-       model_kind, base_model, base_model_license, prompt_reference, safety_evaluation, runtime_environment,
+       model_kind, base_model, base_model_license, prompt_reference, linked_prompts, safety_evaluation, runtime_environment,
        artifact_manifest, evidence_files, origins, incomplete, findings, deleted_at, fingerprint,
        revision, changed_at AS valid_from, sync_id,
        NULL::timestamptz AS valid_to, NULL::text AS ended_by_sync_id
@@ -333,7 +364,7 @@ SELECT tenant_id, model_name, description, business_purpose, owner, ai_system, v
        artifact_uri, risk_category, model_tier, regulatory_scope, data_sensitivity, confidentiality,
        privacy_assessment_status, fundamental_rights_assessment_status, human_oversight_status, compliance_approver,
        approval_date, reviewer, validator, validation_date, security_assessment_version, monitoring_evidence,
-       model_kind, base_model, base_model_license, prompt_reference, safety_evaluation, runtime_environment,
+       model_kind, base_model, base_model_license, prompt_reference, linked_prompts, safety_evaluation, runtime_environment,
        artifact_manifest, evidence_files, origins, incomplete, findings, deleted_at, fingerprint,
        revision, changed_at AS valid_from, sync_id,
        valid_to, ended_by_sync_id

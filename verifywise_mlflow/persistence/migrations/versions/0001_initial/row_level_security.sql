@@ -26,7 +26,8 @@ BEGIN
     FOREACH tenant_table IN ARRAY ARRAY[
         'tenants', 'stage_refreshes', 'stage_watermarks', 'poll_watermarks', 'history_usage', 'tenant_locks',
         'config_versions',
-        'registered_models', 'model_versions', 'training_runs', 'logged_models', 'artifact_manifests',
+        'registered_models', 'model_versions', 'prompts', 'prompt_versions', 'prompt_version_history',
+        'training_runs', 'logged_models', 'artifact_manifests',
         'integrity_events', 'lifecycle_events',
         'canonical_records', 'canonical_record_history', 'record_inputs',
         'version_verdicts', 'version_verdict_history', 'compliance_badges', 'compliance_badge_history',

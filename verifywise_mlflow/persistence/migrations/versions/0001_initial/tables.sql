@@ -128,6 +128,52 @@ CREATE INDEX model_versions_by_logged_model ON {schema}.model_versions (tenant_i
 CREATE INDEX model_versions_by_creation ON {schema}.model_versions (tenant_id, created_at);
 CREATE INDEX model_versions_by_revision ON {schema}.model_versions (tenant_id, revision);
 
+CREATE TABLE {schema}.prompts (
+    tenant_id TEXT NOT NULL,
+    prompt_name TEXT NOT NULL,
+    description TEXT,
+    tags JSONB NOT NULL,
+    aliases JSONB NOT NULL,
+    created_at TIMESTAMP WITH TIME ZONE,
+    last_updated_at TIMESTAMP WITH TIME ZONE,
+    problems JSONB NOT NULL,
+    redactions JSONB DEFAULT '[]' NOT NULL,
+    incarnation INTEGER DEFAULT 1 NOT NULL,
+    deleted_at TIMESTAMP WITH TIME ZONE,
+    fingerprint TEXT NOT NULL,
+    revision BIGINT DEFAULT nextval('{schema}.revisions') NOT NULL,
+    changed_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    PRIMARY KEY (tenant_id, prompt_name)
+);
+CREATE INDEX prompts_by_revision ON {schema}.prompts (tenant_id, revision);
+
+-- Without the template, which may hold secrets: its digest, its length and the names of its variables.
+CREATE TABLE {schema}.prompt_versions (
+    tenant_id TEXT NOT NULL,
+    prompt_name TEXT NOT NULL,
+    version_number INTEGER NOT NULL,
+    created_at TIMESTAMP WITH TIME ZONE,
+    last_updated_at TIMESTAMP WITH TIME ZONE,
+    aliases JSONB NOT NULL,
+    commit_message TEXT,
+    prompt_type TEXT,
+    template_sha256 TEXT,
+    template_length INTEGER,
+    variables JSONB NOT NULL,
+    has_response_format BOOLEAN NOT NULL,
+    model_config JSONB NOT NULL,
+    tags JSONB NOT NULL,
+    problems JSONB NOT NULL,
+    redactions JSONB DEFAULT '[]' NOT NULL,
+    incarnation INTEGER DEFAULT 1 NOT NULL,
+    deleted_at TIMESTAMP WITH TIME ZONE,
+    fingerprint TEXT NOT NULL,
+    revision BIGINT DEFAULT nextval('{schema}.revisions') NOT NULL,
+    changed_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    sync_id TEXT NOT NULL,
+    PRIMARY KEY (tenant_id, prompt_name, version_number)
+);
+
 CREATE TABLE {schema}.training_runs (
     tenant_id TEXT NOT NULL,
     run_id TEXT NOT NULL,
@@ -176,6 +222,7 @@ CREATE TABLE {schema}.logged_models (
     last_updated_at TIMESTAMP WITH TIME ZONE,
     params JSONB NOT NULL,
     metrics JSONB NOT NULL,
+    datasets JSONB DEFAULT '[]' NOT NULL,
     tags JSONB NOT NULL,
     problems JSONB NOT NULL,
     redactions JSONB DEFAULT '[]' NOT NULL,
@@ -310,6 +357,7 @@ CREATE TABLE {schema}.canonical_records (
     base_model TEXT,
     base_model_license TEXT,
     prompt_reference TEXT,
+    linked_prompts JSONB,
     safety_evaluation TEXT,
     runtime_environment JSONB,
     artifact_manifest JSONB,
@@ -347,9 +395,14 @@ CREATE TABLE {schema}.record_inputs (
     run_revision BIGINT,
     logged_model_revision BIGINT,
     manifest_revision BIGINT,
+    -- The prompts that the record names, and the newest revision of those that the registry has.
+    prompt_names TEXT[],
+    prompt_revision BIGINT,
     mapping_digest TEXT NOT NULL,
     PRIMARY KEY (tenant_id, model_name, version_number)
 );
+-- Few rows: the versions that name prompts.
+CREATE INDEX record_inputs_by_prompt ON {schema}.record_inputs USING gin (prompt_names) WHERE prompt_names IS NOT NULL;
 
 -- Verdicts, badges and waivers.
 -- All verdicts on a version are one row, with an array for each column of a verdict and an element for each rule: a row

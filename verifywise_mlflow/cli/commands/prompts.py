@@ -1,0 +1,126 @@
+"""``verifywise-mlflow prompts``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from itertools import groupby
+from typing import Annotated, Final
+
+import typer
+from rich.text import Text
+
+from verifywise_mlflow.cli.arguments import StoredTenantName
+from verifywise_mlflow.cli.display import display
+from verifywise_mlflow.cli.failures import exit_on_errors
+from verifywise_mlflow.cli.indented_output import print_indented, print_whole
+from verifywise_mlflow.cli.json_output import print_document
+from verifywise_mlflow.cli.output import AsJson, out
+from verifywise_mlflow.cli.table_output import TableFile, check_output, write_output
+from verifywise_mlflow.common.moments import utc_text
+from verifywise_mlflow.common.untrusted_text import escape_invisible
+from verifywise_mlflow.exports.json_documents.prompts import PromptsDocument
+from verifywise_mlflow.persistence.database import database_url
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.services.prompts import (
+    PromptRow,
+    PromptStateRow,
+    prompt_history,
+    prompt_rows,
+    require_known_prompt,
+)
+from verifywise_mlflow.services.version_references import require_known_tenant
+
+app = typer.Typer()
+
+MAX_USES: Final = 20
+"""Versions of models that are listed for a version of a prompt."""
+_DIGEST: Final = 12
+"""Hexadecimal digits of a digest, unless one prompt is shown."""
+
+
+@app.command()
+def prompts(
+    tenant: StoredTenantName,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="Only this prompt, with the former states of its versions.")
+    ] = None,
+    deleted: Annotated[bool, typer.Option("--deleted", help="Also prompts that MLflow no longer has.")] = False,
+    output: TableFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the prompts of a tenant's registry: versions, aliases, model, and which model versions use them.
+
+    The text of a prompt is not stored: its SHA-256 shows whether it is the same one. Times are UTC. Reads the database
+    only.
+    """
+    check_output(output, as_json)
+    now = datetime.now(UTC)
+    with exit_on_errors(as_json), Store(database_url()) as store, store.begin(tenant) as session:
+        require_known_tenant(session)
+        if name is not None:
+            require_known_prompt(session, name)
+        rows = prompt_rows(session, name, includes_deleted=deleted or name is not None)
+        history = prompt_history(session, name) if name is not None else []
+        if output is not None:
+            write_output(output, PromptRow, rows)
+        elif as_json:
+            document = PromptsDocument(at=now, tenant=tenant, prompt_name=name, history=tuple(history))
+            print_document(document, prompts=rows)
+        else:
+            _print_prompts(rows, is_whole=name is not None)
+            _print_history(history)
+
+
+def _print_prompts(rows: Iterable[PromptRow], *, is_whole: bool) -> None:
+    count = 0
+    for name, of_prompt in groupby(rows, key=lambda row: row.prompt_name):
+        count += 1
+        print_whole(Text(escape_invisible(name), "bold"))
+        for row in of_prompt:
+            _print_version(row, is_whole=is_whole)
+    if not count:
+        out.print("The registry has no prompts, or shows none to this account.")
+
+
+def _print_version(row: PromptRow, *, is_whole: bool) -> None:
+    if row.version_number is None:
+        print_whole(Text("no version", "dim"), 2)
+        return
+    aliases = "".join(f" @{alias}" for alias in row.aliases)
+    print_whole(Text.assemble(f"version {row.version_number}", (escape_invisible(aliases), "green")), 2)
+    digest = row.template_sha256 or ""
+    template = (
+        f"{row.template_length:,} characters, SHA-256 {digest if is_whole else digest[:_DIGEST]}" if digest else None
+    )
+    uses = [
+        *row.used_by[:MAX_USES],
+        *([f"{len(row.used_by) - MAX_USES:,} more"] if len(row.used_by) > MAX_USES else []),
+    ]
+    facts = (
+        ("deleted", f"MLflow no longer has it since {utc_text(row.deleted_at)}" if row.deleted_at else None),
+        ("template", template),
+        ("variables", ", ".join(row.variables)),
+        ("type", row.prompt_type if is_whole else None),
+        ("model", ", ".join(filter(None, (row.model, *row.parameters)))),
+        ("response format", "stated" if row.has_response_format else None),
+        ("commit", row.commit_message),
+        ("tags", ", ".join(row.tags) if is_whole else None),
+        ("created", utc_text(row.created_at) if row.created_at and is_whole else None),
+        ("used by", ", ".join(uses)),
+    )
+    for label, text in facts:
+        if text:
+            print_indented(Text.assemble((f"{label}: ", "cyan"), display(text)), 4)
+
+
+def _print_history(states: Sequence[PromptStateRow]) -> None:
+    former = [state for state in states if state.valid_to]
+    if not former:
+        return
+    print_whole(Text("Former states", "bold"))
+    for state in former:
+        aliases = "".join(f" @{alias}" for alias in state.aliases)
+        until = utc_text(state.valid_to) if state.valid_to else ""
+        line = f"version {state.version_number}{aliases}: SHA-256 {(state.template_sha256 or 'none')[:_DIGEST]}"
+        print_indented(Text(escape_invisible(f"{line}, from {utc_text(state.valid_from)} to {until}")), 2)

@@ -1,0 +1,129 @@
+"""Makes prompts of the rows of the registry's searches. Pure. The text of a prompt ends here.
+
+A prompt is a registered model with a tag, and its text is a tag of a model version, as is its configuration (MLflow's
+``prompt/constants.py``). The text may hold secrets and is intellectual property, so only its digest, its length and the
+names of its variables go on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from sys import getsizeof
+from typing import Final
+
+from verifywise_mlflow.connector import parsing
+from verifywise_mlflow.connector.hidden_models import PROMPT_SOURCES
+from verifywise_mlflow.connector.models import ModelVersion, Prompt, PromptVersion, RegisteredModel
+from verifywise_mlflow.connector.text_intake import TextIntake
+
+IS_PROMPT: Final = "mlflow.prompt.is_prompt"
+_TEXT: Final = "mlflow.prompt.text"
+_TYPE: Final = "_mlflow_prompt_type"
+_RESPONSE_FORMAT: Final = "_mlflow_prompt_response_format"
+_MODEL_CONFIG: Final = "_mlflow_prompt_model_config"
+_OWN_TAGS: Final = frozenset({IS_PROMPT, _TEXT, _TYPE, _RESPONSE_FORMAT, _MODEL_CONFIG})
+
+_CONFIG_FIELDS: Final = frozenset(
+    {
+        *("provider", "model_name", "temperature", "max_tokens", "top_p", "top_k", "frequency_penalty"),
+        *("presence_penalty", "stop_sequences"),
+    }
+)
+"""What MLflow's ``PromptModelConfig`` defines. Anything else is a parameter for some provider."""
+
+MAX_VARIABLES: Final = 100
+"""Variables of a version, and parameters of its model: the first ones by name."""
+_MAX_NAME: Final = 200
+"""Characters of a variable, or of a parameter or its value."""
+NOT_KEPT: Final = "(not kept)"
+"""What stands for a value that is left out."""
+
+_VARIABLE: Final = re.compile(r"\{\{\s{0,20}([a-zA-Z_][a-zA-Z0-9_]{0,199}(?:\.[a-zA-Z_][a-zA-Z0-9_]*)*)\s{0,20}\}\}")
+
+
+def is_prompt_version(version: ModelVersion) -> bool:
+    """Return whether a version is one of a prompt. Anyone may set the tag; no model has the source."""
+    return version.source in PROMPT_SOURCES and version.tags.get(IS_PROMPT) == "true"
+
+
+def to_prompt(model: RegisteredModel) -> Prompt:
+    """Return the prompt that a row of the model search is."""
+    return Prompt(
+        model.name,
+        model.description,
+        {key: value for key, value in model.tags.items() if key not in _OWN_TAGS},
+        model.aliases,
+        model.created_at,
+        model.last_updated_at,
+        model.problems,
+    )
+
+
+def to_prompt_version(version: ModelVersion) -> PromptVersion:
+    """Return the version of a prompt that a row of the version search is."""
+    tags, text = version.tags, version.tags.get(_TEXT)
+    return PromptVersion(
+        version.model_name,
+        version.version_number,
+        version.created_at,
+        version.last_updated_at,
+        version.description,
+        tags.get(_TYPE),
+        None if text is None else hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest(),
+        None if text is None else len(text),
+        variables(text or ""),
+        _RESPONSE_FORMAT in tags,
+        model_config(tags.get(_MODEL_CONFIG)),
+        {key: value for key, value in tags.items() if key not in _OWN_TAGS},
+        version.problems,
+    )
+
+
+def parse_tagged_version(value: object, intake: TextIntake) -> ModelVersion | PromptVersion:
+    """Parse a row of the search for versions with the prompt tag: a prompt's version, or one that the tag hides."""
+    version = parsing.model_version(value, intake)
+    if not is_prompt_version(version):
+        return version
+    # The text was counted as memory that the listing keeps.
+    intake.retained_bytes -= getsizeof(version.tags.get(_TEXT, ""))
+    return to_prompt_version(version)
+
+
+def tagged_version_key(version: ModelVersion | PromptVersion) -> tuple[str, int]:
+    """Return the key that identifies a version on its server."""
+    name = version.model_name if isinstance(version, ModelVersion) else version.prompt_name
+    return name, version.version_number
+
+
+def variables(text: str) -> tuple[str, ...]:
+    """Return the names of the variables in a template, sorted. MLflow writes them in double braces."""
+    return tuple(sorted({name[:_MAX_NAME] for name in _VARIABLE.findall(text)})[:MAX_VARIABLES])
+
+
+def model_config(text: str | None) -> dict[str, str]:
+    """Return the model and its parameters from the tag's JSON; nothing if it is none.
+
+    The values of parameters that MLflow does not define may be credentials, so they are left out.
+    """
+    try:
+        config = json.loads(text) if text else {}
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(config, dict):
+        return {}
+    return {name[:_MAX_NAME]: _config_value(name, config[name]) for name in sorted(config)[:MAX_VARIABLES]}
+
+
+def _config_value(name: str, value: object) -> str:
+    if name in _CONFIG_FIELDS and isinstance(value, str | int | float | bool):
+        return str(value)[:_MAX_NAME]
+    is_stop_sequence = name == "stop_sequences" and isinstance(value, list)
+    return json.dumps(value, ensure_ascii=False)[:_MAX_NAME] if is_stop_sequence else NOT_KEPT
+
+
+def is_prompt_model(tags: Mapping[str, str]) -> bool:
+    """Return whether a model carries the prompt tag."""
+    return tags.get(IS_PROMPT) == "true"

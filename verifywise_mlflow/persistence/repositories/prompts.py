@@ -1,0 +1,179 @@
+"""Prompts and their versions, as the last listing returned them, and an index of them for the records that name them.
+
+A change of a version or an alias gives the prompt itself a new revision. So a record depends on the rows of the prompts
+that it names, and on no others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import ARRAY, ColumnElement, any_, cast, select, tuple_, update
+
+from verifywise_mlflow.audit.state_leaf import State
+from verifywise_mlflow.common.value_object import value_object
+from verifywise_mlflow.connector.models import Prompt, PromptVersion
+from verifywise_mlflow.normalizer.prompt_links import PromptIndex, RegisteredPrompt, RegisteredPromptVersion
+from verifywise_mlflow.persistence.pg_text_codec import Text, escape
+from verifywise_mlflow.persistence.repositories import state_log, tenancy
+from verifywise_mlflow.persistence.repositories.registry import ListedObject, StoredObject
+from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE, Key, Row, columns_of, dicts_of, rows_of, upsert
+from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.persistence.state_contents import PROMPT_VERSION_COLUMNS, hash_of_row
+from verifywise_mlflow.persistence.tables import prompt_versions, prompts, revisions
+
+LISTING: Final = "prompts"
+"""The name under which ``stage_refreshes`` has the first complete listing of prompts."""
+
+
+@value_object
+class ListedPromptVersion:
+    """A version of a prompt with what the prompts' listing adds: its aliases, sorted."""
+
+    version: PromptVersion
+    aliases: Sequence[str]
+
+
+def stored_prompts(session: TenantSession) -> dict[str, StoredObject]:
+    """Return all stored prompts by name, tombstones included."""
+    table = prompts.c
+    columns = (table.fingerprint, table.deleted_at.is_not(None), table.created_at, table.incarnation)
+    rows = session.execute(select(table.prompt_name, *columns).where(table.tenant_id == session.tenant_id))
+    return {name: StoredObject(*stored) for name, *stored in rows}
+
+
+def stored_versions(session: TenantSession, names: Collection[str] | None = None) -> dict[Key, StoredObject]:
+    """Return the stored versions of prompts by key, tombstones included: of all prompts, or of the named ones."""
+    table = prompt_versions.c
+    columns = (table.fingerprint, table.deleted_at.is_not(None), table.created_at, table.incarnation)
+    query = select(table.prompt_name, table.version_number, *columns).where(table.tenant_id == session.tenant_id)
+    if names is not None:
+        query = query.where(table.prompt_name == any_(cast(list(names), ARRAY(Text))))
+    rows = session.execute(query.execution_options(yield_per=10 * BATCH_SIZE))
+    return {(name, number): StoredObject(*stored) for name, number, *stored in rows}
+
+
+def write_prompts(session: TenantSession, listed: Sequence[ListedObject[Prompt]], now: datetime) -> None:
+    """Upsert prompts."""
+    rows: list[Row] = []
+    for change in listed:
+        row = columns_of(change.entity)
+        row["prompt_name"] = row.pop("name")
+        rows.append({**row, **_row_values(session.tenant_id, change.fingerprint, change.incarnation, now)})
+    upsert(session, prompts, rows)
+
+
+def write_versions(
+    session: TenantSession, listed: Sequence[ListedObject[ListedPromptVersion]], sync_id: str, now: datetime
+) -> None:
+    """Upsert versions of prompts, and append their states to the log."""
+    rows: list[Row] = [
+        {
+            **columns_of(change.entity.version),
+            "aliases": list(change.entity.aliases),
+            "sync_id": sync_id,
+            **_row_values(session.tenant_id, change.fingerprint, change.incarnation, now),
+        }
+        for change in listed
+    ]
+    upsert(session, prompt_versions, rows)
+    _log(session, rows, sync_id, now)
+
+
+def mark_prompts_deleted(session: TenantSession, names: Collection[str], sync_id: str, now: datetime) -> int:
+    """Soft delete (tombstone) prompts and their versions; return how many rows were living."""
+    table = prompts
+    is_named = table.c.prompt_name == any_(cast(list(names), ARRAY(Text)))
+    deleted = session.execute(
+        update(table)
+        .where(table.c.tenant_id == session.tenant_id, is_named, table.c.deleted_at.is_(None))
+        .values(deleted_at=now, changed_at=now, revision=revisions.next_value())
+    )
+    of_named = prompt_versions.c.prompt_name == any_(cast(list(names), ARRAY(Text)))
+    return deleted.rowcount + _mark_versions(session, of_named, sync_id, now)
+
+
+def mark_versions_deleted(session: TenantSession, keys: Collection[Key], sync_id: str, now: datetime) -> int:
+    """Soft delete (tombstone) versions of prompts; return how many were living. Their prompts get a new revision."""
+    renew(session, {name for name, _ in keys})
+    names, numbers = [name for name, _ in keys], [number for _, number in keys]
+    wanted = rows_of(prompt_versions, {"prompt_name": names, "version_number": numbers})
+    key = tuple_(prompt_versions.c.prompt_name, prompt_versions.c.version_number)
+    return _mark_versions(session, key.in_(select(wanted.c.prompt_name, wanted.c.version_number)), sync_id, now)
+
+
+def _mark_versions(session: TenantSession, condition: ColumnElement[bool], sync_id: str, now: datetime) -> int:
+    table = prompt_versions
+    rows = session.execute(
+        update(table)
+        .where(table.c.tenant_id == session.tenant_id, condition, table.c.deleted_at.is_(None))
+        .values(deleted_at=now, changed_at=now, sync_id=sync_id, revision=revisions.next_value())
+        .returning(*table.c)
+    )
+    deleted = [*dicts_of(rows)]
+    _log(session, deleted, sync_id, now)
+    return len(deleted)
+
+
+def renew(session: TenantSession, names: Collection[str]) -> None:
+    """Give prompts a new revision, so that the records that name them are built again."""
+    if names:
+        is_named = prompts.c.prompt_name == any_(cast(list(names), ARRAY(Text)))
+        of_tenant = prompts.c.tenant_id == session.tenant_id
+        session.execute(update(prompts).where(of_tenant, is_named).values(revision=revisions.next_value()))
+
+
+def were_listed(session: TenantSession) -> bool:
+    """Return whether all prompts were listed once, so that one that is not stored does not exist."""
+    return LISTING in tenancy.stage_refreshes_of(session)
+
+
+def record_complete_listing(session: TenantSession, sync_id: str, now: datetime) -> None:
+    """Record that all prompts were listed."""
+    tenancy.record_refresh(session, LISTING, sync_id, now, reconciled=True)
+
+
+def prompt_index(session: TenantSession) -> PromptIndex | None:
+    """Return all prompts of the registry, by name; None if they were never listed completely."""
+    if not were_listed(session):
+        return None
+    table, versions = prompts.c, prompt_versions.c
+    by_name: dict[str, dict[int, RegisteredPromptVersion]] = {}
+    key = (versions.prompt_name, versions.version_number)
+    query = select(*key, versions.template_sha256, versions.deleted_at.is_not(None))
+    rows = session.execute(
+        query.where(versions.tenant_id == session.tenant_id).execution_options(yield_per=10 * BATCH_SIZE)
+    )
+    for name, number, template_sha256, is_deleted in rows:
+        by_name.setdefault(name, {})[number] = RegisteredPromptVersion(template_sha256, is_deleted)
+    named = session.execute(
+        select(table.prompt_name, table.revision, table.aliases, table.deleted_at.is_not(None)).where(
+            table.tenant_id == session.tenant_id
+        )
+    )
+    return {
+        name: RegisteredPrompt(revision, {} if is_deleted else aliases, by_name.get(name, {}), is_deleted)
+        for name, revision, aliases, is_deleted in named
+    }
+
+
+def _row_values(tenant_id: str, fingerprint: str, incarnation: int, now: datetime) -> Row:
+    return {
+        "tenant_id": tenant_id,
+        "deleted_at": None,
+        "fingerprint": fingerprint,
+        "incarnation": incarnation,
+        "changed_at": now,
+    }
+
+
+def _log(session: TenantSession, rows: Sequence[Mapping[str, Any]], sync_id: str, now: datetime) -> None:
+    """Append the states of versions to the log, below the names of their prompts."""
+    states = []
+    for row in rows:
+        content = hash_of_row(prompt_versions, PROMPT_VERSION_COLUMNS, row)
+        name = escape(row["prompt_name"])
+        states.append(State("prompt version", name, 0, f"{name}/{row['version_number']}", now, sync_id, content))
+    state_log.append(session, states)

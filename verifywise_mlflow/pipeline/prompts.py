@@ -1,0 +1,219 @@
+"""The prompts of the registry: the searches that find hidden models list them, so the stage of versions stores them.
+
+They are compared, guarded and marked as deleted as models are. A record names prompts by their names: a change of a
+version or an alias gives the prompt a new revision, by which the records that name it become pending.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import datetime
+from typing import Final, TypeVar
+
+from verifywise_mlflow.common.untrusted_text import quote
+from verifywise_mlflow.connector.models import Prompt, PromptVersion
+from verifywise_mlflow.connector.pagination import Listing
+from verifywise_mlflow.connector.reader_protocol import Reader
+from verifywise_mlflow.http.errors import HttpError, NotFoundError
+from verifywise_mlflow.persistence.repositories import audit_log, prompts
+from verifywise_mlflow.persistence.repositories.prompts import ListedPromptVersion
+from verifywise_mlflow.persistence.repositories.registry import ListedObject, StoredObject
+from verifywise_mlflow.persistence.row_mapping import Key, key_problem
+from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.pipeline.change_detection import ChangeSet
+from verifywise_mlflow.pipeline.context import Note, Progress, ReadFailure, StageContext
+from verifywise_mlflow.pipeline.removal_guard import Loss, RemovalDecision, confirm_removals
+
+K = TypeVar("K")
+
+STATE_BYTES: Final = 2_000
+"""A former state of a version in the history, with its state in the log."""
+
+
+def refresh(context: StageContext, progress: Progress) -> None:
+    """Store the prompts that the listings of this sync have shown, and mark those as deleted that are gone."""
+    reader = context.reader()
+    listed = reader.prompts()
+    if listed is None:
+        return
+    with context.begin() as session:
+        stored, were_listed = prompts.stored_prompts(session), prompts.were_listed(session)
+        stored_versions = prompts.stored_versions(session) if stored else {}
+    names = {prompt.name for prompt in listed.rows}
+    listed_versions: Listing[PromptVersion] = reader.prompt_versions() if stored or names else Listing(())
+    _note_problems(progress, listed, listed_versions)
+    versions = [version for version in listed_versions.rows if version.prompt_name in names]
+    _write(context, progress, listed.rows, versions, stored, stored_versions)
+    _remove_prompts(context, progress, listed, stored)
+    _remove_versions(context, progress, listed_versions, names, stored_versions)
+    if listed.is_complete and listed_versions.is_complete and not were_listed:
+        with context.begin() as session:
+            prompts.record_complete_listing(session, context.sync_id, context.now)
+
+
+def refresh_named(context: StageContext, progress: Progress, keys: Collection[Key]) -> None:
+    """Read some prompts and versions by themselves, and store what differs. A missing one is left to a listing.
+
+    Args:
+        context: the stage.
+        progress: its progress.
+        keys: the names of prompts, each with the number of a version; 0 for the prompt itself.
+    """
+    reader = context.reader()
+    names = {name for name, _ in keys}
+    read_prompts = [prompt for name in sorted(names) if (prompt := _read_prompt(reader, progress, name))]
+    found = {prompt.name: prompt for prompt in read_prompts}
+    with context.begin() as session:
+        stored = prompts.stored_prompts(session)
+        stored_versions = prompts.stored_versions(session, names)
+    # An alias may have moved to any version, or away from any.
+    numbers = {
+        name: {number for key_name, number in {*keys, *stored_versions} if key_name == name and number}
+        | set(prompt.aliases.values())
+        for name, prompt in found.items()
+    }
+    versions = [
+        version
+        for name, of_prompt in sorted(numbers.items())
+        for number in sorted(of_prompt)
+        if (version := _read_version(reader, progress, (name, number)))
+    ]
+    _write(context, progress, read_prompts, versions, stored, stored_versions)
+
+
+def _read_prompt(reader: Reader, progress: Progress, name: str) -> Prompt | None:
+    try:
+        return reader.prompt(name)
+    except NotFoundError:
+        return None
+    except HttpError as error:
+        progress.read_failures.append(ReadFailure("prompt", quote(name), str(error)))
+        return None
+
+
+def _read_version(reader: Reader, progress: Progress, key: Key) -> PromptVersion | None:
+    try:
+        return reader.prompt_version(*key)
+    except NotFoundError:
+        return None
+    except HttpError as error:
+        progress.read_failures.append(ReadFailure("prompt version", _name(key), str(error)))
+        return None
+
+
+def _note_problems(progress: Progress, listed: Listing[Prompt], versions: Listing[PromptVersion]) -> None:
+    """Note what is not among the problems of the stage's own listing, which includes those of the versions."""
+    known = {note.text for note in progress.notes}
+    notes = (Note(problem) for problem in dict.fromkeys((*listed.problems, *versions.problems)))
+    progress.notes += [note for note in notes if note.text not in known]
+
+
+def _write(
+    context: StageContext,
+    progress: Progress,
+    listed: Iterable[Prompt],
+    versions: Iterable[PromptVersion],
+    stored: Mapping[str, StoredObject],
+    stored_versions: Mapping[Key, StoredObject],
+) -> None:
+    """Write the prompts and versions that differ from what is stored, in batches of one transaction each."""
+    changed: ChangeSet[Prompt] = ChangeSet()
+    aliases: dict[Key, list[str]] = {}
+    for prompt in listed:
+        if problem := key_problem(prompt.name):
+            progress.read_failures.append(ReadFailure("prompt", quote(prompt.name), f"its name {problem}"))
+            continue
+        for alias, number in sorted(prompt.aliases.items()):
+            aliases.setdefault((prompt.name, number), []).append(alias)
+        changed.add_if_changed(prompt, prompt.created_at, stored.get(prompt.name))
+    changed_versions: ChangeSet[ListedPromptVersion] = ChangeSet()
+    for version in versions:
+        if key_problem(version.prompt_name) is None:
+            key = _key(version)
+            with_aliases = ListedPromptVersion(version, aliases.get(key, []))
+            changed_versions.add_if_changed(with_aliases, version.created_at, stored_versions.get(key))
+    # Before the prompts: a sync that is killed in between finds these still changed, and renews their revisions then.
+    for batch in changed_versions.batches():
+        admitted = [change for change in batch if _is_admitted(context, change)]
+        with context.begin() as session:
+            prompts.write_versions(session, admitted, context.sync_id, context.now)
+            prompts.renew(session, {change.entity.version.prompt_name for change in admitted})
+            context.history.record(session, context.now)
+        progress.prompts_changed += len(admitted)
+    for of_prompts in changed.batches():
+        with context.begin() as session:
+            prompts.write_prompts(session, of_prompts, context.now)
+        progress.prompts_changed += len(of_prompts)
+
+
+def _is_admitted(context: StageContext, change: ListedObject[ListedPromptVersion]) -> bool:
+    """Return whether a version may be written: a known one moves a state to the history, which has a daily quota."""
+    return change.stored is None or context.history.admit(STATE_BYTES)
+
+
+def _remove_prompts(
+    context: StageContext, progress: Progress, listed: Listing[Prompt], stored: Mapping[str, StoredObject]
+) -> None:
+    names = {prompt.name for prompt in listed.rows}
+    living = [name for name, row in stored.items() if not row.is_deleted]
+    missing = [name for name in living if name not in names]
+    removal = confirm_removals(
+        missing,
+        losses=[Loss("prompts", len(missing), len(living))],
+        listing_is_complete=listed.is_complete,
+        is_accepted=bool(context.options.accept_removals),
+        read_object=context.reader().prompt,
+        ahead=context.tenant.limits.max_concurrent_requests,
+    )
+    progress.read_failures += [ReadFailure("prompt", quote(name), reason) for name, reason in removal.unconfirmed]
+    _record_removal(context, progress, removal, prompts.mark_prompts_deleted)
+
+
+def _remove_versions(
+    context: StageContext,
+    progress: Progress,
+    listed: Listing[PromptVersion],
+    names: Collection[str],
+    stored: Mapping[Key, StoredObject],
+) -> None:
+    """Mark the versions that are gone from prompts that are still there."""
+    keys = set(map(_key, listed.rows))
+    living = [key for key, row in stored.items() if not row.is_deleted and key[0] in names]
+    missing = [key for key in living if key not in keys]
+    removal = confirm_removals(
+        missing,
+        losses=[Loss("versions of prompts", len(missing), len(living))],
+        listing_is_complete=listed.is_complete,
+        is_accepted=bool(context.options.accept_removals),
+        read_object=lambda key: context.reader().prompt_version(*key),
+        ahead=context.tenant.limits.max_concurrent_requests,
+    )
+    progress.read_failures += [ReadFailure("prompt version", _name(key), why) for key, why in removal.unconfirmed]
+    _record_removal(context, progress, removal, prompts.mark_versions_deleted)
+
+
+def _record_removal(
+    context: StageContext,
+    progress: Progress,
+    removal: RemovalDecision[K],
+    entomb: Callable[[TenantSession, Collection[K], str, datetime], int],
+) -> None:
+    progress.notes += map(Note, removal.notes)
+    if not removal.deleted:
+        return
+    with context.begin() as session:
+        if removal.accepted_loss:
+            reason = f"{removal.accepted_loss}; accepted: {context.options.accept_removals}"
+            audit_log.append(session, [context.make_entry("removals accepted", "noted", reason=reason)])
+        count = entomb(session, removal.deleted, context.sync_id, context.now)
+        context.history.charge(STATE_BYTES * count)
+        context.history.record(session, context.now)
+    progress.prompts_changed += count
+
+
+def _key(version: PromptVersion) -> Key:
+    return version.prompt_name, version.version_number
+
+
+def _name(key: Key) -> str:
+    return f"{key[0][:200]} version {key[1]}"

@@ -1,0 +1,73 @@
+"""Checks what a server offers for generative applications: prompts, evaluation data sets, and counts of traces.
+
+Whether a release offers something is what its endpoint says: the numbers of releases are no proof behind a gateway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from verifywise_mlflow.connector.errors import EndpointNotFoundError
+from verifywise_mlflow.connector.reader_protocol import Reader
+from verifywise_mlflow.http.errors import HttpError, NotFoundError
+from verifywise_mlflow.services.check_result import CheckResult
+
+MAX_EXPERIMENTS: Final = 1_000
+"""Experiments whose traces are counted, the first ones."""
+_OF_DATABRICKS: Final = "the prompts of Databricks have an API of their own, which is not read"
+
+
+def check_generative(reader: Reader, experiment_ids: Sequence[str]) -> Iterator[CheckResult]:
+    """Yield a result for each kind of object. What a server does not offer is no failure: nothing needs it.
+
+    Args:
+        reader: The connection, after it has listed models and versions: that has shown the prompts.
+        experiment_ids: The experiments that the account may read.
+    """
+    yield (prompts := _prompts(reader))
+    experiments = experiment_ids[:MAX_EXPERIMENTS]
+    if not experiments or prompts.detail == _OF_DATABRICKS:
+        return
+    yield _evaluation_datasets(reader, experiments)
+    yield _traces(reader, experiments)
+
+
+def _prompts(reader: Reader) -> CheckResult:
+    subject = "prompts"
+    try:
+        listed = reader.prompts()
+        versions = reader.prompt_versions() if listed and listed.rows else None
+    except HttpError as error:
+        return CheckResult(subject, "in part", str(error))
+    if listed is None:
+        return CheckResult(subject, "nothing there", _OF_DATABRICKS)
+    if versions is None:
+        return CheckResult(subject, "nothing there", "none, or none that the account may read")
+    detail = f"{len(listed.rows):,} with {len(versions.rows):,} versions; their texts are never stored"
+    return CheckResult(subject, "readable", detail)
+
+
+def _evaluation_datasets(reader: Reader, experiments: Sequence[str]) -> CheckResult:
+    subject = "evaluation data sets"
+    try:
+        listing = reader.evaluation_datasets(experiments)
+    except (EndpointNotFoundError, NotFoundError):
+        return CheckResult(subject, "nothing there", "the server does not offer them")
+    except HttpError as error:
+        return CheckResult(subject, "nothing there", f"they cannot be listed, and nothing needs them: {error}")
+    with_digest = sum(dataset.digest is not None for dataset in listing.rows)
+    detail = f"{len(listing.rows):,}, {with_digest:,} of them with a digest; records name those that metrics refer to"
+    return CheckResult(subject, "readable" if listing.rows else "nothing there", detail if listing.rows else "none")
+
+
+def _traces(reader: Reader, experiments: Sequence[str]) -> CheckResult:
+    subject = "traces"
+    try:
+        counts = reader.trace_counts(experiments)
+    except (EndpointNotFoundError, NotFoundError):
+        return CheckResult(subject, "nothing there", "the server cannot count them, and they are never read")
+    except HttpError as error:
+        return CheckResult(subject, "nothing there", f"they cannot be counted, and they are never read: {error}")
+    detail = f"{counts.traces:,} with {counts.assessments:,} assessments, counted by the server and never read"
+    return CheckResult(subject, "readable" if counts.traces else "nothing there", detail if counts.traces else "none")
