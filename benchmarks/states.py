@@ -42,7 +42,6 @@ from verifywise_mlflow.persistence.repositories import (
     state_commitments,
     state_log,
     verdict_batch,
-    verdict_bulk_writer,
 )
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
@@ -177,10 +176,13 @@ def _no_log() -> Iterator[None]:
     def hash_nothing(_content: Content) -> str:
         return ""
 
+    def hash_no_columns(_columns: Sequence[str]) -> dict[str, str]:
+        return {}
+
     with (
         mock.patch.object(state_log, "append", append_nothing),
         mock.patch.object(sync_module, "append_with_states", append_entry),
-        mock.patch.object(verdict_bulk_writer, "content_hash", hash_nothing),
+        mock.patch.object(verdict_batch, "column_hashes", hash_no_columns),
         mock.patch.object(verdict_batch, "content_hash", hash_nothing),
         mock.patch.object(manifests, "content_hash", hash_nothing),
     ):

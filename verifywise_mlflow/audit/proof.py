@@ -38,7 +38,9 @@ class ProvedState:
     leaf: str
     """The text of its leaf in the log: JSON with the SHA-256 of the content, the kind, the version and the time."""
     content: str
-    """The text of the state: JSON with the stored text of each column."""
+    """The text of the state: JSON with the stored text of each column; of verdicts, the SHA-256 of each column."""
+    verdicts: Mapping[str, str]
+    """The columns of the verdicts that began with an evaluation, each as one text; empty for other states."""
     log_path: Texts
     """From the leaf to the root of the log: for each step the side on which the neighbor is, and its hash."""
     model_path: Texts | None
@@ -55,8 +57,8 @@ class VersionProof:
     version_number: int
     states: Sequence[ProvedState]
     models_path: Path
-    verdicts: Mapping[str, str]
-    """Rule to the text of the verdict in force."""
+    verdicts: Mapping[str, Mapping[str, str]]
+    """Rule to the cells of the verdict in force."""
     rules: Mapping[str, Mapping[str, object]]
     """Rule to what decides it, for verdicts whose inputs can be hashed again."""
     entries: Texts
@@ -127,20 +129,20 @@ class CommittedStates:
         if self._all_models.root.hex() != commitment.current:
             raise UnprovableError("the newest states in the log are not those that the audit trail commits")
 
-    def prove(self, model_name: str, states: Sequence[tuple[int, str, str]]) -> list[ProvedState]:
+    def prove(self, model_name: str, states: Sequence[tuple[int, str, str, Mapping[str, str]]]) -> list[ProvedState]:
         """Return states of a model with their paths.
 
         Args:
             model_name: the model.
-            states: position in the log, text of the leaf, and text of the content of each.
+            states: position in the log, text of the leaf, text of the content, and columns of verdicts of each.
         """
         newest = [*_split(self._models[model_name])]
         tree, places = LeafTree(newest), {leaf: place for place, leaf in enumerate(newest)}
         proved = []
-        for position, leaf, content in states:
+        for position, leaf, content, verdicts in states:
             place = places.get(leaf_hash(leaf.encode()))
             model_path = None if place is None else tree.path(place)
-            proved.append(ProvedState(leaf, content, self._log.path(position), model_path))
+            proved.append(ProvedState(leaf, content, verdicts, self._log.path(position), model_path))
         return proved
 
     def models_path(self, model_name: str) -> Path:

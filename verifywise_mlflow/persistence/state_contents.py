@@ -6,8 +6,10 @@ row that was read gives the same texts again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
+from functools import lru_cache
+from hashlib import sha256
 from typing import Final
 
 from sqlalchemy import Table
@@ -27,7 +29,9 @@ VERDICT_COLUMNS: Final = (
     *("rule_id", "rule_version", "verdict", "reason", "values", "policy_id", "policy_version", "origins"),
     *("thresholds", "day", "input_hash", "fingerprint"),
 )
-"""The parts of a verdict's content, all as text; JSON as it is stored, a day that is null as an empty text."""
+"""What a verdict has, all as text; JSON as it is stored, a day that is null as an empty text."""
+CELL_SEPARATOR: Final = "\x1e"
+"""Between the cells of a column: no stored cell has it. See ``verdict_bulk_writer``."""
 
 LIFECYCLE_COLUMNS: Final = ("version_number", "incarnation", "kind", "alias", "previous", "value", "happened_at")
 INTEGRITY_COLUMNS: Final = (
@@ -52,23 +56,39 @@ def record_content(row: Mapping[str, object]) -> dict[str, str | None]:
     }
 
 
-def verdict_content(cells: Iterable[str]) -> Content:
-    """Return the content of a verdict from the texts of ``VERDICT_COLUMNS``."""
-    return dict(zip(VERDICT_COLUMNS, cells, strict=True))
+def joined_columns(verdicts: Iterable[Sequence[str]]) -> list[str]:
+    """Return the columns of verdicts, each as one text: the cells in the order of the verdicts, joined."""
+    return [CELL_SEPARATOR.join(cells) for cells in zip(*verdicts, strict=True)]
 
 
-def evaluation_content(verdicts: Mapping[str, str], kept: Mapping[str, str], badge: str) -> Content:
+def column_hashes(columns: Sequence[str]) -> dict[str, str]:
+    """Return the SHA-256, in hex, of the joined columns of verdicts, by the columns' names; none without verdicts.
+
+    One hash for each column costs a fifth of one for each verdict: a version has four times as many verdicts as a
+    verdict has columns, and the columns are joined anyway, to be written.
+    """
+    if not columns:
+        return {}
+    return dict(zip(VERDICT_COLUMNS, map(column_hash, columns), strict=True))
+
+
+def column_hash(column: str) -> str:
+    """Return the SHA-256, in hex, of a joined column."""
+    return sha256(column.encode()).hexdigest()
+
+
+def evaluation_content(columns: Mapping[str, str], kept: Mapping[str, str], badge: str) -> Content:
     """Return the content of an evaluation: all verdicts that a version has since then, and its badge.
 
     The newest evaluation alone says which verdicts are in force. If it named the verdicts that stayed by their rules
     only, a proof could pass a former verdict off as one of them.
 
     Args:
-        verdicts: the rules whose verdicts began with it, each with the hash of the verdict's content.
-        kept: the rules whose verdicts stayed, each with the verdict's fingerprint, which is a part of its content.
+        columns: ``column_hashes`` of the verdicts that began with it, which are sorted by their rules.
+        kept: the rules whose verdicts stayed, each with the verdict's fingerprint, which is one of its cells.
         badge: the badge, whether it began or stayed; empty if there is none any more.
     """
-    return {"badge": badge, "kept": dict(kept), "verdicts": dict(verdicts)}
+    return {"badge": badge, "kept": dict(kept), "verdicts": dict(columns)}
 
 
 def manifest_content(manifest_text: str) -> Content:
@@ -94,7 +114,12 @@ def hash_of_row(table: Table, columns: Iterable[str], row: Mapping[str, object])
 def _text(table: Table, name: str, value: object) -> str:
     if isinstance(value, date) and not isinstance(value, datetime):
         return value.isoformat()
-    return text_form(table.c[name].type).to_text(_in_utc(value))
+    return _to_text(table, name)(_in_utc(value))
+
+
+@lru_cache(maxsize=100)
+def _to_text(table: Table, name: str) -> Callable[[object], str]:
+    return text_form(table.c[name].type).to_text
 
 
 def _in_utc(value: object) -> object:

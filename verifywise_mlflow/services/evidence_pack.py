@@ -125,8 +125,7 @@ def _proof(
     }
     proved = {
         rule_id: (verdict["verdict"], verdict["reason"], verdict["input_hash"])
-        for rule_id, text in proof.verdicts.items()
-        for verdict in [_parsed(text)]
+        for rule_id, verdict in proof.verdicts.items()
     }
     if ("record", escape(record.span.sync_id)) not in writers or proved != shown:
         return None, "a sync has changed the record or a verdict, and no entry of the audit trail commits that yet"

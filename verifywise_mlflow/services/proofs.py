@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 from verifywise_mlflow.audit.chain import ChainLink
@@ -24,15 +25,17 @@ from verifywise_mlflow.common.untrusted_text import quote
 from verifywise_mlflow.compliance.input_hash import input_hash
 from verifywise_mlflow.persistence.pg_text_codec import dumps, escape
 from verifywise_mlflow.persistence.queries import committed_states, state_rows
-from verifywise_mlflow.persistence.queries.state_rows import LoggedState
+from verifywise_mlflow.persistence.queries.state_rows import LoggedState, StoredVerdict
 from verifywise_mlflow.persistence.repositories import config_versions, state_log
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.state_contents import (
+    VERDICT_COLUMNS,
+    column_hashes,
     evaluation_content,
+    joined_columns,
     manifest_content,
     record_content,
-    verdict_content,
 )
 from verifywise_mlflow.services.policy_documents import deciding_parts, recorded_digest, rule_documents
 
@@ -114,16 +117,16 @@ def prove_version(session: TenantSession, key: Key, moment: ProvableMoment) -> V
             f"entry {moment.link.sequence:,} of {utc_text(moment.occurred_at)} commits no record of {quote(key[0])} "
             f"version {number}"
         )
-    contents = [(newest["record"], _record(session, (name, number), newest["record"]))]
+    shown = [_ShownState(newest["record"], _record(session, (name, number), newest["record"]))]
     if "manifest" in newest and (manifest := _manifest(session, (name, number), newest["manifest"])):
-        contents.append((newest["manifest"], manifest))
-    in_force: Mapping[str, _Verdict] = {}
+        shown.append(_ShownState(newest["manifest"], manifest))
+    in_force: Mapping[str, Mapping[str, str]] = {}
     rules: Mapping[str, Mapping[str, object]] = {}
     if "evaluation" in newest:
         evaluations, in_force = _evaluations(session, (name, number), logged, moment.commitment.size)
-        contents += evaluations
-        rules = dict(_rules(session, in_force, max(state.written_at for state, _ in evaluations)))
-    for state, content in contents:
+        shown += evaluations
+        rules = dict(_rules(session, in_force, max(evaluation.logged.written_at for evaluation in evaluations)))
+    for state, content, _ in shown:
         if content_hash(content) != state.content:
             raise UnprovableError(
                 f"the {state.kind} of {quote(key[0])} version {number} of {utc_text(state.written_at)} is not the one "
@@ -136,12 +139,12 @@ def prove_version(session: TenantSession, key: Key, moment: ProvableMoment) -> V
         states=moment.trees.prove(
             name,
             [
-                (state.position, _leaf(tenant_id, (name, number), state), content_text(content))
-                for state, content in contents
+                (state.position, _leaf(tenant_id, (name, number), state), content_text(content), verdicts)
+                for state, content, verdicts in shown
             ],
         ),
         models_path=moment.trees.models_path(name),
-        verdicts={rule_id: content_text(verdict.content) for rule_id, verdict in sorted(in_force.items())},
+        verdicts=in_force,
         rules=rules,
         entries=moment.entries,
         checkpoints=moment.checkpoints,
@@ -184,9 +187,15 @@ def prove_consistency(
     return ConsistencyProof(escape(session.tenant_id), entries, growth, [*dict.fromkeys((*checkpoints, *signed))])
 
 
-class _Verdict(NamedTuple):
+class _ShownState(NamedTuple):
+    logged: LoggedState
     content: Content
-    fingerprint: str
+    verdicts: Mapping[str, str] = {}
+    """The joined columns of those that began with an evaluation."""
+
+
+class _Verdict(NamedTuple):
+    stored: StoredVerdict
     begin: int
     """The evaluation that gave it, by its place among those of the version in the log."""
     end: int
@@ -225,8 +234,8 @@ def _manifest(session: TenantSession, key: Key, logged: LoggedState) -> Content 
 
 def _evaluations(
     session: TenantSession, key: Key, logged: Sequence[LoggedState], size: int
-) -> tuple[list[tuple[LoggedState, Content]], Mapping[str, _Verdict]]:
-    """Return the newest evaluation and those whose verdicts it kept, with their contents; and the verdicts in force.
+) -> tuple[list[_ShownState], Mapping[str, Mapping[str, str]]]:
+    """Return the newest evaluation and those whose verdicts it kept, and the verdicts in force, sorted by rule.
 
     Evaluations are in the order of the log: the clock may have gone back between two of them.
 
@@ -249,38 +258,37 @@ def _evaluations(
         place = None if ended_at is None else place_of(ended_at, ended_by)
         return len(evaluations) if place is None else place
 
+    rows = [row for _, row in state_rows.verdict_rows(session, [key]) if row.is_well_formed()]
     verdicts = [
-        _Verdict(content, str(content["fingerprint"]), begin, end_of(stored.ended_at, stored.ended_by))
-        for _, stored in state_rows.verdict_rows(session, [key])
-        for cells, at, sync_id in zip(zip(*stored.cells, strict=True), stored.written_at, stored.sync_ids, strict=True)
-        if (begin := place_of(at, sync_id)) is not None
-        for content in [verdict_content(cell or "" for cell in cells)]
+        _Verdict(stored, begin, end_of(stored.ended_at, stored.ended_by))
+        for stored in sorted((verdict for row in rows for verdict in row.single()), key=attrgetter("rule_id"))
+        if (begin := place_of(stored.written_at, stored.sync_id)) is not None
     ]
     badges = {
         begin: (badge.badge, end_of(badge.ended_at, badge.ended_by))
         for _, badge in state_rows.badge_states(session, [key])
         if (begin := place_of(badge.written_at, badge.sync_id)) is not None
     }
-    in_force = {str(verdict.content["rule_id"]): verdict for verdict in verdicts if verdict.is_in_force(newest)}
     proved = []
-    for place in sorted({newest, *(verdict.begin for verdict in in_force.values())}):
-        then = {str(verdict.content["rule_id"]): verdict for verdict in verdicts if verdict.is_in_force(place)}
-        begun = {rule_id: content_hash(it.content) for rule_id, it in then.items() if it.begin == place}
-        kept = {rule_id: it.fingerprint for rule_id, it in then.items() if it.begin != place}
+    in_force = [verdict for verdict in verdicts if verdict.is_in_force(newest)]
+    for place in sorted({newest, *(verdict.begin for verdict in in_force)}):
+        then = [verdict for verdict in verdicts if verdict.is_in_force(place)]
+        columns = joined_columns(verdict.stored.cells for verdict in then if verdict.begin == place)
+        kept = {it.stored.rule_id: it.stored.fingerprint for it in then if it.begin != place}
         badge = [text for begin, (text, end) in badges.items() if begin <= place < end]
-        proved.append((evaluations[place], evaluation_content(begun, kept, badge[0] if badge else "")))
-    return proved, in_force
+        content = evaluation_content(column_hashes(columns), kept, badge[0] if badge else "")
+        proved.append(_ShownState(evaluations[place], content, dict(zip(VERDICT_COLUMNS, columns, strict=False))))
+    return proved, {it.stored.rule_id: dict(zip(VERDICT_COLUMNS, it.stored.cells, strict=True)) for it in in_force}
 
 
 def _rules(
-    session: TenantSession, in_force: Mapping[str, _Verdict], at: datetime
+    session: TenantSession, in_force: Mapping[str, Mapping[str, str]], at: datetime
 ) -> Iterator[tuple[str, Mapping[str, object]]]:
     """Yield what decides each rule, for verdicts whose inputs have the stored hash with it."""
     documents = rule_documents(config_versions.config_version(session, "policy", at=at))
-    for rule_id, verdict in sorted(in_force.items()):
-        cells = verdict.content
+    for rule_id, cells in in_force.items():
         if (rule := documents.get(rule_id)) is not None:
-            day = date.fromisoformat(str(cells["day"])) if cells["day"] else None
-            values, thresholds = json.loads(str(cells["values"])), json.loads(str(cells["thresholds"]))
+            day = date.fromisoformat(cells["day"]) if cells["day"] else None
+            values, thresholds = json.loads(cells["values"]), json.loads(cells["thresholds"])
             if input_hash(recorded_digest(rule), values, thresholds, day) == cells["input_hash"]:
                 yield rule_id, deciding_parts(rule)

@@ -109,7 +109,7 @@ def check_state_proof(record: Any, verdicts: Any, public_keys: list[Path]) -> No
         for name, value in record["record"].items()
         if name not in columns or not is_stored(columns[name], value)
     ]
-    proved = {rule: json.loads(text) for rule, text in proof["verdicts"].items()}
+    proved = proved_verdicts(proof["states"])
     shown = {verdict["rule_id"]: verdict for verdict in verdicts["verdicts"]}
     for rule in sorted(proved.keys() | shown.keys()):
         pair = (proved.get(rule, {}), shown.get(rule, {}))
@@ -118,6 +118,19 @@ def check_state_proof(record: Any, verdicts: Any, public_keys: list[Path]) -> No
             differences.append(f"verdicts.json has another verdict of {rule} than state-proof.json")
     report(differences, f"the record and {len(shown)} verdicts are those that state-proof.json proves")
     print(f"note   the signature over it was {'verified' if public_keys else 'NOT verified: see --public-key'}")
+
+
+def proved_verdicts(states: list[Any]) -> dict[str, Any]:
+    """Return the verdicts in force: those that the newest evaluation gave, and the former ones that it kept."""
+    given, newest, kept = {}, {}, {}
+    for state in states:
+        columns = {name: text.split("\x1e") for name, text in state["verdicts"].items()}
+        verdicts = [dict(zip(columns, cells)) for cells in zip(*columns.values())]
+        given.update({(verdict["rule_id"], verdict["fingerprint"]): verdict for verdict in verdicts})
+        if state["model_path"] is not None:
+            newest.update({verdict["rule_id"]: verdict for verdict in verdicts})
+            kept.update(json.loads(state["content"]).get("kept", {}))
+    return {**{rule: given[rule, fingerprint] for rule, fingerprint in kept.items()}, **newest}
 
 
 def is_stored(text: Any, value: Any) -> bool:

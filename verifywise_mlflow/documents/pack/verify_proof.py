@@ -2,10 +2,9 @@
 Exit code 0: all of it follows from the checkpoint. 1: refused, with the reason. 2: a file could not be read. 4: all of
 it follows from the checkpoint, but no sync committed one of the states: a person accepted it.
 
-Each state that the operator's program stored is a leaf of a Merkle tree (RFC 9162). A leaf has the SHA-256 of the
-state's text, so the tree's root, one hash, changes with each letter of each state. An entry of the audit trail has the
-root, each entry has the hash of the one before it, and a checkpoint is a signature over the hash of an entry. This
-script follows the hashes from the texts in the file up to the signature.
+Each state that the operator's program stored is a leaf of a Merkle tree (RFC 9162), with the SHA-256 of its text. The
+tree's root, one hash, changes with each letter of each state. An entry of the audit trail has the root and the hash of
+the entry before it, and a checkpoint signs the hash of an entry. This script follows these hashes up to the signature.
 
 NOT PROVED: that MLflow showed the truth, what happened between two syncs, that the operator's clock was right, and that
 this file has each state of the version: it has the record and, if they are shown, the manifest, verdicts and badge."""
@@ -74,31 +73,32 @@ try:
     say("" if keys else "NOTHING VOUCHES FOR THIS until you verify a signature: see --public-key.")
     if "states" in proof:  # of one version: the newest ones when the first entry was written
         about = {"tenant": tenant, "model": proof["model_name"], "version": proof["version_number"]}
-        committed, newest, begun = entries[0]["counts"]["states"], {}, set()
+        committed, newest, given = entries[0]["counts"]["states"], {}, {}
         until = next((entry for entry in entries[1:] if "states" in entry["counts"]), entries[-1])["occurred_at"]
         say(f"From {entries[0]['occurred_at']} to {until} at least, the newest states of {[*about.values()]} were:")
         for state in proof["states"]:
-            leaf, content = json.loads(state["leaf"]), json.loads(state["content"])
+            leaf, content, columns = json.loads(state["leaf"]), json.loads(state["content"]), state["verdicts"]
             what, node = f"the {leaf['kind']} of {leaf['written_at']}", hash_of("\0" + state["leaf"])
             require({"format": "verifywise state 1", **about}.items() <= leaf.items(), f"{what} is another version's")
             require(hash_of(state["content"]) == leaf["content"], f"{what} has another text than the stored one")
             require(root(node, state["log_path"]) == committed["root"], f"{what} is not in the log")
             for part in [it for it in committed.get("accepted", []) if it["first"] <= leaf["position"] <= it["last"]]:
                 accepted += [say(f"NO SYNC COMMITTED {what}: a person accepted it, see entry {part['entry']}.")]
-            begun |= {*content["verdicts"].items()} if leaf["kind"] == "evaluation" else set()
+            hashes = {name: hash_of(text) for name, text in columns.items()}  # a text has a cell for each verdict
+            require(hashes == content.get("verdicts", {}), f"{what} has other verdicts than the stored ones")
+            gave = [dict(zip(columns, cells)) for cells in zip(*(text.split("\x1e") for text in columns.values()))]
+            given.update({(verdict["rule_id"], verdict["fingerprint"]): verdict for verdict in gave})
             if state["model_path"] is not None:
                 model = {"model": leaf["model"], "root": root(node, state["model_path"])}
                 model_leaf = hash_of("\0" + json.dumps(model, separators=(",", ":"), ensure_ascii=False))
                 require(root(model_leaf, proof["models_path"]) == committed["current"], f"{what} is not the newest one")
-                newest[leaf["kind"]] = say(f"- {what}, stored by the sync {leaf['sync_id']}") or content
-        for field, value in newest["record"].items():
+                newest[leaf["kind"]] = say(f"- {what}, stored by the sync {leaf['sync_id']}") or (content, gave)
+        for field, value in newest["record"][0].items():
             say(f"  {field}: {value}") if value and len(value) < 200 else None
-        now = newest.get("evaluation", {"badge": "not proved", "verdicts": {}, "kept": {}})
-        require(proof["verdicts"].keys() == {**now["verdicts"], **now["kept"]}.keys(), "a verdict is missing or added")
-        for rule, text in proof["verdicts"].items():
-            verdict, parts = json.loads(text), proof["rules"].get(rule)
-            is_kept = verdict["fingerprint"] == now["kept"].get(rule) and (rule, hash_of(text)) in begun
-            require(is_kept or hash_of(text) == now["verdicts"].get(rule), f"the verdict of {rule} is another one")
+        now, gave = newest.get("evaluation", ({"badge": "not proved", "kept": {}}, []))
+        require(given.keys() >= now["kept"].items() and ("evaluation" in newest or not given), "a verdict is missing")
+        for verdict in gave + [given[kept] for kept in now["kept"].items()]:
+            rule, parts = verdict["rule_id"], proof["rules"].get(verdict["rule_id"])
             inputs = {name: json.loads(verdict[name]) for name in ("thresholds", "values")}
             inputs.update(day=verdict["day"] or None, rule=parts and hash_of(parts))
             require(not parts or hash_of(inputs) == verdict["input_hash"], f"{rule} was decided on other inputs")

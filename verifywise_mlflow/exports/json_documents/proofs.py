@@ -35,8 +35,6 @@ class StateProofDocument(_TrailDocument):
     """The newest record, manifest and evaluation, and former evaluations whose verdicts are still in force."""
     models_path: tuple[str, ...]
     """From the model's leaf to the root of the newest states of all models. That leaf is JSON with model and root."""
-    verdicts: Mapping[str, str]
-    """Rule to the text of the verdict in force, whose SHA-256 is in an evaluation."""
     rules: Mapping[str, JsonObject]
     """Rule to what decides it. The verdict's ``input_hash`` follows from it; left out where it cannot be recomputed."""
 
@@ -49,7 +47,6 @@ class StateProofDocument(_TrailDocument):
             version_number=proof.version_number,
             states=tuple(proof.states),
             models_path=proof.models_path,
-            verdicts=proof.verdicts,
             rules=proof.rules,  # type: ignore[arg-type]  # JSON, which pydantic validates
             entries=proof.entries,
             checkpoints=tuple(map(_packed, proof.checkpoints)),

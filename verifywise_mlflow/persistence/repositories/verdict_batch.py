@@ -24,7 +24,7 @@ from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import (
 from verifywise_mlflow.persistence.repositories.verdicts import PendingEvaluation
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
-from verifywise_mlflow.persistence.state_contents import evaluation_content
+from verifywise_mlflow.persistence.state_contents import column_hashes, evaluation_content, joined_columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +46,16 @@ class EvaluationContext:
 
 
 class VerdictRows:
-    """Makes the rows of verdicts. Many versions share the results of a rule, and with them the row and its hash."""
+    """Makes the rows of verdicts. Many versions share the results of a rule, and with them the row."""
 
     def __init__(self, policy_of: Mapping[str, PolicyIdentity]) -> None:
         """Take the policy of each rule."""
         self._policy_of = policy_of
-        self._known: dict[int, tuple[RuleResult, VerdictRow, str]] = {}
+        self._known: dict[int, tuple[RuleResult, VerdictRow]] = {}
         """By the address of the result, which it therefore keeps alive."""
 
-    def row(self, verdict: EvaluatedRule, fingerprint: str) -> tuple[VerdictRow, str]:
-        """Return what is written of a verdict, and the hash of its content."""
+    def row(self, verdict: EvaluatedRule, fingerprint: str) -> VerdictRow:
+        """Return what is written of a verdict."""
         result, policy = verdict.result(), self._policy_of[verdict.rule_id]
         if id(result) not in self._known:
             if len(self._known) >= _MAX_KNOWN_ROWS:
@@ -74,9 +74,8 @@ class VerdictRows:
                 result.input_hash,
                 fingerprint,
             )
-            self._known[id(result)] = (result, row, row.content())
-        _, row, content = self._known[id(result)]
-        return row, content
+            self._known[id(result)] = (result, row)
+        return self._known[id(result)][1]
 
 
 _MAX_KNOWN_ROWS: Final = 5_000
@@ -102,10 +101,10 @@ class VerdictBatch:
         self._changed = 0
         """Verdicts that are new, differ or end."""
         self._new_states: list[Key] = []
-        self._begun: dict[Key, dict[str, str]] = {}
-        """For each version with other verdicts: the rules whose verdicts begin, with the hashes of their contents."""
-        self._kept: dict[Key, dict[str, str]] = {}
-        """For each version, the rules whose verdicts stay, with their fingerprints."""
+        self._contents: dict[Key, str] = {}
+        """For each version with other verdicts: the hash of its evaluation's content."""
+        self._kept: dict[Key, Mapping[str, str]] = {}
+        """For each of the others, the rules with the fingerprints of their verdicts, all of which stay."""
 
     def __len__(self) -> int:
         """The number of records."""
@@ -129,23 +128,33 @@ class VerdictBatch:
         """Add a record's verdicts and badge."""
         current = due.present
         new = {verdict.rule_id: verdict.fingerprint() for verdict in results}
-        self._kept[due.key] = {rule_id: new[rule_id] for rule_id in new if current.get(rule_id) == new[rule_id]}
-        if new != current:
-            begun: dict[str, str] = {}
-            verdicts = []
-            for verdict in results:
-                rule_id = verdict.rule_id
-                if current.get(rule_id) == new[rule_id]:
-                    verdicts.append(VerdictRow.stored(rule_id))
-                else:
-                    row, begun[rule_id] = rows.row(verdict, new[rule_id])
-                    verdicts.append(row)
-            self._verdicts.add(due.key, verdicts)
-            self._begun[due.key] = begun
-            self._changed += len(begun) + len(current.keys() - new.keys())
+        if new == current:
+            self._kept[due.key] = new
+        else:
+            self._add_verdicts(due, new, results, badge, rows)
         if new != current or due.is_new_state:
             self._new_states.append(due.key)
         self._badges.append(BadgeRow(*due.key, badge.value, due.revision, due.versions_digest))
+
+    def _add_verdicts(
+        self,
+        due: PendingEvaluation,
+        new: Mapping[str, str],
+        results: Sequence[EvaluatedRule],
+        badge: Badge,
+        rows: VerdictRows,
+    ) -> None:
+        """Add the verdicts on a record, some of which differ from the stored ones. They are stored sorted by rule."""
+        current, by_rule = due.present, dict(zip(new, results, strict=True))
+        kept = {rule_id: fingerprint for rule_id, fingerprint in new.items() if current.get(rule_id) == fingerprint}
+        begun = {rule_id: rows.row(by_rule[rule_id], new[rule_id]) for rule_id in sorted(new) if rule_id not in kept}
+        if kept:
+            columns = joined_columns(begun.values())
+            self._verdicts.add(due.key, [begun.get(rule_id) or VerdictRow.stored(rule_id) for rule_id in sorted(new)])
+        else:
+            columns = self._verdicts.add(due.key, [*begun.values()])
+        self._contents[due.key] = content_hash(evaluation_content(column_hashes(columns), kept, badge.value))
+        self._changed += len(begun) + len(current.keys() - new.keys())
 
     def write(self, session: TenantSession) -> int:
         """Write the batch; return how many verdicts are new, differ or end."""
@@ -161,9 +170,12 @@ class VerdictBatch:
 
     def _states(self, badges: Collection[Key]) -> Iterator[State]:
         """Yield the evaluations that begin a verdict or a badge, or end a verdict."""
+        context = self._context
         for row in self._badges:
             key = (row.model_name, row.version_number)
-            if key in badges or key in self._begun:
-                content = content_hash(evaluation_content(self._begun.get(key, {}), self._kept[key], row.badge))
+            content = self._contents.get(key)
+            if content is None and key in badges:
+                content = content_hash(evaluation_content({}, self._kept[key], row.badge))
+            if content:
                 name, number = escape(row.model_name), row.version_number
-                yield State("evaluation", name, number, "", self._context.now, self._context.sync_id, content)
+                yield State("evaluation", name, number, "", context.now, context.sync_id, content)

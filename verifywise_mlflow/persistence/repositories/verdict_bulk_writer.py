@@ -14,11 +14,10 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import text
 
-from verifywise_mlflow.audit.state_leaf import content_hash
 from verifywise_mlflow.persistence.pg_text_codec import dumps, escape, unescape
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
-from verifywise_mlflow.persistence.state_contents import verdict_content
+from verifywise_mlflow.persistence.state_contents import CELL_SEPARATOR, joined_columns
 from verifywise_mlflow.persistence.tables import SCHEMA
 
 VERDICTS_PER_STATEMENT: Final = 5_000
@@ -43,10 +42,6 @@ class VerdictRow(NamedTuple):
     fingerprint: str
     """Empty for the stored verdict of the rule, which stays as it is."""
 
-    def content(self) -> str:
-        """Return the hash of its content."""
-        return content_hash(verdict_content(self))
-
     @classmethod
     def stored(cls, rule_id: str) -> VerdictRow:
         """Return what stands for the stored verdict of a rule."""
@@ -54,7 +49,7 @@ class VerdictRow(NamedTuple):
 
 
 class VersionVerdicts:
-    """The verdicts on versions, to write: a row for each version, in the order of its rules.
+    """The verdicts on versions, to write: a row for each version.
 
     Each column of a version is joined to one text at once: with one tuple per verdict, Python's cycle detection would
     visit each.
@@ -66,12 +61,14 @@ class VersionVerdicts:
         self._sizes: list[int] = []
         self._columns: tuple[list[str], ...] = tuple([] for _ in _COLUMNS)
 
-    def add(self, key: Key, verdicts: Sequence[VerdictRow]) -> None:
-        """Add all verdicts on a version, at least one."""
+    def add(self, key: Key, verdicts: Sequence[VerdictRow]) -> list[str]:
+        """Add all verdicts on a version, at least one; return their joined columns."""
         self._keys.append(key)
         self._sizes.append(len(verdicts))
-        for column, cells in zip(self._columns, zip(*verdicts, strict=True), strict=True):
-            column.append(_SEPARATOR.join((*cells, "")))
+        joined = joined_columns(verdicts)
+        for column, cells in zip(self._columns, joined, strict=True):
+            column.append(cells)
+        return joined
 
     def statements(self) -> Iterator[dict[str, object]]:
         """Yield the parameters of each statement."""
@@ -87,7 +84,7 @@ class VersionVerdicts:
                 "numbers": [number for _, number in keys],
                 "sizes": self._sizes[start:end],
                 **{
-                    name: _VERSION_SEPARATOR.join(column[start:end])
+                    name: _BETWEEN_VERSIONS.join(column[start:end]) + CELL_SEPARATOR
                     for name, column in zip(_COLUMNS, self._columns, strict=True)
                 },
             }
@@ -108,9 +105,10 @@ _COLUMNS: Final = {
     "input_hashes": "text",
     "fingerprints": "text",
 }
-_SEPARATOR: Final = "\x1e"
 _VERSION_SEPARATOR: Final = "\x1d"
-"""Control characters: canonical JSON escapes them, and of our texts only the reason of an error could have them."""
+_BETWEEN_VERSIONS: Final = CELL_SEPARATOR + _VERSION_SEPARATOR
+"""Control characters separate cells and versions: canonical JSON escapes them, and of our texts only the reason of an
+error could have them."""
 OPEN_VERDICTS: Final = ("fail", "error", "not evidenced")
 """The verdicts that are open gaps."""
 _KEY = ("tenant_id", "model_name", "version_number")
@@ -118,7 +116,7 @@ _KEY = ("tenant_id", "model_name", "version_number")
 
 def without_separators(text: str) -> str:
     """Return the text with the separators as spaces."""
-    return text.replace(_SEPARATOR, " ").replace(_VERSION_SEPARATOR, " ")
+    return text.replace(CELL_SEPARATOR, " ").replace(_VERSION_SEPARATOR, " ")
 
 
 _NEEDS_RECODING: Final = re.compile(r"\\u0000|\\ud[89a-f]|\\u2400|\\u241b|e\+")
@@ -139,7 +137,7 @@ def stored_json(canonical: str) -> str:
 
 
 def _array(name: str) -> str:
-    # The text ends with a separator, since Postgres splits an empty text into no cells.
+    # Each version's text ends with a separator, since Postgres splits an empty text into no cells.
     empty = ", ''" if name in ("days", "fingerprints") else ""
     cells = f"trim_array(string_to_array(t.{name}, E'\\x1e'{empty}), 1)"
     return cells if _COLUMNS[name] == "text" else f"{cells}::{_COLUMNS[name]}[]"

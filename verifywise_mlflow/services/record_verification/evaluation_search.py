@@ -9,19 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
-from verifywise_mlflow.audit.state_leaf import content_hash
 from verifywise_mlflow.compliance.badge import Badge
 from verifywise_mlflow.compliance.verdict import Verdict
+from verifywise_mlflow.persistence.queries.state_rows import StoredVerdict
 from verifywise_mlflow.persistence.row_mapping import Key
-from verifywise_mlflow.persistence.state_contents import VERDICT_COLUMNS, verdict_content
-from verifywise_mlflow.services.record_verification.evaluations import Evaluation, Parts, StoredVerdict
+from verifywise_mlflow.persistence.state_contents import VERDICT_COLUMNS
+from verifywise_mlflow.services.record_verification.evaluations import Evaluation, Parts
 from verifywise_mlflow.services.record_verification.field_search import combination_with
 from verifywise_mlflow.services.record_verification.judging import DerivedVerdicts
 from verifywise_mlflow.services.record_verification.report import DamageKind, FieldChange, RecordDamage
-
-_REMOVED: Final = "\0removed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +26,9 @@ class _Edit:
     """One change that is taken back."""
 
     damages: Sequence[RecordDamage]
-    verdicts: Mapping[str, str] = field(default_factory=dict)
-    kept: Mapping[str, str] = field(default_factory=dict)
+    verdicts: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
+    """The cells that each has then; None for none."""
+    kept: Mapping[str, str | None] = field(default_factory=dict)
     badge: str | None = None
     used: object = None
     """What the tables have and the log does not, if this explains it."""
@@ -44,7 +42,6 @@ class _Edit:
 def explain_evaluation(
     key: Key,
     evaluation: Evaluation,
-    cells: Mapping[str, Sequence[str]],
     derived: DerivedVerdicts | None,
     others: Sequence[StoredVerdict],
 ) -> tuple[list[RecordDamage], list[object]]:
@@ -53,7 +50,6 @@ def explain_evaluation(
     Args:
         key: The version.
         evaluation: What the log and the tables have.
-        cells: The content of each verdict that began, by rule.
         derived: The verdicts that the rules give on the record of that time.
         others: All other verdicts on the version, present and former ones.
 
@@ -61,7 +57,7 @@ def explain_evaluation(
         The damages, and those of ``others`` which they explain.
     """
     parts, expected = evaluation.parts(), evaluation.logged.content
-    search = _Search(key, evaluation, cells)
+    search = _Search(key, evaluation)
     edits = [*search.edits(derived, others)]
 
     def is_right(chosen: Sequence[_Edit]) -> bool:
@@ -77,14 +73,16 @@ def explain_evaluation(
 
 
 def _applied(parts: Parts, edits: Sequence[_Edit]) -> Parts:
-    verdicts, kept, badge = dict(parts.verdicts), dict(parts.kept), parts.badge
+    verdicts: dict[str, tuple[str, ...] | None] = {**parts.verdicts}
+    kept: dict[str, str | None] = {**parts.kept}
+    badge = parts.badge
     for edit in edits:
         verdicts |= edit.verdicts
         kept |= edit.kept
         badge = badge if edit.badge is None else edit.badge
     return Parts(
-        {rule_id: content for rule_id, content in verdicts.items() if content != _REMOVED},
-        {rule_id: fingerprint for rule_id, fingerprint in kept.items() if fingerprint != _REMOVED},
+        {rule_id: cells for rule_id, cells in verdicts.items() if cells is not None},
+        {rule_id: fingerprint for rule_id, fingerprint in kept.items() if fingerprint is not None},
         badge,
     )
 
@@ -98,7 +96,6 @@ def _are_independent(edits: Sequence[_Edit]) -> bool:
 class _Search:
     key: Key
     evaluation: Evaluation
-    cells: Mapping[str, Sequence[str]]
 
     def edits(self, derived: DerivedVerdicts | None, others: Sequence[StoredVerdict]) -> Iterator[_Edit]:
         """Yield single changes, the most frequent first."""
@@ -111,14 +108,14 @@ class _Search:
         yield from self._end_edits(others)
         for rule_id, verdict in self.evaluation.begun.items():
             damage = self._damage("added", verdict.table, rule_id, "no evaluation in the log gave this verdict")
-            yield _Edit([damage], verdicts={rule_id: _REMOVED})
+            yield _Edit([damage], verdicts={rule_id: None})
 
     def as_derived(self, derived: DerivedVerdicts) -> _Edit:
         """Return the change to all that the rules give."""
         edits = [self._derived_edit(rule_id, derived) for rule_id in derived.rows if self._differs(rule_id, derived)]
         edits += [edit for edit in self._badge_edits() if edit.badge == derived.badge]
         merged = _Edit([damage for edit in edits for damage in edit.damages])
-        verdicts = {rule_id: content for edit in edits for rule_id, content in edit.verdicts.items()}
+        verdicts = {rule_id: cells for edit in edits for rule_id, cells in edit.verdicts.items()}
         return _Edit(merged.damages, verdicts, badge=derived.badge)
 
     def unexplained(self, derived: DerivedVerdicts | None) -> list[RecordDamage]:
@@ -143,7 +140,7 @@ class _Search:
         begun = self.evaluation.begun.get(rule_id)
         if begun is None:
             return rule_id not in self.evaluation.kept
-        return begun.content != derived.contents[rule_id]
+        return begun.cells != derived.rows[rule_id]
 
     def _badge_edits(self) -> Iterator[_Edit]:
         badge = self.evaluation.badge
@@ -171,7 +168,7 @@ class _Search:
             sentence = f"the verdict {row.verdict!r} was logged, and no row has it any more"
             damage = self._damage("removed", "version_verdicts", rule_id, sentence)
         else:
-            stored = dict(zip(VERDICT_COLUMNS, self.cells[rule_id], strict=True))
+            stored = dict(zip(VERDICT_COLUMNS, begun.cells, strict=True))
             changes = [
                 FieldChange(name, stored[name], cell, is_proved)
                 for name, cell in written.items()
@@ -180,18 +177,17 @@ class _Search:
             word = "was" if is_proved else "should be"
             sentence = f"the verdict {word} {row.verdict!r}"
             damage = self._damage("changed", begun.table, rule_id, sentence, changes)
-        return _Edit([damage], verdicts={rule_id: derived.contents[rule_id]})
+        return _Edit([damage], verdicts={rule_id: row})
 
     def _word_edits(self) -> Iterator[_Edit]:
         place = VERDICT_COLUMNS.index("verdict")
         for rule_id, verdict in self.evaluation.begun.items():
-            cells = self.cells[rule_id]
             for word in Verdict:
                 if word.value != verdict.verdict:
-                    content = content_hash(verdict_content([*cells[:place], word.value, *cells[place + 1 :]]))
+                    cells = (*verdict.cells[:place], word.value, *verdict.cells[place + 1 :])
                     changes = [FieldChange("verdict", verdict.verdict, word.value, is_proved=True)]
                     damage = self._damage("changed", verdict.table, rule_id, f"the verdict was {word.value!r}", changes)
-                    yield _Edit([damage], verdicts={rule_id: content})
+                    yield _Edit([damage], verdicts={rule_id: cells})
 
     def _end_edits(self, others: Sequence[StoredVerdict]) -> Iterator[_Edit]:
         """Yield other beginnings and ends of verdicts."""
@@ -199,7 +195,7 @@ class _Search:
         for rule_id, verdict in self.evaluation.kept.items():
             changes = [FieldChange("valid_to", _time(verdict), logged.written_at.isoformat(), is_proved=True)]
             damage = self._damage("changed", verdict.table, rule_id, "the verdict ended with this evaluation", changes)
-            yield _Edit([damage], kept={rule_id: _REMOVED})
+            yield _Edit([damage], kept={rule_id: None})
         for verdict in others:
             rule_id = verdict.rule_id
             if rule_id in self.evaluation.begun or rule_id in self.evaluation.kept:
@@ -214,7 +210,7 @@ class _Search:
             if verdict.sync_id != logged.sync_id:
                 changes.append(FieldChange("sync_id", verdict.sync_id, logged.sync_id, is_proved=True))
             damage = self._damage("changed", verdict.table, rule_id, "this evaluation gave the verdict", changes)
-            yield _Edit([damage], verdicts={rule_id: verdict.content}, used=verdict)
+            yield _Edit([damage], verdicts={rule_id: verdict.cells}, used=verdict)
 
     def _damage(
         self, kind: DamageKind, table: str, row: str, sentence: str, changes: Sequence[FieldChange] = ()

@@ -1,7 +1,7 @@
 """Replays the evaluations of a version: each in the log must have exactly the verdicts and the badge of the tables.
 
-The log has one state per evaluation: the verdicts that began, each with its hash, those that stayed, and the badge. So
-the verdicts in the tables are sorted by where they begin and end in the log, and each evaluation is composed again.
+The log has one state per evaluation: the verdicts that began, by column, those that stayed, and the badge. So the
+verdicts in the tables are sorted by where they begin and end in the log, and each evaluation is composed again.
 """
 
 from __future__ import annotations
@@ -10,29 +10,19 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, NamedTuple
+from functools import lru_cache
+from typing import Final
 
 from verifywise_mlflow.audit.state_leaf import content_hash
-from verifywise_mlflow.persistence.queries.state_rows import LoggedState, StoredBadge
-from verifywise_mlflow.persistence.state_contents import evaluation_content
+from verifywise_mlflow.persistence.queries.state_rows import LoggedState, StoredBadge, StoredVerdict
+from verifywise_mlflow.persistence.state_contents import (
+    CELL_SEPARATOR,
+    VERDICT_COLUMNS,
+    column_hash,
+    evaluation_content,
+)
 
 OPEN_VERDICTS: Final = frozenset(("fail", "error", "not evidenced"))
-
-
-class StoredVerdict(NamedTuple):
-    """A verdict in a table."""
-
-    table: str
-    rule_id: str
-    verdict: str
-    content: str
-    """The hash of its content."""
-    fingerprint: str
-    written_at: datetime
-    sync_id: str
-    open_since: datetime | None
-    ended_at: datetime | None
-    ended_by: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +40,7 @@ class Evaluation:
     def parts(self) -> Parts:
         """Return what the tables have, ready to be hashed."""
         return Parts(
-            {rule_id: verdict.content for rule_id, verdict in self.begun.items()},
+            {rule_id: verdict.cells for rule_id, verdict in self.begun.items()},
             {rule_id: verdict.fingerprint for rule_id, verdict in self.kept.items()},
             self.badge.badge if self.badge else "",
         )
@@ -60,13 +50,22 @@ class Evaluation:
 class Parts:
     """What is hashed of an evaluation."""
 
-    verdicts: Mapping[str, str]
+    verdicts: Mapping[str, tuple[str, ...]]
+    """The cells of those that began, by rule."""
     kept: Mapping[str, str]
     badge: str
 
     def content(self) -> str:
         """Return its hash."""
-        return content_hash(evaluation_content(self.verdicts, self.kept, self.badge))
+        columns = zip(*(self.verdicts[rule_id] for rule_id in sorted(self.verdicts)), strict=True)
+        hashes = dict(zip(VERDICT_COLUMNS, map(_column_hash, columns), strict=True)) if self.verdicts else {}
+        return content_hash(evaluation_content(hashes, self.kept, self.badge))
+
+
+@lru_cache(maxsize=500)
+def _column_hash(cells: tuple[str, ...]) -> str:
+    """Return the hash of a column. A search tries many contents that differ in one or two columns."""
+    return column_hash(CELL_SEPARATOR.join(cells))
 
 
 @dataclass(slots=True)

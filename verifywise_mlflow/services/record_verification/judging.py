@@ -49,8 +49,6 @@ class DerivedVerdicts:
 
     rows: Mapping[str, VerdictRow]
     """By rule."""
-    contents: Mapping[str, str]
-    """The hashes of their contents."""
     badge: str
 
 
@@ -168,11 +166,7 @@ class Judge(Closeable):
         }
         made = VerdictRows(identities)
         rows = {result.rule_id: made.row(result, result.fingerprint()) for result in results}
-        return DerivedVerdicts(
-            {rule_id: row for rule_id, (row, _) in rows.items()},
-            {rule_id: content for rule_id, (_, content) in rows.items()},
-            version_badge(results, complete=not incomplete).value,
-        )
+        return DerivedVerdicts(rows, version_badge(results, complete=not incomplete).value)
 
 
 def _since_clock_went_back(versions: Sequence[ConfigVersion]) -> Sequence[ConfigVersion]:

@@ -10,13 +10,8 @@ from itertools import pairwise
 from operator import itemgetter
 from typing import Final
 
-from verifywise_mlflow.audit.state_leaf import content_hash
 from verifywise_mlflow.persistence.queries import state_rows
-from verifywise_mlflow.persistence.queries.state_rows import (
-    SEPARATOR,
-    JoinedVerdicts,
-    StoredState,
-)
+from verifywise_mlflow.persistence.queries.state_rows import StoredState, StoredVerdict, StoredVerdicts
 from verifywise_mlflow.persistence.queries.tenant_state_rows import TENANT_KINDS
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
@@ -24,7 +19,6 @@ from verifywise_mlflow.persistence.state_contents import (
     VERDICT_COLUMNS,
     record_content,
     row_content,
-    verdict_content,
 )
 from verifywise_mlflow.services.record_verification.damages import (
     GONE,
@@ -34,11 +28,7 @@ from verifywise_mlflow.services.record_verification.damages import (
     damage_of_verdict,
 )
 from verifywise_mlflow.services.record_verification.evaluation_search import explain_evaluation
-from verifywise_mlflow.services.record_verification.evaluations import (
-    Replay,
-    StoredVerdict,
-    replay,
-)
+from verifywise_mlflow.services.record_verification.evaluations import Replay, replay
 from verifywise_mlflow.services.record_verification.field_search import (
     Cells,
     SearchLimit,
@@ -55,7 +45,7 @@ from verifywise_mlflow.services.record_verification.matching import (
     with_moved_times,
 )
 from verifywise_mlflow.services.record_verification.report import Checked, FieldChange, RecordDamage
-from verifywise_mlflow.services.record_verification.version_states import HashedVerdicts, VersionStates
+from verifywise_mlflow.services.record_verification.version_states import VersionStates, is_first_and_only
 from verifywise_mlflow.services.record_verification.witnesses import possible_event_cells, values_read_by_rules
 
 RebuildRecords = Callable[[TenantSession, Sequence[Key]], Mapping[Key, Cells]]
@@ -121,10 +111,13 @@ class VersionChecker:
         for key, record in state_rows.record_states(self.session, keys):
             states[key].records.append(record)
             checked.records += 1
-        for key, row in state_rows.joined_verdict_rows(self.session, keys):
-            if hashed := self._hashed(key, row):
-                states[key].verdicts.append(hashed)
+        for key, row in state_rows.verdict_rows(self.session, keys):
+            if row.is_well_formed():
+                states[key].verdicts.append(row)
                 checked.verdicts += row.size
+            else:
+                sentence = "the columns of the row do not have one cell for each verdict"
+                self._damages.append(RecordDamage("changed", row.table, sentence, *key))
         for key, badge in state_rows.badge_states(self.session, keys):
             states[key].badges.append(badge)
         for key, manifest in state_rows.manifest_states(self.session, keys):
@@ -132,35 +125,6 @@ class VersionChecker:
         for key, kind, event in state_rows.event_states(self.session, keys):
             states[key].events[kind].append(event)
         return states
-
-    def _hashed(self, key: Key, row: JoinedVerdicts) -> HashedVerdicts | None:
-        """Return the verdicts of a row with their hashes; None, with a damage, if it is no row of verdicts."""
-        columns: Sequence[Sequence[str]] = [column.split(SEPARATOR) for column in row.columns]
-        if {*map(len, columns)} != {row.size}:  # a cell has the separator, or the row was forged
-            columns = self._exact_columns(key, row)
-        are_complete = {*map(len, columns), len(row.written_at or columns[0]), len(row.open_since or columns[0])}
-        if are_complete != {row.size} or not row.size:
-            sentence = "the columns of the row have different numbers of verdicts, or empty cells"
-            self._damages.append(RecordDamage("changed", row.table, sentence, *key))
-            return None
-        contents = [content_hash(verdict_content(cells)) for cells in zip(*columns, strict=True)]
-        rule_ids, verdicts, fingerprints = (columns[_PLACES[name]] for name in ("rule_id", "verdict", "fingerprint"))
-        return HashedVerdicts(row._replace(columns=()), rule_ids, verdicts, fingerprints, contents)
-
-    def _exact_columns(self, key: Key, joined: JoinedVerdicts) -> Sequence[Sequence[str]]:
-        """Return the columns of a row with a cell that has the separator; none if some cells are null."""
-        for _, row in state_rows.verdict_rows(self.session, [key]):
-            columns = [
-                ["" if cell is None and name == "day" else cell for cell in column]
-                for name, column in zip(VERDICT_COLUMNS, row.cells, strict=True)
-            ]
-            is_same = all(
-                SEPARATOR.join(cell for cell in column if cell is not None) == text
-                for column, text in zip(columns, joined.columns, strict=True)
-            )
-            if is_same and (row.table, row.ended_at) == (joined.table, joined.ended_at):
-                return [[cell for cell in column if cell is not None] for column in columns]
-        return [[]]
 
     # -- records, manifests, events
 
@@ -173,7 +137,7 @@ class VersionChecker:
             if mismatch.has_other_content and self.limit.take():
                 if contents is None:
                     contents = self._record_contents(key)
-                changes += self._changed_record(key, mismatch, contents)
+                changes += self._changed_record(key, mismatch, contents, states.verdicts)
             self._add(key, mismatch, "record", changes)
         if not found:
             for state, changes in span_changes(stored):
@@ -191,7 +155,11 @@ class VersionChecker:
         }
 
     def _changed_record(
-        self, key: Key, mismatch: Mismatch, contents: Mapping[tuple[str, datetime], Cells]
+        self,
+        key: Key,
+        mismatch: Mismatch,
+        contents: Mapping[tuple[str, datetime], Cells],
+        verdicts: Sequence[StoredVerdicts],
     ) -> list[FieldChange]:
         stored, logged = mismatch.stored, mismatch.logged
         assert stored is not None
@@ -200,12 +168,13 @@ class VersionChecker:
         others: list[Cells] = []
         if self.rebuild and (built := self.rebuild(self.session, [key]).get(key)):
             others.append(built)
-        values = [
-            row.cells[_PLACES["values"]]
-            for _, row in state_rows.verdict_rows(self.session, [key])
-            if stored.ended_at is None or any(at < stored.ended_at for at in row.written_at)
-        ]
-        read = values_read_by_rules(content, (text for texts in values for text in texts if text))
+        values = (
+            verdict.cells[_PLACES["values"]]
+            for row in verdicts
+            for verdict in row.single()
+            if stored.ended_at is None or verdict.written_at < stored.ended_at
+        )
+        read = values_read_by_rules(content, values)
         others += [read, *columns_of_others([read])]
         others += columns_of_others(other for other in contents.values() if other is not content)
         return changed_fields(content, logged.content, others)
@@ -250,7 +219,7 @@ class VersionChecker:
         logged = states.logged["evaluation"]
         if len(logged) == len(states.verdicts) == len(states.badges) == 1:
             ((evaluation,), (verdicts,), (badge,)) = logged, states.verdicts, states.badges
-            if verdicts.is_first_and_only(evaluation, badge):
+            if is_first_and_only(verdicts, evaluation, badge):
                 return
         single = [verdict for row in states.verdicts for verdict in row.single()]
         found = replay(logged, single, states.badges)
@@ -259,20 +228,16 @@ class VersionChecker:
 
     def _evaluation_damages(self, key: Key, verdicts: Sequence[StoredVerdict], found: Replay) -> Iterator[RecordDamage]:
         explained: list[object] = []
-        cells: dict[tuple[datetime, str], dict[str, tuple[str, ...]]] | None = None
         for evaluation in found.differing:
             logged = evaluation.logged
             if not self.limit.take():
                 sentence = "the verdicts or the badge of this evaluation are not those that were logged"
                 yield RecordDamage("changed", "version_verdicts", sentence, *key, "", logged.written_at, logged.sync_id)
                 continue
-            if cells is None:
-                cells = self._verdict_cells(key)
-            begun = cells.get((logged.written_at, logged.sync_id), {})
-            derived = self._derived(key, logged.written_at, begun)
-            damages, used = explain_evaluation(key, evaluation, begun, derived, verdicts)
+            derived = self._derived(key, logged.written_at, evaluation.begun.values())
+            damages, used = explain_evaluation(key, evaluation, derived, verdicts)
             yield from damages
-            yield from self._wrong_inputs(key, evaluation.begun.values(), begun)
+            yield from self._wrong_inputs(key, evaluation.begun.values())
             explained += used
         for verdict in (*found.unlogged, *found.doubled):
             if verdict not in explained:
@@ -294,36 +259,24 @@ class VersionChecker:
             changes = [FieldChange("open_since", _iso(verdict.open_since), _iso(expected), is_proved=True)]
             yield damage_of_verdict(key, verdict, "changed", "the gap opened at another time", changes)
 
-    def _verdict_cells(self, key: Key) -> dict[tuple[datetime, str], dict[str, tuple[str, ...]]]:
-        cells: dict[tuple[datetime, str], dict[str, tuple[str, ...]]] = defaultdict(dict)
-        for _, row in state_rows.verdict_rows(self.session, [key]):
-            for place, verdict in enumerate(zip(*row.cells, strict=True)):
-                of_write = cells[row.written_at[place], row.sync_ids[place]]
-                of_write.setdefault(str(verdict[0]), tuple(cell or "" for cell in verdict))
-        return cells
-
     # -- evaluating again
 
-    def _derived(self, key: Key, at: datetime, begun: Mapping[str, Sequence[str]]) -> DerivedVerdicts | None:
-        values = [cells[_PLACES["values"]] for cells in begun.values()]
-        return self.judge.evaluate(key, at, values)
+    def _derived(self, key: Key, at: datetime, verdicts: Iterable[StoredVerdict]) -> DerivedVerdicts | None:
+        return self.judge.evaluate(key, at, [verdict.cells[_PLACES["values"]] for verdict in verdicts])
 
-    def _wrong_inputs(
-        self, key: Key, verdicts: Iterable[StoredVerdict], cells: Mapping[str, Sequence[str]]
-    ) -> Iterator[RecordDamage]:
+    def _wrong_inputs(self, key: Key, verdicts: Iterable[StoredVerdict]) -> Iterator[RecordDamage]:
         """Yield the verdicts whose stored inputs do not give the hash that is stored with them."""
         for verdict in verdicts:
             period = self.judge.period_at(verdict.written_at)
             digest = period.digests().get(verdict.rule_id) if period else None
-            if digest and not _is_input_hash_right(digest, cells[verdict.rule_id]):
+            if digest and not _is_input_hash_right(digest, verdict.cells):
                 sentence = "the hash of the inputs does not follow from the rule and from the values stored with it"
-                changes = [FieldChange("input_hash", cells[verdict.rule_id][_PLACES["input_hash"]])]
+                changes = [FieldChange("input_hash", verdict.cells[_PLACES["input_hash"]])]
                 yield damage_of_verdict(key, verdict, "does not follow", sentence, changes)
 
     def _judge_all(self, key: Key, states: VersionStates, checked: Checked) -> None:
         if not states.verdicts:
             return
-        all_cells = self._verdict_cells(key)
         by_write: dict[tuple[datetime, str], list[StoredVerdict]] = defaultdict(list)
         for row in states.verdicts:
             for verdict in row.single():
@@ -333,9 +286,9 @@ class VersionChecker:
             # The clock went back, so a time no longer says which record there was.
             checked.not_judged += sum(map(len, by_write.values()))
             return
-        for (at, sync_id), verdicts in by_write.items():
-            self._damages += self._wrong_inputs(key, verdicts, all_cells[at, sync_id])
-            derived = self._derived(key, at, all_cells[at, sync_id])
+        for (at, _), verdicts in by_write.items():
+            self._damages += self._wrong_inputs(key, verdicts)
+            derived = self._derived(key, at, verdicts)
             for verdict in verdicts:
                 given = derived.rows.get(verdict.rule_id) if derived else None
                 # How a rule exceeds its limits depends on the machine.
@@ -343,11 +296,10 @@ class VersionChecker:
                     checked.not_judged += 1
                     continue
                 checked.judged += 1
-                cells = all_cells[at, sync_id][verdict.rule_id]
                 changes = [
-                    FieldChange(name, cells[_PLACES[name]], given[_PLACES[name]])
-                    for name in ("verdict", "values", "thresholds", "origins")
-                    if cells[_PLACES[name]] != given[_PLACES[name]]
+                    FieldChange(name, verdict.cells[place], given[place])
+                    for name, place in _PLACES.items()
+                    if name in ("verdict", "values", "thresholds", "origins") and verdict.cells[place] != given[place]
                 ]
                 if changes:
                     sentence = f"on the record of that time, the rule gives {given.verdict!r}"
@@ -363,9 +315,9 @@ def _end(state: StoredState) -> tuple[bool, datetime]:
     return state.ended_at is None, state.ended_at or state.written_at
 
 
-def _is_input_hash_right(digest: str, verdict: Sequence[str | None]) -> bool:
+def _is_input_hash_right(digest: str, verdict: Sequence[str]) -> bool:
     values, thresholds, day, stored_hash = (
-        verdict[_PLACES[name]] or "" for name in ("values", "thresholds", "day", "input_hash")
+        verdict[_PLACES[name]] for name in ("values", "thresholds", "day", "input_hash")
     )
     return is_input_hash_right(digest, values, thresholds, day, stored_hash)
 

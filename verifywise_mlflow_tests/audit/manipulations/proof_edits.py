@@ -12,6 +12,7 @@ from typing import Any, Final
 from verifywise_mlflow.audit.checkpoint import Checkpoint
 from verifywise_mlflow.audit.state_leaf import content_text
 from verifywise_mlflow.common.canonical_json import canonical_json
+from verifywise_mlflow.persistence.state_contents import CELL_SEPARATOR
 from verifywise_mlflow_tests.audit.manipulations.trail_edits import STRANGER
 
 Proof = dict[str, Any]
@@ -71,25 +72,31 @@ def replace_owner_and_hash_in_leaf(proofs: Proofs) -> Proof:
     return proof
 
 
-@_manipulation("a verdict is turned into a pass", says="the verdict of safe-serialization is another one")
+@_manipulation("a verdict is turned into a pass", says="has other verdicts than the stored ones")
 def replace_verdict(proofs: Proofs) -> Proof:
-    proof = deepcopy(proofs.current)
-    verdict = json.loads(proof["verdicts"]["safe-serialization"])
-    proof["verdicts"]["safe-serialization"] = content_text({**verdict, "verdict": "pass"})
-    return proof
+    return with_cell(deepcopy(proofs.current), "safe-serialization", "verdict", "pass")
 
 
-@_manipulation("a verdict is replaced by a former one", says="the verdict of artifact-integrity is another one")
+@_manipulation("a verdict is replaced by a former one", says="has other verdicts than the stored ones")
 def take_former_verdict(proofs: Proofs) -> Proof:
+    former = cells_of(proofs.former, "artifact-integrity")
     proof = deepcopy(proofs.current)
-    proof["verdicts"]["artifact-integrity"] = proofs.former["verdicts"]["artifact-integrity"]
+    for name, cell in former.items():
+        proof = with_cell(proof, "artifact-integrity", name, cell)
     return proof
 
 
-@_manipulation("a verdict is left out", says="a verdict is missing or added")
-def remove_verdict(proofs: Proofs) -> Proof:
+@_manipulation("the newest verdicts are left out", says="has other verdicts than the stored ones")
+def remove_verdicts(proofs: Proofs) -> Proof:
     proof = deepcopy(proofs.current)
-    del proof["verdicts"]["safe-serialization"]
+    _state(proof, "evaluation")["verdicts"] = {}
+    return proof
+
+
+@_manipulation("the evaluation that gave the other verdicts is left out", says="a verdict is missing")
+def remove_former_evaluation(proofs: Proofs) -> Proof:
+    proof = deepcopy(proofs.current)
+    proof["states"] = [state for state in proof["states"] if state["model_path"] is not None]
     return proof
 
 
@@ -245,3 +252,26 @@ def _with_content(proof: Proof, kind: str, change: Mapping[str, str]) -> Proof:
     state = _state(changed, kind)
     state["content"] = content_text({**json.loads(state["content"]), **change})
     return changed
+
+
+def cells_of(proof: Proof, rule_id: str) -> dict[str, str]:
+    """Return the cells of a rule's verdict, of the last evaluation in the proof that gave one."""
+    columns, place = _columns_with(proof, rule_id)
+    return {name: column.split(CELL_SEPARATOR)[place] for name, column in columns.items()}
+
+
+def with_cell(proof: Proof, rule_id: str, name: str, cell: str) -> Proof:
+    """Return the proof, changed in place, with another cell in that verdict."""
+    columns, place = _columns_with(proof, rule_id)
+    cells = columns[name].split(CELL_SEPARATOR)
+    columns[name] = CELL_SEPARATOR.join([*cells[:place], cell, *cells[place + 1 :]])
+    return proof
+
+
+def _columns_with(proof: Proof, rule_id: str) -> tuple[dict[str, str], int]:
+    """Return the columns of an evaluation's verdicts, and the place of the rule in them."""
+    for state in reversed(proof["states"]):
+        rule_ids = state["verdicts"].get("rule_id", "").split(CELL_SEPARATOR)
+        if rule_id in rule_ids:
+            return state["verdicts"], rule_ids.index(rule_id)
+    raise LookupError(f"the proof has no verdict of {rule_id}")

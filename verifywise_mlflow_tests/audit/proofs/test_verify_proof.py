@@ -22,6 +22,7 @@ from verifywise_mlflow.persistence.queries import committed_states
 from verifywise_mlflow.persistence.repositories import state_log
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.services.proofs import provable_moment, prove_consistency, prove_version
+from verifywise_mlflow_tests.audit.manipulations.proof_edits import with_cell
 from verifywise_mlflow_tests.audit.proofs.proof_script import SCRIPT, run_script
 from verifywise_mlflow_tests.audit.proofs.proved_tenants import FIRST_SYNC, SECOND_SYNC, ProvedTenants
 from verifywise_mlflow_tests.support.standalone_scripts import imported_packages
@@ -166,8 +167,16 @@ def _pass_off_as_newest(proof: Any, proofs: Proofs) -> None:
     proof["states"][0] = former
 
 
-def _verdict(proof: Any, rule_id: str, **fields: str) -> None:
-    proof["verdicts"][rule_id] = json.dumps({**json.loads(proof["verdicts"][rule_id]), **fields})
+def _drop_evaluations(proof: Any) -> None:
+    """Leave out the former evaluations, whose verdicts the newest one kept."""
+    proof["states"] = [state for state in proof["states"] if state["model_path"] is not None]
+
+
+def _add_verdict(proof: Any) -> None:
+    """Add a verdict of another rule to those that the newest evaluation gave."""
+    columns = _state(proof, "evaluation")["verdicts"]
+    for name, column in columns.items():
+        columns[name] = f"{column}\x1e{'mine' if name == 'rule_id' else column}"
 
 
 def _resigned(proof: Any, key: SigningKey, **fields: object) -> None:
@@ -217,17 +226,19 @@ def _own_tree(proof: Any, proofs: Proofs) -> None:
         (lambda p, d: p.update(entries=d.first["entries"]), "was signed"),
         (lambda p, d: p.update(entries=d.first["entries"], checkpoints=d.first["checkpoints"]), "is not in the log"),
         (lambda p, _: _state(p, "record").update(model_path=None), "this is not a proof"),
-        (lambda p, _: _state(p, "evaluation").update(model_path=None), "a verdict is missing or added"),
+        (lambda p, _: _state(p, "evaluation").update(model_path=None), "a verdict is missing"),
         (lambda p, _: _state(p, "record")["log_path"].pop(), "is not in the log"),
         (lambda p, _: _state(p, "record")["model_path"].pop(), "is not the newest one"),
         (lambda p, _: p["models_path"].pop(), "is not the newest one"),
         (lambda p, _: p["models_path"].append("left " + "00" * 32), "is not the newest one"),
-        (lambda p, _: p["verdicts"].pop("owned"), "a verdict is missing or added"),
-        (lambda p, _: p["verdicts"].update(mine=p["verdicts"]["owned"]), "a verdict is missing or added"),
-        (lambda p, _: p["verdicts"].update(owned=p["verdicts"]["named"]), "the verdict of owned is another one"),
-        (lambda p, _: _verdict(p, "owned", verdict="pass"), "the verdict of owned is another one"),
-        (lambda p, _: _verdict(p, "described", reason="It is good."), "the verdict of described is another one"),
-        (lambda p, d: p["verdicts"].update(owned=d.first["verdicts"]["owned"]), "the verdict of owned is another one"),
+        (lambda p, _: _drop_evaluations(p), "a verdict is missing"),
+        (lambda p, _: _state(p, "evaluation").update(verdicts={}), "has other verdicts than the stored ones"),
+        (lambda p, _: _state(p, "evaluation")["verdicts"].pop("day"), "has other verdicts than the stored ones"),
+        (lambda p, _: _add_verdict(p), "has other verdicts than the stored ones"),
+        (lambda p, _: with_cell(p, "owned", "rule_id", "named"), "has other verdicts than the stored ones"),
+        (lambda p, _: with_cell(p, "owned", "verdict", "pass"), "has other verdicts than the stored ones"),
+        (lambda p, _: with_cell(p, "described", "reason", "It is good."), "has other verdicts than the stored ones"),
+        (lambda p, _: _state(p, "record").update(verdicts={"rule_id": "mine"}), "has other verdicts than the stored"),
         (lambda p, _: p["rules"]["owned"].update(requires="true"), "owned was decided on other inputs"),
         (lambda p, _: _entry(p, outcome="incomplete"), "not as it was when a checkpoint was signed"),
         (lambda p, _: p["entries"].append(p["entries"][0]), "does not follow the one before it"),
