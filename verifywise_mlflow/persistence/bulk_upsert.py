@@ -57,7 +57,17 @@ def insert_rows(
         rows: At least one, all of the same columns.
         common: The columns that have one value in all rows, which is not null.
     """
-    _write(session, table, _cells(table, rows), common, replaces=False)
+    insert_columns(session, table, _cells(table, rows), common)
+
+
+def insert_columns(
+    session: TenantSession,
+    table: Table,
+    columns: Mapping[str, Cells],
+    common: Mapping[str, object] = MappingProxyType({}),
+) -> None:
+    """Insert rows that are given by column, like ``insert_rows``."""
+    _write(session, table, columns, common, replaces=False)
 
 
 def _cells(table: Table, rows: Sequence[Mapping[str, object]]) -> dict[str, Cells]:

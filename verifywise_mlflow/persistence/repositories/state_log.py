@@ -9,18 +9,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, select, text
 
 from verifywise_mlflow.audit.state_leaf import State, hash_of
-from verifywise_mlflow.persistence.bulk_upsert import insert_rows
+from verifywise_mlflow.persistence.bulk_upsert import insert_columns, text_form
 from verifywise_mlflow.persistence.locks import lock_tenant
 from verifywise_mlflow.persistence.pg_text_codec import escape
 from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE
 from verifywise_mlflow.persistence.session import TenantSession
-from verifywise_mlflow.persistence.tables import state_log
+from verifywise_mlflow.persistence.tables import SCHEMA, state_log
 
 CURSOR_PAGE_SIZE = 5_000
 """Rows per fetch from a server-side cursor."""
+_SIZE = text(f"SELECT max(position) + 1 FROM {SCHEMA}.state_log WHERE tenant_id = :tenant_id")  # noqa: S608  # a constant
 _RECENT = 100
 """How many of the last states are looked at for the newest time: commands write theirs between those of a sync."""
 
@@ -34,29 +35,34 @@ def append(session: TenantSession, states: Sequence[State]) -> None:
         return
     lock_tenant(session.connection, session.tenant_id, "audit trail")
     first = size(session)
+    for start in range(0, len(states), BATCH_SIZE):
+        _insert(session, first + start, states[start : start + BATCH_SIZE])
+
+
+def _insert(session: TenantSession, first: int, states: Sequence[State]) -> None:
     tenant_id = escape(session.tenant_id)
-    rows = [
-        {
-            "position": position,
-            "kind": state.kind,
-            "model_name": state.model_name,
-            "version_number": state.version_number,
-            "object_id": state.object_id,
-            "written_at": state.written_at,
-            "sync_id": state.sync_id,
-            "content": state.content,
-            "leaf_hash": hash_of(tenant_id, position, state).hex(),
-        }
-        for position, state in enumerate(states, first)
-    ]
-    for start in range(0, len(rows), BATCH_SIZE):
-        insert_rows(session, state_log, rows[start : start + BATCH_SIZE], {"tenant_id": session.tenant_id})
+    columns: dict[str, Sequence[str]] = {
+        "position": [str(position) for position in range(first, first + len(states))],
+        "model_name": [state.model_name for state in states],
+        "version_number": [str(state.version_number) for state in states],
+        "object_id": [state.object_id for state in states],
+        "content": [state.content for state in states],
+        "leaf_hash": [hash_of(tenant_id, position, state).hex() for position, state in enumerate(states, first)],
+    }
+    common: dict[str, object] = {"tenant_id": session.tenant_id}
+    # States that are written together usually have these in common, which is cheaper to send once.
+    for name in ("kind", "written_at", "sync_id"):
+        values = [getattr(state, name) for state in states]
+        if values.count(values[0]) == len(values):
+            common[name] = values[0]
+        else:
+            columns[name] = [*map(text_form(state_log.c[name].type).to_text, values)]
+    insert_columns(session, state_log, columns, common)
 
 
 def size(session: TenantSession) -> int:
     """Return how many states the tenant's log has."""
-    last = session.scalar(select(func.max(state_log.c.position)).where(state_log.c.tenant_id == session.tenant_id))
-    return 0 if last is None else last + 1
+    return session.scalar(_SIZE, {"tenant_id": escape(session.tenant_id)}) or 0
 
 
 def leaf_hashes(session: TenantSession, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
