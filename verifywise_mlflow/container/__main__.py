@@ -1,7 +1,8 @@
 """The entry point of the image: starts a service, or any other command, with the secrets of mounted files.
 
-``python -m verifywise_mlflow.container webserver|daemon|code-server|worker [OPTION…]`` writes ``dagster.yaml`` and
-``workspace.yaml`` into ``DAGSTER_HOME`` and replaces this process by the service. A file that is mounted there stays.
+``python -m verifywise_mlflow.container webserver|daemon|code-server|worker|listen [OPTION…]`` replaces this process by
+the service. Those of Dagster get ``dagster.yaml`` and ``workspace.yaml`` in ``DAGSTER_HOME`` first; a file that is
+mounted there stays.
 Any other first argument is a command: ``… verifywise-mlflow --help``.
 """
 
@@ -45,14 +46,15 @@ def prepare(arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[l
     name, *options = arguments
     if name not in list(Service):
         return [name, *options], resolved
-    home = Path(resolved.get("DAGSTER_HOME") or "")
-    if not home.is_absolute():
-        raise InvalidSettingError("DAGSTER_HOME must be an absolute path that the service can write to")
     service = Service(name)
+    home = Path(resolved.get("DAGSTER_HOME") or "")
+    if service.is_part_of_dagster and not home.is_absolute():
+        raise InvalidSettingError("DAGSTER_HOME must be an absolute path that the service can write to")
     command = service_command(service, home, resolved, options)
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    _write_unless_mounted(home / "dagster.yaml", lambda: instance_config(resolved))
-    _write_unless_mounted(home / "workspace.yaml", lambda: workspace(resolved))
+    if service.is_part_of_dagster:
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _write_unless_mounted(home / "dagster.yaml", lambda: instance_config(resolved))
+        _write_unless_mounted(home / "workspace.yaml", lambda: workspace(resolved))
     service_file().write_text(service, encoding="utf-8")
     if service is Service.WORKER:
         resolved.setdefault(HEARTBEAT_FILE, str(heartbeat_file()))

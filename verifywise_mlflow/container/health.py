@@ -16,7 +16,7 @@ from typing import Final
 
 from verifywise_mlflow.container.__main__ import heartbeat_file, service_file
 from verifywise_mlflow.container.secret_files import read_secret_files
-from verifywise_mlflow.container.services import CODE_SERVER_PORT, WEBSERVER_PORT, Service, port_of
+from verifywise_mlflow.container.services import CODE_SERVER_PORT, LISTENER_PORT, WEBSERVER_PORT, Service, port_of
 from verifywise_mlflow.distributed.heartbeat import HEARTBEAT_FILE, heartbeat_problem
 from verifywise_mlflow.instance_settings import InvalidSettingError
 from verifywise_mlflow.services.installation.broker import BROKER_URL, broker_problem
@@ -33,7 +33,9 @@ def problem(service: Service, environment: Mapping[str, str]) -> str | None:
     """
     match service:
         case Service.WEBSERVER:
-            return _webserver_problem(port_of(environment, WEBSERVER_PORT))
+            return _http_problem("webserver", port_of(environment, WEBSERVER_PORT), "/server_info")
+        case Service.LISTEN:
+            return _http_problem("listener", port_of(environment, LISTENER_PORT), "/healthz")
         case Service.CODE_SERVER:
             return _code_server_problem(port_of(environment, CODE_SERVER_PORT))
         case Service.DAEMON:
@@ -44,16 +46,16 @@ def problem(service: Service, environment: Mapping[str, str]) -> str | None:
             return _worker_problem(environment)
 
 
-def _webserver_problem(port: int) -> str | None:
+def _http_problem(name: str, port: int, path: str) -> str | None:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
     try:
-        connection.request("GET", "/server_info")
+        connection.request("GET", path)
         status = connection.getresponse().status
     except (OSError, http.client.HTTPException) as error:
-        return f"The webserver does not answer on port {port}: {type(error).__name__}"
+        return f"The {name} does not answer on port {port}: {type(error).__name__}"
     finally:
         connection.close()
-    return None if status == http.client.OK else f"The webserver answers with status {status}"
+    return None if status == http.client.OK else f"The {name} answers with status {status}"
 
 
 def _code_server_problem(port: int) -> str | None:

@@ -22,7 +22,8 @@ CURRENT_IMAGE: Final = "DAGSTER_CURRENT_IMAGE"
 """The image of a code server, which the manifests for Kubernetes set."""
 WEBSERVER_PORT: Final = "VERIFYWISE_WEBSERVER_PORT"
 CODE_SERVER_PORT: Final = "VERIFYWISE_CODE_SERVER_PORT"
-_DEFAULT_PORTS: Final[Mapping[str, int]] = {WEBSERVER_PORT: 3000, CODE_SERVER_PORT: 4000}
+LISTENER_PORT: Final = "VERIFYWISE_LISTENER_PORT"
+_DEFAULT_PORTS: Final[Mapping[str, int]] = {WEBSERVER_PORT: 3000, CODE_SERVER_PORT: 4000, LISTENER_PORT: 9480}
 
 # A container has an address of its own: what may connect to its ports is decided outside of it.
 _ALL_ADDRESSES: Final = "0.0.0.0"  # noqa: S104
@@ -35,6 +36,12 @@ class Service(StrEnum):
     DAEMON = "daemon"
     CODE_SERVER = "code-server"
     WORKER = "worker"
+    LISTEN = "listen"
+
+    @property
+    def is_part_of_dagster(self) -> bool:
+        """Whether it needs an instance of Dagster."""
+        return self is not Service.LISTEN
 
 
 def port_of(environment: Mapping[str, str], variable: str) -> int:
@@ -70,6 +77,9 @@ def service_command(
             command = ["dagster", "api", "grpc", *location, "--host", _ALL_ADDRESSES, "--port", port]
         case Service.WORKER:
             command = [_CLI, "worker"]
+        case Service.LISTEN:
+            port = str(port_of(environment, LISTENER_PORT))
+            command = [_CLI, "listen", "--host", _ALL_ADDRESSES, "--port", port]
     # For what a command of Dagster logs before it imports our code.
     log_format = ["--log-format", "json"] if command[0] != _CLI and is_json_requested(environment) else []
     return [*command, *log_format, *options]

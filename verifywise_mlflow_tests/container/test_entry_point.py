@@ -35,6 +35,7 @@ def _own_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
             f"--fixed-server-id verifywise-mlflow-{__version__} --host 0.0.0.0 --port 4000",
         ),
         ("worker", "verifywise-mlflow worker"),
+        ("listen", "verifywise-mlflow listen --host 0.0.0.0 --port 9480"),
     ],
 )
 def test_each_service_has_its_command_and_leaves_its_name_to_the_health_check(
@@ -128,6 +129,16 @@ def test_an_invalid_setting_is_refused_by_its_name(variable: str, value: str, tm
 
     with pytest.raises(InvalidSettingError, match=variable):
         prepare(["webserver"], environment)
+
+
+def test_the_listener_needs_no_home_of_dagster(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+
+    started, _environment = prepare(["listen"], {"DAGSTER_HOME": str(home), "VERIFYWISE_LISTENER_PORT": "9481"})
+    prepare(["listen"], {})
+
+    assert not home.exists()
+    assert started[-1] == "9481"
 
 
 def test_another_word_is_a_command_that_needs_no_home() -> None:

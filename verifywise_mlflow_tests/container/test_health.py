@@ -64,6 +64,16 @@ def test_a_webserver_is_healthy_if_it_describes_itself(
     assert problem(Service.WEBSERVER, {"VERIFYWISE_WEBSERVER_PORT": str(port)}) == expected
 
 
+@pytest.mark.parametrize(("status", "expected"), [(200, None), (500, "The listener answers with status 500")])
+def test_a_listener_is_healthy_if_it_says_so(
+    status: int, expected: str | None, web_statuses: tuple[int, dict[str, int]]
+) -> None:
+    port, statuses = web_statuses
+    statuses["/healthz"] = status
+
+    assert problem(Service.LISTEN, {"VERIFYWISE_LISTENER_PORT": str(port)}) == expected
+
+
 def test_a_webserver_that_does_not_listen_is_unhealthy(free_port: int) -> None:
     found = problem(Service.WEBSERVER, {"VERIFYWISE_WEBSERVER_PORT": str(free_port)})
 
@@ -125,7 +135,7 @@ def test_a_worker_that_has_never_connected_is_unhealthy(tmp_path: Path) -> None:
     assert "VERIFYWISE_BROKER_URL is not set" in found
 
 
-@pytest.mark.parametrize("service", ["daemon", "worker", "webserver"])
+@pytest.mark.parametrize("service", ["daemon", "worker", "webserver", "listen"])
 def test_a_check_imports_neither_dagster_nor_celery(service: str, tmp_path: Path) -> None:
     code = (
         "import sys; from verifywise_mlflow.container.health import main; main(); "

@@ -218,7 +218,7 @@ def wait_until_healthy(container: ImageContainer, service: str, variables: Mappi
 def test_the_services_start_and_their_health_checks_see_them(
     container: ImageContainer, mounts: Mapping[Path, str], postgres: EmbeddedPostgres, tmp_path: Path
 ) -> None:
-    web_port, code_port = free_ports(2)
+    web_port, code_port, listener_port = free_ports(3)
     with empty_database(postgres) as url, Redis(tmp_path / "redis") as broker, ExitStack() as services:
         database = psycopg2.extensions.parse_dsn(url)
         variables = VARIABLES | {
@@ -231,6 +231,7 @@ def test_the_services_start_and_their_health_checks_see_them(
             "VERIFYWISE_CODE_SERVER": f"127.0.0.1:{code_port}",
             "VERIFYWISE_CODE_SERVER_PORT": str(code_port),
             "VERIFYWISE_WEBSERVER_PORT": str(web_port),
+            "VERIFYWISE_LISTENER_PORT": str(listener_port),
             "VERIFYWISE_LAUNCHER": "celery",
             "VERIFYWISE_BROKER_URL_FILE": "/run/secrets/broker_url",
         }
@@ -252,6 +253,7 @@ def test_the_services_start_and_their_health_checks_see_them(
             ("webserver", loopback, {}, secrets),
             ("daemon", [], {}, secrets),
             ("worker", ["--processes", "1"], {}, secrets),
+            ("listen", loopback, {}, secrets),
         ):
             log = tmp_path / f"{service}.log"
             started = container.running(service, *options, log=log, variables=variables | changed, files=files)

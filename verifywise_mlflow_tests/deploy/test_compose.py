@@ -67,8 +67,9 @@ def test_the_schema_refuses_what_compose_would_refuse(service: str, key: str, va
 
 
 def test_all_services_are_there() -> None:
-    assert set(SERVICES) == {"postgres", "broker", "migrate", "mlflow", *Service}
-    assert {name for name, service in SERVICES.items() if service.get("profiles")} == {"mlflow"}
+    assert set(SERVICES) == {"postgres", "broker", "migrate", "grant-listener", "mlflow", *Service}
+    profiles = {name: profile for name, service in SERVICES.items() for profile in service.get("profiles", ())}
+    assert profiles == {"mlflow": "trial", "grant-listener": "webhooks", "listen": "webhooks"}
 
 
 def test_the_example_environment_lists_each_variable_with_its_default() -> None:
@@ -90,7 +91,7 @@ def test_a_container_cannot_write_its_image_or_gain_privileges(name: str) -> Non
     assert "cap_add" not in service
 
 
-@pytest.mark.parametrize("name", [name for name in OURS if name != "migrate"])
+@pytest.mark.parametrize("name", [name for name in OURS if name in list(Service)])
 def test_each_service_is_checked(name: str) -> None:
     assert SERVICES[name]["healthcheck"]["test"] == ["CMD", "python", "-m", "verifywise_mlflow.container.health"]
     assert SERVICES[name]["command"][0] == name
@@ -101,6 +102,8 @@ def test_the_commands_are_those_of_the_command_line() -> None:
 
     commands["worker"].make_context("worker", SERVICES["worker"]["command"][1:])
     assert " ".join(SERVICES["migrate"]["command"][1:]) in commands
+    words = SERVICES["grant-listener"]["command"][1:]
+    commands[" ".join(words[:-1])].make_context("listener", words[-1:])
 
 
 @pytest.mark.parametrize("name", OURS)
@@ -140,6 +143,20 @@ def test_the_example_of_other_settings_extends_services_by_documented_variables(
         assert set(re.findall(r"/run/secrets/(\w+)", paths)) == set(service["secrets"])
 
 
+def test_the_listener_has_a_role_of_its_own_and_only_the_secrets_of_webhooks() -> None:
+    service = SERVICES["listen"]
+
+    assert service["secrets"] == ["listener_database_url"]
+    assert [mount["target"] for mount in service["volumes"]] == [
+        "/etc/verifywise/tenants.yaml",
+        "/run/secrets/webhooks",
+    ]
+    assert [name for name in OURS if "listener_database_url" in SERVICES[name]["secrets"]] == ["listen"]
+    scopes = {name: SERVICES[name]["environment"].get("VERIFYWISE_SECRET_SCOPE") for name in ("listen", "worker")}
+    assert scopes["listen"] == scopes["worker"]
+    assert "file:/run/secrets/webhooks/{tenant}/" in scopes["listen"].split(",")
+
+
 def test_ports_are_open_on_loopback_only() -> None:
     ports = [port for service in SERVICES.values() for port in service.get("ports", [])]
 
@@ -151,8 +168,10 @@ def test_only_what_reads_registries_reaches_other_networks() -> None:
     internal = {name for name, network in COMPOSE["networks"].items() if network.get("internal")}
     outside = {name for name, service in SERVICES.items() if set(service["networks"]) - internal}
 
-    assert outside == {"code-server", "worker", "mlflow", "webserver"}
-    assert set(SERVICES["webserver"]["networks"]) - internal == {"pages"}  # a port needs a network that is not internal
+    assert outside == {"code-server", "worker", "mlflow", "webserver", "listen"}
+    # A port needs a network that is not internal.
+    assert set(SERVICES["webserver"]["networks"]) - internal == {"pages"}
+    assert set(SERVICES["listen"]["networks"]) - internal == {"webhooks"}
     assert SERVICES["postgres"]["networks"] == ["database"]
 
 
@@ -173,6 +192,8 @@ def test_the_script_writes_the_secrets_once(tmp_path: Path) -> None:
     assert [name for name, value in first.items() if name.endswith("_password") and len(value) != 48] == []
     assert len(set(first.values())) == len(first)
     assert first["database_url"] == f"postgresql://verifywise:{first['verifywise_password']}@postgres:5432/verifywise"
+    listener = first["listener_password"]
+    assert first["listener_database_url"] == f"postgresql://verifywise_listener:{listener}@postgres:5432/verifywise"
     assert first["broker_url"] == f"redis://:{first['broker_password']}@broker:6379/0"
     assert folder.stat().st_mode & 0o777 == 0o700
 
@@ -181,7 +202,7 @@ def test_the_databases_have_an_owner_each_and_passwords_with_any_character(
     postgres: EmbeddedPostgres, tmp_path: Path
 ) -> None:
     passwords = {"dagster": "a'b\"c $d `e` \\f", "verifywise": "plain"}
-    for name, password in passwords.items():
+    for name, password in {**passwords, "listener": "l'i"}.items():
         (tmp_path / f"{name}_password").write_text(password)
     environment = {
         "PATH": f"{BINARIES}:{os.defpath}",
@@ -199,6 +220,7 @@ def test_the_databases_have_an_owner_each_and_passwords_with_any_character(
         assert (done.returncode, done.stderr) == (0, "")
         for name, password in passwords.items():
             psycopg2.connect(postgres.url(name, Login(name, password))).close()
+        psycopg2.connect(postgres.url("verifywise", Login("verifywise_listener", "l'i"))).close()
         with pytest.raises(psycopg2.OperationalError, match="permission denied"):
             psycopg2.connect(postgres.url("dagster", Login("verifywise", "plain")))
     finally:
@@ -207,3 +229,4 @@ def test_the_databases_have_an_owner_each_and_passwords_with_any_character(
             for name in passwords:
                 admin.cursor().execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
                 admin.cursor().execute(f"DROP ROLE IF EXISTS {name}")
+            admin.cursor().execute("DROP ROLE IF EXISTS verifywise_listener")

@@ -33,7 +33,8 @@ from verifywise_mlflow_tests.deploy.manifests import (
 )
 
 PLAIN = list(resources("plain"))
-POD_TEMPLATES = [manifest for manifest in PLAIN if manifest["kind"] in ("Deployment", "Job")]
+LISTENER = list(resources("listener"))
+POD_TEMPLATES = [manifest for manifest in PLAIN + LISTENER if manifest["kind"] in ("Deployment", "Job")]
 EXAMPLE_NETWORKS = [ipaddress.ip_network(cidr) for cidr in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24")]
 """RFC 5737: addresses for documentation, which nothing has."""
 
@@ -49,7 +50,7 @@ def name_of(manifest: Manifest) -> str:
 
 
 @pytest.mark.parametrize("version", VERSIONS)
-@pytest.mark.parametrize("manifest", PLAIN, ids=name_of)
+@pytest.mark.parametrize("manifest", PLAIN + LISTENER, ids=name_of)
 def test_each_object_is_valid_by_the_schema_of_kubernetes(manifest: Manifest, version: str) -> None:
     kubernetes_validate.validate(manifest, version, strict=True)
 
@@ -138,7 +139,7 @@ def test_the_instance_is_the_default_one_with_the_launcher() -> None:
     assert read("services/workspace.yaml") == workspace({"VERIFYWISE_CODE_SERVER": "code-server:4000"})
 
 
-@pytest.mark.parametrize("service", ["webserver", "daemon", "code-server"])
+@pytest.mark.parametrize("service", ["webserver", "daemon", "code-server", "listen"])
 def test_a_deployment_starts_its_service_on_the_port_that_is_probed(service: str) -> None:
     (manifest,) = [found for found in POD_TEMPLATES if found["metadata"]["name"] == service]
     (container,) = manifest["spec"]["template"]["spec"]["containers"]
@@ -155,14 +156,15 @@ def test_each_service_has_two_replicas_and_is_replaced_without_a_gap() -> None:
     deployments = {m["metadata"]["name"]: m["spec"] for m in POD_TEMPLATES if m["kind"] == "Deployment"}
 
     assert {name: spec["replicas"] for name, spec in deployments.items()} == dict.fromkeys(
-        ("code-server", "daemon", "webserver"), 2
+        ("code-server", "daemon", "webserver", "listen"), 2
     )
     for spec in deployments.values():
         assert spec["strategy"] == {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
 
 
-def test_a_code_server_waits_for_the_migration_before_it_replaces_an_older_one() -> None:
-    (spec,) = [m["spec"]["template"]["spec"] for m in POD_TEMPLATES if m["metadata"]["name"] == "code-server"]
+@pytest.mark.parametrize("service", ["code-server", "listen"])
+def test_what_needs_the_database_waits_for_the_migration_before_it_replaces_an_older_one(service: str) -> None:
+    (spec,) = [m["spec"]["template"]["spec"] for m in POD_TEMPLATES if m["metadata"]["name"] == service]
     (container,) = spec["initContainers"]
 
     program, *words = container["args"]
@@ -182,6 +184,31 @@ def test_nothing_is_reached_by_default_and_each_address_is_an_example() -> None:
     assert len(blocks) == 3
     for block in blocks:
         assert any(ipaddress.ip_network(block).subnet_of(network) for network in EXAMPLE_NETWORKS)  # type: ignore[arg-type]
+
+
+def test_the_listener_reaches_the_database_only_and_has_no_secret_of_others() -> None:
+    policies = {m["metadata"]["name"]: m["spec"] for m in LISTENER if m["kind"] == "NetworkPolicy"}
+    (deployment,) = [m for m in LISTENER if m["kind"] == "Deployment"]
+    label = deployment["spec"]["template"]["metadata"]["labels"]
+    containers = [
+        container
+        for kind in ("containers", "initContainers")
+        for container in deployment["spec"]["template"]["spec"][kind]
+    ]
+
+    assert {str(spec["podSelector"]["matchLabels"]) for spec in policies.values()} == {str(label)}
+    assert [
+        port["port"] for spec in policies.values() for rule in spec.get("egress", ()) for port in rule["ports"]
+    ] == [5432]
+    everywhere = [
+        expression["values"]
+        for m in PLAIN
+        if m["kind"] == "NetworkPolicy"
+        for expression in m["spec"]["podSelector"].get("matchExpressions", ())
+    ]
+    assert not [values for values in everywhere if "listen" in values]
+    secrets = {s["secretRef"]["name"] for c in containers for s in c["envFrom"] if "secretRef" in s}
+    assert secrets == {"verifywise-listener-database", "verifywise-webhooks"}
 
 
 def test_code_servers_and_runs_have_no_rights_in_the_cluster() -> None:
@@ -213,7 +240,8 @@ def test_the_example_tenants_load(tmp_path: Path) -> None:
     shutil.which("kubectl") is None, reason="kubectl renders kustomizations: install it to run this test"
 )
 @pytest.mark.parametrize(
-    ("folder", "deployments"), [("plain", {"code-server", "daemon", "webserver"}), ("helm", set())]
+    ("folder", "deployments"),
+    [("plain", {"code-server", "daemon", "webserver"}), ("helm", set()), ("listener", {"listen"})],
 )
 def test_kubectl_renders_valid_objects_with_one_image(folder: str, deployments: set[str]) -> None:
     done = subprocess.run(["kubectl", "kustomize", KUBERNETES / folder], capture_output=True, text=True, check=True)
@@ -225,7 +253,8 @@ def test_kubectl_renders_valid_objects_with_one_image(folder: str, deployments: 
     assert {m["metadata"]["name"] for m in rendered if m["kind"] == "Deployment"} == deployments
     assert set(re.findall(r"image: (\S+)", done.stdout)) == {IMAGE}
     assert set(re.findall(r"DAGSTER_CURRENT_IMAGE\n\s+value: (\S+)", done.stdout)) == (
-        {IMAGE} if deployments else set()
+        {IMAGE} if "code-server" in deployments else set()
     )
     created = {name_of(m) for m in rendered}
-    assert {"ConfigMap verifywise-settings", "ConfigMap verifywise-tenants", "Job migrate"} <= created
+    common = {"ConfigMap verifywise-settings", "ConfigMap verifywise-tenants", "Job migrate"}
+    assert folder == "listener" or common <= created
