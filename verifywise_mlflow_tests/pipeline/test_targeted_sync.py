@@ -73,7 +73,7 @@ def test_a_changed_tag_costs_five_requests_in_a_registry_of_any_size(
         "mlflow/server-info": 1,
         "/version": 1,
         "model-versions/get": 1,
-        "experiments/search": 1,
+        "experiments/get": 1,
         "runs/search": 1,
     }
     assert b"IN (" in proxy.requests_ending_with("runs/search")[0].body

@@ -235,6 +235,20 @@ def stored_reads(session: TenantSession, kind: ObjectKind[T], ids: Collection[st
     return {object_id: StoredRead(*columns) for object_id, *columns in rows}
 
 
+def experiments_of(session: TenantSession, kind: ObjectKind[T], ids: Collection[str]) -> list[str] | None:
+    """Return the experiments of the given objects; None if that of one of them is not stored."""
+    table = kind.table
+    rows = session.execute(
+        select(func.count(), func.array_agg(table.c.experiment_id.distinct())).where(
+            table.c.tenant_id == session.tenant_id,
+            table.c[kind.id_column].in_(ids),
+            table.c.experiment_id.is_not(None),
+        )
+    )
+    count, experiments = rows.one()
+    return sorted(experiments) if count == len(set(ids)) else None
+
+
 def write_read_results(
     session: TenantSession, kind: ObjectKind[T], results: Sequence[ReadResult[T]], now: datetime
 ) -> None:

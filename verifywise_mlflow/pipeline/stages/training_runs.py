@@ -118,8 +118,7 @@ def _read_due(
     among: Sequence[Key] | None,
 ) -> None:
     reader = context.reader()
-    experiments = _ExperimentNames(reader)
-    progress.notes += map(Note, experiments.problems)
+    experiments = _Experiments(reader, progress)
     if due_models:
         model_reader = _ObjectReader(
             LOGGED_MODELS, "logged model", LOGGED_MODELS_PAGE_SIZE, reader.logged_models, reader.logged_model
@@ -158,21 +157,22 @@ def _due(
 
 
 @dataclass(slots=True)
-class _ExperimentNames:
-    """The names of the server's experiments, by ID. A search for runs needs the IDs; records show the names."""
+class _Experiments:
+    """The server's experiments. A search for runs needs their IDs; records show their names."""
 
     reader: Reader
-    names: dict[str, str | None] = field(init=False)
-    problems: Sequence[str] = field(init=False)
+    progress: Progress
+    names: dict[str, str | None] = field(default_factory=dict)
+    _listed_ids: list[str] | None = None
 
-    def __post_init__(self) -> None:
-        listing = self.reader.experiments()
-        self.names = {experiment.experiment_id: experiment.name for experiment in listing.rows}
-        self.problems = listing.problems
-
-    @property
     def ids(self) -> list[str]:
-        return list(self.names)
+        """Return the IDs of all experiments, which the first call lists."""
+        if self._listed_ids is None:
+            listing = self.reader.experiments()
+            self.names |= {experiment.experiment_id: experiment.name for experiment in listing.rows}
+            self.progress.notes += map(Note, listing.problems)
+            self._listed_ids = [experiment.experiment_id for experiment in listing.rows]
+        return self._listed_ids
 
     def name(self, experiment_id: str | None) -> str | None:
         """Return an experiment's name; request an experiment once if the listing lacks it."""
@@ -270,12 +270,13 @@ def _read(
     progress: Progress,
     reader: _ObjectReader[T],
     due: Sequence[PendingRead],
-    experiments: _ExperimentNames,
+    experiments: _Experiments,
 ) -> None:
+    experiment_ids = _experiment_ids(context, reader.linked, due, experiments) if due else []
     pages = [due[start : start + reader.page_size] for start in range(0, len(due), reader.page_size)]
     done = 0
     for page, result in read_ahead(
-        pages, lambda page: reader.read_page([item.object_id for item in page], experiments.ids), PAGES_AHEAD
+        pages, lambda page: reader.read_page([item.object_id for item in page], experiment_ids), PAGES_AHEAD
     ):
         with context.begin() as session:
             stored = tracked_objects.stored_reads(session, reader.linked, [item.object_id for item in page])
@@ -284,6 +285,21 @@ def _read(
         _write(context, progress, reader, readings, stored)
         done += len(page)
         context.report_progress(done, len(due))
+
+
+def _experiment_ids(
+    context: StageContext, linked: ObjectKind[T], due: Sequence[PendingRead], experiments: _Experiments
+) -> Sequence[str]:
+    """Return the experiments to search: in a targeted sync those of the objects, if all of them were read before.
+
+    A server may have many thousands of experiments, and a targeted sync is to take no longer for that.
+    """
+    if context.options.is_targeted:
+        with context.begin() as session:
+            known = tracked_objects.experiments_of(session, linked, [item.object_id for item in due])
+        if known is not None:
+            return known
+    return experiments.ids()
 
 
 def _object_id(item: TrainingRun | LoggedModel) -> str:
@@ -310,7 +326,7 @@ def _single_reads(
     return reads | reader.read_singles(missing, context.tenant.limits.max_concurrent_requests)
 
 
-def _reading(due: PendingRead, single: _SingleRead[T], experiments: _ExperimentNames) -> ReadResult[T]:
+def _reading(due: PendingRead, single: _SingleRead[T], experiments: _Experiments) -> ReadResult[T]:
     experiment_name = experiments.name(single.entity.experiment_id) if single.entity else None
     return ReadResult(
         object_id=due.object_id,
