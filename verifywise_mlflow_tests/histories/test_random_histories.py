@@ -25,12 +25,12 @@ from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.context import SyncOptions
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.histories.conclusions import ALIAS_WORDS, STAGE_WORDS, Conclusions
-from verifywise_mlflow_tests.histories.truth import Folder
+from verifywise_mlflow_tests.histories.truth import Folder, Key
 from verifywise_mlflow_tests.histories.twin_registry import SOURCE_KINDS, SourceKind, TwinRegistry
 from verifywise_mlflow_tests.support.databases import migrated_database
 from verifywise_mlflow_tests.support.intact_records import assert_intact
 from verifywise_mlflow_tests.support.proxy import Proxy, always, proxy_before, saying
-from verifywise_mlflow_tests.support.syncing import sync
+from verifywise_mlflow_tests.support.syncing import sync, targeted_sync
 
 T = TypeVar("T")
 
@@ -195,6 +195,25 @@ class RegistryHistory(RuleBasedStateMachine):
             self.twin.write_file(folder, "loader.py", self.twin.new_content())
 
     # -- syncs
+
+    @precondition(lambda self: self._conclusions.before.versions)
+    @rule(choice=choices, count=st.integers(1, 4), with_unknown=st.booleans())
+    def targeted_sync(self, choice: int, count: int, with_unknown: bool) -> None:
+        """Sync some objects, as after webhooks of which any may have been lost, repeated, late or forged."""
+        self._proxy.fault = lambda _: None
+        objects: list[str | Key] = [*self.twin.models, *self.twin.versions(), *self._conclusions.before.versions]
+        unknown: list[str | Key] = [("churn", 99), "nobody"] if with_unknown else []
+        named = {pick(objects, choice + 5 * index) for index in range(count)}
+        targeted_sync(self._tenant, self._store, *named, *unknown)
+        self._conclusions.check(is_complete=False, is_rehash=False, is_reconcile=False)
+
+    @precondition(lambda self: self._conclusions.before.versions)
+    @rule()
+    def targeted_sync_of_everything(self) -> None:
+        """Sync all objects that there are, one by one."""
+        self._proxy.fault = lambda _: None
+        targeted_sync(self._tenant, self._store, *self.twin.models, *self.twin.versions())
+        self._conclusions.check(is_complete=False, is_rehash=False, is_reconcile=False)
 
     @rule(is_rehash=st.booleans(), is_reconcile=st.booleans(), empty_listing=st.sampled_from([None, None, *LISTINGS]))
     def sync(self, is_rehash: bool, is_reconcile: bool, empty_listing: str | None) -> None:
