@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -31,6 +33,7 @@ from verifywise_mlflow.tenants.loading import load_tenants
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow.witnesses.settings import WitnessesFile, load_witnesses
 from verifywise_mlflow_tests.defs.production import set_dagster_database
+from verifywise_mlflow_tests.listener.signing import headers_of, post, tag_event
 from verifywise_mlflow_tests.support.certificate_authorities import make_authority
 from verifywise_mlflow_tests.support.hostile_server import HostileServer, hostile_server
 from verifywise_mlflow_tests.support.planted_secret_tenants import (
@@ -50,12 +53,13 @@ from verifywise_mlflow_tests.support.planted_secrets import (
 )
 from verifywise_mlflow_tests.support.proxy import Fault, FaultContext, proxy_before
 from verifywise_mlflow_tests.support.registry import Registry
+from verifywise_mlflow_tests.support.running_listener import RunningListener
 
 NEVER_SENT = {
     *("s3 secret_access_key", "sigv4 secret_access_key", "azure account_key", "gcs service_account"),
     *("tls client_key", "audit signing key", "database password", "dagster's database password"),
     *("webhook signing_secret", "verifywise metrics_token", "kafka password", "report secret_access_key"),
-    *("witness signing_secret", "witness secret_access_key"),
+    *("witness signing_secret", "witness secret_access_key", "webhooks path", "webhooks secret"),
 }
 """Credentials that sign requests, belong to servers other than the echoing ones, or are sent after a login only."""
 
@@ -157,6 +161,7 @@ def test_no_secret_reaches_the_store_dagster_logs_outputs_or_the_process_list(
 
     sync_as_process(environment)
     run_commands(environment, monkeypatch)
+    receive_webhooks(environment)
     run_in_dagster(environment)
     environment.command_outputs += [text.encode() for text in capfd.readouterr()]
 
@@ -203,6 +208,7 @@ def sync_as_process(environment: SecretEnvironment) -> None:
                     process_info[member.pid] = (" ".join(member.cmdline()), member.environ())
                 except psutil.Error:  # it exited meanwhile
                     continue
+            time.sleep(0.05)  # each process lives much longer; without a pause, looking costs more than the sync
         assert process.stdout is not None
         environment.command_outputs.append(process.stdout.read())
     assert process.returncode == 0, environment.command_outputs[-1].decode()
@@ -237,6 +243,31 @@ def run_commands(environment: SecretEnvironment, monkeypatch: pytest.MonkeyPatch
             result = CliRunner().invoke(app, ["sync", "acme"])
         assert result.exit_code == 1, result.output
         environment.command_outputs.append(result.output.encode())
+
+
+def receive_webhooks(environment: SecretEnvironment) -> None:
+    """Let the listener answer deliveries of all kinds, and collect its log, its answers and its metrics."""
+    path, secret = (environment.canaries.marker_by_purpose[f"webhooks {part}"] for part in ("path", "secret"))
+    body = tag_event("trained", "1")
+    command = [sys.executable, "-m", "verifywise_mlflow.cli", "listen", "--port", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        output = process.stderr.readline()
+        while not (started := re.search(r"http://127.0.0.1:(\d+)/", output)):
+            output += process.stderr.readline()
+        listener = RunningListener(int(started[1]))
+        deliveries = {
+            202: headers_of(secret, body),
+            401: headers_of(secret, body, signed_seconds_ago=1_000),
+            415: headers_of(secret, body) | {"Content-Type": "text/plain"},
+        }
+        for status, headers in deliveries.items():
+            response = post(f"{listener.url}/mlflow/{path}", body, headers)
+            assert response.status == status, response.data
+            environment.command_outputs.append(response.data)
+        environment.command_outputs.append(listener.get("/metrics").data)
+        process.terminate()
+        environment.command_outputs.append((output + process.stderr.read()).encode())
 
 
 def run_in_dagster(environment: SecretEnvironment) -> None:

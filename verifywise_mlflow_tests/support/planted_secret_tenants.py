@@ -30,6 +30,7 @@ def tenants_with_secrets(
         "acme": {
             "auth": bearer,
             "headers": {"X-Key": secret("header")},
+            "webhooks": {"path": secret("webhooks path"), "secret": [secret("webhooks secret")]},
             "artifacts": {"stores": stores(secret, canaries, echo)},
             "delivery": deliveries(secret, canaries, echo),
             "report": {
