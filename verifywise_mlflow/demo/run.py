@@ -12,6 +12,7 @@ import yaml
 from rich.console import Console
 
 from verifywise_mlflow.common.signals import escape_unencodable_output, interruptible
+from verifywise_mlflow.demo.database_roles import grant_listener_role, grant_pipeline_role
 from verifywise_mlflow.demo.delivery import DemoVerifyWise, deliver
 from verifywise_mlflow.demo.environment_file import environment_file
 from verifywise_mlflow.demo.errors import DemoError
@@ -21,21 +22,20 @@ from verifywise_mlflow.demo.registry_seeding import TENANTS, seed_registries
 from verifywise_mlflow.demo.servers import mlflow_program
 from verifywise_mlflow.demo.servers.dagster_instance import instance_environment
 from verifywise_mlflow.demo.servers.dagster_servers import DagsterServers
+from verifywise_mlflow.demo.servers.listener_server import ListenerServer
 from verifywise_mlflow.demo.servers.mlflow_server import MlflowServer
-from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres, Login
+from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
 from verifywise_mlflow.demo.servers.process import ChildProcess
 from verifywise_mlflow.demo.summary import print_addresses, print_commands, print_failures, print_summary
 from verifywise_mlflow.demo.wait_for_syncs import SyncOutcome, request_syncs, wait_for_syncs
+from verifywise_mlflow.demo.webhooks import DemoWebhooks
 from verifywise_mlflow.demo.workdir import Ports, Workdir
-from verifywise_mlflow.persistence import database, role_grants
+from verifywise_mlflow.persistence import database
 from verifywise_mlflow.persistence.queries.overview import Overview, overview
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.tenant_policies import load_rules
 from verifywise_mlflow.tenants.loading import load_tenants
 from verifywise_mlflow.tenants.tenant import Tenant
-
-PIPELINE_ROLE = "verifywise_pipeline"
-"""The database role that the demo's Dagster runs as."""
 
 EXIT_INTERRUPTED = 130
 """The exit code that shells report for a program ended by Ctrl-C."""
@@ -73,6 +73,7 @@ class _Demo:
         self._home = home
         self._progress = progress
         self._delivers = delivers
+        self._webhooks = DemoWebhooks(home.webhooks, TENANTS)
         self._children: list[ChildProcess] = []
         self._exit_code = EXIT_INTERRUPTED
 
@@ -80,14 +81,14 @@ class _Demo:
         ports = self._prepare_folder(fresh=fresh)
         with ExitStack() as stack:
             try:
-                environment = self._start_all(stack, ports)
+                environment = self._start_all(stack, ports, listens=not once)
                 if not once:
                     self._keep_running(environment)
             except KeyboardInterrupt:
                 self._progress.say("Stopping")
         return self._exit_code
 
-    def _start_all(self, stack: ExitStack, ports: Ports | None) -> dict[str, str]:
+    def _start_all(self, stack: ExitStack, ports: Ports | None, *, listens: bool) -> dict[str, str]:
         """Start the servers, sync, print the results; return the environment variables for the command line."""
         postgres = self._start_postgres(stack)
         mlflow = self._start_mlflow(stack, postgres, ports)
@@ -101,10 +102,21 @@ class _Demo:
 
         began = time.time()
         dagster = self._start_dagster(stack, environment, ports)
-        former_port = ports.verifywise if ports else None
-        verifywise_port = verifywise.server.port if verifywise else former_port
-        self._home.remember(Ports(mlflow=mlflow.port, dagster=dagster.port, verifywise=verifywise_port))
+        # It starts while the syncs wait for Dagster's sensors, when a processor is idle.
+        listener = self._start_listener(stack, postgres, ports) if listens else None
+        earlier = ports or Ports(mlflow.port, dagster.port)
+        self._home.remember(
+            Ports(
+                mlflow=mlflow.port,
+                dagster=dagster.port,
+                verifywise=verifywise.server.port if verifywise else earlier.verifywise,
+                listener=listener.port if listener else earlier.listener,
+            )
+        )
         outcomes = self._sync(dagster, since=began)
+        if listener:
+            listener.wait_until_ready()
+            self._webhooks.register(mlflow.uri, listener.uri)
         self._print_results(outcomes, postgres, mlflow, dagster)
         self._exit_code = 0 if all(outcome.failure is None for outcome in outcomes) else 1
         if verifywise:
@@ -146,6 +158,7 @@ class _Demo:
                 arguments=["--enable-workspaces"],
                 preferred_port=ports.mlflow if ports else None,
                 program=mlflow_program.PROGRAM,
+                environment=self._webhooks.mlflow_environment(),
             )
             stack.enter_context(mlflow)
         self._children.append(mlflow.process)
@@ -167,6 +180,7 @@ class _Demo:
                 "allow_private_network": True,
                 "workspace": tenant,
                 "artifacts": {"sandbox": "best_effort"},  # the demo's files are our own, and it runs on any system
+                "webhooks": self._webhooks.settings(tenant),
                 **({"delivery": verifywise.settings(tenant)} if verifywise else {}),
             }
             for tenant in TENANTS
@@ -184,6 +198,21 @@ class _Demo:
             stack.enter_context(dagster)
         self._children += dagster.children
         return dagster
+
+    def _start_listener(self, stack: ExitStack, postgres: EmbeddedPostgres, ports: Ports | None) -> ListenerServer:
+        """Start the listener for webhooks. It is ready some seconds later."""
+        login = grant_listener_role(postgres)
+        listener = ListenerServer(
+            environment={
+                "VERIFYWISE_TENANTS": str(self._home.tenants_file),
+                "VERIFYWISE_DATABASE_URL": postgres.url("verifywise_mlflow", login),
+            },
+            log=self._home.logs / "listener.log",
+            preferred_port=ports.listener if ports else None,
+        )
+        stack.enter_context(listener)
+        self._children.append(listener.process)
+        return listener
 
     def _sync(self, dagster: DagsterServers, *, since: float) -> list[SyncOutcome]:
         with self._progress.step("Syncing the tenants in Dagster") as report_progress:
@@ -221,19 +250,6 @@ class _Demo:
         for child in self._children:
             if not child.is_alive():
                 raise child.failure("ended unexpectedly; the demo stops")
-
-
-def grant_pipeline_role(postgres: EmbeddedPostgres) -> Login:
-    """Upgrade the schema as its owner; return the login of Dagster's role, which may sync and owns Dagster's database.
-
-    Row-level security applies to that role, as in production.
-    """
-    login = postgres.create_login(PIPELINE_ROLE, owns="dagster")
-    owner_url = postgres.url("verifywise_mlflow")
-    database.upgrade(owner_url)
-    with Store(owner_url) as store, store.begin_shared() as connection:
-        role_grants.grant(connection, login.role, "pipeline", None, datetime.now(UTC))
-    return login
 
 
 def _overviews(url: str, tenants: Mapping[str, Tenant]) -> dict[str, Overview]:

@@ -73,11 +73,13 @@ def print_addresses(console: Console, dagster_uri: str, mlflow_uri: str, tenant_
 def print_commands(console: Console, environment_file: Path) -> None:
     """Print the commands that query the demo from another terminal."""
     console.print("Or query it from another terminal:")
+    home = quote(str(environment_file.parent))
     for line in (
         f". {quote(str(environment_file))}",
         "verifywise-mlflow show acme-bank credit-scoring 3",
         "verifywise-mlflow systems acme-bank",
         "verifywise-mlflow pack acme-bank credit-scoring 3 --output credit-scoring-3.zip",
+        f"verifywise-mlflow demo live --home {home}    # an owner leaves, and the badge turns within seconds",
         "verifywise-mlflow --help",
     ):
         console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)

@@ -25,6 +25,8 @@ class Ports:
     dagster: int
     verifywise: int | None = None
     """Of the contract server, if the demo had one."""
+    listener: int | None = None
+    """Of the listener for webhooks, if the demo kept running."""
 
 
 class Workdir:
@@ -42,6 +44,7 @@ class Workdir:
         self.ai_systems_file = self.path / "ai_systems.yaml"
         self.verifywise = self.path / "verifywise.db"
         self.verifywise_password = self.path / "verifywise.password"
+        self.webhooks = self.path / "webhooks"
         self.environment_file = self.path / "environment"
         self._lock = self.path / "demo.lock"
         self._marker = self.path / "complete.json"

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import subprocess
+import sys
 from pathlib import Path
 
 import mlflow
@@ -14,7 +16,9 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
+from typer.testing import CliRunner
 
+from verifywise_mlflow.cli import app
 from verifywise_mlflow.demo import registry_seeding
 from verifywise_mlflow.demo.errors import ProcessFailedError
 from verifywise_mlflow_tests.demo.running_demo import ACME, GLOBEX, RunningDemo
@@ -51,6 +55,40 @@ def query_in_second_terminal(output: str, environment_file: Path) -> str:
     )
     assert process.returncode == 0, process.stderr
     return process.stdout
+
+
+def test_an_owner_leaves_and_the_badge_follows_within_seconds(demo: RunningDemo, tmp_path: Path) -> None:
+    leaving, returning, nothing_to_undo = (live(demo, tmp_path, *options) for options in ((), (), ("--undo",)))
+
+    assert "of acme-bank: evidence complete\nRemoved the tag owner in MLflow\n" in leaving
+    assert re.search(r"of acme-bank: (gaps|failing), [0-9.]+ s after MLflow confirmed the change", leaving)
+    assert "not evidenced: owner" in leaving
+    assert "Restored the tag owner in MLflow\n" in returning
+    assert re.search(r"of acme-bank: evidence complete, [0-9.]+ s after MLflow", returning)
+    for output in (leaving, returning):
+        assert "MLflow's webhook arrived after" in output
+        assert re.search(r"In Dagster: http://127\.0\.0\.1:[0-9]+/runs/[0-9a-f-]{36}\n", output)
+    assert "there is nothing to undo" in nothing_to_undo
+
+
+def live(demo: RunningDemo, empty_home: Path, *options: str) -> str:
+    """Play the live scene as in a second terminal, whose user has no files."""
+    process = subprocess.run(
+        [sys.executable, "-m", "verifywise_mlflow.cli", "demo", "live", "--home", demo.home, *options],
+        env={"PATH": os.defpath, "HOME": str(empty_home)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert process.returncode == 0, process.stdout + process.stderr
+    return process.stdout
+
+
+def test_the_live_scene_needs_a_running_demo(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["demo", "live", "--home", str(tmp_path)])
+
+    assert result.exit_code == 1
+    assert "start it with make demo" in " ".join(result.output.split())
 
 
 @pytest.fixture

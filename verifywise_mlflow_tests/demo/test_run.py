@@ -6,7 +6,7 @@ from contextlib import closing
 
 import psycopg2
 
-from verifywise_mlflow.demo.run import grant_pipeline_role
+from verifywise_mlflow.demo.database_roles import grant_pipeline_role
 from verifywise_mlflow.demo.servers.postgres import temporary_postgres
 from verifywise_mlflow.persistence import role_grants
 from verifywise_mlflow.persistence.store import Store

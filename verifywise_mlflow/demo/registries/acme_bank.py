@@ -11,6 +11,7 @@ from sklearn.naive_bayes import GaussianNB
 from verifywise_mlflow.demo.registries.bank_names import (
     COLLECTIONS_UPLIFT,
     CREDIT_SCORING,
+    DOCUMENTED_VERSION_OWNER,
     FRAUD_DETECTION,
     LOAN_LOSS_FORECAST,
 )
@@ -59,7 +60,7 @@ def _credit_scoring(registry: Registry) -> None:
     today = f"{datetime.now(UTC):%Y-%m-%d}"  # an approval counts if it is dated after the version was made
     registry.tag(
         documented,
-        owner="credit-risk@acme.example",
+        owner=DOCUMENTED_VERSION_OWNER,
         business_purpose="First assessment of consumer loans",
         risk_category="High",
         regulatory_scope="EU AI Act Annex III, GDPR",

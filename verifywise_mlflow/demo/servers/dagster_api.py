@@ -13,6 +13,7 @@ from verifywise_mlflow.demo.errors import DagsterApiError
 
 LOCATION = "verifywise_mlflow"
 JOB = "sync_tenant"
+TARGETED_JOB = "targeted_sync"
 
 RunStatus = Literal[
     "QUEUED", "NOT_STARTED", "MANAGED", "STARTING", "STARTED", "CANCELING", "SUCCESS", "FAILURE", "CANCELED"
@@ -31,7 +32,7 @@ class _Step(BaseModel):
 
 
 class SyncRun(BaseModel):
-    """A run of the job ``sync_tenant``."""
+    """A run that syncs a tenant."""
 
     run_id: str = Field(alias="runId")
     status: RunStatus
@@ -137,8 +138,8 @@ class DagsterApi:
             raise DagsterApiError(f"the code location {LOCATION} is not loaded yet")
         return result.entry.result.message
 
-    def sync_runs(self) -> list[SyncRun]:
-        """Return the newest runs of the job, newest first."""
+    def sync_runs(self, job: str = JOB) -> list[SyncRun]:
+        """Return the newest runs of a job, newest first."""
         return self._query(
             """
             query ($job: String!) {
@@ -149,7 +150,7 @@ class DagsterApi:
               }
             }
             """,
-            {"job": JOB},
+            {"job": job},
             _Runs,
         ).runs.results
 

@@ -104,7 +104,7 @@ class DagsterServers:
         wait_for_port(webserver, self.port, seconds=START_TIMEOUT_S)
         self._wait_until_loaded(code_server)
         self._cancel_runs_without_process()
-        self._child("Dagster's daemon", "dagster._daemon", "run", "--workspace", str(workspace))
+        self._child("Dagster's daemon", "verifywise_mlflow.distributed.daemon", "--workspace", str(workspace))
 
     def _child(self, name: str, module: str, *arguments: str) -> ChildProcess:
         child = ChildProcess(

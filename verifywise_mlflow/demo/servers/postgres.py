@@ -107,15 +107,16 @@ class EmbeddedPostgres:
                     cursor.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         return self.url(name)
 
-    def create_login(self, role: str, *, owns: str) -> Login:
-        """Create a role that owns one database and has no other rights; an existing role gets a new password."""
+    def create_login(self, role: str, *, owns: str | None = None) -> Login:
+        """Create a role without rights, unless it owns a database; an existing role gets a new password."""
         login = Login(role, secrets.token_hex(24))
         name, password = sql.Identifier(role), sql.Literal(login.password)
         with closing(psycopg2.connect(self.url("postgres"))) as connection, connection.cursor() as cursor:
             cursor.execute("SELECT FROM pg_roles WHERE rolname = %s", [role])
             verb = sql.SQL("CREATE" if cursor.fetchone() is None else "ALTER")
             cursor.execute(sql.SQL("{} ROLE {} LOGIN PASSWORD {}").format(verb, name, password))
-            cursor.execute(sql.SQL("ALTER DATABASE {} OWNER TO {}").format(sql.Identifier(owns), name))
+            if owns:
+                cursor.execute(sql.SQL("ALTER DATABASE {} OWNER TO {}").format(sql.Identifier(owns), name))
             connection.commit()
         return login
 
