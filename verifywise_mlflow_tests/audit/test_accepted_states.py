@@ -6,7 +6,10 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from importlib.resources import files
 from pathlib import Path
+from runpy import run_path
+from shutil import copyfile
 from typing import Any
 
 import pytest
@@ -83,7 +86,7 @@ def accepted(_evidence: Evidence, tmp_path_factory: pytest.TempPathFactory) -> I
         result = run("accept-states", "acme", "--reason", REASON, "--json")
         assert result.exit_code == 0, result.output
         proved = run("prove", "acme", "credit", "1", "--output", str(proof))
-        assert proved.exit_code == 0, (proved.output, proved.exception)
+        assert proved.exit_code == 0, proved.output
         later = sync(_evidence, "sync-5", now + timedelta(days=14), {"most_production_versions": 4})
         yield Accepted(_evidence, refused, json.loads(result.stdout), proof, proved.stderr, later, now)
 
@@ -151,6 +154,22 @@ def test_a_proof_of_an_accepted_state_says_so(accepted: Accepted, tmp_path: Path
     hiding.write_text(json.dumps(document))
     code, printed = verified(hiding, "acme")
     assert (code, "not as it was when a checkpoint was signed" in printed) == (1, True), printed
+
+
+def test_the_script_of_an_evidence_pack_says_so(
+    accepted: Accepted, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copyfile(accepted.proof, tmp_path / "state-proof.json")
+    for name in ("verify.py", "verify_proof.py"):
+        copyfile(Path(str(files("verifywise_mlflow.documents.pack") / name)), tmp_path / name)
+
+    script = run_path(str(tmp_path / "verify.py"))
+    script["check_state_proof"]({"record": {}}, {"verdicts": []}, [])
+
+    printed = capsys.readouterr().out
+    assert "ok     the audit trail commits what state-proof.json has" in printed
+    assert "note   NO SYNC COMMITTED the evaluation of" in printed
+    assert script["accepted"]  # what the exit code depends on
 
 
 def test_the_script_for_exports_prints_who_accepted_what(accepted: Accepted, tmp_path: Path) -> None:

@@ -5,7 +5,8 @@
     python3 verify.py --public-key public.pem   also the signature over the proof; needs the package cryptography
     python3 verify.py --trail acme.jsonl        also against an export of the whole audit trail ("audit export")
 
-Exit code 0: everything that was checked is right. 1: something differs. 2: a file could not be read.
+Exit code 0: everything that was checked is right. 1: something differs. 2: a file could not be read. 4: all of it
+is right, but no sync committed one of the states: a person accepted it.
 README.txt says what each of these checks proves, and what none of them does.
 """
 
@@ -23,6 +24,7 @@ from typing import Any
 FOLDER = Path(__file__).resolve().parent
 ESCAPES = {"\0": "\u2400", "\u2400": "\u241b\u2400", "\u241b": "\u241b\u241b"}
 wrong: list[str] = []
+accepted: list[str] = []
 
 
 def digest(value: object) -> str:
@@ -98,9 +100,13 @@ def check_state_proof(record: Any, verdicts: Any, public_keys: list[Path]) -> No
     command = [sys.executable, "-I", str(FOLDER / "verify_proof.py"), str(FOLDER / "state-proof.json"), *keys]
     result = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)  # noqa: S603  # our own script
     said = (result.stdout + result.stderr).strip().splitlines() or ["it ended without a word"]
-    report([said[-1]] if result.returncode else [], "the audit trail commits what state-proof.json has")
-    if result.returncode:
+    is_refused = result.returncode not in (0, 4)
+    report([said[-1]] if is_refused else [], "the audit trail commits what state-proof.json has")
+    if is_refused:
         return
+    accepted.extend(line for line in said if line.startswith("NO SYNC COMMITTED"))
+    for sentence in accepted:
+        print(f"note   {sentence}")
     proof = json.loads((FOLDER / "state-proof.json").read_text("ascii"))
     newest = [json.loads(state["content"]) for state in proof["states"] if state["model_path"] is not None]
     columns = next(content for content in newest if "model_name" in content)
@@ -197,7 +203,7 @@ def main() -> int:
     if not arguments.trail:
         print("note   this was not compared with the tenant's whole audit trail: see --trail")
     print("DIFFERENCES FOUND" if wrong else "no difference found")
-    return 1 if wrong else 0
+    return 1 if wrong else 4 if accepted else 0
 
 
 if __name__ == "__main__":
