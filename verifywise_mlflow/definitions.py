@@ -15,7 +15,7 @@ from verifywise_mlflow.defs.assets.external_assets import mlflow_server, prompts
 from verifywise_mlflow.defs.assets.governance_report import governance_report
 from verifywise_mlflow.defs.assets.stages import stage_assets
 from verifywise_mlflow.defs.dagster_compat import fork_run_processes, log_runs_by
-from verifywise_mlflow.defs.jobs import deliver_tenant, report_tenant, sync_tenant
+from verifywise_mlflow.defs.jobs import deliver_tenant, report_tenant, sync_tenant, targeted_sync
 from verifywise_mlflow.defs.resources import TenantSync
 from verifywise_mlflow.defs.run_retention.deletion import delete_old_runs, hourly_run_deletion
 from verifywise_mlflow.defs.schedules.audit_verification import daily_audit_verification, verify_audit_trails
@@ -24,6 +24,7 @@ from verifywise_mlflow.defs.sensors.alerts import alerts
 from verifywise_mlflow.defs.sensors.due_checkpoints import due_checkpoints, witness_checkpoints
 from verifywise_mlflow.defs.sensors.due_reports import due_reports
 from verifywise_mlflow.defs.sensors.freshness_sensor import stale_tenants
+from verifywise_mlflow.defs.sensors.mlflow_changes import mlflow_changes
 from verifywise_mlflow.defs.sensors.pending_deliveries import pending_deliveries
 from verifywise_mlflow.defs.sensors.registry_sensors import changed_listings, new_versions, tenants
 from verifywise_mlflow.observability.json_logs import JsonHandler, install_json_logs, is_json_requested
@@ -35,11 +36,20 @@ if is_json_requested():
 
 defs = dg.Definitions(
     assets=[mlflow_server, prompts, *stage_assets, *delivery_assets, governance_report, *compliance_metrics_assets()],
-    jobs=[sync_tenant, deliver_tenant, report_tenant, verify_audit_trails, witness_checkpoints, delete_old_runs],
+    jobs=[
+        sync_tenant,
+        targeted_sync,
+        deliver_tenant,
+        report_tenant,
+        verify_audit_trails,
+        witness_checkpoints,
+        delete_old_runs,
+    ],
     sensors=[
         tenants,
         new_versions,
         changed_listings,
+        mlflow_changes,
         stale_tenants,
         pending_deliveries,
         due_reports,

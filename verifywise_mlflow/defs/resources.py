@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime
 
@@ -11,11 +12,13 @@ from pydantic import Field, PrivateAttr
 from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.defs.dagster_compat import reuse_connections
 from verifywise_mlflow.defs.run_queue.authenticated_user import USER_HEADER_VARIABLE
-from verifywise_mlflow.defs.run_tags import PARTITION_TAG, USER_TAG
+from verifywise_mlflow.defs.run_tags import PARTITION_TAG, TARGETED_SYNC_JOB, USER_TAG
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.migration_wait import MIGRATION_WAIT_SECONDS
+from verifywise_mlflow.persistence.repositories.change_hints import ChangeHint
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.context import SyncOptions
+from verifywise_mlflow.pipeline.hinted_sync import plan_hinted_sync
 from verifywise_mlflow.pipeline.sync import Sync
 from verifywise_mlflow.tenants.errors import TenantsFileError
 from verifywise_mlflow.tenants.loading import load_tenants
@@ -24,6 +27,10 @@ from verifywise_mlflow.tenants.tenant import Tenant
 
 class UnauthenticatedAcceptanceError(Exception):
     """A run accepts removals although nobody knows who requested it."""
+
+
+class NoHintsError(Exception):
+    """A run follows hints, and none is pending: an earlier sync has followed them."""
 
 
 class TenantSync(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's type parameter is not used here
@@ -49,16 +56,18 @@ class TenantSync(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster'
             reuse_connections(context.instance)
 
     def get(self, context: dg.AssetExecutionContext) -> Sync:
-        """Return the sync of the run's tenant. The first call opens it."""
+        """Return the sync of the run's tenant. The first call opens it.
+
+        Raises:
+            NoHintsError: the run follows hints, and none is pending.
+        """
         if self._sync is None:
             tenant = _load_tenant(context.partition_key)
-            options = SyncOptions(
-                reconcile=self.reconcile, rehash=self.rehash, accept_removals=self._accepted_removals(context.run)
-            )
             with ExitStack() as cleanup:
                 user = context.run.tags.get(USER_TAG)
                 store = Store(database_url(), dagster_user=user, wait_seconds=MIGRATION_WAIT_SECONDS)
                 cleanup.enter_context(store)
+                options, hints = self._plan(context.run, store, tenant)
                 # Set only after the sync has started: one that failed to start must not be ended, and a retry of the
                 # step starts its own.
                 self._sync = Sync(
@@ -68,9 +77,20 @@ class TenantSync(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster'
                     context.run.run_id,
                     now=self.now,
                     stages=planned_stages(context.run),
+                    hints=hints,
                 ).__enter__()
                 cleanup.pop_all()
         return self._sync
+
+    def _plan(self, run: dg.DagsterRun, store: Store, tenant: Tenant) -> tuple[SyncOptions, Sequence[ChangeHint]]:
+        """Return what to sync, and the hints that this follows."""
+        if run.job_name == TARGETED_SYNC_JOB:
+            plan = plan_hinted_sync(store, tenant)
+            if plan.options.is_targeted and not plan.hints:
+                raise NoHintsError
+            return plan.options, plan.hints
+        accepted = self._accepted_removals(run)
+        return SyncOptions(reconcile=self.reconcile, rehash=self.rehash, accept_removals=accepted), ()
 
     def _accepted_removals(self, run: dg.DagsterRun) -> str | None:
         """Return the statement for the audit trail, whose entry names the authenticated user."""

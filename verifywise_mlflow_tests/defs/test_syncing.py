@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import dagster as dg
@@ -15,6 +16,8 @@ from verifywise_mlflow.compliance.rules.rule import Severity
 from verifywise_mlflow.definitions import defs
 from verifywise_mlflow.defs.run_tags import UNCHANGED_TAG
 from verifywise_mlflow.defs.sensors.registry_sensors import tenants
+from verifywise_mlflow.persistence.repositories import change_hints, tenancy
+from verifywise_mlflow.persistence.repositories.change_hints import HintedObject, ObjectKind
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.audit_signing import SIGNING_KEY_VARIABLE
 from verifywise_mlflow.witnesses.reading import checkpoints_in
@@ -29,9 +32,9 @@ def instance() -> Iterator[dg.DagsterInstance]:
         yield instance
 
 
-def run(instance: dg.DagsterInstance, **options: object) -> dg.ExecuteInProcessResult:
-    job = defs.resolve_job_def("sync_tenant")
-    return job.execute_in_process(instance=instance, partition_key="acme", raise_on_error=False, **options)  # type: ignore[arg-type]
+def run(instance: dg.DagsterInstance, job: str = "sync_tenant", **options: object) -> dg.ExecuteInProcessResult:
+    definition = defs.resolve_job_def(job)
+    return definition.execute_in_process(instance=instance, partition_key="acme", raise_on_error=False, **options)  # type: ignore[arg-type]
 
 
 def test_a_run_materializes_all_stages_and_evaluates_the_rules(
@@ -140,6 +143,56 @@ def test_an_unchanged_sync_writes_few_events_and_updates_every_check(
     # A check's page, with a line per tenant, uses the materialization that the result names.
     partitions = instance.event_log_storage.get_asset_check_partition_info(list(checks))
     assert {info.check_key for info in partitions if info.is_current} == checks
+
+
+def test_a_targeted_run_says_what_it_read_and_completes_no_listing(
+    registry: Registry, tenants_file: Path, store: Store, instance: dg.DagsterInstance
+) -> None:
+    registry.version("churn")
+    registry.version("fraud")
+    instance.add_dynamic_partitions("tenants", ["acme"])
+    assert run(instance).success
+    refreshed = {row["stage"]: row["refreshed_at"] for row in rows(store, "stage_refreshes")}
+    registry.client.set_model_version_tag("churn", "1", "owner", "ann@example.com")
+    registry.client.set_model_version_tag("fraud", "1", "owner", "ann@example.com")
+    with store.begin("acme") as session:
+        change_hints.record(session, [HintedObject(ObjectKind.MODEL, "churn", 1)], datetime.now(UTC))
+
+    result = run(instance, job="targeted_sync")
+
+    assert result.success
+    read = {
+        event.asset_key.to_user_string(): event.step_materialization_data.materialization.metadata  # type: ignore[union-attr]
+        for event in result.get_asset_materialization_events()
+    }["model_versions"]
+    assert str(read["scope"].value).startswith("targeted: 1 ")
+    assert isinstance(read["objects"], dg.TableMetadataValue)
+    assert [record.data for record in read["objects"].records] == [{"kind": "model", "name": "churn", "version": 1}]
+    owners = {row["model_name"]: row["tags"].get("owner") for row in rows(store, "model_versions")}  # type: ignore[attr-defined]  # JSON
+    assert owners == {"churn": "ann@example.com", "fraud": None}
+    assert rows(store, "change_hints") == []
+    after = {row["stage"]: row["refreshed_at"] for row in rows(store, "stage_refreshes")}
+    assert after["model_versions"] == refreshed["model_versions"], "it makes no tenant look fresh"
+    checks = {(check.asset_key.to_user_string(), check.check_name) for check in result.get_asset_check_evaluations()}
+    assert ("canonical_records", "fresh") in checks
+    assert ("model_versions", "complete") not in checks, "it says nothing about what was not read"
+
+
+def test_a_targeted_run_without_hints_contacts_no_server_and_materializes_nothing(
+    tenants_file: Path, store: Store, instance: dg.DagsterInstance
+) -> None:
+    tenants_file.write_text("tenants: {acme: {tracking_uri: 'http://127.0.0.1:9', allow_private_network: true}}\n")
+    instance.add_dynamic_partitions("tenants", ["acme"])
+    with store.begin("acme") as session:  # as after a complete listing
+        tenancy.record_refresh(session, "model_versions", "sync", datetime.now(UTC), reconciled=True)
+
+    result = run(instance, job="targeted_sync")
+
+    assert result.success
+    assert result.get_asset_materialization_events() == []
+    assert rows(store, "audit_entries") == []
+    marked = {run.run_id for run in instance.get_runs(dg.RunsFilter(tags={UNCHANGED_TAG: "true"}))}
+    assert marked == {result.run_id}
 
 
 def test_a_missing_secret_fails_the_run_with_a_message_that_names_it(

@@ -18,7 +18,7 @@ from verifywise_mlflow.defs.assets.column_schema import column_schema
 from verifywise_mlflow.defs.metadata_table import rows_table
 from verifywise_mlflow.persistence.queries.stage_queries import newest_rows
 from verifywise_mlflow.persistence.tables import SCHEMA
-from verifywise_mlflow.pipeline.context import StageReport
+from verifywise_mlflow.pipeline.context import StageReport, SyncOptions
 from verifywise_mlflow.pipeline.sync import Sync
 from verifywise_mlflow.tenants.server import DatabricksServer
 from verifywise_mlflow.tenants.tenant import Tenant
@@ -36,6 +36,7 @@ MetadataEntry: TypeAlias = (
 SOURCE_URL: Final = "VERIFYWISE_SOURCE_URL"
 """The environment variable with the URL of the package's folder, at the installed release, in a code browser."""
 PREVIEW_ROWS: Final = 5
+MAX_SCOPE_ROWS: Final = 20
 
 
 def stage_metadata(stage: Stage) -> dict[str, object]:
@@ -59,6 +60,18 @@ def materialization_metadata(sync: Sync, report: StageReport) -> dict[str, Metad
     if report.stage is Stage.COMPLIANCE_RESULTS:
         metadata["duration_by_stage"] = _durations(sync.reports)
     return metadata
+
+
+def scope_metadata(options: SyncOptions) -> dict[str, MetadataEntry]:
+    """Return what a targeted sync was limited to; nothing for a sync of the whole registry."""
+    if options.only is None:
+        return {}
+    shown = [
+        {"kind": item.kind.value, "name": item.name, "version": item.version_number or None}
+        for item in options.only[:MAX_SCOPE_ROWS]
+    ]
+    scope = f"targeted: {len(options.only):,} models and versions that webhooks reported, not the whole registry"
+    return {"scope": scope, **({"objects": rows_table(shown)} if shown else {})}
 
 
 def models_page_url(tenant: Tenant) -> str:

@@ -2,6 +2,7 @@
 
 A policy holds for a whole asset: one busy tenant keeps it passing while no other is ever synced. So the policy detects
 that syncing as a whole has stopped, and the check ``fresh`` detects which tenants are stale (``tenants/freshness.py``).
+That check reads the store, in which a targeted sync completes no stage that reads MLflow.
 """
 
 from __future__ import annotations

@@ -15,7 +15,12 @@ from verifywise_mlflow.common.problems import shorten
 from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.common.untrusted_text import escape_invisible
 from verifywise_mlflow.compliance.score import SCORE_RULE
-from verifywise_mlflow.defs.assets.asset_metadata import MetadataEntry, materialization_metadata, stage_metadata
+from verifywise_mlflow.defs.assets.asset_metadata import (
+    MetadataEntry,
+    materialization_metadata,
+    scope_metadata,
+    stage_metadata,
+)
 from verifywise_mlflow.defs.assets.compliance_events import ComplianceEvents
 from verifywise_mlflow.defs.assets.data_versions import data_version
 from verifywise_mlflow.defs.assets.external_assets import (
@@ -31,7 +36,7 @@ from verifywise_mlflow.defs.checks.rule_specs import rule_check_specs, rule_desc
 from verifywise_mlflow.defs.metadata_limit import within_size_limit
 from verifywise_mlflow.defs.metadata_table import cell
 from verifywise_mlflow.defs.partitions import tenant_partitions
-from verifywise_mlflow.defs.resources import TenantSync, UnauthenticatedAcceptanceError
+from verifywise_mlflow.defs.resources import NoHintsError, TenantSync, UnauthenticatedAcceptanceError
 from verifywise_mlflow.defs.run_tags import RETRY_ALL_STEPS, UNCHANGED_TAG
 from verifywise_mlflow.http.errors import HttpError
 from verifywise_mlflow.persistence.errors import DatabaseError, NewerSchemaError
@@ -142,9 +147,9 @@ def _build_asset(definition: _StageAsset) -> dg.AssetsDefinition:
         ],
         partitions_def=tenant_partitions,
         check_specs=[*rule_check_specs(stage.value, descriptions), *stage_check_specs(stage)],
-        # So that the results of the rules can be logged. Yielding each would cost two more events: one that plans it
-        # and one for the step's output.
-        can_subset=is_evaluation,
+        # So that a run without work need not yield anything; and that the results of the rules can be logged: yielding
+        # each would cost two more events, one that plans it and one for the step's output.
+        can_subset=True,
     )
     def asset(
         context: dg.AssetExecutionContext, tenant_sync: TenantSync
@@ -157,6 +162,10 @@ def _build_asset(definition: _StageAsset) -> dg.AssetsDefinition:
         try:
             sync = tenant_sync.get(context)
             report = sync.run(stage)
+        except NoHintsError:
+            context.log.info("nothing to do: an earlier sync has followed all hints. The stages are skipped")
+            context.instance.add_run_tags(context.run.run_id, {UNCHANGED_TAG: "true"})
+            return
         except (
             HttpError,
             DatabaseError,
@@ -169,7 +178,7 @@ def _build_asset(definition: _StageAsset) -> dg.AssetsDefinition:
                 context.instance.add_run_tags(context.run.run_id, RETRY_ALL_STEPS)
             # Dagster may retry transient errors only: retrying a wrong password would lock the account.
             raise dg.Failure(shorten(str(error)), allow_retries=getattr(error, "retryable", False)) from None
-        metadata = _counts(report) | materialization_metadata(sync, report)
+        metadata = _counts(report) | scope_metadata(sync.options) | materialization_metadata(sync, report)
         # Counting tag uses takes seconds with 100,000 versions, so the report is made only if a record changed. It
         # stays with that materialization until its run is deleted.
         if stage is Stage.CANONICAL_RECORDS and report.progress.changed:
@@ -188,7 +197,8 @@ def _build_asset(definition: _StageAsset) -> dg.AssetsDefinition:
                 context.log_event(result)
             if all(report.is_unchanged for report in sync.reports):
                 context.instance.add_run_tags(context.run.run_id, {UNCHANGED_TAG: "true"})
-        yield from stage_check_results(sync, report)
+        selected = {key.name for key in context.selected_asset_check_keys}
+        yield from (result for result in stage_check_results(sync, report) if result.check_name in selected)
 
     return asset
 
