@@ -19,6 +19,7 @@ Servers and databases:
 - ``certificate_authorities``: certificates and TLS contexts of a private authority
 - ``login_roles``: database roles that may log in
 - ``softhsm``: a PKCS#11 token with an Ed25519 key, in SoftHSM
+- ``webhook_installation``: MLflow with webhooks, the listener and Dagster, each as processes
 - ``read_side_bank``: a bank with two tenants, synced twice, for everything that only reads the store
 
 Contents:
