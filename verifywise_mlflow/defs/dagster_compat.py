@@ -30,9 +30,8 @@ from dagster._core.storage.event_log import SqlEventLogStorage
 from dagster._core.storage.runs import SqlRunStorage
 from dagster._utils import send_interrupt
 from dagster._utils.interrupts import capture_interrupts
-from sqlalchemy import func, select
 
-from verifywise_mlflow.persistence import dagster_events
+from verifywise_mlflow.persistence import dagster_events, notifications
 
 __all__ = [
     "CheckResultDeletion",
@@ -243,7 +242,7 @@ def notify(instance: dg.DagsterInstance, channel: str) -> None:
     storage = instance.run_storage
     if isinstance(storage, SqlRunStorage) and hasattr(storage, "postgres_url"):
         with storage.connect() as connection:
-            connection.execute(select(func.pg_notify(channel, "")))
+            notifications.notify(connection, channel)
 
 
 def reuse_connections(instance: dg.DagsterInstance) -> None:

@@ -1,4 +1,4 @@
-"""Waits for notifications in Postgres' LISTEN, which costs neither processor time nor queries."""
+"""Notifications of Postgres. To wait for one in LISTEN costs neither processor time nor queries."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import psycopg2
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine, func, select
 
 from verifywise_mlflow.persistence.errors import translate_errors
 
@@ -46,6 +46,11 @@ class Listener:
         has_arrived = bool(self._session.notifies)
         self._session.notifies.clear()
         return has_arrived
+
+
+def notify(connection: Connection, channel: str) -> None:
+    """Notify those who listen to a channel, when the transaction commits."""
+    connection.execute(select(func.pg_notify(channel, "")))
 
 
 @contextmanager
