@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import select
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from select import POLLIN, poll
 
 import psycopg2
 from sqlalchemy import Connection, Engine, func, select
@@ -34,9 +34,9 @@ class Listener:
         if self._session is None:
             time.sleep(seconds)
             return False
-        poll = select.poll()
-        poll.register(self._session, select.POLLIN)
-        if not poll.poll(1_000 * seconds):
+        readable = poll()
+        readable.register(self._session, POLLIN)
+        if not readable.poll(1_000 * seconds):
             return False
         try:
             self._session.poll()
