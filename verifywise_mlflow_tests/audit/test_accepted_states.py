@@ -121,6 +121,14 @@ def test_the_verification_names_the_accepted_states_and_the_reason_with_a_code_o
     assert f"NOT proved: no sync committed the states at positions {part['first']} to {part['last']}" in printed
 
 
+def test_the_verification_of_the_trail_alone_names_the_acceptance_and_succeeds(accepted: Accepted) -> None:
+    printed, report = run("verify", "acme"), json.loads(run("verify", "acme", "--json").stdout)
+
+    assert printed.exit_code == 0
+    assert f", entry {accepted.acceptance['entry']}: " in printed.stdout
+    assert REASON in report["states_accepted"][0]["reason"]
+
+
 def test_a_changed_row_of_an_accepted_state_is_damage_like_any_other(accepted: Accepted) -> None:
     with accepted.evidence.store.begin("acme") as session, disabled_triggers(session.connection):
         run_as_owner(session, "UPDATE lifecycle_events SET value = 'retired' WHERE kind = 'deployment'")

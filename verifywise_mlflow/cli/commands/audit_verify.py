@@ -12,7 +12,9 @@ from typing import Annotated, Final, NoReturn
 import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from verifywise_mlflow.audit.accepted_states import MAX_RANGES
 from verifywise_mlflow.audit.checkpoint import Checkpoint, InvalidCheckpointError
+from verifywise_mlflow.audit.entry import AuditEntry
 from verifywise_mlflow.audit.keys import InvalidKeyError, PublicKey
 from verifywise_mlflow.audit.trail_report import TrailOutcome, TrailReport
 from verifywise_mlflow.audit.verification import TrailHead
@@ -92,24 +94,35 @@ def verify(
                 on_progress=show,
                 heads=heads,
             )
+        is_readable = report.damage is None
+        acceptances = audit_log.entries(session, kind="states accepted", limit=MAX_RANGES)[::-1] if is_readable else []
     outcome = report.outcome(through)
     of_records = None
     if records:
         with exit_on_errors(as_json):
             of_records = audit_records.verify_records_of(tenant, sample, seed, judge, as_json)
     if as_json:
-        document = {"outcome": outcome, **asdict(report), "not_proved": report.not_proved(through)}
+        accepted = [{"entry": sequence, "by": _by(entry), "reason": entry.reason} for sequence, entry in acceptances]
+        not_proved = report.not_proved(through)
+        document = {"outcome": outcome, **asdict(report), "states_accepted": accepted, "not_proved": not_proved}
         print_json({**document, "records": audit_records.records_as_json(of_records)} if of_records else document)
     else:
         _print_report(report, outcome, through)
         if of_records:
             audit_records.print_records(of_records)
+        else:
+            for sequence, entry in acceptances:
+                _print(f"ACCEPTED by {_by(entry)}, entry {sequence:,}: {entry.reason}", "yellow")
     if of_records and not of_records.is_intact:
         raise typer.Exit(FAILED)
     if EXIT_CODES[outcome]:
         raise typer.Exit(EXIT_CODES[outcome])
     if of_records and of_records.accepted:
         raise typer.Exit(UNPROVED)
+
+
+def _by(entry: AuditEntry) -> str:
+    return entry.actor.name if entry.actor else "an unknown person"
 
 
 def _public_key(path: Path, as_json: bool) -> PublicKey:
