@@ -16,7 +16,7 @@ import pytest
 import urllib3
 
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
-from verifywise_mlflow.listener import receiver, server
+from verifywise_mlflow.listener import application, hint_writer, receiver, server
 from verifywise_mlflow.listener.hint_writer import WAIT_S
 from verifywise_mlflow.listener.receiver import MAX_BODY_BYTES, UNKNOWN_PATHS_PER_MINUTE
 from verifywise_mlflow.persistence import role_grants
@@ -96,6 +96,7 @@ def installation(postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFa
         write_tenants(tmp_path_factory.mktemp("listener") / "tenants.yaml", tenants, patch, limits)
         patch.setattr(receiver, "BODY_TIMEOUT_S", 1)
         patch.setattr(server, "CONNECTION_S", 2)
+        patch.setattr(application, "_READINESS_LIFETIME_S", 0)
         owner_url = stack.enter_context(migrated_database(postgres))
         role = stack.enter_context(login_role(owner_url, new_name("listener")))
         owner = stack.enter_context(Store(owner_url))
@@ -378,11 +379,30 @@ def test_while_the_database_refuses_deliveries_mlflow_is_asked_to_send_them_agai
     execute(installation.owner_url, f"REVOKE INSERT ON {table} FROM {installation.role}")
     try:
         refused = post(url, body, headers)
+        readiness = installation.listener.get("/readyz").status
     finally:
         execute(installation.owner_url, f"GRANT INSERT ON {table} TO {installation.role}")
 
     assert (refused.status, refused.headers["Retry-After"]) == (503, "1")
+    assert (readiness, installation.listener.get("/readyz").status) == (503, 200)
     assert post(url, body, headers).data == b"Accepted.", "the repetition has the effect that the first had not"
+    assert installation.hints("acme") == [HINT]
+
+
+def test_a_database_that_does_not_answer_is_given_up_and_what_it_got_is_written_once(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hint_writer, "WAIT_S", 0.5)
+    body, of_acme = tag_event(), installation.tenants["acme"]
+    headers, url = headers_of(of_acme.secret, body), installation.listener.address(of_acme)
+    with installation.store.begin_shared() as connection:
+        connection.exec_driver_sql("LOCK TABLE verifywise_mlflow.webhook_deliveries IN ACCESS EXCLUSIVE MODE")
+        given_up = [post(url, body, headers).status for _ in range(hint_writer.THREADS + 2)]
+        is_alive = installation.listener.get("/healthz").status
+
+    assert (set(given_up), is_alive) == ({503}, 200)
+    monkeypatch.setattr(hint_writer, "WAIT_S", WAIT_S)
+    assert post(url, body, headers).data == b"Repeated."
     assert installation.hints("acme") == [HINT]
 
 
