@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from verifywise_mlflow.common.canonical_json import canonical_json
+from verifywise_mlflow.compliance.evaluation import Evaluator
 from verifywise_mlflow.compliance.frameworks import Obtainable, shipped_catalog
-from verifywise_mlflow.compliance.policy_check import evaluate_example
+from verifywise_mlflow.compliance.policy_check import alone, evaluate_example
 from verifywise_mlflow.compliance.rules.policy import Example, Rule, default_policy, load_policy
 from verifywise_mlflow.compliance.verdict import RuleResult, Verdict
 from verifywise_mlflow.normalizer.record import FIELDS_BY_GROUP
@@ -82,14 +83,18 @@ def test_the_examples_contain_every_verdict_that_a_rule_can_give(rule: Rule) -> 
     if not any(example.unread for example in rule.examples):
         possible.remove(Verdict.NOT_READ)
     records = (
-        (dict(example.record) for example in rule.examples)
+        [dict(example.record) for example in rule.examples]
         if possible <= verdicts  # only an error could be found
-        else (dict(zip(values_of, combination, strict=True)) for combination in product(*values_of.values()))
+        else [dict(zip(values_of, combination, strict=True)) for combination in product(*values_of.values())]
     )
 
-    examples = [Example.model_validate({**context, "verdict": Verdict.PASS}) for context in contexts]
-    combined = (example.model_copy(update={"record": record}) for record, example in product(records, examples))
-    given = {evaluated(rule, example).verdict for example in combined}
+    given = set()
+    for context in contexts:
+        example = Example.model_validate({**context, "verdict": Verdict.PASS})
+        evaluator = Evaluator(alone(default_policy(), rule, example.thresholds), today=example.today)
+        for record in records:
+            (evaluation,) = evaluator.evaluate_subject(example.model_copy(update={"record": record}).subject())
+            given.add(evaluation.result().verdict)
 
     assert given <= verdicts
 
