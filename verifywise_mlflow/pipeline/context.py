@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
 from verifywise_mlflow.audit.entry import EntryFactory
 from verifywise_mlflow.common.problems import shorten
 from verifywise_mlflow.common.stages import Stage
+from verifywise_mlflow.common.untrusted_text import truncate
 from verifywise_mlflow.connector.models import ModelVersion
 from verifywise_mlflow.connector.pagination import ListingPages
 from verifywise_mlflow.connector.reader_protocol import Reader
@@ -23,6 +24,11 @@ from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.early_versions import EarlyVersions
 from verifywise_mlflow.pipeline.history_budget import HistoryBudget
 from verifywise_mlflow.tenants.tenant import Tenant
+
+MAX_TRAIL_OBJECTS = 20
+"""Objects of a targeted sync's scope that the audit trail names."""
+MAX_TRAIL_NAME = 100
+"""Characters of each name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +51,16 @@ class SyncOptions:
         return self.only is not None
 
     def for_trail(self) -> dict[str, object]:
-        """Return the options as the audit trail has them. The scope is left out where there is none."""
+        """Return the options as the audit trail has them: of many objects the first ones, so that the entry is bounded.
+
+        A sync that lists the registry has no scope.
+        """
         options = asdict(self)
         if self.only is None:
             del options["only"]
+        else:
+            first = [replace(item, name=truncate(item.name, MAX_TRAIL_NAME)) for item in self.only[:MAX_TRAIL_OBJECTS]]
+            options["only"] = {"count": len(self.only), "first": [asdict(item) for item in first]}
         return options
 
 

@@ -6,14 +6,14 @@ while a sync runs stays.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from verifywise_mlflow.common.stages import Stage
-from verifywise_mlflow.persistence.repositories import change_hints, tenancy
-from verifywise_mlflow.persistence.repositories.change_hints import REGISTRY, ChangeHint, HintedObject
+from verifywise_mlflow.persistence.repositories import change_hints, registry, tenancy
+from verifywise_mlflow.persistence.repositories.change_hints import REGISTRY, ChangeHint, HintedObject, ObjectKind
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.context import LeftToListing, StageReport, SyncOptions
@@ -52,7 +52,16 @@ def targeted_options(session: TenantSession, tenant: Tenant, objects: Sequence[H
     was_listed = versions is not None and versions.reconciled_at is not None
     if tenant.server.kind != "mlflow" or not was_listed or REGISTRY in objects:
         return SyncOptions()
-    return SyncOptions(only=tuple(sorted(set(objects))))
+    return SyncOptions(only=tuple(sorted({*objects, *_models_among_prompts(session, objects)})))
+
+
+def _models_among_prompts(session: TenantSession, objects: Sequence[HintedObject]) -> Iterator[HintedObject]:
+    """Yield the models among the named prompts: a model with the prompt tag is a prompt to MLflow's webhooks."""
+    prompts = [item for item in objects if item.kind is ObjectKind.PROMPT]
+    stored = registry.stored_models(session, {item.name for item in prompts}) if prompts else {}
+    for item in prompts:
+        if item.name in stored and not stored[item.name].is_deleted:
+            yield HintedObject(ObjectKind.MODEL, item.name, item.version_number)
 
 
 @dataclass(slots=True)

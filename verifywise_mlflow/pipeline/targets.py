@@ -74,14 +74,13 @@ def versions_to_read(session: TenantSession, objects: Sequence[HintedObject]) ->
     return [*sorted(versions), *sorted(others)]
 
 
-def originals_of_new_copies(session: TenantSession, versions: Sequence[ModelVersion]) -> set[Key]:
-    """Return the versions that new copies may have been made from.
+def originals_of_new(session: TenantSession, copies: Sequence[ModelVersion]) -> set[Key]:
+    """Return the versions that those of the copies that are new may have been made from.
 
     They have to be read, too: the origin of a copy is stored once and for all, and another version may have taken the
     original's name since the last listing.
     """
-    copies = [version for version in versions if names_version(version.source)]
-    stored = registry.stored_versions(session, list(map(version_key, copies))) if copies else {}
+    stored = registry.stored_versions(session, list(map(version_key, copies)))
     new = [copy for copy in copies if is_gone(stored.get(version_key(copy)))]
     return {target for copy in new for target in copy_targets(copy.source)}
 

@@ -140,3 +140,24 @@ def test_what_point_reads_do_not_suffice_for_is_a_sync_of_the_registry(tenant: T
 
     assert plan_hinted_sync(store, tenant).options.only == (CHURN,)
     assert plan_hinted_sync(store, databricks).options.only is None
+
+
+def test_a_known_model_that_webhooks_take_for_a_prompt_is_read_as_a_model(tenant: Tenant, store: Store) -> None:
+    sync(tenant, store)
+    hidden = HintedObject(ObjectKind.PROMPT, "churn", 1)
+    receive(store, hidden, GREETING)
+
+    assert plan_hinted_sync(store, tenant).options.only == (CHURN_1, hidden, GREETING)
+    follow_hints(tenant, store)
+    assert pending(store) == []
+
+
+def test_a_flood_of_long_names_cannot_keep_a_sync_from_starting(tenant: Tenant, store: Store) -> None:
+    sync(tenant, store)
+    names = [f"{number}{chr(1) * 1_900}" for number in range(change_hints.MAX_HINTS)]
+    receive(store, *(HintedObject(ObjectKind.MODEL, name) for name in names))
+
+    with Sync(tenant, store, plan_hinted_sync(store, tenant).options):
+        pass
+
+    assert len(pending(store)) == change_hints.MAX_HINTS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import datetime
 
-from verifywise_mlflow.artifacts.version_origin import MAX_COPY_HOPS, VersionOrigin
+from verifywise_mlflow.artifacts.version_origin import MAX_COPY_HOPS, VersionOrigin, names_version
 from verifywise_mlflow.connector.models import ModelVersion
 from verifywise_mlflow.connector.pagination import CUT_SHORT
 from verifywise_mlflow.connector.registry_search import version_key
@@ -135,8 +135,11 @@ def _read_with_originals(context: StageContext, due: Sequence[Key]) -> PointRead
         requested.update(due)
         read = read_named(due, lambda key: reader.model_version(*key), version_key, ahead)
         reads.add(read)
+        copies = [version for version in read.found.values() if names_version(version.source)]
+        if not copies:
+            break
         with context.begin() as session:
-            originals = targets.originals_of_new_copies(session, [*read.found.values()])
+            originals = targets.originals_of_new(session, copies)
         due = sorted(originals - requested)
     return reads
 
