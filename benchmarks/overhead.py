@@ -21,7 +21,7 @@ from rich.console import Console
 
 from benchmarks.registry import SMALL, fill
 from benchmarks.tables import RESULTS, MarkdownTable, publish
-from verifywise_mlflow.demo.run import grant_pipeline_role
+from verifywise_mlflow.demo.database_roles import grant_pipeline_role
 from verifywise_mlflow.demo.servers.dagster_api import ENDED, DagsterApi, SyncRun
 from verifywise_mlflow.demo.servers.dagster_instance import instance_environment
 from verifywise_mlflow.demo.servers.dagster_servers import DagsterServers

@@ -17,7 +17,7 @@ import urllib3
 import yaml
 
 from verifywise_mlflow.defs.partitions import tenant_partitions
-from verifywise_mlflow.demo.run import grant_pipeline_role
+from verifywise_mlflow.demo.database_roles import grant_pipeline_role
 from verifywise_mlflow.demo.servers.dagster_instance import instance_environment, write_instance
 from verifywise_mlflow.demo.servers.dagster_servers import DagsterServers
 from verifywise_mlflow.demo.servers.mlflow_server import MlflowServer

@@ -25,7 +25,7 @@ from benchmarks.distributed.first_call import parts
 from benchmarks.distributed.launchers import LAUNCHERS, SYSTEM_PATH, Launcher, running
 from benchmarks.tables import RESULTS, MarkdownTable, publish
 from benchmarks.task import REPOSITORY
-from verifywise_mlflow.demo.run import grant_pipeline_role
+from verifywise_mlflow.demo.database_roles import grant_pipeline_role
 from verifywise_mlflow.demo.servers.dagster_instance import instance_environment
 from verifywise_mlflow.demo.servers.postgres import temporary_postgres
 from verifywise_mlflow_tests.support.proxy import proxy_before

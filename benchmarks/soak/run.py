@@ -23,7 +23,7 @@ from benchmarks.soak.scenario import ReportProgress, Scenario, seeded_random, sy
 from benchmarks.soak.size import SoakSize
 from benchmarks.soak.syncing import open_instance
 from verifywise_mlflow.defs.partitions import tenant_partitions
-from verifywise_mlflow.demo.run import grant_pipeline_role
+from verifywise_mlflow.demo.database_roles import grant_pipeline_role
 from verifywise_mlflow.demo.servers.dagster_instance import instance_environment, write_instance
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres, temporary_postgres
 from verifywise_mlflow.persistence.store import Store

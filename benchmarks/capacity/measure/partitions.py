@@ -28,7 +28,7 @@ from verifywise_mlflow.defs.partitions import partition_keys, tenant_partitions
 from verifywise_mlflow.defs.run_queue.active_runs import runs_in_flight
 from verifywise_mlflow.defs.run_tags import BACKFILL_TAG, PARTITION_TAG, PRIORITY_TAG, SERVER_TAG, SYNC_JOB
 from verifywise_mlflow.defs.sensors.poll_cursor import PollCursor
-from verifywise_mlflow.demo.run import grant_pipeline_role
+from verifywise_mlflow.demo.database_roles import grant_pipeline_role
 from verifywise_mlflow.demo.servers.dagster_instance import instance_environment, write_instance
 from verifywise_mlflow.demo.servers.postgres import temporary_postgres
 

@@ -25,7 +25,7 @@ from sqlalchemy import Connection, Engine, create_engine, text
 from benchmarks.capacity.service_times import MEASURED
 from benchmarks.other_load import tree_cpu_seconds
 from benchmarks.task import REPOSITORY
-from verifywise_mlflow.demo.run import grant_pipeline_role
+from verifywise_mlflow.demo.database_roles import grant_pipeline_role
 from verifywise_mlflow.demo.servers.dagster_instance import instance_environment
 from verifywise_mlflow.demo.servers.dagster_servers import DagsterServers
 from verifywise_mlflow.demo.servers.mlflow_server import MlflowServer
