@@ -70,7 +70,7 @@ _COPIES: Mapping[str, tuple[str, Mapping[str, str]]] = {
 _RECORD_INPUTS = """
     INSERT INTO verifywise_mlflow.record_inputs
     SELECT v.tenant_id, v.model_name, v.version_number, m.revision, v.revision, r.revision, l.revision, a.revision,
-           (SELECT min(mapping_digest) FROM verifywise_mlflow.record_inputs)
+           NULL, NULL, (SELECT min(mapping_digest) FROM verifywise_mlflow.record_inputs)
     FROM copied AS c
     JOIN verifywise_mlflow.model_versions AS v USING (model_name, version_number)
     JOIN verifywise_mlflow.registered_models AS m USING (tenant_id, model_name)

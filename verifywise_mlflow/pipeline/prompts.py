@@ -16,7 +16,7 @@ from verifywise_mlflow.connector.pagination import Listing
 from verifywise_mlflow.connector.reader_protocol import Reader
 from verifywise_mlflow.http.errors import HttpError, NotFoundError
 from verifywise_mlflow.persistence.repositories import audit_log, prompts
-from verifywise_mlflow.persistence.repositories.prompts import ListedPromptVersion
+from verifywise_mlflow.persistence.repositories.prompts import KnownPrompts, ListedPromptVersion
 from verifywise_mlflow.persistence.repositories.registry import ListedObject, StoredObject
 from verifywise_mlflow.persistence.row_mapping import Key, key_problem
 from verifywise_mlflow.persistence.session import TenantSession
@@ -30,15 +30,19 @@ STATE_BYTES: Final = 2_000
 """A former state of a version in the history, with its state in the log."""
 
 
-def refresh(context: StageContext, progress: Progress) -> None:
-    """Store the prompts that the listings of this sync have shown, and mark those as deleted that are gone."""
+def refresh(context: StageContext, progress: Progress, known: KnownPrompts) -> None:
+    """Store the prompts that the listings of this sync have shown, and mark those as deleted that are gone.
+
+    Args:
+        context: the stage.
+        progress: its progress.
+        known: what was stored before.
+    """
     reader = context.reader()
     listed = reader.prompts()
-    if listed is None:
+    if listed is None or (known.were_listed and listed.is_complete and not (listed.rows or known.by_name)):
         return
-    with context.begin() as session:
-        stored, were_listed = prompts.stored_prompts(session), prompts.were_listed(session)
-        stored_versions = prompts.stored_versions(session) if stored else {}
+    stored, stored_versions = known.by_name, _stored_versions(context, known)
     names = {prompt.name for prompt in listed.rows}
     listed_versions: Listing[PromptVersion] = reader.prompt_versions() if stored or names else Listing(())
     _note_problems(progress, listed, listed_versions)
@@ -46,9 +50,16 @@ def refresh(context: StageContext, progress: Progress) -> None:
     _write(context, progress, listed.rows, versions, stored, stored_versions)
     _remove_prompts(context, progress, listed, stored)
     _remove_versions(context, progress, listed_versions, names, stored_versions)
-    if listed.is_complete and listed_versions.is_complete and not were_listed:
+    if listed.is_complete and listed_versions.is_complete and not known.were_listed:
         with context.begin() as session:
             prompts.record_complete_listing(session, context.sync_id, context.now)
+
+
+def _stored_versions(context: StageContext, known: KnownPrompts) -> Mapping[Key, StoredObject]:
+    if not known.by_name:
+        return {}
+    with context.begin() as session:
+        return prompts.stored_versions(session)
 
 
 def refresh_named(context: StageContext, progress: Progress, keys: Collection[Key]) -> None:
@@ -64,7 +75,7 @@ def refresh_named(context: StageContext, progress: Progress, keys: Collection[Ke
     read_prompts = [prompt for name in sorted(names) if (prompt := _read_prompt(reader, progress, name))]
     found = {prompt.name: prompt for prompt in read_prompts}
     with context.begin() as session:
-        stored = prompts.stored_prompts(session)
+        stored = prompts.known_prompts(session).by_name
         stored_versions = prompts.stored_versions(session, names)
     # An alias may have moved to any version, or away from any.
     numbers = {

@@ -70,13 +70,18 @@ SELECT $tenant, model, number, jsonb_build_object('words', repeat('words ', 100)
        $now - state * interval '1 day', 'sync-1', $now - (state - 1) * interval '1 day', 'sync-2'
 FROM of_versions, generate_series(1, 3) AS state;
 
+INSERT INTO prompts (tenant_id, prompt_name, tags, aliases, problems, fingerprint, changed_at)
+SELECT $tenant, 'prompt-' || n, '{}', '{}', '[]', 'f', $now FROM of_versions WHERE n % 5 = 0;
+
 INSERT INTO record_inputs
-SELECT $tenant, v.model_name, v.version_number, m.revision, v.revision, r.revision, l.revision, a.revision, 'mapping'
+SELECT $tenant, v.model_name, v.version_number, m.revision, v.revision, r.revision, l.revision, a.revision,
+       CASE WHEN p.revision IS NOT NULL THEN ARRAY['elsewhere', p.prompt_name] END, p.revision, 'mapping'
 FROM model_versions AS v
 JOIN registered_models AS m USING (tenant_id, model_name)
 JOIN training_runs AS r USING (tenant_id, run_id)
 JOIN artifact_manifests AS a USING (tenant_id, model_name, version_number)
 LEFT JOIN logged_models AS l ON l.tenant_id = v.tenant_id AND l.model_id = v.logged_model_id
+LEFT JOIN prompts AS p ON p.tenant_id = v.tenant_id AND concat('run-', substring(p.prompt_name FROM 8), '0') = v.run_id
 WHERE v.tenant_id = $tenant;
 
 INSERT INTO version_verdicts

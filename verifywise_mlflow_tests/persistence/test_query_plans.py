@@ -139,6 +139,7 @@ NARROW: Mapping[str, Question] = {
         retry_failed=False,
         among=[KEY],
     ),
+    "records with other prompts": lambda session: records.with_other_prompts(session),
     "due record of a version": lambda session: records.pending_records(
         session, mapping_digest="another", after=None, limit=500, among=[KEY]
     ),

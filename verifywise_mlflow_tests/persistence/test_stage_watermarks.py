@@ -36,7 +36,14 @@ STAGES: Mapping[str, Pending] = {
     ),
     "records": lambda session, among: [
         item.key
-        for item in records.pending_records(session, mapping_digest=MAPPING, after=None, limit=500, among=among)
+        for item in records.pending_records(
+            session,
+            mapping_digest=MAPPING,
+            after=None,
+            limit=500,
+            among=among,
+            with_other_prompts=records.with_other_prompts(session),
+        )
     ],
     "verdicts": lambda session, among: [
         item.key
@@ -58,6 +65,13 @@ CHANGES: Mapping[str, tuple[str, str]] = {
         "runs, logged models, records",
     ),
     "a model": (f"UPDATE registered_models SET {NEW} WHERE model_name = 'model-000003'", "records"),
+    "a prompt": (f"UPDATE prompts SET {NEW} WHERE prompt_name = 'prompt-5'", "records"),
+    "a prompt that is new": (
+        "INSERT INTO prompts (tenant_id, prompt_name, tags, aliases, problems, fingerprint, changed_at) "
+        "VALUES ('acme', 'elsewhere', '{}', '{}', '[]', 'f', now())",
+        "records",
+    ),
+    "a prompt that no version names": (f"UPDATE prompts SET {NEW} WHERE prompt_name = 'prompt-20'", ""),
     "a run": (f"UPDATE training_runs SET {NEW}, status = 'FAILED' WHERE run_id = 'run-5'", "manifests, records"),
     "a run that goes on": (
         f"UPDATE training_runs SET {NEW}, status = 'RUNNING' WHERE run_id = 'run-5'",

@@ -13,7 +13,7 @@ from verifywise_mlflow.tenants.tenant import Artifacts, Tenant
 from verifywise_mlflow_tests.support.hostile_server import HostileServer, ReceivedRequest, hostile_server, json_response
 from verifywise_mlflow_tests.support.syncing import sync
 
-MAX_STATEMENTS = 85
+MAX_STATEMENTS = 90
 MAX_TRANSACTIONS = 40
 VERSIONS = [{"name": "churn", "version": str(number)} for number in range(1, 4)]
 

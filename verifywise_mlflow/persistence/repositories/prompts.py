@@ -22,7 +22,7 @@ from verifywise_mlflow.persistence.repositories.registry import ListedObject, St
 from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE, Key, Row, columns_of, dicts_of, rows_of, upsert
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.state_contents import PROMPT_VERSION_COLUMNS, hash_of_row
-from verifywise_mlflow.persistence.tables import prompt_versions, prompts, revisions
+from verifywise_mlflow.persistence.tables import prompt_versions, prompts, revisions, stage_refreshes
 
 LISTING: Final = "prompts"
 """The name under which ``stage_refreshes`` has the first complete listing of prompts."""
@@ -36,12 +36,29 @@ class ListedPromptVersion:
     aliases: Sequence[str]
 
 
-def stored_prompts(session: TenantSession) -> dict[str, StoredObject]:
-    """Return all stored prompts by name, tombstones included."""
-    table = prompts.c
-    columns = (table.fingerprint, table.deleted_at.is_not(None), table.created_at, table.incarnation)
-    rows = session.execute(select(table.prompt_name, *columns).where(table.tenant_id == session.tenant_id))
-    return {name: StoredObject(*stored) for name, *stored in rows}
+@value_object
+class KnownPrompts:
+    """What is stored of a tenant's prompts."""
+
+    by_name: Mapping[str, StoredObject]
+    """All prompts, tombstones included."""
+    were_listed: bool
+    """Whether all prompts were listed once, so that one that is not stored does not exist."""
+
+
+def known_prompts(session: TenantSession) -> KnownPrompts:
+    """Return what is stored of a tenant's prompts, in one statement: each sync needs it."""
+    table, listings = prompts.c, stage_refreshes.c
+    of_listing = select(listings.stage).where(listings.tenant_id == session.tenant_id, listings.stage == LISTING)
+    were_listed = select(of_listing.exists().label("were_listed")).subquery("listing")
+    columns = (table.prompt_name, table.fingerprint, table.deleted_at.is_not(None), table.created_at, table.incarnation)
+    rows = session.execute(
+        select(were_listed.c.were_listed, *columns).select_from(
+            were_listed.outerjoin(prompts, table.tenant_id == session.tenant_id)
+        )
+    ).all()
+    stored = {name: StoredObject(*columns) for _, name, *columns in rows if name is not None}
+    return KnownPrompts(stored, rows[0].were_listed)
 
 
 def stored_versions(session: TenantSession, names: Collection[str] | None = None) -> dict[Key, StoredObject]:

@@ -62,10 +62,12 @@ def pending_records(
     after: Key | None,
     limit: int,
     among: Collection[Key] | None = None,
+    with_other_prompts: Collection[Key] = (),
 ) -> list[PendingRecord]:
     """Return the next versions, sorted by key, whose record is older than one of its inputs or than their tombstone.
 
     There are fewer than ``limit`` if their rows are large. ``among`` are the versions to look at; None for all.
+    ``with_other_prompts`` are those that the function of this name returns.
     """
     if among is not None and not among:
         return []
@@ -100,22 +102,14 @@ def pending_records(
         "logged_model_revision": logged_models.c.revision,
         "manifest_revision": artifact_manifests.c.revision,
     }
-    # Not of every version: few name prompts.
-    newest_prompt = (
-        select(func.max(prompts.c.revision))
-        .where(prompts.c.tenant_id == versions.c.tenant_id, prompts.c.prompt_name == any_(inputs.c.prompt_names))
-        .correlate(versions, inputs)
-        .scalar_subquery()
-    )
-    has_other_prompts = and_(
-        inputs.c.prompt_names.is_not(None), inputs.c.prompt_revision.is_distinct_from(newest_prompt)
-    )
     differs = {name: inputs.c[name].is_distinct_from(revision) for name, revision in now.items()}
     # A deleted version is pending once, for its tombstone. Afterwards no other input may change its record.
     is_outdated = and_(
         versions.c.deleted_at.is_(None),
-        or_(inputs.c.mapping_digest.is_distinct_from(mapping_digest), *differs.values(), has_other_prompts),
+        or_(inputs.c.mapping_digest.is_distinct_from(mapping_digest), *differs.values()),
     )
+    if with_other_prompts:
+        is_outdated = and_(versions.c.deleted_at.is_(None), or_(is_outdated, is_one_of(versions, with_other_prompts)))
     query = (
         select(
             versions,
@@ -147,6 +141,25 @@ def pending_records(
         is_remapped = row["built_with"] is not None and row["built_with"] != mapping_digest
         due.append(PendingRecord(key, dict(row), row["linked_run_id"], row["logged_model_id"], revisions, is_remapped))
     return due
+
+
+def with_other_prompts(session: TenantSession) -> list[Key]:
+    """Return the versions whose record was built from other states of the prompts that it names."""
+    inputs = record_inputs
+    # With + 0, since Postgres would go through all prompts from the newest one on instead.
+    newest = (
+        select(func.max(prompts.c.revision + 0))
+        .where(prompts.c.tenant_id == inputs.c.tenant_id, prompts.c.prompt_name == any_(inputs.c.prompt_names))
+        .scalar_subquery()
+    )
+    rows = session.execute(
+        select(inputs.c.model_name, inputs.c.version_number).where(
+            inputs.c.tenant_id == session.tenant_id,
+            inputs.c.prompt_names.is_not(None),
+            inputs.c.prompt_revision.is_distinct_from(newest),
+        )
+    )
+    return [(name, number) for name, number in rows]
 
 
 def count_incomplete(session: TenantSession, kind: ObjectKind | None = None) -> int:

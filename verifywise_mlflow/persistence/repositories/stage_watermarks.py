@@ -11,10 +11,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, Table, and_, func, select, union_all
-from sqlalchemy.dialects.postgresql import array, insert
+from sqlalchemy import ColumnElement, Select, Table, and_, any_, func, select, union_all
+from sqlalchemy.dialects.postgresql import insert
 
-from verifywise_mlflow.persistence.pg_text_codec import Text
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import (
@@ -130,7 +129,7 @@ def _changed_since(session: TenantSession, revision: int, newest: int) -> list[K
         newer(prompts),
         inputs.tenant_id == session.tenant_id,
         inputs.prompt_names.is_not(None),
-        inputs.prompt_names.contains(array([prompts.c.prompt_name], type_=Text)),
+        prompts.c.prompt_name == any_(inputs.prompt_names),
     )
     of_versions = (model_versions, artifact_manifests, canonical_records)
     rows = [select(table.c.model_name, table.c.version_number).where(newer(table)) for table in of_versions]

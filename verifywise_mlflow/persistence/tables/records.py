@@ -118,9 +118,8 @@ record_inputs = Table(
     Column("prompt_revision", BigInteger),
     Column("mapping_digest", Text, nullable=False),
     Index(
-        "record_inputs_by_prompt",
-        "prompt_names",
-        postgresql_using="gin",
+        "record_inputs_with_prompts",
+        *("tenant_id", "model_name", "version_number"),
         postgresql_where=text("prompt_names IS NOT NULL"),
     ),
 )

@@ -58,7 +58,14 @@ def refresh(context: StageContext) -> Progress:
     processed: list[Key] = []
 
     def pending(session: TenantSession, after: Key | None, among: Sequence[Key] | None) -> list[PendingRecord]:
-        return records.pending_records(session, mapping_digest=digest, after=after, limit=BATCH_SIZE, among=among)
+        return records.pending_records(
+            session,
+            mapping_digest=digest,
+            after=after,
+            limit=BATCH_SIZE,
+            among=among,
+            with_other_prompts=records.with_other_prompts(session) if registry_prompts else (),
+        )
 
     def read(session: TenantSession, after: _DueRecord | None) -> Sequence[_DueRecord]:
         due = pending(session, after.pending.key if after else None, scope.keys)

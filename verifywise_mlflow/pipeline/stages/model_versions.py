@@ -11,6 +11,7 @@ from verifywise_mlflow.connector.pagination import CUT_SHORT
 from verifywise_mlflow.connector.registry_search import version_key
 from verifywise_mlflow.normalizer.lifecycle_event import LifecycleEvent
 from verifywise_mlflow.persistence.repositories import dangling_aliases, registry, tenancy
+from verifywise_mlflow.persistence.repositories import prompts as prompt_rows
 from verifywise_mlflow.persistence.repositories.change_hints import HintedObject
 from verifywise_mlflow.persistence.repositories.registry import ListedObject, ListedVersion
 from verifywise_mlflow.persistence.row_mapping import Key, key_problem
@@ -41,6 +42,7 @@ def _refresh_all(context: StageContext) -> Progress:
     reader = context.reader()
     with context.begin() as session:
         aliases = registry.aliases_by_version(session)
+        known_prompts = prompt_rows.known_prompts(session)
 
     listing = context.model_versions()
     listed = listing.listed
@@ -89,7 +91,7 @@ def _refresh_all(context: StageContext) -> Progress:
             tenancy.set_poll_watermark(session, _milliseconds(newest), context.now)
     progress.read_failures += [ReadFailure("model version", _name(key), reason) for key, reason in removal.unconfirmed]
     progress.read = len(listed.keys)
-    prompts.refresh(context, progress)
+    prompts.refresh(context, progress, known_prompts)
     progress.incomplete += len(progress.read_failures)
     return progress
 

@@ -402,7 +402,8 @@ CREATE TABLE {schema}.record_inputs (
     PRIMARY KEY (tenant_id, model_name, version_number)
 );
 -- Few rows: the versions that name prompts.
-CREATE INDEX record_inputs_by_prompt ON {schema}.record_inputs USING gin (prompt_names) WHERE prompt_names IS NOT NULL;
+CREATE INDEX record_inputs_with_prompts ON {schema}.record_inputs (tenant_id, model_name, version_number)
+WHERE prompt_names IS NOT NULL;
 
 -- Verdicts, badges and waivers.
 -- All verdicts on a version are one row, with an array for each column of a verdict and an element for each rule: a row
