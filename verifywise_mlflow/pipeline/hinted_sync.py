@@ -73,12 +73,17 @@ class HintSettlement:
     """Those that a targeted sync follows."""
     left_to_listing: LeftToListing
     """What the sync has read and only a listing can show as it is."""
-    _revision: int | None = None
+    _covered: int | None = None
+    """The newest hint from before the listings."""
+    _has_begun: bool = False
 
-    def begin(self, session: TenantSession) -> None:
-        """Note which hints a listing of the registry covers: those from before it begins."""
-        if not self.options.is_targeted:
-            self._revision = change_hints.current_revision(session)
+    def begin(self, newest_hint: int | None) -> None:
+        """Take the newest hint from before the first listing begins; a later call, as the stage is retried, is ignored.
+
+        The listing of versions may have been requested by the first attempt.
+        """
+        if not self._has_begun:
+            self._has_begun, self._covered = True, newest_hint
 
     def settle(self, session: TenantSession, reports: Sequence[StageReport], now: datetime) -> None:
         """Settle the hints that a sync without failure has followed, in the transaction that records its end.
@@ -93,5 +98,5 @@ class HintSettlement:
                 change_hints.settle(session, self.hints)
             if self.left_to_listing:
                 change_hints.record(session, [REGISTRY], now)
-        elif self._revision is not None and all(of_stage.is_complete_listing for of_stage in progress.values()):
-            change_hints.settle_older_than(session, self._revision)
+        elif self._covered is not None and all(of_stage.is_complete_listing for of_stage in progress.values()):
+            change_hints.settle_up_to(session, self._covered)

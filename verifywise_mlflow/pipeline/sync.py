@@ -132,7 +132,6 @@ class Sync:
         collect_less_often()
         with self.store.begin(self.tenant.tenant_id) as session:
             activate_tenant(session, self.tenant, self.now(), sync_id=self.sync_id)
-            self._settlement.begin(session)
             audit_log.append(session, [self._start_entry()])
         self.telemetry.start()
         return self
@@ -226,6 +225,7 @@ class Sync:
                 redacted_since = now
         early_versions = None
         if stage is Stage.REGISTERED_MODELS:
+            self._settlement.begin(start.newest_hint)
             self._begin_early(start.newest_version_revision)
         elif stage is Stage.CANONICAL_RECORDS:
             self._await_background_work()

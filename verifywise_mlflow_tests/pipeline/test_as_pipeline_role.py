@@ -15,7 +15,8 @@ from verifywise_mlflow.delivery.drain import Drain
 from verifywise_mlflow.persistence import role_grants
 from verifywise_mlflow.persistence.erasure import erase
 from verifywise_mlflow.persistence.queries.overview import overview
-from verifywise_mlflow.persistence.repositories import tenancy
+from verifywise_mlflow.persistence.repositories import change_hints, tenancy
+from verifywise_mlflow.persistence.repositories.change_hints import HintedObject, ObjectKind
 from verifywise_mlflow.persistence.repositories.tenancy import TenantErasedError
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.context import SyncOptions
@@ -98,6 +99,9 @@ def test_the_pipeline_role_suffices_for_a_tenants_whole_life(
     }
     grant_waiver(as_pipeline, tenant, Waiver.model_validate(waived), now)
     registry.client.log_artifact(trained.run_id, str(path), "model")
+    with as_pipeline.begin("acme") as session:
+        change_hints.record(session, [HintedObject(ObjectKind.MODEL, "churn", 2)], now)
+        change_hints.record_missed(session, now)
     sync(tenant, as_pipeline, SyncOptions(reconcile=True, rehash=True))
     removed_tenants = reconcile_tenants(as_pipeline, {"globex": other}, now)
 
@@ -106,12 +110,18 @@ def test_the_pipeline_role_suffices_for_a_tenants_whole_life(
         assert tenancy.poll_watermark(session) == (True, 1)
     assert removed_tenants == ["acme"]
     assert overview(as_pipeline, "acme", {}, now).versions == 2
-    # No logged models here, no VerifyWise, nobody signs, and access is no pipeline's: every other table was written.
+    # No prompts and logged models here, no VerifyWise, the hint was settled, nobody signs, and access is no pipeline's:
+    # every other table was written.
     assert [table for table in role_grants.PIPELINE_PRIVILEGES if not rows_of_tenant(store, table, "acme")] == [
+        "prompts",
+        "prompt_versions",
         "logged_models",
         "delivery_ledger",
+        "change_hints",
+        "webhook_deliveries",
         "audit_checkpoints",
         "checkpoint_receipts",
+        "prompt_version_history",
         "role_grants",
     ]
     assert {table: rows_of_tenant(store, table, "globex") for table in other_tenant_rows} == other_tenant_rows

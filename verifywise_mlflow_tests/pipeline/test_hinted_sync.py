@@ -72,10 +72,14 @@ def pending(store: Store) -> list[HintedObject]:
 
 
 def follow_hints(tenant: Tenant, store: Store, during: Callable[[], object] = lambda: None) -> SyncOptions:
-    """Run the sync that the hints call for; do something while it runs. Return its options."""
+    """Run the sync that the hints call for; do something when the first models were read. Return its options."""
     plan = plan_hinted_sync(store, tenant)
-    with Sync(tenant, store, plan.options, hints=plan.hints) as run:
-        during()
+    events = iter((during,))
+
+    def on_progress(_stage: Stage, _done: int, _total: int) -> None:
+        next(events, lambda: None)()
+
+    with Sync(tenant, store, plan.options, hints=plan.hints, report_progress=on_progress) as run:
         run.run_all()
     return plan.options
 

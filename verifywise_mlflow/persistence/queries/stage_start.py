@@ -8,7 +8,7 @@ from typing import Final
 
 from sqlalchemy import and_, case, func, select, true
 
-from verifywise_mlflow.persistence.repositories import config_versions, redaction_epoch, state_log
+from verifywise_mlflow.persistence.repositories import change_hints, config_versions, redaction_epoch, state_log
 from verifywise_mlflow.persistence.repositories.tenancy import TenantErasedError
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import history_usage, model_versions, stage_refreshes, tenants
@@ -36,6 +36,8 @@ class StageStart:
     """Of the declared AI systems in force; None if none were ever declared."""
     newest_write: datetime | None
     """The newest time in the log of states."""
+    newest_hint: int | None
+    """The newest revision of the hints that are pending; None if there are none."""
 
     def time_of_writes(self, now: datetime) -> datetime:
         """Return the time for what the stage writes: now, or right after what is stored, if the clock went back a bit.
@@ -68,6 +70,7 @@ def stage_start(session: TenantSession, stage: str, day: date) -> StageStart:
             newest_version,
             config_versions.digest_in_force(session.tenant_id, "ai systems").scalar_subquery(),
             newest_write.c.written_at,
+            change_hints.newest_pending(session.tenant_id).scalar_subquery(),
         )
         .select_from(
             tenants.outerjoin(redaction, true())

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from sqlalchemy import Connection, delete, func, select, tuple_
+from sqlalchemy import Connection, Select, delete, func, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 
 from verifywise_mlflow.persistence.session import TenantSession
@@ -144,18 +144,18 @@ def settle(session: TenantSession, hints: Collection[ChangeHint]) -> None:
     session.execute(delete(table).where(table.c.tenant_id == session.tenant_id, key.in_(followed)))
 
 
-def current_revision(session: TenantSession) -> int:
-    """Return a revision that is newer than those of all hints so far. Call it before a listing of the registry begins.
+def newest_pending(tenant_id: str) -> Select[tuple[int | None]]:
+    """Return the query for the newest revision of a tenant's hints. Run it before a listing begins.
 
-    A change happens before its hint gets a revision, so the listing covers each hint with an older one.
+    A change happens before its hint gets a revision, so the listing covers each hint with an older one, too.
     """
-    return session.connection.execute(select(revisions.next_value())).scalar_one()
+    return select(func.max(change_hints.c.revision)).where(change_hints.c.tenant_id == tenant_id)
 
 
-def settle_older_than(session: TenantSession, revision: int) -> None:
+def settle_up_to(session: TenantSession, revision: int) -> None:
     """Remove the hints that a complete listing of the registry covers."""
     table = change_hints
-    session.execute(delete(table).where(table.c.tenant_id == session.tenant_id, table.c.revision < revision))
+    session.execute(delete(table).where(table.c.tenant_id == session.tenant_id, table.c.revision <= revision))
 
 
 def tenants_with_hints(connection: Connection) -> list[TenantHints]:
