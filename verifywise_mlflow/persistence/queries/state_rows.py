@@ -10,13 +10,27 @@ Names are as Postgres keeps them: see ``pg_text_codec``.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import orjson
-from sqlalchemy import ARRAY, DateTime, Integer, Table, cast, column, func, literal_column, null, select, text, true
+from sqlalchemy import (
+    ARRAY,
+    DateTime,
+    Integer,
+    Row,
+    Table,
+    cast,
+    column,
+    func,
+    literal_column,
+    null,
+    select,
+    text,
+    true,
+)
 from sqlalchemy import Text as PlainText
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.sql.expression import TableValuedAlias, TextClause
@@ -31,7 +45,6 @@ from verifywise_mlflow.persistence.state_contents import (
     LIFECYCLE_COLUMNS,
     RECORD_COLUMNS,
     VERDICT_COLUMNS,
-    hash_of_row,
     manifest_content,
 )
 from verifywise_mlflow.persistence.tables import (
@@ -212,7 +225,7 @@ _MANIFESTS: Final = _of_keys("artifact_manifests", "changed_at, manifest::text")
 
 def logged_states(session: TenantSession, keys: Sequence[Key]) -> Iterator[tuple[Key, LoggedState]]:
     """Yield the states of versions that the log has."""
-    for name, number, *fields in session.execute(_LOGGED, _parameters(session, keys)):
+    for name, number, *fields in _rows(session, _LOGGED, keys):
         yield (name, number), LoggedState(*fields)
 
 
@@ -222,15 +235,26 @@ def record_states(session: TenantSession, keys: Sequence[Key]) -> Iterator[tuple
     The columns are read as texts, and what ``record_content`` would give is made from these: to decode each value takes
     twice as long.
     """
-    makers = tuple(_TEXT_MAKERS.items())
     for table, statement in (("canonical_records", _RECORDS), ("canonical_record_history", _RECORD_HISTORY)):
-        for row in session.execute(statement, _parameters(session, keys)):
-            cells = row[2 : 2 + len(makers)]
-            content = {
-                name: cell if cell is None or make is None else make(cell)
-                for (name, make), cell in zip(makers, cells, strict=True)
-            }
-            yield (row[0], row[1]), StoredState(table, "", row[-4], row[-3], content_hash(content), row[-2], row[-1])
+        for row in _rows(session, statement, keys):
+            content = content_hash(_texts(_RECORD_MAKERS, row[2:]))
+            yield (row[0], row[1]), StoredState(table, "", row[-4], row[-3], content, row[-2], row[-1])
+
+
+_TextMaker: TypeAlias = "tuple[str, Callable[[Any], str] | None]"
+"""A column, and what makes the hashed text of it from the one that is read; None if they are the same."""
+
+
+def _texts(makers: Iterable[_TextMaker], cells: Sequence[Any]) -> dict[str, str | None]:
+    return {
+        name: cell if cell is None or make is None else make(cell)
+        for (name, make), cell in zip(makers, cells, strict=False)
+    }
+
+
+def _as_texts(table: Table, names: Iterable[str]) -> str:
+    """Return the columns of a query, which ``_text_maker`` is for."""
+    return ", ".join(name if isinstance(table.c[name].type, DateTime) else f"{name}::text" for name in names)
 
 
 def _utc_text(value: datetime) -> str:
@@ -260,18 +284,15 @@ _EXPONENT: Final = re.compile(rb"e[-+]?\d+(?:[,}\]]|\Z)")
 _short_json = lru_cache(maxsize=10_000)(_canonical_json)
 
 
-def _text_maker(name: str) -> Callable[[Any], str] | None:
-    column_type = canonical_records.c[name].type
+def _text_maker(table: Table, name: str) -> Callable[[Any], str] | None:
+    column_type = table.c[name].type
     if isinstance(column_type, JSONB):
         return canonical_json
     return _utc_text if isinstance(column_type, DateTime) else None
 
 
-_TEXT_MAKERS: Final = {name: _text_maker(name) for name in RECORD_COLUMNS}
-"""What makes the hashed text of a column from the one that is read; None if they are the same."""
-_RECORD_TEXTS: Final = ", ".join(
-    name if isinstance(canonical_records.c[name].type, DateTime) else f"{name}::text" for name in RECORD_COLUMNS
-)
+_RECORD_MAKERS: Final[Sequence[_TextMaker]] = [(name, _text_maker(canonical_records, name)) for name in RECORD_COLUMNS]
+_RECORD_TEXTS: Final = _as_texts(canonical_records, RECORD_COLUMNS)
 _RECORDS: Final = _of_keys("canonical_records", f"{_RECORD_TEXTS}, changed_at, sync_id, NULL::timestamptz, NULL::text")
 _RECORD_HISTORY: Final = _of_keys(
     "canonical_record_history", f"{_RECORD_TEXTS}, changed_at, sync_id, valid_to, ended_by_sync_id"
@@ -311,36 +332,50 @@ def verdict_rows(session: TenantSession, keys: Sequence[Key]) -> Iterator[tuple[
     """Yield the verdicts on versions, present and former ones."""
     last = 1 + len(VERDICT_COLUMNS)
     for table, statement in (("version_verdicts", _VERDICTS), ("version_verdict_history", _VERDICT_HISTORY)):
-        for name, number, *fields in session.execute(statement, _parameters(session, keys)):
+        for name, number, *fields in _rows(session, statement, keys):
             yield (name, number), StoredVerdicts(table, fields[0], tuple(fields[1:last]), *fields[last:])
 
 
 def badge_states(session: TenantSession, keys: Sequence[Key]) -> Iterator[tuple[Key, StoredBadge]]:
     """Yield the badges of versions, present and former ones."""
     for table, statement in (("compliance_badges", _BADGES), ("compliance_badge_history", _BADGE_HISTORY)):
-        for name, number, *fields in session.execute(statement, _parameters(session, keys)):
+        for name, number, *fields in _rows(session, statement, keys):
             yield (name, number), StoredBadge(table, *fields)
 
 
 def manifest_states(session: TenantSession, keys: Sequence[Key]) -> Iterator[tuple[Key, StoredState]]:
     """Yield the manifests of versions. A former manifest is not kept."""
-    for name, number, changed_at, manifest in session.execute(_MANIFESTS, _parameters(session, keys)):
+    for name, number, changed_at, manifest in _rows(session, _MANIFESTS, keys):
         content = content_hash(manifest_content(canonical_json(manifest)))
         yield (name, number), StoredState("artifact_manifests", "", changed_at, None, content)
 
 
 def event_states(session: TenantSession, keys: Sequence[Key]) -> Iterator[tuple[Key, str, StoredState]]:
-    """Yield the events of versions and models, each with its kind of state."""
-    for key, kind, table, columns, row in event_rows(session, keys):
-        content = hash_of_row(table, columns, row)
-        identity = f"event {row['event_id']}"
-        yield key, kind, StoredState(table.name, identity, row["seen_at"], escape(row["sync_id"]), content)
+    """Yield the events of versions and models, each with its kind of state. Columns are read as texts, like records."""
+    models = [key for key in keys if key[1] == 0]
+    for kind, table, columns in _EVENTS:
+        makers = [(name, _text_maker(table, name)) for name in columns]
+        for of_models in (False, True) if kind == "lifecycle event" and models else (False,):
+            for row in _rows(session, _EVENT_STATES[kind, of_models], models if of_models else keys):
+                content = content_hash(_texts(makers, row[5:]))
+                yield (row[0], row[1]), kind, StoredState(table.name, f"event {row[2]}", row[3], row[4], content)
 
 
 _EVENTS: Final = (
     ("lifecycle event", lifecycle_events, LIFECYCLE_COLUMNS),
     ("integrity event", integrity_events, INTEGRITY_COLUMNS),
 )
+
+
+_EVENT_STATES: Final = {
+    (kind, of_models): _of_keys(
+        table.name,
+        f"event_id, seen_at, sync_id, {_as_texts(table, columns)}",
+        "version_number IS NULL" if of_models else "version_number = k.version_number",
+    )
+    for kind, table, columns in _EVENTS
+    for of_models in (False, True)
+}
 
 
 def event_rows(
@@ -368,6 +403,11 @@ def event_rows(
             names = tuple(rows.keys())
             for row in rows:
                 yield (row[0], row[1]), kind, table, columns, dict(zip(names, row, strict=True))
+
+
+def _rows(session: TenantSession, statement: TextClause, keys: Sequence[Key]) -> Iterator[Row[Any]]:
+    for page in session.execute(statement, _parameters(session, keys)).partitions():  # faster than row by row
+        yield from page
 
 
 def _parameters(session: TenantSession, keys: Sequence[Key]) -> dict[str, object]:

@@ -89,15 +89,16 @@ def verify_records(
         processes = scope.processes
         if processes is None:
             processes = min(2, os.cpu_count() or 1) if total >= MIN_STATES_FOR_PROCESSES else 1
+        worker = stack.enter_context(_Worker.opened(session, scope))
+        tasks = _tasks(session, scope)
         if processes > 1:
             url = store.engine.url.render_as_string(hide_password=False)
             snapshot = trail_commitments.export_snapshot(session)
-            run: Callable[[Iterable[_Task]], Iterator[_Outcome]] = _Processes(
-                processes, _Setting(url, tenant_id, snapshot, scope)
-            ).run
+            others = _Processes(processes - 1, _Setting(url, tenant_id, snapshot, scope))
+            outcomes = others.run_with(worker, tasks)
         else:
-            run = stack.enter_context(_Worker.opened(session, scope)).run
-        for outcome in run(_tasks(session, scope)):
+            outcomes = map(worker.do, tasks)
+        for outcome in outcomes:
             report.add(outcome.damages)
             report.checked.add(outcome.checked)
             if outcome.log:
@@ -174,10 +175,6 @@ class _Worker:
     def __exit__(self, *_: object) -> None:
         self.checker.judge.close()
 
-    def run(self, tasks: Iterable[_Task]) -> Iterator[_Outcome]:
-        """Yield the result of each task."""
-        return map(self.do, tasks)
-
     def do(self, task: _Task) -> _Outcome:
         """Return the result of a task."""
         if task == _LOG:
@@ -242,12 +239,13 @@ class _Setting:
 
 @dataclass(frozen=True, slots=True)
 class _Processes:
-    """Does tasks in several processes."""
+    """Does tasks in other processes beside this one, which does some itself: to start a process takes a second."""
 
     count: int
+    """How many others."""
     setting: _Setting
 
-    def run(self, tasks: Iterable[_Task]) -> Iterator[_Outcome]:
+    def run_with(self, worker: _Worker, tasks: Iterable[_Task]) -> Iterator[_Outcome]:
         """Yield the result of each task, in the order in which they end. A few are ahead, so that memory stays flat.
 
         Raises:
@@ -257,12 +255,17 @@ class _Processes:
         remaining = iter(tasks)
         with ProcessPoolExecutor(self.count, context, _begin, (self.setting,)) as pool:
             try:
-                pending: set[Future[_Outcome]] = {pool.submit(_do, task) for task in islice(remaining, 2 * self.count)}
-                while pending:
-                    done, pending = wait(pending, return_when=FIRST_COMPLETED)
-                    pending |= {pool.submit(_do, task) for task in islice(remaining, len(done))}
-                    for future in done:
-                        yield future.result()
+                pending: set[Future[_Outcome]] = set()
+                while True:
+                    wanted = _TASKS_AHEAD * self.count - len(pending)
+                    pending |= {pool.submit(_do, task) for task in islice(remaining, wanted)}
+                    own = next(remaining, None)
+                    if own is not None:
+                        yield worker.do(own)
+                    elif not pending:
+                        break
+                    done, pending = wait(pending, 0 if own else None, FIRST_COMPLETED)
+                    yield from (future.result() for future in done)
             except BrokenProcessPool as error:
                 raise VerifierLostError(
                     "a process of the verification ended by itself, often for want of memory: run it again"
@@ -270,6 +273,9 @@ class _Processes:
             finally:
                 pool.shutdown(wait=False, cancel_futures=True)
 
+
+_TASKS_AHEAD: Final = 3
+"""For each process, so that it has something to do while this one is busy."""
 
 _worker: _Worker | None = None
 """That of this process."""
