@@ -36,7 +36,8 @@ _DELIVERY_LOCKS = text(
     f"SELECT lock FROM {SCHEMA}.tenant_locks WHERE tenant_id = :tenant_id AND lock LIKE :prefix ORDER BY lock"  # noqa: S608
 )
 _TRY_LOCK = text(f"{_SELECT} SKIP LOCKED")
-_DRIVER_TRY_LOCK = _SELECT.replace(":tenant_id", "%(tenant_id)s").replace(":lock", "%(lock)s") + " SKIP LOCKED"
+_DRIVER_LOCK = _SELECT.replace(":tenant_id", "%(tenant_id)s").replace(":lock", "%(lock)s")
+_DRIVER_TRY_LOCK = f"{_DRIVER_LOCK} SKIP LOCKED"
 _TRANSACTION_TIMEOUT_VERSION: Final = (17,)
 """The first Postgres with a time-out of whole transactions."""
 
@@ -98,11 +99,38 @@ def lock_tenant(connection: Connection, tenant_id: str, lock: TenantLock) -> Non
         LockTimeoutError: another transaction held it for ``LOCK_TIMEOUT``.
     """
     key = {"tenant_id": tenant_id, "lock": lock}
-    holders = "a sync or another command of verifywise-mlflow holds it; no reader can"
-    with _named(f"the lock of the {lock} of {tenant_id}", holders):
+    with _named_lock(tenant_id, lock):
         if connection.execute(_LOCK, key).first() is None:  # the first time
             connection.execute(_INSERT, key)
             connection.execute(_LOCK, key)
+
+
+def lock_and_read(connection: Connection, tenant_id: str, lock: TenantLock, query: str) -> object:
+    """Hold a lock of the tenant until the transaction ends, and return one value that is read then; in one round trip.
+
+    Args:
+        connection: The transaction.
+        tenant_id: The tenant.
+        lock: The lock.
+        query: Gives the value; it may use the parameter ``%(tenant_id)s``.
+
+    Raises:
+        LockTimeoutError: another transaction held the lock for ``LOCK_TIMEOUT``.
+    """
+    key = {"tenant_id": tenant_id, "lock": lock}
+    # The second statement begins after the lock was granted, so it sees what the former holder wrote.
+    statements = f"{_DRIVER_LOCK}; SELECT ({query}), EXISTS ({_DRIVER_LOCK.removesuffix(' FOR UPDATE')})"
+    with _named_lock(tenant_id, lock):
+        value, is_locked = connection.exec_driver_sql(statements, key).one()
+    if not is_locked:  # the first time
+        lock_tenant(connection, tenant_id, lock)
+        return connection.exec_driver_sql(query, key).scalar()
+    return value
+
+
+def _named_lock(tenant_id: str, lock: TenantLock) -> AbstractContextManager[None]:
+    holders = "a sync or another command of verifywise-mlflow holds it; no reader can"
+    return _named(f"the lock of the {lock} of {tenant_id}", holders)
 
 
 def delivery_lock(target: str) -> DeliveryLock:

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Select, func, select, text
+from sqlalchemy import Select, func, select
 
 from verifywise_mlflow.audit.state_leaf import State, hash_of
 from verifywise_mlflow.persistence.bulk_upsert import insert_columns, text_form
-from verifywise_mlflow.persistence.locks import lock_tenant
+from verifywise_mlflow.persistence.locks import lock_and_read
 from verifywise_mlflow.persistence.pg_text_codec import escape
 from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE
 from verifywise_mlflow.persistence.session import TenantSession
@@ -21,7 +21,7 @@ from verifywise_mlflow.persistence.tables import SCHEMA, state_log
 
 CURSOR_PAGE_SIZE = 5_000
 """Rows per fetch from a server-side cursor."""
-_SIZE = text(f"SELECT max(position) + 1 FROM {SCHEMA}.state_log WHERE tenant_id = :tenant_id")  # noqa: S608  # a constant
+_SIZE = f"SELECT coalesce(max(position) + 1, 0) FROM {SCHEMA}.state_log WHERE tenant_id = %(tenant_id)s"  # noqa: S608
 _RECENT = 100
 """How many of the last states are looked at for the newest time: commands write theirs between those of a sync."""
 
@@ -33,8 +33,9 @@ def append(session: TenantSession, states: Sequence[State]) -> None:
     """
     if not states:
         return
-    lock_tenant(session.connection, session.tenant_id, "audit trail")
-    first = size(session)
+    tenant_id = escape(session.tenant_id)
+    first = lock_and_read(session.connection, tenant_id, "audit trail", _SIZE)
+    assert isinstance(first, int)
     for start in range(0, len(states), BATCH_SIZE):
         _insert(session, first + start, states[start : start + BATCH_SIZE])
 
@@ -62,7 +63,8 @@ def _insert(session: TenantSession, first: int, states: Sequence[State]) -> None
 
 def size(session: TenantSession) -> int:
     """Return how many states the tenant's log has."""
-    return session.scalar(_SIZE, {"tenant_id": escape(session.tenant_id)}) or 0
+    last = session.scalar(select(func.max(state_log.c.position)).where(state_log.c.tenant_id == session.tenant_id))
+    return 0 if last is None else last + 1
 
 
 def leaf_hashes(session: TenantSession, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
