@@ -27,8 +27,9 @@ from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.loading import load_tenants, tenants_path
 from verifywise_mlflow.tenants.tenant import Tenant
 
-MAX_WAIT_SECONDS: Final = 9.5
-"""How long a tick waits. Our daemon starts the next one up to a second later, Dagster's own every five seconds."""
+MAX_WAIT_SECONDS: Final = 4.5
+"""How long a tick waits. Our daemon starts the next one up to a second later, Dagster's own every five seconds. A
+daemon that is stopped waits for the tick, and has ten seconds in containers."""
 LOOK_SECONDS: Final = 1.0
 """Between two looks into the table while no notification comes: a pooler of transactions passes none on."""
 DEBOUNCE_SECONDS: Final = 0.3
