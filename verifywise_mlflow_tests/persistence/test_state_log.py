@@ -138,6 +138,17 @@ def test_a_command_commits_its_waiver(session: TenantSession) -> None:
     assert "states" in append_with_states(session, entry("waiver granted", sync_id="")).counts
 
 
+def test_a_command_does_not_commit_what_somebody_else_added_in_the_name_of_a_command(store: Store) -> None:
+    with store.begin("acme") as session:
+        state_log.append(session, [state("", 0, kind="waiver granted", sync_id="")])
+    with store.begin("acme") as session:
+        state_log.append(session, [state("", 0, kind="waiver granted", sync_id="")])
+        refused = append_with_states(session, entry("waiver granted", sync_id=""))
+
+    assert "a state of the kind 'waiver granted' that no command has committed" in str(refused.reason)
+    assert "states" not in refused.counts
+
+
 @pytest.mark.parametrize(
     "statement",
     [
@@ -192,7 +203,7 @@ def test_a_leaf_is_rfc_8785_json_whatever_its_names_hold() -> None:
 
 
 def start(newest_write: datetime | None) -> StageStart:
-    return StageStart(None, None, None, 0, 0, None, None, newest_write)
+    return StageStart(None, None, None, 0, 0, None, None, newest_write, None)
 
 
 def test_a_stage_writes_no_earlier_than_what_is_stored() -> None:

@@ -22,12 +22,7 @@ from verifywise_mlflow.persistence.bulk_upsert import upsert_rows
 from verifywise_mlflow.persistence.errors import DatabaseError
 from verifywise_mlflow.persistence.locks import lock_tenant
 from verifywise_mlflow.persistence.repositories import audit_log, state_log
-from verifywise_mlflow.persistence.repositories.state_writers import (
-    ADOPTED_KINDS,
-    KINDS_OF_COMMANDS,
-    problem_with,
-    writers_since,
-)
+from verifywise_mlflow.persistence.repositories.state_writers import problem_with, writers_since
 from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import SCHEMA, audit_trail, state_commitments, state_models
@@ -128,8 +123,7 @@ def commit(session: TenantSession, sync_id: str) -> StateCommitment | None:
     size, start = _size_and_continuation(session)
     if size == start.frontier.size:
         return None
-    kinds = ADOPTED_KINDS if sync_id else KINDS_OF_COMMANDS
-    writers = writers_since(session, start.frontier.size, sync_id, kinds)
+    writers = writers_since(session, start.frontier.size, sync_id, is_command=not sync_id)
     if writers.refused:
         raise UncommittableError(problem_with(writers.refused[0]))
     return commitment_from(session, start, size, writers.others)

@@ -12,9 +12,9 @@ from verifywise_mlflow.persistence.repositories.state_log import Writes
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import SCHEMA
 
-ADOPTED_KINDS: Final = ("configuration",)
+_ADOPTED_KINDS: Final = ("configuration",)
 """What is adopted outside of a sync, and committed by the next one."""
-KINDS_OF_COMMANDS: Final = (*ADOPTED_KINDS, "waiver granted", "waiver ended")
+_KINDS_OF_COMMANDS: Final = ("waiver granted", "waiver ended")
 """What commands write outside of a sync, and commit in the same transaction."""
 _OPEN_SYNCS = text(
     f"""
@@ -39,6 +39,17 @@ _OPEN_SYNCS = text(
 )
 
 
+_OF_FORMER_COMMANDS = text(
+    f"""
+    SELECT kind, min(position), max(position), count(*) FROM {SCHEMA}.state_log
+    WHERE tenant_id = :tenant_id AND position >= :start AND sync_id = '' AND kind = ANY (:kinds)
+      AND xmin <> pg_current_xact_id()::xid
+    GROUP BY kind ORDER BY 2
+    """  # noqa: S608  # the schema's name is a constant
+)
+"""A command commits what it writes at once. What another transaction added in the name of a command is not its own."""
+
+
 class Writers(NamedTuple):
     """Who wrote states that are not committed yet."""
 
@@ -48,25 +59,25 @@ class Writers(NamedTuple):
     """What no sync under way, no interrupted one and no command can have written."""
 
 
-def writers_since(
-    session: TenantSession, start: int, sync_id: str = "", kinds_of_commands: Collection[str] = ADOPTED_KINDS
-) -> Writers:
+def writers_since(session: TenantSession, start: int, sync_id: str = "", *, is_command: bool = False) -> Writers:
     """Return who wrote the states from a position on.
 
     Args:
         session: The tenant's transaction.
         start: The position.
-        sync_id: The sync that commits them; empty if a command does.
-        kinds_of_commands: The kinds of states that commands may have written.
+        sync_id: The sync that commits them.
+        is_command: Whether a command commits them, which has written some of them in this transaction.
     """
     writes = state_log.writes(session, start)
     others = {write.sync_id for write in writes} - {"", sync_id}
     known = _open_syncs(session, others) if others else set()
+    kinds = (*_ADOPTED_KINDS, *_KINDS_OF_COMMANDS) if is_command else _ADOPTED_KINDS
     refused = [
-        write
-        for write in writes
-        if (write.sync_id in others - known if write.sync_id else write.kind not in kinds_of_commands)
+        write for write in writes if (write.sync_id in others - known if write.sync_id else write.kind not in kinds)
     ]
+    if is_command:
+        parameters = {"tenant_id": session.tenant_id, "start": start, "kinds": [*_KINDS_OF_COMMANDS]}
+        refused += [Writes("", *row) for row in session.execute(_OF_FORMER_COMMANDS, parameters)]
     return Writers(sorted(known), refused)
 
 
