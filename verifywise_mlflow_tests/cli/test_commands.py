@@ -72,7 +72,7 @@ def test_sync_reads_what_is_named_and_leaves_the_others(registry: Registry, tena
     [
         (["sync", "acme", "--only", "churn", "--reconcile"], 2, "leave everything else to later syncs"),
         (["sync", "acme", "--only", "churn", "--hints"], 2, "either --only or --hints"),
-        (["sync", "acme", "--only", " /3"], 2, "invisible characters"),
+        (["sync", "acme", "--only", " /3"], 2, "characters, which no page can show"),
         (["sync", "globex"], 3, "tenants.yaml has no tenant 'globex'; its tenants are: acme"),
         (["sync", "acne"], 3, "Did you mean 'acme'?"),
         (["sync", "down"], 1, "127.0.0.1"),

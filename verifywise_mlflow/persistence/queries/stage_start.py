@@ -36,7 +36,7 @@ class StageStart:
     """Of the declared AI systems in force; None if none were ever declared."""
     newest_write: datetime | None
     """The newest time in the log of states."""
-    newest_hint: int | None
+    newest_hint: int | None = None
     """The newest revision of the hints that are pending; None if there are none."""
 
     def time_of_writes(self, now: datetime) -> datetime:
