@@ -55,13 +55,13 @@ class Outcomes:
         """Begin at 0."""
         self._registry = CollectorRegistry(auto_describe=False)
         self._deliveries = Counter(
-            "verifywise_listener_deliveries",
+            "verifywise_listener_deliveries_total",
             "Deliveries to the path of a tenant.",
             ("tenant", "outcome"),
             registry=self._registry,
         )
         self._unknown_paths = Counter(
-            "verifywise_listener_unknown_paths",
+            "verifywise_listener_unknown_paths_total",
             "Deliveries to a path that no tenant has.",
             registry=self._registry,
         )
