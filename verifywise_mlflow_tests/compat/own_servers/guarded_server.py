@@ -16,6 +16,7 @@ from werkzeug.security import generate_password_hash
 from verifywise_mlflow.tenants.auth import BasicCredentials
 from verifywise_mlflow.tenants.secrets import SecretReference
 from verifywise_mlflow.tenants.tenant import Tenant
+from verifywise_mlflow_tests.compat.environments import mlflow_version
 from verifywise_mlflow_tests.compat.server import CompatServer, start_server
 
 ADMIN = "admin"
@@ -105,7 +106,11 @@ def start_guarded_server(environment: str, home: Path) -> Iterator[GuardedServer
         "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
     )
     variables = {"MLFLOW_AUTH_CONFIG_PATH": str(settings), "MLFLOW_FLASK_SERVER_SECRET_KEY": secrets.token_urlsafe(16)}
-    with start_server(environment, home, arguments=["--app-name=basic-auth"], variables=variables) as server:
+    arguments = ["--app-name=basic-auth"]
+    if mlflow_version(environment).startswith("3.3."):
+        # It gives uvicorn, its default, an application that only gunicorn can serve: every request fails.
+        arguments.append("--gunicorn-opts=--threads=1")
+    with start_server(environment, home, arguments=arguments, variables=variables) as server:
         as_admin = replace(server, headers=urllib3.make_headers(basic_auth=f"{ADMIN}:{password}"))
         guarded_server = GuardedServer(as_admin, home)
         guarded_server.use_fast_password_hash(ADMIN)
