@@ -16,6 +16,7 @@ from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 GROUPS: Final[Mapping[str, Sequence[str]]] = {
     "the demo": (
         "verifywise_mlflow_tests/demo/test_demo.py",
+        "verifywise_mlflow_tests/demo/test_change_delay.py",
         "verifywise_mlflow_tests/browser/test_dagster_pages.py",  # it changes the demo's registries
         "verifywise_mlflow_tests/demo/test_stopped_demo.py",
     ),
