@@ -1,7 +1,7 @@
 """Verifies a tenant's records: the log against the trail, and the tables against the log.
 
-All transactions see the same state of the database. A large log is verified by two processes: one walks over the log
-while the other one compares versions, and then both do.
+All transactions see the same state of the database. A large log is verified by two processes: one is started and walks
+over the log, while this one compares versions, and then both do.
 """
 
 from __future__ import annotations
@@ -239,7 +239,7 @@ class _Setting:
 
 @dataclass(frozen=True, slots=True)
 class _Processes:
-    """Does tasks in other processes beside this one, which does some itself: to start a process takes a second."""
+    """Does tasks in other processes while this one does some itself: to start a process takes a second."""
 
     count: int
     """How many others."""
