@@ -23,7 +23,7 @@ K = TypeVar("K", str, tuple[str, int])
 T = TypeVar("T")
 
 MAX_POINT_READS: Final = 400
-"""Objects of one kind that a targeted sync reads. More take longer than a listing."""
+"""Versions that a targeted sync reads. More take longer than a listing."""
 
 _OF_ONE_OBJECT: Final = (InternalServerError, InvalidResponseError, LimitExceededError, RequestRejectedError)
 """Errors that concern one object: the server failed on it, or its response cannot be used."""

@@ -101,6 +101,7 @@ def as_listed(
     hiding = registry.models_with_hidden_versions(session, names)
     shown: dict[Key, ModelVersion] = {}
     left: set[Key] = set()
+    unknown = set(unreadable)
     for key, version in read.items():
         name, before = key[0], stored.get(key)
         is_new = is_gone(before)
@@ -109,13 +110,15 @@ def as_listed(
         is_left = name in left_models or (is_new and name in hiding)
         if is_left or is_left_to_listing(version.created_at, before, has_prompt_tag=version.hidden_from_search):
             left.add(key)
-        elif not is_gone(models.get(name)):
+        elif is_gone(models.get(name)):
+            unknown.add(key)
+        else:
             shown[key] = replace(version, hidden_from_search=before is not None and not is_new and before.is_hidden)
     while untraced := {
         key
         for key, version in shown.items()
         if is_gone(stored.get(key)) and names_version(version.source)
-        if not (left | unreadable).isdisjoint(copy_targets(version.source))
+        if not (left | unknown).isdisjoint(copy_targets(version.source))
     }:
         left |= untraced
         shown = {key: version for key, version in shown.items() if key not in untraced}
