@@ -1,6 +1,6 @@
 """The allow-list of read-only endpoints: the proof that nothing on a customer's server is changed.
 
-It holds all of MLflow's searches. Some are POST requests; none of them writes. ``RestClient`` sends nothing else.
+It holds MLflow's searches and a count. Some are POST requests; none of them writes. ``RestClient`` sends nothing else.
 
 A path is matched before it is percent-encoded, segment by segment: no segment may hold a slash or consist of dots, and
 the client then encodes everything else, including percent signs. The server receives exactly the listed segments.

@@ -1,0 +1,53 @@
+"""What each MLflow release offers for generative applications is probed, and what it lacks is no failure."""
+
+from __future__ import annotations
+
+import hashlib
+
+from packaging.version import Version
+
+from verifywise_mlflow.connector.mlflow_reader import MlflowReader
+from verifywise_mlflow.services.connection_check import check_connection
+from verifywise_mlflow.tenants.tenant import Tenant
+from verifywise_mlflow_tests.compat.environments import environments_since, on_servers
+from verifywise_mlflow_tests.compat.server import CompatServer
+from verifywise_mlflow_tests.compat.shared_registry import SharedRegistry
+
+TEXT = "Hello {{name}}"
+
+
+@on_servers(environments_since("2.21"))
+def test_prompts_are_read_by_the_searches_that_find_hidden_models(
+    registry: SharedRegistry, reader: MlflowReader
+) -> None:
+    registry.client.register_prompt("greeting", TEXT, commit_message="first", tags={"team": "care"})
+    registry.client.register_prompt("greeting", "Dear {{name}}")
+    registry.client.set_prompt_alias("greeting", "production", 1)
+    registry.version("churn")
+    reader.registered_models().read()
+    reader.model_versions().read()
+    before = reader.traffic.requests
+
+    (prompt,), (first, second) = reader.prompts().rows, reader.prompt_versions().rows
+
+    assert reader.traffic.requests == before
+    assert (prompt.name, prompt.aliases) == ("greeting", {"production": 1})
+    assert first.template_sha256 == hashlib.sha256(TEXT.encode()).hexdigest()
+    assert (first.variables, first.commit_message, first.tags) == (("name",), "first", {"team": "care"})
+    assert second == reader.prompt_version("greeting", 2)
+
+
+def test_the_check_says_what_the_release_offers(server: CompatServer, registry: SharedRegistry, tenant: Tenant) -> None:
+    release = Version(server.version)
+    registry.run()
+    registry.version("churn")
+    if release >= Version("2.21"):
+        registry.client.register_prompt("greeting", TEXT)
+
+    found = {result.subject: result for result in check_connection(tenant).results}
+
+    assert found["prompts"].outcome == ("readable" if release >= Version("2.21") else "nothing there")
+    assert found["evaluation data sets"].outcome == found["traces"].outcome == "nothing there"
+    is_offered = release >= Version("3.17")
+    assert ("does not offer" in found["evaluation data sets"].detail) == (not is_offered)
+    assert ("cannot count" in found["traces"].detail) == (not is_offered)
