@@ -105,7 +105,7 @@ def _error(response: Response, host: str, code: str | None, message: str) -> Htt
             return EndpointNotFoundError(
                 f"{message}. Check the tenant's server and registry: this server does not have the endpoint."
             )
-        case 404 if code is None:
+        case 404 | 405 if code is None:  # 405: MLflow 3.3 has the address of traces/metrics for another method
             return EndpointNotFoundError(f"{message}. Check the tracking URI, above all its prefix.")
         case 500 if ARTIFACT_PATH.fullmatch(response.target):
             return ArtifactStoreError(f"{message}. The server could not read its artifact store.")
