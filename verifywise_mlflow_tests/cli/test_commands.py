@@ -117,8 +117,11 @@ def test_check_prints_the_server_and_what_is_readable(registry: Registry, tenant
         "experiments": "readable",
         "training runs": "readable",
         "artifacts": "readable",
+        "prompts": "nothing there",
+        "evaluation data sets": "nothing there",
+        "traces": "nothing there",
     }
-    assert output["requests"] <= 10
+    assert output["requests"] <= 13
     assert "with workspaces and logged models; authenticated as none" in table.output
     assert "1 of the 1 newest that versions name" in table.output
 
