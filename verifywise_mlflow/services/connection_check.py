@@ -79,18 +79,18 @@ def check_connection(tenant: Tenant) -> CheckReport:
         if tenant.artifacts.manifests:
             _check_artifacts(report, reader, readable_run, readable_model, read_bytes=tenant.artifacts.hash)
         if tenant.webhooks:
-            _check_webhooks(report, support_of(tenant, reader.server))
+            _check_webhooks(report, tenant.tenant_id, support_of(tenant, reader.server))
         report.requests = reader.traffic.requests
         return report
     finally:
         reader.close()
 
 
-def _check_webhooks(report: CheckReport, support: WebhookSupport) -> None:
+def _check_webhooks(report: CheckReport, tenant_id: str, support: WebhookSupport) -> None:
     """Report whether the server can send the webhooks for which the tenant is configured."""
     if support.events:
-        remedy = "run verifywise-mlflow webhooks TENANT --check to see whether they are registered"
-        report.results.append(CheckResult("webhooks", "readable", support.sentence, remedy))
+        detail = f"{support.sentence}; verifywise-mlflow webhooks {tenant_id} --check says whether they are registered"
+        report.results.append(CheckResult("webhooks", "readable", detail))
     else:
         report.results.append(CheckResult("webhooks", "nothing there", support.sentence))
 

@@ -126,6 +126,14 @@ def test_the_check_compares_and_shows_the_deliveries(acme: Path, tenant: Tenant,
     assert VALUES.path not in found.output + json.dumps(document)
 
 
+def test_the_check_of_a_connection_says_whether_the_server_can_send_them(acme: Path) -> None:
+    report = json.loads(runner.invoke(app, ["check", "acme", "--json"]).stdout)
+
+    (webhooks,) = [tried for tried in report["tried"] if tried["what"] == "webhooks"]
+    assert webhooks["outcome"] == "readable"
+    assert "has webhooks for models and prompts; verifywise-mlflow webhooks acme --check" in webhooks["found"]
+
+
 REFUSED = json_response({"error_code": "PERMISSION_DENIED", "message": "Permission denied"}, 403)
 ABSENT = make_response("<html>Not Found</html>", 404, "text/html")
 
