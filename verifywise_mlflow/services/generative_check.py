@@ -10,12 +10,15 @@ from typing import Final
 
 from verifywise_mlflow.connector.errors import EndpointNotFoundError
 from verifywise_mlflow.connector.reader_protocol import Reader
-from verifywise_mlflow.http.errors import HttpError, NotFoundError
+from verifywise_mlflow.http.errors import HttpError, NotFoundError, RequestRejectedError
 from verifywise_mlflow.services.check_result import CheckResult
 
 MAX_EXPERIMENTS: Final = 1_000
 """Experiments whose traces are counted, the first ones."""
 _OF_DATABRICKS: Final = "the prompts of Databricks have an API of their own, which is not read"
+
+# Before the release with the endpoint, its path may be that of another one by an ID, which refuses the method.
+_NOT_OFFERED: Final = (EndpointNotFoundError, NotFoundError, RequestRejectedError)
 
 
 def check_generative(reader: Reader, experiment_ids: Sequence[str]) -> Iterator[CheckResult]:
@@ -52,7 +55,7 @@ def _evaluation_datasets(reader: Reader, experiments: Sequence[str]) -> CheckRes
     subject = "evaluation data sets"
     try:
         listing = reader.evaluation_datasets(experiments)
-    except (EndpointNotFoundError, NotFoundError):
+    except _NOT_OFFERED:
         return CheckResult(subject, "nothing there", "the server does not offer them")
     except HttpError as error:
         return CheckResult(subject, "nothing there", f"they cannot be listed, and nothing needs them: {error}")
@@ -65,7 +68,7 @@ def _traces(reader: Reader, experiments: Sequence[str]) -> CheckResult:
     subject = "traces"
     try:
         counts = reader.trace_counts(experiments)
-    except (EndpointNotFoundError, NotFoundError):
+    except _NOT_OFFERED:
         return CheckResult(subject, "nothing there", "the server cannot count them, and they are never read")
     except HttpError as error:
         return CheckResult(subject, "nothing there", f"they cannot be counted, and they are never read: {error}")
