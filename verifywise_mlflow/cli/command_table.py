@@ -115,6 +115,12 @@ HELP: Mapping[str, CommandHelp] = {
     "tenants": CommandHelp("--json", _TENANTS, names_objects=False),
     "tenants erase": CommandHelp("acme --yes", _BOTH, "the database", "you are not the owner"),
     "check": CommandHelp("acme", _TENANTS, failure="something cannot be read"),
+    "webhooks": CommandHelp(
+        "acme --url https://listener.example.com",
+        f"{_TENANTS}, and with --check the database",
+        "the file of --output only",
+        "the server has no webhooks; with --check, something is missing, disabled or superfluous",
+    ),
     "db upgrade": CommandHelp(
         changes="the schema",
         failure="the schema is newer, belongs to another product or role, or is in use",
@@ -124,12 +130,6 @@ HELP: Mapping[str, CommandHelp] = {
         "--json",
         failure="the schema is missing, outdated, newer, or another product's, or a trigger that protects it is off",
         names_objects=False,
-    ),
-    "webhooks": CommandHelp(
-        "acme --url https://listener.example.com",
-        f"{_TENANTS}, and with --check the database",
-        "the file of --output only",
-        "the server has no webhooks; with --check, something is missing, disabled or superfluous",
     ),
     "db roles": CommandHelp("--json", names_objects=False),
     "db revoke": CommandHelp(

@@ -23,8 +23,8 @@ from verifywise_mlflow.exports.json_documents.proofs import ConsistencyProofDocu
 from verifywise_mlflow.exports.json_documents.report import ReportDocument
 from verifywise_mlflow.exports.json_documents.shown_version import ShowDocument
 from verifywise_mlflow.exports.json_documents.systems import SystemDocument, SystemsDocument
-
 from verifywise_mlflow.exports.json_documents.webhooks import WebhookCheckDocument, WebhooksDocument
+
 DOCUMENTS: Final[tuple[type[JsonDocument], ...]] = (
     InventoryDocument,
     GapsDocument,
@@ -47,7 +47,7 @@ DOCUMENTS: Final[tuple[type[JsonDocument], ...]] = (
     ConsistencyProofDocument,
     SystemsDocument,
     SystemDocument,
-)
-"""In the order of the reference page."""
     WebhooksDocument,
     WebhookCheckDocument,
+)
+"""In the order of the reference page."""
