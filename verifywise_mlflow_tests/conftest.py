@@ -11,6 +11,7 @@ gc.disable()  # until the end of the collection
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,9 @@ import pytest
 # MLflow's client, which fills the servers, sends telemetry. MLflow's own detection of test environments does not cover
 # every process in which the tests import it.
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+
+# jsonschema compiles a grammar for the format `iri`, for more than a second in each process. No schema has the format.
+sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]  # its import fails, which jsonschema expects
 
 # Times without a zone are local time.
 os.environ["TZ"] = "UTC"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -29,6 +30,12 @@ def test_the_published_schemas_are_those_of_the_package() -> None:
     assert {path.name: path.read_bytes() for path in PUBLISHED.iterdir()} == {
         path.name: path.read_bytes() for path in schema_files()
     }, HINT
+
+
+def test_no_schema_has_a_format_that_the_tests_do_not_check() -> None:
+    formats = {match for path in schema_files() for match in re.findall(r'"format": "([a-z-]+)"', path.read_text())}
+
+    assert formats - {"iri", "iri-reference"} == formats != set(), "conftest.py disables the check of these two"
 
 
 def test_the_page_describes_the_documents() -> None:
