@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import Any
 
 from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[import-untyped]
@@ -19,9 +20,14 @@ def check_document(output: str) -> dict[str, Any]:
     """
     document: dict[str, Any] = json.loads(output)
     name = str(document["schema"]).rpartition("/")[2]
-    schema = read_schema(DOCUMENT_SCHEMAS / f"{name}.json")
-    Draft202012Validator(_closed(schema), format_checker=FormatChecker()).validate(document)
+    _validator(name).validate(document)
     return document
+
+
+@cache
+def _validator(name: str) -> Draft202012Validator:
+    schema = read_schema(DOCUMENT_SCHEMAS / f"{name}.json")
+    return Draft202012Validator(_closed(schema), format_checker=FormatChecker())
 
 
 def _closed(schema: Any) -> Any:
