@@ -246,7 +246,7 @@ def run_commands(environment: SecretEnvironment, monkeypatch: pytest.MonkeyPatch
 
 
 def receive_webhooks(environment: SecretEnvironment) -> None:
-    """Let the listener answer deliveries of all kinds, and collect its log, its answers and its metrics."""
+    """Let the listener answer deliveries of all kinds, and collect its log, its responses and its metrics."""
     path, secret = (environment.canaries.marker_by_purpose[f"webhooks {part}"] for part in ("path", "secret"))
     body = tag_event("trained", "1")
     command = [sys.executable, "-m", "verifywise_mlflow.cli", "listen", "--port", "0"]

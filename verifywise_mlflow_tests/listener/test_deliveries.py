@@ -6,7 +6,7 @@ import json
 import re
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -51,14 +51,13 @@ class Installation:
     role: str
 
     def deliver(
-        self, tenant: str, body: str | bytes, *, signed_seconds_ago: float = 0, **headers: str
+        self, tenant: str, body: str | bytes, headers: Mapping[str, str] | None = None, signed_seconds_ago: float = 0
     ) -> urllib3.BaseHTTPResponse:
         """Deliver an event that MLflow could have signed; ``headers`` replace those of MLflow."""
         of_tenant = self.tenants[tenant]
         text = body if isinstance(body, str) else body.decode()
         sent = headers_of(of_tenant.secret, text, signed_seconds_ago=signed_seconds_ago)
-        renamed = {name.replace("_", "-"): value for name, value in headers.items()}
-        return post(self.listener.address(of_tenant), body, sent | renamed)
+        return post(self.listener.address(of_tenant), body, sent | dict(headers or {}))
 
     def hints(self, tenant: str) -> list[HintedObject]:
         """Return the hints of a tenant, and remove them."""
@@ -178,12 +177,12 @@ def test_both_secrets_sign_while_one_replaces_the_other(installation: Installati
 @pytest.mark.parametrize(
     "headers",
     [
-        {"X_MLflow_Signature": "v1,AAAA"},
-        {"X_MLflow_Signature": ""},
-        {"X_MLflow_Timestamp": str(int(time.time()) + 1)},
-        {"X_MLflow_Timestamp": ""},
-        {"X_MLflow_Delivery_Id": "another"},
-        {"X_MLflow_Delivery_Id": "x" * 500},
+        {"X-MLflow-Signature": "v1,AAAA"},
+        {"X-MLflow-Signature": ""},
+        {"X-MLflow-Timestamp": str(int(time.time()) + 1)},
+        {"X-MLflow-Timestamp": ""},
+        {"X-MLflow-Delivery-Id": "another"},
+        {"X-MLflow-Delivery-Id": "x" * 500},
     ],
 )
 def test_a_forged_delivery_is_refused_and_costs_no_transaction(
@@ -191,7 +190,7 @@ def test_a_forged_delivery_is_refused_and_costs_no_transaction(
 ) -> None:
     status, transactions = installation.status("acme"), installation.transactions()
 
-    response = installation.deliver("acme", tag_event("forged"), **headers)
+    response = installation.deliver("acme", tag_event("forged"), headers)
 
     assert response.status == 401
     assert installation.hints("acme") == []
@@ -293,7 +292,7 @@ def test_a_signed_body_that_is_no_event_is_refused(installation: Installation, b
 
 
 def test_another_content_type_is_refused(installation: Installation) -> None:
-    assert installation.deliver("acme", tag_event(), Content_Type="text/plain").status == 415
+    assert installation.deliver("acme", tag_event(), {"Content-Type": "text/plain"}).status == 415
 
 
 def test_an_event_of_another_workspace_is_refused(installation: Installation) -> None:
@@ -351,7 +350,9 @@ def test_a_flood_costs_at_most_the_rate_limit_and_leaves_other_tenants_alone(ins
 def test_a_forged_flood_costs_no_transaction(installation: Installation) -> None:
     transactions = installation.transactions()
     with ThreadPoolExecutor(8) as pool:
-        answers = pool.map(lambda _: installation.deliver("globex", tag_event(), X_MLflow_Signature="v1,A"), range(100))
+        answers = pool.map(
+            lambda _: installation.deliver("globex", tag_event(), {"X-MLflow-Signature": "v1,A"}), range(100)
+        )
 
     assert {answer.status for answer in answers} == {401}
     assert installation.transactions() == transactions

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 from mlflow import MlflowClient
-from mlflow.entities.webhook import Webhook, WebhookEvent
+from mlflow.entities.webhook import Webhook, WebhookAction, WebhookEntity, WebhookEvent
 
 from verifywise_mlflow.connector.webhooks import MODEL_EVENTS, PROMPT_EVENTS
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
@@ -26,7 +26,10 @@ from verifywise_mlflow_tests.support.running_listener import (
     write_tenants,
 )
 
-EVENTS = (*MODEL_EVENTS, *PROMPT_EVENTS)
+EVENTS = tuple(
+    WebhookEvent(WebhookEntity(entity), WebhookAction(action))
+    for entity, action in (name.split(".") for name in (*MODEL_EVENTS, *PROMPT_EVENTS))
+)
 MODEL, PROMPT = ObjectKind.MODEL, ObjectKind.PROMPT
 
 
@@ -80,8 +83,7 @@ def delivering(
         store = stack.enter_context(Store(stack.enter_context(migrated_database(postgres))))
         listener = stack.enter_context(running_listener(store))
         client = MlflowClient(mlflow_uri)
-        events = [WebhookEvent.from_str(event) for event in EVENTS]
-        webhook = client.create_webhook("governance", listener.address(of_acme), [*events], secret=of_acme.secret)
+        webhook = client.create_webhook("governance", listener.address(of_acme), [*EVENTS], secret=of_acme.secret)
         yield Delivering(client, webhook, listener, of_acme, store)
 
 

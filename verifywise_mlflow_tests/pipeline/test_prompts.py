@@ -129,7 +129,8 @@ def test_a_prompt_is_followed_from_its_first_version_to_its_deletion(
     report = verify_records(store, "acme")
     assert report.is_intact, report.damages
     with store.begin("acme") as session:
-        session.execute(text("UPDATE verifywise_mlflow.prompt_versions SET template_sha256 = 'forged' WHERE version_number = 2"))
+        forge = "UPDATE verifywise_mlflow.prompt_versions SET template_sha256 = 'forged' WHERE version_number = 2"
+        session.execute(text(forge))
     (damage, *_) = verify_records(store, "acme").damages
     assert (damage.table, damage.model_name, damage.version_number) == ("prompt_versions", "letter", 2)
 
