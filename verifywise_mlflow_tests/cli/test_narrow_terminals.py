@@ -60,10 +60,11 @@ WITHOUT_TABLE = {
     "db grant listener",
     *("policy waive", "policy unwaive", "audit verify", "audit checkpoint", "audit export", "audit new-key"),
     *("audit public-key", "audit rotate-key", "audit prove", "audit accept-states"),
+    "prompts",  # indented lines
 }
 NEED_A_SERVER = {
     *("check", "sync", "deliver check", "deliver plan", "deliver run", "deliver status"),
-    *("audit witness", "audit timestamps"),
+    *("audit witness", "audit timestamps", "webhooks", "demo live"),
 }
 OF_OUR_OWN_WORDS = {"doctor", "policy check"}
 FIXED_LAYOUT = {"inventory", "gaps"}
