@@ -25,6 +25,7 @@ A_VALUE_OF_EACH_FIELD: dict[str, Json | datetime] = {
     "hyperparameters": {"depth": "3"},
     "evaluation_tags": {"suite": "a"},
     "dataset_reference": ({"name": "a", "digest": None},),
+    "linked_prompts": ({"name": "letter", "version": 2, "alias": None},),
     "runtime_environment": {"reproducible": True, "sources": ("conda.yaml",)},
     "artifact_manifest": {"files": [{"path": "model.pkl", "size": 2**70}]},
     "evidence_files": [{"path": "report.html"}],
