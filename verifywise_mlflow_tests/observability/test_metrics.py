@@ -71,12 +71,9 @@ def test_gauges_are_what_the_database_holds(registry: Registry, tenant: Tenant, 
     registry.trained_version("churn")
     sync(tenant, store)
     now, an_hour_later = datetime.now(UTC), datetime.now(UTC) + timedelta(hours=1)
-    with store.begin("acme") as session:
-        change_hints.record(session, [HintedObject(ObjectKind.MODEL, "churn")], now)
-        change_hints.record_delivery(session, now, is_event=True)
-    webhooks = Webhooks.model_validate({"path": "env:WEBHOOK_PATH", "secret": "env:WEBHOOK_SECRET"})
-    with_webhooks = tenant.model_copy(update={"webhooks": webhooks})
-    collection = Collection(store, lambda: {"acme": with_webhooks}, now=lambda: an_hour_later)
+    receive_webhook(store, now)
+    tenant = connected(tenant)
+    collection = Collection(store, lambda: {"acme": tenant}, now=lambda: an_hour_later)
 
     collection.read()
     samples = scraped(collection)
@@ -225,19 +222,31 @@ def test_the_run_queue_and_the_daemons_of_a_real_instance_are_read() -> None:
     assert state.daemons["SENSOR"] is False  # none runs
 
 
-def with_target(tenant: Tenant) -> Tenant:
-    """Return the tenant with a target of deliveries, which no sync contacts."""
-    settings = {"url": "https://governance.example.com", "auth": {"kind": "token", "token": "env:VW_TOKEN"}}
-    return tenant.model_copy(update={"delivery": Delivery.model_validate({"verifywise": settings})})
+def connected(tenant: Tenant) -> Tenant:
+    """Return the tenant with a target of deliveries, which no sync contacts, and with webhooks."""
+    target = {"url": "https://governance.example.com", "auth": {"kind": "token", "token": "env:VW_TOKEN"}}
+    return tenant.model_copy(
+        update={
+            "delivery": Delivery.model_validate({"verifywise": target}),
+            "webhooks": Webhooks.model_validate({"path": "env:WEBHOOK_PATH", "secret": "env:WEBHOOK_SECRET"}),
+        }
+    )
+
+
+def receive_webhook(store: Store, now: datetime) -> None:
+    with store.begin("acme") as session:
+        change_hints.record(session, [HintedObject(ObjectKind.MODEL, "churn")], now)
+        change_hints.record_delivery(session, now, is_event=True)
 
 
 def every_sample(registry: Registry, tenant: Tenant, store: Store) -> dict[Sample, float]:
     registry.version("churn")
-    tenant = with_target(tenant)
+    tenant = connected(tenant)
     sync(tenant, store)
     collection = Collection(store, lambda: {"acme": tenant}, lambda: QUEUE)
     collection.read()
     sync(tenant, store)
+    receive_webhook(store, datetime.now(UTC))
     collection.read()
     return scraped(collection)
 
@@ -269,12 +278,13 @@ def test_a_collector_receives_the_same_values(
     with otlp_receiver() as collector:
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.uri)
         monkeypatch.setenv("OTEL_TRACES_EXPORTER", "none")
-        tenant = with_target(tenant)
+        tenant = connected(tenant)
         sync(tenant, store)
         collection = Collection(store, lambda: {"acme": tenant}, lambda: QUEUE)
         push = MetricsPush(collection)
         collection.read()
         sync(tenant, store)
+        receive_webhook(store, datetime.now(UTC))
         collection.read()
         push.close()
 

@@ -38,7 +38,7 @@ from verifywise_mlflow_tests.support.trail_entries import NOW
 
 CHANGEABLE = {
     # What MLflow held when it was last read, and how far the stages have come.
-    *("registered_models", "model_versions", "training_runs", "logged_models", "record_inputs"),
+    *("registered_models", "model_versions", "prompts", "training_runs", "logged_models", "record_inputs"),
     *("tenants", "stage_refreshes", "stage_watermarks", "poll_watermarks", "history_usage", "tenant_locks"),
     # Caches of what is stored elsewhere.
     *("compliance_counts", "compliance_count_buckets", "state_models"),
