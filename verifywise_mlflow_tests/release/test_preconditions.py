@@ -76,7 +76,7 @@ def test_the_manifests_of_the_repository_name_one_version() -> None:
 
     named = [match["tag"] for path in manifests for match in IMAGE_TAG.finditer(path.read_text(encoding="utf-8"))]
 
-    assert len(named) == 3
+    assert len(named) == 4
     assert len(set(named)) == 1
 
 
