@@ -6,15 +6,13 @@ version or an alias gives the prompt a new revision, by which the records that n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final, TypeVar
 
 from verifywise_mlflow.common.untrusted_text import quote
 from verifywise_mlflow.connector.models import Prompt, PromptVersion
 from verifywise_mlflow.connector.pagination import Listing
-from verifywise_mlflow.connector.reader_protocol import Reader
-from verifywise_mlflow.http.errors import HttpError, NotFoundError
 from verifywise_mlflow.persistence.repositories import audit_log, prompts
 from verifywise_mlflow.persistence.repositories.prompts import KnownPrompts, ListedPromptVersion
 from verifywise_mlflow.persistence.repositories.registry import ListedObject, StoredObject
@@ -22,6 +20,7 @@ from verifywise_mlflow.persistence.row_mapping import Key, key_problem
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.pipeline.change_detection import ChangeSet
 from verifywise_mlflow.pipeline.context import Note, Progress, ReadFailure, StageContext
+from verifywise_mlflow.pipeline.point_reads import MAX_POINT_READS, read_named
 from verifywise_mlflow.pipeline.removal_guard import Loss, RemovalDecision, confirm_removals
 
 K = TypeVar("K")
@@ -70,46 +69,31 @@ def refresh_named(context: StageContext, progress: Progress, keys: Collection[Ke
         progress: its progress.
         keys: the names of prompts, each with the number of a version; 0 for the prompt itself.
     """
-    reader = context.reader()
-    names = {name for name, _ in keys}
-    read_prompts = [prompt for name in sorted(names) if (prompt := _read_prompt(reader, progress, name))]
-    found = {prompt.name: prompt for prompt in read_prompts}
+    reader, ahead = context.reader(), context.tenant.limits.max_concurrent_requests
+    names = sorted({name for name, _ in keys})
+    reads = read_named(names, reader.prompt, lambda prompt: prompt.name, ahead)
     with context.begin() as session:
         stored = prompts.known_prompts(session).by_name
         stored_versions = prompts.stored_versions(session, names)
-    # An alias may have moved to any version, or away from any.
-    numbers = {
-        name: {number for key_name, number in {*keys, *stored_versions} if key_name == name and number}
-        | set(prompt.aliases.values())
-        for name, prompt in found.items()
-    }
-    versions = [
-        version
-        for name, of_prompt in sorted(numbers.items())
-        for number in sorted(of_prompt)
-        if (version := _read_version(reader, progress, (name, number)))
-    ]
-    _write(context, progress, read_prompts, versions, stored, stored_versions)
+        due = _due_versions(keys, reads.found, prompts.aliases_by_version(session, names))
+    context.left_to_listing.versions.update(due[MAX_POINT_READS:])
+    version_reads = read_named(due[:MAX_POINT_READS], lambda key: reader.prompt_version(*key), _key, ahead)
+    _write(context, progress, reads.found.values(), version_reads.found.values(), stored, stored_versions)
+    reads.report(progress, "prompt", quote)
+    version_reads.report(progress, "prompt version", _name)
 
 
-def _read_prompt(reader: Reader, progress: Progress, name: str) -> Prompt | None:
-    try:
-        return reader.prompt(name)
-    except NotFoundError:
-        return None
-    except HttpError as error:
-        progress.read_failures.append(ReadFailure("prompt", quote(name), str(error)))
-        return None
-
-
-def _read_version(reader: Reader, progress: Progress, key: Key) -> PromptVersion | None:
-    try:
-        return reader.prompt_version(*key)
-    except NotFoundError:
-        return None
-    except HttpError as error:
-        progress.read_failures.append(ReadFailure("prompt version", _name(key), str(error)))
-        return None
+def _due_versions(
+    keys: Collection[Key], found: Mapping[str, Prompt], stored_aliases: Mapping[Key, Sequence[str]]
+) -> list[Key]:
+    """Return the named versions, and those whose aliases differ from their prompt's: an alias may have moved."""
+    aliases: dict[Key, list[str]] = {}
+    for prompt in found.values():
+        for alias, number in sorted(prompt.aliases.items()):
+            aliases.setdefault((prompt.name, number), []).append(alias)
+    named = {key for key in keys if key[1]}
+    moved = {key for key in {*aliases, *stored_aliases} if aliases.get(key, []) != stored_aliases.get(key, [])}
+    return sorted(key for key in named | moved if key[0] in found)
 
 
 def _note_problems(progress: Progress, listed: Listing[Prompt], versions: Listing[PromptVersion]) -> None:

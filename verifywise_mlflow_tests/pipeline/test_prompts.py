@@ -147,7 +147,9 @@ def test_a_hinted_prompt_is_read_by_itself(registry: Registry, tenant: Tenant, s
     client.register_prompt("other", LONGER)
 
     options = SyncOptions(only=(HintedObject(ObjectKind.PROMPT, "letter", 2),))
-    sync(tenant, store, options)
+    targeted = sync(tenant, store, options)
+
+    assert requests(targeted) == 5, "two of the connection, the prompt, and the versions that gained or lost the alias"
 
     assert links(store) == [(2, "production", "found", digest(LONGER))]
     assert [(row["prompt_name"], row["version_number"]) for row in rows(store, "prompt_versions")] == [

@@ -72,6 +72,20 @@ def stored_versions(session: TenantSession, names: Collection[str] | None = None
     return {(name, number): StoredObject(*stored) for name, number, *stored in rows}
 
 
+def aliases_by_version(session: TenantSession, names: Collection[str]) -> dict[Key, list[str]]:
+    """Return the sorted aliases of each living version of the named prompts that has any."""
+    table = prompt_versions.c
+    rows = session.execute(
+        select(table.prompt_name, table.version_number, table.aliases).where(
+            table.tenant_id == session.tenant_id,
+            table.prompt_name == any_(cast(list(names), ARRAY(Text))),
+            table.deleted_at.is_(None),
+            table.aliases != [],
+        )
+    )
+    return {(name, number): aliases for name, number, aliases in rows}
+
+
 def write_prompts(session: TenantSession, listed: Sequence[ListedObject[Prompt]], now: datetime) -> None:
     """Upsert prompts."""
     rows: list[Row] = []
