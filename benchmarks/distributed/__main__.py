@@ -100,7 +100,7 @@ def first_call_table(figures: list[LauncherFigures], probes: int) -> MarkdownTab
         )
         for figure in figures
     ]
-    note = f"Medians of {probes} single runs, in ms. The queue is looked at once a second, with every launcher."
+    note = f"Medians of {probes} single runs, in ms."
     headings = ("launcher", *parts(), "launch to first call", "request to first call")
     return MarkdownTable("distributed-first-call", headings, rows, note)
 
