@@ -180,7 +180,7 @@ def evaluate_sensors_every(seconds: float) -> None:
 def look_at_queue_on(has_new_run: threading.Event) -> None:
     """Make the daemon of this process look at the run queue as soon as an event is set, not only once per interval.
 
-    Dagster's interval is a whole number of seconds, of which a run waits for half on average.
+    Dagster's interval is a whole number of seconds, and a run waits for half of it on average.
     """
     daemon = import_module("dagster._daemon.run_coordinator.queued_run_coordinator_daemon").QueuedRunCoordinatorDaemon
     end_of_look = import_module("dagster._daemon.daemon").SpanMarker.END_SPAN

@@ -27,7 +27,7 @@ from verifywise_mlflow.listener.signature import (
 from verifywise_mlflow.persistence.errors import DatabaseError
 
 MAX_BODY_BYTES: Final = 1024**2
-"""MLflow 3.17 accepts tags of 100,000 characters, of which JSON makes up to 6 bytes each. Events are 0.3 kB usually."""
+"""MLflow 3.17 accepts tags of 100,000 characters, and JSON takes up to 6 bytes for each. Most events have 0.3 kB."""
 
 BODY_TIMEOUT_S: Final = 10
 """Seconds until a body must have arrived."""

@@ -7,8 +7,9 @@ version or an alias gives the prompt a new revision, by which the records that n
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, TypeVar
+from typing import Final, Generic, TypeVar
 
 from verifywise_mlflow.common.untrusted_text import quote
 from verifywise_mlflow.connector.models import Prompt, PromptVersion
@@ -21,12 +22,22 @@ from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.pipeline.change_detection import ChangeSet
 from verifywise_mlflow.pipeline.context import Note, Progress, ReadFailure, StageContext
 from verifywise_mlflow.pipeline.point_reads import MAX_POINT_READS, read_named
-from verifywise_mlflow.pipeline.removal_guard import Loss, RemovalDecision, confirm_removals
+from verifywise_mlflow.pipeline.removal_guard import Loss, confirm_removals
 
 K = TypeVar("K")
 
 STATE_BYTES: Final = 2_000
 """A former state of a version in the history, with its state in the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Removed(Generic[K]):
+    """A kind of object that the removal guard watches."""
+
+    kind: str
+    name: Callable[[K], str]
+    read: Callable[[K], object]
+    mark_deleted: Callable[[TenantSession, Collection[K], str, datetime], int]
 
 
 def refresh(context: StageContext, progress: Progress, known: KnownPrompts) -> None:
@@ -47,8 +58,14 @@ def refresh(context: StageContext, progress: Progress, known: KnownPrompts) -> N
     _note_problems(progress, listed, listed_versions)
     versions = [version for version in listed_versions.rows if version.prompt_name in names]
     _write(context, progress, listed.rows, versions, stored, stored_versions)
-    _remove_prompts(context, progress, listed, stored)
-    _remove_versions(context, progress, listed_versions, names, stored_versions)
+    of_prompts = _Removed("prompt", quote, reader.prompt, prompts.mark_prompts_deleted)
+    _remove(context, progress, of_prompts, listed, [name for name in stored if not stored[name].is_deleted], names)
+    of_versions = _Removed(
+        "prompt version", _name, lambda key: reader.prompt_version(*key), prompts.mark_versions_deleted
+    )
+    # The versions of a prompt that is gone are marked with it.
+    living = [key for key, row in stored_versions.items() if not row.is_deleted and key[0] in names]
+    _remove(context, progress, of_versions, listed_versions, living, set(map(_key, listed_versions.rows)))
     if listed.is_complete and listed_versions.is_complete and not known.were_listed:
         with context.begin() as session:
             prompts.record_complete_listing(session, context.sync_id, context.now)
@@ -146,53 +163,25 @@ def _is_admitted(context: StageContext, change: ListedObject[ListedPromptVersion
     return change.stored is None or context.history.admit(STATE_BYTES)
 
 
-def _remove_prompts(
-    context: StageContext, progress: Progress, listed: Listing[Prompt], stored: Mapping[str, StoredObject]
-) -> None:
-    names = {prompt.name for prompt in listed.rows}
-    living = [name for name, row in stored.items() if not row.is_deleted]
-    missing = [name for name in living if name not in names]
-    removal = confirm_removals(
-        missing,
-        losses=[Loss("prompts", len(missing), len(living))],
-        listing_is_complete=listed.is_complete,
-        is_accepted=bool(context.options.accept_removals),
-        read_object=context.reader().prompt,
-        ahead=context.tenant.limits.max_concurrent_requests,
-    )
-    progress.read_failures += [ReadFailure("prompt", quote(name), reason) for name, reason in removal.unconfirmed]
-    _record_removal(context, progress, removal, prompts.mark_prompts_deleted)
-
-
-def _remove_versions(
+def _remove(
     context: StageContext,
     progress: Progress,
-    listed: Listing[PromptVersion],
-    names: Collection[str],
-    stored: Mapping[Key, StoredObject],
+    removed: _Removed[K],
+    listing: Listing[Prompt] | Listing[PromptVersion],
+    living: Collection[K],
+    listed: Collection[K],
 ) -> None:
-    """Mark the versions that are gone from prompts that are still there."""
-    keys = set(map(_key, listed.rows))
-    living = [key for key, row in stored.items() if not row.is_deleted and key[0] in names]
-    missing = [key for key in living if key not in keys]
+    """Mark the objects that the listing no longer shows as deleted, as the removal guard allows."""
+    missing = [key for key in living if key not in listed]
     removal = confirm_removals(
         missing,
-        losses=[Loss("versions of prompts", len(missing), len(living))],
-        listing_is_complete=listed.is_complete,
+        losses=[Loss(f"{removed.kind}s", len(missing), len(living))],
+        listing_is_complete=listing.is_complete,
         is_accepted=bool(context.options.accept_removals),
-        read_object=lambda key: context.reader().prompt_version(*key),
+        read_object=removed.read,
         ahead=context.tenant.limits.max_concurrent_requests,
     )
-    progress.read_failures += [ReadFailure("prompt version", _name(key), why) for key, why in removal.unconfirmed]
-    _record_removal(context, progress, removal, prompts.mark_versions_deleted)
-
-
-def _record_removal(
-    context: StageContext,
-    progress: Progress,
-    removal: RemovalDecision[K],
-    entomb: Callable[[TenantSession, Collection[K], str, datetime], int],
-) -> None:
+    progress.read_failures += [ReadFailure(removed.kind, removed.name(key), why) for key, why in removal.unconfirmed]
     progress.notes += map(Note, removal.notes)
     if not removal.deleted:
         return
@@ -200,7 +189,7 @@ def _record_removal(
         if removal.accepted_loss:
             reason = f"{removal.accepted_loss}; accepted: {context.options.accept_removals}"
             audit_log.append(session, [context.make_entry("removals accepted", "noted", reason=reason)])
-        count = entomb(session, removal.deleted, context.sync_id, context.now)
+        count = removed.mark_deleted(session, removal.deleted, context.sync_id, context.now)
         context.history.charge(STATE_BYTES * count)
         context.history.record(session, context.now)
     progress.prompts_changed += count

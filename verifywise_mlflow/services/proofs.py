@@ -25,7 +25,7 @@ from verifywise_mlflow.common.untrusted_text import quote
 from verifywise_mlflow.compliance.input_hash import input_hash
 from verifywise_mlflow.persistence.pg_text_codec import dumps, escape
 from verifywise_mlflow.persistence.queries import committed_states, state_rows
-from verifywise_mlflow.persistence.queries.state_rows import LoggedState, StoredVerdict
+from verifywise_mlflow.persistence.queries.stored_states import LoggedState, StoredVerdict
 from verifywise_mlflow.persistence.repositories import config_versions, state_log
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession

@@ -18,7 +18,14 @@ from verifywise_mlflow.persistence.repositories.change_hints import HintedObject
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.webhooks.registration import Registration, SecretValues
 from verifywise_mlflow.tenants.tenant import Tenant
-from verifywise_mlflow_tests.support.hostile_server import hostile_server, json_response, make_response, respond_with
+from verifywise_mlflow_tests.support.hostile_server import (
+    HostileServer,
+    ReceivedRequest,
+    hostile_server,
+    json_response,
+    make_response,
+    respond_with,
+)
 from verifywise_mlflow_tests.support.json_documents import check_document
 
 LISTENER = "http://127.0.0.1:9480"
@@ -151,13 +158,12 @@ def test_a_server_that_lists_nothing_gets_a_plain_sentence(
 ) -> None:
     respond = respond_with(response)
 
-    def script(server: object, request: object) -> bytes:
-        target = getattr(request, "target", "")
-        if target == "/version":
+    def script(server: HostileServer, request: ReceivedRequest) -> bytes:
+        if request.target == "/version":
             return make_response(version, content_type="text/plain")
-        if target.endswith("/server-info"):
+        if request.target.endswith("/server-info"):
             return json_response({"store_type": "SqlStore", "workspaces_enabled": False})
-        return respond(server, request)  # type: ignore[arg-type]
+        return respond(server, request)
 
     with hostile_server(script) as server:
         document = yaml.safe_load(acme.read_text())

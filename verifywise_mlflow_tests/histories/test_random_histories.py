@@ -199,7 +199,7 @@ class RegistryHistory(RuleBasedStateMachine):
     @precondition(lambda self: self._conclusions.before.versions)
     @rule(choice=choices, count=st.integers(1, 4), with_unknown=st.booleans())
     def targeted_sync(self, choice: int, count: int, with_unknown: bool) -> None:
-        """Sync some objects, as after webhooks of which any may have been lost, repeated, late or forged."""
+        """Sync some objects, as after webhooks that were lost, repeated, late or forged."""
         self._proxy.fault = lambda _: None
         objects: list[str | Key] = [*self.twin.models, *self.twin.versions(), *self._conclusions.before.versions]
         unknown: list[str | Key] = [("churn", 99), "nobody"] if with_unknown else []

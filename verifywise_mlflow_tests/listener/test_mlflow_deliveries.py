@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 from mlflow import MlflowClient
-from mlflow.entities.webhook import Webhook, WebhookAction, WebhookEntity, WebhookEvent
+from mlflow.entities.webhook import Webhook
 
 from verifywise_mlflow.connector.webhooks import MODEL_EVENTS, PROMPT_EVENTS
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
@@ -25,11 +25,9 @@ from verifywise_mlflow_tests.support.running_listener import (
     running_listener,
     write_tenants,
 )
+from verifywise_mlflow_tests.support.webhook_events import webhook_events
 
-EVENTS = tuple(
-    WebhookEvent(WebhookEntity(entity), WebhookAction(action))
-    for entity, action in (name.split(".") for name in (*MODEL_EVENTS, *PROMPT_EVENTS))
-)
+EVENTS = webhook_events((*MODEL_EVENTS, *PROMPT_EVENTS))
 MODEL, PROMPT = ObjectKind.MODEL, ObjectKind.PROMPT
 
 

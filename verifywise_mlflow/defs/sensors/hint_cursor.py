@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
+
+from verifywise_mlflow.defs.sensors.cursor import Cursor
 
 
 class RequestedHints(NamedTuple):
@@ -19,21 +21,7 @@ class RequestedHints(NamedTuple):
     """Requests in a row that repeat one without success."""
 
 
-class HintCursor(BaseModel):
+class HintCursor(Cursor):
     """The state that one tick leaves to the next: nothing for a tenant without hints."""
 
-    model_config = ConfigDict(frozen=True)
-
     requested: Mapping[str, RequestedHints] = Field(default_factory=dict)
-
-    @classmethod
-    def from_json(cls, text: str | None) -> HintCursor:
-        """Return the cursor that a tick stored; an empty one if there is none or it cannot be parsed."""
-        try:
-            return cls.model_validate_json(text or "{}")
-        except ValidationError:
-            return cls()
-
-    def to_json(self) -> str:
-        """Return the cursor as JSON."""
-        return self.model_dump_json(exclude_defaults=True)

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import NamedTuple
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, Field
+
+from verifywise_mlflow.defs.sensors.cursor import Cursor
 
 
 class FailureStreak(NamedTuple):
@@ -21,10 +23,8 @@ class FailureStreak(NamedTuple):
     """The tenant is not polled before this time."""
 
 
-class PollCursor(BaseModel):
+class PollCursor(Cursor):
     """The state that one tick leaves to the next: nothing for a healthy tenant, about 100 bytes for a failing one."""
-
-    model_config = ConfigDict(frozen=True)
 
     ticked_at: AwareDatetime | None = None
     """The time of the last tick; None before the first."""
@@ -34,21 +34,8 @@ class PollCursor(BaseModel):
     """Tenants whose last poll failed."""
     requested: Mapping[str, str] = Field(default_factory=dict)
     """Tenant to the token of the change for which a sync was last requested, until a sync has stored that change."""
-
     suspected: Mapping[str, int] = Field(default_factory=dict)
     """Tenants with a change that their webhooks have not reported, and when it was found, in seconds since 1970."""
-
-    @classmethod
-    def from_json(cls, text: str | None) -> PollCursor:
-        """Return the cursor that a tick stored; an empty one if there is none or it cannot be parsed."""
-        try:
-            return cls.model_validate_json(text or "{}")
-        except ValidationError:
-            return cls()
-
-    def to_json(self) -> str:
-        """Return the cursor as JSON, without empty fields."""
-        return self.model_dump_json(exclude_defaults=True)
 
 
 def failing_since(streak: FailureStreak) -> datetime:

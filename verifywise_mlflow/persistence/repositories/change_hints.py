@@ -135,7 +135,7 @@ def pending(session: TenantSession) -> list[ChangeHint]:
 
 
 def settle(session: TenantSession, hints: Collection[ChangeHint]) -> None:
-    """Remove hints that a sync has followed, except those of which another event has arrived since."""
+    """Remove hints that a sync has followed. A hint stays if another event of its object has arrived since."""
     if not hints:
         return
     table = change_hints

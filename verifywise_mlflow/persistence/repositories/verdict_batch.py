@@ -104,7 +104,7 @@ class VerdictBatch:
         self._contents: dict[Key, str] = {}
         """For each version with other verdicts: the hash of its evaluation's content."""
         self._kept: dict[Key, Mapping[str, str]] = {}
-        """For each of the others, the rules with the fingerprints of their verdicts, all of which stay."""
+        """The other records, whose verdicts all stay: the fingerprint of each rule's verdict."""
 
     def __len__(self) -> int:
         """The number of records."""
@@ -144,7 +144,7 @@ class VerdictBatch:
         badge: Badge,
         rows: VerdictRows,
     ) -> None:
-        """Add the verdicts on a record, some of which differ from the stored ones. They are stored sorted by rule."""
+        """Add the verdicts on a record that has changed verdicts. They are stored sorted by rule."""
         current, by_rule = due.present, dict(zip(new, results, strict=True))
         kept = {rule_id: fingerprint for rule_id, fingerprint in new.items() if current.get(rule_id) == fingerprint}
         begun = {rule_id: rows.row(by_rule[rule_id], new[rule_id]) for rule_id in sorted(new) if rule_id not in kept}

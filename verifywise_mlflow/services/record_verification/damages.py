@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from verifywise_mlflow.persistence.queries.state_rows import StoredState, StoredVerdict
+from verifywise_mlflow.persistence.queries.stored_states import StoredState, StoredVerdict
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.services.record_verification.matching import Mismatch
 from verifywise_mlflow.services.record_verification.report import DamageKind, FieldChange, RecordDamage

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from verifywise_mlflow.compliance.badge import Badge
 from verifywise_mlflow.compliance.verdict import Verdict
-from verifywise_mlflow.persistence.queries.state_rows import StoredVerdict
+from verifywise_mlflow.persistence.queries.stored_states import StoredVerdict
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.state_contents import VERDICT_COLUMNS
 from verifywise_mlflow.services.record_verification.evaluations import Evaluation, Parts

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Final
 
 from verifywise_mlflow.audit.state_leaf import content_hash
-from verifywise_mlflow.persistence.queries.state_rows import LoggedState, StoredBadge, StoredVerdict
+from verifywise_mlflow.persistence.queries.stored_states import LoggedState, StoredBadge, StoredVerdict
 from verifywise_mlflow.persistence.state_contents import (
     CELL_SEPARATOR,
     VERDICT_COLUMNS,

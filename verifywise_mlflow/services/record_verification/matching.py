@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from verifywise_mlflow.persistence.queries.state_rows import LoggedState, StoredState
+from verifywise_mlflow.persistence.queries.stored_states import LoggedState, StoredState
 from verifywise_mlflow.services.record_verification.report import FieldChange
 
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from verifywise_mlflow.persistence.pg_text_codec import escape
 from verifywise_mlflow.persistence.queries import tenant_state_rows
-from verifywise_mlflow.persistence.queries.state_rows import LoggedState, StoredState
+from verifywise_mlflow.persistence.queries.stored_states import LoggedState, StoredState
 from verifywise_mlflow.persistence.queries.tenant_state_rows import PROMPT_KINDS
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.state_contents import PROMPT_VERSION_COLUMNS, row_content

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from verifywise_mlflow.persistence.queries import tenant_state_rows
-from verifywise_mlflow.persistence.queries.state_rows import LoggedState, StoredState
+from verifywise_mlflow.persistence.queries.stored_states import LoggedState, StoredState
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.state_contents import row_content
 from verifywise_mlflow.services.record_verification.damages import damage_of

@@ -11,7 +11,7 @@ from operator import itemgetter
 from typing import Final
 
 from verifywise_mlflow.persistence.queries import state_rows
-from verifywise_mlflow.persistence.queries.state_rows import StoredState, StoredVerdict, StoredVerdicts
+from verifywise_mlflow.persistence.queries.stored_states import StoredState, StoredVerdict, StoredVerdicts
 from verifywise_mlflow.persistence.queries.tenant_state_rows import TENANT_KINDS
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession

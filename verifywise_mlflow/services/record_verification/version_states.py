@@ -6,7 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 
 from verifywise_mlflow.audit.state_leaf import content_hash
-from verifywise_mlflow.persistence.queries.state_rows import LoggedState, StoredBadge, StoredState, StoredVerdicts
+from verifywise_mlflow.persistence.queries.stored_states import LoggedState, StoredBadge, StoredState, StoredVerdicts
 from verifywise_mlflow.persistence.state_contents import column_hashes, evaluation_content
 from verifywise_mlflow.services.record_verification.evaluations import OPEN_VERDICTS
 

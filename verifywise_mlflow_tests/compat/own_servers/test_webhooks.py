@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
-from mlflow.entities.webhook import WebhookEvent
 
 from verifywise_mlflow.connector.webhooks import FIRST_RELEASE, available_events
 from verifywise_mlflow.persistence.repositories import change_hints
@@ -21,6 +20,7 @@ from verifywise_mlflow_tests.support.running_listener import (
     running_listener,
     write_tenants,
 )
+from verifywise_mlflow_tests.support.webhook_events import webhook_events
 
 
 @pytest.mark.parametrize("environment", environments_since(FIRST_RELEASE))
@@ -34,7 +34,7 @@ def test_events_and_test_calls_of_each_release_are_understood(
         start_server(environment, tmp_path, variables=WEBHOOK_VARIABLES) as server,
     ):
         client = MlflowClient(server.uri)
-        events = [WebhookEvent.from_str(event) for event in available_events(server.version)]  # type: ignore[arg-type]
+        events = webhook_events(available_events(server.version))
         webhook = client.create_webhook("governance", listener.address(of_acme), [*events], secret=of_acme.secret)
 
         tests = [client.test_webhook(webhook.webhook_id, event) for event in events]

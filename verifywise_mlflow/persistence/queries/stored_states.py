@@ -1,0 +1,131 @@
+"""States as they are read to be verified: what the log has of a state, and what the tables have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from verifywise_mlflow.persistence.state_contents import CELL_SEPARATOR, VERDICT_COLUMNS
+
+
+class LoggedState(NamedTuple):
+    """A state in the log."""
+
+    position: int
+    kind: str
+    object_id: str
+    written_at: datetime
+    sync_id: str
+    content: str
+
+
+class StoredState(NamedTuple):
+    """A state in a table."""
+
+    table: str
+    row: str
+    """What distinguishes it from other rows of its version."""
+    written_at: datetime
+    sync_id: str | None
+    """None if the table does not say."""
+    content: str
+    """The hash of its content."""
+    ended_at: datetime | None = None
+    ended_by: str | None = None
+
+
+class StoredVerdict(NamedTuple):
+    """A verdict in a table."""
+
+    table: str
+    cells: tuple[str, ...]
+    """In the order of ``VERDICT_COLUMNS``."""
+    written_at: datetime
+    sync_id: str
+    open_since: datetime | None
+    ended_at: datetime | None
+    ended_by: str | None
+
+    @property
+    def rule_id(self) -> str:
+        """The rule."""
+        return self.cells[0]
+
+    @property
+    def verdict(self) -> str:
+        """The outcome."""
+        return self.cells[_OUTCOME]
+
+    @property
+    def fingerprint(self) -> str:
+        """The hash of all of it but the day."""
+        return self.cells[-1]
+
+
+class StoredVerdicts(NamedTuple):
+    """A row of verdicts: those on a version now, or those that ended together.
+
+    Each column is one text: to split it is much cheaper than to read an array.
+    """
+
+    table: str
+    size: int
+    """The number of verdicts; 0 if there are more or fewer days."""
+    columns: tuple[str, ...]
+    """In the order of ``VERDICT_COLUMNS``; the cells are joined."""
+    first_written_at: datetime | None
+    first_sync_id: str | None
+    written_at: Sequence[datetime] | None
+    """Null if all verdicts have the time and the sync of the first."""
+    sync_ids: Sequence[str] | None
+    opened_with_first: Sequence[int] | None
+    """The places, from 1 on, of the gaps that opened at the time of the first verdict."""
+    open_since: Sequence[datetime | None] | None
+    """Null if all other verdicts are no gaps."""
+    ended_at: datetime | None
+    ended_by: str | None
+
+    def is_well_formed(self) -> bool:
+        """Return whether each column has a cell for each verdict, and none has the separator; else it is forged."""
+        separators = {column.count(CELL_SEPARATOR) for column in self.columns}
+        sizes = {len(self.written_at or ()) or self.size, len(self.open_since or ()) or self.size}
+        return self.size > 0 and separators == {self.size - 1} and sizes == {self.size}
+
+    def outcomes(self) -> list[str]:
+        """Return the outcome of each verdict."""
+        return self.columns[_OUTCOME].split(CELL_SEPARATOR)
+
+    def single(self) -> Iterator[StoredVerdict]:
+        """Yield each verdict of a well-formed row by itself."""
+        opened = frozenset(self.opened_with_first or ())
+        columns = [column.split(CELL_SEPARATOR) for column in self.columns]
+        for place, cells in enumerate(zip(*columns, strict=True)):
+            written_at = self.written_at[place] if self.written_at else self.first_written_at
+            sync_id = self.sync_ids[place] if self.sync_ids else self.first_sync_id
+            open_since = self.first_written_at if place + 1 in opened else None
+            if self.open_since:
+                open_since = self.open_since[place]
+            yield StoredVerdict(
+                self.table,
+                cells,
+                written_at,  # type: ignore[arg-type]  # a row has one verdict at least
+                sync_id or "",
+                open_since,
+                self.ended_at,
+                self.ended_by,
+            )
+
+
+_OUTCOME: Final = VERDICT_COLUMNS.index("verdict")
+
+
+class StoredBadge(NamedTuple):
+    """A badge."""
+
+    table: str
+    badge: str
+    written_at: datetime
+    sync_id: str
+    ended_at: datetime | None
+    ended_by: str | None
