@@ -84,6 +84,10 @@ class SyntheticReader(MlflowReader):
         """Return none."""
         return Listing(())
 
+    def agents(self, experiment_ids: Sequence[str]) -> Listing[LoggedModel]:  # noqa: ARG002
+        """Return none."""
+        return Listing(())
+
     def experiments(self) -> Listing[Experiment]:
         """Return the only experiment."""
         return Listing((Experiment("1", "credit-risk"),))

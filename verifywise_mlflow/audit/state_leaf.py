@@ -30,6 +30,7 @@ StateKind = Literal[
     "waiver ended",
     "configuration",
     "prompt version",
+    "agent",
 ]
 Content: TypeAlias = "Mapping[str, str | int | Content | list[str] | None]"
 

@@ -42,6 +42,9 @@ MAX_READS = 3
 MAX_TOKEN_LENGTH = 4_096
 """Characters of a page token, which is sent back in a URL. MLflow's has about 30."""
 
+_TOKEN_FIELDS: Final = frozenset({"offset", "experiment_ids", "filter_string", "order_by"})
+"""What MLflow's tokens hold: those of logged models repeat the search."""
+
 PAGE_SHRINK_FACTOR = 4
 """A page beyond a limit of one response is requested again with fewer rows, down to one row."""
 
@@ -85,6 +88,8 @@ class PagedListing(Generic[T, K]):
     """Rows that a page may have at most, where the server has such a limit."""
     keeps_beginning: bool = True
     """Whether a listing that the sync's deadline cuts short returns the rows that were read."""
+    max_token_length: int = MAX_TOKEN_LENGTH
+    """More where tokens repeat the search, and are sent back in a body."""
 
 
 @dataclass(slots=True)
@@ -193,7 +198,7 @@ def _read_once(listing: PagedListing[T, K], limits: Limits, read: _Read[T, K]) -
             response, page_size = _fetch_page(listing, overlapping_token or token, page_size)
             rows = _requested_rows(response.get(name), _rows_to_request(listing, token, page_size), name, read.problems)
             objects, problems = parsing.parse_rows(rows, lambda row: listing.parse(row, read.intake), name)
-            token_after = _next_token(response, name)
+            token_after = _next_token(response, name, listing.max_token_length)
             del response, rows
         read.problems.merge(problems)
         keys = [listing.identify(row) for row in objects]
@@ -310,14 +315,14 @@ def _field_names(kind: type) -> tuple[str, ...]:
     return tuple(item.name for item in fields(kind))
 
 
-def _next_token(response: dict[str, object], name: str) -> str | None:
+def _next_token(response: dict[str, object], name: str, max_length: int) -> str | None:
     token = response.get("next_page_token")
     if token is None or token == "":
         return None
     if not isinstance(token, str):
         # To stop here would make a partial listing look complete.
         raise InvalidResponseError(f"the listing of {name} has a page token of type {type(token).__name__}, not text")
-    if len(token) > MAX_TOKEN_LENGTH:
+    if len(token) > max_length:
         raise InvalidResponseError(f"the listing of {name} has a page token of {len(token):,} characters")
     return token
 
@@ -326,11 +331,11 @@ def _one_row_back(token: str | None) -> str | None:
     """Return the token of the page that starts one row earlier; None if the token is not an offset."""
     try:
         fields = json.loads(base64.b64decode(token or "", validate=True))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    if not isinstance(fields, dict) or fields.keys() != {"offset"}:
+    if not isinstance(fields, dict) or not fields.keys() <= _TOKEN_FIELDS:
         return None
-    offset = fields["offset"]
+    offset = fields.get("offset")
     if not isinstance(offset, int) or isinstance(offset, bool) or offset < 1:
         return None
-    return base64.b64encode(json.dumps({"offset": offset - 1}).encode()).decode()
+    return base64.b64encode(json.dumps({**fields, "offset": offset - 1}).encode()).decode()

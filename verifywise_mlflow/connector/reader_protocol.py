@@ -83,6 +83,9 @@ class Reader(Protocol):
         """Read one logged model by its id, in any experiment."""
 
     def evaluation_datasets(self, experiment_ids: Sequence[str]) -> Listing[EvaluationDataset]:
+    def agents(self, experiment_ids: Sequence[str]) -> Listing[LoggedModel] | None:
+        """List the logged models of the type agent in some experiments; None if the server offers none."""
+
         """List the evaluation data sets of some experiments, without their records."""
 
     def trace_counts(self, experiment_ids: Sequence[str]) -> TraceCounts:

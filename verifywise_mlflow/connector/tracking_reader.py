@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from verifywise_mlflow.connector import parsing
 from verifywise_mlflow.connector.endpoints import MlflowEndpoint
+from verifywise_mlflow.connector.errors import EndpointNotFoundError
 from verifywise_mlflow.connector.models import (
     EvaluationDataset,
     Experiment,
@@ -35,7 +36,18 @@ LOGGED_MODELS_PAGE_SIZE = 1_000
 EVALUATION_DATASETS_PAGE_SIZE = 50  # the server's maximum
 
 
+AGENT_EXPERIMENTS = 1_000
+"""Experiments of one search for agents: databases bound the values of a statement, the strictest one to 2,100."""
 class TrackingReader:
+TRACES_PAGE_SIZE = 500  # the server's maximum
+MAX_TRACE_PAGES = 4
+"""Pages of traces that one sync reads."""
+
+# Not equal to nothing: before 3.17, MLflow's filter knows no other form of "is there".
+_OF_A_MODEL = "metadata.`mlflow.modelId` != ''"
+_OF_A_RUN = "metadata.`mlflow.sourceRun` != ''"
+AGENT = "agent"
+"""The type that MLflow's documentation gives to the logged model of an agent."""
     """A connection to one server on behalf of one tenant, without the registry."""
 
     def __init__(self, settings: ConnectionSettings) -> None:
@@ -124,6 +136,36 @@ class TrackingReader:
     def evaluation_datasets(self, experiment_ids: Sequence[str]) -> Listing[EvaluationDataset]:
         """List the evaluation data sets of some experiments, without their records."""
         return self._search(
+    def agents(self, experiment_ids: Sequence[str]) -> Listing[LoggedModel] | None:
+        """List the logged models of the type agent in up to ``AGENT_EXPERIMENTS`` experiments.
+
+        Returns:
+            The agents, also those of deleted experiments, which MLflow goes on to have; None if the server offers no
+            logged models, as before MLflow 3.
+        """
+        body = {
+            "experiment_ids": list(experiment_ids),
+            # The type is what a client wrote.
+            "filter": f"model_type ILIKE '{AGENT}'",
+            # In this order only a deletion moves rows.
+            "order_by": [{"field_name": "creation_timestamp", "ascending": True}],
+        }
+        try:
+            listing = self._search(
+                MlflowEndpoint.SEARCH_LOGGED_MODELS,
+                body,
+                "models",
+                parsing.logged_model,
+                lambda model: model.model_id,
+                page_size=LOGGED_MODELS_PAGE_SIZE,
+                keeps_beginning=True,
+                max_token_length=MAX_TOKEN_LENGTH + sum(map(len, experiment_ids)) * 2 + 10 * len(experiment_ids),
+            )
+        except EndpointNotFoundError:
+            return None
+        agents = (model for model in listing.rows if (model.model_type or "").casefold() == AGENT)
+        return Listing(tuple(agents), listing.problems)
+
             MlflowEndpoint.SEARCH_EVALUATION_DATASETS,
             {"experiment_ids": list(experiment_ids)},
             "datasets",
@@ -135,6 +177,60 @@ class TrackingReader:
 
     def trace_counts(self, experiment_ids: Sequence[str]) -> TraceCounts:
         """Count the traces of some experiments and their assessments, on the server: no trace is read."""
+
+    def newest_evaluation_datasets(self, experiment_ids: Sequence[str]) -> list[EvaluationDataset]:
+        """Return the evaluation data sets of some experiments that changed last, in one request."""
+        body = {
+            "experiment_ids": list(experiment_ids),
+            "order_by": ["last_update_time DESC"],
+            "max_results": EVALUATION_DATASETS_PAGE_SIZE,
+        }
+        response = self._client.post_json(MlflowEndpoint.SEARCH_EVALUATION_DATASETS, body)
+        return parsing.parse_rows(response.get("datasets"), parsing.evaluation_dataset, "datasets")[0]
+
+    def trace_assessments(self, experiment_ids: Sequence[str]) -> TraceAssessments:
+        """Count the assessments of the logged models' traces in some experiments, in at most four requests.
+
+        A page of the newest traces comes first. If there are more, most of them come from use: then those that belong
+        to a run are read, too, because an evaluation is a run.
+
+        Raises:
+            EndpointNotFoundError: the server has no such search.
+            RequestRejectedError: nor does it have one with these conditions.
+        """
+        traces, has_more = self._assessed_traces(experiment_ids, (_OF_A_MODEL,), pages=1)
+        if has_more:
+            traces += self._assessed_traces(experiment_ids, (_OF_A_MODEL, _OF_A_RUN), pages=MAX_TRACE_PAGES - 1)[0]
+        return TraceAssessments(count_assessments(traces), is_complete=not has_more)
+
+    def _assessed_traces(
+        self, experiment_ids: Sequence[str], conditions: Sequence[str], pages: int
+    ) -> tuple[list[AssessedTrace], bool]:
+        """Return the newest traces, and whether there are more."""
+        locations = [
+            {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": experiment_id}}
+            for experiment_id in experiment_ids
+        ]
+        body = {
+            "locations": locations,
+            "filter": " AND ".join(conditions),
+            "max_results": TRACES_PAGE_SIZE,
+            "order_by": ["timestamp_ms DESC"],
+        }
+        traces: list[AssessedTrace] = []
+        token: object = None
+        for _ in range(pages):
+            with response_memory():
+                response = self._client.post_json(
+                    MlflowEndpoint.SEARCH_TRACES, {**body, **({"page_token": token} if token else {})}
+                )
+                rows = parsing.parse_rows(response.get("traces"), assessed_trace, "traces")[0]
+                token = response.get("next_page_token")
+                del response
+            traces += [trace for trace in rows if trace.assessments]
+            if not token or not isinstance(token, str):
+                return traces, False
+        return traces, True
 
         def count(view: str, metric: str) -> int:
             body = {

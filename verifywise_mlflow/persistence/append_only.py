@@ -26,10 +26,10 @@ TRAILS: Final = ("audit_trail", "audit_checkpoints", "checkpoint_receipts")
 HISTORIES: Final = (
     *("canonical_record_history", "version_verdict_history", "compliance_badge_history"),
     *("lifecycle_events", "integrity_events", "config_versions", "state_log", "state_commitments"),
-    "prompt_version_history",
+    *("prompt_version_history", "agent_history"),
 )
 """Rows are added, never changed, and deleted by the erasure of their tenant only."""
-RETAINED: Final = ("canonical_records", "artifact_manifests", "waivers", "prompt_versions")
+RETAINED: Final = ("canonical_records", "artifact_manifests", "waivers", "prompt_versions", "agents")
 """Rows change, and are deleted by the erasure of their tenant only."""
 DELETABLE: Final = ("version_verdicts", "compliance_badges")
 """Rows change and are deleted; their history keeps the former ones."""
@@ -90,9 +90,9 @@ def _guards() -> Iterator[Guard]:
     changed = "FOR EACH ROW WHEN ((old.* IS DISTINCT FROM new.*))"
     yield Guard("canonical_records", "save_former_record", "BEFORE UPDATE", changed, "save_former_record")
     yield Guard("canonical_records", "save_deleted_record", "BEFORE DELETE", "FOR EACH ROW", "save_former_record")
-    saving = ("prompt_versions", "save_former_prompt_version")
-    yield Guard(*saving, "BEFORE UPDATE", changed, "save_former_prompt_version")
-    yield Guard("prompt_versions", "save_deleted_prompt_version", "BEFORE DELETE", "FOR EACH ROW", saving[1])
+    for table in ("prompt_versions", "agents"):
+        yield Guard(table, "save_former_asset", "BEFORE UPDATE", changed, "save_former_asset")
+        yield Guard(table, "save_deleted_asset", "BEFORE DELETE", "FOR EACH ROW", "save_former_asset")
     yield Guard("version_verdicts", "save_former_verdicts", "BEFORE UPDATE", changed, "save_former_verdicts")
     yield Guard("version_verdicts", "save_deleted_verdicts", "BEFORE DELETE", "FOR EACH ROW", "save_former_verdicts")
     yield Guard(

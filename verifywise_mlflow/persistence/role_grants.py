@@ -31,6 +31,7 @@ PIPELINE_PRIVILEGES: Mapping[str, tuple[str, ...]] = {
     "model_versions": _WRITE,
     "prompts": _WRITE,
     "prompt_versions": _WRITE,
+    "agents": _WRITE,
     "training_runs": _WRITE,
     "logged_models": _WRITE,
     "artifact_manifests": _WRITE,
@@ -71,6 +72,7 @@ PIPELINE_PRIVILEGES: Mapping[str, tuple[str, ...]] = {
     # Triggers write them with the owner's rights.
     "canonical_record_history": _READ,
     "prompt_version_history": _READ,
+    "agent_history": _READ,
     "version_verdict_history": _READ,
     "compliance_badge_history": _READ,
     # A role sees its own row; the policies of row-level security read it.

@@ -45,6 +45,10 @@ PROMPT_VERSION_COLUMNS: Final = (
     *("template_sha256", "template_length", "variables", "has_response_format", "model_config", "tags", "problems"),
     *("incarnation", "deleted_at"),
 )
+AGENT_COLUMNS: Final = (
+    *("model_id", "name", "status", "experiment_id", "experiment_name", "source_run_id", "created_at"),
+    *("last_updated_at", "params", "metrics", "tags", "linked_prompts", "problems", "incarnation", "deleted_at"),
+)
 CONFIGURATION_COLUMNS: Final = ("digest", "document")
 
 

@@ -139,6 +139,12 @@ class RedactingReader:
             return self._redactor.redact(self._reader.logged_model(model_id))
 
     def evaluation_datasets(self, experiment_ids: Sequence[str]) -> Listing[EvaluationDataset]:
+    def agents(self, experiment_ids: Sequence[str]) -> Listing[LoggedModel] | None:
+        """List the logged models of the type agent in some experiments; None if the server offers none."""
+        with redacted_errors(self._redactor):
+            listing = self._reader.agents(experiment_ids)
+        return None if listing is None else self._read_listing(lambda: listing)
+
         """List the evaluation data sets of some experiments, without their records."""
         return self._read_listing(lambda: self._reader.evaluation_datasets(experiment_ids))
 

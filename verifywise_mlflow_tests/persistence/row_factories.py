@@ -72,7 +72,7 @@ def _rows(table: str, columns: dict[str, str], tenant_id: str) -> Iterator[dict[
             }
             link = make_link({**entry_fields, "tenant_id": tenant_id}, link)
             row |= {"sequence": link.sequence, "entry": link.text, "entry_hash": link.hash}
-        if table in ("canonical_record_history", "prompt_version_history"):
+        if table in ("canonical_record_history", "prompt_version_history", "agent_history"):
             row["revision"] = 1_000_000 + number  # not a present row's revision: the trigger copies that one here
         if table == "role_grants":
             row |= {"role_name": f"role {number} of {tenant_id} {HOSTILE}", "kind": "reader"}

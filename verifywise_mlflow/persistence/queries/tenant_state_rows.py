@@ -13,21 +13,19 @@ from verifywise_mlflow.persistence.queries.stored_states import LoggedState, Sto
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.state_contents import (
     CONFIGURATION_COLUMNS,
-    PROMPT_VERSION_COLUMNS,
     WAIVER_COLUMNS,
     WAIVER_END_COLUMNS,
     hash_of_row,
 )
+from verifywise_mlflow.persistence.state_tables import AGENTS, PROMPT_VERSIONS, StateTable
 from verifywise_mlflow.persistence.tables import (
     SCHEMA,
     config_versions,
-    prompt_version_history,
-    prompt_versions,
     waivers,
 )
 
-PROMPT_KINDS: Final = ("prompt version",)
-TENANT_KINDS: Final = ("waiver granted", "waiver ended", "configuration", *PROMPT_KINDS)
+ASSETS: Final = (PROMPT_VERSIONS, AGENTS)
+TENANT_KINDS: Final = ("waiver granted", "waiver ended", "configuration", *(assets.kind for assets in ASSETS))
 """The kinds of states that belong to no version of a model."""
 
 
@@ -70,18 +68,18 @@ def tenant_rows(session: TenantSession) -> Iterator[tuple[str, str, Table, Seque
                 yield "waiver ended", str(row["waiver_id"]), table, WAIVER_END_COLUMNS, row
 
 
-def prompt_version_states(session: TenantSession) -> Iterator[tuple[str, StoredState]]:
-    """Yield the states of versions of prompts, present and former ones, each with its object in the log."""
-    for table, row in prompt_version_rows(session):
-        object_id = f"{escape(row['prompt_name'])}/{row['version_number']}"
-        content = hash_of_row(prompt_versions, PROMPT_VERSION_COLUMNS, row)
+def asset_states(session: TenantSession, assets: StateTable) -> Iterator[tuple[str, StoredState]]:
+    """Yield the states of assets of a kind, present and former ones, each with its object in the log."""
+    for table, row in asset_rows(session, assets):
+        content = hash_of_row(assets.table, assets.columns, row)
         ended = (row.get("valid_to"), row.get("ended_by_sync_id"))
-        yield object_id, StoredState(table.name, "", row["changed_at"], escape(row["sync_id"]), content, *ended)
+        sync_id = escape(row["sync_id"])
+        yield assets.object_id(row), StoredState(table.name, "", row["changed_at"], sync_id, content, *ended)
 
 
-def prompt_version_rows(session: TenantSession) -> Iterator[tuple[Table, Mapping[str, Any]]]:
-    """Yield the rows of versions of prompts, the present ones first, each with its table."""
-    for table in (prompt_versions, prompt_version_history):
+def asset_rows(session: TenantSession, assets: StateTable) -> Iterator[tuple[Table, Mapping[str, Any]]]:
+    """Yield the rows of assets of a kind, the present ones first, each with its table."""
+    for table in (assets.table, assets.history):
         query = select(table).where(table.c.tenant_id == session.tenant_id)
         rows = session.execute(query.execution_options(yield_per=ROWS_PER_FETCH))
         for row in rows.mappings():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import ARRAY, ColumnElement, any_, cast, select, tuple_, update
 
@@ -16,12 +16,12 @@ from verifywise_mlflow.audit.state_leaf import State
 from verifywise_mlflow.common.value_object import value_object
 from verifywise_mlflow.connector.models import Prompt, PromptVersion
 from verifywise_mlflow.normalizer.prompt_links import PromptIndex, RegisteredPrompt, RegisteredPromptVersion
-from verifywise_mlflow.persistence.pg_text_codec import Text, escape
-from verifywise_mlflow.persistence.repositories import state_log, tenancy
+from verifywise_mlflow.persistence.pg_text_codec import Text
+from verifywise_mlflow.persistence.repositories import tenancy
 from verifywise_mlflow.persistence.repositories.registry import ListedObject, StoredObject
 from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE, Key, Row, columns_of, dicts_of, rows_of, upsert
 from verifywise_mlflow.persistence.session import TenantSession
-from verifywise_mlflow.persistence.state_contents import PROMPT_VERSION_COLUMNS, hash_of_row
+from verifywise_mlflow.persistence.state_tables import PROMPT_VERSIONS
 from verifywise_mlflow.persistence.tables import prompt_versions, prompts, revisions, stage_refreshes
 
 LISTING: Final = "prompts"
@@ -110,7 +110,7 @@ def write_versions(
         for change in listed
     ]
     upsert(session, prompt_versions, rows)
-    _log(session, rows, sync_id, now)
+    PROMPT_VERSIONS.log(session, rows, sync_id, now)
 
 
 def mark_prompts_deleted(session: TenantSession, names: Collection[str], sync_id: str, now: datetime) -> int:
@@ -144,7 +144,7 @@ def _mark_versions(session: TenantSession, condition: ColumnElement[bool], sync_
         .returning(*table.c)
     )
     deleted = [*dicts_of(rows)]
-    _log(session, deleted, sync_id, now)
+    PROMPT_VERSIONS.log(session, deleted, sync_id, now)
     return len(deleted)
 
 
@@ -198,13 +198,3 @@ def _row_values(tenant_id: str, fingerprint: str, incarnation: int, now: datetim
         "incarnation": incarnation,
         "changed_at": now,
     }
-
-
-def _log(session: TenantSession, rows: Sequence[Mapping[str, Any]], sync_id: str, now: datetime) -> None:
-    """Append the states of versions to the log, below the names of their prompts."""
-    states = []
-    for row in rows:
-        content = hash_of_row(prompt_versions, PROMPT_VERSION_COLUMNS, row)
-        name = escape(row["prompt_name"])
-        states.append(State("prompt version", name, 0, f"{name}/{row['version_number']}", now, sync_id, content))
-    state_log.append(session, states)

@@ -12,6 +12,7 @@ Four columns are in several of them:
 Every table is imported here, so that ``metadata`` is complete for its users.
 """
 
+from verifywise_mlflow.persistence.tables.agents import agent_history, agents
 from verifywise_mlflow.persistence.tables.audit_log import audit_checkpoints, audit_trail, checkpoint_receipts
 from verifywise_mlflow.persistence.tables.change_hints import change_hints, webhook_deliveries, webhook_status
 from verifywise_mlflow.persistence.tables.delivery import delivery_ledger, delivery_outbox, delivery_targets
@@ -49,6 +50,8 @@ from verifywise_mlflow.persistence.tables.verdicts import (
 
 __all__ = [
     "SCHEMA",
+    "agent_history",
+    "agents",
     "artifact_manifests",
     "audit_checkpoints",
     "audit_trail",

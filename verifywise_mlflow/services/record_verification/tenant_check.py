@@ -10,6 +10,7 @@ from verifywise_mlflow.persistence.queries import tenant_state_rows
 from verifywise_mlflow.persistence.queries.stored_states import LoggedState, StoredState
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.state_contents import row_content
+from verifywise_mlflow.services.record_verification.asset_check import check_asset_states
 from verifywise_mlflow.services.record_verification.damages import damage_of
 from verifywise_mlflow.services.record_verification.field_search import (
     Cells,
@@ -23,7 +24,6 @@ from verifywise_mlflow.services.record_verification.matching import (
     mismatches,
     with_logged_syncs,
 )
-from verifywise_mlflow.services.record_verification.prompt_check import check_prompt_states
 from verifywise_mlflow.services.record_verification.report import Checked, FieldChange, RecordDamage
 from verifywise_mlflow.services.record_verification.witnesses import granted_terms
 
@@ -33,7 +33,7 @@ _END_REASONS: Final = ("withdrawn", "expired", "superseded")
 
 
 def check_tenant_states(session: TenantSession, limit: SearchLimit, checked: Checked) -> Iterator[RecordDamage]:
-    """Yield the damaged rows of waivers, configurations and prompts."""
+    """Yield the damaged rows of waivers, configurations, prompts and agents."""
     logged: defaultdict[tuple[str, str], list[LoggedState]] = defaultdict(list)
     for entry in tenant_state_rows.logged_tenant_states(session, [*_TABLES]):
         logged[entry.kind, entry.object_id].append(entry)
@@ -52,7 +52,8 @@ def check_tenant_states(session: TenantSession, limit: SearchLimit, checked: Che
                 changes += _changed_fields(session, kind, mismatch, contents)
             damage = damage_of(("", 0), mismatch, _TABLES[kind], changes)
             yield _named(damage, kind, object_id)
-    yield from check_prompt_states(session, limit, checked)
+    for assets in tenant_state_rows.ASSETS:
+        yield from check_asset_states(session, assets, limit, checked)
 
 
 def _contents(session: TenantSession) -> dict[tuple[str, str], Cells]:

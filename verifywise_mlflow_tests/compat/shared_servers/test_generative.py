@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from uuid import uuid4
 
+import pytest
 from packaging.version import Version
 
 from verifywise_mlflow.connector.mlflow_reader import MlflowReader
 from verifywise_mlflow.services.connection_check import check_connection
 from verifywise_mlflow.tenants.tenant import Tenant
-from verifywise_mlflow_tests.compat.environments import environments_since, on_servers
+from verifywise_mlflow_tests.compat.environments import environments_before, environments_since, on_servers
 from verifywise_mlflow_tests.compat.server import CompatServer
 from verifywise_mlflow_tests.compat.shared_registry import SharedRegistry
 
@@ -51,3 +53,30 @@ def test_the_check_says_what_the_release_offers(server: CompatServer, registry: 
     is_offered = release >= Version("3.17")
     assert ("does not offer" in found["evaluation data sets"].detail) == (not is_offered)
     assert ("cannot count" in found["traces"].detail) == (not is_offered)
+
+
+@on_servers(environments_since("3.1"))
+def test_agents_are_listed_by_their_type_and_page_by_page(
+    registry: SharedRegistry, reader: MlflowReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("verifywise_mlflow.connector.tracking_reader.LOGGED_MODELS_PAGE_SIZE", 2)
+    experiment = registry.client.create_experiment(f"agents-{uuid4().hex}")
+    types = ("agent", "agent", "classifier", "Agent", "agent", "", "agent")
+    created = [registry.client.create_logged_model(experiment, model_type=kind).model_id for kind in types]
+    before = reader.traffic.requests
+
+    listing = reader.agents([experiment])
+
+    assert listing is not None
+    assert listing.is_complete
+    assert [agent.model_id for agent in listing.rows] == [
+        model_id for model_id, kind in zip(created, types, strict=True) if kind.casefold() == "agent"
+    ]
+    assert reader.traffic.requests - before == 4, (
+        "pages overlap by a row, and none is read twice"
+    )
+
+
+@on_servers(environments_before("3"))
+def test_a_release_without_logged_models_offers_no_agents(reader: MlflowReader) -> None:
+    assert reader.agents(["0"]) is None

@@ -218,6 +218,9 @@ class PortfolioReader(MlflowReader):
     def prompt_versions(self) -> Listing[PromptVersion]:
         return Listing(())
 
+    def agents(self, experiment_ids: Sequence[str]) -> Listing[LoggedModel]:  # noqa: ARG002
+        return Listing(())
+
     def experiments(self) -> Listing[Experiment]:
         return Listing((Experiment("1", "retail"),))
 

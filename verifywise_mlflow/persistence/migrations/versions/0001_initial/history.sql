@@ -19,6 +19,13 @@ CREATE TABLE {schema}.prompt_version_history (
     PRIMARY KEY (tenant_id, prompt_name, version_number, revision)
 );
 
+CREATE TABLE {schema}.agent_history (
+    valid_to TIMESTAMP WITH TIME ZONE NOT NULL,
+    ended_by_sync_id TEXT NOT NULL,
+    LIKE {schema}.agents,
+    PRIMARY KEY (tenant_id, model_id, revision)
+);
+
 -- A row has the verdicts on a version that ended at the same time.
 CREATE TABLE {schema}.version_verdict_history (
     state_id BIGINT GENERATED ALWAYS AS IDENTITY,
@@ -79,29 +86,37 @@ FOR EACH ROW WHEN (OLD.* IS DISTINCT FROM NEW.*) EXECUTE FUNCTION {schema}.save_
 CREATE TRIGGER save_deleted_record BEFORE DELETE ON {schema}.canonical_records
 FOR EACH ROW EXECUTE FUNCTION {schema}.save_former_record();
 
-CREATE FUNCTION {schema}.save_former_prompt_version() RETURNS trigger
+-- For tables whose history has the table's name in the singular.
+CREATE FUNCTION {schema}.save_former_asset() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
+DECLARE
+    saving text := format(
+        'INSERT INTO {schema}.%I SELECT $1, $2, ($3).*', rtrim(TG_TABLE_NAME, 's') || '_history'
+    );
 BEGIN
     IF TG_OP = 'DELETE' THEN
-        INSERT INTO {schema}.prompt_version_history
-        VALUES (greatest(OLD.changed_at, {schema}.write_time()), {schema}.write_sync_id(), OLD.*);
+        EXECUTE saving USING greatest(OLD.changed_at, {schema}.write_time()), {schema}.write_sync_id(), OLD;
         RETURN OLD;
     END IF;
     IF NEW.revision = OLD.revision THEN
         NEW.revision := nextval('{schema}.revisions');
-        NEW.fingerprint := '';  -- it no longer fits the row, so the next sync that lists the version writes it again
+        NEW.fingerprint := '';  -- it no longer fits the row, so the next sync that lists the object writes it again
         NEW.changed_at := {schema}.write_time();
         NEW.sync_id := {schema}.write_sync_id();
     END IF;
     NEW.changed_at := greatest(OLD.changed_at, NEW.changed_at);
-    INSERT INTO {schema}.prompt_version_history VALUES (NEW.changed_at, NEW.sync_id, OLD.*);
+    EXECUTE saving USING NEW.changed_at, NEW.sync_id, OLD;
     RETURN NEW;
 END $$;
 
-CREATE TRIGGER save_former_prompt_version BEFORE UPDATE ON {schema}.prompt_versions
-FOR EACH ROW WHEN (OLD.* IS DISTINCT FROM NEW.*) EXECUTE FUNCTION {schema}.save_former_prompt_version();
-CREATE TRIGGER save_deleted_prompt_version BEFORE DELETE ON {schema}.prompt_versions
-FOR EACH ROW EXECUTE FUNCTION {schema}.save_former_prompt_version();
+CREATE TRIGGER save_former_asset BEFORE UPDATE ON {schema}.prompt_versions
+FOR EACH ROW WHEN (OLD.* IS DISTINCT FROM NEW.*) EXECUTE FUNCTION {schema}.save_former_asset();
+CREATE TRIGGER save_deleted_asset BEFORE DELETE ON {schema}.prompt_versions
+FOR EACH ROW EXECUTE FUNCTION {schema}.save_former_asset();
+CREATE TRIGGER save_former_asset BEFORE UPDATE ON {schema}.agents
+FOR EACH ROW WHEN (OLD.* IS DISTINCT FROM NEW.*) EXECUTE FUNCTION {schema}.save_former_asset();
+CREATE TRIGGER save_deleted_asset BEFORE DELETE ON {schema}.agents
+FOR EACH ROW EXECUTE FUNCTION {schema}.save_former_asset();
 
 -- A verdict is another state if anything in it differs. A null fingerprint stands for the former verdict of the rule:
 -- a writer sends only verdicts that differ. The fingerprint of a verdict that was changed by hand no longer fits it, so

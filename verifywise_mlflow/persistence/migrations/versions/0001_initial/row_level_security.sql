@@ -27,6 +27,7 @@ BEGIN
         'tenants', 'stage_refreshes', 'stage_watermarks', 'poll_watermarks', 'history_usage', 'tenant_locks',
         'config_versions',
         'registered_models', 'model_versions', 'prompts', 'prompt_versions', 'prompt_version_history',
+        'agents', 'agent_history',
         'training_runs', 'logged_models', 'artifact_manifests',
         'integrity_events', 'lifecycle_events',
         'canonical_records', 'canonical_record_history', 'record_inputs',

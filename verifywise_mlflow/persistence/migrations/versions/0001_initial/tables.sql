@@ -174,6 +174,32 @@ CREATE TABLE {schema}.prompt_versions (
     PRIMARY KEY (tenant_id, prompt_name, version_number)
 );
 
+-- Logged models of the type agent, also those that no version was registered from.
+CREATE TABLE {schema}.agents (
+    tenant_id TEXT NOT NULL,
+    model_id TEXT NOT NULL,
+    name TEXT,
+    status TEXT,
+    experiment_id TEXT,
+    experiment_name TEXT,
+    source_run_id TEXT,
+    created_at TIMESTAMP WITH TIME ZONE,
+    last_updated_at TIMESTAMP WITH TIME ZONE,
+    params JSONB NOT NULL,
+    metrics JSONB NOT NULL,
+    tags JSONB NOT NULL,
+    linked_prompts JSONB,
+    problems JSONB NOT NULL,
+    redactions JSONB DEFAULT '[]' NOT NULL,
+    incarnation INTEGER DEFAULT 1 NOT NULL,
+    deleted_at TIMESTAMP WITH TIME ZONE,
+    fingerprint TEXT NOT NULL,
+    revision BIGINT DEFAULT nextval('{schema}.revisions') NOT NULL,
+    changed_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    sync_id TEXT NOT NULL,
+    PRIMARY KEY (tenant_id, model_id)
+);
+
 CREATE TABLE {schema}.training_runs (
     tenant_id TEXT NOT NULL,
     run_id TEXT NOT NULL,

@@ -75,9 +75,10 @@ DECLARE
     trails text[] := ARRAY['audit_trail', 'audit_checkpoints', 'checkpoint_receipts'];
     histories text[] := ARRAY[
         'canonical_record_history', 'version_verdict_history', 'compliance_badge_history', 'lifecycle_events',
-        'integrity_events', 'config_versions', 'state_log', 'state_commitments', 'prompt_version_history'
+        'integrity_events', 'config_versions', 'state_log', 'state_commitments', 'prompt_version_history',
+        'agent_history'
     ];
-    retained text[] := ARRAY['canonical_records', 'artifact_manifests', 'waivers', 'prompt_versions'];
+    retained text[] := ARRAY['canonical_records', 'artifact_manifests', 'waivers', 'prompt_versions', 'agents'];
     -- When a version gets a successor, a pipeline deletes its verdicts and badge, which their history keeps.
     deletable text[] := ARRAY['version_verdicts', 'compliance_badges'];
 BEGIN

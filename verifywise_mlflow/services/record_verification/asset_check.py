@@ -1,4 +1,4 @@
-"""Compares the versions of prompts in the log with those in the tables, present and former ones."""
+"""Compares the assets beyond models in the log, such as prompts, with those in the tables, present and former ones."""
 
 from __future__ import annotations
 
@@ -6,15 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Final
 
-from verifywise_mlflow.persistence.pg_text_codec import escape
 from verifywise_mlflow.persistence.queries import tenant_state_rows
 from verifywise_mlflow.persistence.queries.stored_states import LoggedState, StoredState
-from verifywise_mlflow.persistence.queries.tenant_state_rows import PROMPT_KINDS
 from verifywise_mlflow.persistence.session import TenantSession
-from verifywise_mlflow.persistence.state_contents import PROMPT_VERSION_COLUMNS, row_content
-from verifywise_mlflow.persistence.tables import prompt_versions
+from verifywise_mlflow.persistence.state_contents import row_content
+from verifywise_mlflow.persistence.state_tables import StateTable
 from verifywise_mlflow.services.record_verification.damages import GONE, damage_of, damage_of_state
 from verifywise_mlflow.services.record_verification.field_search import (
     Cells,
@@ -31,61 +28,65 @@ from verifywise_mlflow.services.record_verification.matching import (
 )
 from verifywise_mlflow.services.record_verification.report import Checked, FieldChange, RecordDamage
 
-_TABLE: Final = "prompt_versions"
 
-
-def check_prompt_states(session: TenantSession, limit: SearchLimit, checked: Checked) -> Iterator[RecordDamage]:
-    """Yield the damaged rows of versions of prompts. Each is named by its prompt and number, as a model's is."""
+def check_asset_states(
+    session: TenantSession, assets: StateTable, limit: SearchLimit, checked: Checked
+) -> Iterator[RecordDamage]:
+    """Yield the damaged rows of a kind of asset. Each is named by its key, as a model's version is."""
     logged: defaultdict[str, list[LoggedState]] = defaultdict(list)
-    for entry in tenant_state_rows.logged_tenant_states(session, PROMPT_KINDS):
+    for entry in tenant_state_rows.logged_tenant_states(session, [assets.kind]):
         logged[entry.object_id].append(entry)
         checked.states += 1
     stored: defaultdict[str, list[StoredState]] = defaultdict(list)
-    for object_id, state in tenant_state_rows.prompt_version_states(session):
+    for object_id, state in tenant_state_rows.asset_states(session, assets):
         stored[object_id].append(state)
     for object_id in sorted({*logged, *stored}):
-        for damage in _damages(session, object_id, logged[object_id], stored[object_id], limit):
-            name, _, number = object_id.rpartition("/")
+        for damage in _damages(session, assets, object_id, logged[object_id], stored[object_id], limit):
+            name, _, number = object_id.rpartition("/") if len(assets.key) > 1 else (object_id, "", "")
             is_number = number.isdecimal() and len(number) < 10
             yield replace(damage, model_name=name, version_number=int(number) if is_number else 0, row="")
 
 
 def _damages(
     session: TenantSession,
+    assets: StateTable,
     object_id: str,
     logged: Sequence[LoggedState],
     states: Sequence[StoredState],
     limit: SearchLimit,
 ) -> Iterator[RecordDamage]:
+    table = assets.table.name
     stored = sorted(states, key=_order)
     found = [*mismatches(with_moved_times(logged), stored)]
     for mismatch in found:
         changes = changed_times(mismatch, "changed_at")
         if mismatch.has_other_content and limit.take():
-            changes += _changed_fields(session, object_id, mismatch)
-        yield damage_of(("", 0), mismatch, _TABLE, changes)
+            changes += _changed_fields(session, assets, object_id, mismatch)
+        yield damage_of(("", 0), mismatch, table, changes)
     if not found:
         for state, span in span_changes(stored):
             yield damage_of_state(("", 0), state, "its span is not that of the log", span)
-    if stored and logged and all(state.table != _TABLE for state in stored):
-        yield RecordDamage("removed", _TABLE, GONE, written_at=logged[-1].written_at, sync_id=logged[-1].sync_id)
+    if stored and logged and all(state.table != table for state in stored):
+        yield RecordDamage("removed", table, GONE, written_at=logged[-1].written_at, sync_id=logged[-1].sync_id)
 
 
 def _order(state: StoredState) -> tuple[datetime, bool, datetime]:
-    """Return what orders the states of a version: the present one, which has no end, is the last one."""
+    """Return what orders the states of an object: the present one, which has no end, is the last one."""
     return state.written_at, state.ended_at is None, state.ended_at or state.written_at
 
 
-def _changed_fields(session: TenantSession, object_id: str, mismatch: Mismatch) -> list[FieldChange]:
-    """Return the fields that differ, found with the values of the other states of the version."""
+def _changed_fields(
+    session: TenantSession, assets: StateTable, object_id: str, mismatch: Mismatch
+) -> list[FieldChange]:
+    """Return the fields that differ, found with the values of the other states of the object."""
     stored, logged = mismatch.stored, mismatch.logged
     assert stored is not None
     assert logged is not None
     content: Cells = {}
     others: list[Cells] = []
-    for table, row in tenant_state_rows.prompt_version_rows(session):
-        if f"{escape(row['prompt_name'])}/{row['version_number']}" == object_id:
-            cells: Cells = row_content(prompt_versions, PROMPT_VERSION_COLUMNS, row)  # type: ignore[assignment]  # texts
+    for table, row in tenant_state_rows.asset_rows(session, assets):
+        if assets.object_id(row) == object_id:
+            cells: Cells = row_content(assets.table, assets.columns, row)  # type: ignore[assignment]  # texts
             if (table.name, row["changed_at"]) == (stored.table, stored.written_at):
                 content = cells
             else:

@@ -1,0 +1,55 @@
+"""Tables of assets beyond models that have a history, and whose states are in the log: how they are named in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Table
+
+from verifywise_mlflow.audit.state_leaf import State, StateKind
+from verifywise_mlflow.common.value_object import value_object
+from verifywise_mlflow.persistence.pg_text_codec import escape
+from verifywise_mlflow.persistence.repositories import state_log
+from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.persistence.state_contents import AGENT_COLUMNS, PROMPT_VERSION_COLUMNS, hash_of_row
+from verifywise_mlflow.persistence.tables import agent_history, agents, prompt_version_history, prompt_versions
+
+
+@value_object
+class StateTable:
+    """A table of present states, and that of the former ones, which a trigger writes."""
+
+    kind: StateKind
+    table: Table
+    history: Table
+    columns: Sequence[str]
+    """What a state's content is."""
+    key: tuple[str, ...]
+    """The columns of the primary key after the tenant: a name, and a number if there is one."""
+
+    def object_id(self, row: Mapping[str, Any]) -> str:
+        """Return what names a row in the log: its key, joined by slashes."""
+        return "/".join(escape(str(row[column])) for column in self.key)
+
+    def log(self, session: TenantSession, rows: Sequence[Mapping[str, Any]], sync_id: str, now: datetime) -> None:
+        """Append the states of rows to the log, below their names."""
+        states = [
+            State(
+                *(self.kind, escape(str(row[self.key[0]])), 0, self.object_id(row)),
+                *(now, sync_id, hash_of_row(self.table, self.columns, row)),
+            )
+            for row in rows
+        ]
+        state_log.append(session, states)
+
+
+PROMPT_VERSIONS: Final = StateTable(
+    "prompt version",
+    prompt_versions,
+    prompt_version_history,
+    PROMPT_VERSION_COLUMNS,
+    ("prompt_name", "version_number"),
+)
+AGENTS: Final = StateTable("agent", agents, agent_history, AGENT_COLUMNS, ("model_id",))
