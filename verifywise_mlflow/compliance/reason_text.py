@@ -18,6 +18,8 @@ from verifywise_mlflow.compliance.rules.evidence import Evidence
 from verifywise_mlflow.compliance.rules.field_paths import (
     CONTEXT_VARIABLES,
     FINDINGS,
+    FINDINGS_ABOUT,
+    FINDINGS_OF_KIND,
     INCOMPLETE,
     ORIGINS,
     STATED,
@@ -35,6 +37,7 @@ _MAX_VALUE_LENGTH = 80
 _MAX_QUOTED_ENTRIES = 3
 _ENTRY_NAMES = ("sentence", "path", "name")
 """The members by which people recognize an entry of a list: a finding's sentence, a file's path, a package's name."""
+_FINDINGS = (FINDINGS, FINDINGS_OF_KIND, FINDINGS_ABOUT)
 _ABOUT_USE: tuple[Path, ...] = tuple((field,) for field in FIELDS_ABOUT_USE)
 _DENIALS = (ValueState.NEGATIVE, ValueState.FAILED)
 _CASES_WITHOUT_VALUE = (
@@ -149,7 +152,7 @@ def _shown_value(expression: ValueExpression, activation: Activation) -> str:
     if value == USE_NOT_SHOWN and len(expression.paths) == 1 and expression.paths[0] in _ABOUT_USE:
         value = None
     if isinstance(value, list):
-        are_sentences = all(path[0] in (FINDINGS, INCOMPLETE) for path in expression.paths)
+        are_sentences = all(path[0] in (*_FINDINGS, INCOMPLETE) for path in expression.paths)
         entries = [_printable(str(entry)) if are_sentences else _inline(entry) for entry in value[:_MAX_QUOTED_ENTRIES]]
         more = [f"{len(value) - len(entries)} more"] if len(value) > len(entries) else []
         return ("; " if are_sentences else ", ").join([*entries, *more]) or "none"
@@ -251,8 +254,8 @@ def _known_values(expression: CelExpression, evidence: Evidence) -> str:
         if path[0] == STATED and path[1] in fields:
             continue  # the value says more than its presence
         value = _known_value(path, evidence)
-        if path[0] in (FINDINGS, INCOMPLETE, UNREAD):
-            facts.append(_context_description(path[0], value))
+        if path[0] in (*_FINDINGS, INCOMPLETE, UNREAD):
+            facts.append(_context_description(path, value))
         elif value is not None:
             facts.append(
                 f"{dotted(_without_stated(path))} {'is recorded' if path[0] == STATED else _description(value)}"
@@ -315,11 +318,13 @@ def _description(value: CelValue) -> str:
     return f"is {value}"
 
 
-def _context_description(name: str, value: CelValue) -> str:
+def _context_description(path: Path, value: CelValue) -> str:
     """Describe the findings of a record, or the parts of it that could not be read."""
-    if name == FINDINGS:
-        return f"findings: {_entries(value)}" if isinstance(value, list) and value else "no findings"
-    what = "object" if name == UNREAD else "part"
+    if path[0] in _FINDINGS:
+        which = {FINDINGS_OF_KIND: " of the kind ", FINDINGS_ABOUT: " about "}.get(path[0], "")
+        name = f"findings{which}{''.join(path[1:])}"
+        return f"{name}: {_entries(value)}" if isinstance(value, list) and value else f"no {name}"
+    what = "object" if path[0] == UNREAD else "part"
     return (
         f"{what}s that could not be read: {_entries(value)}"
         if isinstance(value, list) and value

@@ -110,6 +110,8 @@ NAMED = [
     ('.owner == "me"', ("owner",)),
     ('owner in ["model_name"]', ("owner",)),
     ("findings.exists(f, f.kind == 'conflict' && f.field == 'owner')", ("findings",)),
+    ("size(findings_of_kind['deleted run']) == 0", ('findings_of_kind["deleted run"]',)),
+    ("findings_about.owner.exists(f, f.kind == 'conflict')", ("findings_about.owner",)),
     ("size(incomplete) == 0", ("incomplete",)),
     ("today - training_ended_at < duration('24h')", ("today", "training_ended_at")),
     ("version_number > thresholds.least", ("version_number", "thresholds.least")),

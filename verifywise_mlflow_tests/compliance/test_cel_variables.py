@@ -24,6 +24,7 @@ A_VALUE_OF_EACH_FIELD: dict[str, Json | datetime] = {
     "metrics": {"accuracy": 0.9},
     "hyperparameters": {"depth": "3"},
     "evaluation_tags": {"suite": "a"},
+    "generative_evaluation": {"assessed_traces": 3, "assessments": [{"name": "correct", "passed": 2}]},
     "dataset_reference": ({"name": "a", "digest": None},),
     "linked_prompts": ({"name": "letter", "version": 2, "alias": None},),
     "runtime_environment": {"reproducible": True, "sources": ("conda.yaml",)},
@@ -112,4 +113,32 @@ def test_an_origin_has_empty_texts_where_there_is_none_and_no_days_without_a_dat
 @pytest.mark.parametrize("text", ["origins.owner == origins.owner", 'origins.owner.date == ""', "size(origins) > 0"])
 def test_an_expression_reads_single_members_of_an_origin(text: str) -> None:
     with pytest.raises(CelExpressionError, match=r"write origins\.FIELD\.MEMBER, with one of"):
+        compile_expression(text)
+
+
+def test_findings_are_listed_by_kind_and_by_field() -> None:
+    conflict: dict[str, Json] = {"kind": "conflict", "field": "owner", "sentence": "Two owners.", "count": 1}
+    deleted: dict[str, Json] = {"kind": "deleted run", "field": None, "sentence": "The run is deleted.", "count": 1}
+    activation = evidence_of(Subject(record_with(), findings=[conflict, deleted])).activation()
+
+    for text in (
+        'findings_of_kind["deleted run"].map(finding, finding.sentence) == ["The run is deleted."]',
+        'findings_about.owner.exists(finding, finding.kind == "conflict") && size(findings_about.owner) == 1',
+        'size(findings_of_kind["not ready"]) == 0 && size(findings_about.model_kind) == 0',
+    ):
+        assert compile_expression(text).holds(activation) is True
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('size(findings_of_kind["deleted runs"]) == 0', "with one of the kinds unknown value, no value, "),
+        ("size(findings_of_kind) == 0", 'write findings_of_kind\\["KIND"\\]'),
+        ("size(findings_about.ownr) == 0", "undeclared reference to 'findings_about.ownr'"),
+        ("size(findings_about) == 0", "write findings_about with the name of a field"),
+    ],
+)
+def test_a_misspelled_kind_or_field_of_findings_is_refused(text: str, message: str) -> None:
+    # It would never have a finding, and a rule that requires none would always pass.
+    with pytest.raises(CelExpressionError, match=message):
         compile_expression(text)

@@ -16,6 +16,7 @@ from verifywise_mlflow.compliance.frameworks import Obtainable, shipped_catalog
 from verifywise_mlflow.compliance.policy_check import alone, evaluate_example
 from verifywise_mlflow.compliance.rules.policy import Example, Rule, default_policy, load_policy
 from verifywise_mlflow.compliance.verdict import RuleResult, Verdict
+from verifywise_mlflow.normalizer.findings import FINDING_KINDS
 from verifywise_mlflow.normalizer.record import FIELDS_BY_GROUP
 
 RULES = default_policy().rules
@@ -105,7 +106,8 @@ def test_each_string_in_a_rule_decides_one_of_its_examples(rule: Rule) -> None:
     for place, expression in rule.expressions.items():
         text = expression.text
         for string in (match for match in re.finditer(r'"([^"]*)"', text) if match[1]):
-            changed = _with_expression(rule, place, f"{text[: string.start(1)]}9h{text[string.end(1) :]}")
+            other = "not ready" if string[1] in FINDING_KINDS else "9h"  # an unknown kind would be refused
+            changed = _with_expression(rule, place, f"{text[: string.start(1)]}{other}{text[string.end(1) :]}")
 
             is_unchanged = (evaluated(changed, example).verdict == example.verdict for example in rule.examples)
 

@@ -101,6 +101,11 @@ RECORD = record_with(
             "Found: no findings, no unread part. This meets the requirement: A title.",
         ),
         (
+            rule_with('size(findings_of_kind["deleted run"]) == 0 && size(findings_about.owner) == 0'),
+            Verdict.PASS,
+            "Found: no findings of the kind deleted run, no findings about owner. This meets the requirement: A title.",
+        ),
+        (
             rule_with("1 / (version_number - 1) == 1"),
             Verdict.ERROR,
             "The rule could not be evaluated: INVALID_ARGUMENT: divide by zero. "

@@ -20,7 +20,18 @@ from verifywise_mlflow.compliance.rules.cel_operations import LIBRARY, MISSING, 
 from verifywise_mlflow.compliance.rules.cel_pieces import CelEvaluationError, MissingEvidenceError, PiecewiseExpression
 from verifywise_mlflow.compliance.rules.cel_tree import Tree
 from verifywise_mlflow.compliance.rules.cel_variables import ORIGIN_MEMBERS, Activation, CelValue, environment
-from verifywise_mlflow.compliance.rules.field_paths import ORIGINS, STATED, THRESHOLDS, TODAY, Path, dotted, paths_in
+from verifywise_mlflow.compliance.rules.field_paths import (
+    FINDINGS_ABOUT,
+    FINDINGS_OF_KIND,
+    ORIGINS,
+    STATED,
+    THRESHOLDS,
+    TODAY,
+    Path,
+    dotted,
+    paths_in,
+)
+from verifywise_mlflow.normalizer.findings import FINDING_KINDS
 from verifywise_mlflow.normalizer.record import FIELDS
 
 __all__ = [
@@ -206,7 +217,13 @@ def _compile(text: str, paths: tuple[Path, ...]) -> tuple[cel.Expression, Tree]:
             raise CelExpressionError(f"write {path[0]} with the name of one of its members: {path[0]}.NAME")
         if path[0] == ORIGINS and (len(path) != 3 or path[2] not in ORIGIN_MEMBERS):
             raise CelExpressionError(f"write origins.FIELD.MEMBER, with one of the members {', '.join(ORIGIN_MEMBERS)}")
-        if path[0] in (STATED, ORIGINS) and path[1] not in FIELDS:
+        if path[0] == FINDINGS_OF_KIND and (len(path) != 2 or path[1] not in FINDING_KINDS):
+            raise CelExpressionError(
+                f'write findings_of_kind["KIND"], with one of the kinds {", ".join(FINDING_KINDS)}'
+            )
+        if path[0] == FINDINGS_ABOUT and len(path) != 2:
+            raise CelExpressionError("write findings_about with the name of a field: findings_about.FIELD")
+        if path[0] in (STATED, ORIGINS, FINDINGS_ABOUT) and path[1] not in FIELDS:
             raise CelExpressionError(f"undeclared reference to '{dotted(path)}'")
     tree = Tree(expression.serialize())
     if problems := list(dict.fromkeys(cost_problems(tree))):

@@ -14,6 +14,9 @@ In addition to the record's fields, a rule reads
 * ``findings``: what was read but looks wrong, a list of ``{kind, field, sentence, count}``, where ``count`` is how many
   findings the entry stands for. Always known: the list may be empty. Objects that could not be read have no findings
   either, so a rule that passes if there are none needs ``evidenced: '!("model" in unread)'`` for what it rests on;
+* ``findings_of_kind`` and ``findings_about``: the same entries, as a list for each kind and for each field that a
+  finding is about. A rule that reads one of these lists is stored with no other findings, and is decided and written
+  again only when this list changes;
 * ``origins``: for each field, where its text comes from: ``source`` and ``key``, the text as ``raw``, and ``state``,
   why the text is no value (``ValueState``); all are empty where there is none. ``same_person_as`` is the list of the
   other fields that name the same person, ``may_be_same_person_as`` of those that may do so; both are known
@@ -42,6 +45,8 @@ from cel_expr_python import cel
 from verifywise_mlflow.compliance.rules.field_paths import (
     END_OF_LIFE,
     FINDINGS,
+    FINDINGS_ABOUT,
+    FINDINGS_OF_KIND,
     INCOMPLETE,
     MEASURES,
     MODEL_VERSIONS,
@@ -74,6 +79,7 @@ be a gap."""
 _MAP = cel.Type.Map(cel.Type.STRING, cel.Type.DYN)
 _FLAGS = cel.Type.Map(cel.Type.STRING, cel.Type.BOOL)
 _LIST = cel.Type.List(cel.Type.DYN)
+_LISTS = cel.Type.Map(cel.Type.STRING, _LIST)
 
 _FIELD_TYPES: Final = {
     FieldType.TEXT: cel.Type.STRING,
@@ -85,6 +91,8 @@ _FIELD_TYPES: Final = {
 CONTEXT_TYPES: Final = {
     STATED: _FLAGS,
     FINDINGS: _LIST,
+    FINDINGS_OF_KIND: _LISTS,
+    FINDINGS_ABOUT: _LISTS,
     INCOMPLETE: cel.Type.List(cel.Type.STRING),
     UNREAD: cel.Type.List(cel.Type.STRING),
     MEASURES: _MAP,
@@ -103,7 +111,12 @@ _PYTHON_TYPE_OF_FIELD: Final[Mapping[FieldType, type]] = {
     FieldType.JSON_OBJECT: dict,
     FieldType.JSON_LIST: list,
 }
-_MAP_VARIABLES: Final = frozenset((STATED, MEASURES, MODEL_VERSIONS, VULNERABILITIES, END_OF_LIFE, ORIGINS, THRESHOLDS))
+_MAP_VARIABLES: Final = frozenset(
+    (
+        *(STATED, FINDINGS_OF_KIND, FINDINGS_ABOUT, MEASURES, MODEL_VERSIONS, VULNERABILITIES, END_OF_LIFE, ORIGINS),
+        THRESHOLDS,
+    )
+)
 
 ORIGIN_TEXTS: Final = ("source", "key", "raw", "state")
 ORIGIN_LISTS: Final = ("same_person_as", "may_be_same_person_as")

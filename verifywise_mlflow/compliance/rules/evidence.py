@@ -7,7 +7,7 @@ records: it decides once which fields and members the rules read, since a manife
 from __future__ import annotations
 
 import marshal
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from typing import Final
@@ -27,6 +27,8 @@ from verifywise_mlflow.compliance.rules.field_paths import (
     END_OF_LIFE,
     ENVIRONMENT_FACTS,
     FINDINGS,
+    FINDINGS_ABOUT,
+    FINDINGS_OF_KIND,
     INCOMPLETE,
     MEASURES,
     MODEL_VERSIONS,
@@ -39,6 +41,7 @@ from verifywise_mlflow.compliance.rules.field_paths import (
     Selection,
 )
 from verifywise_mlflow.compliance.rules.versions_in_use import is_in_use
+from verifywise_mlflow.normalizer.findings import FINDING_KINDS
 from verifywise_mlflow.normalizer.mapping.dates import days_of
 from verifywise_mlflow.normalizer.record import FIELDS, FIELDS_ABOUT_USE, NORMAL_FORMS, Json, ValueState
 
@@ -46,6 +49,11 @@ _MIN_INT, _MAX_INT = -(2**63), 2**63 - 1
 _NON_FINITE: Final = frozenset({"NaN", "Infinity", "-Infinity"})
 _SAME_IN_CEL: Final = frozenset({bool, float, type(None), datetime})
 """Types whose values need no conversion."""
+_FINDING_LISTS: Final[Mapping[str, tuple[str, Collection[str]]]] = {
+    FINDINGS_OF_KIND: ("kind", FINDING_KINDS),
+    FINDINGS_ABOUT: ("field", FIELDS),
+}
+"""Variable to the key of a finding that says in which list it is, and to all lists."""
 _ORIGIN_DAYS: Final = ("earliest", "latest")
 _RUNTIME_ENVIRONMENT: Final = "runtime_environment"
 _WITHOUT_REFERENCES: Final = 2
@@ -99,6 +107,8 @@ _EVERYTHING: Final[Selection] = {
     **dict.fromkeys(FIELDS),
     STATED: dict.fromkeys(FIELDS),
     FINDINGS: None,
+    FINDINGS_OF_KIND: None,
+    FINDINGS_ABOUT: None,
     INCOMPLETE: None,
     UNREAD: None,
     ORIGINS: None,
@@ -185,6 +195,9 @@ class EvidenceReader:
         for name, members in self._context:
             if name == FINDINGS:
                 yield name, _cel_value(subject.findings), True
+            elif name in _FINDING_LISTS:
+                key, every_list = _FINDING_LISTS[name]
+                yield name, _findings_by(key, members or every_list, subject.findings), True
             elif name == INCOMPLETE:
                 yield name, [_cel_text(text) for text in incomplete_sentences(subject)], True
             elif name == UNREAD:
@@ -201,6 +214,15 @@ class EvidenceReader:
                 yield name, {**self._no_origins, **_origin_values(subject.origins or {}, members)}, True
             elif name == STATED and members is not None:
                 yield name, {field: _is_known(field, getattr(record, field)) for field in members}, False
+
+
+def _findings_by(key: str, names: Iterable[str], findings: Sequence[Mapping[str, Json]]) -> dict[str, CelValue]:
+    """Return a list of findings for each of these kinds or fields; an empty one where there is none."""
+    lists: dict[str, list[CelValue]] = {name: [] for name in names}
+    for finding in findings:
+        if (name := finding.get(key)) in lists:
+            lists[name].append(_cel_value(finding))  # type: ignore[index]  # a key of it
+    return lists  # type: ignore[return-value]  # a list is invariant
 
 
 def evidence_of(

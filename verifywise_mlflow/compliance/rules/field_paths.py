@@ -19,13 +19,15 @@ Path: TypeAlias = tuple[str, ...]
 Selection: TypeAlias = "dict[str, Selection | None]"
 """Name to the selected members; None: the whole value."""
 
-STATED, THRESHOLDS, TODAY, FINDINGS, INCOMPLETE = "stated", "thresholds", "today", "findings", "incomplete"
+STATED, THRESHOLDS, TODAY, INCOMPLETE = "stated", "thresholds", "today", "incomplete"
+FINDINGS, FINDINGS_OF_KIND, FINDINGS_ABOUT = "findings", "findings_of_kind", "findings_about"
 ORIGINS, UNREAD, MEASURES, MODEL_VERSIONS = "origins", "unread", "measures", "model_versions"
 VULNERABILITIES, END_OF_LIFE = "vulnerabilities", "end_of_life"
 ENVIRONMENT_FACTS: Final = (END_OF_LIFE, VULNERABILITIES)
 """What is known of the record's environment from outside of MLflow."""
 CONTEXT_VARIABLES: Final = (
-    *(END_OF_LIFE, FINDINGS, INCOMPLETE, MEASURES, MODEL_VERSIONS, ORIGINS, THRESHOLDS, TODAY, UNREAD, VULNERABILITIES),
+    *(END_OF_LIFE, FINDINGS, FINDINGS_OF_KIND, FINDINGS_ABOUT, INCOMPLETE, MEASURES, MODEL_VERSIONS, ORIGINS),
+    *(THRESHOLDS, TODAY, UNREAD, VULNERABILITIES),
 )
 """What a rule sees in addition to the record's fields."""
 VARIABLES: Final = (*FIELDS, *CONTEXT_VARIABLES)
