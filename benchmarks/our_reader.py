@@ -9,7 +9,7 @@ from contextlib import closing
 
 from benchmarks.task import PASSWORD_VARIABLE, USER, ReadCounts, Task
 from verifywise_mlflow.artifacts.version_origin import parse_logged_model_id
-from verifywise_mlflow.connector.change_probes import newest_version_timestamp
+from verifywise_mlflow.connector.change_probes import newest_updates
 from verifywise_mlflow.connector.mlflow_reader import MlflowReader
 from verifywise_mlflow.connector.models import TrainingRun
 from verifywise_mlflow.connector.tracking_reader import LOGGED_MODELS_PAGE_SIZE, RUNS_PAGE_SIZE
@@ -56,7 +56,7 @@ def read_registry(settings: ConnectionSettings) -> ReadCounts:
 
 def poll(settings: ConnectionSettings) -> ReadCounts:
     """Request the newest version's timestamp."""
-    assert newest_version_timestamp(settings) is not None
+    assert newest_updates(settings).version is not None
     return ReadCounts()
 
 

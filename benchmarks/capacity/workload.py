@@ -48,13 +48,13 @@ class Workload:
 
     @property
     def listing_requests(self) -> int:
-        """Requests of a listing poll: the pages of both searches."""
-        return _pages(self.models, MODELS_PAGE_SIZE) + _pages(self.versions, VERSIONS_PAGE_SIZE)
+        """Requests of a listing poll: the pages of both searches, and the search for prompts."""
+        return _pages(self.models, MODELS_PAGE_SIZE) + _pages(self.versions, VERSIONS_PAGE_SIZE) + 1
 
     @property
     def sync_requests(self) -> int:
-        """Requests of a sync that reads no runs: server-info, version, prompts and the listings."""
-        return 3 + self.listing_requests
+        """Requests of a sync that reads no runs: server-info, version and the listings."""
+        return 2 + self.listing_requests
 
     @property
     def run_requests(self) -> int:

@@ -1,21 +1,33 @@
 """Change probes: cheap requests that say whether a registry may have changed, without opening a reader first.
 
-A probe says when to sync. Only a full read shows whether something was removed, or is hidden by the prompt tag.
+A probe says when to sync. Only a full read shows whether something was removed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
 from verifywise_mlflow.connector import parsing
 from verifywise_mlflow.connector.endpoints import MlflowEndpoint
 from verifywise_mlflow.connector.errors import EndpointNotFoundError
-from verifywise_mlflow.connector.models import ModelVersion, RegisteredModel
+from verifywise_mlflow.connector.hidden_models import parse_listed_model
+from verifywise_mlflow.connector.models import ModelVersion, Prompt, PromptVersion, RegisteredModel
 from verifywise_mlflow.connector.pagination import Listing
-from verifywise_mlflow.connector.registry_search import search_model_rows, search_version_rows, version_key
+from verifywise_mlflow.connector.prompts import (
+    parse_tagged_version,
+    tagged_version_key,
+    to_prompt,
+)
+from verifywise_mlflow.connector.registry_search import (
+    PROMPT_FILTER,
+    QueryParams,
+    search_model_rows,
+    search_version_rows,
+    version_key,
+)
 from verifywise_mlflow.connector.rest_client import RestClient
 from verifywise_mlflow.connector.text_intake import TextIntake
 from verifywise_mlflow.http.settings import ConnectionSettings
@@ -24,17 +36,33 @@ K = TypeVar("K")
 T = TypeVar("T")
 
 
-def newest_version_timestamp(settings: ConnectionSettings) -> int | None:
-    """Return the newest ``last_updated_timestamp`` of a server's versions, in milliseconds: one request.
+_NEWEST: Final[QueryParams] = (("max_results", 1), ("order_by", "last_updated_timestamp DESC"))
 
-    MLflow advances it for a new version, a stage transition and a new description, but not for tags, aliases and most
-    deletions. So a new value proves that something changed; the same value does not prove that nothing changed.
-    """
 
-    def fetch(client: RestClient) -> int | None:
-        params: dict[str, str | int] = {"max_results": 1, "order_by": "last_updated_timestamp DESC"}
-        rows = parsing.Row(client.probe(MlflowEndpoint.SEARCH_VERSIONS, params)).rows("model_versions")
+@dataclass(frozen=True, slots=True)
+class NewestUpdates:
+    """When the objects of a registry were last updated, in milliseconds since 1970; None if it shows none."""
+
+    version: int | None
+    """MLflow advances it for a new version, a stage transition and a new description, but not for tags, aliases and
+    most deletions. So a new value proves that something changed; the same value does not prove that nothing changed."""
+    prompt: int | None = None
+    """MLflow advances it for a new prompt, each of its versions, and a version's deletion. None if it was not asked."""
+
+
+def newest_updates(settings: ConnectionSettings, *, with_prompts: bool = False) -> NewestUpdates:
+    """Return when a server's versions were last updated, and its prompts if wanted: one request for each."""
+
+    def newest(client: RestClient, endpoint: MlflowEndpoint, rows_key: str, filters: QueryParams = ()) -> int | None:
+        # Not as a probe, whose response may have 64 KiB: a tag or the text of a prompt is longer.
+        rows = parsing.Row(client.get_json(endpoint, (*_NEWEST, *filters))).rows(rows_key)
         return rows[0].integer("last_updated_timestamp") if rows else None
+
+    def fetch(client: RestClient) -> NewestUpdates:
+        version = newest(client, MlflowEndpoint.SEARCH_VERSIONS, "model_versions")
+        if not with_prompts:
+            return NewestUpdates(version)
+        return NewestUpdates(version, newest(client, MlflowEndpoint.SEARCH_MODELS, "registered_models", PROMPT_FILTER))
 
     return _probe(settings, fetch)
 
@@ -44,38 +72,100 @@ Digest = tuple[K, str | None]
 
 
 @dataclass(frozen=True, slots=True)
+class Digests:
+    """How objects are digested. All models and prompts come before the first version."""
+
+    of_model: Callable[[RegisteredModel], str | None]
+    of_version: Callable[[ModelVersion], str | None]
+    of_prompt: Callable[[Prompt], str | None]
+    of_prompt_version: Callable[[PromptVersion], str | None]
+
+
+@dataclass(frozen=True, slots=True)
 class RegistryDigests:
-    """The results of a server's two registry searches, without prompts and without models hidden by the prompt tag."""
+    """The results of a server's registry searches, without versions hidden by the prompt tag."""
 
     models: Listing[Digest[str]]
+    hidden_models: Listing[Digest[str]]
+    """Those that have the prompt tag."""
+    prompts: Listing[Digest[str]]
     versions: Listing[Digest[tuple[str, int]]]
+    prompt_versions: Listing[Digest[tuple[str, int]]]
 
 
-def digest_registry(
-    settings: ConnectionSettings,
-    digest_model: Callable[[RegisteredModel], str | None],
-    digest_version: Callable[[ModelVersion], str | None],
-) -> RegistryDigests:
-    """Run both searches: ``ceil(models / 1,000) + ceil(versions / 10,000)`` requests, and one for an empty search.
+def digest_registry(settings: ConnectionSettings, digests: Digests) -> RegistryDigests:
+    """Run the searches: ``ceil(models / 1,000) + ceil(versions / 10,000)`` requests, and one for an empty search.
 
-    Each row is digested as soon as it is parsed: sixteen registries that are read at once must not be in memory as a
-    whole. All models are digested before the first version.
+    One more request shows whether there are prompts; if so, their versions are searched, too. Each row is digested as
+    soon as it is parsed: sixteen registries that are read at once must not be in memory as a whole.
     """
 
-    def parse_model(value: object, _intake: TextIntake) -> Digest[str]:
-        model = parsing.registered_model(value)
-        return model.name, digest_model(model)
-
-    def parse_version(value: object, _intake: TextIntake) -> Digest[tuple[str, int]]:
-        version = parsing.model_version(value)
-        return version_key(version), digest_version(version)
-
     def fetch(client: RestClient) -> RegistryDigests:
-        models = search_model_rows(client, settings.limits, parse_model, lambda row: row[0]).read()
-        versions = search_version_rows(client, settings.limits, parse_version, lambda row: row[0]).read()
-        return RegistryDigests(models, versions)
+        models = search_model_rows(client, settings.limits, _model_parser(digests), _key).read()
+        parse_tagged = _tagged_model_parser(digests, {name for name, _ in models.rows})
+        tagged = search_model_rows(client, settings.limits, parse_tagged, lambda row: row[0][0], PROMPT_FILTER).read()
+        prompts = tuple(digest for digest, is_prompt in tagged.rows if is_prompt)
+        versions = search_version_rows(client, settings.limits, _version_parser(digests), _key).read()
+        return RegistryDigests(
+            models,
+            Listing(tuple(digest for digest, is_prompt in tagged.rows if not is_prompt), tagged.problems),
+            Listing(prompts, tagged.problems),
+            versions,
+            _prompt_versions(client, settings, digests, {name for name, _ in prompts}),
+        )
 
     return _probe(settings, fetch)
+
+
+def _key(digest: Digest[K]) -> K:
+    return digest[0]
+
+
+def _model_parser(digests: Digests) -> Callable[[object, TextIntake], Digest[str]]:
+    def parse(value: object, _intake: TextIntake) -> Digest[str]:
+        model = parsing.registered_model(value)
+        return model.name, digests.of_model(model)
+
+    return parse
+
+
+def _tagged_model_parser(
+    digests: Digests, listed: Collection[str]
+) -> Callable[[object, TextIntake], tuple[Digest[str], bool]]:
+    """Return what parses a row with the prompt tag, and says whether it is a prompt or a hidden model."""
+
+    def parse(value: object, _intake: TextIntake) -> tuple[Digest[str], bool]:
+        row = parse_listed_model(value)
+        name = row.model.name
+        if row.is_prompt and name not in listed:
+            return (name, digests.of_prompt(to_prompt(row.model))), True
+        is_hidden = name not in listed
+        return (name, digests.of_model(replace(row.model, hidden_from_search=True)) if is_hidden else None), False
+
+    return parse
+
+
+def _version_parser(digests: Digests) -> Callable[[object, TextIntake], Digest[tuple[str, int]]]:
+    def parse(value: object, _intake: TextIntake) -> Digest[tuple[str, int]]:
+        version = parsing.model_version(value)
+        return version_key(version), digests.of_version(version)
+
+    return parse
+
+
+def _prompt_versions(
+    client: RestClient, settings: ConnectionSettings, digests: Digests, names: Collection[str]
+) -> Listing[Digest[tuple[str, int]]]:
+    if not names:
+        return Listing(())
+
+    def parse(value: object, _intake: TextIntake) -> Digest[tuple[str, int]]:
+        row = parse_tagged_version(value, TextIntake())
+        if isinstance(row, PromptVersion) and row.prompt_name in names:
+            return tagged_version_key(row), digests.of_prompt_version(row)
+        return tagged_version_key(row), None
+
+    return search_version_rows(client, settings.limits, parse, _key, PROMPT_FILTER).read()
 
 
 def _probe(settings: ConnectionSettings, fetch: Callable[[RestClient], T]) -> T:

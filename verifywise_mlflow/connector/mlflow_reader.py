@@ -34,7 +34,7 @@ from verifywise_mlflow.connector.prompts import (
 )
 from verifywise_mlflow.connector.read_ahead import in_background, read_each
 from verifywise_mlflow.connector.registry_search import (
-    QueryParams,
+    PROMPT_FILTER,
     search_models,
     search_version_rows,
     search_versions,
@@ -53,8 +53,6 @@ from verifywise_mlflow.http.settings import ConnectionSettings
 
 MAX_HIDDEN_VERSION_PROBES = 1_000
 """Requests per listing for versions that no search lists, one for each version."""
-
-_PROMPT_FILTER: QueryParams = (("filter", f"tags.`{IS_PROMPT}` = 'true'"),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,11 +174,11 @@ class MlflowReader(TrackingReader):
         self._prompts = _prompts_of(tagged_only, tagged.problems)
 
     def _tagged_models(self) -> Listing[ListedModel]:
-        return search_models(self._client, self._limits, _PROMPT_FILTER).read()
+        return search_models(self._client, self._limits, PROMPT_FILTER).read()
 
     def _tagged_versions(self) -> Listing[ModelVersion | PromptVersion]:
         return search_version_rows(
-            self._client, self._limits, parse_tagged_version, tagged_version_key, _PROMPT_FILTER
+            self._client, self._limits, parse_tagged_version, tagged_version_key, PROMPT_FILTER
         ).read()
 
     def prompts(self) -> Listing[Prompt]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from verifywise_mlflow.connector import parsing
 from verifywise_mlflow.connector.endpoints import Endpoint, MlflowEndpoint
 from verifywise_mlflow.connector.hidden_models import ListedModel, parse_listed_model
 from verifywise_mlflow.connector.models import ModelVersion
 from verifywise_mlflow.connector.pagination import ListingPages, PagedListing, listing_pages
+from verifywise_mlflow.connector.prompts import IS_PROMPT
 from verifywise_mlflow.connector.rest_client import RestClient
 from verifywise_mlflow.connector.text_intake import TextIntake
 from verifywise_mlflow.http.settings import Limits
@@ -19,6 +20,9 @@ K = TypeVar("K", bound=Hashable)
 
 QueryParams = tuple[tuple[str, str | int], ...]
 """Query parameters in order; ``order_by`` may occur more than once."""
+
+PROMPT_FILTER: Final[QueryParams] = (("filter", f"tags.`{IS_PROMPT}` = 'true'"),)
+"""What shows prompts, and what the prompt tag hides. Without it, a search shows none of them."""
 
 MODELS_PAGE_SIZE = 1_000  # the server's maximum
 VERSIONS_PAGE_SIZE = 10_000  # as MLflow's own client; the server's maximum is 200,000

@@ -6,15 +6,25 @@ matter what triggered that sync. A change is identified by a token, so that the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Hashable, Mapping, Set
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
-from verifywise_mlflow.connector.change_probes import digest_registry, newest_version_timestamp
-from verifywise_mlflow.connector.models import ModelVersion, RegisteredModel
+from verifywise_mlflow.connector.change_probes import (
+    Digest,
+    Digests,
+    NewestUpdates,
+    digest_registry,
+    newest_updates,
+)
+from verifywise_mlflow.connector.models import ModelVersion, Prompt, PromptVersion, RegisteredModel
+from verifywise_mlflow.connector.pagination import Listing
+from verifywise_mlflow.connector.registry_search import version_key
 from verifywise_mlflow.http.settings import ConnectionSettings
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.persistence.queries.reported_parts import ReportedParts, reported_parts
-from verifywise_mlflow.persistence.repositories import change_hints, registry, tenancy
+from verifywise_mlflow.persistence.repositories import change_hints, prompts, registry, tenancy
+from verifywise_mlflow.persistence.repositories.prompts import ListedPromptVersion
 from verifywise_mlflow.persistence.repositories.registry import ListedVersion, StoredObject
 from verifywise_mlflow.persistence.row_mapping import Key, fits_in_key
 from verifywise_mlflow.persistence.store import Store
@@ -22,6 +32,8 @@ from verifywise_mlflow.redaction.entity_redactor import EntityRedactor
 from verifywise_mlflow.redaction.errors import redacted_errors
 from verifywise_mlflow.tenants.connection import connection_settings
 from verifywise_mlflow.tenants.tenant import Tenant
+
+K = TypeVar("K", bound=Hashable)
 
 CONNECT_TIMEOUT_S = 3.0
 POLL_TIMEOUT_S = 5.0
@@ -34,22 +46,32 @@ MAX_POLL_LISTING_BYTES = 64 * 1024**2
 versions fits, since a poll keeps only digests."""
 
 
-def fetch_newest_version_time(tenant: Tenant) -> int | None:
-    """Return the newest update time of all versions in milliseconds; None if the server shows no version.
+def has_prompts(store: Store, tenant_id: str) -> bool:
+    """Return whether the last listing showed prompts, so that a poll looks for their updates."""
+    with store.begin(tenant_id) as session:
+        return prompts.newest_update(session) is not None
+
+
+def fetch_newest_updates(tenant: Tenant, with_prompts: bool) -> NewestUpdates:
+    """Return when the versions were last updated, and the prompts if wanted.
 
     Raises:
         HttpError: the server could not be read. There is no retry, because the next poll is one.
         SecretUnavailableError: a credential cannot be resolved.
     """
     with redacted_errors(EntityRedactor(tenant.redaction)):
-        return newest_version_timestamp(_probe_settings(tenant, POLL_TIMEOUT_S))
+        return newest_updates(_probe_settings(tenant, POLL_TIMEOUT_S), with_prompts=with_prompts)
 
 
-def version_change_token(store: Store, tenant_id: str, newest: int | None) -> str | None:
-    """Return a token for the newest version's time; None if the last complete listing had the same time."""
+def update_change_token(store: Store, tenant_id: str, newest: NewestUpdates) -> str | None:
+    """Return a token for the newest updates; None if the last complete listing had the same ones."""
     with store.begin(tenant_id) as session:
-        is_known, known_newest = tenancy.poll_watermark(session)
-    return None if is_known and known_newest == newest else str(newest)
+        is_known, known_version = tenancy.poll_watermark(session)
+        known_prompt = prompts.newest_update(session) if newest.prompt is not None else None
+    tokens = [] if is_known and known_version == newest.version else [str(newest.version)]
+    if newest.prompt != known_prompt:
+        tokens.append(f"prompt {newest.prompt}")
+    return ", ".join(tokens) or None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +79,18 @@ class RegistryFingerprints:
     """The fingerprints of all listed objects. They equal those that a sync would store."""
 
     models: Mapping[str, str]
+    """With models that the prompt tag hides."""
     versions: Mapping[Key, str]
-    has_all_models: bool
-    has_all_versions: bool
+    prompts: Mapping[str, str]
+    prompt_versions: Mapping[Key, str]
+    complete: frozenset[str]
+    """The names of the fields whose listings are complete."""
     reported_parts: Mapping[Key, str]
     """Of a tenant with webhooks, a digest of what webhooks report of each version."""
 
 
 def fetch_fingerprints(tenant: Tenant) -> RegistryFingerprints:
-    """List models and versions, redacted as in a sync, and return their fingerprints.
+    """List models, versions and prompts, redacted as in a sync, and return their fingerprints.
 
     Raises:
         HttpError: the server could not be read.
@@ -73,30 +98,50 @@ def fetch_fingerprints(tenant: Tenant) -> RegistryFingerprints:
     """
     redactor = EntityRedactor(tenant.redaction)
     aliases: dict[Key, list[str]] = {}
+    prompt_aliases: dict[Key, list[str]] = {}
     reported: dict[Key, str] = {}
 
     def digest_model(listed: RegisteredModel) -> str | None:
         model = redactor.redact(listed)
-        for alias, number in sorted(model.aliases.items()):
-            aliases.setdefault((model.name, number), []).append(alias)
+        _collect(aliases, model)
         return fingerprint(model) if fits_in_key(model.name) else None
 
     def digest_version(listed: ModelVersion) -> str | None:
         version = redactor.redact(listed)
         if not fits_in_key(version.model_name, version.run_id):
             return None
-        with_aliases = _with_aliases(version, aliases)
+        key = version_key(version)
+        with_aliases = ListedVersion(version, aliases.get(key, []))
         if tenant.webhooks:
-            reported[version.model_name, version.version_number] = _digest((version.tags, with_aliases.aliases))
+            reported[key] = _digest((version.tags, with_aliases.aliases))
         return fingerprint(with_aliases)
 
+    def digest_prompt(listed: Prompt) -> str | None:
+        prompt = redactor.redact(listed)
+        _collect(prompt_aliases, prompt)
+        return fingerprint(prompt) if fits_in_key(prompt.name) else None
+
+    def digest_prompt_version(listed: PromptVersion) -> str | None:
+        version = redactor.redact(listed)
+        key = version.prompt_name, version.version_number
+        with_aliases = ListedPromptVersion(version, prompt_aliases.get(key, []))
+        return fingerprint(with_aliases) if fits_in_key(version.prompt_name) else None
+
+    digests = Digests(digest_model, digest_version, digest_prompt, digest_prompt_version)
     with redacted_errors(redactor):
-        listings = digest_registry(_probe_settings(tenant, LISTING_TIMEOUT_S), digest_model, digest_version)
+        listings = digest_registry(_probe_settings(tenant, LISTING_TIMEOUT_S), digests)
+    is_complete = {
+        "models": listings.models.is_complete,
+        "versions": listings.versions.is_complete,
+        "prompts": listings.prompts.is_complete,
+        "prompt_versions": listings.prompt_versions.is_complete,
+    }
     return RegistryFingerprints(
-        models={name: digest for name, digest in listings.models.rows if digest is not None},
-        versions={key: digest for key, digest in listings.versions.rows if digest is not None},
-        has_all_models=listings.models.is_complete,
-        has_all_versions=listings.versions.is_complete,
+        models=_digested(listings.models) | _digested(listings.hidden_models),
+        versions=_digested(listings.versions),
+        prompts=_digested(listings.prompts),
+        prompt_versions=_digested(listings.prompt_versions),
+        complete=frozenset(field for field, is_true in is_complete.items() if is_true),
         reported_parts=reported,
     )
 
@@ -107,24 +152,32 @@ def registry_change_token(store: Store, tenant_id: str, listed: RegistryFingerpr
     Models that MLflow hides among the prompts are in no plain search, so they do not count as missing.
     """
     with store.begin(tenant_id) as session:
-        models = registry.stored_models(session)
-        versions = registry.stored_versions(session)
+        models, versions = registry.stored_models(session), registry.stored_versions(session)
         hidden_models, hidden_versions = registry.hidden_from_search(session)
+        stored_prompts = prompts.known_prompts(session).by_name
+        prompt_versions = prompts.stored_versions(session) if stored_prompts else {}
     differences = [
-        *(("model", name, digest) for name, digest in listed.models.items() if _is_changed(models.get(name), digest)),
-        *(
-            ("version", *key, digest)
-            for key, digest in listed.versions.items()
-            if _is_changed(versions.get(key), digest)
-        ),
+        *_differences("models", models, listed.models, listed.complete, hidden_models),
+        *_differences("versions", versions, listed.versions, listed.complete, hidden_versions),
+        *_differences("prompts", stored_prompts, listed.prompts, listed.complete),
+        *_differences("prompt_versions", prompt_versions, listed.prompt_versions, listed.complete),
     ]
-    if listed.has_all_models:
-        missing_models = {name for name, stored in models.items() if not stored.is_deleted} - listed.models.keys()
-        differences += (("model", name, "") for name in missing_models - hidden_models)
-    if listed.has_all_versions:
-        missing_versions = {key for key, stored in versions.items() if not stored.is_deleted} - listed.versions.keys()
-        differences += (("version", *key, "") for key in missing_versions - hidden_versions)
     return fingerprint(sorted(differences, key=repr))[:16] if differences else None
+
+
+def _differences(
+    field: str,
+    stored: Mapping[K, StoredObject],
+    listed: Mapping[K, str],
+    complete: Collection[str],
+    hidden: Set[K] = frozenset(),
+) -> list[tuple[str, K, str]]:
+    """Return what is listed with another fingerprint than the stored one, and what is no longer listed."""
+    differences = [(field, key, digest) for key, digest in listed.items() if _is_changed(stored.get(key), digest)]
+    if field in complete:
+        living = {key for key, row in stored.items() if not row.is_deleted}
+        differences += [(field, key, "") for key in living - listed.keys() - hidden]
+    return differences
 
 
 def has_unreported_change(store: Store, tenant_id: str, listed: RegistryFingerprints) -> bool:
@@ -157,8 +210,13 @@ def _is_new(stored: StoredObject | None) -> bool:
     return stored is None or stored.is_deleted
 
 
-def _with_aliases(version: ModelVersion, aliases: Mapping[Key, list[str]]) -> ListedVersion:
-    return ListedVersion(version, aliases.get((version.model_name, version.version_number), []))
+def _collect(aliases: dict[Key, list[str]], model: RegisteredModel | Prompt) -> None:
+    for alias, number in sorted(model.aliases.items()):
+        aliases.setdefault((model.name, number), []).append(alias)
+
+
+def _digested(listing: Listing[Digest[K]]) -> dict[K, str]:
+    return {key: digest for key, digest in listing.rows if digest is not None}
 
 
 def _probe_settings(tenant: Tenant, timeout_s: float) -> ConnectionSettings:

@@ -44,7 +44,7 @@ WORKLOADS = st.builds(
 def test_requests_are_those_of_the_polls_and_of_the_syncs() -> None:
     workload = Workload(tenants=600, versions=1_000, changes=0.0, reconcile=timedelta(minutes=60))
 
-    polls = 600 / 60 + 2 * 600 / 300
+    polls = 600 / 60 + 3 * 600 / 300  # models, versions and prompts
     syncs = 600 / (0.95 * 3_600)
     assert capacity(workload, Installation()).syncs_per_second == pytest.approx(syncs)
     # server-info, version, prompts, models, versions, experiments, and five pages of runs
@@ -167,11 +167,11 @@ def test_the_ticks_are_those_of_the_product(name: str) -> None:
 @pytest.mark.parametrize(
     ("settings", "poll"),
     [
-        (VERSION_POLLS, registry_sensors._NEWEST_VERSION_POLL),
+        (VERSION_POLLS, registry_sensors._NEWEST_UPDATES_POLL),
         (LISTING_POLLS, registry_sensors._LISTING_POLL),
     ],
 )
-def test_the_polls_have_the_limits_of_the_product(settings: PollSettings, poll: ChangePoll[object]) -> None:
+def test_the_polls_have_the_limits_of_the_product(settings: PollSettings, poll: ChangePoll[object, object]) -> None:
     assert settings.budget_seconds == poll.budget_seconds
     assert settings.max_probe_seconds == poll.max_probe_seconds
     assert settings.max_probes == poll.pool._max_probes

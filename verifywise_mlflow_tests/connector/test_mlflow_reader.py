@@ -12,7 +12,7 @@ import urllib3
 from mlflow import MlflowClient
 from mlflow.genai import register_prompt
 
-from verifywise_mlflow.connector.change_probes import newest_version_timestamp
+from verifywise_mlflow.connector.change_probes import newest_updates
 from verifywise_mlflow.connector.mlflow_reader import MlflowReader
 from verifywise_mlflow.demo.servers.mlflow_server import MlflowServer
 from verifywise_mlflow.http.errors import (
@@ -338,17 +338,28 @@ def test_the_newest_version_timestamp_changes_for_a_new_version_and_not_for_a_ta
     registry: Registry, tenant: Tenant
 ) -> None:
     settings = connection_settings(tenant)
-    empty = newest_version_timestamp(settings)
+    empty = newest_updates(settings).version
     registry.version("churn")
-    first = newest_version_timestamp(settings)
+    first = newest_updates(settings).version
     registry.client.set_model_version_tag("churn", "1", "owner", "ann")
-    tagged = newest_version_timestamp(settings)
+    tagged = newest_updates(settings).version
     registry.client.update_model_version("churn", "1", "new description")
 
     assert empty is None
     assert first is not None
     assert tagged == first
-    assert (newest_version_timestamp(settings) or 0) > first
+    assert (newest_updates(settings).version or 0) > first
+
+
+def test_the_newest_updates_are_read_of_a_version_with_a_long_tag_and_of_a_prompt_with_a_long_text(
+    registry: Registry, tenant: Tenant
+) -> None:
+    registry.version("churn", tags={"notes": "x" * 90_000})
+    registry.client.register_prompt("summary", "x" * 90_000)
+
+    newest = newest_updates(connection_settings(tenant), with_prompts=True)
+
+    assert None not in (newest.version, newest.prompt)
 
 
 @pytest.mark.slow(seconds=15)

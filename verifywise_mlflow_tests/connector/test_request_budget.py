@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from mlflow.genai import register_prompt
 
-from verifywise_mlflow.connector.change_probes import newest_version_timestamp
+from verifywise_mlflow.connector.change_probes import newest_updates
 from verifywise_mlflow.connector.mlflow_reader import MlflowReader
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.context import SyncOptions
@@ -128,7 +128,7 @@ def assert_within_budget(
     second = sync(tenant, store)
     cost_of_second = proxy.requests
     proxy.forget()
-    newest_version_timestamp(connection_settings(tenant))
+    newest_updates(connection_settings(tenant))
 
     # A low number of requests proves nothing if something is missing.
     assert len(rows(store, "registered_models")) == sizes.models

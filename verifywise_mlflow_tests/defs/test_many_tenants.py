@@ -23,7 +23,7 @@ from verifywise_mlflow.defs.sensors.poll_decision import MAX_SYNCS_PER_TICK
 from verifywise_mlflow.defs.sensors.registry_sensors import new_versions
 from verifywise_mlflow.persistence.repositories import tenancy
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.services.change_polls import fetch_newest_version_time
+from verifywise_mlflow.services.change_polls import fetch_newest_updates
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.support.registry import Registry
 
@@ -53,7 +53,7 @@ def ports() -> Iterator[dict[str, int]]:
 def many_tenants(tenants_file: Path, tenant: Tenant, registry: Registry, store: Store, ports: dict[str, int]) -> None:
     """Configure 500 tenants; the healthy ones have been synced."""
     registry.version("churn")
-    newest, now = fetch_newest_version_time(tenant), datetime.now(UTC)
+    newest, now = fetch_newest_updates(tenant, with_prompts=False).version, datetime.now(UTC)
     servers = dict.fromkeys(HEALTHY, f"tracking_uri: '{tenant.tracking_uri}', workspace: {tenant.workspace}")
     servers |= {name: f"tracking_uri: 'http://127.0.0.1:{port}'" for name, port in ports.items()}
     lines = [f"  {name}: {{{server}, allow_private_network: true}}" for name, server in servers.items()]

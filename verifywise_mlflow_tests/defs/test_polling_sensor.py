@@ -9,9 +9,10 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+import urllib3
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin  # queued runs need one
 
-from verifywise_mlflow.connector.change_probes import digest_registry
+from verifywise_mlflow.connector.change_probes import Digests, digest_registry
 from verifywise_mlflow.definitions import defs
 from verifywise_mlflow.defs.assets.external_assets import mlflow_server
 from verifywise_mlflow.defs.schedules.sync_schedules import reconcile, rehash
@@ -110,6 +111,38 @@ def test_the_listings_show_changes_that_update_no_timestamp_until_a_sync_stores_
             assert listings.cursor.requested == {}
 
 
+def test_changes_of_prompts_are_found_by_the_listings_and_new_versions_by_the_cheap_poll(
+    registry: Registry, tenants_file: Path, tenant: Tenant, store: Store, instance: dg.DagsterInstance
+) -> None:
+    poll, listings = TickingSensor(new_versions, instance), TickingSensor(changed_listings, instance)
+    registry.version("churn")
+    sync(tenant, store)
+    client = registry.client
+    client.register_prompt("summary", "Summarize {{text}}")
+    assert (poll.tick(), listings.tick()) == ([], ["acme"]), "only the listings look for the first prompt"
+    sync(tenant, store)
+    assert (poll.tick(), listings.tick()) == ([], [])
+
+    writes: list[tuple[str, Callable[[], object]]] = [
+        ("version", lambda: client.register_prompt("summary", "Summarize {{text}} in {{words}} words")),
+        ("another prompt", lambda: client.register_prompt("greeting", "Hello {{name}}")),
+        ("tag", lambda: client.set_prompt_version_tag("summary", "1", "owner", "ada")),
+        ("alias", lambda: client.set_prompt_alias("summary", "production", 1)),
+        ("moved alias", lambda: client.set_prompt_alias("summary", "production", 2)),
+        ("deleted version", lambda: client.delete_prompt_version("summary", "1")),
+        ("deletion", lambda: client.delete_prompt("greeting")),
+    ]
+    found_by_poll = set()
+    for what, write in writes:
+        write()
+        if poll.tick():
+            found_by_poll.add(what)
+        assert (listings.tick(), listings.tick()) == (["acme"], []), f"{what}: detected once"
+        sync(tenant, store)
+        assert (poll.tick(), listings.tick()) == ([], []), f"{what}: stored"
+    assert found_by_poll >= {"version", "another prompt"}
+
+
 def test_an_object_hidden_by_the_prompt_tag_is_not_reported_by_every_poll(
     registry: Registry, tenant: Tenant, store: Store
 ) -> None:
@@ -119,18 +152,40 @@ def test_an_object_hidden_by_the_prompt_tag_is_not_reported_by_every_poll(
     sync(tenant, store)
     assert registry_change_token(store, "acme", fetch_fingerprints(tenant)) is None
 
+    set_tag_of_hidden_model(tenant, "credit", "owner", "ada")
+    assert registry_change_token(store, "acme", fetch_fingerprints(tenant)) is not None, "a hidden model's tag"
+    sync(tenant, store)
+    assert registry_change_token(store, "acme", fetch_fingerprints(tenant)) is None
+
     registry.client.set_model_version_tag("churn", "1", "mlflow.prompt.is_prompt", "true")
     assert registry_change_token(store, "acme", fetch_fingerprints(tenant)) is not None, (
         "a version that becomes hidden is reported"
     )
 
 
-def test_the_listings_cost_one_request_each(registry: Registry, tenant: Tenant) -> None:
+def set_tag_of_hidden_model(tenant: Tenant, name: str, key: str, value: str) -> None:
+    """Set a tag by MLflow's API: its client denies that the model exists."""
+    url = f"{tenant.tracking_uri}/api/2.0/mlflow/registered-models/set-tag"
+    body, headers = {"name": name, "key": key, "value": value}, {"X-MLFLOW-WORKSPACE": tenant.workspace or ""}
+    assert urllib3.request("POST", url, json=body, headers=headers).status == 200
+
+
+def test_the_listings_cost_one_request_each_and_one_for_the_question_whether_there_are_prompts(
+    registry: Registry, tenant: Tenant
+) -> None:
     registry.version("churn")
     with proxy_before(tenant.tracking_uri) as proxy:
         settings = connection_settings(tenant.model_copy(update={"tracking_uri": proxy.uri}))
-        listings = digest_registry(settings, lambda model: model.name, lambda version: version.model_name)
-        assert (len(listings.models.rows), len(listings.versions.rows), proxy.requests) == (1, 1, 2)
+        digests = Digests(*(lambda listed: type(listed).__name__,) * 4)
+        listings = digest_registry(settings, digests)
+        assert (len(listings.models.rows), len(listings.versions.rows), proxy.requests) == (1, 1, 3)
+        registry.client.register_prompt("summary", "Summarize {{text}}")
+        listings = digest_registry(settings, digests)
+        assert (listings.prompts.rows, listings.prompt_versions.rows, proxy.requests) == (
+            (("summary", "Prompt"),),
+            ((("summary", 1), "PromptVersion"),),
+            3 + 4,
+        )
 
 
 @pytest.mark.parametrize("sensor", [new_versions, changed_listings], ids=lambda sensor: sensor.name)

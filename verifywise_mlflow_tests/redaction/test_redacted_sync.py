@@ -16,7 +16,7 @@ from verifywise_mlflow.http.errors import HttpError
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.sync import Sync
 from verifywise_mlflow.redaction.settings import RedactionSettings
-from verifywise_mlflow.services.change_polls import fetch_newest_version_time
+from verifywise_mlflow.services.change_polls import fetch_newest_updates
 from verifywise_mlflow.tenants.intervals import Intervals
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.redaction.fake_secrets import HEX, random_text
@@ -130,7 +130,7 @@ def test_a_secret_in_an_error_response_does_not_reach_the_audit_trail(store: Sto
         with pytest.raises(HttpError) as sync_error:
             sync(tenant, store)
         with pytest.raises(HttpError) as poll_error:
-            fetch_newest_version_time(tenant)
+            fetch_newest_updates(tenant, with_prompts=False)
         server.shutdown()
 
     stored = dump(store)

@@ -15,9 +15,9 @@ from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.sync import Sync
 from verifywise_mlflow.services.change_polls import (
     fetch_fingerprints,
-    fetch_newest_version_time,
+    fetch_newest_updates,
     registry_change_token,
-    version_change_token,
+    update_change_token,
 )
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.support.seeding import Sizes, seed
@@ -50,9 +50,9 @@ def measure(folder: Path) -> Mapping[str, float]:
                 for stage in (Stage.REGISTERED_MODELS, Stage.MODEL_VERSIONS):
                     sync.run(stage)
             seconds[versions] = _cpu_seconds(_LISTINGS, lambda tenant=tenant: _compare(store, tenant))  # type: ignore[misc]
-        poll = _cpu_seconds(_POLLS, lambda: fetch_newest_version_time(tenant))
-        newest = fetch_newest_version_time(tenant)
-        transaction = _cpu_seconds(_POLLS, lambda: version_change_token(store, tenant.tenant_id, newest))
+        poll = _cpu_seconds(_POLLS, lambda: fetch_newest_updates(tenant, with_prompts=False))
+        newest = fetch_newest_updates(tenant, with_prompts=False)
+        transaction = _cpu_seconds(_POLLS, lambda: update_change_token(store, tenant.tenant_id, newest))
     slope = (seconds[_LARGE] - seconds[_SMALL]) / (_LARGE - _SMALL)
     return {
         "poll": 1e3 * poll,

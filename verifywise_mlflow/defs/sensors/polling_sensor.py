@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Generic, TypeVar
 from urllib.parse import urlsplit
 
@@ -33,17 +34,20 @@ from verifywise_mlflow.tenants.intervals import Intervals
 from verifywise_mlflow.tenants.loading import load_tenants
 from verifywise_mlflow.tenants.tenant import Tenant
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 _MetadataValue = dg.BoolMetadataValue | dg.TextMetadataValue | dg.TimestampMetadataValue | dg.IntMetadataValue
 
 
 @dataclass(frozen=True, slots=True)
-class ChangePoll(Generic[T]):
+class ChangePoll(Generic[K, T]):
     """What a polling sensor reads from the tenants' servers, how often, and how it detects a change."""
 
     interval_of: Callable[[Intervals], timedelta]
-    read: Callable[[Tenant], T]
+    known: Callable[[Store, str], K]
+    """Return what the store has to say about a tenant before its server is read."""
+    read: Callable[[Tenant, K], T]
     change_token: Callable[[Store, str, T], str | None]
     """Return the token of the change that a sync would find; None if it would find none."""
     pool: ProbePool
@@ -56,7 +60,7 @@ class ChangePoll(Generic[T]):
     often."""
 
 
-def poll_tenants(context: dg.SensorEvaluationContext, poll: ChangePoll[T]) -> dg.SensorResult:
+def poll_tenants(context: dg.SensorEvaluationContext, poll: ChangePoll[K, T]) -> dg.SensorResult:
     """Poll the tenants that are due; return the syncs to run and the cursor for the next tick."""
     partitions = partition_keys(context.instance)
     tenants = {
@@ -105,10 +109,15 @@ def poll_tenants(context: dg.SensorEvaluationContext, poll: ChangePoll[T]) -> dg
     )
 
 
-def _poll_results(store: Store, poll: ChangePoll[T], tenants: list[Tenant]) -> Iterator[tuple[str, PollResult]]:
+def _poll_results(store: Store, poll: ChangePoll[K, T], tenants: list[Tenant]) -> Iterator[tuple[str, PollResult]]:
     by_id = {tenant.tenant_id: tenant for tenant in tenants}
     probes = [
-        Probe(tenant.tenant_id, urlsplit(tenant.tracking_uri).netloc, _bind(poll.read, tenant)) for tenant in tenants
+        Probe(
+            tenant.tenant_id,
+            urlsplit(tenant.tracking_uri).netloc,
+            partial(poll.read, tenant, poll.known(store, tenant.tenant_id)),
+        )
+        for tenant in tenants
     ]
     for probe_result in poll.pool.run(
         probes, budget_seconds=poll.budget_seconds, max_probe_seconds=poll.max_probe_seconds
@@ -122,11 +131,9 @@ def _poll_results(store: Store, poll: ChangePoll[T], tenants: list[Tenant]) -> I
         yield probe_result.tenant_id, _poll_result(store, poll, probe_result, has_webhooks=has_webhooks)
 
 
-def _bind(read: Callable[[Tenant], T], tenant: Tenant) -> Callable[[], T]:
-    return lambda: read(tenant)
-
-
-def _poll_result(store: Store, poll: ChangePoll[T], probe_result: ProbeResult[T], *, has_webhooks: bool) -> PollResult:
+def _poll_result(
+    store: Store, poll: ChangePoll[K, T], probe_result: ProbeResult[T], *, has_webhooks: bool
+) -> PollResult:
     match probe_result.outcome:
         case HttpError() | SecretUnavailableError() | ProbeTimeoutError() as error:
             return PollFailed(str(error))

@@ -17,10 +17,11 @@ from verifywise_mlflow.pipeline.tenant_activation import active_tenants, reconci
 from verifywise_mlflow.services import change_polls
 from verifywise_mlflow.tenants.loading import load_tenants
 
-_NEWEST_VERSION_POLL = ChangePoll(
+_NEWEST_UPDATES_POLL = ChangePoll(
     interval_of=lambda intervals: intervals.poll,
-    read=change_polls.fetch_newest_version_time,
-    change_token=change_polls.version_change_token,
+    known=change_polls.has_prompts,
+    read=change_polls.fetch_newest_updates,
+    change_token=change_polls.update_change_token,
     # Two per server, the default limit of a connection: a third would wait there and take a thread from other servers.
     pool=ProbePool(max_probes=32, max_probes_per_server=2),
     budget_seconds=40,
@@ -29,7 +30,8 @@ _NEWEST_VERSION_POLL = ChangePoll(
 
 _LISTING_POLL = ChangePoll(
     interval_of=lambda intervals: intervals.listing,
-    read=change_polls.fetch_fingerprints,
+    known=lambda _store, _tenant_id: None,
+    read=lambda tenant, _known: change_polls.fetch_fingerprints(tenant),
     change_token=change_polls.registry_change_token,
     # Fewer, since each holds a whole registry in memory while it is read.
     pool=ProbePool(max_probes=16, max_probes_per_server=2),
@@ -75,24 +77,25 @@ def tenants(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Polls each tenant's server once per intervals.poll for the timestamp of its newest version, with one "
-    "request, and requests a sync if no sync has stored that version yet. Tags, aliases and runs update no timestamp. "
+    "request, and with another one for that of its newest prompt if it has prompts. It requests a sync if no sync has "
+    "stored that state yet. Tags, aliases and runs update no timestamp. "
     "A tenant that cannot be read is polled with exponential back-off, up to 15 minutes: the cursor lists such tenants "
     "under 'failing', as [consecutive failures, first failure, next poll].",
 )
 def new_versions(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-    """Poll the tenants that are due for their newest version."""
-    return poll_tenants(context, _NEWEST_VERSION_POLL)
+    """Poll the tenants that are due for their newest updates."""
+    return poll_tenants(context, _NEWEST_UPDATES_POLL)
 
 
 @dg.sensor(
     job=sync_tenant,
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Reads the listings of each tenant's models and versions once per intervals.listing, spread over the "
-    "interval, and requests a sync if they differ from what the last sync stored: an alias, a tag, a description or a "
-    "deletion. Runs and files are not in the listings; the schedules cover them. A tenant with webhooks.listing is "
-    "polled at that interval while its webhooks are alive. The cursor lists tenants that cannot be read under "
-    "'failing', and those with a change that their webhooks have not reported so far under 'suspected'.",
+    description="Reads the listings of each tenant's models, versions and prompts once per intervals.listing, spread "
+    "over the interval, and requests a sync if they differ from what the last sync stored: an alias, a tag, a "
+    "description or a deletion. Runs and files are not in the listings; the schedules cover them. A tenant with "
+    "webhooks.listing is polled at that interval while its webhooks are alive. The cursor lists tenants that cannot be "
+    "read under 'failing', and those with a change that their webhooks have not reported so far under 'suspected'.",
 )
 def changed_listings(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """Compare the listings of the tenants that are due with the store."""

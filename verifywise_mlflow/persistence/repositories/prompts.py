@@ -10,9 +10,8 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import ARRAY, ColumnElement, any_, cast, select, tuple_, update
+from sqlalchemy import ARRAY, ColumnElement, any_, cast, func, select, tuple_, update
 
-from verifywise_mlflow.audit.state_leaf import State
 from verifywise_mlflow.common.value_object import value_object
 from verifywise_mlflow.connector.models import Prompt, PromptVersion
 from verifywise_mlflow.normalizer.prompt_links import PromptIndex, RegisteredPrompt, RegisteredPromptVersion
@@ -70,6 +69,14 @@ def stored_versions(session: TenantSession, names: Collection[str] | None = None
         query = query.where(table.prompt_name == any_(cast(list(names), ARRAY(Text))))
     rows = session.execute(query.execution_options(yield_per=10 * BATCH_SIZE))
     return {(name, number): StoredObject(*stored) for name, number, *stored in rows}
+
+
+def newest_update(session: TenantSession) -> int | None:
+    """Return when a prompt was last updated, in milliseconds since 1970; None if there is no prompt."""
+    table = prompts.c
+    is_living = (table.tenant_id == session.tenant_id, table.deleted_at.is_(None))
+    newest = session.scalar(select(func.max(table.last_updated_at)).where(*is_living))
+    return None if newest is None else round(newest.timestamp() * 1000)
 
 
 def aliases_by_version(session: TenantSession, names: Collection[str]) -> dict[Key, list[str]]:

@@ -11,9 +11,10 @@ from typing import Final
 
 import pytest
 
+from verifywise_mlflow.connector.change_probes import NewestUpdates
 from verifywise_mlflow.connector.webhooks import MODEL_EVENTS, PROMPT_EVENTS
 from verifywise_mlflow.demo.servers.mlflow_api import MlflowApi
-from verifywise_mlflow.services.change_polls import fetch_fingerprints, fetch_newest_version_time
+from verifywise_mlflow.services.change_polls import RegistryFingerprints, fetch_fingerprints, fetch_newest_updates
 from verifywise_mlflow.services.webhooks.registration import Registration, SecretValues
 from verifywise_mlflow.tenants.connection import open_reader
 from verifywise_mlflow.tenants.tenant import Tenant
@@ -33,17 +34,18 @@ Change = Callable[[], object]
 class Observation:
     """What the cheap reads show, from the cheapest to the dearest."""
 
-    newest_version_time: object
-    listings: object
-    runs_and_prompts: object
+    newest: NewestUpdates
+    listings: RegistryFingerprints
+    run: object
 
     def first_difference(self, after: Observation) -> str:
         """Return the name of the interval by which a change is found."""
-        if self.newest_version_time != after.newest_version_time:
+        # Only the listings look for a registry's first prompt.
+        if self.newest.version != after.newest.version or self.newest.prompt not in (None, after.newest.prompt):
             return "poll"
         if self.listings != after.listings:
             return "listing"
-        return "reconcile" if self.runs_and_prompts != after.runs_and_prompts else "rehash"
+        return "reconcile" if self.run != after.run else "rehash"
 
 
 @contextmanager
@@ -98,12 +100,16 @@ def changes(registry: Registry, run_id: str) -> Mapping[str, Sequence[Change]]:
             lambda: client.set_registered_model_alias("renamed", "champion", "3"),
             lambda: client.delete_registered_model_alias("renamed", "champion"),
         ],
-        "prompt, its version, tag or alias": [
-            lambda: client.register_prompt("summary", "Summarize {{text}}"),
-            lambda: client.register_prompt("summary", "Summarize {{text}} in {{words}} words"),
-            lambda: client.set_prompt_version_tag("summary", "1", "owner", "ada"),
-            lambda: client.set_prompt_alias("summary", "production", 2),
+        "first prompt of a registry": [lambda: client.register_prompt("summary", "Summarize {{text}}")],
+        "another prompt, new version of a prompt": [
+            lambda: client.register_prompt("greeting", "Hello {{name}}"),
+            lambda: client.register_prompt("greeting", "Dear {{name}}"),
         ],
+        "tag or alias of a prompt": [
+            lambda: client.set_prompt_version_tag("summary", "1", "owner", "ada"),
+            lambda: client.set_prompt_alias("summary", "production", 1),
+        ],
+        "deletion of a prompt": [lambda: client.delete_prompt("summary")],
     }
 
 
@@ -131,13 +137,12 @@ def test_the_page_says_how_soon_each_kind_of_change_is_seen(registry: Registry, 
 
 
 def observe(tenant: Tenant, run_id: str) -> Observation:
-    listed = fetch_fingerprints(tenant)
     reader = open_reader(tenant)
     try:
-        rest = (reader.run(run_id), reader.prompts(), reader.prompt_versions())
+        run = reader.run(run_id)
     finally:
         reader.close()
-    return Observation(fetch_newest_version_time(tenant), (listed.models, listed.versions), rest)
+    return Observation(fetch_newest_updates(tenant, with_prompts=True), fetch_fingerprints(tenant), run)
 
 
 def await_delivery(listener: HostileServer, seconds: float) -> bool:
