@@ -193,6 +193,64 @@ class EvaluationDataset:
     dataset_id: str
     name: str | None = None
     digest: str | None = None
+    record_count: int | None = None
+    last_updated_at: datetime | None = None
+
+
+AssessmentSource = Literal["HUMAN", "LLM_JUDGE", "CODE", "OTHER"]
+"""Who or what assessed, as the client stated it."""
+
+
+@value_object
+class AssessmentCounts:
+    """The assessments of one name from one kind of source, counted. Their texts and authors are not kept."""
+
+    name: str
+    source: AssessmentSource
+    count: int
+    traces: int
+    sources: int
+    """Distinct people, models or functions that assessed."""
+    passed: int
+    """The values true and yes."""
+    failed: int
+    """The values false and no."""
+    numbers: int
+    least: float | None
+    mean: float | None
+    most: float | None
+    others: int
+    """Values that are neither: texts, lists and objects."""
+    errors: int
+    """Assessments without a value, because the scorer failed."""
+    first_at: datetime | None
+    newest_at: datetime | None
+
+
+@value_object
+class ModelAssessments:
+    """The assessments of a logged model's traces, counted. No trace is kept."""
+
+    model_id: str
+    traces: int
+    """Those with an assessment."""
+    counts: tuple[AssessmentCounts, ...]
+    """The most frequent ones first."""
+    names_left_out: int
+    """How many more names and sources were counted and are not listed."""
+    expectations: int
+    """Expected answers, which are no assessments of what the model answered."""
+    digest: str
+    """SHA-256, in hex, of all that was counted. See ``trace_assessments.py``."""
+
+
+@value_object
+class TraceAssessments:
+    """What a search for the traces of logged models has shown of their assessments."""
+
+    models: tuple[ModelAssessments, ...]
+    is_complete: bool
+    """False if there were more traces than are read, so that the counts are least counts."""
 
 
 @dataclass(frozen=True, slots=True)

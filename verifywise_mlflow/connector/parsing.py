@@ -6,6 +6,7 @@ parser of a row without an identity raises ``InvalidResponseError``.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -35,6 +36,7 @@ MALFORMED: Final = "malformed rows"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_VERSION_NUMBER = 2**31 - 1  # MLflow's own column, and ours
 _MAX_INTEGER = 2**63 - 1
+_MAX_PROFILE = 10_000  # characters; MLflow's has about 20
 _LOGGED_MODEL_STATUS_PREFIX = "LOGGED_MODEL_"
 
 # A run has dozens of pairs, and checking each in Python would be most of the cost of reading it. So the usual case,
@@ -356,9 +358,24 @@ def _measured_datasets(data: Row) -> tuple[DatasetInput, ...]:
 
 
 def evaluation_dataset(value: object, intake: TextIntake | None = None) -> EvaluationDataset:
-    """Parse a row of ``datasets/search``, without what describes its contents: schema, profile, tags."""
+    """Parse a row of ``datasets/search``, without its people and its tags, and of its profile only how many records."""
     row = Row(value, intake)
-    return EvaluationDataset(row.identity("dataset_id"), row.text("name"), row.text("digest"))
+    return EvaluationDataset(
+        row.identity("dataset_id"),
+        row.text("name"),
+        row.text("digest"),
+        _record_count(row.fields.get("profile")),
+        row.time("last_update_time"),
+    )
+
+
+def _record_count(profile: object) -> int | None:
+    try:
+        fields = json.loads(profile) if isinstance(profile, str) and len(profile) <= _MAX_PROFILE else None
+    except (ValueError, RecursionError):
+        return None
+    count = fields.get("num_records") if isinstance(fields, dict) else None
+    return count if type(count) is int and 0 <= count <= _MAX_INTEGER else None
 
 
 def counted(response: Mapping[str, object]) -> int:

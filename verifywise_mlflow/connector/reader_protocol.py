@@ -16,6 +16,7 @@ from verifywise_mlflow.connector.models import (
     PromptVersion,
     RegisteredModel,
     RemoteFile,
+    TraceAssessments,
     TraceCounts,
     TrainingRun,
 )
@@ -82,11 +83,17 @@ class Reader(Protocol):
     def logged_model(self, model_id: str) -> LoggedModel:
         """Read one logged model by its id, in any experiment."""
 
-    def evaluation_datasets(self, experiment_ids: Sequence[str]) -> Listing[EvaluationDataset]:
     def agents(self, experiment_ids: Sequence[str]) -> Listing[LoggedModel] | None:
         """List the logged models of the type agent in some experiments; None if the server offers none."""
 
+    def evaluation_datasets(self, experiment_ids: Sequence[str]) -> Listing[EvaluationDataset]:
         """List the evaluation data sets of some experiments, without their records."""
+
+    def newest_evaluation_datasets(self, experiment_ids: Sequence[str]) -> list[EvaluationDataset]:
+        """Return the evaluation data sets of some experiments that changed last."""
+
+    def trace_assessments(self, experiment_ids: Sequence[str]) -> TraceAssessments:
+        """Count the assessments of the logged models' traces in some experiments; no trace is kept."""
 
     def trace_counts(self, experiment_ids: Sequence[str]) -> TraceCounts:
         """Count the traces of some experiments and their assessments; no trace is read."""

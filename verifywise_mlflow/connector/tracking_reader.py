@@ -17,12 +17,15 @@ from verifywise_mlflow.connector.models import (
     Experiment,
     LoggedModel,
     RemoteFile,
+    TraceAssessments,
     TraceCounts,
     TrainingRun,
 )
-from verifywise_mlflow.connector.pagination import Listing, PagedListing, read_listing
+from verifywise_mlflow.connector.pagination import MAX_TOKEN_LENGTH, Listing, PagedListing, read_listing
+from verifywise_mlflow.connector.response_memory import response_memory
 from verifywise_mlflow.connector.rest_client import RestClient
 from verifywise_mlflow.connector.text_intake import TextIntake
+from verifywise_mlflow.connector.trace_assessments import AssessedTrace, assessed_trace, count_assessments
 from verifywise_mlflow.http.client import Traffic
 from verifywise_mlflow.http.errors import InvalidResponseError
 from verifywise_mlflow.http.settings import ConnectionSettings, Limits
@@ -33,12 +36,9 @@ K = TypeVar("K", bound=Hashable)
 EXPERIMENTS_PAGE_SIZE = 5_000  # the server's maximum is 50,000
 RUNS_PAGE_SIZE = 200  # about 0.5 s of a small server's time; its filter parser takes at most 4,996 ids
 LOGGED_MODELS_PAGE_SIZE = 1_000
-EVALUATION_DATASETS_PAGE_SIZE = 50  # the server's maximum
-
-
 AGENT_EXPERIMENTS = 1_000
 """Experiments of one search for agents: databases bound the values of a statement, the strictest one to 2,100."""
-class TrackingReader:
+EVALUATION_DATASETS_PAGE_SIZE = 50  # the server's maximum
 TRACES_PAGE_SIZE = 500  # the server's maximum
 MAX_TRACE_PAGES = 4
 """Pages of traces that one sync reads."""
@@ -48,6 +48,9 @@ _OF_A_MODEL = "metadata.`mlflow.modelId` != ''"
 _OF_A_RUN = "metadata.`mlflow.sourceRun` != ''"
 AGENT = "agent"
 """The type that MLflow's documentation gives to the logged model of an agent."""
+
+
+class TrackingReader:
     """A connection to one server on behalf of one tenant, without the registry."""
 
     def __init__(self, settings: ConnectionSettings) -> None:
@@ -133,9 +136,6 @@ AGENT = "agent"
 
     # -- generative applications
 
-    def evaluation_datasets(self, experiment_ids: Sequence[str]) -> Listing[EvaluationDataset]:
-        """List the evaluation data sets of some experiments, without their records."""
-        return self._search(
     def agents(self, experiment_ids: Sequence[str]) -> Listing[LoggedModel] | None:
         """List the logged models of the type agent in up to ``AGENT_EXPERIMENTS`` experiments.
 
@@ -166,6 +166,9 @@ AGENT = "agent"
         agents = (model for model in listing.rows if (model.model_type or "").casefold() == AGENT)
         return Listing(tuple(agents), listing.problems)
 
+    def evaluation_datasets(self, experiment_ids: Sequence[str]) -> Listing[EvaluationDataset]:
+        """List the evaluation data sets of some experiments, without their records."""
+        return self._search(
             MlflowEndpoint.SEARCH_EVALUATION_DATASETS,
             {"experiment_ids": list(experiment_ids)},
             "datasets",
@@ -174,9 +177,6 @@ AGENT = "agent"
             page_size=EVALUATION_DATASETS_PAGE_SIZE,
             keeps_beginning=True,
         )
-
-    def trace_counts(self, experiment_ids: Sequence[str]) -> TraceCounts:
-        """Count the traces of some experiments and their assessments, on the server: no trace is read."""
 
     def newest_evaluation_datasets(self, experiment_ids: Sequence[str]) -> list[EvaluationDataset]:
         """Return the evaluation data sets of some experiments that changed last, in one request."""
@@ -231,6 +231,9 @@ AGENT = "agent"
             if not token or not isinstance(token, str):
                 return traces, False
         return traces, True
+
+    def trace_counts(self, experiment_ids: Sequence[str]) -> TraceCounts:
+        """Count the traces of some experiments and their assessments, on the server: no trace is read."""
 
         def count(view: str, metric: str) -> int:
             body = {
@@ -306,6 +309,7 @@ AGENT = "agent"
         page_size: int,
         ids: Sequence[str] = (),
         keeps_beginning: bool = False,
+        max_token_length: int = MAX_TOKEN_LENGTH,
     ) -> Listing[T]:
         # Searches for equally many IDs take the server equally long.
         kind = f"{endpoint.name} for {len(ids)}" if ids else ""
@@ -315,7 +319,9 @@ AGENT = "agent"
             return self._client.post_json(endpoint, {**body, **paging}, kind=kind)
 
         return read_listing(
-            PagedListing(fetch_page, rows_key, parse, identify, page_size, page_size, keeps_beginning),
+            PagedListing(
+                fetch_page, rows_key, parse, identify, page_size, page_size, keeps_beginning, max_token_length
+            ),
             self._limits,
         )
 

@@ -12,6 +12,7 @@ from verifywise_mlflow.normalizer.candidates import Candidates
 from verifywise_mlflow.normalizer.dataset_reference import dataset_reference, measured_datasets
 from verifywise_mlflow.normalizer.evaluation_tags import evaluation_tag_findings, evaluation_tags
 from verifywise_mlflow.normalizer.findings import fold_findings
+from verifywise_mlflow.normalizer.generative_evaluation import evaluation_json
 from verifywise_mlflow.normalizer.lifecycle_stage import explain_precedence, version_aliases
 from verifywise_mlflow.normalizer.manifest_json import environment_json, evidence_json, manifest_json
 from verifywise_mlflow.normalizer.mapping.mapping_index import mapping_index
@@ -142,6 +143,7 @@ def _record(
         dataset_reference=dataset_reference(
             (*(run.datasets if run else ()), *measured_datasets(inputs)), texts["dataset_reference"]
         ),
+        generative_evaluation=evaluation_json(inputs, texts["model_kind"]),
         linked_prompts=linked_prompts_json(prompts),
         runtime_environment=environment_json(manifest.environment) if manifest and manifest.environment else None,
         artifact_manifest=manifest_json(manifest, inputs.changes_in_place) if manifest else None,
@@ -171,6 +173,8 @@ def _origins_of_copied_values(inputs: RecordInputs) -> dict[str, Origin]:
         }
         if run.datasets:
             origins["dataset_reference"] = Origin("run", "dataset_inputs", None)
+    if inputs.logged_model:
+        origins["generative_evaluation"] = Origin("logged model", "traces", None)
     if "dataset_reference" not in origins and measured_datasets(inputs):
         origins["dataset_reference"] = Origin("logged model", "metrics", None)
     if inputs.manifest:

@@ -182,6 +182,14 @@ class CanonicalRecord:
         Mapping[str, str] | None,
         FieldSpec(FieldGroup.TRAINING, "The tags about validation and evaluation, as written.", FieldType.JSON_OBJECT),
     ]
+    generative_evaluation: Annotated[
+        Json,
+        FieldSpec(
+            FieldGroup.TRAINING,
+            "The assessments of the logged model's traces, counted, and its evaluation data sets.",
+            FieldType.JSON_OBJECT,
+        ),
+    ]
 
     experiment_id: Annotated[
         str | None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal, TypeAlias
 
 from verifywise_mlflow.artifacts.integrity import DetectedChange
@@ -9,6 +10,7 @@ from verifywise_mlflow.artifacts.manifest import ArtifactManifest
 from verifywise_mlflow.artifacts.version_origin import VersionOrigin
 from verifywise_mlflow.common.value_object import value_object
 from verifywise_mlflow.connector.models import LoggedModel, ModelVersion, RegisteredModel, TrainingRun
+from verifywise_mlflow.normalizer.record import Json
 
 LoggedModelLink: TypeAlias = Literal["id", "location", "ambiguous"]
 """How the source names the logged model. ``id``: ``models:/m-…``. ``location``: by exactly its artifact location.
@@ -32,6 +34,11 @@ class RecordInputs:
     logged_model_link: LoggedModelLink | None = None
     logged_model_read_error: str | None = None
     """Why the logged model that the version's source names could not be read."""
+    generative_evaluation: Mapping[str, Json] | None = None
+    """The assessments of the logged model's traces, as ``generative_evaluation.py`` describes them; None before the
+    first reading."""
+    evaluation_read_error: str | None = None
+    """Why these assessments could not be read."""
     other_names: tuple[str, ...] = ()
     """Names of the model before it was renamed, as far as syncs have seen them. Known if the logged model is linked by
     its location."""

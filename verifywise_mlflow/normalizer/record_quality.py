@@ -30,6 +30,11 @@ def incomplete_reasons(inputs: RecordInputs) -> Iterator[tuple[ObjectKind, str]]
         yield "experiment", f"the experiment {quote(experiment_id)} could not be read: its name is unknown"
     if inputs.logged_model_read_error:
         yield "logged model", f"the logged model could not be read: {inputs.logged_model_read_error}"
+    if inputs.evaluation_read_error:
+        yield (
+            "assessments",
+            f"the assessments of the logged model's traces could not be read: {inputs.evaluation_read_error}",
+        )
     if inputs.manifest_read_error:
         yield "files", inputs.manifest_read_error
     if inputs.manifest and inputs.manifest.status in {"partial", "unreachable"}:

@@ -45,6 +45,7 @@ COPIED_FROM: Final[Mapping[str, tuple[ObjectKind, ...]]] = {
     "metrics": ("run",),
     "hyperparameters": ("run",),
     "evaluation_tags": ("version", "run"),
+    "generative_evaluation": ("logged model", "assessments"),
     "dataset_reference": ("run", "logged model"),
     "linked_prompts": ("run", "logged model", "files"),
     "runtime_environment": ("files",),

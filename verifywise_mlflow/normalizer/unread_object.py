@@ -7,7 +7,7 @@ from typing import Final, Literal, cast, get_args
 
 from verifywise_mlflow.common.value_object import value_object
 
-ObjectKind = Literal["version", "model", "run", "experiment", "logged model", "files"]
+ObjectKind = Literal["version", "model", "run", "experiment", "logged model", "assessments", "files"]
 """The kinds of objects that a record is read from. ``version`` and ``model`` are those of the registry."""
 
 OBJECT_KINDS: Final[tuple[ObjectKind, ...]] = get_args(ObjectKind)

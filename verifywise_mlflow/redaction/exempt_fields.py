@@ -24,6 +24,7 @@ EXEMPT_FIELDS: Final[Mapping[str, str]] = {
     "LoggedModel.model_id": _IDENTITY,
     "LoggedModel.experiment_id": _IDENTITY,
     "LoggedModel.source_run_id": _IDENTITY,
+    "ModelAssessments.model_id": _IDENTITY,
     "RemoteFile.path": _IDENTITY,
     "RemoteFile.store_state": _OURS,
     "ArtifactFile.path": _IDENTITY,
@@ -43,6 +44,8 @@ EXEMPT_FIELDS: Final[Mapping[str, str]] = {
     "PromptVersion.template_sha256": _OURS,
     "TrainingRun.redactions": _OURS,
     "LoggedModel.redactions": _OURS,
+    "AssessmentCounts.source": _OURS,
+    "ModelAssessments.digest": _OURS,
 }
 """``Type.field`` to the reason."""
 
@@ -52,6 +55,7 @@ FIELD_NAMES: Final[Mapping[str, str]] = {
     "EvaluationDataset.name": "dataset_name",
     "EvaluationDataset.digest": "dataset_digest",
     "DatasetInput.digest": "dataset_digest",
+    "AssessmentCounts.name": "assessment_name",
     "DatasetInput.source_type": "dataset_source_type",
     "DatasetInput.source": "dataset_source",
     "DatasetInput.context": "dataset_context",

@@ -100,8 +100,7 @@ def _missing_fields(state: RecordState, unread: Sequence[UnreadObject]) -> tuple
     not_read = {field for item in unread for field in item.fields}
     missing = []
     for field, spec in FIELD_SPECS.items():
-        # What the registry has of prompts that no text names is not missing.
-        if getattr(state.record, field) is None and field != "linked_prompts":
+        if getattr(state.record, field) is None and field not in _OF_SOME_VERSIONS:
             origin = state.origins.get(field)
             text = origin.get("raw") if isinstance(origin, Mapping) and origin.get("state") in _NO_VALUE else None
             because = MissingBecause.NOT_RECORDED
@@ -114,3 +113,5 @@ def _missing_fields(state: RecordState, unread: Sequence[UnreadObject]) -> tuple
 
 
 _NO_VALUE = frozenset(ValueState)
+_OF_SOME_VERSIONS = frozenset(("linked_prompts", "generative_evaluation"))
+"""A version that uses no prompt, or is not generative, lacks nothing without them."""

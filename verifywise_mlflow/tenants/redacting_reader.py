@@ -20,6 +20,7 @@ from verifywise_mlflow.connector.models import (
     PromptVersion,
     RegisteredModel,
     RemoteFile,
+    TraceAssessments,
     TraceCounts,
     TrainingRun,
 )
@@ -138,15 +139,25 @@ class RedactingReader:
         with redacted_errors(self._redactor):
             return self._redactor.redact(self._reader.logged_model(model_id))
 
-    def evaluation_datasets(self, experiment_ids: Sequence[str]) -> Listing[EvaluationDataset]:
     def agents(self, experiment_ids: Sequence[str]) -> Listing[LoggedModel] | None:
         """List the logged models of the type agent in some experiments; None if the server offers none."""
         with redacted_errors(self._redactor):
             listing = self._reader.agents(experiment_ids)
         return None if listing is None else self._read_listing(lambda: listing)
 
+    def evaluation_datasets(self, experiment_ids: Sequence[str]) -> Listing[EvaluationDataset]:
         """List the evaluation data sets of some experiments, without their records."""
         return self._read_listing(lambda: self._reader.evaluation_datasets(experiment_ids))
+
+    def newest_evaluation_datasets(self, experiment_ids: Sequence[str]) -> list[EvaluationDataset]:
+        """Return the evaluation data sets of some experiments that changed last."""
+        with redacted_errors(self._redactor):
+            return [self._redactor.redact(row) for row in self._reader.newest_evaluation_datasets(experiment_ids)]
+
+    def trace_assessments(self, experiment_ids: Sequence[str]) -> TraceAssessments:
+        """Count the assessments of the logged models' traces in some experiments; no trace is kept."""
+        with redacted_errors(self._redactor):
+            return self._redactor.redact(self._reader.trace_assessments(experiment_ids))
 
     def trace_counts(self, experiment_ids: Sequence[str]) -> TraceCounts:
         """Count the traces of some experiments and their assessments; no trace is read."""

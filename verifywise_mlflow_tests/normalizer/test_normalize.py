@@ -76,6 +76,7 @@ def test_every_field_is_filled_and_has_an_origin() -> None:
             ),
             experiment_name="fraud-detection",
             logged_model=LoggedModel("m-1"),
+            generative_evaluation={"state": "read", "assessments": []},
             manifest=manifest(),
         ),
         {"triage": RegisteredPrompt(1, {}, {4: RegisteredPromptVersion("e" * 64, False)}, is_deleted=False)},

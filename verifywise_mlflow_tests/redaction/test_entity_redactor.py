@@ -21,10 +21,12 @@ from verifywise_mlflow.artifacts.version_origin import parse_logged_model_id
 from verifywise_mlflow.common.problems import Problems
 from verifywise_mlflow.connector.mlflow_reader import ServerInfo
 from verifywise_mlflow.connector.models import (
+    AssessmentCounts,
     DatasetInput,
     EvaluationDataset,
     Experiment,
     LoggedModel,
+    ModelAssessments,
     ModelVersion,
     Prompt,
     PromptVersion,
@@ -65,7 +67,7 @@ def test_a_redaction_records_the_kind_and_place_of_a_secret_in_each_object() -> 
 
 KINDS = (
     *(RegisteredModel, ModelVersion, TrainingRun, LoggedModel, Experiment, DatasetInput, RemoteFile, ServerInfo),
-    *(Prompt, PromptVersion, EvaluationDataset),
+    *(Prompt, PromptVersion, EvaluationDataset, ModelAssessments, AssessmentCounts),
     *(ArtifactManifest, ArtifactFile, RuntimeEnvironment, Requirement, ModelSignature),
 )
 """All that a reader returns, and what is read from artifacts."""

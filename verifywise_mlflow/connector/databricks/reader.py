@@ -12,6 +12,7 @@ from verifywise_mlflow.connector.databricks.registry import Registry
 from verifywise_mlflow.connector.databricks.unity_catalog import UnityCatalog
 from verifywise_mlflow.connector.databricks.workspace_registry import WorkspaceRegistry
 from verifywise_mlflow.connector.endpoints import DatabricksEndpoint, MlflowEndpoint
+from verifywise_mlflow.connector.errors import EndpointNotFoundError
 from verifywise_mlflow.connector.mlflow_reader import ServerInfo
 from verifywise_mlflow.connector.models import (
     Experiment,
@@ -21,6 +22,7 @@ from verifywise_mlflow.connector.models import (
     PromptVersion,
     RegisteredModel,
     RemoteFile,
+    TraceAssessments,
     TrainingRun,
 )
 from verifywise_mlflow.connector.pagination import Listing, ListingPages, PagedListing, read_listing
@@ -102,6 +104,13 @@ class DatabricksReader(TrackingReader):
     def prompt_version(self, name: str, number: int) -> PromptVersion:  # noqa: ARG002  # the interface of all readers
         """Raise an error: see ``prompts``."""
         raise NotFoundError("the prompts of Databricks are not read")
+
+    def agents(self, experiment_ids: Sequence[str]) -> None:
+        """Return None: whether Databricks' search accepts the type of a logged model was never tried."""
+
+    def trace_assessments(self, experiment_ids: Sequence[str]) -> TraceAssessments:  # noqa: ARG002  # the interface
+        """Raise an error: Databricks keeps traces elsewhere, and its search was never tried."""
+        raise EndpointNotFoundError("the assessments of traces in Databricks are not read")
 
     def registered_model(self, name: str) -> RegisteredModel:
         """Read one registered model by its name; in Unity Catalog ``catalog.schema.model``."""

@@ -61,6 +61,7 @@ _LABELS: Final[Mapping[str, str]] = {
     "compliance_approver": "Approved by",
     "created_at": "Created in MLflow",
     "dataset_reference": "Data sets",
+    "generative_evaluation": "Assessments of answers",
     "hyperparameters": "Parameters of the training",
     "last_updated_at": "Last changed in MLflow",
     "linked_prompts": "These prompts in the registry",

@@ -89,6 +89,13 @@ logged_models = Table(
     Column("retry", Boolean, nullable=False),
     Column("deferred", Boolean, nullable=False, server_default=false()),
     Column("read_for_revision", BigInteger, nullable=False),
+    Column(
+        "generative_evaluation",
+        Json,
+        doc="The assessments of its traces, counted, and its evaluation data sets; null before the first reading.",
+    ),
+    Column("evaluation_error", Text, doc="Why the assessments could not be read."),
+    Column("evaluation_basis", Text, doc="The fingerprint of the logged model for which they were read."),
     *write_columns(),
     Index("logged_models_to_read_again", "tenant_id", postgresql_where=_IS_READ_AGAIN),
     Index("logged_models_by_location", "tenant_id", "location_key"),

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from typing import cast
 
 from verifywise_mlflow import __version__
 from verifywise_mlflow.artifacts.integrity import DetectedChange
@@ -14,6 +15,7 @@ from verifywise_mlflow.connector.models import LoggedModel, ModelVersion, Regist
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
 from verifywise_mlflow.normalizer.normalize import NORMALIZER_REVISION, normalize
+from verifywise_mlflow.normalizer.record import Json
 from verifywise_mlflow.normalizer.record_inputs import LoggedModelLink, RecordInputs
 from verifywise_mlflow.persistence.pg_text_codec import escape, unescape
 from verifywise_mlflow.persistence.repositories import (
@@ -221,6 +223,8 @@ def _record_inputs(due: PendingRecord, linked: _LinkedRows) -> RecordInputs:
         logged_model_link=link,
         logged_model=to_entity(LoggedModel, logged_model) if logged_model and _was_ever_read(logged_model) else None,
         logged_model_read_error=_logged_model_read_error(named_model, link),
+        generative_evaluation=_evaluation(logged_model),
+        evaluation_read_error=_optional_text(logged_model, "evaluation_error"),
         other_names=linked.other_names.get(due.key, ()),
         incarnation=incarnation,
         dangling_aliases=_dangling_aliases(model, linked.missing_numbers.get(name, set())) if model else (),
@@ -248,6 +252,11 @@ def _logged_model_read_error(row: Row | None, link: LoggedModelLink | None) -> s
     """
     is_missed = row is not None and (link is not None or row["retry"] or row["deferred"])
     return _optional_text(row, "read_error") if is_missed else None
+
+
+def _evaluation(logged_model: Row | None) -> Mapping[str, Json] | None:
+    stored = logged_model["generative_evaluation"] if logged_model else None
+    return cast("Mapping[str, Json]", stored) if isinstance(stored, Mapping) else None
 
 
 def _experiment_name(run: Row | None, logged_model: Row | None) -> str | None:

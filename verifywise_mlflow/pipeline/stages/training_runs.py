@@ -42,6 +42,7 @@ from verifywise_mlflow.persistence.repositories.tracked_objects import (
 )
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.pipeline import evaluations
 from verifywise_mlflow.pipeline.context import Note, Progress, ReadFailure, StageContext
 from verifywise_mlflow.pipeline.pending_scope import stage_scope
 from verifywise_mlflow.pipeline.recording import record_read_failures
@@ -124,6 +125,7 @@ def _read_due(
             LOGGED_MODELS, "logged model", LOGGED_MODELS_PAGE_SIZE, reader.logged_models, reader.logged_model
         )
         _read(context, progress, model_reader, due_models, experiments)
+        evaluations.refresh(context, progress, [item.object_id for item in due_models])
         # A version without a run of its own may have obtained one through its logged model.
         due_runs = _due_runs(context, progress, among)
     run_reader = _ObjectReader(RUNS, "training run", RUNS_PAGE_SIZE, reader.runs, reader.run)

@@ -1,0 +1,123 @@
+"""The evaluation of a generative application, as the record has it: assessments of traces, and data sets.
+
+MLflow keeps the assessments at the traces of a logged model. What is stored of them are counts with a digest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from verifywise_mlflow.connector.models import (
+    AssessmentCounts,
+    DatasetInput,
+    EvaluationDataset,
+    ModelAssessments,
+)
+from verifywise_mlflow.normalizer.record import Json
+
+if TYPE_CHECKING:
+    from verifywise_mlflow.normalizer.record_inputs import RecordInputs
+
+MAX_DATASETS: Final = 20
+"""Evaluation data sets of one logged model that a record lists."""
+
+READ: Final = "read"
+NOT_OFFERED: Final = "not offered"
+NOT_READ_YET: Final = "not read yet"
+
+
+def read_evaluation(
+    assessments: ModelAssessments | None,
+    measured_on: Sequence[DatasetInput],
+    registered: Sequence[EvaluationDataset],
+    *,
+    is_complete: bool,
+) -> dict[str, Json]:
+    """Return what was read of a logged model's evaluation, as the store and the record have it.
+
+    Args:
+        assessments: those of its traces; None if none of its traces has one.
+        measured_on: the data sets that its metrics name.
+        registered: the evaluation data sets that the server shows.
+        is_complete: whether all traces were read; otherwise each count is a least count.
+    """
+    return {
+        "state": READ,
+        "is_complete": is_complete,
+        "assessed_traces": assessments.traces if assessments else 0,
+        "assessments": [_counts(counts) for counts in assessments.counts] if assessments else [],
+        "names_left_out": assessments.names_left_out if assessments else 0,
+        "expectations": assessments.expectations if assessments else 0,
+        "sha256": assessments.digest if assessments else None,
+        "datasets": [_dataset(measured, registered) for measured in measured_on[:MAX_DATASETS]],
+    }
+
+
+def not_offered() -> dict[str, Json]:
+    """Return what stands for the evaluation if the server has no search for assessments."""
+    return {"state": NOT_OFFERED}
+
+
+def evaluation_json(inputs: RecordInputs, model_kind: str | None) -> Json:
+    """Return the evaluation of a version; None for a version that is not generative or has no logged model."""
+    if inputs.logged_model is None or (inputs.evaluation_read_error and inputs.generative_evaluation is None):
+        return None
+    if inputs.generative_evaluation is None:
+        return {"state": NOT_READ_YET} if model_kind == "generative" else None
+    return dict(inputs.generative_evaluation)
+
+
+def with_at_least(evaluation: dict[str, Json], former: Mapping[str, Json]) -> dict[str, Json]:
+    """Return what was read in part, with the former assessments if they were more.
+
+    Newer traces of other models may have displaced what was counted before. It was there: the counts are least counts.
+    """
+    if _counted(former) <= _counted(evaluation):
+        return evaluation
+    return {**former, "is_complete": False, "datasets": evaluation["datasets"]}
+
+
+def _counted(evaluation: Mapping[str, Json]) -> int:
+    listed = evaluation.get("assessments")
+    counts = [entry.get("count") for entry in listed if isinstance(entry, Mapping)] if isinstance(listed, list) else []
+    return sum(count for count in counts if isinstance(count, int))
+
+
+def _counts(counts: AssessmentCounts) -> dict[str, Json]:
+    return {
+        "name": counts.name,
+        "source": counts.source,
+        "count": counts.count,
+        "traces": counts.traces,
+        "sources": counts.sources,
+        "passed": counts.passed,
+        "failed": counts.failed,
+        "numbers": counts.numbers,
+        "least": counts.least,
+        "mean": counts.mean,
+        "most": counts.most,
+        "others": counts.others,
+        "errors": counts.errors,
+        "first_at": _text(counts.first_at),
+        "newest_at": _text(counts.newest_at),
+    }
+
+
+def _dataset(measured: DatasetInput, registered: Sequence[EvaluationDataset]) -> dict[str, Json]:
+    """Return a data set that was measured on, with what the registered one of its name shows, if only one has it."""
+    of_name = [dataset for dataset in registered if dataset.name == measured.name]
+    found = of_name[0] if len(of_name) == 1 else None
+    return {
+        "name": measured.name,
+        "digest": measured.digest,
+        "dataset_id": found.dataset_id if found else None,
+        "records": found.record_count if found else None,
+        "registered_digest": found.digest if found else None,
+        "last_updated_at": _text(found.last_updated_at) if found else None,
+    }
+
+
+def _text(time: datetime | None) -> str | None:
+    return time.isoformat(timespec="milliseconds") if time else None

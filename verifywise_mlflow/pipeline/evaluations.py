@@ -1,0 +1,110 @@
+"""The assessments of the traces of generative applications, which the stage of training runs reads.
+
+One search shows those of all logged models in the experiments that are due, so a sync sends a handful of requests
+however many versions there are, and none for a tenant without generative versions. As with runs, only a reconcile reads
+them all, because nothing else shows that an assessment was added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
+from zlib import crc32
+
+from verifywise_mlflow.connector.errors import EndpointNotFoundError
+from verifywise_mlflow.connector.models import EvaluationDataset, TraceAssessments
+from verifywise_mlflow.connector.reader_protocol import Reader
+from verifywise_mlflow.http.errors import (
+    ForbiddenError,
+    InternalServerError,
+    InvalidResponseError,
+    LimitExceededError,
+    NotFoundError,
+    RequestRejectedError,
+)
+from verifywise_mlflow.normalizer.generative_evaluation import not_offered, read_evaluation, with_at_least
+from verifywise_mlflow.normalizer.record import Json
+from verifywise_mlflow.persistence.repositories import evaluations
+from verifywise_mlflow.persistence.repositories.evaluations import DueEvaluation
+from verifywise_mlflow.pipeline.context import Note, NoteKind, Progress, ReadFailure, StageContext
+from verifywise_mlflow.pipeline.recording import record_read_failures
+
+MAX_EXPERIMENTS: Final = 200
+"""Experiments of one search."""
+
+_NOT_OFFERED: Final = (EndpointNotFoundError, NotFoundError, RequestRejectedError)
+"""Before the release with the search, its path may be that of another one, which refuses the method."""
+_UNREADABLE: Final = (ForbiddenError, InternalServerError, InvalidResponseError, LimitExceededError)
+
+
+def refresh(context: StageContext, progress: Progress, among: Collection[str]) -> None:
+    """Read the assessments that are due, and store what differs.
+
+    Args:
+        context: the stage.
+        progress: its progress.
+        among: the logged models that this sync has read.
+    """
+    with context.begin() as session:
+        due = evaluations.due_evaluations(
+            session, among=None if progress.is_reconcile else among, is_reconcile=progress.is_reconcile
+        )
+    experiments = _experiments(context, progress, due)
+    due = [item for item in due if item.experiment_id in experiments]
+    if not due:
+        return
+    reader = context.reader()
+    error: str | None = None
+    read: Mapping[str, Mapping[str, Json] | None]
+    try:
+        assessments = reader.trace_assessments(experiments)
+    except _NOT_OFFERED:
+        read = {item.model_id: not_offered() for item in due}
+    except _UNREADABLE as failure:
+        error = str(failure)
+        read = {item.model_id: item.stored for item in due}
+        if any(item.stored_error != error for item in due):
+            progress.read_failures.append(ReadFailure("assessments", "of traces", error))
+    else:
+        datasets = _datasets(reader, experiments) if any(item.datasets for item in due) else ()
+        read = _evaluations(due, assessments, datasets)
+    with context.begin() as session:
+        progress.changed += evaluations.write_evaluations(
+            session, [(item, read[item.model_id]) for item in due], error, context.now
+        )
+        record_read_failures(context, session, progress)
+
+
+def _experiments(context: StageContext, progress: Progress, due: Sequence[DueEvaluation]) -> list[str]:
+    """Return the experiments to search: of too many, each sync begins at another one."""
+    experiments = list(dict.fromkeys(item.experiment_id for item in due))
+    if len(experiments) <= MAX_EXPERIMENTS:
+        return experiments
+    progress.notes.append(
+        Note(f"the assessments of {MAX_EXPERIMENTS} of {len(experiments):,} experiments were read", NoteKind.INFO)
+    )
+    start = crc32(context.sync_id.encode()) % len(experiments)
+    return (experiments[start:] + experiments[:start])[:MAX_EXPERIMENTS]
+
+
+def _evaluations(
+    due: Sequence[DueEvaluation], assessments: TraceAssessments, datasets: Sequence[EvaluationDataset]
+) -> dict[str, Mapping[str, Json] | None]:
+    by_model = {of_model.model_id: of_model for of_model in assessments.models}
+    read: dict[str, Mapping[str, Json] | None] = {}
+    for item in due:
+        evaluation = read_evaluation(
+            by_model.get(item.model_id), item.datasets, datasets, is_complete=assessments.is_complete
+        )
+        if item.stored is not None and not assessments.is_complete:
+            evaluation = with_at_least(evaluation, item.stored)
+        read[item.model_id] = evaluation
+    return read
+
+
+def _datasets(reader: Reader, experiments: Sequence[str]) -> Sequence[EvaluationDataset]:
+    """Return the evaluation data sets that changed last; none if the server shows none: records then say so."""
+    try:
+        return reader.newest_evaluation_datasets(experiments)
+    except (*_NOT_OFFERED, *_UNREADABLE):
+        return ()

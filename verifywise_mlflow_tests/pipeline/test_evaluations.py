@@ -1,0 +1,195 @@
+"""Assessments of a real MLflow become evidence: counted, with a digest, without questions and answers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import mlflow
+import pytest
+from mlflow.entities import AssessmentSource, Feedback
+from mlflow.genai.datasets import create_dataset
+from mlflow.genai.scorers import scorer
+from sqlalchemy import text
+
+from verifywise_mlflow.connector.models import TraceAssessments
+from verifywise_mlflow.connector.tracking_reader import TrackingReader
+from verifywise_mlflow.http.errors import ForbiddenError
+from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.pipeline.context import SyncOptions
+from verifywise_mlflow.services.record_verification.verification import verify_records
+from verifywise_mlflow.tenants.tenant import Tenant
+from verifywise_mlflow_tests.support.registry import Registry
+from verifywise_mlflow_tests.support.syncing import record, requests, rows, sync
+
+RECONCILE = SyncOptions(reconcile=True)
+
+
+@pytest.fixture
+def experiment(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The experiment to which MLflow's own functions log."""
+    monkeypatch.setenv("MLFLOW_ENABLE_ASYNC_TRACE_LOGGING", "false")
+    monkeypatch.setenv("MLFLOW_GENAI_EVAL_SKIP_TRACE_VALIDATION", "true")
+    experiment_id: str = registry.client.create_experiment("bot")
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", experiment_id)
+    yield experiment_id
+    mlflow.clear_active_model()
+
+
+def generative_version(registry: Registry, experiment: str, name: str, **tags: str) -> str:
+    """Register a version of an application; return the ID of its logged model."""
+    model_id: str = registry.client.create_logged_model(experiment, name=name, model_type="agent").model_id
+    registry.client.create_registered_model(name)
+    registry.client.create_model_version(
+        name, f"models:/{model_id}", model_id=model_id, tags={"model_kind": "generative", **tags}, await_creation_for=0
+    )
+    return model_id
+
+
+def evaluation(store: Store, model: str = "bot") -> Mapping[str, Any]:
+    found = record(store, model)["generative_evaluation"]
+    assert isinstance(found, dict)
+    return found
+
+
+@scorer
+def exact(outputs: str, expectations: Mapping[str, str]) -> bool:
+    return outputs == expectations["expected_response"]
+
+
+@scorer
+def length(outputs: str) -> float:
+    return float(len(outputs))
+
+
+@scorer
+def polite(outputs: str) -> Feedback:
+    return Feedback(
+        value="yes", rationale=f"{outputs} hunter2", source=AssessmentSource("HUMAN", "ada.lovelace@example.com")
+    )
+
+
+def test_an_evaluation_by_mlflow_becomes_evidence(
+    registry: Registry, experiment: str, tenant: Tenant, store: Store
+) -> None:
+    model_id = generative_version(registry, experiment, "bot")
+    generative_version(registry, experiment, "untested")
+    data = create_dataset(name="questions", experiment_id=experiment)
+    data.merge_records(
+        [
+            {"inputs": {"country": country}, "expectations": {"expected_response": "Paris"}}
+            for country in ("France", "Spain", "Italy")
+        ]
+    )
+    mlflow.genai.evaluate(
+        data=data,
+        predict_fn=mlflow.trace(lambda country: "Paris" if country == "France" else f"{country}: kept secret"),
+        scorers=[exact, length, polite],
+        model_id=model_id,
+    )
+
+    first = sync(tenant, store)
+
+    # 1. It is counted.
+    read = evaluation(store)
+    assert [read[name] for name in ("state", "is_complete", "assessed_traces", "expectations")] == ["read", True, 3, 3]
+    by_name = {counts["name"]: counts for counts in read["assessments"]}
+    assert {name: (counts["source"], counts["count"], counts["sources"]) for name, counts in by_name.items()} == {
+        "exact": ("CODE", 3, 1),
+        "length": ("CODE", 3, 1),
+        "polite": ("HUMAN", 3, 1),
+    }
+    assert [by_name[name]["passed"] for name in ("exact", "polite")] == [1, 3]
+    assert [by_name["length"][name] for name in ("numbers", "least", "most")] == [3, 5.0, 18.0]
+    assert [(data["name"], data["records"]) for data in read["datasets"]] == [("questions", 3)]
+    assert evaluation(store, "untested")["assessments"] == []
+
+    # 2. An auditor gets the same digest from MLflow.
+    assert read["sha256"] == digest_as_documented(experiment, model_id)
+
+    # 3. Neither contents nor people are stored.
+    with store.begin_shared() as connection:
+        for table in ("logged_models", "canonical_records", "state_log", "audit_trail"):
+            dumped = str(connection.execute(text(f"SELECT * FROM verifywise_mlflow.{table}")).all())
+            assert not [word for word in ("hunter2", "kept secret", "lovelace", "Italy") if word in dumped], table
+
+    # 4. A sync without changes sends no request for them. A reconcile sees what was added, in two requests.
+    assert requests(sync(tenant, store)) <= requests(first) - 2
+    unchanged = sync(tenant, store, RECONCILE)
+    assert evaluation(store) == read
+    assert all(report.is_unchanged for report in unchanged.reports)
+    (assessed, *_) = registry.client.search_traces(locations=[experiment])
+    mlflow.log_feedback(
+        trace_id=assessed.info.trace_id, name="polite", value=False, source=AssessmentSource("HUMAN", "bob")
+    )
+    sync(tenant, store, RECONCILE)
+    (polite_counts,) = [counts for counts in evaluation(store)["assessments"] if counts["name"] == "polite"]
+    assert (polite_counts["count"], polite_counts["sources"], polite_counts["failed"]) == (4, 2, 1)
+
+    # 5. The former state is in the history and in the log.
+    (former,) = [row for row in rows(store, "canonical_record_history") if row["model_name"] == "bot"]
+    assert former["generative_evaluation"] == read
+    assert verify_records(store, "acme").is_intact
+    with store.begin("acme") as session:
+        session.execute(
+            text("UPDATE verifywise_mlflow.canonical_records SET generative_evaluation = NULL WHERE model_name = 'bot'")
+        )
+    (damage, *_) = verify_records(store, "acme").damages
+    assert (damage.table, damage.model_name) == ("canonical_records", "bot")
+
+
+def digest_as_documented(experiment: str, model_id: str) -> str:
+    counted = []
+    for found in mlflow.search_traces(locations=[experiment], return_type="list", include_spans=False):
+        if found.info.trace_metadata.get("mlflow.modelId") != model_id:
+            continue
+        for item in found.info.assessments:
+            if item.valid is not False and item.feedback is not None:
+                value = item.feedback.value
+                value = {"yes": True, "no": False}.get(value, value)
+                counted.append([found.info.trace_id, item.assessment_id, item.name, item.source.source_type, value])
+    canonical = json.dumps(sorted(counted, key=lambda entry: entry[:2]), separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def test_a_registry_without_generative_versions_costs_no_request(
+    registry: Registry, experiment: str, tenant: Tenant, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(reader: TrackingReader, experiment_ids: object) -> TraceAssessments:
+        raise AssertionError("the search was sent")
+
+    monkeypatch.setattr(TrackingReader, "trace_assessments", refuse)
+    model_id = registry.logged_model(registry.run())
+    registry.client.create_registered_model("churn")
+    registry.client.create_model_version("churn", f"models:/{model_id}", model_id=model_id, await_creation_for=0)
+
+    sync(tenant, store)
+    sync(tenant, store, RECONCILE)
+
+    assert record(store, "churn")["generative_evaluation"] is None
+
+
+def test_what_cannot_be_read_is_not_taken_for_nothing(
+    registry: Registry, experiment: str, tenant: Tenant, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generative_version(registry, experiment, "bot")
+    sync(tenant, store)
+    read = evaluation(store)
+
+    def forbid(reader: TrackingReader, experiment_ids: object) -> TraceAssessments:
+        raise ForbiddenError("Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrackingReader, "trace_assessments", forbid)
+        sync(tenant, store, RECONCILE)
+    assert evaluation(store) == read, "the last reading stays"
+    incomplete = record(store, "bot")["incomplete"]
+    assert isinstance(incomplete, list)
+    (unread,) = [entry for entry in incomplete if entry["kind"] == "assessments"]
+    assert "Permission denied" in unread["sentences"][0]
+    assert unread["fields"] == ["generative_evaluation"]
+
+    sync(tenant, store, RECONCILE)
+    assert "assessments" not in [entry["kind"] for entry in record(store, "bot")["incomplete"]]  # type: ignore[attr-defined]
