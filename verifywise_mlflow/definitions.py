@@ -11,7 +11,7 @@ import dagster as dg
 from verifywise_mlflow.common.malloc_arenas import limit_malloc_arenas
 from verifywise_mlflow.defs.assets.compliance_metrics import compliance_metrics_assets
 from verifywise_mlflow.defs.assets.deliveries import delivery_assets
-from verifywise_mlflow.defs.assets.external_assets import mlflow_server, prompts
+from verifywise_mlflow.defs.assets.external_assets import agents, mlflow_server, prompts
 from verifywise_mlflow.defs.assets.governance_report import governance_report
 from verifywise_mlflow.defs.assets.stages import stage_assets
 from verifywise_mlflow.defs.dagster_compat import fork_run_processes, log_runs_by
@@ -35,7 +35,13 @@ if is_json_requested():
     log_runs_by(JsonHandler())
 
 defs = dg.Definitions(
-    assets=[mlflow_server, prompts, *stage_assets, *delivery_assets, governance_report, *compliance_metrics_assets()],
+    assets=[
+        *(mlflow_server, prompts, agents),
+        *stage_assets,
+        *delivery_assets,
+        governance_report,
+        *compliance_metrics_assets(),
+    ],
     jobs=[
         sync_tenant,
         targeted_sync,

@@ -28,6 +28,7 @@ from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services import comparison
 from verifywise_mlflow.services import gaps as gap_lists
 from verifywise_mlflow.services import inventory as inventories
+from verifywise_mlflow.services.agents import AgentRow, agent_rows
 from verifywise_mlflow.services.change_rows import ChangeRow, HistoryRow, history_rows, net_changes
 from verifywise_mlflow.services.comparison import ComparedValue
 from verifywise_mlflow.services.gaps import Gap, GapFilter
@@ -164,6 +165,22 @@ class Client:
                 self._store, names, lambda session: prompt_rows(session, includes_deleted=include_deleted)
             )
             return frame_of(PromptRow, listed)
+
+    def agents(self, *tenants: str, include_deleted: bool = False) -> pd.DataFrame:
+        """Return the agents of the tenants' servers, registered or not: one row per logged model of the type agent.
+
+        Args:
+            tenants: The tenants; without any, all that the database role may see.
+            include_deleted: Also return agents that MLflow no longer has.
+        """
+        with translated_errors():
+            from verifywise_mlflow.api.frames import frame_of
+
+            names = readable_tenants(self._store, tenants)
+            listed = read_each(
+                self._store, names, lambda session: agent_rows(session, includes_deleted=include_deleted)
+            )
+            return frame_of(AgentRow, listed)
 
     def gaps(
         self,

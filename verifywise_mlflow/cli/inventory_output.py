@@ -94,6 +94,7 @@ def _facts(row: InventoryRow) -> list[tuple[str, str]]:
             ("aliases", ", ".join(row.aliases)),
             ("deployment", row.deployment_status),
             ("library", ", ".join(row.libraries)),
+            ("agent", row.agent),
         )
     )
 

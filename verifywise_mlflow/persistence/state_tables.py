@@ -11,8 +11,6 @@ from sqlalchemy import Table
 from verifywise_mlflow.audit.state_leaf import State, StateKind
 from verifywise_mlflow.common.value_object import value_object
 from verifywise_mlflow.persistence.pg_text_codec import escape
-from verifywise_mlflow.persistence.repositories import state_log
-from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.state_contents import AGENT_COLUMNS, PROMPT_VERSION_COLUMNS, hash_of_row
 from verifywise_mlflow.persistence.tables import agent_history, agents, prompt_version_history, prompt_versions
 
@@ -33,16 +31,15 @@ class StateTable:
         """Return what names a row in the log: its key, joined by slashes."""
         return "/".join(escape(str(row[column])) for column in self.key)
 
-    def log(self, session: TenantSession, rows: Sequence[Mapping[str, Any]], sync_id: str, now: datetime) -> None:
-        """Append the states of rows to the log, below their names."""
-        states = [
+    def states(self, rows: Sequence[Mapping[str, Any]], sync_id: str, now: datetime) -> list[State]:
+        """Return the states of rows for the log, below their names."""
+        return [
             State(
                 *(self.kind, escape(str(row[self.key[0]])), 0, self.object_id(row)),
                 *(now, sync_id, hash_of_row(self.table, self.columns, row)),
             )
             for row in rows
         ]
-        state_log.append(session, states)
 
 
 PROMPT_VERSIONS: Final = StateTable(

@@ -122,6 +122,8 @@ class Progress:
     """Objects that could not be read, or only in part."""
     prompts_changed: int = 0
     """Prompts and versions of prompts that were written or got a tombstone. The stage of versions reads them, too."""
+    agents_changed: int = 0
+    """Agents that were written or got a tombstone. The stage of training runs reads them, too."""
     lifecycle_event_count: int = 0
     """Lifecycle events that were recorded."""
     read_failures: list[ReadFailure] = field(default_factory=list)
@@ -165,6 +167,7 @@ class StageReport:
             progress.changed
             or progress.removed
             or progress.prompts_changed
+            or progress.agents_changed
             or progress.lifecycle_event_count
             or progress.integrity_events
             or progress.read_failures
@@ -182,6 +185,7 @@ class StageReport:
             "bytes_read": self.bytes_read,
             "seconds": round(self.seconds, 3),
             **({"prompts_changed": progress.prompts_changed} if progress.prompts_changed else {}),
+            **({"agents_changed": progress.agents_changed} if progress.agents_changed else {}),
             **({"store_requests": progress.store_requests} if progress.store_requests else {}),
             **({"lifecycle_events": progress.lifecycle_event_count} if progress.lifecycle_event_count else {}),
             **({"integrity_events": len(progress.integrity_events)} if progress.integrity_events else {}),

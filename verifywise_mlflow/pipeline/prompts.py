@@ -6,38 +6,19 @@ version or an alias gives the prompt a new revision, by which the records that n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Final, Generic, TypeVar
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from verifywise_mlflow.common.untrusted_text import quote
 from verifywise_mlflow.connector.models import Prompt, PromptVersion
 from verifywise_mlflow.connector.pagination import Listing
-from verifywise_mlflow.persistence.repositories import audit_log, prompts
+from verifywise_mlflow.persistence.repositories import prompts
 from verifywise_mlflow.persistence.repositories.prompts import KnownPrompts, ListedPromptVersion
 from verifywise_mlflow.persistence.repositories.registry import ListedObject, StoredObject
 from verifywise_mlflow.persistence.row_mapping import Key, key_problem
-from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.pipeline.asset_removals import STATE_BYTES, RemovableAsset, remove_missing
 from verifywise_mlflow.pipeline.change_detection import ChangeSet
 from verifywise_mlflow.pipeline.context import Note, Progress, ReadFailure, StageContext
 from verifywise_mlflow.pipeline.point_reads import MAX_POINT_READS, read_named
-from verifywise_mlflow.pipeline.removal_guard import Loss, confirm_removals
-
-K = TypeVar("K")
-
-STATE_BYTES: Final = 2_000
-"""A former state of a version in the history, with its state in the log."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Removed(Generic[K]):
-    """A kind of object that the removal guard watches."""
-
-    kind: str
-    name: Callable[[K], str]
-    read: Callable[[K], object]
-    mark_deleted: Callable[[TenantSession, Collection[K], str, datetime], int]
 
 
 def refresh(context: StageContext, progress: Progress, known: KnownPrompts) -> None:
@@ -58,14 +39,23 @@ def refresh(context: StageContext, progress: Progress, known: KnownPrompts) -> N
     _note_problems(progress, listed, listed_versions)
     versions = [version for version in listed_versions.rows if version.prompt_name in names]
     _write(context, progress, listed.rows, versions, stored, stored_versions)
-    of_prompts = _Removed("prompt", quote, reader.prompt, prompts.mark_prompts_deleted)
-    _remove(context, progress, of_prompts, listed, [name for name in stored if not stored[name].is_deleted], names)
-    of_versions = _Removed(
-        "prompt version", _name, lambda key: reader.prompt_version(*key), prompts.mark_versions_deleted
+    progress.prompts_changed += remove_missing(
+        context,
+        progress,
+        RemovableAsset("prompt", quote, reader.prompt, prompts.mark_prompts_deleted),
+        [name for name in stored if not stored[name].is_deleted],
+        names,
+        listing_is_complete=listed.is_complete,
     )
-    # The versions of a prompt that is gone are marked with it.
-    living = [key for key, row in stored_versions.items() if not row.is_deleted and key[0] in names]
-    _remove(context, progress, of_versions, listed_versions, living, set(map(_key, listed_versions.rows)))
+    progress.prompts_changed += remove_missing(
+        context,
+        progress,
+        RemovableAsset("prompt version", _name, lambda key: reader.prompt_version(*key), prompts.mark_versions_deleted),
+        # The versions of a prompt that is gone are marked with it.
+        [key for key, row in stored_versions.items() if not row.is_deleted and key[0] in names],
+        set(map(_key, listed_versions.rows)),
+        listing_is_complete=listed_versions.is_complete,
+    )
     if listed.is_complete and listed_versions.is_complete and not known.were_listed:
         with context.begin() as session:
             prompts.record_complete_listing(session, context.sync_id, context.now)
@@ -161,38 +151,6 @@ def _write(
 def _is_admitted(context: StageContext, change: ListedObject[ListedPromptVersion]) -> bool:
     """Return whether a version may be written: a known one moves a state to the history, which has a daily quota."""
     return change.stored is None or context.history.admit(STATE_BYTES)
-
-
-def _remove(
-    context: StageContext,
-    progress: Progress,
-    removed: _Removed[K],
-    listing: Listing[Prompt] | Listing[PromptVersion],
-    living: Collection[K],
-    listed: Collection[K],
-) -> None:
-    """Mark the objects that the listing no longer shows as deleted, as the removal guard allows."""
-    missing = [key for key in living if key not in listed]
-    removal = confirm_removals(
-        missing,
-        losses=[Loss(f"{removed.kind}s", len(missing), len(living))],
-        listing_is_complete=listing.is_complete,
-        is_accepted=bool(context.options.accept_removals),
-        read_object=removed.read,
-        ahead=context.tenant.limits.max_concurrent_requests,
-    )
-    progress.read_failures += [ReadFailure(removed.kind, removed.name(key), why) for key, why in removal.unconfirmed]
-    progress.notes += map(Note, removal.notes)
-    if not removal.deleted:
-        return
-    with context.begin() as session:
-        if removal.accepted_loss:
-            reason = f"{removal.accepted_loss}; accepted: {context.options.accept_removals}"
-            audit_log.append(session, [context.make_entry("removals accepted", "noted", reason=reason)])
-        count = removed.mark_deleted(session, removal.deleted, context.sync_id, context.now)
-        context.history.charge(STATE_BYTES * count)
-        context.history.record(session, context.now)
-    progress.prompts_changed += count
 
 
 def _key(version: PromptVersion) -> Key:

@@ -60,6 +60,8 @@ class InventoryRow:
     """Since when the version has had this badge, UTC."""
     libraries: tuple[str, ...]
     """The MLflow flavors of the model, such as sklearn, sorted; empty if its files were not read or state none."""
+    agent: str | None
+    """The agent that the version was registered from, by its name or ID; null for other models."""
     created_at: datetime | None
     """When MLflow created the version, UTC."""
     last_trained_at: datetime | None
@@ -138,6 +140,7 @@ def _version_row(tenant_id: str, systems: Mapping[str, str], version: ListedVers
         badge=version.badge,
         badge_since=version.badge_since,
         libraries=tuple(version.libraries),
+        agent=version.agent,
         created_at=version.created_at,
         last_trained_at=version.last_trained_at,
         last_changed_at=version.last_changed_at,
@@ -161,6 +164,7 @@ def _model_row(tenant_id: str, systems: Mapping[str, str], model: ListedModel) -
         badge=None,
         badge_since=None,
         libraries=(),
+        agent=None,
         created_at=model.created_at,
         last_trained_at=None,
         last_changed_at=model.changed_at,

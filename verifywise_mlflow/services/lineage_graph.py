@@ -1,4 +1,4 @@
-"""The lineage of a tenant's versions as a graph: data set → training run → version → files, and prompt → version.
+"""The lineage of a tenant's versions as a graph: data set → run → version → files, and prompt → agent → version.
 
 A graph has at most as many nodes as requested; a sentence says how many versions are left out, and which.
 """
@@ -78,6 +78,22 @@ class PromptNode:
 
 
 @dataclass(frozen=True, slots=True)
+class AgentNode:
+    """An agent that versions were registered from."""
+
+    __pydantic_config__ = DESCRIBED
+
+    id: str
+    """The identity within this graph."""
+    model_id: str
+    """The ID of the logged model."""
+    name: str | None
+    """The name of the logged model."""
+    kind: Literal["agent"] = "agent"
+    """The kind of node."""
+
+
+@dataclass(frozen=True, slots=True)
 class VersionNode:
     """A model version."""
 
@@ -117,7 +133,7 @@ class FilesNode:
     """The kind of node."""
 
 
-LineageNode: TypeAlias = DatasetNode | RunNode | PromptNode | VersionNode | FilesNode
+LineageNode: TypeAlias = DatasetNode | RunNode | PromptNode | AgentNode | VersionNode | FilesNode
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +183,7 @@ class LineageGraph:
     nodes: tuple[LineageNode, ...]
     """The nodes: versions, and what they were made from."""
     edges: tuple[LineageEdge, ...]
-    """The edges, which lead from data sets to runs, to versions, to files."""
+    """The edges, which lead from data sets to runs, to versions, to files, and from prompts to agents, to versions."""
     shared_datasets: tuple[SharedDatasetUse, ...]
     """The data sets that several models share; of a graph of one model, only those that the model uses."""
 
@@ -231,7 +247,9 @@ class _GraphBuilder:
         for reference in version.datasets:
             datasets.setdefault(DatasetKey.of(reference), []).append(reference)
         files = _files_key(version)
-        others = [*datasets, *map(_prompt_key, version.prompts), *(key for key in (version.run_id, files) if key)]
+        sources = (version.run_id, _agent_key(version), files)
+        prompts = (_prompt_key(link) for link in (*version.prompts, *version.agent_prompts))
+        others = {*datasets, *prompts, *(key for key in sources if key)}
         if len(self.nodes) + 1 + sum(key not in self.nodes for key in others) > self._max_nodes:
             return False
         self._add(version, datasets, files)
@@ -251,9 +269,13 @@ class _GraphBuilder:
                 aliases=tuple(version.aliases),
             ),
         )
-        for link in version.prompts:
-            named = self._node(_prompt_key(link), _prompt_node(f"p{len(self.nodes)}", link))
-            self._connect(named, node, [f"@{link['alias']}"] if link.get("alias") else [])
+        of_agent = {_prompt_key(link) for link in version.agent_prompts}
+        self._add_prompts((link for link in version.prompts if _prompt_key(link) not in of_agent), node)
+        if version.agent_id:
+            listed_agent = AgentNode(id=f"a{len(self.nodes)}", model_id=version.agent_id, name=version.agent_name)
+            agent = self._node(_agent_key(version), listed_agent)
+            self._connect(agent, node)
+            self._add_prompts(version.agent_prompts, agent)
         if version.run_id:
             run = RunNode(id=f"r{len(self.nodes)}", run_id=version.run_id, experiment_name=version.experiment_name)
             made_from = self._node(version.run_id, run)
@@ -273,6 +295,11 @@ class _GraphBuilder:
             )
             self._connect(node, self._node(files, listed))
 
+    def _add_prompts(self, links: Iterable[Mapping[str, object]], user: LineageNode) -> None:
+        for link in links:
+            named = self._node(_prompt_key(link), _prompt_node(f"p{len(self.nodes)}", link))
+            self._connect(named, user, [f"@{link['alias']}"] if link.get("alias") else [])
+
     def _node(self, key: object, node: LineageNode) -> LineageNode:
         return self.nodes.setdefault(key, node)
 
@@ -285,6 +312,10 @@ def _files_key(version: VersionLineage) -> object:
     if version.files_digest:
         return ("content", version.files_digest)
     return ("location", version.location) if version.location else None
+
+
+def _agent_key(version: VersionLineage) -> object:
+    return ("agent", version.agent_id) if version.agent_id else None
 
 
 def _prompt_key(link: Mapping[str, object]) -> tuple[object, ...]:

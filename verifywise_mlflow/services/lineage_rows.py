@@ -10,6 +10,7 @@ from pydantic import ConfigDict
 
 from verifywise_mlflow.common.described_fields import DESCRIBED
 from verifywise_mlflow.services.lineage_graph import (
+    AgentNode,
     DatasetNode,
     FilesNode,
     LineageGraph,
@@ -18,7 +19,7 @@ from verifywise_mlflow.services.lineage_graph import (
     RunNode,
 )
 
-NodeKind: TypeAlias = Literal["dataset", "run", "prompt", "version", "files"]
+NodeKind: TypeAlias = Literal["dataset", "run", "prompt", "agent", "version", "files"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +29,16 @@ class LineageRow:
     __pydantic_config__: ClassVar[ConfigDict] = DESCRIBED
 
     from_kind: NodeKind
-    """dataset, run, prompt or version."""
+    """dataset, run, prompt, agent or version."""
     from_name: str | None
-    """The data set's name or source, the run's ID, or the name of the model or prompt and the number of the version."""
+    """The data set's name or source, the run's ID, the agent's name or ID, or the name of the model or prompt and the
+    number of the version."""
     from_digest: str | None
     """MLflow's digest of a data set, SHA-256 of a prompt's template; null for others."""
     to_kind: NodeKind
-    """run, version or files."""
+    """run, agent, version or files."""
     to_name: str | None
-    """The run's ID, the model and the number of the version, or where the files are."""
+    """The run's ID, the agent's name or ID, the model and the number of the version, or where the files are."""
     to_digest: str | None
     """The hash over all paths and hashes of the files; null for others, and if a file is not hashed."""
     use: str | None
@@ -66,6 +68,8 @@ def _name(node: LineageNode) -> str | None:
             return node.run_id
         case FilesNode():
             return node.location
+        case AgentNode():
+            return node.name or node.model_id
         case PromptNode():
             return f"{node.name} {node.version_number}" if node.version_number is not None else node.name
         case _:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from math import isfinite
+from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
@@ -60,6 +61,13 @@ class Artifacts(ConfigSection):
     trusted_signers: TrustedSigners = TrustedSigners()
     kinds: tuple[FilePattern, ...] = ()
     """The tenant's own file patterns and the kind of evidence they stand for; they precede the default patterns."""
+
+
+class Agents(ConfigSection):
+    """Which agents of the server are listed: logged models of the type agent, registered or not."""
+
+    experiments: Literal["all", "registry", "none"] = "all"
+    """In which experiments: all that the account may read, or those of the registry's runs and logged models only."""
 
 
 class History(ConfigSection):
@@ -126,6 +134,7 @@ class Tenant(ConfigSection):
     proxy: Proxy | None = None
     workspace: str | None = Field(default=None, pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
     artifacts: Artifacts = Artifacts()
+    agents: Agents = Agents()
     mapping: TagMapping = TagMapping()
     """The customer's own tag keys and values, added to the default mapping."""
     redaction: RedactionSettings = RedactionSettings()

@@ -60,7 +60,7 @@ WITHOUT_TABLE = {
     "db grant listener",
     *("policy waive", "policy unwaive", "audit verify", "audit checkpoint", "audit export", "audit new-key"),
     *("audit public-key", "audit rotate-key", "audit prove", "audit accept-states"),
-    "prompts",  # indented lines
+    *("prompts", "agents"),  # indented lines
 }
 NEED_A_SERVER = {
     *("check", "sync", "deliver check", "deliver plan", "deliver run", "deliver status"),

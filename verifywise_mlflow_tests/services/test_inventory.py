@@ -50,6 +50,7 @@ def test_a_version_is_listed_with_what_an_officer_asks_about(tenants: GovernedTe
         badge="failing",
         badge_since=day(5),
         libraries=("sklearn",),
+        agent=None,
         created_at=day(1),
         last_trained_at=day(1),
         last_changed_at=day(5),

@@ -166,9 +166,11 @@ def _print_tables(graph: LineageGraph) -> None:
         makers: list[LineageNode] = [*runs, version]
         inputs = [entry for node in makers for entry in made_from[node.id]]
         data_sets = [_used(node, label) for node, label in inputs if node.kind == "dataset"]
-        prompts = [_used(node, label) for node, label in made_from[version.id] if node.kind == "prompt"]
+        agents = [node for node, _ in made_from[version.id] if node.kind == "agent"]
+        named = [entry for node in (version, *agents) for entry in made_from[node.id]]
+        prompts = [_used(node, label) for node, label in named if node.kind == "prompt"]
         rows.add_row(
-            _joined((*_said(version), *prompts)),
+            _joined((*_said(version), *(caption(agent).title for agent in agents), *prompts)),
             _joined(data_sets),
             _joined(line for run in runs for line in _said(run)),
             _joined(caption(node).title for node in made_into[version.id]),

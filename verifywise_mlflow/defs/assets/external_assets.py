@@ -1,6 +1,8 @@
-"""Assets that Dagster never materializes by themselves: the tenants' MLflow servers, and the registry's prompts."""
+"""Assets that Dagster never materializes by themselves: the tenants' MLflow servers, prompts and agents."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import dagster as dg
 
@@ -48,8 +50,29 @@ prompts = dg.AssetSpec(
     "versions of models that use a prompt.",
 )
 
+agents = dg.AssetSpec(
+    "agents",
+    partitions_def=tenant_partitions,
+    deps=[Stage.TRAINING_RUNS.value, prompts],
+    group_name="model_governance",
+    kinds={"mlflow", "postgres"},
+    owners=["team:data-platform"],
+    tags={"access_to_mlflow": "read_only"},
+    metadata={
+        "dagster/table_name": f"{SCHEMA}.agents",
+        "dagster/storage_kind": "postgres",
+        "dagster/column_schema": column_schema("agents"),
+    },
+    description="The agents of a tenant's server: logged models of the type agent, with status, experiment, run, "
+    "parameters, tags and linked prompts, also those that no version was registered from. training_runs lists them at "
+    "each reconcile and reports each change here; this asset cannot be materialized by itself. How to read it: "
+    "linked_prompts says which versions of prompts an agent uses; verifywise-mlflow agents says what was registered.",
+)
 
-def prompts_event(sync: Sync, report: StageReport) -> dg.AssetMaterialization:
-    """Return the change of a tenant's prompts as a materialization of their asset."""
-    metadata = {"changed": report.progress.prompts_changed}
-    return dg.AssetMaterialization(prompts.key, partition=sync.tenant.tenant_id, metadata=metadata)
+
+def asset_events(sync: Sync, report: StageReport) -> Iterator[dg.AssetMaterialization]:
+    """Yield the changes of a tenant's prompts and agents as materializations of their assets."""
+    progress = report.progress
+    for asset, changed in ((prompts, progress.prompts_changed), (agents, progress.agents_changed)):
+        if changed:
+            yield dg.AssetMaterialization(asset.key, partition=sync.tenant.tenant_id, metadata={"changed": changed})

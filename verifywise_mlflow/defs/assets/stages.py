@@ -25,9 +25,9 @@ from verifywise_mlflow.defs.assets.compliance_events import ComplianceEvents
 from verifywise_mlflow.defs.assets.data_versions import data_version
 from verifywise_mlflow.defs.assets.external_assets import (
     STAGES_READING_MLFLOW,
+    asset_events,
     mlflow_server,
     prompts,
-    prompts_event,
 )
 from verifywise_mlflow.defs.assets.freshness_policy import FRESHNESS_POLICY
 from verifywise_mlflow.defs.assets.tag_hygiene import tag_hygiene_table
@@ -189,8 +189,8 @@ def _build_asset(definition: _StageAsset) -> dg.AssetsDefinition:
         # Not in the MaterializeResult: the event of the step's output would hold all of it a second time.
         context.add_asset_metadata(within_size_limit(metadata))
         yield dg.MaterializeResult(data_version=_data_version(sync, stage))
-        if report.progress.prompts_changed:
-            context.log_event(prompts_event(sync, report))
+        for event in asset_events(sync, report):
+            context.log_event(event)
         if compliance:
             context.log_event(compliance.metrics_event())
             for result in compliance.check_results(descriptions, context.instance):

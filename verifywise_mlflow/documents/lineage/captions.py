@@ -7,6 +7,7 @@ from typing import Final
 
 from verifywise_mlflow.common.untrusted_text import excerpt
 from verifywise_mlflow.services.lineage_graph import (
+    AgentNode,
     DatasetNode,
     FilesNode,
     LineageNode,
@@ -21,6 +22,7 @@ KIND_TITLES: Final = {
     "dataset": "data sets",
     "run": "training runs",
     "prompt": "prompts",
+    "agent": "agents",
     "version": "versions",
     "files": "files",
 }
@@ -50,6 +52,8 @@ def caption(node: LineageNode) -> Caption:
             number = "" if node.version_number is None else f" {node.version_number}"
             title, details = f"prompt {node.name}{number}", [None if node.state == "found" else node.state]
             details.append(node.template_sha256 and f"SHA-256 {node.template_sha256[:16]}…")
+        case AgentNode():
+            title, details = f"agent {node.name or node.model_id}", [node.model_id if node.name else None]
         case VersionNode():
             title = f"{node.model_name} {node.version_number}"
             details = [node.lifecycle_stage, ", ".join(f"@{alias}" for alias in node.aliases)]

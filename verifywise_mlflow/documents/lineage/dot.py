@@ -8,7 +8,14 @@ from verifywise_mlflow.common.untrusted_text import excerpt
 from verifywise_mlflow.documents.lineage.captions import MAX_CAPTION_LENGTH, caption
 from verifywise_mlflow.services.lineage_graph import DatasetNode, LineageGraph
 
-_SHAPES: Final = {"dataset": "cylinder", "run": "oval", "prompt": "note", "version": "box", "files": "folder"}
+_SHAPES: Final = {
+    "dataset": "cylinder",
+    "run": "oval",
+    "prompt": "note",
+    "agent": "hexagon",
+    "version": "box",
+    "files": "folder",
+}
 
 
 def to_dot(graph: LineageGraph) -> str:

@@ -82,9 +82,9 @@ def to_svg(graph: LineageGraph, subject: str) -> str:
 
 
 def _titles(graph: LineageGraph) -> Mapping[str, str]:
-    """Return the kinds of nodes that have a column, with their headings. Few tenants have prompts."""
-    has_prompts = any(node.kind == "prompt" for node in graph.nodes)
-    return {kind: title for kind, title in KIND_TITLES.items() if has_prompts or kind != "prompt"}
+    """Return the kinds of nodes that have a column, with their headings. Few tenants have prompts and agents."""
+    kinds = {node.kind for node in graph.nodes}
+    return {kind: title for kind, title in KIND_TITLES.items() if kind in kinds or kind not in ("prompt", "agent")}
 
 
 def _layout(graph: LineageGraph) -> Mapping[str, _Box]:
@@ -95,7 +95,7 @@ def _layout(graph: LineageGraph) -> Mapping[str, _Box]:
         neighbors[edge.target].append(edge.source)
     boxes: dict[str, _Box] = {}
     columns = list(_titles(graph))
-    for kind in ("version", "run", "dataset", "prompt", "files"):
+    for kind in ("version", "agent", "run", "dataset", "prompt", "files"):
         nodes = [node for node in graph.nodes if node.kind == kind]
 
         def mean_height(node: LineageNode) -> float:

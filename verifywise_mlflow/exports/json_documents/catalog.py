@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from verifywise_mlflow.exports.json_documents.agents import AgentsDocument
 from verifywise_mlflow.exports.json_documents.changes import DiffDocument, EventsDocument, HistoryDocument
 from verifywise_mlflow.exports.json_documents.comparison import CompareDocument
 from verifywise_mlflow.exports.json_documents.document import JsonDocument
@@ -36,6 +37,7 @@ DOCUMENTS: Final[tuple[type[JsonDocument], ...]] = (
     EventsDocument,
     LineageDocument,
     PromptsDocument,
+    AgentsDocument,
     ExportDocument,
     ReportDocument,
     PackDocument,

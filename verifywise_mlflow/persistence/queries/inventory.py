@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ARRAY, ColumnElement, CursorResult, Select, and_, cast, func, select
+from sqlalchemy import ARRAY, ColumnElement, CursorResult, Select, and_, cast, func, select, type_coerce
 from sqlalchemy import Text as PlainText
 
 from verifywise_mlflow.compliance.verdict import Verdict
 from verifywise_mlflow.persistence.pg_text_codec import Text
+from verifywise_mlflow.persistence.queries.agents import is_agent_of
 from verifywise_mlflow.persistence.queries.version_filter import (
     ROWS_PER_FETCH,
     VersionFilter,
@@ -26,6 +27,7 @@ from verifywise_mlflow.persistence.queries.version_filter import (
 from verifywise_mlflow.persistence.row_mapping import same_version
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import (
+    agents,
     canonical_records,
     compliance_badges,
     registered_models,
@@ -58,6 +60,7 @@ class ListedVersion(NamedTuple):
     badge: str | None
     badge_since: datetime | None
     libraries: Sequence[str]
+    agent: str | None
     created_at: datetime | None
     last_trained_at: datetime | None
     last_changed_at: datetime
@@ -90,13 +93,18 @@ def listed_versions(session: TenantSession, selection: InventorySelection) -> It
             badges.badge,
             badges.changed_at,
             cast(flavors(), ARRAY(Text)),
+            type_coerce(func.coalesce(agents.c.name, agents.c.model_id), Text),
             records.created_at,
             func.coalesce(records.training_ended_at, records.training_started_at),
             records.changed_at,
             records.incomplete != [],
             records.deleted_at,
         )
-        .select_from(canonical_records.outerjoin(compliance_badges, same_version(compliance_badges, canonical_records)))
+        .select_from(
+            canonical_records.outerjoin(
+                compliance_badges, same_version(compliance_badges, canonical_records)
+            ).outerjoin(agents, is_agent_of(canonical_records))
+        )
         .where(records.tenant_id == session.tenant_id, *version_conditions(selection.versions))
         .order_by(records.model_name, records.version_number.desc())
     )

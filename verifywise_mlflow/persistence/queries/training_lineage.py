@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Final
 
 from sqlalchemy import ARRAY, BigInteger, ColumnElement, and_, case, cast, column, func, select, true, type_coerce
 from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
 
 from verifywise_mlflow.persistence.pg_text_codec import Text
+from verifywise_mlflow.persistence.queries.agents import is_agent_of
 from verifywise_mlflow.persistence.session import TenantSession
-from verifywise_mlflow.persistence.tables import canonical_records
+from verifywise_mlflow.persistence.tables import agents, canonical_records
 
 MAX_SHARED_DATASETS: Final = 1_000
 MAX_MODELS_LISTED: Final = 50
@@ -50,11 +51,20 @@ class VersionLineage:
     """The entries of ``dataset_reference``."""
     prompts: Sequence[Mapping[str, object]]
     """The entries of ``linked_prompts``."""
+    agent_id: str | None
+    """The agent that the version was registered from."""
+    agent_name: str | None
+    agent_prompts: Sequence[Mapping[str, object]]
+    """The entries of the agent's ``linked_prompts``."""
     location: str | None
     """Where the files are; None if no manifest was read."""
     files_digest: str | None
     file_count: int | None
     total_bytes: int | None
+
+
+_LISTS: Final = ("aliases", "datasets", "prompts", "agent_prompts")
+"""Fields that are null in the table where there are no entries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +88,11 @@ def version_lineages(session: TenantSession, model: str | None, limit: int) -> l
         select(
             *(records.model_name, records.version_number, records.lifecycle_stage, records.aliases),
             *(records.source_run_id, records.experiment_name, records.dataset_reference, records.linked_prompts),
+            *(agents.c.model_id, agents.c.name, agents.c.linked_prompts),
             *(type_coerce(manifest[name].astext, Text) for name in ("location", "digest")),
             *(cast(manifest[name].astext, BigInteger) for name in ("file_count", "total_bytes")),
         )
+        .select_from(canonical_records.outerjoin(agents, is_agent_of(canonical_records)))
         .where(*_living(session, model))
         .order_by(
             case((records.lifecycle_stage == "production", 0), else_=1),
@@ -91,9 +103,12 @@ def version_lineages(session: TenantSession, model: str | None, limit: int) -> l
         )
         .limit(limit)
     )
+    names = [field.name for field in fields(VersionLineage)]
     return [
-        VersionLineage(name, number, stage, aliases or (), run_id, experiment, datasets or (), prompts or (), *files)
-        for name, number, stage, aliases, run_id, experiment, datasets, prompts, *files in session.execute(query)
+        VersionLineage(
+            *(() if value is None and name in _LISTS else value for name, value in zip(names, row, strict=True))
+        )
+        for row in session.execute(query)
     ]
 
 

@@ -16,7 +16,7 @@ from verifywise_mlflow.common.value_object import value_object
 from verifywise_mlflow.connector.models import Prompt, PromptVersion
 from verifywise_mlflow.normalizer.prompt_links import PromptIndex, RegisteredPrompt, RegisteredPromptVersion
 from verifywise_mlflow.persistence.pg_text_codec import Text
-from verifywise_mlflow.persistence.repositories import tenancy
+from verifywise_mlflow.persistence.repositories import state_log, tenancy
 from verifywise_mlflow.persistence.repositories.registry import ListedObject, StoredObject
 from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE, Key, Row, columns_of, dicts_of, rows_of, upsert
 from verifywise_mlflow.persistence.session import TenantSession
@@ -117,7 +117,7 @@ def write_versions(
         for change in listed
     ]
     upsert(session, prompt_versions, rows)
-    PROMPT_VERSIONS.log(session, rows, sync_id, now)
+    state_log.append(session, PROMPT_VERSIONS.states(rows, sync_id, now))
 
 
 def mark_prompts_deleted(session: TenantSession, names: Collection[str], sync_id: str, now: datetime) -> int:
@@ -151,7 +151,7 @@ def _mark_versions(session: TenantSession, condition: ColumnElement[bool], sync_
         .returning(*table.c)
     )
     deleted = [*dicts_of(rows)]
-    PROMPT_VERSIONS.log(session, deleted, sync_id, now)
+    state_log.append(session, PROMPT_VERSIONS.states(deleted, sync_id, now))
     return len(deleted)
 
 

@@ -1,4 +1,4 @@
-"""Stage 3: the runs that versions came from, with their experiments, and the logged models of MLflow 3.
+"""Stage 3: the runs that versions came from, with their experiments, the logged models of MLflow 3, and agents.
 
 Runs are expensive: about 2 ms of the server's time each. So a sync reads the runs of new and changed versions, runs
 that are still in progress and runs whose read failed before. Only a reconcile reads all of them, because nothing else
@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 from zlib import crc32
 
 from verifywise_mlflow.connector.errors import EndpointNotFoundError
-from verifywise_mlflow.connector.models import LoggedModel, TrainingRun
+from verifywise_mlflow.connector.models import Experiment, LoggedModel, TrainingRun
 from verifywise_mlflow.connector.pagination import Listing
 from verifywise_mlflow.connector.read_ahead import read_ahead
 from verifywise_mlflow.connector.reader_protocol import Reader
@@ -42,7 +42,7 @@ from verifywise_mlflow.persistence.repositories.tracked_objects import (
 )
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
-from verifywise_mlflow.pipeline import evaluations
+from verifywise_mlflow.pipeline import agents, evaluations
 from verifywise_mlflow.pipeline.context import Note, Progress, ReadFailure, StageContext
 from verifywise_mlflow.pipeline.pending_scope import stage_scope
 from verifywise_mlflow.pipeline.recording import record_read_failures
@@ -67,13 +67,21 @@ def refresh(context: StageContext) -> Progress:
     progress = Progress(is_reconcile=context.is_reconcile_due)
     with context.begin() as session:
         scope = _scope(context, session)
-    if scope.is_empty:
-        return progress
+    experiments = _Experiments(context.reader, progress)
+    if not scope.is_empty:
+        _refresh_linked(context, progress, scope, experiments)
+    if progress.is_reconcile:
+        agents.refresh(context, progress, experiments.listing)
+    return progress
+
+
+def _refresh_linked(context: StageContext, progress: Progress, scope: StageScope, experiments: _Experiments) -> None:
+    """Read the runs and logged models that versions link to."""
     due_models = _due(context, LOGGED_MODELS, ReadScope.ALL if progress.is_reconcile else ReadScope.CHANGED, scope.keys)
     due_runs = _due_runs(context, progress, scope.keys)
     if due_models or due_runs:
         try:
-            _read_due(context, progress, due_models, due_runs, scope.keys)
+            _read_due(context, progress, due_models, due_runs, scope.keys, experiments)
         except DeadlineExceededError as error:
             # What was read is stored, and a read that is due stays due.
             progress.notes.append(Note(f"not all training runs and logged models were read: {error}"))
@@ -82,7 +90,6 @@ def refresh(context: StageContext) -> Progress:
         with context.begin() as session:
             if not _is_read_pending(session, scope.keys):
                 stage_watermarks.advance(session, scope)
-    return progress
 
 
 def _scope(context: StageContext, session: TenantSession) -> StageScope:
@@ -117,9 +124,9 @@ def _read_due(
     due_models: Sequence[PendingRead],
     due_runs: Sequence[PendingRead],
     among: Sequence[Key] | None,
+    experiments: _Experiments,
 ) -> None:
     reader = context.reader()
-    experiments = _Experiments(reader, progress)
     if due_models:
         model_reader = _ObjectReader(
             LOGGED_MODELS, "logged model", LOGGED_MODELS_PAGE_SIZE, reader.logged_models, reader.logged_model
@@ -162,19 +169,22 @@ def _due(
 class _Experiments:
     """The server's experiments. A search for runs needs their IDs; records show their names."""
 
-    reader: Reader
+    reader: Callable[[], Reader]
     progress: Progress
     names: dict[str, str | None] = field(default_factory=dict)
-    _listed_ids: list[str] | None = None
+    _listing: Listing[Experiment] | None = None
+
+    def listing(self) -> Listing[Experiment]:
+        """Return all experiments, which the first call lists."""
+        if self._listing is None:
+            self._listing = self.reader().experiments()
+            self.names |= {experiment.experiment_id: experiment.name for experiment in self._listing.rows}
+            self.progress.notes += map(Note, self._listing.problems)
+        return self._listing
 
     def ids(self) -> list[str]:
-        """Return the IDs of all experiments, which the first call lists."""
-        if self._listed_ids is None:
-            listing = self.reader.experiments()
-            self.names |= {experiment.experiment_id: experiment.name for experiment in listing.rows}
-            self.progress.notes += map(Note, listing.problems)
-            self._listed_ids = [experiment.experiment_id for experiment in listing.rows]
-        return self._listed_ids
+        """Return the IDs of all experiments."""
+        return [experiment.experiment_id for experiment in self.listing().rows]
 
     def name(self, experiment_id: str | None) -> str | None:
         """Return an experiment's name; request an experiment once if the listing lacks it."""
@@ -182,7 +192,7 @@ class _Experiments:
             return None
         if experiment_id not in self.names:
             try:
-                self.names[experiment_id] = self.reader.experiment(experiment_id).name
+                self.names[experiment_id] = self.reader().experiment(experiment_id).name
             except (NotFoundError, ForbiddenError, RequestRejectedError, InvalidResponseError, InternalServerError):
                 self.names[experiment_id] = None
         return self.names[experiment_id]

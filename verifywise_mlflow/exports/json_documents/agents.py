@@ -1,0 +1,26 @@
+"""What ``agents --json`` prints."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar
+
+from verifywise_mlflow.exports.json_documents.document import JsonDocument
+from verifywise_mlflow.services.agents import AgentRow, AgentStateRow
+
+
+class AgentsDocument(JsonDocument):
+    """The agents of a tenant's server."""
+
+    NAME: ClassVar[str] = "agents"
+
+    at: datetime
+    """When it was read, UTC."""
+    tenant: str
+    """The tenant's name in tenants.yaml."""
+    agent_name: str | None = None
+    """The name or ID that was asked about; null for all."""
+    history: tuple[AgentStateRow, ...] = ()
+    """The present and former states of these agents, the newest first; empty for all agents."""
+    agents: tuple[AgentRow, ...] = ()
+    """The agents, by name, the newest first."""
