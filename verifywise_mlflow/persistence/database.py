@@ -23,6 +23,7 @@ from verifywise_mlflow.persistence.errors import (
     error_code,
     translate_errors,
 )
+from verifywise_mlflow.persistence.json_texts import let_queries_return_json_as_text
 from verifywise_mlflow.persistence.migration_wait import await_migration
 from verifywise_mlflow.persistence.pg_text_codec import dumps, loads
 from verifywise_mlflow.persistence.role_exposures import RoleExposure, reader_exposures
@@ -103,7 +104,7 @@ def connect(url: str, statement_seconds: float | None = None) -> Engine:
     if parsed.get_backend_name() not in {"postgresql", "postgres"}:
         raise DatabaseError(f"the database must be Postgres, not {parsed.get_backend_name()}")
     # Many hosts print 'postgres://'. The driver is named, since SQLAlchemy 2.1 changes the default.
-    return create_engine(
+    engine = create_engine(
         parsed.set(drivername="postgresql+psycopg2"),
         # An error would quote the values of its statement, and Dagster displays and stores errors.
         hide_parameters=True,
@@ -122,6 +123,8 @@ def connect(url: str, statement_seconds: float | None = None) -> Engine:
             **({"tcp_user_timeout": int(statement_seconds * 1_000)} if statement_seconds else {}),
         },
     )
+    let_queries_return_json_as_text(engine)
+    return engine
 
 
 def _time_limits(statement_seconds: float | None) -> str:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import TypeAlias
 
+from pydantic_core import from_json
 from sqlalchemy import Dialect, TypeDecorator
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import Text as PlainText
@@ -155,8 +156,17 @@ def loads(serialized: str) -> Stored:
     """Return the value that ``dumps`` serialized; the names of numbers that are not finite stay texts."""
     if serialized in ("[]", "{}"):  # as two thirds of the columns of most rows
         return [] if serialized == "[]" else {}
-    value: Stored = json.loads(serialized)
+    value = _parsed(serialized)
     return value if _is_plain(serialized) else from_stored(value)
+
+
+def _parsed(serialized: str) -> Stored:
+    # In half of the time of the standard library, with the same results: whole numbers of any size, too.
+    try:
+        value: Stored = from_json(serialized)
+    except ValueError:  # a lone surrogate, or too many levels
+        value = json.loads(serialized)
+    return value
 
 
 def restored_json(serialized: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from functools import cache
+from types import MappingProxyType
 from typing import Any, TypeAlias, TypeVar
 
 from sqlalchemy import (
@@ -123,7 +124,11 @@ def looked_up(
 
 
 def rows_by_key(
-    session: TenantSession, table: Table, keys: Mapping[str, Sequence[object]], columns: Sequence[str] = ()
+    session: TenantSession,
+    table: Table,
+    keys: Mapping[str, Sequence[object]],
+    columns: Sequence[str] = (),
+    options: Mapping[str, bool] = MappingProxyType({}),
 ) -> CursorResult[Any]:
     """Return the rows with the given keys, in no order; without the keys that have none.
 
@@ -132,11 +137,13 @@ def rows_by_key(
         table: The table.
         keys: The values of each column of the primary key but the tenant: one of each column per key.
         columns: The columns to read; all if none are given.
+        options: Execution options of the query.
     """
     wanted = rows_of(table, keys)
     tenant = select(literal(session.tenant_id, Text).label("tenant_id")).subquery("tenant")
     found = looked_up(table, tenant, {name: wanted.c[name] for name in keys}, columns)
-    return session.execute(select(found).select_from(tenant.join(wanted, true()).join(found, true())))
+    query = select(found).select_from(tenant.join(wanted, true()).join(found, true()))
+    return session.execute(query.execution_options(**options))
 
 
 def dicts_of(rows: CursorResult[Any]) -> Iterator[dict[str, Any]]:

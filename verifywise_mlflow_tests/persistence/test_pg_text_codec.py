@@ -4,11 +4,11 @@ import json
 import math
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Column, Connection, Integer, MetaData, Table, func, insert, select
 
-from verifywise_mlflow.persistence.pg_text_codec import Json, Stored, Text, dumps, escape, loads, unescape
+from verifywise_mlflow.persistence.pg_text_codec import Json, Stored, Text, dumps, escape, from_stored, loads, unescape
 from verifywise_mlflow.persistence.store import Store
 
 SIGNS = "\x00\u2400\u241b\ud800\udfff\ud83d\ude00\\u\"'%:0009d8fa\n🙂"
@@ -69,6 +69,22 @@ def test_escapes_are_unique(text: str, other: str) -> None:
 @given(any_json)
 def test_loads_reverses_dumps_for_any_document(document: Stored) -> None:
     assert loads(dumps(document)) == document
+
+
+@given(any_json)
+@example(1e300)
+@example(2**64)
+@example("\ud800")
+def test_loads_returns_the_types_and_digits_of_the_standard_library(document: Stored) -> None:
+    serialized = json.dumps(document)
+
+    assert repr(loads(serialized)) == repr(from_stored(json.loads(serialized)))
+
+
+def test_loads_reads_as_many_levels_as_the_standard_library() -> None:
+    serialized = "[" * 900 + "]" * 900
+
+    assert loads(serialized) == json.loads(serialized)
 
 
 @given(any_json)

@@ -12,6 +12,7 @@ from verifywise_mlflow.artifacts.manifest import ArtifactManifest, ManifestGap
 from verifywise_mlflow.artifacts.manifest_codec import manifest_from_json, manifest_to_json
 from verifywise_mlflow.audit.state_leaf import State, content_hash
 from verifywise_mlflow.common.value_object import value_object
+from verifywise_mlflow.persistence.json_texts import JSON_AS_TEXT
 from verifywise_mlflow.persistence.pg_text_codec import dumps, escape
 from verifywise_mlflow.persistence.repositories import state_log
 from verifywise_mlflow.persistence.repositories.tracked_objects import RUN_ID, VERSIONS_WITH_LOGGED_MODELS
@@ -314,7 +315,7 @@ def manifest_by_key(session: TenantSession, key: Key) -> ArtifactManifest | None
 
 
 def manifest_rows(session: TenantSession, keys: Collection[Key]) -> dict[Key, Mapping[str, object]]:
-    """Return the rows of the given versions' manifests, with their key and their JSON."""
+    """Return the rows of the given versions' manifests, with their key and their JSON as text."""
     columns = ("model_name", "version_number", "manifest")
-    rows = rows_by_key(session, artifact_manifests, keys_of_versions(keys), columns)
+    rows = rows_by_key(session, artifact_manifests, keys_of_versions(keys), columns, JSON_AS_TEXT)
     return {(row["model_name"], row["version_number"]): row for row in dicts_of(rows)}

@@ -11,12 +11,13 @@ from typing import Final
 
 from sqlalchemy import and_, any_, func, literal, or_, select, text, true, tuple_
 
-from verifywise_mlflow.audit.state_leaf import State, content_text
+from verifywise_mlflow.audit.state_leaf import State, content_bytes
 from verifywise_mlflow.normalizer.prompt_links import PromptIndex, newest_revision
 from verifywise_mlflow.normalizer.record import FIELDS, NormalizedRecord, Origin
 from verifywise_mlflow.normalizer.unread_object import ObjectKind
 from verifywise_mlflow.persistence.bulk_upsert import upsert_columns
 from verifywise_mlflow.persistence.byte_limit import limit_bytes
+from verifywise_mlflow.persistence.json_texts import JSON_AS_TEXT
 from verifywise_mlflow.persistence.pg_text_codec import Json, escape
 from verifywise_mlflow.persistence.repositories import state_log
 from verifywise_mlflow.persistence.repositories.tracked_objects import RUN_ID, VERSIONS_WITH_LOGGED_MODELS
@@ -41,7 +42,7 @@ class PendingRecord:
 
     key: Key
     version: Mapping[str, object]
-    """The row of ``model_versions``."""
+    """The row of ``model_versions``, with JSON as text."""
     run_id: str | None
     logged_model_id: str | None
     revisions: Mapping[str, object]
@@ -135,7 +136,7 @@ def pending_records(
         (registered_models, "model_name", "model_name"),
     )
     due = []
-    for row in session.execute(limit_bytes(query, linked)).mappings():
+    for row in session.execute(limit_bytes(query, linked).execution_options(**JSON_AS_TEXT)).mappings():
         revisions = {name: row[f"now_{name}"] for name in now} | {"mapping_digest": mapping_digest}
         key = (row["model_name"], row["version_number"])
         is_remapped = row["built_with"] is not None and row["built_with"] != mapping_digest
@@ -204,7 +205,7 @@ class BuiltRecord:
             pending.deleted_at,
         )
         content = record_content(dict(zip(RECORD_COLUMNS, values, strict=True)))
-        text = content_text(content).encode()
+        text = content_bytes(content)
         return cls(
             pending.key,
             pending.deleted_at,

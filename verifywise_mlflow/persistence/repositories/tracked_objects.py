@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from enum import IntEnum
+from types import MappingProxyType
 from typing import Generic, TypeVar
 
 from sqlalchemy import (
@@ -323,9 +324,14 @@ def mark_read(session: TenantSession, kind: ObjectKind[T], read: Sequence[Pendin
     )
 
 
-def rows_by_id(session: TenantSession, kind: ObjectKind[T], ids: Collection[str]) -> dict[str, Mapping[str, object]]:
-    """Return the rows of the given objects."""
-    rows = rows_by_key(session, kind.table, {kind.id_column: list(ids)})
+def rows_by_id(
+    session: TenantSession,
+    kind: ObjectKind[T],
+    ids: Collection[str],
+    options: Mapping[str, bool] = MappingProxyType({}),
+) -> dict[str, Mapping[str, object]]:
+    """Return the rows of the given objects, read with these execution options."""
+    rows = rows_by_key(session, kind.table, {kind.id_column: list(ids)}, options=options)
     return {str(row[kind.id_column]): row for row in dicts_of(rows)}
 
 

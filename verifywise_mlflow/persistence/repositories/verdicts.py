@@ -21,6 +21,7 @@ from verifywise_mlflow.compliance.rules.versions_in_use import VersionsInUse
 from verifywise_mlflow.normalizer.record import FIELDS, CanonicalRecord
 from verifywise_mlflow.normalizer.unread_object import unread_objects_from_json
 from verifywise_mlflow.persistence.byte_limit import limit_bytes
+from verifywise_mlflow.persistence.json_texts import JSON_AS_TEXT, parsed_row
 from verifywise_mlflow.persistence.repositories.versions_in_use import digests_by_model, is_in_use, versions_in_use
 from verifywise_mlflow.persistence.row_mapping import Key, is_one_of, same_version, to_floats
 from verifywise_mlflow.persistence.session import TenantSession
@@ -34,7 +35,7 @@ class PendingEvaluation:
     key: Key
     """The version's model name and number."""
     row: Mapping[str, object]
-    """The columns that the rules use. A row is much cheaper to send to another process than the record made from it."""
+    """The columns that the rules use, with JSON as text: objects cost much more to send to another process."""
     in_use: VersionsInUse | None
     """The model's versions in use, if a rule reads them."""
     revision: int
@@ -47,7 +48,7 @@ class PendingEvaluation:
 
     def subject(self) -> Subject:
         """Return the values that the rules use; null for a field that no rule uses."""
-        return subject_from_row(self.row, self.in_use)
+        return subject_from_row(parsed_row(canonical_records, self.row), self.in_use)
 
 
 _LARGE: Final[Mapping[str, tuple[str, ...]]] = {
@@ -127,7 +128,7 @@ def pending_evaluations(
         query = query.where(tuple_(records.c.model_name, records.c.version_number) > after)
     if among is not None:
         query = query.where(is_one_of(records, among))
-    rows = session.execute(limit_bytes(query)).mappings().all()
+    rows = session.execute(limit_bytes(query).execution_options(**JSON_AS_TEXT)).mappings().all()
     keys = [(row["model_name"], row["version_number"]) for row in rows]
     present = _elements(session, keys, version_verdicts.c.fingerprints)
     in_use = _versions_in_use(session, keys, selection)
@@ -198,7 +199,7 @@ def evaluated_records(
     )
     if after is not None:
         query = query.where(tuple_(records.c.model_name, records.c.version_number) > after)
-    rows = session.execute(query).mappings().all()
+    rows = session.execute(query.execution_options(**JSON_AS_TEXT)).mappings().all()
     keys = [(row["model_name"], row["version_number"]) for row in rows]
     verdicts = _elements(session, keys, stored.c.verdicts)
     in_use = _versions_in_use(session, keys, selection)

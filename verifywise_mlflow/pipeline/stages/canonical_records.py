@@ -17,6 +17,7 @@ from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
 from verifywise_mlflow.normalizer.normalize import NORMALIZER_REVISION, normalize
 from verifywise_mlflow.normalizer.record import Json
 from verifywise_mlflow.normalizer.record_inputs import LoggedModelLink, RecordInputs
+from verifywise_mlflow.persistence.json_texts import JSON_AS_TEXT, parsed_row
 from verifywise_mlflow.persistence.pg_text_codec import escape, unescape
 from verifywise_mlflow.persistence.repositories import (
     dangling_aliases,
@@ -35,7 +36,14 @@ from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE, Key, to_entity
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.state_contents import RECORD_COLUMNS
 from verifywise_mlflow.persistence.table_statistics import analyze_grown_tables
-from verifywise_mlflow.persistence.tables import canonical_records, record_inputs
+from verifywise_mlflow.persistence.tables import (
+    artifact_manifests,
+    canonical_records,
+    logged_models,
+    model_versions,
+    record_inputs,
+    training_runs,
+)
 from verifywise_mlflow.pipeline.config_versioning import record_mapping_version
 from verifywise_mlflow.pipeline.context import Progress, StageContext
 from verifywise_mlflow.pipeline.overlapped_batches import overlapped_batches
@@ -167,7 +175,7 @@ def _withdraw(context: StageContext, session: TenantSession, built: Sequence[Bui
 
 @dataclass(frozen=True, slots=True)
 class _LinkedRows:
-    """The stored rows that a batch of versions links to."""
+    """The stored rows that a batch of versions links to. JSON of runs, logged models and manifests is text."""
 
     models: Mapping[str, Row]
     runs: Mapping[str, Row]
@@ -186,8 +194,8 @@ def _linked_rows(session: TenantSession, tenant: Tenant, due: Sequence[PendingRe
     models = registry.models_by_name(session, {item.key[0] for item in due})
     return _LinkedRows(
         models=models,
-        runs=tracked_objects.rows_by_id(session, RUNS, run_ids),
-        logged_models=tracked_objects.rows_by_id(session, LOGGED_MODELS, model_ids),
+        runs=tracked_objects.rows_by_id(session, RUNS, run_ids, JSON_AS_TEXT),
+        logged_models=tracked_objects.rows_by_id(session, LOGGED_MODELS, model_ids, JSON_AS_TEXT),
         manifests=manifest_rows(session, [item.key for item in due]),
         are_manifests_on=tenant.artifacts.manifests,
         changes_in_place=renamed_versions.changes_in_place(session, [item.key for item in due]),
@@ -199,7 +207,7 @@ def _linked_rows(session: TenantSession, tenant: Tenant, due: Sequence[PendingRe
 
 
 def _record_inputs(due: PendingRecord, linked: _LinkedRows) -> RecordInputs:
-    name = due.key[0]
+    name, version = due.key[0], parsed_row(model_versions, due.version)
     row = linked.models.get(name)
     model = to_entity(RegisteredModel, row, name=name) if row else None
     if model and _predates_model(due, model):
@@ -209,19 +217,21 @@ def _record_inputs(due: PendingRecord, linked: _LinkedRows) -> RecordInputs:
     link = _logged_model_link(due, named_model)
     logged_model = named_model if link in ("id", "location") else None
     manifest = linked.manifests.get(due.key)
-    stored = manifest["manifest"] if manifest else None
-    is_manifest_missing = stored is None and linked.are_manifests_on and due.version["deleted_at"] is None
-    incarnation = due.version["incarnation"]
+    stored = parsed_row(artifact_manifests, manifest)["manifest"] if manifest else None
+    is_manifest_missing = stored is None and linked.are_manifests_on and version["deleted_at"] is None
+    incarnation = version["incarnation"]
     assert isinstance(incarnation, int)  # the column's type
     return RecordInputs(
-        version=to_entity(ModelVersion, due.version),
+        version=to_entity(ModelVersion, version),
         model=model,
-        run=to_entity(TrainingRun, run) if run and _was_ever_read(run) else None,
+        run=to_entity(TrainingRun, parsed_row(training_runs, run)) if run and _was_ever_read(run) else None,
         run_read_error=_optional_text(run, "read_error"),
         experiment_name=_experiment_name(run, logged_model),
-        origin=registry.to_origin(due.version),
+        origin=registry.to_origin(version),
         logged_model_link=link,
-        logged_model=to_entity(LoggedModel, logged_model) if logged_model and _was_ever_read(logged_model) else None,
+        logged_model=to_entity(LoggedModel, parsed_row(logged_models, logged_model))
+        if logged_model and _was_ever_read(logged_model)
+        else None,
         logged_model_read_error=_logged_model_read_error(named_model, link),
         generative_evaluation=_evaluation(logged_model),
         evaluation_read_error=_optional_text(logged_model, "evaluation_error"),

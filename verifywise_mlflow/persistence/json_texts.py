@@ -1,0 +1,52 @@
+"""Rows whose JSON stays text on its way to the process that computes.
+
+A sync reads its rows in one process and computes in another. To pickle parsed JSON and to build it again took as long
+as to parse it, so the process that computes gets the text and parses it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from types import MappingProxyType
+from typing import Final
+
+from psycopg2.extensions import cursor as Cursor  # noqa: N812  # a class, in spite of its name
+from psycopg2.extensions import new_type, register_type
+from sqlalchemy import Connection, Engine, ExecutionContext, Table, event
+from sqlalchemy.dialects.postgresql import JSONB
+
+from verifywise_mlflow.persistence.pg_text_codec import loads
+
+JSON_AS_TEXT: Final[Mapping[str, bool]] = MappingProxyType({"json_as_text": True})
+"""The execution options of a query whose rows have JSON as text: see ``parsed_row``."""
+_JSONB_TYPE: Final = 3802
+_TEXT = new_type((_JSONB_TYPE,), "JSONB AS TEXT", lambda value, _: value)
+
+
+def let_queries_return_json_as_text(engine: Engine) -> None:
+    """Make an engine heed the option ``JSON_AS_TEXT``."""
+    event.listen(engine, "before_cursor_execute", _before_query)
+
+
+def _before_query(
+    _connection: Connection,
+    cursor: Cursor,
+    _statement: str,
+    _parameters: object,
+    context: ExecutionContext | None,
+    _is_many: bool,
+) -> None:
+    if context is not None and context.execution_options.get("json_as_text"):
+        register_type(_TEXT, cursor)
+
+
+def parsed_row(table: Table, row: Mapping[str, object]) -> dict[str, object]:
+    """Return a row of a table, or of some of its columns, with its JSON parsed."""
+    parsed = {name: loads(text) for name in _json_columns(table) if isinstance(text := row.get(name), str)}
+    return {**row, **parsed}
+
+
+@cache
+def _json_columns(table: Table) -> tuple[str, ...]:
+    return tuple(column.name for column in table.c if isinstance(column.type, JSONB))
