@@ -75,11 +75,6 @@ def _of_keys(table: str, columns: str, condition: str = "version_number = k.vers
 
 
 _LOGGED: Final = _of_keys("state_log", "position, kind, object_id, written_at, sync_id, content")
-_FOLLOW_FIRST: Final = "(evaluated_at[1] = ALL (evaluated_at) AND sync_ids[1] = ALL (sync_ids))"
-_OPENED: Final = "array_positions(open_since, evaluated_at[1])"
-_ARE_OPENED_OR_NULL: Final = (
-    f"(cardinality({_OPENED}) + cardinality(array_positions(open_since, NULL::timestamptz)) = cardinality(rule_ids))"
-)
 _NAMES: Final = (
     *("rule_ids", "rule_versions", "verdicts", "reasons", "values", "policy_ids", "policy_versions", "origins"),
     *("thresholds", "days", "input_hashes", "fingerprints"),
@@ -90,12 +85,33 @@ _VERDICT_FIELDS: Final = ", ".join(
         "CASE WHEN cardinality(days) = cardinality(rule_ids) THEN cardinality(rule_ids) ELSE 0 END",
         *(f"array_to_string({name}, E'\\x1e', {'NULL' if name != 'days' else chr(39) * 2})" for name in _NAMES),
         "evaluated_at[1], sync_ids[1]",
-        f"CASE WHEN NOT {_FOLLOW_FIRST} THEN evaluated_at END, CASE WHEN NOT {_FOLLOW_FIRST} THEN sync_ids END",
-        f"{_OPENED}, CASE WHEN NOT {_ARE_OPENED_OR_NULL} THEN open_since END",
+        "CASE WHEN NOT follow_first THEN evaluated_at END, CASE WHEN NOT follow_first THEN sync_ids END",
+        "opened",
+        "CASE WHEN cardinality(opened) + cardinality(array_positions(open_since, NULL::timestamptz))"
+        " <> cardinality(rule_ids) THEN open_since END",
     )
 )
-_VERDICTS: Final = _of_keys("version_verdicts", f"{_VERDICT_FIELDS}, NULL::timestamptz, NULL::text")
-_VERDICT_HISTORY: Final = _of_keys("version_verdict_history", f"{_VERDICT_FIELDS}, valid_to, ended_by_sync_id")
+
+
+def _verdicts_of_keys(table: str, end: str) -> TextClause:
+    # Each use of a column unpacks it again, so what is used twice is computed once.
+    return text(
+        f"""
+        SELECT k.model_name, k.version_number, t.* FROM {_KEYS} CROSS JOIN LATERAL (
+            SELECT {_VERDICT_FIELDS}, {end} FROM (
+                SELECT s.*, array_positions(open_since, evaluated_at[1]) AS opened,
+                       evaluated_at[1] = ALL (evaluated_at) AND sync_ids[1] = ALL (sync_ids) AS follow_first
+                FROM {SCHEMA}.{table} AS s
+                WHERE tenant_id = :tenant_id AND s.model_name = k.model_name AND s.version_number = k.version_number
+                OFFSET 0
+            ) AS r
+        ) AS t
+        """  # noqa: S608  # names of our own tables and columns alone
+    ).execution_options(yield_per=ROWS_PER_FETCH)
+
+
+_VERDICTS: Final = _verdicts_of_keys("version_verdicts", "NULL::timestamptz, NULL::text")
+_VERDICT_HISTORY: Final = _verdicts_of_keys("version_verdict_history", "valid_to, ended_by_sync_id")
 _BADGES: Final = _of_keys("compliance_badges", "badge, changed_at, sync_id, NULL::timestamptz, NULL::text")
 _BADGE_HISTORY: Final = _of_keys("compliance_badge_history", "badge, changed_at, sync_id, valid_to, ended_by_sync_id")
 _MANIFESTS: Final = _of_keys("artifact_manifests", "changed_at, manifest::text")
@@ -144,8 +160,8 @@ def canonical_json(stored: str) -> str:
     return _short_json(stored) if len(stored) < MAX_REMEMBERED_JSON else _canonical_json(stored)
 
 
-MAX_REMEMBERED_JSON: Final = 500
-"""Characters: many records have equal short values."""
+MAX_REMEMBERED_JSON: Final = 2_000
+"""Characters: many records have equal short values, and versions of a model equal environments."""
 
 
 def _canonical_json(stored: str) -> str:
@@ -159,7 +175,7 @@ _EXPONENT: Final = re.compile(rb"e[-+]?\d+(?:[,}\]]|\Z)")
 """It begins with a letter, which is searched for much faster than the digits before it would be."""
 
 
-_short_json = lru_cache(maxsize=10_000)(_canonical_json)
+_short_json = lru_cache(maxsize=5_000)(_canonical_json)
 
 
 def _text_maker(table: Table, name: str) -> Callable[[Any], str] | None:
