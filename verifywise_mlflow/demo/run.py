@@ -26,13 +26,21 @@ from verifywise_mlflow.demo.servers.listener_server import ListenerServer
 from verifywise_mlflow.demo.servers.mlflow_server import MlflowServer
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
 from verifywise_mlflow.demo.servers.process import ChildProcess
-from verifywise_mlflow.demo.summary import print_addresses, print_commands, print_failures, print_summary
+from verifywise_mlflow.demo.summary import (
+    print_addresses,
+    print_agents,
+    print_commands,
+    print_failures,
+    print_summary,
+)
 from verifywise_mlflow.demo.wait_for_syncs import SyncOutcome, request_syncs, wait_for_syncs
 from verifywise_mlflow.demo.webhooks import DemoWebhooks
 from verifywise_mlflow.demo.workdir import Ports, Workdir
 from verifywise_mlflow.persistence import database
 from verifywise_mlflow.persistence.queries.overview import Overview, overview
 from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.services.agents import agent_rows
+from verifywise_mlflow.services.several_tenants import read_each
 from verifywise_mlflow.services.tenant_policies import load_rules
 from verifywise_mlflow.tenants.loading import load_tenants
 from verifywise_mlflow.tenants.tenant import Tenant
@@ -225,7 +233,10 @@ class _Demo:
         self, outcomes: list[SyncOutcome], postgres: EmbeddedPostgres, mlflow: MlflowServer, dagster: DagsterServers
     ) -> None:
         console = self._progress.console
-        print_summary(console, _overviews(postgres.url("verifywise_mlflow"), load_tenants(self._home.tenants_file)))
+        url = postgres.url("verifywise_mlflow")
+        print_summary(console, _overviews(url, load_tenants(self._home.tenants_file)))
+        with Store(url) as store:
+            print_agents(console, read_each(store, TENANTS, agent_rows))
         print_failures(console, outcomes, dagster.uri)
         print_addresses(console, dagster.uri, mlflow.uri, TENANTS)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from shlex import quote
 from textwrap import shorten
@@ -16,6 +16,7 @@ from verifywise_mlflow.compliance.attention import UrgentGap
 from verifywise_mlflow.compliance.badge import VERSION_RULE, Badge
 from verifywise_mlflow.demo.wait_for_syncs import SyncOutcome
 from verifywise_mlflow.persistence.queries.overview import Overview
+from verifywise_mlflow.services.agents import AgentRow
 
 _COLORS = {Badge.EVIDENCE_COMPLETE: "green", Badge.GAPS: "yellow", Badge.FAILING: "red", Badge.INCOMPLETE: "magenta"}
 
@@ -40,6 +41,15 @@ def print_summary(console: Console, overviews: Mapping[str, Overview]) -> None:
             )
             reason = shorten(gap.reason, 150, placeholder=" …")
             console.print(Padding(escape(reason), (0, 0, 0, 4)), highlight=False)
+
+
+def print_agents(console: Console, agents: Iterable[AgentRow]) -> None:
+    """Print each agent with the prompts that it uses and the versions that were registered from it."""
+    for row in agents:
+        uses = ", ".join(row.prompts) or "no prompt of the registry"
+        registered = ", ".join(row.registered_as) or "no version"
+        line = f"Agent {row.agent_name or row.model_id} of {row.tenant}: uses {uses}; registered as {registered}"
+        console.print(shorten(line, 150, placeholder=" …"), markup=False, highlight=False)
 
 
 def most_urgent_per_model(urgent_gaps: Sequence[UrgentGap], *, limit: int = 3) -> list[UrgentGap]:
@@ -78,6 +88,7 @@ def print_commands(console: Console, environment_file: Path) -> None:
         f". {quote(str(environment_file))}",
         "verifywise-mlflow show acme-bank credit-scoring 3",
         "verifywise-mlflow systems acme-bank",
+        "verifywise-mlflow agents globex-health    # which prompts an agent uses, and what was registered from it",
         "verifywise-mlflow pack acme-bank credit-scoring 3 --output credit-scoring-3.zip",
         f"verifywise-mlflow demo live --home {home}    # an owner leaves, and the badge turns within seconds",
         "verifywise-mlflow --help",

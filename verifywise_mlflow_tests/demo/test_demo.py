@@ -126,7 +126,7 @@ def test_each_tenant_has_a_workspace_of_its_own(acme: MlflowClient, monkeypatch:
     assert names == {"credit-scoring", "fraud-detection", "loan-loss-forecast", "collections-uplift"}
     monkeypatch.setenv("MLFLOW_WORKSPACE", GLOBEX)
     names = {model.name for model in acme.search_registered_models()}
-    assert names == {"readmissionRisk", "tumour-triage", SEPSIS, "Bed Occupancy"}
+    assert names == {"readmissionRisk", "tumour-triage", SEPSIS, "Bed Occupancy", "letter-writer"}
 
 
 def test_the_bank_uses_stages(acme: MlflowClient) -> None:
@@ -199,6 +199,14 @@ def test_a_bought_version_lies_outside_of_mlflow(globex: MlflowClient) -> None:
     assert (external_version.run_id, external_version.source) == ("", "s3://vendor-models/bed-occupancy/2.1")
 
 
+def test_an_agent_uses_the_second_version_of_a_prompt(globex: MlflowClient) -> None:
+    registered = version(globex, "letter-writer", 1)
+    assert registered.source is not None
+    agent = globex.get_logged_model(registered.source.removeprefix("models:/"))
+    assert (agent.model_type, agent.name) == ("agent", "letter-writer")
+    assert json.loads(agent.tags["mlflow.linkedPrompts"]) == [{"name": "discharge-letter", "version": "2"}]
+
+
 def test_a_name_has_quotes_of_both_kinds_and_an_umlaut(globex: MlflowClient) -> None:
     live = globex.get_model_version_by_alias(SEPSIS, "live")
     evaluation = mlflow.artifacts.load_text(f"runs:/{live.run_id}/evaluation/confusion_matrix.json")
@@ -206,7 +214,7 @@ def test_a_name_has_quotes_of_both_kinds_and_an_umlaut(globex: MlflowClient) -> 
 
 
 def test_every_version_is_reported_as_progress(demo: RunningDemo) -> None:
-    assert len([step for step in demo.steps if "registered" in step]) == 14
+    assert len([step for step in demo.steps if "registered" in step]) == 16
     assert f"{GLOBEX}: trained and registered {SEPSIS}, version 1" in demo.steps
 
 

@@ -9,9 +9,16 @@ from rich.console import Console
 
 from verifywise_mlflow.compliance.attention import Gap, UrgentGap
 from verifywise_mlflow.compliance.rules.rule import Severity
-from verifywise_mlflow.demo.summary import most_urgent_per_model, print_addresses, print_failures, print_summary
+from verifywise_mlflow.demo.summary import (
+    most_urgent_per_model,
+    print_addresses,
+    print_agents,
+    print_failures,
+    print_summary,
+)
 from verifywise_mlflow.demo.wait_for_syncs import SyncOutcome
 from verifywise_mlflow.persistence.queries.overview import Overview
+from verifywise_mlflow.services.agents import AgentRow
 
 
 def recording_console() -> Console:
@@ -58,3 +65,25 @@ def test_addresses_are_not_broken_over_lines() -> None:
     console = Console(file=io.StringIO(), width=40)
     print_addresses(console, "http://127.0.0.1:3000", "http://127.0.0.1:5000", ["a-tenant-with-a-long-name"])
     assert "http://127.0.0.1:5000/#/models?workspace=a-tenant-with-a-long-name\n" in text(console)
+
+
+def test_an_agent_is_shown_with_its_prompts_and_what_was_registered() -> None:
+    console = Console(file=io.StringIO(), width=200)
+    agent = AgentRow(
+        tenant="globex",
+        agent_name="[red]writer[/red]",
+        model_id="m-1",
+        status="READY",
+        experiment="Letters",
+        source_run_id=None,
+        prompts=("letter 2",),
+        registered_as=(),
+        parameters=(),
+        metrics=(),
+        tags=(),
+        created_at=None,
+        last_changed_at=datetime(2026, 3, 1, tzinfo=UTC),
+        deleted_at=None,
+    )
+    print_agents(console, [agent])
+    assert text(console) == "Agent [red]writer[/red] of globex: uses letter 2; registered as no version\n"

@@ -14,6 +14,8 @@ READMISSION_RISK = "readmissionRisk"
 TUMOUR_TRIAGE = "tumour-triage"
 SEPSIS_WARNING = """O'Neil's "Sepsis" Frühwarnung 1.0"""
 BED_OCCUPANCY = "Bed Occupancy"
+LETTER_WRITER = "letter-writer"
+LETTER = "discharge-letter"
 
 
 def seed(registry: Registry) -> None:
@@ -22,6 +24,7 @@ def seed(registry: Registry) -> None:
     _tumour_triage(registry)
     _sepsis_warning(registry)
     _bed_occupancy(registry)
+    _letter_writer(registry)
 
 
 def _readmission_risk(registry: Registry) -> None:
@@ -94,3 +97,21 @@ def _bed_occupancy(registry: Registry) -> None:
     registry.alias(registered, "champion")
     bought = registry.register_elsewhere(BED_OCCUPANCY, "s3://vendor-models/bed-occupancy/2.1")
     registry.alias(bought, "challenger")
+
+
+def _letter_writer(registry: Registry) -> None:
+    """An agent that writes letters to patients with the second version of a prompt. Nobody has evaluated it."""
+    registry.register_prompt(
+        LETTER,
+        "Write a discharge letter for {{patient}} about {{diagnosis}}.",
+        "Write a discharge letter for {{patient}} about {{diagnosis}} in plain words, to be checked by a physician.",
+    )
+    registry.create_model(LETTER_WRITER, description="Drafts discharge letters", tags={"dataClassification": "PHI"})
+    registered = registry.register_agent(
+        LETTER_WRITER,
+        LETTER,
+        experiment="Letters",
+        params={"llm": "mistral-large-2411", "temperature": "0.1"},
+        tags={"team": "clinical-ai"},
+    )
+    registry.alias(registered, "challenger")

@@ -125,6 +125,25 @@ class Registry:
         self.report_progress(f"registered {name}, version {registered.version}, without a run")
         return registered
 
+    def register_prompt(self, name: str, *templates: str) -> None:
+        """Register a prompt with a version of each template, and point the alias ``production`` to the last one."""
+        for template in templates:
+            registered = self.client.register_prompt(name, template)
+        self.client.set_prompt_alias(name, "production", registered.version)
+        self.report_progress(f"registered the prompt {name} with {len(templates)} versions")
+
+    def register_agent(
+        self, name: str, prompt: str, *, experiment: str, params: Mapping[str, str], tags: Mapping[str, str]
+    ) -> ModelVersion:
+        """Log an agent that uses the newest version of a prompt, and register it. Its code is elsewhere."""
+        mlflow.set_experiment(experiment)
+        agent = mlflow.create_external_model(name=name, model_type="agent", params=dict(params), tags=dict(tags))
+        number = self.client.get_prompt_version_by_alias(prompt, "production").version
+        self.client.link_prompt_version_to_model(prompt, str(number), agent.model_id)
+        registered = self.client.create_model_version(name, source=agent.model_uri, model_id=agent.model_id)
+        self.report_progress(f"registered the agent {name}, version {registered.version}, with {prompt} {number}")
+        return registered
+
     def register_elsewhere(self, name: str, source: str) -> ModelVersion:
         """Register a version whose files are at a location that MLflow only refers to."""
         registered = self.client.create_model_version(name, source=source)
