@@ -16,7 +16,7 @@ import time
 import warnings
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
-from functools import wraps
+from functools import cache, wraps
 from importlib import import_module
 from typing import Any, Final, TypeAlias
 from weakref import WeakSet
@@ -58,6 +58,8 @@ __all__ = [
     "open_before_forks",
     "postgres_url",
     "reuse_connections",
+    "share_connections",
+    "share_connections_of_code_server",
 ]
 
 TESTED_VERSION: Final = (1, 13)
@@ -70,6 +72,9 @@ _SECONDS_BETWEEN_INTERRUPTS: Final = 5.0
 """A sync that is interrupted needs less to end in order."""
 
 _NO_STATEMENT_TIMEOUT, _POOL_RECYCLE_SECONDS, _MAX_POOL_OVERFLOW = 0, 300, 10
+_SHARED_POOL_SIZE, _UNLIMITED_OVERFLOW = 4, -1
+_POSTGRES_STORAGES: Final = ("event_log.event_log", "run_storage.run_storage", "schedule_storage.schedule_storage")
+_CODE_SERVER_COMMAND: Final = ["api", "grpc"]
 
 _RUN_PROCESS_MODULES: Final = (
     *("dagster._grpc.impl", "dagster._core.storage.root"),
@@ -260,6 +265,38 @@ def reuse_connections(instance: dg.DagsterInstance) -> None:
             max_overflow=_MAX_POOL_OVERFLOW,
         )
         _remember_columns(instance)
+
+
+def share_connections() -> None:
+    """Give all instances of this process, which does not fork, one connection pool for Dagster's database.
+
+    By default the daemon opens 16 connections a second, and the code server one for each look of a sensor at the runs:
+    Postgres starts a process for each, which reads the catalogs again. A connection is tested before it is reused, so
+    a restart of Postgres is not noticed. No call waits for a connection: past four, they are opened and closed.
+    """
+
+    @cache
+    def shared_engine(url: str, token_provider: Any = None) -> Any:  # Any: Dagster's own types, passed on
+        return create_engine(
+            url,
+            token_provider,
+            isolation_level="AUTOCOMMIT",
+            pool_size=_SHARED_POOL_SIZE,
+            max_overflow=_UNLIMITED_OVERFLOW,
+            pool_recycle=_POOL_RECYCLE_SECONDS,
+            pool_pre_ping=True,
+        )
+
+    create_engine = import_module("dagster_postgres.utils").create_pg_engine
+    for storage in _POSTGRES_STORAGES:
+        module = import_module(f"dagster_postgres.{storage}")
+        module.create_pg_engine = lambda url, token_provider=None, **_pool: shared_engine(url, token_provider)  # type: ignore[attr-defined]
+
+
+def share_connections_of_code_server() -> None:
+    """Do the same in a code server, which opens an instance for each evaluation of a sensor; else nothing."""
+    if sys.argv[1:3] == _CODE_SERVER_COMMAND:
+        share_connections()
 
 
 def _remember_columns(instance: dg.DagsterInstance) -> None:

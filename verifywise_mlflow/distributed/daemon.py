@@ -18,7 +18,12 @@ from typing import Final, Protocol, runtime_checkable
 
 import dagster as dg
 
-from verifywise_mlflow.defs.dagster_compat import evaluate_sensors_every, look_at_queue_on, postgres_url
+from verifywise_mlflow.defs.dagster_compat import (
+    evaluate_sensors_every,
+    look_at_queue_on,
+    postgres_url,
+    share_connections,
+)
 from verifywise_mlflow.defs.run_tags import BACKFILL_TAG
 from verifywise_mlflow.distributed.queue_listener import set_on_new_runs
 from verifywise_mlflow.observability.json_logs import install_json_logs
@@ -109,6 +114,7 @@ def main() -> None:
     """Work as Dagster's daemon, once no other one does, until a signal."""
     install_json_logs()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # the first process of a container ignores it by default
+    share_connections()
     with dg.DagsterInstance.get() as instance, acquire(RunLeases(postgres_url(instance))) as lease:
         threading.Thread(target=keep, args=(lease,), name="lease", daemon=True).start()
         finish_launches(instance, instance.run_launcher)
