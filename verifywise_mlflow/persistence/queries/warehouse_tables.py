@@ -12,6 +12,7 @@ from typing import Any, Final, Literal
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     ColumnClause,
     ColumnElement,
     Date,
@@ -27,10 +28,12 @@ from sqlalchemy import (
 )
 from sqlalchemy import Text as PlainText
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.types import TypeEngine
 
 from verifywise_mlflow.normalizer.field_spec import FieldType
 from verifywise_mlflow.normalizer.record import FIELD_SPECS
 from verifywise_mlflow.persistence.pg_text_codec import Text
+from verifywise_mlflow.persistence.state_tables import AGENTS, PROMPT_VERSIONS, StateTable
 from verifywise_mlflow.persistence.tables import (
     artifact_manifests,
     audit_trail,
@@ -83,6 +86,12 @@ _FIELD_TYPES: Final[Mapping[FieldType, ColumnType]] = {
     FieldType.JSON_OBJECT: "json",
     FieldType.JSON_LIST: "json",
 }
+_STORED_TYPES: Final[tuple[tuple[type[TypeEngine[Any]], ColumnType], ...]] = (
+    (JSONB, "json"),
+    (DateTime, "time"),
+    (Integer, "integer"),
+    (Boolean, "boolean"),
+)
 _TENANT: Final = ExportColumn("tenant", "text", "The tenant's name in tenants.yaml.")
 _MODEL: Final = ExportColumn("model_name", "text", "The registered model, as MLflow names it.")
 _VERSION: Final = ExportColumn("version_number", "integer", "The version's number in MLflow.")
@@ -110,6 +119,34 @@ def _stored(table: Table, **renamed: str) -> tuple[FromClause, dict[str, ColumnE
 def _states(*tables: Table) -> tuple[tuple[FromClause, dict[str, ColumnElement[Any]]], ...]:
     """Return the table of current states and its history."""
     return tuple(_stored(table, changed_at="valid_from") for table in tables)
+
+
+def _asset_table(name: str, description: str, assets: StateTable) -> ExportTable:
+    """Return the table of assets beyond models, with the columns and descriptions of the stored one."""
+    left_out = {"tenant_id", "fingerprint", "revision", "changed_at", "sync_id"}
+    return ExportTable(
+        name,
+        description,
+        ("tenant", *assets.key, "revision"),
+        (
+            _TENANT,
+            *(
+                ExportColumn(stored.name, _stored_type(stored.type), str(stored.doc))
+                for stored in assets.table.c
+                if stored.name not in left_out
+            ),
+            ExportColumn("revision", "integer", "Identifies the state. A later state has a higher number."),
+            *_VALIDITY,
+        ),
+        _states(assets.table, assets.history),
+    )
+
+
+def _stored_type(stored: TypeEngine[Any]) -> ColumnType:
+    for kind, exported in _STORED_TYPES:
+        if isinstance(stored, kind):
+            return exported
+    return "text"
 
 
 def _verdicts(table: Table) -> tuple[FromClause, dict[str, ColumnElement[Any]]]:
@@ -177,10 +214,7 @@ EXPORT_TABLES: Final = (
             ExportColumn("revision", "integer", "Identifies the state. A later state has a higher number."),
             *_VALIDITY,
         ),
-        (
-            _stored(canonical_records, changed_at="valid_from"),
-            _stored(canonical_record_history, changed_at="valid_from"),
-        ),
+        _states(canonical_records, canonical_record_history),
     ),
     ExportTable(
         "verdicts",
@@ -215,10 +249,17 @@ EXPORT_TABLES: Final = (
             ExportColumn("policy_digest", "text", "A digest of the policies of that evaluation."),
             *_VALIDITY,
         ),
-        (
-            _stored(compliance_badges, changed_at="valid_from"),
-            _stored(compliance_badge_history, changed_at="valid_from"),
-        ),
+        _states(compliance_badges, compliance_badge_history),
+    ),
+    _asset_table(
+        "prompt_versions",
+        "The versions of the registry's prompts, without their texts: each state that a version was in.",
+        PROMPT_VERSIONS,
+    ),
+    _asset_table(
+        "agents",
+        "Logged models of the type agent, registered or not: each state that an agent was in.",
+        AGENTS,
     ),
     ExportTable(
         "waivers",

@@ -114,6 +114,7 @@ def _sync_tenants(
         registries[tenant_id].version("pricing", tags={"owner": "Sales"})
         if tenant_id == "acme":
             run_id = _register(registries[tenant_id], now - timedelta(days=40))
+            agent_id = _log_agent(registries[tenant_id], run_id)
     day = (now + timedelta(days=60)).date().isoformat()
 
     def write_settings(waived_rules: Sequence[str], settings: str = "") -> None:
@@ -133,6 +134,7 @@ def _sync_tenants(
     client = registries["acme"].client
     client.set_model_version_tag("credit", "1", "owner", "Risk Office")
     client.set_registered_model_alias("credit", "champion", "2")
+    client.set_logged_model_tags(agent_id, {"owner": "Service Desk"})
     registries["acme"].write(client.get_run(run_id).info.artifact_uri, {"model/model.pkl": b"\x80\x05 other bytes"})
     _sync(folder, store, "acme", "sync-2", now + timedelta(days=1), SyncOptions(rehash=True))
     _kill_sync(folder, store, now + timedelta(days=2))
@@ -154,6 +156,19 @@ def _register(registry: Registry, trained_at: datetime) -> str:
     registry.client.transition_model_version_stage("credit", "1", "Production")
     registry.client.set_registered_model_alias("credit", "champion", "1")
     return runs[0]
+
+
+def _log_agent(registry: Registry, run_id: str) -> str:
+    """Register a prompt, and log an agent that uses it; return the agent's ID."""
+    registry.client.register_prompt("letter", "Write to {{customer}}.")
+    linked = '[{"name": "letter", "version": "1"}]'
+    agent = registry.client.create_logged_model(
+        registry.client.get_run(run_id).info.experiment_id,
+        name="support-bot",
+        model_type="agent",
+        tags={"owner": "Care", "mlflow.linkedPrompts": linked},
+    )
+    return str(agent.model_id)
 
 
 def _sync(

@@ -25,6 +25,7 @@ from verifywise_mlflow_tests.audit.manipulations.evidence import Evidence
 from verifywise_mlflow_tests.support.documentation import ROOT
 
 NEXT_SYNC = "next-sync"
+_MODEL_ID = re.compile(r"m-[0-9a-f]{32}")
 _NUMBERS = re.compile(r"\b(event|waiver|configuration|positions?|size) [0-9a-f,]+(?: to [0-9,]+)?")
 """What differs with each preparation of the evidence."""
 
@@ -96,5 +97,6 @@ def _accepted(state: Mapping[str, Any]) -> str:
 def _row(damage: Mapping[str, Any]) -> str:
     version = damage["version_number"] or ""
     fields = ", ".join(change["name"] for change in damage["fields"])
-    where = (damage["table"], damage["model_name"], version, _NUMBERS.sub(r"\1", damage["row"]))
+    name = _MODEL_ID.sub("m-…", damage["model_name"])
+    where = (damage["table"], name, version, _NUMBERS.sub(r"\1", damage["row"]))
     return " ".join(f"{part}" for part in (damage["kind"], *where, f"({fields})" * bool(fields)) if part != "")
