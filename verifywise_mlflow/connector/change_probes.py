@@ -46,6 +46,9 @@ class NewestUpdates:
     version: int | None
     """MLflow advances it for a new version, a stage transition and a new description, but not for tags, aliases and
     most deletions. So a new value proves that something changed; the same value does not prove that nothing changed."""
+    created: tuple[str, int] | None = None
+    """The version that was updated last, as the name of its model and its number, if nothing has changed it since it
+    was created."""
     prompt: int | None = None
     """MLflow advances it for a new prompt, each of its versions, and a version's deletion. None if it was not asked."""
 
@@ -53,18 +56,31 @@ class NewestUpdates:
 def newest_updates(settings: ConnectionSettings, *, with_prompts: bool = False) -> NewestUpdates:
     """Return when a server's versions were last updated, and its prompts if wanted: one request for each."""
 
-    def newest(client: RestClient, endpoint: MlflowEndpoint, rows_key: str, filters: QueryParams = ()) -> int | None:
+    def newest(
+        client: RestClient, endpoint: MlflowEndpoint, rows_key: str, filters: QueryParams = ()
+    ) -> parsing.Row | None:
         # Not as a probe, whose response may have 64 KiB: a tag or the text of a prompt is longer.
         rows = parsing.Row(client.get_json(endpoint, (*_NEWEST, *filters))).rows(rows_key)
-        return rows[0].integer("last_updated_timestamp") if rows else None
+        return rows[0] if rows else None
 
     def fetch(client: RestClient) -> NewestUpdates:
         version = newest(client, MlflowEndpoint.SEARCH_VERSIONS, "model_versions")
-        if not with_prompts:
-            return NewestUpdates(version)
-        return NewestUpdates(version, newest(client, MlflowEndpoint.SEARCH_MODELS, "registered_models", PROMPT_FILTER))
+        prompt = (
+            newest(client, MlflowEndpoint.SEARCH_MODELS, "registered_models", PROMPT_FILTER) if with_prompts else None
+        )
+        return NewestUpdates(_updated_at(version), _created(version), _updated_at(prompt))
 
     return _probe(settings, fetch)
+
+
+def _updated_at(row: parsing.Row | None) -> int | None:
+    return row.integer("last_updated_timestamp") if row else None
+
+
+def _created(row: parsing.Row | None) -> tuple[str, int] | None:
+    if row is None or row.integer("creation_timestamp") != _updated_at(row):
+        return None
+    return version_key(parsing.model_version(row.fields))
 
 
 Digest = tuple[K, str | None]

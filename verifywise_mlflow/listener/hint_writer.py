@@ -60,7 +60,7 @@ class HintWriter:
 
     def _write(self, tenant_id: str, delivery_id: str, event: Event, now: datetime) -> bool:
         with self._store.begin(tenant_id) as session:
-            if not change_hints.is_new_delivery(session, delivery_id, now):
+            if not change_hints.is_new_delivery(session, delivery_id, event.objects, now):
                 return False
             change_hints.record(session, event.objects, now)
             change_hints.record_delivery(session, now, is_event=not event.is_test)

@@ -24,9 +24,11 @@ from verifywise_mlflow.http.settings import ConnectionSettings
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.persistence.queries.reported_parts import ReportedParts, reported_parts
 from verifywise_mlflow.persistence.repositories import change_hints, prompts, registry, tenancy
+from verifywise_mlflow.persistence.repositories.change_hints import REGISTRY
 from verifywise_mlflow.persistence.repositories.prompts import ListedPromptVersion
 from verifywise_mlflow.persistence.repositories.registry import ListedVersion, StoredObject
 from verifywise_mlflow.persistence.row_mapping import Key, fits_in_key
+from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.redaction.entity_redactor import EntityRedactor
 from verifywise_mlflow.redaction.errors import redacted_errors
@@ -180,22 +182,40 @@ def _differences(
     return differences
 
 
-def has_unreported_change(store: Store, tenant_id: str, listed: RegistryFingerprints) -> bool:
-    """Return whether the listings show a change that a webhook reports, and no hint of the tenant is pending.
+def unreported_creation(store: Store, tenant_id: str, newest: NewestUpdates) -> Collection[str]:
+    """Return the model of the newest version if a webhook should have reported its creation and no hint is pending."""
+    if newest.created is None:
+        return ()
+    name, _number = newest.created
+    with store.begin(tenant_id) as session:
+        is_new = _is_new(registry.stored_versions(session, [newest.created]).get(newest.created))
+        return _without_hints(session, {name} if is_new else set())
 
-    That is a new model or version, a tag of a version or an alias. MLflow has no webhook for all else.
+
+def unreported_models(store: Store, tenant_id: str, listed: RegistryFingerprints) -> Collection[str]:
+    """Return the models with a change that a webhook reports, and for which no hint is pending.
+
+    That is a new model or version, a tag of a version or an alias. MLflow has no webhook for all else. While a model
+    is missing, a new one may be the same with another name.
     """
     with store.begin(tenant_id) as session:
-        if change_hints.pending(session):
-            return False
         models, versions = registry.stored_models(session), registry.stored_versions(session)
-        if any(_is_new(models.get(name)) for name in listed.models):
-            return True
-        changed = [key for key, digest in listed.versions.items() if _is_changed(versions.get(key), digest)]
-        if any(_is_new(versions.get(key)) for key in changed):
-            return True
+        new_models = {name for name in listed.models if _is_new(models.get(name))}
+        may_be_renamed = any(not row.is_deleted and name not in listed.models for name, row in models.items())
+        changed = [
+            key
+            for key, digest in listed.versions.items()
+            if key[0] not in new_models and _is_changed(versions.get(key), digest)
+        ]
+        created = {name for name, number in changed if _is_new(versions.get((name, number)))}
         stored = reported_parts(session, changed) if changed else {}
-    return any(_digest(parts) != listed.reported_parts.get(key) for key, parts in stored.items())
+        altered = {key[0] for key, parts in stored.items() if _digest(parts) != listed.reported_parts.get(key)}
+        return _without_hints(session, created | altered | (set() if may_be_renamed else new_models))
+
+
+def _without_hints(session: TenantSession, models: Set[str]) -> Collection[str]:
+    pending = {hint.object for hint in change_hints.pending(session)} if models else set()
+    return () if REGISTRY in pending else models - {item.name for item in pending}
 
 
 def _digest(parts: ReportedParts) -> str:

@@ -115,10 +115,10 @@ def test_a_listener_sees_and_writes_the_hints_of_one_tenant_at_a_time(isolated: 
         with pytest.raises(psycopg2.errors.InsufficientPrivilege, match="row-level security"):
             query(connection, f"INSERT INTO verifywise_mlflow.webhook_status (tenant_id) VALUES ('{OTHER_TENANT}x')")
     with Store(isolated.listener.url) as store, store.begin(OWN_TENANT) as session:
-        assert change_hints.is_new_delivery(session, "a delivery", NOW)
+        assert change_hints.is_new_delivery(session, "a delivery", [], NOW)
         change_hints.record(session, [HintedObject(ObjectKind.MODEL, "of the listener", 1)], NOW)
         change_hints.record_delivery(session, NOW, is_event=True)
-        assert not change_hints.is_new_delivery(session, "a delivery", NOW)
+        assert not change_hints.is_new_delivery(session, "a delivery", [], NOW)
 
 
 def test_what_a_role_lacks_or_has_too_much_of_as_a_listener_is_named(isolated: IsolatedTenants) -> None:

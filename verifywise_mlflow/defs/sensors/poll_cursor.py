@@ -23,6 +23,18 @@ class FailureStreak(NamedTuple):
     """The tenant is not polled before this time."""
 
 
+class Suspicion(NamedTuple):
+    """Changes that a poll has found and no webhook has reported so far."""
+
+    found_at: int
+    """In seconds since 1970, UTC."""
+    models: tuple[str, ...]
+
+
+MAX_SUSPECTED_MODELS = 5
+"""Of a tenant: if webhooks miss changes of more models, they miss changes of these."""
+
+
 class PollCursor(Cursor):
     """The state that one tick leaves to the next: nothing for a healthy tenant, about 100 bytes for a failing one."""
 
@@ -34,8 +46,8 @@ class PollCursor(Cursor):
     """Tenants whose last poll failed."""
     requested: Mapping[str, str] = Field(default_factory=dict)
     """Tenant to the token of the change for which a sync was last requested, until a sync has stored that change."""
-    suspected: Mapping[str, int] = Field(default_factory=dict)
-    """Tenants with a change that their webhooks have not reported, and when it was found, in seconds since 1970."""
+    suspected: Mapping[str, Suspicion] = Field(default_factory=dict)
+    """Tenants with a change that their webhooks have not reported."""
 
 
 def failing_since(streak: FailureStreak) -> datetime:

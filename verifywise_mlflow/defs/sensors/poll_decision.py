@@ -31,8 +31,8 @@ class PollSucceeded:
 
     change_token: str | None
     """Identifies what a sync would find changed, so that it can be deduplicated; None if nothing changed."""
-    is_unreported: bool = False
-    """Whether the tenant's webhooks should have reported the change, and have not so far."""
+    unreported: Collection[str] = ()
+    """The models of which the tenant's webhooks should have reported a change, and have not so far."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import dagster as dg
 
+from verifywise_mlflow.common.untrusted_text import quote
 from verifywise_mlflow.defs.assets.external_assets import mlflow_server
 from verifywise_mlflow.defs.partitions import partition_keys
 from verifywise_mlflow.defs.run_queue.active_runs import classify_in_flight, raise_priority, runs_in_flight
@@ -55,9 +56,10 @@ class ChangePoll(Generic[K, T]):
     """Dagster discards a tick that takes 60 s, with its cursor. Part of that goes to our store and to Dagster's."""
     max_probe_seconds: float
     """The maximum duration of a probe, by its own timeouts."""
-    is_unreported: Callable[[Store, str, T], bool] | None = None
-    """Return whether webhooks should have reported the change. With it, tenants whose webhooks do so are polled less
-    often."""
+    unreported: Callable[[Store, str, T], Collection[str]]
+    """Return the models of which webhooks should have reported a change, and have not so far."""
+    is_relaxed_by_webhooks: bool = False
+    """Whether tenants whose webhooks report everything are polled less often."""
 
 
 def poll_tenants(context: dg.SensorEvaluationContext, poll: ChangePoll[K, T]) -> dg.SensorResult:
@@ -73,8 +75,14 @@ def poll_tenants(context: dg.SensorEvaluationContext, poll: ChangePoll[K, T]) ->
     cursor, now = PollCursor.from_json(context.cursor), datetime.now(UTC)
     before = classify_in_flight(runs_in_flight(context.instance))
     with Store(database_url()) as store:
-        watch = watch_webhooks(store, tenants if poll.is_unreported else {}, cursor.suspected, now)
-        intervals |= watch.relaxed
+        watched = {
+            tenant_id: tenant
+            for tenant_id, tenant in tenants.items()
+            if tenant.webhooks and (poll.is_relaxed_by_webhooks or tenant_id in cursor.suspected)
+        }
+        watch = watch_webhooks(store, watched, cursor.suspected, now)
+        if poll.is_relaxed_by_webhooks:
+            intervals |= watch.relaxed
         due = due_tenants(intervals, cursor, now)
         idle = [tenants[tenant_id] for tenant_id in due if tenant_id not in before.busy]
         results = dict(_poll_results(store, poll, idle))
@@ -82,11 +90,13 @@ def poll_tenants(context: dg.SensorEvaluationContext, poll: ChangePoll[K, T]) ->
     after = classify_in_flight(runs_in_flight(context.instance))
     in_flight = before.busy | after.busy | after.promotable.keys()
     decision = decide(cursor, now, intervals, due, results, in_flight)
-    unreported = [
-        tenant_id for tenant_id, result in results.items() if isinstance(result, PollSucceeded) and result.is_unreported
-    ]
+    unreported = {
+        tenant_id: result.unreported
+        for tenant_id, result in results.items()
+        if isinstance(result, PollSucceeded) and result.unreported
+    }
     next_cursor = decision.cursor.model_copy(update={"suspected": watch.with_unreported(unreported, now)})
-    summary = decision.summary + watch.summary
+    summary = decision.summary + (watch.summary if poll.is_relaxed_by_webhooks else "")
 
     for tenant_id in decision.awaiting_sync & after.promotable.keys():
         raise_priority(context.instance, after.promotable[tenant_id], SENSOR_PRIORITY)
@@ -94,6 +104,10 @@ def poll_tenants(context: dg.SensorEvaluationContext, poll: ChangePoll[K, T]) ->
     for tenant_id, result in results.items():
         if isinstance(result, PollFailed):
             context.log.warning(f"could not read {tenant_id}: {result.reason}")
+    for tenant_id, suspicion in watch.missed.items():
+        context.log.warning(
+            f"{tenant_id}: no webhook has reported the changes of {', '.join(map(quote, suspicion.models))}"
+        )
     context.log.info(summary)
     # run_key is the idempotency key, by which Dagster deduplicates requests: a tick that is retried after a crash has
     # the same run keys; the same change at another time has not.
@@ -142,10 +156,9 @@ def _poll_result(
             return PollFailed(f"unexpected {type(error).__name__}")
         case outcome:
             token = poll.change_token(store, probe_result.tenant_id, outcome)
-            is_unreported = poll.is_unreported if token is not None and has_webhooks else None
+            is_suspicious = token is not None and has_webhooks
             return PollSucceeded(
-                token,
-                is_unreported=is_unreported is not None and is_unreported(store, probe_result.tenant_id, outcome),
+                token, poll.unreported(store, probe_result.tenant_id, outcome) if is_suspicious else ()
             )
 
 

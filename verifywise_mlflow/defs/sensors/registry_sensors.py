@@ -22,6 +22,7 @@ _NEWEST_UPDATES_POLL = ChangePoll(
     known=change_polls.has_prompts,
     read=change_polls.fetch_newest_updates,
     change_token=change_polls.update_change_token,
+    unreported=change_polls.unreported_creation,
     # Two per server, the default limit of a connection: a third would wait there and take a thread from other servers.
     pool=ProbePool(max_probes=32, max_probes_per_server=2),
     budget_seconds=40,
@@ -37,7 +38,8 @@ _LISTING_POLL = ChangePoll(
     pool=ProbePool(max_probes=16, max_probes_per_server=2),
     budget_seconds=40,
     max_probe_seconds=20,
-    is_unreported=change_polls.has_unreported_change,
+    unreported=change_polls.unreported_models,
+    is_relaxed_by_webhooks=True,
 )
 
 

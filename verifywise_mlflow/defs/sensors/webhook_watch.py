@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from verifywise_mlflow.defs.sensors.poll_cursor import MAX_SUSPECTED_MODELS, Suspicion
 from verifywise_mlflow.persistence.repositories import change_hints
 from verifywise_mlflow.persistence.repositories.change_hints import WebhookStatus
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.services.webhooks.health import is_missed, relaxed_intervals
+from verifywise_mlflow.services.webhooks.health import LATE, are_missed, relaxed_intervals
 from verifywise_mlflow.tenants.tenant import Tenant
 
 _NAMED = 5
@@ -21,12 +22,18 @@ class WebhookWatch:
 
     relaxed: Mapping[str, timedelta]
     """The intervals of the tenants that are polled less often."""
-    suspected: Mapping[str, int]
-    """Tenants with a change that no event has reported so far, and when a poll found it, in seconds since 1970."""
+    suspected: Mapping[str, Suspicion]
+    """Tenants with changes that no event has reported so far."""
+    missed: Mapping[str, Suspicion]
+    """Those that no event has reported at all."""
 
-    def with_unreported(self, tenant_ids: Iterable[str], now: datetime) -> dict[str, int]:
-        """Return the suspicions for the next tick, with those of the tenants whose change this tick has found."""
-        return {**dict.fromkeys(tenant_ids, int(now.timestamp())), **self.suspected}
+    def with_unreported(self, models: Mapping[str, Collection[str]], now: datetime) -> dict[str, Suspicion]:
+        """Return the suspicions for the next tick, with the models by tenant whose changes this tick has found."""
+        found = {
+            tenant_id: Suspicion(int(now.timestamp()), tuple(sorted(names)[:MAX_SUSPECTED_MODELS]))
+            for tenant_id, names in models.items()
+        }
+        return {**found, **self.suspected}
 
     @property
     def summary(self) -> str:
@@ -38,28 +45,32 @@ class WebhookWatch:
 
 
 def watch_webhooks(
-    store: Store, tenants: Mapping[str, Tenant], suspected: Mapping[str, int], now: datetime
+    store: Store, tenants: Mapping[str, Tenant], suspected: Mapping[str, Suspicion], now: datetime
 ) -> WebhookWatch:
-    """Decide about the suspicions of earlier ticks, and return which tenants are polled less often.
+    """Decide about the suspicions of earlier ticks, and return which tenants with webhooks are polled less often.
 
     A tenant under suspicion is polled at its normal interval.
     """
     statuses: dict[str, WebhookStatus] = {}
-    open_suspicions: dict[str, int] = {}
-    for tenant_id, tenant in tenants.items():
-        if tenant.webhooks is None:
-            continue
+    still_open: dict[str, Suspicion] = {}
+    missed: dict[str, Suspicion] = {}
+    for tenant_id in tenants:
         with store.begin(tenant_id) as session:
             status = change_hints.status(session)
-            found_at = suspected.get(tenant_id)
-            missed = found_at is not None and is_missed(_time(found_at), status, now)
-            if found_at is not None and missed is None:
-                open_suspicions[tenant_id] = found_at
-            elif found_at is not None and missed:
-                change_hints.record_missed(session, _time(found_at))
+            if (suspicion := suspected.get(tenant_id)) is None:
+                statuses[tenant_id] = status
+                continue
+            found_at = _time(suspicion.found_at)
+            reported = change_hints.names_reported_since(session, found_at - LATE)
+            are_lost = are_missed(suspicion.models, found_at, reported, status, now)
+            if are_lost is None:
+                still_open[tenant_id] = suspicion
+            elif are_lost:
+                missed[tenant_id] = suspicion
+                change_hints.record_missed(session, found_at)
             else:
                 statuses[tenant_id] = status
-    return WebhookWatch(relaxed_intervals(tenants, statuses, now), open_suspicions)
+    return WebhookWatch(relaxed_intervals(tenants, statuses, now), still_open, missed)
 
 
 def _time(seconds: int) -> datetime:

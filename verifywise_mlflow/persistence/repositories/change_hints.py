@@ -174,18 +174,32 @@ def tenants_with_hints(connection: Connection) -> list[TenantHints]:
     return [TenantHints(*row) for row in rows]
 
 
-def is_new_delivery(session: TenantSession, delivery_id: str, now: datetime) -> bool:
-    """Remember a delivery; return False if it was seen before, and has had its effect."""
+def is_new_delivery(session: TenantSession, delivery_id: str, objects: Collection[HintedObject], now: datetime) -> bool:
+    """Remember a delivery and what it names; return False if it was seen before, and has had its effect."""
     table = webhook_deliveries
     session.execute(
         delete(table).where(table.c.tenant_id == session.tenant_id, table.c.received_at < now - REPLAY_WINDOW)
     )
     added = session.execute(
         insert(table)
-        .values(tenant_id=session.tenant_id, delivery_id=delivery_id, received_at=now)
+        .values(
+            tenant_id=session.tenant_id,
+            delivery_id=delivery_id,
+            received_at=now,
+            object_names=sorted({item.name for item in objects}),
+        )
         .on_conflict_do_nothing()
     )
     return added.rowcount == 1
+
+
+def names_reported_since(session: TenantSession, since: datetime) -> set[str]:
+    """Return the models and prompts that deliveries have named since then, which is within ``REPLAY_WINDOW``."""
+    table = webhook_deliveries.c
+    rows = session.scalars(
+        select(table.object_names).where(table.tenant_id == session.tenant_id, table.received_at >= since)
+    )
+    return {name for names in rows for name in names}
 
 
 def status(session: TenantSession) -> WebhookStatus:

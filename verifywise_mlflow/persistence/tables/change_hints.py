@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Index, Integer, Table
 
+from verifywise_mlflow.persistence.pg_text_codec import Json
 from verifywise_mlflow.persistence.tables.columns import key_column, time_column
 from verifywise_mlflow.persistence.tables.schema import metadata, revisions
 
@@ -27,9 +28,11 @@ webhook_deliveries = Table(
     key_column("tenant_id"),
     key_column("delivery_id"),
     time_column("received_at", nullable=False),
+    Column("object_names", Json, nullable=False),
     Index("webhook_deliveries_by_time", "tenant_id", "received_at"),
 )
-"""The deliveries of the last minutes, so that a repeated one has no effect."""
+"""The deliveries of the last minutes, so that a repeated one has no effect, with the models and prompts that they name:
+what a poll finds changed and no delivery has named, was missed."""
 
 webhook_status = Table(
     "webhook_status",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -15,11 +15,14 @@ LATE: Final = timedelta(minutes=2)
 
 
 def are_alive(webhooks: Webhooks, status: WebhookStatus, now: datetime) -> bool:
-    """Return whether a verified delivery has arrived lately, and after the last change that was missed."""
-    last = status.last_delivery_at
+    """Return whether a verified delivery has arrived lately, and no change was missed as long.
+
+    Deliveries of other objects after a miss do not show that all arrive.
+    """
+    last, missed = status.last_delivery_at, status.last_missed_at
     if last is None or now - last > webhooks.alive_for:
         return False
-    return status.last_missed_at is None or last > status.last_missed_at
+    return missed is None or now - missed > webhooks.alive_for
 
 
 def relaxed_intervals(
@@ -35,17 +38,24 @@ def relaxed_intervals(
     }
 
 
-def is_missed(found_at: datetime, status: WebhookStatus, now: datetime) -> bool | None:
+def are_missed(
+    models: Collection[str], found_at: datetime, reported: Collection[str], status: WebhookStatus, now: datetime
+) -> bool | None:
     """Return whether webhooks that once worked have missed a change that a poll found; None if it is too soon.
 
-    Times of changes of tags and aliases are unknown, and a hint that was followed leaves nothing behind. So any event
-    about the time of the poll counts as one of this change.
+    Args:
+        models: the models with changes.
+        found_at: when the poll found them.
+        reported: the models that deliveries have named since ``LATE`` before that. Times of changes of tags and aliases
+            are unknown, so any event of the model counts as one of its change.
+        status: what shows whether the webhooks are alive.
+        now: the current time.
     """
+    if set(models) <= set(reported):
+        return False
     if now - found_at < LATE:
         return None
-    if status.last_delivery_at is None:
-        return False
-    return status.last_event_at is None or status.last_event_at < found_at - LATE
+    return status.last_delivery_at is not None
 
 
 def silence(status: WebhookStatus) -> str | None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from verifywise_mlflow.persistence.repositories.change_hints import WebhookStatus
-from verifywise_mlflow.services.webhooks.health import is_missed, relaxed_intervals, silence
+from verifywise_mlflow.services.webhooks.health import are_missed, relaxed_intervals, silence
 from verifywise_mlflow.tenants.tenant import Tenant
 
 NOW = datetime(2026, 3, 3, 12, tzinfo=UTC)
@@ -31,9 +31,10 @@ def tenant(listing: str | None = "30m") -> Tenant:
         (WebhookStatus(last_delivery_at=ago(59)), True),
         (WebhookStatus(last_delivery_at=ago(61)), False),
         (WebhookStatus(last_delivery_at=ago(10), last_missed_at=ago(5)), False),
-        (WebhookStatus(last_delivery_at=ago(4), last_missed_at=ago(5)), True),
+        (WebhookStatus(last_delivery_at=ago(4), last_missed_at=ago(5)), False),
+        (WebhookStatus(last_delivery_at=ago(4), last_missed_at=ago(61)), True),
     ],
-    ids=["never", "lately", "silent", "missed", "delivered-after-a-miss"],
+    ids=["never", "lately", "silent", "missed", "another-delivered-after-a-miss", "no-miss-for-long"],
 )
 def test_listings_are_polled_less_often_only_while_webhooks_are_alive(
     status: WebhookStatus, *, is_relaxed: bool
@@ -49,21 +50,22 @@ def test_no_setting_makes_polling_more_frequent_or_relaxes_it_by_default(listing
 
 
 @pytest.mark.parametrize(
-    ("found", "status", "missed"),
+    ("found", "reported", "status", "missed"),
     [
-        (1, WebhookStatus(ago(60), ago(60)), None),
-        (3, WebhookStatus(ago(60), ago(60)), True),
-        (3, WebhookStatus(ago(60), None), True),
-        (3, WebhookStatus(ago(2), ago(2)), False),
-        (3, WebhookStatus(ago(4), ago(4)), False),
-        (3, WebhookStatus(None, None), False),
+        (1, {"credit"}, WebhookStatus(ago(1), ago(1)), None),
+        (1, {"churn", "credit"}, WebhookStatus(ago(1), ago(1)), False),
+        (3, set(), WebhookStatus(ago(60), ago(60)), True),
+        (3, set(), WebhookStatus(ago(60), None), True),
+        (3, {"credit"}, WebhookStatus(ago(2), ago(2)), True),
+        (3, {"churn"}, WebhookStatus(ago(2), ago(2)), False),
+        (3, set(), WebhookStatus(None, None), False),
     ],
-    ids=["too-soon", "silent", "only-test-calls", "late-event", "event-before-the-poll", "never-worked"],
+    ids=["too-soon", "already-reported", "silent", "only-test-calls", "another-model", "late-event", "never-worked"],
 )
-def test_a_change_counts_as_missed_if_no_event_came_about_the_time_of_the_poll(
-    found: float, status: WebhookStatus, missed: bool | None
+def test_a_change_counts_as_missed_if_no_event_named_its_model_about_the_time_of_the_poll(
+    found: float, reported: set[str], status: WebhookStatus, missed: bool | None
 ) -> None:
-    assert is_missed(ago(found), status, NOW) is missed
+    assert are_missed(["churn"], ago(found), reported, status, NOW) is missed
 
 
 def test_silence_is_a_problem_only_after_webhooks_have_worked() -> None:

@@ -616,11 +616,12 @@ CREATE TABLE {schema}.change_hints (
     PRIMARY KEY (tenant_id, object_kind, object_name, version_number)
 );
 
--- The deliveries of the last minutes, so that a repeated one has no effect.
+-- The deliveries of the last minutes, so that a repeated one has no effect, with the models and prompts that they name.
 CREATE TABLE {schema}.webhook_deliveries (
     tenant_id TEXT NOT NULL,
     delivery_id TEXT NOT NULL,
     received_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    object_names JSONB NOT NULL,
     PRIMARY KEY (tenant_id, delivery_id)
 );
 CREATE INDEX webhook_deliveries_by_time ON {schema}.webhook_deliveries (tenant_id, received_at);
