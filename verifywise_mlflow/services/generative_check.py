@@ -1,4 +1,4 @@
-"""Checks what a server offers for generative applications: prompts, evaluation data sets, and counts of traces.
+"""Checks what a server offers for generative applications: prompts, agents, evaluation data sets, counts of traces.
 
 Whether a release offers something is what its endpoint says: the numbers of releases are no proof behind a gateway.
 """
@@ -10,6 +10,7 @@ from typing import Final
 
 from verifywise_mlflow.connector.errors import EndpointNotFoundError
 from verifywise_mlflow.connector.reader_protocol import Reader
+from verifywise_mlflow.connector.tracking_reader import AGENT_EXPERIMENTS
 from verifywise_mlflow.http.errors import HttpError, NotFoundError, RequestRejectedError
 from verifywise_mlflow.services.check_result import CheckResult
 
@@ -32,6 +33,7 @@ def check_generative(reader: Reader, experiment_ids: Sequence[str]) -> Iterator[
     experiments = experiment_ids[:MAX_EXPERIMENTS]
     if not experiments or prompts.detail == _OF_DATABRICKS:
         return
+    yield _agents(reader, experiments)
     yield _evaluation_datasets(reader, experiments)
     yield _traces(reader, experiments)
 
@@ -49,6 +51,18 @@ def _prompts(reader: Reader) -> CheckResult:
         return CheckResult(subject, "nothing there", "none, or none that the account may read")
     detail = f"{len(listed.rows):,} with {len(versions.rows):,} versions; their texts are never stored"
     return CheckResult(subject, "readable", detail)
+
+
+def _agents(reader: Reader, experiments: Sequence[str]) -> CheckResult:
+    subject = "agents"
+    try:
+        listing = reader.agents(experiments[:AGENT_EXPERIMENTS])
+    except HttpError as error:
+        return CheckResult(subject, "nothing there", f"they cannot be listed, and nothing needs them: {error}")
+    if listing is None:
+        return CheckResult(subject, "nothing there", "the server does not offer logged models")
+    detail = f"{len(listing.rows):,} logged models of the type agent; each reconcile lists them"
+    return CheckResult(subject, "readable" if listing.rows else "nothing there", detail if listing.rows else "none")
 
 
 def _evaluation_datasets(reader: Reader, experiments: Sequence[str]) -> CheckResult:

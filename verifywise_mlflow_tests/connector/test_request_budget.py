@@ -50,7 +50,7 @@ def full_sync_budget(sizes: Sizes, pages: PageSizes) -> int:
     return (
         max(ceil(sizes.models / pages.models), 1)
         + max(ceil(sizes.versions / pages.versions), 1)
-        + ceil(sizes.experiments / pages.experiments)
+        + 2 * ceil(sizes.experiments / pages.experiments)
         + ceil(sizes.runs / pages.runs)
         + ceil(sizes.logged_models / pages.logged_models)
         + 4

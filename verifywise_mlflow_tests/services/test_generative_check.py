@@ -16,6 +16,7 @@ def test_what_a_server_has_is_counted(registry: Registry, tenant: Tenant, monkey
     client = registry.client
     experiment = client.get_run(registry.run()).info.experiment_id
     client.register_prompt("letter", "Hello {{name}}")
+    client.create_logged_model(experiment, name="bot", model_type="agent")
     create_dataset(name="questions", experiment_id=experiment)
     for _ in range(3):
         span = client.start_trace("answer", inputs={"question": "hunter2"}, experiment_id=experiment)
@@ -30,5 +31,6 @@ def test_what_a_server_has_is_counted(registry: Registry, tenant: Tenant, monkey
         reader.close()
 
     assert results["prompts"].detail == "1 with 1 versions; their texts are never stored"
+    assert results["agents"].detail == "1 logged models of the type agent; each reconcile lists them"
     assert results["evaluation data sets"].detail.startswith("1, 1 of them with a digest")
     assert results["traces"].detail.startswith("3 with 0 assessments, counted by the server")

@@ -50,6 +50,7 @@ def test_the_check_says_what_the_release_offers(server: CompatServer, registry: 
 
     assert found["prompts"].outcome == ("readable" if release >= Version("2.21") else "nothing there")
     assert found["evaluation data sets"].outcome == found["traces"].outcome == "nothing there"
+    assert ("does not offer" in found["agents"].detail) == (release < Version("3"))
     is_offered = release >= Version("3.17")
     assert ("does not offer" in found["evaluation data sets"].detail) == (not is_offered)
     assert ("cannot count" in found["traces"].detail) == (not is_offered)
