@@ -73,7 +73,7 @@ class MlflowEndpoint(Endpoint):
     SEARCH_LOGGED_MODELS = ("POST", "api/2.0/mlflow/logged-models/search")
     GET_LOGGED_MODEL = ("GET", "api/2.0/mlflow/logged-models/{id}")
     SEARCH_EVALUATION_DATASETS = ("POST", "api/3.0/mlflow/datasets/search")
-    # Its rows hold excerpts of questions and answers, which the parser drops (trace_assessments.py).
+    # Its rows hold excerpts of inputs and outputs, which the parser drops (trace_assessments.py).
     SEARCH_TRACES = ("POST", "api/3.0/mlflow/traces/search")
     # It aggregates on the server: a count comes back, and no trace.
     COUNT_TRACES = ("POST", "api/3.0/mlflow/traces/metrics")

@@ -370,11 +370,17 @@ def evaluation_dataset(value: object, intake: TextIntake | None = None) -> Evalu
 
 
 def _record_count(profile: object) -> int | None:
+    """Return how many records a data set has; None if that is unknown. MLflow writes no profile before the first one.
+
+    When the last record is deleted, the profile becomes a JSON null.
+    """
+    if profile is None:
+        return 0
     try:
-        fields = json.loads(profile) if isinstance(profile, str) and len(profile) <= _MAX_PROFILE else None
+        fields = json.loads(profile) if isinstance(profile, str) and len(profile) <= _MAX_PROFILE else {}
     except (ValueError, RecursionError):
         return None
-    count = fields.get("num_records") if isinstance(fields, dict) else None
+    count = fields.get("num_records") if isinstance(fields, dict) else 0 if fields is None else None
     return count if type(count) is int and 0 <= count <= _MAX_INTEGER else None
 
 

@@ -1,7 +1,7 @@
 """Counts the assessments of traces, by logged model. A trace's contents never leave this module.
 
 MLflow has no request for assessments alone. ``traces/metrics`` counts them without their source, for one logged model
-at a time; ``traces/search`` returns them with excerpts of questions and answers, with rationales and names of
+at a time; ``traces/search`` returns them with excerpts of inputs and outputs, with rationales and names of
 people. What is counted is the least that governance needs: how many assessments of a name, from which kind of source,
 how many of them passed, and between which numbers and times they lie.
 """

@@ -43,6 +43,7 @@ def read_evaluation(
         registered: the evaluation data sets that the server shows.
         is_complete: whether all traces were read; otherwise each count is a least count.
     """
+    datasets = [_dataset(measured, registered) for measured in measured_on[:MAX_DATASETS]]
     return {
         "state": READ,
         "is_complete": is_complete,
@@ -51,7 +52,9 @@ def read_evaluation(
         "names_left_out": assessments.names_left_out if assessments else 0,
         "expectations": assessments.expectations if assessments else 0,
         "sha256": assessments.digest if assessments else None,
-        "datasets": [_dataset(measured, registered) for measured in measured_on[:MAX_DATASETS]],
+        "datasets": datasets,
+        # For rules, whose conditions cannot compare two lists.
+        "empty_datasets": [dataset["name"] for dataset in datasets if dataset["records"] == 0],
     }
 
 
@@ -69,6 +72,11 @@ def evaluation_json(inputs: RecordInputs, model_kind: str | None) -> Json:
     return dict(inputs.generative_evaluation)
 
 
+def is_read(evaluation: object) -> bool:
+    """Return whether a record's evaluation was read."""
+    return isinstance(evaluation, Mapping) and evaluation.get("state") == READ
+
+
 def with_at_least(evaluation: dict[str, Json], former: Mapping[str, Json]) -> dict[str, Json]:
     """Return what was read in part, with the former assessments if they were more.
 
@@ -76,7 +84,8 @@ def with_at_least(evaluation: dict[str, Json], former: Mapping[str, Json]) -> di
     """
     if _counted(former) <= _counted(evaluation):
         return evaluation
-    return {**former, "is_complete": False, "datasets": evaluation["datasets"]}
+    of_datasets = {name: evaluation[name] for name in ("datasets", "empty_datasets")}
+    return {**former, "is_complete": False, **of_datasets}
 
 
 def _counted(evaluation: Mapping[str, Json]) -> int:

@@ -1,4 +1,4 @@
-"""Assessments of a real MLflow become evidence: counted, with a digest, without questions and answers."""
+"""Assessments of a real MLflow become evidence: counted, with a digest, without inputs and outputs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 import mlflow
 import pytest
+import urllib3
 from mlflow.entities import AssessmentSource, Feedback
 from mlflow.genai.datasets import create_dataset
 from mlflow.genai.scorers import scorer
@@ -21,10 +22,14 @@ from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.context import SyncOptions
 from verifywise_mlflow.services.record_verification.verification import verify_records
 from verifywise_mlflow.tenants.tenant import Tenant
+from verifywise_mlflow_tests.redaction.fake_secrets import HEX, random_text
+from verifywise_mlflow_tests.support.evaluation_fixtures import verdicts
 from verifywise_mlflow_tests.support.registry import Registry
 from verifywise_mlflow_tests.support.syncing import record, requests, rows, sync
+from verifywise_mlflow_tests.support.traces import assessment, trace_request
 
 RECONCILE = SyncOptions(reconcile=True)
+GENERATIVE = {"model_kind": "generative", "lifecycle_stage": "production"}
 
 
 @pytest.fixture
@@ -43,9 +48,13 @@ def generative_version(registry: Registry, experiment: str, name: str, **tags: s
     model_id: str = registry.client.create_logged_model(experiment, name=name, model_type="agent").model_id
     registry.client.create_registered_model(name)
     registry.client.create_model_version(
-        name, f"models:/{model_id}", model_id=model_id, tags={"model_kind": "generative", **tags}, await_creation_for=0
+        name, f"models:/{model_id}", model_id=model_id, tags={**GENERATIVE, **tags}, await_creation_for=0
     )
     return model_id
+
+
+def verdict(store: Store, rule: str, model: str = "bot") -> str:
+    return verdicts(store)[model, 1, rule]
 
 
 def evaluation(store: Store, model: str = "bot") -> Mapping[str, Any]:
@@ -105,6 +114,9 @@ def test_an_evaluation_by_mlflow_becomes_evidence(
     assert [by_name["length"][name] for name in ("numbers", "least", "most")] == [3, 5.0, 18.0]
     assert [(data["name"], data["records"]) for data in read["datasets"]] == [("questions", 3)]
     assert evaluation(store, "untested")["assessments"] == []
+    rules = ("assessed-outputs", "judged-outputs", "evaluation-dataset")
+    assert [verdict(store, rule) for rule in rules] == ["pass"] * 3
+    assert [verdict(store, rule, "untested") for rule in rules] == ["not evidenced"] * 3
 
     # 2. An auditor gets the same digest from MLflow.
     assert read["sha256"] == digest_as_documented(experiment, model_id)
@@ -190,6 +202,58 @@ def test_what_cannot_be_read_is_not_taken_for_nothing(
     (unread,) = [entry for entry in incomplete if entry["kind"] == "assessments"]
     assert "Permission denied" in unread["sentences"][0]
     assert unread["fields"] == ["generative_evaluation"]
+    assert verdict(store, "assessed-outputs") == "not read"
 
     sync(tenant, store, RECONCILE)
     assert "assessments" not in [entry["kind"] for entry in record(store, "bot")["incomplete"]]  # type: ignore[attr-defined]
+
+
+def test_hostile_assessments_are_bounded_and_say_nothing(
+    registry: Registry, experiment: str, tenant: Tenant, store: Store
+) -> None:
+    model_id = generative_version(registry, experiment, "bot")
+    token = "dap" + "i" + random_text(32, HEX)
+    send_traces(
+        tenant,
+        trace_request(
+            experiment,
+            model_id,
+            [
+                assessment("<script>", "x" * 50_000),
+                assessment(token, ["yes"]),
+                *(assessment(f"name {number}", "maybe") for number in range(60)),
+            ],
+        ),
+        trace_request(experiment, model_id, [assessment("huge", 1.7e308, source="ALIEN"), assessment("huge", 1.7e308)]),
+    )
+    data = create_dataset(name="nothing", experiment_id=experiment)
+    registry.client.log_metric(
+        registry.client.create_run(experiment).info.run_id,
+        "correct/mean",
+        1.0,
+        dataset_name=data.name,
+        dataset_digest=data.digest,
+        model_id=model_id,
+    )
+
+    sync(tenant, store)
+
+    read = evaluation(store)
+    assert (len(read["assessments"]), read["names_left_out"]) == (50, 14)
+    assert token not in json.dumps(read)
+    assert {counts["others"] for counts in read["assessments"] if counts["name"].startswith("name")} == {1}
+    assert {counts["source"] for counts in read["assessments"]} <= {"CODE", "OTHER"}
+    # A data set without records is no evidence, and neither are texts.
+    assert verdict(store, "evaluation-dataset") == "not evidenced"
+    assert verdict(store, "judged-outputs") == "not evidenced"
+
+
+def send_traces(tenant: Tenant, *traces: Mapping[str, object]) -> None:
+    for body in traces:
+        response = urllib3.request(
+            "POST",
+            f"{tenant.tracking_uri}/api/3.0/mlflow/traces",
+            json=body,
+            headers={"X-MLFLOW-WORKSPACE": str(tenant.workspace)},
+        )
+        assert response.status == 200, response.data

@@ -215,7 +215,7 @@ def _record_inputs(due: PendingRecord, linked: _LinkedRows) -> RecordInputs:
     run = linked.runs.get(due.run_id or "")
     named_model = linked.logged_models.get(due.logged_model_id or "")
     link = _logged_model_link(due, named_model)
-    logged_model = named_model if link in ("id", "location") else None
+    logged_model = parsed_row(logged_models, named_model) if named_model and link in ("id", "location") else None
     manifest = linked.manifests.get(due.key)
     stored = parsed_row(artifact_manifests, manifest)["manifest"] if manifest else None
     is_manifest_missing = stored is None and linked.are_manifests_on and version["deleted_at"] is None
@@ -229,9 +229,7 @@ def _record_inputs(due: PendingRecord, linked: _LinkedRows) -> RecordInputs:
         experiment_name=_experiment_name(run, logged_model),
         origin=registry.to_origin(version),
         logged_model_link=link,
-        logged_model=to_entity(LoggedModel, parsed_row(logged_models, logged_model))
-        if logged_model and _was_ever_read(logged_model)
-        else None,
+        logged_model=to_entity(LoggedModel, logged_model) if logged_model and _was_ever_read(logged_model) else None,
         logged_model_read_error=_logged_model_read_error(named_model, link),
         generative_evaluation=_evaluation(logged_model),
         evaluation_read_error=_optional_text(logged_model, "evaluation_error"),
