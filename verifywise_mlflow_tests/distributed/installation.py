@@ -22,6 +22,7 @@ import pytest
 import yaml
 
 import verifywise_mlflow
+from verifywise_mlflow.defs.dagster_compat import reuse_connections
 from verifywise_mlflow.demo.servers.dagster_api import DagsterApi
 from verifywise_mlflow.demo.servers.dagster_instance import write_instance
 from verifywise_mlflow.demo.servers.dagster_servers import DagsterServers
@@ -206,6 +207,7 @@ def installation(
         for name, value in environment.items():
             variables.setenv(name, value)
         instance = stack.enter_context(dg.DagsterInstance.from_config(str(home / "dagster")))
+        reuse_connections(instance)  # the tests ask it several times a second
         installed = Installation(
             home, broker, dagster, instance, network, environment, database_url, dagster_url, tenants_file
         )
