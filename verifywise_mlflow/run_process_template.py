@@ -5,7 +5,7 @@ from contextlib import suppress
 with suppress(Exception):  # the run fails in the same way, and reports it
     from verifywise_mlflow.compliance.rules.policy import default_policy
     from verifywise_mlflow.definitions import defs
-    from verifywise_mlflow.defs.dagster_compat import end_canceled_runs
+    from verifywise_mlflow.defs.dagster_compat import end_canceled_runs, prepare_job
     from verifywise_mlflow.defs.run_tags import SYNC_JOB, TARGETED_SYNC_JOB
     from verifywise_mlflow.normalizer.mapping.mapping_index import mapping_index
     from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
@@ -22,5 +22,5 @@ with suppress(Exception):  # the run fails in the same way, and reports it
     Tenant(tenant_id="template", tracking_uri="https://template.invalid")
     connect("postgresql://template.invalid/template").dispose()
     preload_tracing()
-    defs.resolve_job_def(SYNC_JOB)
-    defs.resolve_job_def(TARGETED_SYNC_JOB)
+    prepare_job(defs.resolve_job_def(SYNC_JOB))
+    prepare_job(defs.resolve_job_def(TARGETED_SYNC_JOB))

@@ -11,7 +11,7 @@ import logging
 import os
 import signal
 import sys
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Final
 
@@ -61,13 +61,20 @@ def _put_back_if_outdated(run_id: str) -> None:
         Reject: the run's message goes back to the queue.
     """
     try:
-        Store(database_url()).close()
+        with _store(database_url()).begin_shared():
+            pass  # which refuses another revision
     except NewerSchemaError as error:
         _LOG.error("run %s is left to a newer worker, and this one stops: %s", run_id, error)
         os.kill(os.getppid(), signal.SIGTERM)  # the worker: it finishes its other runs and takes no more
         raise Reject(str(error), requeue=True) from None
     except DatabaseError:
         return  # the run meets it as well, and reports it
+
+
+@lru_cache(maxsize=1)
+def _store(url: str) -> Store:
+    """Return the store of a process of the pool, which looks at the schema before each run. Its forks never use it."""
+    return Store(url)
 
 
 def execute_leased(instance: dg.DagsterInstance, run_id: str) -> None:

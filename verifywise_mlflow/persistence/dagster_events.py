@@ -1,4 +1,6 @@
-"""SQL on Dagster's tables: deletes what ``DagsterInstance.delete_run`` leaves, and what sensors report without a run.
+"""SQL on Dagster's tables: stores a run's check results at once, and deletes what nothing else deletes.
+
+That is what ``DagsterInstance.delete_run`` leaves, and what sensors report without a run.
 
 Dagster stores each check result twice: as an event, and in a table of results that has no index by run. No other module
 names Dagster's tables, and only ``defs.dagster_compat`` calls this one, with a connection that Dagster opened.
@@ -7,10 +9,11 @@ names Dagster's tables, and only ``defs.dagster_compat`` calls this one, with a 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import astuple, dataclass, fields
 from datetime import UTC, datetime
 from typing import Final, TypeAlias
 
-from sqlalchemy import Connection, column, delete, exists, or_, select, table
+from sqlalchemy import Connection, column, delete, exists, or_, select, table, text
 
 _RESULTS: Final = table(
     "asset_check_executions",
@@ -24,6 +27,66 @@ _NO_RUN: Final = ""
 
 CheckKey: TypeAlias = tuple[str, str]
 """An asset key as Dagster stores it, and the name of the check."""
+
+# Dagster numbers events when it inserts them, and a result refers to its event. A step that is repeated in its run, and
+# a result that was planned, replace a row.
+_STORE_RESULTS: Final = text(
+    """
+    WITH results AS (
+        SELECT * FROM unnest(
+            CAST(:run_id AS text[]), CAST(:step_key AS text[]), CAST(:asset_key AS text[]),
+            CAST(:check_name AS text[]), CAST(:partition AS text[]), CAST(:status AS text[]),
+            CAST(:evaluated_at AS timestamp[]), CAST(:event AS text[]), CAST(:materialization_id AS bigint[])
+        ) WITH ORDINALITY AS result (
+            run_id, step_key, asset_key, check_name, partition, status,
+            evaluated_at, event, materialization_id, position
+        )
+    ), stored AS (
+        INSERT INTO event_logs (run_id, event, dagster_event_type, timestamp, step_key)
+        SELECT run_id, event, 'ASSET_CHECK_EVALUATION', evaluated_at, step_key FROM results ORDER BY position
+        RETURNING id
+    ), numbered AS (
+        SELECT id, row_number() OVER (ORDER BY id) AS position FROM stored
+    )
+    INSERT INTO asset_check_executions (
+        asset_key, check_name, partition, run_id, execution_status, evaluation_event, evaluation_event_timestamp,
+        evaluation_event_storage_id, materialization_event_storage_id
+    )
+    SELECT asset_key, check_name, partition, run_id, status, event, evaluated_at, id, materialization_id
+    FROM results JOIN numbered USING (position)
+    ON CONFLICT (asset_key, check_name, run_id, partition) DO UPDATE SET
+        execution_status = excluded.execution_status,
+        evaluation_event = excluded.evaluation_event,
+        evaluation_event_timestamp = excluded.evaluation_event_timestamp,
+        evaluation_event_storage_id = excluded.evaluation_event_storage_id,
+        materialization_event_storage_id = excluded.materialization_event_storage_id
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """A check result of a run, as Dagster stores it."""
+
+    run_id: str
+    step_key: str | None
+    asset_key: str
+    check_name: str
+    partition: str | None
+    status: str
+    """SUCCEEDED or FAILED."""
+    evaluated_at: datetime
+    """Naive, in UTC."""
+    event: str
+    """The serialized event, which both tables hold."""
+    materialization_id: int | None
+
+
+def store_check_results(connection: Connection, results: Sequence[CheckResult]) -> None:
+    """Store the check results of a run, each for a partition, with their events in the same order."""
+    columns = zip(*map(astuple, results), strict=True)
+    names = [field.name for field in fields(CheckResult)]
+    connection.execute(_STORE_RESULTS, dict(zip(names, map(list, columns), strict=True)))
 
 
 def checks_with_results(connection: Connection) -> frozenset[CheckKey]:

@@ -67,25 +67,31 @@ def test_no_connection_crosses_the_fork_and_the_child_opens_its_own(opened: dg.D
     assert os.waitstatus_to_exitcode(status) == 0
 
 
-def test_columns_are_not_looked_up_again(opened: dg.DagsterInstance) -> None:
+def lookups(instance: dg.DagsterInstance) -> int:
+    """Return how often an instance looks which tables and columns it has, while it does what a run does."""
     statements: list[str] = []
-    for storage in (opened.run_storage, opened.event_log_storage):
-        event.listen(
-            storage._engine,  # type: ignore[union-attr]  # of both, and of no other kind
-            "before_cursor_execute",
-            lambda _connection, _cursor, statement, *_: statements.append(statement),
-        )
+    for engine in {storage._engine for storage in (instance.run_storage, instance.event_log_storage)}:  # type: ignore[attr-defined]  # Postgres' have one
+        event.listen(engine, "before_cursor_execute", lambda *arguments: statements.append(arguments[2]))
+    instance.get_run_records(limit=1)
+    instance.get_asset_records()
+    instance.report_runless_asset_event(dg.AssetMaterialization("asset", tags={"key": "value"}))
+    instance.has_dynamic_partition("tenant", "acme")
+    return sum("pg_catalog" in statement for statement in statements)
 
-    lookups = []
-    for _ in range(2):
-        statements.clear()
-        opened.get_run_records(limit=1)
-        opened.get_asset_records()
-        opened.report_runless_asset_event(dg.AssetObservation("asset"))
-        lookups.append(sum("pg_attribute" in statement for statement in statements))
 
-    assert lookups[0] > 0, "the search finds what is there"  # of columns that opening the instance does not need
-    assert lookups[1] == 0
+def test_no_run_looks_tables_and_columns_up(opened: dg.DagsterInstance) -> None:
+    with dg.DagsterInstance.get() as unprepared:
+        assert lookups(unprepared) > 3, "the search finds what is there"
+
+    assert lookups(opened) == 0
+
+
+def test_daemon_and_webserver_look_each_up_once(database: str) -> None:
+    with dg.DagsterInstance.get() as instance:
+        assert instance.run_coordinator  # which both load
+
+        assert lookups(instance) > 0
+        assert lookups(instance) == 0
 
 
 def test_an_instance_without_its_database_is_left_to_the_run(database: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,6 +33,7 @@ from verifywise_mlflow.defs.assets.freshness_policy import FRESHNESS_POLICY
 from verifywise_mlflow.defs.assets.tag_hygiene import tag_hygiene_table
 from verifywise_mlflow.defs.checks.data_quality import stage_check_results, stage_check_specs
 from verifywise_mlflow.defs.checks.rule_specs import rule_check_specs, rule_descriptions
+from verifywise_mlflow.defs.dagster_compat import check_results_at_once
 from verifywise_mlflow.defs.metadata_limit import within_size_limit
 from verifywise_mlflow.defs.metadata_table import cell
 from verifywise_mlflow.defs.partitions import tenant_partitions
@@ -193,8 +194,10 @@ def _build_asset(definition: _StageAsset) -> dg.AssetsDefinition:
             context.log_event(event)
         if compliance:
             context.log_event(compliance.metrics_event())
-            for result in compliance.check_results(descriptions, context.instance):
-                context.log_event(result)
+            results = list(compliance.check_results(descriptions, context.instance))
+            with check_results_at_once(context.instance):
+                for result in results:
+                    context.log_event(result)
             if all(report.is_unchanged for report in sync.reports):
                 context.instance.add_run_tags(context.run.run_id, {UNCHANGED_TAG: "true"})
         selected = {key.name for key in context.selected_asset_check_keys}

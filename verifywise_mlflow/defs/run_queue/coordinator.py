@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import dagster as dg
 
-from verifywise_mlflow.defs.dagster_compat import QueuedRunCoordinator, SubmitRunContext
+from verifywise_mlflow.defs.dagster_compat import QueuedRunCoordinator, SubmitRunContext, remember_schema
 from verifywise_mlflow.defs.run_queue.active_runs import last_run_seconds, raise_priority
 from verifywise_mlflow.defs.run_queue.authenticated_user import user_tag_changes
 from verifywise_mlflow.defs.run_queue.queue_rules import (
@@ -50,6 +50,11 @@ class TenantRunCoordinator(QueuedRunCoordinator[dg.DagsterInstance]):
         super().__init__(**config)
         self._servers: dict[str, str] = {}
         self._servers_file_state: tuple[int, int] | None = None
+
+    def register_instance(self, instance: dg.DagsterInstance) -> None:
+        """Take the instance of the daemon or the webserver, which writes as much for a run as the run's process."""
+        super().register_instance(instance)
+        remember_schema(instance)
 
     def submit_run(self, context: SubmitRunContext) -> dg.DagsterRun:
         """Tag a run and queue it; cancel a duplicate."""
