@@ -118,6 +118,7 @@ def test_check_prints_the_server_and_what_is_readable(registry: Registry, tenant
         "training runs": "readable",
         "artifacts": "readable",
         "prompts": "nothing there",
+        "agents": "nothing there",
         "evaluation data sets": "nothing there",
         "traces": "nothing there",
     }

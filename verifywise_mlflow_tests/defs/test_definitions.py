@@ -64,6 +64,11 @@ def test_the_job_runs_all_six_stages_in_one_process() -> None:
 def test_lineage_starts_at_the_servers_which_cannot_be_materialized() -> None:
     prompts = defs.resolve_asset_graph().get(dg.AssetKey("prompts"))
     assert (prompts.is_executable, prompts.parent_keys) == (False, {dg.AssetKey("model_versions")})
+    agents = defs.resolve_asset_graph().get(dg.AssetKey("agents"))
+    assert (agents.is_executable, agents.parent_keys) == (
+        False,
+        {dg.AssetKey("training_runs"), dg.AssetKey("prompts")},
+    )
     server = defs.resolve_asset_graph().get(dg.AssetKey("mlflow_server"))
     assert (server.is_executable, server.kinds, server.parent_keys) == (False, {"mlflow"}, set())
     assert isinstance(server.partitions_def, dg.DynamicPartitionsDefinition)

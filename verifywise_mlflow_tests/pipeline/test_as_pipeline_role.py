@@ -76,6 +76,8 @@ def test_the_pipeline_role_suffices_for_a_tenants_whole_life(
     trained = registry.trained_version("churn")
     registry.version("churn", tags={"owner": "ada"})
     registry.version("fraud")
+    experiment = registry.client.get_run(trained.run_id).info.experiment_id
+    agent = registry.client.create_logged_model(experiment, name="bot", model_type="agent")
     other = tenant.model_copy(update={"tenant_id": "globex"})
     reconcile_tenants(as_pipeline, {"acme": tenant, "globex": other}, now)
     sync(other, as_pipeline)
@@ -88,6 +90,7 @@ def test_the_pipeline_role_suffices_for_a_tenants_whole_life(
     registry.client.set_model_version_tag("churn", "2", "owner", "grace")
     registry.client.set_registered_model_alias("churn", "champion", "2")
     registry.client.delete_registered_model("fraud")
+    registry.client.set_logged_model_tags(agent.model_id, {"owner": "grace"})
     path = registry.scratch / "model.pkl"
     path.write_bytes(b"other bytes")
     waived = {
