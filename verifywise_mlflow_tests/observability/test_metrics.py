@@ -24,6 +24,7 @@ from verifywise_mlflow.persistence import role_grants
 from verifywise_mlflow.persistence.repositories import change_hints
 from verifywise_mlflow.persistence.repositories.change_hints import HintedObject, ObjectKind
 from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.pipeline.context import SyncOptions
 from verifywise_mlflow.services.metrics.catalog import METRICS, exposed_names
 from verifywise_mlflow.services.metrics.collection import Collection, QueueUnreadableError
 from verifywise_mlflow.services.metrics.otlp import MetricsPush
@@ -112,6 +113,28 @@ def test_counters_count_the_syncs_since_the_first_reading(registry: Registry, te
     assert value(after, "verifywise_sync_duration_seconds_count", outcome="complete") == 2
     assert value(after, "verifywise_sync_duration_seconds_bucket", outcome="complete", le="+Inf") == 2
     assert value(after, "verifywise_last_sync_duration_seconds", tenant="acme") > 0
+
+
+def test_the_last_sync_is_one_of_the_whole_registry(registry: Registry, tenant: Tenant, store: Store) -> None:
+    version = HintedObject(ObjectKind.MODEL, "churn", 1)
+    registry.trained_version("churn")
+    sync(tenant, store)
+    collection = Collection(store, lambda: {"acme": tenant})
+    collection.read()
+    of_registry = scraped(collection)
+
+    sync(tenant, store, SyncOptions(only=(version,)))
+    unreachable = tenant.model_copy(update={"tracking_uri": "http://127.0.0.1:9"})
+    with pytest.raises(HttpError):
+        sync(unreachable, store, SyncOptions(only=(version,)))
+    collection.read()
+    samples = scraped(collection)
+
+    for name in ("verifywise_last_sync_timestamp_seconds", "verifywise_last_sync_duration_seconds"):
+        assert value(samples, name, tenant="acme") == value(of_registry, name, tenant="acme")
+    assert value(samples, "verifywise_last_sync_outcome", tenant="acme", outcome="complete") == 1
+    for outcome in ("complete", "failed"):
+        assert value(samples, "verifywise_syncs_total", tenant="acme", outcome=outcome) == 1
 
 
 def test_an_open_circuit_breaker_shows_after_the_sync(tenant: Tenant, store: Store, registry: Registry) -> None:

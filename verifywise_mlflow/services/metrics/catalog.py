@@ -28,16 +28,23 @@ _METRICS: Final = (
     Metric("verifywise_waived_gaps", "gauge", _TENANT, "Gaps that a waiver covers."),
     Metric("verifywise_compliance_score", "gauge", _TENANT, "The compliance score, in percent."),
     Metric("verifywise_versions", "gauge", ("tenant", "badge"), "Living versions with this badge."),
-    Metric("verifywise_last_sync_timestamp_seconds", "gauge", _TENANT, "When the tenant's last sync ended, Unix time."),
-    Metric("verifywise_last_sync_duration_seconds", "gauge", _TENANT, "How long the tenant's last sync took."),
-    Metric("verifywise_last_sync_outcome", "gauge", ("tenant", "outcome"), "1 for the outcome of the last sync."),
+    Metric(
+        "verifywise_last_sync_timestamp_seconds", "gauge", _TENANT, "When the tenant's last full sync ended, Unix time."
+    ),
+    Metric("verifywise_last_sync_duration_seconds", "gauge", _TENANT, "How long the tenant's last full sync took."),
+    Metric(
+        "verifywise_last_sync_outcome",
+        "gauge",
+        ("tenant", "outcome"),
+        "1 for the outcome of the last full sync: targeted ones do not count.",
+    ),
     Metric(
         "verifywise_circuit_breaker_open",
         "gauge",
         _TENANT,
         "1 if the circuit breaker of the server opened during the last sync: requests failed unsent.",
     ),
-    Metric("verifywise_syncs_total", "counter", ("tenant", "outcome"), "Syncs that ended."),
+    Metric("verifywise_syncs_total", "counter", ("tenant", "outcome"), "Syncs that ended, targeted ones included."),
     Metric("verifywise_sync_requests_total", "counter", _TENANT, "Requests that syncs sent to the tenant's server."),
     Metric("verifywise_sync_bytes_read_total", "counter", _TENANT, "Bytes that syncs read from the tenant's server."),
     Metric("verifywise_sync_incomplete_total", "counter", _TENANT, "Objects that syncs could not read in full."),

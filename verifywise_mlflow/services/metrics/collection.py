@@ -159,9 +159,11 @@ def _set_tenant(gauges: Readings, tenant_id: str, state: TenantState) -> None:
     if (score := compliance.metrics().get("compliance_score")) is not None:
         gauges.set("verifywise_compliance_score", score, tenant_id)
     if last := state.last_sync:
+        gauges.set("verifywise_circuit_breaker_open", float(last.circuit_openings > 0), tenant_id)
+    # A targeted sync says nothing about the registry as a whole, and its failure is not repeated by the next sync.
+    if last := state.last_registry_sync:
         gauges.set("verifywise_last_sync_timestamp_seconds", last.ended_at.timestamp(), tenant_id)
         gauges.set("verifywise_last_sync_duration_seconds", last.seconds, tenant_id)
-        gauges.set("verifywise_circuit_breaker_open", float(last.circuit_openings > 0), tenant_id)
         for outcome in OUTCOMES_OF_SYNCS:
             gauges.set("verifywise_last_sync_outcome", float(last.outcome == outcome), tenant_id, outcome)
 

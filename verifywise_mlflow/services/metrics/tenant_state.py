@@ -35,6 +35,8 @@ class EndedSync:
     bytes_read: int
     incomplete: int
     circuit_openings: int
+    is_targeted: bool
+    """Whether it read named objects only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,8 @@ class TenantState:
     incomplete_records: int
     compliance: ComplianceSummary
     last_sync: EndedSync | None
+    last_registry_sync: EndedSync | None
+    """The last one that was not targeted."""
     new_syncs: Sequence[EndedSync]
     """Those since the last reading, oldest first."""
     deliveries: Sequence[DeliveryStatus] = ()
@@ -90,6 +94,7 @@ def read_tenant_state(store: Store, tenant: Tenant, at: datetime, after: int | N
         entries = audit_log.entries(session, limit=limit, kind="sync ended", after=after)
         if not entries and after:
             entries = audit_log.entries(session, limit=1, kind="sync ended")
+        of_registry = audit_log.entries(session, limit=1, kind="sync ended", untargeted=True)
     syncs = [_ended_sync(sequence, entry) for sequence, entry in entries]  # newest first
     lags = {stage.value: timestamps.refreshed_at.get(stage.value, timestamps.first_seen_at) for stage in Stage}
     return TenantState(
@@ -98,6 +103,7 @@ def read_tenant_state(store: Store, tenant: Tenant, at: datetime, after: int | N
         incomplete,
         summarize_compliance(store, tenant.tenant_id, load_rules(tenant), at),
         syncs[0] if syncs else None,
+        _ended_sync(*of_registry[0]) if of_registry else None,
         [sync for sync in reversed(syncs) if after is not None and sync.sequence > after],
         deliveries,
         webhooks,
@@ -125,6 +131,7 @@ def _ended_sync(sequence: int, entry: AuditEntry) -> EndedSync:
         int(_number(counts.get("bytes_read"))),
         int(sum(_number(of_stage.get("incomplete")) for of_stage in stages)),
         int(_number(counts.get("circuit_openings"))),
+        "only" in counts,
     )
 
 
