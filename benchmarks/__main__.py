@@ -54,6 +54,8 @@ BENCHMARKS = (
     Benchmark("capacity", 4, "10,000 tenants by a model and by a simulation"),
     Benchmark("delivery", 3, "delivering 2,000 versions within VerifyWise's rate limits, on a simulated clock"),
     Benchmark("site", 3, "writing the report on 5,000 versions, and opening its pages"),
+    Benchmark("polling", 11, "from each kind of change in MLflow to its verdict by polling"),
+    Benchmark("polling --costs", 3, "what a poll costs MLflow and us"),
     Benchmark("webhooks", 3, "from a change in MLflow to its verdict by webhooks, and a burst of events"),
     Benchmark("webhooks --launcher celery", 3, "the same with a Celery worker"),
     Benchmark("backfill --tenants 40", 6, "a backfill of all tenants while sensors run"),

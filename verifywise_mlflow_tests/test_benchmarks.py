@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -18,8 +19,10 @@ from benchmarks.distance.pairs import compare, overview
 from benchmarks.latency_proxy import Traffic, distance
 from benchmarks.measurement import TimedRead
 from benchmarks.other_load import OtherLoad
+from benchmarks.polling.changes import KINDS
 from benchmarks.tables import MarkdownTable, paste, saved_tables
 from benchmarks.task import ReadCounts
+from verifywise_mlflow_tests.support.documentation import read_page
 
 BODY = b"x" * 100_000
 ROUND_TRIP_S = 0.1
@@ -71,6 +74,13 @@ def test_a_distance_costs_a_round_trip_for_each_request_and_another_for_the_conn
     assert traffic.response_bytes > 3 * len(BODY)
     own_delays = [began - received for received, began, _ in traffic.exchanges]
     assert min(own_delays) < ROUND_TRIP_S / 2, "the server itself is fast"
+
+
+def test_the_delay_of_each_kind_of_change_is_measured() -> None:
+    row = re.compile(r"^\| ([^|]+) \| (?:seconds|as without) \| `(\w+)`", re.MULTILINE)
+    documented = row.findall(read_page("how-to/webhooks.md"))
+
+    assert {(kind.name, kind.interval) for kind in KINDS} == set(documented)
 
 
 def test_requests_in_flight_are_those_that_the_server_has_received_and_not_answered() -> None:

@@ -6,11 +6,12 @@ import os
 import secrets
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, Literal
 
 import dagster as dg
@@ -147,37 +148,55 @@ class WebhookInstallation:
 
 @contextmanager
 def webhook_installation(
-    home: Path, *, launcher: Launcher, tenants: int = 1, sizes: Sizes = DEFAULT_SIZES
+    home: Path,
+    *,
+    launcher: Launcher,
+    tenants: int = 1,
+    polled: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+    sizes: Sizes = DEFAULT_SIZES,
+    prepare: Callable[[str], None] = lambda _: None,
 ) -> Iterator[WebhookInstallation]:
     """Start the servers and sync all tenants; stop everything when the block ends.
 
     The environment of this process names the database and tenants.yaml from then on.
+
+    Args:
+        home: a folder for what the servers write.
+        launcher: how runs start.
+        tenants: how many tenants have webhooks, and are not polled.
+        polled: the names of tenants without webhooks, each with its ``intervals``.
+        sizes: what the registry of each tenant has.
+        prepare: takes the address of MLflow before the first syncs.
     """
-    names = [f"tenant-{number:02}" for number in range(tenants)]
+    with_webhooks = [f"tenant-{number:02}" for number in range(tenants)]
+    names = [*with_webhooks, *polled]
     with ExitStack() as stack:
         postgres = stack.enter_context(temporary_postgres(databases=("verifywise_mlflow", "dagster")))
-        webhooks = DemoWebhooks(home / "webhooks", names)
+        webhooks = DemoWebhooks(home / "webhooks", with_webhooks)
         mlflow = stack.enter_context(_mlflow(home, webhooks, names, sizes))
+        prepare(mlflow.uri)
         login = grant_pipeline_role(postgres)
         file = home / "tenants.yaml"
+        changing = {
+            name: {"webhooks": webhooks.settings(name), "intervals": _NOTHING_BY_SCHEDULE} for name in with_webhooks
+        } | {name: {"intervals": dict(intervals)} for name, intervals in polled.items()}
         entries = {
             name: {
                 "tracking_uri": mlflow.uri,
                 "allow_private_network": True,
                 "workspace": name,
-                "webhooks": webhooks.settings(name),
-                "intervals": _NOTHING_BY_SCHEDULE,
                 "artifacts": {"sandbox": "best_effort"},
+                **settings,
             }
-            for name in names
+            for name, settings in changing.items()
         }
         file.write_text(yaml.safe_dump({"tenants": entries}))
         environment = instance_environment(postgres, login, file) | {
             "PYTHONPATH": str(Path(verifywise_mlflow.__file__).parents[1])
         }
-        settings: dict[str, str] = {}
+        variables: dict[str, str] = {}
         if launcher == "celery":
-            settings["VERIFYWISE_LAUNCHER"] = "celery"
+            variables["VERIFYWISE_LAUNCHER"] = "celery"
             environment["VERIFYWISE_BROKER_URL"] = stack.enter_context(_redis(home))
         listener_url = postgres.url("verifywise_mlflow", grant_listener_role(postgres))
         listener = ListenerServer(
@@ -189,7 +208,7 @@ def webhook_installation(
             for tenant in load_tenants().values():
                 with Sync(tenant, store) as sync:
                     sync.run_all()
-        dagster = DagsterServers(home / "dagster", environment=environment, logs=home / "logs", settings=settings)
+        dagster = DagsterServers(home / "dagster", environment=environment, logs=home / "logs", settings=variables)
         stack.enter_context(dagster)
         instance = stack.enter_context(dg.DagsterInstance.from_config(str(home / "dagster")))
         instance.add_dynamic_partitions(tenant_partitions.name or "", names)
