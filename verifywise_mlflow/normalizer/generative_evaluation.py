@@ -26,6 +26,8 @@ MAX_DATASETS: Final = 20
 READ: Final = "read"
 NOT_OFFERED: Final = "not offered"
 NOT_READ_YET: Final = "not read yet"
+SWITCHED_OFF: Final = "switched off"
+"""States of an evaluation: the server has no search for assessments, or the tenant's settings exclude it."""
 
 
 def read_evaluation(
@@ -58,9 +60,9 @@ def read_evaluation(
     }
 
 
-def not_offered() -> dict[str, Json]:
-    """Return what stands for the evaluation if the server has no search for assessments."""
-    return {"state": NOT_OFFERED}
+def not_read(state: str) -> dict[str, Json]:
+    """Return what stands for the evaluation if it was not read."""
+    return {"state": state}
 
 
 def evaluation_json(inputs: RecordInputs, model_kind: str | None) -> Json:
@@ -68,7 +70,7 @@ def evaluation_json(inputs: RecordInputs, model_kind: str | None) -> Json:
     if inputs.logged_model is None or (inputs.evaluation_read_error and inputs.generative_evaluation is None):
         return None
     if inputs.generative_evaluation is None:
-        return {"state": NOT_READ_YET} if model_kind == "generative" else None
+        return not_read(NOT_READ_YET) if model_kind == "generative" else None
     return dict(inputs.generative_evaluation)
 
 

@@ -15,14 +15,18 @@ from verifywise_mlflow.connector.errors import EndpointNotFoundError
 from verifywise_mlflow.connector.models import EvaluationDataset, TraceAssessments
 from verifywise_mlflow.connector.reader_protocol import Reader
 from verifywise_mlflow.http.errors import (
-    ForbiddenError,
-    InternalServerError,
-    InvalidResponseError,
-    LimitExceededError,
+    DeadlineExceededError,
+    HttpError,
     NotFoundError,
     RequestRejectedError,
 )
-from verifywise_mlflow.normalizer.generative_evaluation import not_offered, read_evaluation, with_at_least
+from verifywise_mlflow.normalizer.generative_evaluation import (
+    NOT_OFFERED,
+    SWITCHED_OFF,
+    not_read,
+    read_evaluation,
+    with_at_least,
+)
 from verifywise_mlflow.normalizer.record import Json
 from verifywise_mlflow.persistence.repositories import evaluations
 from verifywise_mlflow.persistence.repositories.evaluations import DueEvaluation
@@ -34,7 +38,6 @@ MAX_EXPERIMENTS: Final = 200
 
 _NOT_OFFERED: Final = (EndpointNotFoundError, NotFoundError, RequestRejectedError)
 """Before the release with the search, its path may be that of another one, which refuses the method."""
-_UNREADABLE: Final = (ForbiddenError, InternalServerError, InvalidResponseError, LimitExceededError)
 
 
 def refresh(context: StageContext, progress: Progress, among: Collection[str]) -> None:
@@ -53,26 +56,37 @@ def refresh(context: StageContext, progress: Progress, among: Collection[str]) -
     due = [item for item in due if item.experiment_id in experiments]
     if not due:
         return
-    reader = context.reader()
     error: str | None = None
-    read: Mapping[str, Mapping[str, Json] | None]
     try:
-        assessments = reader.trace_assessments(experiments)
-    except _NOT_OFFERED:
-        read = {item.model_id: not_offered() for item in due}
-    except _UNREADABLE as failure:
+        read = _read(context, due, experiments)
+    except DeadlineExceededError:
+        raise
+    except HttpError as failure:
+        # Nothing else needs them, so the sync goes on.
         error = str(failure)
         read = {item.model_id: item.stored for item in due}
         if any(item.stored_error != error for item in due):
             progress.read_failures.append(ReadFailure("assessments", "of traces", error))
-    else:
-        datasets = _datasets(reader, experiments) if any(item.datasets for item in due) else ()
-        read = _evaluations(due, assessments, datasets)
     with context.begin() as session:
         progress.changed += evaluations.write_evaluations(
             session, [(item, read[item.model_id]) for item in due], error, context.now
         )
         record_read_failures(context, session, progress)
+
+
+def _read(
+    context: StageContext, due: Sequence[DueEvaluation], experiments: Sequence[str]
+) -> Mapping[str, Mapping[str, Json] | None]:
+    """Return the evaluation of each logged model."""
+    if not context.tenant.evaluations.assessments:
+        return {item.model_id: not_read(SWITCHED_OFF) for item in due}
+    reader = context.reader()
+    try:
+        assessments = reader.trace_assessments(experiments)
+    except _NOT_OFFERED:
+        return {item.model_id: not_read(NOT_OFFERED) for item in due}
+    datasets = _datasets(reader, experiments) if any(item.datasets for item in due) else ()
+    return _evaluations(due, assessments, datasets)
 
 
 def _experiments(context: StageContext, progress: Progress, due: Sequence[DueEvaluation]) -> list[str]:
@@ -106,5 +120,7 @@ def _datasets(reader: Reader, experiments: Sequence[str]) -> Sequence[Evaluation
     """Return the evaluation data sets that changed last; none if the server shows none: records then say so."""
     try:
         return reader.newest_evaluation_datasets(experiments)
-    except (*_NOT_OFFERED, *_UNREADABLE):
+    except DeadlineExceededError:
+        raise
+    except HttpError:
         return ()

@@ -70,6 +70,13 @@ class Agents(ConfigSection):
     """In which experiments: all that the account may read, or those of the registry's runs and logged models only."""
 
 
+class Evaluations(ConfigSection):
+    """What is read of the evaluation of generative versions."""
+
+    assessments: bool = True
+    """Whether the traces of their logged models are searched for assessments, which are counted and not kept."""
+
+
 class History(ConfigSection):
     """How much a tenant's server may add to the histories, which are kept for good."""
 
@@ -135,6 +142,7 @@ class Tenant(ConfigSection):
     workspace: str | None = Field(default=None, pattern=r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")
     artifacts: Artifacts = Artifacts()
     agents: Agents = Agents()
+    evaluations: Evaluations = Evaluations()
     mapping: TagMapping = TagMapping()
     """The customer's own tag keys and values, added to the default mapping."""
     redaction: RedactionSettings = RedactionSettings()

@@ -132,11 +132,12 @@ def _read_due(
             LOGGED_MODELS, "logged model", LOGGED_MODELS_PAGE_SIZE, reader.logged_models, reader.logged_model
         )
         _read(context, progress, model_reader, due_models, experiments)
-        evaluations.refresh(context, progress, [item.object_id for item in due_models])
         # A version without a run of its own may have obtained one through its logged model.
         due_runs = _due_runs(context, progress, among)
     run_reader = _ObjectReader(RUNS, "training run", RUNS_PAGE_SIZE, reader.runs, reader.run)
     _read(context, progress, run_reader, due_runs, experiments)
+    if due_models:
+        evaluations.refresh(context, progress, [item.object_id for item in due_models])
 
 
 def _due_runs(context: StageContext, progress: Progress, among: Sequence[Key] | None) -> list[PendingRead]:
