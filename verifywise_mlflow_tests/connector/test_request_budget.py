@@ -15,6 +15,7 @@ from mlflow.genai import register_prompt
 
 from verifywise_mlflow.connector.change_probes import newest_updates
 from verifywise_mlflow.connector.mlflow_reader import MlflowReader
+from verifywise_mlflow.connector.tracking_reader import AGENT_EXPERIMENTS
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.context import SyncOptions
 from verifywise_mlflow.tenants.connection import connection_settings
@@ -50,7 +51,8 @@ def full_sync_budget(sizes: Sizes, pages: PageSizes) -> int:
     return (
         max(ceil(sizes.models / pages.models), 1)
         + max(ceil(sizes.versions / pages.versions), 1)
-        + 2 * ceil(sizes.experiments / pages.experiments)
+        + ceil(sizes.experiments / pages.experiments)
+        + ceil(sizes.experiments / AGENT_EXPERIMENTS)
         + ceil(sizes.runs / pages.runs)
         + ceil(sizes.logged_models / pages.logged_models)
         + 4
