@@ -14,6 +14,7 @@ from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.persistence.table_statistics import analyze_grown_tables
 from verifywise_mlflow.persistence.tables import model_versions, training_runs
+from verifywise_mlflow_tests.persistence import row_factories
 from verifywise_mlflow_tests.persistence.query_plans import plan_steps
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -49,3 +50,16 @@ def test_a_lookup_by_key_reads_few_rows_of_a_table_without_statistics(store: Sto
 
     assert sum(step.rows for step in steps if step.table == "model_versions") == len(keys)
     assert {step.index for step in steps} == {"model_versions_pkey"}
+
+
+def test_the_texts_of_verdicts_and_runs_are_not_analyzed(store: Store) -> None:
+    with store.begin_shared() as connection:
+        driver_connection = connection.connection.dbapi_connection
+        for table in ("version_verdicts", "training_runs"):
+            row_factories.insert(driver_connection, table, "acme")  # type: ignore[arg-type]  # psycopg2's
+        connection.execute(text("ANALYZE verifywise_mlflow.version_verdicts, verifywise_mlflow.training_runs"))
+        query = "SELECT attname FROM pg_stats WHERE tablename IN ('version_verdicts', 'training_runs')"
+        analyzed = set(connection.scalars(text(query)).all())
+
+    assert analyzed >= {"model_name", "version_number", "run_id", "revision"}
+    assert not analyzed & {"reasons", "values", "fingerprints", "params", "metrics", "tags"}

@@ -296,7 +296,8 @@ def _is_empty(value: Json | datetime) -> bool:
 
 def _select(value: Json | datetime, members: Selection | None) -> CelValue:
     """Return the selected members of a value; all of a value without members, which has a wrong type."""
-    if members is None or not isinstance(value, Mapping):
+    # JSON values are dicts; testing for a Mapping takes ten times as long.
+    if members is None or not (isinstance(value, dict) or isinstance(value, Mapping)):  # noqa: SIM101
         return _cel_value(value)
     return {name: _select(value[name], below) for name, below in members.items() if name in value}
 

@@ -130,8 +130,9 @@ def stored_text(text: str) -> str:
 
 def stored_json(canonical: str) -> str:
     """Return canonical JSON as it is stored."""
-    # A substring search is ten times as fast as a pattern, and hardly any value matches.
-    if ("\\u" in canonical or "e+" in canonical) and _NEEDS_RECODING.search(canonical):
+    # Few values have one of these characters, and to look for one takes a tenth of the time of a substring.
+    has_escape = "\\" in canonical and "\\u" in canonical
+    if (has_escape or ("+" in canonical and "e+" in canonical)) and _NEEDS_RECODING.search(canonical):
         return dumps(json.loads(canonical))
     return canonical
 

@@ -19,3 +19,19 @@ BEGIN
             'ALTER TABLE {schema}.%I ALTER COLUMN %I SET COMPRESSION lz4', long_column.table_name, long_column.column_name);
     END LOOP;
 END $$;
+
+-- No query selects by these columns. To analyze them would decompress the verdicts of 30,000 versions each time.
+DO $$
+DECLARE
+    unselected record;
+BEGIN
+    FOR unselected IN
+        SELECT attrelid::regclass AS table_name, attname FROM pg_attribute
+        WHERE attrelid IN (
+            '{schema}.version_verdicts'::regclass, '{schema}.version_verdict_history'::regclass,
+            '{schema}.training_runs'::regclass, '{schema}.logged_models'::regclass
+        ) AND attnum > 0 AND format_type(atttypid, NULL) ~ '^jsonb$|\[\]$'
+    LOOP
+        EXECUTE format('ALTER TABLE %s ALTER COLUMN %I SET STATISTICS 0', unselected.table_name, unselected.attname);
+    END LOOP;
+END $$;
