@@ -3,7 +3,7 @@
 from contextlib import suppress
 
 with suppress(Exception):  # the run fails in the same way, and reports it
-    from verifywise_mlflow.compliance.rules.policy import default_policy
+    from verifywise_mlflow.compliance.environment_facts.end_of_life import load_end_of_life
     from verifywise_mlflow.definitions import defs
     from verifywise_mlflow.defs.dagster_compat import end_canceled_runs, prepare_job
     from verifywise_mlflow.defs.run_tags import SYNC_JOB, TARGETED_SYNC_JOB
@@ -12,14 +12,16 @@ with suppress(Exception):  # the run fails in the same way, and reports it
     from verifywise_mlflow.observability.tracing import preload_tracing
     from verifywise_mlflow.persistence.database import connect
     from verifywise_mlflow.redaction.token_scanner import load_scanner
+    from verifywise_mlflow.services.tenant_policies import load_rules
     from verifywise_mlflow.tenants.tenant import Tenant
 
     end_canceled_runs()
     mapping_index(default_mapping())
-    default_policy()
+    default_mapping().digest()
     load_scanner()
+    load_end_of_life(None)
     # Nothing connects here: the first use of each builds its validators, and imports the driver of the database.
-    Tenant(tenant_id="template", tracking_uri="https://template.invalid")
+    load_rules(Tenant(tenant_id="template", tracking_uri="https://template.invalid"))
     connect("postgresql://template.invalid/template").dispose()
     preload_tracing()
     prepare_job(defs.resolve_job_def(SYNC_JOB))

@@ -106,6 +106,10 @@ def test_a_mistake_is_reported_with_its_remedy(mapping_fields: dict[str, object]
     assert sentence in str(caught.value)
 
 
+def test_a_tenant_without_a_mapping_has_the_default_one_itself() -> None:
+    assert default_mapping().extended_by(tag_mapping()) is default_mapping()
+
+
 def test_a_tenants_words_take_precedence_and_are_removed_from_the_default() -> None:
     tenant = tag_mapping(
         synonyms={"compliance_approver": ["team"]},
