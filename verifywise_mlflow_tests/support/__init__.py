@@ -25,6 +25,7 @@ Servers and databases:
 Contents:
 
 - ``syncing``: runs a sync and reads its rows
+- ``traces``: traces with assessments, as a client sends them to MLflow
 - ``record_inputs_factory``: inputs for the normalizer
 - ``stored_states``: records and verdicts, written into the store directly
 - ``evaluation_fixtures``: policies that a test writes, evaluated from the store alone
