@@ -49,7 +49,7 @@ class WebhookDeliveries:
     __pydantic_config__: ClassVar[ConfigDict] = DESCRIBED
 
     is_alive: bool
-    """Whether one has arrived within webhooks.alive_for, and since the last change that none reported."""
+    """Whether one has arrived within webhooks.alive_for, and no change without one was found as long."""
     last_delivery_at: datetime | None
     """When the last delivery with a valid signature arrived, a test call included, UTC."""
     last_event_at: datetime | None
