@@ -83,8 +83,8 @@ def _traces(reader: Reader, experiments: Sequence[str]) -> CheckResult:
     try:
         counts = reader.trace_counts(experiments)
     except _NOT_OFFERED:
-        return CheckResult(subject, "nothing there", "the server cannot count them, and they are never read")
+        return CheckResult(subject, "nothing there", "the server cannot count them, and none is stored")
     except HttpError as error:
-        return CheckResult(subject, "nothing there", f"they cannot be counted, and they are never read: {error}")
-    detail = f"{counts.traces:,} with {counts.assessments:,} assessments, counted by the server and never read"
+        return CheckResult(subject, "nothing there", f"they cannot be counted, and none is stored: {error}")
+    detail = f"{counts.traces:,} with {counts.assessments:,} assessments, counted by the server, and none is stored"
     return CheckResult(subject, "readable" if counts.traces else "nothing there", detail if counts.traces else "none")
