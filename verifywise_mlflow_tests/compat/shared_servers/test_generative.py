@@ -73,9 +73,7 @@ def test_agents_are_listed_by_their_type_and_page_by_page(
     assert [agent.model_id for agent in listing.rows] == [
         model_id for model_id, kind in zip(created, types, strict=True) if kind.casefold() == "agent"
     ]
-    assert reader.traffic.requests - before == 4, (
-        "pages overlap by a row, and none is read twice"
-    )
+    assert reader.traffic.requests - before == 4, "pages overlap by a row, and none is read twice"
 
 
 @on_servers(environments_before("3"))
