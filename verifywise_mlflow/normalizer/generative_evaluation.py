@@ -74,9 +74,9 @@ def evaluation_json(inputs: RecordInputs, model_kind: str | None) -> Json:
     return dict(inputs.generative_evaluation)
 
 
-def is_read(evaluation: object) -> bool:
-    """Return whether a record's evaluation was read."""
-    return isinstance(evaluation, Mapping) and evaluation.get("state") == READ
+def may_be_read(evaluation: object) -> bool:
+    """Return whether a record's evaluation was not read yet, or is missing because nothing calls for it so far."""
+    return not isinstance(evaluation, Mapping) or evaluation.get("state") == NOT_READ_YET
 
 
 def with_at_least(evaluation: dict[str, Json], former: Mapping[str, Json]) -> dict[str, Json]:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Final, Protocol
 
 from verifywise_mlflow.normalizer.field_spec import FieldType
-from verifywise_mlflow.normalizer.generative_evaluation import is_read
+from verifywise_mlflow.normalizer.generative_evaluation import may_be_read
 from verifywise_mlflow.normalizer.mapping.key_folding import is_system_key
 from verifywise_mlflow.normalizer.mapping.mapping_index import MappingIndex
 from verifywise_mlflow.normalizer.mapping.value_sources import ValueSource, ValueSourceKind
@@ -126,7 +126,7 @@ def _may_change(field: str, kind: ObjectKind, value: object, origin: TextOrigin 
         # The first value of any source counts.
         return field not in FIELDS_ABOUT_USE or kind in _OBJECTS_ABOUT_USE
     if field == "generative_evaluation" and kind == "files":
-        return not is_read(value)  # files may show that a model is generative, so that its assessments are read
+        return may_be_read(value)  # files may show that a model is generative, so that its assessments are read
     if spec.type in _COLLECTIONS:
         return True  # it may lack an entry
     return origin is not None and kind in _objects_of(_sources_before(origin, index.value_sources(field)))

@@ -15,13 +15,14 @@ from mlflow.genai.datasets import create_dataset
 from mlflow.genai.scorers import scorer
 from sqlalchemy import text
 
+from verifywise_mlflow.connector.errors import EndpointNotFoundError
 from verifywise_mlflow.connector.models import TraceAssessments
 from verifywise_mlflow.connector.tracking_reader import TrackingReader
 from verifywise_mlflow.http.errors import ForbiddenError
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.context import SyncOptions
 from verifywise_mlflow.services.record_verification.verification import verify_records
-from verifywise_mlflow.tenants.tenant import Tenant
+from verifywise_mlflow.tenants.tenant import Evaluations, Tenant
 from verifywise_mlflow_tests.redaction.fake_secrets import HEX, random_text
 from verifywise_mlflow_tests.support.evaluation_fixtures import verdicts
 from verifywise_mlflow_tests.support.registry import Registry
@@ -206,6 +207,25 @@ def test_what_cannot_be_read_is_not_taken_for_nothing(
 
     sync(tenant, store, RECONCILE)
     assert "assessments" not in [entry["kind"] for entry in record(store, "bot")["incomplete"]]  # type: ignore[attr-defined]
+
+
+def test_a_server_without_the_search_and_a_tenant_without_it_are_distinguished(
+    registry: Registry, experiment: str, tenant: Tenant, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def has_none(reader: TrackingReader, experiment_ids: object) -> TraceAssessments:
+        raise EndpointNotFoundError("the server does not have this endpoint")
+
+    monkeypatch.setattr(TrackingReader, "trace_assessments", has_none)
+    generative_version(registry, experiment, "bot")
+
+    sync(tenant, store)
+    assert evaluation(store) == {"state": "not offered"}
+    assert verdict(store, "assessed-outputs") == "not evidenced"
+
+    without = tenant.model_copy(update={"evaluations": Evaluations(assessments=False)})
+    sync(without, store, RECONCILE)
+    assert evaluation(store) == {"state": "switched off"}
+    assert verdict(store, "assessed-outputs") == "not evidenced"
 
 
 def test_hostile_assessments_are_bounded_and_say_nothing(
