@@ -360,13 +360,11 @@ def open_before_forks() -> dg.DagsterInstance | None:
 def _use_one_pool(instance: dg.DagsterInstance) -> None:
     """Close all connections, which must not cross a fork, and let the storages of one database share the next ones."""
     storages = (instance.run_storage, instance.event_log_storage, instance.schedule_storage)
-    engines = {
-        storage.postgres_url: engine for storage in storages if (engine := getattr(storage, _ENGINE, None)) is not None
-    }
+    engines: dict[str, Any] = {}  # SQLAlchemy's
     for storage in storages:
         if engine := getattr(storage, _ENGINE, None):
             engine.dispose()
-            setattr(storage, _ENGINE, engines[storage.postgres_url])
+            setattr(storage, _ENGINE, engines.setdefault(getattr(storage, "postgres_url"), engine))  # noqa: B009
 
 
 def _look_at_schema(instance: dg.DagsterInstance) -> None:

@@ -59,7 +59,7 @@ def test_a_failed_scorer_has_assessed_nothing() -> None:
 
 
 def test_replaced_assessments_expectations_and_issues_assess_nothing() -> None:
-    expectation = {"assessment_name": "answer", "expectation": {"value": "Paris"}}
+    expectation: dict[str, object] = {"assessment_name": "answer", "expectation": {"value": "Paris"}}
     of_model = counted(
         {**assessment("correct", value=True), "valid": False},
         expectation,

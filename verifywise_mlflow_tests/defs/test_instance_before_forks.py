@@ -70,7 +70,7 @@ def test_no_connection_crosses_the_fork_and_the_child_opens_its_own(opened: dg.D
 def lookups(instance: dg.DagsterInstance) -> int:
     """Return how often an instance looks which tables and columns it has, while it does what a run does."""
     statements: list[str] = []
-    for engine in {storage._engine for storage in (instance.run_storage, instance.event_log_storage)}:  # type: ignore[attr-defined]  # Postgres' have one
+    for engine in {getattr(storage, "_engine") for storage in (instance.run_storage, instance.event_log_storage)}:  # noqa: B009  # Postgres' have one
         event.listen(engine, "before_cursor_execute", lambda *arguments: statements.append(arguments[2]))
     instance.get_run_records(limit=1)
     instance.get_asset_records()

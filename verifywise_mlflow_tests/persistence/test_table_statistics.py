@@ -56,7 +56,7 @@ def test_the_texts_of_verdicts_and_runs_are_not_analyzed(store: Store) -> None:
     with store.begin_shared() as connection:
         driver_connection = connection.connection.dbapi_connection
         for table in ("version_verdicts", "training_runs"):
-            row_factories.insert(driver_connection, table, "acme")  # type: ignore[arg-type]  # psycopg2's
+            row_factories.insert(driver_connection, table, "acme")
         connection.execute(text("ANALYZE verifywise_mlflow.version_verdicts, verifywise_mlflow.training_runs"))
         query = "SELECT attname FROM pg_stats WHERE tablename IN ('version_verdicts', 'training_runs')"
         analyzed = set(connection.scalars(text(query)).all())

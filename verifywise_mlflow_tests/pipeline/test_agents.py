@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any, Literal
 
 import pytest
 from mlflow.entities import LoggedModelStatus
@@ -24,7 +25,7 @@ SECRET = "AKIA" + "Z7QK3M5RT2WX4Y6P"
 HOSTILE = "\x1b[31m\u202e<script>'; DROP TABLE agents; --\x00"
 
 
-def agent(registry: Registry, name: str, *, experiment: str = "bots", **values: object) -> str:
+def agent(registry: Registry, name: str, *, experiment: str = "bots", **values: Any) -> str:
     """Log an agent whose code is elsewhere, as ``mlflow.create_external_model`` does; return its ID."""
     experiment_id = registry.client.create_experiment(experiment)
     logged = registry.client.create_logged_model(experiment_id, name=name, model_type="agent", **values)
@@ -162,7 +163,7 @@ def test_a_tenant_decides_in_which_experiments_agents_are_listed(
     experiment_id = registry.client.get_run(run_id).info.experiment_id
     registry.client.create_logged_model(experiment_id, name="desk-bot", model_type="AGENT", source_run_id=run_id)
 
-    def listed(experiments: str) -> dict[str, bool]:
+    def listed(experiments: Literal["all", "registry", "none"]) -> dict[str, bool]:
         sync(tenant.model_copy(update={"agents": Agents(experiments=experiments)}), store, RECONCILE)
         return states(store)
 

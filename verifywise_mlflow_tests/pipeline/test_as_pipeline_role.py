@@ -76,7 +76,7 @@ def test_the_pipeline_role_suffices_for_a_tenants_whole_life(
     trained = registry.trained_version("churn")
     registry.version("churn", tags={"owner": "ada"})
     registry.version("fraud")
-    experiment = registry.client.get_run(trained.run_id).info.experiment_id
+    experiment = registry.client.get_run(str(trained.run_id)).info.experiment_id
     agent = registry.client.create_logged_model(experiment, name="bot", model_type="agent")
     other = tenant.model_copy(update={"tenant_id": "globex"})
     reconcile_tenants(as_pipeline, {"acme": tenant, "globex": other}, now)

@@ -93,9 +93,13 @@ def test_an_evaluation_by_mlflow_becomes_evidence(
             for country in ("France", "Spain", "Italy")
         ]
     )
+
+    def answer(country: str) -> str:
+        return "Paris" if country == "France" else f"{country}: kept secret"
+
     mlflow.genai.evaluate(
         data=data,
-        predict_fn=mlflow.trace(lambda country: "Paris" if country == "France" else f"{country}: kept secret"),
+        predict_fn=mlflow.trace(answer),
         scorers=[exact, length, polite],
         model_id=model_id,
     )

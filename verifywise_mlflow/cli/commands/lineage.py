@@ -167,7 +167,8 @@ def _print_tables(graph: LineageGraph) -> None:
         inputs = [entry for node in makers for entry in made_from[node.id]]
         data_sets = [_used(node, label) for node, label in inputs if node.kind == "dataset"]
         agents = [node for node, _ in made_from[version.id] if node.kind == "agent"]
-        named = [entry for node in (version, *agents) for entry in made_from[node.id]]
+        namers: list[LineageNode] = [version, *agents]
+        named = [entry for node in namers for entry in made_from[node.id]]
         prompts = [_used(node, label) for node, label in named if node.kind == "prompt"]
         rows.add_row(
             _joined((*_said(version), *(caption(agent).title for agent in agents), *prompts)),

@@ -221,7 +221,7 @@ def _findings_by(key: str, names: Iterable[str], findings: Sequence[Mapping[str,
     lists: dict[str, list[CelValue]] = {name: [] for name in names}
     for finding in findings:
         if (name := finding.get(key)) in lists:
-            lists[name].append(_cel_value(finding))  # type: ignore[index]  # a key of it
+            lists[name].append(_cel_value(finding))
     return lists  # type: ignore[return-value]  # a list is invariant
 
 

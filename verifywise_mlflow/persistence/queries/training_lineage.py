@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import ARRAY, BigInteger, ColumnElement, and_, case, cast, column, func, select, true, type_coerce
 from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
@@ -104,12 +104,12 @@ def version_lineages(session: TenantSession, model: str | None, limit: int) -> l
         .limit(limit)
     )
     names = [field.name for field in fields(VersionLineage)]
-    return [
-        VersionLineage(
-            *(() if value is None and name in _LISTS else value for name, value in zip(names, row, strict=True))
-        )
-        for row in session.execute(query)
-    ]
+    versions = []
+    for row in session.execute(query):
+        values: dict[str, Any] = dict(zip(names, row, strict=True))
+        values |= {name: () for name in _LISTS if values[name] is None}
+        versions.append(VersionLineage(**values))
+    return versions
 
 
 def count_versions(session: TenantSession, model: str | None) -> int:
