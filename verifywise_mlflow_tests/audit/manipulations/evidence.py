@@ -92,10 +92,11 @@ def prepared_evidence(database_url: str, mlflow_uri: str, artifacts: Path, folde
     key = SigningKey.generate()
     (folder / "signing.pem").write_bytes(key.pem())
     (folder / "public.pem").write_text(key.public.pem())
-    with pytest.MonkeyPatch.context() as environment, Store(database_url) as store:
-        environment.setenv("VERIFYWISE_TENANTS", str(folder / "tenants.yaml"))
-        environment.setenv(SIGNING_KEY_VARIABLE, f"file:{folder}/signing.pem")
-        _sync_tenants(store, mlflow_uri, artifacts, folder, environment)
+    with Store(database_url) as store:
+        with pytest.MonkeyPatch.context() as environment:  # it ends before tests of other files begin
+            environment.setenv("VERIFYWISE_TENANTS", str(folder / "tenants.yaml"))
+            environment.setenv(SIGNING_KEY_VARIABLE, f"file:{folder}/signing.pem")
+            _sync_tenants(store, mlflow_uri, artifacts, folder, environment)
         for tenant_id in ("acme", "globex"):
             _export(store, tenant_id, folder)
         with store.begin("acme") as session:
