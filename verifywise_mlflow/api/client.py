@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from verifywise_mlflow.api.errors import InvalidArgumentError, NotFoundError, translated_errors
 from verifywise_mlflow.api.lineage import Lineage
@@ -47,6 +47,8 @@ from verifywise_mlflow.services.version_references import (
 
 if TYPE_CHECKING:
     import pandas as pd
+
+R = TypeVar("R")
 
 
 def connect(url: str | None = None) -> Client:
@@ -98,11 +100,7 @@ class Client:
 
     def tenants(self) -> pd.DataFrame:
         """Return the active tenants that the database role may see: ``tenant``, ``versions``, ``last_sync_at``."""
-        with translated_errors():
-            from verifywise_mlflow.api.frames import frame_of
-
-            names = readable_tenants(self._store)
-            return frame_of(TenantRow, read_each(self._store, names, lambda session: [_tenant_row(session)]))
+        return self._frame_of_each((), TenantRow, lambda session: [_tenant_row(session)])
 
     def inventory(
         self,
@@ -157,14 +155,9 @@ class Client:
             tenants: The tenants; without any, all that the database role may see.
             include_deleted: Also return prompts that MLflow no longer has.
         """
-        with translated_errors():
-            from verifywise_mlflow.api.frames import frame_of
-
-            names = readable_tenants(self._store, tenants)
-            listed = read_each(
-                self._store, names, lambda session: prompt_rows(session, includes_deleted=include_deleted)
-            )
-            return frame_of(PromptRow, listed)
+        return self._frame_of_each(
+            tenants, PromptRow, lambda session: prompt_rows(session, includes_deleted=include_deleted)
+        )
 
     def agents(self, *tenants: str, include_deleted: bool = False) -> pd.DataFrame:
         """Return the agents of the tenants' servers, registered or not: one row per logged model of the type agent.
@@ -173,14 +166,9 @@ class Client:
             tenants: The tenants; without any, all that the database role may see.
             include_deleted: Also return agents that MLflow no longer has.
         """
-        with translated_errors():
-            from verifywise_mlflow.api.frames import frame_of
-
-            names = readable_tenants(self._store, tenants)
-            listed = read_each(
-                self._store, names, lambda session: agent_rows(session, includes_deleted=include_deleted)
-            )
-            return frame_of(AgentRow, listed)
+        return self._frame_of_each(
+            tenants, AgentRow, lambda session: agent_rows(session, includes_deleted=include_deleted)
+        )
 
     def gaps(
         self,
@@ -377,6 +365,16 @@ class Client:
             except ValueError as error:
                 raise InvalidArgumentError(str(error)) from error
             return Lineage(tenant=tenant, model_name=model, graph=graph)
+
+    def _frame_of_each(
+        self, tenants: Collection[str], row_type: type[R], read: Callable[[TenantSession], Iterable[R]]
+    ) -> pd.DataFrame:
+        """Return what is read of each of these tenants, or of all: one row per object."""
+        with translated_errors():
+            from verifywise_mlflow.api.frames import frame_of
+
+            names = readable_tenants(self._store, tenants)
+            return frame_of(row_type, read_each(self._store, names, read))
 
     def _resolve(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
@@ -30,40 +30,42 @@ mlflow_server = dg.AssetSpec(
     "requests. A sensor reports here when a server becomes unreachable and when it recovers.",
 )
 
-prompts = dg.AssetSpec(
+
+def _read_by_a_stage(name: str, table: str, deps: Sequence[dg.CoercibleToAssetDep], description: str) -> dg.AssetSpec:
+    """Return an asset that a stage reads from MLflow besides its own, and stores in a table."""
+    return dg.AssetSpec(
+        name,
+        partitions_def=tenant_partitions,
+        deps=deps,
+        group_name="model_governance",
+        kinds={"mlflow", "postgres"},
+        owners=["team:data-platform"],
+        tags={"access_to_mlflow": "read_only"},
+        metadata={
+            "dagster/table_name": f"{SCHEMA}.{table}",
+            "dagster/storage_kind": "postgres",
+            "dagster/column_schema": column_schema(table),
+        },
+        description=description,
+    )
+
+
+prompts = _read_by_a_stage(
     "prompts",
-    partitions_def=tenant_partitions,
-    deps=[Stage.MODEL_VERSIONS.value],
-    group_name="model_governance",
-    kinds={"mlflow", "postgres"},
-    owners=["team:data-platform"],
-    tags={"access_to_mlflow": "read_only"},
-    metadata={
-        "dagster/table_name": f"{SCHEMA}.prompt_versions",
-        "dagster/storage_kind": "postgres",
-        "dagster/column_schema": column_schema("prompt_versions"),
-    },
-    description="The prompts of a tenant's registry, with their versions: aliases, tags, model configuration, "
+    "prompt_versions",
+    [Stage.MODEL_VERSIONS.value],
+    "The prompts of a tenant's registry, with their versions: aliases, tags, model configuration, "
     "variables and the SHA-256 of the template, which is not stored. model_versions reads them with the searches by "
     "which it finds hidden models, and reports each change here; this asset cannot be materialized by itself. "
     "How to read it: template_sha256 says whether two versions have the same text. canonical_records names the "
     "versions of models that use a prompt.",
 )
 
-agents = dg.AssetSpec(
+agents = _read_by_a_stage(
     "agents",
-    partitions_def=tenant_partitions,
-    deps=[Stage.TRAINING_RUNS.value, prompts],
-    group_name="model_governance",
-    kinds={"mlflow", "postgres"},
-    owners=["team:data-platform"],
-    tags={"access_to_mlflow": "read_only"},
-    metadata={
-        "dagster/table_name": f"{SCHEMA}.agents",
-        "dagster/storage_kind": "postgres",
-        "dagster/column_schema": column_schema("agents"),
-    },
-    description="The agents of a tenant's server: logged models of the type agent, with status, experiment, run, "
+    "agents",
+    [Stage.TRAINING_RUNS.value, prompts],
+    "The agents of a tenant's server: logged models of the type agent, with status, experiment, run, "
     "parameters, tags and linked prompts, also those that no version was registered from. training_runs lists them at "
     "each reconcile and reports each change here; this asset cannot be materialized by itself. How to read it: "
     "linked_prompts says which versions of prompts an agent uses; verifywise-mlflow agents says what was registered.",

@@ -32,7 +32,7 @@ class PollSucceeded:
     change_token: str | None
     """Identifies what a sync would find changed, so that it can be deduplicated; None if nothing changed."""
     unreported: Collection[str] = ()
-    """The models of which the tenant's webhooks should have reported a change, and have not so far."""
+    """The models whose change the tenant's webhooks have not reported so far, although they should."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ class ChangePoll(Generic[K, T]):
     max_probe_seconds: float
     """The maximum duration of a probe, by its own timeouts."""
     unreported: Callable[[Store, str, T], Collection[str]]
-    """Return the models of which webhooks should have reported a change, and have not so far."""
+    """Return the models whose change the webhooks have not reported so far, although they should."""
     is_relaxed_by_webhooks: bool = False
     """Whether tenants whose webhooks report everything are polled less often."""
 
