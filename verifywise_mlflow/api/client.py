@@ -239,7 +239,7 @@ class Client:
             from verifywise_mlflow.api.frames import frame_of
 
             at = _moment(as_of)
-            with self._store.begin(tenant) as session:
+            with self._store.begin_snapshot(tenant) as session:
                 one, other = (_known_version(session, model, version, at) for version in (first, second))
                 return frame_of(ComparedValue, comparison.compare(session, one, other).values)
 
@@ -251,7 +251,7 @@ class Client:
         """
         with translated_errors():
             at = _moment(as_of)
-            with self._store.begin(tenant) as session:
+            with self._store.begin_snapshot(tenant) as session:
                 return version_record(_known_version(session, model, version, at))
 
     def records(self, tenant: str, as_of: datetime | str | None = None) -> pd.DataFrame:
@@ -302,7 +302,7 @@ class Client:
             if start >= end:
                 raise InvalidArgumentError(f"{utc_text(start)} is not before {utc_text(end)}")
             number = self._resolve(tenant, model, version, end)
-            with self._store.begin(tenant) as session:
+            with self._store.begin_snapshot(tenant) as session:
                 return frame_of_objects(ChangeRow, net_changes(session, Period(start, end, model, number)))
 
     def history(self, tenant: str, model: str, version: int | str) -> pd.DataFrame:
@@ -314,7 +314,7 @@ class Client:
         with translated_errors():
             from verifywise_mlflow.api.frames import frame_of_objects
 
-            with self._store.begin(tenant) as session:
+            with self._store.begin_snapshot(tenant) as session:
                 key = (model, resolve_version(session, model, str(version)))
                 require_recorded(session, key)
                 return frame_of_objects(HistoryRow, history_rows(version_history(session, key, datetime.now(UTC))))
@@ -356,7 +356,7 @@ class Client:
         Versions in production come first, then those with an alias, then the newest. ``graph.left_out`` is a sentence
         about what exceeds ``max_nodes``, which is at most 2,000.
         """
-        with translated_errors(), self._store.begin(tenant) as session:
+        with translated_errors(), self._store.begin_snapshot(tenant) as session:
             require_known_tenant(session)
             if model is not None:
                 require_known_model(session, model)
@@ -386,7 +386,7 @@ class Client:
         """Return the number of the version, if one is named; raise unless everything that is named exists."""
         if version is not None and model is None:
             raise InvalidArgumentError("a version needs its model: pass model, too")
-        with self._store.begin(tenant) as session:
+        with self._store.begin_snapshot(tenant) as session:
             require_known_tenant(session)
             if model is None:
                 return None

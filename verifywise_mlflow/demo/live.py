@@ -129,7 +129,7 @@ def _play(progress: Progress, demo: _RunningDemo, store: Store, *, undo: bool) -
 
 
 def _evaluation(store: Store) -> _Evaluation:
-    with store.begin(TENANT) as session:
+    with store.begin_snapshot(TENANT) as session:
         report = badge_report(session, CREDIT_SCORING, DOCUMENTED_VERSION, datetime.now(UTC))
     if report is None:
         raise DemoError(f"{_SUBJECT}, was not evaluated yet: wait for the demo's first sync")
@@ -137,19 +137,18 @@ def _evaluation(store: Store) -> _Evaluation:
 
 
 def _changed_evaluation(store: Store, before: _Evaluation) -> _Evaluation | None:
-    """Return the first evaluation that differs, or None if there is none in time."""
-    deadline = time.monotonic() + TIMEOUT_S
-    while time.monotonic() < deadline:
-        if (now := _evaluation(store)) != before:
-            return now
+    """Return the first evaluation with another badge; at the end of the time any that differs, or None."""
+    now, deadline = before, time.monotonic() + TIMEOUT_S
+    while now.badge == before.badge and time.monotonic() < deadline:
         time.sleep(POLL_S)
-    return None
+        now = _evaluation(store)
+    return now if now != before else None
 
 
 def _gaps(store: Store) -> list[str]:
     """Return the open gaps of the version."""
     wanted = GapFilter(VersionFilter(models=(CREDIT_SCORING,), stages=("production",)), is_waived=False)
-    with store.begin(TENANT) as session:
+    with store.begin_snapshot(TENANT) as session:
         gaps = [
             gap for gap in open_gaps(session, datetime.now(UTC), wanted) if gap.version_number == DOCUMENTED_VERSION
         ]
@@ -157,7 +156,7 @@ def _gaps(store: Store) -> list[str]:
 
 
 def _how_it_was_noticed(store: Store, began_at: datetime) -> str:
-    with store.begin(TENANT) as session:
+    with store.begin_snapshot(TENANT) as session:
         last_event_at = change_hints.status(session).last_event_at
     if last_event_at is None or last_event_at < began_at:
         return "No webhook reported the change: polling found it"

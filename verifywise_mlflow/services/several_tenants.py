@@ -38,7 +38,7 @@ def read_each(store: Store, tenant_ids: Iterable[str], read: Callable[[TenantSes
     errors: list[UnresolvedNameError] = []
     has_read = False
     for tenant_id in tenant_ids:
-        with store.begin(tenant_id) as session:
+        with store.begin_snapshot(tenant_id) as session:
             try:
                 yield from read(session)
                 has_read = True

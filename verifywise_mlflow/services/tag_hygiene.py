@@ -36,7 +36,7 @@ def current_mapping(store: Store, tenant_id: str) -> TagMapping | None:
 def hygiene_with_mapping(store: Store, tenant_id: str, mapping: TagMapping) -> TagHygiene:
     """Return the tag-hygiene report of a tenant by a given mapping."""
     index = mapping_index(mapping)
-    with store.begin(tenant_id) as session:
+    with store.begin_snapshot(tenant_id) as session:
         keys = key_uses(session)
         names = {use.key for use in keys}
         forms = value_uses(session, fields_of(names, index, NORMAL_FORMS))

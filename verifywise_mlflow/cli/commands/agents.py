@@ -54,7 +54,7 @@ def agents(
     """
     check_output(output, as_json)
     now = datetime.now(UTC)
-    with exit_on_errors(as_json), Store(database_url()) as store, store.begin(tenant) as session:
+    with exit_on_errors(as_json), Store(database_url()) as store, store.begin_snapshot(tenant) as session:
         require_known_tenant(session)
         if name is not None:
             require_known_agent(session, name)

@@ -49,7 +49,7 @@ def badge(
     Reads the database only.
     """
     as_json = output_format is Format.JSON
-    with exit_on_errors(as_json), Store(database_url()) as store, store.begin(tenant) as session:
+    with exit_on_errors(as_json), Store(database_url()) as store, store.begin_snapshot(tenant) as session:
         number = None if version is None else resolve_version(session, model, version)
         report = badge_report(session, model, number, datetime.now(UTC))
         if report is None and number is not None:

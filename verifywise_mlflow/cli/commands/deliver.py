@@ -97,7 +97,7 @@ def status(tenant: TenantName, target: TargetOption = None, as_json: AsJson = Fa
     now = datetime.now(UTC)
     with exit_on_errors(as_json), _targets(tenant, target, as_json) as (settings, store, targets):
         names = {one.name for one in targets}
-        with store.begin(tenant) as session:
+        with store.begin_snapshot(tenant) as session:
             statuses = [one for one in delivery_statuses(session, settings) if one.target in names]
             held = {one.target: delivery_outbox.held_versions(session, one.target, 10_000) for one in statuses}
     if as_json:

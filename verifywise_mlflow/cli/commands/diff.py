@@ -60,7 +60,7 @@ def diff(
     """
     check_output(output, as_json)
     end = until or datetime.now(UTC)
-    with exit_on_errors(as_json), Store(database_url()) as store, store.begin(tenant) as session:
+    with exit_on_errors(as_json), Store(database_url()) as store, store.begin_snapshot(tenant) as session:
         number = resolve_version(session, model, version) if model is not None and version is not None else None
         period = _period(since, end, model, number)
         if output is not None:

@@ -51,7 +51,7 @@ def events(
     Reads the database only.
     """
     check_output(output, as_json)
-    with exit_on_errors(as_json), Store(database_url()) as store, store.begin(tenant) as session:
+    with exit_on_errors(as_json), Store(database_url()) as store, store.begin_snapshot(tenant) as session:
         number = resolve_version(session, model, version) if model is not None and version is not None else None
         entries = lifecycle_events.lifecycle_events_of(
             session,

@@ -81,7 +81,7 @@ def frameworks(
         names = (framework,) if framework else _selected_in_tenants_yaml(tenant)
         coverages = coverage_of(store, tenant, select_frameworks(names, catalog))
         if not coverages[0].version_count + coverages[0].archived_count:
-            with store.begin(tenant) as session:
+            with store.begin_snapshot(tenant) as session:
                 require_known_tenant(session)
     if not coverages[0].version_count + coverages[0].archived_count:
         fail(f"the tenant {tenant!r} has no version in MLflow", 1, as_json)
@@ -102,7 +102,7 @@ def _show_coverages(
 
 
 def _show_clauses(store: Store, tenant: str, cited: Sequence[CitedClause], limit: int, as_json: bool) -> None:
-    with store.begin(tenant) as session:
+    with store.begin_snapshot(tenant) as session:
         evidence = clause_evidence(session, cited, limit)
         if not any(entry.version_count or entry.archived_count for entry in evidence):
             require_known_tenant(session)
@@ -123,7 +123,7 @@ def _show_version(
     with_values: bool,
     as_json: bool,
 ) -> None:
-    with store.begin(tenant) as session:
+    with store.begin_snapshot(tenant) as session:
         key = (model, resolve_version(session, model, version))
         of_version = version_evidence(session, cited, key)
         if of_version is None:

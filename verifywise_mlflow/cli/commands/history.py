@@ -54,7 +54,7 @@ def history(
     database only.
     """
     check_output(output, as_json)
-    with exit_on_errors(as_json), Store(database_url()) as store, store.begin(tenant) as session:
+    with exit_on_errors(as_json), Store(database_url()) as store, store.begin_snapshot(tenant) as session:
         key = (model, resolve_version(session, model, version))
         changes = version_history(session, key, datetime.now(UTC))
         if not changes:

@@ -95,7 +95,7 @@ def lineage(
         _check_file(output, output_format, as_json)
     chosen = output_format or (_ENDINGS.get(output.suffix.lower()) if output else None) or Format.TEXT
     is_json = as_json or chosen is Format.JSON
-    with exit_on_errors(is_json), Store(database_url()) as store, store.begin(tenant) as session:
+    with exit_on_errors(is_json), Store(database_url()) as store, store.begin_snapshot(tenant) as session:
         graph = lineage_graph(session, model, max_nodes)
         if not graph.nodes:
             require_known(session, model)

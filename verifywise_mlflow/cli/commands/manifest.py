@@ -29,7 +29,7 @@ def manifest(
 
     Reads the database only.
     """
-    with exit_on_errors(as_json=False), Store(database_url()) as store, store.begin(tenant) as session:
+    with exit_on_errors(as_json=False), Store(database_url()) as store, store.begin_snapshot(tenant) as session:
         number = resolve_version(session, model, version)
         manifest_in_store = manifest_by_key(session, (model, number))
         if manifest_in_store is None:

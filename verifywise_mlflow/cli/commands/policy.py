@@ -61,7 +61,7 @@ def explain(
     Reads the database only.
     """
     at = as_of or datetime.now(UTC)
-    with exit_on_errors(as_json), Store(database_url()) as store, store.begin(tenant) as session:
+    with exit_on_errors(as_json), Store(database_url()) as store, store.begin_snapshot(tenant) as session:
         number = resolve_version(session, model, version, at)
         explanation = explanation_of(session, (model, number), rule, at)
         if explanation is None:

@@ -24,7 +24,7 @@ def gaps(tenant: TenantName, limit: Limit = 20, as_json: AsJson = False) -> None
     now = datetime.now(UTC)
     with exit_on_errors(as_json):
         configured_tenant(tenant)
-        with Store(database_url()) as store, store.begin(tenant) as session:
+        with Store(database_url()) as store, store.begin_snapshot(tenant) as session:
             urgent = list(open_gaps(session, now, GapFilter(is_waived=False), limit))
     if as_json:
         documents = [_as_json(gap) for gap in urgent]

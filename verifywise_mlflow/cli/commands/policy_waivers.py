@@ -42,7 +42,7 @@ def waivers(
 ) -> None:
     """List a tenant's waivers. Changes in the waiver file appear after the next sync."""
     at = as_of or datetime.now(UTC)
-    with exit_on_errors(as_json), Store(database_url()) as store, store.begin(tenant) as session:
+    with exit_on_errors(as_json), Store(database_url()) as store, store.begin_snapshot(tenant) as session:
         selected = [record for record in all_waivers(session) if include_inactive or record.is_in_force(at)]
         gaps = gaps_by_waiver(session)
         if not selected:

@@ -56,7 +56,7 @@ def prompts(
     """
     check_output(output, as_json)
     now = datetime.now(UTC)
-    with exit_on_errors(as_json), Store(database_url()) as store, store.begin(tenant) as session:
+    with exit_on_errors(as_json), Store(database_url()) as store, store.begin_snapshot(tenant) as session:
         require_known_tenant(session)
         if name is not None:
             require_known_prompt(session, name)

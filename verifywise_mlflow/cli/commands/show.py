@@ -46,7 +46,7 @@ def show(
     An alias means the version that had it at that time. Reads the database only.
     """
     at = as_of or datetime.now(UTC)
-    with exit_on_errors(as_json), Store(database_url()) as store, store.begin(tenant) as session:
+    with exit_on_errors(as_json), Store(database_url()) as store, store.begin_snapshot(tenant) as session:
         key = (model, resolve_version(session, model, version, at))
         known = dossier(session, key, at)
         if known is None:

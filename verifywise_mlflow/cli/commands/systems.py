@@ -56,7 +56,7 @@ def systems(
     if output and system:
         fail("--output writes a table of all systems: leave SYSTEM out", MISUSED, as_json)
     at = datetime.now(UTC)
-    with exit_on_errors(as_json), Store(database_url()) as store, store.begin(tenant) as session:
+    with exit_on_errors(as_json), Store(database_url()) as store, store.begin_snapshot(tenant) as session:
         found = ai_systems(session, at)
         if not found.systems:
             require_known_tenant(session)

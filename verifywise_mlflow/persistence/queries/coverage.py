@@ -145,11 +145,11 @@ def current_policies(session: TenantSession, *, at: datetime | None = None) -> S
 
 def coverage_of(store: Store, tenant_id: str, frameworks: Sequence[Framework]) -> tuple[FrameworkCoverage, ...]:
     """Return how the tenant's living versions cover each clause, according to the stored verdicts."""
-    with store.begin(tenant_id) as session:
+    with store.begin_snapshot(tenant_id) as session:
         return framework_coverage(frameworks, current_policies(session).references, verdict_groups(session))
 
 
 def stored_catalog(store: Store, tenant_id: str) -> Catalog:
     """Return the frameworks of the package, and those that the tenant's policies had when it was last evaluated."""
-    with store.begin(tenant_id) as session:
+    with store.begin_snapshot(tenant_id) as session:
         return current_policies(session).catalog
