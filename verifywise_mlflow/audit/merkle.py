@@ -10,9 +10,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import islice
+from typing import Final
 
 EMPTY_ROOT = hashlib.sha256().digest()
 """The root of a tree without leaves."""
+_BATCH_SIZE: Final = 4096
+"""Leaves that are in memory at once."""
 
 
 def leaf_hash(text: bytes) -> bytes:
@@ -39,18 +43,27 @@ class Frontier:
 
     def append(self, leaf: bytes) -> None:
         """Append a leaf, given by its hash."""
-        size = self.size
-        while size & 1:  # each full subtree at the right edge merges with one of equal size
-            leaf = node_hash(self.peaks.pop(), leaf)
-            size >>= 1
-        self.peaks.append(leaf)
-        self.size += 1
+        self._append_batch([leaf])
 
     def extend(self, leaves: Iterable[bytes]) -> Frontier:
         """Append leaves, given by their hashes; return itself."""
-        for leaf in leaves:
-            self.append(leaf)
+        remaining = iter(leaves)
+        while batch := list(islice(remaining, _BATCH_SIZE)):
+            self._append_batch(batch)
         return self
+
+    def _append_batch(self, nodes: list[bytes]) -> None:
+        """Append leaves, level by level: what is left over on a level is the root of a full subtree."""
+        size, self.size = self.size, self.size + len(nodes)
+        left_over = []
+        while nodes:
+            if size & 1:
+                nodes.insert(0, self.peaks.pop())
+            if len(nodes) & 1:
+                left_over.append(nodes.pop())
+            nodes = list(map(node_hash, nodes[::2], nodes[1::2]))
+            size >>= 1
+        self.peaks += reversed(left_over)
 
     def root(self) -> bytes:
         """Return the tree's root."""

@@ -85,7 +85,7 @@ def test_without_a_frontier_the_whole_commitment_is_named_and_later_ones_cannot_
 
 
 def test_a_column_of_the_log_that_was_changed_alone_is_named_by_its_position() -> None:
-    changed = replace(LEAVES[7], state=replace(LEAVES[7].state, content="forged"))
+    changed = LEAVES[7]._replace(state=replace(LEAVES[7].state, content="forged"))
     assert found(verify([*LEAVES[:7], changed, *LEAVES[8:]])) == [("changed leaf", 7, 7)]
 
 

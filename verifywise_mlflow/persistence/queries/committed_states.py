@@ -93,7 +93,7 @@ def newest_leaves(session: TenantSession, size: int) -> Iterator[tuple[str, byte
     Each has the name of its model and its hash.
     """
     rows = session.execute(_NEWEST, {"tenant_id": escape(session.tenant_id), "size": size})
-    return ((model_name, bytes.fromhex(leaf)) for model_name, leaf in rows)
+    return ((model_name, bytes.fromhex(leaf)) for page in rows.partitions() for model_name, leaf in page)
 
 
 def links_between(session: TenantSession, first: int, last: int) -> Iterator[ChainLink]:

@@ -55,8 +55,10 @@ from verifywise_mlflow.persistence.tables import (
     lifecycle_events,
 )
 
-ROWS_PER_FETCH: Final = 200
-"""Rows that the driver holds: the verdicts on a version have some 35 KB."""
+ROWS_PER_FETCH: Final = 100
+"""Rows that the driver holds. The verdicts on a version have some 35 KB, and what exceeds 4 MB (``work_mem``) Postgres
+writes to a file first.
+"""
 
 
 _KEYS: Final = "unnest(CAST(:names AS text[]), CAST(:numbers AS integer[])) AS k (model_name, version_number)"

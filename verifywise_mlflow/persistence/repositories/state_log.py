@@ -125,5 +125,6 @@ def states(session: TenantSession, start: int = 0, stop: int | None = None) -> I
     if stop is not None:
         query = query.where(table.c.position < stop)
     rows = session.execute(query.order_by(table.c.position).execution_options(yield_per=CURSOR_PAGE_SIZE))
-    for position, *fields, leaf_hash in rows:
-        yield position, State(*fields), bytes.fromhex(leaf_hash)
+    for page in rows.partitions():  # faster than row by row
+        for position, *fields, leaf_hash in page:
+            yield position, State(*fields), bytes.fromhex(leaf_hash)

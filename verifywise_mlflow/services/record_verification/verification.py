@@ -271,13 +271,14 @@ class _Processes:
                 raise VerifierLostError(
                     "a process of the verification ended by itself, often for want of memory: run it again"
                 ) from error
-            finally:
+            except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
+                raise
 
 
 _CONTEXT: Final = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
 """A fork has all modules already. It never uses the connections of its parent, and never frees them."""
-_TASKS_AHEAD: Final = 3
+_TASKS_AHEAD: Final = 2
 """For each process, so that it has something to do while this one is busy."""
 
 _worker: _Worker | None = None

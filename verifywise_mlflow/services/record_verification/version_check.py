@@ -45,7 +45,7 @@ from verifywise_mlflow.services.record_verification.matching import (
     with_moved_times,
 )
 from verifywise_mlflow.services.record_verification.report import Checked, FieldChange, RecordDamage
-from verifywise_mlflow.services.record_verification.version_states import VersionStates, is_first_and_only
+from verifywise_mlflow.services.record_verification.version_states import VersionStates
 from verifywise_mlflow.services.record_verification.witnesses import possible_event_cells, values_read_by_rules
 
 RebuildRecords = Callable[[TenantSession, Sequence[Key]], Mapping[Key, Cells]]
@@ -86,10 +86,14 @@ class VersionChecker:
             sentence = f"a row of this version has a value that no write of this program has: {type(error).__name__}"
             return [RecordDamage("changed", "canonical_records", sentence, *keys[0])]
         for key, of_version in states.items():
+            has_one_evaluation = of_version.has_one_evaluation()
+            if not has_one_evaluation:
+                self._drop_malformed_verdicts(key, of_version)
             self._check_records(key, of_version)
             self._check_manifest(key, of_version)
             self._check_events(key, of_version)
-            self._check_evaluations(key, of_version)
+            if not has_one_evaluation:
+                self._check_evaluations(key, of_version)
             if self.judges_all:
                 self._judge_all(key, of_version, checked)
         self.checked.add(checked)
@@ -112,12 +116,8 @@ class VersionChecker:
             states[key].records.append(record)
             checked.records += 1
         for key, row in state_rows.verdict_rows(self.session, keys):
-            if row.is_well_formed():
-                states[key].verdicts.append(row)
-                checked.verdicts += row.size
-            else:
-                sentence = "the columns of the row do not have one cell for each verdict"
-                self._damages.append(RecordDamage("changed", row.table, sentence, *key))
+            states[key].verdicts.append(row)
+            checked.verdicts += row.size
         for key, badge in state_rows.badge_states(self.session, keys):
             states[key].badges.append(badge)
         for key, manifest in state_rows.manifest_states(self.session, keys):
@@ -125,6 +125,14 @@ class VersionChecker:
         for key, kind, event in state_rows.event_states(self.session, keys):
             states[key].events[kind].append(event)
         return states
+
+    def _drop_malformed_verdicts(self, key: Key, states: VersionStates) -> None:
+        well_formed = [row for row in states.verdicts if row.is_well_formed()]
+        for row in states.verdicts:
+            if row not in well_formed:
+                sentence = "the columns of the row do not have one cell for each verdict"
+                self._damages.append(RecordDamage("changed", row.table, sentence, *key))
+        states.verdicts = well_formed
 
     # -- records, manifests, events
 
@@ -216,13 +224,8 @@ class VersionChecker:
     # -- verdicts and badges
 
     def _check_evaluations(self, key: Key, states: VersionStates) -> None:
-        logged = states.logged["evaluation"]
-        if len(logged) == len(states.verdicts) == len(states.badges) == 1:
-            ((evaluation,), (verdicts,), (badge,)) = logged, states.verdicts, states.badges
-            if is_first_and_only(verdicts, evaluation, badge):
-                return
         single = [verdict for row in states.verdicts for verdict in row.single()]
-        found = replay(logged, single, states.badges)
+        found = replay(states.logged["evaluation"], single, states.badges)
         if found is not None:
             self._damages += self._evaluation_damages(key, single, found)
 

@@ -22,9 +22,15 @@ class VersionStates:
     manifests: list[StoredState] = field(default_factory=list)
     events: defaultdict[str, list[StoredState]] = field(default_factory=lambda: defaultdict(list))
 
+    def has_one_evaluation(self) -> bool:
+        """Return whether there was one evaluation, and the tables have what it gave: so it is with most versions."""
+        logged = self.logged["evaluation"]
+        if not len(logged) == len(self.verdicts) == len(self.badges) == 1:
+            return False
+        return _is_result(self.verdicts[0], self.badges[0], logged[0])
 
-def is_first_and_only(row: StoredVerdicts, logged: LoggedState, badge: StoredBadge) -> bool:
-    """Return whether an evaluation gave exactly the verdicts of a row and a badge: so it is with most versions."""
+
+def _is_result(row: StoredVerdicts, badge: StoredBadge, logged: LoggedState) -> bool:
     if (row.written_at, row.open_since, row.ended_at, badge.ended_at) != (None, None, None, None):
         return False
     write = (logged.written_at, logged.sync_id)
