@@ -127,12 +127,13 @@ class VersionChecker:
         return states
 
     def _drop_malformed_verdicts(self, key: Key, states: VersionStates) -> None:
-        well_formed = [row for row in states.verdicts if row.is_well_formed()]
-        for row in states.verdicts:
-            if row not in well_formed:
+        rows, states.verdicts = states.verdicts, []
+        for row in rows:
+            if row.is_well_formed():
+                states.verdicts.append(row)
+            else:
                 sentence = "the columns of the row do not have one cell for each verdict"
                 self._damages.append(RecordDamage("changed", row.table, sentence, *key))
-        states.verdicts = well_formed
 
     # -- records, manifests, events
 
