@@ -235,7 +235,7 @@ def test_requests_that_fail_together_count_once_with_the_circuit_breaker() -> No
     def script(_server: HostileServer, _request: ReceivedRequest) -> bytes:
         status = responses.pop(0)
         if len(responses) >= 11:
-            together.wait(timeout=10)  # the first two are under way at the same time
+            together.wait(timeout=30)  # the first two are under way at the same time
         return make_response("{}", status)
 
     limits = Limits(max_attempts=1, breaker_threshold=2)
