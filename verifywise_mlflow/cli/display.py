@@ -12,7 +12,7 @@ from rich.text import Text
 
 from verifywise_mlflow.common.json_ready import json_ready
 from verifywise_mlflow.common.untrusted_text import escape_invisible
-from verifywise_mlflow.normalizer.record import ValueState
+from verifywise_mlflow.normalizer.origin import ValueState
 
 if TYPE_CHECKING:
     from verifywise_mlflow.persistence.repositories.waivers import StoredWaiver

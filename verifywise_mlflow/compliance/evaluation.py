@@ -8,6 +8,7 @@ from datetime import date
 from typing import Final
 
 from verifywise_mlflow.common.canonical_json import canonical_json
+from verifywise_mlflow.common.json_value import Json
 from verifywise_mlflow.compliance.input_hash import rule_digest, wording_digest
 from verifywise_mlflow.compliance.measures import MeasureReader
 from verifywise_mlflow.compliance.reason_text import ReasonWriter
@@ -31,7 +32,7 @@ from verifywise_mlflow.compliance.rules.rule import Rule
 from verifywise_mlflow.compliance.rules.ruleset import RuleSet, merge_policies
 from verifywise_mlflow.compliance.stored_values import StoredValues
 from verifywise_mlflow.compliance.verdict import RuleResult
-from verifywise_mlflow.normalizer.record import FIELDS, CanonicalRecord, Json
+from verifywise_mlflow.normalizer.record import FIELDS, CanonicalRecord
 from verifywise_mlflow.normalizer.unread_object import UnreadObject
 
 EVALUATION_REVISION: Final = 6

@@ -17,9 +17,9 @@ from json.encoder import encode_basestring_ascii
 from typing import Final
 
 from verifywise_mlflow.common.canonical_json import canonical_encoder, finite_or_name
+from verifywise_mlflow.common.json_value import Json
 from verifywise_mlflow.compliance.rules.cel_variables import CelValue
 from verifywise_mlflow.compliance.rules.rule import Rule
-from verifywise_mlflow.normalizer.record import Json
 
 MAX_VALUE_BYTES: Final = 2_000
 """Bytes of canonical JSON. A longer value is stored as its digest and size; the record's history has it whole."""

@@ -30,7 +30,8 @@ from verifywise_mlflow.compliance.rules.field_paths import (
 )
 from verifywise_mlflow.compliance.rules.reason_template import ReasonCase, SentenceTemplate
 from verifywise_mlflow.compliance.rules.rule import Rule
-from verifywise_mlflow.normalizer.record import FIELDS_ABOUT_USE, NORMAL_FORMS, ValueState
+from verifywise_mlflow.normalizer.origin import ValueState
+from verifywise_mlflow.normalizer.record import FIELDS_ABOUT_USE, NORMAL_FORMS
 
 _MAX_VALUE_LENGTH = 80
 """Characters of a value that a sentence quotes; the record has the whole value."""

@@ -8,7 +8,7 @@ from datetime import date
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 
-from verifywise_mlflow.normalizer.record import Json
+from verifywise_mlflow.common.json_value import Json
 
 
 class Verdict(StrEnum):

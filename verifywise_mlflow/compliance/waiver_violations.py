@@ -10,7 +10,7 @@ from verifywise_mlflow.common.untrusted_text import quote
 from verifywise_mlflow.common.waiver_limits import WaiverLimits
 from verifywise_mlflow.compliance.waivers import Waiver
 from verifywise_mlflow.normalizer.mapping.mapping_index import MappingIndex
-from verifywise_mlflow.normalizer.record import ValueState
+from verifywise_mlflow.normalizer.origin import ValueState
 
 _FEWEST_DISTINCT_CHARACTERS: Final = 5
 """In a reason: a sentence has more in every language, and a key that was held down has one."""

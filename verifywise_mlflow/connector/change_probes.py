@@ -28,6 +28,7 @@ from verifywise_mlflow.connector.registry_search import (
     search_version_rows,
     version_key,
 )
+from verifywise_mlflow.connector.response_row import Row
 from verifywise_mlflow.connector.rest_client import RestClient
 from verifywise_mlflow.connector.text_intake import TextIntake
 from verifywise_mlflow.http.settings import ConnectionSettings
@@ -56,11 +57,9 @@ class NewestUpdates:
 def newest_updates(settings: ConnectionSettings, *, with_prompts: bool = False) -> NewestUpdates:
     """Return when a server's versions were last updated, and its prompts if wanted: one request for each."""
 
-    def newest(
-        client: RestClient, endpoint: MlflowEndpoint, rows_key: str, filters: QueryParams = ()
-    ) -> parsing.Row | None:
+    def newest(client: RestClient, endpoint: MlflowEndpoint, rows_key: str, filters: QueryParams = ()) -> Row | None:
         # Not as a probe, whose response may have 64 KiB: a tag or the text of a prompt is longer.
-        rows = parsing.Row(client.get_json(endpoint, (*_NEWEST, *filters))).rows(rows_key)
+        rows = Row(client.get_json(endpoint, (*_NEWEST, *filters))).rows(rows_key)
         return rows[0] if rows else None
 
     def fetch(client: RestClient) -> NewestUpdates:
@@ -73,11 +72,11 @@ def newest_updates(settings: ConnectionSettings, *, with_prompts: bool = False) 
     return _probe(settings, fetch)
 
 
-def _updated_at(row: parsing.Row | None) -> int | None:
+def _updated_at(row: Row | None) -> int | None:
     return row.integer("last_updated_timestamp") if row else None
 
 
-def _created(row: parsing.Row | None) -> tuple[str, int] | None:
+def _created(row: Row | None) -> tuple[str, int] | None:
     if row is None or row.integer("creation_timestamp") != _updated_at(row):
         return None
     return version_key(parsing.model_version(row.fields))

@@ -13,6 +13,7 @@ from itertools import islice
 
 from verifywise_mlflow.connector import parsing
 from verifywise_mlflow.connector.models import ModelVersion, RegisteredModel
+from verifywise_mlflow.connector.response_row import Row
 from verifywise_mlflow.connector.text_intake import TextIntake
 
 PROMPT_SOURCES = frozenset({"dummy-source", "prompt-template"})
@@ -46,7 +47,7 @@ class ListedModel:
 
 def parse_listed_model(value: object, intake: TextIntake | None = None) -> ListedModel:
     """Parse a row of ``registered-models/search`` with its ``latest_versions``."""
-    listed = parsing.Row(value).fields.get("latest_versions")
+    listed = Row(value).fields.get("latest_versions")
     latest, _ = parsing.parse_rows(
         listed[:MAX_LATEST_VERSIONS] if isinstance(listed, list) else listed,
         lambda row: parsing.model_version(row, intake),

@@ -40,6 +40,7 @@ from verifywise_mlflow.connector.registry_search import (
     search_versions,
     version_key,
 )
+from verifywise_mlflow.connector.response_row import Row
 from verifywise_mlflow.connector.tracking_reader import TrackingReader
 from verifywise_mlflow.http.errors import (
     DeadlineExceededError,
@@ -84,7 +85,7 @@ def _prompt_versions_of(tagged: Listing[ModelVersion | PromptVersion]) -> Listin
     return Listing(tuple(row for row in tagged.rows if isinstance(row, PromptVersion)), tagged.problems)
 
 
-def _server_info(row: parsing.Row, version: str | None, *, workspaces: bool) -> ServerInfo:
+def _server_info(row: Row, version: str | None, *, workspaces: bool) -> ServerInfo:
     logged_models = None if version is None else int(version.partition(".")[0]) >= 3
     return ServerInfo(version, row.text("store_type"), workspaces, logged_models)
 
@@ -109,10 +110,10 @@ class MlflowReader(TrackingReader):
         return self._server.result()
 
     def _probe(self, workspace: str | None, *, has_prefix: bool) -> Future[ServerInfo]:
-        row = parsing.Row({})
+        row = Row({})
         # The endpoint exists from 3.17 on.
         with suppress(EndpointNotFoundError, NotFoundError):
-            row = parsing.Row(self._client.probe(MlflowEndpoint.SERVER_INFO))
+            row = Row(self._client.probe(MlflowEndpoint.SERVER_INFO))
         workspaces = row.fields.get("workspaces_enabled") is True
         if workspace and not workspaces:
             # Older servers ignore the header: all models of the server would be stored under this workspace's name.

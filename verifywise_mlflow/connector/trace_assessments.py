@@ -17,7 +17,7 @@ from typing import Final, Literal, TypeAlias, cast
 
 from verifywise_mlflow.common.canonical_json import canonical_json, sha256_of
 from verifywise_mlflow.connector.models import AssessmentCounts, AssessmentSource, ModelAssessments
-from verifywise_mlflow.connector.parsing import Row
+from verifywise_mlflow.connector.response_row import Row
 from verifywise_mlflow.connector.text_intake import TextIntake
 from verifywise_mlflow.http.errors import InvalidResponseError
 

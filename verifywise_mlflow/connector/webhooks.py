@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 
 from packaging.version import InvalidVersion, Version
 
-from verifywise_mlflow.connector import parsing
 from verifywise_mlflow.connector.endpoints import MlflowEndpoint
 from verifywise_mlflow.connector.errors import EndpointNotFoundError
 from verifywise_mlflow.connector.pagination import Listing, PagedListing, read_listing
 from verifywise_mlflow.connector.registry_search import page_token_param
+from verifywise_mlflow.connector.response_row import Row
 from verifywise_mlflow.connector.rest_client import RestClient
 from verifywise_mlflow.connector.text_intake import TextIntake
 from verifywise_mlflow.http.settings import ConnectionSettings, Limits
@@ -114,7 +114,7 @@ def _read(client: RestClient, limits: Limits) -> Listing[RegisteredWebhook]:
 
 
 def _webhook(value: object, intake: TextIntake) -> RegisteredWebhook:
-    row = parsing.Row(value, intake)
+    row = Row(value, intake)
     events = (f"{event.text('entity') or ''}.{event.text('action') or ''}" for event in row.rows("events"))
     return RegisteredWebhook(
         webhook_id=row.identity("webhook_id"),

@@ -13,8 +13,9 @@ from verifywise_mlflow.normalizer.mapping.dates import DateReading, read_date
 from verifywise_mlflow.normalizer.mapping.mapping_index import KeyMeaning, MappingIndex
 from verifywise_mlflow.normalizer.mapping.precedence import Candidate
 from verifywise_mlflow.normalizer.mapping.value_sources import HINTS, TAG_SOURCES, ValueSource, ValueSourceKind
+from verifywise_mlflow.normalizer.origin import Origin, SourceKind, ValueState
 from verifywise_mlflow.normalizer.prompt_reference import linked_prompts_text
-from verifywise_mlflow.normalizer.record import FIELD_SPECS, NORMAL_FORMS, Origin, SourceKind, ValueState
+from verifywise_mlflow.normalizer.record import FIELD_SPECS, NORMAL_FORMS
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 
 _SortKey: TypeAlias = tuple[int, bool, int, str]

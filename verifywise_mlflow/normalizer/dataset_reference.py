@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
+from verifywise_mlflow.common.json_value import Json
 from verifywise_mlflow.common.untrusted_text import quote
 from verifywise_mlflow.connector.models import DatasetInput
 from verifywise_mlflow.normalizer.findings import Finding
-from verifywise_mlflow.normalizer.record import Json
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 
 EVALUATION_CONTEXTS: Final = frozenset({"evaluation", "eval", "validation", "testing", "test", "holdout"})

@@ -10,7 +10,7 @@ from verifywise_mlflow.common.untrusted_text import quote
 from verifywise_mlflow.normalizer.findings import Finding
 from verifywise_mlflow.normalizer.mapping.key_folding import split_words
 from verifywise_mlflow.normalizer.mapping.mapping_index import MappingIndex
-from verifywise_mlflow.normalizer.record import Origin
+from verifywise_mlflow.normalizer.origin import Origin
 
 _DATA_WORDS: Final = frozenset({"data", "dataset", "datasets", "benchmark", "benchmarks"})
 """Words of keys whose text names data. Only there is a placeholder no result."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
+from functools import partial
+from typing import Final
 
 
 class FieldGroup(StrEnum):
@@ -70,3 +72,13 @@ class FieldSpec:
     is_attestation: bool = False
     """Whether the text vouches for one version. What the nearest source states counts then, also that there is no
     approval: no other source replaces it."""
+
+
+attribute_field: Final = partial(FieldSpec, filled_from=FilledFrom.ATTRIBUTES)
+"""Defines a field that an attribute of an MLflow object fills."""
+
+tag_field: Final = partial(FieldSpec, filled_from=FilledFrom.TAGS, may_lack_value=True)
+"""Defines a field that tags fill and whose text may hold no value."""
+
+attestation_field: Final = partial(tag_field, FieldGroup.COMPLIANCE, may_carry_date=True, is_attestation=True)
+"""Defines a field whose tags vouch for one version, on a date that the text may state."""

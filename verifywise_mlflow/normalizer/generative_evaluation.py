@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
+from verifywise_mlflow.common.json_value import Json
 from verifywise_mlflow.connector.models import (
     AssessmentCounts,
     DatasetInput,
     EvaluationDataset,
     ModelAssessments,
 )
-from verifywise_mlflow.normalizer.record import Json
 
 if TYPE_CHECKING:
     from verifywise_mlflow.normalizer.record_inputs import RecordInputs

@@ -14,7 +14,8 @@ from verifywise_mlflow.common.untrusted_text import quote
 from verifywise_mlflow.normalizer.mapping.mapping_index import MappingIndex
 from verifywise_mlflow.normalizer.mapping.precedence import Candidate
 from verifywise_mlflow.normalizer.mapping.value_sources import ValueSource
-from verifywise_mlflow.normalizer.record import NORMAL_FORMS, Origin
+from verifywise_mlflow.normalizer.origin import Origin
+from verifywise_mlflow.normalizer.record import NORMAL_FORMS
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 
 _RANK = {stage: rank for rank, stage in enumerate(NORMAL_FORMS["lifecycle_stage"])}

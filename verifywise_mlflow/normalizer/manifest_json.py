@@ -13,8 +13,8 @@ from verifywise_mlflow.artifacts.manifest import (
     Requirement,
     RuntimeEnvironment,
 )
+from verifywise_mlflow.common.json_value import Json
 from verifywise_mlflow.normalizer.model_libraries import missing_libraries
-from verifywise_mlflow.normalizer.record import Json
 
 MAX_MANIFEST_CHANGES = 100
 """The newest changes in place that a record lists; all of them are in ``integrity_events``."""

@@ -18,6 +18,8 @@ from verifywise_mlflow.normalizer.manifest_json import environment_json, evidenc
 from verifywise_mlflow.normalizer.mapping.mapping_index import mapping_index
 from verifywise_mlflow.normalizer.mapping.precedence import UNDECLARED, resolve
 from verifywise_mlflow.normalizer.mapping.tag_mapping import TagMapping
+from verifywise_mlflow.normalizer.normalized_record import NormalizedRecord
+from verifywise_mlflow.normalizer.origin import Origin
 from verifywise_mlflow.normalizer.origin_links import OriginLinks
 from verifywise_mlflow.normalizer.prompt_links import (
     PromptIndex,
@@ -28,13 +30,7 @@ from verifywise_mlflow.normalizer.prompt_links import (
     prompt_links,
 )
 from verifywise_mlflow.normalizer.prompt_reference import kind_by_prompts, prompt_findings
-from verifywise_mlflow.normalizer.record import (
-    FIELDS,
-    PRECEDENCE_FIELDS,
-    CanonicalRecord,
-    NormalizedRecord,
-    Origin,
-)
+from verifywise_mlflow.normalizer.record import FIELDS, PRECEDENCE_FIELDS, CanonicalRecord
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 from verifywise_mlflow.normalizer.record_quality import incomplete_reasons, quality_findings
 from verifywise_mlflow.normalizer.same_person import PEOPLE_FIELDS, same_person_fields

@@ -16,7 +16,7 @@ from verifywise_mlflow.artifacts.version_origin import VersionKey
 from verifywise_mlflow.common.untrusted_text import quote
 from verifywise_mlflow.common.value_object import value_object
 from verifywise_mlflow.normalizer.findings import Finding
-from verifywise_mlflow.normalizer.record import Origin
+from verifywise_mlflow.normalizer.origin import Origin
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 
 MODEL_VERSIONS_TAG: Final = "mlflow.modelVersions"

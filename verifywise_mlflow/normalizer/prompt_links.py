@@ -11,11 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
+from verifywise_mlflow.common.json_value import Json
 from verifywise_mlflow.common.untrusted_text import quote
 from verifywise_mlflow.common.value_object import value_object
 from verifywise_mlflow.normalizer.findings import Finding
 from verifywise_mlflow.normalizer.prompt_reference import named_prompts
-from verifywise_mlflow.normalizer.record import Json
 
 LinkState = Literal["found", "deleted", "not in the registry", "without version"]
 """What the registry has of a prompt that a version names."""

@@ -8,9 +8,9 @@ from typing import Literal, TypeAlias
 from verifywise_mlflow.artifacts.integrity import DetectedChange
 from verifywise_mlflow.artifacts.manifest import ArtifactManifest
 from verifywise_mlflow.artifacts.version_origin import VersionOrigin
+from verifywise_mlflow.common.json_value import Json
 from verifywise_mlflow.common.value_object import value_object
 from verifywise_mlflow.connector.models import LoggedModel, ModelVersion, RegisteredModel, TrainingRun
-from verifywise_mlflow.normalizer.record import Json
 
 LoggedModelLink: TypeAlias = Literal["id", "location", "ambiguous"]
 """How the source names the logged model. ``id``: ``models:/m-…``. ``location``: by exactly its artifact location.

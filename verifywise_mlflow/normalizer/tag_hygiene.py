@@ -11,7 +11,8 @@ from rapidfuzz.distance import OSA
 from verifywise_mlflow.normalizer.mapping.key_folding import fold, key_spellings
 from verifywise_mlflow.normalizer.mapping.mapping_index import MappingIndex
 from verifywise_mlflow.normalizer.mapping.tag_mapping import TagMapping
-from verifywise_mlflow.normalizer.record import MAY_LACK_VALUE, NORMAL_FORMS, TAG_FIELDS, SourceKind, ValueState
+from verifywise_mlflow.normalizer.origin import SourceKind, ValueState
+from verifywise_mlflow.normalizer.record import MAY_LACK_VALUE, NORMAL_FORMS, TAG_FIELDS
 
 _MIN_LENGTH_ONE_TYPO, _MIN_LENGTH_TWO_TYPOS = 5, 9
 """Characters from which on a key that differs in one letter, or in two, is more likely a typo than another word."""

@@ -15,7 +15,8 @@ from verifywise_mlflow.normalizer.generative_evaluation import may_be_read
 from verifywise_mlflow.normalizer.mapping.key_folding import is_system_key
 from verifywise_mlflow.normalizer.mapping.mapping_index import MappingIndex
 from verifywise_mlflow.normalizer.mapping.value_sources import ValueSource, ValueSourceKind
-from verifywise_mlflow.normalizer.record import FIELD_SPECS, FIELDS_ABOUT_USE, CanonicalRecord, SourceKind, ValueState
+from verifywise_mlflow.normalizer.origin import SourceKind, ValueState
+from verifywise_mlflow.normalizer.record import FIELD_SPECS, FIELDS_ABOUT_USE, CanonicalRecord
 from verifywise_mlflow.normalizer.unread_object import ObjectKind, UnreadObject
 
 _OBJECTS_OF_SOURCE: Final[Mapping[ValueSourceKind, tuple[ObjectKind, ...]]] = {

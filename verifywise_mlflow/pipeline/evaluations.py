@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 from zlib import crc32
 
+from verifywise_mlflow.common.json_value import Json
 from verifywise_mlflow.connector.errors import EndpointNotFoundError
 from verifywise_mlflow.connector.models import EvaluationDataset, TraceAssessments
 from verifywise_mlflow.connector.reader_protocol import Reader
@@ -27,7 +28,6 @@ from verifywise_mlflow.normalizer.generative_evaluation import (
     read_evaluation,
     with_at_least,
 )
-from verifywise_mlflow.normalizer.record import Json
 from verifywise_mlflow.persistence.repositories import evaluations
 from verifywise_mlflow.persistence.repositories.evaluations import DueEvaluation
 from verifywise_mlflow.pipeline.context import Note, NoteKind, Progress, ReadFailure, StageContext

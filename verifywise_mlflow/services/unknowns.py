@@ -13,7 +13,8 @@ from verifywise_mlflow.artifacts.file_classifier import EVIDENCE_KINDS
 from verifywise_mlflow.artifacts.manifest import ArtifactFile, ArtifactManifest
 from verifywise_mlflow.compliance.frameworks import Obtainable
 from verifywise_mlflow.compliance.verdict import Verdict
-from verifywise_mlflow.normalizer.record import FIELD_SPECS, ValueState
+from verifywise_mlflow.normalizer.origin import ValueState
+from verifywise_mlflow.normalizer.record import FIELD_SPECS
 from verifywise_mlflow.normalizer.unread_object import UnreadObject, unread_objects_from_json
 from verifywise_mlflow.persistence.queries.coverage import StoredPolicies
 from verifywise_mlflow.persistence.queries.history import RecordState, VerdictState

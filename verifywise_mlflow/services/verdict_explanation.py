@@ -15,6 +15,7 @@ from typing import cast
 from pydantic import ValidationError
 
 from verifywise_mlflow import __version__
+from verifywise_mlflow.common.json_value import Json
 from verifywise_mlflow.compliance.input_hash import input_hash, rule_digest
 from verifywise_mlflow.compliance.rules.cel_variables import Subject
 from verifywise_mlflow.compliance.rules.field_paths import ENVIRONMENT_FACTS
@@ -23,7 +24,6 @@ from verifywise_mlflow.compliance.rules.rule import Rule
 from verifywise_mlflow.compliance.rules.ruleset import merge_policies
 from verifywise_mlflow.compliance.rules.versions_in_use import VersionsInUse
 from verifywise_mlflow.compliance.verdict import RuleResult
-from verifywise_mlflow.normalizer.record import Json
 from verifywise_mlflow.normalizer.unread_object import unread_objects_from_json
 from verifywise_mlflow.persistence.queries import history
 from verifywise_mlflow.persistence.queries.history import RecordState, VerdictState

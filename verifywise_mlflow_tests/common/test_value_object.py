@@ -3,7 +3,7 @@ from __future__ import annotations
 import pickle
 from dataclasses import replace
 
-from verifywise_mlflow.normalizer.record import Origin, ValueState
+from verifywise_mlflow.normalizer.origin import Origin, ValueState
 
 ORIGIN = Origin("version tag", "owner", "TBD", state=ValueState.PLACEHOLDER)
 

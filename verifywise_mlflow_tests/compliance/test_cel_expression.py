@@ -6,11 +6,12 @@ from datetime import UTC, date, datetime
 
 import pytest
 
+from verifywise_mlflow.common.json_value import Json
 from verifywise_mlflow.compliance.rules.cel_expression import CelEvaluationError, CelExpressionError, compile_expression
 from verifywise_mlflow.compliance.rules.cel_variables import Activation, Subject
 from verifywise_mlflow.compliance.rules.evidence import evidence_of
 from verifywise_mlflow.compliance.rules.field_paths import STATED, VARIABLES, Selection, dotted, selection_of
-from verifywise_mlflow.normalizer.record import FIELDS, CanonicalRecord, Json
+from verifywise_mlflow.normalizer.record import FIELDS, CanonicalRecord
 from verifywise_mlflow.normalizer.unread_object import UnreadObject
 from verifywise_mlflow_tests.compliance.records import record_with
 

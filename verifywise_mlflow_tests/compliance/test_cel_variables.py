@@ -7,10 +7,11 @@ from datetime import UTC, datetime
 
 import pytest
 
+from verifywise_mlflow.common.json_value import Json
 from verifywise_mlflow.compliance.rules.cel_expression import CelExpressionError, compile_expression
 from verifywise_mlflow.compliance.rules.cel_variables import Subject
 from verifywise_mlflow.compliance.rules.evidence import Evidence, evidence_of
-from verifywise_mlflow.normalizer.record import FIELDS, NORMAL_FORMS, Json
+from verifywise_mlflow.normalizer.record import FIELDS, NORMAL_FORMS
 from verifywise_mlflow_tests.compliance.records import record_with
 
 A_VALUE_OF_EACH_FIELD: dict[str, Json | datetime] = {

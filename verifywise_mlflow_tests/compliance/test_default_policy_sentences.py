@@ -6,13 +6,13 @@ from datetime import UTC, date, datetime
 
 import pytest
 
+from verifywise_mlflow.common.json_value import Json
 from verifywise_mlflow.compliance.evaluation import Evaluator
 from verifywise_mlflow.compliance.policy_check import evaluate_example
 from verifywise_mlflow.compliance.rules.cel_variables import Subject
 from verifywise_mlflow.compliance.rules.policy import Example, Rule, default_policy
 from verifywise_mlflow.compliance.rules.reason_template import ReasonCase
 from verifywise_mlflow.compliance.verdict import Verdict
-from verifywise_mlflow.normalizer.record import Json
 from verifywise_mlflow.normalizer.unread_object import UnreadObject
 from verifywise_mlflow_tests.compliance.records import record_with
 

@@ -11,13 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from verifywise_mlflow.common.json_value import Json
 from verifywise_mlflow.compliance.evaluation import Evaluator
 from verifywise_mlflow.compliance.input_hash import MAX_VALUE_BYTES, input_hash, rule_digest
 from verifywise_mlflow.compliance.rules.cel_variables import Subject
 from verifywise_mlflow.compliance.rules.policy import Policy, default_policy
 from verifywise_mlflow.compliance.rules.rule import Condition
 from verifywise_mlflow.compliance.verdict import Verdict
-from verifywise_mlflow.normalizer.record import FIELDS, NORMAL_FORMS, CanonicalRecord, Json
+from verifywise_mlflow.normalizer.record import FIELDS, NORMAL_FORMS, CanonicalRecord
 from verifywise_mlflow.normalizer.unread_object import UnreadObject
 from verifywise_mlflow_tests.compliance.records import record_with
 from verifywise_mlflow_tests.compliance.rules import evaluate, rule_with

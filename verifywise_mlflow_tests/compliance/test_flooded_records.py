@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from verifywise_mlflow.common.json_value import Json
 from verifywise_mlflow.compliance.evaluation import Evaluator
 from verifywise_mlflow.compliance.rules import cel_pieces
 from verifywise_mlflow.compliance.rules.cel_expression import CelEvaluationError, compile_expression, compile_value
@@ -17,7 +18,6 @@ from verifywise_mlflow.compliance.rules.evidence import evidence_of
 from verifywise_mlflow.compliance.rules.policy import default_policy
 from verifywise_mlflow.compliance.verdict import Verdict
 from verifywise_mlflow.normalizer.findings import Finding, fold_findings
-from verifywise_mlflow.normalizer.record import Json
 from verifywise_mlflow_tests.compliance.records import record_with
 
 FLOOD = 10_050

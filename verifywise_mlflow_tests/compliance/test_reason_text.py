@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 
 import pytest
 
+from verifywise_mlflow.common.json_value import Json
 from verifywise_mlflow.compliance.evaluation import Evaluator
 from verifywise_mlflow.compliance.rules.policy import Policy
 from verifywise_mlflow.compliance.rules.reason_template import ReasonCase
 from verifywise_mlflow.compliance.rules.rule import Condition, Rule
 from verifywise_mlflow.compliance.verdict import Verdict
-from verifywise_mlflow.normalizer.record import Json
 from verifywise_mlflow.normalizer.unread_object import UnreadObject
 from verifywise_mlflow_tests.compliance.records import record_with
 from verifywise_mlflow_tests.compliance.rules import evaluate, rule_with

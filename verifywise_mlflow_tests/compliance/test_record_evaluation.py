@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
+from verifywise_mlflow.common.json_value import Json
 from verifywise_mlflow.compliance.evaluation import Evaluator
 from verifywise_mlflow.compliance.record_evaluation import MAX_KEPT_DECISIONS, Decisions
 from verifywise_mlflow.compliance.rules.cel_variables import Subject
 from verifywise_mlflow.compliance.rules.policy import Policy, default_policy
 from verifywise_mlflow.compliance.rules.rule import Rule
 from verifywise_mlflow.compliance.verdict import RuleResult
-from verifywise_mlflow.normalizer.record import Json
 from verifywise_mlflow_tests.compliance.attempts import EVIDENCE, TODAY, attempts, subject_with
 from verifywise_mlflow_tests.compliance.records import record_with
 from verifywise_mlflow_tests.compliance.rules import rule_with

@@ -7,7 +7,7 @@ import pytest
 from verifywise_mlflow.connector.models import RegisteredModel
 from verifywise_mlflow.normalizer.mapping.tag_mapping import TagMapping, default_mapping
 from verifywise_mlflow.normalizer.normalize import RecordInputs, normalize
-from verifywise_mlflow.normalizer.record import Origin
+from verifywise_mlflow.normalizer.origin import Origin
 from verifywise_mlflow_tests.support.record_inputs_factory import inputs, normalized, sentences
 
 

@@ -10,7 +10,8 @@ from verifywise_mlflow.normalizer.mapping.mapping_index import mapping_index
 from verifywise_mlflow.normalizer.mapping.tag_mapping import TagMapping, default_mapping
 from verifywise_mlflow.normalizer.mapping.value_sources import ValueSource
 from verifywise_mlflow.normalizer.normalize import normalize
-from verifywise_mlflow.normalizer.record import NORMAL_FORMS, PRECEDENCE_FIELDS, TAG_FIELDS, Origin
+from verifywise_mlflow.normalizer.origin import Origin
+from verifywise_mlflow.normalizer.record import NORMAL_FORMS, PRECEDENCE_FIELDS, TAG_FIELDS
 from verifywise_mlflow_tests.support.record_inputs_factory import inputs
 
 

@@ -13,8 +13,8 @@ from verifywise_mlflow.artifacts.manifest import ArtifactManifest
 from verifywise_mlflow.connector.models import LoggedModel
 from verifywise_mlflow.normalizer.artifact_texts import artifact_texts
 from verifywise_mlflow.normalizer.mapping.value_sources import SOURCE_ATTRIBUTES
+from verifywise_mlflow.normalizer.normalized_record import NormalizedRecord
 from verifywise_mlflow.normalizer.prompt_reference import prompt_findings
-from verifywise_mlflow.normalizer.record import NormalizedRecord
 from verifywise_mlflow_tests.support.record_inputs_factory import inputs, normalized, sentences
 
 LINKED = '[{"name": "summary", "version": "3"}, {"name": "tone", "version": "1"}]'

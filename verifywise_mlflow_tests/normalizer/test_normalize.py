@@ -25,8 +25,9 @@ from verifywise_mlflow.normalizer.candidates import source_attributes
 from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
 from verifywise_mlflow.normalizer.mapping.value_sources import SOURCE_ATTRIBUTES
 from verifywise_mlflow.normalizer.normalize import RecordInputs
+from verifywise_mlflow.normalizer.origin import Origin
 from verifywise_mlflow.normalizer.prompt_links import RegisteredPrompt, RegisteredPromptVersion
-from verifywise_mlflow.normalizer.record import FIELDS, Origin
+from verifywise_mlflow.normalizer.record import FIELDS
 from verifywise_mlflow_tests.support.record_inputs_factory import inputs, manifest, normalized
 
 MORNING, NOON, EVENING = (datetime(2026, 3, 1, hour, tzinfo=UTC) for hour in (8, 12, 18))

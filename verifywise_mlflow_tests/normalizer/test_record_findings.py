@@ -20,7 +20,7 @@ from verifywise_mlflow.connector.models import (
     TrainingRun,
 )
 from verifywise_mlflow.normalizer.normalize import RecordInputs
-from verifywise_mlflow.normalizer.record import NormalizedRecord
+from verifywise_mlflow.normalizer.normalized_record import NormalizedRecord
 from verifywise_mlflow_tests.support.record_inputs_factory import inputs, manifest, normalized, sentences
 
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from verifywise_mlflow.connector.models import TrainingRun
-from verifywise_mlflow.normalizer.record import NORMAL_FORMS, Origin
+from verifywise_mlflow.normalizer.origin import Origin
+from verifywise_mlflow.normalizer.record import NORMAL_FORMS
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 from verifywise_mlflow_tests.support.record_inputs_factory import inputs, normalized, sentences
 

@@ -14,8 +14,8 @@ from verifywise_mlflow.artifacts.manifest import (
 from verifywise_mlflow.connector.models import LoggedModel, ModelVersion, RegisteredModel, TrainingRun
 from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
 from verifywise_mlflow.normalizer.normalize import RecordInputs, normalize
+from verifywise_mlflow.normalizer.normalized_record import NormalizedRecord
 from verifywise_mlflow.normalizer.prompt_links import PromptIndex
-from verifywise_mlflow.normalizer.record import NormalizedRecord
 
 
 def inputs(

@@ -20,9 +20,10 @@ from packaging.version import InvalidVersion, Version
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from verifywise_mlflow.common.canonical_json import canonical_json, sha256_of
+from verifywise_mlflow.common.json_value import Json
 from verifywise_mlflow.compliance.validation_messages import validation_messages
 from verifywise_mlflow.compliance.yaml_source import YamlSourceError, read_yaml_source
-from verifywise_mlflow.normalizer.record import CanonicalRecord, Json
+from verifywise_mlflow.normalizer.record import CanonicalRecord
 
 Line = Annotated[str, Field(pattern=r"^[0-9]{1,4}\.[0-9]{1,4}$")]
 """The first two numbers of a version, such as ``3.11``."""

@@ -6,6 +6,7 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from verifywise_mlflow.common.json_value import Json
 from verifywise_mlflow.compliance.environment_facts.end_of_life import EndOfLife, load_end_of_life
 from verifywise_mlflow.compliance.environment_facts.vulnerabilities import vulnerabilities_of
 from verifywise_mlflow.compliance.environment_facts.vulnerability_copy import (
@@ -14,7 +15,7 @@ from verifywise_mlflow.compliance.environment_facts.vulnerability_copy import (
     open_copy,
 )
 from verifywise_mlflow.compliance.rules.field_paths import END_OF_LIFE, VULNERABILITIES
-from verifywise_mlflow.normalizer.record import CanonicalRecord, Json
+from verifywise_mlflow.normalizer.record import CanonicalRecord
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,12 +25,13 @@ from packaging.version import InvalidVersion, Version
 
 from verifywise_mlflow.artifacts.environment.environment_file import BUILD_TOOLS
 from verifywise_mlflow.artifacts.environment.requirements import exact_pin
+from verifywise_mlflow.common.json_value import Json
 from verifywise_mlflow.compliance.environment_facts.advisory import UNRATED, Advisory
 from verifywise_mlflow.compliance.environment_facts.vulnerability_copy import (
     VulnerabilityCopy,
     VulnerabilityCopyError,
 )
-from verifywise_mlflow.normalizer.record import CanonicalRecord, Json
+from verifywise_mlflow.normalizer.record import CanonicalRecord
 
 MAX_LISTED: Final = 8
 _MAX_NAME_LENGTH: Final = 30

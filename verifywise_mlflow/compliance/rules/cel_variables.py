@@ -42,6 +42,7 @@ from typing import Final, TypeAlias
 
 from cel_expr_python import cel
 
+from verifywise_mlflow.common.json_value import Json
 from verifywise_mlflow.compliance.rules.field_paths import (
     END_OF_LIFE,
     FINDINGS,
@@ -59,11 +60,7 @@ from verifywise_mlflow.compliance.rules.field_paths import (
 )
 from verifywise_mlflow.compliance.rules.versions_in_use import VersionsInUse
 from verifywise_mlflow.normalizer.field_spec import FieldType
-from verifywise_mlflow.normalizer.record import (
-    FIELD_SPECS,
-    CanonicalRecord,
-    Json,
-)
+from verifywise_mlflow.normalizer.record import FIELD_SPECS, CanonicalRecord
 from verifywise_mlflow.normalizer.unread_object import UnreadObject
 
 CelValue: TypeAlias = "str | int | float | bool | datetime | list[CelValue] | dict[str, CelValue] | None"

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from typing import Final
 
+from verifywise_mlflow.common.json_value import Json
 from verifywise_mlflow.compliance.measures import MeasureReader
 from verifywise_mlflow.compliance.rules.cel_variables import (
     CONTEXT_TYPES,
@@ -43,7 +44,8 @@ from verifywise_mlflow.compliance.rules.field_paths import (
 from verifywise_mlflow.compliance.rules.versions_in_use import is_in_use
 from verifywise_mlflow.normalizer.findings import FINDING_KINDS
 from verifywise_mlflow.normalizer.mapping.dates import days_of
-from verifywise_mlflow.normalizer.record import FIELDS, FIELDS_ABOUT_USE, NORMAL_FORMS, Json, ValueState
+from verifywise_mlflow.normalizer.origin import ValueState
+from verifywise_mlflow.normalizer.record import FIELDS, FIELDS_ABOUT_USE, NORMAL_FORMS
 
 _MIN_INT, _MAX_INT = -(2**63), 2**63 - 1
 _NON_FINITE: Final = frozenset({"NaN", "Infinity", "-Infinity"})

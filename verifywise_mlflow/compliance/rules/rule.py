@@ -40,7 +40,8 @@ from verifywise_mlflow.compliance.verdict import Verdict
 from verifywise_mlflow.normalizer.findings import FindingKind
 from verifywise_mlflow.normalizer.mapping.mapping_index import mapping_index
 from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
-from verifywise_mlflow.normalizer.record import FIELDS, CanonicalRecord, SourceKind, ValueState
+from verifywise_mlflow.normalizer.origin import SourceKind, ValueState
+from verifywise_mlflow.normalizer.record import FIELDS, CanonicalRecord
 from verifywise_mlflow.normalizer.unread_fields import unread_objects
 from verifywise_mlflow.normalizer.unread_object import OBJECT_KINDS, ObjectKind
 

@@ -25,6 +25,7 @@ from verifywise_mlflow.connector.pagination import (
 )
 from verifywise_mlflow.connector.read_ahead import read_each
 from verifywise_mlflow.connector.registry_search import page_token_param, version_key
+from verifywise_mlflow.connector.response_row import Row
 from verifywise_mlflow.connector.rest_client import RestClient
 from verifywise_mlflow.connector.text_intake import TextIntake
 from verifywise_mlflow.http.errors import HttpError, InvalidResponseError, NotFoundError
@@ -187,7 +188,7 @@ def _name(model: RegisteredModel) -> str:
 
 def registered_model_info(value: object, intake: TextIntake | None = None) -> RegisteredModel:
     """Parse Databricks' ``RegisteredModelInfo`` as listed: without aliases and tags."""
-    row = parsing.Row(value, intake)
+    row = Row(value, intake)
     return RegisteredModel(
         name=_full_name(row.text("full_name") or _joined(row, "name")),
         description=row.text("comment"),
@@ -199,7 +200,7 @@ def registered_model_info(value: object, intake: TextIntake | None = None) -> Re
 
 def model_version_info(value: object, intake: TextIntake | None = None) -> ModelVersion:
     """Parse Databricks' ``ModelVersionInfo`` as listed: without aliases and tags."""
-    row = parsing.Row(value, intake)
+    row = Row(value, intake)
     return ModelVersion(
         model_name=_full_name(_joined(row, "model_name")),
         version_number=row.integer("version", minimum=1, maximum=_MAX_VERSION_NUMBER),
@@ -213,7 +214,7 @@ def model_version_info(value: object, intake: TextIntake | None = None) -> Model
     )
 
 
-def _joined(row: parsing.Row, model: str) -> str:
+def _joined(row: Row, model: str) -> str:
     return ".".join(row.identity(part) for part in ("catalog_name", "schema_name", model))
 
 

@@ -40,6 +40,7 @@ from openlineage.client.facet_v2 import (
 )
 
 from verifywise_mlflow import __version__
+from verifywise_mlflow.common.json_value import Json
 from verifywise_mlflow.common.untrusted_text import truncate
 from verifywise_mlflow.delivery.openlineage.facets import GovernanceDatasetFacet, MlflowDatasetFacet, MlflowRunFacet
 from verifywise_mlflow.delivery.openlineage.naming import (
@@ -48,7 +49,7 @@ from verifywise_mlflow.delivery.openlineage.naming import (
     run_uuid,
     version_name,
 )
-from verifywise_mlflow.normalizer.record import CanonicalRecord, Json
+from verifywise_mlflow.normalizer.record import CanonicalRecord
 from verifywise_mlflow.persistence.queries.lineage_states import LineageState
 
 PRODUCER: Final = f"tag:verifywise.ai,2026:mlflow/{__version__}"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-from verifywise_mlflow.normalizer.record import Json
+from verifywise_mlflow.common.json_value import Json
 
 EVALUATION_NAMESPACE: Final = "verifywise-mlflow"
 _RUN_IDS: Final = uuid.UUID("0b6a2a4e-1d6f-4c0e-8a6b-7f3f4d2c9e11")

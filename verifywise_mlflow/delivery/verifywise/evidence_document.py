@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from verifywise_mlflow.common.json_value import Json
 from verifywise_mlflow.common.markdown import code_span, escape_markdown
 from verifywise_mlflow.compliance.badge import VERSION_RULE
 from verifywise_mlflow.delivery.verifywise.texts import cut, slug
-from verifywise_mlflow.normalizer.record import FIELDS_BY_GROUP, Json
+from verifywise_mlflow.normalizer.record import FIELDS_BY_GROUP
 from verifywise_mlflow.persistence.queries.delivery_states import DeliveryState, StatedVerdict
 
 MEDIA_TYPE: Final = "text/markdown"

@@ -16,8 +16,8 @@ from typing import Final
 import vl_convert
 from markupsafe import Markup
 
+from verifywise_mlflow.common.json_value import Json
 from verifywise_mlflow.common.untrusted_text import excerpt
-from verifywise_mlflow.normalizer.record import Json
 
 _WIDTH_PX: Final = 520
 _BAR_PX: Final = 30

@@ -14,7 +14,8 @@ from verifywise_mlflow.normalizer.mapping.key_folding import fold, key_spellings
 from verifywise_mlflow.normalizer.mapping.tag_mapping import TagMapping, YesNoKey
 from verifywise_mlflow.normalizer.mapping.value_sources import TAG_SOURCES, ValueSource
 from verifywise_mlflow.normalizer.mapping.value_states import ANY_FIELD, MAX_TEXT_LENGTH, ValueStateReader
-from verifywise_mlflow.normalizer.record import MAY_LACK_VALUE, NORMAL_FORMS, ValueState
+from verifywise_mlflow.normalizer.origin import ValueState
+from verifywise_mlflow.normalizer.record import MAY_LACK_VALUE, NORMAL_FORMS
 
 _NUMBER = re.compile(r"v?\d+")
 _STAGELESS_WORD = re.compile(r"(?:v|ver|version|r|rev|build|run|q)?\d+(?:q\d)?|(?=[a-f]*\d)[0-9a-f]{7,64}")

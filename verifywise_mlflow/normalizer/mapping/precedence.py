@@ -1,6 +1,6 @@
 """Precedence: which of several candidates becomes a field's value, and which findings the others cause.
 
-The chosen candidate's ``Origin`` (``normalizer/record.py``) is the provenance of the value.
+The chosen candidate's ``Origin`` (``normalizer/origin.py``) is the provenance of the value.
 
 A text that is no value (``ValueState``) counts as missing, so that a real value of a later source is used: `owner: TBD`
 on a version does not hide the team that its model names. In an attestation it counts: what the nearest source states
@@ -16,7 +16,8 @@ from verifywise_mlflow.common.untrusted_text import quote
 from verifywise_mlflow.common.value_object import value_object
 from verifywise_mlflow.normalizer.findings import Finding
 from verifywise_mlflow.normalizer.mapping.key_folding import fold, is_system_key
-from verifywise_mlflow.normalizer.record import FIELD_SPECS, NORMAL_FORMS, Origin, ValueState
+from verifywise_mlflow.normalizer.origin import Origin, ValueState
+from verifywise_mlflow.normalizer.record import FIELD_SPECS, NORMAL_FORMS
 
 _DENIALS: Final = frozenset({ValueState.NEGATIVE, ValueState.FAILED})
 

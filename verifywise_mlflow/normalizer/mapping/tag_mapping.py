@@ -18,13 +18,13 @@ from verifywise_mlflow.common.strict_yaml import PackagedFileLoader
 from verifywise_mlflow.normalizer.mapping.key_folding import fold, is_system_key
 from verifywise_mlflow.normalizer.mapping.value_sources import ValueSource
 from verifywise_mlflow.normalizer.mapping.value_states import ANY_FIELD, ORDINARY
+from verifywise_mlflow.normalizer.origin import ValueState
 from verifywise_mlflow.normalizer.record import (
     DEFAULTABLE_FIELDS,
     MAY_LACK_VALUE,
     NORMAL_FORMS,
     PRECEDENCE_FIELDS,
     TAG_FIELDS,
-    ValueState,
 )
 
 

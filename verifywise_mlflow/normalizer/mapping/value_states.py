@@ -14,7 +14,8 @@ from typing import Final
 from verifywise_mlflow.common.globs import GlobTable, compile_globs
 from verifywise_mlflow.normalizer.mapping.dates import strip_dates
 from verifywise_mlflow.normalizer.mapping.key_folding import fold, split_words
-from verifywise_mlflow.normalizer.record import FIELD_SPECS, ValueState
+from verifywise_mlflow.normalizer.origin import ValueState
+from verifywise_mlflow.normalizer.record import FIELD_SPECS
 
 ORDINARY: Final = "ordinary"
 """In a mapping: a text that is a value although another entry says that it is none."""

@@ -8,8 +8,9 @@ from datetime import datetime
 
 from sqlalchemy import func, select
 
+from verifywise_mlflow.common.json_value import Json
 from verifywise_mlflow.compliance.waivers import Waiver
-from verifywise_mlflow.normalizer.record import CanonicalRecord, Json
+from verifywise_mlflow.normalizer.record import CanonicalRecord
 from verifywise_mlflow.persistence.pg_text_codec import unescape
 from verifywise_mlflow.persistence.repositories.config_versions import config_version
 from verifywise_mlflow.persistence.repositories.verdicts import canonical_record

@@ -8,7 +8,7 @@ from typing import Final
 from sqlalchemy import ColumnElement, Table, Text, and_, case, cast, func, literal, select, union_all
 from sqlalchemy.sql.selectable import Subquery
 
-from verifywise_mlflow.normalizer.record import SourceKind
+from verifywise_mlflow.normalizer.origin import SourceKind
 from verifywise_mlflow.normalizer.tag_hygiene import KeyUse, ValueUse
 from verifywise_mlflow.persistence.pg_text_codec import escape, unescape
 from verifywise_mlflow.persistence.repositories.tracked_objects import IS_LINKED, RUN_ID, VERSIONS_WITH_LOGGED_MODELS

@@ -8,9 +8,9 @@ from typing import Final
 
 from sqlalchemy import ARRAY, any_, cast, select, union, update
 
+from verifywise_mlflow.common.json_value import Json
 from verifywise_mlflow.common.value_object import value_object
 from verifywise_mlflow.connector.models import Redaction
-from verifywise_mlflow.normalizer.record import Json
 from verifywise_mlflow.persistence.pg_text_codec import Text
 from verifywise_mlflow.persistence.repositories import state_log, tenancy
 from verifywise_mlflow.persistence.repositories.registry import ListedObject, StoredObject

@@ -13,7 +13,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
-from verifywise_mlflow.normalizer.record import Json
+from verifywise_mlflow.common.json_value import Json
 from verifywise_mlflow.persistence.row_mapping import Key, is_one_of
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import delivery_ledger

@@ -14,8 +14,8 @@ from sqlalchemy import any_, case, cast, or_, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import Text as PlainText
 
+from verifywise_mlflow.common.json_value import Json
 from verifywise_mlflow.connector.models import DatasetInput
-from verifywise_mlflow.normalizer.record import Json
 from verifywise_mlflow.persistence.repositories.tracked_objects import IS_LINKED, VERSIONS_WITH_LOGGED_MODELS
 from verifywise_mlflow.persistence.row_mapping import rows_of
 from verifywise_mlflow.persistence.session import TenantSession

@@ -12,8 +12,10 @@ from typing import Final
 from sqlalchemy import and_, any_, func, literal, or_, select, text, true, tuple_
 
 from verifywise_mlflow.audit.state_leaf import State, content_bytes
+from verifywise_mlflow.normalizer.normalized_record import NormalizedRecord
+from verifywise_mlflow.normalizer.origin import Origin
 from verifywise_mlflow.normalizer.prompt_links import PromptIndex, newest_revision
-from verifywise_mlflow.normalizer.record import FIELDS, NormalizedRecord, Origin
+from verifywise_mlflow.normalizer.record import FIELDS
 from verifywise_mlflow.normalizer.unread_object import ObjectKind
 from verifywise_mlflow.persistence.bulk_upsert import upsert_columns
 from verifywise_mlflow.persistence.byte_limit import limit_bytes

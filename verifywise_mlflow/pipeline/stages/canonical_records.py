@@ -11,11 +11,11 @@ from typing import cast
 from verifywise_mlflow import __version__
 from verifywise_mlflow.artifacts.integrity import DetectedChange
 from verifywise_mlflow.artifacts.manifest_codec import manifest_from_json
+from verifywise_mlflow.common.json_value import Json
 from verifywise_mlflow.connector.models import LoggedModel, ModelVersion, RegisteredModel, TrainingRun
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
 from verifywise_mlflow.normalizer.normalize import NORMALIZER_REVISION, normalize
-from verifywise_mlflow.normalizer.record import Json
 from verifywise_mlflow.normalizer.record_inputs import LoggedModelLink, RecordInputs
 from verifywise_mlflow.persistence.json_texts import JSON_AS_TEXT, parsed_row
 from verifywise_mlflow.persistence.pg_text_codec import escape, unescape

@@ -19,6 +19,7 @@ from pydantic import ValidationError
 
 from verifywise_mlflow import __version__
 from verifywise_mlflow.common.closeable import Closeable
+from verifywise_mlflow.common.json_value import Json
 from verifywise_mlflow.compliance.badge import version_badge
 from verifywise_mlflow.compliance.input_hash import hash_body, hash_input_body, input_hash, rule_digest
 from verifywise_mlflow.compliance.rules.cel_variables import Subject
@@ -26,7 +27,6 @@ from verifywise_mlflow.compliance.rules.field_paths import ENVIRONMENT_FACTS
 from verifywise_mlflow.compliance.rules.policy import Policy, PolicyError, default_policy
 from verifywise_mlflow.compliance.rules.rule import Rule
 from verifywise_mlflow.compliance.rules.ruleset import RuleSet, merge_policies
-from verifywise_mlflow.normalizer.record import Json
 from verifywise_mlflow.normalizer.unread_object import unread_objects_from_json
 from verifywise_mlflow.persistence.pg_text_codec import loads, unescape
 from verifywise_mlflow.persistence.queries.history import record_as_of, record_states

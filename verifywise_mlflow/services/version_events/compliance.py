@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
+from verifywise_mlflow.common.json_value import Json
 from verifywise_mlflow.compliance.rules.rule import Rule
-from verifywise_mlflow.normalizer.record import Json
 from verifywise_mlflow.persistence.queries.compliance_states import ComplianceState
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.services.version_events.event import VersionEvent

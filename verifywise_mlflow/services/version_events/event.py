@@ -14,7 +14,7 @@ from typing import Final, TypedDict
 from urllib.parse import quote
 
 from verifywise_mlflow.common.canonical_json import canonical_json
-from verifywise_mlflow.normalizer.record import Json
+from verifywise_mlflow.common.json_value import Json
 from verifywise_mlflow.tenants.delivery.event_type import EventType
 
 TYPE_PREFIX: Final = "ai.verifywise.mlflow."

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import Final
 
+from verifywise_mlflow.common.json_value import Json
 from verifywise_mlflow.common.untrusted_text import escape_invisible
 from verifywise_mlflow.normalizer.lifecycle_event import EventKind, LifecycleEvent
-from verifywise_mlflow.normalizer.record import Json
 from verifywise_mlflow.persistence.repositories.integrity import IntegrityEvent
 from verifywise_mlflow.services.version_events.event import VersionEvent
 from verifywise_mlflow.tenants.delivery.event_type import EventType

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from pydantic import JsonValue
 
+from verifywise_mlflow.common.json_value import Json
 from verifywise_mlflow.compliance.environment_facts.vulnerabilities import MAX_LISTED, vulnerabilities_of
 from verifywise_mlflow.compliance.environment_facts.vulnerability_copy import (
     VulnerabilityCopy,
@@ -19,7 +20,7 @@ from verifywise_mlflow.compliance.environment_facts.vulnerability_copy import (
 from verifywise_mlflow.compliance.input_hash import MAX_VALUE_BYTES, value_json
 from verifywise_mlflow.compliance.rules.rule import Example
 from verifywise_mlflow.compliance.verdict import Verdict
-from verifywise_mlflow.normalizer.record import CanonicalRecord, Json
+from verifywise_mlflow.normalizer.record import CanonicalRecord
 
 FOLDER = Path(__file__).parent.parent / "osv"
 

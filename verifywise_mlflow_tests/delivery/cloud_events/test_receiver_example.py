@@ -13,12 +13,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from verifywise_mlflow.common.json_value import Json
 from verifywise_mlflow.delivery.cloud_events.signature import signature_headers
 from verifywise_mlflow.delivery.cloud_events.webhook import CLOUD_EVENT
 from verifywise_mlflow.delivery.http_post import EventConnection, Receiver, open_receiver
 from verifywise_mlflow.http.errors import UnauthenticatedError
 from verifywise_mlflow.http.settings import ConnectionSettings
-from verifywise_mlflow.normalizer.record import Json
 from verifywise_mlflow.services.version_events.event import VersionEvent, cloud_event
 from verifywise_mlflow.tenants.delivery.event_type import EventType
 from verifywise_mlflow_tests.support.documentation import code_blocks, read_page
