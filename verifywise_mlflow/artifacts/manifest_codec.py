@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from collections.abc import Mapping
 
 from pydantic import TypeAdapter
 
 from verifywise_mlflow.artifacts.manifest import ArtifactManifest
-
-Json: TypeAlias = "str | int | float | bool | Sequence[Json] | Mapping[str, Json] | None"
+from verifywise_mlflow.common.json_value import Json
 
 _MANIFEST: TypeAdapter[ArtifactManifest] = TypeAdapter(ArtifactManifest)
 
