@@ -14,7 +14,9 @@ from verifywise_mlflow.defs.assets.deliveries import delivery_assets
 from verifywise_mlflow.defs.assets.external_assets import agents, mlflow_server, prompts
 from verifywise_mlflow.defs.assets.governance_report import governance_report
 from verifywise_mlflow.defs.assets.stages import stage_assets
-from verifywise_mlflow.defs.dagster_compat import fork_run_processes, log_runs_by, share_connections_of_code_server
+from verifywise_mlflow.defs.dagster_compat.connections import share_connections_of_code_server
+from verifywise_mlflow.defs.dagster_compat.loggers import log_runs_by
+from verifywise_mlflow.defs.dagster_compat.run_processes import fork_run_processes
 from verifywise_mlflow.defs.jobs import deliver_tenant, report_tenant, sync_tenant, targeted_sync
 from verifywise_mlflow.defs.resources import TenantSync
 from verifywise_mlflow.defs.run_retention.deletion import delete_old_runs, hourly_run_deletion

@@ -5,7 +5,7 @@ from contextlib import suppress
 with suppress(Exception):  # the run fails in the same way, and reports it
     from verifywise_mlflow.compliance.environment_facts.end_of_life import load_end_of_life
     from verifywise_mlflow.definitions import defs
-    from verifywise_mlflow.defs.dagster_compat import end_canceled_runs, prepare_job
+    from verifywise_mlflow.defs.dagster_compat.run_processes import end_canceled_runs, prepare_job
     from verifywise_mlflow.defs.run_tags import SYNC_JOB, TARGETED_SYNC_JOB
     from verifywise_mlflow.normalizer.mapping.mapping_index import mapping_index
     from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping

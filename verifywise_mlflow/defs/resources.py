@@ -10,7 +10,7 @@ import dagster as dg
 from pydantic import Field, PrivateAttr
 
 from verifywise_mlflow.common.stages import Stage
-from verifywise_mlflow.defs.dagster_compat import reuse_connections
+from verifywise_mlflow.defs.dagster_compat.connections import reuse_connections
 from verifywise_mlflow.defs.run_queue.authenticated_user import USER_HEADER_VARIABLE
 from verifywise_mlflow.defs.run_tags import PARTITION_TAG, TARGETED_SYNC_JOB, USER_TAG
 from verifywise_mlflow.persistence.database import database_url

@@ -18,12 +18,8 @@ from typing import Final, Protocol, runtime_checkable
 
 import dagster as dg
 
-from verifywise_mlflow.defs.dagster_compat import (
-    evaluate_sensors_every,
-    look_at_queue_on,
-    postgres_url,
-    share_connections,
-)
+from verifywise_mlflow.defs.dagster_compat.connections import postgres_url, share_connections
+from verifywise_mlflow.defs.dagster_compat.daemon import evaluate_sensors_every, look_at_queue_on
 from verifywise_mlflow.defs.run_tags import BACKFILL_TAG
 from verifywise_mlflow.distributed.queue_listener import set_on_new_runs
 from verifywise_mlflow.observability.json_logs import install_json_logs

@@ -21,7 +21,8 @@ from celery.exceptions import Reject
 from celery.signals import setup_logging
 
 import verifywise_mlflow.run_process_template  # noqa: F401  # for all processes that are forked later
-from verifywise_mlflow.defs.dagster_compat import execute_run, import_for_runs, open_before_forks, postgres_url
+from verifywise_mlflow.defs.dagster_compat.connections import open_before_forks, postgres_url
+from verifywise_mlflow.defs.dagster_compat.run_processes import execute_run, import_for_runs
 from verifywise_mlflow.distributed.broker import QUEUE, TASK, BrokerNotConfiguredError, broker_url, make_celery
 from verifywise_mlflow.distributed.heartbeat import HEARTBEAT_FILE, add_heartbeat
 from verifywise_mlflow.distributed.run_process import run_in_fork

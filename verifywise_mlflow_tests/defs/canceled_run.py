@@ -11,7 +11,7 @@ from importlib import import_module
 import dagster as dg
 from dagster._utils.interrupts import capture_interrupts
 
-from verifywise_mlflow.defs import dagster_compat
+from verifywise_mlflow.defs.dagster_compat import run_processes
 
 attempts: list[float] = []
 is_canceled = multiprocessing.Event()
@@ -34,8 +34,8 @@ def slow_job() -> None:
 
 def main() -> None:
     """Execute the run, and report what became of it."""
-    dagster_compat.end_canceled_runs()
-    dagster_compat._SECONDS_BETWEEN_INTERRUPTS = 0.5  # type: ignore[misc]
+    run_processes.end_canceled_runs()
+    run_processes._SECONDS_BETWEEN_INTERRUPTS = 0.5  # type: ignore[misc]
     has_ended = threading.Event()
     import_module("dagster._grpc.impl").start_termination_thread(is_canceled, has_ended)
     outcome = "canceled"

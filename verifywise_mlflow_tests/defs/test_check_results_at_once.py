@@ -11,7 +11,7 @@ import pytest
 from dagster._core.storage.event_log import SqlEventLogStorage
 from sqlalchemy import event, text
 
-from verifywise_mlflow.defs.dagster_compat import TargetMaterialization, check_results_at_once
+from verifywise_mlflow.defs.dagster_compat.event_log import TargetMaterialization, check_results_at_once
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
 from verifywise_mlflow_tests.defs.production import production_instance, set_dagster_database
 from verifywise_mlflow_tests.support.databases import empty_database

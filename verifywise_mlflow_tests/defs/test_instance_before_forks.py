@@ -11,7 +11,7 @@ import psycopg2
 import pytest
 from sqlalchemy import event
 
-from verifywise_mlflow.defs.dagster_compat import open_before_forks
+from verifywise_mlflow.defs.dagster_compat.connections import open_before_forks
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
 from verifywise_mlflow_tests.defs.production import production_instance, set_dagster_database
 from verifywise_mlflow_tests.support.databases import empty_database

@@ -19,7 +19,8 @@ from dagster._core.storage.partition_status_cache import get_and_update_asset_st
 from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.defs.assets.external_assets import mlflow_server
 from verifywise_mlflow.defs.checks.data_quality import stage_check_specs
-from verifywise_mlflow.defs.dagster_compat import code_location_of, delete_previous_runless_result
+from verifywise_mlflow.defs.dagster_compat.event_log import delete_previous_runless_result
+from verifywise_mlflow.defs.dagster_compat.runs import code_location_of
 from verifywise_mlflow.defs.partitions import tenant_partitions
 from verifywise_mlflow.defs.run_retention.deletion import delete_expired_runs, delete_old_runs
 from verifywise_mlflow.defs.run_retention.retention_rules import (

@@ -12,7 +12,7 @@ import dagster as dg
 import psycopg2
 import pytest
 
-from verifywise_mlflow.defs.dagster_compat import share_connections, share_connections_of_code_server
+from verifywise_mlflow.defs.dagster_compat.connections import share_connections, share_connections_of_code_server
 from verifywise_mlflow_tests.defs.production import production_instance, set_dagster_database
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from verifywise_mlflow.defs.dagster_compat import postgres_url
+from verifywise_mlflow.defs.dagster_compat.connections import postgres_url
 from verifywise_mlflow.defs.run_queue.queue_signal import announce_run
 from verifywise_mlflow.distributed.queue_listener import set_on_new_runs
 from verifywise_mlflow_tests.defs.production import production_instance, set_dagster_database

@@ -15,7 +15,7 @@ from verifywise_mlflow.defs.assets.compliance_metrics import compliance_metrics_
 from verifywise_mlflow.defs.checks.gap_tables import urgent_gaps_table
 from verifywise_mlflow.defs.checks.rule_description import RuleDescription
 from verifywise_mlflow.defs.checks.rule_results import rule_check_results
-from verifywise_mlflow.defs.dagster_compat import latest_materialization
+from verifywise_mlflow.defs.dagster_compat.event_log import latest_materialization
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.compliance_summary import FORMULAS, ComplianceSummary, summarize_compliance
 from verifywise_mlflow.services.tenant_policies import load_rules

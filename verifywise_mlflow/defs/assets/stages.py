@@ -33,7 +33,7 @@ from verifywise_mlflow.defs.assets.freshness_policy import FRESHNESS_POLICY
 from verifywise_mlflow.defs.assets.tag_hygiene import tag_hygiene_table
 from verifywise_mlflow.defs.checks.data_quality import stage_check_results, stage_check_specs
 from verifywise_mlflow.defs.checks.rule_specs import rule_check_specs, rule_descriptions
-from verifywise_mlflow.defs.dagster_compat import check_results_at_once
+from verifywise_mlflow.defs.dagster_compat.event_log import check_results_at_once
 from verifywise_mlflow.defs.metadata_limit import within_size_limit
 from verifywise_mlflow.defs.metadata_table import cell
 from verifywise_mlflow.defs.partitions import tenant_partitions

@@ -16,7 +16,7 @@ from verifywise_mlflow.compliance.rules.ruleset import RuleSet
 from verifywise_mlflow.compliance.verdict import Verdict
 from verifywise_mlflow.defs.checks.gap_tables import worst_gaps_table
 from verifywise_mlflow.defs.checks.rule_description import RuleDescription, check_name
-from verifywise_mlflow.defs.dagster_compat import TargetMaterialization
+from verifywise_mlflow.defs.dagster_compat.event_log import TargetMaterialization
 from verifywise_mlflow.defs.markdown import reference_links
 from verifywise_mlflow.services.compliance_summary import ComplianceSummary, RuleSummary
 from verifywise_mlflow.tenants.tenant import Tenant

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from verifywise_mlflow.common.untrusted_text import excerpt
-from verifywise_mlflow.defs.dagster_compat import SubmitRunContext
+from verifywise_mlflow.defs.dagster_compat.runs import SubmitRunContext
 from verifywise_mlflow.defs.run_tags import USER_TAG
 
 USER_HEADER_VARIABLE: Final = "VERIFYWISE_USER_HEADER"

@@ -13,7 +13,8 @@ from typing import Any, Final
 
 import dagster as dg
 
-from verifywise_mlflow.defs.dagster_compat import QueuedRunCoordinator, SubmitRunContext, remember_schema
+from verifywise_mlflow.defs.dagster_compat.connections import remember_schema
+from verifywise_mlflow.defs.dagster_compat.runs import QueuedRunCoordinator, SubmitRunContext
 from verifywise_mlflow.defs.run_queue.active_runs import last_run_seconds, raise_priority
 from verifywise_mlflow.defs.run_queue.authenticated_user import user_tag_changes
 from verifywise_mlflow.defs.run_queue.queue_rules import (

@@ -7,7 +7,7 @@ from typing import Final
 
 import dagster as dg
 
-from verifywise_mlflow.defs.dagster_compat import notify
+from verifywise_mlflow.defs.dagster_compat.connections import notify
 
 CHANNEL: Final = "verifywise_mlflow_run_queue"
 

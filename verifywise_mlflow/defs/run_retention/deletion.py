@@ -13,12 +13,8 @@ from dagster import DagsterRunStatus as Status
 
 from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.defs.assets.external_assets import mlflow_server
-from verifywise_mlflow.defs.dagster_compat import (
-    CheckResultDeletion,
-    active_backfill_ids,
-    code_location_of,
-    delete_superseded_runless_events,
-)
+from verifywise_mlflow.defs.dagster_compat.event_log import CheckResultDeletion, delete_superseded_runless_events
+from verifywise_mlflow.defs.dagster_compat.runs import active_backfill_ids, code_location_of
 from verifywise_mlflow.defs.run_retention.retention_rules import (
     FinishedRun,
     ProtectedRuns,

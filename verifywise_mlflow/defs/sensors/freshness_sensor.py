@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.defs.checks.data_quality import FRESH, freshness_result
-from verifywise_mlflow.defs.dagster_compat import (
+from verifywise_mlflow.defs.dagster_compat.event_log import (
     TargetMaterialization,
     delete_previous_runless_result,
     latest_materialization,

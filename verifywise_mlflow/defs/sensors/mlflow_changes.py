@@ -14,7 +14,7 @@ from typing import Final
 
 import dagster as dg
 
-from verifywise_mlflow.defs.dagster_compat import has_sensor_threads
+from verifywise_mlflow.defs.dagster_compat.daemon import has_sensor_threads
 from verifywise_mlflow.defs.jobs import targeted_sync
 from verifywise_mlflow.defs.partitions import partition_keys
 from verifywise_mlflow.defs.run_queue.active_runs import hint_followers, runs_in_flight

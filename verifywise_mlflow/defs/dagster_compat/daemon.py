@@ -1,0 +1,47 @@
+"""The loops of Dagster's daemon: how soon it notices a sensor that is due and a run that was queued."""
+
+from __future__ import annotations
+
+import threading
+import time
+from functools import wraps
+from importlib import import_module
+from typing import Any
+
+import dagster as dg
+
+
+def evaluate_sensors_every(seconds: float) -> None:
+    """Make the daemon of this process look that often for sensors that are due; Dagster does so every five seconds."""
+    import_module("dagster._daemon.sensor").MIN_INTERVAL_LOOP_TIME = seconds  # type: ignore[attr-defined]
+
+
+def look_at_queue_on(has_new_run: threading.Event) -> None:
+    """Make the daemon of this process look at the run queue as soon as an event is set, not only once per interval.
+
+    Dagster's interval is a whole number of seconds, and a run waits for half of it on average.
+    """
+    daemon = import_module("dagster._daemon.run_coordinator.queued_run_coordinator_daemon").QueuedRunCoordinatorDaemon
+    end_of_look = import_module("dagster._daemon.daemon").SpanMarker.END_SPAN
+    core_loop = daemon.core_loop
+
+    @wraps(core_loop)
+    def look(self: Any, context: Any, shutdown_event: threading.Event) -> Any:  # Any: Dagster's own types, passed on
+        self.interval_seconds = 0
+        for step in core_loop(self, context, shutdown_event):
+            yield step
+            if step is end_of_look:
+                next_look = time.monotonic() + context.instance.run_coordinator.dequeue_interval_seconds
+                while (remaining := next_look - time.monotonic()) > 0 and not shutdown_event.is_set():
+                    if has_new_run.wait(min(remaining, 0.5)):
+                        break
+                    yield None
+                has_new_run.clear()  # before the next look, which finds what sets it later
+
+    daemon.core_loop = look
+
+
+def has_sensor_threads(instance: dg.DagsterInstance) -> bool:
+    """Return whether a sensor whose tick takes long holds up no other sensor."""
+    settings = instance.get_sensor_settings()
+    return bool(settings and settings.get("use_threads"))
