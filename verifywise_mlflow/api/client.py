@@ -7,36 +7,32 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from verifywise_mlflow.api.errors import InvalidArgumentError, NotFoundError, translated_errors
+from verifywise_mlflow.api.arguments import closed_words, moment, texts
+from verifywise_mlflow.api.errors import InvalidArgumentError, translated_errors
 from verifywise_mlflow.api.lineage import Lineage
 from verifywise_mlflow.api.rows import TenantRow
-from verifywise_mlflow.api.version import VersionRecord, version_record
-from verifywise_mlflow.common.moments import parse_moment, utc_text
-from verifywise_mlflow.common.unresolved_names import nearest_names, unknown_name
+from verifywise_mlflow.api.version import VersionRecord, known_version, version_record
+from verifywise_mlflow.common.moments import utc_text
+from verifywise_mlflow.common.unresolved_names import unknown_name
 from verifywise_mlflow.common.untrusted_text import quote
 from verifywise_mlflow.compliance.badge import Badge
 from verifywise_mlflow.compliance.rules.rule import Severity
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.queries.coverage import stored_catalog
 from verifywise_mlflow.persistence.queries.history import Period
-from verifywise_mlflow.persistence.queries.records_begin import describe_records_begin
 from verifywise_mlflow.persistence.queries.training_lineage import count_versions
 from verifywise_mlflow.persistence.queries.version_filter import NOT_EVALUATED, OPTIONAL_FIELDS, VersionFilter
 from verifywise_mlflow.persistence.repositories.tenancy import stage_refreshes_of
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.services import comparison
-from verifywise_mlflow.services import gaps as gap_lists
-from verifywise_mlflow.services import inventory as inventories
 from verifywise_mlflow.services.agents import AgentRow, agent_rows
 from verifywise_mlflow.services.change_rows import ChangeRow, HistoryRow, history_rows, net_changes
-from verifywise_mlflow.services.comparison import ComparedValue
-from verifywise_mlflow.services.gaps import Gap, GapFilter
-from verifywise_mlflow.services.inventory import InventoryFilter, InventoryRow
+from verifywise_mlflow.services.comparison import ComparedValue, compare
+from verifywise_mlflow.services.gaps import Gap, GapFilter, open_gaps
+from verifywise_mlflow.services.inventory import InventoryFilter, InventoryRow, inventory_of
 from verifywise_mlflow.services.lineage_graph import DEFAULT_NODES, lineage_graph
 from verifywise_mlflow.services.prompts import PromptRow, prompt_rows
 from verifywise_mlflow.services.several_tenants import read_each, readable_tenants
-from verifywise_mlflow.services.version_dossier import VersionDossier, dossier
 from verifywise_mlflow.services.version_history import version_history
 from verifywise_mlflow.services.version_references import (
     require_known_model,
@@ -49,6 +45,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 R = TypeVar("R")
+
+_SEVERITIES: Final = tuple(map(str, Severity))
+_BADGES: Final = (*map(str, Badge), NOT_EVALUATED)
 
 
 def connect(url: str | None = None) -> Client:
@@ -135,18 +134,18 @@ class Client:
             from verifywise_mlflow.api.frames import frame_of
 
             versions = VersionFilter(
-                models=_texts(models),
-                stages=_texts(stages),
-                owners=_texts(owners),
-                risks=_texts(risks),
-                badges=_words("badges", badges, _BADGES),
-                missing=_words("missing", missing, OPTIONAL_FIELDS),
-                libraries=_texts(libraries),
+                models=texts(models),
+                stages=texts(stages),
+                owners=texts(owners),
+                risks=texts(risks),
+                badges=closed_words("badges", badges, _BADGES),
+                missing=closed_words("missing", missing, OPTIONAL_FIELDS),
+                libraries=texts(libraries),
                 includes_deleted=include_deleted,
             )
-            wanted = InventoryFilter(versions, _texts(ai_systems), _texts(frameworks))
+            wanted = InventoryFilter(versions, texts(ai_systems), texts(frameworks))
             names = readable_tenants(self._store, tenants)
-            return frame_of(InventoryRow, inventories.inventory_of(self._store, names, wanted))
+            return frame_of(InventoryRow, inventory_of(self._store, names, wanted))
 
     def prompts(self, *tenants: str, include_deleted: bool = False) -> pd.DataFrame:
         """Return the prompts of the tenants' registries, without their texts: one row per version.
@@ -199,22 +198,17 @@ class Client:
             min_age_days: The least age in whole days.
             waived: Only gaps that a waiver covers, or only the others; by default both.
         """
-        with translated_errors():
-            from verifywise_mlflow.api.frames import frame_of
-
-            now = datetime.now(UTC)
-            wanted = GapFilter(
-                VersionFilter(models=_texts(models), stages=_texts(stages), owners=_texts(owners), risks=_texts(risks)),
-                severities=_words("severities", severities, _SEVERITIES),
-                rules=_texts(rules),
-                ai_systems=_texts(ai_systems),
-                frameworks=_texts(frameworks),
-                min_age_days=min_age_days,
-                is_waived=waived,
-            )
-            names = readable_tenants(self._store, tenants)
-            listed = read_each(self._store, names, lambda session: gap_lists.open_gaps(session, now, wanted))
-            return frame_of(Gap, listed)
+        now = datetime.now(UTC)
+        wanted = GapFilter(
+            VersionFilter(models=texts(models), stages=texts(stages), owners=texts(owners), risks=texts(risks)),
+            severities=closed_words("severities", severities, _SEVERITIES),
+            rules=texts(rules),
+            ai_systems=texts(ai_systems),
+            frameworks=texts(frameworks),
+            min_age_days=min_age_days,
+            is_waived=waived,
+        )
+        return self._frame_of_each(tenants, Gap, lambda session: open_gaps(session, now, wanted))
 
     def compare(
         self,
@@ -238,10 +232,10 @@ class Client:
         with translated_errors():
             from verifywise_mlflow.api.frames import frame_of
 
-            at = _moment(as_of)
+            at = moment(as_of)
             with self._store.begin_snapshot(tenant) as session:
-                one, other = (_known_version(session, model, version, at) for version in (first, second))
-                return frame_of(ComparedValue, comparison.compare(session, one, other).values)
+                one, other = (known_version(session, model, version, at) for version in (first, second))
+                return frame_of(ComparedValue, compare(session, one, other).values)
 
     def record(self, tenant: str, model: str, version: int | str, as_of: datetime | str | None = None) -> VersionRecord:
         """Return what is known of a version, or what was known at a time: record, origins, badge, verdicts.
@@ -250,9 +244,9 @@ class Client:
             NotFoundError: Also if nothing was recorded of the version by that time.
         """
         with translated_errors():
-            at = _moment(as_of)
+            at = moment(as_of)
             with self._store.begin_snapshot(tenant) as session:
-                return version_record(_known_version(session, model, version, at))
+                return version_record(known_version(session, model, version, at))
 
     def records(self, tenant: str, as_of: datetime | str | None = None) -> pd.DataFrame:
         """Return the canonical records of a tenant's versions, now or as of a time: a column for each field."""
@@ -262,7 +256,7 @@ class Client:
             self._resolve(tenant)
             if as_of is None:
                 return dataframes.records(self._store, tenant)
-            return dataframes.records_as_of(self._store, tenant, _moment(as_of))
+            return dataframes.records_as_of(self._store, tenant, moment(as_of))
 
     def verdicts(self, tenant: str, as_of: datetime | str | None = None) -> pd.DataFrame:
         """Return the verdicts on a tenant's versions, now or as of a time: one row per version and rule."""
@@ -272,7 +266,7 @@ class Client:
             self._resolve(tenant)
             if as_of is None:
                 return dataframes.verdicts(self._store, tenant)
-            return dataframes.verdicts_as_of(self._store, tenant, _moment(as_of))
+            return dataframes.verdicts_as_of(self._store, tenant, moment(as_of))
 
     def diff(
         self,
@@ -298,7 +292,7 @@ class Client:
         with translated_errors():
             from verifywise_mlflow.api.frames import frame_of_objects
 
-            start, end = _moment(since), _moment(until)
+            start, end = moment(since), moment(until)
             if start >= end:
                 raise InvalidArgumentError(f"{utc_text(start)} is not before {utc_text(end)}")
             number = self._resolve(tenant, model, version, end)
@@ -394,50 +388,6 @@ class Client:
             return None if version is None else resolve_version(session, model, str(version), at)
 
 
-def _known_version(session: TenantSession, model: str, version: int | str, at: datetime) -> VersionDossier:
-    key = (model, resolve_version(session, model, str(version), at))
-    known = dossier(session, key, at)
-    if known is None:
-        require_recorded(session, key)
-        raise NotFoundError(
-            f"there is no record of {quote(model)} version {key[1]} of the tenant {quote(session.tenant_id)} as of "
-            f"{utc_text(at)}; {describe_records_begin(session)}"
-        )
-    return known
-
-
 def _tenant_row(session: TenantSession) -> TenantRow:
     judged = stage_refreshes_of(session).get("compliance_results")
     return TenantRow(session.tenant_id, count_versions(session, None), judged.refreshed_at if judged else None)
-
-
-def _moment(given: datetime | str | None) -> datetime:
-    now = datetime.now(UTC)
-    if given is None:
-        return now
-    if isinstance(given, str):
-        return parse_moment(given, now)
-    if given.tzinfo is None:
-        raise InvalidArgumentError(f"{given.isoformat()} has no zone: write datetime(..., tzinfo=UTC)")
-    if given > now:
-        raise InvalidArgumentError(f"{utc_text(given)} is still to come: it is {utc_text(now)} now")
-    return given.astimezone(UTC)
-
-
-_SEVERITIES: Final = tuple(map(str, Severity))
-_BADGES: Final = (*map(str, Badge), NOT_EVALUATED)
-
-
-def _words(parameter: str, given: str | Iterable[str], allowed: Collection[str]) -> tuple[str, ...]:
-    """Return words of a closed set. A misspelt one would match nothing, which looks like good news."""
-    words = _texts(given)
-    for word in words:
-        if word not in allowed:
-            near = nearest_names(word, allowed)
-            hint = f"did you mean {' or '.join(map(quote, near))}?" if near else f"pass one of {', '.join(allowed)}"
-            raise InvalidArgumentError(f"{parameter}: {quote(word)} is not known: {hint}")
-    return words
-
-
-def _texts(given: str | Iterable[str]) -> tuple[str, ...]:
-    return (given,) if isinstance(given, str) else tuple(given)

@@ -7,10 +7,16 @@ from datetime import date, datetime
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
+from verifywise_mlflow.api.errors import NotFoundError
 from verifywise_mlflow.common.described_fields import DESCRIBED
+from verifywise_mlflow.common.moments import utc_text
+from verifywise_mlflow.common.untrusted_text import quote
 from verifywise_mlflow.normalizer.record import FIELDS
 from verifywise_mlflow.normalizer.unread_object import unread_objects_from_json
-from verifywise_mlflow.services.version_dossier import JudgedRule, VersionDossier
+from verifywise_mlflow.persistence.queries.records_begin import describe_records_begin
+from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.services.version_dossier import JudgedRule, VersionDossier, dossier
+from verifywise_mlflow.services.version_references import require_recorded, resolve_version
 
 
 class Verdict(BaseModel):
@@ -76,6 +82,24 @@ class VersionRecord(BaseModel):
     def gaps(self) -> tuple[Verdict, ...]:
         """The verdicts that are gaps, waived ones included."""
         return tuple(verdict for verdict in self.verdicts if verdict.open_since is not None)
+
+
+def known_version(session: TenantSession, model: str, version: int | str, at: datetime) -> VersionDossier:
+    """Return what was known of a version at a time.
+
+    Raises:
+        UnresolvedNameError: there is no such version.
+        NotFoundError: nothing was recorded of it by then.
+    """
+    key = (model, resolve_version(session, model, str(version), at))
+    known = dossier(session, key, at)
+    if known is None:
+        require_recorded(session, key)
+        raise NotFoundError(
+            f"there is no record of {quote(model)} version {key[1]} of the tenant {quote(session.tenant_id)} as of "
+            f"{utc_text(at)}; {describe_records_begin(session)}"
+        )
+    return known
 
 
 def version_record(known: VersionDossier) -> VersionRecord:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from typer.models import OptionInfo
 
-from verifywise_mlflow.common.unresolved_names import nearest_names
+from verifywise_mlflow.common.unresolved_names import choice_hint
 from verifywise_mlflow.common.untrusted_text import quote
 from verifywise_mlflow.normalizer.record import NORMAL_FORMS
 
@@ -48,9 +48,7 @@ def _one_of(choices: Sequence[str]) -> Callable[[str], str]:
     def parse(text: str) -> str:
         word = text.strip().casefold()
         if word not in choices:
-            near = nearest_names(word, choices)
-            hint = f"did you mean {' or '.join(map(quote, near))}?" if near else f"write one of {', '.join(choices)}"
-            raise typer.BadParameter(f"{quote(text)} is none of the words: {hint}")
+            raise typer.BadParameter(f"{quote(text)} is none of the words: {choice_hint(word, choices)}")
         return word
 
     return parse

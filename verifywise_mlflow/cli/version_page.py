@@ -35,7 +35,6 @@ _MAX_NAMES: Final = 6
 
 _WHAT_IT_IS: Final = ("business_purpose", "ai_system", "risk_category", "data_sensitivity")
 _WHO_ANSWERS: Final = ("owner", "compliance_approver", "reviewer", "validator")
-_SETTLED: Final = ("pass", "not applicable")
 
 _COLORS: Final = {"pass": "green", "evidence complete": "green", "fail": "red", "error": "red", "failing": "red"}
 _COLORS_OF_INCOMPLETE: Final = {"pass": "", "evidence complete": "yellow"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from itertools import islice
 from typing import Final
 
@@ -31,9 +31,18 @@ def unknown_name(sentence: str, name: str, candidates: Iterable[str]) -> Unresol
         name: The name as it was written.
         candidates: The names that exist.
     """
-    if names := nearest_names(name, candidates):
-        return UnresolvedNameError(f"{sentence}. Did you mean {' or '.join(map(quote, names))}?")
-    return UnresolvedNameError(sentence)
+    names = nearest_names(name, candidates)
+    return UnresolvedNameError(f"{sentence}. Did you mean {_alternatives(names)}?" if names else sentence)
+
+
+def choice_hint(word: str, choices: Collection[str]) -> str:
+    """Return what to write instead of a word that is none of a closed set: the nearest ones, else all of them."""
+    names = nearest_names(word, choices)
+    return f"did you mean {_alternatives(names)}?" if names else f"choose one of {', '.join(choices)}"
+
+
+def _alternatives(names: Iterable[str]) -> str:
+    return " or ".join(map(quote, names))
 
 
 def nearest_names(name: str, candidates: Iterable[str]) -> list[str]:

@@ -1,0 +1,48 @@
+"""The values that callers pass: a time, one text or several, and words of a closed set."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from datetime import UTC, datetime
+
+from verifywise_mlflow.api.errors import InvalidArgumentError
+from verifywise_mlflow.common.moments import parse_moment, utc_text
+from verifywise_mlflow.common.unresolved_names import choice_hint
+from verifywise_mlflow.common.untrusted_text import quote
+
+
+def moment(given: datetime | str | None) -> datetime:
+    """Return a time in UTC; the present one for None.
+
+    Raises:
+        InvalidArgumentError: it has no zone, or is still to come.
+        MomentError: the text is no time.
+    """
+    now = datetime.now(UTC)
+    if given is None:
+        return now
+    if isinstance(given, str):
+        return parse_moment(given, now)
+    if given.tzinfo is None:
+        raise InvalidArgumentError(f"{given.isoformat()} has no zone: write datetime(..., tzinfo=UTC)")
+    if given > now:
+        raise InvalidArgumentError(f"{utc_text(given)} is still to come: it is {utc_text(now)} now")
+    return given.astimezone(UTC)
+
+
+def texts(given: str | Iterable[str]) -> tuple[str, ...]:
+    """Return the alternatives of a filter."""
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
+def closed_words(parameter: str, given: str | Iterable[str], allowed: Collection[str]) -> tuple[str, ...]:
+    """Return words of a closed set. A misspelled one would match nothing, which looks like good news.
+
+    Raises:
+        InvalidArgumentError: a word is none of the set.
+    """
+    words = texts(given)
+    for word in words:
+        if word not in allowed:
+            raise InvalidArgumentError(f"{parameter}: {quote(word)} is not known: {choice_hint(word, allowed)}")
+    return words
