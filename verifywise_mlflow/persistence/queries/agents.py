@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Table, and_, null, or_, select
+from sqlalchemy import ColumnElement, Table, and_, or_, select
 
 from verifywise_mlflow.persistence.queries.version_filter import ROWS_PER_FETCH
+from verifywise_mlflow.persistence.repositories.asset_states import present_and_former
 from verifywise_mlflow.persistence.row_mapping import Key, same_version
 from verifywise_mlflow.persistence.session import TenantSession
-from verifywise_mlflow.persistence.tables import agent_history, agents, canonical_records, model_versions
+from verifywise_mlflow.persistence.state_tables import AGENTS
+from verifywise_mlflow.persistence.tables import agents, canonical_records, model_versions
 
 
 class StoredAgent(NamedTuple):
@@ -73,17 +75,12 @@ def agent_names(session: TenantSession) -> list[str]:
 
 def agent_states(session: TenantSession, name: str) -> list[AgentState]:
     """Return the present and former states of the agents with a name or ID, the newest first."""
-    columns = ("model_id", "status", "tags", "linked_prompts", "changed_at")
     named = select(agents.c.model_id).where(
         agents.c.tenant_id == session.tenant_id, or_(agents.c.name == name, agents.c.model_id == name)
     )
-    present = select(*(agents.c[column] for column in columns), null()).where(
-        agents.c.tenant_id == session.tenant_id, agents.c.model_id.in_(named)
-    )
-    former = select(*(agent_history.c[column] for column in (*columns, "valid_to"))).where(
-        agent_history.c.tenant_id == session.tenant_id, agent_history.c.model_id.in_(named)
-    )
-    states = [AgentState(*row) for row in (*session.execute(present), *session.execute(former))]
+    columns = ("model_id", "status", "tags", "linked_prompts")
+    rows = present_and_former(session, AGENTS, columns, lambda table: table.c.model_id.in_(named))
+    states = [AgentState(*row) for row in rows]
     return sorted(states, key=lambda state: (state.valid_from, state.model_id), reverse=True)
 
 

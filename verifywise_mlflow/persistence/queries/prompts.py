@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import and_, null, select
+from sqlalchemy import and_, select
 
 from verifywise_mlflow.persistence.queries.version_filter import ROWS_PER_FETCH
+from verifywise_mlflow.persistence.repositories.asset_states import present_and_former
 from verifywise_mlflow.persistence.row_mapping import Key, same_version
 from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.persistence.state_tables import PROMPT_VERSIONS
 from verifywise_mlflow.persistence.tables import (
     canonical_records,
-    prompt_version_history,
     prompt_versions,
     prompts,
     record_inputs,
@@ -84,14 +85,8 @@ def prompt_names(session: TenantSession) -> list[str]:
 
 def prompt_states(session: TenantSession, name: str) -> list[PromptState]:
     """Return the present and former states of a prompt's versions, the newest first."""
-    columns = ("version_number", "template_sha256", "aliases", "changed_at")
-    present = select(*(prompt_versions.c[column] for column in columns)).where(
-        prompt_versions.c.tenant_id == session.tenant_id, prompt_versions.c.prompt_name == name
-    )
-    former = select(*(prompt_version_history.c[column] for column in (*columns, "valid_to"))).where(
-        prompt_version_history.c.tenant_id == session.tenant_id, prompt_version_history.c.prompt_name == name
-    )
-    rows = [*session.execute(present.add_columns(null())), *session.execute(former)]
+    columns = ("version_number", "template_sha256", "aliases")
+    rows = present_and_former(session, PROMPT_VERSIONS, columns, lambda table: table.c.prompt_name == name)
     states = [PromptState(*row) for row in rows]
     return sorted(states, key=lambda state: (state.valid_from, state.version_number), reverse=True)
 

@@ -6,18 +6,18 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import ARRAY, any_, cast, select, union, update
+from sqlalchemy import ARRAY, any_, cast, select, union
 
 from verifywise_mlflow.common.json_value import Json
 from verifywise_mlflow.common.value_object import value_object
 from verifywise_mlflow.connector.models import Redaction
 from verifywise_mlflow.persistence.pg_text_codec import Text
-from verifywise_mlflow.persistence.repositories import state_log, tenancy
+from verifywise_mlflow.persistence.repositories import asset_states, tenancy
 from verifywise_mlflow.persistence.repositories.registry import ListedObject, StoredObject
-from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE, Row, columns_of, dicts_of, upsert
+from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE, Row, columns_of
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.state_tables import AGENTS
-from verifywise_mlflow.persistence.tables import agents, logged_models, revisions, training_runs
+from verifywise_mlflow.persistence.tables import agents, logged_models, training_runs
 
 LISTING: Final = "agents"
 """The name under which ``stage_refreshes`` has the first complete listing of agents."""
@@ -70,37 +70,16 @@ def write_agents(
 ) -> None:
     """Upsert agents, and append their states to the log."""
     rows: list[Row] = [
-        {
-            **columns_of(change.entity),
-            "tenant_id": session.tenant_id,
-            "deleted_at": None,
-            "fingerprint": change.fingerprint,
-            "incarnation": change.incarnation,
-            "changed_at": now,
-            "sync_id": sync_id,
-        }
+        {**columns_of(change.entity), "sync_id": sync_id, **change.row_values(session.tenant_id, now)}
         for change in listed
     ]
-    upsert(session, agents, rows)
-    state_log.append(session, AGENTS.states(rows, sync_id, now))
+    asset_states.write_states(session, AGENTS, rows, sync_id, now)
 
 
 def mark_agents_deleted(session: TenantSession, model_ids: Collection[str], sync_id: str, now: datetime) -> int:
     """Soft delete (tombstone) agents; return how many were living."""
-    table = agents
-    rows = session.execute(
-        update(table)
-        .where(
-            table.c.tenant_id == session.tenant_id,
-            table.c.model_id == any_(cast(list(model_ids), ARRAY(Text))),
-            table.c.deleted_at.is_(None),
-        )
-        .values(deleted_at=now, changed_at=now, sync_id=sync_id, revision=revisions.next_value())
-        .returning(*table.c)
-    )
-    deleted = [*dicts_of(rows)]
-    state_log.append(session, AGENTS.states(deleted, sync_id, now))
-    return len(deleted)
+    is_named = agents.c.model_id == any_(cast(list(model_ids), ARRAY(Text)))
+    return asset_states.mark_deleted(session, AGENTS, is_named, sync_id, now)
 
 
 def were_listed(session: TenantSession) -> bool:

@@ -10,15 +10,15 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import ARRAY, ColumnElement, any_, cast, func, select, tuple_, update
+from sqlalchemy import ARRAY, any_, cast, func, select, tuple_, update
 
 from verifywise_mlflow.common.value_object import value_object
 from verifywise_mlflow.connector.models import Prompt, PromptVersion
 from verifywise_mlflow.normalizer.prompt_links import PromptIndex, RegisteredPrompt, RegisteredPromptVersion
 from verifywise_mlflow.persistence.pg_text_codec import Text
-from verifywise_mlflow.persistence.repositories import state_log, tenancy
+from verifywise_mlflow.persistence.repositories import asset_states, tenancy
 from verifywise_mlflow.persistence.repositories.registry import ListedObject, StoredObject
-from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE, Key, Row, columns_of, dicts_of, rows_of, upsert
+from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE, Key, Row, columns_of, rows_of, upsert
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.state_tables import PROMPT_VERSIONS
 from verifywise_mlflow.persistence.tables import prompt_versions, prompts, revisions, stage_refreshes
@@ -99,7 +99,7 @@ def write_prompts(session: TenantSession, listed: Sequence[ListedObject[Prompt]]
     for change in listed:
         row = columns_of(change.entity)
         row["prompt_name"] = row.pop("name")
-        rows.append({**row, **_row_values(session.tenant_id, change.fingerprint, change.incarnation, now)})
+        rows.append({**row, **change.row_values(session.tenant_id, now)})
     upsert(session, prompts, rows)
 
 
@@ -112,12 +112,11 @@ def write_versions(
             **columns_of(change.entity.version),
             "aliases": list(change.entity.aliases),
             "sync_id": sync_id,
-            **_row_values(session.tenant_id, change.fingerprint, change.incarnation, now),
+            **change.row_values(session.tenant_id, now),
         }
         for change in listed
     ]
-    upsert(session, prompt_versions, rows)
-    state_log.append(session, PROMPT_VERSIONS.states(rows, sync_id, now))
+    asset_states.write_states(session, PROMPT_VERSIONS, rows, sync_id, now)
 
 
 def mark_prompts_deleted(session: TenantSession, names: Collection[str], sync_id: str, now: datetime) -> int:
@@ -130,7 +129,7 @@ def mark_prompts_deleted(session: TenantSession, names: Collection[str], sync_id
         .values(deleted_at=now, changed_at=now, revision=revisions.next_value())
     )
     of_named = prompt_versions.c.prompt_name == any_(cast(list(names), ARRAY(Text)))
-    return deleted.rowcount + _mark_versions(session, of_named, sync_id, now)
+    return deleted.rowcount + asset_states.mark_deleted(session, PROMPT_VERSIONS, of_named, sync_id, now)
 
 
 def mark_versions_deleted(session: TenantSession, keys: Collection[Key], sync_id: str, now: datetime) -> int:
@@ -139,20 +138,8 @@ def mark_versions_deleted(session: TenantSession, keys: Collection[Key], sync_id
     names, numbers = [name for name, _ in keys], [number for _, number in keys]
     wanted = rows_of(prompt_versions, {"prompt_name": names, "version_number": numbers})
     key = tuple_(prompt_versions.c.prompt_name, prompt_versions.c.version_number)
-    return _mark_versions(session, key.in_(select(wanted.c.prompt_name, wanted.c.version_number)), sync_id, now)
-
-
-def _mark_versions(session: TenantSession, condition: ColumnElement[bool], sync_id: str, now: datetime) -> int:
-    table = prompt_versions
-    rows = session.execute(
-        update(table)
-        .where(table.c.tenant_id == session.tenant_id, condition, table.c.deleted_at.is_(None))
-        .values(deleted_at=now, changed_at=now, sync_id=sync_id, revision=revisions.next_value())
-        .returning(*table.c)
-    )
-    deleted = [*dicts_of(rows)]
-    state_log.append(session, PROMPT_VERSIONS.states(deleted, sync_id, now))
-    return len(deleted)
+    is_wanted = key.in_(select(wanted.c.prompt_name, wanted.c.version_number))
+    return asset_states.mark_deleted(session, PROMPT_VERSIONS, is_wanted, sync_id, now)
 
 
 def renew(session: TenantSession, names: Collection[str]) -> None:
@@ -194,14 +181,4 @@ def prompt_index(session: TenantSession) -> PromptIndex | None:
     return {
         name: RegisteredPrompt(revision, {} if is_deleted else aliases, by_name.get(name, {}), is_deleted)
         for name, revision, aliases, is_deleted in named
-    }
-
-
-def _row_values(tenant_id: str, fingerprint: str, incarnation: int, now: datetime) -> Row:
-    return {
-        "tenant_id": tenant_id,
-        "deleted_at": None,
-        "fingerprint": fingerprint,
-        "incarnation": incarnation,
-        "changed_at": now,
     }

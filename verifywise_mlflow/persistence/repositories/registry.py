@@ -57,6 +57,16 @@ class ListedObject(Generic[T]):
         """Whether the object was deleted and created again under the same name or number."""
         return self.stored is not None and self.stored.incarnation != self.incarnation
 
+    def row_values(self, tenant_id: str, now: datetime) -> Row:
+        """Return the columns of a row that do not depend on the kind of object."""
+        return {
+            "tenant_id": tenant_id,
+            "deleted_at": None,
+            "fingerprint": self.fingerprint,
+            "incarnation": self.incarnation,
+            "changed_at": now,
+        }
+
 
 @value_object
 class Tombstone:
@@ -193,7 +203,7 @@ def write_models(session: TenantSession, models: Sequence[ListedObject[Registere
     for listed in models:
         row = columns_of(listed.entity)
         row["model_name"] = row.pop("name")
-        rows.append({**row, **_row_values(session.tenant_id, listed, now)})
+        rows.append({**row, **listed.row_values(session.tenant_id, now)})
     upsert(session, registered_models, rows)
 
 
@@ -222,7 +232,7 @@ def write_versions(
                 **columns_of(version),
                 "aliases": listed.entity.aliases,
                 **_origin_columns(origin),
-                **_row_values(session.tenant_id, listed, now),
+                **listed.row_values(session.tenant_id, now),
             }
         )
     upsert(session, model_versions, rows)
@@ -277,16 +287,6 @@ def stored_copies(session: TenantSession) -> dict[Key, StoredCopy]:
     return {
         (row["model_name"], row["version_number"]): StoredCopy(row["source"], row["created_at"], to_origin(dict(row)))
         for row in rows
-    }
-
-
-def _row_values(tenant_id: str, listed: ListedObject[T], now: datetime) -> Row:
-    return {
-        "tenant_id": tenant_id,
-        "deleted_at": None,
-        "fingerprint": listed.fingerprint,
-        "incarnation": listed.incarnation,
-        "changed_at": now,
     }
 
 
