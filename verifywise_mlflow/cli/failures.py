@@ -10,7 +10,7 @@ from verifywise_mlflow.cli.output import fail
 from verifywise_mlflow.common.unresolved_names import UnresolvedNameError
 from verifywise_mlflow.http.errors import HttpError
 from verifywise_mlflow.persistence.database import DatabaseError
-from verifywise_mlflow.services.rule_worker_client import RuleWorkerUnavailableError
+from verifywise_mlflow.services.rule_worker_error import RuleWorkerUnavailableError
 from verifywise_mlflow.tenants.errors import SecretUnavailableError, TenantsFileError
 
 

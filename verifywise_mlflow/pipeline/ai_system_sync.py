@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from verifywise_mlflow.compliance.ai_systems import AiSystemsError, DeclaredSystem, load_ai_systems
-from verifywise_mlflow.pipeline.config_versioning import record_declared_systems
 from verifywise_mlflow.pipeline.context import StageContext
+from verifywise_mlflow.pipeline.stage_configurations import record_declared_systems
 from verifywise_mlflow.tenants.errors import TenantsFileError
 from verifywise_mlflow.tenants.loading import shared_ai_systems_path
 from verifywise_mlflow.tenants.tenant import Tenant

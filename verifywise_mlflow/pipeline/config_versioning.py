@@ -1,20 +1,17 @@
-"""Records a version when a tenant's mapping, policies, settings or declared AI systems change, with an audit entry."""
+"""Records a version when a tenant's settings, mapping, policies or declared AI systems change, with an audit entry.
+
+What a stage records is in ``stage_configurations.py``.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Final, Protocol
 
-from verifywise_mlflow import __version__
 from verifywise_mlflow.audit.entry import AuditEntry, EntryKind, Outcome
-from verifywise_mlflow.compliance.ai_systems import DeclaredSystem, declarations_document
-from verifywise_mlflow.compliance.frameworks import own_frameworks, shipped_catalog
-from verifywise_mlflow.compliance.rules.ruleset import RuleSet
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
-from verifywise_mlflow.normalizer.mapping.tag_mapping import TagMapping
-from verifywise_mlflow.normalizer.normalize import NORMALIZER_REVISION
 from verifywise_mlflow.persistence.repositories import audit_log, config_versions
 from verifywise_mlflow.persistence.repositories.config_versions import ConfigKind
 from verifywise_mlflow.persistence.session import TenantSession
@@ -45,49 +42,6 @@ class ConfigEntryFactory(Protocol):
         """Return the entry. ``reason`` says in a sentence what changed."""
 
 
-def record_mapping_version(context: StageContext, mapping: TagMapping, digest: str) -> None:
-    """Record the mapping that records are built with from now on. The digest is stored with each record's inputs."""
-
-    def document() -> Document:
-        return {
-            "code_version": __version__,
-            "revision": NORMALIZER_REVISION,
-            "mapping": mapping.model_dump(mode="json"),
-        }
-
-    _record_in_stage(context, "mapping", digest, document)
-
-
-def record_policy_version(
-    context: StageContext, rules: RuleSet, digest: str, facts: Mapping[str, str] | None = None
-) -> None:
-    """Record the policies that records are evaluated by from now on. The digest is stored with each badge.
-
-    Args:
-        context: the stage's context.
-        rules: the policies.
-        digest: a digest of them and of all else that determines verdicts.
-        facts: the digests of the environment facts that the rules read, by variable.
-    """
-
-    def document() -> Document:
-        policies = {}
-        for policy in rules.policies:
-            dumped = policy.model_dump(mode="json", exclude={"rules": {"__all__": {"examples"}}})
-            policies[policy.id] = dumped | {"rules": {rule["id"]: rule for rule in dumped["rules"]}}
-        own = own_frameworks(rules.catalog)
-        return {
-            "code_version": __version__,
-            "policies": policies,
-            "thresholds": dict(rules.thresholds),
-            "frameworks": {framework.name: framework.model_dump(mode="json") for framework in own},
-            "environment_facts": dict(facts or {}),
-            "shipped_frameworks": {name: framework.digest for name, framework in shipped_catalog().items()},
-        }
-
-    _record_in_stage(context, "policy", digest, document)
-
-
 def record_tenant_version(
     session: TenantSession, tenant: Tenant, sync_id: str, now: datetime, make_entry: ConfigEntryFactory
 ) -> list[AuditEntry]:
@@ -99,15 +53,7 @@ def record_tenant_version(
     return _record_version(session, "tenant", fingerprint(document), document, sync_id, now, make_entry)
 
 
-def record_declared_systems(context: StageContext, systems: Sequence[DeclaredSystem]) -> None:
-    """Record what the tenant declares about its AI systems from now on; nothing if it never declared any."""
-    document = declarations_document(systems)
-    digest, in_force = fingerprint(document), context.declared_systems_digest
-    if digest != in_force and (systems or in_force):
-        _record_in_stage(context, "ai systems", digest, lambda: document)
-
-
-def _record_in_stage(context: StageContext, kind: ConfigKind, digest: str, document: Callable[[], Document]) -> None:
+def record_in_stage(context: StageContext, kind: ConfigKind, digest: str, document: Callable[[], Document]) -> None:
     """Record a version, whose document is only made if the version in force has another digest."""
     with context.begin() as session:
         if config_versions.is_in_force(session, kind, digest):

@@ -10,7 +10,6 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Collection, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from types import TracebackType
@@ -46,22 +45,16 @@ from verifywise_mlflow.pipeline.early_versions import EarlyVersions
 from verifywise_mlflow.pipeline.hinted_sync import HintSettlement
 from verifywise_mlflow.pipeline.history_budget import HistoryBudget
 from verifywise_mlflow.pipeline.recording import max_failure_entries, record_read_failures
-from verifywise_mlflow.pipeline.stages import (
-    artifact_manifests,
-    canonical_records,
-    compliance_results,
-    model_versions,
-    registered_models,
-    training_runs,
-)
 from verifywise_mlflow.pipeline.tenant_activation import activate_tenant
-from verifywise_mlflow.pipeline.warm_up import load_defaults
+from verifywise_mlflow.pipeline.warm_up import load_in_background, load_stage
 from verifywise_mlflow.services.audit_signing import sign_chain_head, signing_key_of
 from verifywise_mlflow.tenants.connection import open_reader
 from verifywise_mlflow.tenants.errors import SecretUnavailableError
 from verifywise_mlflow.tenants.tenant import Tenant
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from verifywise_mlflow.audit.keys import Signer
 
 _MANY_CHANGES = 1_000
@@ -74,15 +67,6 @@ _STAGES_OF_THE_SERVER = (
     Stage.ARTIFACT_MANIFESTS,
 )
 """A targeted sync leaves most of their work to others, so it does not count as their completion."""
-
-_STAGES: dict[Stage, Callable[[StageContext], Progress]] = {
-    Stage.REGISTERED_MODELS: registered_models.refresh,
-    Stage.MODEL_VERSIONS: model_versions.refresh,
-    Stage.TRAINING_RUNS: training_runs.refresh,
-    Stage.ARTIFACT_MANIFESTS: artifact_manifests.refresh,
-    Stage.CANONICAL_RECORDS: canonical_records.refresh,
-    Stage.COMPLIANCE_RESULTS: compliance_results.refresh,
-}
 
 
 def _utc_now() -> datetime:
@@ -117,7 +101,7 @@ class Sync:
     _reader: Reader | None = None
     _opening: threading.Lock = field(default_factory=threading.Lock)
     _early_versions: EarlyVersions | None = None
-    _defaults: Future[None] | None = None
+    _loading: Future[None] | None = None
     _signing_key: Signer | None = None
     _failure: tuple[Stage | Literal["between two stages"], BaseException] | None = None
 
@@ -181,8 +165,9 @@ class Sync:
                 if self._signing_key is None:
                     # Before anything is read: if signatures are required, no sync may end without one.
                     self._signing_key = signing_key_of(self.store, self.tenant.tenant_id, self.now())
+                refresh = load_stage(stage)
                 context = self._context(stage, self.now())
-                progress = _STAGES[stage](context)
+                progress = refresh(context)
                 self._close_stage(context, stage, progress)
         except BaseException as error:
             self._failure = (stage, error)
@@ -227,9 +212,11 @@ class Sync:
         if stage is Stage.REGISTERED_MODELS:
             self._settlement.begin(start.newest_hint)
             self._begin_early(start.newest_version_revision)
-        elif stage is Stage.CANONICAL_RECORDS:
-            self._await_background_work()
-        elif stage is Stage.MODEL_VERSIONS:
+        elif self._loading:
+            self._loading.result()
+        if stage is Stage.CANONICAL_RECORDS and self._reader:
+            _ = self._reader.server  # waits for its thread: the offline stages may fork, which no thread survives
+        if stage is Stage.MODEL_VERSIONS:
             early_versions, self._early_versions = self._early_versions, None
             if early_versions and not early_versions.is_current(start.newest_version_revision):
                 early_versions = None
@@ -258,7 +245,7 @@ class Sync:
         )
 
     def _begin_early(self, stored_revision: int | None) -> None:
-        """Request the listing of versions and load the defaults, which later stages need, while this one waits.
+        """Request the listing of versions and load what later stages need, while this one waits.
 
         Databricks lists the versions of each model on its own, so they cannot be requested before the models are known.
         """
@@ -267,15 +254,7 @@ class Sync:
         )
         if is_listed_later and self._early_versions is None:
             self._early_versions = EarlyVersions(self.reader().model_versions(), stored_revision)
-        if Stage.CANONICAL_RECORDS in self.stages:
-            self._defaults = load_defaults()
-
-    def _await_background_work(self) -> None:
-        """Wait for our threads: the offline stages need the defaults, and may fork, which no thread survives."""
-        if self._defaults:
-            self._defaults.result()
-        if self._reader:
-            _ = self._reader.server
+        self._loading = self._loading or load_in_background(self.stages)
 
     def _close_stage(self, context: StageContext, stage: Stage, progress: Progress) -> None:
         if (more := len(progress.read_failures) - max_failure_entries(stage)) > 0:

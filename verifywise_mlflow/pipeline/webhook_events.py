@@ -6,8 +6,8 @@ A sync that is killed therefore neither loses nor repeats an event. A tenant wit
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from verifywise_mlflow.compliance.rules.rule import Rule
 from verifywise_mlflow.persistence.queries.compliance_states import ComplianceState, compliance_states
 from verifywise_mlflow.persistence.repositories import delivery_events, delivery_outbox
 from verifywise_mlflow.persistence.row_mapping import Key
@@ -16,6 +16,9 @@ from verifywise_mlflow.pipeline.context import StageContext
 from verifywise_mlflow.services.version_events.compliance import compliance_events
 from verifywise_mlflow.services.version_events.event import VersionEvent, cloud_event
 from verifywise_mlflow.tenants.mlflow_links import version_page_url
+
+if TYPE_CHECKING:
+    from verifywise_mlflow.compliance.rules.rule import Rule
 
 
 def write_webhook_events(context: StageContext, session: TenantSession, events: Iterable[VersionEvent]) -> None:

@@ -18,6 +18,7 @@ from verifywise_mlflow.common.closeable import Closeable
 from verifywise_mlflow.compliance.rules.cel_variables import Subject
 from verifywise_mlflow.compliance.rules.ruleset import RuleSet
 from verifywise_mlflow.compliance.verdict import CompleteVerdict, RuleResult, Verdict
+from verifywise_mlflow.services.rule_worker_error import RuleWorkerUnavailableError
 
 RULE_WORKER: Final = "verifywise_mlflow.services.rule_worker"
 
@@ -35,19 +36,6 @@ class EvaluationLimits:
     batch_size: int = 100
     """Records of one request."""
     max_response_bytes: int = 64 * 1024**2
-
-
-class RuleWorkerUnavailableError(Exception):
-    """The process that evaluates a tenant's own rules could not be started."""
-
-    retryable = True
-
-    def __init__(self, error: WorkerLostError) -> None:
-        """Take how the start failed."""
-        super().__init__(
-            f"the process that evaluates the tenant's own rules: {error}. No verdict was changed: sync again once the "
-            "system can start a process"
-        )
 
 
 class _Response(BaseModel):

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from verifywise_mlflow.cli.commands.sync import _print_overview, _print_reports
+from verifywise_mlflow.cli.sync_outcome import print_overview, print_reports
 from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.compliance.attention import Gap, UrgentGap
 from verifywise_mlflow.compliance.rules.rule import Severity
@@ -18,9 +18,9 @@ HOSTILE = "\x1b[31mred\x07\u202egnp[/]\nforged: compliant"
 
 def test_names_and_reasons_cannot_control_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     progress = Progress(read_failures=[ReadFailure("model version", HOSTILE, HOSTILE)], notes=[Note(HOSTILE)])
-    _print_reports([StageReport(Stage.MODEL_VERSIONS, progress, requests=1, bytes_read=1, seconds=0.0)])
+    print_reports([StageReport(Stage.MODEL_VERSIONS, progress, requests=1, bytes_read=1, seconds=0.0)])
     gap = Gap(HOSTILE, HOSTILE, 1, "production", "fail", HOSTILE, datetime(2026, 3, 1, tzinfo=UTC))
-    _print_overview("acme", Overview(1, 1, {"gaps": 1}, [UrgentGap(Severity.HIGH, gap)]))
+    print_overview("acme", Overview(1, 1, {"gaps": 1}, [UrgentGap(Severity.HIGH, gap)]))
 
     output = capsys.readouterr().out
 

@@ -27,7 +27,8 @@ from verifywise_mlflow.normalizer.unread_object import UnreadObject
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services import limited_evaluation, rule_worker_client
 from verifywise_mlflow.services.limited_evaluation import LimitedEvaluator
-from verifywise_mlflow.services.rule_worker_client import EvaluationLimits, RuleWorker, RuleWorkerUnavailableError
+from verifywise_mlflow.services.rule_worker_client import EvaluationLimits, RuleWorker
+from verifywise_mlflow.services.rule_worker_error import RuleWorkerUnavailableError
 from verifywise_mlflow_tests.compliance.records import record_with
 from verifywise_mlflow_tests.compliance.rules import rule_with
 from verifywise_mlflow_tests.support.evaluation_fixtures import (

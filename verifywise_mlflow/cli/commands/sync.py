@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from verifywise_mlflow.cli.arguments import TenantName, configured_tenant
-from verifywise_mlflow.cli.display import escape_rich_markup
 from verifywise_mlflow.cli.failures import exit_on_errors
-from verifywise_mlflow.cli.output import AsJson, err, out, table
-from verifywise_mlflow.common.json_ready import json_ready
+from verifywise_mlflow.cli.output import AsJson, err
 from verifywise_mlflow.common.stages import Stage
-from verifywise_mlflow.compliance.badge import VERSION_RULE
 from verifywise_mlflow.persistence.database import database_url
-from verifywise_mlflow.persistence.queries.overview import Overview, overview
 from verifywise_mlflow.persistence.repositories.change_hints import HintedObject, ObjectKind
 from verifywise_mlflow.persistence.row_mapping import key_problem
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.context import StageReport, SyncOptions
 from verifywise_mlflow.pipeline.hinted_sync import HintedSync, plan_hinted_sync, targeted_options
 from verifywise_mlflow.pipeline.sync import Sync
-from verifywise_mlflow.services.tenant_policies import load_rules
 from verifywise_mlflow.tenants.tenant import Tenant
 
 if TYPE_CHECKING:
@@ -109,12 +100,14 @@ def sync(
                     for stage in Stage:
                         bars.begin(stage)
                         bars.end(run.run(stage))
-            glance = overview(store, tenant, load_rules(configured).severities, datetime.now(UTC))
+            from verifywise_mlflow.cli import sync_outcome  # needs what the sync loads while it waits for the server
+
+            glance = sync_outcome.overview_of(store, configured)
         if as_json:
-            sys.stdout.write(json.dumps(json_ready(_as_json(run, glance))) + "\n")
+            sync_outcome.print_json(run, glance)
         else:
-            _print_reports(run.reports)
-            _print_overview(tenant, glance)
+            sync_outcome.print_reports(run.reports)
+            sync_outcome.print_overview(tenant, glance)
 
 
 def _plan(
@@ -164,56 +157,3 @@ def _progress(*, show: bool) -> Iterator[_Bars]:
     is_drawn = err.is_terminal  # otherwise rich leaves an empty line
     with Progress(*columns, TimeElapsedColumn(), console=err, transient=True, disable=not is_drawn) as progress:
         yield _Bars(progress)
-
-
-def _print_reports(reports: list[StageReport]) -> None:
-    figures = ("read", "changed", "removed", "incomplete", "requests", "seconds")
-    stage_table = table("stage", *figures, right=figures)
-    for report in reports:
-        progress = report.progress
-        counts = (progress.read, progress.changed, progress.removed, progress.incomplete, report.requests)
-        stage_table.add_row(
-            report.stage.value.replace("_", " "), *(f"{count:,}" for count in counts), f"{report.seconds:.2f}"
-        )
-    out.print(stage_table)
-    for report in reports:
-        for note in report.progress.notes:
-            out.print(f"{report.stage.value}: {escape_rich_markup(note.text)}", style="yellow", highlight=False)
-        for item in report.progress.read_failures[:10]:
-            out.print(
-                f"cannot read {item.kind} {escape_rich_markup(item.name)}: {escape_rich_markup(item.reason)}",
-                style="yellow",
-                highlight=False,
-            )
-        if len(report.progress.read_failures) > 10:
-            out.print(f"... and {len(report.progress.read_failures) - 10} more, all in the audit trail", style="yellow")
-
-
-def _print_overview(tenant: str, glance: Overview) -> None:
-    badges = ", ".join(f"{count} {badge}" for badge, count in sorted(glance.badges.items())) or "none judged"
-    out.print(f"{escape_rich_markup(tenant)}: {glance.models} models, {glance.versions} versions: {badges}")
-    if glance.badges:
-        out.print(f"A version is {VERSION_RULE}", style="dim", highlight=False)
-    for urgent in glance.urgent:
-        gap = urgent.gap
-        out.print(
-            f"  {urgent.severity}: {escape_rich_markup(gap.model_name)} {gap.version_number}: "
-            f"{escape_rich_markup(gap.rule_id)}: {escape_rich_markup(gap.reason)}",
-            highlight=False,
-        )
-
-
-def _as_json(run: Sync, glance: Overview) -> dict[str, object]:
-    incomplete = any(report.progress.incomplete for report in run.reports)
-    return {
-        "tenant": run.tenant.tenant_id,
-        "sync_id": run.sync_id,
-        "outcome": "incomplete" if incomplete else "complete",
-        "requests": sum(report.requests for report in run.reports),
-        "stages": {report.stage.value: report.counts() for report in run.reports},
-        "models": glance.models,
-        "versions": glance.versions,
-        "badges": glance.badges,
-        "urgent_gaps": [{"severity": urgent.severity.value, **asdict(urgent.gap)} for urgent in glance.urgent],
-        "badge_rule": VERSION_RULE,
-    }

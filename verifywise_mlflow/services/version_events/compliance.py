@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 from verifywise_mlflow.common.json_value import Json
-from verifywise_mlflow.compliance.rules.rule import Rule
 from verifywise_mlflow.persistence.queries.compliance_states import ComplianceState
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.services.version_events.event import VersionEvent
 from verifywise_mlflow.tenants.delivery.event_type import EventType
+
+if TYPE_CHECKING:
+    from verifywise_mlflow.compliance.rules.rule import Rule
 
 _NOT_EVALUATED = ComplianceState(badge=None, rules={})
 _SHOWN_RULES = 5
