@@ -46,7 +46,7 @@ from verifywise_mlflow.persistence.repositories import audit_log
 from verifywise_mlflow.persistence.repositories.checkpoint_receipts import newest_checkpoint
 from verifywise_mlflow.pipeline.context import StageReport, first_notes
 from verifywise_mlflow.pipeline.sync import Sync
-from verifywise_mlflow.services.rule_worker_client import RuleWorkerUnavailableError
+from verifywise_mlflow.services.rule_worker_error import RuleWorkerUnavailableError
 from verifywise_mlflow.services.tag_hygiene import tag_hygiene
 from verifywise_mlflow.tenants.errors import SecretUnavailableError, TenantsFileError
 

@@ -44,10 +44,10 @@ from verifywise_mlflow.persistence.tables import (
     record_inputs,
     training_runs,
 )
-from verifywise_mlflow.pipeline.config_versioning import record_mapping_version
 from verifywise_mlflow.pipeline.context import Progress, StageContext
 from verifywise_mlflow.pipeline.overlapped_batches import overlapped_batches
 from verifywise_mlflow.pipeline.pending_scope import advance_watermark, stage_scope
+from verifywise_mlflow.pipeline.stage_configurations import record_mapping_version
 from verifywise_mlflow.tenants.tenant import Tenant
 
 Row = Mapping[str, object]
