@@ -1,8 +1,8 @@
 """``python -m benchmarks.states [VERSIONS]``: the cost of the log of states, of its verification, and of a proof.
 
 Generated objects (``synthetic``) are synced through the real stages into a real Postgres, with the log of states and
-without it, in turns. Then nothing changes, one version changes, all records are verified, and one version is proved.
-Each step runs in a process of its own.
+without it, in turns. Then nothing changes, one version changes, all records are verified, and one version is proved. At
+the end, versions with files are synced from a real MLflow server. Each step runs in a process of its own.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 from pathlib import Path
@@ -27,9 +27,13 @@ from sqlalchemy import text
 
 from benchmarks.competitor import cpu_seconds
 from benchmarks.database_cost import postgres_cpu_seconds, write_manifests
+from benchmarks.distance.file_trees import file_tree, many_small
+from benchmarks.our_sync import tenant_of
 from benchmarks.peak_memory import PeakMemory
+from benchmarks.scenarios import open_server
 from benchmarks.synthetic import TENANT, SyntheticReader
 from benchmarks.tables import RESULTS, MarkdownTable, publish
+from benchmarks.task import FileTask, Task
 from verifywise_mlflow.audit.entry import AuditEntry
 from verifywise_mlflow.audit.keys import SigningKey
 from verifywise_mlflow.audit.state_leaf import Content, State
@@ -56,7 +60,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 MAX_SHARE = "2 %"
-"""Of a first sync that also reads a server and files, which this one does not."""
+VERSIONS_WITH_FILES = 300
 MAX_COMMIT_MS = 50
 MIN_RECORDS_A_SECOND = 5_000
 
@@ -70,6 +74,7 @@ class Step(StrEnum):
     ONE = "one version retagged"
     VERIFICATION = "audit verify --records"
     PROOF = "audit prove"
+    SERVER = "first sync from MLflow, with files"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +94,9 @@ class Figure:
     commit_seconds: float = 0.0
     """Elapsed time of the entry that commits them."""
     log_cpu_seconds: float = 0.0
-    """CPU time of this process for both, without hashing contents."""
+    """CPU time of this process for both."""
+    hash_seconds: float = 0.0
+    """CPU time of this process for hashing contents, of the step that reads a server alone."""
     records: int = 0
     states: int = 0
     size_bytes: int = 0
@@ -189,6 +196,30 @@ def _no_log() -> Iterator[None]:
         yield
 
 
+def _sync_from_server(store: Store, versions: int) -> dict[str, float]:
+    files = FileTask(**json.loads(os.environ["BENCHMARK_FILES"]))
+    append, commit, hashing = _Stopwatch(), _Stopwatch(), _Stopwatch()
+    with ExitStack() as stack:
+        for module, name, stopwatch in (
+            (state_log, "append", append),
+            (sync_module, "append_with_states", commit),
+            (verdict_batch, "column_hashes", hashing),
+            (verdict_batch, "content_hash", hashing),
+            (manifests, "content_hash", hashing),
+        ):
+            stack.enter_context(mock.patch.object(module, name, stopwatch.around(getattr(module, name))))
+        sync = stack.enter_context(Sync(tenant_of(Task(files.url, files=files)), store))
+        sync.run_all()
+    read = {report.stage: report.progress for report in sync.reports}
+    assert read[Stage.ARTIFACT_MANIFESTS].changed == read[Stage.CANONICAL_RECORDS].changed == versions, read
+    return {
+        "append_seconds": append.seconds,
+        "commit_seconds": commit.seconds,
+        "log_cpu_seconds": append.cpu_seconds + commit.cpu_seconds,
+        "hash_seconds": hashing.cpu_seconds,
+    }
+
+
 def _verify(store: Store, _: int) -> dict[str, float]:
     report = verify_records(store, TENANT.tenant_id)
     assert report.is_intact, report.damages[:3]
@@ -215,6 +246,7 @@ _STEPS: Mapping[Step, Callable[[Store, int], dict[str, float]]] = {
     Step.ONE: lambda store, versions: _sync(store, versions, retagged=1),
     Step.VERIFICATION: _verify,
     Step.PROOF: _prove,
+    Step.SERVER: _sync_from_server,
 }
 
 
@@ -233,29 +265,39 @@ def measure(versions: int, rounds: int, folder: Path, show: Callable[[str], obje
     (folder / "signing.pem").write_bytes(SigningKey.generate().pem())
     databases = [f"{kind}_{number}" for number in range(rounds) for kind in ("without", "with")]
     steps = [Step.WITHOUT, Step.FIRST] * rounds
-    later = [step for step in Step if step not in steps]
-    figures = []
-    with temporary_postgres(databases) as postgres:
-        for step, database in [*zip(steps, databases, strict=True), *((step, databases[-1]) for step in later)]:
+    later = [step for step in Step if step not in (*steps, Step.SERVER)]
+    key = {SIGNING_KEY_VARIABLE: f"file:{folder / 'signing.pem'}"}
+    with temporary_postgres([*databases, "server"]) as postgres:
+
+        def figure(step: Step, database: str, versions: int, variables: Mapping[str, str]) -> Figure:
             show(f"{versions:,} versions: {step} …\n")
-            key = {SIGNING_KEY_VARIABLE: f"file:{folder / 'signing.pem'}"}
             output = subprocess.run(  # noqa: S603  # our own command, no shell
                 [sys.executable, "-m", "benchmarks.states", "--step", step, str(versions)],
-                env=os.environ | key | {"BENCHMARK_DATABASE_URL": postgres.url(database)},
+                env={**os.environ, **key, **variables, "BENCHMARK_DATABASE_URL": postgres.url(database)},
                 check=True,
                 stdout=subprocess.PIPE,
                 text=True,
                 input=str(postgres.process.pid),
                 cwd=Path(__file__).parents[1],
             ).stdout
-            figures.append(Figure(**json.loads(output)))
-    return figures
+            return Figure(**json.loads(output))
+
+        in_order = [*zip(steps, databases, strict=True), *((step, databases[-1]) for step in later)]
+        figures = [figure(step, database, versions, {}) for step, database in in_order]
+        with (
+            open_server(folder, arguments=("--workers", "2")) as server,
+            file_tree("mlflow", many_small(VERSIONS_WITH_FILES), folder, server.uri) as tree,
+        ):
+            files = {"BENCHMARK_FILES": json.dumps(asdict(tree.task(None)))}
+            return [*figures, figure(Step.SERVER, "server", VERSIONS_WITH_FILES, files)]
 
 
 def tables(figures: Sequence[Figure]) -> list[MarkdownTable]:
     """Return the median of each step, and the figures that have a target."""
     of_step = {step: _median([figure for figure in figures if figure.step == step]) for step in Step}
     first, without, verification = of_step[Step.FIRST], of_step[Step.WITHOUT], of_step[Step.VERIFICATION]
+    server = of_step[Step.SERVER]
+    of_log = server.append_seconds + server.commit_seconds + server.hash_seconds
     rows = [
         (
             figure.step,
@@ -273,9 +315,18 @@ def tables(figures: Sequence[Figure]) -> list[MarkdownTable]:
     more_postgres = first.postgres_cpu_seconds - without.postgres_cpu_seconds
     summary = [
         ("versions", f"{first.versions:,}", ""),
-        ("CPU for the log in a first sync, for each version", f"{1e6 * more_cpu / first.versions:,.0f} µs", ""),
-        ("its share of our CPU time", f"{more_cpu / without.cpu_seconds:.1%}", MAX_SHARE),
-        ("of it, appending and committing", f"{first.log_cpu_seconds / without.cpu_seconds:.1%}", ""),
+        (
+            f"the log's share of a first sync from an MLflow server, {server.versions} versions with files",
+            f"{of_log / server.seconds:.1%}",
+            MAX_SHARE,
+        ),
+        (
+            "its share of our CPU time in that sync",
+            f"{(server.log_cpu_seconds + server.hash_seconds) / server.cpu_seconds:.1%}",
+            MAX_SHARE,
+        ),
+        ("CPU for the log, for each generated version", f"{1e6 * more_cpu / first.versions:,.0f} µs", ""),
+        ("its share of our CPU time, if nothing is read", f"{more_cpu / without.cpu_seconds:.1%}", ""),
         ("the log's share of Postgres's CPU time", f"{more_postgres / without.postgres_cpu_seconds:.1%}", ""),
         ("commit of a sync that changes nothing", _ms(of_step[Step.UNCHANGED]), f"{MAX_COMMIT_MS} ms"),
         ("commit of a sync that changes one version", _ms(of_step[Step.ONE]), ""),
@@ -310,8 +361,9 @@ def _ms(figure: Figure) -> str:
 
 
 _NOTE = (
-    "Without generating the objects, which stands for the server, and without reading files. A first sync without the "
-    "log neither hashes verdicts and manifests for it nor appends or commits."
+    "Without generating the objects, which stands for the server, and without reading files, but for the last step. A "
+    "first sync without the log neither hashes verdicts and manifests for it nor appends or commits. The share in the "
+    "last step is the time within these functions, Postgres's part included."
 )
 
 

@@ -134,7 +134,7 @@ def _hashed_files(url: str) -> int:
 
 
 _HASHED_FILES = """
-    SELECT count(*) FROM verifywise_mlflow.artifact_manifests AS m, jsonb_array_elements(m.manifest -> 'files') AS f
+    SELECT count(*) FROM verifywise_mlflow.artifact_manifests AS m, json_array_elements(m.manifest -> 'files') AS f
     WHERE f ->> 'sha256' IS NOT NULL
 """
 

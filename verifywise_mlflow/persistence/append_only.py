@@ -87,9 +87,10 @@ def _guards() -> Iterator[Guard]:
     yield Guard("waivers", "refuse_waiver_change", "BEFORE UPDATE", "FOR EACH ROW", "refuse_waiver_change")
     erasure = "DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ((new.kind = 'tenant erased'::text))"
     yield Guard("audit_trail", "refuse_partial_erasure", "AFTER INSERT", erasure, "refuse_partial_erasure")
-    changed = "FOR EACH ROW WHEN ((old.* IS DISTINCT FROM new.*))"
-    yield Guard("canonical_records", "save_former_record", "BEFORE UPDATE", changed, "save_former_record")
+    other_bytes = "FOR EACH ROW WHEN ((old.* *<> new.*))"
+    yield Guard("canonical_records", "save_former_record", "BEFORE UPDATE", other_bytes, "save_former_record")
     yield Guard("canonical_records", "save_deleted_record", "BEFORE DELETE", "FOR EACH ROW", "save_former_record")
+    changed = "FOR EACH ROW WHEN ((old.* IS DISTINCT FROM new.*))"
     for table in ("prompt_versions", "agents"):
         yield Guard(table, "save_former_asset", "BEFORE UPDATE", changed, "save_former_asset")
         yield Guard(table, "save_deleted_asset", "BEFORE DELETE", "FOR EACH ROW", "save_former_asset")

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from sqlalchemy import ARRAY, BigInteger, Boolean, DateTime, Integer, Table, TextClause, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSON, JSONB
 from sqlalchemy.types import Text as PlainText
 from sqlalchemy.types import TypeEngine
 
@@ -136,6 +136,8 @@ def text_form(column_type: TypeEngine[Any]) -> TextForm:
             return TextForm("text", str)
         case JSONB():
             return TextForm("jsonb", dumps)
+        case JSON():
+            return TextForm("json", dumps)
         case DateTime():
             return TextForm("timestamptz", datetime.isoformat)
         case Boolean():

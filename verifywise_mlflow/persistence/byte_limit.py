@@ -25,7 +25,7 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy import Text as PlainText
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSON
 
 from verifywise_mlflow.persistence.pg_text_codec import Text
 
@@ -78,7 +78,7 @@ def _bytes_of(column: ColumnElement[Any]) -> ColumnElement[int]:
     if isinstance(column.type, Text | PlainText):
         return func.octet_length(column)  # Postgres stores it with the text
     as_text = func.octet_length(cast(column, PlainText))
-    if not isinstance(column.type, JSONB):
+    if not isinstance(column.type, JSON):
         return as_text
     # Only of a compressed value is the size unknown, and 1 MB of it may be 10 KB.
     is_plain = func.pg_column_compression(column).is_(None)

@@ -14,14 +14,15 @@ from typing import Final
 from psycopg2.extensions import cursor as Cursor  # noqa: N812  # a class, in spite of its name
 from psycopg2.extensions import new_type, register_type
 from sqlalchemy import Connection, Engine, ExecutionContext, Table, event
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSON
 
 from verifywise_mlflow.persistence.pg_text_codec import loads
 
 JSON_AS_TEXT: Final[Mapping[str, bool]] = MappingProxyType({"json_as_text": True})
 """The execution options of a query whose rows have JSON as text: see ``parsed_row``."""
-_JSONB_TYPE: Final = 3802
-_TEXT = new_type((_JSONB_TYPE,), "JSONB AS TEXT", lambda value, _: value)
+_JSON_TYPES: Final = (114, 3802)
+"""The object IDs of json and jsonb."""
+_TEXT = new_type(_JSON_TYPES, "JSON AS TEXT", lambda value, _: value)
 
 
 def let_queries_return_json_as_text(engine: Engine) -> None:
@@ -49,4 +50,4 @@ def parsed_row(table: Table, row: Mapping[str, object]) -> dict[str, object]:
 
 @cache
 def _json_columns(table: Table) -> tuple[str, ...]:
-    return tuple(column.name for column in table.c if isinstance(column.type, JSONB))
+    return tuple(column.name for column in table.c if isinstance(column.type, JSON))

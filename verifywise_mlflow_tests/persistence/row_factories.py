@@ -88,7 +88,7 @@ def _value(name: str, type_: str, number: int) -> object:
         return ["{}" if is_json else _value(name, type_.removesuffix("[]"), number)]
     if type_ == "text":
         return f"{name} {number} {HOSTILE}"
-    if type_ == "jsonb":
+    if type_ in ("json", "jsonb"):
         return Json({HOSTILE: [number, None, True, 1e300, {"location": HOSTILE}], "location": f"s3://{number}"})
     if type_ == "timestamp with time zone":
         return _TIME

@@ -59,7 +59,7 @@ def test_json_and_arrays_are_compressed_by_the_faster_method_where_the_server_ha
             SELECT DISTINCT typcategory = 'A', attcompression::text
             FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid JOIN pg_type ON pg_type.oid = atttypid
             WHERE relnamespace = %s::regnamespace AND relkind IN ('r', 'p') AND NOT attisdropped
-            AND (atttypid = 'jsonb'::regtype OR typcategory = 'A')
+            AND (atttypid IN ('json'::regtype, 'jsonb'::regtype) OR typcategory = 'A')
             ORDER BY 1
             """,
             [SCHEMA],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -12,6 +12,7 @@ from sqlalchemy import text
 from verifywise_mlflow.audit.entry import AuditEntry, EntryKind
 from verifywise_mlflow.audit.merkle import root_of
 from verifywise_mlflow.audit.state_leaf import State, content_text, hash_of, leaf_text, model_leaf
+from verifywise_mlflow.persistence.queries import committed_states, state_rows
 from verifywise_mlflow.persistence.queries.stage_start import StageStart
 from verifywise_mlflow.persistence.repositories import audit_log, state_log
 from verifywise_mlflow.persistence.repositories.state_commitments import append_with_states
@@ -213,3 +214,27 @@ def test_a_stage_writes_no_earlier_than_what_is_stored() -> None:
     assert start(NOW).time_of_writes(later) == later
     assert start(later).time_of_writes(NOW) == NOW.replace(microsecond=501)
     assert start(NOW.replace(year=2099)).time_of_writes(NOW) == NOW
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        lambda session: state_log.states(session),
+        lambda session: committed_states.newest_leaves(session, 3),
+        lambda session: state_rows.logged_states(session, [("fraud", 1)]),
+    ],
+    ids=["the log", "the newest states", "the states of versions"],
+)
+def test_the_log_is_read_page_by_page(
+    session: TenantSession, rows: Callable[[TenantSession], Iterator[object]]
+) -> None:
+    state_log.append(
+        session, [state("fraud", 1), state("fraud", 1, kind="evaluation"), state("fraud", 1, kind="manifest")]
+    )
+
+    reading = rows(session)
+    next(reading)
+
+    # A cursor that has returned everything is closed at once.
+    assert session.scalar(text("SELECT count(*) FROM pg_cursors")) == 1
+    assert len([*reading]) == 2

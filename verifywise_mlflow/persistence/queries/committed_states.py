@@ -93,7 +93,9 @@ def newest_leaves(session: TenantSession, size: int) -> Iterator[tuple[str, byte
     Each has the name of its model and its hash.
     """
     rows = session.execute(_NEWEST, {"tenant_id": escape(session.tenant_id), "size": size})
-    return ((model_name, bytes.fromhex(leaf)) for page in rows.partitions() for model_name, leaf in page)
+    for page in rows.partitions(CURSOR_PAGE_SIZE):  # yield_per does not limit the pages of a textual query
+        for model_name, leaf in page:
+            yield model_name, bytes.fromhex(leaf)
 
 
 def links_between(session: TenantSession, first: int, last: int) -> Iterator[ChainLink]:

@@ -182,7 +182,7 @@ _short_json = lru_cache(maxsize=5_000)(_canonical_json)
 
 def _text_maker(table: Table, name: str) -> Callable[[Any], str] | None:
     column_type = table.c[name].type
-    if isinstance(column_type, JSONB):
+    if isinstance(column_type, JSONB):  # Postgres writes it in its own way; JSON that is no JSONB is as it was written
         return canonical_json
     return _utc_text if isinstance(column_type, DateTime) else None
 
@@ -242,7 +242,7 @@ def badge_states(session: TenantSession, keys: Sequence[Key]) -> Iterator[tuple[
 def manifest_states(session: TenantSession, keys: Sequence[Key]) -> Iterator[tuple[Key, StoredState]]:
     """Yield the manifests of versions. A former manifest is not kept."""
     for name, number, changed_at, manifest in _rows(session, _MANIFESTS, keys):
-        content = content_hash(manifest_content(canonical_json(manifest)))
+        content = content_hash(manifest_content(manifest))
         yield (name, number), StoredState("artifact_manifests", "", changed_at, None, content)
 
 
@@ -302,7 +302,8 @@ def event_rows(
 
 
 def _rows(session: TenantSession, statement: TextClause, keys: Sequence[Key]) -> Iterator[Row[Any]]:
-    for page in session.execute(statement, _parameters(session, keys)).partitions():  # faster than row by row
+    rows = session.execute(statement, _parameters(session, keys))
+    for page in rows.partitions(ROWS_PER_FETCH):  # yield_per does not limit the pages of a textual query
         yield from page
 
 

@@ -27,7 +27,7 @@ from sqlalchemy import (
     type_coerce,
 )
 from sqlalchemy import Text as PlainText
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSON, JSONB
 from sqlalchemy.types import TypeEngine
 
 from verifywise_mlflow.normalizer.field_spec import FieldType
@@ -87,7 +87,7 @@ _FIELD_TYPES: Final[Mapping[FieldType, ColumnType]] = {
     FieldType.JSON_LIST: "json",
 }
 _STORED_TYPES: Final[tuple[tuple[type[TypeEngine[Any]], ColumnType], ...]] = (
-    (JSONB, "json"),
+    (JSON, "json"),
     (DateTime, "time"),
     (Integer, "integer"),
     (Boolean, "boolean"),
@@ -111,7 +111,7 @@ def _stored(table: Table, **renamed: str) -> tuple[FromClause, dict[str, ColumnE
     source = table.alias(STORED)
     names = {"tenant_id": "tenant", **renamed}
     return source, {
-        names.get(stored.name, stored.name): cast(stored, PlainText) if isinstance(stored.type, JSONB) else stored
+        names.get(stored.name, stored.name): cast(stored, PlainText) if isinstance(stored.type, JSON) else stored
         for stored in source.c
     }
 
@@ -176,14 +176,14 @@ def _verdicts(table: Table) -> tuple[FromClause, dict[str, ColumnElement[Any]]]:
 def _manifests() -> tuple[FromClause, dict[str, ColumnElement[Any]]]:
     source, columns = _stored(artifact_manifests)
     manifest = source.c.manifest
-    count = func.jsonb_array_length(manifest["files"])
+    count = func.json_array_length(manifest["files"])
     texts = {name: type_coerce(manifest[name].astext, Text) for name in ("location", "status", "reason", "digest")}
     return source, {**columns, **texts, "file_count": count}
 
 
 def _files() -> tuple[FromClause, dict[str, ColumnElement[Any]]]:
     source, columns = _stored(artifact_manifests)
-    elements = func.jsonb_array_elements(source.c.manifest["files"]).table_valued(column("file", JSONB), name="files")
+    elements = func.json_array_elements(source.c.manifest["files"]).table_valued(column("file", JSON), name="files")
     rows = elements.render_derived()
     file = rows.c.file
     texts = {name: type_coerce(file[name].astext, Text) for name in ("root", "path", "sha256", "kind", "note")}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import and_, cast, func, select, update
-from sqlalchemy.dialects.postgresql import JSONPATH
+from sqlalchemy.dialects.postgresql import JSONB, JSONPATH
 
 from verifywise_mlflow.persistence.repositories.manifests import PendingManifest
 from verifywise_mlflow.persistence.repositories.tracked_objects import RUN_ID, VERSIONS_WITH_LOGGED_MODELS
@@ -102,7 +102,7 @@ def readable_folders(session: TenantSession, store_root: str) -> list[ReadableFo
             versions.c.deleted_at.is_(None),
             table.c.held_back_since.is_(None),
             func.starts_with(location, f"{store_root.rstrip('/')}/"),
-            func.jsonb_path_exists(table.c.manifest, cast('$.files[*] ? (@.root == "model")', JSONPATH)),
+            func.jsonb_path_exists(cast(table.c.manifest, JSONB), cast('$.files[*] ? (@.root == "model")', JSONPATH)),
         )
         .order_by(table.c.read_at.desc(), versions.c.model_name, versions.c.version_number)
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Boolean, Column, Computed, Index, Integer, Table, text
 from sqlalchemy import Text as PlainText
 
-from verifywise_mlflow.persistence.pg_text_codec import Json, Text
+from verifywise_mlflow.persistence.pg_text_codec import JsonDocument, Text
 from verifywise_mlflow.persistence.tables.columns import (
     identity_column,
     revision_index,
@@ -28,7 +28,7 @@ artifact_manifests = Table(
     ),
     Column(
         "manifest",
-        Json,
+        JsonDocument,
         nullable=False,
         doc="Each file with size, SHA-256 and kind; the environment; the reason for anything that is missing.",
     ),

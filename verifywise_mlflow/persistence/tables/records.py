@@ -11,7 +11,7 @@ from sqlalchemy.types import TypeEngine
 
 from verifywise_mlflow.normalizer.field_spec import FieldSpec, FieldType
 from verifywise_mlflow.normalizer.record import FIELD_SPECS
-from verifywise_mlflow.persistence.pg_text_codec import Json, Text
+from verifywise_mlflow.persistence.pg_text_codec import Json, JsonDocument, Text
 from verifywise_mlflow.persistence.tables.columns import (
     end_columns,
     key_column,
@@ -41,7 +41,7 @@ def _record_columns() -> tuple[Column[Any], ...]:
         # Provenance and quality
         Column(
             "origins",
-            Json,
+            JsonDocument,
             nullable=False,
             doc="Provenance: for each value, the tag, alias or attribute that it came from, with its original text.",
         ),

@@ -1,7 +1,7 @@
 """Verifies a tenant's records: the log against the trail, and the tables against the log.
 
-All transactions see the same state of the database. A large log is verified by two processes: a fork begins with the
-log, while this one begins to compare versions.
+All transactions see the same state of the database. A large log is verified by several processes: a fork begins with
+the log, while this one begins to compare versions.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ from verifywise_mlflow.services.record_verification.version_check import Rebuild
 
 STATES_PER_BATCH: Final = 1_500
 """States in the log, unless a single version has more."""
+MAX_PROCESSES: Final = 4
+"""Each has a connection, whose process in Postgres is nearly as busy."""
 MIN_STATES_FOR_PROCESSES: Final = 20_000
 """Below, to start processes would take longer than it saves."""
 
@@ -90,7 +92,7 @@ def verify_records(
         total = state_log.size(session)
         processes = scope.processes
         if processes is None:
-            processes = min(2, os.cpu_count() or 1) if total >= MIN_STATES_FOR_PROCESSES else 1
+            processes = min(MAX_PROCESSES, os.cpu_count() or 1) if total >= MIN_STATES_FOR_PROCESSES else 1
         worker = stack.enter_context(_Worker.opened(session, scope))
         tasks = _tasks(session, scope)
         if processes > 1:

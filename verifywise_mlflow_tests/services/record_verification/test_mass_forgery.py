@@ -44,7 +44,7 @@ DELETE FROM canonical_records WHERE model_name = 'model-00007';
 DELETE FROM version_verdicts WHERE model_name = 'model-00008';
 UPDATE version_verdicts SET open_since[array_position(verdicts, 'not evidenced')] = now()
 WHERE model_name = 'model-00009';
-UPDATE artifact_manifests SET manifest = manifest || '{"status": "complete"}' WHERE model_name = 'model-00010';
+UPDATE artifact_manifests SET manifest = manifest::jsonb || '{"status": "complete"}' WHERE model_name = 'model-00010';
 UPDATE canonical_records SET sync_id = 'forged' WHERE model_name = 'model-00010';
 CREATE TEMP TABLE copied AS TABLE canonical_records;
 DELETE FROM copied WHERE model_name <> 'model-00011';

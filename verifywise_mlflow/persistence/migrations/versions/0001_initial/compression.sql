@@ -13,7 +13,7 @@ BEGIN
     FOR long_column IN
         SELECT table_name, column_name FROM information_schema.columns
         JOIN information_schema.tables USING (table_schema, table_name)
-        WHERE table_schema = '{schema}' AND table_type = 'BASE TABLE' AND data_type IN ('jsonb', 'ARRAY')
+        WHERE table_schema = '{schema}' AND table_type = 'BASE TABLE' AND data_type IN ('json', 'jsonb', 'ARRAY')
     LOOP
         EXECUTE format(
             'ALTER TABLE {schema}.%I ALTER COLUMN %I SET COMPRESSION lz4', long_column.table_name, long_column.column_name);

@@ -81,8 +81,9 @@ BEGIN
     RETURN NEW;
 END $$;
 
+-- The operator compares the bytes of each column: JSON that is kept as text has no other comparison.
 CREATE TRIGGER save_former_record BEFORE UPDATE ON {schema}.canonical_records
-FOR EACH ROW WHEN (OLD.* IS DISTINCT FROM NEW.*) EXECUTE FUNCTION {schema}.save_former_record();
+FOR EACH ROW WHEN (OLD.* *<> NEW.*) EXECUTE FUNCTION {schema}.save_former_record();
 CREATE TRIGGER save_deleted_record BEFORE DELETE ON {schema}.canonical_records
 FOR EACH ROW EXECUTE FUNCTION {schema}.save_former_record();
 
