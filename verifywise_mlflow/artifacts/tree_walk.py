@@ -8,12 +8,10 @@ from enum import StrEnum
 
 from verifywise_mlflow.artifacts.limits import ManifestLimits
 from verifywise_mlflow.artifacts.ordered_map import OrderedMap, one_by_one
+from verifywise_mlflow.artifacts.problem_list import truncate_problems
 from verifywise_mlflow.artifacts.source import ArtifactReadError, ArtifactSource
 from verifywise_mlflow.connector.models import RemoteFile
 from verifywise_mlflow.http.errors import LimitExceededError, ResponseTimeoutError
-
-MAX_PROBLEMS = 20
-"""Problems reported one by one; a hostile listing may contain a million."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,13 +163,6 @@ def rejection_reason(entry: RemoteFile, directory: str) -> str | None:
     if entry.size is not None and entry.size < 0:
         return "the size is negative"
     return None
-
-
-def truncate_problems(problems: list[str]) -> tuple[str, ...]:
-    """Return the first ``MAX_PROBLEMS`` problems and the number of the others."""
-    if len(problems) <= MAX_PROBLEMS:
-        return tuple(problems)
-    return (*problems[:MAX_PROBLEMS], f"{len(problems) - MAX_PROBLEMS} more problems")
 
 
 def _is_over_limit(error: ArtifactReadError) -> bool:

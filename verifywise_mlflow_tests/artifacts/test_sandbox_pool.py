@@ -81,6 +81,19 @@ def test_a_worker_that_was_started_in_advance_is_used(
     assert pool.protections
 
 
+def test_the_worker_that_follows_one_is_started_before_that_one_ends(
+    pool: SandboxPool, opened: list[Sandbox], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("verifywise_mlflow.artifacts.sandbox.pool.START_AFTER_SECONDS", 30)
+    monkeypatch.setattr("verifywise_mlflow.artifacts.sandbox.pool.REPLACE_AT_LEFT", 1)
+    monkeypatch.setattr("verifywise_mlflow.artifacts.sandbox.client.MAX_REQUESTS_PER_WORKER", 2)
+    monkeypatch.setattr("verifywise_mlflow.artifacts.sandbox.pool.os.cpu_count", lambda: 2)
+    for _ in range(3):
+        parsed(pool)
+
+    assert [sandbox.parses_left for sandbox in opened] == [0, 1]
+
+
 def test_a_pool_can_be_closed_while_a_worker_starts(pool: SandboxPool, opened: list[Sandbox]) -> None:
     before = set(psutil.Process().children())
     pool.start_parsing_worker()

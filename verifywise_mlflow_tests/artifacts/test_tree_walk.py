@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from verifywise_mlflow.artifacts.limits import ManifestLimits
-from verifywise_mlflow.artifacts.tree_walk import MAX_PROBLEMS, ProblemKind, walk
+from verifywise_mlflow.artifacts.problem_list import MAX_PROBLEMS
+from verifywise_mlflow.artifacts.tree_walk import ProblemKind, walk
 from verifywise_mlflow.connector.models import RemoteFile
 from verifywise_mlflow_tests.artifacts.trees import HostileSource, directory, file, write_files
 

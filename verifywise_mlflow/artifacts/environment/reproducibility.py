@@ -16,7 +16,7 @@ from verifywise_mlflow.artifacts.environment.mlmodel import MLmodel, parse_mlmod
 from verifywise_mlflow.artifacts.environment.requirements import exact_pin, parse_requirements
 from verifywise_mlflow.artifacts.environment.untrusted_yaml import MAX_YAML_BYTES
 from verifywise_mlflow.artifacts.manifest import RuntimeEnvironment
-from verifywise_mlflow.artifacts.tree_walk import truncate_problems
+from verifywise_mlflow.artifacts.problem_list import truncate_problems
 
 _PARSERS: Mapping[str, Callable[[bytes, str], EnvironmentFile]] = {
     "python_env.yaml": parse_python_env,

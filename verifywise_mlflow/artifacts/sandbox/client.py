@@ -92,6 +92,11 @@ class Sandbox(Closeable):
         """The ``ESCAPE_ATTEMPTS`` that succeeded in some worker. Empty if Linux grants every protection."""
         return tuple(name for name in ESCAPE_ATTEMPTS if any(name not in refused for _, refused in self._reports))
 
+    @property
+    def parses_left(self) -> int:
+        """Requests that the running worker may still serve before it is replaced; 0 if none runs."""
+        return MAX_REQUESTS_PER_WORKER - self._parsing.requests_served if self._parsing.is_running else 0
+
     def start_parsing_worker(self) -> None:
         """Start the worker that parses, if it does not run. A failure is reported by the first parsing."""
         with suppress(WorkerLostError):
@@ -200,6 +205,11 @@ class _WorkerSlot:
         self._failure = ""
         self.requests_served = 0
         """Requests that the present worker has served."""
+
+    @property
+    def is_running(self) -> bool:
+        """Whether there is a worker."""
+        return self._worker is not None
 
     def worker(self) -> Worker:
         """Return the worker; start one if there is none.

@@ -6,6 +6,7 @@ The second one is opened only if the first keeps work waiting: a start costs mor
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +22,10 @@ from verifywise_mlflow.common.closeable import Closeable
 START_AFTER_SECONDS: Final = 0.3
 """How long work waits for a worker that works, or starts, before another one is started."""
 
+REPLACE_AT_LEFT: Final = 10
+"""Requests that a parsing worker may still serve when its successor is started: without it, all threads would wait for
+that start."""
+
 Work = Literal["parsing", "verifying"]
 
 
@@ -34,8 +39,7 @@ class SandboxPool(Closeable):
         """Held while a sandbox is taken or returned."""
         self._cores = threading.BoundedSemaphore(os.cpu_count() or 1)
         self._idle: defaultdict[Work, list[Sandbox]] = defaultdict(list)
-        """For each kind of work, so that a worker that starts holds up no other kind. The one that was used last comes
-        last, and is used next: those at the beginning stay unused."""
+        """For each kind of work, so that a worker that starts holds up no other kind."""
         self._in_use: Counter[Work] = Counter()
         self._opened: list[Sandbox] = []
         self._starting: threading.Thread | None = None
@@ -61,10 +65,8 @@ class SandboxPool(Closeable):
     def start_parsing_worker(self) -> None:
         """Start a worker that parses in the background, so that it is ready when the first files have been read."""
         with self._changed:
-            sandbox = self._open()
-            self._opened.append(sandbox)
-            self._in_use["parsing"] += 1
-        self._starting = threading.Thread(target=self._start, args=(sandbox,), name="sandbox-start", daemon=True)
+            sandbox = self._take("parsing", _has_no_worker)
+            self._starting = threading.Thread(target=self._start, args=(sandbox,), name="sandbox-start", daemon=True)
         self._starting.start()
 
     def _start(self, sandbox: Sandbox) -> None:
@@ -74,7 +76,18 @@ class SandboxPool(Closeable):
     def parse_environment(self, contents: Mapping[str, bytes], read_errors: Mapping[str, str]) -> ParsedEnvironment:
         """Parse environment files, as ``Sandbox.parse_environment`` does."""
         with self._cores, self._sandbox("parsing") as sandbox:
-            return sandbox.parse_environment(contents, read_errors)
+            parsed = sandbox.parse_environment(contents, read_errors)
+            if contents and sandbox.parses_left == REPLACE_AT_LEFT:
+                self._start_successor()
+            return parsed
+
+    def _start_successor(self) -> None:
+        """Start the worker that follows one that soon ends, unless another start is under way or all cores have one."""
+        with self._changed:
+            is_starting = self._starting is not None and self._starting.is_alive()
+            has_core = len(self._opened) < (os.cpu_count() or 1) or any(map(_has_no_worker, self._idle["parsing"]))
+            if has_core and not is_starting:
+                self.start_parsing_worker()
 
     def verify_signature(self, bundle: bytes, request: SignatureRequest) -> ModelSignature:
         """Verify a model's signature, as ``Sandbox.verify_signature`` does."""
@@ -85,24 +98,37 @@ class SandboxPool(Closeable):
     def _sandbox(self, work: Work) -> Iterator[Sandbox]:
         with self._changed:
             # A signature gets a worker of its own in any case.
-            if self._in_use[work] and not self._idle[work] and work != "verifying":
-                self._changed.wait_for(lambda: self._idle[work], START_AFTER_SECONDS)
-            if self._idle[work]:
-                sandbox = self._idle[work].pop()
-            else:
-                sandbox = self._open()
-                self._opened.append(sandbox)
-            self._in_use[work] += 1
+            if work != "verifying":
+                self._changed.wait_for(
+                    lambda: not self._in_use[work] or any(idle.parses_left for idle in self._idle[work]),
+                    START_AFTER_SECONDS,
+                )
+            sandbox = self._take(work, lambda _: True)
         try:
             yield sandbox
         finally:
             self._return(work, sandbox)
+
+    def _take(self, work: Work, is_fit: Callable[[Sandbox], bool]) -> Sandbox:
+        """Take a fit idle sandbox; open one if there is none. The one whose worker ends first is used up first."""
+        sandbox = min(filter(is_fit, self._idle[work]), key=lambda idle: idle.parses_left or sys.maxsize, default=None)
+        if sandbox:
+            self._idle[work].remove(sandbox)
+        else:
+            sandbox = self._open()
+            self._opened.append(sandbox)
+        self._in_use[work] += 1
+        return sandbox
 
     def _return(self, work: Work, sandbox: Sandbox) -> None:
         with self._changed:
             self._in_use[work] -= 1
             self._idle[work].append(sandbox)
             self._changed.notify_all()
+
+
+def _has_no_worker(sandbox: Sandbox) -> bool:
+    return not sandbox.parses_left
 
 
 AnySandbox: TypeAlias = Sandbox | SandboxPool

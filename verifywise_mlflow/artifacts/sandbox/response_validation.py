@@ -15,8 +15,8 @@ from verifywise_mlflow.artifacts.environment.mlmodel import MAX_FLAVORS, MAX_PRO
 from verifywise_mlflow.artifacts.environment.reproducibility import ENVIRONMENT_FILES
 from verifywise_mlflow.artifacts.environment.requirements import MAX_LINE_CHARS
 from verifywise_mlflow.artifacts.manifest import RuntimeEnvironment
+from verifywise_mlflow.artifacts.problem_list import MAX_PROBLEMS
 from verifywise_mlflow.artifacts.sandbox.protocol import SignatureResponse
-from verifywise_mlflow.artifacts.tree_walk import MAX_PROBLEMS
 
 MAX_SIGNATURE_RESPONSE_BYTES = 20 * 1024**2
 """A bundle of 16 MiB, and the result."""

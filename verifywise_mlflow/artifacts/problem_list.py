@@ -1,0 +1,16 @@
+"""The problems of one listing or one environment, of which only the first are reported one by one.
+
+The sandbox's workers import this module, and each start of one takes CPU time: it imports nothing.
+"""
+
+from __future__ import annotations
+
+MAX_PROBLEMS = 20
+"""Problems reported one by one; a hostile listing may contain a million."""
+
+
+def truncate_problems(problems: list[str]) -> tuple[str, ...]:
+    """Return the first ``MAX_PROBLEMS`` problems and the number of the others."""
+    if len(problems) <= MAX_PROBLEMS:
+        return tuple(problems)
+    return (*problems[:MAX_PROBLEMS], f"{len(problems) - MAX_PROBLEMS} more problems")
