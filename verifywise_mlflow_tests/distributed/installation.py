@@ -1,6 +1,6 @@
 """Dagster with workers behind a broker, as in production: every part is a process of its own.
 
-The workers reach Postgres through a proxy that can partition the network between them.
+Each worker reaches Postgres through a proxy of its own, which can partition the network between them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import pytest
 import yaml
 
 import verifywise_mlflow
-from verifywise_mlflow.defs.dagster_compat import reuse_connections
+from verifywise_mlflow.defs.dagster_compat.connections import reuse_connections
 from verifywise_mlflow.demo.servers.dagster_api import DagsterApi
 from verifywise_mlflow.demo.servers.dagster_instance import write_instance
 from verifywise_mlflow.demo.servers.dagster_servers import DagsterServers
@@ -49,13 +49,16 @@ class Installation:
     dagster: DagsterServers | None
     """The code server, the webserver and the daemon; None if the test launches and monitors runs itself."""
     instance: dg.DagsterInstance
-    network: TcpProxy
-    """Between the workers and Postgres."""
+    postgres_port: int
+    stack: ExitStack
+    """Stops the networks."""
     environment: Mapping[str, str]
     database_url: str
     dagster_url: str
     tenants_file: Path
     workers: list[ChildProcess] = field(default_factory=list)
+    networks: dict[int, TcpProxy] = field(default_factory=dict)
+    """The process of a worker to what is between it and Postgres."""
 
     @property
     def logs(self) -> Path:
@@ -63,11 +66,12 @@ class Installation:
 
     def start_worker(self) -> ChildProcess:
         """Start a worker with one process, as an operator does."""
+        network = self.stack.enter_context(tcp_proxy(self.postgres_port))
         through_proxy = {
             "DAGSTER_HOME": str(self.home / "dagster"),
-            "DAGSTER_PG_PORT": str(self.network.port),
+            "DAGSTER_PG_PORT": str(network.port),
             "VERIFYWISE_DATABASE_URL": self.environment["VERIFYWISE_DATABASE_URL"].replace(
-                f":{self.network.server_port}/", f":{self.network.port}/"
+                f":{self.postgres_port}/", f":{network.port}/"
             ),
         }
         name = f"worker-{len(self.workers)}"
@@ -79,6 +83,7 @@ class Installation:
             cwd=self.home,
         )
         self.workers.append(worker)
+        self.networks[worker.pid] = network
         return worker
 
     def run_workers(self, count: int) -> None:
@@ -127,7 +132,7 @@ class Installation:
         assert run is not None
         return run.status
 
-    def await_end(self, run_id: str, seconds: float = 60) -> dg.DagsterRunStatus:
+    def await_end(self, run_id: str, seconds: float = 180) -> dg.DagsterRunStatus:
         """Wait until a run has ended; return its status."""
         wait_for(lambda: self.status(run_id) in ENDED, seconds, f"the end of run {run_id}: {self.log_tails()}")
         return self.status(run_id)
@@ -138,12 +143,12 @@ class Installation:
         def retries() -> list[str]:
             return [run.run_id for run in self.instance.get_runs(dg.RunsFilter(tags={PARENT: run_id}))]
 
-        (retry,) = wait_for(retries, 30, f"a retry of run {run_id}")
+        (retry,) = wait_for(retries, 120, f"a retry of run {run_id}")
         return retry
 
     def await_sync_end(self, run_id: str) -> list[str]:
         """Wait for the entry of a sync's end, which follows that of its run; return the kinds of its entries."""
-        wait_for(lambda: "sync ended" in self.sync_entries(run_id), 60, f"the end of the sync of run {run_id}")
+        wait_for(lambda: "sync ended" in self.sync_entries(run_id), 120, f"the end of the sync of run {run_id}")
         return self.sync_entries(run_id)
 
     def sync_entries(self, run_id: str) -> list[str]:
@@ -155,10 +160,10 @@ class Installation:
             )
             return [kind for (kind,) in entries if kind.startswith("sync")]
 
-    def run_processes(self) -> set[int]:
-        """Return the processes that the workers have forked for runs."""
+    def run_processes(self) -> dict[int, set[int]]:
+        """Return the processes that each living worker has forked: for its pool, and for a run."""
         living = [psutil.Process(worker.pid) for worker in self.workers if worker.is_alive()]
-        return {child.pid for process in living for child in process.children(recursive=True)}
+        return {process.pid: {child.pid for child in process.children(recursive=True)} for process in living}
 
     def log_tails(self) -> str:
         return "\n".join(worker.log_tail() for worker in self.workers)
@@ -184,7 +189,6 @@ def installation(
     with ExitStack() as stack:
         variables = stack.enter_context(pytest.MonkeyPatch.context())
         stack.enter_context(broker)
-        network = stack.enter_context(tcp_proxy(postgres.port))
         environment = {
             "VERIFYWISE_TENANTS": str(tenants_file),
             "VERIFYWISE_DATABASE_URL": postgres.url(database, login),
@@ -209,7 +213,7 @@ def installation(
         instance = stack.enter_context(dg.DagsterInstance.from_config(str(home / "dagster")))
         reuse_connections(instance)  # the tests ask it several times a second
         installed = Installation(
-            home, broker, dagster, instance, network, environment, database_url, dagster_url, tenants_file
+            home, broker, dagster, instance, postgres.port, stack, environment, database_url, dagster_url, tenants_file
         )
         try:
             yield installed
