@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from itertools import groupby
 
 from rich.text import Text
 
 from verifywise_mlflow.cli.display import display
 from verifywise_mlflow.cli.indented_output import print_indented, print_whole
 from verifywise_mlflow.cli.output import out
+from verifywise_mlflow.cli.tenant_sections import by_tenant, print_limit
 from verifywise_mlflow.common.untrusted_text import escape_invisible
 from verifywise_mlflow.services.compliance_summary import days_open
 from verifywise_mlflow.services.gaps import Gap, GapGroup, Grouping
@@ -27,17 +27,11 @@ _NO_GAP = "No gap matches."
 def print_gaps(gaps: Iterable[Gap], limit: int, *, shows_tenants: bool) -> None:
     """Print the gaps of each tenant, up to a limit; if there is one more, print that there are more."""
     is_empty = True
-    for tenant, of_tenant in groupby(gaps, key=lambda gap: gap.tenant):
+    for of_tenant in by_tenant(gaps, shows_tenants=shows_tenants):
         is_empty = False
-        listed = list(of_tenant)
-        if shows_tenants:
-            print_whole(Text(f"tenant {escape_invisible(tenant)}", "bold underline"))
-        for gap in listed[:limit]:
+        for gap in of_tenant[:limit]:
             _print_gap(gap)
-        if len(listed) > limit:
-            out.print(
-                Text(f"The first {limit:,} gaps are shown: --limit shows more, --output and --json all.", "yellow")
-            )
+        print_limit(of_tenant, limit, "gaps")
     if is_empty:
         out.print(_NO_GAP)
 
@@ -45,10 +39,8 @@ def print_gaps(gaps: Iterable[Gap], limit: int, *, shows_tenants: bool) -> None:
 def print_groups(groups: Iterable[GapGroup], by: Grouping, now: datetime, *, shows_tenants: bool) -> None:
     """Print the groups of each tenant, a line for each."""
     is_empty = True
-    for tenant, of_tenant in groupby(groups, key=lambda group: group.tenant):
+    for of_tenant in by_tenant(groups, shows_tenants=shows_tenants):
         is_empty = False
-        if shows_tenants:
-            print_whole(Text(f"tenant {escape_invisible(tenant)}", "bold underline"))
         print_whole(Text(_group_line(_COUNTS, by.value), "dim"))
         for group in of_tenant:
             days = days_open(group.oldest_opened_at, now)

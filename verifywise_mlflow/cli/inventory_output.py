@@ -14,6 +14,7 @@ from rich.text import Text
 from verifywise_mlflow.cli.display import display
 from verifywise_mlflow.cli.indented_output import print_indented, print_whole
 from verifywise_mlflow.cli.output import out
+from verifywise_mlflow.cli.tenant_sections import by_tenant, print_limit
 from verifywise_mlflow.common.untrusted_text import escape_invisible
 from verifywise_mlflow.services.inventory import InventoryRow
 
@@ -25,18 +26,12 @@ _HEADINGS = ("version", "stage", "badge", "risk", "trained", "changed (UTC)")
 
 def print_inventory(rows: Iterable[InventoryRow], limit: int, *, shows_tenants: bool) -> None:
     """Print the rows of each tenant, up to a limit; if there is one more, print that there are more."""
-    shown = 0
-    for tenant, of_tenant in groupby(rows, key=lambda row: row.tenant):
-        listed = list(of_tenant)
-        if shows_tenants:
-            print_whole(Text(f"tenant {escape_invisible(tenant)}", "bold underline"))
-        _print_models(listed[:limit])
-        shown += len(listed[:limit])
-        if len(listed) > limit:
-            out.print(
-                Text(f"The first {limit:,} versions are shown: --limit shows more, --output and --json all.", "yellow")
-            )
-    if not shown:
+    is_empty = True
+    for of_tenant in by_tenant(rows, shows_tenants=shows_tenants):
+        is_empty = False
+        _print_models(of_tenant[:limit])
+        print_limit(of_tenant, limit, "versions")
+    if is_empty:
         out.print("No version matches.")
 
 

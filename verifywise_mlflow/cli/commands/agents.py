@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from itertools import groupby
 from typing import Annotated, Final
 
 import typer
 from rich.text import Text
 
 from verifywise_mlflow.cli.arguments import StoredTenantName
-from verifywise_mlflow.cli.display import display
+from verifywise_mlflow.cli.asset_output import (
+    MAX_LISTED,
+    first_entries,
+    print_by_name,
+    print_facts,
+    print_former_states,
+)
 from verifywise_mlflow.cli.failures import exit_on_errors
-from verifywise_mlflow.cli.indented_output import print_indented, print_whole
+from verifywise_mlflow.cli.indented_output import print_whole
 from verifywise_mlflow.cli.json_output import print_document
 from verifywise_mlflow.cli.output import AsJson, out
 from verifywise_mlflow.cli.table_output import TableFile, check_output, write_output
@@ -28,8 +32,6 @@ from verifywise_mlflow.services.version_references import require_known_tenant
 
 app = typer.Typer()
 
-MAX_LISTED: Final = 20
-"""Entries of a list, unless one agent is shown."""
 _NONE: Final = "The server has no agents, or shows none to this account."
 _NEVER_LISTED: Final = (
     "No agents are stored, since they were never listed completely. `verifywise-mlflow check` says whether the server "
@@ -66,58 +68,28 @@ def agents(
             document = AgentsDocument(at=now, tenant=tenant, agent_name=name, history=tuple(history))
             print_document(document, agents=rows)
         else:
-            if not _print_agents(rows, is_whole=name is not None):
+            is_whole = name is not None
+            if not print_by_name(rows, lambda row: row.agent_name, lambda row: _print_agent(row, is_whole=is_whole)):
                 out.print(_NONE if were_listed(session) else _NEVER_LISTED)
-            _print_history(history)
-
-
-def _print_agents(rows: Iterable[AgentRow], *, is_whole: bool) -> bool:
-    """Print agents below their names, and return whether there is one."""
-    has_agents = False
-    for name, of_name in groupby(rows, key=lambda row: row.agent_name):
-        has_agents = True
-        print_whole(Text(escape_invisible(name or "without a name"), "bold"))
-        for row in of_name:
-            _print_agent(row, is_whole=is_whole)
-    return has_agents
+            print_former_states(history, _state_text)
 
 
 def _print_agent(row: AgentRow, *, is_whole: bool) -> None:
     print_whole(Text(escape_invisible(f"{row.model_id} {(row.status or '').lower()}".rstrip()), "green"), 2)
-
-    def listed(entries: Sequence[str]) -> str:
-        shown = entries if is_whole else entries[:MAX_LISTED]
-        more = [f"{len(entries) - len(shown):,} more"] if len(shown) < len(entries) else []
-        return ", ".join((*shown, *more))
-
+    limit = None if is_whole else MAX_LISTED
     facts = (
-        ("deleted", f"MLflow no longer has it since {utc_text(row.deleted_at)}" if row.deleted_at else None),
         ("experiment", row.experiment),
         ("run", row.source_run_id if is_whole else None),
-        ("prompts", listed(row.prompts)),
-        ("registered as", listed(row.registered_as) or "no version"),
-        ("parameters", listed(row.parameters)),
-        ("metrics", listed(row.metrics)),
-        ("tags", listed(row.tags) if is_whole else None),
+        ("prompts", first_entries(row.prompts, limit)),
+        ("registered as", first_entries(row.registered_as, limit) or "no version"),
+        ("parameters", first_entries(row.parameters, limit)),
+        ("metrics", first_entries(row.metrics, limit)),
+        ("tags", ", ".join(row.tags) if is_whole else None),
         ("created", utc_text(row.created_at) if row.created_at else None),
     )
-    for label, text in facts:
-        if text:
-            print_indented(Text.assemble((f"{label}: ", "cyan"), display(text)), 4)
+    print_facts(facts, row.deleted_at)
 
 
-def _print_history(states: Sequence[AgentStateRow]) -> None:
-    former = [state for state in states if state.valid_to]
-    if not former:
-        return
-    print_whole(Text("Former states", "bold"))
-    for state in former:
-        until = utc_text(state.valid_to) if state.valid_to else ""
-        said = "; ".join(
-            (
-                f"{state.model_id} {(state.status or '').lower()}",
-                f"prompts: {', '.join(state.prompts) or 'none'}",
-                f"tags: {', '.join(state.tags) or 'none'}",
-            )
-        )
-        print_indented(Text(escape_invisible(f"{said}, from {utc_text(state.valid_from)} to {until}")), 2)
+def _state_text(state: AgentStateRow) -> str:
+    prompts, tags = (", ".join(entries) or "none" for entries in (state.prompts, state.tags))
+    return f"{state.model_id} {(state.status or '').lower()}; prompts: {prompts}; tags: {tags}"

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from itertools import groupby
 from typing import Annotated, Final
 
 import typer
 from rich.text import Text
 
 from verifywise_mlflow.cli.arguments import StoredTenantName
-from verifywise_mlflow.cli.display import display
+from verifywise_mlflow.cli.asset_output import (
+    MAX_LISTED,
+    first_entries,
+    print_by_name,
+    print_facts,
+    print_former_states,
+)
 from verifywise_mlflow.cli.failures import exit_on_errors
-from verifywise_mlflow.cli.indented_output import print_indented, print_whole
+from verifywise_mlflow.cli.indented_output import print_whole
 from verifywise_mlflow.cli.json_output import print_document
 from verifywise_mlflow.cli.output import AsJson, out
 from verifywise_mlflow.cli.table_output import TableFile, check_output, write_output
@@ -33,8 +37,6 @@ from verifywise_mlflow.services.version_references import require_known_tenant
 
 app = typer.Typer()
 
-MAX_USES: Final = 20
-"""Versions of models that are listed for a version of a prompt."""
 _DIGEST: Final = 12
 """Hexadecimal digits of a digest, unless one prompt is shown."""
 
@@ -68,19 +70,10 @@ def prompts(
             document = PromptsDocument(at=now, tenant=tenant, prompt_name=name, history=tuple(history))
             print_document(document, prompts=rows)
         else:
-            _print_prompts(rows, is_whole=name is not None)
-            _print_history(history)
-
-
-def _print_prompts(rows: Iterable[PromptRow], *, is_whole: bool) -> None:
-    count = 0
-    for name, of_prompt in groupby(rows, key=lambda row: row.prompt_name):
-        count += 1
-        print_whole(Text(escape_invisible(name), "bold"))
-        for row in of_prompt:
-            _print_version(row, is_whole=is_whole)
-    if not count:
-        out.print("The registry has no prompts, or shows none to this account.")
+            is_whole = name is not None
+            if not print_by_name(rows, lambda row: row.prompt_name, lambda row: _print_version(row, is_whole=is_whole)):
+                out.print("The registry has no prompts, or shows none to this account.")
+            print_former_states(history, _state_text)
 
 
 def _print_version(row: PromptRow, *, is_whole: bool) -> None:
@@ -93,12 +86,7 @@ def _print_version(row: PromptRow, *, is_whole: bool) -> None:
     template = (
         f"{row.template_length:,} characters, SHA-256 {digest if is_whole else digest[:_DIGEST]}" if digest else None
     )
-    uses = [
-        *row.used_by[:MAX_USES],
-        *([f"{len(row.used_by) - MAX_USES:,} more"] if len(row.used_by) > MAX_USES else []),
-    ]
     facts = (
-        ("deleted", f"MLflow no longer has it since {utc_text(row.deleted_at)}" if row.deleted_at else None),
         ("template", template),
         ("variables", ", ".join(row.variables)),
         ("type", row.prompt_type if is_whole else None),
@@ -107,20 +95,11 @@ def _print_version(row: PromptRow, *, is_whole: bool) -> None:
         ("commit", row.commit_message),
         ("tags", ", ".join(row.tags) if is_whole else None),
         ("created", utc_text(row.created_at) if row.created_at and is_whole else None),
-        ("used by", ", ".join(uses)),
+        ("used by", first_entries(row.used_by, MAX_LISTED)),
     )
-    for label, text in facts:
-        if text:
-            print_indented(Text.assemble((f"{label}: ", "cyan"), display(text)), 4)
+    print_facts(facts, row.deleted_at)
 
 
-def _print_history(states: Sequence[PromptStateRow]) -> None:
-    former = [state for state in states if state.valid_to]
-    if not former:
-        return
-    print_whole(Text("Former states", "bold"))
-    for state in former:
-        aliases = "".join(f" @{alias}" for alias in state.aliases)
-        until = utc_text(state.valid_to) if state.valid_to else ""
-        line = f"version {state.version_number}{aliases}: SHA-256 {(state.template_sha256 or 'none')[:_DIGEST]}"
-        print_indented(Text(escape_invisible(f"{line}, from {utc_text(state.valid_from)} to {until}")), 2)
+def _state_text(state: PromptStateRow) -> str:
+    aliases = "".join(f" @{alias}" for alias in state.aliases)
+    return f"version {state.version_number}{aliases}: SHA-256 {(state.template_sha256 or 'none')[:_DIGEST]}"
