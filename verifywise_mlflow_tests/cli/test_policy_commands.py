@@ -9,7 +9,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, Engine, event, text
 from typer.testing import CliRunner
 
 from verifywise_mlflow.cli import app
@@ -336,6 +336,35 @@ def test_the_badge_of_a_model_is_the_worst_of_its_versions_in_production(evaluat
     assert "the worst badge of the versions that count" in badges["model"]["rule"]
     assert "failing if a rule failed" in badges["first"]["rule"]
     assert sum(badges["model"]["verdicts"].values()) == 6
+
+
+def test_a_badge_and_its_verdicts_are_of_one_state_of_the_database(evaluated_store: Store) -> None:
+    store_record(evaluated_store, "fraud", 1, NOON, stage="Production", owner="bob")
+    tables_read = []
+
+    def evaluate_between(_: Connection, _cursor: object, statement: str, *_others: object) -> None:
+        """Let a sync write another badge and other verdicts, as soon as the command has read the badge."""
+        if "compliance_badges" in statement and not tables_read:
+            tables_read.append(statement)
+            evaluate(load_tenants()["acme"], evaluated_store, day(2))
+
+    event.listen(Engine, "after_cursor_execute", evaluate_between)
+    try:
+        during = run_json_badge("1")
+    finally:
+        event.remove(Engine, "after_cursor_execute", evaluate_between)
+    after = run_json_badge("1")
+
+    assert tables_read
+    assert (during["badge"], during["verdicts"]) == ("gaps", {"not evidenced": 2, "pass": 1})
+    assert (after["badge"], after["verdicts"]) == ("failing", {"fail": 1, "not evidenced": 2})
+
+
+def run_json_badge(version: str) -> dict[str, object]:
+    output: dict[str, object] = json.loads(
+        runner.invoke(app, ["badge", "acme", "fraud", version, "--format", "json"]).stdout
+    )
+    return output
 
 
 def test_a_badge_is_printed_as_an_image(evaluated_store: Store) -> None:
