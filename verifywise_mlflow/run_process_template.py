@@ -11,6 +11,7 @@ with suppress(Exception):  # the run fails in the same way, and reports it
     from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
     from verifywise_mlflow.observability.tracing import preload_tracing
     from verifywise_mlflow.persistence.database import connect
+    from verifywise_mlflow.pipeline import due_manifests  # noqa: F401  # imported by syncs that read files
     from verifywise_mlflow.redaction.token_scanner import load_scanner
     from verifywise_mlflow.services.tenant_policies import load_rules
     from verifywise_mlflow.tenants.tenant import Tenant

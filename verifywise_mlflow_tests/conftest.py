@@ -273,11 +273,11 @@ def synced_bank(_synced_bank: Bank, monkeypatch: pytest.MonkeyPatch) -> Bank:
 @pytest.fixture(scope="session", autouse=True)
 def _shared_sandboxes() -> Iterator[None]:
     """Lend the sandbox's workers of one sync to the next one. Tests that look at the workers request their own."""
-    from verifywise_mlflow.pipeline.stages import artifact_manifests  # the whole pipeline, not for the controller
+    from verifywise_mlflow.pipeline import due_manifests  # the whole pipeline, not for the controller
     from verifywise_mlflow_tests.support.shared_sandboxes import LendingPool, stop_shared_sandboxes
 
     with pytest.MonkeyPatch.context() as stage:
-        stage.setattr(artifact_manifests, "SandboxPool", LendingPool)
+        stage.setattr(due_manifests, "SandboxPool", LendingPool)
         yield
     stop_shared_sandboxes()
 
@@ -286,9 +286,9 @@ def _shared_sandboxes() -> Iterator[None]:
 def own_sandboxes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Start new workers in each sync of the test and stop them at its end."""
     from verifywise_mlflow.artifacts.sandbox.pool import SandboxPool
-    from verifywise_mlflow.pipeline.stages import artifact_manifests
+    from verifywise_mlflow.pipeline import due_manifests
 
-    monkeypatch.setattr(artifact_manifests, "SandboxPool", SandboxPool)
+    monkeypatch.setattr(due_manifests, "SandboxPool", SandboxPool)
 
 
 @pytest.fixture

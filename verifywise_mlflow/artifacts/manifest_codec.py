@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 
 from pydantic import TypeAdapter
 
 from verifywise_mlflow.artifacts.manifest import ArtifactManifest
 from verifywise_mlflow.common.json_value import Json
 
-_MANIFEST: TypeAdapter[ArtifactManifest] = TypeAdapter(ArtifactManifest)
+
+@cache
+def _codec() -> TypeAdapter[ArtifactManifest]:
+    """Return what converts: built at the first use, since a sync without new files has none."""
+    return TypeAdapter(ArtifactManifest)
 
 
 def manifest_to_json(manifest: ArtifactManifest) -> dict[str, Json]:
     """Return plain dictionaries, lists and scalars, keyed by the manifest's field names."""
-    encoded: dict[str, Json] = _MANIFEST.dump_python(manifest, mode="json")
+    encoded: dict[str, Json] = _codec().dump_python(manifest, mode="json")
     return encoded
 
 
@@ -24,4 +29,4 @@ def manifest_from_json(value: Mapping[str, object]) -> ArtifactManifest:
     Raises:
         pydantic.ValidationError: A field is missing or of the wrong type (a ``ValueError``).
     """
-    return _MANIFEST.validate_python(value)
+    return _codec().validate_python(value)

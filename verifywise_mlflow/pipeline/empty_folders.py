@@ -18,13 +18,12 @@ from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.persistence.repositories import manifests
 from verifywise_mlflow.persistence.repositories.held_back_manifests import (
     ReadableFolder,
-    held_back_folders,
     hold_back,
     readable_folders,
 )
 from verifywise_mlflow.persistence.repositories.manifests import ManifestReadResult, StoredManifest
 from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE, Key
-from verifywise_mlflow.pipeline.context import Note, Progress, StageContext
+from verifywise_mlflow.pipeline.context import Progress, StageContext
 from verifywise_mlflow.pipeline.hash_reuse import predates_version
 from verifywise_mlflow.pipeline.manifest_reader import (
     LinkedVersion,
@@ -34,9 +33,12 @@ from verifywise_mlflow.pipeline.manifest_reader import (
 )
 from verifywise_mlflow.pipeline.manifest_recording import Reading, write_readings
 from verifywise_mlflow.pipeline.removal_guard import Loss
-from verifywise_mlflow.pipeline.store_outage_guard import FolderHistory, StoreReading, decide_outage
-
-STORE_LOOKS_UNAVAILABLE = "the artifact store looks unavailable"
+from verifywise_mlflow.pipeline.store_outage_guard import (
+    STORE_LOOKS_UNAVAILABLE,
+    FolderHistory,
+    StoreReading,
+    decide_outage,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,22 +76,6 @@ def conclude_empty_folders(
     evaluated = sorted(_evaluate(context, tools, empty), key=lambda folder: folder.store_root)
     for root, group in groupby(evaluated, key=lambda folder: folder.store_root):
         _conclude_store(context, tools, root, list(group), progress)
-
-
-def outage_notes(context: StageContext) -> list[Note]:
-    """Return the note on what is held back, also by earlier syncs."""
-    with context.begin() as session:
-        folders = held_back_folders(session)
-    if folders is None:
-        return []
-    return [
-        Note(
-            f"{STORE_LOOKS_UNAVAILABLE}: {folders.held_back:,} of {folders.total:,} model folders list no files since "
-            f"{folders.since:%Y-%m-%d %H:%M} UTC, such as {folders.example}. This is held back: no file counts as "
-            "removed, and each reconcile lists the folders again. Check the store; if the files were deleted on "
-            "purpose, start a sync with --accept-removals"
-        )
-    ]
 
 
 def _evaluate(context: StageContext, tools: ReadingTools, empty: Sequence[EmptyFolder]) -> Iterator[_EvaluatedFolder]:

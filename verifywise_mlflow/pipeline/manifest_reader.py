@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from verifywise_mlflow.artifacts.caching_source import CachingSource
 from verifywise_mlflow.artifacts.hashing import EarlierHash
@@ -32,13 +31,13 @@ from verifywise_mlflow.persistence.repositories import manifests, registry, trac
 from verifywise_mlflow.persistence.repositories.manifests import (
     ManifestReadResult,
     PendingManifest,
-    RehashBefore,
     StoredManifest,
 )
 from verifywise_mlflow.persistence.repositories.tracked_objects import LOGGED_MODELS, RUNS
 from verifywise_mlflow.persistence.row_mapping import to_entity
 from verifywise_mlflow.pipeline.artifact_source_resolver import model_source, resolve_location, run_source
 from verifywise_mlflow.pipeline.context import StageContext
+from verifywise_mlflow.pipeline.hash_age import rehash_before
 from verifywise_mlflow.pipeline.hash_reuse import earlier_hashes, is_settled
 from verifywise_mlflow.pipeline.served_route import RouteChoice
 from verifywise_mlflow.redaction.entity_redactor import EntityRedactor
@@ -102,20 +101,6 @@ def link_version(context: StageContext, due: PendingManifest) -> LinkedVersion:
 def _readable_entity(kind: type[E], rows: Mapping[str, Mapping[str, object]], identifier: str | None) -> E | None:
     row = rows.get(identifier) if identifier else None
     return to_entity(kind, row) if row and row["read_error"] is None else None
-
-
-def rehash_before(context: StageContext) -> RehashBefore:
-    """Return the times before which a hash counts as too old."""
-    if context.options.rehash:
-        return RehashBefore(context.now, context.now)
-    if context.options.is_targeted:  # it must not wait for files that are read for another reason
-        return RehashBefore(_LONG_AGO, _LONG_AGO)
-    # Nine tenths of the interval, as in StageContext.is_reconcile_due.
-    intervals = context.tenant.intervals
-    return RehashBefore(context.now - 0.9 * intervals.rehash, context.now - 0.9 * intervals.rehash_non_production)
-
-
-_LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class FolderListing(StrEnum):

@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
+
+STORE_LOOKS_UNAVAILABLE: Final = "the artifact store looks unavailable"
 
 
 class FolderHistory(StrEnum):

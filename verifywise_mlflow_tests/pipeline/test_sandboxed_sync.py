@@ -9,7 +9,7 @@ import pytest
 
 from verifywise_mlflow.artifacts.sandbox.client import Sandbox
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.pipeline.stages import artifact_manifests
+from verifywise_mlflow.pipeline import due_manifests
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.artifacts.rogue_workers import fragile_parser, lying_parser
 from verifywise_mlflow_tests.support.registry import MODEL_FILES, Registry
@@ -40,7 +40,7 @@ def test_the_audit_entry_lists_the_sandbox_protections(registry: Registry, tenan
 def test_a_sandbox_with_missing_protections_is_reported(
     registry: Registry, tenant: Tenant, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(artifact_manifests, "Sandbox", partial(Sandbox, parsing=lying_parser.__name__))
+    monkeypatch.setattr(due_manifests, "Sandbox", partial(Sandbox, parsing=lying_parser.__name__))
     registry.trained_version("churn")
 
     sync(tenant, store)
@@ -53,7 +53,7 @@ def test_a_sandbox_with_missing_protections_is_reported(
 def test_a_file_that_crashes_the_sandbox_affects_only_its_own_version(
     registry: Registry, tenant: Tenant, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(artifact_manifests, "Sandbox", partial(Sandbox, parsing=fragile_parser.__name__))
+    monkeypatch.setattr(due_manifests, "Sandbox", partial(Sandbox, parsing=fragile_parser.__name__))
     files = {f"model/{name}": content for name, content in MODEL_FILES.items()}
     run_id = registry.run(files=files | {"model/MLmodel": b"pointer: null"})
     artifact_uri = registry.client.get_run(run_id).info.artifact_uri
