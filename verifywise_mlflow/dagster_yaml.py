@@ -24,9 +24,6 @@ COMPUTE_LOG_DIR: Final = "VERIFYWISE_COMPUTE_LOG_DIR"
 LAUNCHER: Final = "VERIFYWISE_LAUNCHER"
 """``celery`` sends runs to workers on any machine; otherwise they are processes of the code server."""
 
-POSTGRES: Final = ("DAGSTER_PG_HOST", "DAGSTER_PG_PORT", "DAGSTER_PG_USERNAME", "DAGSTER_PG_PASSWORD", "DAGSTER_PG_DB")
-"""Dagster's own database. Dagster reads these variables when it starts."""
-
 
 def instance_config(environment: Mapping[str, str]) -> dict[str, object]:
     """Return the content of dagster.yaml.
@@ -107,6 +104,7 @@ def instance_config(environment: Mapping[str, str]) -> dict[str, object]:
     }
 
 
+# Dagster's own database. Dagster reads these variables when it starts.
 _POSTGRES_DB: Mapping[str, object] = {
     "hostname": {"env": "DAGSTER_PG_HOST"},
     "port": {"env": "DAGSTER_PG_PORT"},

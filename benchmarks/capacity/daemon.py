@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from math import ceil
-from statistics import fmean
 
 from benchmarks.capacity.clock import Action, Clock, SharedCore
 from benchmarks.capacity.run_queue import RunQueue, SimulatedRun
@@ -20,16 +19,9 @@ class Daemon:
     def __init__(self, clock: Clock, queue: RunQueue, times: ServiceTimes, launch: Launch) -> None:
         """Begin with nothing to do."""
         self.core = SharedCore(clock)
-        self.check_seconds: list[float] = []
-        """The time of each check of the queue, launches included."""
         self._clock, self._queue, self._times, self._launch = clock, queue, times, launch
         self._interval = integer_setting(queue.environment, "VERIFYWISE_DEQUEUE_INTERVAL_SECONDS")
         self._is_check_planned = False
-
-    @property
-    def mean_check_seconds(self) -> float:
-        """The mean time of a check."""
-        return fmean(self.check_seconds) if self.check_seconds else 0.0
 
     def submit(self, submissions: Sequence[Action], done: Action) -> None:
         """Submit runs one after the other, as the thread of one sensor or schedule does; then call ``done``."""
@@ -42,13 +34,12 @@ class Daemon:
             self._clock.at(ceil(self._clock.now / self._interval) * self._interval, self._check)
 
     def _check(self) -> None:
-        began = self._clock.now
         read = len(self._queue.started)
         if read < self._queue.max_concurrent_runs:
             read += self._queue.length
-        self.core.use(read * self._times.read_run / 1e3, lambda: self._launch_startable(began))
+        self.core.use(read * self._times.read_run / 1e3, self._launch_startable)
 
-    def _launch_startable(self, began: float) -> None:
+    def _launch_startable(self) -> None:
         startable = self._queue.startable()
 
         def launch(run: SimulatedRun) -> Action:
@@ -56,7 +47,6 @@ class Daemon:
 
         def done() -> None:
             self._is_check_planned = False
-            self.check_seconds.append(self._clock.now - began)
             if self._queue.startable():
                 self._is_check_planned = True
                 self._clock.after(self._interval, self._check)

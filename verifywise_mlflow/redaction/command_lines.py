@@ -64,7 +64,6 @@ _ANY_PROGRAM = re.compile(
 _WORD = re.compile(
     r"[ \t]*+(?P<word>\"[^\"\n]{0,8192}+\"|'[^'\n]{0,8192}+'|[^\s|;\"']+(?:[\"'][^\"'\n]*+[\"'])?[^\s|;\"']*+)"
 )
-_END_OF_COMMAND = re.compile(r"[\n|;]|[\"']")
 _LOGIN = re.compile(r"[\w$#]{1,128}/([^\s/@]{1,128})(?:@\S*)?")
 
 _PASS_ARGUMENT = re.compile(r"(?<!\S)-(?:passin|passout|pass|password)[ =]pass:(\S{1,4096})")

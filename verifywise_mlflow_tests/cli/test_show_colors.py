@@ -15,7 +15,7 @@ from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.version_dossier import dossier
 from verifywise_mlflow_tests.support.stored_states import day, write_record, write_verdicts
 
-GREEN, RED = "\x1b[32m", "\x1b[31m"
+GREEN = "\x1b[32m"
 BOLD_GREEN, BOLD_RED = "\x1b[1;32m", "\x1b[1;31m"
 
 

@@ -304,7 +304,7 @@ class _StoredObjects:
 
     def version(self, name: str) -> ModelVersion | None:
         with self._store.begin(self._tenant_id) as session:
-            return stored_registry.version_by_key(session, name, 1)
+            return stored_registry.versions_by_key(session, [(name, 1)]).get((name, 1))
 
     def run(self, run_id: str) -> TrainingRun:
         with self._store.begin(self._tenant_id) as session:

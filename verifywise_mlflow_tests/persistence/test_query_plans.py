@@ -95,7 +95,7 @@ NARROW: Mapping[str, Question] = {
     "the verdicts on a version over time": sql(f"compliance_result_states {OF_ONE_VERSION}"),
     "the badges of a version over time": sql(f"compliance_badge_states {OF_ONE_VERSION}"),
     "the fingerprints of some versions": lambda session: row_mapping.fingerprints(session, canonical_records, [KEY]),
-    "a version": lambda session: registry.version_by_key(session, *KEY),
+    "a version": lambda session: registry.versions_by_key(session, [KEY]),
     "the known versions of a page": lambda session: registry.stored_versions(session, [KEY]),
     "the known models of a page": lambda session: registry.stored_models(session, [MODEL]),
     "the models of some names": lambda session: registry.models_by_name(session, [MODEL]),

@@ -11,7 +11,6 @@ from sqlalchemy import text
 from verifywise_mlflow.compliance.waivers import Waiver
 from verifywise_mlflow.connector.models import ModelVersion, RegisteredModel
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
-from verifywise_mlflow.persistence.queries import dataframes
 from verifywise_mlflow.persistence.queries.gaps import urgent_gaps
 from verifywise_mlflow.persistence.queries.overview import overview
 from verifywise_mlflow.persistence.store import Store
@@ -175,9 +174,6 @@ def test_gaps_are_listed_by_severity_then_stage_then_age_and_waived_ones_are_not
     with store.begin("acme") as session:
         listed = urgent_gaps(session, day(5), rules.severities, 50)
     assert [(urgent.gap.model_name, urgent.gap.rule_id) for urgent in listed] == in_order
-    frame = dataframes.urgent_gaps(store, "acme", rules.severities)
-    lasting = frame[frame["model_name"] != "waived"]  # the waiver has expired by now
-    assert list(zip(lasting["model_name"], lasting["rule_id"], strict=True)) == in_order
     assert summary.urgent_gaps() == listed[:5] == overview(store, "acme", rules.severities, day(5)).urgent
 
 

@@ -24,7 +24,6 @@ from verifywise_mlflow.services.record_parts import DataSet, Package
 from verifywise_mlflow.services.version_dossier import VersionDossier
 
 _MODEL: Final = "model"
-_ACTIVITIES: Final = ("training", "evaluation")
 _PROPERTY_FIELDS: Final = (
     *("lifecycle_stage", "aliases", "deployment_status", "owner", "risk_category", "model_tier", "regulatory_scope"),
     *("data_sensitivity", "confidentiality", "privacy_assessment_status", "fundamental_rights_assessment_status"),

@@ -6,32 +6,22 @@ Times are UTC and time-zone aware; a naive time raises ``ValueError``. Rows are 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
 
 from sqlalchemy import ColumnElement, FromClause, select
 
-from verifywise_mlflow.compliance.attention import Gap
 from verifywise_mlflow.compliance.coverage import VersionEvidence
 from verifywise_mlflow.compliance.frameworks import Framework
-from verifywise_mlflow.compliance.rules.rule import Severity
 from verifywise_mlflow.normalizer.lifecycle_event import LifecycleEvent
 from verifywise_mlflow.normalizer.record import FIELDS
-from verifywise_mlflow.persistence.queries import gaps, history
+from verifywise_mlflow.persistence.queries import history
 from verifywise_mlflow.persistence.queries.coverage import coverage_of
-from verifywise_mlflow.persistence.queries.history import (
-    Period,
-    RecordTransition,
-    net_record_transitions,
-    record_transitions,
-)
-from verifywise_mlflow.persistence.queries.record_diff import differences
 from verifywise_mlflow.persistence.repositories import waivers
 from verifywise_mlflow.persistence.repositories.lifecycle_events import lifecycle_events_of
 from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN_VERDICTS
 from verifywise_mlflow.persistence.row_mapping import columns_of
-from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.persistence.tables import canonical_records, compliance_results
 
@@ -63,17 +53,6 @@ def verdicts(store: Store, tenant_id: str) -> pd.DataFrame:
     columns = [*_VERDICT, "evaluated_at"]
     judged = _frame(store, tenant_id, compliance_results, columns, [*_VERSION, "rule_id"])
     return _with_waivers(store, tenant_id, judged.merge(records(store, tenant_id)[_VERSION]), datetime.now(UTC))
-
-
-def urgent_gaps(store: Store, tenant_id: str, severities: Mapping[str, Severity], limit: int = 1_000) -> pd.DataFrame:
-    """Return the open gaps, the most urgent first: one row per gap, waived ones left out.
-
-    ``severities`` maps rule IDs, as ``load_rules(tenant).severities`` does.
-    """
-    with store.begin(tenant_id) as session:
-        urgent = gaps.urgent_gaps(session, datetime.now(UTC), severities, limit)
-    rows = [{"severity": entry.severity.value, **columns_of(entry.gap)} for entry in urgent]
-    return pd.DataFrame(rows, columns=["severity", *(field.name for field in fields(Gap))])
 
 
 def records_as_of(store: Store, tenant_id: str, at: datetime) -> pd.DataFrame:
@@ -138,38 +117,6 @@ def _with_waivers(store: Store, tenant_id: str, judged: pd.DataFrame, at: dateti
     return judged.assign(waived=pd.Series([accepted(*row) for row in zip(*columns, strict=True)], dtype=object))
 
 
-def record_states(store: Store, tenant_id: str, model: str, version: int) -> pd.DataFrame:
-    """Return all states of a version's record, oldest first: one row per state, with its validity and tombstone."""
-    states = history.record_states
-    conditions = (states.c.model_name == model, states.c.version_number == version)
-    return _frame(store, tenant_id, states, [*_RECORD, "deleted_at", *_VALIDITY], ["revision"], *conditions)
-
-
-def record_changes(
-    store: Store, tenant_id: str, since: datetime, until: datetime, model: str | None = None, version: int | None = None
-) -> pd.DataFrame:
-    """Return each change of a record in ``(since, until]``: one row per changed field and change.
-
-    A value that changed and changed back makes two rows. ``changed_at`` is when our sync saw the change.
-    """
-    return _differences(store, tenant_id, Period(since, until, model, version), record_transitions)
-
-
-def record_differences(
-    store: Store,
-    tenant_id: str,
-    before: datetime,
-    after: datetime,
-    model: str | None = None,
-    version: int | None = None,
-) -> pd.DataFrame:
-    """Return the differences between the records as of two times: one row per field, ignoring states in between.
-
-    ``changed_at`` and ``sync_id`` are those of the record's last change.
-    """
-    return _differences(store, tenant_id, Period(before, after, model, version), net_record_transitions)
-
-
 def lifecycle_events(
     store: Store,
     tenant_id: str,
@@ -188,25 +135,6 @@ def lifecycle_events(
     rows = [{**columns_of(item.event), "seen_at": item.seen_at, "sync_id": item.sync_id} for item in recorded]
     columns = [*(field.name for field in fields(LifecycleEvent)), "seen_at", "sync_id"]
     return pd.DataFrame(rows, columns=columns).astype({"version_number": "Int64"})
-
-
-def _differences(
-    store: Store, tenant_id: str, period: Period, steps: Callable[[TenantSession, Period], Iterator[RecordTransition]]
-) -> pd.DataFrame:
-    with store.begin(tenant_id) as session:
-        rows = [
-            (
-                *after.key,
-                difference.field,
-                difference.before,
-                difference.after,
-                after.span.valid_from,
-                after.span.sync_id,
-            )
-            for before, after in steps(session, period)
-            for difference in differences(before, after)
-        ]
-    return pd.DataFrame(rows, columns=[*_VERSION, "field", "before", "after", "changed_at", "sync_id"])
 
 
 def _frame(

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from itertools import pairwise
 from typing import TypeAlias
 
 from sqlalchemy import ColumnElement, RowMapping, Table, TableClause, and_, column, or_, select, table
@@ -135,12 +134,6 @@ def verdict_states_of(session: TenantSession, key: Key) -> list[VerdictState]:
     return _verdict_states(session, *_of_version(verdict_states, session.tenant_id, key))
 
 
-def badge_as_of(session: TenantSession, key: Key, at: datetime) -> BadgeState | None:
-    """Return a version's badge as of a time; None if it had not been evaluated by then."""
-    states = _badge_states(session, *_of_version(badge_states, session.tenant_id, key), *valid_at(badge_states, at))
-    return states[0] if states else None
-
-
 def badge_states_of(session: TenantSession, key: Key) -> list[BadgeState]:
     """Return all states of a version's badge, the oldest first."""
     return _badge_states(session, *_of_version(badge_states, session.tenant_id, key))
@@ -166,16 +159,6 @@ class Period:
 
 RecordTransition: TypeAlias = tuple[RecordState | None, RecordState]
 """A record before and after a change; the first is None if there was no record before."""
-
-
-def record_transitions(session: TenantSession, period: Period) -> Iterator[RecordTransition]:
-    """Yield each change of a record in a period, by version, oldest first."""
-    states = record_states.c
-    is_within = and_(states.valid_from <= period.until, or_(states.valid_to > period.since, states.valid_to.is_(None)))
-    for of_version in _states_of_changed(session, period, is_within):
-        if of_version[0].span.valid_from > period.since:
-            yield None, of_version[0]
-        yield from pairwise(of_version)
 
 
 def net_record_transitions(session: TenantSession, period: Period) -> Iterator[RecordTransition]:

@@ -392,8 +392,3 @@ def versions_with_origin(
         (row["model_name"], row["version_number"]): (to_entity(ModelVersion, row), to_origin(row))
         for row in dicts_of(rows)
     }
-
-
-def version_by_key(session: TenantSession, name: str, number: int) -> ModelVersion | None:
-    """Return one version, or None."""
-    return versions_by_key(session, [(name, number)]).get((name, number))

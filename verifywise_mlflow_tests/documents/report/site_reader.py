@@ -10,8 +10,6 @@ from pathlib import Path
 
 from verifywise_mlflow.documents.report.site import SiteSummary
 
-VOID = frozenset({"meta", "link", "input", "br", "img"})
-
 
 class ParsedPage(HTMLParser):
     """The elements and the texts of a page."""
