@@ -54,12 +54,13 @@ class YamlSource:
         return line + 1
 
 
-def read_yaml_source(path: Path, *, expected: str) -> YamlSource:
+def read_yaml_source(path: Path, *, expected: str, omitted_key: str = "") -> YamlSource:
     """Return the content of a file.
 
     Args:
         path: the file.
         expected: what to write at the top level; it is the error message for a file that is not a mapping.
+        omitted_key: a key of the items of the file's lists that is left out.
 
     Raises:
         YamlFileNotFoundError: the file is missing, or may not be opened.
@@ -69,6 +70,8 @@ def read_yaml_source(path: Path, *, expected: str) -> YamlSource:
     try:
         loader = PackagedFileLoader(text) if path.is_relative_to(_PACKAGE) else _LocatingLoader(text)
         root_node = loader.get_single_node()
+        if omitted_key and isinstance(root_node, yaml.MappingNode):
+            _omit(root_node, omitted_key)
         document = loader.construct_document(root_node) if root_node else None
     except RecursionError as error:
         raise YamlSourceError(f"{path}: is nested too deeply: write it flatter") from error
@@ -83,6 +86,14 @@ def read_yaml_source(path: Path, *, expected: str) -> YamlSource:
     if not isinstance(document, Mapping) or root_node is None:
         raise YamlSourceError(f"{path}: {expected}")
     return YamlSource(path, document, root_node)
+
+
+def _omit(root_node: yaml.MappingNode, key: str) -> None:
+    """Remove a key before its values are constructed, which takes most of the time."""
+    for _, items in root_node.value:
+        for item in items.value if isinstance(items, yaml.SequenceNode) else ():
+            if isinstance(item, yaml.MappingNode):
+                item.value = [pair for pair in item.value if pair[0].value != key]
 
 
 def _text(path: Path) -> str:

@@ -22,7 +22,7 @@ def rules() -> Iterator[str]:
     """Yield a row for each rule of the default policy."""
     yield "| rule | requirement | severity | possible verdicts | gives evidence for |"
     yield "|---|---|---|---|---|"
-    for rule in default_policy().rules:
+    for rule in default_policy(with_examples=True).rules:
         verdicts = [verdict for verdict in Verdict if verdict in {example.verdict for example in rule.examples}]
         yield f"| `{rule.id}` | {rule.title} | {rule.severity} | {', '.join(verdicts)} | {_references(rule)} |"
 

@@ -19,7 +19,7 @@ from verifywise_mlflow.compliance.verdict import RuleResult, Verdict
 from verifywise_mlflow.normalizer.findings import FINDING_KINDS
 from verifywise_mlflow.normalizer.record import FIELDS_BY_GROUP
 
-RULES = default_policy().rules
+RULES = default_policy(with_examples=True).rules
 
 
 def evaluated(rule: Rule, example: Example) -> RuleResult:

@@ -16,7 +16,7 @@ from verifywise_mlflow.compliance.verdict import Verdict
 from verifywise_mlflow.normalizer.unread_object import UnreadObject
 from verifywise_mlflow_tests.compliance.records import record_with
 
-POLICY = default_policy()
+POLICY = default_policy(with_examples=True)
 PRODUCTION: dict[str, Json | datetime] = {"lifecycle_stage": "production"}
 PERSONAL: dict[str, Json | datetime] = {**PRODUCTION, "data_sensitivity": "personal"}
 

@@ -84,10 +84,15 @@ class Policy(PolicySection):
 
 
 @cache
-def default_policy() -> Policy:
-    """Return the policy that comes with the package. It applies to tenants without a policy of their own."""
+def default_policy(*, with_examples: bool = False) -> Policy:
+    """Return the policy that comes with the package. It applies to tenants without a policy of their own.
+
+    Args:
+        with_examples: whether its rules have their examples, which are their tests and more than half of the files.
+    """
     with as_file(files("verifywise_mlflow.compliance") / "policies") as folder:
-        return _load(folder / "default.yaml", PolicyContext(shipped_catalog(), is_shipped=True))
+        context = PolicyContext(shipped_catalog(), is_shipped=True)
+        return _load(folder / "default.yaml", context, omitted_key="" if with_examples else "examples")
 
 
 def load_policy(path: Path, catalog: Catalog | None = None) -> Policy:
@@ -103,10 +108,10 @@ def load_policy(path: Path, catalog: Catalog | None = None) -> Policy:
     return _load(path, PolicyContext(catalog or shipped_catalog()))
 
 
-def _load(path: Path, context: PolicyContext) -> Policy:
+def _load(path: Path, context: PolicyContext, *, omitted_key: str = "") -> Policy:
     try:
-        head = read_yaml_source(path, expected=_EXPECTED_KEYS)
-        sources = [head, *(_rule_file(head, name) for name in _file_names(head))]
+        head = read_yaml_source(path, expected=_EXPECTED_KEYS, omitted_key=omitted_key)
+        sources = [head, *(_rule_file(head, name, omitted_key) for name in _file_names(head))]
     except YamlSourceError as error:
         raise PolicyError(str(error)) from error
     locations = [(source, index) for source in sources for index in range(len(_rules(source)))]
@@ -156,14 +161,16 @@ def _file_names(head: YamlSource) -> list[str]:
     return names
 
 
-def _rule_file(head: YamlSource, name: str) -> YamlSource:
+def _rule_file(head: YamlSource, name: str, omitted_key: str) -> YamlSource:
     """Return a file that the head lists. It must be in the head's folder or below: a policy is copied as one folder."""
     location = f"{head.path}:{head.line_of(('files', _file_names(head).index(name)))}: files"
     relative_path = PurePosixPath(name)
     if relative_path.is_absolute() or ".." in relative_path.parts:
         raise YamlSourceError(f"{location}: {name!r} is outside the folder of this file: move it into that folder")
     try:
-        source = read_yaml_source(head.path.parent / relative_path, expected=_EXPECTED_KEYS_OF_RULE_FILE)
+        source = read_yaml_source(
+            head.path.parent / relative_path, expected=_EXPECTED_KEYS_OF_RULE_FILE, omitted_key=omitted_key
+        )
     except YamlFileNotFoundError as error:
         raise YamlSourceError(f"{location}: {error}") from error
     if set(source.document) != {"rules"} or not _rules(source):
