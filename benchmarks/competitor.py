@@ -43,6 +43,9 @@ def prepare(name: Contender, task: Task) -> Callable[[], ReadCounts]:
                 return lambda: our_reader.read_runs(settings, task.pages)
             return lambda: our_reader.read_registry(settings)
         case Contender.FIRST_SYNC | Contender.UNCHANGED_SYNC | Contender.CHANGED_SYNC:
+            from verifywise_mlflow.cli.app import load
+
+            load("sync")  # as the command starts, with its settings of pydantic and of garbage collection
             from benchmarks import our_sync
             from verifywise_mlflow.persistence.store import Store
 

@@ -79,6 +79,8 @@ def measure(
     Raises:
         ContenderFailedError: it exited with an error.
     """
+    environment = child_environment(**(variables or {}))
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installation has compiled modules
     started = time.monotonic()
     with subprocess.Popen(  # noqa: S603  # our own command, no shell
         [sys.executable, "-m", "benchmarks.competitor", contender],
@@ -87,7 +89,7 @@ def measure(
         stderr=subprocess.PIPE,
         text=True,
         cwd=REPOSITORY,
-        env=child_environment(**(variables or {})),
+        env=environment,
     ) as process:
         try:
             assert process.stdin is not None

@@ -49,7 +49,8 @@ if not TYPE_CHECKING:
         if name == "__version__":
             from importlib.metadata import version
 
-            return version("verifywise-mlflow")
+            globals()[name] = version("verifywise-mlflow")  # a sync's modules ask for it sixteen times
+            return globals()[name]
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from verifywise_mlflow import api
