@@ -9,12 +9,10 @@ from __future__ import annotations
 import math
 import sys
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import closing
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mlflow import MlflowClient
@@ -29,7 +27,6 @@ from verifywise_mlflow.persistence.repositories import tracked_objects
 from verifywise_mlflow.persistence.repositories.tracked_objects import LOGGED_MODELS, RUNS
 from verifywise_mlflow.persistence.row_mapping import to_entity
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.tenants.connection import connection_settings
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow_tests.connector.text_strategies import (
     AcceptanceCount,
@@ -51,12 +48,6 @@ tags = st.dictionaries(tag_keys, any_value, max_size=3)
 
 def examples(number: int) -> settings:
     return settings(max_examples=number, suppress_health_check=list(HealthCheck))
-
-
-@pytest.fixture
-def reader(tenant: Tenant) -> Iterator[MlflowReader]:
-    with closing(MlflowReader(connection_settings(tenant))) as reader:
-        yield reader
 
 
 def test_models_with_tags_and_aliases_come_back_unchanged(registry: Registry, reader: MlflowReader) -> None:

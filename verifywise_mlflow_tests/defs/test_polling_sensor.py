@@ -1,10 +1,9 @@
-"""When syncs are requested: polling sensors against a real server, and schedules against the store."""
+"""When polling sensors request syncs, against a real server."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -13,57 +12,19 @@ import urllib3
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin  # queued runs need one
 
 from verifywise_mlflow.connector.change_probes import Digests, digest_registry
-from verifywise_mlflow.definitions import defs
 from verifywise_mlflow.defs.assets.external_assets import mlflow_server
 from verifywise_mlflow.defs.schedules.sync_schedules import reconcile, rehash
-from verifywise_mlflow.defs.sensors.poll_cursor import PollCursor, Suspicion
 from verifywise_mlflow.defs.sensors.registry_sensors import changed_listings, new_versions
 from verifywise_mlflow.http.pools import concurrency_limit
-from verifywise_mlflow.persistence.repositories import change_hints
-from verifywise_mlflow.persistence.repositories.change_hints import HintedObject, ObjectKind
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.pipeline.context import SyncOptions
 from verifywise_mlflow.services import change_polls
-from verifywise_mlflow.services.change_polls import fetch_fingerprints, registry_change_token, unreported_models
+from verifywise_mlflow.services.change_polls import fetch_fingerprints, registry_change_token
 from verifywise_mlflow.tenants.connection import connection_settings
 from verifywise_mlflow.tenants.tenant import Tenant
-from verifywise_mlflow.tenants.webhooks import Webhooks
+from verifywise_mlflow_tests.defs.sync_requests import JOB, TickingSensor, requested_by
 from verifywise_mlflow_tests.support.proxy import proxy_before
 from verifywise_mlflow_tests.support.registry import Registry
 from verifywise_mlflow_tests.support.syncing import sync
-
-JOB = "sync_tenant"
-
-
-@pytest.fixture
-def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
-    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
-        instance.add_dynamic_partitions("tenants", ["acme"])
-        yield instance
-
-
-class TickingSensor:
-    """A sensor that ticks on demand with the cursor of its last tick; every tenant is due in every tick."""
-
-    def __init__(self, sensor: dg.SensorDefinition, instance: dg.DagsterInstance) -> None:
-        self.sensor, self.instance = sensor, instance
-        self.cursor = PollCursor()
-        self.events: list[dg.AssetObservation] = []
-        self.skip_message: str | None = None
-
-    def tick(self) -> list[str]:
-        """Return the tenants for which the tick requests a sync."""
-        # As if the last tick had been yesterday and all back-offs were over.
-        failing = {name: streak._replace(retry_at=0) for name, streak in self.cursor.failing.items()}
-        since = datetime.now(UTC) - timedelta(days=1)
-        cursor = self.cursor.model_copy(update={"ticked_at": since, "failing": failing}).to_json()
-        with dg.build_sensor_context(instance=self.instance, cursor=cursor) as context:
-            result = self.sensor(context)
-        assert isinstance(result, dg.SensorResult)
-        self.cursor = PollCursor.from_json(result.cursor)
-        self.events += [event for event in result.asset_events if isinstance(event, dg.AssetObservation)]
-        self.skip_message = result.skip_reason.skip_message if result.skip_reason else None
-        return [str(request.partition_key) for request in result.run_requests or []]
 
 
 def test_a_new_version_requests_exactly_one_sync(
@@ -277,147 +238,3 @@ def test_a_change_raises_the_priority_of_a_queued_backfill_run(
     assert waiting is not None
     assert waiting.tags["dagster/priority"] == "5", "the priority of a run that the sensor requests"
     assert ticking.cursor.pending == ("acme",), "and it polls again, in case that run fails"
-
-
-def requested_by(
-    schedule: dg.ScheduleDefinition, instance: dg.DagsterInstance, *, after: timedelta | None = None
-) -> list[str]:
-    """Return the tenants for which a schedule requests a sync, ``after`` from now."""
-    evaluated_at = datetime.now(UTC) + (after or timedelta(0))
-    repository = defs.get_repository_def()
-    with dg.build_schedule_context(
-        instance=instance, scheduled_execution_time=evaluated_at, repository_def=repository
-    ) as context:
-        data = schedule.evaluate_tick(context)
-    return [str(request.partition_key) for request in data.run_requests or []]
-
-
-def test_reconcile_requests_a_sync_within_the_interval_of_the_last_one(
-    tenants_file: Path, tenant: Tenant, store: Store, instance: dg.DagsterInstance
-) -> None:
-    assert requested_by(reconcile, instance) == ["acme"], "a tenant that was never synced"
-    sync(tenant, store, SyncOptions())
-    assert requested_by(reconcile, instance) == []
-    assert requested_by(reconcile, instance, after=timedelta(minutes=53)) == []
-    assert requested_by(reconcile, instance, after=timedelta(minutes=59)) == ["acme"]
-
-
-def test_rehash_requests_a_sync_only_if_reconciling_is_too_rare(
-    tenants_file: Path, tenant: Tenant, store: Store, instance: dg.DagsterInstance
-) -> None:
-    sync(tenant, store)
-    assert requested_by(rehash, instance, after=timedelta(hours=1)) == []
-    assert requested_by(rehash, instance, after=timedelta(hours=2.5)) == ["acme"], "a tenth of a day"
-
-
-def test_a_failed_sync_is_not_requested_again_at_once(tenants_file: Path, instance: dg.DagsterInstance) -> None:
-    instance.add_run(dg.DagsterRun(JOB, status=dg.DagsterRunStatus.FAILURE, tags={"dagster/partition": "acme"}))
-    assert requested_by(reconcile, instance) == []
-    assert requested_by(reconcile, instance, after=timedelta(minutes=61)) == ["acme"]
-
-
-def test_a_sync_that_was_canceled_in_the_queue_does_not_count_as_failed(
-    tenants_file: Path, instance: dg.DagsterInstance
-) -> None:
-    tags = {"dagster/partition": "acme"}
-    instance.report_run_canceled(instance.add_run(dg.DagsterRun(JOB, tags=tags)))
-    assert requested_by(reconcile, instance) == ["acme"]
-
-    started_run = instance.add_run(dg.DagsterRun(JOB, tags=tags))
-    instance.report_dagster_event(dg.DagsterEvent(dg.DagsterEventType.RUN_START.value, JOB), started_run.run_id)
-    instance.report_run_canceled(started_run)
-    assert requested_by(reconcile, instance) == []
-
-
-WEBHOOKS = Webhooks.model_validate({"path": "env:WEBHOOK_PATH", "secret": "env:WEBHOOK_SECRET", "listing": "3650d"})
-
-
-def test_listings_are_polled_less_often_until_one_shows_a_change_that_no_webhook_reported(
-    registry: Registry, tenants_file: Path, tenant: Tenant, store: Store, instance: dg.DagsterInstance
-) -> None:
-    section = "webhooks: {path: 'env:WEBHOOK_PATH', secret: 'env:WEBHOOK_SECRET', listing: 3650d}"
-    tenants_file.write_text(tenants_file.read_text().replace("artifacts:", f"{section}, artifacts:"))
-    listings = TickingSensor(changed_listings, instance)
-    registry.version("churn")
-    sync(tenant, store)
-    registry.client.set_model_version_tag("churn", "1", "owner", "ann@example.com")
-
-    deliver(store, ago=timedelta(0))
-    assert listings.tick() == []
-    assert "polled less often while their webhooks are alive: acme" in str(listings.skip_message)
-
-    deliver(store, ago=timedelta(hours=2))  # silent for longer than alive_for
-    assert listings.tick() == ["acme"]
-    suspicion = listings.cursor.suspected["acme"]
-    assert suspicion.models == ("churn",)
-    deliver(store, ago=timedelta(0), model="credit")
-    assert listings.tick() == []
-    assert listings.cursor.suspected == {"acme": suspicion}, "the event may be late"
-
-    sync(tenant, store)
-    found_at = suspicion.found_at - 180
-    listings.cursor = listings.cursor.model_copy(update={"suspected": {"acme": Suspicion(found_at, ("churn",))}})
-    listings.tick()
-    with store.begin("acme") as session:
-        assert change_hints.status(session).last_missed_at == datetime.fromtimestamp(found_at, UTC)
-    assert "less often" not in str(listings.skip_message), "an event of another model does not hide the miss"
-
-
-def test_a_change_whose_event_comes_late_is_no_miss(
-    registry: Registry, tenants_file: Path, tenant: Tenant, store: Store, instance: dg.DagsterInstance
-) -> None:
-    section = "webhooks: {path: 'env:WEBHOOK_PATH', secret: 'env:WEBHOOK_SECRET', listing: 3650d}"
-    tenants_file.write_text(tenants_file.read_text().replace("artifacts:", f"{section}, artifacts:"))
-    registry.version("churn")
-    sync(tenant, store)
-    poll, listings = TickingSensor(new_versions, instance), TickingSensor(changed_listings, instance)
-    registry.version("churn")
-
-    assert poll.tick() == ["acme"]
-    assert poll.cursor.suspected["acme"].models == ("churn",), "the cheap poll notices a new version without an event"
-    assert poll.tick() == []
-    deliver(store, ago=timedelta(0), model="churn")
-    sync(tenant, store)
-    poll.tick()
-    listings.tick()
-
-    assert (poll.cursor.suspected, listings.cursor.suspected) == ({}, {})
-    with store.begin("acme") as session:
-        assert change_hints.status(session).last_missed_at is None
-    assert "polled less often while their webhooks are alive: acme" in str(listings.skip_message)
-
-
-def deliver(store: Store, *, ago: timedelta, model: str | None = None) -> None:
-    """Record a delivery about a model, or a test call."""
-    at, objects = datetime.now(UTC) - ago, [HintedObject(ObjectKind.MODEL, model)] if model else []
-    with store.begin("acme") as session:
-        change_hints.is_new_delivery(session, f"{model} {at}", objects, at)
-        change_hints.record_delivery(session, at, is_event=model is not None)
-
-
-def test_only_changes_that_have_a_webhook_count_as_unreported(registry: Registry, tenant: Tenant, store: Store) -> None:
-    with_webhooks = tenant.model_copy(update={"webhooks": WEBHOOKS})
-    registry.version("churn")
-    sync(tenant, store)
-
-    def is_unreported_after(write: Callable[[], object]) -> bool:
-        write()
-        listed = fetch_fingerprints(with_webhooks)
-        assert registry_change_token(store, "acme", listed) is not None
-        is_unreported = bool(unreported_models(store, "acme", listed))
-        with store.begin("acme") as session:
-            hints = [HintedObject(ObjectKind.MODEL, name, 1) for name in listed.models]
-            change_hints.record(session, hints, datetime.now(UTC))
-        assert not unreported_models(store, "acme", listed), "hints are pending, so a sync will follow"
-        sync(tenant, store)  # which settles it
-        return is_unreported
-
-    client = registry.client
-    assert is_unreported_after(lambda: client.set_model_version_tag("churn", "1", "owner", "ann"))
-    assert is_unreported_after(lambda: client.set_registered_model_alias("churn", "champion", "1"))
-    assert is_unreported_after(lambda: registry.version("churn"))
-    assert is_unreported_after(lambda: client.create_registered_model("empty"))
-    assert not is_unreported_after(lambda: client.update_model_version("churn", "1", "who leaves"))
-    assert not is_unreported_after(lambda: client.set_registered_model_tag("churn", "team", "risk"))
-    assert not is_unreported_after(lambda: client.delete_model_version("churn", "2"))
-    assert not is_unreported_after(lambda: client.rename_registered_model("churn", "renamed"))
