@@ -86,10 +86,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> GroupSc
 
 
 def pytest_collection_finish() -> None:
-    """Exempt from garbage collection what the imports and the collection created, since it lives until the end.
+    """Prepare Dagster's files, and exempt from garbage collection what the imports and the collection created.
 
-    Each full collection would go over all of it again: an eighth of the CPU time of the fast tests.
+    It lives until the end, and each full collection would go over all of it again: an eighth of the CPU time of the
+    fast tests.
     """
+    if "dagster" in sys.modules:  # otherwise its import, a second, is left to the tests
+        from verifywise_mlflow_tests.support.dagster_files import copy_new_files
+
+        copy_new_files()
     gc.freeze()
     gc.enable()
     gc.set_threshold(20_000, 50, 20)
