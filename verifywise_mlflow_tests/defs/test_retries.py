@@ -8,6 +8,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.execution.plan.active import ActiveExecution
 
 from verifywise_mlflow.definitions import defs
 from verifywise_mlflow.defs.jobs import RETRY_POLICY, sync_tenant
@@ -26,7 +27,12 @@ from verifywise_mlflow_tests.support.syncing import rows
 def first_stage_events(tenant: str, path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Run the job for a tenant; return the types of the first stage's events."""
     path.write_text(f"tenants:\n  acme: {{{tenant}}}\n")
-    monkeypatch.setattr("time.sleep", lambda _: None)  # neither the delay of 5 s nor the connector's back-off
+    monkeypatch.setattr("time.sleep", lambda _: None)  # no back-off of the connector
+    retry = ActiveExecution.mark_up_for_retry
+    # At once, not after the policy's 5 s: Dagster would look at the clock all the time, as it does not sleep.
+    monkeypatch.setattr(
+        ActiveExecution, "mark_up_for_retry", lambda execution, step, _time=None: retry(execution, step)
+    )
     job = defs.resolve_job_def(sync_tenant.name)
     with dg.DagsterInstance.ephemeral() as instance:
         instance.add_dynamic_partitions("tenants", ["acme"])
