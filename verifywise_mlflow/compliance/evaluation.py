@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date
+from functools import cached_property
 from typing import Final
 
 from verifywise_mlflow.common.canonical_json import canonical_json
@@ -46,7 +47,7 @@ class Evaluator:
     def __init__(
         self, policy: Policy | RuleSet, *, today: date | None = None, within_budget: Collection[str] = ()
     ) -> None:
-        """Compile the policy.
+        """Take the policy.
 
         Args:
             policy: the rules.
@@ -54,18 +55,23 @@ class Evaluator:
             within_budget: the IDs of the rules that are left out where they may exceed the budget of rule_budget.py.
         """
         rules = policy if isinstance(policy, RuleSet) else merge_policies([policy])
-        self._thresholds, self._today = rules.thresholds, today
+        self._policy, self._thresholds, self._today = rules, rules.thresholds, today
         self._measures = MeasureReader(rules.levels)
-        self._stored, self._within_budget = StoredValues(), frozenset(within_budget)
-        self._rules = tuple(self._compiled(rule) for rule in rules.rules)
-        expressions = (expression for rule in self._rules for expression in rule.rule.expressions.values())
+        self._within_budget = frozenset(within_budget)
+        expressions = (expression for rule in rules.rules for expression in rule.expressions.values())
         self.selection = selection_of(path for expression in expressions for path in expression.paths)
         """The values that the rules read, together."""
         self._evidence = EvidenceReader(
             self.selection, thresholds=self._thresholds, measures=self._measures, today=self._today
         )
 
-    def _compiled(self, rule: Rule) -> CompiledRule:
+    @cached_property
+    def _compilation(self) -> tuple[Sequence[CompiledRule], StoredValues]:
+        """The rules, and the values that they store. Made at the first evaluation: most syncs evaluate nothing."""
+        stored = StoredValues()
+        return [self._compiled(rule, stored) for rule in self._policy.rules], stored
+
+    def _compiled(self, rule: Rule, values: StoredValues) -> CompiledRule:
         applies, evidenced, requires, *conditions = expressions = tuple(rule.expressions.values())
         paths = dict.fromkeys(path for expression in expressions for path in expression.paths)
         fields = {field_of(path) for path in paths if path[0] != STATED} & set(FIELDS)
@@ -86,9 +92,9 @@ class Evaluator:
                 (expression, condition.otherwise == "fail")
                 for expression, condition in zip(conditions, rule.conditions, strict=True)
             ),
-            pick_values=self._stored.value_picker(stored),
-            pick_origins=self._stored.origin_picker(names),
-            pick_known=self._stored.known_picker(sorted({path[0] for path in stored if path[1:]})),
+            pick_values=values.value_picker(stored),
+            pick_origins=values.origin_picker(names),
+            pick_known=values.known_picker(sorted({path[0] for path in stored if path[1:]})),
             fields=frozenset(map(field_of, paths)),
             thresholds_json=canonical_json(thresholds),
             uses_today=any(expression.uses_today for expression in expressions),
@@ -120,8 +126,9 @@ class Evaluator:
 
         A rule that may exceed its budget on this record is left out.
         """
-        record = RecordEvaluation(subject, self._evidence.read(subject), self._today, self._stored)
-        return [evaluation for rule in self._rules if (evaluation := record.evaluate(rule))]
+        rules, stored = self._compilation
+        record = RecordEvaluation(subject, self._evidence.read(subject), self._today, stored)
+        return [evaluation for rule in rules if (evaluation := record.evaluate(rule))]
 
     def failed(self, subject: Subject, errors: Mapping[str, str]) -> list[RuleEvaluation]:
         """Return the verdict ``error`` for these rules, without evaluating them.
@@ -130,9 +137,8 @@ class Evaluator:
             subject: the record.
             errors: rule ID to the reason, as a clause.
         """
-        record = RecordEvaluation(subject, self._evidence.read(subject), self._today, self._stored)
+        rules, stored = self._compilation
+        record = RecordEvaluation(subject, self._evidence.read(subject), self._today, stored)
         return [
-            record.failed(rule, CelEvaluationError(errors[rule.rule.id]))
-            for rule in self._rules
-            if rule.rule.id in errors
+            record.failed(rule, CelEvaluationError(errors[rule.rule.id])) for rule in rules if rule.rule.id in errors
         ]

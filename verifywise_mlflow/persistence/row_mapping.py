@@ -54,7 +54,10 @@ E = TypeVar("E", RegisteredModel, ModelVersion, TrainingRun, LoggedModel)
 def columns_of(entity: object) -> Row:
     """Return a dataclass's fields by name; a tuple of dataclasses becomes a list of such rows."""
     kind: type = type(entity)
-    return {name: _column(getattr(entity, name)) for name in _names(kind)}
+    return {
+        name: value if not isinstance(value := getattr(entity, name), tuple) else _column(value)
+        for name in _names(kind)
+    }
 
 
 @cache
@@ -62,10 +65,8 @@ def _names(kind: type) -> tuple[str, ...]:
     return tuple(field.name for field in fields(kind))
 
 
-def _column(value: object) -> object:
-    return (
-        [columns_of(item) for item in value] if isinstance(value, tuple) and value and is_dataclass(value[0]) else value
-    )
+def _column(value: tuple[object, ...]) -> object:
+    return [columns_of(item) for item in value] if value and is_dataclass(value[0]) else value
 
 
 def upsert(session: TenantSession, table: Table, rows: Sequence[Row]) -> None:

@@ -46,7 +46,7 @@ from verifywise_mlflow.pipeline.hinted_sync import HintSettlement
 from verifywise_mlflow.pipeline.history_budget import HistoryBudget
 from verifywise_mlflow.pipeline.recording import max_failure_entries, record_read_failures
 from verifywise_mlflow.pipeline.tenant_activation import activate_tenant
-from verifywise_mlflow.pipeline.warm_up import load_in_background, load_stage
+from verifywise_mlflow.pipeline.warm_up import compile_in_background, load_in_background, load_stage
 from verifywise_mlflow.services.audit_signing import sign_chain_head, signing_key_of
 from verifywise_mlflow.tenants.connection import open_reader
 from verifywise_mlflow.tenants.errors import SecretUnavailableError
@@ -214,6 +214,8 @@ class Sync:
             self._begin_early(start.newest_version_revision)
         elif self._loading:
             self._loading.result()
+            if stage is Stage.TRAINING_RUNS and any(report.progress.changed for report in self.reports):
+                self._loading = compile_in_background()  # while the runs of the changed versions are read
         if stage is Stage.CANONICAL_RECORDS and self._reader:
             _ = self._reader.server  # waits for its thread: the offline stages may fork, which no thread survives
         if stage is Stage.MODEL_VERSIONS:
@@ -265,7 +267,7 @@ class Sync:
         self._held_back += context.history.held_back
         with context.begin() as session:
             context.history.record(session, context.now)
-            # Otherwise it did not complete: the tenant becomes stale if that goes on.
+            # A stage that was cut short does not count as refreshed: if that goes on, the tenant becomes stale.
             if not progress.is_cut_short and not (self.options.is_targeted and stage in _STAGES_OF_THE_SERVER):
                 tenancy.record_refresh(session, stage, self.sync_id, context.now, reconciled=progress.is_reconcile)
             record_read_failures(context, session, progress)

@@ -25,6 +25,11 @@ def load_in_background(stages: Collection[Stage]) -> Future[None]:
     return in_background(lambda: _load(stages))
 
 
+def compile_in_background() -> Future[None]:
+    """Compile the default mapping and policy in a thread of its own, for a sync that has records to build."""
+    return in_background(_compile)
+
+
 def _load(stages: Collection[Stage]) -> None:
     for stage in stages:
         load_stage(stage)
@@ -35,3 +40,14 @@ def _load(stages: Collection[Stage]) -> None:
 
         default_mapping()
         default_policy()
+
+
+def _compile() -> None:
+    from verifywise_mlflow.compliance.rules.policy import default_policy
+    from verifywise_mlflow.normalizer.mapping.mapping_index import mapping_index
+    from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
+
+    mapping_index(default_mapping())
+    for rule in default_policy().rules:
+        for expression in rule.expressions.values():
+            _ = expression.closure

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import cached_property
 from typing import TypeVar
 
 from verifywise_mlflow.connector.mlflow_reader import ServerInfo
@@ -54,9 +55,9 @@ class RedactingReader:
         with redacted_errors(self._redactor):
             self._reader = open_reader()
 
-    @property
+    @cached_property
     def server(self) -> ServerInfo:
-        """What the server reports about itself."""
+        """What the server reports about itself. Each entry of the audit trail names its version."""
         return self._redactor.redact(self._reader.server)
 
     @property

@@ -56,26 +56,28 @@ class VerdictRows:
 
     def row(self, verdict: EvaluatedRule, fingerprint: str) -> VerdictRow:
         """Return what is written of a verdict."""
-        result, policy = verdict.result(), self._policy_of[verdict.rule_id]
-        if id(result) not in self._known:
-            if len(self._known) >= _MAX_KNOWN_ROWS:
-                self._known.clear()
-            row = VerdictRow(
-                result.rule_id,
-                str(result.rule_version),
-                result.verdict.value,
-                stored_text(result.reason),
-                stored_json(result.values_json),
-                policy.policy_id,
-                policy.version,
-                stored_json(result.origins_json),
-                stored_json(result.thresholds_json),
-                result.day.isoformat() if result.day else "",
-                result.input_hash,
-                fingerprint,
-            )
-            self._known[id(result)] = (result, row)
-        return self._known[id(result)][1]
+        result = verdict.result()
+        if known := self._known.get(id(result)):
+            return known[1]
+        if len(self._known) >= _MAX_KNOWN_ROWS:
+            self._known.clear()
+        policy = self._policy_of[result.rule_id]
+        row = VerdictRow(
+            result.rule_id,
+            str(result.rule_version),
+            result.verdict.value,
+            stored_text(result.reason),
+            stored_json(result.values_json),
+            policy.policy_id,
+            policy.version,
+            stored_json(result.origins_json),
+            stored_json(result.thresholds_json),
+            result.day.isoformat() if result.day else "",
+            result.input_hash,
+            fingerprint,
+        )
+        self._known[id(result)] = (result, row)
+        return row
 
 
 _MAX_KNOWN_ROWS: Final = 5_000
