@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 from verifywise_mlflow.defs.run_queue.active_runs import HintFollowers
 from verifywise_mlflow.defs.sensors.hint_cursor import HintCursor
-from verifywise_mlflow.defs.sensors.hint_decision import MAX_REQUESTS_PER_TICK, HintDecision, decide
+from verifywise_mlflow.defs.sensors.hint_decision import HintDecision, decide
+from verifywise_mlflow.defs.sensors.tick_limit import MAX_SYNCS_PER_TICK
 from verifywise_mlflow.persistence.repositories.change_hints import TenantHints
 
 NOW = datetime(2026, 3, 3, 12, tzinfo=UTC)
@@ -82,7 +83,7 @@ def test_tenants_that_are_not_synced_are_ignored_and_those_without_hints_forgott
 
 
 def test_a_tick_requests_a_limited_number_of_syncs_oldest_hints_first() -> None:
-    names = [f"tenant-{number}" for number in range(MAX_REQUESTS_PER_TICK + 1)]
+    names = [f"tenant-{number}" for number in range(MAX_SYNCS_PER_TICK + 1)]
     pending = [hints(number, name, NOW - timedelta(seconds=number)) for number, name in enumerate(names)]
     first = tick(HintCursor(), *pending, tenants=frozenset(names))
     assert set(first.run_keys) == set(names[1:])

@@ -15,7 +15,6 @@ from verifywise_mlflow.defs.sensors.poll_cursor import FailureStreak, PollCursor
 from verifywise_mlflow.defs.sensors.poll_decision import (
     FAILURES_BEFORE_REPORT,
     MAX_BACK_OFF,
-    MAX_SYNCS_PER_TICK,
     Decision,
     PollFailed,
     PollResult,
@@ -24,6 +23,7 @@ from verifywise_mlflow.defs.sensors.poll_decision import (
     decide,
     due_tenants,
 )
+from verifywise_mlflow.defs.sensors.tick_limit import MAX_SYNCS_PER_TICK
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

@@ -8,13 +8,11 @@ from datetime import datetime, timedelta
 
 from verifywise_mlflow.defs.run_queue.active_runs import HintFollowers
 from verifywise_mlflow.defs.sensors.hint_cursor import HintCursor, RequestedHints
+from verifywise_mlflow.defs.sensors.tick_limit import MAX_SYNCS_PER_TICK
 from verifywise_mlflow.persistence.repositories.change_hints import TenantHints
 
-MAX_REQUESTS_PER_TICK = 50
-"""Dagster takes a fifth of a second to submit each run, and the sensor's next tick waits for that."""
-
-FIRST_RETRY = timedelta(minutes=1)
-MAX_RETRY = timedelta(minutes=15)
+FIRST_RETRY_DELAY = timedelta(minutes=1)
+MAX_RETRY_DELAY = timedelta(minutes=15)
 """Retries take place after one minute, then after twice as long each time up to this: wrong credentials that are tried
 with each event would lock the account."""
 
@@ -54,7 +52,7 @@ def decide(
         this = RequestedHints(of_tenant.newest_revision, now.timestamp(), _retries(of_tenant, last, followers))
         if tenant_id in followers.waiting:
             requested[tenant_id] = this  # the run that waits will follow them
-        elif len(run_keys) < MAX_REQUESTS_PER_TICK and _is_due(this, last, is_running=tenant_id in followers.running):
+        elif len(run_keys) < MAX_SYNCS_PER_TICK and _is_due(this, last, is_running=tenant_id in followers.running):
             requested[tenant_id] = this
             run_keys[tenant_id] = f"{tenant_id}:{this.revision}:{this.retries}"
         elif last is not None:
@@ -78,5 +76,5 @@ def _is_due(this: RequestedHints, last: RequestedHints | None, *, is_running: bo
         return True
     if is_running or not this.retries:
         return this.revision > last.revision and not this.retries
-    back_off = min(FIRST_RETRY * (1 << min(this.retries - 1, 10)), MAX_RETRY)
+    back_off = min(FIRST_RETRY_DELAY * (1 << min(this.retries - 1, 10)), MAX_RETRY_DELAY)
     return this.requested_at - last.requested_at >= back_off.total_seconds()

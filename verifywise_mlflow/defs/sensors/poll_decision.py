@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 from verifywise_mlflow.defs.jitter import is_turn, tenant_hash
 from verifywise_mlflow.defs.sensors.poll_cursor import FailureStreak, PollCursor, failing_since
+from verifywise_mlflow.defs.sensors.tick_limit import MAX_SYNCS_PER_TICK
 
 MAX_BACK_OFF = timedelta(minutes=15)
 """The longest back-off, unless the tenant's interval is longer; jitter adds up to a quarter. So a server that recovers
@@ -20,10 +21,6 @@ _YEAR = timedelta(days=365)
 
 FAILURES_BEFORE_REPORT = 3
 """Consecutive failures after which a server's page shows that it cannot be read. Two may be a restart."""
-
-MAX_SYNCS_PER_TICK = 50
-"""Dagster takes a fifth of a second to submit each run, and the sensor's next tick waits for that."""
-
 
 @dataclass(frozen=True, slots=True)
 class PollSucceeded:
