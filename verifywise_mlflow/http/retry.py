@@ -62,7 +62,7 @@ class RetryPolicy:
                 has_renewed = True
             except HttpError as error:
                 now = time.monotonic()
-                delay = self.backoff_seconds(
+                delay = self.charge_back_off(
                     error, attempts=attempts, elapsed=now - started, last_attempt_took=now - attempt_started
                 )
                 if delay is None:
@@ -75,10 +75,10 @@ class RetryPolicy:
                     self._breaker.record_success()
                 return result
 
-    def backoff_seconds(
+    def charge_back_off(
         self, error: HttpError, *, attempts: int, elapsed: float, last_attempt_took: float
     ) -> float | None:
-        """Return the seconds to wait before the next attempt, or None if there must be none.
+        """Charge the wait before the next attempt to the retry budget; return its seconds, or None without an attempt.
 
         Args:
             error: of the last attempt.
