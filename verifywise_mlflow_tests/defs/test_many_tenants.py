@@ -19,8 +19,8 @@ from dagster._core.definitions.partitions.context import partition_loading_conte
 
 from verifywise_mlflow.definitions import defs
 from verifywise_mlflow.defs.sensors.poll_cursor import PollCursor
-from verifywise_mlflow.defs.sensors.tick_limit import MAX_SYNCS_PER_TICK
 from verifywise_mlflow.defs.sensors.registry_sensors import new_versions
+from verifywise_mlflow.defs.sensors.tick_limit import MAX_SYNCS_PER_TICK
 from verifywise_mlflow.persistence.repositories import tenancy
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.change_polls import fetch_newest_updates
