@@ -52,7 +52,7 @@ class VersionProof:
     """What was the newest state of a version when an entry was written, up to the checkpoint that vouches for it."""
 
     tenant: str
-    """As Postgres keeps it, as is the model's name: so it is in the leaves."""
+    """In the form that Postgres stores, like the model's name: the leaves contain this form."""
     model_name: str
     version_number: int
     states: Sequence[ProvedState]

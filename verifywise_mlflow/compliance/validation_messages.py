@@ -65,7 +65,7 @@ def _message(head: YamlSource, rules: Sequence[tuple[YamlSource, int]], detail: 
 
 
 def _rule_and_field(source: YamlSource, location: Location) -> list[str]:
-    """Return the rule, by its id if it has one, and the field in it."""
+    """Return the words that locate an error: the rule by its ID, else by its number, and the field in it."""
     match location:
         case ("rules", int(index), *field_path):
             rules = source.document["rules"]

@@ -43,7 +43,7 @@ TRACES_PAGE_SIZE = 500  # the server's maximum
 MAX_TRACE_PAGES = 4
 """Pages of traces that one sync reads."""
 
-# Not equal to nothing: before 3.17, MLflow's filter knows no other form of "is there".
+# != '' stands for IS NOT NULL, which MLflow's filter lacks before 3.17.
 _OF_A_MODEL = "metadata.`mlflow.modelId` != ''"
 _OF_A_RUN = "metadata.`mlflow.sourceRun` != ''"
 AGENT = "agent"

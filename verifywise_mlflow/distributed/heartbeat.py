@@ -19,7 +19,7 @@ HEARTBEAT_FILE: Final = "VERIFYWISE_HEARTBEAT_FILE"
 """The variable with the file's path; without it, a worker writes none."""
 INTERVAL_SECONDS: Final = 10.0
 MAX_AGE_SECONDS: Final = 60.0
-"""On an overloaded machine, the event loop may be late by some seconds."""
+"""A heartbeat that is older means an unhealthy worker. On an overloaded machine, the event loop is late by seconds."""
 
 
 def add_heartbeat(app: Celery, file: Path) -> None:

@@ -1,4 +1,4 @@
-"""How many requests one server gets at once: few at first, more while it stays fast, fewer as soon as it slows down.
+"""Backpressure: one server gets few requests at once at first, more while it is fast, and fewer once it slows down.
 
 Additive increase and multiplicative decrease (Chiu and Jain, 1989), driven by delay as in TCP Vegas (Brakmo and
 Peterson, 1995): a request that takes longer than the fastest one of its kind has waited behind our others. Until one
@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Final
 
-FIRST_LIMIT: Final = 2.0
+FIRST_LIMIT: Final = 4.0
 """Requests at once until the server's delays are known."""
 MAX_LIMIT: Final = 32.0
 """Requests at once to one server over all of its tenants. Each tenant has a ceiling of its own, which is lower."""
@@ -27,7 +27,7 @@ SLOW_START_RATIO: Final = 1.2
 GROWTH_RATIO: Final = 2.0
 """The limit grows while requests take less than this many times the fastest one of their kind."""
 CUT_RATIO: Final = 3.0
-"""The limit shrinks when they take more than this many times as long."""
+"""The limit shrinks when requests take more than this many times the fastest one of their kind."""
 NOISE_SECONDS: Final = 0.01
 """Delays that differ by less than this say nothing: a scheduler's time slice is as long."""
 _SLOWER: Final = 0.75

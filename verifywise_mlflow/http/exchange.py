@@ -54,7 +54,7 @@ def send(
 
 
 def release(response: BaseHTTPResponse) -> None:
-    """Return a response's connection, however much of it was read."""
+    """Give a response's connection back to the pool, even if the body was not read to its end."""
     response.close()
     # close() alone does not return the connection to the pool unless the response was read to its end.
     response.release_conn()

@@ -117,7 +117,10 @@ def _evaluations(
 
 
 def _datasets(reader: Reader, experiments: Sequence[str]) -> Sequence[EvaluationDataset]:
-    """Return the evaluation data sets that changed last; none if the server shows none: records then say so."""
+    """Return the evaluation data sets that changed last.
+
+    They are empty if the server cannot list them, after any HTTP error but a passed deadline: records then say so.
+    """
     try:
         return reader.newest_evaluation_datasets(experiments)
     except DeadlineExceededError:

@@ -104,7 +104,7 @@ def _due_versions(
 
 
 def _note_problems(progress: Progress, listed: Listing[Prompt], versions: Listing[PromptVersion]) -> None:
-    """Note what is not among the problems of the stage's own listing, which includes those of the versions."""
+    """Add the problems of the prompts' listings as notes, except for those that are notes already."""
     known = {note.text for note in progress.notes}
     notes = (Note(problem) for problem in dict.fromkeys((*listed.problems, *versions.problems)))
     progress.notes += [note for note in notes if note.text not in known]

@@ -50,7 +50,7 @@ class ComplianceEvents:
         self._is_wanted = bool(context.tenant.delivery.webhooks)
 
     def states(self, session: TenantSession, keys: Sequence[Key]) -> Mapping[Key, ComplianceState]:
-        """Return the states of versions; nothing if no webhook wants to know."""
+        """Return the states of versions; an empty mapping if the tenant has no webhooks."""
         return compliance_states(session, keys) if self._is_wanted else {}
 
     def write(self, session: TenantSession, before: Mapping[Key, ComplianceState], keys: Sequence[Key]) -> None:

@@ -1,4 +1,4 @@
-"""The fields whose texts are not redacted, each with its reason. Every other text of a customer is."""
+"""The fields whose texts are not redacted, each with its reason. All other texts of customers are redacted."""
 
 from __future__ import annotations
 

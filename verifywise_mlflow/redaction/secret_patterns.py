@@ -1,7 +1,5 @@
 """Secrets that are recognized by their context: in URIs, settings, command lines, headers, SQL and key files.
 
-After a change here, increase ``RULES_REVISION`` in ``settings.py``, so that stored texts are redacted again.
-
 Each expression takes linear time: every repetition is bounded or possessive, and ends where the next part begins.
 """
 

@@ -145,7 +145,7 @@ def _observe_verification(
 
 
 def _failure(instance: dg.DagsterInstance, run: dg.DagsterRun) -> tuple[str, Mapping[str, str]]:
-    """Return why a run failed, and the damaged trails that it found. Tracebacks are not included."""
+    """Return why a run failed, and which damaged trails a run of the verification found. Tracebacks are left out."""
     kinds = {dg.DagsterEventType.STEP_FAILURE, dg.DagsterEventType.RUN_FAILURE}
     reason, damaged = "the run's process ended without an error message", {}
     for entry in instance.all_logs(run.run_id, of_type=kinds):

@@ -22,7 +22,7 @@ CHANNEL: Final = "verifywise_mlflow_change_hints"
 """Postgres notifies it of each new hint, with the tenant as payload."""
 
 MAX_HINTS: Final = 200
-"""Hints of a tenant. To read as many objects one by one costs more than to list a registry."""
+"""The most hints of a tenant: one hint for the whole registry replaces more of them, which costs less to read."""
 
 REPLAY_WINDOW: Final = timedelta(minutes=15)
 """How long a delivery is remembered: longer than its signature is accepted, with the clocks apart."""

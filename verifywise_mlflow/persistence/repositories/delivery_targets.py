@@ -47,7 +47,10 @@ def target_state(session: TenantSession, target: str) -> TargetState | None:
 def register(
     session: TenantSession, target: str, settings_digest: str, now: datetime, *, confirmed: bool
 ) -> TargetState:
-    """Record a new target, or one with other settings. What it got before, it keeps."""
+    """Record a new target, or one with other settings.
+
+    Its confirmation, its errors and its times start again. What was delivered stays recorded, so it is not sent again.
+    """
     values = {
         "settings_digest": settings_digest,
         "enqueued_all_at": now,

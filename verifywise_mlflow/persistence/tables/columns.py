@@ -91,5 +91,8 @@ def revision_index(table: str) -> Index:
 
 
 def end_columns() -> tuple[Column[Any], ...]:
-    """When a state of a history ended, and the sync that ended it."""
+    """When a state of a history ended, and the sync that ended it.
+
+    When it began is ``changed_at`` in tables and ``valid_from`` in the views of states; of verdicts, ``evaluated_at``.
+    """
     return (time_column("valid_to", nullable=False), Column("ended_by_sync_id", Text, nullable=False))

@@ -45,6 +45,7 @@ poll_watermarks = Table(
     Column("newest_version_time", BigInteger),
     time_column("updated_at", nullable=False),
 )
+"""The newest time of a version that a poll has seen, in milliseconds since 1970: the next poll looks for newer ones."""
 
 history_usage = Table(
     "history_usage",

@@ -78,7 +78,7 @@ class Replay:
     """The verdicts that no logged evaluation began."""
     unlogged_badges: list[StoredBadge] = field(default_factory=list)
     doubled: list[StoredVerdict] = field(default_factory=list)
-    """The second verdict of a rule in one evaluation."""
+    """Verdicts of rules that already have one in the same evaluation."""
     wrong_ends: list[StoredVerdict | StoredBadge] = field(default_factory=list)
     """Those that no logged evaluation ended."""
     wrong_open_since: list[tuple[StoredVerdict, datetime | None]] = field(default_factory=list)
