@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import get_args
 
 from verifywise_mlflow.artifacts.caching_source import CachingSource
@@ -64,28 +65,26 @@ def build_manifest(
     """
     uri = None if isinstance(location, NoFiles) else location.uri
     reasons: list[str] = []
-    roots: list[ListedRoot] = []
     entry_builder = EntryBuilder(limits, hash_files, sandbox, patterns, ordered_map)
 
+    listings: list[Callable[[], ListedRoot]] = []
     if isinstance(location, NoFiles | UnreachableFiles):
         reasons.append(location.reason)
     elif model_files is None:
         reasons.append(f"no source is configured to read {location.uri}")
     else:
-        model_root = _list_model_root(CachingSource.wrap(model_files), model_path, limits, ordered_map)
-        roots.append(model_root)
-        listing = model_root.listing
-        if listing.is_empty:
-            reasons.append(f"the server lists no files at {location.uri}")
-        elif listing.files:
-            entry_builder.read_environment_files(model_root)
+        source = CachingSource.wrap(model_files)
+        listings.append(partial(_list_model_root, source, model_path, limits, ordered_map))
     if run_files is not None:
-        excluded = {model_path} if run_files is model_files and roots else set()
+        excluded = {model_path} if run_files is model_files and listings else set()
         if "" not in excluded:  # else the model is the whole run
-            source = CachingSource.wrap(run_files)
-            roots.append(ListedRoot("run", source, "", walk(source, "", limits, excluded, ordered_map)))
+            listings.append(partial(_list_run_root, CachingSource.wrap(run_files), limits, excluded, ordered_map))
+    # Together, as all files below: a distant server makes each step wait.
+    roots = list(ordered_map(lambda list_root: list_root(), listings))
+    if any(root.root == "model" and root.listing.is_empty for root in roots):
+        reasons.append(f"the server lists no files at {uri}")
 
-    hashed = entry_builder.hash_listed(roots)
+    hashed = entry_builder.read_listed(roots)
     # Last, since the first versions' files are read while the process that parses starts.
     has_model_files = any(root.root == "model" and root.listing.files for root in roots)
     environment = entry_builder.parse_environment() if has_model_files else None
@@ -197,6 +196,12 @@ def _list_model_root(
     if listing.is_empty and (file := single_file(source, model_path)):
         return ListedRoot("model", source, model_path.rpartition("/")[0], FileListing((file,), ()))
     return ListedRoot("model", source, model_path, listing)
+
+
+def _list_run_root(
+    source: CachingSource, limits: ManifestLimits, excluded: Collection[str], ordered_map: OrderedMap
+) -> ListedRoot:
+    return ListedRoot("run", source, "", walk(source, "", limits, excluded, ordered_map))
 
 
 def single_file(source: ArtifactSource, path: str) -> RemoteFile | None:

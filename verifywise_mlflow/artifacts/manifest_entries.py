@@ -51,23 +51,11 @@ class EntryBuilder:
     started_at: float = field(default_factory=time.monotonic)
     unread: list[tuple[str, ReadOutcome]] = field(default_factory=list)
     """A clause for each file that was not read or not parsed, and its outcome."""
-    environment_hashes: dict[str, FileHash | NotHashed] = field(default_factory=dict)
     environment_contents: dict[str, bytes] = field(default_factory=dict)
     environment_errors: dict[str, str] = field(default_factory=dict)
     """Environment files that could not be read, each with the reason."""
     unparsed_files: Mapping[str, str] = field(default_factory=dict)
     """Environment files that crashed the parsing process, each with the reason."""
-
-    def read_environment_files(self, root: ListedRoot) -> None:
-        """Read and hash the environment files among the listed files."""
-        files = [file for file in root.listing.files if root.relative_path(file.path) in ENVIRONMENT_FILES]
-        for file, content in zip(files, self.ordered_map(lambda file: _read_whole(root, file), files), strict=True):
-            name = root.relative_path(file.path)
-            if isinstance(content, str):
-                self.environment_errors[name] = content
-            else:
-                self.environment_contents[name] = content
-                self.environment_hashes[name] = root.source.file_hash(file.path, MAX_FILE_BYTES)
 
     def parse_environment(self) -> RuntimeEnvironment:
         """Parse the environment files that were read."""
@@ -75,17 +63,21 @@ class EntryBuilder:
         self.unparsed_files = parsed.failed_files
         return parsed.environment
 
-    def hash_listed(self, roots: Sequence[ListedRoot]) -> list[tuple[ListedRoot, RemoteFile, FileHash | NotHashed]]:
-        """Hash the listed files, in the order of the listing."""
+    def read_listed(self, roots: Sequence[ListedRoot]) -> list[tuple[ListedRoot, RemoteFile, FileHash | NotHashed]]:
+        """Hash the listed files, in the order of the listing, and keep the content of the environment files."""
         listed = [(root, file) for root in roots for file in root.listing.files]
         hashed: list[tuple[ListedRoot, RemoteFile, FileHash | NotHashed]] = []
         # What a file of unknown size leaves of the limit is known once it was read.
         for has_size, group in groupby(listed, key=lambda item: item[1].size is not None):
             files = list(group)
-            hash_all = self.ordered_map if has_size else one_by_one
-            for (root, file), result in zip(files, hash_all(_HashTask.run, self._tasks(files)), strict=True):
+            read_all = self.ordered_map if has_size else one_by_one
+            for (root, file), (result, content) in zip(files, read_all(_ReadTask.run, self._tasks(files)), strict=True):
                 if not has_size and isinstance(result, FileHash):
                     self.bytes_counted += result.size
+                if isinstance(content, str):
+                    self.environment_errors[root.relative_path(file.path)] = content
+                elif content is not None:
+                    self.environment_contents[root.relative_path(file.path)] = content
                 hashed.append((root, file, result))
         return hashed
 
@@ -115,18 +107,16 @@ class EntryBuilder:
         more = f" and {len(self.unread) - 1} more" if len(self.unread) > 1 else ""
         return [f"{self.unread[0][0]}{more}"]
 
-    def _tasks(self, files: Iterable[tuple[ListedRoot, RemoteFile]]) -> Iterator[_HashTask]:
+    def _tasks(self, files: Iterable[tuple[ListedRoot, RemoteFile]]) -> Iterator[_ReadTask]:
         for root, file in files:
-            task = _HashTask(root.source, file, self._limit(root, file))
-            if not isinstance(task.limit, NotHashed):
+            is_environment = root.root == "model" and root.relative_path(file.path) in ENVIRONMENT_FILES
+            task = _ReadTask(root.source, file, self._limit(root, file), is_environment)
+            if not isinstance(task.limit, NotHashed) or (is_environment and (file.size or 0) <= MAX_FILE_BYTES):
                 self.bytes_counted += file.size or 0
             yield task
 
-    def _limit(self, root: ListedRoot, file: RemoteFile) -> int | FileHash | NotHashed:
+    def _limit(self, root: ListedRoot, file: RemoteFile) -> int | NotHashed:
         """Return how many bytes of a file may be read; its result if that is certain already."""
-        known = self.environment_hashes.get(root.relative_path(file.path)) if root.root == "model" else None
-        if known:
-            return known
         if not self.hash_files:
             return NotHashed(HASHING_OFF_NOTE, ReadOutcome.HASHING_OFF)
         if ProblemKind.TOO_MANY in root.listing.problem_kinds:
@@ -145,23 +135,27 @@ class EntryBuilder:
 
 
 @dataclass(frozen=True, slots=True)
-class _HashTask:
+class _ReadTask:
     """A file to hash, and the bytes that may be read of it, or its result."""
 
     source: CachingSource
     file: RemoteFile
-    limit: int | FileHash | NotHashed
+    limit: int | NotHashed
+    is_environment: bool
+    """Whether its content is parsed. It is small, so it is read even if nothing else is."""
 
-    def run(self) -> FileHash | NotHashed:
-        if isinstance(self.limit, int):
-            return self.source.file_hash(self.file.path, self.limit, self.file.size, self.file.store_state)
-        return self.limit
+    def run(self) -> tuple[FileHash | NotHashed, bytes | str | None]:
+        """Return the file's hash, and of an environment file its content, or why it cannot be read."""
+        content = self._read_whole() if self.is_environment else None
+        if isinstance(content, bytes):
+            return self.source.file_hash(self.file.path, MAX_FILE_BYTES), content
+        if isinstance(self.limit, NotHashed):
+            return self.limit, content
+        return self.source.file_hash(self.file.path, self.limit, self.file.size, self.file.store_state), content
 
-
-def _read_whole(root: ListedRoot, file: RemoteFile) -> bytes | str:
-    """Return the content of an environment file, or why it cannot be read."""
-    try:
-        content = root.source.read_whole(file.path, MAX_FILE_BYTES)
-    except ArtifactReadError as error:
-        return str(error)
-    return size_mismatch(file.size, len(content)) or content
+    def _read_whole(self) -> bytes | str:
+        try:
+            content = self.source.read_whole(self.file.path, MAX_FILE_BYTES)
+        except ArtifactReadError as error:
+            return str(error)
+        return size_mismatch(self.file.size, len(content)) or content

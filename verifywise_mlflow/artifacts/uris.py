@@ -10,11 +10,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from urllib.parse import unquote
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(.*)", re.DOTALL)  # two letters at least: `C:` is a drive
 _DRIVE = re.compile(r"/*([A-Za-z]):(?=[\\/]|$)")
 _MAX_DECODINGS = 5
+_MAX_CACHED_CHARS = 1_024
+"""Longer texts are not cached, so that a hostile server cannot fill memory."""
+_CACHED = 256
+"""Results of each function: several checks look at the location of one version, and at the prefixes of all stores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,10 @@ def parse_uri(uri: str, *, unescape: bool = True) -> ArtifactUri:
         uri: As MLflow returns it.
         unescape: Whether ``%20`` is a space. It is in MLflow's file and HTTP stores, but not in its object stores.
     """
+    return (_parse if len(uri) > _MAX_CACHED_CHARS else _parse_cached)(uri, unescape)
+
+
+def _parse(uri: str, unescape: bool) -> ArtifactUri:
     match = _SCHEME.fullmatch(uri)
     scheme, remainder = (match[1].lower(), match[2]) if match else ("file", uri)
     authority, path = "", remainder
@@ -69,12 +78,19 @@ def parse_uri(uri: str, *, unescape: bool = True) -> ArtifactUri:
     return ArtifactUri(scheme, anchor, tuple(segment for segment in segments if segment not in ("", ".")))
 
 
+_parse_cached = lru_cache(_CACHED)(_parse)
+
+
 def is_unambiguous(uri: str) -> bool:
     """Whether all readers resolve a URI to the same location: no empty or ``.`` segment, no query, no path traversal.
 
     ``parse_uri`` drops empty and ``.`` segments, so that different forms of one folder compare equal. A bucket does
     not.
     """
+    return (_is_unambiguous if len(uri) > _MAX_CACHED_CHARS else _is_unambiguous_cached)(uri)
+
+
+def _is_unambiguous(uri: str) -> bool:
     match = _SCHEME.fullmatch(uri)
     path = match[2] if match else uri
     if match and path.startswith("//"):
@@ -86,6 +102,9 @@ def is_unambiguous(uri: str) -> bool:
         return False
     forms = (parse_uri(uri), parse_uri(uri, unescape=False))
     return uri.isprintable() and not any(form.has_path_traversal for form in forms)
+
+
+_is_unambiguous_cached = lru_cache(_CACHED)(_is_unambiguous)
 
 
 def is_allowed_location(uri: str, allowed_locations: Sequence[str] | None) -> bool:

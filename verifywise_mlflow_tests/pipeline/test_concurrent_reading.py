@@ -60,7 +60,7 @@ def test_files_are_read_at_the_same_time_each_once_and_the_manifests_are_as_if_r
     in_turn = replace(tenant.limits, max_concurrent_requests=1)
     sync(tenant.model_copy(update={"tenant_id": "in-turn", "limits": in_turn}), store)
 
-    assert most_at_once >= 3, "two at once is where the limit begins"
+    assert most_at_once >= 3, "files are read at the same time"
     assert len(reads) == file_count
     manifests = rows(store, "artifact_manifests")
     together, one_by_one = (
