@@ -49,7 +49,7 @@ if not TYPE_CHECKING:
         if name == "__version__":
             from importlib.metadata import version
 
-            globals()[name] = version("verifywise-mlflow")  # a sync's modules ask for it sixteen times
+            globals()[name] = version("verifywise-mlflow")  # a sync's modules read it sixteen times
             return globals()[name]
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
