@@ -123,7 +123,7 @@ class Client:
             stages: ``production``, ``staging``, ``development``, ``archived``.
             owners: Persons or teams.
             risks: Risk categories.
-            badges: ``evidence complete``, ``gaps``, ``failing``, ``incomplete``, ``not evaluated``.
+            badges: Badges, such as ``failing``, or ``not evaluated``. The error for an unknown one lists all.
             missing: Fields of the record: versions without a value in one of them.
             libraries: MLflow flavors, such as ``sklearn``.
             ai_systems: Names of AI systems.

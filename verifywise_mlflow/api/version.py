@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date, datetime
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from verifywise_mlflow.api.errors import NotFoundError
 from verifywise_mlflow.common.described_fields import DESCRIBED
 from verifywise_mlflow.common.moments import utc_text
 from verifywise_mlflow.common.untrusted_text import quote
+from verifywise_mlflow.compliance.badge import BADGE_WORDS
 from verifywise_mlflow.normalizer.record import FIELDS
 from verifywise_mlflow.normalizer.unread_object import unread_objects_from_json
 from verifywise_mlflow.persistence.queries.records_begin import describe_records_begin
@@ -65,8 +67,7 @@ class VersionRecord(BaseModel):
     """Sentences about values that look wrong."""
     unread: tuple[str, ...]
     """Sentences about what could not be read. If there are any, a missing value may exist in MLflow."""
-    badge: str | None
-    """evidence complete, gaps, failing or incomplete; None if the version had not been evaluated."""
+    badge: Annotated[str | None, Field(description=f"{BADGE_WORDS}; None if the version had not been evaluated.")]
     verdicts: tuple[Verdict, ...]
     """What matters first: gaps before other verdicts, then by severity."""
     valid_from: datetime

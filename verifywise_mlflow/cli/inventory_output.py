@@ -5,9 +5,10 @@ No name and no time is cut: what does not fit into a line of the terminal goes t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
+from typing import Final
 
 from rich.text import Text
 
@@ -16,9 +17,10 @@ from verifywise_mlflow.cli.indented_output import print_indented, print_whole
 from verifywise_mlflow.cli.output import out
 from verifywise_mlflow.cli.tenant_sections import by_tenant, print_limit
 from verifywise_mlflow.common.untrusted_text import escape_invisible
+from verifywise_mlflow.compliance.badge import BADGE_TONES, BadgeTone
 from verifywise_mlflow.services.inventory import InventoryRow
 
-_BADGE_COLORS = {"evidence complete": "green", "failing": "red", "incomplete": "yellow", "gaps": "yellow"}
+_COLORS: Final[Mapping[BadgeTone, str]] = {"good": "green", "warning": "yellow", "bad": "red"}
 _INDENT = 2
 _GAP = 2
 _HEADINGS = ("version", "stage", "badge", "risk", "trained", "changed (UTC)")
@@ -51,7 +53,7 @@ def _print_models(rows: Sequence[InventoryRow]) -> None:
         for row, its_facts in zip(versions, facts, strict=True):
             line = Text(_line(next(remaining), widths))
             if row.badge:
-                line.highlight_words([row.badge], _BADGE_COLORS.get(row.badge, ""))
+                line.highlight_words([row.badge], _COLORS[BADGE_TONES[row.badge]])
             if row.version_number is not None:
                 print_whole(line)
             _print_facts([fact for fact in its_facts if fact not in common], _INDENT + widths[0] + _GAP)

@@ -17,7 +17,9 @@ from verifywise_mlflow.cli.display import display, display_origin
 from verifywise_mlflow.cli.output import out, table
 from verifywise_mlflow.common.moments import utc_text
 from verifywise_mlflow.common.untrusted_text import escape_invisible, excerpt
+from verifywise_mlflow.compliance.badge import BADGE_TONES
 from verifywise_mlflow.compliance.rules.rule import Severity
+from verifywise_mlflow.compliance.verdict import Verdict
 from verifywise_mlflow.persistence.queries.history import Validity
 from verifywise_mlflow.services.record_parts import PromptUse
 from verifywise_mlflow.services.version_dossier import JudgedRule, VersionDossier
@@ -36,8 +38,13 @@ _MAX_NAMES: Final = 6
 _WHAT_IT_IS: Final = ("business_purpose", "ai_system", "risk_category", "data_sensitivity")
 _WHO_ANSWERS: Final = ("owner", "compliance_approver", "reviewer", "validator")
 
-_COLORS: Final = {"pass": "green", "evidence complete": "green", "fail": "red", "error": "red", "failing": "red"}
-_COLORS_OF_INCOMPLETE: Final = {"pass": "", "evidence complete": "yellow"}
+_GOOD_BADGES: Final = frozenset(badge for badge, tone in BADGE_TONES.items() if tone == "good")
+_BAD_BADGES: Final = frozenset(badge for badge, tone in BADGE_TONES.items() if tone == "bad")
+_COLORS: Final[Mapping[str, str]] = {
+    **dict.fromkeys((Verdict.PASS, *_GOOD_BADGES), "green"),
+    **dict.fromkeys((Verdict.FAIL, Verdict.ERROR, *_BAD_BADGES), "red"),
+}
+_COLORS_OF_INCOMPLETE: Final[Mapping[str, str]] = {Verdict.PASS: "", **dict.fromkeys(_GOOD_BADGES, "yellow")}
 """Nothing is green if the record could not be read completely, even if the badge is of an earlier state."""
 
 

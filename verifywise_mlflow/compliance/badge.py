@@ -6,7 +6,7 @@ stay as they are until the record or the policy changes.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Literal, Protocol, TypeAlias
@@ -23,6 +23,18 @@ class Badge(StrEnum):
     INCOMPLETE = "incomplete"
 
 
+BADGE_WORDS: Final = " or ".join(", ".join(Badge).rsplit(", ", 1))
+"""All words, as a phrase for descriptions."""
+
+BadgeTone: TypeAlias = Literal["good", "warning", "bad"]
+BADGE_TONES: Final[Mapping[str, BadgeTone]] = {
+    Badge.EVIDENCE_COMPLETE: "good",
+    Badge.GAPS: "warning",
+    Badge.FAILING: "bad",
+    Badge.INCOMPLETE: "warning",
+}
+"""How each badge is emphasized. Each output chooses its colors of the tones."""
+
 VERSION_RULE: Final = (
     "failing if a rule failed; else incomplete if the record could not be read completely or a rule could not be "
     "evaluated; else gaps if a rule lacks evidence; else evidence complete. Waivers do not change it."
@@ -34,7 +46,7 @@ MODEL_RULE: Final = (
     "counts as incomplete."
 )
 
-_WORST_FIRST = (Badge.FAILING, Badge.INCOMPLETE, Badge.GAPS, Badge.EVIDENCE_COMPLETE)
+WORST_FIRST: Final = (Badge.FAILING, Badge.INCOMPLETE, Badge.GAPS, Badge.EVIDENCE_COMPLETE)
 
 
 class HasVerdict(Protocol):
@@ -64,7 +76,7 @@ def version_badge(results: Iterable[HasVerdict], *, complete: bool) -> Badge:
 
 def worst_badge(badges: Collection[Badge]) -> Badge:
     """Return the worst of some badges, at least one."""
-    return next(badge for badge in _WORST_FIRST if badge in badges)
+    return next(badge for badge in WORST_FIRST if badge in badges)
 
 
 @dataclass(frozen=True, slots=True)

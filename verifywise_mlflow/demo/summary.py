@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from shlex import quote
 from textwrap import shorten
+from typing import Final
 
 from rich.console import Console
 from rich.markup import escape
@@ -13,20 +14,20 @@ from rich.padding import Padding
 from rich.table import Table
 
 from verifywise_mlflow.compliance.attention import UrgentGap
-from verifywise_mlflow.compliance.badge import VERSION_RULE, Badge
+from verifywise_mlflow.compliance.badge import BADGE_TONES, VERSION_RULE, Badge, BadgeTone
 from verifywise_mlflow.demo.wait_for_syncs import SyncOutcome
 from verifywise_mlflow.persistence.queries.overview import Overview
 from verifywise_mlflow.services.agents import AgentRow
 
-_COLORS = {Badge.EVIDENCE_COMPLETE: "green", Badge.GAPS: "yellow", Badge.FAILING: "red", Badge.INCOMPLETE: "magenta"}
+_COLORS: Final[Mapping[BadgeTone, str]] = {"good": "green", "warning": "yellow", "bad": "red"}
 
 
 def print_summary(console: Console, overviews: Mapping[str, Overview]) -> None:
     """Print one row per tenant, then the verdicts that need attention first."""
-    badges_shown = (f"[{color}]{badge}[/]" for badge, color in _COLORS.items())
+    badges_shown = (f"[{_COLORS[BADGE_TONES[badge]]}]{badge}[/]" for badge in Badge)
     counts = Table("tenant", "models", "versions", *badges_shown, box=None, padding=(0, 2, 0, 0))
     for tenant_id, tenant_overview in overviews.items():
-        badges = (str(tenant_overview.badges.get(badge, 0)) for badge in _COLORS)
+        badges = (str(tenant_overview.badges.get(badge, 0)) for badge in Badge)
         counts.add_row(escape(tenant_id), str(tenant_overview.models), str(tenant_overview.versions), *badges)
     console.print(counts)
     console.print(f"A version is {VERSION_RULE}", style="dim", highlight=False)

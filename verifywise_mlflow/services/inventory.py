@@ -6,12 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain, islice
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
 from verifywise_mlflow.common.described_fields import DESCRIBED
 from verifywise_mlflow.common.value_object import value_object
+from verifywise_mlflow.compliance.badge import BADGE_WORDS
 from verifywise_mlflow.persistence.queries.coverage import current_policies
 from verifywise_mlflow.persistence.queries.inventory import (
     InventorySelection,
@@ -54,8 +55,7 @@ class InventoryRow:
     """What the model is for."""
     risk_category: str | None
     """prohibited, high, limited, medium, low or minimal, according to a tag: a declaration, not a classification."""
-    badge: str | None
-    """evidence complete, gaps, failing or incomplete; null if the version was not evaluated yet."""
+    badge: Annotated[str | None, Field(description=f"{BADGE_WORDS}; null if the version was not evaluated yet.")]
     badge_since: datetime | None
     """Since when the version has had this badge, UTC."""
     libraries: tuple[str, ...]

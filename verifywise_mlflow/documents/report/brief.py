@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Final
 
-from verifywise_mlflow.compliance.badge import Badge
+from verifywise_mlflow.compliance.badge import WORST_FIRST, Badge
 from verifywise_mlflow.compliance.rules.rule import Severity
 from verifywise_mlflow.documents.report.gap_figures import SEVERITIES
 from verifywise_mlflow.documents.report.tenant_state import ModelSummary, TenantState
@@ -15,14 +15,13 @@ from verifywise_mlflow.documents.report.tenant_state import ModelSummary, Tenant
 MAX_PRODUCTION: Final = 20
 """Models in production that the portfolio lists."""
 SOON: Final = timedelta(days=30)
-_BADGE_ORDER: Final = (Badge.FAILING, Badge.INCOMPLETE, Badge.GAPS, Badge.EVIDENCE_COMPLETE)
 
 
 def production_models(state: TenantState) -> Sequence[ModelSummary]:
     """Return the models with a version in production: the worst badge first, then the most severe gaps."""
 
     def rank(model: ModelSummary) -> tuple[object, ...]:
-        badge = _BADGE_ORDER.index(model.badge.badge) if model.badge else len(_BADGE_ORDER)
+        badge = WORST_FIRST.index(model.badge.badge) if model.badge else len(WORST_FIRST)
         return (badge, *(-model.open_gaps.get(severity, 0) for severity in SEVERITIES), model.name)
 
     return sorted((model for model in state.models if model.counting.lifecycle_stage == "production"), key=rank)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from verifywise_mlflow.compliance.badge import Badge
+from verifywise_mlflow.compliance.badge import BADGE_TONES, Badge
 from verifywise_mlflow.compliance.coverage import VersionEvidence
 from verifywise_mlflow.compliance.verdict import Verdict
 from verifywise_mlflow.documents.blocks import Cell, Tone, shorten, show_time
@@ -15,12 +15,6 @@ from verifywise_mlflow.normalizer.mapping.key_folding import is_system_key
 from verifywise_mlflow.services.unknowns import MissingBecause
 from verifywise_mlflow.services.version_dossier import VersionDossier
 
-BADGE_TONES: Final[Mapping[str, Tone]] = {
-    Badge.EVIDENCE_COMPLETE: "good",
-    Badge.GAPS: "warning",
-    Badge.FAILING: "bad",
-    Badge.INCOMPLETE: "warning",
-}
 BADGE_SENTENCES: Final[Mapping[str, str]] = {
     Badge.EVIDENCE_COMPLETE: (
         "MLflow shows what each rule requires. That is no statement that the model complies with any law: people "

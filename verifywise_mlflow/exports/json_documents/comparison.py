@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
 from verifywise_mlflow.common.described_fields import DESCRIBED
 from verifywise_mlflow.common.value_object import value_object
+from verifywise_mlflow.compliance.badge import BADGE_WORDS
 from verifywise_mlflow.exports.json_documents.document import JsonDocument
 from verifywise_mlflow.services.comparison import ComparedValue, Comparison
 from verifywise_mlflow.services.version_dossier import VersionDossier
@@ -27,8 +28,7 @@ class ComparedVersion:
     """production, staging, development or archived; null if nothing states it."""
     aliases: tuple[str, ...]
     """The aliases that point to it, sorted."""
-    badge: str | None
-    """evidence complete, gaps, failing or incomplete; null before the first evaluation."""
+    badge: Annotated[str | None, Field(description=f"{BADGE_WORDS}; null before the first evaluation.")]
     open_gaps: int
     """Gaps that no waiver covers."""
     gone_at: datetime | None

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import date
-from typing import ClassVar, TypeAlias
+from typing import Annotated, ClassVar, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 from verifywise_mlflow.common.described_fields import DESCRIBED
+from verifywise_mlflow.compliance.badge import BADGE_WORDS
 from verifywise_mlflow.exports.json_documents.changes import Moment
 from verifywise_mlflow.exports.json_documents.document import JsonDocument
 
@@ -35,8 +36,7 @@ class ShownSpan(_Part):
 class ShownBadge(_Part):
     """The badge of the version."""
 
-    badge: str
-    """evidence complete, gaps, failing or incomplete."""
+    badge: Annotated[str, Field(description=f"{BADGE_WORDS}.")]
     evaluated_at: Moment
     """When an evaluation last gave this badge."""
     span: ShownSpan

@@ -30,6 +30,7 @@ from sqlalchemy import Text as PlainText
 from sqlalchemy.dialects.postgresql import JSON, JSONB
 from sqlalchemy.types import TypeEngine
 
+from verifywise_mlflow.compliance.badge import BADGE_WORDS
 from verifywise_mlflow.normalizer.field_spec import FieldType
 from verifywise_mlflow.normalizer.record import FIELD_SPECS
 from verifywise_mlflow.persistence.pg_text_codec import Text
@@ -244,7 +245,7 @@ EXPORT_TABLES: Final = (
         (*_KEY, "valid_from"),
         (
             *(_TENANT, _MODEL, _VERSION),
-            ExportColumn("badge", "text", "evidence complete, gaps, failing or incomplete."),
+            ExportColumn("badge", "text", f"{BADGE_WORDS}."),
             ExportColumn("evaluated_at", "time", "When an evaluation last gave this badge, UTC."),
             ExportColumn("policy_digest", "text", "A digest of the policies of that evaluation."),
             *_VALIDITY,
