@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -24,6 +22,7 @@ from sqlalchemy import text
 from benchmarks.competitor import cpu_seconds
 from benchmarks.compliance_policy import policy
 from benchmarks.database_cost import postgres_cpu_seconds
+from benchmarks.own_process import given_database, run_in_own_process
 from benchmarks.peak_memory import PeakMemory
 from benchmarks.synthetic import TENANT, SyntheticReader, manifest
 from benchmarks.tables import RESULTS, MarkdownTable, publish
@@ -191,15 +190,9 @@ def measure(count: int, show: Callable[[str], object]) -> list[Figure]:
             fill(store, count)
         for round_ in Round:
             show(f"{round_} …\n")
-            output = subprocess.run(  # noqa: S603  # our own command, no shell
-                [sys.executable, "-m", "benchmarks.compliance", "--round", round_, str(count)],
-                env=os.environ | {"BENCHMARK_DATABASE_URL": url},
-                check=True,
-                stdout=subprocess.PIPE,
-                text=True,
-                input=str(postgres.process.pid),
-                cwd=Path(__file__).parents[1],
-            ).stdout
+            output = run_in_own_process(
+                "compliance", "--round", round_, str(count), postgres=postgres, database="compliance"
+            )
             figures.append(Figure(**json.loads(output)))
         with Store(url) as store, store.begin_shared() as connection:
             size = int(connection.scalar(text("SELECT pg_database_size(current_database())")) or 0)
@@ -236,7 +229,7 @@ def main() -> int:
     parser.add_argument("--round", type=Round, help=argparse.SUPPRESS)  # the arguments of the rounds' processes
     arguments = parser.parse_args()
     if arguments.round:
-        figure = run(arguments.round, arguments.records[0], os.environ["BENCHMARK_DATABASE_URL"], int(sys.stdin.read()))
+        figure = run(arguments.round, arguments.records[0], *given_database())
         sys.stdout.write(json.dumps(asdict(figure)))
         return 0
     figures = [figure for count in arguments.records for figure in measure(count, sys.stderr.write)]

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -24,6 +22,7 @@ import psutil  # type: ignore[import-untyped]  # its stubs are in a separate pac
 from sqlalchemy import event, text
 
 from benchmarks.competitor import cpu_seconds
+from benchmarks.own_process import given_database, run_in_own_process
 from benchmarks.peak_memory import PeakMemory
 from benchmarks.synthetic import TENANT, SyntheticReader, manifest
 from benchmarks.tables import RESULTS, MarkdownTable, publish
@@ -199,15 +198,9 @@ def measure(versions: int, show: Callable[[str], object]) -> list[Figure]:
     with temporary_postgres(["store"]) as postgres:
         for round_ in Round:
             show(f"{versions:,} versions: {round_} …\n")
-            output = subprocess.run(  # noqa: S603  # our own command, no shell
-                [sys.executable, "-m", "benchmarks.database_cost", "--round", round_, str(versions)],
-                env=os.environ | {"BENCHMARK_DATABASE_URL": postgres.url("store")},
-                check=True,
-                stdout=subprocess.PIPE,
-                text=True,
-                input=str(postgres.process.pid),
-                cwd=Path(__file__).parents[1],
-            ).stdout
+            output = run_in_own_process(
+                "database_cost", "--round", round_, str(versions), postgres=postgres, database="store"
+            )
             figures += [Figure(**figure) for figure in json.loads(output)]
         with Store(postgres.url("store")) as store, store.begin_shared() as connection:
             size = int(connection.scalar(text("SELECT pg_database_size(current_database())")) or 0)
@@ -270,8 +263,7 @@ def main() -> int:
     parser.add_argument("--round", type=Round, help=argparse.SUPPRESS)  # the arguments of the syncs' processes
     arguments = parser.parse_args()
     if arguments.round:
-        postgres, url = int(sys.stdin.read()), os.environ["BENCHMARK_DATABASE_URL"]
-        figures = run(arguments.round, arguments.versions[0], url, postgres)
+        figures = run(arguments.round, arguments.versions[0], *given_database())
         sys.stdout.write(json.dumps([asdict(figure) for figure in figures]))
         return 0
     figures = [figure for versions in arguments.versions for figure in measure(versions, sys.stderr.write)]

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,6 +22,7 @@ from typing import Final
 
 from benchmarks.competitor import cpu_seconds
 from benchmarks.database_cost import postgres_cpu_seconds, write_manifests
+from benchmarks.own_process import given_database, run_in_own_process
 from benchmarks.peak_memory import PeakMemory
 from benchmarks.synthetic import TENANT, SyntheticReader
 from benchmarks.tables import RESULTS, MarkdownTable, publish
@@ -118,15 +117,7 @@ def measure(versions: int) -> Figures:
         url, folder = postgres.url("site"), Path(scratch) / "report"
         sys.stdout.write(f"{versions:,} versions are synced …\n")
         fill(url, versions)
-        output = subprocess.run(  # noqa: S603  # our own command, no shell
-            [sys.executable, "-m", "benchmarks.site", "--write", folder],
-            env=os.environ | {"BENCHMARK_DATABASE_URL": url},
-            check=True,
-            stdout=subprocess.PIPE,
-            text=True,
-            input=str(postgres.process.pid),
-            cwd=Path(__file__).parents[1],
-        ).stdout
+        output = run_in_own_process("site", "--write", folder, postgres=postgres, database="site")
         figures = json.loads(output)
         figures["opened_seconds"] = opened_seconds(folder, figures["largest_pages"])
         return Figures(**figures)
@@ -168,7 +159,8 @@ def main() -> int:
     parser.add_argument("--write", type=Path, help=argparse.SUPPRESS)  # the argument of the report's process
     arguments = parser.parse_args()
     if arguments.write:
-        figures = write(os.environ["BENCHMARK_DATABASE_URL"], arguments.write, int(sys.stdin.read()))
+        url, postgres = given_database()
+        figures = write(url, arguments.write, postgres)
         sys.stdout.write(json.dumps(asdict(figures)))
         return 0
     measured = measure(arguments.versions)

@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -25,6 +23,7 @@ from pathlib import Path
 from benchmarks.competitor import peak_bytes
 from benchmarks.database_cost import postgres_cpu_seconds
 from benchmarks.idle_tenant import fill
+from benchmarks.own_process import given_database, run_in_own_process
 from benchmarks.synthetic import TENANT, SyntheticReader
 from benchmarks.tables import RESULTS, MarkdownTable, publish
 from verifywise_mlflow.common.stages import Stage
@@ -122,15 +121,9 @@ def measure(versions: int, show: Callable[[str], object]) -> list[Figure]:
         show(f"{versions:,} versions are written …\n")
         with Store(url) as store:
             fill(store, versions)
-        output = subprocess.run(  # noqa: S603  # our own command, no shell
-            [sys.executable, "-m", "benchmarks.unchanged_sync_queries", "--ask", str(versions)],
-            env=os.environ | {"BENCHMARK_DATABASE_URL": url},
-            check=True,
-            stdout=subprocess.PIPE,
-            text=True,
-            input=str(postgres.process.pid),
-            cwd=Path(__file__).parents[1],
-        ).stdout
+        output = run_in_own_process(
+            "unchanged_sync_queries", "--ask", str(versions), postgres=postgres, database="unchanged"
+        )
     return [Figure(**figure) for figure in json.loads(output)]
 
 
@@ -170,7 +163,7 @@ def main() -> int:
     parser.add_argument("--ask", action="store_true", help=argparse.SUPPRESS)  # the arguments of the sync's process
     arguments = parser.parse_args()
     if arguments.ask:
-        figures = run(arguments.versions[0], os.environ["BENCHMARK_DATABASE_URL"], int(sys.stdin.read()))
+        figures = run(arguments.versions[0], *given_database())
         sys.stdout.write(json.dumps([asdict(figure) for figure in figures]))
         return 0
     figures = [figure for versions in arguments.versions for figure in measure(versions, sys.stderr.write)]

@@ -77,7 +77,7 @@ def _translated(node: Node, scope: frozenset[str]) -> Closure:
             return (_presence if is_test else _member)(_translated(operand, scope), name)
         case Call(function="_&&_" | "_||_" as function):
             parts = [_translated(part, scope) for part in _flattened(node, function)]
-            return _any_of(parts) if function == "_||_" else _all_of(parts)
+            return _connective(parts, decisive=function == "_||_")
         case Call(function="!_", arguments=(argument,)):
             return _negation(_translated(argument, scope))
         case Call(function="_?_:_", arguments=(condition, chosen, other)):
@@ -98,14 +98,10 @@ def _translated(node: Node, scope: frozenset[str]) -> Closure:
             return _list([_translated(part, scope) for part in entries])
         case Macro(variable=variable) if variable not in PYTHON_TYPES:  # else `.owner` is not that of the macro
             return _macro(node, scope)
-    return _constant_outcome(LIBRARY)
+    return _constant(LIBRARY)
 
 
-def _constant(value: CelValue) -> Closure:
-    return _constant_outcome(value)
-
-
-def _constant_outcome(outcome: Outcome) -> Closure:
+def _constant(outcome: Outcome) -> Closure:
     def constant(_variables: Variables, _scope: Scope) -> Outcome:
         return outcome
 
@@ -167,32 +163,21 @@ def _flattened(node: Node, function: str) -> list[Node]:
     return [node]
 
 
-def _any_of(parts: list[Closure]) -> Closure:
-    def any_of(variables: Variables, scope: Scope) -> Outcome:
-        outcome: Outcome = False
+def _connective(parts: list[Closure], *, decisive: bool) -> Closure:
+    """Return ``||``, which one True decides, or ``&&``, which one False does, also if another operand has no value."""
+    neutral = not decisive
+
+    def connective(variables: Variables, scope: Scope) -> Outcome:
+        outcome: Outcome = neutral
         for part in parts:
             holds = part(variables, scope)
-            if holds is True:
-                return True
-            if holds is not False and outcome is not LIBRARY:
+            if holds is decisive:
+                return decisive
+            if holds is not neutral and outcome is not LIBRARY:
                 outcome = MISSING if holds is MISSING else LIBRARY
         return outcome
 
-    return any_of
-
-
-def _all_of(parts: list[Closure]) -> Closure:
-    def all_of(variables: Variables, scope: Scope) -> Outcome:
-        outcome: Outcome = True
-        for part in parts:
-            holds = part(variables, scope)
-            if holds is False:
-                return False
-            if holds is not True and outcome is not LIBRARY:
-                outcome = MISSING if holds is MISSING else LIBRARY
-        return outcome
-
-    return all_of
+    return connective
 
 
 def _negation(operand: Closure) -> Closure:
@@ -274,7 +259,7 @@ def _matches(operand: Closure, pattern: str) -> Closure:
     try:
         compiled = compile_pattern(pattern, MAX_PATTERN_BYTES)
     except PatternError:
-        return _constant_outcome(LIBRARY)
+        return _constant(LIBRARY)
 
     def matches(variables: Variables, scope: Scope) -> Outcome:
         value = operand(variables, scope)
@@ -307,7 +292,7 @@ def _macro(macro: Macro, scope: frozenset[str]) -> Closure:
             return _comprehension(source, macro.variable, None, transformation)
         case "map", [condition, transformation]:
             return _comprehension(source, macro.variable, condition, transformation)
-    return _constant_outcome(LIBRARY)
+    return _constant(LIBRARY)
 
 
 def _quantifier(source: Closure, name: str, condition: Closure, *, decisive: bool) -> Closure:

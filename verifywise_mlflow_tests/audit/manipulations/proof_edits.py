@@ -114,7 +114,7 @@ def replace_rule(proofs: Proofs) -> Proof:
 
 @_manipulation("the states of another version are shown", says="is another version's")
 def take_states_of_another_version(proofs: Proofs) -> Proof:
-    return {**proofs.current, "states": proofs.other_version["states"]}
+    return _with_parts(proofs.current, proofs.other_version, "states")
 
 
 @_manipulation("the proof of another version is renamed", says="is another version's")
@@ -133,7 +133,7 @@ def take_former_states(proofs: Proofs) -> Proof:
 
 @_manipulation("former states are shown as the newest ones, with their paths", says="is not in the log")
 def take_former_states_with_their_paths(proofs: Proofs) -> Proof:
-    return {**proofs.current, "states": proofs.former["states"], "models_path": proofs.former["models_path"]}
+    return _with_parts(proofs.current, proofs.former, "states", "models_path")
 
 
 @_manipulation("a former proof is shown as if it were of today", says="is not here")
@@ -157,16 +157,12 @@ def remove_step_of_path(proofs: Proofs) -> Proof:
 
 @_manipulation("the root in the entry is replaced", says="not as it was when a checkpoint was signed")
 def replace_root(proofs: Proofs) -> Proof:
-    proof = deepcopy(proofs.current)
-    entry = json.loads(proof["entries"][0])
-    entry["counts"]["states"]["root"] = "0" * 64
-    proof["entries"][0] = canonical_json(entry)
-    return proof
+    return _with_other_root(proofs.current)
 
 
 @_manipulation("the entries and the checkpoint are former ones", says="is not here")
 def take_entries_of_before(proofs: Proofs) -> Proof:
-    return {**proofs.current, "entries": proofs.former["entries"], "checkpoints": proofs.former["checkpoints"]}
+    return _with_parts(proofs.current, proofs.former, "entries", "checkpoints")
 
 
 @_manipulation("the proof of another tenant is shown", says="not as it was when a checkpoint was signed")
@@ -181,12 +177,12 @@ def rename_tenant(proofs: Proofs) -> Proof:
 
 @_manipulation("the checkpoint of another tenant is shown", says="is not here")
 def take_checkpoint_of_another_tenant(proofs: Proofs) -> Proof:
-    return {**proofs.current, "checkpoints": proofs.other_tenant["checkpoints"]}
+    return _with_parts(proofs.current, proofs.other_tenant, "checkpoints")
 
 
 @_manipulation("a former checkpoint is shown", says="is not here")
 def take_former_checkpoint(proofs: Proofs) -> Proof:
-    return {**proofs.current, "checkpoints": proofs.former["checkpoints"]}
+    return _with_parts(proofs.current, proofs.former, "checkpoints")
 
 
 @_manipulation(
@@ -219,11 +215,7 @@ def date_checkpoint_back(proofs: Proofs) -> Proof:
 
 @_manipulation("the former root in a proof of growth is replaced", says="does not follow the one before it")
 def replace_former_root_of_growth(proofs: Proofs) -> Proof:
-    proof = deepcopy(proofs.growth)
-    entry = json.loads(proof["entries"][0])
-    entry["counts"]["states"]["root"] = "0" * 64
-    proof["entries"][0] = canonical_json(entry)
-    return proof
+    return _with_other_root(proofs.growth)
 
 
 @_manipulation("an entry in a proof of growth is left out", says="does not follow the one before it")
@@ -245,6 +237,18 @@ def _state(proof: Proof, kind: str) -> dict[str, Any]:
         if json.loads(state["leaf"])["kind"] == kind and state["model_path"] is not None
     )
     return state  # type: ignore[no-any-return]  # parsed JSON
+
+
+def _with_other_root(proof: Proof) -> Proof:
+    """Return a proof whose first entry commits to another log."""
+    entry = json.loads(proof["entries"][0])
+    entry["counts"]["states"]["root"] = "0" * 64
+    return {**proof, "entries": [canonical_json(entry), *proof["entries"][1:]]}
+
+
+def _with_parts(proof: Proof, other: Proof, *names: str) -> Proof:
+    """Return a proof with parts of another one."""
+    return {**proof, **{name: other[name] for name in names}}
 
 
 def _with_content(proof: Proof, kind: str, change: Mapping[str, str]) -> Proof:
