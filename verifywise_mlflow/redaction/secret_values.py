@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from verifywise_mlflow.common.store_schemes import OBJECT_STORE_SCHEMES
 from verifywise_mlflow.redaction.secret_key_names import SecretKind, secret_kind_of_key
 
 _PLACEHOLDER = re.compile(
@@ -40,7 +41,8 @@ _REFERENCE = re.compile(
 _PATH = re.compile(
     r"(?:~|\.{1,2})?/(?:etc|var|home|usr|opt|mnt|run|root|tmp|srv|secrets|Users|dbfs|workspace|app|Volumes|keys|certs)"
     r"/[\w./ -]+|[A-Za-z]:\\[\w\\. -]+|(?:~|\.{0,2})?(?:/[\w.-]+)+\.\w{1,8}|~/[\w./-]+|"
-    r"[\w.-]+\.(?:pem|key|crt|cer|json|p12|pfx|jks|txt|ya?ml|env|pub)|(?:s3|gs|dbfs|abfss|wasbs)://?[\w./@-]+"
+    r"[\w.-]+\.(?:pem|key|crt|cer|json|p12|pfx|jks|txt|ya?ml|env|pub)|"
+    rf"(?:dbfs|{'|'.join(OBJECT_STORE_SCHEMES)})://?[\w./@-]+"
 )
 _WORKING_DIRECTORY = re.compile(r"/[\w./-]*|[A-Za-z]:\\.*|~.*")
 """The shell's ``PWD`` and ``OLDPWD``."""

@@ -14,6 +14,7 @@ from importlib.metadata import version
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from verifywise_mlflow.common.store_schemes import OBJECT_STORE_SCHEMES
 from verifywise_mlflow.redaction.spans import Span
 
 if TYPE_CHECKING:
@@ -35,7 +36,10 @@ FILE_NAMES = frozenset(
 )
 """Names that MLflow and model libraries give to files of many models. Those below 16 characters need no entry."""
 
-_BUCKET = r"(?:s3|gs|abfss|wasbs)://[a-z0-9][a-z0-9.-]{1,62}(?:@[a-z0-9]{3,24}\.(?:dfs|blob)\.core\.windows\.net)?"
+_BUCKET = (
+    rf"(?:{'|'.join(OBJECT_STORE_SCHEMES)})"
+    r"://[a-z0-9][a-z0-9.-]{1,62}(?:@[a-z0-9]{3,24}\.(?:dfs|blob)\.core\.windows\.net)?"
+)
 _MLFLOW_ID = re.compile(
     rf"(?:(?:models|runs|mlflow-artifacts):|{_BUCKET})(?:/+(?:[^\s/\\,;]{{1,15}}|(?:m-)?[0-9a-f]{{32}}))*/*|[0-9a-f]{{40}}",
     re.ASCII,

@@ -19,6 +19,7 @@ from verifywise_mlflow.artifacts.stores.settings import (
     bucket_name,
 )
 from verifywise_mlflow.artifacts.uris import is_unambiguous, parse_uri
+from verifywise_mlflow.common.store_schemes import AZURE_SCHEMES
 from verifywise_mlflow.http.errors import InvalidSettingsError
 from verifywise_mlflow.http.oauth2 import OAuth2Client, OAuth2TokenSource
 from verifywise_mlflow.http.request_auth import RequestAuthenticator, StaticHeaders
@@ -31,7 +32,14 @@ from verifywise_mlflow.tenants.validators import AbsolutePath, ConfigSection, ht
 
 T = TypeVar("T")
 
-_SCHEMES = {"s3": "s3", "gs": "gs", "abfss": "azure", "wasbs": "azure", "file": "folder", "http": "web", "https": "web"}
+_SCHEMES = {
+    "s3": "s3",
+    "gs": "gs",
+    **dict.fromkeys(AZURE_SCHEMES, "azure"),
+    "file": "folder",
+    "http": "web",
+    "https": "web",
+}
 
 
 class _Store(ConfigSection):

@@ -26,6 +26,7 @@ from verifywise_mlflow.artifacts.stores.settings import (
 from verifywise_mlflow.artifacts.uris import ArtifactUri as Location
 from verifywise_mlflow.artifacts.uris import is_allowed_location, is_unambiguous, parse_uri
 from verifywise_mlflow.common.closeable import Closeable
+from verifywise_mlflow.common.store_schemes import AZURE_SCHEMES
 from verifywise_mlflow.connector.models import RemoteFile
 from verifywise_mlflow.http.errors import HttpError
 
@@ -175,7 +176,7 @@ def _store_api(store: ObjectStoreSettings) -> StoreApi:
             return S3Api(endpoint, bucket, path_style=store.path_style)
         case "gs":
             return GcsApi(endpoint, bucket)
-        case "abfss" | "wasbs":
+        case scheme if scheme in AZURE_SCHEMES:
             return AzureApi(endpoint, bucket, store.sas_query() if store.sas_query else "")
         case scheme:
             raise ValueError(f"the store {store.prefix} has the scheme {scheme!r}: _store_api() has no API for it")

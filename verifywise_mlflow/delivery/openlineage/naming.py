@@ -14,12 +14,12 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from verifywise_mlflow.common.json_value import Json
+from verifywise_mlflow.common.store_schemes import AZURE_SCHEMES, OBJECT_STORE_SCHEMES
 
 EVALUATION_NAMESPACE: Final = "verifywise-mlflow"
 _RUN_IDS: Final = uuid.UUID("0b6a2a4e-1d6f-4c0e-8a6b-7f3f4d2c9e11")
 """The namespace of run ids that are made of something else than a UUID."""
-_AZURE_SCHEMES: Final = frozenset(("abfss", "wasbs"))
-_STORE_SCHEMES: Final = _AZURE_SCHEMES | {"s3", "gs", "hdfs", "dbfs", "https", "http", "file"}
+_STORE_SCHEMES: Final = frozenset(OBJECT_STORE_SCHEMES) | {"hdfs", "dbfs", "https", "http", "file"}
 _ALIASES: Final = {"s3a": "s3", "s3n": "s3", "gcs": "gs"}
 
 
@@ -67,7 +67,7 @@ def _name_in_store(uri: str) -> DatasetName | None:
     if scheme not in _STORE_SCHEMES or not path:
         return None
     # What precedes the @ is a container for Azure, and would be credentials elsewhere.
-    host = parts.netloc if scheme in _AZURE_SCHEMES else parts.netloc.rpartition("@")[2]
+    host = parts.netloc if scheme in AZURE_SCHEMES else parts.netloc.rpartition("@")[2]
     return DatasetName(f"{scheme}://{host}", path) if host else DatasetName(scheme, f"/{path}")
 
 
