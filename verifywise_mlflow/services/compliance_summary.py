@@ -13,7 +13,7 @@ from verifywise_mlflow.compliance.badge import VERSION_RULE, Badge
 from verifywise_mlflow.compliance.rules.rule import Rule, Severity
 from verifywise_mlflow.compliance.rules.ruleset import RuleSet
 from verifywise_mlflow.compliance.score import SCORE_RULE, score
-from verifywise_mlflow.persistence.queries.open_gaps import (
+from verifywise_mlflow.persistence.queries.gap_ages import (
     AGE_LIMITS_DAYS,
     WORST_GAPS_PER_RULE,
     OpenGaps,

@@ -16,6 +16,7 @@ from verifywise_mlflow.common.value_object import value_object
 from verifywise_mlflow.compliance.rules.rule import UNKNOWN_SEVERITY, Severity
 from verifywise_mlflow.compliance.waivers import Waiver
 from verifywise_mlflow.persistence.queries.coverage import StoredPolicies, current_policies
+from verifywise_mlflow.persistence.queries.gap_ages import AGE_LIMITS_DAYS
 from verifywise_mlflow.persistence.queries.gaps import (
     RANKS,
     UNKNOWN_RANK,
@@ -26,7 +27,6 @@ from verifywise_mlflow.persistence.queries.gaps import (
     counted_gaps,
     listed_gaps,
 )
-from verifywise_mlflow.persistence.queries.open_gaps import AGE_LIMITS_DAYS
 from verifywise_mlflow.persistence.queries.version_filter import VersionFilter
 from verifywise_mlflow.persistence.repositories.waivers import waivers_in_force
 from verifywise_mlflow.persistence.session import TenantSession

@@ -17,7 +17,7 @@ from verifywise_mlflow.connector.models import ModelVersion, RegisteredModel
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 from verifywise_mlflow.persistence import erasure, role_grants
 from verifywise_mlflow.persistence.queries import count_buckets
-from verifywise_mlflow.persistence.queries.open_gaps import GapCohort, OpenGaps, group_by_age
+from verifywise_mlflow.persistence.queries.gap_ages import GapCohort, OpenGaps, group_by_age
 from verifywise_mlflow.persistence.queries.range_counts import (
     KeyRange,
     RangeCounts,

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Final
 
 from verifywise_mlflow.compliance.rules.rule import UNKNOWN_SEVERITY, Severity
-from verifywise_mlflow.persistence.queries.open_gaps import AGE_LIMITS_DAYS
+from verifywise_mlflow.persistence.queries.gap_ages import AGE_LIMITS_DAYS
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.services.compliance_summary import GAP_AGE_BUCKETS
 from verifywise_mlflow.services.gaps import Gap

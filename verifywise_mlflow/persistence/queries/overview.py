@@ -11,8 +11,8 @@ from sqlalchemy import func, select
 
 from verifywise_mlflow.compliance.attention import UrgentGap, most_urgent
 from verifywise_mlflow.compliance.rules.rule import Severity
+from verifywise_mlflow.persistence.queries.gap_ages import WORST_GAPS_PER_RULE
 from verifywise_mlflow.persistence.queries.gaps import urgent_gaps
-from verifywise_mlflow.persistence.queries.open_gaps import WORST_GAPS_PER_RULE
 from verifywise_mlflow.persistence.queries.verdict_count_cache import cached_counts
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.persistence.tables import registered_models

@@ -41,7 +41,7 @@ from sqlalchemy import Text as PlainText
 
 from verifywise_mlflow.compliance.attention import OTHER_STAGE_RANK, STAGE_RANKS
 from verifywise_mlflow.compliance.verdict import Verdict
-from verifywise_mlflow.persistence.queries.open_gaps import AGE_LIMITS_DAYS, WORST_GAPS_PER_RULE
+from verifywise_mlflow.persistence.queries.gap_ages import AGE_LIMITS_DAYS, WORST_GAPS_PER_RULE
 from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN_VERDICTS
 from verifywise_mlflow.persistence.repositories.waivers import is_waived, waivers_in_force
 from verifywise_mlflow.persistence.row_mapping import Key, same_version

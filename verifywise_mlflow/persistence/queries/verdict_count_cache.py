@@ -22,7 +22,7 @@ from verifywise_mlflow.compliance.attention import Gap
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.persistence.pg_text_codec import Json, unescape
 from verifywise_mlflow.persistence.queries.count_buckets import BucketCounts, bucket_counts
-from verifywise_mlflow.persistence.queries.open_gaps import GapCohort, gap_texts
+from verifywise_mlflow.persistence.queries.gap_ages import GapCohort, gap_texts
 from verifywise_mlflow.persistence.queries.range_counts import (
     RangeCounts,
     count_ranges,
