@@ -21,6 +21,11 @@ def compile_globs(globs: Iterable[str]) -> re.Pattern[str]:
     return re.compile("|".join(map(translate, globs)) or r"(?!)")
 
 
+def compile_name_patterns(patterns: Iterable[str]) -> re.Pattern[str]:
+    """Return the same for names, in which ``[`` is a character like others and no wildcard."""
+    return compile_globs(pattern.replace("[", "[[]") for pattern in patterns)
+
+
 def matches_any(globs: Sequence[str], text: str) -> bool:
     """Return whether one of the globs matches the whole text, ignoring case."""
     return bool(globs) and _caseless(tuple(globs)).match(text.casefold()) is not None

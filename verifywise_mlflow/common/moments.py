@@ -106,7 +106,7 @@ def _absolute(words: str, zone: tzinfo | None) -> datetime | None:
 
 
 def _readings(wall_clock: datetime, zone: tzinfo | None) -> tuple[datetime, datetime]:
-    """Return both moments that a time on the clock may mean: equal but where clocks are set.
+    """Return both moments that a time on the clock may mean. They differ only on the days when clocks change.
 
     The first is the earlier one where an hour occurs twice, and the later one where an hour is left out.
     """

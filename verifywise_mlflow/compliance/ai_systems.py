@@ -24,7 +24,7 @@ from pydantic import (
     model_validator,
 )
 
-from verifywise_mlflow.common.globs import compile_globs
+from verifywise_mlflow.common.globs import compile_name_patterns
 from verifywise_mlflow.compliance.entry_file import EntryFile, has_visible_text, stated_day
 from verifywise_mlflow.compliance.frameworks import FrameworkName
 from verifywise_mlflow.compliance.yaml_source import YamlSourceError
@@ -154,11 +154,11 @@ class DeclaredSystem(_Section):
     def patterns_without_model(self, model_names: Iterable[str]) -> list[str]:
         """Return those of the declared names and patterns that match no model."""
         names = list(model_names)
-        return [pattern for pattern in self.models if not any(map(_compiled([pattern]).fullmatch, names))]
+        return [pattern for pattern in self.models if not any(map(compile_name_patterns([pattern]).fullmatch, names))]
 
     @cached_property
     def _patterns(self) -> re.Pattern[str]:
-        return _compiled(self.models)
+        return compile_name_patterns(self.models)
 
     def is_review_overdue(self, today: date) -> bool:
         """Return whether the day of the next review has passed."""
@@ -168,11 +168,6 @@ class DeclaredSystem(_Section):
     def attribution(self) -> str:
         """Who declared it, and when."""
         return f"declared by {self.declared_by} on {self.declared_on.isoformat()}"
-
-
-def _compiled(patterns: Iterable[str]) -> re.Pattern[str]:
-    # The expression from fnmatch never backtracks over what a * has matched, so no pattern is slow on any name.
-    return compile_globs(pattern.replace("[", "[[]") for pattern in patterns)
 
 
 class _Entry(DeclaredSystem):

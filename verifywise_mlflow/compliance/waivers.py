@@ -17,7 +17,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic_core import ErrorDetails
 
-from verifywise_mlflow.common.globs import compile_globs
+from verifywise_mlflow.common.globs import compile_name_patterns
 from verifywise_mlflow.compliance.entry_file import EntryFile, has_visible_text, stated_day
 from verifywise_mlflow.compliance.yaml_source import YamlSourceError
 
@@ -64,8 +64,7 @@ class Waiver(BaseModel):
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
-        # The expression from fnmatch never backtracks over what a * has matched, so no pattern is slow on any name.
-        return compile_globs([self.model.replace("[", "[[]")])
+        return compile_name_patterns([self.model])
 
     @property
     def is_pattern(self) -> bool:

@@ -1,7 +1,7 @@
 """Confirms in our own process what a sandboxed one found: a signature is valid only for a signer trusted here.
 
-A bundle that takes over the worker can make it return anything, so its verdict alone is no evidence. The parts of the
-bundle are: no one but the holder of a trusted key can have made that signature over that payload.
+A bundle that takes over the worker can make it return anything, so the worker's verdict alone is no evidence. The
+signature in the bundle is: only the holder of a trusted key can have made it over that payload.
 """
 
 from __future__ import annotations

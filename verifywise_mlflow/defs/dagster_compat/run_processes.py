@@ -93,7 +93,7 @@ def prepare_job(job: dg.JobDefinition) -> None:
 
 
 def execute_run(instance: dg.DagsterInstance, run_id: str) -> None:
-    """Execute a launched run in this process, which must be its main thread's: SIGTERM interrupts the run in order.
+    """Execute a launched run in the main thread of this process: SIGTERM interrupts the run in order.
 
     Errors of the run are in its event log.
     """

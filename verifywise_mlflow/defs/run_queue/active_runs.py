@@ -90,7 +90,7 @@ def classify_in_flight(runs: Iterable[dg.DagsterRun]) -> InFlightSyncs:
 def hint_followers(
     instance: dg.DagsterInstance, requested: Iterable[str], runs_before: Iterable[dg.DagsterRun]
 ) -> HintFollowers:
-    """Return what the runs of now do about hints.
+    """Return which tenants have a run that reads their hints, or may have read them too early, or failed.
 
     Args:
         instance: Dagster's instance.
