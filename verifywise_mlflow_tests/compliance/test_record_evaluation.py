@@ -109,7 +109,7 @@ def test_equal_inputs_are_decided_once() -> None:
 
 def test_inputs_that_never_repeat_are_not_kept() -> None:
     evaluator = Evaluator(policy_of(READS_OWNER), today=TODAY)
-    (rule,) = evaluator._rules
+    (rule,), _ = evaluator._compilation
 
     for number in range(MAX_KEPT_DECISIONS + 1):
         evaluator.evaluate_subject(Subject(record_with(owner=f"owner {number}")))
