@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 import dagster as dg
 
 from verifywise_mlflow.common.markdown import escape_markdown
-from verifywise_mlflow.compliance.attention import Gap
 from verifywise_mlflow.compliance.frameworks import Catalog
+from verifywise_mlflow.compliance.gap_urgency import Gap
 from verifywise_mlflow.compliance.rules.rule import Reference
 from verifywise_mlflow.tenants.mlflow_links import version_page_url
 from verifywise_mlflow.tenants.tenant import Tenant

@@ -13,8 +13,8 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
-from verifywise_mlflow.compliance.attention import UrgentGap
 from verifywise_mlflow.compliance.badge import BADGE_TONES, VERSION_RULE, Badge, BadgeTone
+from verifywise_mlflow.compliance.gap_urgency import UrgentGap
 from verifywise_mlflow.demo.wait_for_syncs import SyncOutcome
 from verifywise_mlflow.persistence.queries.overview import Overview
 from verifywise_mlflow.services.agents import AgentRow

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from verifywise_mlflow.compliance.attention import Gap, UrgentGap, most_urgent
 from verifywise_mlflow.compliance.badge import VERSION_RULE, Badge
+from verifywise_mlflow.compliance.gap_urgency import Gap, UrgentGap, most_urgent
 from verifywise_mlflow.compliance.rules.rule import Rule, Severity
 from verifywise_mlflow.compliance.rules.ruleset import RuleSet
 from verifywise_mlflow.compliance.score import SCORE_RULE, score

@@ -8,7 +8,7 @@ import pytest
 
 from verifywise_mlflow.cli.sync_outcome import print_overview, print_reports
 from verifywise_mlflow.common.stages import Stage
-from verifywise_mlflow.compliance.attention import Gap, UrgentGap
+from verifywise_mlflow.compliance.gap_urgency import Gap, UrgentGap
 from verifywise_mlflow.compliance.rules.rule import Severity
 from verifywise_mlflow.persistence.queries.overview import Overview
 from verifywise_mlflow.pipeline.context import Note, Progress, ReadFailure, StageReport

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from rich.console import Console
 
-from verifywise_mlflow.compliance.attention import Gap, UrgentGap
+from verifywise_mlflow.compliance.gap_urgency import Gap, UrgentGap
 from verifywise_mlflow.compliance.rules.rule import Severity
 from verifywise_mlflow.demo.summary import (
     most_urgent_per_model,

@@ -1,4 +1,4 @@
-"""Open gaps as Dagster tables, in the order of ``compliance.attention``: for a check, and for all rules together."""
+"""Open gaps as Dagster tables, in the order of ``compliance.gap_urgency``: for a check, and for all rules together."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 import dagster as dg
 
 from verifywise_mlflow.common.untrusted_text import escape_invisible
-from verifywise_mlflow.compliance.attention import Gap, UrgentGap
+from verifywise_mlflow.compliance.gap_urgency import Gap, UrgentGap
 from verifywise_mlflow.defs.markdown import version_links
 from verifywise_mlflow.defs.metadata_table import cell
 from verifywise_mlflow.services.compliance_summary import days_open

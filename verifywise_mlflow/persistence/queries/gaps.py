@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import Text as PlainText
 
-from verifywise_mlflow.compliance.attention import OTHER_STAGE_RANK, STAGE_RANKS, Gap, UrgentGap
+from verifywise_mlflow.compliance.gap_urgency import OTHER_STAGE_RANK, STAGE_RANKS, Gap, UrgentGap
 from verifywise_mlflow.compliance.rules.rule import Severity
 from verifywise_mlflow.compliance.verdict import Verdict
 from verifywise_mlflow.persistence.pg_text_codec import Text
@@ -100,7 +100,7 @@ class CountedGaps(NamedTuple):
 
 
 def listed_gaps(session: TenantSession, selection: GapSelection, limit: int | None = None) -> Iterator[ListedGap]:
-    """Yield gaps in the order of ``compliance.attention``: by severity, stage and age."""
+    """Yield gaps in the order of ``compliance.gap_urgency``: by severity, stage and age."""
     gaps = _gaps(session, selection)
     names = [name for name in ListedGap._fields if name != "may_be_older"]
     query = (

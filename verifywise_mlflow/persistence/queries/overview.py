@@ -9,7 +9,7 @@ from itertools import chain
 
 from sqlalchemy import func, select
 
-from verifywise_mlflow.compliance.attention import UrgentGap, most_urgent
+from verifywise_mlflow.compliance.gap_urgency import UrgentGap, most_urgent
 from verifywise_mlflow.compliance.rules.rule import Severity
 from verifywise_mlflow.persistence.queries.gap_ages import WORST_GAPS_PER_RULE
 from verifywise_mlflow.persistence.queries.gaps import urgent_gaps

@@ -39,7 +39,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import Text as PlainText
 
-from verifywise_mlflow.compliance.attention import OTHER_STAGE_RANK, STAGE_RANKS
+from verifywise_mlflow.compliance.gap_urgency import OTHER_STAGE_RANK, STAGE_RANKS
 from verifywise_mlflow.compliance.verdict import Verdict
 from verifywise_mlflow.persistence.queries.gap_ages import AGE_LIMITS_DAYS, WORST_GAPS_PER_RULE
 from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN_VERDICTS

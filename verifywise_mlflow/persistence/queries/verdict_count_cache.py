@@ -18,7 +18,7 @@ from typing import Final
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import and_, case, func, literal, or_, select, update
 
-from verifywise_mlflow.compliance.attention import Gap
+from verifywise_mlflow.compliance.gap_urgency import Gap
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.persistence.pg_text_codec import Json, unescape
 from verifywise_mlflow.persistence.queries.count_buckets import BucketCounts, bucket_counts

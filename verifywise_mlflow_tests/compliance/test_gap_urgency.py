@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise, product
 from random import Random
 
-from verifywise_mlflow.compliance.attention import Gap, most_urgent
+from verifywise_mlflow.compliance.gap_urgency import Gap, most_urgent
 from verifywise_mlflow.compliance.rules.rule import Severity
 
 SINCE = datetime(2026, 3, 1, tzinfo=UTC)
