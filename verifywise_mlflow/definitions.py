@@ -26,9 +26,9 @@ from verifywise_mlflow.defs.sensors.alerts import alerts
 from verifywise_mlflow.defs.sensors.due_checkpoints import due_checkpoints, witness_checkpoints
 from verifywise_mlflow.defs.sensors.due_reports import due_reports
 from verifywise_mlflow.defs.sensors.freshness_sensor import stale_tenants
-from verifywise_mlflow.defs.sensors.mlflow_changes import mlflow_changes
 from verifywise_mlflow.defs.sensors.pending_deliveries import pending_deliveries
 from verifywise_mlflow.defs.sensors.registry_sensors import changed_listings, new_versions, tenants
+from verifywise_mlflow.defs.sensors.webhook_hints import mlflow_changes
 from verifywise_mlflow.observability.json_logs import JsonHandler, install_json_logs, is_json_requested
 
 limit_malloc_arenas()

@@ -13,7 +13,7 @@ import dagster as dg
 import pytest
 from sqlalchemy import insert
 
-from verifywise_mlflow.defs.sensors import mlflow_changes as sensor
+from verifywise_mlflow.defs.sensors import webhook_hints as sensor
 from verifywise_mlflow.persistence.repositories import change_hints
 from verifywise_mlflow.persistence.repositories.change_hints import HintedObject, ObjectKind
 from verifywise_mlflow.persistence.store import Store
