@@ -26,7 +26,7 @@ from benchmarks.capacity.ticks import TICKS
 from benchmarks.capacity.workload import Installation, Workload
 from verifywise_mlflow.definitions import defs
 from verifywise_mlflow.defs.sensors import registry_sensors
-from verifywise_mlflow.defs.sensors.polling_sensor import ChangePoll
+from verifywise_mlflow.defs.sensors.poll_tick import ChangePoll
 from verifywise_mlflow.instance_settings import INTEGER_SETTINGS
 from verifywise_mlflow.tenants.intervals import Intervals
 

@@ -8,7 +8,7 @@ import dagster as dg
 
 from verifywise_mlflow.defs.jobs import sync_tenant
 from verifywise_mlflow.defs.partitions import partition_keys, tenant_partitions
-from verifywise_mlflow.defs.sensors.polling_sensor import ChangePoll, poll_tenants
+from verifywise_mlflow.defs.sensors.poll_tick import ChangePoll, poll_tenants
 from verifywise_mlflow.defs.sensors.probe_pool import ProbePool
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.persistence.database import database_url
