@@ -2,7 +2,7 @@
 
 A rule with macros or ``matches`` may cost more than reading the values that it names. It is evaluated here if Python
 functions decide it, and if the bound of their cost is within what the record has left. Any other is left to a process
-with limits: see services/limited_evaluation.py.
+with limits: see services/sandboxed_evaluation.py.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from verifywise_mlflow.compliance.rules.ruleset import RuleSet, merge_policies
 from verifywise_mlflow.persistence.repositories import verdicts
 from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE, Key
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.services.limited_evaluation import LimitedEvaluator
+from verifywise_mlflow.services.sandboxed_evaluation import SandboxedEvaluator
 from verifywise_mlflow.services.tenant_policies import InvalidPoliciesError, tenant_catalog
 from verifywise_mlflow.tenants.tenant import Tenant
 
@@ -90,11 +90,11 @@ def proposed_rules(
 
 def dry_run(store: Store, tenant_id: str, rules: RuleSet, facts: EnvironmentFacts, today: date) -> DryRunResult:
     """Evaluate all records of existing versions with other rules, and compare with their stored verdicts."""
-    with LimitedEvaluator(rules, today=today, environment_facts=facts) as evaluator:
+    with SandboxedEvaluator(rules, today=today, environment_facts=facts) as evaluator:
         return _dry_run(store, tenant_id, evaluator)
 
 
-def _dry_run(store: Store, tenant_id: str, evaluator: LimitedEvaluator) -> DryRunResult:
+def _dry_run(store: Store, tenant_id: str, evaluator: SandboxedEvaluator) -> DryRunResult:
     result = DryRunResult()
     after: Key | None = None
     while True:

@@ -33,7 +33,7 @@ from verifywise_mlflow.persistence.repositories.versions_in_use import versions_
 from verifywise_mlflow.persistence.repositories.waivers import StoredWaiver
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
-from verifywise_mlflow.services.limited_evaluation import LimitedEvaluator
+from verifywise_mlflow.services.sandboxed_evaluation import SandboxedEvaluator
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,7 @@ def _reproduce(
         versions,
         _stored_facts(values),
     )
-    with LimitedEvaluator(merge_policies([policy]), today=day) as evaluator:
+    with SandboxedEvaluator(merge_policies([policy]), today=day) as evaluator:
         ((evaluation,),) = evaluator.evaluate([subject])
     result = evaluation.result()
     if result.input_hash != verdict.input_hash:

@@ -28,8 +28,8 @@ from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.queries.verdict_counts import RuleCount, rule_counts
 from verifywise_mlflow.persistence.repositories.verdict_bulk_writer import OPEN_VERDICTS
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.services.limited_evaluation import evaluate_example
 from verifywise_mlflow.services.rule_worker_client import RuleWorker
+from verifywise_mlflow.services.sandboxed_evaluation import evaluate_example
 from verifywise_mlflow.services.tenant_policies import load_rules
 
 

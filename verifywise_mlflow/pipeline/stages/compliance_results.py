@@ -33,7 +33,7 @@ from verifywise_mlflow.pipeline.overlapped_batches import overlapped_batches
 from verifywise_mlflow.pipeline.pending_scope import advance_watermark, stage_scope
 from verifywise_mlflow.pipeline.stage_configurations import record_policy_version
 from verifywise_mlflow.pipeline.webhook_events import ComplianceEvents
-from verifywise_mlflow.services.limited_evaluation import LimitedEvaluator
+from verifywise_mlflow.services.sandboxed_evaluation import SandboxedEvaluator
 from verifywise_mlflow.services.tenant_policies import load_facts, load_rules
 
 BATCH_SIZE = 250
@@ -83,7 +83,7 @@ class _Evaluation:
         day = context.now.astimezone(UTC).date()
         policies = rules.policy_of.items()
         policy_of = {rule_id: PolicyIdentity(policy.id, str(policy.version)) for rule_id, policy in policies}
-        self._evaluator = LimitedEvaluator(rules, today=day, environment_facts=facts)
+        self._evaluator = SandboxedEvaluator(rules, today=day, environment_facts=facts)
         self.facts = facts.digests(self._evaluator.selection)
         """The digests of the environment facts that the rules read, by variable."""
         self.problems = facts.problems(self._evaluator.selection)

@@ -37,7 +37,7 @@ from verifywise_mlflow.persistence.repositories.verdicts import reads_versions
 from verifywise_mlflow.persistence.repositories.versions_in_use import versions_in_use_at
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
-from verifywise_mlflow.services.limited_evaluation import LimitedEvaluator
+from verifywise_mlflow.services.sandboxed_evaluation import SandboxedEvaluator
 
 MAX_EVALUATORS: Final = 8
 """Compiled policies that are kept, each for one day."""
@@ -60,7 +60,7 @@ class PolicyPeriod:
     document: Mapping[str, object]
     _digests: dict[str, str] | None = None
     _rules: RuleSet | None = None
-    _evaluators: dict[date, LimitedEvaluator] = field(default_factory=dict)
+    _evaluators: dict[date, SandboxedEvaluator] = field(default_factory=dict)
 
     @property
     def is_of_this_release(self) -> bool:
@@ -88,7 +88,7 @@ class PolicyPeriod:
                     self._rules = merge_policies(policies, {str(name): value for name, value in thresholds.items()})
         return self._rules
 
-    def evaluator(self, day: date) -> LimitedEvaluator | None:
+    def evaluator(self, day: date) -> SandboxedEvaluator | None:
         """Return the compiled rules for a day."""
         rules = self.rules()
         if rules is None:
@@ -96,7 +96,7 @@ class PolicyPeriod:
         if day not in self._evaluators:
             if len(self._evaluators) >= MAX_EVALUATORS:
                 self.close()
-            self._evaluators[day] = LimitedEvaluator(rules, today=day)
+            self._evaluators[day] = SandboxedEvaluator(rules, today=day)
         return self._evaluators[day]
 
     def close(self) -> None:

@@ -33,7 +33,7 @@ _Evaluated: TypeAlias = tuple[Subject, list[EvaluatedRule]]
 """A record, and the verdicts of this process on it."""
 
 
-class LimitedEvaluator(Closeable):
+class SandboxedEvaluator(Closeable):
     """Evaluates any number of records on one day. Use it as a context manager: it ends its worker process."""
 
     def __init__(
@@ -153,7 +153,7 @@ class LimitedEvaluator(Closeable):
 def evaluate_example(policy: Policy, rule: Rule, example: Example, worker: RuleWorker) -> RuleResult:
     """Return the result of one rule on an example, with the policy's thresholds, on the example's day."""
     rules = merge_policies([alone(policy, rule, example.thresholds)])
-    evaluator = LimitedEvaluator(rules, today=example.today, worker=worker)
+    evaluator = SandboxedEvaluator(rules, today=example.today, worker=worker)
     ((evaluation,),) = evaluator.evaluate([example.subject()])
     return evaluation.result()
 

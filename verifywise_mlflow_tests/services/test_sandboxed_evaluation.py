@@ -25,10 +25,10 @@ from verifywise_mlflow.compliance.rules.ruleset import RuleSet, merge_policies
 from verifywise_mlflow.compliance.verdict import CompleteVerdict, Verdict
 from verifywise_mlflow.normalizer.unread_object import UnreadObject
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.services import limited_evaluation, rule_worker_client
-from verifywise_mlflow.services.limited_evaluation import LimitedEvaluator
+from verifywise_mlflow.services import rule_worker_client, sandboxed_evaluation
 from verifywise_mlflow.services.rule_worker_client import EvaluationLimits, RuleWorker
 from verifywise_mlflow.services.rule_worker_error import RuleWorkerUnavailableError
+from verifywise_mlflow.services.sandboxed_evaluation import SandboxedEvaluator
 from verifywise_mlflow_tests.compliance.records import record_with
 from verifywise_mlflow_tests.compliance.rules import rule_with
 from verifywise_mlflow_tests.support.evaluation_fixtures import (
@@ -91,7 +91,7 @@ def test_the_worker_gives_the_same_results_as_this_process(started: list[Worker]
         ),
     ] * 120
 
-    with LimitedEvaluator(rules, today=TODAY) as evaluator:
+    with SandboxedEvaluator(rules, today=TODAY) as evaluator:
         limited = [[(v.result(), v.fingerprint()) for v in of] for of in evaluator.evaluate(subjects)]
 
     plain = Evaluator(rules, today=TODAY)
@@ -103,7 +103,7 @@ def test_cheap_rules_and_the_default_policy_need_no_process(started: list[Worker
     matching = rule_with('code_commit.matches("^[0-9a-f]{7,40}$")', rule_id="matching")
     rules = own(rule_with('owner == "me"', rule_id="plain"), SMALL_COST, matching, with_default=True)
 
-    with LimitedEvaluator(rules) as evaluator:
+    with SandboxedEvaluator(rules) as evaluator:
         ((*_, plain, cheap, commit),) = evaluator.evaluate([Subject(FEW_FILES)])
 
     assert [plain.verdict, cheap.verdict, commit.verdict] == ["not evidenced", "pass", "not evidenced"]
@@ -122,7 +122,7 @@ def test_only_the_records_that_a_rule_may_be_costly_on_are_sent_to_the_worker(
 
     subjects = [Subject(record) for record in (FEW_FILES, MANY_FILES, FEW_FILES)]
     monkeypatch.setattr(rule_budget, "MAX_STEPS", 10_000)
-    with LimitedEvaluator(own(SMALL_COST), worker=CountingWorker()) as evaluator:
+    with SandboxedEvaluator(own(SMALL_COST), worker=CountingWorker()) as evaluator:
         verdicts = [verdict.verdict for (verdict,) in evaluator.evaluate(subjects)]
 
     assert verdicts == [Verdict.PASS] * 3
@@ -137,7 +137,7 @@ def test_a_rule_whose_reason_has_values_is_sent_to_the_worker(
         reasons={ReasonCase.PASS: "Files: {size(evidence_files)}."},
     )
     monkeypatch.setattr(rule_budget, "MAX_STEPS", 10_000)
-    with LimitedEvaluator(own(rule)) as evaluator:
+    with SandboxedEvaluator(own(rule)) as evaluator:
         here, by_worker = [result for (result,) in evaluator.evaluate([Subject(FEW_FILES), Subject(MANY_FILES)])]
 
     assert (here.result().reason, by_worker.result().reason) == ("Files: 1.", "Files: 4000.")
@@ -145,7 +145,7 @@ def test_a_rule_whose_reason_has_values_is_sent_to_the_worker(
 
 
 def test_a_forked_process_has_a_worker_of_its_own(started: list[Worker]) -> None:
-    with LimitedEvaluator(own(HARMLESS)) as evaluator:
+    with SandboxedEvaluator(own(HARMLESS)) as evaluator:
         ((before,),) = evaluator.evaluate([Subject(FEW_FILES)])
         pid = os.fork()
         if pid == 0:
@@ -161,7 +161,7 @@ def test_a_forked_process_has_a_worker_of_its_own(started: list[Worker]) -> None
 
 
 def test_a_rule_that_needs_too_much_memory_is_an_error_on_that_record_alone(started: list[Worker]) -> None:
-    with LimitedEvaluator(own(HARMLESS, VAST), worker=RuleWorker(SMALL)) as evaluator:
+    with SandboxedEvaluator(own(HARMLESS, VAST), worker=RuleWorker(SMALL)) as evaluator:
         many, few = (
             {v.rule_id: v.result() for v in verdicts}
             for subject in (Subject(MANY_FILES), Subject(FEW_FILES))
@@ -175,7 +175,7 @@ def test_a_rule_that_needs_too_much_memory_is_an_error_on_that_record_alone(star
 
 
 def test_a_rule_that_needs_too_much_time_is_an_error(started: list[Worker]) -> None:
-    with LimitedEvaluator(own(SLOW), worker=RuleWorker(SMALL)) as evaluator:
+    with SandboxedEvaluator(own(SLOW), worker=RuleWorker(SMALL)) as evaluator:
         ((verdict,),) = evaluator.evaluate([Subject(MANY_FILES)])
 
     assert verdict.verdict is Verdict.ERROR
@@ -185,9 +185,9 @@ def test_a_rule_that_needs_too_much_time_is_an_error(started: list[Worker]) -> N
 def test_a_rule_that_exceeds_a_limit_again_is_not_evaluated_any_more(
     started: list[Worker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limited_evaluation, "MAX_LOST_RECORDS", 1)
+    monkeypatch.setattr(sandboxed_evaluation, "MAX_LOST_RECORDS", 1)
 
-    with LimitedEvaluator(own(HARMLESS, VAST), worker=RuleWorker(SMALL)) as evaluator:
+    with SandboxedEvaluator(own(HARMLESS, VAST), worker=RuleWorker(SMALL)) as evaluator:
         results = [{v.rule_id: v.result() for v in of} for of in evaluator.evaluate([Subject(MANY_FILES)] * 5)]
         later = [{v.rule_id: v.result() for v in of} for of in evaluator.evaluate([Subject(FEW_FILES)])]
 
@@ -198,7 +198,7 @@ def test_a_rule_that_exceeds_a_limit_again_is_not_evaluated_any_more(
 
 
 def test_a_worker_that_is_killed_between_two_batches_costs_nothing(started: list[Worker]) -> None:
-    with LimitedEvaluator(own(HARMLESS)) as evaluator:
+    with SandboxedEvaluator(own(HARMLESS)) as evaluator:
         list(evaluator.evaluate([Subject(FEW_FILES)]))
         os.kill(started[0]._process.pid, signal.SIGKILL)
         ((after,),) = evaluator.evaluate([Subject(FEW_FILES)])
@@ -213,7 +213,7 @@ def test_a_process_that_cannot_start_is_an_error_of_the_system_and_no_verdict(mo
     monkeypatch.setattr(subprocess, "Popen", refuse)
 
     with (
-        LimitedEvaluator(own(HARMLESS)) as evaluator,
+        SandboxedEvaluator(own(HARMLESS)) as evaluator,
         pytest.raises(RuleWorkerUnavailableError, match="could not be started: Resource temporarily unavailable"),
     ):
         list(evaluator.evaluate([Subject(FEW_FILES)]))
