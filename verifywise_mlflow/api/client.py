@@ -31,8 +31,8 @@ from verifywise_mlflow.services.comparison import ComparedValue, compare
 from verifywise_mlflow.services.gaps import Gap, GapFilter, open_gaps
 from verifywise_mlflow.services.inventory import InventoryFilter, InventoryRow, inventory_of
 from verifywise_mlflow.services.lineage_graph import DEFAULT_NODES, lineage_graph
+from verifywise_mlflow.services.per_tenant_reading import read_each, readable_tenants
 from verifywise_mlflow.services.prompts import PromptRow, prompt_rows
-from verifywise_mlflow.services.several_tenants import read_each, readable_tenants
 from verifywise_mlflow.services.version_history import version_history
 from verifywise_mlflow.services.version_references import (
     require_known_model,

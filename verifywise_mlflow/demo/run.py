@@ -40,7 +40,7 @@ from verifywise_mlflow.persistence import database
 from verifywise_mlflow.persistence.queries.overview import Overview, overview
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.agents import agent_rows
-from verifywise_mlflow.services.several_tenants import read_each
+from verifywise_mlflow.services.per_tenant_reading import read_each
 from verifywise_mlflow.services.tenant_policies import load_rules
 from verifywise_mlflow.tenants.loading import load_tenants
 from verifywise_mlflow.tenants.tenant import Tenant

@@ -26,7 +26,7 @@ from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.ai_systems import system_names
 from verifywise_mlflow.services.list_filters import models_of_systems, rules_of_frameworks
-from verifywise_mlflow.services.several_tenants import read_each
+from verifywise_mlflow.services.per_tenant_reading import read_each
 
 
 @value_object

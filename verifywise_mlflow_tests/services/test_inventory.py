@@ -12,7 +12,7 @@ from verifywise_mlflow.persistence import role_grants
 from verifywise_mlflow.persistence.queries.version_filter import VersionFilter
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.inventory import InventoryFilter, InventoryRow, inventory, inventory_of
-from verifywise_mlflow.services.several_tenants import readable_tenants
+from verifywise_mlflow.services.per_tenant_reading import readable_tenants
 from verifywise_mlflow_tests.support.governed_tenants import LONG_NAME, GovernedTenants, governed_tenants
 from verifywise_mlflow_tests.support.login_roles import login_role, new_name
 from verifywise_mlflow_tests.support.stored_states import day

@@ -30,7 +30,7 @@ from verifywise_mlflow.persistence.queries.version_filter import VersionFilter
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.gaps import Gap, GapFilter, GapGroup, Grouping, group_gaps, open_gaps
-from verifywise_mlflow.services.several_tenants import read_each, readable_tenants
+from verifywise_mlflow.services.per_tenant_reading import read_each, readable_tenants
 
 app = typer.Typer()
 

@@ -28,7 +28,7 @@ from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.queries.version_filter import NOT_EVALUATED, OPTIONAL_FIELDS, VersionFilter
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.inventory import InventoryFilter, InventoryRow, inventory_of
-from verifywise_mlflow.services.several_tenants import readable_tenants
+from verifywise_mlflow.services.per_tenant_reading import readable_tenants
 
 app = typer.Typer()
 

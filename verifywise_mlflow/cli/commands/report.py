@@ -22,7 +22,7 @@ from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.ai_systems import system_names
 from verifywise_mlflow.services.list_filters import models_of_systems
-from verifywise_mlflow.services.several_tenants import read_each, readable_tenants
+from verifywise_mlflow.services.per_tenant_reading import read_each, readable_tenants
 
 if TYPE_CHECKING:
     from verifywise_mlflow.documents.report.site import SiteSummary
