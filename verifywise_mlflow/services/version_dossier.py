@@ -39,7 +39,7 @@ from verifywise_mlflow.services.record_parts import (
     manifest,
     prompts,
 )
-from verifywise_mlflow.services.unknowns import Unknowns, find_unknowns, never_in_mlflow
+from verifywise_mlflow.services.unknown_facts import Unknowns, find_unknowns, never_in_mlflow
 
 BATCH_SIZE: Final = 250
 """Versions that are loaded at a time: a record may have a megabyte."""

@@ -12,7 +12,7 @@ from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
 from verifywise_mlflow.normalizer.lifecycle_event import EventKind
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.services.unknowns import MissingBecause
+from verifywise_mlflow.services.unknown_facts import MissingBecause
 from verifywise_mlflow.services.version_dossier import VersionDossier, dossier, dossiers
 from verifywise_mlflow_tests.support.credit_tenant import (
     ARCHIVED,

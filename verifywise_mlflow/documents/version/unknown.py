@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from verifywise_mlflow.documents.blocks import Block, Bullets, Cell, Paragraph, Section, limited_table, shorten
 from verifywise_mlflow.documents.version.training import MAX_ROWS
 from verifywise_mlflow.documents.version.wording import label, verdict_cell
-from verifywise_mlflow.services.unknowns import MissingBecause, Unknowns
+from verifywise_mlflow.services.unknown_facts import MissingBecause, Unknowns
 from verifywise_mlflow.services.version_dossier import VersionDossier
 
 HEADING = "What cannot be known from MLflow"

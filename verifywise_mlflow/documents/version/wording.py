@@ -12,7 +12,7 @@ from verifywise_mlflow.compliance.coverage import VersionEvidence
 from verifywise_mlflow.compliance.verdict import Verdict
 from verifywise_mlflow.documents.blocks import Cell, Tone, shorten, show_time
 from verifywise_mlflow.normalizer.mapping.key_folding import is_system_key
-from verifywise_mlflow.services.unknowns import MissingBecause
+from verifywise_mlflow.services.unknown_facts import MissingBecause
 from verifywise_mlflow.services.version_dossier import VersionDossier
 
 BADGE_SENTENCES: Final[Mapping[str, str]] = {
