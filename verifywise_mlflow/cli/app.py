@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from verifywise_mlflow.cli.command_table import COMMANDS, EXIT_CODES, HELP
+from verifywise_mlflow.cli.command_catalog import COMMANDS, EXIT_CODES, HELP
 from verifywise_mlflow.cli.exit_handling import clean_exit
 
 # Pydantic would search the metadata of all installed packages for its plugins. No command needs one.

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from verifywise_mlflow.cli.command_table import FAILED
+from verifywise_mlflow.cli.command_catalog import FAILED
 from verifywise_mlflow.cli.output import fail
 from verifywise_mlflow.common.untrusted_text import quote
 from verifywise_mlflow.persistence.database import database_url

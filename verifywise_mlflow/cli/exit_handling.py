@@ -10,7 +10,7 @@ from pathlib import Path
 
 import typer
 
-from verifywise_mlflow.cli.command_table import BROKEN_PIPE, FAILED, INTERRUPTED
+from verifywise_mlflow.cli.command_catalog import BROKEN_PIPE, FAILED, INTERRUPTED
 from verifywise_mlflow.cli.output import OUTPUT_ERRNOS, fail
 from verifywise_mlflow.common.signals import escape_unencodable_output, interruptible
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from verifywise_mlflow.cli.command_table import FAILED, INTERRUPTED, MISUSED, UNRESOLVED
+from verifywise_mlflow.cli.command_catalog import FAILED, INTERRUPTED, MISUSED, UNRESOLVED
 from verifywise_mlflow.cli.output import fail
 from verifywise_mlflow.common.unresolved_names import UnresolvedNameError
 from verifywise_mlflow.http.errors import HttpError

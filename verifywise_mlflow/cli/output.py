@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from verifywise_mlflow.cli.command_table import FAILED, MISUSED
+from verifywise_mlflow.cli.command_catalog import FAILED, MISUSED
 from verifywise_mlflow.cli.whole_word_table import WholeWordTable
 from verifywise_mlflow.common.untrusted_text import escape_invisible
 

@@ -9,7 +9,7 @@ from typing import Annotated, TypeVar
 import typer
 from rich.text import Text
 
-from verifywise_mlflow.cli.command_table import MISUSED
+from verifywise_mlflow.cli.command_catalog import MISUSED
 from verifywise_mlflow.cli.indented_output import print_whole
 from verifywise_mlflow.cli.output import fail, fail_to_write
 from verifywise_mlflow.common.untrusted_text import escape_invisible

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from verifywise_mlflow.cli.app import all_commands
-from verifywise_mlflow.cli.command_table import EXIT_CODES, HELP
+from verifywise_mlflow.cli.command_catalog import EXIT_CODES, HELP
 from verifywise_mlflow_tests.support.documentation import write_generated_part
 
 PAGE = "reference/cli.md"

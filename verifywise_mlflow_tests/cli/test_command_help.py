@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from verifywise_mlflow.cli import app
 from verifywise_mlflow.cli.app import all_commands, load
-from verifywise_mlflow.cli.command_table import COMMANDS as SUMMARIES
-from verifywise_mlflow.cli.command_table import HELP
+from verifywise_mlflow.cli.command_catalog import COMMANDS as SUMMARIES
+from verifywise_mlflow.cli.command_catalog import HELP
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow_tests.cli.command_help_page import PAGE, PARTS
 from verifywise_mlflow_tests.support.documentation import generated_part, read_page
@@ -20,7 +20,7 @@ COMMANDS = dict(all_commands())
 
 
 def test_every_command_has_a_help_entry_and_every_entry_a_command() -> None:
-    assert sorted(COMMANDS) == sorted(HELP), "add the command to verifywise_mlflow/cli/command_table.py"
+    assert sorted(COMMANDS) == sorted(HELP), "add the command to verifywise_mlflow/cli/command_catalog.py"
 
 
 @pytest.mark.parametrize(("name", "summary"), SUMMARIES.items())

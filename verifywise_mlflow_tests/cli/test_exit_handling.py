@@ -19,7 +19,7 @@ from types import TracebackType
 import pytest
 from sqlalchemy import text
 
-from verifywise_mlflow.cli.command_table import EXIT_CODES
+from verifywise_mlflow.cli.command_catalog import EXIT_CODES
 from verifywise_mlflow.demo.workdir import Workdir
 from verifywise_mlflow.persistence.repositories import audit_log
 from verifywise_mlflow.persistence.store import Store

@@ -13,7 +13,7 @@ from rich.cells import cell_len
 from typer.testing import CliRunner
 
 from verifywise_mlflow.cli import app
-from verifywise_mlflow.cli.command_table import MISUSED, UNRESOLVED
+from verifywise_mlflow.cli.command_catalog import MISUSED, UNRESOLVED
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
 from verifywise_mlflow_tests.support.governed_tenants import FORMULA, LONG_NAME, GovernedTenants, governed_tenants
 from verifywise_mlflow_tests.support.json_documents import check_document

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from verifywise_mlflow.cli import app
 from verifywise_mlflow.cli.app import all_commands
-from verifywise_mlflow.cli.command_table import HELP, UNRESOLVED
+from verifywise_mlflow.cli.command_catalog import HELP, UNRESOLVED
 from verifywise_mlflow.persistence import role_grants
 from verifywise_mlflow_tests.support.credit_tenant import MODEL, CreditTenant, write_tenants_file
 from verifywise_mlflow_tests.support.login_roles import login_role, new_name

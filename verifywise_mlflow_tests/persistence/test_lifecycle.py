@@ -10,7 +10,7 @@ from sqlalchemy.exc import DBAPIError
 from typer.testing import CliRunner
 
 from verifywise_mlflow.cli import app
-from verifywise_mlflow.cli.command_table import DONE, UNRESOLVED
+from verifywise_mlflow.cli.command_catalog import DONE, UNRESOLVED
 from verifywise_mlflow.normalizer.lifecycle_event import EventKind, LifecycleEvent
 from verifywise_mlflow.persistence.repositories import lifecycle_events, tenancy
 from verifywise_mlflow.persistence.store import Store

@@ -17,7 +17,7 @@ from verifywise_mlflow.audit.export import export_lines
 from verifywise_mlflow.audit.verification import verify_chain as verify_trail
 from verifywise_mlflow.cli.arguments import Limit, time_option
 from verifywise_mlflow.cli.audit_trail import TrailOf, open_trail, refuse_unknown
-from verifywise_mlflow.cli.command_table import FAILED
+from verifywise_mlflow.cli.command_catalog import FAILED
 from verifywise_mlflow.cli.commands import audit_accept, audit_keys, audit_prove, audit_verify, audit_witness
 from verifywise_mlflow.cli.display import display, display_name
 from verifywise_mlflow.cli.failures import exit_on_errors

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from verifywise_mlflow.cli.audit_trail import TrailOf, refuse_unknown
-from verifywise_mlflow.cli.command_table import MISUSED
+from verifywise_mlflow.cli.command_catalog import MISUSED
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.output import AsJson, fail, out, print_json
 from verifywise_mlflow.common.untrusted_text import escape_invisible, has_visible_character, quote

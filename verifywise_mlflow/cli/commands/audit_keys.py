@@ -12,7 +12,7 @@ import typer
 
 from verifywise_mlflow.audit.keys import Signer, SigningKey
 from verifywise_mlflow.cli.audit_trail import TrailOf, open_trail, refuse_unknown
-from verifywise_mlflow.cli.command_table import FAILED, MISUSED
+from verifywise_mlflow.cli.command_catalog import FAILED, MISUSED
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.output import AsJson, fail, fail_to_write, print_json
 from verifywise_mlflow.services.audit_signing import SIGNING_KEY_VARIABLE, change_key, signing_key

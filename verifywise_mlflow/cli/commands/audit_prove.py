@@ -14,7 +14,7 @@ from verifywise_mlflow.audit.accepted_states import accepting_entry
 from verifywise_mlflow.audit.checkpoint import Checkpoint, InvalidCheckpointError, parse_claim
 from verifywise_mlflow.audit.proof import UnprovableError
 from verifywise_mlflow.cli.arguments import StoredTenantName, time_option
-from verifywise_mlflow.cli.command_table import FAILED, MISUSED
+from verifywise_mlflow.cli.command_catalog import FAILED, MISUSED
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.output import err, fail, fail_to_write
 from verifywise_mlflow.common.moments import utc_text

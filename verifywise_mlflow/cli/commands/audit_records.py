@@ -12,7 +12,7 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from verifywise_mlflow.cli.command_table import MISUSED
+from verifywise_mlflow.cli.command_catalog import MISUSED
 from verifywise_mlflow.cli.display import display, display_name
 from verifywise_mlflow.cli.output import err, fail, out, table
 from verifywise_mlflow.common.json_ready import json_ready

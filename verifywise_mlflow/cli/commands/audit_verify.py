@@ -20,7 +20,7 @@ from verifywise_mlflow.audit.trail_report import TrailOutcome, TrailReport
 from verifywise_mlflow.audit.verification import TrailHead
 from verifywise_mlflow.audit.verification import verify_chain as verify_trail
 from verifywise_mlflow.cli.audit_trail import TrailOf, open_trail, refuse_unknown
-from verifywise_mlflow.cli.command_table import DONE, FAILED, MISUSED, UNPROVED
+from verifywise_mlflow.cli.command_catalog import DONE, FAILED, MISUSED, UNPROVED
 from verifywise_mlflow.cli.commands import audit_records
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.output import AsJson, err, fail, out, print_json

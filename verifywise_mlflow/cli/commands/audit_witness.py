@@ -12,7 +12,7 @@ import typer
 
 from verifywise_mlflow.audit.checkpoint import InvalidCheckpointError, parse_claim
 from verifywise_mlflow.cli.audit_trail import TrailOf, refuse_unknown
-from verifywise_mlflow.cli.command_table import FAILED, MISUSED
+from verifywise_mlflow.cli.command_catalog import FAILED, MISUSED
 from verifywise_mlflow.cli.display import display, display_name
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.output import AsJson, fail, fail_to_write, out, print_json, table

@@ -11,7 +11,7 @@ import typer
 from rich.text import Text
 
 from verifywise_mlflow.cli.arguments import AsOf, ModelName, StoredTenantName
-from verifywise_mlflow.cli.command_table import FAILED
+from verifywise_mlflow.cli.command_catalog import FAILED
 from verifywise_mlflow.cli.display import display, display_name
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.json_output import print_document

@@ -12,7 +12,7 @@ import typer
 from rich.table import Table
 
 from verifywise_mlflow.cli.arguments import TenantName, configured_tenant
-from verifywise_mlflow.cli.command_table import FAILED, MISUSED
+from verifywise_mlflow.cli.command_catalog import FAILED, MISUSED
 from verifywise_mlflow.cli.display import display, display_name, escape_rich_markup
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.output import AsJson, fail, out, print_json, table

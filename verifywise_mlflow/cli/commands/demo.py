@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from verifywise_mlflow.cli.command_table import FAILED
+from verifywise_mlflow.cli.command_catalog import FAILED
 from verifywise_mlflow.cli.output import fail
 
 app = typer.Typer(help="Start a demo: a real MLflow server, Postgres and Dagster, with two tenants.")

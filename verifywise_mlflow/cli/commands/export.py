@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from verifywise_mlflow.cli.arguments import StoredTenantName
-from verifywise_mlflow.cli.command_table import MISUSED
+from verifywise_mlflow.cli.command_catalog import MISUSED
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.json_output import print_document
 from verifywise_mlflow.cli.output import AsJson, fail, fail_to_write, out, table

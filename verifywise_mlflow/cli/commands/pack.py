@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from verifywise_mlflow.cli.arguments import AsOf, StoredTenantName
-from verifywise_mlflow.cli.command_table import FAILED, MISUSED
+from verifywise_mlflow.cli.command_catalog import FAILED, MISUSED
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.framework_selection import select_frameworks
 from verifywise_mlflow.cli.json_output import print_document

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from verifywise_mlflow.cli.command_table import FAILED, MISUSED
+from verifywise_mlflow.cli.command_catalog import FAILED, MISUSED
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.json_output import print_document
 from verifywise_mlflow.cli.output import AsJson, fail, fail_to_write, out

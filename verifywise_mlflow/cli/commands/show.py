@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from verifywise_mlflow.cli.arguments import AsOf, ModelName, StoredTenantName, VersionReference
-from verifywise_mlflow.cli.command_table import FAILED
+from verifywise_mlflow.cli.command_catalog import FAILED
 from verifywise_mlflow.cli.display import waiver_as_json, with_published_keys
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.json_output import print_document

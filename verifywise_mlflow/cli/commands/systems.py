@@ -10,7 +10,7 @@ import typer
 from rich.text import Text
 
 from verifywise_mlflow.cli.arguments import StoredTenantName, listed
-from verifywise_mlflow.cli.command_table import MISUSED
+from verifywise_mlflow.cli.command_catalog import MISUSED
 from verifywise_mlflow.cli.display import display
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.json_output import print_document

@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from verifywise_mlflow.cli.arguments import StoredTenantName, configured_tenant
-from verifywise_mlflow.cli.command_table import FAILED
+from verifywise_mlflow.cli.command_catalog import FAILED
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.output import AsJson, fail, out, table
 from verifywise_mlflow.common.untrusted_text import quote

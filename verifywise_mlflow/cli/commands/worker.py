@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from verifywise_mlflow.cli.command_table import FAILED
+from verifywise_mlflow.cli.command_catalog import FAILED
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.output import fail
 from verifywise_mlflow.persistence.database import database_url

@@ -10,7 +10,7 @@ import yaml
 from typer.testing import CliRunner, Result
 
 from verifywise_mlflow.cli import app
-from verifywise_mlflow.cli.command_table import UNRESOLVED
+from verifywise_mlflow.cli.command_catalog import UNRESOLVED
 from verifywise_mlflow.delivery.drain import MAX_TRIES
 from verifywise_mlflow.demo.servers.verifywise_server.dialect import Dialect
 from verifywise_mlflow.demo.servers.verifywise_server.server import VerifyWiseServer
