@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from verifywise_mlflow.cli.app import all_commands
 from verifywise_mlflow.compliance.rules.rule import Severity
 from verifywise_mlflow.services.metrics.catalog import METRICS, exposed_names
-from verifywise_mlflow.services.metrics.collection import OUTCOMES_OF_SYNCS
+from verifywise_mlflow.services.metrics.collector import OUTCOMES_OF_SYNCS
 from verifywise_mlflow_tests.support.documentation import ROOT
 
 ALERTS = ROOT / "deploy" / "prometheus" / "alerts.yaml"

@@ -26,7 +26,7 @@ from verifywise_mlflow.persistence.repositories.change_hints import HintedObject
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.context import SyncOptions
 from verifywise_mlflow.services.metrics.catalog import METRICS, exposed_names
-from verifywise_mlflow.services.metrics.collection import Collection, QueueUnreadableError
+from verifywise_mlflow.services.metrics.collector import MetricsCollector, QueueUnreadableError
 from verifywise_mlflow.services.metrics.otlp import MetricsPush
 from verifywise_mlflow.services.metrics.prometheus import exposition
 from verifywise_mlflow.services.metrics.queue_state import QueueState
@@ -52,8 +52,8 @@ RUN_ENQUEUED, RUN_START = dg.DagsterEventType.RUN_ENQUEUED, dg.DagsterEventType.
 QUEUE = QueueState({"queued": 3, "started": 2}, 61.5, {"SENSOR": True, "BACKFILL": False})
 
 
-def scraped(collection: Collection) -> dict[Sample, float]:
-    return parsed(exposition(collection))
+def scraped(collector: MetricsCollector) -> dict[Sample, float]:
+    return parsed(exposition(collector))
 
 
 def parsed(text: str) -> dict[Sample, float]:
@@ -74,10 +74,10 @@ def test_gauges_are_what_the_database_holds(registry: Registry, tenant: Tenant, 
     now, an_hour_later = datetime.now(UTC), datetime.now(UTC) + timedelta(hours=1)
     receive_webhook(store, now)
     tenant = connected(tenant)
-    collection = Collection(store, lambda: {"acme": tenant}, now=lambda: an_hour_later)
+    collector = MetricsCollector(store, lambda: {"acme": tenant}, now=lambda: an_hour_later)
 
-    collection.read()
-    samples = scraped(collection)
+    collector.read()
+    samples = scraped(collector)
 
     assert 3590 < value(samples, "verifywise_lag_seconds", tenant="acme", stage="model_versions") < 3700
     assert value(samples, "verifywise_stale", tenant="acme") == 0
@@ -97,14 +97,14 @@ def test_gauges_are_what_the_database_holds(registry: Registry, tenant: Tenant, 
 def test_counters_count_the_syncs_since_the_first_reading(registry: Registry, tenant: Tenant, store: Store) -> None:
     registry.trained_version("churn")
     sync(tenant, store)
-    collection = Collection(store, lambda: {"acme": tenant})
-    collection.read()
-    before = scraped(collection)
+    collector = MetricsCollector(store, lambda: {"acme": tenant})
+    collector.read()
+    before = scraped(collector)
 
     second, third = sync(tenant, store), sync(tenant, store)
-    collection.read()
-    collection.read()  # counts nothing twice
-    after = scraped(collection)
+    collector.read()
+    collector.read()  # counts nothing twice
+    after = scraped(collector)
 
     assert value(before, "verifywise_syncs_total", tenant="acme", outcome="complete") == 0
     assert value(after, "verifywise_syncs_total", tenant="acme", outcome="complete") == 2
@@ -119,16 +119,16 @@ def test_the_last_sync_is_one_of_the_whole_registry(registry: Registry, tenant: 
     version = HintedObject(ObjectKind.MODEL, "churn", 1)
     registry.trained_version("churn")
     sync(tenant, store)
-    collection = Collection(store, lambda: {"acme": tenant})
-    collection.read()
-    of_registry = scraped(collection)
+    collector = MetricsCollector(store, lambda: {"acme": tenant})
+    collector.read()
+    of_registry = scraped(collector)
 
     sync(tenant, store, SyncOptions(only=(version,)))
     unreachable = tenant.model_copy(update={"tracking_uri": "http://127.0.0.1:9"})
     with pytest.raises(HttpError):
         sync(unreachable, store, SyncOptions(only=(version,)))
-    collection.read()
-    samples = scraped(collection)
+    collector.read()
+    samples = scraped(collector)
 
     for name in ("verifywise_last_sync_timestamp_seconds", "verifywise_last_sync_duration_seconds"):
         assert value(samples, name, tenant="acme") == value(of_registry, name, tenant="acme")
@@ -138,9 +138,9 @@ def test_the_last_sync_is_one_of_the_whole_registry(registry: Registry, tenant: 
 
 
 def test_an_open_circuit_breaker_shows_after_the_sync(tenant: Tenant, store: Store, registry: Registry) -> None:
-    collection = Collection(store, lambda: {"acme": tenant})
+    collector = MetricsCollector(store, lambda: {"acme": tenant})
     sync(tenant, store)
-    collection.read()
+    collector.read()
     limits = replace(tenant.limits, max_attempts=1, breaker_threshold=1)
 
     def dies_after_the_first_requests(_server: HostileServer, request: ReceivedRequest) -> bytes:
@@ -153,8 +153,8 @@ def test_an_open_circuit_breaker_shows_after_the_sync(tenant: Tenant, store: Sto
         dying = tenant.model_copy(update={"tracking_uri": server.uri, "workspace": None, "limits": limits})
         with pytest.raises(HttpError):
             sync(dying, store)
-    collection.read()
-    samples = scraped(collection)
+    collector.read()
+    samples = scraped(collector)
 
     assert value(samples, "verifywise_circuit_breaker_open", tenant="acme") == 1
     assert value(samples, "verifywise_circuit_breaker_openings_total", tenant="acme") == 1
@@ -162,10 +162,10 @@ def test_an_open_circuit_breaker_shows_after_the_sync(tenant: Tenant, store: Sto
 
 
 def test_a_tenant_before_its_first_sync_has_no_values_of_its_own(tenant: Tenant, store: Store) -> None:
-    collection = Collection(store, lambda: {"acme": tenant})
-    collection.read()
+    collector = MetricsCollector(store, lambda: {"acme": tenant})
+    collector.read()
 
-    assert {name for name, labels in scraped(collection) if ("tenant", "acme") in labels} == {
+    assert {name for name, labels in scraped(collector) if ("tenant", "acme") in labels} == {
         "verifywise_tenant_failed",
         "verifywise_syncs_total",
         "verifywise_sync_requests_total",
@@ -184,10 +184,10 @@ def test_a_tenant_whose_policies_are_invalid_does_not_hide_the_others(
     compliance = tenant.compliance.model_copy(update={"policies": (broken_policy,)})
     other = tenant.model_copy(update={"tenant_id": "globex", "compliance": compliance})
     sync(other.model_copy(update={"compliance": tenant.compliance}), store)
-    collection = Collection(store, lambda: {"globex": other, "acme": tenant})
+    collector = MetricsCollector(store, lambda: {"globex": other, "acme": tenant})
 
-    collection.read()
-    samples = scraped(collection)
+    collector.read()
+    samples = scraped(collector)
 
     assert value(samples, "verifywise_tenant_failed", tenant="globex") == 1
     assert value(samples, "verifywise_tenant_failed", tenant="acme") == 0
@@ -198,9 +198,9 @@ def test_a_source_that_cannot_be_read_is_a_metric(tenant: Tenant, store: Store) 
     def unreadable() -> QueueState:
         raise QueueUnreadableError("no instance")
 
-    collection = Collection(store, lambda: {"acme": tenant}, unreadable)
-    collection.read()
-    samples = scraped(collection)
+    collector = MetricsCollector(store, lambda: {"acme": tenant}, unreadable)
+    collector.read()
+    samples = scraped(collector)
 
     assert value(samples, "verifywise_collection_failed", source="dagster") == 1
     assert value(samples, "verifywise_collection_failed", source="database") == 0
@@ -215,17 +215,17 @@ def test_a_database_that_is_lost_keeps_the_counters_and_is_a_metric(
             role_grants.grant(connection, role.name, "pipeline", None, datetime.now(UTC))
         with Store(role.url) as own_store:
             sync(tenant, store)
-            collection = Collection(own_store, lambda: {"acme": tenant})
-            collection.read()
+            collector = MetricsCollector(own_store, lambda: {"acme": tenant})
+            collector.read()
             sync(tenant, store)
-            collection.read()
+            collector.read()
             execute(
                 database_url,
                 f"ALTER ROLE {role.name} NOLOGIN",
                 f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{role.name}'",
             )
-            collection.read()
-            samples = scraped(collection)
+            collector.read()
+            samples = scraped(collector)
 
     assert value(samples, "verifywise_collection_failed", source="database") == 1
     assert value(samples, "verifywise_syncs_total", tenant="acme", outcome="complete") == 1
@@ -266,12 +266,12 @@ def every_sample(registry: Registry, tenant: Tenant, store: Store) -> dict[Sampl
     registry.version("churn")
     tenant = connected(tenant)
     sync(tenant, store)
-    collection = Collection(store, lambda: {"acme": tenant}, lambda: QUEUE)
-    collection.read()
+    collector = MetricsCollector(store, lambda: {"acme": tenant}, lambda: QUEUE)
+    collector.read()
     sync(tenant, store)
     receive_webhook(store, datetime.now(UTC))
-    collection.read()
-    return scraped(collection)
+    collector.read()
+    return scraped(collector)
 
 
 def test_every_metric_of_the_catalog_is_served_with_its_labels_and_no_other(
@@ -303,12 +303,12 @@ def test_a_collector_receives_the_same_values(
         monkeypatch.setenv("OTEL_TRACES_EXPORTER", "none")
         tenant = connected(tenant)
         sync(tenant, store)
-        collection = Collection(store, lambda: {"acme": tenant}, lambda: QUEUE)
-        push = MetricsPush(collection)
-        collection.read()
+        collector = MetricsCollector(store, lambda: {"acme": tenant}, lambda: QUEUE)
+        push = MetricsPush(collector)
+        collector.read()
         sync(tenant, store)
         receive_webhook(store, datetime.now(UTC))
-        collection.read()
+        collector.read()
         push.close()
 
     pushed = {

@@ -18,7 +18,7 @@ from verifywise_mlflow.observability.export_settings import export_problem, is_e
 from verifywise_mlflow.observability.tracing import MISSING_SDK
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.services.metrics.collection import Collection
+from verifywise_mlflow.services.metrics.collector import MetricsCollector
 from verifywise_mlflow.services.metrics.endpoint import serve
 from verifywise_mlflow.services.metrics.prometheus import exposition
 from verifywise_mlflow.services.metrics.queue_state import QueueState
@@ -47,30 +47,30 @@ def metrics(
     with exit_on_errors(as_json=False):
         load_tenants()  # a wrong file ends the command; a later error is logged and shown as a metric
         with Store(database_url()) as store:
-            collection = Collection(store, load_tenants, _queue_reader())
-            collection.read()
+            collector = MetricsCollector(store, load_tenants, _queue_reader())
+            collector.read()
             if once:
-                sys.stdout.write(exposition(collection))
+                sys.stdout.write(exposition(collector))
                 return
-            with _push(collection), _listen(collection, host, port) as bound_port:
+            with _push(collector), _listen(collector, host, port) as bound_port:
                 shown_host = f"[{host}]" if ":" in host else host
                 err.print(f"Serving metrics at http://{shown_host}:{bound_port}/metrics", highlight=False)
                 while True:
                     time.sleep(interval)
-                    collection.read()
+                    collector.read()
 
 
 @contextmanager
-def _listen(collection: Collection, host: str, port: int) -> Iterator[int]:
+def _listen(collector: MetricsCollector, host: str, port: int) -> Iterator[int]:
     try:
-        with serve(collection, host, port) as bound_port:
+        with serve(collector, host, port) as bound_port:
             yield bound_port
     except OSError as error:
         fail(f"cannot listen on {host}, port {port}: {error.strerror}", FAILED, as_json=False)
 
 
 @contextmanager
-def _push(collection: Collection) -> Iterator[None]:
+def _push(collector: MetricsCollector) -> Iterator[None]:
     if problem := export_problem("metrics", os.environ):
         err.print(f"{problem}. No metrics are pushed", style="yellow", highlight=False)
     if not is_exported("metrics", os.environ):
@@ -82,7 +82,7 @@ def _push(collection: Collection) -> Iterator[None]:
         err.print(MISSING_SDK, style="yellow", highlight=False)
         yield
         return
-    push = MetricsPush(collection)
+    push = MetricsPush(collector)
     try:
         yield
     finally:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import dagster as dg
 from dagster import DagsterRunStatus as Status
 
-from verifywise_mlflow.services.metrics.collection import QueueUnreadableError
+from verifywise_mlflow.services.metrics.collector import QueueUnreadableError
 from verifywise_mlflow.services.metrics.queue_state import QueueState
 
 _UNFINISHED = (Status.QUEUED, Status.NOT_STARTED, Status.STARTING, Status.STARTED, Status.CANCELING)

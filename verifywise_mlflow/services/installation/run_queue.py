@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from verifywise_mlflow.services.installation.finding import Finding
-from verifywise_mlflow.services.metrics.collection import QueueUnreadableError
+from verifywise_mlflow.services.metrics.collector import QueueUnreadableError
 from verifywise_mlflow.services.metrics.queue_state import QueueState
 
 MAX_WAIT_SECONDS: Final = 900

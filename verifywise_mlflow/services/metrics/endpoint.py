@@ -12,7 +12,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import make_wsgi_app
 
-from verifywise_mlflow.services.metrics.collection import Collection
+from verifywise_mlflow.services.metrics.collector import MetricsCollector
 from verifywise_mlflow.services.metrics.prometheus import registry_of
 
 if TYPE_CHECKING:
@@ -37,9 +37,9 @@ class _Handler(WSGIRequestHandler):
         """Log no scrapes."""
 
 
-def application(collection: Collection) -> Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]]:
+def application(collector: MetricsCollector) -> Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]]:
     """Return the WSGI application."""
-    metrics: Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]] = make_wsgi_app(registry_of(collection))
+    metrics: Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]] = make_wsgi_app(registry_of(collector))
 
     def respond(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         match environ["PATH_INFO"]:
@@ -55,14 +55,14 @@ def application(collection: Collection) -> Callable[[WSGIEnvironment, StartRespo
 
 
 @contextmanager
-def serve(collection: Collection, host: str, port: int) -> Iterator[int]:
+def serve(collector: MetricsCollector, host: str, port: int) -> Iterator[int]:
     """Serve the last reading until the block ends; yield the port.
 
     Raises:
         OSError: the address cannot be listened on.
     """
     server_class = _ServerV6 if ":" in host else _Server
-    server = make_server(host, port, application(collection), server_class, _Handler)
+    server = make_server(host, port, application(collector), server_class, _Handler)
 
     serving = threading.Thread(target=server.serve_forever, name="metrics", daemon=True)
     serving.start()

@@ -12,14 +12,14 @@ from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
 from verifywise_mlflow import __version__
 from verifywise_mlflow.observability.sdk import INSTRUMENTATION, export_timeout, service_resource
 from verifywise_mlflow.services.metrics.catalog import DURATION_BUCKETS, METRICS, Metric
-from verifywise_mlflow.services.metrics.collection import Collection
+from verifywise_mlflow.services.metrics.collector import MetricsCollector
 from verifywise_mlflow.services.metrics.tenant_state import EndedSync
 
 
 class MetricsPush:
     """Pushes at OTEL_METRIC_EXPORT_INTERVAL, which is a minute by default, until it is closed."""
 
-    def __init__(self, collection: Collection) -> None:
+    def __init__(self, collector: MetricsCollector) -> None:
         """Start pushing."""
         reader = PeriodicExportingMetricReader(OTLPMetricExporter(timeout=export_timeout("metrics")))
         self._provider = MeterProvider([reader], service_resource(), shutdown_on_exit=False)
@@ -28,11 +28,11 @@ class MetricsPush:
             match metric.kind:
                 case "gauge":
                     meter.create_observable_gauge(
-                        metric.name, [_observed(collection, metric)], description=metric.description
+                        metric.name, [_observed(collector, metric)], description=metric.description
                     )
                 case "counter":
                     meter.create_observable_counter(
-                        metric.name, [_observed(collection, metric)], description=metric.description
+                        metric.name, [_observed(collector, metric)], description=metric.description
                     )
                 case "histogram":
                     durations = meter.create_histogram(
@@ -44,16 +44,16 @@ class MetricsPush:
         def record(sync: EndedSync) -> None:
             durations.record(sync.seconds, {"outcome": sync.outcome})
 
-        collection.on_sync = record
+        collector.on_sync = record
 
     def close(self) -> None:
         """Push the last readings, and stop."""
         self._provider.shutdown()
 
 
-def _observed(collection: Collection, metric: Metric) -> Callable[[CallbackOptions], Iterable[Observation]]:
+def _observed(collector: MetricsCollector, metric: Metric) -> Callable[[CallbackOptions], Iterable[Observation]]:
     def observe(_options: CallbackOptions) -> Iterable[Observation]:
-        for labels, value in collection.readings.of(metric.name).items():
+        for labels, value in collector.readings.of(metric.name).items():
             yield Observation(value, dict(zip(metric.labels, labels, strict=True)))
 
     return observe

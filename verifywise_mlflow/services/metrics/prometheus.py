@@ -10,16 +10,16 @@ from prometheus_client.core import Metric as Family
 from prometheus_client.registry import Collector
 
 from verifywise_mlflow.services.metrics.catalog import METRICS
-from verifywise_mlflow.services.metrics.collection import Collection
+from verifywise_mlflow.services.metrics.collector import MetricsCollector
 
 
 class _ReadingsCollector(Collector):
-    def __init__(self, collection: Collection) -> None:
-        self._collection = collection
+    def __init__(self, collector: MetricsCollector) -> None:
+        self._collector = collector
 
     def collect(self) -> Iterator[Family]:
         """Yield every metric that has a value."""
-        readings, durations = self._collection.readings, self._collection.durations
+        readings, durations = self._collector.readings, self._collector.durations
         for name, metric in METRICS.items():
             if metric.kind == "histogram":
                 histogram = HistogramMetricFamily(name, metric.description, labels=metric.labels)
@@ -35,13 +35,13 @@ class _ReadingsCollector(Collector):
                 yield family
 
 
-def registry_of(collection: Collection) -> CollectorRegistry:
+def registry_of(collector: MetricsCollector) -> CollectorRegistry:
     """Return a registry with the readings, and nothing of this process."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_ReadingsCollector(collection))
+    registry.register(_ReadingsCollector(collector))
     return registry
 
 
-def exposition(collection: Collection) -> str:
+def exposition(collector: MetricsCollector) -> str:
     """Return all metrics as Prometheus' text."""
-    return generate_latest(registry_of(collection)).decode()
+    return generate_latest(registry_of(collector)).decode()

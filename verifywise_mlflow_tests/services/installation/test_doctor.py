@@ -22,7 +22,7 @@ from verifywise_mlflow.services.installation.finding import Finding
 from verifywise_mlflow.services.installation.run_queue import check_queue
 from verifywise_mlflow.services.installation.software import check_disk, check_packages, check_sandbox, check_telemetry
 from verifywise_mlflow.services.installation.tenants import check_keys, check_secrets, check_servers
-from verifywise_mlflow.services.metrics.collection import QueueUnreadableError
+from verifywise_mlflow.services.metrics.collector import QueueUnreadableError
 from verifywise_mlflow.services.metrics.queue_state import QueueState
 from verifywise_mlflow.tenants.loading import load_tenants
 from verifywise_mlflow.tenants.tenant import Tenant

@@ -40,7 +40,7 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class Collection:
+class MetricsCollector:
     """The metrics of all tenants, and the counters over the life of this process. Threads may read it."""
 
     def __init__(
