@@ -21,8 +21,8 @@ from verifywise_mlflow.artifacts.manifest import (
     Root,
 )
 from verifywise_mlflow.artifacts.manifest_entries import EntryBuilder, ListedRoot
+from verifywise_mlflow.artifacts.map_in_order import MapInOrder, one_by_one
 from verifywise_mlflow.artifacts.model_signing.spec import is_bundle_name
-from verifywise_mlflow.artifacts.ordered_map import OrderedMap, one_by_one
 from verifywise_mlflow.artifacts.sandbox.pool import AnySandbox
 from verifywise_mlflow.artifacts.sandbox.protocol import SignatureRequest
 from verifywise_mlflow.artifacts.source import ArtifactReadError, ArtifactSource
@@ -46,7 +46,7 @@ def build_manifest(
     sandbox: AnySandbox,
     patterns: Sequence[FilePattern] = (),
     trusted: TrustedSigners | None = None,
-    ordered_map: OrderedMap = one_by_one,
+    map_in_order: MapInOrder = one_by_one,
 ) -> ArtifactManifest:
     """Read every file of a version. Read failures become part of the manifest and are never raised.
 
@@ -61,11 +61,11 @@ def build_manifest(
         sandbox: Parses environment files and verifies signatures.
         patterns: The tenant's file patterns, which take precedence over the defaults.
         trusted: Signers whose model signatures are trusted. Without it, no signer is.
-        ordered_map: Reads directories and files, possibly several at the same time.
+        map_in_order: Reads directories and files, possibly several at the same time.
     """
     uri = None if isinstance(location, NoFiles) else location.uri
     reasons: list[str] = []
-    entry_builder = EntryBuilder(limits, hash_files, sandbox, patterns, ordered_map)
+    entry_builder = EntryBuilder(limits, hash_files, sandbox, patterns, map_in_order)
 
     listings: list[Callable[[], ListedRoot]] = []
     if isinstance(location, NoFiles | UnreachableFiles):
@@ -74,13 +74,13 @@ def build_manifest(
         reasons.append(f"no source is configured to read {location.uri}")
     else:
         source = CachingSource.wrap(model_files)
-        listings.append(partial(_list_model_root, source, model_path, limits, ordered_map))
+        listings.append(partial(_list_model_root, source, model_path, limits, map_in_order))
     if run_files is not None:
         excluded = {model_path} if run_files is model_files and listings else set()
         if "" not in excluded:  # else the model is the whole run
-            listings.append(partial(_list_run_root, CachingSource.wrap(run_files), limits, excluded, ordered_map))
+            listings.append(partial(_list_run_root, CachingSource.wrap(run_files), limits, excluded, map_in_order))
     # Together, as all files below: a distant server makes each step wait.
-    roots = list(ordered_map(lambda list_root: list_root(), listings))
+    roots = list(map_in_order(lambda list_root: list_root(), listings))
     if any(root.root == "model" and root.listing.is_empty for root in roots):
         reasons.append(f"the server lists no files at {uri}")
 
@@ -190,18 +190,18 @@ def manifest_digest(files: Iterable[ArtifactFile]) -> str | None:
 
 
 def _list_model_root(
-    source: CachingSource, model_path: str, limits: ManifestLimits, ordered_map: OrderedMap
+    source: CachingSource, model_path: str, limits: ManifestLimits, map_in_order: MapInOrder
 ) -> ListedRoot:
-    listing = walk(source, model_path, limits, (), ordered_map)
+    listing = walk(source, model_path, limits, (), map_in_order)
     if listing.is_empty and (file := single_file(source, model_path)):
         return ListedRoot("model", source, model_path.rpartition("/")[0], FileListing((file,), ()))
     return ListedRoot("model", source, model_path, listing)
 
 
 def _list_run_root(
-    source: CachingSource, limits: ManifestLimits, excluded: Collection[str], ordered_map: OrderedMap
+    source: CachingSource, limits: ManifestLimits, excluded: Collection[str], map_in_order: MapInOrder
 ) -> ListedRoot:
-    return ListedRoot("run", source, "", walk(source, "", limits, excluded, ordered_map))
+    return ListedRoot("run", source, "", walk(source, "", limits, excluded, map_in_order))
 
 
 def single_file(source: ArtifactSource, path: str) -> RemoteFile | None:

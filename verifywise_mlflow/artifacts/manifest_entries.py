@@ -13,7 +13,7 @@ from verifywise_mlflow.artifacts.file_classifier import FilePattern, classify_fi
 from verifywise_mlflow.artifacts.hashing import FileHash, NotHashed, over_limit, size_mismatch
 from verifywise_mlflow.artifacts.limits import ManifestLimits
 from verifywise_mlflow.artifacts.manifest import ArtifactFile, ReadOutcome, Root, RuntimeEnvironment
-from verifywise_mlflow.artifacts.ordered_map import OrderedMap, one_by_one
+from verifywise_mlflow.artifacts.map_in_order import MapInOrder, one_by_one
 from verifywise_mlflow.artifacts.sandbox.pool import AnySandbox
 from verifywise_mlflow.artifacts.source import ArtifactReadError
 from verifywise_mlflow.artifacts.tree_walk import FileListing, ProblemKind
@@ -45,7 +45,7 @@ class EntryBuilder:
     hash_files: bool
     sandbox: AnySandbox
     patterns: Sequence[FilePattern]
-    ordered_map: OrderedMap
+    map_in_order: MapInOrder
     bytes_counted: int = 0
     """The bytes of the files so far that are read: as listed, or as read if the listing has no size."""
     started_at: float = field(default_factory=time.monotonic)
@@ -70,7 +70,7 @@ class EntryBuilder:
         # What a file of unknown size leaves of the limit is known once it was read.
         for has_size, group in groupby(listed, key=lambda item: item[1].size is not None):
             files = list(group)
-            read_all = self.ordered_map if has_size else one_by_one
+            read_all = self.map_in_order if has_size else one_by_one
             for (root, file), (result, content) in zip(files, read_all(_ReadTask.run, self._tasks(files)), strict=True):
                 if not has_size and isinstance(result, FileHash):
                     self.bytes_counted += result.size

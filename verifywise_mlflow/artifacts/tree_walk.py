@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from verifywise_mlflow.artifacts.limits import ManifestLimits
-from verifywise_mlflow.artifacts.ordered_map import OrderedMap, one_by_one
+from verifywise_mlflow.artifacts.map_in_order import MapInOrder, one_by_one
 from verifywise_mlflow.artifacts.problem_list import truncate_problems
 from verifywise_mlflow.artifacts.source import ArtifactReadError, ArtifactSource
 from verifywise_mlflow.connector.models import RemoteFile
@@ -76,7 +76,7 @@ def walk(
     path: str,
     limits: ManifestLimits,
     excluded: Collection[str] = (),
-    ordered_map: OrderedMap = one_by_one,
+    map_in_order: MapInOrder = one_by_one,
 ) -> FileListing:
     """List every file below ``path``, or stop as soon as it is certain that there are more than the limits allow.
 
@@ -85,7 +85,7 @@ def walk(
         path: The directory to start in, relative to that root; ``""`` is the root itself.
         limits: Limits on files, directories and depth.
         excluded: Directories or files, relative to the root, that are skipped with everything below them.
-        ordered_map: Lists the directories of one level.
+        map_in_order: Lists the directories of one level.
     """
 
     def list_directory(directory: str) -> Sequence[RemoteFile] | ArtifactReadError:
@@ -101,7 +101,7 @@ def walk(
     directory_count = 1
     while level:
         next_level: list[str] = []
-        list_all = ordered_map if len(level) > 1 else one_by_one
+        list_all = map_in_order if len(level) > 1 else one_by_one
         for directory, entries in zip(level, list_all(list_directory, level), strict=True):
             if isinstance(entries, ArtifactReadError):
                 kind = ProblemKind.OVER_LIMIT if _is_over_limit(entries) else ProblemKind.FAILED

@@ -99,7 +99,7 @@ class _Reading:
     ) -> None:
         self._context = context
         self._work = SharedWork(max_ahead=2 * threads)
-        self._tools = replace(tools, ordered_map=self._work)
+        self._tools = replace(tools, map_in_order=self._work)
         self._versions = self._with_readers(due)
         self._under_way = 0
         """Versions that are being read."""

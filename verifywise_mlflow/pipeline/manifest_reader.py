@@ -21,7 +21,7 @@ from verifywise_mlflow.artifacts.location import (
     locate_files,
 )
 from verifywise_mlflow.artifacts.manifest_builder import TrustedSigners, build_manifest
-from verifywise_mlflow.artifacts.ordered_map import OrderedMap, one_by_one
+from verifywise_mlflow.artifacts.map_in_order import MapInOrder, one_by_one
 from verifywise_mlflow.artifacts.sandbox.pool import AnySandbox
 from verifywise_mlflow.artifacts.source import ArtifactReadError
 from verifywise_mlflow.artifacts.stores.resolver import ArtifactStores, DirectSource
@@ -53,7 +53,7 @@ class ReadingTools:
     stores: ArtifactStores
     trusted_signers: TrustedSigners
     routes: RouteChoice = field(default_factory=RouteChoice)
-    ordered_map: OrderedMap = one_by_one
+    map_in_order: MapInOrder = one_by_one
     """Reads the files of one version."""
 
 
@@ -168,7 +168,7 @@ class ManifestReader:
             sandbox=self._tools.sandbox,
             patterns=settings.kinds,
             trusted=self._tools.trusted_signers,
-            ordered_map=self._tools.ordered_map,
+            map_in_order=self._tools.map_in_order,
         )
         manifest = self._redactor.redact(built)
         has_reused = any(cached.has_reused_any(hashes) for cached, hashes in reusable)

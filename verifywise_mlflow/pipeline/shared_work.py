@@ -18,7 +18,7 @@ R = TypeVar("R")
 
 
 class SharedWork:
-    """The maps under way, and the threads that help. An instance is an ``OrderedMap``."""
+    """The maps under way, and the threads that help. An instance is a ``MapInOrder``."""
 
     def __init__(self, max_ahead: int) -> None:
         """Take how many results may wait for an earlier one, so that memory stays bounded."""

@@ -9,7 +9,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-class OrderedMap(Protocol):
+class MapInOrder(Protocol):
     """Calls a function for each item, possibly in several threads, and yields the results in the order of the items.
 
     The items are taken one by one, when a call can begin. An exception of a call is raised instead of its result.
