@@ -11,7 +11,7 @@ from typing import Final
 from verifywise_mlflow.common.canonical_json import canonical_json
 from verifywise_mlflow.common.json_value import Json
 from verifywise_mlflow.compliance.input_hash import rule_digest, wording_digest
-from verifywise_mlflow.compliance.measures import MeasureReader
+from verifywise_mlflow.compliance.metric_interpretation import MeasureReader
 from verifywise_mlflow.compliance.reason_text import ReasonWriter
 from verifywise_mlflow.compliance.record_evaluation import CompiledRule, RecordEvaluation, RuleEvaluation
 from verifywise_mlflow.compliance.rule_budget import RuleCost

@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, time
 from typing import Final
 
 from verifywise_mlflow.common.json_value import Json
-from verifywise_mlflow.compliance.measures import MeasureReader
+from verifywise_mlflow.compliance.metric_interpretation import MeasureReader
 from verifywise_mlflow.compliance.rules.cel_variables import (
     CONTEXT_TYPES,
     ORIGIN_LISTS,

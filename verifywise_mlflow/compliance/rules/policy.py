@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 
 from verifywise_mlflow.common.canonical_json import canonical_json, sha256_of
 from verifywise_mlflow.compliance.frameworks import Catalog, shipped_catalog
-from verifywise_mlflow.compliance.measures import is_level
+from verifywise_mlflow.compliance.metric_interpretation import is_level
 from verifywise_mlflow.compliance.rules.rule import (
     Example,
     Identifier,

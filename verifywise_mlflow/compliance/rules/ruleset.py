@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from verifywise_mlflow.compliance.frameworks import Catalog, own_frameworks, shipped_catalog
-from verifywise_mlflow.compliance.measures import is_level
+from verifywise_mlflow.compliance.metric_interpretation import is_level
 from verifywise_mlflow.compliance.rules.cel_expression import CelExpression
 from verifywise_mlflow.compliance.rules.field_paths import MEASURES
 from verifywise_mlflow.compliance.rules.policy import Policy, PolicyError, Rule

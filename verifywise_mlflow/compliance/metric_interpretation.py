@@ -13,7 +13,7 @@ A rule reads it as the variable ``measures``, a map of
 
 A threshold ``least_METRIC`` or ``most_METRIC`` states the level that a metric must reach: ``least_accuracy``,
 ``most_demographic_parity_difference``. A policy or a tenant sets it, and it makes a metric known that is not listed in
-measures.yaml. Each entry has the levels that apply to it as ``least`` and ``most``; an entry of ``groups`` has those of
+metric_words.yaml. Each entry has the levels that apply to it as ``least`` and ``most``; an entry of ``groups`` has those of
 the difference, ``most_recall_difference``, as ``most`` and those of the ratio as ``least``.
 """
 
@@ -64,7 +64,7 @@ class _Vocabulary(BaseModel):
 
 @cache
 def _vocabulary() -> _Vocabulary:
-    text = (files("verifywise_mlflow.compliance") / "measures.yaml").read_text("utf-8")
+    text = (files("verifywise_mlflow.compliance") / "metric_words.yaml").read_text("utf-8")
     return _Vocabulary.model_validate(yaml.load(text, Loader=PackagedFileLoader))  # noqa: S506  # a CSafeLoader
 
 

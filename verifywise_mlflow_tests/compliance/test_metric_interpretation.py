@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from verifywise_mlflow.compliance.measures import MAX_NAMED_GROUPS, MeasureReader, is_level
+from verifywise_mlflow.compliance.metric_interpretation import MAX_NAMED_GROUPS, MeasureReader, is_level
 
 
 def measured(metrics: dict[str, object], **levels: float) -> Any:
