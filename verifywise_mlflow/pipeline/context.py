@@ -21,8 +21,8 @@ from verifywise_mlflow.persistence.repositories.integrity import IntegrityEvent
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.pipeline.early_versions import EarlyVersions
 from verifywise_mlflow.pipeline.history_budget import HistoryBudget
+from verifywise_mlflow.pipeline.version_prefetch import VersionPrefetch
 from verifywise_mlflow.tenants.tenant import Tenant
 
 MAX_TRAIL_OBJECTS = 20
@@ -236,14 +236,14 @@ class StageContext:
     """Makes an entry of the audit trail. Append it in the transaction of the rows that it describes."""
     declared_systems_digest: str | None = None
     """Of the declared AI systems in force when the stage began; None if none were ever declared."""
-    early_versions: EarlyVersions | None = None
+    version_prefetch: VersionPrefetch | None = None
     """The listing of versions, if an earlier stage of this sync has requested it and no other sync has stored one."""
     left_to_listing: LeftToListing = field(default_factory=LeftToListing)
     """What the sync's stages have found and only a listing can show as it is."""
 
     def model_versions(self) -> ListingPages[ModelVersion, Key]:
         """Return a listing of the versions, to be read once."""
-        return self.early_versions.listing() if self.early_versions else self.reader().model_versions()
+        return self.version_prefetch.listing() if self.version_prefetch else self.reader().model_versions()
 
     def begin(self) -> AbstractContextManager[TenantSession]:
         """Open a transaction of the tenant."""

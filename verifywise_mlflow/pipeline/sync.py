@@ -41,11 +41,11 @@ from verifywise_mlflow.pipeline.context import (
     StageReport,
     SyncOptions,
 )
-from verifywise_mlflow.pipeline.early_versions import EarlyVersions
 from verifywise_mlflow.pipeline.hinted_sync import HintSettlement
 from verifywise_mlflow.pipeline.history_budget import HistoryBudget
 from verifywise_mlflow.pipeline.recording import max_failure_entries, record_read_failures
 from verifywise_mlflow.pipeline.tenant_activation import activate_tenant
+from verifywise_mlflow.pipeline.version_prefetch import VersionPrefetch
 from verifywise_mlflow.pipeline.warm_up import compile_in_background, load_in_background, load_stage
 from verifywise_mlflow.services.audit_signing import sign_chain_head, signing_key_of
 from verifywise_mlflow.tenants.connection import open_reader
@@ -100,7 +100,7 @@ class Sync:
     _held_back: int = 0
     _reader: Reader | None = None
     _opening: threading.Lock = field(default_factory=threading.Lock)
-    _early_versions: EarlyVersions | None = None
+    _version_prefetch: VersionPrefetch | None = None
     _loading: Future[None] | None = None
     _signing_key: Signer | None = None
     _failure: tuple[Stage | Literal["between two stages"], BaseException] | None = None
@@ -208,7 +208,7 @@ class Sync:
             if (digest := redaction.digest()) != start.redaction_digest:
                 redaction_epoch.record_redaction_settings(session, redaction, digest, now, self.sync_id)
                 redacted_since = now
-        early_versions = None
+        version_prefetch = None
         if stage is Stage.REGISTERED_MODELS:
             self._settlement.begin(start.newest_hint)
             self._begin_early(start.newest_version_revision)
@@ -219,9 +219,9 @@ class Sync:
         if stage is Stage.CANONICAL_RECORDS and self._reader:
             _ = self._reader.server  # waits for its thread: the offline stages may fork, which no thread survives
         if stage is Stage.MODEL_VERSIONS:
-            early_versions, self._early_versions = self._early_versions, None
-            if early_versions and not early_versions.is_current(start.newest_version_revision):
-                early_versions = None
+            version_prefetch, self._version_prefetch = self._version_prefetch, None
+            if version_prefetch and not version_prefetch.is_current(start.newest_version_revision):
+                version_prefetch = None
         return StageContext(
             stage=stage,
             tenant=self.tenant,
@@ -241,7 +241,7 @@ class Sync:
                 stored_held_back=start.held_back,
             ),
             declared_systems_digest=start.declared_systems_digest,
-            early_versions=early_versions,
+            version_prefetch=version_prefetch,
             left_to_listing=self._left_to_listing,
             make_entry=self.make_entry,
         )
@@ -254,8 +254,8 @@ class Sync:
         is_listed_later = (
             Stage.MODEL_VERSIONS in self.stages and self.tenant.server.kind == "mlflow" and not self.options.is_targeted
         )
-        if is_listed_later and self._early_versions is None:
-            self._early_versions = EarlyVersions(self.reader().model_versions(), stored_revision)
+        if is_listed_later and self._version_prefetch is None:
+            self._version_prefetch = VersionPrefetch(self.reader().model_versions(), stored_revision)
         self._loading = self._loading or load_in_background(self.stages)
 
     def _close_stage(self, context: StageContext, stage: Stage, progress: Progress) -> None:

@@ -14,7 +14,7 @@ from verifywise_mlflow.connector.read_ahead import in_background
 from verifywise_mlflow.persistence.row_mapping import Key
 
 
-class EarlyVersions:
+class VersionPrefetch:
     """A listing of versions whose first page has been requested."""
 
     def __init__(self, listing: ListingPages[ModelVersion, Key], stored_revision: int | None) -> None:
