@@ -14,6 +14,7 @@ from benchmarks.task import ReadCounts, Task
 from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.http.pools import concurrency_limit
 from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.pipeline import due_manifests  # noqa: F401  # imports are part of neither reading
 from verifywise_mlflow.pipeline.sync import Sync
 from verifywise_mlflow.tenants.connection import connection_settings
 from verifywise_mlflow.tenants.tenant import Tenant

@@ -18,6 +18,7 @@ from verifywise_mlflow.pipeline.context import Note, Progress, ReadFailure, Stag
 from verifywise_mlflow.pipeline.empty_folders import EmptyFolder, conclude_empty_folders
 from verifywise_mlflow.pipeline.manifest_reader import ReadingTools
 from verifywise_mlflow.pipeline.manifest_recording import Reading, version_name, write_readings
+from verifywise_mlflow.redaction.entity_redactor import EntityRedactor
 
 
 def read_due(context: StageContext, due: Sequence[PendingManifest], progress: Progress) -> None:
@@ -35,7 +36,8 @@ def read_due(context: StageContext, due: Sequence[PendingManifest], progress: Pr
     with SandboxPool(open_sandbox) as sandbox, open_stores(context.tenant) as stores:
         if not all(item.is_empty_retry for item in due):
             sandbox.start_parsing_worker()
-        _read_all(context, due, ReadingTools(sandbox, stores, _trusted_signers(context)), progress)
+        redactor = EntityRedactor(context.tenant.redaction)
+        _read_all(context, due, ReadingTools(sandbox, stores, _trusted_signers(context), redactor), progress)
         progress.store_requests = stores.requests
     progress.sandbox_protections = sandbox.protections
     if sandbox.unblocked_attempts:

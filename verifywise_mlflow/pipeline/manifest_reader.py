@@ -52,6 +52,8 @@ class ReadingTools:
     sandbox: AnySandbox
     stores: ArtifactStores
     trusted_signers: TrustedSigners
+    redactor: EntityRedactor
+    """One for all versions: it scans the names of files, which repeat, once."""
     routes: RouteChoice = field(default_factory=RouteChoice)
     map_in_order: MapInOrder = one_by_one
     """Reads the files of one version."""
@@ -136,7 +138,6 @@ class ManifestReader:
     def __init__(self, context: StageContext, tools: ReadingTools) -> None:
         self._context = context
         self._tools = tools
-        self._redactor = EntityRedactor(context.tenant.redaction)
         self._roots: dict[str, _Root] = {}
 
     def read(self, linked: LinkedVersion) -> ManifestReadResult:
@@ -170,7 +171,7 @@ class ManifestReader:
             trusted=self._tools.trusted_signers,
             map_in_order=self._tools.map_in_order,
         )
-        manifest = self._redactor.redact(built)
+        manifest = self._tools.redactor.redact(built)
         has_reused = any(cached.has_reused_any(hashes) for cached, hashes in reusable)
         return ManifestReadResult(
             pending=linked.due,
