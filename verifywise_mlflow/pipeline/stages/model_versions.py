@@ -16,7 +16,7 @@ from verifywise_mlflow.persistence.repositories.change_hints import HintedObject
 from verifywise_mlflow.persistence.repositories.registry import ListedObject, ListedVersion
 from verifywise_mlflow.persistence.row_mapping import Key, key_problem
 from verifywise_mlflow.persistence.session import TenantSession
-from verifywise_mlflow.pipeline import prompts, targets
+from verifywise_mlflow.pipeline import prompts, targeted_objects
 from verifywise_mlflow.pipeline.change_detection import ChangeSet
 from verifywise_mlflow.pipeline.context import LISTING_SHARE, Note, Progress, ReadFailure, StageContext
 from verifywise_mlflow.pipeline.copy_origins import TracedCopies, locate_copies, trace_copies
@@ -106,7 +106,7 @@ def _refresh_named(context: StageContext, objects: Sequence[HintedObject]) -> Pr
         prompts.refresh_named(context, progress, named)
     left = context.left_to_listing
     with context.begin() as session:
-        due = [key for key in targets.versions_to_read(session, objects) if key[0] not in left.models]
+        due = [key for key in targeted_objects.versions_to_read(session, objects) if key[0] not in left.models]
     if not due:
         return progress
     reads = _read_with_originals(context, due)
@@ -114,7 +114,7 @@ def _refresh_named(context: StageContext, objects: Sequence[HintedObject]) -> Pr
     if progress.is_cut_short:
         return progress  # without its original, a copy cannot be traced
     with context.begin() as session:
-        shown, only_listed = targets.as_listed(session, reads.found, reads.failed.keys(), left.models)
+        shown, only_listed = targeted_objects.as_listed(session, reads.found, reads.failed.keys(), left.models)
         aliases = registry.aliases_by_version(session, {version.model_name for version in shown})
         copies = trace_copies(session, shown, is_reconcile=False)
     left.versions |= only_listed
@@ -141,7 +141,7 @@ def _read_with_originals(context: StageContext, due: Sequence[Key]) -> PointRead
         if not copies:
             break
         with context.begin() as session:
-            originals = targets.originals_of_new(session, copies)
+            originals = targeted_objects.originals_of_new(session, copies)
         due = sorted(originals - requested)
     return reads
 

@@ -13,7 +13,7 @@ from verifywise_mlflow.persistence.repositories.change_hints import HintedObject
 from verifywise_mlflow.persistence.repositories.registry import ListedObject
 from verifywise_mlflow.persistence.row_mapping import key_problem, to_entity
 from verifywise_mlflow.persistence.session import TenantSession
-from verifywise_mlflow.pipeline import targets
+from verifywise_mlflow.pipeline import targeted_objects
 from verifywise_mlflow.pipeline.change_detection import ChangeSet
 from verifywise_mlflow.pipeline.context import LISTING_SHARE, Note, Progress, ReadFailure, StageContext
 from verifywise_mlflow.pipeline.lifecycle_events import model_events
@@ -81,7 +81,7 @@ def _refresh_named(context: StageContext, objects: Sequence[HintedObject]) -> Pr
     """
     progress = Progress()
     with context.begin() as session:
-        names = targets.models_to_read(session, objects)
+        names = targeted_objects.models_to_read(session, objects)
         stored = registry.stored_models(session, names)
     if not names:
         return progress
@@ -94,7 +94,7 @@ def _refresh_named(context: StageContext, objects: Sequence[HintedObject]) -> Pr
     shown: list[RegisteredModel] = []
     for model in reads.found.values():
         before = stored.get(model.name)
-        if targets.is_left_to_listing(model.created_at, before, has_prompt_tag=model.hidden_from_search):
+        if targeted_objects.is_left_to_listing(model.created_at, before, has_prompt_tag=model.hidden_from_search):
             context.left_to_listing.models.add(model.name)
         else:
             shown.append(model)
