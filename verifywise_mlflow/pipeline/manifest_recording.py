@@ -17,8 +17,8 @@ from verifywise_mlflow.persistence.tables import artifact_manifests
 from verifywise_mlflow.pipeline.context import Progress, ReadFailure, StageContext
 from verifywise_mlflow.pipeline.hash_reuse import detect_integrity_events, predates_version
 from verifywise_mlflow.pipeline.manifest_reader import LinkedVersion
+from verifywise_mlflow.pipeline.outgoing_events import write_outgoing_events
 from verifywise_mlflow.pipeline.recording import record_read_failures
-from verifywise_mlflow.pipeline.webhook_events import write_webhook_events
 from verifywise_mlflow.services.version_events.lifecycle import from_integrity_events
 
 
@@ -68,7 +68,7 @@ def write_readings(
             reason = f"{accepted_loss}; accepted: {context.options.accept_removals}"
             audit_log.append(session, [context.make_entry("removals accepted", "noted", reason=reason)])
         integrity.append(session, context.sync_id, events, context.now)
-        write_webhook_events(context, session, from_integrity_events(events))
+        write_outgoing_events(context, session, from_integrity_events(events))
         changed = manifests.write_manifests(session, read, context.sync_id, context.now)
         progress.read_failures += [
             ReadFailure("artifacts", version_name(item.pending), item.manifest.reason or item.manifest.status)

@@ -20,8 +20,8 @@ from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.pipeline.context import Note, Progress, StageContext
 from verifywise_mlflow.pipeline.history_budget import EVENT_BYTES, HistoryBudget
 from verifywise_mlflow.pipeline.lifecycle_events import tombstone_event
+from verifywise_mlflow.pipeline.outgoing_events import write_outgoing_events
 from verifywise_mlflow.pipeline.removal_guard import RemovalDecision
-from verifywise_mlflow.pipeline.webhook_events import write_webhook_events
 from verifywise_mlflow.services.version_events.lifecycle import from_lifecycle_events
 
 K = TypeVar("K")
@@ -41,7 +41,7 @@ def record_events(
     while batch := list(islice(remaining, BATCH_SIZE)):
         lifecycle_events.append(session, context.sync_id, batch, context.now)
         audit_log.append(session, [_event_entry(context, event) for event in batch])
-        write_webhook_events(context, session, from_lifecycle_events(batch))
+        write_outgoing_events(context, session, from_lifecycle_events(batch))
         progress.lifecycle_event_count += len(batch)
     context.history.record(session, context.now)
 

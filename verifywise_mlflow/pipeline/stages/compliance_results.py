@@ -29,10 +29,10 @@ from verifywise_mlflow.persistence.tables import compliance_badges, version_verd
 from verifywise_mlflow.pipeline import waiver_sync
 from verifywise_mlflow.pipeline.ai_system_sync import sync_ai_systems
 from verifywise_mlflow.pipeline.context import Note, Progress, StageContext
+from verifywise_mlflow.pipeline.outgoing_events import ComplianceEvents
 from verifywise_mlflow.pipeline.overlapped_batches import overlapped_batches
 from verifywise_mlflow.pipeline.pending_scope import advance_watermark, stage_scope
 from verifywise_mlflow.pipeline.stage_configurations import record_policy_version
-from verifywise_mlflow.pipeline.webhook_events import ComplianceEvents
 from verifywise_mlflow.services.sandboxed_evaluation import SandboxedEvaluator
 from verifywise_mlflow.services.tenant_policies import load_facts, load_rules
 

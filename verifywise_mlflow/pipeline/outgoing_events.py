@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from verifywise_mlflow.compliance.rules.rule import Rule
 
 
-def write_webhook_events(context: StageContext, session: TenantSession, events: Iterable[VersionEvent]) -> None:
+def write_outgoing_events(context: StageContext, session: TenantSession, events: Iterable[VersionEvent]) -> None:
     """Write events for the webhooks that want their types, and make their versions pending."""
     webhooks = context.tenant.delivery.webhooks
     if not webhooks:
@@ -60,7 +60,7 @@ class ComplianceEvents:
             for key, after in self.states(session, keys).items()
             for event in compliance_events(key, before.get(key), after, self._rules)
         )
-        write_webhook_events(self._context, session, events)
+        write_outgoing_events(self._context, session, events)
 
 
 def _body(context: StageContext, event: VersionEvent) -> str:
