@@ -65,7 +65,7 @@ _STORE_RESULTS: Final = text(
 
 
 @dataclass(frozen=True, slots=True)
-class CheckResult:
+class CheckResultRow:
     """A check result of a run, as Dagster stores it."""
 
     run_id: str
@@ -82,10 +82,10 @@ class CheckResult:
     materialization_id: int | None
 
 
-def store_check_results(connection: Connection, results: Sequence[CheckResult]) -> None:
+def store_check_results(connection: Connection, results: Sequence[CheckResultRow]) -> None:
     """Store the check results of a run, each for a partition, with their events in the same order."""
     columns = zip(*map(astuple, results), strict=True)
-    names = [field.name for field in fields(CheckResult)]
+    names = [field.name for field in fields(CheckResultRow)]
     connection.execute(_STORE_RESULTS, dict(zip(names, map(list, columns), strict=True)))
 
 

@@ -31,7 +31,7 @@ def check_results_at_once(instance: dg.DagsterInstance) -> Iterator[None]:
         yield
         return
     store_event = storage.store_event
-    results: list[dagster_events.CheckResult] = []
+    results: list[dagster_events.CheckResultRow] = []
 
     def collect(entry: dg.EventLogEntry) -> None:
         if entry.dagster_event_type is dg.DagsterEventType.ASSET_CHECK_EVALUATION:
@@ -49,11 +49,11 @@ def check_results_at_once(instance: dg.DagsterInstance) -> Iterator[None]:
             dagster_events.store_check_results(connection, results)
 
 
-def _stored_form(storage: SqlEventLogStorage, entry: dg.EventLogEntry) -> dagster_events.CheckResult:
+def _stored_form(storage: SqlEventLogStorage, entry: dg.EventLogEntry) -> dagster_events.CheckResultRow:
     event, row = entry.get_dagster_event(), storage._event_to_row(entry)
     result = event.asset_check_evaluation_data
     target = result.target_materialization_data
-    return dagster_events.CheckResult(
+    return dagster_events.CheckResultRow(
         run_id=entry.run_id,
         step_key=event.step_key,
         asset_key=result.asset_key.to_string(),
