@@ -1,7 +1,7 @@
-"""Parts of the log of states that a person accepted, since no sync could commit them.
+"""Ranges of the log of states that a person accepted, since no sync could commit them.
 
-Every later commitment repeats them. So each entry that commits a state says whether a sync wrote it or a person
-accepted it, and a proof needs no other entry to show that.
+Every later commitment repeats the ranges. So each entry that commits a state says whether a sync wrote the state or a
+person accepted it, and a proof needs no other entry to show that.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 ACCEPTED: Final = "accepted"
-"""The member of a commitment that has them."""
+"""The JSON key of a commitment's accepted ranges."""
 MAX_RANGES: Final = 100
-"""Each commitment has all of them, and an entry of the trail must stay short."""
+"""The most ranges of a tenant: each commitment repeats them all, and an entry of the trail must stay short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +29,15 @@ class AcceptedRange:
         return self.first <= position <= self.last
 
     def to_json(self) -> dict[str, int]:
-        """Return it as a commitment has it."""
+        """Return the range in the form that a commitment contains."""
         return asdict(self)
 
 
 def parse_accepted(value: object) -> tuple[AcceptedRange, ...]:
-    """Return the parts in the JSON of a commitment.
+    """Return the accepted ranges in the JSON of a commitment.
 
     Raises:
-        ValueError: it is not as this program writes it.
+        ValueError: the JSON has another form than the one that this program writes.
     """
     if value is None:
         return ()
@@ -49,7 +49,7 @@ def parse_accepted(value: object) -> tuple[AcceptedRange, ...]:
 
 
 def accepting_entry(accepted: Sequence[AcceptedRange], position: int) -> int | None:
-    """Return the entry by which a person accepted the state at a position; None if a sync committed it."""
+    """Return the entry by which a person accepted the state at a position; None if a sync committed the state."""
     return next((part.entry for part in accepted if position in part), None)
 
 

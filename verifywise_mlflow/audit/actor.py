@@ -1,7 +1,7 @@
-"""Who ran the program that wrote an entry, as far as each system knows them.
+"""Who ran the program that wrote an entry, as the systems report that authenticated this person.
 
-None of the three is a login of this product, which has none. Each is named by a system that authenticated it: the
-operating system, Postgres, and the reverse proxy in front of Dagster.
+This product has no login of its own. The operating system, Postgres, and the reverse proxy in front of Dagster each
+name the account that they have authenticated.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 MAX_NAME_CHARS = 200
-"""Characters of a name. In canonical JSON, an escaped character takes up to 12 bytes."""
+"""Characters after which a name is cut. In canonical JSON, an escaped character takes up to 12 bytes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ GENESIS_HASH = ""
 
 
 MAX_ENTRY_BYTES = 64 * 1024
-"""An append-only trail keeps every byte for good, so no entry may be as long as a server's response."""
+"""A longer entry is refused: an append-only trail keeps every byte for good, and a server's response can be long."""
 
 
 class OversizedEntryError(ValueError):

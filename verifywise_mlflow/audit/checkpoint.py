@@ -1,10 +1,10 @@
 """Checkpoints: signed statements of the length of a tenant's chain and the hash of its last entry.
 
 A chain alone does not reveal truncation, and an attacker who can write to the database can rebuild it after a change.
-But the attacker cannot sign it. A checkpoint is stored as it was signed, like an entry: canonical JSON, ASCII.
+But the attacker cannot sign the new chain. The text that was signed is stored unchanged, as canonical JSON in ASCII.
 
-A checkpoint can name the key that replaces its own, or lost keys that its own replaces. Only the statement itself does
-that, never the entry that it signs: an entry that an attacker appended is signed by the next checkpoint, too.
+A checkpoint can name the key that replaces its own, or lost keys that its own replaces. Only the checkpoint's text can
+name keys, never the entry that it signs: the next checkpoint also signs an entry that an attacker appended.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from verifywise_mlflow.audit.chain import ChainLink
 from verifywise_mlflow.common.canonical_json import canonical_json
 
-if TYPE_CHECKING:  # with cryptography, which takes 0.05 s; most syncs sign nothing
+if TYPE_CHECKING:  # imports cryptography, which takes 0.05 s; most syncs sign nothing
     from verifywise_mlflow.audit.keys import PublicKey, Signer
 
 CHECKPOINT_FORMAT = "verifywise audit checkpoint 1"
@@ -45,11 +45,11 @@ class Checkpoint:
 
     @property
     def names_next_key(self) -> bool:
-        """Whether it appears to vouch for another key. It may be malformed: only ``verify_claim`` shows what it is."""
+        """Whether the text appears to vouch for another key. Only ``verify_claim`` shows whether it is well-formed."""
         return '"next_key":' in self.text
 
     def to_json_line(self) -> str:
-        """Return it as one line of JSON, the form in which it is printed, stored elsewhere and exported."""
+        """Return the checkpoint as one line of JSON, the form in which it is printed, stored elsewhere and exported."""
         return canonical_json({"checkpoint": self.text, "signature": self.signature})
 
     @classmethod
@@ -76,9 +76,9 @@ class CheckpointClaim:
     signed_at: str
     key_id: str
     next_key: str | None = None
-    """The public key, in PEM, for which this one vouches: it signs all later checkpoints."""
+    """The public key, in PEM, that signs all later checkpoints: the key of this checkpoint vouches for it."""
     replaces: tuple[str, ...] = ()
-    """The ids of lost or stolen keys that sign no later checkpoint."""
+    """The ids of lost or stolen keys. A later checkpoint that one of these keys signs is refused."""
 
 
 def sign_checkpoint(
@@ -91,7 +91,7 @@ def sign_checkpoint(
 ) -> Checkpoint:
     """Sign the statement that the tenant's chain ends with ``head``.
 
-    Optionally, it names the key that replaces this one, or the ids of lost keys that this one replaces.
+    Optionally, the statement names the key that replaces ``key``, or the ids of lost keys that ``key`` replaces.
     """
     fields: dict[str, object] = {
         "format": CHECKPOINT_FORMAT,
@@ -137,7 +137,7 @@ def verify_claim(checkpoint: Checkpoint, keys: Sequence[PublicKey]) -> Checkpoin
     """Return a checkpoint's content after verifying its signature with one of the keys.
 
     Raises:
-        UnknownKeyError: It names a key that is not among them.
+        UnknownKeyError: The checkpoint names a key that is not among ``keys``.
         InvalidCheckpointError: It is not a statement about a chain, or its signature is wrong.
     """
     claim = parse_claim(checkpoint)

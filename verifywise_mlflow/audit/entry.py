@@ -48,7 +48,7 @@ KINDS_WITH_ACTOR: Final[frozenset[EntryKind]] = frozenset(
         *("access granted", "access revoked", "signing key changed", "states accepted"),
     )
 )
-"""What a person starts. All other kinds follow from the server or the calendar; their sync's start names its actor."""
+"""The kinds that a person causes. All others follow from the server or the calendar; their sync's start has one."""
 Outcome = Literal["complete", "incomplete", "failed", "noted"]
 
 
@@ -73,9 +73,9 @@ class AuditEntry:
     object_name: str | None = None
     reason: str | None = None
     counts: Mapping[str, object] = field(default_factory=dict)
-    """Per stage, the numbers of objects read, changed, incomplete and removed; and of requests."""
+    """Numbers of requests, and per stage the numbers of objects read, changed, incomplete and removed."""
     actor: Actor | None = None
-    """Who started it, for the ``KINDS_WITH_ACTOR``. The repository sets it when it appends the entry."""
+    """Who caused an entry of ``KINDS_WITH_ACTOR``. The repository sets the actor when it appends the entry."""
 
     def __post_init__(self) -> None:
         """Shorten what people and servers write: the trail accepts every entry, and outlives an erasure."""
@@ -95,9 +95,9 @@ _MAX_TEXT_BYTES: Final[Mapping[str, int]] = {
     "server_version": 256,
     "credential_identity": 1024,
 }
-"""As canonical JSON. With the counts and the other fields, an entry stays below ``chain.MAX_ENTRY_BYTES``."""
+"""Bytes of a text's canonical JSON beyond which it is cut, so that an entry stays below ``chain.MAX_ENTRY_BYTES``."""
 STATES: Final = "states"
-"""The member of the counts that commits the log of states. It is never shortened."""
+"""The key in ``counts`` under which an entry commits the log of states. Its value is never shortened."""
 _MAX_COUNTS_BYTES: Final = 16 * 1024
 _MAX_BYTES_PER_CHARACTER: Final = 12
 """Canonical JSON escapes a character outside of the basic plane as two units of UTF-16."""
@@ -113,7 +113,7 @@ def shorten_to_bytes(text: str, max_bytes: int) -> str:
 
 
 def _shorten_counts(counts: Mapping[str, object]) -> Mapping[str, object]:
-    """Return the counts; beyond the limit, with the numbers in them and the names of all else."""
+    """Return the counts; if they are too long, only their numbers, and the names of all other values."""
     if len(canonical_json(dict(counts))) <= _MAX_COUNTS_BYTES:
         return counts
     for keeps_names in (True, False):

@@ -1,7 +1,7 @@
 """Exports a trail as lines. Each entry is the text that was hashed; a checkpoint follows the entry that it signs.
 
 ``tools/verify_audit_export.py`` verifies an export without a database and without this package. It reads each line
-once, so a checkpoint that vouches for a key comes before those of that key.
+once, so a checkpoint that vouches for a key comes before the checkpoints that this key signed.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""The chain of keys of one trail: from the public keys that a verifier trusts to those for which they vouch.
+"""The chain of keys of one trail: from the public keys that a verifier trusts to the keys for which they vouch.
 
-A checkpoint that names a ``next_key`` ends the validity of its own key, and one that ``replaces`` others that of these:
-what a replaced key signs later is refused, so a stolen key signs nothing more. Where a lost key could not vouch for the
-next one, that must be supplied, too.
+A checkpoint with a ``next_key`` ends the validity of its own key. A checkpoint that ``replaces`` other keys ends their
+validity. Later signatures of a replaced key are refused, so a stolen key becomes useless. If a lost key could not vouch
+for its successor, the verifier must supply the successor, too.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from verifywise_mlflow.audit.checkpoint import (
     verify_claim,
 )
 
-if TYPE_CHECKING:  # with cryptography, which takes 0.05 s
+if TYPE_CHECKING:  # imports cryptography, which takes 0.05 s
     from verifywise_mlflow.audit.keys import PublicKey
 
 
@@ -49,7 +49,7 @@ class KeyChain:
         return key_id in self._trusted
 
     def verify(self, checkpoint: Checkpoint) -> CheckpointClaim:
-        """Return a checkpoint's content after verifying that a key signed it that was trusted at its entry.
+        """Return a checkpoint's content after verifying its signature with a key that was trusted at its entry.
 
         Raises:
             UnknownKeyError: No trusted key has this id.
@@ -66,9 +66,9 @@ class KeyChain:
         return claim
 
     def follow(self, claim: CheckpointClaim) -> None:
-        """Trust the key for which a verified checkpoint vouches, instead of its own, and none that it replaces.
+        """Apply a verified checkpoint: trust its ``next_key`` instead of its own key, and no key that it ``replaces``.
 
-        Most checkpoints do neither.
+        Most checkpoints change no key.
         """
         self._replaced.update(dict.fromkeys(claim.replaces, claim.sequence))
         if claim.next_key is None:

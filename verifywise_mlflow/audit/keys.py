@@ -35,7 +35,7 @@ class PublicKey:
         """Parse a key that ``pem`` or ``openssl pkey -pubout`` wrote.
 
         Raises:
-            InvalidKeyError: It is something else.
+            InvalidKeyError: The text is something else.
         """
         try:
             key = load_pem_public_key(pem)
@@ -46,7 +46,7 @@ class PublicKey:
         return cls(key)
 
     def pem(self) -> str:
-        """Return it as PEM."""
+        """Return the key as PEM."""
         return self._key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode("ascii")
 
     def has_signed(self, signature: bytes, data: bytes) -> bool:
@@ -59,7 +59,7 @@ class PublicKey:
 
 
 class Signer(Protocol):
-    """What signs checkpoints: a private key in a file or variable, or one that never leaves a key service."""
+    """A signer of checkpoints: a private key in a file or variable, or a key that never leaves a key service."""
 
     @property
     def public(self) -> PublicKey:
@@ -90,7 +90,7 @@ class SigningKey:
         """Parse a key that ``pem`` or ``openssl genpkey -algorithm ed25519`` wrote.
 
         Raises:
-            InvalidKeyError: It is something else, or is encrypted with a password.
+            InvalidKeyError: The text is something else, or a key that is encrypted with a password.
         """
         try:
             key = load_pem_private_key(pem, password=None)
@@ -106,7 +106,7 @@ class SigningKey:
         return self.public.key_id
 
     def pem(self) -> bytes:
-        """Return it as unencrypted PEM."""
+        """Return the key as unencrypted PEM."""
         return self._key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
 
     def sign(self, data: bytes) -> bytes:

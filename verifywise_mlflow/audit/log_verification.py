@@ -1,8 +1,8 @@
-"""Verifies a log of states: leaves and the trail's commitments in, what does not fit out. One leaf is in memory.
+"""Verifies a log of states against the trail's commitments, and reports the damage. One leaf is in memory at a time.
 
-The roots are computed from the leaves. Where a root is not the committed one, the stored frontier of that commitment
-says which part of the tree differs, provided that its own root is the committed one; and the walk goes on from there,
-so that each commitment is verified by itself.
+The roots are computed from the leaves. If a root differs from the committed one, the commitment's stored frontier shows
+which part of the tree differs, provided that the frontier has the committed root. The verification then continues from
+that frontier, so that each commitment is verified by itself.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ class Commitment:
     sync_id: str
     size: int
     root: str | None
-    """In hex. Null if the entry was too long to have it."""
+    """In hex; None if the entry was too long to contain the root."""
     models: int | None
     current: str | None
     syncs: Sequence[str] = ()
     """The other syncs whose states it commits."""
     frontier: Sequence[bytes] | None = None
-    """What the database continues from; null if it has no row for this entry."""
+    """The frontier to which the database appends the next leaves; None if it has no row for this entry."""
     accepted: Sequence[AcceptedRange] = ()
     """The states that a person accepted, of this commitment and of all before."""
     is_acceptance: bool = False
@@ -67,16 +67,16 @@ class LogDamage:
 
     kind: LogDamageKind
     first: int
-    """The first position that may be concerned."""
+    """The first position that may be damaged."""
     last: int
     sentence: str
     sequence: int | None = None
-    """The entry that commits it."""
+    """The entry that commits this part."""
 
 
 @dataclass(slots=True)
 class LogReport:
-    """What the walk found."""
+    """The result of a verification."""
 
     damages: list[LogDamage] = field(default_factory=list)
     leaves: int = 0
@@ -101,7 +101,7 @@ def verify_log(
     Args:
         tenant_id: The tenant, as in the leaves.
         leaves: The rows, in the order of their positions.
-        commitments: Those of the trail since the last erasure, in the order of the entries.
+        commitments: The trail's commitments since the last erasure, in the order of the entries.
         on_progress: Receives the number of leaves read.
     """
     walk = _Walk(tenant_id, iter(leaves), on_progress)
@@ -118,15 +118,15 @@ class _Walk:
     on_progress: Callable[[int], None]
     report: LogReport = field(default_factory=LogReport)
     _frontier: Frontier | None = field(default_factory=Frontier)
-    """That of the leaves so far; null if some are missing, until the next commitment."""
+    """The frontier of the leaves so far; None from a missing leaf to the next commitment."""
     _unappended: list[bytes] = field(default_factory=list)
     """Leaves that the frontier does not have yet: to append many at once takes half of the time."""
     _position: int = 0
-    """The next one."""
+    """The position of the next leaf."""
     _ahead: Leaf | None = None
 
     def to(self, commitment: Commitment) -> None:
-        """Go on to the end of a commitment and compare its root."""
+        """Read the leaves up to the end of a commitment, and compare its root."""
         report, last = self.report, self.report.last
         start = last.size if last else 0
         report.commitments += 1
@@ -140,7 +140,7 @@ class _Walk:
         before = len(report.damages)
         syncs = self._read_until(commitment.size, commitment.accepted)
         report.last, report.committed = commitment, commitment.size
-        if unknown := syncs - {"", commitment.sync_id, *commitment.syncs}:  # the empty one stands for commands
+        if unknown := syncs - {"", commitment.sync_id, *commitment.syncs}:  # the empty sync ID stands for commands
             sentence = (
                 f"entry {commitment.sequence:,} does not commit states of the sync {min(unknown)!r}, which the log has"
             )
@@ -158,7 +158,7 @@ class _Walk:
             self._report_root(commitment, start, frontier, continued)
 
     def _compare_accepted(self, commitment: Commitment, former: Sequence[AcceptedRange]) -> None:
-        """Report a commitment that hides what was accepted before, or accepts states in the entry of a sync."""
+        """Report a commitment that omits states accepted before, or accepts states in the entry of a sync."""
         named, added = commitment.accepted[: len(former)], commitment.accepted[len(former) :]
         is_own = all(commitment.is_acceptance and part.entry == commitment.sequence for part in added)
         if [*named] == [*former] and is_own:
@@ -181,11 +181,11 @@ class _Walk:
         self.report.damages.append(LogDamage("root", first, last, sentence, commitment.sequence))
 
     def to_end(self) -> None:
-        """Read what no commitment covers."""
+        """Read the leaves that no commitment covers."""
         self._read_until(None)
 
     def _read_until(self, size: int | None, accepted: Sequence[AcceptedRange] = ()) -> set[str]:
-        """Read the leaves before a position; return their syncs, without those of accepted states."""
+        """Read the leaves before a position; return the syncs that wrote them, except for accepted states."""
         syncs: set[str] = set()
         sync_id: str | None = None
         while (leaf := self._ahead or next(self.leaves, None)) is not None:
@@ -230,7 +230,7 @@ class _Walk:
 
 
 def _differing_range(frontier: Frontier, committed: Frontier, start: int) -> tuple[int, int]:
-    """Return the first and the last position below the first full subtree that differs, from a position on."""
+    """Return the first and the last position of the first full subtree that differs, from ``start`` on."""
     first = 0
     for place, peak in enumerate(committed.peaks):
         size = 1 << [bit for bit in range(committed.size.bit_length() - 1, -1, -1) if committed.size >> bit & 1][place]

@@ -1,8 +1,8 @@
 """Merkle trees as in RFC 9162, section 2.1: hashes of leaves and nodes, and roots. ``leaf_tree`` has their paths.
 
 A leaf's hash is SHA-256 of a zero byte and its text, a node's is SHA-256 of a one byte and its two children, so that no
-leaf can pass for a node. The tree of n leaves splits at the largest power of two below n. So it is made of full
-subtrees, one for each bit of n, and their roots, the *frontier*, suffice to append leaves: no old leaf is read.
+leaf can pass for a node. The tree of n leaves splits at the largest power of two below n, so it consists of full
+subtrees, one for each one bit of n. Their roots, the *frontier*, suffice to append leaves: no old leaf is read.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def node_hash(left: bytes, right: bytes) -> bytes:
 
 @dataclass(slots=True)
 class Frontier:
-    """The roots of a tree's full subtrees, from the left, with the number of its leaves: what an append needs."""
+    """The roots of a tree's full subtrees, from the left, and the number of its leaves: all that an append needs."""
 
     size: int = 0
     peaks: list[bytes] = field(default_factory=list)
@@ -46,14 +46,14 @@ class Frontier:
         self._append_batch([leaf])
 
     def extend(self, leaves: Iterable[bytes]) -> Frontier:
-        """Append leaves, given by their hashes; return itself."""
+        """Append leaves, given by their hashes; return the frontier itself."""
         remaining = iter(leaves)
         while batch := list(islice(remaining, _BATCH_SIZE)):
             self._append_batch(batch)
         return self
 
     def _append_batch(self, nodes: list[bytes]) -> None:
-        """Append leaves, level by level: what is left over on a level is the root of a full subtree."""
+        """Append leaves, level by level: a node without a sibling on its level is the root of a full subtree."""
         size, self.size = self.size, self.size + len(nodes)
         left_over = []
         while nodes:
@@ -76,5 +76,5 @@ class Frontier:
 
 
 def root_of(leaves: Iterable[bytes]) -> bytes:
-    """Return the root of a tree, whose leaves are given by their hashes."""
+    """Return the root of a tree from the hashes of its leaves."""
     return Frontier().extend(leaves).root()

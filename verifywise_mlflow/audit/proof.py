@@ -1,7 +1,7 @@
 """Proofs about the log of states: that an entry of the audit trail commits a state, and that it was the newest one.
 
-A proof has the texts that were hashed and the paths from their hashes to the two roots in the entry. What a verifier
-needs beyond that is in the file itself: see ``documents/pack/verify_proof.py``, which shares no code with this module.
+A proof has the texts that were hashed and the paths from their hashes to the two roots in the entry. A verifier needs
+no more: see ``documents/pack/verify_proof.py``, which shares no code with this module.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Texts: TypeAlias = tuple[str, ...]
 
 
 class UnprovableError(ValueError):
-    """What the database has does not lead to the roots in the trail, or there is nothing to prove. The message says."""
+    """The rows do not lead to the roots in the trail, or there is nothing to prove. The message says which."""
 
 
 @value_object
@@ -42,14 +42,14 @@ class ProvedState:
     verdicts: Mapping[str, str]
     """The columns of the verdicts that began with an evaluation, each as one text; empty for other states."""
     log_path: Texts
-    """From the leaf to the root of the log: for each step the side on which the neighbor is, and its hash."""
+    """From the leaf to the root of the log: for each step the sibling's side and hash."""
     model_path: Texts | None
-    """From the leaf to the root of the newest states of its model; null if it is not one of them."""
+    """From the leaf to the root of the newest states of its model; None if a newer state has replaced this one."""
 
 
 @dataclass(frozen=True, slots=True)
 class VersionProof:
-    """What was the newest state of a version when an entry was written, up to the checkpoint that vouches for it."""
+    """Proves a version's newest states when an entry was written, with the entries up to the one that was signed."""
 
     tenant: str
     """In the form that Postgres stores, like the model's name: the leaves contain this form."""
@@ -58,9 +58,9 @@ class VersionProof:
     states: Sequence[ProvedState]
     models_path: Path
     verdicts: Mapping[str, Mapping[str, str]]
-    """Rule to the cells of the verdict in force."""
+    """Rule to the columns of the verdict in force."""
     rules: Mapping[str, Mapping[str, object]]
-    """Rule to what decides it, for verdicts whose inputs can be hashed again."""
+    """Rule to what decided its verdict, for verdicts whose inputs can be hashed again."""
     entries: Texts
     """The texts of the entries, from the one that commits the states to the one that was signed."""
     checkpoints: Sequence[Checkpoint]
@@ -68,13 +68,13 @@ class VersionProof:
 
 @dataclass(frozen=True, slots=True)
 class ConsistencyProof:
-    """What proves that a later trail, and the log that it commits, extend a former one."""
+    """Proves that a later trail and the log that it commits extend a former trail and log."""
 
     tenant: str
     entries: Texts
-    """From the last commitment at or before the former entry, or from that entry if there is none, to the later one."""
+    """From the last commitment up to the former entry (from the former entry if there is none) to the later entry."""
     growth: Growth | None
-    """Of the log between the first and the last commitment in these entries; None if they have none."""
+    """The growth of the log from the first to the last commitment in these entries; None if they have no commitment."""
     checkpoints: Sequence[Checkpoint]
 
 
@@ -85,13 +85,13 @@ class Commitment:
     size: int
     root: str
     current: str
-    """The root over the newest states of all models."""
+    """The root of the tree over the newest states of all models."""
     accepted: Sequence[AcceptedRange] = ()
     """States that no sync committed, and a person accepted."""
 
     @classmethod
     def of_entry(cls, text: str) -> Commitment | None:
-        """Return the commitment in an entry of the trail; None if it has none."""
+        """Return the commitment in an entry of the trail; None if the entry has none."""
         entry: object = json.loads(text)
         counts = entry.get("counts") if isinstance(entry, dict) else None
         match counts.get(STATES) if isinstance(counts, dict) else None:
@@ -109,7 +109,7 @@ class CommittedStates:
 
         Args:
             log: the hashes of the leaves, in the order of their positions.
-            newest: those of the newest states of each model, with the model's name, in the order of the models' trees.
+            newest: each model's name with the hash of a newest state, in the order of the leaves of the models' trees.
         """
         self._log = LeafTree(log)
         self._models = {
@@ -122,7 +122,7 @@ class CommittedStates:
         """Raise unless these are the trees of a commitment.
 
         Raises:
-            UnprovableError: they are not.
+            UnprovableError: the trees have other roots.
         """
         if (self._log.size, self._log.root.hex()) != (commitment.size, commitment.root):
             raise UnprovableError("the log of states is not the one that the audit trail commits")

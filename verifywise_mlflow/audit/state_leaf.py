@@ -1,8 +1,8 @@
 """Leaves of the state log: one for each state that was written, with the hash of its content.
 
-A leaf's text is RFC 8785 JSON of texts and whole numbers, for which Python's encoder and RFC 8785 agree. What a state
-holds is such JSON too: an object with the stored text of each column, so that nobody needs rules for numbers, and a
-proof can carry the very text that was hashed.
+A leaf's text is RFC 8785 JSON of texts and whole numbers, for which Python's encoder and RFC 8785 agree. The content of
+a state is such JSON, too: an object with the stored text of each column. So nobody needs rules for numbers, and a proof
+can contain the very text that was hashed.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class State:
 
     kind: StateKind
     model_name: str
-    """As Postgres keeps it, without NUL and lone surrogates; empty if the state belongs to no model."""
+    """In the form that Postgres stores, without NUL and lone surrogates; empty if the state belongs to no model."""
     version_number: int
     """0 if the state belongs to no version."""
     object_id: str
@@ -75,7 +75,7 @@ class State:
 
 
 def leaf_text(tenant_id: str, position: int, state: State) -> str:
-    """Return the text of a leaf, which is hashed and which a proof carries."""
+    """Return the text of a leaf, which is hashed and which a proof contains."""
     before_model, before_tenant, end = _shared_parts(state.kind, state.sync_id, tenant_id, state.written_at)
     content, model, object_id = map(encode_basestring, (state.content, state.model_name, state.object_id))
     return (
@@ -86,7 +86,7 @@ def leaf_text(tenant_id: str, position: int, state: State) -> str:
 
 @lru_cache(maxsize=64)
 def _shared_parts(kind: str, sync_id: str, tenant_id: str, written_at: datetime) -> tuple[str, str, str]:
-    """Return the parts of a leaf's text that the states of a batch share. To write them each time would double it."""
+    """Return the parts of a leaf's text that a batch's states share. Encoding them for each leaf doubles the time."""
     time = written_at.astimezone(UTC).isoformat(timespec="microseconds")
     return (
         f',"format":"{LEAF_FORMAT}","kind":{encode_basestring(kind)},"model":',

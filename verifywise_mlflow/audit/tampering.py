@@ -1,7 +1,7 @@
 """Diagnoses tampering at the first invalid link of a chain, from that link and those after it.
 
-If the chain was changed in one way, the diagnosis is exact. If it was changed in several ways, the diagnosis is one of
-them, at the first affected entry. Truncation and a rebuilt chain can be detected only with a checkpoint.
+If the chain was changed in one way, the diagnosis is exact. If it was changed in several ways, the diagnosis names one
+of these changes, at the first affected entry. Only a checkpoint reveals truncation and a rebuilt chain.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Damage:
 
     kind: DamageKind
     sequence: int
-    """The entry's sequence number; for missing entries, the first one's; for a rewrite, that of the signed entry."""
+    """The number of the invalid entry, of the first missing entry, or, for a rewritten chain, of the signed entry."""
     sentence: str
 
 
@@ -140,7 +140,7 @@ def _extra_entry(
     previous_position = parse_position(previous.text) if previous else None
     if previous and previous_position and _is_at(position, previous_position.sequence, previous_position.previous_hash):
         next_position = parse_position(following.text) if following else None
-        # Two entries claim one position. The genuine one is that whose hash the next entry contains.
+        # Two entries claim one position. The next entry contains the hash of the genuine one.
         if link.hash != previous.hash and (next_position is None or next_position.previous_hash == link.hash):
             return Damage("insertion", previous.sequence, f"two entries claim to be entry {previous.sequence}")
     return Damage("insertion", sequence, f"the entry at {sequence} claims to be entry {position.sequence}")

@@ -1,16 +1,15 @@
 """The result of verifying a trail: what is wrong with it, what is proved, and what is not.
 
-Why a trail without damage is not enough for the outcome ``intact`` once a public key is supplied: the owner of the
-database can cut the trail off right after a checkpoint, remove later checkpoints and write other entries
-there. What remains is one chain with valid signatures. Only a statement from outside the database shows that something
-is missing: a checkpoint that was stored elsewhere, or the head of the chain as it was recorded elsewhere. So a verifier
-who supplies a key gets ``intact`` only if such a statement covers every entry, or every entry up to ``through``, the
-last one that the verifier asks about. Otherwise the outcome is ``unproved``, which has an exit code of its own, and the
-report says what to compare with.
+Once a public key is supplied, an undamaged trail alone is not ``intact``: the owner of the database can cut the trail
+off right after a checkpoint, remove later checkpoints and append other entries. The result is a chain with valid
+signatures. Only a statement from outside the database shows that entries are missing: a checkpoint that was stored
+elsewhere, or the head of the chain as it was recorded elsewhere. So a verifier who supplies a key gets ``intact`` only
+if such a statement covers every entry, or every entry up to ``through``, the last one that the verifier asks about.
+Otherwise the outcome is ``unproved``, which has an exit code of its own, and the report says what to compare with.
 
 The daily verification fails for a damaged trail and for one that no key signed, but not for ``unproved``: entries that
-no checkpoint covers yet are normal between two syncs, and an alert that is always on is no alert. It notices an end
-that was cut off only if a witness has checkpoints that it can read back.
+no checkpoint covers yet are normal between two syncs, and an alert that is always on is no alert. The verification
+notices a truncated trail only if it can read checkpoints back from a witness.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from verifywise_mlflow.audit.key_chain import KeyChange
 from verifywise_mlflow.audit.tampering import Damage
 
 TrailOutcome = Literal["intact", "damaged", "unsigned", "unproved"]
-"""``unsigned``: a key was supplied, and it signed nothing of the trail."""
+"""``unsigned``: a key was supplied, but it has signed no checkpoint of the trail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +41,7 @@ class TrailReport:
     signatures_judged: bool
     """Whether a public key was supplied, so that the checkpoints' signatures were verified."""
     last_signed_at: str | None = None
-    """When the checkpoint over the entry ``vouched`` was signed, as it states; unverified text without a key."""
+    """The signing time that the checkpoint over the entry ``vouched`` states. Without a key, the text is unverified."""
     witnessed: int = 0
     """The last entry that a statement from outside the database covers: a checkpoint stored elsewhere, or a head."""
     key_changes: tuple[KeyChange, ...] = ()

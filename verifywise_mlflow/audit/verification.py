@@ -1,4 +1,4 @@
-"""Verifies a chain: streams of links and checkpoints in, a report out. Only two links are in memory at a time."""
+"""Verifies a chain of links with its checkpoints, and reports the damage. Only two links are in memory at a time."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 PROGRESS_INTERVAL = 5_000
 """Entries between two calls of ``on_progress``."""
 _TIME_LENGTH = len("2026-03-01T12:30:00.000000+00:00")
-"""Without a key, the time of a checkpoint is a stranger's text of any length."""
+"""Characters after which a checkpoint's time is cut: without a key, it is unverified text of any length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class TrailHead:
 
 
 Statement = AnchoredCheckpoint | TrailHead
-"""What says which hash an entry had."""
+"""A statement of the hash that an entry had."""
 
 
 def _ignore_progress(done: int) -> None:
@@ -72,11 +72,11 @@ def verify_chain(
         links: The chain, ordered by sequence.
         stored: The checkpoints in the database, ordered by sequence.
         external_checkpoints: Checkpoints from outside the database.
-        keys: Trusted public keys. Without any, checkpoints are compared but their signatures are not verified. Keys for
-            which one of them vouches are trusted, too (``KeyChain``).
+        keys: Trusted public keys, which may vouch for further keys (``KeyChain``). Without keys, checkpoints are
+            compared, but their signatures are not verified.
         is_expected: Whether at least one entry must exist, so that an empty chain is damaged.
         on_progress: Receives the number of entries read.
-        heads: Heads of the chain as they were recorded outside the database. They are taken as true.
+        heads: Heads of the chain as they were recorded outside the database. They are trusted.
 
     Raises:
         InvalidCheckpointError: An external checkpoint is malformed.
@@ -108,7 +108,7 @@ def _sequence(statement: Statement) -> int:
 
 @dataclass(slots=True)
 class _ChainVerifier:
-    """Walks a chain with the statements about its entries next to it."""
+    """Compares the entries of a chain, in order, with the statements about them."""
 
     tenant_id: str
     keys: KeyChain | None
@@ -126,7 +126,7 @@ class _ChainVerifier:
         self._next_statement = next(self.statements, None)
 
     def run(self, links: Iterator[ChainLink], on_progress: Callable[[int], None]) -> Damage | None:
-        """Walk the chain to its end or to the first damage."""
+        """Verify the chain to its end or to the first damage."""
         link = next(links, None)
         while link is not None:
             following = next(links, None)
@@ -161,7 +161,7 @@ class _ChainVerifier:
     def _check_statements(self, link: ChainLink, following: ChainLink | None) -> Damage | None:
         """Compare an entry with the checkpoints that sign it and the heads that state it."""
         texts: set[str] = set()
-        # A key comes before the one for which it vouches: both sign the entry that records the change.
+        # The old key's checkpoint comes first, since it vouches for the new key: both sign the entry of the change.
         for statement in sorted(self._statements_until(link.sequence), key=self._is_by_unknown_key):
             claim = self._read_claim(statement)
             if isinstance(claim, Damage):
