@@ -81,9 +81,11 @@ def version_events(
         )
 
 
-def tombstone_event(entombed: Tombstone) -> LifecycleEvent:
+def tombstone_event(tombstones: Tombstone) -> LifecycleEvent:
     """Return the event of an object that was deleted. MLflow does not say when that was."""
-    return LifecycleEvent(EventKind.DISAPPEARED, entombed.model_name, entombed.version_number, entombed.incarnation)
+    return LifecycleEvent(
+        EventKind.DISAPPEARED, tombstones.model_name, tombstones.version_number, tombstones.incarnation
+    )
 
 
 def _identity_events(

@@ -67,7 +67,7 @@ def record_removals(
     context: StageContext,
     progress: Progress,
     removal: RemovalDecision[K],
-    entomb: Callable[[TenantSession, Sequence[K]], list[Tombstone]],
+    write_tombstones: Callable[[TenantSession, Sequence[K]], list[Tombstone]],
 ) -> None:
     """Write tombstones for deleted objects and record each; record who accepted a large loss, too."""
     for start in range(0, len(removal.deleted), BATCH_SIZE):
@@ -75,9 +75,9 @@ def record_removals(
             if start == 0 and removal.accepted_loss:
                 reason = f"{removal.accepted_loss}; accepted: {context.options.accept_removals}"
                 audit_log.append(session, [context.make_entry("removals accepted", "noted", reason=reason)])
-            entombed = entomb(session, removal.deleted[start : start + BATCH_SIZE])
-            context.history.charge(EVENT_BYTES * len(entombed))
-            record_events(context, session, progress, map(tombstone_event, entombed))
+            tombstones = write_tombstones(session, removal.deleted[start : start + BATCH_SIZE])
+            context.history.charge(EVENT_BYTES * len(tombstones))
+            record_events(context, session, progress, map(tombstone_event, tombstones))
     progress.removed = len(removal.deleted)
     progress.notes += map(Note, removal.notes)
 
