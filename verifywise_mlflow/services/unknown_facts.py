@@ -58,11 +58,6 @@ class Unknowns:
     never_in_mlflow: tuple[CitedClause, ...]
     """What no MLflow server records: clauses that need evidence from elsewhere."""
 
-    @property
-    def unread_evidence(self) -> tuple[ArtifactFile, ...]:
-        """The files that are evidence by their name, and whose bytes were not read."""
-        return tuple(file for file in self.files_without_hash if file.kind in EVIDENCE_KINDS)
-
 
 def find_unknowns(
     state: RecordState,

@@ -4,21 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Any, ClassVar, Final, get_args
+from typing import Any, ClassVar, Final, get_args
 
-from pydantic import BaseModel, ConfigDict, PlainSerializer, TypeAdapter, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from verifywise_mlflow.common.canonical_json import finite_or_name
 from verifywise_mlflow.common.described_fields import DESCRIBED
 
 _ID_PREFIX: Final = "tag:verifywise.ai,2026:mlflow/documents/"
-
-Number = Annotated[
-    float,
-    PlainSerializer(finite_or_name, when_used="json"),
-    WithJsonSchema({"anyOf": [{"type": "number"}, {"enum": ["NaN", "Infinity", "-Infinity"]}]}),
-]
-"""A number that may not be finite, such as a metric: JSON has no NaN and no infinities, so they are words."""
 
 
 class JsonDocument(BaseModel):
