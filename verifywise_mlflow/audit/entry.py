@@ -1,5 +1,8 @@
 """One entry of the audit trail.
 
+To add a kind of entry: name it in ``EntryKind``, and in ``KINDS_WITH_ACTOR`` if a person causes it; append it with
+``persistence/repositories/audit_log.py``; describe it in ``docs/reference/audit-trail.md``.
+
 To add a field: give it a default, since stored entries lack it; fill it in ``Sync.make_entry``
 (``pipeline/sync.py``); add it to the view ``audit_entries`` with a migration. ``export.py`` needs no change: it
 writes the text that was hashed.
@@ -42,10 +45,22 @@ EntryKind = Literal[
 ]
 KINDS_WITH_ACTOR: Final[frozenset[EntryKind]] = frozenset(
     (
-        *("sync started", "removals accepted", "policy changed", "mapping changed", "tenant changed"),
+        "sync started",
+        "removals accepted",
+        "policy changed",
+        "mapping changed",
+        "tenant changed",
         "ai systems changed",
-        *("waiver granted", "waiver withdrawn", "tenant activated", "tenant deactivated", "tenant erased", "delivery"),
-        *("access granted", "access revoked", "signing key changed", "states accepted"),
+        "waiver granted",
+        "waiver withdrawn",
+        "tenant activated",
+        "tenant deactivated",
+        "tenant erased",
+        "delivery",
+        "access granted",
+        "access revoked",
+        "signing key changed",
+        "states accepted",
     )
 )
 """The kinds that a person causes. All others follow from the server or the calendar; their sync's start has one."""
