@@ -23,7 +23,7 @@ AlertKind = Literal[
 AlertStatus = Literal["raised", "resolved"]
 
 MAX_SENTENCE_CHARS = 600
-"""Dagster's pages and the audit trail show the full sentence."""
+"""Characters after which an alert's sentence is cut. Dagster's pages and the audit trail show the full sentence."""
 
 
 class Alert(BaseModel):
@@ -39,7 +39,7 @@ class Alert(BaseModel):
     at: AwareDatetime
 
     def line(self) -> str:
-        """Return it as one line. Untrusted text in it is escaped: no line break, no control character."""
+        """Return the alert as one line. Untrusted text is escaped: no line break, no control character."""
         tenant = f" {self.tenant_id}" if self.tenant_id else ""
         return escape_alert_text(
             f"{self.at.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z {self.kind}{tenant} {self.state}: {self.sentence}"

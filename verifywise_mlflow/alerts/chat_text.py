@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 _FENCE, _QUOTE = "`", "'"
-"""A backtick would end a code span; an apostrophe reads the same."""
+"""An apostrophe replaces each backtick, which would end a code span."""
 
 
 def chat_text(lines: Iterable[str]) -> str:

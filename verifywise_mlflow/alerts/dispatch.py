@@ -11,7 +11,7 @@ from verifywise_mlflow.alerts.targets.target import AlertTarget, DeliveryError
 from verifywise_mlflow.tenants.errors import SecretUnavailableError
 
 DISPATCH_TIMEOUT_S = 30.0
-"""Seconds after which one sensor tick tries no further target."""
+"""Seconds after which a sensor tick starts no further delivery."""
 
 
 def dispatch(

@@ -9,7 +9,7 @@ from pydantic import AwareDatetime, BaseModel, ValidationError
 from verifywise_mlflow.alerts.alert import Alert, AlertKind
 
 MAX_UNDELIVERED_ALERTS = 200
-"""Alerts queued per target that does not accept them. The newest are kept."""
+"""The most alerts that are queued for a target that does not accept them. Beyond it, the oldest are dropped."""
 
 
 class UndeliveredAlerts(BaseModel):
@@ -26,7 +26,7 @@ class AlertState(BaseModel):
     last_integrity_events: dict[str, int] = {}
     """Watermark per tenant: the last integrity event that was reported."""
     runs_watermark: AwareDatetime | None = None
-    """Runs that ended before it were reported."""
+    """The update time of the last reported run: every run that ended earlier was reported."""
     undelivered: list[UndeliveredAlerts] = []
 
     @classmethod

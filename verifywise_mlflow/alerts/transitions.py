@@ -1,6 +1,6 @@
 """Decides which alerts to send: transitions only, so that repeated observations are deduplicated. Pure.
 
-A tenant that fails every minute raises one alert, and one more when it has recovered.
+A tenant that fails every minute causes one alert, and a second one when it has recovered.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Observation:
 def detect_transitions(
     open_alerts: OpenAlerts, observations: Iterable[Observation], now: datetime
 ) -> tuple[list[Alert], OpenAlerts]:
-    """Return the alerts for what changed, and the alerts open afterwards. Unobserved alerts stay open."""
+    """Return an alert for each change, and the alerts that are open afterwards. Unobserved alerts stay open."""
     still_open, alerts = set(open_alerts), []
     for observation in observations:
         key = (observation.kind, observation.tenant_id)

@@ -52,7 +52,7 @@ class EmailTarget(TargetSettings):
                     server.login(self.username, password)
                 refused = server.send_message(self._message(alerts), self.sender, self.recipients)
         except (smtplib.SMTPException, OSError, HttpError, ValueError) as error:
-            # The server's reply is not quoted: it may echo what it was sent.
+            # The server's reply is not quoted: it may echo our credentials.
             code = f" {error.smtp_code}" if isinstance(error, smtplib.SMTPResponseException) else ""
             raise DeliveryError(
                 f"the mail server {self.host} did not accept the mail: {type(error).__name__}{code}"
@@ -63,7 +63,7 @@ class EmailTarget(TargetSettings):
     def _connect(self) -> smtplib.SMTP:
         if self.tls == "none":
             return smtplib.SMTP(self.host, self.port, timeout=DELIVERY_TIMEOUT_S)
-        # Not strict: the operator's own authority may be an older one, and no error text could say so here.
+        # Not strict: the operator's own authority may be an older one, and this error could not name the remedy.
         context = tls_context(
             ConnectionSettings(base_uri=f"https://{self.host}", ca_bundle=self.ca_bundle, tls_strict=False)
         )

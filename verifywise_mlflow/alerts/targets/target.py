@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from verifywise_mlflow.alerts.alert import Alert
 
 DELIVERY_TIMEOUT_S = 8.0
-"""Seconds for each step of a delivery. Dagster discards a sensor tick that takes 60 s."""
+"""The timeout of each step of a delivery, in seconds. Dagster discards a sensor tick that takes 60 s."""
 
 
 class DeliveryError(Exception):

@@ -1,6 +1,6 @@
 """Posts alerts as JSON to a webhook: chat systems show ``text``, programs read ``alerts``.
 
-``text`` is inert in Slack and in chat systems with Markdown: incoming webhooks of these are targets of this kind.
+Slack and chat systems with Markdown have incoming webhooks that accept this; ``text`` is inert in them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from verifywise_mlflow.tenants.validators import AbsolutePath
 
 
 class WebhookTarget(TargetSettings):
-    """A URL that accepts JSON. Anyone who knows it can post there, so it is a secret like a password."""
+    """A URL that accepts JSON. Anyone who knows the URL can post there, so the URL is a secret like a password."""
 
     kind: Literal["webhook"] = "webhook"
     url: SecretReference
@@ -43,7 +43,7 @@ class WebhookTarget(TargetSettings):
             **{name: reference.resolve() for name, reference in self.headers.items()},
         }
         try:
-            # The operator names it, so it may well be in a private network, with an older private authority.
+            # The operator names the webhook, so private networks and older private authorities are allowed.
             with open_pool(
                 ConnectionSettings(base_uri=url, allow_private_network=True, ca_bundle=self.ca_bundle, tls_strict=False)
             ) as pool:
