@@ -1,8 +1,8 @@
-"""The entry point of the image: starts a service, or any other command, with the secrets of mounted files.
+"""The entry point of the image: starts a service or any other command, with secrets from mounted files.
 
 ``python -m verifywise_mlflow.container webserver|daemon|code-server|worker|listen [OPTION…]`` replaces this process by
-the service. Those of Dagster get ``dagster.yaml`` and ``workspace.yaml`` in ``DAGSTER_HOME`` first; a file that is
-mounted there stays.
+the service. Before a service of Dagster starts, ``dagster.yaml`` and ``workspace.yaml`` are written to
+``DAGSTER_HOME``; a mounted file is not replaced.
 Any other first argument is a command: ``… verifywise-mlflow --help``.
 """
 
@@ -22,7 +22,7 @@ from verifywise_mlflow.distributed.heartbeat import HEARTBEAT_FILE
 from verifywise_mlflow.instance_settings import InvalidSettingError
 
 _MARK: Final = "# Generated when the container started.\n"
-"""The first line of a file of an earlier start, which is replaced. Any other file was mounted."""
+"""The first line of a generated file, which the next start replaces. A file without this line was mounted."""
 
 
 def service_file() -> Path:
@@ -36,7 +36,7 @@ def heartbeat_file() -> Path:
 
 
 def prepare(arguments: Sequence[str], environment: Mapping[str, str]) -> tuple[list[str], dict[str, str]]:
-    """Return the command line and the environment of what this container runs. For a service, write its files.
+    """Return the command line and the environment of the process to run. Write the files that the service needs.
 
     Raises:
         InvalidSettingError: a variable is missing or has an invalid value.

@@ -1,8 +1,9 @@
 """Whether Dagster's daemon is alive, by its heartbeats in Dagster's database.
 
-``dagster-daemon liveness-check`` imports Dagster for that, which takes two seconds of CPU. Its rule is not needed here:
-the daemon itself exits when one of its threads has died or has sent no heartbeat for half an hour. What it cannot see
-is that it hangs as a whole, or has lost the database. Then no thread sends a heartbeat, so the newest one decides.
+``dagster-daemon liveness-check`` imports Dagster, which takes two seconds of CPU, and checks each thread. That is not
+needed here: the daemon exits when one of its threads has died or has sent no heartbeat for half an hour. The daemon
+cannot notice that it hangs as a whole, or has lost the database. Then no thread sends heartbeats, so it is enough to
+check the newest heartbeat.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ import yaml
 TOLERANCE: Final = "DAGSTER_DAEMON_HEARTBEAT_TOLERANCE"
 """Dagster's variable: seconds that a heartbeat may be late."""
 _TOLERANCE_SECONDS: Final = 300
-"""Each of the daemon's threads sends one every half minute, so ten times that."""
+"""The default tolerance: ten times the half minute between two heartbeats of a thread."""
 _INTERVAL_SECONDS: Final = 30
 _CONNECT_SECONDS: Final = 5
 _COMMAND_SECONDS: Final = 60
-"""For Dagster's own check: its imports take 2 s of CPU, over 30 s on an overloaded machine."""
-_NEWEST: Final = "SELECT extract(epoch FROM max(timestamp)) FROM daemon_heartbeats"  # stored as UTC
+"""The timeout of Dagster's own check: its imports take 2 s of CPU, over 30 s on an overloaded machine."""
+_NEWEST: Final = "SELECT extract(epoch FROM max(timestamp)) FROM daemon_heartbeats"  # the column is UTC
 
 
 def daemon_problem(environment: Mapping[str, str], now: float) -> str | None:
@@ -54,7 +55,7 @@ def database_of(instance: object, environment: Mapping[str, str]) -> Mapping[str
     """Return the parameters of a connection to Dagster's database, from the content of dagster.yaml.
 
     Returns:
-        None if the instance is stored in another way than ours and that of Dagster's Helm chart.
+        None if the storage is configured in another form than ours or that of Dagster's Helm chart.
     """
     match instance:
         case {"storage": {"postgres": {"postgres_db": dict(fields)}}}:
@@ -75,7 +76,7 @@ _PARAMETERS: Final[Mapping[str, str]] = {
     "password": "password",
     "db_name": "dbname",
 }
-"""Dagster's names of the parameters, and those of Postgres' client library."""
+"""Dagster's names of the parameters to the names in Postgres' client library."""
 
 
 def _value(field: object, environment: Mapping[str, str]) -> str:

@@ -39,7 +39,7 @@ def problem(service: Service, environment: Mapping[str, str]) -> str | None:
         case Service.CODE_SERVER:
             return _code_server_problem(port_of(environment, CODE_SERVER_PORT))
         case Service.DAEMON:
-            from verifywise_mlflow.container.daemon_health import daemon_problem  # imports the database's driver
+            from verifywise_mlflow.container.daemon_health import daemon_problem  # needs the database's driver
 
             return daemon_problem(environment, time.time())
         case Service.WORKER:

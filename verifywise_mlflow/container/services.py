@@ -17,15 +17,15 @@ MODULE: Final = "verifywise_mlflow.definitions"
 _CLI: Final = "verifywise-mlflow"
 
 CODE_SERVER: Final = "VERIFYWISE_CODE_SERVER"
-"""Where the webserver and the daemon find the code server: ``host:port``. Without it, they load the module."""
+"""The variable with the code server's address, ``host:port``. Without it, webserver and daemon load the module."""
 CURRENT_IMAGE: Final = "DAGSTER_CURRENT_IMAGE"
-"""The image of a code server, which the manifests for Kubernetes set."""
+"""The variable with a code server's image, which the manifests for Kubernetes set."""
 WEBSERVER_PORT: Final = "VERIFYWISE_WEBSERVER_PORT"
 CODE_SERVER_PORT: Final = "VERIFYWISE_CODE_SERVER_PORT"
 LISTENER_PORT: Final = "VERIFYWISE_LISTENER_PORT"
 _DEFAULT_PORTS: Final[Mapping[str, int]] = {WEBSERVER_PORT: 3000, CODE_SERVER_PORT: 4000, LISTENER_PORT: 9480}
 
-# A container has an address of its own: what may connect to its ports is decided outside of it.
+# A container has an address of its own: network rules outside of it decide what may connect to its ports.
 _ALL_ADDRESSES: Final = "0.0.0.0"  # noqa: S104
 
 
@@ -72,7 +72,7 @@ def service_command(
         case Service.CODE_SERVER:
             port = str(port_of(environment, CODE_SERVER_PORT))
             location = ["--module-name", MODULE, "--location-name", CODE_LOCATION]
-            # The same for all replicas of a release. Dagster takes another ID for new code, and loads all of it again.
+            # The ID is the same for all replicas of a release: Dagster reloads all code when the ID changes.
             location += ["--fixed-server-id", environment.get(CURRENT_IMAGE) or f"verifywise-mlflow-{__version__}"]
             command = ["dagster", "api", "grpc", *location, "--host", _ALL_ADDRESSES, "--port", port]
         case Service.WORKER:
@@ -80,7 +80,7 @@ def service_command(
         case Service.LISTEN:
             port = str(port_of(environment, LISTENER_PORT))
             command = [_CLI, "listen", "--host", _ALL_ADDRESSES, "--port", port]
-    # For what a command of Dagster logs before it imports our code.
+    # For the lines that a command of Dagster logs before it imports our code.
     log_format = ["--log-format", "json"] if command[0] != _CLI and is_json_requested(environment) else []
     return [*command, *log_format, *options]
 
