@@ -1,7 +1,7 @@
 """The public Python API: a client for notebooks and scripts that only reads the database.
 
-Import it as ``import verifywise_mlflow as vm``. What ``verifywise_mlflow.__all__`` names follows semantic versioning;
-everything else in this package and in others may change in any release.
+Import it as ``import verifywise_mlflow as vm``. The names in ``verifywise_mlflow.__all__`` follow semantic versioning;
+all other names, in this package and in others, may change in any release.
 """
 
 from verifywise_mlflow.api.client import Client, connect

@@ -12,10 +12,10 @@ from verifywise_mlflow.common.untrusted_text import quote
 
 
 def moment(given: datetime | str | None) -> datetime:
-    """Return a time in UTC; the present one for None.
+    """Return a time in UTC; for None, the present time.
 
     Raises:
-        InvalidArgumentError: it has no zone, or is still to come.
+        InvalidArgumentError: the time has no zone, or is in the future.
         MomentError: the text is no time.
     """
     now = datetime.now(UTC)
@@ -36,10 +36,10 @@ def texts(given: str | Iterable[str]) -> tuple[str, ...]:
 
 
 def closed_words(parameter: str, given: str | Iterable[str], allowed: Collection[str]) -> tuple[str, ...]:
-    """Return words of a closed set. A misspelled one would match nothing, which looks like good news.
+    """Return words of a closed set. A misspelled word is an error: it would match no row, which looks like good news.
 
     Raises:
-        InvalidArgumentError: a word is none of the set.
+        InvalidArgumentError: a word is not in the set.
     """
     words = texts(given)
     for word in words:

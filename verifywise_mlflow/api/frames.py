@@ -23,7 +23,7 @@ _DTYPES: Final = {
     CellType.BOOLEAN: "boolean",
     CellType.TIME: "datetime64[us, UTC]",
 }
-"""Types with a missing value of their own. All other columns hold Python objects."""
+"""Pandas types that have a missing value of their own. All other columns hold Python objects."""
 
 
 def frame_of(row_type: type[R], rows: Iterable[R]) -> pd.DataFrame:
