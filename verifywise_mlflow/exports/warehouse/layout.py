@@ -1,4 +1,7 @@
-"""The tables of an export with their columns, and their description for programs: ``schema.json``."""
+"""How exported tables are written; their columns are declared in ``persistence/queries/warehouse_tables.py``.
+
+This module adds the table of gaps, and describes all tables for programs: ``schema.json``.
+"""
 
 from __future__ import annotations
 
