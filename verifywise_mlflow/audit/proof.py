@@ -44,7 +44,7 @@ class ProvedState:
     log_path: Texts
     """From the leaf to the root of the log: for each step the sibling's side and hash."""
     model_path: Texts | None
-    """From the leaf to the root of the newest states of its model; None if a newer state has replaced this one."""
+    """From the leaf to the root of the newest states of its model; null if a newer state has replaced this one."""
 
 
 @dataclass(frozen=True, slots=True)
