@@ -24,10 +24,10 @@ from verifywise_mlflow.persistence.store import Store
 _log = logging.getLogger(__name__)
 
 RELOAD_INTERVAL_S: Final = 5
-"""Seconds between two looks at tenants.yaml and the secrets."""
+"""Seconds after which tenants.yaml and the secrets are read again."""
 
 _READINESS_LIFETIME_S: Final = 2
-"""Seconds for which a look at the database answers all probes: anybody may send them."""
+"""Seconds for which the result of a database check is reused: anybody may send probes."""
 
 
 def create_app(store: Store, routes: Routes) -> Starlette:
@@ -72,7 +72,7 @@ def create_app(store: Store, routes: Routes) -> Starlette:
 
 
 class _Readiness:
-    """Whether hints can be written, asked of the database at most every two seconds."""
+    """Reports whether hints can be written, with one database check every two seconds at most."""
 
     def __init__(self, writer: HintWriter) -> None:
         self._writer = writer

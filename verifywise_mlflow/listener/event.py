@@ -1,6 +1,6 @@
-"""What an event of MLflow says about what to read again. No I/O.
+"""Determines from an event of MLflow which objects to read again. No I/O.
 
-Nothing else in it is used: its texts are untrusted, and the registry itself says what is true now.
+No other part of an event is used: its texts are untrusted, and the registry itself has the current state.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _ENTITIES: Final[Mapping[str, ObjectKind]] = {
     "prompt_alias": ObjectKind.PROMPT,
 }
 _DELETABLE: Final = frozenset({"registered_model", "model_version", "prompt", "prompt_version"})
-"""MLflow 3.17 reports no deletion of these. If a later release does, a listing has to confirm it."""
+"""MLflow 3.17 reports no deletion of these objects. If a later release does, a listing must confirm the deletion."""
 _ALIASES: Final = frozenset({"model_version_alias", "prompt_alias"})
 """MLflow keeps aliases at the model or prompt."""
 _VERSIONED: Final = frozenset({"model_version", "model_version_tag", "prompt_version", "prompt_version_tag"})
@@ -68,7 +68,7 @@ _EXAMPLES: Final[Mapping[tuple[str, str], Mapping[str, object]]] = {
     ("prompt_alias", "created"): {**_PROMPT_VERSION, "alias": "example_alias"},
     ("prompt_alias", "deleted"): {**_PROMPT, "alias": "example_alias"},
 }
-"""What MLflow sends when a webhook is tested. Nothing else marks a test."""
+"""The bodies that MLflow sends when a webhook is tested. Nothing else marks a test."""
 
 
 class MalformedEventError(ValueError):
@@ -77,17 +77,17 @@ class MalformedEventError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An event, reduced to what is used of it."""
+    """The parts of an event that are used."""
 
     objects: tuple[HintedObject, ...] = ()
-    """None if the event does not concern the registry, or an object that cannot be stored."""
+    """The objects to read again; empty if the event concerns no registry object that can be stored."""
     is_test: bool = False
     workspace: str | None = None
-    """On a server with workspaces, that of the webhook."""
+    """On a server with workspaces, the workspace of the webhook."""
 
 
 def read_event(body: bytes) -> Event:
-    """Return what an event says.
+    """Parse an event.
 
     Raises:
         MalformedEventError: the body has another form than MLflow's events.
@@ -111,7 +111,7 @@ def read_event(body: bytes) -> Event:
 def _objects(entity: str, action: str, data: Mapping[str, object]) -> tuple[HintedObject, ...]:
     kind = _ENTITIES.get(entity)
     if kind is None:
-        # An entity of a later release: it may be one that a sync reads.
+        # An unknown entity, from a later release of MLflow: it may be one that a sync reads.
         return (REGISTRY,) if "model" in entity or "prompt" in entity else ()
     name, number = data.get("name"), _version_number(data.get("version"))
     is_unclear = not isinstance(name, str) or (entity in _VERSIONED and not number)

@@ -15,16 +15,16 @@ from verifywise_mlflow.persistence.repositories import change_hints
 from verifywise_mlflow.persistence.store import Store
 
 THREADS: Final = 4
-"""Transactions at a time. Each takes a few milliseconds."""
+"""The most transactions at a time. Each takes a few milliseconds."""
 
 WAIT_S: Final = 8
-"""Seconds until a delivery is answered with 503. MLflow waits for 30."""
+"""Seconds after which a delivery that waits for the database gets a 503. MLflow waits for 30."""
 
 T = TypeVar("T")
 
 
 class DatabaseSlowError(DatabaseError):
-    """The database did not answer in time. What was sent to it may still be written."""
+    """The database did not answer in time. It may still write the hint."""
 
     retryable = True
 
@@ -43,7 +43,7 @@ class HintWriter:
         self._threads.shutdown()
 
     async def write(self, tenant_id: str, delivery_id: str, event: Event, now: datetime) -> bool:
-        """Write what a delivery says; return False if it was written before.
+        """Write the hints of a delivery; return False if the delivery was recorded before.
 
         Raises:
             DatabaseError: the database cannot be used now.
@@ -75,7 +75,7 @@ class HintWriter:
                 )
 
     async def _call(self, function: Callable[[], T]) -> T:
-        # A thread that waits for the database cannot be interrupted. It stays busy, and no other one takes its place.
+        # A thread that waits for the database cannot be interrupted. It stays busy, and no other thread replaces it.
         try:
             async with asyncio.timeout(WAIT_S):
                 await self._free_threads.acquire()

@@ -1,4 +1,4 @@
-"""What became of deliveries: replies, counts for Prometheus, and one log line a minute about each trouble."""
+"""The outcomes of deliveries: replies, counts for Prometheus, and one log line a minute about each trouble."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LOG_INTERVAL_S: Final = 60
 
 
 class Outcome(StrEnum):
-    """What became of a delivery to a known path."""
+    """The outcome of a delivery to a known path."""
 
     ACCEPTED = "accepted"
     TEST = "test"
@@ -84,7 +84,7 @@ class Outcomes:
         self._unknown_paths.inc()
 
     def describe_routes(self, tenants: int, *, is_current: bool) -> None:
-        """Set what is known of the routes."""
+        """Set the metrics about the routes."""
         self._tenants.set(tenants)
         self._is_current.set(int(is_current))
 

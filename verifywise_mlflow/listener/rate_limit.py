@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class TokenBucket:
-    """Admits a number of requests per minute on average. After a quiet minute, it admits as many at once."""
+    """Admits a number of requests per minute on average. After a quiet minute, it admits this number at once."""
 
     def __init__(self, per_minute: int, now: float) -> None:
         """Begin with a full bucket.

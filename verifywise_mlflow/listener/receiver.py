@@ -1,4 +1,4 @@
-"""Decides about each delivery, in the order of cost: path, rate, size, signature, time, content, database."""
+"""Checks each delivery, the cheapest check first: path, rate, size, signature, time, content, database."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ from verifywise_mlflow.listener.signature import (
 from verifywise_mlflow.persistence.errors import DatabaseError
 
 MAX_BODY_BYTES: Final = 1024**2
-"""MLflow 3.17 accepts tags of 100,000 characters, and JSON takes up to 6 bytes for each. Most events have 0.3 kB."""
+"""The largest body. MLflow 3.17 accepts tags of 100,000 characters, each up to 6 bytes in JSON. Most have 0.3 kB."""
 
 BODY_TIMEOUT_S: Final = 10
 """Seconds until a body must have arrived."""
 
 MAX_IN_PROGRESS: Final = 64
-"""Deliveries in progress in this process, and so bodies in memory."""
+"""The most deliveries in progress in this process, and so the most bodies in memory."""
 
 MAX_IN_PROGRESS_PER_TENANT: Final = 16
-"""MLflow sends up to 10 at a time from each of its processes."""
+"""The most deliveries of one tenant in progress. Each process of MLflow sends up to 10 at a time."""
 
 UNKNOWN_PATHS_PER_MINUTE: Final = 60
-"""Answers 404. Further guesses get 429."""
+"""Requests per minute to unknown paths that get a 404. Further guesses get a 429."""
 
 NOT_FOUND: Final = "Not Found"
 
@@ -54,7 +54,7 @@ class Receiver:
         outcomes: Outcomes,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Take what it uses. ``clock`` returns Unix seconds."""
+        """Take the parts that the receiver uses. ``clock`` returns Unix seconds."""
         self._routes = routes
         self._writer = writer
         self._outcomes = outcomes
@@ -168,7 +168,7 @@ def _too_many(wait_s: float) -> Response:
 
 
 async def _read_body(request: Request) -> bytes | None:
-    """Return the body; None if it is too large. It is read no further than that.
+    """Return the body; None if it is too large. Reading stops at the limit.
 
     Raises:
         TimeoutError: it did not arrive in time.

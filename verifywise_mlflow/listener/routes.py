@@ -1,7 +1,7 @@
-"""Which tenant a path belongs to, and what its deliveries are signed with.
+"""Routes: the tenant that a path belongs to, and the secrets that sign its deliveries.
 
-``tenants.yaml`` and the secrets are read again while the listener runs. What cannot be read leaves the last routes in
-force: a mistake in the file of one tenant must not lose the events of all.
+``tenants.yaml`` and the secrets are read again while the listener runs. If that fails, the last routes stay in force:
+a mistake in one tenant's settings must not lose the events of all tenants.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Route:
 
     tenant_id: str
     workspace: str
-    """That of the tenant on an MLflow server with workspaces."""
+    """The tenant's workspace on an MLflow server with workspaces."""
     secrets: tuple[bytes, ...]
     events_per_minute: int
 
@@ -61,7 +61,7 @@ class Routes:
         return len(self._by_digest)
 
     def find(self, path: str) -> Route | None:
-        """Return the tenant of a path. How long it takes says nothing about how much of a guess is right."""
+        """Return the route of a path. The time taken does not reveal how much of a guessed path is right."""
         return self._by_digest.get(_digest(path))
 
     def reload(self) -> None:

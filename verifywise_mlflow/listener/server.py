@@ -12,11 +12,11 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 MAX_HEADER_BYTES: Final = 16 * 1024
 MAX_CONNECTIONS: Final = 1_000
-"""Beyond it, requests are answered with 503."""
+"""The most open connections. Beyond this number, requests get a 503."""
 
 CONNECTION_S: Final = 30
-"""Seconds after which a connection ends: at once, or with the response to the request that is in progress. Uvicorn
-itself waits for the headers of a request forever."""
+"""Seconds after which a connection is closed, if necessary after the response to the request that is in progress.
+Uvicorn itself waits for the headers of a request forever."""
 
 _IDLE_S: Final = 5
 _SHUTDOWN_S: Final = 15
@@ -34,7 +34,7 @@ class BoundedConnection(H11Protocol):
         self._end = self.loop.call_later(CONNECTION_S, self._close)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End it."""
+        """End the connection."""
         if self._end is not None:
             self._end.cancel()
         super().connection_lost(exc)

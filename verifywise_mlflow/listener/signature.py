@@ -1,4 +1,4 @@
-"""Whether MLflow sent a delivery: its signature, and the time at which it was signed. No I/O.
+"""Verifies that MLflow sent a delivery: its signature, and the time at which it was signed. No I/O.
 
 MLflow signs as Standard Webhooks describes (https://www.standardwebhooks.com), with headers of its own: HMAC-SHA256
 over ``delivery_id.timestamp.body``.
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 MAX_CLOCK_DIFFERENCE_S: Final = 300
-"""Seconds between MLflow's clock and ours. A retry is sent up to a minute after the first attempt, with its time."""
+"""The largest accepted difference, in seconds. A retry has the first attempt's time and comes up to a minute later."""
 
 _DELIVERY_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
 _TIMESTAMP: Final = re.compile(r"[0-9]{1,12}")
@@ -22,7 +22,7 @@ _TIMESTAMP: Final = re.compile(r"[0-9]{1,12}")
 
 @dataclass(frozen=True, slots=True)
 class DeliveryHeaders:
-    """What MLflow sends besides the body."""
+    """The headers that MLflow sends with the body."""
 
     delivery_id: str
     """The same in each attempt to deliver an event."""
@@ -42,7 +42,7 @@ def delivery_headers(headers: Mapping[str, str]) -> DeliveryHeaders | None:
 
 
 def is_genuine(headers: DeliveryHeaders, body: bytes, secrets: Iterable[bytes]) -> bool:
-    """Return whether one of the secrets signed the delivery. The time that it takes depends on no secret."""
+    """Return whether one of the secrets signed the delivery. The time taken depends on no secret."""
     signed = f"{headers.delivery_id}.{headers.timestamp}.".encode() + body
     signature = headers.signature.encode()
     matches = [hmac.compare_digest(signature, _signature(secret, signed)) for secret in secrets]
