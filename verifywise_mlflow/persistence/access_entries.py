@@ -1,7 +1,7 @@
-"""The audit entries of granted and revoked access: who let which database role read or write a tenant.
+"""The audit entries of granted and revoked access: who granted which database role access to a tenant.
 
-A reader's access concerns its tenant, that of a pipeline or a listener every tenant: each of them gets the entry, so
-that the trail of a tenant alone shows who could read and write its rows.
+The entry of a reader is in the trail of its tenant. The entry of a pipeline or a listener is in the trail of every
+tenant, so that a tenant's trail alone shows who could read and write its rows.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ _REASONS: Final[dict[tuple[AccessEvent, str], str]] = {
 def record_access(
     connection: Connection, event: AccessEvent, role: str, kind: str, tenant_id: str | None, now: datetime
 ) -> None:
-    """Append an entry to the trail of the reader's tenant, else to those of all tenants.
+    """Append an entry to the trail of the reader's tenant, or for other roles to the trails of all tenants.
 
-    To be called last in a transaction, with the owner's rights. A trail may begin with it: a reader's tenant need not
-    have been synced yet.
+    Call it last in a transaction, with the owner's rights. A trail may begin with this entry, since a reader's tenant
+    need not have been synced yet.
     """
     query = select(tenants.c.tenant_id, tenants.c.tracking_uri).order_by(tenants.c.tenant_id)
     if tenant_id is not None:

@@ -1,7 +1,7 @@
 """Whether the triggers that keep tables append-only and write histories are as the migrations created them.
 
-Triggers refuse changes by every role, the owner included, but the owner can disable, drop or replace a trigger. That
-leaves no row behind; it shows in the catalog only, and as long as it lasts.
+Triggers refuse changes by every role, the owner included, but the owner can disable, drop or replace a trigger. Such a
+change leaves no row behind: only the catalog shows it, and only while it lasts.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ HISTORIES: Final = (
 RETAINED: Final = ("canonical_records", "artifact_manifests", "waivers", "prompt_versions", "agents")
 """Rows change, and are deleted by the erasure of their tenant only."""
 DELETABLE: Final = ("version_verdicts", "compliance_badges")
-"""Rows change and are deleted; their history keeps the former ones."""
+"""Rows change and are deleted; the history table keeps the former rows."""
 
 
 REMEDY: Final = (
     "find out which owner or superuser changed it, repair it as the owner, and run "
     "verifywise-mlflow audit verify TENANT --records for each tenant"
 )
-"""What to do about every problem."""
+"""The remedy for every problem."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Guard:
     table: str
     name: str
     events: str
-    """As ``pg_get_triggerdef`` writes it, from the time to the table: ``BEFORE DELETE OR UPDATE``."""
+    """The part of ``pg_get_triggerdef`` from the time up to the table: ``BEFORE DELETE OR UPDATE``."""
     scope: str
     """What follows the table: ``FOR EACH STATEMENT``."""
     function: str
@@ -62,15 +62,15 @@ class Guard:
 
     @property
     def is_always_on(self) -> bool:
-        """Whether it has to fire under ``session_replication_role = replica``, too.
+        """Whether the trigger must also fire under ``session_replication_role = replica``.
 
-        Triggers that write histories do not: a logical replica receives the histories as rows.
+        Triggers that write histories need not: a logical replica receives the histories as rows.
         """
         return not self.function.startswith("save_")
 
     @property
     def enabling_statement(self) -> str:
-        """The statement that enables it."""
+        """The SQL statement that enables the trigger."""
         return f"ALTER TABLE {SCHEMA}.{self.table} ENABLE {'ALWAYS ' if self.is_always_on else ''}TRIGGER {self.name}"
 
 
@@ -108,7 +108,7 @@ GUARDS: Final = tuple(_guards())
 class _StoredTrigger:
     header: str
     function: str
-    """Its name; of a function outside of the schema, preceded by the function's schema."""
+    """The function's name, preceded by its schema if that is not ours."""
     mode: str
     """``O``: enabled, ``A``: always, ``R``: under replication only, ``D``: disabled."""
 
@@ -151,7 +151,7 @@ def _guard_problem(guard: Guard, stored: _StoredTrigger | None) -> str | None:
 
 
 def _stored_triggers(connection: Connection) -> Mapping[tuple[str, str], _StoredTrigger]:
-    # The function separately: its name is written with or without the schema, depending on search_path.
+    # The function is read separately: pg_get_triggerdef adds its schema or not, depending on search_path.
     query = text("""
         SELECT relname, tgname, split_part(pg_get_triggerdef(t.oid), ' EXECUTE FUNCTION ', 1) AS header,
                CASE WHEN pronamespace = n.oid THEN proname ELSE concat(pronamespace::regnamespace, '.', proname) END
@@ -174,7 +174,7 @@ def _stored_functions(connection: Connection) -> Mapping[str, str]:
 
 @cache
 def _expected_functions() -> Mapping[str, str]:
-    """Return the bodies of the schema's functions, by name: the last one that a migration's SQL file has."""
+    """Return the bodies of the schema's functions, by name: each as the last migration that defines it has it."""
     files = sorted(_MIGRATIONS.glob("*/*.sql"))
     return {
         name: body.replace("{schema}", SCHEMA)

@@ -25,9 +25,9 @@ Cells: TypeAlias = Sequence[str | None]
 """A column's values, in the text form that Postgres casts to the column's type."""
 
 MAX_CHARACTERS: Final = 4 * 1024**2
-"""Of one statement with several rows. Some hundred long descriptions would take a multiple of their size to send."""
+"""The most characters of a statement with several rows: to send a statement takes a multiple of its size in memory."""
 _SEPARATOR: Final = "\x1e"
-"""Between the cells of a column, and behind the last one: Postgres splits an empty text into no cells."""
+"""It separates the cells of a column and ends the last cell: Postgres splits an empty text into no cells."""
 _NULL: Final = "\x1f"
 """A cell that is null."""
 
@@ -49,7 +49,7 @@ def insert_rows(
     rows: Sequence[Mapping[str, object]],
     common: Mapping[str, object] = MappingProxyType({}),
 ) -> None:
-    """Insert rows in their order: a column that Postgres generates counts up in it.
+    """Insert rows in their order, so that numbers that Postgres generates ascend in that order.
 
     Args:
         session: The transaction.
@@ -120,7 +120,7 @@ class TextForm(NamedTuple):
 
     sql_type: str
     to_text: Callable[[Any], str]
-    """Makes the text of a value, which is not null."""
+    """Returns the text of a value that is not null."""
 
 
 def text_form(column_type: TypeEngine[Any]) -> TextForm:
@@ -169,7 +169,7 @@ def _joined(cells: Cells) -> str | None:
 def _statement(
     table: Table, names: tuple[str, ...], common: tuple[str, ...], *, are_joined: bool, replaces: bool
 ) -> TextClause:
-    """Return the statement that writes some columns, which are its parameters: each a joined text or an array."""
+    """Return the statement that writes some columns. Each column is a parameter: a joined text or an array."""
     keys = [column.name for column in table.primary_key]
     replaced = [name for name in (*names, *common, "revision") if name in table.c and name not in keys]
     array = "string_to_array(:{}, E'\\x1e', E'\\x1f')" if are_joined else "CAST(:{} AS text[])"

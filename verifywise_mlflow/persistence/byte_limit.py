@@ -1,6 +1,7 @@
 """Limits a page of rows in bytes, in the database: a server decides how large its rows are.
 
-A page of 500 rows usually has one megabyte. Were it limited by number only, 500 large rows would not fit into memory.
+A page of 500 rows usually has one megabyte. If only the number of rows were limited, 500 large rows would not fit into
+memory.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from sqlalchemy.dialects.postgresql import JSON
 from verifywise_mlflow.persistence.pg_text_codec import Text
 
 MAX_PAGE_BYTES: Final = 4 * 1024**2
-"""Text of the rows of a page, unless the first row alone has more."""
+"""The most bytes of text and JSON in the rows of a page. A first row that is larger is a page of its own."""
 
 _OF_FIXED_SIZE: Final = (Boolean, Integer, Date, DateTime)
 _KEY: Final = ("model_name", "version_number")
@@ -39,13 +40,12 @@ _KEY: Final = ("model_name", "version_number")
 def limit_bytes(
     query: Select[Any], linked: Sequence[tuple[Table, str, str]] = (), max_bytes: int = MAX_PAGE_BYTES
 ) -> Select[Any]:
-    """Return the first rows of a query, until they have this many bytes; at least one.
+    """Return the first rows of a query that together have at most ``max_bytes``; at least one row.
 
     Args:
         query: It is ordered by the key of a version, and has a LIMIT.
-        linked: Tables whose rows will be read with the page and count, too: each with the name of its key, and with the
-            column of the query that has the key.
-        max_bytes: The limit.
+        linked: Tables whose rows will be read with the page and count towards the limit: each with the name of its key,
+        and with the column of the query that has the key. max_bytes: The limit.
     """
     page = query.subquery("page")
     size = _row_bytes(page) + sum((_linked_bytes(page, *link) for link in linked), start=literal_column("0"))
@@ -74,12 +74,12 @@ def _row_bytes(rows: FromClause) -> ColumnElement[int]:
 
 
 def _bytes_of(column: ColumnElement[Any]) -> ColumnElement[int]:
-    """Return the bytes of a value before compression. To write whole rows as text would take four times as long."""
+    """Return the bytes of a value before compression. To measure whole rows as text would take four times as long."""
     if isinstance(column.type, Text | PlainText):
         return func.octet_length(column)  # Postgres stores it with the text
     as_text = func.octet_length(cast(column, PlainText))
     if not isinstance(column.type, JSON):
         return as_text
-    # Only of a compressed value is the size unknown, and 1 MB of it may be 10 KB.
+    # Only a compressed value has an unknown size: 1 MB of text may be stored in 10 KB.
     is_plain = func.pg_column_compression(column).is_(None)
     return case((is_plain, func.pg_column_size(column)), else_=as_text)

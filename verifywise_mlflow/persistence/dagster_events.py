@@ -1,6 +1,6 @@
-"""SQL on Dagster's tables: stores a run's check results at once, and deletes what nothing else deletes.
+"""SQL on Dagster's tables: stores a run's check results at once, and deletes rows that Dagster never deletes.
 
-That is what ``DagsterInstance.delete_run`` leaves, and what sensors report without a run.
+These are the rows that ``DagsterInstance.delete_run`` leaves behind, and the events that sensors report without a run.
 
 Dagster stores each check result twice: as an event, and in a table of results that has no index by run. No other module
 names Dagster's tables, and only ``defs.dagster_compat`` calls this one, with a connection that Dagster opened.
@@ -28,8 +28,8 @@ _NO_RUN: Final = ""
 CheckKey: TypeAlias = tuple[str, str]
 """An asset key as Dagster stores it, and the name of the check."""
 
-# Dagster numbers events when it inserts them, and a result refers to its event. A step that is repeated in its run, and
-# a result that was planned, replace a row.
+# Dagster numbers events when it inserts them, and a result refers to its event. The result of a repeated step replaces
+# the row of the first attempt, and a result replaces the row of its planning.
 _STORE_RESULTS: Final = text(
     """
     WITH results AS (
@@ -122,13 +122,13 @@ def delete_runless_check_result(connection: Connection, asset_key: str, check_na
 def delete_superseded_runless_events(connection: Connection, asset_keys: Collection[str], before: datetime) -> None:
     """Delete the events that were reported without a run for these assets before a time.
 
-    The newest observation of each partition stays. Of check results every event goes: the current result is in the
-    table of results, which holds one row per check and partition for results without a run.
+    The newest observation of each partition stays. Every event of a check result is deleted: the current result is in
+    the table of results, which holds one row per check and partition for results without a run.
     """
     cutoff = before.astimezone(UTC).replace(tzinfo=None)  # Dagster stores naive UTC
     runless = (_EVENTS.c.run_id == _NO_RUN, _EVENTS.c.timestamp < cutoff)
     # Nobody reads the events of check results: Dagster's pages read the table of results. Only the event's JSON names
-    # the asset. A quotation of foreign text in it would be escaped, so it cannot match.
+    # the asset. Text from a tenant is escaped within that JSON, so it cannot match.
     is_ours = or_(*(_EVENTS.c.event.contains(f'"path": {key}', autoescape=True) for key in asset_keys))
     is_result = _EVENTS.c.dagster_event_type == "ASSET_CHECK_EVALUATION"
     connection.execute(delete(_EVENTS).where(*runless, is_result, is_ours))

@@ -53,7 +53,8 @@ DATABASE_URL_VARIABLE = "VERIFYWISE_DATABASE_URL"
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 MIN_SERVER_VERSION = (15,)
-"""Postgres 15 is the first with views that run with the rights of the querying role (``security_invoker``)."""
+"""The oldest supported Postgres: the first whose views can run with the querying role's rights
+(``security_invoker``)."""
 
 UPGRADE_LOCK_TIMEOUT = "120s"
 """How long an upgrade waits for open transactions. A transaction that begins meanwhile waits for the upgrade."""
@@ -82,7 +83,8 @@ def connect(url: str, statement_seconds: float | None = None) -> Engine:
 
     Args:
         url: The database.
-        statement_seconds: How long a statement may take, its wait for locks and for a silent server included.
+        statement_seconds: How long a statement may take, including its wait for locks and for a server that does not
+        respond.
 
     Raises:
         DatabaseError: the URL is not one of Postgres, or the configured schema name is refused.
@@ -90,7 +92,7 @@ def connect(url: str, statement_seconds: float | None = None) -> Engine:
     if SCHEMA_PROBLEM:
         raise DatabaseError(f"{SCHEMA_VARIABLE} is not the name of a schema for our tables: {SCHEMA_PROBLEM}")
     if url.partition("?")[0].count("@") > 1:
-        # SQLAlchemy takes the first one for the end of the password and the rest for the host, which errors quote.
+        # SQLAlchemy ends the password at the first @ and takes the rest for the host, which errors quote.
         raise DatabaseError(
             f"{DATABASE_URL_VARIABLE} has more than one @: write each @ of the user and of the password as %40, "
             "each / as %2F and each : as %3A"
@@ -103,7 +105,7 @@ def connect(url: str, statement_seconds: float | None = None) -> Engine:
         ) from None
     if parsed.get_backend_name() not in {"postgresql", "postgres"}:
         raise DatabaseError(f"the database must be Postgres, not {parsed.get_backend_name()}")
-    # Many hosts print 'postgres://'. The driver is named, since SQLAlchemy 2.1 changes the default.
+    # Many hosting providers print 'postgres://'. The driver is named, since SQLAlchemy 2.1 changes the default driver.
     engine = create_engine(
         parsed.set(drivername="postgresql+psycopg2"),
         # An error would quote the values of its statement, and Dagster displays and stores errors.
@@ -115,7 +117,8 @@ def connect(url: str, statement_seconds: float | None = None) -> Engine:
         executemany_batch_page_size=500,
         pool_size=2,
         pool_pre_ping=True,
-        # UTC, regardless of the server's zone: psycopg2 cannot read a time that falls into the year 10000 there.
+        # UTC, regardless of the server's zone: in another zone, a time may fall into the year 10000, which psycopg2
+        # cannot read.
         connect_args={
             "application_name": session_name(),
             "connect_timeout": 10,
@@ -157,7 +160,7 @@ class SchemaCheck:
 
     revision: str
     exposures: list[RoleExposure]
-    """What readers may do and should not."""
+    """What readers can do although they should not."""
     append_only_problems: list[str]
     """How the triggers that protect evidence differ from those of this release."""
 
@@ -295,7 +298,8 @@ def _upgrade(engine: Engine) -> None:
                 "end it with SELECT pg_terminate_backend(process), and upgrade again. Nothing was changed"
             ) from None
         except DBAPIError as error:
-            # Another process created the schema first. It has committed, or this one would still wait for it.
+            # Another process created the schema first, and has committed: otherwise this process would still wait for
+            # it.
             if is_last_attempt or error_code(error) not in _CREATED_MEANWHILE:
                 raise
         else:

@@ -1,6 +1,6 @@
 """Erasure of a tenant: deletes all its data except the audit trail, which records the erasure and who ran it.
 
-Nothing else in this package deletes data that was read: what MLflow no longer has gets a tombstone.
+Nothing else in this package deletes data that was read: objects that MLflow no longer has get a tombstone.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from verifywise_mlflow.persistence.tables import (
 )
 
 RETAINED_TABLES = (audit_trail, audit_checkpoints, checkpoint_receipts, tenant_locks)
-"""Not erased: append-only tables, the proof of the erasure, and the locks, since the erasure holds one."""
+"""Tables that stay: the append-only ones, which prove the erasure, and the locks, one of which the erasure holds."""
 
 
 def erased_tables() -> list[Table]:
@@ -70,7 +70,7 @@ def erase(store: Store, tenant_id: str, now: datetime) -> Mapping[str, int]:
         session = locked.enter_context(store.begin(tenant_id))
         role_grants.require_owner(session.connection, "erasing a tenant")
         # Triggers allow the deletions only after the entry, so the chain is locked before the rows. Every other
-        # transaction that appends to it locks one of these first: it waits here, and not in a deadlock.
+        # transaction that appends to the chain locks one of these first, so it waits here instead of in a deadlock.
         uri = session.scalar(select(tenants.c.tracking_uri).where(tenants.c.tenant_id == tenant_id).with_for_update())
         lock_tenant(session.connection, tenant_id, "waivers")
         lock_tenant(session.connection, tenant_id, "config versions")

@@ -19,8 +19,8 @@ LOCK_NOT_AVAILABLE = "55P03"
 _ACCESS_REFUSED = re.compile(
     r"authentication failed|no pg_hba\.conf entry|does not exist|permission denied for database|not permitted to log in"
 )
-"""What a server says when it refuses a login. The driver gives no code for it. A server that speaks another language
-counts as one that may recover: one more try costs little."""
+"""The messages with which a server refuses a login, since the driver gives no code for it. If the server's messages are
+in another language, the error counts as transient: one more try costs little."""
 
 
 class DatabaseError(Exception):
@@ -31,7 +31,7 @@ class DatabaseError(Exception):
 
 
 class OutdatedSchemaError(DatabaseError):
-    """The schema is older than this code, or missing. A migration of this release is still to come."""
+    """The schema is older than this code, or missing: it was not yet migrated to this release."""
 
 
 class NewerSchemaError(DatabaseError):
@@ -44,7 +44,7 @@ class LockTimeoutError(DatabaseError):
     retryable = True
 
     def __init__(self, lock: str, holders: str) -> None:
-        """Take which lock it is, and who may hold it, as clauses."""
+        """Take the name of the lock, and a clause that says who may hold it."""
         super().__init__(
             f"{lock} was not granted in time: {holders}. Wait for it and try again, or look for the oldest transaction "
             "(the column xact_start of pg_stat_activity) and end it with pg_terminate_backend. Nothing was changed"

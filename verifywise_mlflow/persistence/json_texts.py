@@ -1,7 +1,7 @@
-"""Rows whose JSON stays text on its way to the process that computes.
+"""Rows whose JSON stays text until the process that computes parses it.
 
-A sync reads its rows in one process and computes in another. To pickle parsed JSON and to build it again took as long
-as to parse it, so the process that computes gets the text and parses it.
+A sync reads its rows in one process and computes in another. To pickle and unpickle parsed JSON took as long as to
+parse it, so the process that computes receives the text.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _TEXT = new_type(_JSON_TYPES, "JSON AS TEXT", lambda value, _: value)
 
 
 def let_queries_return_json_as_text(engine: Engine) -> None:
-    """Make an engine heed the option ``JSON_AS_TEXT``."""
+    """Let queries of an engine use the option ``JSON_AS_TEXT``."""
     event.listen(engine, "before_cursor_execute", _before_query)
 
 

@@ -1,4 +1,4 @@
-"""Whether the current role may do what the listener does, and no more."""
+"""Whether the current role has the privileges that the listener needs, and no others."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from verifywise_mlflow.persistence.tables import SCHEMA
 
 
 def missing_privileges(connection: Connection) -> list[str]:
-    """Return the tables that the current role may not use as the listener has to."""
+    """Return the tables on which the current role lacks a privilege that the listener needs."""
     query = text(
         """
         SELECT DISTINCT name
@@ -23,7 +23,7 @@ def missing_privileges(connection: Connection) -> list[str]:
 
 
 def excess_privilege(connection: Connection) -> str | None:
-    """Return what the current role may do and the listener should not, as the end of a sentence; None if nothing."""
+    """Return a privilege that the role has and a listener must not have, as the end of a sentence; None without one."""
     if reason := rls_bypass_reason(connection):
         return f"{reason}, so it may read and write all tenants"
     query = text("SELECT has_table_privilege(:table, 'SELECT')")

@@ -1,8 +1,8 @@
 """Locks that serialize transactions: rows and tables that only a role with write access may lock.
 
-Advisory locks would not do: every role that can log in may take any of them, a tenant's reader included, and everybody
-else then waits. A reader holds no lock that a sync or a command waits for. Only ``db upgrade`` waits for transactions
-of readers, and ends with an error after two minutes.
+Advisory locks are unsuitable: every role that can log in, even a tenant's reader, may take any of them and make all
+others wait. A reader holds no lock that a sync or a command waits for. Only ``db upgrade`` waits for transactions of
+readers, and ends with an error after two minutes.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from verifywise_mlflow.persistence.tables import SCHEMA
 
 DeliveryLock = NewType("DeliveryLock", str)
 TenantLock = Literal["sync", "audit trail", "waivers", "config versions"] | DeliveryLock
-"""``sync`` admits one sync of a tenant at a time, and that of a target one delivery to it; the others serialize
-transactions that append to what they read."""
+"""``sync`` admits one sync of a tenant at a time, and the lock of a target admits one delivery to it at a time. The
+other locks serialize transactions that append to what they read."""
 
 _DELIVERY: Final = "delivery to "
 
@@ -42,9 +42,9 @@ _TRANSACTION_TIMEOUT_VERSION: Final = (17,)
 """The first Postgres with a time-out of whole transactions."""
 
 # Two statements in one round trip. All transactions share the lock, except `db upgrade`, which takes it exclusively: it
-# waits for open transactions, and later ones see the new revision. The second statement has to begin after the lock was
-# granted: a single statement could see the revision as it was before the upgrade. A reader may take this mode, which
-# conflicts with an upgrade only.
+# waits for open transactions, and later ones see the new revision. The second statement must begin after the lock was
+# granted: a single statement could see the revision from before the upgrade. A reader may take the lock in this mode,
+# which conflicts with an upgrade only.
 _SHARE_SCHEMA = f"""
     LOCK TABLE {SCHEMA}.alembic_version IN ACCESS SHARE MODE;
     SELECT version_num, set_config('verifywise_mlflow.tenant', %(tenant)s, true) FROM {SCHEMA}.alembic_version
@@ -53,7 +53,7 @@ _ALEMBIC_VERSION = f"""
     CREATE TABLE IF NOT EXISTS {SCHEMA}.alembic_version (
         version_num VARCHAR(32) NOT NULL, CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
     )
-"""  # as Alembic creates it; here before the first migration, since it is what upgrades lock
+"""  # as Alembic creates it, but before the first migration, since upgrades lock this table
 
 
 def share_schema(connection: Connection, tenant_id: str) -> str | None:
@@ -106,13 +106,13 @@ def lock_tenant(connection: Connection, tenant_id: str, lock: TenantLock) -> Non
 
 
 def lock_and_read(connection: Connection, tenant_id: str, lock: TenantLock, query: str) -> object:
-    """Hold a lock of the tenant until the transaction ends, and return one value that is read then; in one round trip.
+    """Hold a lock of the tenant until the transaction ends, and return a value that is read under it: one round trip.
 
     Args:
         connection: The transaction.
         tenant_id: The tenant.
         lock: The lock.
-        query: Gives the value; it may use the parameter ``%(tenant_id)s``.
+        query: The query that returns the value; it may use the parameter ``%(tenant_id)s``.
 
     Raises:
         LockTimeoutError: another transaction held the lock for ``LOCK_TIMEOUT``.
@@ -152,7 +152,8 @@ def create_tenant_lock(connection: Connection, tenant_id: str, lock: TenantLock)
 def begin_long_lock(connection: Connection, tenant_id: str, lock: TenantLock) -> bool:
     """Set the tenant, disable the server's time-outs of idle and long transactions, and try to lock; in one round trip.
 
-    All of it lasts until the transaction ends. Return False if another transaction holds the lock, or if there is none.
+    All of this lasts until the transaction ends. Return False if another transaction holds the lock, or if the tenant
+    has no such lock yet.
     """
     statements = (
         "SELECT set_config('verifywise_mlflow.tenant', %(tenant_id)s, true)",

@@ -16,8 +16,8 @@ from verifywise_mlflow.persistence.errors import translate_errors
 class Listener:
     """A session that listens to a channel.
 
-    A notification may never come: a pooler of transactions passes none on, and a session may be lost. So those who wait
-    look now and then, too.
+    A notification may never arrive: a transaction pooler forwards none, and a session may be lost. So those who wait
+    must also poll at intervals.
     """
 
     def __init__(self, session: psycopg2.extensions.connection) -> None:
@@ -63,7 +63,7 @@ def listen(engine: Engine, channel: str) -> Iterator[Listener]:
     with ExitStack() as stack:
         with translate_errors(engine.url.username):
             connection = stack.enter_context(engine.connect())
-            stack.callback(connection.invalidate)  # in the pool it would go on to listen
+            stack.callback(connection.invalidate)  # a pooled connection would continue to listen
             connection.execution_options(isolation_level="AUTOCOMMIT").exec_driver_sql(f"LISTEN {channel}")
         session = connection.connection.driver_connection
         assert isinstance(session, psycopg2.extensions.connection)

@@ -28,20 +28,20 @@ Stored: TypeAlias = "str | int | float | bool | list[Stored] | dict[str, Stored]
 _NUL, _ESCAPE = "\u2400", "\u241b"
 _TO_ESCAPE = re.compile(f"[\x00\ud800-\udfff{_NUL}{_ESCAPE}]")
 _ESCAPED_NUL = "\\u0000"
-"""In JSON, NUL stands as an escape already."""
+"""NUL as serialized JSON contains it."""
 _STRING_OR_LARGE = re.compile(r'"(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?e\+\d+')
 _ESCAPED = re.compile(f"{_NUL}|{_ESCAPE}([{_NUL}{_ESCAPE}]|[0-9a-f]{{4}})")
 
 
 def escape(text: str) -> str:
-    """Return the text as Postgres can keep it."""
-    if text.isascii() and "\x00" not in text:  # most is, and a pattern takes ten times as long
+    """Return the text in a form that Postgres can store."""
+    if text.isascii() and "\x00" not in text:  # most texts are, and a pattern takes ten times as long
         return text
     return _TO_ESCAPE.sub(_escaped, text)
 
 
 def unescape(text: str) -> str:
-    """Return the text that ``escape`` was given."""
+    """Return the text from which ``escape`` made this one."""
     if _NUL not in text and _ESCAPE not in text:
         return text
     return _ESCAPED.sub(_unescaped, text)
@@ -77,7 +77,7 @@ def to_stored(value: object) -> Stored:
 
 
 def from_stored(value: Stored) -> Stored:
-    """Return what ``to_stored`` was given; the words for numbers that are not finite stay words."""
+    """Return the value from which ``to_stored`` made this one, except that NaN and the infinities stay texts."""
     if isinstance(value, str):
         return unescape(value)
     if isinstance(value, dict):
@@ -94,15 +94,15 @@ class Text(TypeDecorator[str]):
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
-        """Escape on the way in."""
+        """Escape a text that is written."""
         return None if value is None else escape(value)
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> str | None:
-        """Restore on the way out."""
+        """Restore a text that was read."""
         return _restored(value)
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[str | None], str | None]:
-        """Return what restores a value: without SQLAlchemy's two calls around it, since a sync reads millions."""
+        """Return the function that restores a value, without SQLAlchemy's two wrapping calls: a sync reads millions."""
         return _restored
 
 
@@ -113,16 +113,16 @@ def _restored(value: str | None) -> str | None:
 Json = JSONB(none_as_null=True)
 """Any value of JSON's types; ``None`` is SQL's NULL. The engine writes and reads it with the two functions below."""
 JsonDocument = JSON(none_as_null=True)
-"""The same, for large values that are read as a whole. Postgres keeps the text that ``dumps`` gives: to write, to read
-and to hash it costs less than to take it apart.
+"""Like ``Json``, for large values that are read as a whole. Postgres keeps the text that ``dumps`` returns: to write,
+read and hash text costs less than to parse it.
 """
 
 
 def dumps(value: object) -> str:
     """Return JSON that Postgres can store. Texts stay readable in it, so that SQL can search for them.
 
-    Keys are sorted, and what Postgres would change is written as it returns it: what ``loads`` makes of a stored value
-    gives the same text again.
+    Keys are sorted, and values that Postgres would change are written in the form in which it returns them: a stored
+    value that ``loads`` reads gives the same text again.
     """
     if isinstance(value, list | tuple | dict) and not value:  # as two thirds of the columns of most rows
         return "{}" if isinstance(value, dict) else "[]"
@@ -139,7 +139,8 @@ def dumps(value: object) -> str:
 _ENCODER = json.JSONEncoder(
     ensure_ascii=False, separators=(",", ":"), allow_nan=False, check_circular=False, sort_keys=True
 )
-"""Created once: json.dumps would create one per value. What is written is built from values, so it has no cycle."""
+"""One encoder for all values: json.dumps would create one per value. The values cannot contain cycles, so the encoder
+does not check for them."""
 
 
 def _compact(value: object) -> str:
@@ -153,7 +154,7 @@ def _needs_escaping(serialized: str) -> bool:
 
 
 def _large(match: re.Match[str]) -> str:
-    """Write 1e+300 with all its digits and a point: Postgres would hand it back as a whole number, which differs."""
+    """Write 1e+300 with all its digits and a point: Postgres would return a whole number, whose text differs."""
     token = match[0]
     return token if token.startswith('"') else f"{Decimal(token):f}.0"
 
@@ -167,7 +168,7 @@ def loads(serialized: str) -> Stored:
 
 
 def _parsed(serialized: str) -> Stored:
-    # In half of the time of the standard library, with the same results: whole numbers of any size, too.
+    # It takes half the time of the standard library, with the same results, even for whole numbers of any size.
     try:
         value: Stored = from_json(serialized)
     except ValueError:  # a lone surrogate, or too many levels

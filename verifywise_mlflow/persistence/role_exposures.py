@@ -1,7 +1,7 @@
-"""What a reader may do to the database server beyond reading its tenant, which could stall syncs or fill the disk.
+"""Abilities of a reader beyond reading its tenant with which it could stall syncs or fill the disk.
 
-Postgres grants most of it to every role, through PUBLIC. ``db grant`` limits the role itself, if it may. The rights of
-PUBLIC belong to all products in the database, so an operator revokes them, with the statements given here.
+Postgres grants most of them to every role, through PUBLIC. ``db grant`` limits the role itself, if permitted. The
+rights of PUBLIC belong to all products in the database, so an operator revokes them, with the statements given here.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from verifywise_mlflow.persistence.sql_identifiers import quoted_identifier
 from verifywise_mlflow.persistence.tables import SCHEMA
 
 READER_CONNECTION_LIMIT: Final = 5
-"""Connections that ``db grant`` allows a reader, unless the role has a limit already."""
+"""The connection limit that ``db grant`` sets for a reader, unless the role has a limit already."""
 
 MAX_READER_SHARE: Final = 0.5
 """The part of the server's connections that all readers together may open."""
@@ -31,7 +31,7 @@ _ADVISORY_LOCKS = "^pg_(try_)?advisory_(xact_)?lock(_shared)?$"
 
 @dataclass(frozen=True, slots=True)
 class RoleExposure:
-    """Something that a reader may do and should not."""
+    """An ability that a reader has and should not have."""
 
     role: str
     ability: str
@@ -55,13 +55,13 @@ def limit_connections(connection: Connection, role: str) -> None:
 
 
 def reader_exposures(connection: Connection, role: str | None = None) -> list[RoleExposure]:
-    """Return what readers may do and should not, by role; with a role, only of that one. Any role may call it."""
+    """Return what readers can do although they should not, by role, or only for ``role``. Any role may call this."""
     readers = [name for name in _readers(connection) if role in (None, name)]
     return [exposure for name in readers for exposure in _exposures(connection, name)]
 
 
 def _readers(connection: Connection) -> list[str]:
-    """Return the roles that may read the schema's tables and write none. The catalog shows them to everybody."""
+    """Return the roles that may read the schema's tables and write none. Every role may read this in the catalog."""
     query = text(
         """
         SELECT rolname FROM pg_roles
@@ -133,7 +133,7 @@ def _connections_of(connection: Connection, roles: list[str]) -> int:
 
 
 def _executable(connection: Connection, role: str, pattern: str) -> list[str]:
-    """Return the signatures of the server's functions with such a name that the role may execute."""
+    """Return the signatures of the server's functions that match the pattern and that the role may execute."""
     query = text(
         """
         SELECT oid::regprocedure::text FROM pg_proc

@@ -37,8 +37,8 @@ PIPELINE_PRIVILEGES: Mapping[str, tuple[str, ...]] = {
     "artifact_manifests": _WRITE,
     "canonical_records": _WRITE,
     "record_inputs": _WRITE,
-    # The tables with deletions: what was concluded about a version whose name and number another version has now.
-    # Triggers save it as history.
+    # Syncs delete verdicts and badges of a version whose name and number another version has now. Triggers save them as
+    # history.
     "version_verdicts": (*_WRITE, "DELETE"),
     "compliance_badges": (*_WRITE, "DELETE"),
     # Triggers create its row and invalidate it.
@@ -50,7 +50,7 @@ PIPELINE_PRIVILEGES: Mapping[str, tuple[str, ...]] = {
     "history_usage": _WRITE,
     "poll_watermarks": _WRITE,
     "tenant_locks": _WRITE,
-    # A delivery removes what is no longer pending.
+    # A delivery removes rows that are no longer pending.
     "delivery_outbox": (*_WRITE, "DELETE"),
     "delivery_events": (*_APPEND, "DELETE"),
     "delivery_ledger": _WRITE,
@@ -81,7 +81,7 @@ PIPELINE_PRIVILEGES: Mapping[str, tuple[str, ...]] = {
 """A pipeline's privileges on each table. A new table must be added here: a test compares this with the tables."""
 
 READER_TABLES = tuple(table for table in PIPELINE_PRIVILEGES if table != "tenant_locks")
-"""What a reader may read: everything but the locks."""
+"""The tables that a reader may read: all but the locks."""
 
 LISTENER_PRIVILEGES: Mapping[str, tuple[str, ...]] = {
     "change_hints": (*_WRITE, "DELETE"),
@@ -89,14 +89,15 @@ LISTENER_PRIVILEGES: Mapping[str, tuple[str, ...]] = {
     "webhook_status": _WRITE,
     "role_grants": _READ,
 }
-"""What receives MLflow's webhooks is reached from other networks: it may do nothing but leave hints for a pipeline."""
+"""A listener's privileges. Other networks reach the listener, so it may only write hints for a pipeline."""
 
 REVISION_TABLE = "alembic_version"
-"""Readable by every role, which refuses a schema of another release. It belongs to no tenant."""
+"""The table with the schema's revision, which belongs to no tenant. Every role reads it to refuse a schema of another
+release."""
 
 
 def grant(connection: Connection, role: str, kind: RoleKind, tenant_id: str | None, now: datetime) -> None:
-    """Grant a role access, with an audit entry. Granting the same access again restores its privileges, without one.
+    """Grant a role access, with an audit entry. If the role has this access, restore its privileges without an entry.
 
     Raises:
         DatabaseError: there is no such role, row-level security would not apply to it, or it has other access.
@@ -127,7 +128,7 @@ def grant(connection: Connection, role: str, kind: RoleKind, tenant_id: str | No
 def revoke(connection: Connection, role: str, now: datetime) -> None:
     """Revoke a role's access, even if the role no longer exists, with an audit entry.
 
-    There is none about privileges that were given by other means: they show no tenant's rows.
+    Privileges that were given by other means get no entry: they show no tenant's rows.
 
     Raises:
         DatabaseError: it has no access.

@@ -37,7 +37,7 @@ class StoredAgent(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AgentState:
-    """A state of an agent, and from when to when it was the present one."""
+    """A state of an agent, and the period in which it was the current state."""
 
     model_id: str
     status: str | None
@@ -74,7 +74,7 @@ def agent_names(session: TenantSession) -> list[str]:
 
 
 def agent_states(session: TenantSession, name: str) -> list[AgentState]:
-    """Return the present and former states of the agents with a name or ID, the newest first."""
+    """Return the current and former states of the agents with a name or ID, the newest first."""
     named = select(agents.c.model_id).where(
         agents.c.tenant_id == session.tenant_id, or_(agents.c.name == name, agents.c.model_id == name)
     )

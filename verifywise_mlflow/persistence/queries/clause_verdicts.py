@@ -53,7 +53,7 @@ def verdict_counts_of(session: TenantSession, rule_ids: Collection[str]) -> Mapp
 
 
 def worst_versions(session: TenantSession, rule_ids: Collection[str], limit: int) -> list[VersionVerdicts]:
-    """Return the versions that show least by these rules, the worst first; among equals those in production first.
+    """Return the versions with the worst verdicts of these rules, the worst first; of equal ones, production first.
 
     The order is: failed, error, not evaluated, not shown, not read, in part, shown, not applicable. Archived
     and deleted versions are left out.

@@ -1,6 +1,6 @@
-"""Reads what a proof consists of: the entry that commits the log of states, the leaves up to it, and what signs it.
+"""Reads the parts of a proof: the entry that commits the log of states, its leaves, and the checkpoint that signs it.
 
-Names are as Postgres keeps them: see ``pg_text_codec``.
+Names are in their stored form: see ``pg_text_codec``.
 """
 
 from __future__ import annotations
@@ -144,6 +144,6 @@ def checkpoints_of(session: TenantSession, sequence: int) -> list[Checkpoint]:
 
 
 def manifest_written(session: TenantSession, key: Key) -> tuple[datetime, object] | None:
-    """Return when a version's manifest was written, and the manifest; None without one. No former one is stored."""
+    """Return a version's manifest and when it was written; None without one. Former manifests are not stored."""
     row = session.execute(_MANIFEST, {"tenant_id": escape(session.tenant_id), "name": key[0], "number": key[1]}).first()
     return None if row is None else (row[0], loads(row[1]))

@@ -44,7 +44,7 @@ class ComplianceChange:
     """None if the version was not evaluated."""
     badge_after: str | None
     verdicts: tuple[VerdictChange, ...]
-    """Sorted by rule. Verdicts that changed in between and back again are not among them."""
+    """Sorted by rule. A verdict that changed during the period and changed back is left out."""
 
 
 def net_compliance_changes(session: TenantSession, period: Period) -> Iterator[ComplianceChange]:
@@ -78,7 +78,7 @@ def _differences(before: _Verdicts, after: _Verdicts) -> tuple[VerdictChange, ..
 
 
 def _versions_with_changes(session: TenantSession, period: Period) -> list[Key]:
-    """Return the versions with a state that began or ended after the start: some of them may not differ."""
+    """Return the versions with a state that began or ended after the start; some of them may be equal at both ends."""
     since = literal(to_utc(period.since), DateTime(timezone=True))
     changed = union(
         *(
@@ -106,7 +106,7 @@ def _is_within(table: TableClause, period: Period) -> Iterator[ColumnElement[boo
 def _verdicts(
     session: TenantSession, keys: Sequence[Key], at: datetime, is_changed: ColumnElement[bool]
 ) -> Mapping[Key, _Verdicts]:
-    """Return the verdicts at one end of a period. Most states last longer than it: they are not even fetched."""
+    """Return the verdicts at one end of a period. The many states that last longer than the period are not fetched."""
     verdicts: defaultdict[Key, dict[str, tuple[str, str]]] = defaultdict(dict)
     query = of_versions(session, verdict_states, keys, *valid_at(verdict_states, at), is_changed)
     names = ("model_name", "version_number", "rule_id", "verdict", "reason")

@@ -18,7 +18,7 @@ class StoredVerdict:
     verdict: str
     reason: str
     is_open: bool
-    """Whether it is an open gap, or was one when what it rests on could still be read."""
+    """Whether the verdict is an open gap, or was one when the objects that it rests on could still be read."""
 
 
 @dataclass(frozen=True, slots=True)

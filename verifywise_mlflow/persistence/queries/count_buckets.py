@@ -1,8 +1,8 @@
 """Buckets: ranges of a tenant's keys whose counts are cached, so that a change costs the count of its bucket.
 
-Triggers move the revision of the buckets that a statement changed. A stale bucket is counted again from its rows, and
-one with too many versions is divided. Ranges, not hashes of the keys: a bulk writer's batch is sorted by key, so it
-invalidates one or two buckets, and the primary keys are the only index that a count needs.
+Triggers move the revision of the buckets that a statement changed. A stale bucket is counted again from its rows, and a
+bucket with too many versions is divided. Buckets are ranges rather than hashes of the keys: a bulk writer's batch is
+sorted by key, so it invalidates one or two buckets, and a count needs no other index than the primary key.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _BUCKETS_PER_STATEMENT: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class BucketCounts:
-    """The counts of a bucket, and until when they are valid; None if age does not invalidate them."""
+    """The counts of a bucket, and the time until which they are valid; None if age does not invalidate them."""
 
     counts: RangeCounts
     valid_until: datetime | None
@@ -49,7 +49,7 @@ class _Bucket:
 
 
 def bucket_counts(session: TenantSession, basis: str, at: datetime, *, may_write: bool) -> list[BucketCounts]:
-    """Return the counts of all buckets of the tenant; count those that are stale, and store them if the role may.
+    """Return the counts of all buckets of the tenant. Stale buckets are counted again, and stored if ``may_write``.
 
     Args:
         session: the tenant's transaction.
@@ -85,7 +85,7 @@ def _stored_buckets(session: TenantSession, basis: str, at: datetime) -> list[_B
     is_current = and_(
         table.c.counted_revision == table.c.revision,
         table.c.basis == basis,
-        table.c.counted_at <= at,  # if the clock went back, gaps are younger again
+        table.c.counted_at <= at,  # after the clock was set back, gaps are younger again
         or_(table.c.valid_until.is_(None), table.c.valid_until > at),
     )
     rows = session.execute(
@@ -117,8 +117,8 @@ def _starts_of_stale(session: TenantSession, buckets: Sequence[_Bucket]) -> dict
 def _divide(session: TenantSession, basis: str, at: datetime) -> None:
     """Divide the stale buckets that are too large.
 
-    The tenant's row is locked as the triggers lock it. So nobody looks for the bucket of a key during the division, and
-    only one transaction divides. What others count of a divided bucket does not fit it any more, so its revision moves.
+    The tenant's row is locked as the triggers lock it. So no trigger looks for the bucket of a key during the division,
+    and only one transaction divides. Counts of the undivided bucket are invalid by then, so its revision moves.
     """
     counts, table = compliance_counts, compliance_count_buckets
     session.execute(select(counts.c.revision).where(counts.c.tenant_id == session.tenant_id).with_for_update())
@@ -144,7 +144,7 @@ def _divide(session: TenantSession, basis: str, at: datetime) -> None:
 def _store(
     session: TenantSession, buckets: Sequence[_Bucket], counted: Sequence[BucketCounts], basis: str, at: datetime
 ) -> None:
-    """Store the counts of buckets whose revision has not moved: the others match no state."""
+    """Store the counts of the buckets whose revision has not moved since. Other counts match no state of the rows."""
     table = compliance_count_buckets
     rows = rows_of(
         table,

@@ -1,7 +1,7 @@
 """Coverage of the frameworks' clauses by a tenant's living versions. The database counts the verdicts.
 
-Policies and own frameworks come from the store, as they were in force when the tenant was last evaluated: a reader of
-the store has no tenants.yaml, and the files may have changed since.
+Policies and a tenant's own frameworks are read from the store, as they were at the last evaluation: a reader of the
+store has no tenants.yaml, and the files may have changed since.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ def verdict_groups(
 ) -> Iterator[VerdictGroup]:
     """Yield living versions of some or all models, grouped by equal verdicts of some or all rules, archived ones apart.
 
-    Many versions make few groups. They are fetched in pages nevertheless, since nothing limits their number.
+    Many versions usually make few groups. The groups are fetched in pages nevertheless, since nothing limits their
+    number.
     """
     records, results = canonical_records, compliance_verdicts
     is_same_version = same_version(results, records)

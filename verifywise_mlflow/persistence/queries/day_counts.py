@@ -1,6 +1,6 @@
 """How many versions of a tenant had each badge, and each verdict of each rule, on past days.
 
-What lasted for less than a day may not count. A version counts as long as MLflow has it.
+A badge or verdict that lasted for less than a day may be missing. A version counts as long as MLflow has it.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ class DayCounts(Generic[What]):
 
 
 def badges_by_day(session: TenantSession, until: datetime, max_points: int) -> list[DayCounts[str]]:
-    """Return the badges of a tenant's versions on days from the first one to a day, evenly apart."""
+    """Return how many versions had each badge, on evenly spaced days from the tenant's first one to ``until``."""
     return _by_day(session.execute(_badge_spans(session)).tuples(), until, max_points)
 
 
 def verdicts_by_day(session: TenantSession, until: datetime, max_points: int) -> list[DayCounts[RuleVerdict]]:
-    """Return the verdicts that the compliance score counts, likewise: those on versions that were not archived.
+    """Return, for the same days, how often each rule had each verdict on versions that were not archived.
 
-    Verdicts that do not apply are left out.
+    The compliance score counts these verdicts; ``not applicable`` is left out.
     """
     spans = session.execute(
         _VERDICT_SPANS, {"tenant_id": escape(session.tenant_id), "not_applicable": Verdict.NOT_APPLICABLE.value}
@@ -54,7 +54,7 @@ def verdicts_by_day(session: TenantSession, until: datetime, max_points: int) ->
 def _by_day(
     spans: Iterable[tuple[What, date, date | None, int]], until: datetime, max_points: int
 ) -> list[DayCounts[What]]:
-    """Return the counts of days from those of spans: what, its first day, the day of its end, and how many."""
+    """Return the counts of days from spans: a badge or verdict, its first day, the day of its end, and the versions."""
     changes: defaultdict[date, Counter[What]] = defaultdict(Counter)
     for what, begin, end, count in spans:
         changes[begin][what] += count
@@ -86,7 +86,7 @@ def _badge_spans(session: TenantSession) -> Select[tuple[str, date, date | None,
     )
 
 
-# The arrays of the tables rather than the views, which would expand the texts of each verdict, too.
+# Reads the arrays of the tables rather than the views, which would also expand the texts of each verdict.
 _VERDICT_SPANS = text(
     f"""
     SELECT r.rule_id, r.verdict,

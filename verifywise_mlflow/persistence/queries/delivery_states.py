@@ -32,16 +32,16 @@ class VersionUse:
 
 @dataclass(frozen=True, slots=True)
 class StatedVerdict:
-    """The verdict of a rule on a version, and what it says."""
+    """The verdict of a rule on a version, with its reason."""
 
     rule_id: str
     verdict: str
     reason: str
     evaluated_at: datetime
-    """When an evaluation first gave it."""
+    """When an evaluation first gave this verdict."""
     open_since: datetime | None
     waiver: Waiver | None
-    """The waiver in force that covers it, if it is a gap."""
+    """The waiver in force that covers the verdict, if the verdict is a gap."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class DeliveryState:
 
     @property
     def judged_at(self) -> datetime | None:
-        """When the newest of its verdicts was first given: evaluations that change nothing do not move it."""
+        """When the version's newest verdict was first given. An evaluation that changes nothing leaves this time."""
         return max((verdict.evaluated_at for verdict in self.verdicts), default=None)
 
 
@@ -88,7 +88,7 @@ def version_uses(session: TenantSession, keys: Collection[Key]) -> dict[Key, Ver
 def delivery_states(session: TenantSession, keys: Collection[Key], at: datetime) -> list[DeliveryState]:
     """Return the states of versions, sorted by key; without those that were not evaluated yet.
 
-    A waiver that has expired at ``at`` covers nothing.
+    Waivers that have expired by ``at`` are ignored.
     """
     if not keys:
         return []

@@ -53,7 +53,7 @@ UNKNOWN_RANK: Final = -1
 RANKS: Final = (UNKNOWN_RANK, *range(len(Severity)))
 
 _NO_GAP: Final = (Verdict.PASS.value, Verdict.NOT_APPLICABLE.value)
-"""The verdicts that show that there was no gap."""
+"""The verdicts with which a version has no gap of a rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class GapSelection:
     """Which gaps to read. ``None`` does not narrow the selection."""
 
     at: datetime
-    """The current time, for waivers."""
+    """The current time, at which waivers are in force or not."""
     severity_ranks: Mapping[str, int]
     """Rule ID to the rank of its severity, 0 for the least. A rule that is missing ranks below all."""
     versions: VersionFilter = field(default_factory=VersionFilter)
@@ -156,7 +156,7 @@ def counted_gaps(
         selection: Which gaps to count.
         by: What they have in common.
         age_starts: For ``age``, the times after which the gaps of each group were opened, the youngest group first.
-            The key of a group is its place; the last group has the gaps that were opened earlier.
+            The key of a group is its index; the last group has the gaps that were opened before all these times.
     """
     gaps = _gaps(session, selection)
     key: ColumnElement[str]
@@ -256,7 +256,7 @@ def _waiver_condition(gaps: Subquery, selection: GapSelection) -> Iterator[Colum
 def _opening_is_recorded(gaps: Subquery) -> ColumnElement[bool]:
     """Return the condition that a verdict which was no gap ended when the gap opened."""
     history = version_verdict_history
-    # Not as rows: the verdicts of a version would be expanded for each of its gaps.
+    # The arrays are compared directly: as rows, the verdicts of a version would be expanded for each of its gaps.
     former = history.c.verdicts[func.array_position(history.c.rule_ids, gaps.c.rule_id)]
     return (
         select(literal(1))

@@ -73,7 +73,7 @@ class VerdictState:
     origins: Mapping[str, Mapping[str, object]]
     thresholds: Mapping[str, float]
     day: date | None
-    """The day of the evaluation that gave it first, if the rule depends on the day."""
+    """The day of the evaluation that first gave the verdict, if the rule depends on the day."""
     input_hash: str
     """A hash of everything that the verdict follows from; see ``compliance.input_hash``."""
     span: Validity
@@ -171,7 +171,7 @@ def net_record_transitions(session: TenantSession, period: Period) -> Iterator[R
 def _states_of_changed(
     session: TenantSession, period: Period, condition: ColumnElement[bool]
 ) -> Iterator[list[RecordState]]:
-    """Yield the states of each version that changed in a period, oldest first, as far as they meet a condition."""
+    """Yield, for each version that changed in a period, its states that meet a condition, oldest first."""
     states = record_states.c
     changed = select(states.model_name, states.version_number).where(
         states.tenant_id == session.tenant_id, states.valid_from > period.since, states.valid_from <= period.until
@@ -221,7 +221,7 @@ def _record_states(session: TenantSession, *conditions: ColumnElement[bool]) -> 
 
 
 def _revision(state: RecordState) -> int:
-    """Return what puts states in order: each write draws a higher one, so it holds even if the clock went back."""
+    """Return the sort key of states. Each write draws a higher revision, even if the clock was set back."""
     return state.revision
 
 

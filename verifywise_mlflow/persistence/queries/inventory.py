@@ -1,4 +1,4 @@
-"""Versions with what the inventory lists of them, and models without versions.
+"""Versions with the columns of the inventory, and models without versions.
 
 Rows come through a server-side cursor, since a tenant may have a hundred thousand versions.
 """
@@ -117,7 +117,7 @@ def listed_versions(session: TenantSession, selection: InventorySelection) -> It
 
 
 def models_without_versions(session: TenantSession, selection: InventorySelection) -> Iterator[ListedModel]:
-    """Yield the models that have no version to list, sorted by name; none if the selection is about versions."""
+    """Yield the models that have no version to list, sorted by name; no model if the selection is about versions."""
     wanted = selection.versions
     if wanted.is_about_versions or selection.applied_rules is not None:
         return

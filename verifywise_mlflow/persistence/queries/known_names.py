@@ -24,7 +24,7 @@ class NamedVersion:
 
 
 def named_versions(session: TenantSession, model_name: str, at: datetime) -> list[NamedVersion]:
-    """Return the versions of a model that had an alias or a stage at a time, those that were deleted left out."""
+    """Return the versions of a model that had an alias or a stage at a time, without those that were deleted."""
     states = record_states.c
     rows = session.execute(
         select(states.version_number, states.aliases, states.lifecycle_stage)

@@ -1,4 +1,4 @@
-"""The current state of versions with the marks of what it rests on, as lineage needs it."""
+"""The current state of versions for lineage, with the hashes and the sync that identify its inputs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from verifywise_mlflow.persistence.tables import canonical_records, compliance_b
 
 @dataclass(frozen=True, slots=True)
 class LineageState:
-    """A version's state, and what identifies it."""
+    """A version's state, and the hashes that identify it."""
 
     delivery: DeliveryState
     record_hash: str

@@ -23,7 +23,7 @@ from verifywise_mlflow.persistence.tables import (
 
 
 class StoredPromptVersion(NamedTuple):
-    """A version of a prompt; without a number, a prompt that has none."""
+    """A version of a prompt; if the number is None, a prompt without versions."""
 
     prompt_name: str
     version_number: int | None
@@ -43,7 +43,7 @@ class StoredPromptVersion(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PromptState:
-    """A state of a version of a prompt, and from when to when it was the present one."""
+    """A state of a version of a prompt, and the period in which it was the current state."""
 
     version_number: int
     template_sha256: str | None
@@ -84,7 +84,7 @@ def prompt_names(session: TenantSession) -> list[str]:
 
 
 def prompt_states(session: TenantSession, name: str) -> list[PromptState]:
-    """Return the present and former states of a prompt's versions, the newest first."""
+    """Return the current and former states of a prompt's versions, the newest first."""
     columns = ("version_number", "template_sha256", "aliases")
     rows = present_and_former(session, PROMPT_VERSIONS, columns, lambda table: table.c.prompt_name == name)
     states = [PromptState(*row) for row in rows]

@@ -1,7 +1,7 @@
 """Counts of the living versions in a range of keys: verdicts, open gaps, badges; and the sum of several ranges.
 
-A range is counted exactly, from its rows, in one statement. The worst gaps and the times at which gaps opened are
-limited by range and by sum, so that the counts of a tenant of any size stay small.
+One statement counts the rows of a range exactly. The worst gaps and the times at which gaps opened are limited in each
+range and in each sum, so that the counts of a tenant of any size stay small.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import canonical_records, compliance_badges, compliance_verdicts
 
 MAX_TIMES_PER_RULE: Final = 16
-"""Times at which gaps of a rule opened that a range counts one by one; more are counted by age group."""
+"""The most times at which gaps of a rule opened that a range counts separately; more times are counted by age group."""
 BEFORE_ALL_KEYS: Final = ("", -(2**31))
 """A key that no version precedes."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -67,7 +67,7 @@ Times: TypeAlias = list[tuple[int, int]]
 
 @dataclass(frozen=True, slots=True)
 class KeyRange:
-    """The keys from ``first`` up to and without ``end``; names are in their stored form."""
+    """The keys from ``first`` up to but excluding ``end``; names are in their stored form."""
 
     first: Key
     end: Key | None
@@ -81,9 +81,9 @@ class RangeCounts:
     verdicts: dict[str, dict[str, int]] = field(default_factory=dict)
     """Rule ID to verdict to number of living versions."""
     archived: dict[str, dict[str, int]] = field(default_factory=dict)
-    """How many of these versions are archived."""
+    """Like ``verdicts``, but only the archived ones among these versions."""
     opened: dict[str, Times] = field(default_factory=dict)
-    """When the gaps of each rule opened that no waiver covers."""
+    """For each rule, when the gaps opened that no waiver covers."""
     worst: dict[str, list[RankedGap]] = field(default_factory=dict)
     """The most urgent of these gaps, the worst first."""
     badges: dict[str, int] = field(default_factory=dict)
@@ -160,10 +160,10 @@ def sum_counts(parts: Iterable[RangeCounts]) -> RangeCounts:
 
 
 def limit_times(counts: RangeCounts, at: datetime, limit: int = MAX_TIMES_PER_RULE) -> datetime | None:
-    """Reduce the times of each rule to ``limit``, or to one for each age group; return until when the counts are valid.
+    """Reduce the times of each rule to ``limit``, or to one time per age group; return until when the counts are valid.
 
-    The gaps of a group that is counted as a whole are dated by the oldest. So the counts are valid until the first of
-    them changes its group. Gaps of the last group cannot change it any more. None means that age invalidates nothing.
+    A group that is counted as a whole has the time of its oldest gap, so the counts are valid until the first such gap
+    reaches the next group. Gaps in the last group stay there. None means that age invalidates nothing.
     """
     now = _microseconds(at)
     valid_until: list[int] = []
@@ -203,7 +203,7 @@ def _add(sums: dict[str, dict[str, int]], rule_id: str, verdict: str, count: int
 
 
 def range_starts(session: TenantSession, ranges: Sequence[KeyRange], size: int) -> list[list[Key]]:
-    """Return, for each range with at least twice ``size`` records, the keys that begin another ``size`` of them."""
+    """Return, for each range with at least twice ``size`` records, the keys that divide it into parts of ``size``."""
     records = canonical_records
     bounds = _bounds(session, ranges)
     in_order = func.row_number().over(order_by=(records.c.model_name, records.c.version_number))
@@ -251,7 +251,8 @@ def _bounds(session: TenantSession, ranges: Sequence[KeyRange]) -> FromClause:
 
 
 def _after_all_keys(session: TenantSession) -> Key:
-    # The greatest name with a number that no column can hold. A record that is added meanwhile moves the revision.
+    # The greatest name, with a number that no column can hold, ends the last range. A record that is added meanwhile
+    # moves the revision.
     records = canonical_records
     greatest = session.scalar(
         select(cast(records.c.model_name, PlainText))
@@ -266,7 +267,7 @@ def _is_in_range(table: Table, bounds: FromClause, tenant_id: str) -> ColumnElem
     key = tuple_(table.c.model_name, table.c.version_number)
     return and_(
         table.c.tenant_id == tenant_id,
-        # Says nothing new, but the planner knows that two bounds of a column leave few rows.
+        # This condition is redundant, but with two bounds of a column the planner expects few rows.
         table.c.model_name >= bounds.c.first_model,
         table.c.model_name <= bounds.c.end_model,
         key >= tuple_(bounds.c.first_model, bounds.c.first_version),

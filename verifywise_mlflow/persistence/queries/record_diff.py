@@ -11,7 +11,7 @@ from verifywise_mlflow.persistence.queries.history import RecordState
 
 _IDENTIFYING = ("root", "path", "name", "context", "kind", "field", "seen_at")
 """The members that identify an element of a list: root and path of a file, the name of a package, name and context of a
-data set, kind and field of a finding. An element is identified by those of these members that it has."""
+data set, kind and field of a finding. An element is identified by the ones of these members that it has."""
 
 _NOT_IDENTIFYING = {"files": ("kind",), "evidence_files": ("kind",)}
 """Members that may change while the element stays the same, by list."""
@@ -36,8 +36,8 @@ class Difference:
 def differences(before: RecordState | None, after: RecordState | None) -> list[Difference]:
     """Return the differences between two states of a version's record, in the order of the record's fields.
 
-    If one state is missing, the only difference has the path ``("record",)``. A value that stayed the same but has
-    another source is a difference of ``origins``.
+    If one state is missing, the only difference has the path ``("record",)``. An equal value with another source is a
+    difference of ``origins``.
     """
     if before is None or after is None:
         was, became = ("kept" if state else None for state in (before, after))
@@ -52,7 +52,7 @@ def differences(before: RecordState | None, after: RecordState | None) -> list[D
             was_from.pop("raw", None)
             is_from.pop("raw", None)
             if not was_from or not is_from:
-                continue  # the value itself came or went
+                continue  # the value itself was added or removed
         if was_from != is_from:
             changes.append(Difference(("origins", name), before.origins.get(name), after.origins.get(name)))
     for name in ("incomplete", "findings"):
@@ -69,7 +69,7 @@ def _differences(path: tuple[str, ...], before: object, after: object) -> Iterat
     elif _is_list(before) and _is_list(after):
         was, became = _named(path[-1], before), _named(path[-1], after)
         if was.keys() == became.keys() and all(_is_same(was[name], became[name]) for name in was):
-            yield Difference(path, before, after)  # the order alone
+            yield Difference(path, before, after)  # only the order differs
         else:
             yield from _of_members(path, was, became)
     else:

@@ -1,4 +1,4 @@
-"""When the records of a tenant begin: before that, nothing is known, which is not the same as nothing being there."""
+"""When the records of a tenant begin: before that time, MLflow may have had versions that nobody recorded."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from verifywise_mlflow.persistence.tables import canonical_record_history, canon
 
 def records_begin(session: TenantSession) -> datetime | None:
     """Return when the tenant's first record was written; None before the first sync."""
-    # One table after the other, since each has an index for it and the view over both has none.
+    # The tables are queried one by one: each has an index on the time, and the view over both has none.
     firsts = [
         session.scalar(select(func.min(table.c.changed_at)).where(table.c.tenant_id == session.tenant_id))
         for table in (canonical_records, canonical_record_history)

@@ -36,7 +36,7 @@ _PREVIEW_COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 def _table(stage: str) -> Table:
-    # A badge represents the verdicts on a version, which are some thirty times as many rows.
+    # A version's badge stands for its verdicts, which would be some thirty times as many rows.
     return compliance_badges if stage == "compliance_results" else tables.metadata.tables[f"{tables.SCHEMA}.{stage}"]
 
 
@@ -48,8 +48,8 @@ def _write_column(table: Table) -> Column[Any]:
 def newest_write(session: TenantSession, stage: str) -> int | datetime | None:
     """Return a value that changes whenever a tenant's rows of a stage change; None if there are none.
 
-    It is the newest revision; for verdicts, which have no revision, the time of the last evaluation. An unchanged row
-    is not written, each write draws a new revision, and a deleted object keeps its row.
+    The value is the newest revision; verdicts have no revision, so theirs is the time of the last evaluation. An
+    unchanged row is not written, each write draws a new revision, and a deleted object keeps its row.
     """
     table = _table(stage)
     newest = select(func.max(_write_column(table))).where(table.c.tenant_id == session.tenant_id)
@@ -81,7 +81,7 @@ def _under_living_versions(tenant_id: str) -> ColumnElement[bool]:
 
 
 def count_changed_files(session: TenantSession) -> int:
-    """Return how many files changed under living versions that did not change."""
+    """Return how many files of living versions changed although the version did not."""
     counted = select(func.count()).select_from(integrity_events, model_versions)
     return session.scalar(counted.where(_under_living_versions(session.tenant_id))) or 0
 

@@ -1,4 +1,4 @@
-"""What a stage has to know of its tenant when it begins, in one statement: a sync has six stages."""
+"""Reads everything that a stage needs to know of its tenant at its start with one statement: a sync has six stages."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ class StageStart:
     reconciled_at: datetime | None
     """When the stage last read everything."""
     redaction_digest: str | None
-    """Of the redaction settings in force; None before the first sync."""
+    """The digest of the redaction settings in force; None before the first sync."""
     redacted_since: datetime | None
-    """Since when these are in force."""
+    """Since when these settings are in force."""
     history_bytes: int
     """Bytes that were written to the histories on the day."""
     held_back: int
-    """Changes that the tenant's last sync, or this one so far, held back."""
+    """How many changes the tenant's last sync, or this sync so far, held back."""
     newest_version_revision: int | None
     """The newest revision of the stored versions; None if there are none."""
     declared_systems_digest: str | None
-    """Of the declared AI systems in force; None if none were ever declared."""
+    """The digest of the declared AI systems in force; None if none were ever declared."""
     newest_write: datetime | None
     """The newest time in the log of states."""
     newest_hint: int | None = None
     """The newest revision of the hints that are pending; None if there are none."""
 
     def time_of_writes(self, now: datetime) -> datetime:
-        """Return the time for what the stage writes: now, or right after what is stored, if the clock went back a bit.
+        """Return the time of the stage's writes: now, or right after the newest stored time if that is slightly later.
 
-        So no state ends before it began, and a sync, a version and a time identify a write. A clock that was wrong by
-        more must not be wrong for good.
+        So no state ends before it began, and a sync, a version and a time identify a write. If the stored time is
+        further ahead, a wrong clock wrote it, and the present clock is used: one error must not last forever.
         """
         if self.newest_write is None or not now < self.newest_write < now + _MAX_CLOCK_SKEW:
             return now
@@ -53,8 +53,7 @@ class StageStart:
 def stage_start(session: TenantSession, stage: str, day: date) -> StageStart:
     """Return the state in which a stage begins on a day.
 
-    Raises:
-        TenantErasedError: the tenant was erased since the sync began, which had stored it.
+    Raises: TenantErasedError: the tenant, which the sync stored when it began, was erased since.
     """
     usage, refreshes = history_usage, stage_refreshes
     redaction = redaction_epoch.newest(session.tenant_id).lateral("redaction")

@@ -39,7 +39,7 @@ _SAMPLE: Final = text(
 def logged_keys(session: TenantSession) -> Iterator[tuple[Key, int]]:
     """Yield the versions that the log has, sorted by the bytes of their names, each with the number of its states.
 
-    The number 0 stands for the model itself, and the name '' with it for what belongs to no model.
+    Number 0 stands for the model itself; number 0 with the name '' stands for states that belong to no model.
     """
     rows = session.execute(_LOGGED_KEYS, {"tenant_id": session.tenant_id})
     return (((name, number), count) for name, number, count in rows)

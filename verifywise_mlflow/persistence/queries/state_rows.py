@@ -1,10 +1,10 @@
 """Reads the states in the tables and in the log, version by version, to compare them.
 
 Each function takes the keys of some versions and yields the states of all of them, in no order: the keys are passed as
-arrays and looked up one by one, regardless of Postgres' statistics. A row is hashed as it arrives and not kept, so that
-memory stays flat however many states a version has.
+arrays and looked up one by one, regardless of Postgres' statistics. Each row is hashed as it arrives and then
+discarded, so memory does not grow with the number of a version's states.
 
-Names are as Postgres keeps them: see ``pg_text_codec``.
+Names are in their stored form: see ``pg_text_codec``.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ from verifywise_mlflow.persistence.tables import (
 )
 
 ROWS_PER_FETCH: Final = 100
-"""Rows that the driver holds. The verdicts on a version have some 35 KB, and what exceeds 4 MB (``work_mem``) Postgres
-writes to a file first.
+"""The most rows that the driver fetches at once. The verdicts on a version have some 35 KB, and Postgres writes a fetch
+of more than 4 MB (``work_mem``) to a file first.
 """
 
 
@@ -83,7 +83,7 @@ _NAMES: Final = (
 )
 _VERDICT_FIELDS: Final = ", ".join(
     (
-        # No day is an empty cell, so the joined text does not show whether it is there.
+        # A null day is an empty cell, so the joined text does not show whether the array has an element for it.
         "CASE WHEN cardinality(days) = cardinality(rule_ids) THEN cardinality(rule_ids) ELSE 0 END",
         *(f"array_to_string({name}, E'\\x1e', {'NULL' if name != 'days' else chr(39) * 2})" for name in _NAMES),
         "evaluated_at[1], sync_ids[1]",
@@ -96,7 +96,7 @@ _VERDICT_FIELDS: Final = ", ".join(
 
 
 def _verdicts_of_keys(table: str, end: str) -> TextClause:
-    # Each use of a column unpacks it again, so what is used twice is computed once.
+    # Postgres unpacks a column at each use, so values that are used twice are computed once.
     return text(
         f"""
         SELECT k.model_name, k.version_number, t.* FROM {_KEYS} CROSS JOIN LATERAL (
@@ -128,8 +128,8 @@ def logged_states(session: TenantSession, keys: Sequence[Key]) -> Iterator[tuple
 def record_states(session: TenantSession, keys: Sequence[Key]) -> Iterator[tuple[Key, StoredState]]:
     """Yield the states of records.
 
-    The columns are read as texts, and what ``record_content`` would give is made from these: to decode each value takes
-    twice as long.
+    The columns are read as texts, from which the same content is built as ``record_content`` returns: to decode each
+    value would take twice as long.
     """
     for table, statement in (("canonical_records", _RECORDS), ("canonical_record_history", _RECORD_HISTORY)):
         for row in _rows(session, statement, keys):
@@ -138,7 +138,7 @@ def record_states(session: TenantSession, keys: Sequence[Key]) -> Iterator[tuple
 
 
 _TextMaker: TypeAlias = "tuple[str, Callable[[Any], str] | None]"
-"""A column, and what makes the hashed text of it from the one that is read; None if they are the same."""
+"""A column, and the function that turns the text that is read into the text that is hashed; None if they are equal."""
 
 
 def _texts(makers: Iterable[_TextMaker], cells: Sequence[Any]) -> dict[str, str | None]:
@@ -163,18 +163,20 @@ def canonical_json(stored: str) -> str:
 
 
 MAX_REMEMBERED_JSON: Final = 2_000
-"""Characters: many records have equal short values, and versions of a model equal environments."""
+"""The longest JSON that is cached, in characters: many records have equal short values, and versions of a model have
+equal environments."""
 
 
 def _canonical_json(stored: str) -> str:
-    # orjson takes a fourth of the time, and differs from Python's encoder in very large and very small numbers only.
+    # orjson takes a quarter of the time of Python's encoder, and differs from it in very large and very small numbers
+    # only.
     canonical = orjson.dumps(orjson.loads(stored), option=orjson.OPT_SORT_KEYS)
     has_extreme_number = b"0.0000" in canonical or _EXPONENT.search(canonical)
     return dumps(loads(stored)) if has_extreme_number else canonical.decode()
 
 
 _EXPONENT: Final = re.compile(rb"e[-+]?\d+(?:[,}\]]|\Z)")
-"""It begins with a letter, which is searched for much faster than the digits before it would be."""
+"""The pattern begins with a letter, since a search for a letter is much faster than one for the digits before it."""
 
 
 _short_json = lru_cache(maxsize=5_000)(_canonical_json)
@@ -182,7 +184,7 @@ _short_json = lru_cache(maxsize=5_000)(_canonical_json)
 
 def _text_maker(table: Table, name: str) -> Callable[[Any], str] | None:
     column_type = table.c[name].type
-    if isinstance(column_type, JSONB):  # Postgres writes it in its own way; JSON that is no JSONB is as it was written
+    if isinstance(column_type, JSONB):  # Postgres reformats JSONB; it keeps the text of other JSON
         return canonical_json
     return _utc_text if isinstance(column_type, DateTime) else None
 
@@ -240,7 +242,7 @@ def badge_states(session: TenantSession, keys: Sequence[Key]) -> Iterator[tuple[
 
 
 def manifest_states(session: TenantSession, keys: Sequence[Key]) -> Iterator[tuple[Key, StoredState]]:
-    """Yield the manifests of versions. A former manifest is not kept."""
+    """Yield the manifests of versions. Former manifests are not stored."""
     for name, number, changed_at, manifest in _rows(session, _MANIFESTS, keys):
         content = content_hash(manifest_content(manifest))
         yield (name, number), StoredState("artifact_manifests", "", changed_at, None, content)

@@ -74,7 +74,7 @@ def badges_until(session: TenantSession, keys: Collection[Key], at: datetime) ->
 def lifecycle_events_until(
     session: TenantSession, keys: Collection[Key], at: datetime
 ) -> Mapping[Key, list[RecordedEvent]]:
-    """Return the events of versions up to a time, oldest first; with aliases that moved to them or away from them."""
+    """Return the events of versions up to a time, oldest first, including aliases that moved to or from a version."""
     table = lifecycle_events
     own_events = of_versions(session, table, keys, table.c.seen_at <= to_utc(at), table.c.kind != EventKind.ALIAS.value)
     of_aliases = select(table).where(
@@ -99,7 +99,7 @@ def lifecycle_events_until(
 def integrity_events_until(
     session: TenantSession, keys: Collection[Key], at: datetime
 ) -> Mapping[Key, list[tuple[IntegrityEvent, datetime]]]:
-    """Return the changes of files of versions up to a time, each with when it was seen, oldest first."""
+    """Return the changes of versions' files up to a time, each with the time at which it was seen, oldest first."""
     table = integrity_events
     query = of_versions(session, table, keys, table.c.seen_at <= to_utc(at))
     events: defaultdict[Key, list[tuple[IntegrityEvent, datetime]]] = defaultdict(list)

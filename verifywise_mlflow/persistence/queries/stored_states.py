@@ -1,4 +1,4 @@
-"""States as they are read to be verified: what the log has of a state, and what the tables have."""
+"""States that a verification compares: as the log has them, and as the tables have them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class StoredState(NamedTuple):
 
     table: str
     row: str
-    """What distinguishes it from other rows of its version."""
+    """The part of the key that distinguishes the row from other rows of its version."""
     written_at: datetime
     sync_id: str | None
     """None if the table does not say."""
@@ -59,19 +59,19 @@ class StoredVerdict(NamedTuple):
 
     @property
     def fingerprint(self) -> str:
-        """The hash of all of it but the day."""
+        """The hash of all cells except the day."""
         return self.cells[-1]
 
 
 class StoredVerdicts(NamedTuple):
     """A row of verdicts: those on a version now, or those that ended together.
 
-    Each column is one text: to split it is much cheaper than to read an array.
+    Each column is one text: to split a text is much cheaper than to read an array.
     """
 
     table: str
     size: int
-    """The number of verdicts; 0 if there are more or fewer days."""
+    """The number of verdicts; 0 if the number of days differs from it."""
     columns: tuple[str, ...]
     """In the order of ``VERDICT_COLUMNS``; the cells are joined."""
     first_written_at: datetime | None
@@ -87,7 +87,7 @@ class StoredVerdicts(NamedTuple):
     ended_by: str | None
 
     def is_well_formed(self) -> bool:
-        """Return whether each column has a cell for each verdict, and none has the separator; else it is forged."""
+        """Return whether each column has exactly one cell per verdict; otherwise the row is forged."""
         separators = {column.count(CELL_SEPARATOR) for column in self.columns}
         sizes = {len(self.written_at or ()) or self.size, len(self.open_since or ()) or self.size}
         return self.size > 0 and separators == {self.size - 1} and sizes == {self.size}
@@ -97,7 +97,7 @@ class StoredVerdicts(NamedTuple):
         return self.columns[_OUTCOME].split(CELL_SEPARATOR)
 
     def single(self) -> Iterator[StoredVerdict]:
-        """Yield each verdict of a well-formed row by itself."""
+        """Yield the verdicts of a well-formed row one by one."""
         opened = frozenset(self.opened_with_first or ())
         columns = [column.split(CELL_SEPARATOR) for column in self.columns]
         for place, cells in enumerate(zip(*columns, strict=True)):

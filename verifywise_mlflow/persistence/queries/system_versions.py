@@ -1,4 +1,4 @@
-"""What the grouping of models into AI systems reads: a tag, and few columns of each living version."""
+"""Reads what the grouping of models into AI systems needs: a tag, and a few columns of each living version."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ ARCHIVED: Final = "archived"
 
 @dataclass(frozen=True, slots=True)
 class SystemVersion:
-    """A living version, as far as a system is concerned."""
+    """The columns of a living version that AI systems need."""
 
     model_name: str
     version_number: int
     lifecycle_stage: str | None
     deployment_status: str | None
     system_name: str | None
-    """What its tags name as its system, as written; None if they name none, or write a description instead."""
+    """The system that the version's tags name, as written; None if they name none or hold a description."""
     risk_category: str | None
     badge: Badge | None
-    """None: not evaluated yet."""
+    """None if the version was not evaluated yet."""
 
     @property
     def is_in_use(self) -> bool:
@@ -48,7 +48,8 @@ class SystemVersion:
 def system_tags(session: TenantSession) -> Mapping[str, str | None]:
     """Return, for each model with a living version, the system that its tags name, by model name.
 
-    The version that counts is one that names a system: the newest in production, else in use, else not archived.
+    Versions that name a system decide: the newest in production, else the newest in use, else the newest that is not
+    archived, else the newest archived one.
     """
     records = canonical_records
     rank = case(

@@ -16,13 +16,13 @@ from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import logged_models, model_versions, registered_models, training_runs
 
 MAX_DISTINCT: Final = 10_000
-"""Maximum of keys, and of values, most used first: a server may have any number of them."""
+"""The most keys and the most values that are counted, most used first: a server may have any number of them."""
 
 _MAX_VALUE_LENGTH = 201
-"""Characters that are returned of a value: one more than a known form may have."""
+"""Characters of a value that are returned: one more than the longest recognized value, so that longer ones show."""
 
 _SEPARATOR = "\x01"
-# One text, compared byte by byte: an array in the database's collation takes twice the time.
+# One text that is compared byte by byte: comparing an array in the database's collation takes twice as long.
 _OF_VERSION = func.concat(
     cast(model_versions.c.model_name, Text), _SEPARATOR, cast(model_versions.c.version_number, Text), type_=Text()
 ).collate("C")
@@ -30,7 +30,7 @@ _OF_MODEL = func.concat(cast(registered_models.c.model_name, Text), _SEPARATOR, 
 
 
 def key_uses(session: TenantSession) -> list[KeyUse]:
-    """Return the keys of the living objects' tags with an example each, most used first, without MLflow's own keys.
+    """Return the tag keys of living objects, each with an example, most used first, without MLflow's own keys.
 
     At most ``MAX_DISTINCT + 1`` keys are returned.
     """

@@ -1,4 +1,4 @@
-"""Reads what belongs to no version of a model, such as waivers and prompts, in the tables and in the log."""
+"""Reads the states that belong to no version of a model, such as waivers and prompts, in the tables and in the log."""
 
 from __future__ import annotations
 

@@ -54,17 +54,17 @@ _PEAK_BYTES: Final = 32
 
 
 def export_snapshot(session: TenantSession) -> str:
-    """Return what another transaction needs to see the same state of the database: see ``Store.begin_snapshot``."""
+    """Return the snapshot's ID, with which another transaction sees the same state: see ``Store.begin_snapshot``."""
     return str(session.scalar(text("SELECT pg_export_snapshot()")))
 
 
 def last_erasure(session: TenantSession) -> int:
-    """Return the number of the entry about the last erasure of the tenant; 0 without one. The log began again then."""
+    """Return the number of the entry of the tenant's last erasure, after which the log began again; 0 without one."""
     return session.scalar(_LAST_ERASURE, {"tenant_id": session.tenant_id}) or 0
 
 
 def commitments(session: TenantSession, after: int) -> Iterator[Commitment]:
-    """Yield the commitments of the entries after one, in their order, each with the stored frontier."""
+    """Yield the commitments of the entries after number ``after``, in their order, each with the stored frontier."""
     parameters = {"tenant_id": session.tenant_id, "after": after, "pattern": _PATTERN}
     for sequence, entry, size, frontier in session.execute(_COMMITMENTS, parameters):
         if (commitment := _commitment(sequence, entry, size, frontier)) is not None:
@@ -117,7 +117,7 @@ def current_states(session: TenantSession, size: int) -> CurrentStates:
 
 
 def _commitment(sequence: int, entry: str, size: int | None, frontier: str | None) -> Commitment | None:
-    """Return what an entry commits; None if it commits nothing. Whether it is authentic is the chain's matter."""
+    """Return what an entry commits; None if it commits nothing. The verification of the chain checks authenticity."""
     try:
         parsed = json.loads(entry)
         states = parsed["counts"][STATES]

@@ -1,4 +1,4 @@
-"""What versions were made from: data sets, training runs and files, and the data sets that several models use."""
+"""The inputs of versions: data sets, training runs and files; and the data sets that several models use."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from verifywise_mlflow.persistence.tables import agents, canonical_records
 
 MAX_SHARED_DATASETS: Final = 1_000
 MAX_MODELS_LISTED: Final = 50
-"""The models of a shared data set that are named; all of them are counted."""
+"""The most models of a shared data set that are listed by name; all of them are counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetKey:
-    """What identifies a data set within a tenant: its digest, or its name and source if MLflow has no digest."""
+    """The identity of a data set within a tenant: its digest, or its name and source if MLflow has no digest."""
 
     digest: str | None
     name: str | None = None
@@ -39,7 +39,7 @@ _KEY: Final = ("digest", "name", "source")
 
 @dataclass(frozen=True, slots=True)
 class VersionLineage:
-    """One version with what it was made from."""
+    """One version with its inputs."""
 
     model_name: str
     version_number: int
@@ -118,7 +118,7 @@ def count_versions(session: TenantSession, model: str | None) -> int:
 
 
 def shared_datasets(session: TenantSession, model: str | None) -> list[SharedDataset]:
-    """Return the data sets that several models share, those of most models first; of one model, only those it uses."""
+    """Return the data sets that several models share, the most shared first; with ``model``, only those it uses."""
     records = canonical_records.c
     entries = (
         func.jsonb_array_elements(records.dataset_reference)

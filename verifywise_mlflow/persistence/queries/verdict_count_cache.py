@@ -1,11 +1,11 @@
 """A cache of a tenant's verdict counts.
 
-Counting takes seconds for millions of verdicts, and most syncs change none or a few. Triggers move a revision with
-each change of a record, a verdict or a badge, in the same transaction: that of the tenant, and that of the bucket with
-the version's key (``count_buckets``). Cached counts are current while the revision and the waivers in force are those
-of the computation. They do not depend on the day: gaps are grouped by when they opened, and their age is computed at
-read time. Only if they opened at too many different times are some counted by age group, and counted again in time.
-Counts that another release cached are ignored.
+Counting takes seconds for millions of verdicts, and most syncs change none or a few. With each change of a record, a
+verdict or a badge, triggers move two revisions in the same transaction: the tenant's, and that of the bucket with the
+version's key (``count_buckets``). Cached counts are current while the revision and the waivers in force are the same as
+at the computation. They do not depend on the day: gaps are grouped by when they opened, and their age is computed at
+read time. If gaps opened at too many different times, some are counted by age group, and counted again before one
+changes its group. Counts that another release cached are ignored.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import SCHEMA, compliance_counts
 
 MAX_TIMES_PER_RULE: Final = 200
-"""Times at which gaps of a rule opened that the counts of a tenant list; more are listed by age group."""
+"""The most times at which gaps of a rule opened in the counts of a tenant; more times are grouped by age."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class VerdictCounts:
     verdicts: Mapping[str, Mapping[str, int]]
     """Rule id to verdict to number of versions."""
     archived: Mapping[str, Mapping[str, int]]
-    """How many of these versions are archived."""
+    """Like ``verdicts``, but only the archived ones among these versions."""
     opened: Mapping[str, Sequence[GapCohort]]
     """The gaps of each rule that no waiver covers."""
     worst: Mapping[str, Sequence[Gap]]
@@ -65,7 +65,7 @@ def cached_counts(session: TenantSession, at: datetime) -> VerdictCounts:
     is_current = and_(
         table.c.counted_revision == table.c.revision,
         table.c.waiver_ids == literal(waiver_ids, Json),
-        table.c.counted_at <= at,  # if the clock went back, gaps are younger again
+        table.c.counted_at <= at,  # after the clock was set back, gaps are younger again
         or_(table.c.valid_until.is_(None), table.c.valid_until > at),
     )
     may_write = func.has_table_privilege(f"{SCHEMA}.{table.name}", "UPDATE")
@@ -129,7 +129,8 @@ def _worst_gaps(session: TenantSession, total: RangeCounts) -> dict[str, list[Ga
     def gaps_of(rule_id: str) -> Iterator[Gap]:
         for _, opened, _, stored_name, number, stage, verdict in total.worst[rule_id]:
             name = unescape(stored_name)
-            # A verdict that changed since the count has another reason, and the counts will not be stored.
+            # A verdict that changed since the count has another reason or none. Its change moved the revision, so the
+            # counts are not stored.
             reason = texts.get((name, -number, rule_id), "")
             yield Gap(rule_id, name, -number, stage, verdict, reason, to_time(opened))
 
@@ -137,7 +138,7 @@ def _worst_gaps(session: TenantSession, total: RangeCounts) -> dict[str, list[Ga
 
 
 _REVISION: Final = 2
-"""Raise it when the meaning of a count changes."""
+"""The revision of the cache's format. Raise it when the meaning of a count changes."""
 _FORMAT: Final = fingerprint([_REVISION, TypeAdapter(VerdictCounts).json_schema()])
 
 

@@ -23,7 +23,7 @@ class RuleCount:
     verdict: str
     versions: int
     waived: int
-    """How many of them are gaps that a waiver covers."""
+    """How many of these verdicts are gaps that a waiver covers."""
 
 
 def rule_counts(session: TenantSession, at: datetime | None = None) -> list[RuleCount]:
@@ -41,7 +41,8 @@ def rule_counts(session: TenantSession, at: datetime | None = None) -> list[Rule
         )
         return Counter({(rule_id, verdict): count for rule_id, verdict, count in rows})
 
-    # An index has all verdicts. Deleted versions are few: looking up the record of each verdict would take seconds.
+    # All verdicts are counted from an index, and the few of deleted versions are subtracted: to look up the record of
+    # each verdict would take seconds.
     living = counted(true())
     living.subtract(counted(is_deleted, among=results.join(records, is_deleted)))
     # Only rules with a waiver are checked for waived gaps: checking millions of gaps would take minutes.

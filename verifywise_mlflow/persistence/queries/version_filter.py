@@ -18,7 +18,7 @@ ROWS_PER_FETCH: Final = 1_000
 """Rows of a list that are in memory at a time."""
 
 NOT_EVALUATED: Final = "not evaluated"
-"""Stands for the badge of a version that has none yet."""
+"""The value that stands for the missing badge of a version that was not evaluated yet."""
 
 OPTIONAL_FIELDS: Final = tuple(name for name, spec in FIELD_SPECS.items() if not spec.is_key)
 """The fields of a record that may be missing."""
@@ -28,7 +28,7 @@ OPTIONAL_FIELDS: Final = tuple(name for name, spec in FIELD_SPECS.items() if not
 class VersionFilter:
     """Which versions to list. The values of one field are alternatives; several fields must all match.
 
-    Texts ignore case, and match with ``*`` for any characters and ``?`` for one.
+    Texts are compared ignoring case; ``*`` stands for any characters and ``?`` for one.
     """
 
     models: tuple[str, ...] = ()
@@ -79,7 +79,7 @@ def matches_glob(text: ColumnElement[Any], globs: Collection[str]) -> ColumnElem
 
 
 def is_any_of(text: ColumnElement[Any], values: Collection[str]) -> ColumnElement[bool]:
-    """Return the condition that a text is one of some values. It passes one array: there may be thousands."""
+    """Return the condition that a text is one of some values, which are passed as one array: there may be thousands."""
     return cast(text, PlainText) == func.any(cast([escape(value) for value in values], ARRAY(PlainText)))
 
 

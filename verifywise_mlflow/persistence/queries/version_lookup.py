@@ -15,7 +15,7 @@ def of_versions(
 ) -> Select[tuple[object, ...]]:
     """Return the query for those rows of versions in a table or view that meet the conditions.
 
-    Joined to a view of all states instead, Postgres would read every state of the tenant for each batch.
+    With a plain join to a view of all states, Postgres would read every state of the tenant for each batch.
     """
     wanted = key_rows(keys)
     found = (
@@ -26,7 +26,7 @@ def of_versions(
             states.c.version_number == wanted.c.version_number,
             *conditions,
         )
-        .offset(0)  # Postgres runs a subquery with an offset for each key, and does not join it in another way
+        .offset(0)  # an offset makes Postgres run the subquery once per key instead of choosing another kind of join
         .lateral("of_version")
     )
     return select(*found.c).select_from(wanted.join(found, true()))

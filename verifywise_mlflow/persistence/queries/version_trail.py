@@ -20,7 +20,7 @@ from verifywise_mlflow.persistence.tables import SCHEMA
 MAX_ENTRIES = 5_000
 """The newest entries about a version. The whole trail can be exported with ``audit export``."""
 
-# One pass over the tenant's entries: each is parsed once, and none is indexed by what it is about.
+# One pass parses each of the tenant's entries once: no index knows which version an entry is about.
 _ENTRIES = text(
     f"""
     SELECT sequence, entry, entry_hash
@@ -55,20 +55,20 @@ _CHECKPOINT = text(
 
 @dataclass(frozen=True, slots=True)
 class VersionTrail:
-    """What the trail has about a version."""
+    """The entries of the trail about a version."""
 
     links: tuple[ChainLink, ...]
     """Oldest first."""
     is_truncated: bool
     """Whether older entries are left out."""
     checkpoint: Checkpoint | None
-    """The first one that covers all of the links, else the last one; None if none was signed."""
+    """The first checkpoint that covers all of the links, else the last one; None if none was signed."""
 
 
 def version_trail(
     session: TenantSession, names: Collection[str], sync_ids: Collection[str], until: datetime
 ) -> VersionTrail:
-    """Return the entries up to a time that name one of the objects, and those of the syncs.
+    """Return the entries up to a time that name one of the objects or belong to one of the syncs.
 
     Raises:
         DatabaseError: an entry was changed so that it cannot be read.

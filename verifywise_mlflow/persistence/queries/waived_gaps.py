@@ -1,4 +1,4 @@
-"""How many gaps are in each waiver's scope. A waiver without any is probably misspelled."""
+"""How many gaps are in each waiver's scope. A waiver without gaps in its scope is probably misspelled."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from verifywise_mlflow.persistence.tables import canonical_records, compliance_v
 
 
 def gaps_by_waiver(session: TenantSession) -> Mapping[int, int]:
-    """Return the number of open gaps in each waiver's scope, in force or not. Waivers without any are missing."""
+    """Return the number of open gaps in the scope of each waiver, in force or not. Waivers without gaps are missing."""
     results, records = compliance_verdicts, canonical_records
     counted = session.execute(
         select(waivers.c.waiver_id, func.count())

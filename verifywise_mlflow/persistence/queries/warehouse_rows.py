@@ -1,8 +1,8 @@
 """The rows of a tenant that an export has not seen yet, table by table, for a data warehouse.
 
-What is new is decided by Postgres' transaction numbers: the system column ``xmin`` names the transaction that wrote a
-row. Our own revisions and times would not do: a transaction may commit after a later one was exported, and its rows
-would be missed. A row that was written while another transaction was open may be exported twice, never not at all.
+Postgres' transaction numbers decide which rows are new: the system column ``xmin`` names the transaction that wrote a
+row. Our own revisions and times are unsuitable: a transaction may commit after a later one was exported, and its rows
+would be missed. A row that was written while another transaction was open may be exported twice, but is never missed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Cells: TypeAlias = tuple[object, ...]
 """A row. JSON values are texts."""
 
 ROWS_AT_A_TIME: Final = 100
-"""Rows that the driver holds: one may have a megabyte."""
+"""The most rows that the driver fetches at once: one row may have a megabyte."""
 _XID_MASK: Final = 2**32 - 1
 """Postgres stores the last 32 bits of a transaction's number."""
 _tenant_id: Final[ColumnElement[str]] = literal_column(f"{STORED}.tenant_id", Text)
@@ -34,9 +34,9 @@ class Position:
     """A place in the sequence of a database's transactions."""
 
     database: str
-    """Identifies the database and its timeline, which a restore changes: in another one, the numbers mean nothing."""
+    """The database and its timeline. A restore changes the timeline, in which alone transaction numbers are valid."""
     oldest_open: int
-    """The oldest transaction that was open: everything before it is seen."""
+    """The oldest transaction that was open: the snapshot sees all transactions before it."""
     next_transaction: int
 
 
@@ -57,7 +57,7 @@ def read_position(session: TenantSession) -> Position:
 
 
 def changed_rows(session: TenantSession, table: ExportTable, now: Position, since: int | None) -> Iterator[Cells]:
-    """Yield the rows of a table that transactions wrote from a number on; all rows if there is none.
+    """Yield the rows of a table that were written by the transaction ``since`` or a later one; without it, all rows.
 
     Args:
         session: A transaction that sees one state of the database.

@@ -1,7 +1,7 @@
 """The tables of an export for a data warehouse: their columns, and the stored tables that they are read from.
 
 Records, verdicts and badges are exported as states with the time in which they were valid. So a change adds rows, and
-nothing that was exported becomes false, except that a state without an end gets one.
+exported rows stay true, except that a state without an end gets an end.
 """
 
 from __future__ import annotations
@@ -74,10 +74,10 @@ class ExportTable:
     name: str
     description: str
     key: tuple[str, ...]
-    """What identifies a row. Of rows with the same key, the one of the latest export is true."""
+    """The columns that identify a row. If several rows have the same key, the row of the latest export is valid."""
     columns: tuple[ExportColumn, ...]
     sources: tuple[tuple[FromClause, _Expressions], ...]
-    """What rows are read from, with the expression of each column by its name; null for a column that it lacks."""
+    """The tables that rows are read from, each with its expressions by column name; a column without one is null."""
 
 
 _FIELD_TYPES: Final[Mapping[FieldType, ColumnType]] = {

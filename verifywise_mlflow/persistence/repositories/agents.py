@@ -1,4 +1,4 @@
-"""Agents as the last listing returned them, and the experiments in which the registry's own objects are."""
+"""Agents as the last listing returned them, and the experiments that contain the runs and logged models of versions."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class ListedAgent:
 
 
 def known_agents(session: TenantSession) -> dict[str, tuple[StoredObject, str | None]]:
-    """Return what is stored of each agent, tombstones included, with its experiment, by its ID."""
+    """Return the stored state of each agent with its experiment, by ID, tombstones included."""
     table = agents.c
     columns = (table.fingerprint, table.deleted_at.is_not(None), table.created_at, table.incarnation)
     query = select(table.model_id, table.experiment_id, *columns).where(table.tenant_id == session.tenant_id)

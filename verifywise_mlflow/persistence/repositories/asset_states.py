@@ -1,4 +1,4 @@
-"""The states of assets beyond models, such as agents: written with their entries in the log, and read with former ones.
+"""The states of assets beyond models, such as agents: written with their entries in the log, read with former states.
 
 A trigger moves the former state of a row to the table of its history.
 """
@@ -45,9 +45,10 @@ def mark_deleted(
 def present_and_former(
     session: TenantSession, asset: StateTable, columns: Sequence[str], condition: Callable[[Table], ColumnElement[bool]]
 ) -> list[Row[Any]]:
-    """Return columns of the present and former states that meet a condition, in no order.
+    """Return columns of the current and former states that meet a condition, in no order.
 
-    Each row ends with when a sync first saw the state, and when it first saw another one: null for a present state.
+    The last two columns of a row are when a sync first saw the state, and when a sync first saw the next state: null
+    for the current state.
     """
     present, former = asset.table, asset.history
     return [

@@ -38,13 +38,13 @@ _REQUIRED = [
 
 
 class DamagedEntryError(DatabaseError):
-    """An entry is not as this program wrote it."""
+    """An entry was changed after this program wrote it."""
 
 
 def append(session: TenantSession, entries: Sequence[AuditEntry]) -> int | None:
     """Append entries, in their order, to the end of the tenant's chain; return the last one's sequence number.
 
-    Those that a person starts get their actor.
+    Entries about what a person started get that person as their actor.
 
     The tenant's chain stays locked until the transaction ends, so that two processes cannot write the same next link.
     Append last in a transaction: a lock that is taken afterwards could deadlock with another append.
@@ -78,7 +78,7 @@ def lock(session: TenantSession) -> None:
 
 
 def append_checkpoint(session: TenantSession, checkpoint: Checkpoint) -> None:
-    """Store a checkpoint. Storing an equal one again has no effect: two of the same second have the same text."""
+    """Store a checkpoint. An equal checkpoint, such as one of the same second, is stored once."""
     claim = parse_claim(checkpoint)
     row = {
         "tenant_id": claim.tenant_id,
@@ -132,7 +132,7 @@ def checkpoints(session: TenantSession) -> Iterator[AnchoredCheckpoint]:
 def current_key_ids(session: TenantSession) -> frozenset[str]:
     """Return the ids of the keys that signed the last checkpoint: one, unless several signed the same entry.
 
-    The key that vouched for its replacement there signs no more. ``verify_chain`` reports malformed checkpoints.
+    A key that vouched for its replacement there is no longer current. ``verify_chain`` reports malformed checkpoints.
     """
     table = audit_checkpoints
     of_tenant = table.c.tenant_id == session.tenant_id
@@ -172,7 +172,7 @@ def entries(
         since: Only those of this time or later.
         kind: Only those of this kind.
         after: Only those with a higher sequence number.
-        untargeted: Of the ends of syncs, only those of syncs that listed the registry.
+        untargeted: Leave out the ends of targeted syncs: return only ends of syncs that listed the registry.
 
     Raises:
         DamagedEntryError: an entry was changed so that it cannot be parsed.
@@ -198,7 +198,7 @@ def entry_at(session: TenantSession, sequence: int) -> AuditEntry | None:
     """Return the entry with a sequence number; None if there is none.
 
     Raises:
-        DamagedEntryError: it was changed so that it cannot be parsed.
+        DamagedEntryError: the entry was changed so that it cannot be parsed.
     """
     table = audit_trail
     of_entry = (table.c.tenant_id == session.tenant_id, table.c.sequence == sequence)
@@ -219,7 +219,7 @@ def _actor(session: TenantSession) -> Actor:
 
 
 def _entry_fields(entry: AuditEntry) -> dict[str, object]:
-    # In a form that Postgres accepts as JSON, so that the view can parse it.
+    # Escaped, so that Postgres accepts the entry as JSON and the view can parse it.
     parts = columns_of(entry)
     parts["actor"] = entry.actor and columns_of(entry.actor)
     parts["occurred_at"] = entry.occurred_at.astimezone(UTC).isoformat(timespec="microseconds")

@@ -25,7 +25,7 @@ class BadgedVersion:
     changed_at: datetime | None
     """Since when the badge has had this value."""
     evaluated_at: datetime | None
-    """When it was last evaluated."""
+    """When the version was last evaluated."""
 
 
 def badged_versions(session: TenantSession, model_name: str) -> list[BadgedVersion]:

@@ -1,7 +1,7 @@
 """Hints from MLflow's webhooks: which objects a sync is to read again, and whether the webhooks are alive.
 
-A hint is no fact: nothing of an event is stored but the name of the object. Events of one object are one hint, and a
-tenant has a bounded number of hints: what exceeds it is replaced by the hint to list the whole registry.
+A hint is no evidence: only the object's name is stored from an event. All events of one object become one hint, and the
+hints of a tenant are limited: beyond the limit, one hint to list the whole registry replaces them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MAX_HINTS: Final = 200
 """The most hints of a tenant: one hint for the whole registry replaces more of them, which costs less to read."""
 
 REPLAY_WINDOW: Final = timedelta(minutes=15)
-"""How long a delivery is remembered: longer than its signature is accepted, with the clocks apart."""
+"""How long a delivery is remembered: longer than its signature is valid, even if the clocks differ."""
 
 
 class ObjectKind(StrEnum):
@@ -34,7 +34,7 @@ class ObjectKind(StrEnum):
     MODEL = "model"
     PROMPT = "prompt"
     REGISTRY = "registry"
-    """No object: the whole registry is to be listed."""
+    """No single object: the whole registry must be listed."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -78,7 +78,7 @@ class WebhookStatus:
     last_delivery_at: datetime | None = None
     """When the last delivery with a valid signature arrived, a test call included."""
     last_event_at: datetime | None = None
-    """When the last one arrived that was no test call."""
+    """When the last delivery arrived that was no test call."""
     last_missed_at: datetime | None = None
     """When polling last found a change that no delivery had reported."""
 
@@ -147,7 +147,7 @@ def settle(session: TenantSession, hints: Collection[ChangeHint]) -> None:
 def newest_pending(tenant_id: str) -> Select[tuple[int | None]]:
     """Return the query for the newest revision of a tenant's hints. Run it before a listing begins.
 
-    A change happens before its hint gets a revision, so the listing covers each hint with an older one, too.
+    A change happens before its hint gets a revision, so the listing covers this hint and all with lower revisions.
     """
     return select(func.max(change_hints.c.revision)).where(change_hints.c.tenant_id == tenant_id)
 
@@ -159,7 +159,7 @@ def settle_up_to(session: TenantSession, revision: int) -> None:
 
 
 def tenants_with_hints(connection: Connection) -> list[TenantHints]:
-    """Return the tenants that have hints. It takes a transaction that belongs to no tenant."""
+    """Return the tenants that have hints. The transaction must belong to no tenant."""
     table = change_hints
     rows = connection.execute(
         select(
@@ -175,7 +175,7 @@ def tenants_with_hints(connection: Connection) -> list[TenantHints]:
 
 
 def is_new_delivery(session: TenantSession, delivery_id: str, objects: Collection[HintedObject], now: datetime) -> bool:
-    """Remember a delivery and what it names; return False if it was seen before, and has had its effect."""
+    """Remember a delivery and the objects that it names; return False if it was processed before."""
     table = webhook_deliveries
     session.execute(
         delete(table).where(table.c.tenant_id == session.tenant_id, table.c.received_at < now - REPLAY_WINDOW)

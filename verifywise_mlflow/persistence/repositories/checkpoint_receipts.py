@@ -17,16 +17,16 @@ from verifywise_mlflow.persistence.tables import audit_checkpoints, audit_trail,
 
 @dataclass(frozen=True, slots=True)
 class CheckpointReceipt:
-    """A witness has had a checkpoint since a time, by its own answer."""
+    """A witness's statement that it has had a checkpoint since a time."""
 
     witness: str
     stored_at: datetime
     sequence: int
     """The entry that the checkpoint signs."""
     signature: str
-    """Of the checkpoint, in hex."""
+    """The signature of the checkpoint, in hex."""
     details: Mapping[str, str]
-    """Where the checkpoint is, or a time-stamp token."""
+    """Where the witness has the checkpoint, or a time-stamp token."""
 
 
 def newest_checkpoint(session: TenantSession) -> AnchoredCheckpoint | None:

@@ -1,6 +1,6 @@
 """The versions of a tenant's mapping, policies, description and declared AI systems, in full.
 
-Past verdicts can be explained with them.
+They explain past verdicts.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def is_in_force(session: TenantSession, kind: ConfigKind, digest: str) -> bool:
 
 
 def digest_in_force(tenant_id: str, kind: ConfigKind) -> Select[tuple[str]]:
-    """Return the query of the digest of the version in force, which has no row before the first."""
+    """Return the query of the digest of the version in force. It returns no row before the first version."""
     table = config_versions
     return (
         select(table.c.digest)

@@ -21,7 +21,7 @@ from verifywise_mlflow.persistence.tables import model_versions, registered_mode
 def missing_numbers(session: TenantSession, models: Mapping[str, Mapping[str, object]]) -> dict[str, set[int]]:
     """Return the numbers of missing versions to which the models' aliases point, by model.
 
-    The aliases of a deleted model ended with it: none of them is dangling.
+    The aliases of a deleted model ended with the model, so none of them is dangling.
 
     Args:
         session: the tenant's session.

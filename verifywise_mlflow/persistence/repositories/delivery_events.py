@@ -1,4 +1,4 @@
-"""The events that wait for webhooks: written in the transaction of the change, deleted when they are delivered."""
+"""The events that are to be delivered to webhooks: written in the transaction of the change, deleted after delivery."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from verifywise_mlflow.tenants.delivery.target_name import TargetName
 
 @dataclass(frozen=True, slots=True)
 class WaitingEvent:
-    """An event that a webhook does not have yet."""
+    """An event that was not yet delivered to a webhook."""
 
     event_id: int
     """The number of the row, by which the events of a version are ordered. The event's own id is in its body."""

@@ -1,7 +1,8 @@
 """The ledger of deliveries: what we last wrote to a target, by version and item.
 
-A write is recorded twice: what is intended before its request is sent, and what was written after it succeeded. If the
-process dies in between, the row keeps the intention, and the next delivery finds out whether the request arrived.
+A write is recorded twice: its intended content before the request is sent, and its written content after the request
+succeeded. If the process dies in between, the row keeps the intention, and the next delivery finds out whether the
+request arrived.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ Content = Mapping[str, Json]
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A version and where it is delivered to."""
+    """A version and the destination of its delivery."""
 
     target: str
     destination: str
@@ -35,17 +36,17 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class LedgerRow:
-    """What we know about one item of a version: its entry, a risk, a file."""
+    """The recorded state of one item of a version at the target: its entry, a risk or a file."""
 
     item: str
     remote_id: str | None = None
-    """None if it was never created there, or if we do not know whether it was."""
+    """None if the item was never created at the target, or if it is unknown whether it was."""
     written: Content = field(default_factory=dict)
     """What the last successful write contained."""
     intended: Content | None = None
-    """What a request contained whose outcome is unknown; None if there is none."""
+    """The content of a request with an unknown outcome; None if there is no such request."""
     remark: str | None = None
-    """Why nothing is written any more, such as that a person deleted it there."""
+    """Why the item is no longer written, such as that a person deleted it at the target."""
 
 
 def rows_of(
@@ -71,7 +72,7 @@ def rows_of(
 
 
 def intend(session: TenantSession, subject: Subject, item: str, content: Content, now: datetime) -> None:
-    """Record what is about to be written. Commit it before the request is sent."""
+    """Record the content that is about to be written. Commit this before the request is sent."""
     _upsert(session, subject, item, {"intended": dict(content), "intended_at": now})
 
 

@@ -1,7 +1,7 @@
-"""The outbox of deliveries: which versions have a state that a target does not have yet.
+"""The outbox of deliveries: the versions whose current state was not yet delivered to a target.
 
 ``enqueue`` is called in the transaction that commits verdicts, so a version is pending if and only if its verdicts were
-committed. It does nothing for a tenant without a configured target.
+committed. ``enqueue`` does nothing for a tenant without a configured target.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import SCHEMA, delivery_outbox
 
 Cause = Literal["verdicts", "waivers", "withdrawal", "events", "all versions"]
-"""Why a version became pending last. ``events``: for a webhook; ``all versions``: a new target, or one with other
-settings."""
+"""Why a version last became pending. ``events``: events for a webhook; ``all versions``: a new target, or a target with
+changed settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +31,14 @@ class PendingVersion:
     model_name: str
     version_number: int
     revision: int
-    """Of the row; another one means that the version changed since."""
+    """The revision of the row; if it differs later, the version has changed since."""
     cause: Cause
     pending_since: datetime
-    """Since when the target does not have the version's state, without interruption."""
+    """Since when the version has been pending without interruption."""
     sync_id: str
     """The sync that changed the version last."""
     tries: int
-    """Tries that failed since then."""
+    """How many tries have failed since then."""
 
     @property
     def key(self) -> Key:
@@ -74,7 +74,7 @@ def enqueue(
     sync_id: str,
     now: datetime,
 ) -> None:
-    """Make versions pending for targets; one that is pending already gets the new revision, and is no longer parked."""
+    """Make versions pending for targets; a version that is already pending gets the new revision and is unparked."""
     if not targets or not keys:
         return
     session.execute(
@@ -92,7 +92,7 @@ def enqueue(
 
 
 def enqueue_all(session: TenantSession, target: str, now: datetime) -> int:
-    """Make all evaluated versions pending for a target, except deleted ones that it never got; return how many."""
+    """Make all evaluated versions pending for a target but deleted ones that were never delivered; return how many."""
     return session.execute(
         _ENQUEUE_ALL, {"tenant_id": escape(session.tenant_id), "target": target, "now": now}
     ).rowcount
@@ -170,7 +170,7 @@ def is_any_due(session: TenantSession, target: str, now: datetime) -> bool:
 
 
 def lock(session: TenantSession, target: str, versions: Collection[PendingVersion] | None = None) -> None:
-    """Lock rows in the order in which ``enqueue`` writes them: a sync would be the victim of half of all deadlocks.
+    """Lock rows in the order in which ``enqueue`` writes them: otherwise a sync could be the victim of a deadlock.
 
     Args:
         session: The transaction, which has not changed the outbox yet.
@@ -187,7 +187,7 @@ def lock(session: TenantSession, target: str, versions: Collection[PendingVersio
 
 
 def remove(session: TenantSession, target: str, versions: Collection[PendingVersion]) -> None:
-    """Remove versions that were delivered. One that changed meanwhile has another revision, and stays."""
+    """Remove versions that were delivered. A version that changed meanwhile has another revision and stays pending."""
     if versions:
         session.execute(
             delete(delivery_outbox).where(
@@ -211,7 +211,7 @@ def record_failure(
 
 
 def park(session: TenantSession, target: str, version: PendingVersion, *, at: datetime, reason: str | None) -> None:
-    """Try a version no more, until it changes or a person requests it."""
+    """Stop trying to deliver a version until it changes or a person requests it."""
     _update(session, target, version, tries=version.tries + 1, parked_at=at, not_before=None, reason=reason)
 
 
@@ -229,7 +229,7 @@ class OutboxSummary:
     """What is pending for a target."""
 
     pending: int
-    """Including postponed ones, without parked ones."""
+    """Pending versions, including postponed ones, without parked ones."""
     parked: int
     oldest: datetime | None
     """Since when the oldest version that is not parked has been pending."""

@@ -18,13 +18,13 @@ class TargetState:
 
     settings_digest: str
     enqueued_all_at: datetime
-    """When all versions became pending: at the first delivery, and when the settings changed."""
+    """When all versions last became pending: at the first delivery, or when the settings changed."""
     confirmed_at: datetime | None
-    """When a delivery of all these versions was allowed, by a person or since it was small; None before."""
+    """When the delivery of all these versions was allowed, by a person or because there were few; None before."""
     waiting_reason: str | None
     """What a person has to confirm; None if nothing."""
     retry_at: datetime | None
-    """The earliest time of the next delivery, after an error that stopped the last one."""
+    """The earliest time of the next delivery after an error stopped the last delivery."""
     last_tried_at: datetime | None
     last_delivered_at: datetime | None
     """When a delivery last ended without an error."""
@@ -72,7 +72,7 @@ def confirm(session: TenantSession, target: str, now: datetime) -> None:
 
 
 def wait(session: TenantSession, target: str, reason: str, now: datetime) -> None:
-    """Record that a person has to confirm the delivery first."""
+    """Record that a person must confirm the delivery before it begins."""
     _update(session, target, waiting_reason=reason, last_tried_at=now, last_error=None, retry_at=None)
 
 

@@ -1,4 +1,4 @@
-"""The evaluations of logged models: which are due to be read, and what was read. They are columns of the logged models.
+"""The evaluations of logged models, stored as columns of these: which are due to be read, and the results.
 
 So a changed evaluation gives its logged model a new revision, by which the records of its versions become pending.
 """
@@ -21,8 +21,8 @@ from verifywise_mlflow.persistence.row_mapping import rows_of
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import canonical_records, logged_models, model_versions, revisions
 
-# Before its first record, nothing says that a version is generative. These are the signs of it that MLflow itself sets:
-# the type of an agent, the prompts that an application has used, and the metrics of an evaluation, `correct/mean`.
+# A version without a record is not known to be generative. MLflow itself sets these signs of a generative version: the
+# type of an agent, the prompts that an application has used, and the metrics of an evaluation, such as `correct/mean`.
 _LOOKS_GENERATIVE: Final = text(
     "(lower(logged_models.model_type) = 'agent' OR jsonb_exists(logged_models.tags, 'mlflow.linkedPrompts') "
     "OR jsonb_path_exists(logged_models.metrics, '$.keyvalue().key ? (@ like_regex \"/(mean|median|min|max)$\")'))"
@@ -40,7 +40,7 @@ class DueEvaluation:
     datasets: tuple[DatasetInput, ...]
     """The data sets that its metrics name."""
     stored: Mapping[str, Json] | None
-    """The former reading."""
+    """The evaluation as it was last read."""
     stored_error: str | None
 
 
@@ -52,7 +52,7 @@ def due_evaluations(
     Args:
         session: the tenant's transaction.
         among: the logged models to look at; None for all.
-        is_reconcile: whether to read all of them; otherwise those that have changed since they were read.
+        is_reconcile: whether to return all of them; otherwise those that have changed since they were read.
     """
     models, records, versions = logged_models, canonical_records, model_versions
     joined = VERSIONS_WITH_LOGGED_MODELS.outerjoin(
@@ -108,7 +108,7 @@ def write_evaluations(
     error: str | None,
     now: datetime,
 ) -> int:
-    """Write what was read of some logged models, and return how many differ from what was stored.
+    """Write the evaluations of some logged models, and return how many differ from the stored ones.
 
     Args:
         session: the tenant's transaction.

@@ -1,7 +1,7 @@
 """Manifests that are held back: the model's folder lists no files, and that counts as an outage of the store.
 
-A manifest with files stays as it was read before the outage. A version without an earlier reading has an unreachable
-manifest.
+A manifest with files stays as it was read before the outage. The manifest of a version that was never read before is
+marked as unreachable.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class ReadableFolder:
 
 
 def hold_back(session: TenantSession, due: Collection[PendingManifest], now: datetime) -> None:
-    """Mark stored manifests as held back, and change nothing else of them."""
+    """Mark stored manifests as held back without changing anything else in them."""
     table = artifact_manifests
     columns: dict[str, Sequence[object]] = {
         "model_name": [item.key[0] for item in due],
@@ -83,7 +83,7 @@ def held_back_folders(session: TenantSession) -> HeldBackFolders | None:
 
 
 def readable_folders(session: TenantSession, store_root: str) -> list[ReadableFolder]:
-    """Return the folders below a URI that had files at their last reading, the last read first, each once."""
+    """Return each folder below a URI that had files when it was last read, the most recently read folder first."""
     table, versions = artifact_manifests, model_versions
     location = table.c.manifest["location"].as_string()
     rows = session.execute(

@@ -54,14 +54,15 @@ class PendingManifest:
 
     key: Key
     run_id: str | None
-    """Its own, or that of its original or logged model."""
+    """The version's own run, or that of its original or its logged model."""
     logged_model_id: str | None
     incarnation: int
     location_key: str
-    """A value that changes if the location changes, if the run can no longer write there, or if another version takes
+    """A value that changes if the location changes, if the run can no longer write to it, or if another version takes
     the name and number."""
     is_empty_retry: bool = False
-    """Whether it is due only because the model's folder had no files: listing the folder shows if that has changed."""
+    """Whether the version is due only because the model's folder had no files: a listing of the folder shows whether it
+    has files now."""
 
 
 def pending_manifests(
@@ -78,11 +79,10 @@ def pending_manifests(
         session: the tenant's session.
         settings_digest: a digest of the tenant's settings that change what a manifest holds.
         rehash_before: which hashes are stale.
-        retry_failed: also return those that are incomplete for another reason than the tenant's limits, and those that
-            are held back.
-        among: the versions to look at; None for all.
+        retry_failed: also return versions whose manifest is held back, or incomplete for another reason than the
+        tenant's limits. among: the versions to look at; None for all.
 
-    A version whose registration is pending is none of them.
+    Versions whose registration is pending are left out.
     """
     if among is not None and not among:
         return []
@@ -128,7 +128,8 @@ def pending_manifests(
         manifests.c.location_key.is_(None),
         manifests.c.location_key != location_key,
         manifests.c.retry,
-        # What is held back cannot be hashed: without this, an outage would make every sync list all its folders.
+        # Manifests that are held back cannot be hashed: without this, every sync during an outage would list all
+        # folders.
         and_(manifests.c.hashed_at < oldest, ~is_held_back),
         and_(gap == ManifestGap.FAILED.value, ~is_held_back, literal(retry_failed)),
     ]
@@ -147,7 +148,8 @@ def pending_manifests(
         .where(
             versions.c.tenant_id == session.tenant_id,
             versions.c.deleted_at.is_(None),
-            # Its files may still be on their way: a reading now would be a baseline that accuses those that arrive.
+            # Its files may still be uploading: with a manifest read now, files that arrive later would count as
+            # changed.
             versions.c.status.is_distinct_from(_PENDING),
             or_(*is_due, is_empty),
         )
@@ -168,7 +170,7 @@ def manifests_to_retry(session: TenantSession) -> set[Key]:
 
 
 def manifests_with_old_hashes(session: TenantSession, rehash_before: RehashBefore) -> set[Key]:
-    """Return the versions whose hashes may be stale, those of the last sync's production versions among them."""
+    """Return the versions whose hashes may be stale, including those in production at the last sync."""
     table, records = artifact_manifests, canonical_records
     key = (table.c.model_name, table.c.version_number)
     is_hashed = and_(table.c.tenant_id == session.tenant_id, table.c.held_back_since.is_(None))
@@ -196,7 +198,7 @@ class ManifestReadResult:
     """The hash of the content, without the time of the read."""
     retry: bool
     hashed_at: datetime
-    """When the oldest of its hashes was computed."""
+    """When the oldest hash of the manifest was computed."""
     held_back_since: datetime | None = None
     """Since when the empty folder counts as an outage of the store."""
 
@@ -204,7 +206,7 @@ class ManifestReadResult:
 def write_manifests(
     session: TenantSession, read: Sequence[ManifestReadResult], sync_id: str, now: datetime
 ) -> list[ManifestReadResult]:
-    """Upsert the manifests that changed and record the read of the others. Return those that changed."""
+    """Upsert the manifests that changed, and record that the others were read. Return the changed ones."""
     before = fingerprints(session, artifact_manifests, [item.pending.key for item in read])
     changed = [item for item in read if before.get(item.pending.key) != item.fingerprint]
     same = [item for item in read if before.get(item.pending.key) == item.fingerprint]
@@ -290,7 +292,7 @@ def newest_at_locations(
             table.c.tenant_id == session.tenant_id,
             table.c.location_md5.in_(digests),
             table.c.hashed_at >= since,
-            # After an outage the bytes are read again: a restored store may have others of the same size.
+            # After an outage, the files are read again: a restored store may have other bytes of the same size.
             table.c.held_back_since.is_(None),
         )
         .order_by(table.c.location_md5, table.c.hashed_at.desc())

@@ -42,11 +42,11 @@ class KnownPrompts:
     by_name: Mapping[str, StoredObject]
     """All prompts, tombstones included."""
     were_listed: bool
-    """Whether all prompts were listed once, so that one that is not stored does not exist."""
+    """Whether all prompts were ever listed, so that a prompt that is not stored does not exist."""
 
 
 def known_prompts(session: TenantSession) -> KnownPrompts:
-    """Return what is stored of a tenant's prompts, in one statement: each sync needs it."""
+    """Return the stored state of a tenant's prompts with one statement, since each sync needs it."""
     table, listings = prompts.c, stage_refreshes.c
     of_listing = select(listings.stage).where(listings.tenant_id == session.tenant_id, listings.stage == LISTING)
     were_listed = select(of_listing.exists().label("were_listed")).subquery("listing")
@@ -151,7 +151,7 @@ def renew(session: TenantSession, names: Collection[str]) -> None:
 
 
 def were_listed(session: TenantSession) -> bool:
-    """Return whether all prompts were listed once, so that one that is not stored does not exist."""
+    """Return whether all prompts were ever listed, so that a prompt that is not stored does not exist."""
     return LISTING in tenancy.stage_refreshes_of(session)
 
 

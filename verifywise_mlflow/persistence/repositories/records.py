@@ -49,11 +49,11 @@ class PendingRecord:
     logged_model_id: str | None
     revisions: Mapping[str, object]
     is_remapped: bool = False
-    """Whether the mapping or the release has changed since the record was built: nothing that a server decides."""
+    """Whether the mapping or the release, which no server can change, has changed since the record was built."""
 
     @property
     def deleted_at(self) -> datetime | None:
-        """When its version was marked as deleted."""
+        """When the version was marked as deleted."""
         value = self.version["deleted_at"]
         return value if isinstance(value, datetime) else None
 
@@ -67,10 +67,10 @@ def pending_records(
     among: Collection[Key] | None = None,
     with_other_prompts: Collection[Key] = (),
 ) -> list[PendingRecord]:
-    """Return the next versions, sorted by key, whose record is older than one of its inputs or than their tombstone.
+    """Return the next versions, sorted by key, whose record is older than one of its inputs or than the tombstone.
 
-    There are fewer than ``limit`` if their rows are large. ``among`` are the versions to look at; None for all.
-    ``with_other_prompts`` are those that the function of this name returns.
+    Fewer than ``limit`` are returned if their rows are large. ``among`` are the versions to look at; None for all.
+    ``with_other_prompts`` is the result of the function of this name.
     """
     if among is not None and not among:
         return []
@@ -149,7 +149,7 @@ def pending_records(
 def with_other_prompts(session: TenantSession) -> list[Key]:
     """Return the versions whose record was built from other states of the prompts that it names."""
     inputs = record_inputs
-    # With + 0, since Postgres would go through all prompts from the newest one on instead.
+    # Without + 0, Postgres would scan all prompts from the newest one on.
     newest = (
         select(func.max(prompts.c.revision + 0))
         .where(prompts.c.tenant_id == inputs.c.tenant_id, prompts.c.prompt_name == any_(inputs.c.prompt_names))
@@ -166,7 +166,7 @@ def with_other_prompts(session: TenantSession) -> list[Key]:
 
 
 def count_incomplete(session: TenantSession, kind: ObjectKind | None = None) -> int:
-    """Return how many living versions have an incomplete record, for want of any object or of one kind."""
+    """Return how many living versions have an incomplete record because any object, or one of a kind, was not read."""
     table = canonical_records
     is_incomplete = and_(
         table.c.tenant_id == session.tenant_id, table.c.deleted_at.is_(None), text("incomplete <> '[]'::jsonb")
@@ -182,7 +182,7 @@ class BuiltRecord:
     key: Key
     deleted_at: datetime | None
     revisions: Mapping[str, object]
-    """Those of its inputs."""
+    """The revisions of the record's inputs."""
     is_remapped: bool
     """As in ``PendingRecord``."""
     cells: Sequence[str | None]
@@ -190,14 +190,14 @@ class BuiltRecord:
     fingerprint: str
     """The hash of its content, as in the log of states."""
     size: int
-    """Bytes of the content."""
+    """The size of the content in bytes."""
     is_incomplete: bool
 
     @classmethod
     def of(
         cls, pending: PendingRecord, normalized: NormalizedRecord, registry_prompts: PromptIndex | None = None
     ) -> BuiltRecord:
-        """Return a record ready to write. What takes time is done here, outside the database's transaction."""
+        """Return a record ready to write. Slow work is done here, outside of the database's transaction."""
         record, names = normalized.record, normalized.prompt_names
         values = (
             *(getattr(record, name) for name in FIELDS),
@@ -241,9 +241,9 @@ def write_records(
         session: The tenant's transaction.
         built: The records.
         sync_id: The sync that writes them.
-        now: When it does.
-        admit: Takes the records whose former state would move to the history; returns those to write. The others stay
-            pending.
+        now: The time of the write.
+        admit: Takes the records whose former state would move to the history, and returns the ones to write. The others
+        stay pending.
 
     Returns:
         The records that were written.
@@ -288,7 +288,7 @@ def write_input_revisions(session: TenantSession, processed: Sequence[BuiltRecor
 
 
 def _origin_json(origin: Origin) -> Row:
-    """Return an origin's fields. A date, a rule and the like are left out if there is none, as in most origins."""
+    """Return an origin's fields. Empty fields, such as date and rule in most origins, are left out."""
     fields: Row = {"source": origin.source, "key": origin.key, "raw": origin.raw}
     for name in _OPTIONAL:
         if value := getattr(origin, name):

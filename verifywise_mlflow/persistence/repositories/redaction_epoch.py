@@ -1,4 +1,4 @@
-"""When the current redaction settings of a tenant took effect: what was read before must be read again."""
+"""When the current redaction settings of a tenant took effect: objects that were read before must be read again."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def record_redaction_settings(
 
 
 def newest(tenant_id: str) -> Select[tuple[str, datetime]]:
-    """Return the query for the digest of the settings in force, and since when they are; no row before the first."""
+    """Return the query for the digest of the settings in force and their start; it returns no row before the first."""
     return (
         select(config_versions.c.digest, config_versions.c.valid_from)
         .where(config_versions.c.tenant_id == tenant_id, config_versions.c.kind == _KIND)

@@ -50,7 +50,7 @@ class ListedObject(Generic[T]):
     fingerprint: str
     incarnation: int = 1
     stored: StoredObject | None = None
-    """The row from before this listing; None for a new object."""
+    """The row as it was before this listing; None for a new object."""
 
     @property
     def is_recreated(self) -> bool:
@@ -136,7 +136,7 @@ def hidden_from_search(session: TenantSession) -> tuple[set[str], set[Key]]:
 
 
 def models_with_hidden_versions(session: TenantSession, names: Collection[str]) -> set[str]:
-    """Return those of some models whose versions plain searches hide."""
+    """Return the ones of these models that have a version which plain searches hide."""
     table = model_versions
     rows = session.scalars(
         select(table.c.model_name)
@@ -222,7 +222,7 @@ def write_versions(
     *,
     copy_origins: Mapping[Key, VersionOrigin] = MappingProxyType({}),
 ) -> None:
-    """Upsert versions. ``copy_origins`` has the origin of each version that is a copy."""
+    """Upsert versions. ``copy_origins`` holds the origin of each version that is a copy."""
     rows: list[Row] = []
     for listed in versions:
         version = listed.entity.version
@@ -260,7 +260,7 @@ def to_origin(row: Mapping[str, Any]) -> VersionOrigin:
 
 @value_object
 class StoredCopy:
-    """The stored origin of a copy, with what identifies the copy: MLflow changes neither."""
+    """The stored origin of a copy, with the fields that identify the copy: MLflow never changes either."""
 
     source: str | None
     created_at: datetime | None
@@ -369,7 +369,7 @@ def versions_by_key(session: TenantSession, keys: Collection[Key]) -> dict[Key, 
 
 
 def version_sources(session: TenantSession, keys: Collection[Key]) -> dict[Key, ModelVersion]:
-    """Return the versions with these keys, tombstones included, with no more than what traces a copy."""
+    """Return the versions with these keys, tombstones included, with only the columns that trace a copy."""
     table = model_versions
     rows = session.execute(
         select(*(table.c.model_name, table.c.version_number, table.c.source, table.c.run_id, table.c.created_at)).where(
@@ -385,7 +385,7 @@ def version_sources(session: TenantSession, keys: Collection[Key]) -> dict[Key, 
 def versions_with_origin(
     session: TenantSession, keys: Collection[Key]
 ) -> dict[Key, tuple[ModelVersion, VersionOrigin]]:
-    """Return versions with what they were registered from."""
+    """Return versions with the objects that they were registered from."""
     table = model_versions
     rows = session.execute(select(table).where(table.c.tenant_id == session.tenant_id, is_one_of(table, keys)))
     return {

@@ -1,7 +1,7 @@
-"""Names that a version had before its model was renamed, and what was seen of its files under them.
+"""Names that a version had before its model was renamed, and what was recorded about its files under these names.
 
-MLflow stores no former name: equal numbers and creation times show it. Without this, a rename would hide that bytes
-changed in place. A former name that another version has taken by now is not found.
+MLflow stores no former names: two names with equal version numbers and creation times are one version. Without this, a
+rename would hide that bytes changed in place. A former name that another version has taken since is not found.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def newest_manifests(session: TenantSession, keys: Collection[Key]) -> dict[Key,
         readings = [under_other_names.get((name, key[1])) for name in others]
         known = [reading for reading in (*readings, stored.get(key)) if reading is not None]
         if known:
-            stored[key] = max(known, key=attrgetter("read_at"))  # of equal times, the one under another name
+            stored[key] = max(known, key=attrgetter("read_at"))  # at equal times, the manifest under another name
     return stored
 
 
@@ -71,7 +71,7 @@ def changes_in_place(session: TenantSession, keys: Collection[Key]) -> dict[Key,
 
 
 def _names_with_events(session: TenantSession, keys: Collection[Key]) -> dict[Key, list[str]]:
-    """Return the other names under which files of versions changed in place. Most tenants have few such files."""
+    """Return the other names of versions under which files changed in place. Most tenants have few such files."""
     if not keys:
         return {}
     events, named, former = integrity_events, model_versions, model_versions.alias()

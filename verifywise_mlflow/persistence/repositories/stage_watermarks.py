@@ -1,8 +1,9 @@
 """Watermarks of the stages that look for pending versions in our store.
 
 Every row that a version depends on has a revision from one sequence. A watermark says: with these settings, no version
-was pending that depends on rows up to this revision. So the next sync looks at the versions of newer rows only, found
-by the indexes on the revisions. One sync of a tenant runs at a time, so no other writer holds an older revision.
+was pending that depends on rows up to this revision. So the next sync looks only at the versions of newer rows, which
+it finds by the indexes on the revisions. One sync of a tenant runs at a time, so no other writer holds an older
+revision.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from verifywise_mlflow.persistence.tables import (
 )
 
 MAX_CHANGED: Final = 2_000
-"""Changed versions that are looked up one by one; with more of them, a pass over all versions is faster."""
+"""The most changed versions that are looked up one by one; for more, a pass over all versions is faster."""
 _REVISED: Final = (
     registered_models,
     model_versions,
@@ -87,7 +88,7 @@ def stage_scope(session: TenantSession, stage: str, basis: str, *, is_full: bool
 
 
 def advance(session: TenantSession, scope: StageScope) -> None:
-    """Set the watermark of a stage to the revision when its scope was taken. Nothing in the scope may be pending."""
+    """Set a stage's watermark to the revision at which its scope was taken. Nothing in the scope may be pending."""
     if scope.is_current:
         return
     statement = insert(stage_watermarks).values(

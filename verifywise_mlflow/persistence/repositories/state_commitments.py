@@ -1,6 +1,6 @@
 """Commitments: an entry of the audit trail has the root of the log of states, and that of all current states.
 
-To commit, no old leaf is read: the frontier of the last commitment suffices, and its root is that in the trail. So a
+A commitment reads no old leaf: it continues from the frontier of the last commitment, whose root is in the trail. So a
 state that was forged after its commitment never enters a later root, and the next verification finds it.
 """
 
@@ -44,12 +44,12 @@ _CURRENT_LEAVES = text(
 
 
 class UncommittableError(DatabaseError):
-    """The log of states is not as the trail says, or has states that no sync can have written."""
+    """The log of states differs from the trail, or has states that no sync can have written."""
 
 
 @dataclass(frozen=True, slots=True)
 class Continuation:
-    """What the last commitment says, from which the next one continues."""
+    """The parts of the last commitment from which the next one continues."""
 
     frontier: Frontier
     accepted: tuple[AcceptedRange, ...] = ()
@@ -57,24 +57,24 @@ class Continuation:
 
 @dataclass(frozen=True, slots=True)
 class StateCommitment:
-    """What an entry says about the states: how many there are, and two roots from which each can be proved."""
+    """The statement of an entry about the states: their number, and two roots with which each state can be proved."""
 
     size: int
     """States in the log."""
     root: str
     """The root of the log's tree, in hex."""
     models: int
-    """Models with states; states of no model count as one more."""
+    """The number of models with states; states that belong to no model count as one more."""
     current: str
     """The root of the tree over the roots of all models' current states, in hex."""
     syncs: Sequence[str]
     """The other syncs whose states are committed: interrupted or under way."""
     accepted: tuple[AcceptedRange, ...]
-    """The states that a person accepted, of this commitment and of all before."""
+    """The states that a person accepted, in this commitment and all earlier ones."""
     frontier: Frontier
 
     def counts(self) -> dict[str, object]:
-        """Return what the entry has in its counts."""
+        """Return the counts for the entry."""
         states: dict[str, object] = {
             "size": self.size,
             "root": self.root,
@@ -91,7 +91,7 @@ class StateCommitment:
 def append_with_states(session: TenantSession, entry: AuditEntry) -> AuditEntry:
     """Append an entry that commits all states so far, and return it as it was appended.
 
-    If the states cannot be committed, the entry says why, and it is not complete.
+    If the states cannot be committed, the entry says why and is marked as incomplete.
     """
     try:
         commitment = commit(session, entry.sync_id)
@@ -111,7 +111,7 @@ def append_with_states(session: TenantSession, entry: AuditEntry) -> AuditEntry:
 
 
 def commit(session: TenantSession, sync_id: str) -> StateCommitment | None:
-    """Return the commitment to all states that the log has; None if nothing was added since the last one.
+    """Return the commitment to all states in the log; None if no state was added since the last commitment.
 
     The caller puts it into an entry, appends the entry and calls ``record``, all in this transaction.
 
@@ -130,7 +130,7 @@ def commit(session: TenantSession, sync_id: str) -> StateCommitment | None:
 
 
 def commitment_from(session: TenantSession, start: Continuation, size: int, others: Sequence[str]) -> StateCommitment:
-    """Return the commitment to the first states of the log; a former commitment has some of them.
+    """Return the commitment to the first ``size`` states of the log, some of which a former commitment covers.
 
     Raises:
         UncommittableError: states are missing.
@@ -148,7 +148,7 @@ def commitment_from(session: TenantSession, start: Continuation, size: int, othe
 
 
 def record(session: TenantSession, commitment: StateCommitment, sequence: int) -> None:
-    """Store which entry of the trail has a commitment, and what the next one continues from."""
+    """Store which entry of the trail has a commitment, and the state from which the next commitment continues."""
     row = {
         "tenant_id": session.tenant_id,
         "size": commitment.size,
@@ -165,7 +165,7 @@ def largest_size(session: TenantSession) -> int:
 
 
 def _size_and_continuation(session: TenantSession) -> tuple[int, Continuation]:
-    """Return the size of the log, and where to continue: the last commitment, whose root is that in the trail."""
+    """Return the size of the log, and the last commitment, with the root that is in the trail, to continue from."""
     table, trail, log = state_commitments, audit_trail, log_table
     last = (
         select(table.c.size, table.c.frontier, table.c.sequence)

@@ -23,7 +23,7 @@ CURSOR_PAGE_SIZE = 5_000
 """Rows per fetch from a server-side cursor."""
 _SIZE = f"SELECT coalesce(max(position) + 1, 0) FROM {SCHEMA}.state_log WHERE tenant_id = %(tenant_id)s"  # noqa: S608
 _RECENT = 100
-"""How many of the last states are looked at for the newest time: commands write theirs between those of a sync."""
+"""The newest time is searched in this many of the last states, since commands write states between those of a sync."""
 
 
 def append(session: TenantSession, states: Sequence[State]) -> None:
@@ -51,7 +51,7 @@ def _insert(session: TenantSession, first: int, states: Sequence[State]) -> None
         "leaf_hash": [hash_of(tenant_id, position, state).hex() for position, state in enumerate(states, first)],
     }
     common: dict[str, object] = {"tenant_id": session.tenant_id}
-    # States that are written together usually have these in common, which is cheaper to send once.
+    # States that are written together usually share these values, so they are sent once.
     for name in ("kind", "written_at", "sync_id"):
         values = [getattr(state, name) for state in states]
         if values.count(values[0]) == len(values):
@@ -85,7 +85,7 @@ class Writes:
     """Empty for commands."""
     kind: str
     first: int
-    """The position of the first one."""
+    """The position of the first of these states."""
     last: int
     count: int
 

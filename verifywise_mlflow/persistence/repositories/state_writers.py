@@ -1,4 +1,4 @@
-"""Who wrote the states that are not committed yet, and which of them no sync and no command can have written."""
+"""Which syncs wrote the states that are not committed yet, and which states no sync and no command can have written."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import SCHEMA
 
 _ADOPTED_KINDS: Final = ("configuration",)
-"""What is adopted outside of a sync, and committed by the next one."""
+"""Kinds of states that are written outside of a sync, and committed by the next sync."""
 _KINDS_OF_COMMANDS: Final = ("waiver granted", "waiver ended")
-"""What commands write outside of a sync, and commit in the same transaction."""
+"""Kinds of states that commands write outside of a sync, and commit in the same transaction."""
 _OPEN_SYNCS = text(
     f"""
     SELECT DISTINCT entry::jsonb ->> 'sync_id' FROM {SCHEMA}.audit_trail AS started
@@ -47,16 +47,16 @@ _OF_FORMER_COMMANDS = text(
     GROUP BY kind ORDER BY 2
     """  # noqa: S608  # the schema's name is a constant
 )
-"""A command commits what it writes at once. What another transaction added in the name of a command is not its own."""
+"""A command commits its own states at once, so uncommitted states of another transaction cannot be from a command."""
 
 
 class Writers(NamedTuple):
-    """Who wrote states that are not committed yet."""
+    """The writers of states that are not committed yet."""
 
     others: Sequence[str]
     """The other syncs, interrupted or under way."""
     refused: Sequence[Writes]
-    """What no sync under way, no interrupted one and no command can have written."""
+    """The states that no sync under way, no interrupted sync and no command can have written."""
 
 
 def writers_since(session: TenantSession, start: int, sync_id: str = "", *, is_command: bool = False) -> Writers:
@@ -66,7 +66,7 @@ def writers_since(session: TenantSession, start: int, sync_id: str = "", *, is_c
         session: The tenant's transaction.
         start: The position.
         sync_id: The sync that commits them.
-        is_command: Whether a command commits them, which has written some of them in this transaction.
+        is_command: Whether a command that has written some of the states in this transaction commits them.
     """
     writes = state_log.writes(session, start)
     others = {write.sync_id for write in writes} - {"", sync_id}
@@ -89,10 +89,10 @@ def problem_with(write: Writes) -> str:
 
 
 def _open_syncs(session: TenantSession, sync_ids: Collection[str]) -> set[str]:
-    """Return those of some syncs that the trail shows as under way or interrupted: with a start, and no end.
+    """Return the ones of these syncs that are under way or interrupted: the trail has their start and no end.
 
-    A sync that was killed counts as interrupted until a later one has ended, and for a day at least. Without a limit,
-    states could be added in its name at any time. No state shows an earlier end: a sync holds no lock between two
-    stages, so that its genuine states may follow those of a later sync.
+    A sync that was killed counts as interrupted until a later one has ended, and for a day at least. Without this
+    limit, states could be added in its name at any time. States of a later sync do not show that it ended: a sync holds
+    no lock between two stages, so its genuine states may follow those of a later sync.
     """
     return set(session.scalars(_OPEN_SYNCS, {"tenant_id": session.tenant_id, "ids": [*sync_ids]}))

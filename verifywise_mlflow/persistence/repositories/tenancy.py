@@ -66,7 +66,7 @@ class StageRefresh:
 
     refreshed_at: datetime
     reconciled_at: datetime | None
-    """When it last read every object again, for the stages that otherwise read only what changed."""
+    """When the stage last read every object again, if it otherwise reads only changed objects."""
 
 
 def stage_refreshes_of(session: TenantSession) -> dict[str, StageRefresh]:

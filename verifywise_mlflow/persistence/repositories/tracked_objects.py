@@ -69,7 +69,7 @@ RUN_ID: ColumnElement[str] = case(
     (model_versions.c.origin_run_id.is_not(None), model_versions.c.origin_run_id),
     (IS_LINKED, logged_models.c.source_run_id),
 )
-"""The run of a version: its own, its original's, or that of the logged model that it was registered from.
+"""The run of a version: its own run, that of its original, or that of the logged model that it was registered from.
 
 Not COALESCE: Postgres takes that for a function that may leak rows, so under row-level security no index finds the run.
 """
@@ -94,7 +94,7 @@ _UNFINISHED = ("RUNNING", "SCHEDULED")
 
 @value_object
 class PendingRead:
-    """An object to read, and the newest revision of the versions that link to it, up to which the read is current."""
+    """An object to read, and the newest revision of the versions that link to it. The read covers it."""
 
     object_id: str
     revision: int
@@ -106,14 +106,14 @@ class ReadScope(IntEnum):
     CHANGED = 1
     """Objects of new and changed versions, and those whose last read failed with a transient error."""
     PENDING = 2
-    """In addition, objects that were unfinished when they were read."""
+    """In addition, objects that were unfinished when they were last read."""
     READABLE = 3
     """In addition, every other object whose last read succeeded."""
     ALL = 4
 
 
 def is_read_again(kind: ObjectKind[T]) -> ColumnElement[bool]:
-    """Return the condition that an object is read again although no version changed, as the partial index has it."""
+    """Return the condition, as in the partial index, that an object is read again although no version changed."""
     # Without parameters: the planner compares it with the condition of the index.
     name = kind.table.name
     is_unfinished = f"{name}.read_error IS NULL AND {name}.status IN ('RUNNING', 'SCHEDULED')"
@@ -123,7 +123,7 @@ def is_read_again(kind: ObjectKind[T]) -> ColumnElement[bool]:
 def pending_reads(
     session: TenantSession, kind: ObjectKind[T], scope: ReadScope, among: Collection[Key] | None = None
 ) -> list[PendingRead]:
-    """Return the objects to read, sorted by id: of all versions, or of those to look at."""
+    """Return the objects to read, sorted by id: those of all versions, or of the versions ``among``."""
     if among is not None and not among:
         return []
     objects = _linked_objects(session.tenant_id, kind, among).subquery()
@@ -143,8 +143,8 @@ def pending_reads_up_to(
 ) -> list[PendingRead]:
     """Return the objects of the widest scope that has at most `limit` objects, or else all of ``CHANGED``.
 
-    ``among`` are the versions to look at, of a tenant with more than `limit` readable objects: no object is read only
-    because it is readable.
+    ``among`` are the versions to look at, given for a tenant with more than `limit` readable objects. Then no object is
+    read only because it is readable.
     """
     if among is not None and not among:
         return []
@@ -186,7 +186,7 @@ def _linked_objects(
         (is_readable, ReadScope.READABLE.value),
         else_=ReadScope.ALL.value,
     )
-    # Of the versions that are not looked at, an object may have been read for a newer one.
+    # An object may have been read for a newer version that is not among those to look at.
     revision = func.greatest(newest.c.revision, table.c.read_for_revision).label("revision")
     return select(newest.c.object_id, revision, scope.label("scope")).select_from(
         newest.outerjoin(table, is_same_object)
@@ -205,7 +205,7 @@ class ReadResult(Generic[T]):
     read_error: str | None = None
     retry: bool = False
     deferred: bool = False
-    """Whether the object was not requested by itself yet, because too many objects are missing."""
+    """Whether a request for this single object was postponed, because too many objects are missing."""
     experiment_name: str | None = None
 
 
@@ -237,7 +237,7 @@ def stored_reads(session: TenantSession, kind: ObjectKind[T], ids: Collection[st
 
 
 def experiments_of(session: TenantSession, kind: ObjectKind[T], ids: Collection[str]) -> list[str] | None:
-    """Return the experiments of the given objects; None if that of one of them is not stored."""
+    """Return the experiments of the given objects; None if the experiment of any of them is not stored."""
     table = kind.table
     rows = session.execute(
         select(func.count(), func.array_agg(table.c.experiment_id.distinct())).where(
@@ -253,7 +253,7 @@ def experiments_of(session: TenantSession, kind: ObjectKind[T], ids: Collection[
 def write_read_results(
     session: TenantSession, kind: ObjectKind[T], results: Sequence[ReadResult[T]], now: datetime
 ) -> None:
-    """Upsert what was read. If a read failed, the values of the last successful read stay."""
+    """Upsert the results of reads. If a read failed, the values of the last successful read stay."""
     failed = [result.object_id for result in results if result.entity is None]
     before = rows_by_id(session, kind, failed) if failed else {}
     rows: list[Row] = []
@@ -290,7 +290,7 @@ def write_read_results(
 
 
 def _mark_shared_locations(session: TenantSession, location_keys: Collection[str]) -> None:
-    """Mark logged models that have one location. MLflow never creates such: a path that names one is ambiguous."""
+    """Mark logged models that share a location: a path that names it is ambiguous. MLflow never creates such models."""
     table = logged_models
     is_affected = (table.c.tenant_id == session.tenant_id) & table.c.location_key.in_(location_keys)
     counted = select(table.c.location_key, (func.count() > 1).label("is_shared")).where(is_affected)
@@ -330,7 +330,7 @@ def rows_by_id(
     ids: Collection[str],
     options: Mapping[str, bool] = MappingProxyType({}),
 ) -> dict[str, Mapping[str, object]]:
-    """Return the rows of the given objects, read with these execution options."""
+    """Return the rows of the given objects. ``options`` are the execution options of the query."""
     rows = rows_by_key(session, kind.table, {kind.id_column: list(ids)}, options=options)
     return {str(row[kind.id_column]): row for row in dicts_of(rows)}
 

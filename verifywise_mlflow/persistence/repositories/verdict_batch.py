@@ -1,4 +1,4 @@
-"""The verdicts and badges of a batch of evaluated records: what is written of them, and logged."""
+"""Writes and logs the verdicts and badges of a batch of evaluated records."""
 
 from __future__ import annotations
 
@@ -46,16 +46,16 @@ class EvaluationContext:
 
 
 class VerdictRows:
-    """Makes the rows of verdicts. Many versions share the results of a rule, and with them the row."""
+    """Makes the rows of verdicts. Versions that share a result of a rule share its row, too."""
 
     def __init__(self, policy_of: Mapping[str, PolicyIdentity]) -> None:
         """Take the policy of each rule."""
         self._policy_of = policy_of
         self._known: dict[int, tuple[RuleResult, VerdictRow]] = {}
-        """By the address of the result, which it therefore keeps alive."""
+        """Rows by the address of the result. The result is stored too, so that its address is not reused."""
 
     def row(self, verdict: EvaluatedRule, fingerprint: str) -> VerdictRow:
-        """Return what is written of a verdict."""
+        """Return the row for a verdict."""
         result = verdict.result()
         if known := self._known.get(id(result)):
             return known[1]
@@ -81,15 +81,15 @@ class VerdictRows:
 
 
 _MAX_KNOWN_ROWS: Final = 5_000
-"""At 2 kB each, they take 10 MB."""
+"""The most rows that are cached: at 2 kB each, they take 10 MB. Then the cache starts again."""
 
 
 class VerdictBatch:
     """The verdicts on a batch of records that differ from the stored ones.
 
-    An equal verdict keeps the time, sync, day and policy that gave it first; the badge says which policy evaluated the
-    record last, and when. The verdicts of rules that no policy has any more end. A trigger saves what ends as history;
-    two settings of the transaction give it the time and the sync.
+    An equal verdict keeps its first time, sync, day and policy; the badge says which policy evaluated the record last,
+    and when. Verdicts of rules that no policy has any more end. A trigger saves ended verdicts as history, and reads
+    the time and the sync from two settings of the transaction.
 
     Records are added one by one, so that the objects of one evaluation are freed before the next: with all objects of a
     batch alive, Python's cycle detection takes two fifths of the time of the evaluation.
@@ -101,12 +101,12 @@ class VerdictBatch:
         self._verdicts = VersionVerdicts()
         self._badges: list[BadgeRow] = []
         self._changed = 0
-        """Verdicts that are new, differ or end."""
+        """The number of verdicts that are new, differ or end."""
         self._new_states: list[Key] = []
         self._contents: dict[Key, str] = {}
-        """For each version with other verdicts: the hash of its evaluation's content."""
+        """For each version with changed verdicts, the hash of its evaluation's content."""
         self._kept: dict[Key, Mapping[str, str]] = {}
-        """The other records, whose verdicts all stay: the fingerprint of each rule's verdict."""
+        """For each record whose verdicts all stay, the fingerprint of each rule's verdict."""
 
     def __len__(self) -> int:
         """The number of records."""
@@ -119,7 +119,7 @@ class VerdictBatch:
 
     @property
     def new_states(self) -> Sequence[Key]:
-        """The records whose content, policy or verdicts changed, for deliveries: not those with another day only."""
+        """The records whose content, policy or verdicts changed, for deliveries. Another day alone is no change."""
         return self._new_states
 
     def count(self, badge: Badge) -> int:

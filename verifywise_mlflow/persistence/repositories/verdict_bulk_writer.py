@@ -21,7 +21,7 @@ from verifywise_mlflow.persistence.state_contents import CELL_SEPARATOR, joined_
 from verifywise_mlflow.persistence.tables import SCHEMA
 
 VERDICTS_PER_STATEMENT: Final = 5_000
-"""Verdicts of one statement, but for a version with more."""
+"""The most verdicts in one statement. A version with more verdicts has a statement of its own."""
 
 
 class VerdictRow(NamedTuple):
@@ -40,11 +40,11 @@ class VerdictRow(NamedTuple):
     """ISO 8601; empty for none."""
     input_hash: str
     fingerprint: str
-    """Empty for the stored verdict of the rule, which stays as it is."""
+    """Empty if the stored verdict of the rule stays as it is."""
 
     @classmethod
     def stored(cls, rule_id: str) -> VerdictRow:
-        """Return what stands for the stored verdict of a rule."""
+        """Return the row that says that the stored verdict of a rule stays."""
         return cls(rule_id, "0", *[""] * 10)
 
 
@@ -107,8 +107,8 @@ _COLUMNS: Final = {
 }
 _VERSION_SEPARATOR: Final = "\x1d"
 _BETWEEN_VERSIONS: Final = CELL_SEPARATOR + _VERSION_SEPARATOR
-"""Control characters separate cells and versions: canonical JSON escapes them, and of our texts only the reason of an
-error could have them."""
+"""Control characters separate cells and versions. Canonical JSON escapes them, and of our texts only the reason of an
+error can contain them."""
 OPEN_VERDICTS: Final = ("fail", "error", "not evidenced")
 """The verdicts that are open gaps."""
 _KEY = ("tenant_id", "model_name", "version_number")
@@ -130,7 +130,7 @@ def stored_text(text: str) -> str:
 
 def stored_json(canonical: str) -> str:
     """Return canonical JSON as it is stored."""
-    # Few values have one of these characters, and to look for one takes a tenth of the time of a substring.
+    # Few values have one of these characters, and a search for one character takes a tenth of the time of a pattern.
     has_escape = "\\" in canonical and "\\u" in canonical
     if (has_escape or ("+" in canonical and "e+" in canonical)) and _NEEDS_RECODING.search(canonical):
         return dumps(json.loads(canonical))
@@ -151,7 +151,7 @@ _selected = {
     **{name: _array(name) for name in _COLUMNS},
     "evaluated_at": "array_fill(CAST(:evaluated_at AS timestamptz), ARRAY[t.size])",
     "sync_ids": "array_fill(CAST(:sync_id AS text), ARRAY[t.size])",
-    # Of a rule's first verdict; the trigger that saves a former verdict sets it for the others.
+    # Only for the first verdict of a rule; for later ones, the trigger that saves the former verdict sets it.
     "open_since": f"ARRAY(SELECT CASE WHEN verdict IN ({_open}) THEN CAST(:evaluated_at AS timestamptz) END "  # noqa: S608
     f"FROM unnest({_array('verdicts')}) WITH ORDINALITY AS u (verdict, place) ORDER BY place)",
 }
@@ -188,7 +188,7 @@ class BadgeRow(NamedTuple):
     badge: str
     record_revision: int
     versions_digest: str | None
-    """A digest of the model's versions in use, if this is one."""
+    """A digest of the model's versions in use, if this version is one of them."""
 
 
 _UPSERT_BADGES = text(
@@ -215,7 +215,7 @@ _UPSERT_BADGES = text(
 def upsert_badges(
     session: TenantSession, rows: Sequence[BadgeRow], digest: str, now: datetime, sync_id: str
 ) -> set[Key]:
-    """Upsert badges by version; return the versions with another badge than before. A trigger saves the former one."""
+    """Upsert badges by version; return the versions whose badge changed. A trigger saves the former badge."""
     if not rows:
         return set()
     names, numbers, badges, revisions, versions = zip(*rows, strict=True)

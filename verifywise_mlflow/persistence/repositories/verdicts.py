@@ -1,4 +1,4 @@
-"""Which records have an evaluation pending, and the present verdicts on records."""
+"""Which records have an evaluation pending, and the current verdicts on records."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ class PendingEvaluation:
     """The model's versions in use, if a rule reads them."""
     revision: int
     present: Mapping[str, str]
-    """The fingerprint of its stored verdict of each rule."""
+    """The fingerprint of the record's stored verdict by rule."""
     versions_digest: str | None = None
-    """A digest of the model's versions in use, if this is one."""
+    """A digest of the model's versions in use, if this version is one of them."""
     is_new_state: bool = True
     """Whether the record or the policy has changed since its last evaluation, and not only the day."""
 
@@ -55,7 +55,7 @@ _LARGE: Final[Mapping[str, tuple[str, ...]]] = {
     "artifact_manifest": ("files", "changed_in_place"),
     "runtime_environment": ("packages",),
 }
-"""Members with most of a record's bytes. They are not loaded unless a rule uses them."""
+"""The members that have most of a record's bytes. They are loaded only if a rule uses them."""
 _FIELDS_BEHIND: Final = {
     MEASURES: ("metrics",),
     MODEL_VERSIONS: ("lifecycle_stage", "deployment_status"),
@@ -77,7 +77,7 @@ def pending_evaluations(
 ) -> list[PendingEvaluation]:
     """Return the next records, sorted by key, whose current state this policy has not evaluated.
 
-    A withdrawn record is among them only if no policy has evaluated its content.
+    A withdrawn record is returned only if no policy has evaluated its content.
 
     Args:
         session: the tenant's session.

@@ -1,4 +1,5 @@
-"""The versions of each model that are in use, and a digest of them by which a change evaluates the others again."""
+"""The versions of each model that are in use, and a digest of them: if it changes, these versions are evaluated
+again."""
 
 from __future__ import annotations
 
@@ -39,7 +40,7 @@ _SEPARATOR: Final = "/"
 
 
 def is_in_use(records: FromClause) -> ColumnElement[bool]:
-    """Return the condition that a record is that of a living version in use, as the partial index has it."""
+    """Return the condition that a record is of a living version in use, in the form of the partial index."""
     return and_(
         records.c.deleted_at.is_(None),
         or_(records.c.lifecycle_stage.in_(STAGES_IN_USE), records.c.deployment_status.in_(STATUSES_IN_USE)),
@@ -47,7 +48,7 @@ def is_in_use(records: FromClause) -> ColumnElement[bool]:
 
 
 def digests_by_model(tenant_id: str, first_model: str | None, models: Collection[str] | None = None) -> Subquery:
-    """Return a query of each model's digest of its versions in use, from a model on, of all models or of some."""
+    """Return a query of each model's digest of its versions in use, from ``first_model`` on, for all models or some."""
     records = canonical_records
     version = func.concat_ws(
         _SEPARATOR, records.c.version_number, records.c.lifecycle_stage, records.c.deployment_status
@@ -94,7 +95,7 @@ def versions_in_use(session: TenantSession, models: Collection[str]) -> dict[str
 
 
 def versions_in_use_at(session: TenantSession, model: str, at: datetime, states: FromClause) -> VersionsInUse | None:
-    """Return the versions of a model that were in use at a time; None if there was none.
+    """Return the versions of a model that were in use at a time; None if no version was in use.
 
     Args:
         session: the tenant's session.

@@ -1,4 +1,4 @@
-"""Stored waivers. A waiver is granted once and ended once, so that those in force at any time can be queried."""
+"""Stored waivers. A waiver is granted once and ended once, so the waivers in force at any time can be queried."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from verifywise_mlflow.persistence.tables import waivers
 
 Source = Literal["file", "command"]
 EndReason = Literal["withdrawn", "expired", "superseded"]
-"""``superseded``: its version was deleted, and another one has its number."""
+"""``superseded``: the waiver's version was deleted, and another version has its number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,8 @@ class StoredWaiver:
     granted_at: datetime
     sync_id: str
     ended_at: datetime | None
-    """When its end was recorded. It is out of force after its day of expiry, recorded or not."""
+    """When the waiver's end was recorded. After its day of expiry, a waiver is not in force even if its end is not
+    recorded."""
     end_reason: EndReason | None
 
     def is_in_force(self, at: datetime) -> bool:
@@ -42,7 +43,7 @@ class StoredWaiver:
 
 
 def lock_waivers(session: TenantSession) -> None:
-    """Lock the tenant's waivers until the transaction ends, so that what it has read stays current."""
+    """Lock the tenant's waivers until the transaction ends, so that the waivers that it has read stay current."""
     lock_tenant(session.connection, session.tenant_id, "waivers")
 
 

@@ -1,7 +1,7 @@
 """Withdrawn records: MLflow no longer has the version, and its record, verdicts and badge stay as they were.
 
-A withdrawal sets the tombstone and nothing else. What was read in the same sync belongs to the living: the alias was
-deleted with the version, and the model of the name may be another one by now.
+A withdrawal only sets the tombstone. Objects read in the same sync are not applied: the alias was deleted with the
+version, and the name may belong to another model by now.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from verifywise_mlflow.persistence.tables import (
 def withdraw_records(session: TenantSession, keys: Collection[Key], sync_id: str, now: datetime) -> set[Key]:
     """Copy the tombstones of deleted versions to their records, and return the keys of these records.
 
-    A version has none if it was deleted before a sync could build it. The record of a predecessor, with another
-    creation time, does not count.
+    A version has no record if it was deleted before a sync could build one. The record of a predecessor, with another
+    creation time, is left alone.
     """
     records, versions, badges = canonical_records, model_versions, compliance_badges
     ended_rows = (
@@ -84,10 +84,10 @@ def withdraw_records(session: TenantSession, keys: Collection[Key], sync_id: str
 
 
 def end_predecessor_verdicts(session: TenantSession, keys: Collection[Key], sync_id: str, now: datetime) -> None:
-    """Delete the verdicts and badges whose record is that of another version of the same name and number.
+    """Delete the verdicts and badges of a former version with the same name and number as a new one.
 
-    The history keeps them. The successor's gaps and badge begin with the successor, not with its predecessor. To be
-    called before the successors' records are written.
+    The history keeps them. The successor's gaps and badge begin with the successor, not with its predecessor. Call this
+    before the successors' records are written.
     """
     records, versions = canonical_records, model_versions
     predecessors = (

@@ -1,5 +1,5 @@
 -- Postgres compresses what makes a row longer than 2 kB, which is the JSON of nearly every record and the arrays with a
--- version's verdicts. With its old method, pglz, that is half of the time in which a record is written; lz4 takes a
+-- version's verdicts. With its old method, pglz, compression is half of the time of writing a record; lz4 takes a
 -- fraction, where the server was built with it.
 DO $$
 DECLARE
@@ -20,7 +20,7 @@ BEGIN
     END LOOP;
 END $$;
 
--- No query selects by these columns. To analyze them would decompress the verdicts of 30,000 versions each time.
+-- No query selects by these columns. Each ANALYZE of them would decompress the verdicts of 30,000 versions.
 DO $$
 DECLARE
     unselected record;

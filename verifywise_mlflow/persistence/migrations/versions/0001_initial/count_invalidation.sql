@@ -1,10 +1,10 @@
 -- Triggers that invalidate cached counts.
 
 -- Every statement that changes a record, a verdict or a badge moves the revision of its buckets and of its tenant in the
--- same transaction; counts of another revision are ignored. With the owner's rights, so that a writer needs none and
--- cannot forget it. TRUNCATE is refused.
+-- same transaction; counts of another revision are ignored. The triggers run with the owner's rights, so that a writer
+-- needs none and cannot forget the move. TRUNCATE is refused.
 --
--- A tenant's row is written first, so it is locked: whoever divides a bucket locks it too. The next statement sees every
+-- A tenant's row is written first and so is locked; a division of a bucket locks it, too. The next statement sees every
 -- division that was committed before, and so finds the bucket that a key belongs to.
 CREATE FUNCTION {schema}.invalidate_counts() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$

@@ -1,8 +1,8 @@
 -- The history of records, verdicts and badges: each former state with the span of time in which it was valid. Triggers
 -- write it, so that no writer can forget it, and so that a role that may write records may not write their history.
 
--- When and by which sync a state ended, then the row as it was. The end comes first, so that a column that a later
--- migration adds to both tables, behind the others, leaves the triggers as they are.
+-- The first columns say when and by which sync a state ended; the row as it was follows. With this order, a column that
+-- a later migration adds last to both tables needs no change of the triggers.
 CREATE TABLE {schema}.canonical_record_history (
     valid_to TIMESTAMP WITH TIME ZONE NOT NULL,
     ended_by_sync_id TEXT NOT NULL,
@@ -49,7 +49,7 @@ CREATE INDEX compliance_badge_history_by_version
 ON {schema}.compliance_badge_history (tenant_id, model_name, version_number);
 CREATE INDEX compliance_badge_history_by_end ON {schema}.compliance_badge_history (tenant_id, valid_to);
 
--- A writer that ends a state without writing a new one says when and by which sync in two settings of the transaction.
+-- A writer that ends a state without writing a new one sets the time and the sync in two settings of the transaction.
 -- Without them, the time is now and the sync is unknown: ''.
 CREATE FUNCTION {schema}.write_time() RETURNS timestamptz LANGUAGE sql STABLE SET search_path = pg_catalog AS $$
     SELECT coalesce(nullif(current_setting('verifywise_mlflow.now', true), '')::timestamptz, now())
@@ -59,9 +59,9 @@ CREATE FUNCTION {schema}.write_sync_id() RETURNS text LANGUAGE sql STABLE SET se
 $$;
 
 -- The triggers run with the owner's rights, since writers have none on the history. They fire on every change, so that
--- an UPDATE by hand leaves its trace too: it sets neither the time nor the sync, and must not be attributed to the last
--- sync. A clock that went back must not end a state before it began, hence the greatest of two times: the state then
--- gets a span of no length. To erase a tenant, its history has to be deleted last.
+-- an UPDATE by hand leaves a trace, too: it sets neither the time nor the sync, and must not be attributed to the last
+-- sync. A clock that was set back must not end a state before it began, hence the greatest of two times: the state then
+-- has a span of no length. An erasure of a tenant must delete its history last.
 CREATE FUNCTION {schema}.save_former_record() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 BEGIN
@@ -81,7 +81,7 @@ BEGIN
     RETURN NEW;
 END $$;
 
--- The operator compares the bytes of each column: JSON that is kept as text has no other comparison.
+-- The operator compares the bytes of each column: the type json has no other comparison.
 CREATE TRIGGER save_former_record BEFORE UPDATE ON {schema}.canonical_records
 FOR EACH ROW WHEN (OLD.* *<> NEW.*) EXECUTE FUNCTION {schema}.save_former_record();
 CREATE TRIGGER save_deleted_record BEFORE DELETE ON {schema}.canonical_records
@@ -119,10 +119,11 @@ FOR EACH ROW WHEN (OLD.* IS DISTINCT FROM NEW.*) EXECUTE FUNCTION {schema}.save_
 CREATE TRIGGER save_deleted_asset BEFORE DELETE ON {schema}.agents
 FOR EACH ROW EXECUTE FUNCTION {schema}.save_former_asset();
 
--- A verdict is another state if anything in it differs. A null fingerprint stands for the former verdict of the rule:
--- a writer sends only verdicts that differ. The fingerprint of a verdict that was changed by hand no longer fits it, so
--- the next evaluation of the version writes it again. A gap keeps the time when it opened, however its verdict changes
--- while it stays open, and while what it rests on cannot be read: that closes nothing.
+-- A verdict is another state if anything in it differs. A null fingerprint stands for the former verdict of the rule: a
+-- writer sends only verdicts that differ. If a verdict was changed by hand, its fingerprint no longer matches, so the
+-- next evaluation of the version writes the verdict again. A gap keeps the time when it opened while its verdict
+-- changes from one open verdict to another, and while the objects that it rests on cannot be read, which does not close
+-- it.
 CREATE FUNCTION {schema}.save_former_verdicts() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 DECLARE
@@ -287,7 +288,7 @@ FOR EACH ROW WHEN (OLD.* IS DISTINCT FROM NEW.*) EXECUTE FUNCTION {schema}.save_
 CREATE TRIGGER save_deleted_verdicts BEFORE DELETE ON {schema}.version_verdicts
 FOR EACH ROW EXECUTE FUNCTION {schema}.save_former_verdicts();
 
--- A check constraint would refuse a row before Postgres finds that there is a former one.
+-- A trigger, since a check constraint would refuse a row before Postgres finds that a former row exists.
 CREATE FUNCTION {schema}.refuse_missing_verdict() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 BEGIN
     RAISE EXCEPTION 'a fingerprint of the verdicts on % % is null, and the rule has no former verdict',
@@ -358,7 +359,7 @@ FROM {schema}.version_verdict_history AS v CROSS JOIN LATERAL unnest(
     thresholds, day, input_hash, fingerprint, open_since
 );
 
--- Every state; the present one has no end. As of T: WHERE valid_from <= T AND (valid_to > T OR valid_to IS NULL).
+-- Every state; the current one has no end. As of T: WHERE valid_from <= T AND (valid_to > T OR valid_to IS NULL).
 CREATE VIEW {schema}.canonical_record_states WITH (security_invoker = true) AS
 SELECT tenant_id, model_name, description, business_purpose, owner, ai_system, version_number, lifecycle_stage,
        aliases, created_at, last_updated_at, deployment_status, source_run_id, logged_model_id, source_artifact_uri,

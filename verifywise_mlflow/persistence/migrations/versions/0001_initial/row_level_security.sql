@@ -1,13 +1,13 @@
 -- Row-level security: every role but the owner sees and writes the rows of one tenant. Nobody but the owner has access
 -- before `db grant` gives it. A pipeline and a listener set their tenant for each transaction in the setting
--- verifywise_mlflow.tenant. A reader belongs to one tenant and no setting changes that, since it could change a setting
--- itself.
+-- verifywise_mlflow.tenant. A reader belongs to one tenant regardless of this setting, since a reader could change the
+-- setting.
 
 ALTER TABLE {schema}.role_grants ENABLE ROW LEVEL SECURITY;
 CREATE POLICY own_row ON {schema}.role_grants FOR SELECT USING (role_name = current_user);
 
--- It runs with the rights of the querying role, which sees its own grant. Its search path is fixed: else a reader could
--- put an operator = of its own before Postgres' and pass for a pipeline.
+-- The function runs with the rights of the querying role, which sees its own grant. Its search path is fixed: else a
+-- reader could put an operator = of its own before Postgres' and pass for a pipeline.
 CREATE FUNCTION {schema}.current_tenant() RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT CASE kind
@@ -17,8 +17,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     FROM {schema}.role_grants WHERE role_name = current_user
 $$;
 
--- Every table with a tenant but role_grants. In a query of its own, Postgres evaluates the function once a statement
--- instead of once a row.
+-- Every table with a tenant but role_grants has a policy. Within a subquery, Postgres evaluates the function once per
+-- statement instead of once per row.
 DO $$
 DECLARE
     tenant_table text;
@@ -44,7 +44,7 @@ BEGIN
     END LOOP;
 END $$;
 
--- A pipeline has to know which tenants exist, and which of them have changed; it changes only the one that it is set to.
+-- A pipeline must know which tenants exist and which have changed; it writes only the tenant that its setting names.
 CREATE POLICY visible_to_pipelines ON {schema}.tenants FOR SELECT
 USING ((SELECT kind = 'pipeline' FROM {schema}.role_grants WHERE role_name = current_user));
 CREATE POLICY visible_to_pipelines ON {schema}.change_hints FOR SELECT

@@ -1,5 +1,6 @@
 -- The tables. They carry the assets' names and lead with the tenant. Each write of a row that was read, and of a
--- canonical record, draws a new number from this sequence: what was built from a row remembers the row's revision.
+-- canonical record, draws a new number from this sequence: a row that was built from another stores that row's
+-- revision.
 CREATE SEQUENCE {schema}.revisions AS BIGINT;
 
 -- Tenants, and how far each of their stages has come.
@@ -21,7 +22,8 @@ CREATE TABLE {schema}.stage_refreshes (
     PRIMARY KEY (tenant_id, stage)
 );
 
--- What the tenant's syncs have written to its histories on a day, UTC, and what the last one held back.
+-- How many bytes the tenant's syncs have written to its histories on a day, UTC, and how many changes the last one held
+-- back.
 CREATE TABLE {schema}.history_usage (
     tenant_id TEXT NOT NULL,
     day DATE NOT NULL,
@@ -31,7 +33,7 @@ CREATE TABLE {schema}.history_usage (
     PRIMARY KEY (tenant_id)
 );
 
--- Up to which revision of a tenant's rows a stage has nothing pending, with the settings that basis is a digest of.
+-- The revision of a tenant's rows up to which a stage has nothing pending. basis is a digest of the stage's settings.
 CREATE TABLE {schema}.stage_watermarks (
     tenant_id TEXT NOT NULL,
     stage TEXT NOT NULL,
@@ -48,7 +50,7 @@ CREATE TABLE {schema}.poll_watermarks (
     PRIMARY KEY (tenant_id)
 );
 
--- What a transaction locks a row of, so that another one waits. Readers have no access.
+-- A transaction locks a row, so that another one waits for it. Readers have no access.
 CREATE TABLE {schema}.tenant_locks (
     tenant_id TEXT NOT NULL,
     lock TEXT NOT NULL,
@@ -122,7 +124,7 @@ CREATE TABLE {schema}.model_versions (
     PRIMARY KEY (tenant_id, model_name, version_number)
 );
 CREATE INDEX model_versions_by_run ON {schema}.model_versions (tenant_id, run_id);
--- Few rows: the run of a copy without one of its own.
+-- This index has few rows: the runs of copies that have no run of their own.
 CREATE INDEX model_versions_by_origin_run ON {schema}.model_versions (tenant_id, origin_run_id) WHERE run_id IS NULL;
 CREATE INDEX model_versions_by_logged_model ON {schema}.model_versions (tenant_id, logged_model_id);
 CREATE INDEX model_versions_by_creation ON {schema}.model_versions (tenant_id, created_at);
@@ -147,7 +149,7 @@ CREATE TABLE {schema}.prompts (
 );
 CREATE INDEX prompts_by_revision ON {schema}.prompts (tenant_id, revision);
 
--- Without the template, which may hold secrets: its digest, its length and the names of its variables.
+-- The template may hold secrets, so only its digest, its length and the names of its variables are stored.
 CREATE TABLE {schema}.prompt_versions (
     tenant_id TEXT NOT NULL,
     prompt_name TEXT NOT NULL,
@@ -174,7 +176,7 @@ CREATE TABLE {schema}.prompt_versions (
     PRIMARY KEY (tenant_id, prompt_name, version_number)
 );
 
--- Logged models of the type agent, also those that no version was registered from.
+-- Logged models of the type agent, including those from which no version was registered.
 CREATE TABLE {schema}.agents (
     tenant_id TEXT NOT NULL,
     model_id TEXT NOT NULL,
@@ -270,8 +272,8 @@ CREATE INDEX logged_models_by_location ON {schema}.logged_models (tenant_id, loc
 CREATE INDEX logged_models_by_run ON {schema}.logged_models (tenant_id, source_run_id);
 CREATE INDEX logged_models_by_revision ON {schema}.logged_models (tenant_id, revision);
 
--- location_md5 has a column: row-level security keeps an index on an expression that might fail from being used. It is a
--- hash, since an index entry ends at 2,704 bytes and a URI may be longer.
+-- location_md5 is a column, since row-level security prevents the use of an index on an expression that might fail. It
+-- is a hash, since an index entry has at most 2,704 bytes and a URI may be longer.
 CREATE TABLE {schema}.artifact_manifests (
     tenant_id TEXT NOT NULL,
     model_name TEXT NOT NULL,
@@ -404,13 +406,13 @@ CREATE TABLE {schema}.canonical_records (
 );
 CREATE INDEX canonical_records_by_change ON {schema}.canonical_records (tenant_id, changed_at);
 CREATE INDEX canonical_records_by_revision ON {schema}.canonical_records (tenant_id, revision);
--- Few rows: living records are counted as all but these.
+-- This index has few rows: living records are counted as all records minus these.
 CREATE INDEX canonical_records_deleted ON {schema}.canonical_records (tenant_id, model_name, version_number)
 WHERE deleted_at IS NOT NULL;
--- Few rows, which each sync counts.
+-- This index has few rows, which each sync counts.
 CREATE INDEX canonical_records_incomplete ON {schema}.canonical_records (tenant_id)
 WHERE deleted_at IS NULL AND incomplete <> '[]'::jsonb;
--- Few rows, which each evaluation groups by model.
+-- This index has few rows, which each evaluation groups by model.
 CREATE INDEX canonical_records_in_use ON {schema}.canonical_records (tenant_id, model_name, version_number)
 INCLUDE (lifecycle_stage, deployment_status)
 WHERE deleted_at IS NULL
@@ -431,15 +433,15 @@ CREATE TABLE {schema}.record_inputs (
     mapping_digest TEXT NOT NULL,
     PRIMARY KEY (tenant_id, model_name, version_number)
 );
--- Few rows: the versions that name prompts.
+-- This index has few rows: the versions that name prompts.
 CREATE INDEX record_inputs_with_prompts ON {schema}.record_inputs (tenant_id, model_name, version_number)
 WHERE prompt_names IS NOT NULL;
 
 -- Verdicts, badges and waivers.
 -- All verdicts on a version are one row, with an array for each column of a verdict and an element for each rule: a row
 -- for each verdict would cost several times as much to write. The views compliance_results and compliance_verdicts have
--- a row for each verdict. Elements of values, origins and thresholds are JSON. A row may fill a page, since moving its
--- arrays out of the table would cost more than writing them.
+-- a row for each verdict. Elements of values, origins and thresholds are JSON. A row may fill a page: to move its
+-- arrays to the TOAST table would cost more than to write them.
 CREATE TABLE {schema}.version_verdicts (
     tenant_id TEXT NOT NULL,
     model_name TEXT NOT NULL,
@@ -469,12 +471,13 @@ CREATE TABLE {schema}.version_verdicts (
         ])
     )
 ) WITH (toast_tuple_target = 8160);
--- Hashes cannot be compressed.
+-- Hashes do not compress, so Postgres does not try.
 ALTER TABLE {schema}.version_verdicts
 ALTER input_hashes SET STORAGE EXTERNAL, ALTER fingerprints SET STORAGE EXTERNAL;
 
 -- evaluated_at is when the record was last evaluated; changed_at, since when the badge has had its present value.
--- versions_digest is that of the model's versions in use, if this is one: a change of one evaluates the others again.
+-- versions_digest is the digest of the model's versions in use, if this version is in use: a change of one of them
+-- evaluates the others again.
 CREATE TABLE {schema}.compliance_badges (
     tenant_id TEXT NOT NULL,
     model_name TEXT NOT NULL,
@@ -537,7 +540,7 @@ CREATE TABLE {schema}.waivers (
 );
 CREATE INDEX waivers_by_rule ON {schema}.waivers (tenant_id, rule_id);
 
--- The versions whose state a target of deliveries does not have yet.
+-- The versions whose current state was not yet delivered to a target.
 CREATE TABLE {schema}.delivery_outbox (
     tenant_id TEXT NOT NULL,
     target TEXT NOT NULL,
@@ -556,7 +559,7 @@ CREATE TABLE {schema}.delivery_outbox (
 );
 CREATE INDEX delivery_outbox_by_revision ON {schema}.delivery_outbox (tenant_id, target, revision);
 
--- The events that wait for webhooks, a row for each webhook. The body is what each attempt sends.
+-- The events that are to be delivered to webhooks, a row for each webhook. Each attempt sends the body.
 CREATE TABLE {schema}.delivery_events (
     event_id BIGINT GENERATED ALWAYS AS IDENTITY,
     tenant_id TEXT NOT NULL,
@@ -570,8 +573,9 @@ CREATE TABLE {schema}.delivery_events (
 CREATE INDEX delivery_events_by_version
 ON {schema}.delivery_events (tenant_id, target, model_name, version_number, event_id);
 
--- What we last wrote to each target. destination is a digest of its address and of our organization there, which the
--- remote ids belong to. intended is set before a request is sent and cleared after its success.
+-- The content that was last written to each target. destination is a digest of the target's address and of our
+-- organization there, to which the remote ids belong. intended is set before a request is sent and cleared after its
+-- success.
 CREATE TABLE {schema}.delivery_ledger (
     tenant_id TEXT NOT NULL,
     target TEXT NOT NULL,
@@ -589,7 +593,7 @@ CREATE TABLE {schema}.delivery_ledger (
     PRIMARY KEY (tenant_id, target, destination, model_name, version_number, incarnation, item)
 );
 
--- How each target of a tenant is doing. Without confirmed_at, its first delivery has not begun.
+-- The state of each target of a tenant. Without confirmed_at, its first delivery has not begun.
 CREATE TABLE {schema}.delivery_targets (
     tenant_id TEXT NOT NULL,
     target TEXT NOT NULL,
@@ -635,8 +639,8 @@ CREATE TABLE {schema}.webhook_status (
     PRIMARY KEY (tenant_id)
 );
 
--- The audit trail: entry is canonical JSON, the bytes that were hashed. kind has a column, since row-level security keeps
--- an index on an expression that might fail from being used.
+-- The audit trail: entry is canonical JSON, the bytes that were hashed. kind is a column, since row-level security
+-- prevents the use of an index on an expression that might fail.
 CREATE TABLE {schema}.audit_trail (
     tenant_id TEXT NOT NULL,
     sequence BIGINT NOT NULL,
@@ -656,7 +660,8 @@ CREATE TABLE {schema}.audit_checkpoints (
     PRIMARY KEY (tenant_id, sequence, signature)
 );
 
--- Which checkpoint each witness has, since when. receipt is what it answered: where it is, or a time-stamp token.
+-- Which checkpoint each witness has, and since when. receipt is the witness's response: where the checkpoint is, or a
+-- time-stamp token.
 CREATE TABLE {schema}.checkpoint_receipts (
     tenant_id TEXT NOT NULL,
     witness TEXT NOT NULL,
@@ -667,8 +672,8 @@ CREATE TABLE {schema}.checkpoint_receipts (
     PRIMARY KEY (tenant_id, witness, stored_at)
 );
 
--- Every state that was written: the leaves of a Merkle tree whose root the trail commits. What is hashed is sorted by
--- bytes, on every server.
+-- Every state that was written: the leaves of a Merkle tree whose root the trail commits. Hashed texts are sorted by
+-- their bytes, so that every server gives the same order.
 CREATE TABLE {schema}.state_log (
     tenant_id TEXT NOT NULL,
     position BIGINT NOT NULL,

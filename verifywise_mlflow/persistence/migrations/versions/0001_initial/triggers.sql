@@ -1,7 +1,8 @@
--- Triggers that keep tables append-only, for every role, the owner included. `verifywise-mlflow db check` reports one that
--- is missing, disabled or changed (persistence/append_only.py lists them).
+-- Triggers that keep tables append-only for every role, including the owner. `verifywise-mlflow db check` reports a
+-- trigger that is missing, disabled or changed (persistence/append_only.py lists them).
 
--- A privilege could be granted again; a trigger has to be disabled or dropped, which shows in the catalog.
+-- A revoked privilege could be granted again without a trace; a trigger must be disabled or dropped, which shows in the
+-- catalog.
 CREATE FUNCTION {schema}.refuse_change() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 BEGIN
     RAISE EXCEPTION '% is append-only: % is refused', TG_TABLE_NAME, TG_OP
@@ -15,8 +16,8 @@ BEGIN
         USING ERRCODE = 'integrity_constraint_violation';
 END $$;
 
--- Rows may be deleted only after the same transaction has written the entry `tenant erased` of their tenant, which nothing
--- can delete. A check at the end of the transaction would have to remember each deleted row.
+-- Rows may be deleted only after the same transaction has written the entry `tenant erased` of their tenant, which
+-- cannot be deleted. A check at the end of the transaction instead would have to remember each deleted row.
 CREATE FUNCTION {schema}.refuse_deletion() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 BEGIN
     IF EXISTS (
@@ -33,7 +34,7 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- An erasure erases everything: its entry must not cover the deletion of single rows.
+-- An erasure must delete all rows of the tenant, so that its entry does not cover the deletion of single rows.
 CREATE FUNCTION {schema}.refuse_partial_erasure() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 DECLARE
     erased_table regclass;
@@ -104,7 +105,7 @@ BEGIN
     END LOOP;
 END $$;
 
--- Otherwise, session_replication_role = replica would switch them off without a trace.
+-- ALWAYS: otherwise session_replication_role = replica would switch the triggers off without a trace.
 DO $$
 DECLARE
     guard record;

@@ -1,7 +1,7 @@
 -- Views for people. Each reads with the rights of the role that queries it, so that row-level security applies.
 
 -- When each record was last confirmed, without rewriting it: a sync that finds no change only moves its stages' times.
--- A version is confirmed by a complete listing, and nothing confirms a deleted one: its run is not read, nor is its record
+-- A complete listing confirms a version. Nothing confirms a deleted version: its run is not read, and its record is not
 -- evaluated again.
 CREATE VIEW {schema}.record_confirmations WITH (security_invoker = true) AS
 SELECT r.tenant_id,
@@ -24,7 +24,7 @@ LEFT JOIN {schema}.artifact_manifests AS manifest
       AND manifest.model_name = r.model_name
       AND manifest.version_number = r.version_number;
 
--- The entry is what was hashed; the view reads its parts out of it, so that they cannot differ from it.
+-- The entry is the hashed text; the view reads its parts from it, so that they cannot differ.
 CREATE VIEW {schema}.audit_entries WITH (security_invoker = true) AS
 SELECT tenant_id,
        sequence,
