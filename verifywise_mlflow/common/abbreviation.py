@@ -1,4 +1,4 @@
-"""The form in which customers' long texts enter the audit trail, which stays when a tenant is erased."""
+"""Shortens customers' long texts for the audit trail, which is kept when a tenant is erased."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import hashlib
 from typing import Final
 
 MAX_CUSTOMER_TEXT: Final = 300
-"""Characters. MLflow's own names have up to 256."""
+"""Characters beyond which a text is shortened. MLflow's own names have up to 256."""
 _BEGINNING: Final = 190
 
 
 def abbreviate(text: str) -> str:
-    """Return a text, or the beginning of a long one with its SHA-256, which shows whether another text is the same."""
+    """Return a short text unchanged; of a long text, the beginning and the SHA-256, which identifies the whole text."""
     if len(text) <= MAX_CUSTOMER_TEXT:
         return text
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()

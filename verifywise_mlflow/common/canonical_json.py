@@ -1,7 +1,7 @@
-"""Canonical JSON: one value, one text. It is what hashes, digests and signatures are computed over.
+"""Canonical JSON has exactly one text for each value. Hashes, digests and signatures are computed over this text.
 
 Keys are sorted, there is no whitespace, and everything outside ASCII is escaped, so that NUL and lone surrogates are
-only escapes. Changing a byte of it would break every stored fingerprint and the hash chain of the audit trail.
+only escapes. A change of one byte of this form would break all stored fingerprints and the audit trail's hash chain.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from collections.abc import Callable
 
 
 def canonical_encoder(default: Callable[[object], object] | None = None) -> json.JSONEncoder:
-    """Return an encoder for canonical JSON. Create it once: ``json.dumps`` would create one for each value.
+    """Return an encoder for canonical JSON. Create it once: ``json.dumps`` creates an encoder for each value.
 
     Args:
-        default: converts a value that JSON does not know, one level deep.
+        default: converts a value of a type that JSON lacks, one level deep.
     """
     return json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False, default=default)
 
@@ -40,7 +40,7 @@ def sha256_of(canonical: str) -> str:
 
 
 def finite_or_name(number: float) -> float | str:
-    """Return a finite number unchanged, and ``NaN``, ``Infinity`` or ``-Infinity`` otherwise: JSON has none of them."""
+    """Return a finite number unchanged, else the text ``NaN``, ``Infinity`` or ``-Infinity``: JSON lacks these."""
     if math.isfinite(number):
         return number
     return "NaN" if math.isnan(number) else "Infinity" if number > 0 else "-Infinity"

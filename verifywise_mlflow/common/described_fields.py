@@ -1,4 +1,4 @@
-"""The setting by which the docstrings of a class's fields describe them in a JSON Schema."""
+"""The pydantic setting that copies the docstrings of a class's fields into its JSON Schema."""
 
 from __future__ import annotations
 

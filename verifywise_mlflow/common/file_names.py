@@ -11,10 +11,10 @@ _MAX_CHARACTERS: Final = 60
 
 
 def file_stem(name: str) -> str:
-    """Return a file name without an ending that is safe on every system, and another one for each name.
+    """Return a file name without an extension that is safe on every system and differs for each name.
 
-    A short name of lower-case letters, digits and single separators stays as it is. Any other gets a part of its hash:
-    what is left of two names may be equal, and some systems ignore case.
+    A short name of lower-case letters, digits and single separators stays unchanged. Any other name is simplified and
+    gets a part of its hash: two simplified names may be equal, and some systems ignore case.
     """
     if _PLAIN.fullmatch(name) and len(name) <= _MAX_CHARACTERS:
         return name

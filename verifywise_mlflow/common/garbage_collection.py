@@ -1,7 +1,7 @@
-"""Lets Python look for reference cycles less often.
+"""Makes Python look for reference cycles less often.
 
 Python looks after every 700 objects that were created and not freed. A sync holds three batches of 500 rows, each with
-some hundred containers and no cycle: to visit them again and again took a tenth of its CPU time.
+some hundred containers and no cycle. Visiting these containers again and again took a tenth of a sync's CPU time.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from functools import cache
 from typing import Final
 
 COLLECT_AFTER: Final = 20_000
-"""Objects. Those of a cycle stay in memory until then: a few megabytes."""
+"""New objects after which Python looks for cycles. Until then, cycles stay in memory: a few megabytes."""
 _COLLECTIONS_OF_YOUNGER: Final = 20
 
 

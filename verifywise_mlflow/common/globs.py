@@ -1,7 +1,7 @@
 """Glob patterns: ``*`` for any characters, ``?`` for one.
 
-Users write globs instead of regular expressions, which can be made slow. The expression that ``fnmatch.translate``
-returns never backtracks over what a ``*`` has matched, so no glob takes long on any text.
+Users write globs, since a regular expression can be made slow on purpose. The expression that ``fnmatch.translate``
+returns never backtracks into the match of a ``*``, so no glob takes long on any text.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _SEPARATOR = re.compile(r"[^\w*?]+|_+")
 
 
 def compile_globs(globs: Iterable[str]) -> re.Pattern[str]:
-    """Return a pattern that matches a text if one of the globs does, in full. Without globs it matches nothing."""
+    """Return a pattern that matches a whole text if one of the globs does. Without globs, it matches nothing."""
     return re.compile("|".join(map(translate, globs)) or r"(?!)")
 
 
@@ -51,11 +51,11 @@ class GlobTable:
         self._any = _compiled(tuple(glob for glob, _ in self._globs))
 
     def match(self, words: Sequence[str]) -> str | None:
-        """Return the value whose glob matches a text, given as its folded words. They are joined with ``_``."""
+        """Return the value whose glob matches a text, which is given as folded words. They are joined with ``_``."""
         if not self._globs:
             return None
         text = "_".join(words)
-        if self._any.match(text) is None:  # as most texts: one pattern takes a fraction of the time of many
+        if self._any.match(text) is None:  # the case of most texts: one pattern takes a fraction of the time of many
             return None
         return next((value for glob, value in self._globs if _compiled((glob,)).match(text)), None)
 

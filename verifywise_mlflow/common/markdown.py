@@ -1,4 +1,4 @@
-"""Text from outside in Markdown: it appears as it is, and no part of it acts as markup."""
+"""Untrusted text in Markdown: it appears literally, and no part of it acts as markup."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ _LINKED: Final = re.compile(r"://|\bwww\.|@\w", re.IGNORECASE)
 def escape_markdown(text: str) -> str:
     """Return a text that Markdown renders literally: no link, image or other markup.
 
-    For use within a line: at the start of one, a hyphen would begin a list. A word with a URL, an address or an @name
-    becomes a code span: renderers such as GitHub's and Dagster's link those after backslashes have been taken away.
+    For use within a line: at the start of a line, a hyphen would begin a list. A word with a URL, an address or an
+    @name becomes a code span: renderers such as GitHub's and Dagster's remove backslashes, and then link such words.
     """
-    # Every other item is a separator. A word has neither a backtick nor a bar, which would end a code span or a cell.
+    # Every second item is a separator. No word has a backtick or a bar, which would end a code span or a table's cell.
     words = re.split(r"([\s`|]+)", escape_invisible(text))
     return "".join(f"`{word}`" if _LINKED.search(word) else _MARKUP.sub(r"\\\g<0>", word) for word in words)
 
 
 def code_span(text: str) -> str:
-    """Return a text from outside as a Markdown code span, in which links and images have no effect.
+    """Return an untrusted text as a Markdown code span, in which links and images have no effect.
 
     Dagster renders a check's description as Markdown in some places and as plain text in others. A code span is legible
     in both.

@@ -12,10 +12,10 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final
 
 EXAMPLES: Final = "2026-03-03, 2026-03-03T14:30, 2026-03-03T14:30+01:00, yesterday, 7d, '3 days ago'"
-"""What may be written, for help texts and errors."""
+"""Examples of moments, for help texts and errors."""
 
 MAX_TEXT: Final = 60
-"""Characters of a text that is parsed. The longest moment has 35."""
+"""Characters beyond which a text is refused unparsed. The longest moment has 35."""
 
 _ISO: Final = re.compile(
     r"(?P<day>\d{4}-\d{2}-\d{2})(?:[T ](?P<time>\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?))? ?(?P<zone>Z|[+-]\d{2}:?\d{2})?",
@@ -94,7 +94,7 @@ def _absolute(words: str, zone: tzinfo | None) -> datetime | None:
         return datetime.fromisoformat(f"{wall_clock.isoformat()}{match['zone'].upper()}").astimezone(UTC)
     first, second = _readings(wall_clock, zone)
     if match["time"] is None:
-        return first  # of the day's moments, even where clocks are set at midnight
+        return first  # the day's first moment, even if clocks are set at midnight
     if first < second:
         raise MomentError(
             f"{wall_clock} occurs twice in local time, since clocks were set back: {utc_text(first)} and "
@@ -108,7 +108,7 @@ def _absolute(words: str, zone: tzinfo | None) -> datetime | None:
 def _readings(wall_clock: datetime, zone: tzinfo | None) -> tuple[datetime, datetime]:
     """Return both moments that a time on the clock may mean. They differ only on the days when clocks change.
 
-    The first is the earlier one where an hour occurs twice, and the later one where an hour is left out.
+    The first moment is the earlier one if an hour occurs twice, and the later one if an hour is skipped.
     """
     first, second = (wall_clock.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
     return first, second

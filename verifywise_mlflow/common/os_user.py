@@ -15,7 +15,7 @@ _NO_LOGIN: Final = 2**32 - 1
 
 @cache
 def operating_system_user() -> str:
-    """Return the account of this process, and who logged in if that is another account: ``root (login ada)``.
+    """Return the account of this process, with the account that logged in if it is another one: ``root (login ada)``.
 
     The kernel names both. The variables ``USER`` and ``SUDO_USER`` are ignored, because anybody may set them.
     """
@@ -35,5 +35,5 @@ def _login_uid() -> int | None:
 def _name_of(uid: int | None) -> str:
     try:
         return pwd.getpwuid(uid or 0).pw_name
-    except KeyError:  # a container that runs as an arbitrary number
+    except KeyError:  # a container may run under a user ID without a name
         return f"uid {uid}"

@@ -1,7 +1,7 @@
 """Problems: counted by kind, with the first sentences of each kind.
 
-A server decides how many problems its responses have, so it must not decide how much memory, audit trail and event log
-they take. However many are added, a ``Problems`` holds and shows a bounded text.
+A server can cause any number of problems. They must not fill the memory, the audit trail and the event log, so a
+``Problems`` holds and shows a bounded text, however many problems are added.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import Final, overload
 from verifywise_mlflow.common.untrusted_text import truncate
 
 MAX_SENTENCE_LENGTH: Final = 1_000
-"""Characters of a sentence that is stored or shown: a problem, an error, a note."""
+"""Characters after which a stored or shown sentence (a problem, an error, a note) is cut."""
 MAX_FIRST: Final = 5
 """Sentences kept of each kind."""
 MAX_KINDS: Final = 12
-"""Kinds that are counted separately. Kinds are constants of the code; this only bounds a mistake."""
+"""The most kinds that are counted separately. Kinds are constants of the code; the limit only bounds a mistake."""
 
 _OTHER: Final = "problems"
 

@@ -10,7 +10,7 @@ _MODULES: Final = frozenset(
 
 
 def explain_missing(error: ModuleNotFoundError, what: str) -> str:
-    """Return what to install, for a sentence that begins with what needs it.
+    """Return what to install, as the end of a sentence that begins with the feature that needs it.
 
     Raises:
         ModuleNotFoundError: the module does not belong to the extra, so its absence is a defect.

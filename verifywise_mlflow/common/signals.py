@@ -36,7 +36,7 @@ def interruptible(*, ignore_repeats: bool = False) -> Iterator[None]:
         for number, handler in previous_handlers.items()
         if handler is not signal.SIG_IGN or (ignore_repeats and number == signal.SIGINT)
     }
-    terminals = [descriptor for descriptor in (1, 2) if os.isatty(descriptor)]  # a closed terminal is no longer one
+    terminals = [descriptor for descriptor in (1, 2) if os.isatty(descriptor)]  # false for a terminal that was closed
 
     def interrupt(number: int, _frame: FrameType | None) -> None:
         for other in handled:

@@ -12,7 +12,7 @@ from typing import Final
 import yaml
 
 _MAX_DEPTH: Final = 50
-"""Deeper than any configuration file. libyaml's parser counts depth without recursion."""
+"""Levels beyond which Python's parser reads a document, not libyaml's. No configuration file is as deep."""
 
 
 class UniqueKeyLoader(yaml.SafeLoader):
@@ -20,7 +20,7 @@ class UniqueKeyLoader(yaml.SafeLoader):
 
 
 class PackagedFileLoader(yaml.CSafeLoader):
-    """The same with libyaml's parser in C, which takes a tenth of the time, for this package's own files.
+    """``UniqueKeyLoader`` with libyaml's parser in C, which takes a tenth of the time, for this package's own files.
 
     A deeply nested file could exhaust the stack of that parser.
     """
@@ -39,7 +39,7 @@ def load_strict_yaml(text: str) -> object:
 
 
 def _load_by_libyaml(text: str) -> object:
-    """Return the value; None if it is null or deeply nested or wrong, of which Python's parser says more."""
+    """Return the value; None if it is null, deeply nested or invalid: Python's parser has better error messages."""
     depth = 0
     try:
         for event in yaml.parse(text, Loader=yaml.CSafeLoader):

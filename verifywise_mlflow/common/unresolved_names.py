@@ -1,4 +1,4 @@
-"""Names that nothing has, or that several things have: the error, and the nearest names that exist."""
+"""The error for a name that no object has, or that several objects have, with the nearest names that exist."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Final
 from verifywise_mlflow.common.untrusted_text import quote
 
 MAX_CANDIDATES: Final = 20_000
-"""Names that are compared: 20,000 take about 10 ms."""
+"""The most names that are compared: 20,000 take about 10 ms."""
 MAX_SUGGESTIONS: Final = 3
 _MAX_LENGTH: Final = 256
-"""Characters of a name that are compared, since the comparison of long texts is costly. MLflow's names have no more."""
+"""Characters of a name that are compared: comparing long texts is costly. MLflow's names have no more."""
 _MIN_SIMILARITY: Final = 60
-"""Of 100: a name of five letters with two wrong ones reaches it."""
+"""The least similarity of a suggestion, of 100: a name of five letters with two wrong ones reaches it."""
 _MIN_PART: Final = 3
-"""Characters that must be part of a longer name for it to be suggested: one letter is part of most."""
+"""Characters from which on a longer name that contains the text is suggested: one letter is part of most names."""
 
 
 class UnresolvedNameError(LookupError):
-    """A name of a tenant, model, version, rule or the like that nothing has, or that several have."""
+    """No tenant, model, version, rule or the like has this name, or several have it."""
 
 
 def unknown_name(sentence: str, name: str, candidates: Iterable[str]) -> UnresolvedNameError:
-    """Return the error for a name that nothing has; its text suggests the nearest names.
+    """Return the error for a name that no object has; its text suggests the nearest names.
 
     Args:
         sentence: What does not exist, without a period.
@@ -36,7 +36,7 @@ def unknown_name(sentence: str, name: str, candidates: Iterable[str]) -> Unresol
 
 
 def choice_hint(word: str, choices: Collection[str]) -> str:
-    """Return what to write instead of a word that is none of a closed set: the nearest ones, else all of them."""
+    """Return what to write instead of a word that is not in a closed set: its nearest words, else all of them."""
     names = nearest_names(word, choices)
     return f"did you mean {_alternatives(names)}?" if names else f"choose one of {', '.join(choices)}"
 
@@ -47,7 +47,7 @@ def _alternatives(names: Iterable[str]) -> str:
 
 def nearest_names(name: str, candidates: Iterable[str]) -> list[str]:
     """Return the names that are most similar to a name, then names that contain it; none if there are none."""
-    from rapidfuzz import fuzz, process  # 10 ms, which only a misspelled name takes
+    from rapidfuzz import fuzz, process  # imported here: it takes 10 ms, and only a misspelled name needs it
 
     names = list(islice(candidates, MAX_CANDIDATES))
     wanted = _comparable(name)

@@ -26,7 +26,7 @@ _DEFAULT_IGNORABLE: Final = re.compile(
 
 
 def has_visible_character(text: str) -> bool:
-    """Return whether a text shows anything at all."""
+    """Return whether a text has a visible character."""
     return any(
         not character.isspace()
         and unicodedata.category(character) not in _INVISIBLE_CATEGORIES
@@ -56,14 +56,14 @@ def quote(text: str, max_length: int = 80) -> str:
 def describe(text: str, max_length: int = 80) -> str:
     """Return a text for use in a sentence, escaped to ASCII; only its length if it is long.
 
-    For texts that are redacted later: of a text that is cut, a secret might no longer be recognized.
+    For texts that are redacted later: in a truncated text, a secret might no longer be recognized.
     """
     return ascii(text) if len(text) <= max_length else f"a text of {len(text):,} characters"
 
 
 def excerpt(text: str, max_length: int = 200) -> str:
     """Return the beginning of a text, with invisible characters escaped."""
-    # Cut before it is escaped, too: escaping takes a hundred times the memory of a long text.
+    # Truncated before escaping as well: escaping a long text takes a hundred times its memory.
     return truncate(escape_invisible(text[: max_length + 1]), max_length)
 
 

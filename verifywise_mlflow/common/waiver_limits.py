@@ -1,7 +1,7 @@
-"""What a tenant allows waivers to be, as written in ``tenants.yaml``.
+"""The limits on a tenant's waivers, as written in ``tenants.yaml``.
 
-In this package because both the settings, which name the limits, and the compliance package, which applies them, import
-it, and neither may import the other.
+This module is in ``common`` because the settings, which name the limits, and the compliance package, which applies
+them, both import it, and neither may import the other.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class WaiverLimits(BaseModel):
     model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid", hide_input_in_errors=True)
 
     max_days: int = Field(default=365, gt=0, le=36_500)
-    """The most days from today to the last day of a waiver: a gap that is accepted for good is a change of policy."""
+    """The most days from today to the last day of a waiver: accepting a gap for good is a change of policy."""
     min_reason_characters: int = Field(default=20, gt=0, le=2_000)
     """The fewest characters of a reason, without repeated spaces."""
     approvers: tuple[_Name, ...] | None = None
