@@ -46,7 +46,7 @@ class _Store(ConfigSection):
     prefix: str
     """The URI, as MLflow writes it, of the folder that may be read with everything below it."""
     prefer: Literal["served", "direct"] = "served"
-    """Whether files that the tracking server serves as well are read through it or directly."""
+    """How to read files that the tracking server also serves: through it, or directly."""
 
     @field_validator("prefix")
     @classmethod
@@ -93,7 +93,7 @@ class S3Store(_RemoteStore):
     """Null: the AWS endpoint of the region."""
     region: str = Field(default="us-east-1", pattern="^[a-z0-9-]+$")
     path_style: bool | None = None
-    """Whether the bucket is in the path or in the host name. Null: in the path if an endpoint is set."""
+    """Whether the URL has the bucket in the path or in the host name. Null: in the path if an endpoint is set."""
     access_key_id: SecretReference | None = None
     secret_access_key: SecretReference | None = None
     session_token: SecretReference | None = None

@@ -46,7 +46,7 @@ class BasicCredentials(ConfigSection):
         return "Basic " + base64.b64encode(pair.encode()).decode("ascii")
 
     def identity(self) -> str:
-        """Return the user name and the password's reference, without a hash, from which a password could be guessed."""
+        """Return the user name and the password's reference. A hash of the password would help to guess it."""
         return f"basic {self.username} (password from {self.password})"
 
 
@@ -77,7 +77,7 @@ class OAuth2Credentials(ConfigSection):
     """Several scopes are separated by spaces."""
     audience: str | None = Field(default=None, min_length=1)
     client_authentication: Literal["basic", "post"] = "basic"
-    """Where the token request carries the secret: in a header, or among the form fields."""
+    """The place of the secret in the token request: a header, or the form fields."""
     ca_bundle: AbsolutePath | None = None
     """PEM file of the authorities to trust for the issuer, instead of the system's and of the tenant's ``tls``."""
 
@@ -131,7 +131,7 @@ class SigV4Credentials(ConfigSection):
     def identity(self) -> str:
         """Return the access key's id, which is not secret, and the secret's reference."""
         key_id = self.access_key_id.resolve()
-        # A value without the form of an id may be the secret: the references may have been swapped.
+        # A value without the form of an ID may be the secret, if the two references were swapped.
         shown_id = key_id if re.fullmatch("[A-Z0-9]{16,128}", key_id) else _fingerprint(key_id)
         return f"sigv4 {shown_id} (secret from {self.secret_access_key})"
 

@@ -12,10 +12,10 @@ from verifywise_mlflow.tenants.validators import ConfigSection, http_uri
 
 
 class WritableBucket(ConfigSection):
-    """A bucket of S3 or a store with its interface. Objects are written, and neither read, listed nor deleted."""
+    """A bucket of S3 or a compatible store. Objects are written, never read, listed or deleted."""
 
     uri: str = Field(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9_=-][A-Za-z0-9._=-]*)*/?$")
-    """The bucket, and the path in it below which objects are written."""
+    """The URI of the bucket and of the path below which objects are written."""
     endpoint: str | None = None
     """Null: the AWS endpoint of the region."""
     region: str = Field(default="us-east-1", pattern="^[a-z0-9-]+$")

@@ -51,11 +51,11 @@ def connection_settings(tenant: Tenant, deadline: SyncDeadline | None = None) ->
 
 
 def open_reader(tenant: Tenant, deadline: SyncDeadline | None = None) -> Reader:
-    """Return a connection to the tenant's server. All that it returns is redacted, and so are its errors.
+    """Return a connection to the tenant's server, which redacts all objects that it returns and all errors.
 
     Args:
         tenant: The tenant.
-        deadline: Of the sync that the connection belongs to.
+        deadline: The deadline of the sync that the connection belongs to.
 
     Raises:
         HttpError: the server cannot be used.

@@ -1,4 +1,4 @@
-"""Errors of tenants.yaml and of secret references. Apart from their raisers, so that handlers import nothing else."""
+"""Errors of tenants.yaml and of secret references, in a module of their own, so that handlers import nothing else."""
 
 from __future__ import annotations
 

@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 from verifywise_mlflow.tenants.intervals import Intervals
 
 GRACE = timedelta(minutes=10)
-"""Time for the run queue and for the sync itself."""
+"""Added to the two intervals after which a stage is stale: time for the run queue and for the sync itself."""
 
 _MAX_INTERVAL = timedelta(days=36_500)
-"""An interval may be as long as timedelta allows, and twice that overflows."""
+"""The longest interval for the computation: twice the longest that ``timedelta`` allows would overflow."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ FRAMING_HEADERS: Final = frozenset(
         *("content-length", "content-type", "content-encoding", "accept-encoding"),
     )
 )
-"""The headers for framing and encoding, which the client sets itself; a second one could contradict it."""
+"""The headers for framing and encoding, which the client sets itself; a second value could contradict the client's."""
 
 
 def check_header_names(names: Iterable[str], *, reserved: frozenset[str], instead: str) -> None:
@@ -25,7 +25,7 @@ def check_header_names(names: Iterable[str], *, reserved: frozenset[str], instea
         instead: What to do instead, for the error.
 
     Raises:
-        ValueError: HTTP does not allow a name, it is reserved, or two differ only in case.
+        ValueError: HTTP does not allow a name, a name is reserved, or two names differ only in case.
     """
     names = list(names)
     for name in names:

@@ -32,15 +32,15 @@ class Intervals(ConfigSection):
     """How old stored data may become before it is read again."""
 
     poll: Interval = timedelta(minutes=1)
-    """The timestamp of the newest version: one request."""
+    """For the poll of the newest version's timestamp: one request."""
     listing: Interval = timedelta(minutes=5)
-    """Both listings of the registry: one request per 1,000 models, and one per 10,000 versions."""
+    """For both listings of the registry: one request per 1,000 models, and one per 10,000 versions."""
     reconcile: Interval = timedelta(hours=1)
-    """All linked runs: changes of their tags and metrics change no timestamp in MLflow."""
+    """For reading all linked runs: changes of their tags and metrics change no timestamp in MLflow."""
     rehash: Interval = timedelta(days=1)
-    """The artifacts of unchanged versions in production: their bytes are hashed again."""
+    """For hashing the artifacts of unchanged versions in production again."""
     rehash_non_production: Interval = timedelta(days=30)
-    """The same for all other versions."""
+    """For hashing the artifacts of all other unchanged versions again."""
     stale_after: Interval | None = None
     """How long after its last completion a stage is stale. Null: twice ``reconcile`` plus ten minutes."""
 

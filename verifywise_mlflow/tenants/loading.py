@@ -21,9 +21,9 @@ from verifywise_mlflow.tenants.tenant import Tenant
 TENANTS_VARIABLE = "VERIFYWISE_TENANTS"
 """The environment variable that names the file."""
 DEFAULT_SECTIONS: Final = ("compliance", "history", "intervals", "limits", "report")
-"""The sections of a tenant that ``defaults`` may have."""
+"""The sections of a tenant for which ``defaults`` may have values."""
 _ADDED_LISTS: Final = frozenset(("framework_files",))
-"""The lists to which a tenant adds entries."""
+"""The lists of ``defaults`` to which a tenant adds entries instead of replacing them."""
 
 
 def tenants_path() -> Path:
@@ -71,7 +71,7 @@ def load_tenants(path: Path | None = None) -> dict[str, Tenant]:
     except OSError as error:
         raise TenantsFileError(f"{path} cannot be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
-        # Without its cause, which quotes the line: somebody may have pasted a secret there.
+        # ``from None``: the cause quotes the line, into which somebody may have pasted a secret.
         raise TenantsFileError(f"{path} is not YAML: {_reason(error)}") from None
 
     if not isinstance(document, Mapping) or not {"tenants"} <= set(document) <= {"tenants", "defaults"}:
@@ -111,10 +111,10 @@ def load_tenants(path: Path | None = None) -> dict[str, Tenant]:
 
 
 def _defaults(path: Path, section: object) -> Mapping[str, object]:
-    """Return the operator's settings for all tenants; each of them is checked even if no tenant keeps it.
+    """Return the operator's settings for all tenants. Each setting is checked, even if every tenant overrides it.
 
-    Only sections that describe no server may have defaults: a tenant whose account or address was forgotten must not
-    get that of another.
+    Only sections that describe no server may have defaults: a tenant without an account or an address must not get
+    another tenant's by mistake.
     """
     if section is None:
         return {}
@@ -136,9 +136,9 @@ def _defaults(path: Path, section: object) -> Mapping[str, object]:
 
 
 def _merged(defaults: Mapping[str, object], own: Mapping[str, object]) -> dict[str, object]:
-    """Return a tenant's settings with the defaults for what it leaves out, at every depth.
+    """Return a tenant's settings, with the defaults for each setting that it leaves out, at every depth.
 
-    A list replaces that of the defaults, except for files of frameworks: another framework takes nothing away.
+    A tenant's list replaces the default list. Only files of frameworks are added to the default ones.
     """
     both: dict[str, object] = {
         name: _merged(default, value)
@@ -169,7 +169,7 @@ _KINDS: Final[Mapping[tuple[str, ...], tuple[str, ...]]] = {
     ("auth",): AUTH_KINDS,
     ("delivery", "verifywise", "auth"): VERIFYWISE_AUTH_KINDS,
 }
-"""The sections with a ``kind``, and its values."""
+"""Each section with a key ``kind``, and the allowed values of that key."""
 
 
 def _corrections(kinds: tuple[str, ...]) -> Mapping[str, str]:

@@ -9,7 +9,7 @@ from verifywise_mlflow.tenants.tenant import Tenant
 
 
 def version_page_url(tenant: Tenant, model_name: str, version_number: int) -> str:
-    """Return the URL of a version's page. It contains no credentials: people open it with their own access.
+    """Return the URL of a version's page. The URL contains no credentials: people open the page with their own access.
 
     The routes are those of MLflow's user interface and, for Databricks, those that MLflow's client prints.
     """
@@ -23,7 +23,7 @@ def version_page_url(tenant: Tenant, model_name: str, version_number: int) -> st
             return f"{base}/#mlflow/models/{_part(model_name)}/versions/{version_number}"
         case MlflowServer():
             workspace = f"?workspace={tenant.workspace}" if tenant.workspace else ""
-            # MLflow's pages decode the fragment twice, but its own links are encoded once, so its own links are
+            # MLflow's pages decode the fragment twice, but MLflow's own links encode it once. Its links are therefore
             # broken for a name with a percent sign. Observed in 2.22, 3.1 and 3.17.
             name = _part(model_name).replace("%25", "%2525")
             return f"{base}/#/models/{name}/versions/{version_number}{workspace}"

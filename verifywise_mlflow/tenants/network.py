@@ -1,4 +1,4 @@
-"""How a server is reached: TLS and a forward proxy, for the tenant's own server and for those that it delivers to."""
+"""TLS and forward-proxy settings of connections to the tenant's own server and to its delivery targets."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class Tls(ConfigSection):
     ca_bundle: AbsolutePath | None = None
     """PEM file of the authorities to trust instead of the system's."""
     client_certificate: AbsolutePath | None = None
-    """PEM file presented to servers that require one."""
+    """PEM file of the certificate that is presented to servers that require one."""
     client_key: AbsolutePath | None = None
-    """PEM file of its key, unless the certificate's file contains the key."""
+    """PEM file of the certificate's key, unless the certificate's file contains the key."""
     strict: bool = True
     """Whether certificates must follow RFC 5280 to the letter; false for older private authorities. It applies to every
     TLS connection of the tenant: its server, token issuer and stores."""

@@ -1,7 +1,7 @@
-"""A reader that redacts what the tenant's settings deny, before anything is stored.
+"""A reader that redacts the texts that the tenant's settings deny, before anything is stored.
 
-It wraps the connection. What it redacts therefore never gets into a row, a fingerprint, the audit trail or a log. The
-bytes of artifacts pass unchanged, because they are hashed and not stored.
+It wraps the connection, so redacted texts never get into a row, a fingerprint, the audit trail or a log. The bytes of
+artifacts pass unchanged, because they are hashed and not stored.
 """
 
 from __future__ import annotations

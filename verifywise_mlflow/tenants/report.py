@@ -11,10 +11,10 @@ from verifywise_mlflow.tenants.validators import AbsolutePath, ConfigSection, ht
 
 
 class Report(ConfigSection):
-    """Where the reports of this tenant and others are written, and where people find them."""
+    """The place where this tenant's report is written, which other tenants may share, and its address for people."""
 
     directory: AbsolutePath | None = None
-    """The report is the folder in it that has the tenant's name."""
+    """The directory of the reports. A tenant's report is the folder in it with the tenant's name."""
     bucket: WritableBucket | None = None
     url: str | None = None
     """The address at which a web server offers the directory or the bucket, for links from Dagster's pages."""

@@ -1,7 +1,7 @@
-"""Which secrets a tenant's settings may refer to: a directory or a prefix of variables per tenant.
+"""The secrets that a tenant's settings may refer to: a directory or a prefix of variables per tenant.
 
-Without a scope, a section of ``tenants.yaml`` may refer to any variable and any file that the process can read, also to
-those of other tenants. The operator sets the scope outside of that file, for all tenants at once.
+Without a scope, a section of ``tenants.yaml`` may refer to every variable and file that the process can read, including
+those of other tenants. The operator sets the scope outside of ``tenants.yaml``, for all tenants at once.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ def secret_scope() -> tuple[str, ...]:
 
 
 def out_of_scope(tenants: Mapping[str, BaseModel], patterns: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Yield each tenant with a reference that is not within its scope.
+    """Yield each reference outside of its tenant's scope, with the tenant.
 
-    Of several scopes that contain a reference, the longest one owns it: ``ACME_EU_TOKEN`` is not in that of ``acme`` if
-    there is a tenant ``acme_eu``.
+    If several scopes contain a reference, it belongs to the longest one: ``ACME_EU_TOKEN`` is not in the scope of
+    ``acme`` if there is a tenant ``acme_eu``.
     """
     scopes = {name: tuple(_scope(pattern, name) for pattern in patterns) for name in tenants}
     for name, tenant in tenants.items():

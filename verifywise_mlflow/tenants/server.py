@@ -21,9 +21,9 @@ class DatabricksServer(ConfigSection):
 
     kind: Literal["databricks"]
     registry: RegistryKind = "unity_catalog"
-    """Which of its two registries to read."""
+    """Which of the workspace's two registries to read."""
     catalogs: tuple[str, ...] = ()
-    """For ``unity_catalog``: the catalogs to read; empty: all that the account can read."""
+    """The catalogs of Unity Catalog to read. Empty: all that the account can read."""
 
     @model_validator(mode="after")
     def _has_catalogs_only_with_unity_catalog(self) -> DatabricksServer:

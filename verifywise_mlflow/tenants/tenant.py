@@ -28,7 +28,7 @@ from verifywise_mlflow.tenants.validators import AbsolutePath, ConfigSection, ht
 from verifywise_mlflow.tenants.webhooks import Webhooks
 
 _RESERVED_HEADERS = FRAMING_HEADERS | {"authorization", "proxy-authorization", "x-mlflow-workspace"}
-"""The headers for identity, framing and encoding, which the client sets itself; a second one could contradict it."""
+"""The headers for identity, framing and encoding, which the client sets itself; a second value could contradict it."""
 
 
 class TrustedSigners(ConfigSection):
@@ -43,9 +43,9 @@ class Artifacts(ConfigSection):
     """What is read of a version's files. Sizes are in bytes."""
 
     manifests: bool = True
-    """If off, no artifact is listed or read, and the records say so."""
+    """Whether artifacts are listed and read. If not, the records state that."""
     hash: bool = True
-    """If off, files are listed with their sizes, and only the environment files are read."""
+    """Whether files are hashed. If not, they are listed with their sizes, and only the environment files are read."""
     allowed_locations: tuple[str, ...] | None = None
     """URI prefixes that may be read. Null: everything that the tracking server itself serves."""
     stores: tuple[ArtifactStore, ...] = ()
@@ -55,41 +55,41 @@ class Artifacts(ConfigSection):
     max_files: int = Field(default=2_000, gt=0)
     max_depth: int = Field(default=12, gt=0)
     max_version_seconds: int = Field(default=3_600, gt=0)
-    """Hashing of another file of a version does not start after this time."""
+    """Seconds after which no further file of a version is hashed."""
     sandbox: Isolation = "required"
-    """Whether files are read where the kernel does not isolate the processes that hash and parse them."""
+    """Whether files are read if the kernel does not isolate the processes that parse them."""
     trusted_signers: TrustedSigners = TrustedSigners()
     kinds: tuple[FilePattern, ...] = ()
-    """The tenant's own file patterns and the kind of evidence they stand for; they precede the default patterns."""
+    """The tenant's own file patterns, each with a kind of evidence. They take precedence over the default patterns."""
 
 
 class Agents(ConfigSection):
     """Which agents of the server are listed: logged models of the type agent, registered or not."""
 
     experiments: Literal["all", "registry", "none"] = "all"
-    """In which experiments: all that the account may read, or those of the registry's runs and logged models only."""
+    """The experiments to search: all that the account may read, or only those of the registry's runs and models."""
 
 
 class Evaluations(ConfigSection):
     """What is read of the evaluation of generative versions."""
 
     assessments: bool = True
-    """Whether the traces of their logged models are searched for assessments, which are counted and not kept."""
+    """Whether the traces of generative versions are searched for assessments. These are counted, not stored."""
 
 
 class History(ConfigSection):
-    """How much a tenant's server may add to the histories, which are kept for good."""
+    """Limits on the growth of the histories, which are kept for good."""
 
     max_bytes_per_day: int = Field(default=512 * 1024**2, gt=0)
-    """Of former states, lifecycle events and their audit entries, per day, UTC. Changes beyond it are held back to the
-    next day."""
+    """Bytes of former states, lifecycle events and their audit entries per day, UTC. Changes beyond the limit are held
+    back until the next day."""
 
 
 class Compliance(ConfigSection):
     """The policies, frameworks and waivers that apply to the tenant."""
 
     default_policy: bool = True
-    """Whether the policy that comes with the package applies as well."""
+    """Whether the package's default policy applies, too."""
     policies: tuple[AbsolutePath, ...] = ()
     """Files with the tenant's own policies. No two policies may have a rule with the same id."""
     thresholds: dict[str, float] = Field(default_factory=dict)
@@ -146,7 +146,7 @@ class Tenant(ConfigSection):
     mapping: TagMapping = TagMapping()
     """The customer's own tag keys and values, added to the default mapping."""
     redaction: RedactionSettings = RedactionSettings()
-    """What is taken out of the customer's texts before anything is stored."""
+    """The redaction of the customer's texts before anything is stored."""
     compliance: Compliance = Compliance()
     history: History = History()
     delivery: Delivery = Delivery()

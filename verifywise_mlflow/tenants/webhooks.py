@@ -1,4 +1,4 @@
-"""What a tenant's MLflow webhooks need from us: the section ``webhooks`` of ``tenants.yaml``, with its defaults."""
+"""The settings for a tenant's MLflow webhooks: the section ``webhooks`` of ``tenants.yaml``, with its defaults."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ def _as_list(value: object) -> object:
 
 
 class Webhooks(ConfigSection):
-    """How the listener recognizes the tenant's webhooks, and what changes while they are alive."""
+    """How the listener recognizes the tenant's webhooks, and which settings apply while the webhooks are alive."""
 
     path: SecretReference
-    """The end of the address that MLflow delivers to: without it, a request costs no check of a signature."""
+    """The end of the address that MLflow delivers to. Other paths are refused before a signature is checked."""
     secret: Annotated[tuple[SecretReference, ...], BeforeValidator(_as_list), Field(min_length=1, max_length=2)]
-    """What MLflow signs with. Two while one replaces the other."""
+    """The secret that MLflow signs with; two during a rotation."""
     listing: Interval | None = None
     """Instead of ``intervals.listing`` while the webhooks are alive. Null: the same."""
     alive_for: Interval = timedelta(hours=1)
     """How long after the last verified delivery the webhooks count as alive."""
     events_per_minute: int = Field(default=600, gt=0, le=100_000)
-    """Deliveries that a process of the listener accepts. It answers the others with 429, and MLflow retries them."""
+    """Deliveries that a listener process accepts in a minute. Others get a 429, and MLflow retries them."""

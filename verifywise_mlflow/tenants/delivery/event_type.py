@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class EventType(StrEnum):
-    """The types; ``delivery/cloud_events/schemas`` has a schema of the data of each."""
+    """The types of events; ``delivery/cloud_events/schemas`` has a schema for the data of each type."""
 
     FIRST_SEEN = "version.first-seen"
     STAGE_CHANGED = "version.stage-changed"
@@ -21,5 +21,5 @@ class EventType(StrEnum):
 
     @property
     def schema_name(self) -> str:
-        """The name of its schema. A change that could break a receiver gets the next number."""
+        """The name of the type's schema. The number in it grows with each change that could break a receiver."""
         return f"{self.value}.v1"

@@ -1,4 +1,4 @@
-"""How a server is reached that accepts events over HTTP: a webhook, or one for lineage."""
+"""The connection settings of a server that accepts events over HTTP: a webhook, or a server for lineage."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ VERIFYWISE: Final = TargetName("verifywise")
 
 
 class VerifyWiseLogin(ConfigSection):
-    """A user of its own with the role Editor, which is the least that the delivery needs. One login per delivery."""
+    """A separate user with the role Editor, the least that the delivery needs. Each delivery logs in once."""
 
     kind: Literal["login"]
     email: Annotated[str, Field(pattern=r"^[^\s@]+@[^\s@]+$", max_length=254)]
@@ -42,7 +42,7 @@ VERIFYWISE_AUTH_KINDS: Final = ("login", "token")
 VerifyWiseAuth = Annotated[VerifyWiseLogin | VerifyWiseToken, Field(discriminator="kind")]
 
 VersionScope = Literal["production", "in_use", "all"]
-"""``production``: versions in the stage production; ``in_use``: those of production and staging, and deployed ones."""
+"""``production``: versions in production; ``in_use``: versions in production or staging, and deployed versions."""
 
 
 class VerifyWiseSettings(ConfigSection):
@@ -56,13 +56,13 @@ class VerifyWiseSettings(ConfigSection):
     confirm_above: int = Field(default=50, ge=0)
     """A first delivery with more new entries waits for a person: VerifyWise may send mail for each."""
     risks: Literal["failed", "open"] = "failed"
-    """The verdicts that open a risk: failed ones; or all open gaps, which are also those not evidenced and errors."""
+    """The verdicts that open a risk: ``failed``, or ``open`` for all open gaps: also not evidenced and error."""
     evidence: Literal["markdown", "none"] = "markdown"
     """The form of the evidence file of each version."""
     restrict_failing: bool = False
-    """Whether the status of a failing version becomes Restricted, if it still is the Pending that we wrote."""
+    """Whether a failing version gets the status Restricted, unless somebody has changed the Pending that we wrote."""
     metrics_token: SecretReference | None = None
-    """An ingestion token for the metrics of models, where the release has model risk management."""
+    """An ingestion token for the metrics of models, for releases with model risk management."""
     allow_private_network: bool = False
     """Whether the server may have a private, loopback or link-local address."""
     tls: Tls = Tls()

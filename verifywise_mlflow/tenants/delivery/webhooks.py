@@ -19,13 +19,13 @@ class WebhookSettings(ReceiverSettings):
     """A webhook and what it receives."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$")]
-    """A name for people and commands. Under another name, it is another webhook, which receives later events only."""
+    """A name for people and commands. A webhook with a changed name counts as new, and receives later events only."""
     url: SecretReference
     """Anyone who knows the address of a webhook can post there, so it is a secret."""
     format: Literal["cloudevents", "chat"] = "cloudevents"
     """``chat``: ``{"text": …}``, which Slack and compatible services show."""
     signing_secrets: Annotated[tuple[SecretReference, ...], Field(max_length=3)] = ()
-    """The secrets that sign each event, the current one first: two while one replaces the other."""
+    """The secrets that sign each event, the current one first: two during a rotation."""
     events: Annotated[tuple[EventType, ...], Field(min_length=1)] = tuple(EventType)
     """The types of events that it receives."""
 
