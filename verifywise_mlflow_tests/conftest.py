@@ -13,7 +13,9 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,8 +46,10 @@ from verifywise_mlflow_tests.support.session_servers import (
     session_mlflow,
     session_postgres,
     shared_mlflow,
+    shared_parent,
     shared_postgres,
 )
+from verifywise_mlflow_tests.support.warm_services import running_parent, warm_services
 
 if TYPE_CHECKING:
     from xdist.remote import Producer  # type: ignore[import-untyped]
@@ -136,6 +140,29 @@ def _shared_servers(request: pytest.FixtureRequest) -> str | None:
     """The folder that says where the controller's servers are; None in the only process of a session."""
     folder: str | None = getattr(request.config, "workerinput", {}).get("servers")
     return folder
+
+
+@pytest.fixture(scope="session")
+def services_parent(
+    _shared_servers: str | None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[], Path]]:
+    """What returns the address of the process that services are forked from, and starts it in a session of its own."""
+    with ExitStack() as stack:
+
+        @cache
+        def address() -> Path:
+            if _shared_servers:
+                return shared_parent(_shared_servers)
+            return stack.enter_context(running_parent(tmp_path_factory.mktemp("services") / "socket"))
+
+        yield address
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _warm_services(services_parent: Callable[[], Path]) -> Iterator[None]:
+    """Fork services from a process that has imported everything."""
+    with warm_services(services_parent):
+        yield
 
 
 @pytest.fixture(scope="session")

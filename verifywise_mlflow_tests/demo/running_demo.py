@@ -69,10 +69,11 @@ def running_demo(home: Path) -> Iterator[RunningDemo]:
         Workdir(home).clear()
 
 
-def start_demo(home: Path, *arguments: str) -> subprocess.Popen[str]:
-    """Start a demo in a folder."""
+def start_demo(home: Path, *arguments: str, parent: Path | None = None) -> subprocess.Popen[str]:
+    """Start a demo in a folder. Its servers are forked if it is given the parent of services."""
+    module = ["verifywise_mlflow_tests.demo.warm_demo", parent] if parent else ["verifywise_mlflow.demo"]
     return subprocess.Popen(
-        [sys.executable, "-m", "verifywise_mlflow.demo", "--home", home, *arguments],
+        [sys.executable, "-m", *module, "--home", home, *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 import pytest
@@ -13,7 +15,9 @@ from verifywise_mlflow_tests.demo.running_demo import RunningDemo, start_demo
 pytestmark = [pytest.mark.slow(seconds=30), pytest.mark.timeout(600)]
 
 
-def test_a_demo_stops_on_request_and_resumes_with_a_delivery(demo: RunningDemo) -> None:
+def test_a_demo_stops_on_request_and_resumes_with_a_delivery(
+    demo: RunningDemo, services_parent: Callable[[], Path]
+) -> None:
     child_processes = psutil.Process(demo.process.pid).children(recursive=True)
     assert len(child_processes) > 4  # Postgres, MLflow and its worker, and Dagster's three
 
@@ -23,7 +27,7 @@ def test_a_demo_stops_on_request_and_resumes_with_a_delivery(demo: RunningDemo) 
     assert_gone(child_processes)
     assert not (demo.home / "environment").exists()  # its password opens nothing any more
 
-    second_demo = start_demo(demo.home, "--once", "--deliver")
+    second_demo = start_demo(demo.home, "--once", "--deliver", parent=services_parent())
     output, _ = second_demo.communicate(timeout=300)
     assert second_demo.returncode == 0, output
     assert output.startswith("Resuming the demo")

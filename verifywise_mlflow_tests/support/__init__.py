@@ -10,6 +10,9 @@ Servers and databases:
 - ``mlflow_process``: MLflow's command line, whose server takes one process and omits what no test needs
 - ``seeding``: fills a real MLflow's SQLite database with thousands of rows, past its API
 - ``dagster_migrations``: makes Dagster's SQLite files cheap to open
+- ``dagster_files``: copies the SQLite files of a new Dagster instance
+- ``warm_parent``: a process that has imported what services import, and is forked for each
+- ``warm_services``: starts the services of tests from it
 - ``compiled_statements``: lets all stores of a process share compiled SQL
 - ``shared_sandboxes``: lends the worker processes of one sync to the next one
 - ``running_listener``: a listener of webhooks, which the MLflow server of a session delivers to

@@ -20,6 +20,7 @@ from verifywise_mlflow.demo.servers.mlflow_server import MlflowServer
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres, temporary_postgres
 from verifywise_mlflow_tests.support import mlflow_process
 from verifywise_mlflow_tests.support.databases import adopt_template, create_template
+from verifywise_mlflow_tests.support.warm_services import running_parent, warm_services
 
 _START_TIMEOUT_S = 300
 
@@ -98,6 +99,8 @@ class SharedServers:
         home = Path(self.folder)
         try:
             with ExitStack() as stack:
+                parent = stack.enter_context(running_parent(home / "services.socket"))
+                stack.enter_context(warm_services(lambda: parent))
                 postgres = stack.enter_context(session_postgres())
                 _publish(home / "postgres.json", {"port": postgres.port, "password": postgres.password})
                 mlflow = stack.enter_context(session_mlflow(home))
@@ -107,6 +110,11 @@ class SharedServers:
         except BaseException as error:
             _publish(home / "failure.json", {"error": str(error)})
             raise
+
+
+def shared_parent(folder: str) -> Path:
+    """Return the address of the process that the controller's services, and a worker's, are forked from."""
+    return Path(folder, "services.socket")
 
 
 def shared_postgres(folder: str) -> EmbeddedPostgres:
