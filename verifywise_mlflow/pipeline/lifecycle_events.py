@@ -81,11 +81,9 @@ def version_events(
         )
 
 
-def tombstone_event(tombstones: Tombstone) -> LifecycleEvent:
+def tombstone_event(tombstone: Tombstone) -> LifecycleEvent:
     """Return the event of an object that was deleted. MLflow does not say when that was."""
-    return LifecycleEvent(
-        EventKind.DISAPPEARED, tombstones.model_name, tombstones.version_number, tombstones.incarnation
-    )
+    return LifecycleEvent(EventKind.DISAPPEARED, tombstone.model_name, tombstone.version_number, tombstone.incarnation)
 
 
 def _identity_events(
