@@ -298,8 +298,8 @@ def test_the_page_lists_every_metric_with_its_labels() -> None:
 def test_a_collector_receives_the_same_values(
     registry: Registry, tenant: Tenant, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with otlp_receiver() as collector:
-        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.uri)
+    with otlp_receiver() as receiver:
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.uri)
         monkeypatch.setenv("OTEL_TRACES_EXPORTER", "none")
         tenant = connected(tenant)
         sync(tenant, store)
@@ -313,7 +313,7 @@ def test_a_collector_receives_the_same_values(
 
     pushed = {
         metric.name: metric
-        for request in collector.metrics
+        for request in receiver.metrics
         for resource in request.resource_metrics
         for scope in resource.scope_metrics
         for metric in scope.metrics
