@@ -1,10 +1,10 @@
 """Backpressure: one server gets few requests at once at first, more while it is fast, and fewer once it slows down.
 
 Additive increase and multiplicative decrease (Chiu and Jain, 1989), driven by delay as in TCP Vegas (Brakmo and
-Peterson, 1995): a request that takes longer than the fastest one of its kind has waited behind our others. Until one
-has, the limit doubles (slow start; Jacobson, 1988). A distant server has long delays that do not grow with the load, so
-it gets many requests; a small one has short delays that do, so it gets few. docs/adr/0020-adaptive-concurrency.md has
-the alternatives and the measurements.
+Peterson, 1995): a request that takes longer than the fastest one of its kind has waited behind our other requests.
+Until a request has waited, the limit doubles (slow start; Jacobson, 1988). The delays of a distant server are long, but
+do not grow with the load, so it gets many requests. The delays of a small server are short, but grow with the load, so
+it gets few. docs/adr/0020-adaptive-concurrency.md has the alternatives and the measurements.
 """
 
 from __future__ import annotations
@@ -20,30 +20,30 @@ from typing import Final
 FIRST_LIMIT: Final = 4.0
 """Requests at once until the server's delays are known."""
 MAX_LIMIT: Final = 32.0
-"""Requests at once to one server over all of its tenants. Each tenant has a ceiling of its own, which is lower."""
+"""The most requests at once to one server, from all of its tenants. Each tenant has a lower ceiling of its own."""
 SLOW_START_LIMIT: Final = 8.0
-"""Up to here the limit doubles, while requests take less than ``SLOW_START_RATIO`` times the fastest of their kind."""
+"""The limit doubles up to here while requests take less than ``SLOW_START_RATIO`` times the fastest of their kind."""
 SLOW_START_RATIO: Final = 1.2
 GROWTH_RATIO: Final = 2.0
 """The limit grows while requests take less than this many times the fastest one of their kind."""
 CUT_RATIO: Final = 3.0
 """The limit shrinks when requests take more than this many times the fastest one of their kind."""
 NOISE_SECONDS: Final = 0.01
-"""Delays that differ by less than this say nothing: a scheduler's time slice is as long."""
+"""Differences between delays below this one are ignored: a scheduler's time slice is as long."""
 _SLOWER: Final = 0.75
 _OVERLOADED: Final = 0.5
 _SMOOTHING: Final = 0.25
 """The weight of the newest request in the mean of the ratios."""
 _RELEARNING: Final = 0.2
-"""The weight of a request that was alone at the server: its delay has no other cause than the server itself."""
+"""The weight of a lone request's delay in the shortest delay: only the server itself can have caused that delay."""
 
 
 @dataclass(slots=True)
 class Permit:
-    """One request that may be sent now, and what its outcome says about the server's capacity."""
+    """The permission to send one request, which also records what the outcome shows about the server's capacity."""
 
     kind: str
-    """Requests of one kind take the same time on an idle server; empty if they do not."""
+    """Requests of one kind take the same time on an idle server. Empty for requests of varying duration."""
     is_alone: bool = False
     """Whether no other request of ours was in flight when it was admitted."""
     on_response: Callable[[Permit, float, bool], None] | None = None
@@ -51,10 +51,10 @@ class Permit:
     is_overload: bool = False
 
     def responded(self, seconds: float, *, is_stream: bool = False) -> None:
-        """Report how long the server took to begin its response. Without it, the request says nothing about delays.
+        """Report how long the server took to begin its response. A request without this report changes no delay.
 
-        From now on a stream counts for the tenant's ceiling alone: a large file is read for much longer, and the server
-        answers other requests meanwhile.
+        From now on, a stream counts for the tenant's ceiling only: reading a large file takes much longer, and the
+        server responds to other requests meanwhile.
         """
         if self.on_response:
             self.on_response(self, seconds, is_stream)
@@ -73,7 +73,7 @@ class AdaptiveLimit:
         self._limit = FIRST_LIMIT
         self._in_flight = 0
         self._bounded = 0
-        """Those in flight that the limit bounds: all but streams that have begun."""
+        """The requests in flight that the limit bounds: all except streams that have begun."""
         self._in_flight_by_tenant: Counter[object] = Counter()
         self._waiting: OrderedDict[object, deque[_Waiter]] = OrderedDict()
         """Tenant to its waiting requests, the tenant whose turn it is first."""
@@ -82,7 +82,7 @@ class AdaptiveLimit:
         self._mean_ratio = 1.0
         self._responses_since_change = 0
         self._was_full = False
-        """Whether the limit was reached since its last change: one that is not used shows nothing."""
+        """Whether the limit was reached since its last change: an unused limit must not grow."""
         self._last_cut = float("-inf")
         self._is_slow_start = True
         """Whether no request has waited behind our others so far."""
@@ -103,10 +103,10 @@ class AdaptiveLimit:
         return sum(map(len, self._waiting.values()))
 
     def acquire(self, tenant: object, ceiling: int, *, kind: str, timeout: float) -> AbstractContextManager[Permit]:
-        """Wait until a request may be sent; return its permit, which counts it as in flight until it is left.
+        """Wait until a request may be sent; return its permit. The request is in flight until the permit's block ends.
 
         Args:
-            tenant: whose turn it is.
+            tenant: the tenant that sends the request; waiting tenants take turns.
             ceiling: how many requests this tenant may have in flight.
             kind: of the request: see ``Permit``.
             timeout: seconds to wait.
@@ -140,7 +140,7 @@ class AdaptiveLimit:
         raise TimeoutError
 
     def _admit(self) -> None:
-        """Admit waiting requests, a tenant after the other, while the limit allows."""
+        """Admit waiting requests, one tenant after the other, while the limit allows it."""
         passed = 0
         while self._waiting and passed < len(self._waiting):
             if self._bounded >= int(self._limit) or self._in_flight >= MAX_LIMIT:
@@ -184,10 +184,10 @@ class AdaptiveLimit:
     def _learn(self, kind: str, seconds: float, *, is_alone: bool) -> None:
         known = self._fastest.get(kind)
         if known is None:
-            # If others were in flight, it has waited as they have, and says nothing about growth.
+            # A request among others has waited like them, so its delay is divided by their ratio.
             self._fastest[kind] = seconds if is_alone else seconds / max(self._mean_ratio, 1.0)
             return
-        # A server that has become slower is relearned while it gets one request at a time, which a high ratio leads to.
+        # A slower server has high ratios, so it soon gets one request at a time, whose delay is the new baseline.
         fastest = self._fastest[kind] = known + _RELEARNING * (seconds - known) if is_alone else min(known, seconds)
         ratio = seconds / fastest if seconds - fastest > NOISE_SECONDS else 1.0
         self._mean_ratio += _SMOOTHING * (ratio - self._mean_ratio)

@@ -1,4 +1,4 @@
-"""The circuit breaker: after several failures in a row, requests fail unsent for a while. A dead server costs seconds.
+"""The circuit breaker: after several failures in a row, requests fail unsent for a while: a dead server costs seconds.
 
 Closed: requests are sent. Open: for ``breaker_open_seconds`` requests fail without being sent. Half-open: after that,
 requests are sent again without retries, until one succeeds or fails.
@@ -21,7 +21,7 @@ from verifywise_mlflow.http.errors import (
 from verifywise_mlflow.http.settings import Limits
 
 _COUNTED_FAILURES = (UnreachableError, GatewayError, RateLimitedError, ResponseTimeoutError)
-"""A 500 is not one: the server responds, and the next object may well be readable."""
+"""The failures that count. A 500 does not count: the server responds, and the next object may be readable."""
 
 
 class CircuitBreaker:
@@ -49,7 +49,7 @@ class CircuitBreaker:
         """Check that a request may be sent.
 
         Raises:
-            CircuitOpenError: the circuit is open. The message counts no seconds down, since it may be stored.
+            CircuitOpenError: the circuit is open. The message names no remaining seconds, since it may be stored.
         """
         with self._lock:
             if time.monotonic() < self._open_until:
@@ -67,8 +67,8 @@ class CircuitBreaker:
     def record_failure(self, error: HttpError, began_at: float) -> None:
         """Count a request that failed after all retries; open the circuit at ``breaker_threshold``.
 
-        Requests that were under way together fail together, such as all eight of a sync while a server restarts. They
-        count once: a short outage must not open the circuit just because several requests met it.
+        Requests that are in flight together fail together, such as all eight of a sync while a server restarts. They
+        count once: a short outage must not open the circuit only because it hit several requests.
 
         Args:
             error: The failure.
@@ -89,7 +89,7 @@ class CircuitBreaker:
                 self._open_until = now + self._limits.breaker_open_seconds
 
     def watch(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        """Pass a response body on, and record whether it came to its end."""
+        """Yield the chunks of a response body, and record whether the body was complete."""
         began_at = time.monotonic()
         try:
             yield from chunks

@@ -4,7 +4,7 @@ It knows no API. Its callers build URLs, set a ``ResponseLimit`` for each reques
 success into an error: ``connector/rest_client.py`` for MLflow, ``artifacts/stores/http_client.py`` for object stores,
 ``oauth2.py`` for tokens. It only reads: it takes a ``ReadRequest``. ``writing_client.py`` adds what writes.
 
-urllib3 carries it, since it reads no environment variable, no netrc and no proxy setting. Redirects are never followed.
+It uses urllib3, which reads no environment variable, no netrc and no proxy setting. Redirects are never followed.
 """
 
 from __future__ import annotations
@@ -41,11 +41,11 @@ from verifywise_mlflow.observability.tracing import request_span
 
 USER_AGENT = "verifywise-mlflow"
 MAX_TEXT_BYTES = 64 * 1024
-"""Read at most of a response that is a sentence, such as an error."""
+"""Bytes that are read of a short text response, such as an error."""
 OVERLOAD_ERRORS = (UnreachableError, GatewayError, RateLimitedError, ResponseTimeoutError)
-"""Failures by which a server shows that it gets more requests than it can answer."""
+"""Failures that show that a server gets more requests than it can answer."""
 _SECRET_HEADERS = frozenset(("authorization", "proxy-authorization", "cookie"))
-"""Headers that hold credentials even if the request itself, as that for a token, brings them."""
+"""Headers that hold credentials even if the request itself has them, like the request for a token."""
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 
@@ -65,10 +65,10 @@ class ResponseLimit:
     """The time and size limits of a response. The settings' names are for error messages."""
 
     timeout_seconds: float
-    """From the request to the last byte, for one attempt."""
+    """Seconds of one attempt, from sending the request to the last byte."""
     timeout_setting: str | None = None
     max_bytes: int | None = None
-    """Null: a stream, which its reader ends."""
+    """None for a stream: its reader decides when to stop."""
     max_bytes_setting: str | None = None
 
 
@@ -125,7 +125,7 @@ class HttpClient:
         self._pool.clear()
 
     def check_credentials(self, url: str) -> None:
-        """Authenticate a request without sending it, so that an unusable secret shows at once.
+        """Authenticate a request without sending it, so that an unusable secret is reported at once.
 
         Raises:
             HttpError: the credentials cannot be used. A transient failure is not raised: the first request retries.
@@ -141,9 +141,9 @@ class HttpClient:
 
         Args:
             request: Its headers are added to the client's.
-            limit: On the response.
+            limit: The limits of the response.
             target: What messages call the request; empty where its URL must not be repeated.
-            kind: The kind of request, by which delays are compared; empty if they cannot be.
+            kind: The kind of request: only delays of one kind are compared. Empty if they vary too much.
 
         Raises:
             HttpError: there is no response, or one that is not a success or exceeds the limit.
@@ -267,7 +267,7 @@ class HttpClient:
     def _authenticate(self, request: Request) -> Request:
         headers = {**request.headers, **self._credentials.headers(request)}
         for name, value in headers.items():
-            # http.client would refuse it, too, but with the value in its message.
+            # http.client would also refuse the value, but its message would quote it.
             if not _HEADER_VALUE.fullmatch(value):
                 raise InvalidSettingsError(
                     f"the value of the header {name} has characters that no header can carry, such as a line break. "
@@ -300,4 +300,4 @@ class HttpClient:
         try:
             return b"".join(self._read(response, limit))
         except HttpError:
-            return b""  # the status says enough
+            return b""  # the status suffices for the error

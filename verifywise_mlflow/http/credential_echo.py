@@ -16,11 +16,11 @@ from urllib.parse import unquote, unquote_plus
 WITHHELD = "text withheld because it contains our credentials"
 
 _WINDOW_CHARACTERS = 8
-"""This many characters of a secret in a row count as an echo: servers truncate what they quote."""
+"""This many consecutive characters of a secret count as an echo, since servers truncate quotes."""
 _MAX_TEXT = 1_024
-"""Characters that are searched. A quote shows at most 400 of them."""
+"""Characters of a text that are searched. A quote shows at most 400 of them."""
 _ROUNDS = 2
-"""Encodings within one another: JSON within Base64, a URL within a URL."""
+"""Nested encodings that are undone: JSON within Base64, a URL within a URL."""
 _MAX_VARIANTS = 64
 
 _PUBLIC_HEADERS = frozenset({"x-amz-date", "x-amz-content-sha256"})
@@ -49,9 +49,9 @@ def echoes_credentials(text: str, auth_headers: Mapping[str, str]) -> bool:
 
 
 def _secrets(value: str) -> Iterator[str]:
-    """Yield a header's value without its scheme, and the password inside basic auth, also as it is form-encoded.
+    """Yield a header's value without its scheme, and the password inside basic auth, both plain and form-encoded.
 
-    Of an AWS signature, yield the access key and the signature: errors about the rest, such as the region, are quoted.
+    Of an AWS signature, yield only the access key and the signature: errors may quote the rest, such as the region.
     """
     scheme, _, token = value.partition(" ")
     if signature := _AWS_SIGNATURE.fullmatch(value):
@@ -69,7 +69,7 @@ def _secrets(value: str) -> Iterator[str]:
 
 
 def _variants(text: str) -> set[str]:
-    """Return a text and what it is when decoded."""
+    """Return a text and its decoded forms."""
     variants = {text}
     newest = variants
     for _ in range(_ROUNDS):

@@ -19,7 +19,7 @@ from verifywise_mlflow.http.transmission import ObservedConnection
 
 
 class _TimedFile(io.RawIOBase):
-    """Reads from a socket until the deadline, however many reads that takes."""
+    """Reads from a socket. All reads together end at the deadline."""
 
     def __init__(self, connection: socket.socket) -> None:
         self.started = time.monotonic()
@@ -31,7 +31,7 @@ class _TimedFile(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    # The base class's annotation is of a protocol that only its stub knows.
+    # The base class is annotated with a protocol that only its stub defines.
     def readinto(self, buffer: memoryview) -> int | None:  # type: ignore[override]
         if self.deadline is not None and self._idle_seconds is not None:
             seconds_left = self.deadline - time.monotonic()
@@ -46,7 +46,7 @@ class _TimedFile(io.RawIOBase):
 
 
 class TimedResponse(http.client.HTTPResponse):
-    """A response with a deadline: at first the connection's read timeout, counted from when its headers are awaited."""
+    """A response with a deadline. Its time starts with the wait for the headers, and is the read timeout at first."""
 
     def __init__(
         self, sock: socket.socket, debuglevel: int = 0, method: str | None = None, url: str | None = None
@@ -57,7 +57,7 @@ class TimedResponse(http.client.HTTPResponse):
         self.fp = io.BufferedReader(self._timed)
 
     def set_deadline(self, seconds: float) -> float:
-        """Allow the whole response this long, counted from its start; return the deadline on the monotonic clock."""
+        """Set the time for the whole response, counted from its start; return the deadline on the monotonic clock."""
         self._timed.deadline = self._timed.started + seconds
         return self._timed.deadline
 
@@ -87,7 +87,7 @@ class TimedHTTPSConnectionPool(HTTPSConnectionPool):
 
 
 def set_deadline(response: BaseHTTPResponse, seconds: float) -> float:
-    """Allow a response this long, from its start; return the deadline on the monotonic clock."""
+    """Set the time for a response, counted from its start; return the deadline on the monotonic clock."""
     timed = getattr(response, "_original_response", None)
     assert isinstance(timed, TimedResponse)
     return timed.set_deadline(seconds)

@@ -23,7 +23,7 @@ class HttpError(Exception):
     retry_after: float | None = None
     """Seconds to wait before the next request, if the server named them in ``Retry-After``."""
     was_sent = True
-    """Whether the request, or a part of it, may have reached the server. If not, nothing can have been executed."""
+    """Whether a part of the request may have reached the server. If not, the server cannot have executed anything."""
 
 
 class UnreachableError(HttpError):

@@ -1,7 +1,7 @@
 """One HTTP exchange: send a request once, read the response's body within a deadline, release the connection.
 
-Retries, credentials and the meaning of a response are the caller's. Messages name the server and the target that they
-are given, never a URL, since a URL may hold a signature.
+The caller is responsible for retries, credentials and the meaning of a response. Messages name the server and the
+target that the caller states, never a URL, since a URL may hold a signature.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _CHUNK_BYTES = 256 * 1024
 def send(
     pool: PoolManager, request: Request, *, connect_timeout: float, read_timeout: float, server: str, target: str = ""
 ) -> BaseHTTPResponse:
-    """Send a request once, without following redirects; return the response, of any status, for ``release``.
+    """Send a request once, without following redirects; return the response, of any status. The caller releases it.
 
     Raises:
-        HttpError: there is no response. ``was_sent`` states whether the request may have been received all the same.
+        HttpError: there is no response. ``was_sent`` states whether the server may have received the request.
     """
     with observe_transmission() as transmission:
         try:
@@ -47,7 +47,7 @@ def send(
             failure: HttpError = UnreachableError(f"{server} did not respond{target_phrase}: {failure_reason(error)}")
         except OSError as error:
             failure = UnreachableError(f"{server} cannot be reached: {error.strerror or error}")
-        except HttpError as error:  # of the SSRF guard or the tenant's proxy
+        except HttpError as error:  # raised by the SSRF guard or the tenant's proxy
             failure = error
     failure.was_sent = transmission.has_begun
     raise failure
@@ -73,7 +73,7 @@ def iter_body(
         timeout_setting: The setting that ``timeout`` comes from, for messages.
 
     Raises:
-        HttpError: it took longer, or broke off.
+        HttpError: the body took longer, or broke off.
     """
     deadline = set_deadline(response, timeout)
     setting = f" ({timeout_setting})" if timeout_setting else ""
@@ -92,7 +92,7 @@ def iter_body(
 
 
 def take_bytes(chunks: Iterator[bytes], max_bytes: int) -> Iterator[bytes]:
-    """Yield the first bytes of some chunks, without requesting a chunk beyond them."""
+    """Yield the first ``max_bytes`` bytes of the chunks, without requesting a further chunk."""
     bytes_left = max_bytes
     for chunk in chunks:
         yield chunk[:bytes_left]

@@ -1,7 +1,7 @@
 """Connections through a tenant's forward proxy, with the same deadlines and SSRF guard as without one.
 
 Only ``http://`` proxies are supported: for TLS inside TLS, urllib3 reads in a loop of its own that no deadline bounds.
-Traffic to an https server is encrypted end to end either way; the proxy's password is not, as with nearly all proxies.
+Traffic to an https server is encrypted end to end anyway. The proxy's password is not, as with nearly all proxies.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def reject_literal_private_address(host: str) -> None:
     """Refuse a host that is itself a private address: the proxy would connect to it for us.
 
     Raises:
-        AddressNotAllowedError: the host is an address that is not public, or a name that always means this machine.
+        AddressNotAllowedError: the host is a non-public address, or a name that always means this machine.
     """
     name = unquote(host).strip("[]").rstrip(".").lower()
     is_local = name in _LOCAL_NAMES or name.endswith(".localhost")
@@ -86,9 +86,9 @@ class _ProxiedConnection(HTTPConnection):
 
 
 class _ForwardedConnection(_ProxiedConnection):
-    """A plain HTTP request that the proxy forwards. Most of its refusals look like the server's.
+    """A plain HTTP request that the proxy forwards. Most of the proxy's refusals look like the server's responses.
 
-    Two kinds do not: status 407, and any error with Squid's own header. All others are treated as the server's.
+    Only two kinds are recognized: status 407, and errors with Squid's own header. All others count as the server's.
     """
 
     def putheader(self, header: str | bytes, *values: str | bytes) -> None:  # type: ignore[override]  # narrower
@@ -105,7 +105,7 @@ class _ForwardedConnection(_ProxiedConnection):
 
 
 class _TunneledConnection(_ProxiedConnection, HTTPSConnection):
-    """A CONNECT tunnel to the server's port; the proxy cannot read what passes through."""
+    """A CONNECT tunnel to the server's port; the proxy cannot read the traffic."""
 
     def set_tunnel(
         self, host: str, port: int | None = None, headers: Mapping[str, str] | None = None, scheme: str = "http"
@@ -132,7 +132,7 @@ class _TunneledConnection(_ProxiedConnection, HTTPSConnection):
 
 
 def _refusal(proxy: str, target: str, status: int, reason: str, auth_headers: Mapping[str, str]) -> HttpError:
-    # A long reason is left out as a whole: it is redacted later, and of a secret that is cut a part would stay.
+    # A long reason is left out, not cut: redaction comes later and does not recognize a part of a secret.
     quoted = excerpt(reason.encode()) if len(reason) <= MAX_REASON_CHARACTERS else "a long reason"
     response = f"{status}, {WITHHELD if echoes_credentials(reason, auth_headers) else quoted}"
     if status in {401, 407}:  # tinyproxy sends 401

@@ -48,7 +48,7 @@ def _withheld(argument: object) -> object:
 
 @contextmanager
 def withhold_urls() -> Iterator[None]:
-    """Withhold from the libraries' log what could be part of a URL, while the block runs: the path may be a secret."""
+    """Withhold possible parts of URLs from the libraries' log, while the block runs: the path may be a secret."""
     token = _WITHHOLD_URLS.set(True)
     try:
         yield

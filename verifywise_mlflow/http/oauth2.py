@@ -1,8 +1,8 @@
 """OAuth2 client credentials (RFC 6749, section 4.4): fetch a token from its issuer, cache it in memory, renew it.
 
 The token request follows the same rules as all others: no redirects, limits, the SSRF guard, the tenant's proxy,
-verified TLS. Of the issuer's response only the status and a standard error code enter a message: any other text in it
-may repeat our request, or a token.
+verified TLS. Messages contain only the status and a standard error code of the issuer's response: any other text may
+repeat our request, or a token.
 """
 
 from __future__ import annotations
@@ -51,22 +51,22 @@ _RENEWAL_MARGIN_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class OAuth2Client:
-    """A client as registered with the issuer, and what its tokens are for."""
+    """A client as registered with the issuer, and the scope and audience of its tokens."""
 
     client_id: str
     client_secret: str = field(repr=False)
     scope: str | None = None
     audience: str | None = None
-    """Not in the RFC; some issuers require it."""
+    """A parameter outside the RFC that some issuers require."""
     authentication: Literal["basic", "post"] = "basic"
-    """Where the secret is sent: in the Authorization header, as the RFC prefers, or among the form fields."""
+    """The place of the secret: in the Authorization header, as the RFC prefers, or among the form fields."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Token:
     value: str = field(repr=False)
     renew_at: float
-    """On the monotonic clock."""
+    """The time of the renewal, on the monotonic clock."""
 
 
 class OAuth2TokenSource:
@@ -79,7 +79,7 @@ class OAuth2TokenSource:
     def __init__(self, issuer: ConnectionSettings, client: OAuth2Client) -> None:
         """Take the token endpoint as ``issuer.base_uri``; no request is sent yet."""
         limits = issuer.limits
-        # One attempt per token: the request that needs the token is retried, and the token with it.
+        # One attempt per token: a retry of the request that needs the token also requests the token again.
         self._issuer = replace(
             issuer,
             credentials=StaticHeaders,
@@ -100,10 +100,10 @@ class OAuth2TokenSource:
         self._handed_out = threading.local()
 
     def headers(self, request: Request) -> Mapping[str, str]:
-        """Return the header with the token; fetch one if there is none that lasts.
+        """Return the header with the token; fetch a token if none is valid for long enough.
 
         Raises:
-            HttpError: the issuer grants none.
+            HttpError: the issuer grants no token.
         """
         del request
         self._handed_out.token = None
@@ -166,7 +166,7 @@ class OAuth2TokenSource:
         if client.authentication == "post":
             fields |= {"client_id": client.client_id, "client_secret": client.client_secret}
         else:
-            # RFC 6749, 2.3.1: both are form-encoded before they become a user name and a password.
+            # RFC 6749, 2.3.1: the ID and the secret are form-encoded before they become a user name and a password.
             pair = f"{quote_plus(client.client_id)}:{quote_plus(client.client_secret)}"
             headers["Authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
         body = urlencode({name: value for name, value in fields.items() if value is not None})
@@ -188,7 +188,7 @@ class OAuth2TokenSource:
         if not isinstance(kind, str) or kind.lower() != "bearer":
             raise self._no_token("a token_type other than Bearer")
         lifetime = _lifetime_seconds(fields.get("expires_in"))
-        if lifetime is None:  # valid until the server refuses it
+        if lifetime is None:  # the token is valid until the server refuses it
             return _Token(token, requested_at + _MAX_LIFETIME_SECONDS)
         return _Token(token, requested_at + lifetime - min(_RENEWAL_MARGIN_SECONDS, lifetime / 10))
 

@@ -1,6 +1,6 @@
 """Connection pools, and the limits on concurrent requests that connections to one server share.
 
-Nothing of the machine's environment applies: no proxy variable, no netrc, no SSL_CERT_FILE, no SSLKEYLOGFILE.
+The machine's environment is ignored: proxy variables, netrc, SSL_CERT_FILE, SSLKEYLOGFILE.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def open_pool(settings: ConnectionSettings) -> PoolManager:
 
 
 _limits: WeakValueDictionary[tuple[str, int | None], AdaptiveLimit] = WeakValueDictionary()
-"""The limit of each server. The entry of a server exists only while a connection holds it: its port may be reused."""
+"""Server to its limit. An entry exists only while a connection uses the limit, since a port may be reused."""
 _limits_lock = threading.Lock()
 
 

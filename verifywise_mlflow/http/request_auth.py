@@ -9,15 +9,15 @@ from typing import Literal, Protocol
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request before it is sent: all that a signature may cover."""
+    """A request before it is sent: all parts that a signature may cover."""
 
     method: str
     url: str
-    """Absolute, with its query, percent-encoded."""
+    """The absolute URL with its query, percent-encoded."""
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = None
     route: str = ""
-    """The template of the URL's path, without its values, for traces."""
+    """The URL's path for traces, with placeholders for its values."""
 
 
 ReadMethod = Literal["GET", "POST"]
@@ -26,7 +26,7 @@ WriteMethod = Literal["POST", "PATCH", "PUT"]
 
 @dataclass(frozen=True, slots=True)
 class ReadRequest(Request):
-    """A request that changes nothing on the server, so it may be repeated. Some searches are POST."""
+    """A request that changes nothing on the server, so it may be repeated. Some of MLflow's searches use POST."""
 
     method: ReadMethod
 
@@ -79,7 +79,7 @@ class WithExtraHeaders:
     static_headers: Mapping[str, str] = field(repr=False)
 
     def headers(self, request: Request) -> Mapping[str, str]:
-        """Return the headers of both."""
+        """Return the credentials' headers and the static ones."""
         return {**self.static_headers, **self.credentials.headers(request)}
 
     def renew(self) -> bool:

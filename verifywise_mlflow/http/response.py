@@ -9,7 +9,7 @@ from verifywise_mlflow.http.credential_echo import WITHHELD, echoes_credentials
 
 _EXCERPT_CHARACTERS = 160
 _SCANNED_CHARACTERS = 16_384
-"""Characters that are searched for the customer's secrets before a quote is cut."""
+"""Characters of a text that are searched for the customer's secrets before a quote is cut from it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,7 +17,7 @@ class Response:
     """A response whose body was read, to its end or to a limit."""
 
     target: str
-    """What was requested, for messages: a path, or empty where the URL must not be repeated."""
+    """The requested path, for messages; empty where the URL must not be repeated."""
     status: int
     headers: Mapping[str, str]
     body: bytes
@@ -27,7 +27,7 @@ class Response:
     """Redacts a text before it is cut."""
 
     def quote(self, text: bytes | str) -> str:
-        """Return an excerpt of some text of this response, fit for an error message."""
+        """Return an excerpt of a text in this response that is safe in an error message."""
         beginning = text[:_SCANNED_CHARACTERS]
         decoded = beginning if isinstance(beginning, str) else beginning.decode("utf-8", "replace")
         redacted = self.redact(decoded)
@@ -37,12 +37,12 @@ class Response:
 
     @property
     def is_json(self) -> bool:
-        """Whether its content type says that it is JSON."""
+        """Whether the content type is JSON."""
         return "json" in self.headers.get("Content-Type", "").lower()
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds in ``Retry-After``; None for its other form, a date, so that jitter applies."""
+    """Return the seconds in ``Retry-After``. None if the header has a date, so that the jittered back-off applies."""
     value = headers.get("Retry-After", "")
     return float(value) if value.isdecimal() and len(value) < 10 else None
 

@@ -22,7 +22,7 @@ from verifywise_mlflow.http.settings import Limits
 T = TypeVar("T")
 
 BACK_OFF_BASE_SECONDS = 0.5
-"""After n attempts, the back-off is a random time of at most this times 2 to the power of n."""
+"""The unit of the back-off: after n attempts, a random time of at most this, times 2 to the power of n."""
 
 
 class RetryPolicy:
@@ -35,7 +35,7 @@ class RetryPolicy:
         self._budget_spent = 0.0
 
     def call(self, attempt: Callable[[], T], renew: Callable[[], bool], *, reads_body: bool = True) -> T:
-        """Call ``attempt``, again while the policy allows it; return its result.
+        """Call ``attempt`` until it succeeds or the policy allows no further call; return its result.
 
         Args:
             attempt: sends the request once.
@@ -44,7 +44,7 @@ class RetryPolicy:
                 through ``CircuitBreaker.watch``, which records the outcome.
 
         Raises:
-            HttpError: the last attempt's, or ``CircuitOpenError``.
+            HttpError: the error of the last attempt, or ``CircuitOpenError``.
         """
         self._breaker.check()
         started = time.monotonic()
@@ -54,7 +54,7 @@ class RetryPolicy:
             try:
                 result = attempt()
             except DeadlineExceededError:
-                raise  # it says nothing about the server
+                raise  # the error has no cause in the server
             except UnauthenticatedError as error:
                 if has_renewed or not renew():
                     self._breaker.record_failure(error, started)
@@ -78,13 +78,13 @@ class RetryPolicy:
     def charge_back_off(
         self, error: HttpError, *, attempts: int, elapsed: float, last_attempt_took: float
     ) -> float | None:
-        """Charge the wait before the next attempt to the retry budget; return its seconds, or None without an attempt.
+        """Charge the wait before the next attempt to the retry budget; return the seconds, None if there is none.
 
         Args:
-            error: of the last attempt.
-            attempts: made so far.
+            error: the error of the last attempt.
+            attempts: the number of attempts so far.
             elapsed: seconds since the first attempt started.
-            last_attempt_took: seconds, which count against the retry budget.
+            last_attempt_took: the seconds of the last attempt, which count against the retry budget.
         """
         if not error.retryable or attempts >= self._limits.max_attempts:
             return None

@@ -20,7 +20,7 @@ Count = Annotated[int, Gt(0)]
 class Limits:
     """Limits on the time and memory that a server's responses may take, so that no server can stall or flood a sync.
 
-    ``limits`` in a tenant's description sets them by these names; this class is their only list.
+    The section ``limits`` of a tenant sets them by these names. No other module lists the limits.
     """
 
     __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "allow_inf_nan": False}
@@ -70,26 +70,26 @@ class Limits:
 class ProxySettings:
     """A forward proxy for all requests of one tenant.
 
-    The proxy resolves host names, so only the proxy can refuse private addresses behind a name: its operator has to.
-    Private addresses that are written as such in a URL are refused here.
+    The proxy resolves host names, so only the proxy can refuse a name with a private address: its operator must
+    configure that. A private address that a URL contains literally is refused here.
     """
 
     uri: str
     """``http://host[:port]``, without credentials."""
     headers: Callable[[], Mapping[str, str]] = field(default=dict, repr=False)
-    """Credentials for the proxy alone. Called when connections are opened."""
+    """Returns credentials for the proxy alone. Called when connections are opened."""
     allow_private_network: bool = False
     """Whether the proxy itself may have a private, loopback or link-local address."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionSettings:
-    """One server as one tenant uses it. Nothing of it comes from the process's environment."""
+    """The settings of one tenant's connection to one server. None comes from the process's environment."""
 
     base_uri: str
     """``http(s)://host[:port][/prefix]``, without credentials."""
     credentials: Callable[[], RequestAuthenticator] = field(default=StaticHeaders, repr=False)
-    """Called when a connection opens, so that secrets are stored nowhere else."""
+    """Returns the credentials. Called when a connection opens, so that no other object stores secrets."""
     workspace: str | None = None
     """MLflow's workspace; only the MLflow client reads it."""
     allow_private_network: bool = False
@@ -103,6 +103,6 @@ class ConnectionSettings:
     proxy: ProxySettings | None = None
     limits: Limits = Limits()
     deadline: SyncDeadline | None = None
-    """Of the sync that the connection belongs to; None for other connections."""
+    """The deadline of the sync that the connection belongs to; None for other connections."""
     redact: Callable[[str], str] = field(default=str, repr=False)
-    """Redacts what the server says before a message quotes a part of it."""
+    """Redacts a server's text before a message quotes a part of it."""

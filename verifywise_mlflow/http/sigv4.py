@@ -1,8 +1,8 @@
 """AWS Signature Version 4 for each request, as SageMaker's managed MLflow requires.
 
-botocore computes the signature. Nothing else of it is used, since its sessions look for credentials in the environment,
-in files and at the instance. SageMaker also requires what AWS's own plugin for MLflow, sagemaker-mlflow 0.5, sends: the
-body's hash in one header, and the ARN of the tracking server in another.
+botocore computes the signature. Its sessions are not used, since they look for credentials in the environment, in files
+and at the instance. Like AWS's own plugin for MLflow, sagemaker-mlflow 0.5, this module also sends two headers that
+SageMaker requires: the body's hash, and the ARN of the tracking server.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _ARN = re.compile(r"arn:aws[a-z-]*:sagemaker:([a-z0-9-]+):[0-9]{12}:(mlflow-tracking-server|mlflow-app)/[A-Za-z0-9-]+")
 _UNSIGNED_HEADERS = {"accept-encoding", "user-agent"}
-"""Not signed, since a proxy on the way may change them."""
+"""Headers that are not signed, since a proxy may change them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class AwsKeys:
     """An AWS access key, with the three attributes that botocore's signer reads."""
 
     access_key: str
-    """Not a secret."""
+    """The ID of the access key, which is not a secret."""
     secret_key: str = field(repr=False)
     token: str | None = field(default=None, repr=False)
     """Session token of temporary credentials."""
@@ -84,7 +84,7 @@ class SigV4Signer:
         # PoolManager normalizes URLs with this function; the signature must cover the normalized one.
         url = parse_url(request.url)
         default = {"http": 80, "https": 443}[url.scheme or "https"]
-        # Set here, not by http.client: through a proxy, urllib3 would write a default port, which AWS omits.
+        # Set here, not by http.client: through a proxy, urllib3 would add a default port, which AWS omits.
         host = f"{url.host}:{url.port}" if url.port not in (None, default) else url.host or ""
         added = {
             **self._resource,
@@ -108,14 +108,14 @@ class SigV4Signer:
 
 
 def _signer(keys: AwsKeys, region: str, service: str) -> SigV4Auth:
-    # An extra: only tenants on AWS need it, and it takes 30 MB on disk.
+    # botocore is an extra: only tenants on AWS need it, and it takes 30 MB on disk.
     try:
         from botocore.auth import SigV4Auth
     except ImportError:
         raise InvalidSettingsError(
             "auth of kind sigv4 needs botocore, which is not installed: pip install 'verifywise-mlflow[aws]'"
         ) from None
-    # It logs what it signs, including the session token.
+    # This logger writes the signed texts, including the session token.
     logging.getLogger("botocore.auth").addFilter(_drop_record)
     return SigV4Auth(keys, service, region)
 

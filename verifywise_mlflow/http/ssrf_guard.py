@@ -1,8 +1,8 @@
 """The SSRF guard: connections to public network addresses only, unless the tenant allows private ones.
 
-A tenant names its tracking server. Without ``allow_private_network``, that name must not open a way into our own
-network. The guard checks the very address that it then connects to, not the name beforehand, so DNS rebinding (a name
-that resolves to another address a moment later) gains nothing.
+A tenant names its tracking server. Without ``allow_private_network``, that name must not lead into our own network. The
+guard checks the same address that it then connects to, so DNS rebinding (a name that resolves to another address a
+moment later) has no effect.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _NOT_PUBLIC = tuple(
         ),
     )
 )
-"""Networks that Python 3.11 reports as global."""
+"""Non-public networks that Python 3.11 reports as global."""
 
 
 def is_public(address: str) -> bool:
@@ -54,7 +54,7 @@ def _connect_to_public(connection: PublicHTTPConnection | PublicHTTPSConnection)
     # In _dns_host, urllib3 has removed the brackets of an IPv6 host, as the resolver requires.
     try:
         resolved = socket.getaddrinfo(connection._dns_host, connection.port, type=socket.SOCK_STREAM)
-    except UnicodeError:  # from the resolver's encoding, for a name such as a..b
+    except UnicodeError:  # raised by the resolver's encoding for a name such as a..b
         raise OSError(f"{connection.host} is not a host name") from None
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in resolved))
     private = [address for address in addresses if not is_public(address)]

@@ -1,7 +1,7 @@
-"""The error that the status of a response stands for, the same for every server.
+"""Maps the status of a response to an error, in the same way for every server.
 
-What to do about an error depends on the settings of the server, so callers bring the remedies. Statuses to which a
-server gives a meaning of its own, such as MLflow's 403 for a wrong host name, are the caller's.
+The remedy for an error depends on the settings of the server, so callers supply the remedies. Callers also handle a
+status to which a server gives a meaning of its own, such as MLflow's 403 for a wrong host name.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from verifywise_mlflow.http.errors import (
 from verifywise_mlflow.http.response import retry_after
 
 Remedies: TypeAlias = Mapping[int, str]
-"""What to do about a status, in sentences that name settings. 300 stands for all redirects, 400 for all other errors of
-the client."""
+"""Status to its remedy, in sentences that name settings. 300 stands for all redirects, 400 for all other errors of the
+client."""
 _NOT_FOLLOWED = "This is a redirect. Redirects are not followed, since they would forward the credentials."
 
 
@@ -33,18 +33,18 @@ def error_of_status(status: int, headers: Mapping[str, str], sentence: str, reme
 
     Args:
         status: The status.
-        headers: Of the response.
-        sentence: Who responded with what, without a full stop.
-        remedies: The status's is appended to the sentence.
+        headers: The headers of the response.
+        sentence: The server and its response, without a full stop.
+        remedies: The remedy of the status is appended to the sentence.
     """
     return _error(_kind(status, headers), status, headers, sentence, remedies)
 
 
 def error_of_token_request(status: int, headers: Mapping[str, str], sentence: str, remedies: Remedies) -> HttpError:
-    """Return the error of a request for a token: of the server or its load, or else an ``UnauthenticatedError``.
+    """Return the error of a token request: an error of the issuer or its load, else an ``UnauthenticatedError``.
 
-    What the issuer of a token responds says nothing about the objects that the token is for: they must not look
-    missing, forbidden or unreadable because of it.
+    The issuer's response says nothing about the objects that the token gives access to: they must not look missing,
+    forbidden or unreadable because of it.
     """
     kind = _kind(status, headers)
     if kind is InternalServerError:

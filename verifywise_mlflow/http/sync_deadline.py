@@ -1,4 +1,4 @@
-"""The deadline of a sync: a server that answers slowly, but always in time, must not hold a sync for hours.
+"""The deadline of a sync: a server that responds slowly, but within each timeout, must not delay a sync for hours.
 
 All connections of a sync share one deadline. After it, no request is sent, and a response that is being read ends.
 """
@@ -13,14 +13,14 @@ from contextvars import ContextVar
 from verifywise_mlflow.http.errors import DeadlineExceededError
 
 _extension: ContextVar[tuple[SyncDeadline, float] | None] = ContextVar("_extension", default=None)
-"""The deadline that this thread has extended, and until when. A thread that helps another one runs in its context."""
+"""The deadline that this thread has extended, and its new time. A helping thread runs in a copy of the context."""
 
 
 class SyncDeadline:
-    """A time after which requests fail. Threads may share it; one of them limits it, each may extend it for itself."""
+    """A time after which requests fail. Threads share it: one thread may limit it, each may extend it for itself."""
 
     def __init__(self, seconds: float, now: Callable[[], float] = time.monotonic) -> None:
-        """Start to count.
+        """Start the clock.
 
         Args:
             seconds: From now.
@@ -44,7 +44,7 @@ class SyncDeadline:
         """Check that a request may be sent.
 
         Raises:
-            DeadlineExceededError: The deadline has passed. The message counts no seconds, since it may be stored.
+            DeadlineExceededError: The deadline has passed. The message names no seconds, since it may be stored.
         """
         if self.seconds_left <= 0:
             raise DeadlineExceededError(
@@ -53,7 +53,7 @@ class SyncDeadline:
 
     @contextmanager
     def limited_to(self, share: float) -> Iterator[None]:
-        """Allow only a share of the time that is left, so that something is left for what follows."""
+        """Allow only a share of the remaining time, so that the later work has some left."""
         before = self._ends_at
         self._ends_at = self._now() + share * max(self.seconds_left, 0.0)
         try:
@@ -63,7 +63,7 @@ class SyncDeadline:
 
     @contextmanager
     def extended_to(self, seconds: float) -> Iterator[None]:
-        """Allow this thread at least this many seconds, for work that is worth nothing in parts."""
+        """Allow this thread at least this many seconds, for work that is useless unless it is completed."""
         token = _extension.set((self, self._now() + seconds))
         try:
             yield
@@ -71,5 +71,5 @@ class SyncDeadline:
             _extension.reset(token)
 
     def end(self) -> None:
-        """End the sync's time now, also where a thread has extended it: the sync has failed elsewhere."""
+        """End the sync's time now, even if a thread has extended it: the sync has failed elsewhere."""
         self._has_ended = True

@@ -1,10 +1,10 @@
 """TLS contexts: which certificate authorities are trusted, how strictly, and which client certificate is shown.
 
-Strict verification (RFC 5280 to the letter) is on by default, and alike on every Python version: Python made it its
-own default in 3.13, so a customer's other tools apply it too, and a new interpreter must not change whom we trust.
-Certificates of older private authorities often lack an extension that it requires: an authority made by plain
-``openssl req -x509`` has no key usage. Such a tenant sets ``tls: {strict: false}``, which the error names. Signatures,
-validity, host names and trust are verified either way; nothing switches that off.
+Strict verification (RFC 5280 to the letter) is the default on every Python version. It is Python's own default since
+3.13, so a customer's other tools apply it, too, and a new interpreter must not change which servers we trust.
+Certificates of older private authorities often lack a required extension: an authority made by plain ``openssl req
+-x509`` has no key usage. A tenant with such an authority sets ``tls: {strict: false}``, which the error names.
+Signatures, validity, host names and trust are verified in any case; no setting switches that off.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ that verification raises under X509_V_FLAG_X509_STRICT only."""
 def tls_context(settings: ConnectionSettings) -> ssl.SSLContext:
     """Return a context that verifies the server, and shows it the client certificate if there is one.
 
-    Not ``ssl.create_default_context``: that one reads SSL_CERT_FILE and SSL_CERT_DIR, and writes the keys of every
+    ``ssl.create_default_context`` is not used: it reads SSL_CERT_FILE and SSL_CERT_DIR, and writes the keys of every
     connection to SSLKEYLOGFILE.
 
     Raises:
@@ -48,7 +48,7 @@ def tls_context(settings: ConnectionSettings) -> ssl.SSLContext:
         _trust_system_authorities(context)
     if settings.client_certificate:
         try:
-            # With a password, even an empty one, OpenSSL does not stop to prompt for it on the terminal.
+            # Without a password, even an empty one, OpenSSL would prompt for it on the terminal.
             context.load_cert_chain(settings.client_certificate, settings.client_key, password="")
         except OSError as error:
             raise InvalidSettingsError(

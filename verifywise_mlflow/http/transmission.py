@@ -1,6 +1,6 @@
-"""Reports whether a request that failed has left this machine: until then, nothing can have been executed.
+"""Reports whether a failed request has left this machine. If not, the server cannot have executed it.
 
-Errors do not say it. The same reset of a connection may end the TLS handshake, the request, or the response.
+The error does not show this: the same reset of a connection may end the TLS handshake, the request, or the response.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ class Transmission:
     """The progress of one request."""
 
     has_begun: bool = False
-    """Whether a part of the request may have been sent. What opens the connection is none of it: TLS, a tunnel."""
+    """Whether a part of the request may have been sent. TLS and the request for a tunnel do not count."""
 
 
 _current: ContextVar[Transmission | None] = ContextVar("_current", default=None)

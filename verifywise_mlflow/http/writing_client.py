@@ -1,7 +1,7 @@
-"""The HTTP client of deliveries: it can also write. MLflow's client and those of object stores cannot.
+"""The HTTP client of deliveries, which can also write. The clients of MLflow and of object stores cannot.
 
-A request that writes is sent once. ``was_sent`` of its error states whether it may have been executed; to repeat it is
-the decision of a caller who can find out.
+A request that writes is sent once. ``was_sent`` of its error states whether the server may have executed it. Only a
+caller who can find out decides whether to repeat it.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ class WritingHttpClient(HttpClient):
     """One server, one set of credentials, for requests that read and write. Threads may share it."""
 
     def write(self, request: WriteRequest, limit: ResponseLimit, *, target: str = "") -> Response:
-        """Send a request once; a second time only if the server refused expired credentials, so executed nothing.
+        """Send a request once; a second time only if the server refused expired credentials, and so executed nothing.
 
         Args:
             request: Its headers are added to the client's.
-            limit: On the response.
+            limit: The limits of the response.
             target: What messages call the request.
 
         Raises:
