@@ -1,7 +1,7 @@
 """Finds the value after a key that announces a secret, in the syntaxes of settings, code, JSON, YAML and shells.
 
-Every expression takes linear time: repetitions are bounded or possessive. A value is looked at once, however many keys
-a text contains, because the search continues after the value.
+Every expression takes linear time: repetitions are bounded or possessive. Each value is examined once, however many
+keys a text contains, because the search continues after the value.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from verifywise_mlflow.redaction.spans import Span
 
 _QUOTE: Final = r"\\{0,8}(?:\"|'|`|&quot;|&\#0?3[49];|%22|%27)"
 _MIN_BARE_LENGTH: Final = 4
-"""Characters. Shorter words without quotes are numbers and names of variables."""
+"""Characters of the shortest unquoted value. Shorter words are numbers and names of variables."""
 
 _ASSIGNMENT = re.compile(
     rf"""(?x)(?:(?<![\w.-]) | (?<=%[0-9A-Fa-f][0-9A-Fa-f]))
@@ -41,7 +41,7 @@ _LINE_START = re.compile(
     r"(?:\$[Ee]nv:|[#;]\s*|\")?"
 )
 _BEFORE_ON_LINE: Final = 80
-"""Characters before a key that are looked at for the start of its line."""
+"""Characters before a key that are searched for the start of its line."""
 
 _UNTIL_SPACE = re.compile(r"(?:(?![;&,][\w .-]{1,40}+=)\S)+")
 _UNTIL_SPACE_OR_SIGN = re.compile(r"[^\s\"'`&;,()\[\]{}<>|]+")
@@ -57,7 +57,7 @@ _CODE_WORDS = re.compile(r"\b(?:if|else|or|and|in|for|is|not|await|new|lambda)\b
 
 _OPTION = re.compile(r"(?<!\S)--?([A-Za-z][\w-]{1,63})[ \t]{1,4}(?!-)")
 _LISTED_OPTION = re.compile(rf"(?:{_QUOTE}|-[ \t]+)--?([A-Za-z][\w-]{{1,63}})(?:{_QUOTE}\s*+,|[ \t]*+\r?\n\s*+-)\s*+")
-"""``["--password", "X"]`` of a container's command, and the same as a YAML list."""
+"""An option in a list: ``["--password", "X"]`` of a container's command, and the same as a YAML list."""
 
 _PAIR_IN_CALL = re.compile(
     rf"(?P<function>[\w.]{{1,80}}+\(|[(\[])\s{{0,8}}{_QUOTE}(?P<key>[\w. -]{{2,120}}+){_QUOTE}"
@@ -75,7 +75,7 @@ _NAMED = re.compile(
     (?:(?!(?i:value))[\"']?[\w-]{{1,40}}+[\"']?[ ]?[:=][ ]?[\"']?[\w./-]{{0,80}}+[\"']?[\s,;]{{1,80}}+)?
     (?:{_QUOTE})?(?i:(?:parameter)?value)(?:{_QUOTE})?\s{{0,8}}+[:=]\s{{0,8}}+"""
 )
-"""``{name: DB_PASSWORD, value: X}`` in any syntax: Kubernetes, ECS, .NET, MLflow's own key and value."""
+"""Pairs such as ``{name: DB_PASSWORD, value: X}`` in any syntax: Kubernetes, ECS, .NET, MLflow's own key and value."""
 
 _NAMED_AFTER = re.compile(
     rf"""(?x)(?<![\w-])(?i:value)(?:{_QUOTE})?\s{{0,8}}+[:=]\s{{0,8}}+(?P<quote>[\"']?)(?P<value>[^\"'\s,}}]{{4,8192}}+)(?P=quote)
@@ -101,7 +101,7 @@ _IN_PARENTHESES_OF_CALL = ("(", ",")
 
 @dataclass(frozen=True, slots=True)
 class _Value:
-    """A value by its position."""
+    """The position of a value in a text."""
 
     start: int
     end: int
@@ -109,7 +109,7 @@ class _Value:
     is_argument: bool = False
     """Whether it is an argument of a call in code, without quotes."""
     must_look_generated: bool = False
-    """Whether the context is as likely prose as a setting."""
+    """Whether the value counts only if it looks generated, because the context may be prose."""
 
 
 def find_assigned_secrets(text: str) -> Iterator[Span]:

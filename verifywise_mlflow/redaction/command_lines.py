@@ -1,6 +1,6 @@
 """Passwords in the arguments of well-known programs: ``mysql -pX``, ``sshpass -p X``, ``curl -u user:X``.
 
-A short option means something else in every program: ``-p`` is a password of mysql and a port of ssh.
+A short option has another meaning in each program: ``-p`` is a password for mysql and a port for ssh.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ class _Program:
     """How a program takes a password."""
 
     attached: tuple[str, ...] = ()
-    """Options with the password directly behind: ``-pX``."""
+    """Options that the password follows without a space: ``-pX``."""
     separate: tuple[str, ...] = ()
     """Options with the password as the next word: ``-p X``."""
     pairs: tuple[str, ...] = ()
-    """Options with ``user:password`` as the next word, or attached; smbclient's have ``user%password``."""
+    """Options with ``user:password`` as the next word, or attached; smbclient writes ``user%password``."""
     takes_key_and_value: bool = False
-    """Whether a word that announces a secret is followed by its value: ``aws configure set KEY X``."""
+    """Whether the word after one that announces a secret is its value: ``aws configure set KEY X``."""
     takes_token: bool = False
     """Whether the next word that looks generated is a token: ``wandb login X``."""
     takes_login: bool = False
-    """Whether the first word is ``user/password``, as Oracle's tools have it."""
+    """Whether the first word is ``user/password``, as for Oracle's tools."""
 
 
 _MYSQL, _MONGO = _Program(attached=("-p",)), _Program(separate=("-p",))
@@ -103,9 +103,9 @@ _OTHERS: Final = (
     ("htpasswd", _HTPASSWD),
     ("use", _NET_USE),
 )
-"""Expressions, each with a word without which it cannot match."""
+"""Expressions, each with a word that every match contains."""
 _MAX_WORDS: Final = 40
-"""Words after a program that are looked at. It bounds the time for a text that names programs again and again."""
+"""Words after a program that are examined. The limit bounds the time for a text that names programs again and again."""
 
 
 def _secrets_of(program: _Program, text: str, position: int) -> Iterator[tuple[int, int, str]]:

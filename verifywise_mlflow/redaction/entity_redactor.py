@@ -1,7 +1,8 @@
-"""The one place where texts of a customer enter: redacts every text field of the objects that were read.
+"""Redacts every text field of the objects that were read. All texts of a customer pass through this module.
 
 A field is redacted unless ``exempt_fields.py`` lists it, so a new field is redacted from its first day. An object with
-nothing to redact is returned as the same object. What was redacted is recorded in the object, never the value.
+nothing to redact is returned as the same object. The object records the kind and place of each redaction, never the
+value.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ E = TypeVar("E", bound="DataclassInstance")
 V = TypeVar("V", str, float)
 
 _KEYLESS: Final = "text"
-"""The key for texts that have none: keys themselves, and messages."""
+"""The key under which texts without a key are redacted: keys themselves, and messages."""
 _KEYED_PLACES: Final[Mapping[str, KeyedPlace]] = {"tags": "tag", "params": "param", "metrics": "metric"}
 
 
@@ -84,7 +85,7 @@ class EntityRedactor:
         self._decisions: dict[tuple[KeyedPlace, str], _KeyDecision] = {}
 
     def redact(self, entity: E) -> E:
-        """Return an object with all its texts redacted: MLflow's, an artifact manifest, what a server says of itself.
+        """Return a redacted object: an object of MLflow, an artifact manifest, or a server's information about itself.
 
         Secrets are replaced within a text, so a source still leads to the same location. The redactions of an
         experiment are recorded in its runs, where its name is stored.

@@ -73,4 +73,4 @@ FIELD_NAMES: Final[Mapping[str, str]] = {
         "environment",
     ),
 }
-"""``Type.field`` to the name under which settings and redactions know it, if that is not the field's own."""
+"""``Type.field`` to its name in settings and redactions, if that is not the field's own."""

@@ -1,6 +1,6 @@
 """Regular expressions from tenants, searched in untrusted texts with RE2, whose time is linear.
 
-Python's own engine could be kept busy for hours by one pattern like ``(a+)+$`` and one value made for it.
+In Python's own engine, one pattern like ``(a+)+$`` and a value made for it can take hours.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class PatternError(ValueError):
-    """The pattern is not one of RE2's, which has no look-around and no back-references. The message has the reason."""
+    """RE2 does not accept the pattern; it has no look-around and no back-references. The message has the reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def compile_pattern(pattern: str, max_bytes: int = 8 * 1024**2) -> Re2Pattern:
 
     Args:
         pattern: what to search for.
-        max_bytes: memory of the pattern and its searches. They find the same with less memory, but more slowly.
+        max_bytes: memory of the pattern and its searches. Less memory makes searches slower, with the same results.
 
     Raises:
         PatternError: RE2 does not accept the pattern, or it needs more memory.

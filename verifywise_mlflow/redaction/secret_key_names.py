@@ -1,7 +1,7 @@
 """Names of keys that announce a secret: ``db_password``, ``PGPASSWORD``, ``apiKey``, ``HF_TOKEN``.
 
-Randomness alone is no reason to redact a value: registries are full of hashes and ids. So a value without a
-recognizable format is redacted only if its key announces a secret.
+Registries are full of random values that are no secrets, such as hashes and IDs. So a value without a recognizable
+format is redacted only if its key announces a secret.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _ENDING: tuple[tuple[tuple[str, ...], SecretKind], ...] = (
     (("secret",), "secret"),
     (("token",), "token"),
 )
-"""Words are often joined: ``PGPASSWORD``, ``clientsecret``, ``authtoken``."""
+"""Endings of a key's last word that announce a secret: ``PGPASSWORD``, ``clientsecret``, ``authtoken``."""
 
 _BEFORE_KEY = frozenset(
     (
@@ -39,7 +39,7 @@ _BEFORE_KEY = frozenset(
         *("openai", "anthropic", "cohere", "mistral", "gemini", "stripe", "sendgrid", "datadog", "aws", "azure", "gcp"),
     )
 )
-"""``customer_key`` and ``sort_key`` name columns; these words name keys that grant access."""
+"""The words before ``key`` that make it a key that grants access; ``customer_key`` and ``sort_key`` name columns."""
 
 _BEFORE_PASS = frozenset(
     (
@@ -50,7 +50,7 @@ _BEFORE_PASS = frozenset(
         *("service", "src", "dest", "app", "my", "new", "old", "default", "the"),
     )
 )
-"""``first_pass`` and ``forward_pass`` are not passwords."""
+"""The words before ``pass`` that make it a password; ``first_pass`` and ``forward_pass`` are none."""
 
 _QUALIFIERS = frozenset(
     (
@@ -62,7 +62,7 @@ _QUALIFIERS = frozenset(
 """Suffix words that do not change the meaning of a key, like numbers: ``db_password_prod``, ``client-key-data``."""
 
 _AZURE_HOST = re.compile(r"\.[\w-]{1,60}\.(?:blob|dfs)\.core\.windows\.net$")
-"""Spark's settings for Azure end in the account: ``fs.azure.account.key.acme.blob.core.windows.net``."""
+"""The host at the end of Spark's settings for Azure: ``fs.azure.account.key.acme.blob.core.windows.net``."""
 
 
 @lru_cache(maxsize=10_000)
@@ -70,7 +70,7 @@ def secret_kind_of_key(key: str) -> SecretKind | None:
     """Return the kind of secret that a key announces; None if it announces none."""
     if is_system_key(key):
         return None
-    # The end of a key says what it holds, so only the end of one that is longer than MLflow's is looked at.
+    # The end of a key says what it holds, so only the end of a key longer than MLflow's limit is examined.
     parts = [word.rstrip("0123456789") for word in split_words(_AZURE_HOST.sub("", key[-MAX_KEY_LENGTH:]))]
     while parts and (not parts[-1] or parts[-1] in _QUALIFIERS):
         parts.pop()

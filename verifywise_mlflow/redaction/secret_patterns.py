@@ -20,15 +20,15 @@ _ANNOUNCING_LETTERS = (
     *("pass", "pwd", "pw", "secret", "cred", "key", "token", "auth", "pat", "jwt", "bearer", "wort", "cookie"),
     *("session", "login", "identified", "contrase", "senha", "haslo", "parola"),
 )
-"""All ASCII keys that announce a secret contain one of these."""
+"""Each ASCII key that announces a secret contains one of these sequences of letters."""
 
 _ANY_ANNOUNCING_LETTERS = re.compile("|".join(_ANNOUNCING_LETTERS))
-"""For lower-case text. Ten times as fast as the next expression, which has to ignore case."""
+"""Searches lower-case text, ten times as fast as the next expression, which must ignore case."""
 
 _ANNOUNCING_WORD = re.compile(
     "(?i)" + "|".join(_ANNOUNCING_LETTERS).replace("|pat|", "|(?<![a-z])pat(?![a-z])|") + r"|[^\x00-\x7f]"
 )
-"""Cheap test that leaves out most texts."""
+"""A cheap test that excludes most texts."""
 
 _IN_HEADER = re.compile(
     r"(?i)\b(?:bearer|(?:proxy-)?authorization[\"']?\s{0,4}[:=]\s{0,4}[\"']?(?:basic|token|apikey|api-key|key|"
@@ -65,13 +65,13 @@ _TRUNCATED_PRIVATE_KEY = re.compile(
     r"(?s)-----BEGIN (?:[A-Z0-9]{1,20} ){0,3}PRIVATE KEY(?: BLOCK)?-----(?:(?!-----).){32,20000}"
     r"(?:-----END [A-Z0-9 ]{1,60}-----)?"
 )
-"""MLflow truncates long params. The token scanner needs the end of a private key, so it misses these."""
+"""A private key without its end, since MLflow truncates long params. The token scanner misses such a key."""
 
 _ENCODED_PRIVATE_KEY = re.compile(r"LS0tLS1CRUdJTi[A-Za-z0-9+/\s\\]{40,40000}={0,2}")
 """``-----BEGIN`` in Base64, as in kubeconfig files."""
 
 _PREFIXED_TOKEN = re.compile(r"(?<![\w.-])(?:hv[sbr]\.[\w-]{24,512}|AGE-SECRET-KEY-1[0-9A-Z]{40,80})", re.ASCII)
-"""Tokens of Vault and keys of age. The token scanner also demands an entropy that one in eighty of Vault's misses."""
+"""Tokens of Vault and keys of age. The token scanner also requires an entropy that one in eighty Vault tokens lacks."""
 
 _PUTTY_KEY = re.compile(r"Private-Lines: [0-9]{1,4}\s{1,2}((?:[A-Za-z0-9+/=]{4,128}+(?:\r?\n|$))+)")
 
@@ -148,7 +148,7 @@ def _span(match: re.Match[str], group: int, kind: str) -> Span:
 
 
 def _is_basic_credential(word: str) -> bool:
-    """Return whether a word is ``user:password`` in Base64. One in fifty of these has no digit and no padding."""
+    """Return whether a word is ``user:password`` in Base64. One such word in fifty has no digit and no padding."""
     try:
         decoded = base64.b64decode(word, validate=True)
     except (binascii.Error, ValueError):

@@ -18,7 +18,7 @@ RULES_REVISION = 4
 MAX_PATTERNS = 50
 
 MAX_GLOB_LENGTH = 250
-"""Characters. MLflow's own maximum for a key."""
+"""Characters of the longest glob: MLflow's own maximum for a key."""
 
 
 def _check_glob(glob: str) -> str:
@@ -106,5 +106,5 @@ class RedactionSettings(_Section):
     personal_data: PersonalDataSettings = PersonalDataSettings()
 
     def digest(self) -> str:
-        """Return the SHA-256, in hex, of the settings and the redaction rules. A new digest means a new read."""
+        """Return the SHA-256, in hex, of the settings and the redaction rules. After a change, all is read again."""
         return sha256_of(canonical_json([self.model_dump(mode="json"), RULES_REVISION, SCANNER_RELEASE]))

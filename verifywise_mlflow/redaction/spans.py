@@ -23,7 +23,7 @@ class Span:
 def placeholder(kind: str) -> str:
     """Return the placeholder for redacted text.
 
-    It contains no hash: anyone who knows the form of a password can find it from its hash by trying.
+    It contains no hash: anyone who knows the form of a password can find the password from its hash by trying.
     """
     return f"[redacted: {kind}]"
 

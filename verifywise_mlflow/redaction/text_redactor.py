@@ -17,16 +17,16 @@ from verifywise_mlflow.redaction.spans import Span, apply_redactions, without_pl
 from verifywise_mlflow.redaction.token_scanner import covers_whole_uri, find_vendor_tokens
 
 MIN_SCANNED_LENGTH: Final = 6
-"""Characters. A shorter text holds neither a token nor an address, and most params are shorter."""
+"""Characters of the shortest text that is scanned. Shorter texts, like most params, hold no token and no address."""
 
 MAX_CACHED_LENGTH: Final = 512
-"""Characters. Params, tags and paths repeat in run after run; long texts rarely do."""
+"""Characters of the longest text that is cached. Params, tags and paths repeat in many runs; long texts rarely do."""
 
 CACHE_SIZE: Final = 20_000
-"""Texts, for the duration of a sync: a few megabytes at most."""
+"""Texts that are cached for the duration of a sync: a few megabytes at most."""
 
 _NUMERIC_CHARACTERS = frozenset("0123456789.,+-eE[]() ")
-"""A number, or a list of numbers, is not a secret. It may be personal data."""
+"""A text of these characters alone is a number or a list of numbers: no secret, but possibly personal data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Redacted:
 
 
 class ScanScope(NamedTuple):
-    """What the values of a key are scanned for. A tuple, since it is part of a cache's key."""
+    """The kinds of secrets and data that a key's values are scanned for. A tuple, since cache keys contain it."""
 
     secrets: bool
     personal_data: bool
@@ -54,7 +54,7 @@ class TextRedactor:
         self._scans_personal_data = bool(settings.personal_data.redact or settings.personal_data.patterns)
         self._cached_scan = lru_cache(maxsize=CACHE_SIZE)(self._scan)
         self.scope = lru_cache(maxsize=CACHE_SIZE)(self._scope)
-        """Takes a key, or the name of a field."""
+        """Returns the scope of a key, or of the name of a field."""
 
     def redact(self, scope: ScanScope, text: str) -> Redacted | None:
         """Return the redacted text; None if there is nothing to redact, as in most texts."""
