@@ -1,7 +1,7 @@
-"""The agents of a server: the stage of training runs lists them at a reconcile, since it lists the experiments anyway.
+"""The agents of a server. The stage of training runs, which lists the experiments anyway, lists them at a reconcile.
 
-An agent is a logged model in an experiment, which often no version was registered from. Nothing shows that its tags
-have changed, as for runs, so a reconcile reads all of them.
+An agent is a logged model in an experiment, often one from which no version was registered. As with runs, nothing shows
+that an agent's tags have changed, so a reconcile reads all agents.
 """
 
 from __future__ import annotations
@@ -25,16 +25,17 @@ from verifywise_mlflow.pipeline.change_detection import ChangeSet
 from verifywise_mlflow.pipeline.context import Note, Progress, ReadFailure, StageContext
 
 MAX_SEARCHES: Final = 20
-"""Searches of a sync, each in ``AGENT_EXPERIMENTS`` experiments: the first ones."""
+"""The most searches of a sync, each in ``AGENT_EXPERIMENTS`` experiments; agents in further experiments are not
+listed."""
 MAX_VALUES: Final = 200
-"""Parameters, metrics and tags of an agent that are stored: the first ones by name."""
+"""The most parameters, metrics and tags of an agent that are stored: the first ones by name."""
 MAX_VALUE_LENGTH: Final = 500
-"""Characters of a parameter or tag."""
+"""The most characters of a parameter or tag that are stored."""
 _LINKED_PROMPTS: Final = "mlflow.linkedPrompts"
 
 
 def refresh(context: StageContext, progress: Progress, experiments: Callable[[], Listing[Experiment]]) -> None:
-    """List the agents, store what differs, and mark those as deleted that are gone.
+    """List the agents, store the ones that differ, and mark missing ones as deleted.
 
     Args:
         context: the stage.
@@ -110,7 +111,7 @@ def _write(
     experiment_names: Mapping[str, str | None],
     known: Mapping[str, StoredObject],
 ) -> None:
-    """Write the agents that differ from what is stored, in batches of one transaction each."""
+    """Write the agents that differ from the stored ones, in batches of one transaction each."""
     listed = list(listed)
     index: PromptIndex | None = None
     if any(_LINKED_PROMPTS in agent.tags for agent in listed):
@@ -132,12 +133,12 @@ def _write(
 
 
 def _is_admitted(context: StageContext, change: ListedObject[ListedAgent]) -> bool:
-    """Return whether an agent may be written: a known one moves a state to the history, which has a daily quota."""
+    """Return whether an agent may be written: writing a known agent adds to the history, which has a daily quota."""
     return change.stored is None or context.history.admit(STATE_BYTES)
 
 
 def _listed_agent(agent: LoggedModel, experiment_name: str | None, index: PromptIndex | None) -> ListedAgent:
-    """Return what is stored of an agent, with the prompts that MLflow has linked to it."""
+    """Return the fields of an agent that are stored, with the prompts that MLflow has linked to it."""
     linked = agent.tags.get(_LINKED_PROMPTS)
     return ListedAgent(
         agent.model_id,

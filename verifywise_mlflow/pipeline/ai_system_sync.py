@@ -15,7 +15,7 @@ class InvalidAiSystemsFileError(TenantsFileError):
 
 
 def load_tenant_ai_systems(tenant: Tenant) -> tuple[DeclaredSystem, ...]:
-    """Return what the tenant's own file declares, or else the file next to ``tenants.yaml`` if there is one.
+    """Return the declarations of the tenant's own file, or else of the file next to ``tenants.yaml`` if it exists.
 
     Raises:
         InvalidAiSystemsFileError: the file is invalid, or the file that the tenant names does not exist.
@@ -30,9 +30,9 @@ def load_tenant_ai_systems(tenant: Tenant) -> tuple[DeclaredSystem, ...]:
 
 
 def sync_ai_systems(context: StageContext) -> list[str]:
-    """Record what the file declares; return a warning for people if it cannot be used.
+    """Record the declarations of the file; return a warning for people if the file cannot be used.
 
-    What was declared before stays in force then, and the evaluation goes on: no verdict rests on a declaration.
+    Then the former declarations stay in force, and the evaluation continues: no verdict rests on a declaration.
     """
     try:
         record_declared_systems(context, load_tenant_ai_systems(context.tenant))

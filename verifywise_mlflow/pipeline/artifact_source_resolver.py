@@ -28,7 +28,8 @@ from verifywise_mlflow.tenants.connection import connection_settings
 from verifywise_mlflow.tenants.tenant import Tenant
 
 _CANNOT_SERVE = (ArtifactStoreError, GatewayError, EndpointNotFoundError)
-"""The server lacks the library or the credentials for its store, or was started without serving artifacts."""
+"""Errors of a server that lacks the library or the credentials for its store, or was started without serving
+artifacts."""
 
 ListDirectory = Callable[[str], Sequence[RemoteFile]]
 OpenFile = Callable[[str, int], AbstractContextManager[Iterator[bytes]]]
@@ -138,7 +139,7 @@ def open_stores(tenant: Tenant) -> ArtifactStores:
 
 
 def resolve_location(location: ModelLocation, stores: ArtifactStores) -> ModelLocation:
-    """Return where a model's files can be read. A store stands in for a server that does not serve them."""
+    """Return where a model's files can be read. If the server does not serve them, they are read from a store."""
     if isinstance(location, UnreachableFiles) and (opened := stores.open_model(location.uri)):
         _, path = opened
         return StoredFiles(location.uri, path)
@@ -181,7 +182,7 @@ def run_source(
         artifact_uri: The run's resolved artifact URI. If it is null, only the server is read.
         stores: The tenant's stores.
         routes: The routes of the server.
-        may_be_empty: Whether it means little if the run has no artifacts: not if they are the model.
+        may_be_empty: Whether a run without artifacts is plausible. It is not if the artifacts are the model.
     """
     by_object = ServerSource.for_run(reader, run_id)
     return _source(by_object, artifact_uri, reader, stores, routes, may_be_empty=may_be_empty)

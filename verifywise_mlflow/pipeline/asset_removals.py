@@ -15,7 +15,8 @@ from verifywise_mlflow.pipeline.removal_guard import Loss, confirm_removals
 K = TypeVar("K")
 
 STATE_BYTES: Final = 2_000
-"""A former state of an asset in the history, with its state in the log."""
+"""The bytes that a former state of an asset is charged to the quota: its row in the history and its state in the
+log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ def remove_missing(
     *,
     listing_is_complete: bool,
 ) -> int:
-    """Mark the assets that a listing no longer shows as deleted, as the removal guard allows; return how many rows."""
+    """Mark assets that a listing no longer shows as deleted if the removal guard allows it; return how many rows."""
     missing = [key for key in living if key not in listed]
     removal = confirm_removals(
         missing,

@@ -1,6 +1,6 @@
 """Finds the listed objects that differ from the stored ones, by their fingerprints.
 
-Only these are written. A sync is therefore idempotent: a second one over the same data writes nothing.
+Only these objects are written. A sync is therefore idempotent: a second sync over the same data writes nothing.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class ChangeSet(Generic[T]):
 
     changed: list[ListedObject[T]] = field(default_factory=list)
     _sizes: list[int] = field(default_factory=list)
-    """Bytes of the canonical JSON of each."""
+    """The size of each object's canonical JSON in bytes."""
 
     def add_if_changed(
         self, listed: T, created_at: datetime | None, stored: StoredObject | None, *, is_outdated: bool = False

@@ -1,11 +1,10 @@
 """Reads the files of several versions at the same time, since a distant server makes each request wait.
 
-Threads read; the thread of the stage alone writes. How many requests are under way is not decided here but by the
-server's adaptive limit (``http/adaptive_limit.py``). A thread that finds no further version helps the others with the
-files of theirs.
+Threads read; only the stage's own thread writes. The server's adaptive limit (``http/adaptive_limit.py``) decides how
+many requests are in flight. A thread that finds no further version helps the other threads with their files.
 
-In flight at most, with ``max_concurrent_requests`` threads: one version and a chunk of one file for each of them, and
-``3 * BATCH_SIZE`` manifests that wait to be written.
+Memory holds at most, with ``max_concurrent_requests`` threads: one version and a chunk of one file per thread, and ``3
+* BATCH_SIZE`` manifests that wait to be written.
 """
 
 from __future__ import annotations
@@ -31,8 +30,8 @@ from verifywise_mlflow.pipeline.manifest_reader import (
 from verifywise_mlflow.pipeline.shared_work import SharedWork
 
 BATCH_SIZE: Final = 20
-"""Versions in one transaction. Few, because a manifest may have cost reading gigabytes, and a killed sync loses those
-of its open transaction."""
+"""Versions in one transaction. They are few, because reading for a manifest may take gigabytes, and a killed sync loses
+the manifests of its open transaction."""
 BATCH_SECONDS: Final = 0.5
 """How long a batch waits for more versions."""
 
@@ -43,11 +42,11 @@ class VersionReading:
 
     version: LinkedVersion
     result: ManifestReadResult | None
-    """Null if only the folder was listed, and is empty as before."""
+    """None if only the folder was listed and is still empty."""
 
 
 class ReadingStoppedError(Exception):
-    """No further request can be sent. ``due`` is the version at which it showed, ``cause`` the reason."""
+    """No further request can be sent. ``due`` is the version whose reading showed this, ``cause`` the reason."""
 
     def __init__(self, due: PendingManifest, cause: CircuitOpenError) -> None:
         super().__init__(str(cause))
@@ -58,7 +57,7 @@ class ReadingStoppedError(Exception):
 def read_versions(
     context: StageContext, due: Sequence[PendingManifest], tools: ReadingTools, *, threads: int
 ) -> Iterator[list[VersionReading]]:
-    """Yield the versions that were read, in batches, in the order in which they were done.
+    """Yield the versions that were read, in batches, in the order in which their reading ended.
 
     Args:
         context: Of the stage.
@@ -72,7 +71,7 @@ def read_versions(
     """
     reading = _Reading(context, due, tools, threads)
     workers = [
-        # In a copy of the context, for the spans of its requests.
+        # Each thread runs in a copy of the context, so that its requests have the right parent span.
         threading.Thread(target=copy_context().run, args=(reading.work,), name=f"artifacts-{number}", daemon=True)
         for number in range(threads)
     ]
@@ -81,7 +80,7 @@ def read_versions(
     try:
         yield from reading.batches(len(workers))
     except BaseException:
-        # Without this, a thread would read its version to the end, which may take half an hour.
+        # Otherwise a thread would read its version to the end, which may take half an hour.
         context.deadline.end()
         raise
     finally:
@@ -104,10 +103,11 @@ class _Reading:
         self._under_way = 0
         """Versions that are being read."""
         self._lock = threading.Lock()
-        """For taking a version, which may read the next ones from the database: two connections are enough."""
+        """Held while a thread takes a version, which may read the next versions from the database: so two connections
+        suffice."""
         self._done: queue.Queue[VersionReading | None] = queue.Queue(2 * max(BATCH_SIZE, threads))
-        """Versions that were read, and a null for each thread that has ended. Full: the threads wait for the writer.
-        Once that has stopped, what each thread has yet to put fits."""
+        """Versions that were read, and None for each thread that has ended. While the queue is full, threads wait for
+        the writer. After the writer has stopped, the queue has space for the last item of each thread."""
         self._stopping = threading.Event()
         self._failure: Exception | None = None
 
@@ -151,7 +151,7 @@ class _Reading:
         deadline = self._context.deadline
         try:
             deadline.check()
-            # Half a version is worth nothing: a large one would never be read if the deadline cut it short.
+            # A version is read to its end: a large one would never be read if the deadline interrupted it in each sync.
             with deadline.extended_to(self._context.tenant.artifacts.max_version_seconds):
                 is_still_empty = version.due.is_empty_retry and reader.list_folder(version) is FolderListing.EMPTY
                 result = None if is_still_empty else reader.read(version)

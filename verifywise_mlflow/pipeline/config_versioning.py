@@ -1,6 +1,6 @@
 """Records a version when a tenant's settings, mapping, policies or declared AI systems change, with an audit entry.
 
-What a stage records is in ``stage_configurations.py``.
+``stage_configurations.py`` has the configurations that stages record.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _LABELS: Final[Mapping[ConfigKind, str]] = {"ai systems": "declaration of AI sys
 Document = Mapping[str, object]
 
 _MAX_RECORDED_SETTINGS = 100
-"""Changed settings in an audit entry. The table of versions holds each document in full."""
+"""The most changed settings that an audit entry names. The table of versions holds each document in full."""
 _MAX_RECORDED_VALUE_CHARS = 300
-"""Characters of a setting as JSON. If a setting is longer, the entry holds its name only."""
+"""The most characters of a setting as JSON. For a longer setting, the entry holds only the name."""
 
 
 class ConfigEntryFactory(Protocol):
@@ -54,7 +54,7 @@ def record_tenant_version(
 
 
 def record_in_stage(context: StageContext, kind: ConfigKind, digest: str, document: Callable[[], Document]) -> None:
-    """Record a version, whose document is only made if the version in force has another digest."""
+    """Record a version if its digest differs from that of the version in force. Only then is the document made."""
     with context.begin() as session:
         if config_versions.is_in_force(session, kind, digest):
             return

@@ -26,9 +26,9 @@ from verifywise_mlflow.pipeline.version_prefetch import VersionPrefetch
 from verifywise_mlflow.tenants.tenant import Tenant
 
 MAX_TRAIL_OBJECTS = 20
-"""Objects of a targeted sync's scope that the audit trail names."""
+"""The most objects of a targeted sync's scope that the audit trail names."""
 MAX_TRAIL_NAME = 100
-"""Characters of each name."""
+"""The most characters of each name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +47,11 @@ class SyncOptions:
 
     @property
     def is_targeted(self) -> bool:
-        """Whether the sync reads named objects only, so that nothing it does says anything about the others."""
+        """Whether the sync reads only named objects, so that its results say nothing about other objects."""
         return self.only is not None
 
     def for_trail(self) -> dict[str, object]:
-        """Return the options as the audit trail has them: of many objects the first ones, so that the entry is bounded.
+        """Return the options for the audit trail, with at most ``MAX_TRAIL_OBJECTS`` objects to bound the entry.
 
         A sync that lists the registry has no scope.
         """
@@ -65,18 +65,18 @@ class SyncOptions:
 
 
 MAX_COUNTED_NOTES = 10
-"""Notes of a stage in the audit trail and in ``--json``."""
+"""The most notes of a stage in the audit trail and in ``--json``; further notes are counted."""
 
 
 LISTING_SHARE = 0.5
-"""Of the time that a sync has left, the share that the listing of models may take, and then that of versions."""
+"""The share of a sync's remaining time that the listing of models may take, and then the listing of versions."""
 
 
 class NoteKind(StrEnum):
     """Whether a note needs attention."""
 
     INFO = "info"
-    """The tenant's settings cause it. The data-quality check ``complete`` passes."""
+    """The tenant's settings cause the note. The data-quality check ``complete`` passes."""
     WARNING = "warning"
     """Data is missing or held back, or a protection is not in force. The data-quality check ``complete`` fails."""
 
@@ -95,7 +95,7 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class ReadFailure:
-    """An object that could not be read. It is reported when it is new, and when its reason changes."""
+    """An object that could not be read. The failure is reported when it is new, and when its reason changes."""
 
     kind: str
     name: str
@@ -119,7 +119,7 @@ class Progress:
     removed: int = 0
     """Objects that got a tombstone."""
     incomplete: int = 0
-    """Objects that could not be read, or only in part."""
+    """Objects that could not be read at all, or could be read only in part."""
     prompts_changed: int = 0
     """Prompts and versions of prompts that were written or got a tombstone. The stage of versions reads them, too."""
     agents_changed: int = 0
@@ -202,13 +202,13 @@ def first_notes(notes: Sequence[Note]) -> list[str]:
 
 @dataclass(slots=True)
 class LeftToListing:
-    """What a targeted sync has read and not written, because only a listing can show it as it is."""
+    """Objects that a targeted sync has read but not written, because only a listing can show them correctly."""
 
     models: set[str] = field(default_factory=set)
     versions: set[Key] = field(default_factory=set)
 
     def __bool__(self) -> bool:
-        """Whether there is any."""
+        """Whether any object is left to a listing."""
         return bool(self.models or self.versions)
 
 
@@ -221,13 +221,13 @@ class StageContext:
     store: Store
     sync_id: str
     reader: Callable[[], Reader]
-    """Returns the connection and opens it at the first call; the last two stages never call it."""
+    """Returns the connection, which the first call opens; the last two stages never call it."""
     now: datetime
     options: SyncOptions
     last_reconciled_at: datetime | None
     """When this stage last read everything."""
     report_progress: Callable[[int, int], None]
-    """Takes how many objects are done, and the total."""
+    """A callback that receives how many objects are done, and the total."""
     deadline: SyncDeadline
     """After it, requests fail."""
     history: HistoryBudget
@@ -235,11 +235,11 @@ class StageContext:
     make_entry: EntryFactory
     """Makes an entry of the audit trail. Append it in the transaction of the rows that it describes."""
     declared_systems_digest: str | None = None
-    """Of the declared AI systems in force when the stage began; None if none were ever declared."""
+    """The digest of the declared AI systems in force when the stage began; None if none were ever declared."""
     version_prefetch: VersionPrefetch | None = None
     """The listing of versions, if an earlier stage of this sync has requested it and no other sync has stored one."""
     left_to_listing: LeftToListing = field(default_factory=LeftToListing)
-    """What the sync's stages have found and only a listing can show as it is."""
+    """Objects that the sync's stages have found and that only a listing can show correctly."""
 
     def model_versions(self) -> ListingPages[ModelVersion, Key]:
         """Return a listing of the versions, to be read once."""
@@ -251,7 +251,7 @@ class StageContext:
 
     @property
     def is_reconcile_due(self) -> bool:
-        """Whether the stage has to read everything now.
+        """Whether the stage must read everything now.
 
         A reconcile is due after nine tenths of the interval. Otherwise a schedule that fires once per interval would
         find every second reconcile a few seconds early. A targeted sync never reads everything.

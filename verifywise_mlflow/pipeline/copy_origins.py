@@ -26,7 +26,7 @@ from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
 
 MAX_LOCATION_READS: Final = 200
-"""Copies of a sync whose location is requested. The next reconcile continues."""
+"""The most copies whose location a sync requests. The next reconcile continues."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class TracedCopies:
     outdated: Set[Key]
     """Copies whose stored origin differs, such as those whose original was not listed before."""
     unlocated: Sequence[ModelVersion] = ()
-    """Copies whose original is unknown, and about whose location MLflow was not asked yet or said nothing."""
+    """Copies whose original is unknown, and whose location was not requested yet or not returned by MLflow."""
 
     def split(self, page: Sequence[ModelVersion]) -> tuple[list[ModelVersion], list[ModelVersion]]:
         """Return the versions of a page whose origin is known, and the copies of an unknown original."""
@@ -50,7 +50,7 @@ class TracedCopies:
 
 
 def trace_copies(session: TenantSession, listed: Sequence[ModelVersion], *, is_reconcile: bool) -> TracedCopies:
-    """Return the origins of the copies in a listing. Costs no request to MLflow.
+    """Return the origins of the copies in a listing, without a request to MLflow.
 
     Args:
         session: the tenant's session.
@@ -90,13 +90,13 @@ def trace_copies(session: TenantSession, listed: Sequence[ModelVersion], *, is_r
 def locate_copies(traced: TracedCopies, read_location: Callable[[str, int], str | None], ahead: int) -> TracedCopies:
     """Return the copies with the locations that MLflow states for those whose original is unknown.
 
-    MLflow resolves the source of a copy when it registers it. So it knows the files of a copy whose original was
-    deleted or renamed before any sync, or is hidden from the account.
+    MLflow resolves the source of a copy when it registers it. So MLflow knows the files of a copy even if the original
+    was deleted or renamed before any sync, or is hidden from the account.
 
     Args:
         traced: the copies of a listing.
-        read_location: requests the location of one version.
-        ahead: how many are requested at the same time at most.
+        read_location: requests the location of one version. ahead: the most locations that are requested at the same
+        time.
     """
     located: dict[Key, VersionOrigin] = {}
     keys = map(version_key, traced.unlocated[:MAX_LOCATION_READS])
@@ -104,7 +104,7 @@ def locate_copies(traced: TracedCopies, read_location: Callable[[str, int], str 
         if isinstance(location, HttpError):
             if location.retryable:
                 break  # the next reconcile continues
-        # The location of files, not another name: a server might return the source as it is.
+        # Only a location of files counts: a server might return the source unchanged.
         elif location and not names_version(location):
             located[key] = replace(traced.origins[key], location=location)
     return TracedCopies({**traced.origins, **located}, traced.outdated | located.keys())

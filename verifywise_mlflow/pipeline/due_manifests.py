@@ -56,7 +56,7 @@ def _trusted_signers(context: StageContext) -> TrustedSigners:
         from verifywise_mlflow.artifacts.model_signing.trust_store import InvalidTrustStoreError, TrustStore
 
         try:
-            # Parsed here only for a clear error message; signatures are verified in the sandbox.
+            # The signers are parsed here only for a clear error message; signatures are verified in the sandbox.
             TrustStore.from_pem([key.encode() for key in keys], [authority.encode() for authority in authorities])
         except InvalidTrustStoreError as error:
             raise InvalidSettingsError(f"artifacts.trusted_signers: {error}") from None
@@ -87,7 +87,7 @@ def _read_all(context: StageContext, due: Sequence[PendingManifest], tools: Read
             done += len(batch)
             context.report_progress(done, len(due))
     except ReadingStoppedError as error:
-        # Empty folders are evaluated together: the next sync reads those of a sync that was cut short again.
+        # Empty folders are evaluated together, so if this sync is cut short, the next one reads them again.
         _leave_to_next_sync(progress, error.due, len(due) - done + len(empty), error.cause)
         return
     conclude_empty_folders(context, tools, empty, progress)

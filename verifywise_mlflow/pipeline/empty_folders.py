@@ -1,7 +1,7 @@
-"""Concludes what it means that a model's folder lists no files, once all folders of the sync have been read.
+"""Decides whether model folders that list no files have lost them, once all folders of the sync have been read.
 
-The guard decides; this module brings it the evidence and acts on its decision. What is held back keeps its stored
-manifest, so no record, verdict or badge follows from an outage.
+``store_outage_guard`` decides; this module collects the evidence and acts on the decision. A version that is held back
+keeps its stored manifest, so no record, verdict or badge follows from an outage.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ class EmptyFolder:
 
     version: LinkedVersion
     result: ManifestReadResult | None = None
-    """Null if only the folder was listed, because it had no files before."""
+    """None if only the folder was listed, because it had no files before."""
 
 
 @dataclass(frozen=True, slots=True)
 class _EvaluatedFolder:
-    """An empty folder with what is known about it."""
+    """An empty folder with its stored state and history."""
 
     empty: EmptyFolder
     stored: StoredManifest | None
@@ -70,7 +70,7 @@ class _EvaluatedFolder:
 def conclude_empty_folders(
     context: StageContext, tools: ReadingTools, empty: Sequence[EmptyFolder], progress: Progress
 ) -> None:
-    """Record the folders that are empty, and hold back those whose store may be away."""
+    """Record the folders that are empty, and hold back those whose store may be unavailable."""
     if not empty:
         return
     evaluated = sorted(_evaluate(context, tools, empty), key=lambda folder: folder.store_root)
@@ -129,7 +129,7 @@ def _conclude_store(
 
 
 class _StoreCanary:
-    """Proves with a few requests that a store is present and that a folder of it has lost its files."""
+    """Proves with a few requests that a store is available and that one of its folders has lost its files."""
 
     def __init__(
         self, context: StageContext, tools: ReadingTools, root: str, readable: Sequence[ReadableFolder]
@@ -140,10 +140,10 @@ class _StoreCanary:
         self._readable = readable
 
     def confirms_empty(self, empty: Sequence[_EvaluatedFolder]) -> bool:
-        """Return whether anything else of the store is listed, and whether no file of the folder is served any more.
+        """Return whether the store lists anything else and no longer serves a file of the folder.
 
         The first request lists a folder that is known to have files; without one, the experiment's folder in the
-        server's own store. If that shows nothing, a second one lists the folder around the empty one. Then one file
+        server's own store. If that shows nothing, a second request lists the parent of the empty folder. Then one file
         that the folder had is requested: a server that lists nothing may still serve it.
         """
         emptied = next((folder for folder in empty if folder.history is FolderHistory.HAD_FILES), None)
@@ -211,7 +211,7 @@ def _record(
     readable_count: int,
     progress: Progress,
 ) -> None:
-    """Record what is taken at its word. A folder that was only listed is read, unless it was empty all along."""
+    """Record the empty folders that are not held back. One that was only listed is read, unless it was always empty."""
     readings: list[Reading] = []
     for folder in folders:
         if folder.empty.result is None and folder.history is FolderHistory.WAS_EMPTY:

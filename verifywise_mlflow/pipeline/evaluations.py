@@ -2,7 +2,7 @@
 
 One search shows those of all logged models in the experiments that are due, so a sync sends a handful of requests
 however many versions there are, and none for a tenant without generative versions. As with runs, only a reconcile reads
-them all, because nothing else shows that an assessment was added.
+all assessments, because nothing shows that one was added.
 """
 
 from __future__ import annotations
@@ -34,14 +34,15 @@ from verifywise_mlflow.pipeline.context import Note, NoteKind, Progress, ReadFai
 from verifywise_mlflow.pipeline.recording import record_read_failures
 
 MAX_EXPERIMENTS: Final = 200
-"""Experiments of one search."""
+"""The most experiments of one search."""
 
 _NOT_OFFERED: Final = (EndpointNotFoundError, NotFoundError, RequestRejectedError)
-"""Before the release with the search, its path may be that of another one, which refuses the method."""
+"""Errors that say that the server has no such search. In earlier releases, its path may match another endpoint, which
+refuses the method."""
 
 
 def refresh(context: StageContext, progress: Progress, among: Collection[str]) -> None:
-    """Read the assessments that are due, and store what differs.
+    """Read the assessments that are due, and store the evaluations that differ.
 
     Args:
         context: the stage.
@@ -62,7 +63,7 @@ def refresh(context: StageContext, progress: Progress, among: Collection[str]) -
     except DeadlineExceededError:
         raise
     except HttpError as failure:
-        # Nothing else needs them, so the sync goes on.
+        # Nothing else needs the assessments, so the sync continues.
         error = str(failure)
         read = {item.model_id: item.stored for item in due}
         if any(item.stored_error != error for item in due):
@@ -90,7 +91,7 @@ def _read(
 
 
 def _experiments(context: StageContext, progress: Progress, due: Sequence[DueEvaluation]) -> list[str]:
-    """Return the experiments to search: of too many, each sync begins at another one."""
+    """Return the experiments to search. If there are too many, each sync begins at a different one."""
     experiments = list(dict.fromkeys(item.experiment_id for item in due))
     if len(experiments) <= MAX_EXPERIMENTS:
         return experiments

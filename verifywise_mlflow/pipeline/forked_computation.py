@@ -1,7 +1,7 @@
 """Computes batches in a forked process, since one Python process runs the Python code of one thread at a time.
 
-The child has what the parent had at the fork: compiled rules, the mapping, caches. It gets batches and returns results
-through a pipe, writes nothing else and opens no connection.
+The child has the parent's memory at the fork: compiled rules, the mapping, caches. It receives batches and returns
+results through a pipe, writes nothing else and opens no connection.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ R = TypeVar("R")
 
 
 class ComputingProcessLostError(Exception):
-    """The process ended by itself. The message says how, and what to do."""
+    """The child process ended by itself. The message says how, and what to do."""
 
 
 class InlineComputation(Generic[B, R]):
-    """Computes in this process, when the result is wanted. It has the interface of ``ForkedComputation``."""
+    """Computes in this process when ``result`` is called. It has the interface of ``ForkedComputation``."""
 
     def __init__(self, compute: Callable[[B], R], first: B) -> None:
         """Take the function that computes a batch, and the first batch."""
@@ -67,8 +67,8 @@ class ForkedComputation(Generic[B, R]):
             target=_serve, args=(compute, first, connection_of_child, self._connection), name="computation"
         )
         with warnings.catch_warnings():
-            # Python 3.12 warns where other threads run: the child might wait for a lock that one of them held. It takes
-            # only locks of the interpreter and of malloc, which both reset at a fork.
+            # Python 3.12 warns if other threads run: the child might wait for a lock that one of them held. The child
+            # takes only locks of the interpreter and of malloc, which both reset them at a fork.
             warnings.simplefilter("ignore", DeprecationWarning)
             self._process.start()
         connection_of_child.close()
@@ -82,7 +82,7 @@ class ForkedComputation(Generic[B, R]):
         self._connection.close()
 
     def start(self, batch: B) -> None:
-        """Begin to compute a batch. The one before must have been returned.
+        """Begin to compute a batch. The result of the batch before must have been returned.
 
         Raises:
             ComputingProcessLostError: The process has ended.
@@ -123,10 +123,10 @@ def is_forking_useful() -> bool:
 
 
 def _serve(compute: Callable[[B], R], first: B, connection: Connection, connection_of_parent: Connection) -> None:
-    connection_of_parent.close()  # so that the end of the parent ends the pipe
+    connection_of_parent.close()  # so that the pipe ends with the parent
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    # What the parent had is neither freed nor copied here. A batch is freed as a whole, so a collection after each one
+    # The parent's objects are neither freed nor copied here. A batch is freed as a whole, so one collection per batch
     # is enough.
     gc.freeze()
     gc.disable()

@@ -1,4 +1,4 @@
-"""From which age on a file's hash is made again."""
+"""The age from which a file is hashed again."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def rehash_before(context: StageContext) -> RehashBefore:
     """Return the times before which a hash counts as too old."""
     if context.options.rehash:
         return RehashBefore(context.now, context.now)
-    if context.options.is_targeted:  # it must not wait for files that are read for another reason
+    if context.options.is_targeted:  # a targeted sync must not wait for files that are only read because of their age
         return RehashBefore(_LONG_AGO, _LONG_AGO)
     # Nine tenths of the interval, as in StageContext.is_reconcile_due.
     intervals = context.tenant.intervals

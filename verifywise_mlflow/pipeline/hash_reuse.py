@@ -1,9 +1,9 @@
 """Uses an earlier read of the same files: reuses its hashes, and detects files that changed in place.
 
 A hash is reused for a file in a settled location (a logged model that is ready, or a run that has ended), and for an
-object whose store shows the same state, such as its ETag. The latter is the store's word: it counts until the next
-scheduled rehash, which reads all bytes. Changes in place are detected in settled locations only: before, files may be
-added and changed without notice.
+object whose store shows the same state, such as its ETag. An equal ETag is only the store's statement, so it counts
+until the next scheduled rehash, which reads all bytes. Changes in place are detected in settled locations only: in
+others, files may be added and changed at any time.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def detect_integrity_events(
 
     A version that is not ready may still get files, and so may a run that has not ended. A read from before the
     version's creation belongs to another version of the same name and number. ``was_emptied`` says whether integrity
-    events of the version are known, so that the stored manifest has no files because they were removed.
+    events of the version are recorded: then a stored manifest without files means that the files were removed.
     """
     if version.status not in (None, "READY") or predates_version(version, stored):
         return []
@@ -74,7 +74,7 @@ def detect_integrity_events(
 
 
 def predates_version(version: ModelVersion, stored: StoredManifest) -> bool:
-    """Return whether the manifest is older than the version: it belongs to another one of this name and number."""
+    """Return whether the manifest is older than the version: it belongs to a former version of this name and number."""
     return version.created_at is not None and stored.read_at < version.created_at
 
 

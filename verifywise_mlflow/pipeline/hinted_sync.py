@@ -1,7 +1,7 @@
 """Which sync follows the hints of a tenant's webhooks, and which hints are settled when a sync has ended.
 
-A hint is settled by a sync that has read what it names, or by one whose two listings were complete. A hint that arrives
-while a sync runs stays.
+A hint is settled by a sync that has read the object that it names, or by one whose two listings were complete. A hint
+that arrives while a sync runs stays.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ class HintedSync:
 
 
 def plan_hinted_sync(store: Store, tenant: Tenant) -> HintedSync:
-    """Return the sync that follows the tenant's pending hints: of no object if there are none.
+    """Return the sync that follows the tenant's pending hints. Without hints, its scope is empty.
 
-    It is a sync of the whole registry if a hint says so, and wherever point reads do not suffice.
+    It is a sync of the whole registry if a hint requests that or if point reads do not suffice.
     """
     with store.begin(tenant.tenant_id) as session:
         hints = change_hints.pending(session)
         options = targeted_options(session, tenant, [hint.object for hint in hints])
-    # A sync of the registry settles all hints from before it began; those of this plan are among them.
+    # A sync of the registry settles all hints from before it began, including those of this plan.
     return HintedSync(options, hints if options.is_targeted else ())
 
 
 def targeted_options(session: TenantSession, tenant: Tenant, objects: Sequence[HintedObject]) -> SyncOptions:
-    """Return the options of a sync that reads these objects only, or those of a sync of the registry.
+    """Return the options of a sync that reads only these objects, or those of a sync of the registry.
 
-    What Databricks returns for single objects differs from its listings. And a tenant needs a complete listing first:
-    without it, nothing is known about the objects that are not named.
+    A sync of the registry is needed on Databricks, whose point reads differ from its listings, and for a tenant without
+    a complete listing, where nothing is known about objects that are not named.
     """
     versions = tenancy.stage_refreshes_of(session).get(Stage.MODEL_VERSIONS)
     was_listed = versions is not None and versions.reconciled_at is not None
@@ -70,15 +70,15 @@ class HintSettlement:
 
     options: SyncOptions
     hints: Sequence[ChangeHint]
-    """Those that a targeted sync follows."""
+    """The hints that a targeted sync follows."""
     left_to_listing: LeftToListing
-    """What the sync has read and only a listing can show as it is."""
+    """Objects that the sync has read and that only a listing can show correctly."""
     _covered: int | None = None
     """The newest hint from before the listings."""
     _has_begun: bool = False
 
     def begin(self, newest_hint: int | None) -> None:
-        """Take the newest hint from before the first listing begins; a later call, as the stage is retried, is ignored.
+        """Take the newest hint from before the first listing. A later call, when the stage is retried, is ignored.
 
         The listing of versions may have been requested by the first attempt.
         """
@@ -88,7 +88,7 @@ class HintSettlement:
     def settle(self, session: TenantSession, reports: Sequence[StageReport], now: datetime) -> None:
         """Settle the hints that a sync without failure has followed, in the transaction that records its end.
 
-        What only a listing can show becomes a hint to list the registry.
+        Objects that only a listing can show become a hint to list the registry.
         """
         progress = {report.stage: report.progress for report in reports if report.stage in _LISTINGS}
         if progress.keys() != _LISTINGS:

@@ -1,8 +1,8 @@
-"""The daily quota of history: what a tenant's server may add to the histories, which are kept for good.
+"""The daily quota of bytes that a tenant's server may add to the histories, which are kept permanently.
 
 A server that changes everything at every sync would fill the disk. Beyond the quota, a change of a stored object is
 held back to the next day: the stored state stays as it is, so that no state gets lost, and the next day's sync stores
-the difference. New models and versions, deletions, and what a change of the mapping causes are never held back.
+the difference. New models and versions, deletions, and the effects of a changed mapping are never held back.
 """
 
 from __future__ import annotations
@@ -16,20 +16,21 @@ from verifywise_mlflow.persistence.repositories.records import BuiltRecord
 from verifywise_mlflow.persistence.session import TenantSession
 
 EVENT_BYTES = 800
-"""A lifecycle event with its audit entry and their indexes (measured: 750)."""
+"""Bytes that a lifecycle event is charged, with its audit entry and their indexes (measured: 750)."""
 STATES_PER_CHANGE = 3
-"""A changed record moves its former state to the history, and the former verdicts with the values that they read."""
+"""A changed record is charged this many times its size: its former state moves to the history, with the former verdicts
+and the values that they read."""
 
 
 @dataclass(slots=True)
 class HistoryBudget:
-    """What a stage may still write to the histories on a day."""
+    """The bytes that a stage may still write to the histories on a day."""
 
     quota: int
     """Bytes per day."""
     day: date
     used: int
-    """Bytes of that day, those of this stage included."""
+    """Bytes written on that day, including those of this stage."""
     sync_held_back: int = 0
     """Changes that the earlier stages of the sync held back."""
     stored_held_back: int = 0
@@ -45,7 +46,7 @@ class HistoryBudget:
 
     @property
     def sentence(self) -> str | None:
-        """What was held back and until when; None if nothing was."""
+        """A sentence that says how much was held back and until when; None if nothing was."""
         if not self.held_back:
             return None
         return (
@@ -55,7 +56,7 @@ class HistoryBudget:
         )
 
     def charge(self, size: int) -> None:
-        """Count bytes that are written in any case."""
+        """Count bytes that are written regardless of the quota."""
         self.used += size
         self._unrecorded += size
 
@@ -72,7 +73,7 @@ class HistoryBudget:
         return [record for record in changed if record.is_remapped or self.admit(STATES_PER_CHANGE * record.size)]
 
     def record(self, session: TenantSession, now: datetime) -> None:
-        """Store what was written since the last call. Call it in the transaction of what was written."""
+        """Store how much was written since the last call. Call this in the transaction of those writes."""
         held_back = self.sync_held_back + self.held_back
         if self._unrecorded or held_back != self.stored_held_back:
             history_usage.add(session, self.day, self._unrecorded, held_back=held_back, now=now)

@@ -1,4 +1,4 @@
-"""Derives the lifecycle events between two reads of an object. Pure.
+"""Derives the lifecycle events between two reads of an object. Pure functions.
 
 Two reads show only the state at each time. If an object changed several times in between, only the net change becomes
 an event.
@@ -82,7 +82,7 @@ def version_events(
 
 
 def tombstone_event(tombstone: Tombstone) -> LifecycleEvent:
-    """Return the event of an object that was deleted. MLflow does not say when that was."""
+    """Return the event of an object that was deleted. MLflow does not say when it was deleted."""
     return LifecycleEvent(EventKind.DISAPPEARED, tombstone.model_name, tombstone.version_number, tombstone.incarnation)
 
 
@@ -112,8 +112,8 @@ def _identity_events(
 def _transition_time(before: ModelVersion, version: ModelVersion) -> datetime | None:
     """Return the version's ``last_updated_at`` if only a stage transition can have set it, else None.
 
-    Only stage transitions and new descriptions set it (measured on MLflow 2.9 to 3.17). A redacted description cannot
-    be compared, so it may have changed.
+    Only stage transitions and new descriptions set ``last_updated_at`` (measured on MLflow 2.9 to 3.17). A redacted
+    description cannot be compared, so it may have changed.
     """
     is_same_description = before.description == version.description and not any(
         redaction.place == "description" for redaction in version.redactions

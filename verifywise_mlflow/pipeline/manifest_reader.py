@@ -1,4 +1,4 @@
-"""Reads the artifact manifest of a version: finds its files, opens their sources, reuses hashes and builds it."""
+"""Reads a version's files and builds its artifact manifest: finds the files, opens their sources and reuses hashes."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class ReadingTools:
     stores: ArtifactStores
     trusted_signers: TrustedSigners
     redactor: EntityRedactor
-    """One for all versions: it scans the names of files, which repeat, once."""
+    """One redactor for all versions, so that names of files, which repeat, are scanned once."""
     routes: RouteChoice = field(default_factory=RouteChoice)
     map_in_order: MapInOrder = one_by_one
     """Reads the files of one version."""
@@ -82,7 +82,7 @@ def link_versions(context: StageContext, due: Sequence[PendingManifest]) -> list
         )
         linked: list[LinkedVersion] = []
         for item in due:
-            version, origin = versions[item.key]  # it was due a moment ago, and no sync deletes rows
+            version, origin = versions[item.key]  # the version was due a moment ago, and no sync deletes rows
             run = _readable_entity(TrainingRun, runs, item.run_id)
             model = _readable_entity(LoggedModel, models, item.logged_model_id)
             linked.append(LinkedVersion(item, version, run, model, locate_files(origin, run, model), None))
@@ -106,7 +106,7 @@ def _readable_entity(kind: type[E], rows: Mapping[str, Mapping[str, object]], id
 
 
 class FolderListing(StrEnum):
-    """What one look at a model's folder shows, without reading its files."""
+    """What a listing of a model's folder shows, without reading its files."""
 
     EMPTY = "empty"
     HAS_ENTRIES = "has entries"
@@ -115,7 +115,7 @@ class FolderListing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class _Root:
-    """A root of files: as it is read, and with a cache in front."""
+    """A root of files: its source, and the same with a cache in front."""
 
     cached: CachingSource
     source: DirectSource
@@ -182,7 +182,7 @@ class ManifestReader:
         )
 
     def list_folder(self, linked: LinkedVersion) -> FolderListing:
-        """Look whether a model's folder has entries: one request, or two if the folder around it shows the folder.
+        """Return whether a model's folder has entries: one request, or two if the parent folder shows it.
 
         Raises:
             CircuitOpenError: the server stopped responding.
@@ -204,7 +204,7 @@ class ManifestReader:
             return FolderListing.UNREADABLE
 
     def lists_anything_at(self, linked: LinkedVersion) -> bool:
-        """Return whether a model's folder, or the folder around it if there is one, lists anything: one request."""
+        """Return whether a model's folder, or its parent folder if there is one, lists anything: one request."""
         location = self._readable_location(linked)
         root = self._open_roots(linked, location).model
         path = location.path if isinstance(location, RunFiles | StoredFiles) else ""
@@ -228,7 +228,7 @@ class ManifestReader:
         return True
 
     def _readable_location(self, linked: LinkedVersion) -> ModelLocation:
-        """Return where the tenant's settings let us read a version's files."""
+        """Return where the tenant's settings allow us to read a version's files."""
         location, allowed = linked.location, self._context.tenant.artifacts.allowed_locations
         if isinstance(location, LoggedModelFiles | RunFiles) and not is_allowed_location(location.uri, allowed):
             location = UnreachableFiles(location.uri, f"{location.uri} is not among the tenant's allowed_locations")
@@ -256,7 +256,7 @@ class ManifestReader:
     def _reusable_hashes(
         self, linked: LinkedVersion, location: ModelLocation, roots: _Roots
     ) -> list[tuple[CachingSource, Mapping[str, EarlierHash]]]:
-        """Return the hashes of an earlier read of the same location that may hold, for each root."""
+        """Return, for each root, the hashes of an earlier read of the same location that may be reused."""
         stored = linked.earlier
         if stored is None:
             return []
@@ -266,6 +266,6 @@ class ManifestReader:
             of_model = earlier_hashes(location, stored, "model", is_settled=settled)
             reusable.append((roots.model.cached, of_model))
         if roots.run:
-            # Reports are added to runs that have ended: only the store can show that one has not changed.
+            # Reports are added even to runs that have ended: only the store can show that a run's file has not changed.
             reusable.append((roots.run.cached, earlier_hashes(location, stored, "run", is_settled=False)))
         return reusable

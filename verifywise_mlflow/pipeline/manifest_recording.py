@@ -24,7 +24,7 @@ from verifywise_mlflow.services.version_events.lifecycle import from_integrity_e
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A version and the manifest that was read of it."""
+    """A version and the manifest that was read for it."""
 
     version: LinkedVersion
     result: ManifestReadResult
@@ -37,11 +37,11 @@ def write_readings(
     *,
     accepted_loss: str | None = None,
 ) -> None:
-    """Write manifests that were read, and what follows from them.
+    """Write manifests that were read, with their integrity events and read failures.
 
     Args:
         context: the stage's context.
-        progress: is advanced by the readings.
+        progress: the progress to which the readings are added.
         readings: the manifests.
         accepted_loss: the loss of files that a person accepted and that the readings confirm.
     """

@@ -1,4 +1,4 @@
-"""Writes the events that webhooks are to receive, in the transaction of what they report.
+"""Writes the events for webhooks in the transaction of the changes that they report.
 
 A sync that is killed therefore neither loses nor repeats an event. A tenant without webhooks costs nothing.
 """
@@ -54,7 +54,7 @@ class ComplianceEvents:
         return compliance_states(session, keys) if self._is_wanted else {}
 
     def write(self, session: TenantSession, before: Mapping[Key, ComplianceState], keys: Sequence[Key]) -> None:
-        """Write the events between an earlier state of versions and the present one."""
+        """Write the events between an earlier state of versions and the current one."""
         events = (
             event
             for key, after in self.states(session, keys).items()

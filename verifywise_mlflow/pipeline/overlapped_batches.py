@@ -1,7 +1,7 @@
-"""Overlaps computing with the database: while a batch is computed, the one before is written and the next one is read.
+"""Overlaps computation with the database: while a batch is computed, the previous one is written, the next one read.
 
-A batch is written in one transaction, and counts as done when that has ended. At most three batches are in memory: the
-one that is computed, what is to be written of the one before, and the next one.
+A batch is written in one transaction, and counts as done when the transaction has ended. At most three batches are in
+memory: the one that is computed, the results of the previous one, and the next one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ S = TypeVar("S")
 D = TypeVar("D")
 """An item that is due."""
 R = TypeVar("R")
-"""What is to be written of a batch."""
+"""The result of a batch, which is to be written."""
 W = TypeVar("W")
 """What was written of a batch."""
 
@@ -30,16 +30,15 @@ def overlapped_batches(
     write: Callable[[S, R], W],
     full_batch: int,
 ) -> Iterator[W]:
-    """Yield what was written of each batch, once its transaction is committed.
+    """Yield the written result of each batch, once its transaction is committed.
 
     Args:
         begin: Opens a transaction.
-        read: Returns the batch after an item, the first one after None, and none after the last one. It must not
-            depend on what ``write`` has written of the two batches before.
-        compute: Returns what is to be written of a batch. If there are several batches, it runs in a process of its
-            own, so it must not change anything that outlives it, and items and results must be picklable.
-        write: Writes it.
-        full_batch: How many items a batch has if others follow. Fewer and larger items may do so, too.
+        read: Returns the batch after an item, the first one after None, and none after the last one. It must not depend
+        on what ``write`` wrote for the two batches before. compute: Returns the result of a batch. If there
+        are several batches, it runs in a process of its own, so it must not change anything that outlives it, and items
+        and results must be picklable. write: Writes a result. full_batch: How many items a batch has if others follow.
+        A batch of fewer, larger items may be followed by others, too.
     """
     with begin() as session:
         batch = read(session, None)
@@ -54,7 +53,7 @@ def overlapped_batches(
     last = batch[-1]
     choice = ForkedComputation if is_forking_useful() else InlineComputation
     with choice(compute, batch) as computation:
-        batch = ()  # in memory once: the computation has it
+        batch = ()  # frees this reference: only the computation holds the batch
         with begin() as session:
             following = read(session, last)
         is_over = False

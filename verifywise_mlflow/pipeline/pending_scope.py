@@ -1,4 +1,4 @@
-"""Which versions a stage that works on our store looks at: all in a reconcile, otherwise those that changed."""
+"""The versions that a stage which works on our store looks at: all in a reconcile, otherwise those that changed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def advance_watermark(
     processed: Sequence[Key],
     still_pending: Callable[[TenantSession, Sequence[Key]], Collection[object]],
 ) -> None:
-    """Have the next sync look at newer rows only, unless a version is still pending.
+    """Advance the stage's watermark, so that the next sync looks at newer rows only, unless a version is still pending.
 
     Args:
         context: the stage.

@@ -1,4 +1,4 @@
-"""Reads named objects one by one, several at a time, and sorts the results by what a sync has to do about them."""
+"""Reads named objects with one request each, several at a time, and sorts them into read, missing and failed ones."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ K = TypeVar("K", str, tuple[str, int])
 T = TypeVar("T")
 
 MAX_POINT_READS: Final = 400
-"""Versions that a targeted sync reads. More take longer than a listing."""
+"""The most versions that a targeted sync reads. To read more takes longer than a listing."""
 
 _OF_ONE_OBJECT: Final = (InternalServerError, InvalidResponseError, LimitExceededError, RequestRejectedError)
 """Errors that concern one object: the server failed on it, or its response cannot be used."""
@@ -49,7 +49,7 @@ class PointReads(Generic[K, T]):
         self.error = self.error or other.error
 
     def report(self, progress: Progress, object_kind: str, name: Callable[[K], str]) -> None:
-        """Add what was not read to the progress of a stage.
+        """Add the objects that were not read to the progress of a stage.
 
         Raises:
             HttpError: the server did not respond, so the sync has failed.
@@ -78,7 +78,7 @@ def read_named(keys: Collection[K], read: Callable[[K], T], identify: Callable[[
         keys: the objects, in the order in which they are requested.
         read: reads one object.
         identify: returns the key of an object that was read.
-        ahead: how many are requested at the same time at most.
+        ahead: the most objects that are requested at the same time.
 
     Raises:
         UnauthenticatedError: the server refuses the credentials.

@@ -1,7 +1,7 @@
-"""The prompts of the registry: the searches that find hidden models list them, so the stage of versions stores them.
+"""The prompts of the registry. The searches for hidden models list them, so the stage of versions stores them.
 
-They are compared, guarded and marked as deleted as models are. A record names prompts by their names: a change of a
-version or an alias gives the prompt a new revision, by which the records that name it become pending.
+Like models, prompts are compared, guarded and marked as deleted. A record names prompts: a change of a prompt's version
+or alias gives the prompt a new revision, which makes the records that name the prompt pending.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from verifywise_mlflow.pipeline.point_reads import MAX_POINT_READS, read_named
 
 
 def refresh(context: StageContext, progress: Progress, known: KnownPrompts) -> None:
-    """Store the prompts that the listings of this sync have shown, and mark those as deleted that are gone.
+    """Store the prompts that the listings of this sync have shown, and mark missing ones as deleted.
 
     Args:
         context: the stage.
         progress: its progress.
-        known: what was stored before.
+        known: the prompts that were stored before.
     """
     reader = context.reader()
     listed = reader.prompts()
@@ -69,7 +69,7 @@ def _stored_versions(context: StageContext, known: KnownPrompts) -> Mapping[Key,
 
 
 def refresh_named(context: StageContext, progress: Progress, keys: Collection[Key]) -> None:
-    """Read some prompts and versions by themselves, and store what differs. A missing one is left to a listing.
+    """Read named prompts and versions one by one, and store those that differ. Missing ones are left to a listing.
 
     Args:
         context: the stage.
@@ -118,7 +118,7 @@ def _write(
     stored: Mapping[str, StoredObject],
     stored_versions: Mapping[Key, StoredObject],
 ) -> None:
-    """Write the prompts and versions that differ from what is stored, in batches of one transaction each."""
+    """Write the prompts and versions that differ from the stored ones, in batches of one transaction each."""
     changed: ChangeSet[Prompt] = ChangeSet()
     aliases: dict[Key, list[str]] = {}
     for prompt in listed:
@@ -134,7 +134,8 @@ def _write(
             key = _key(version)
             with_aliases = ListedPromptVersion(version, aliases.get(key, []))
             changed_versions.add_if_changed(with_aliases, version.created_at, stored_versions.get(key))
-    # Before the prompts: a sync that is killed in between finds these still changed, and renews their revisions then.
+    # Versions are written before prompts: if the sync is killed in between, the next one finds the prompts still
+    # changed and renews their revisions.
     for batch in changed_versions.batches():
         admitted = [change for change in batch if _is_admitted(context, change)]
         with context.begin() as session:
@@ -149,7 +150,7 @@ def _write(
 
 
 def _is_admitted(context: StageContext, change: ListedObject[ListedPromptVersion]) -> bool:
-    """Return whether a version may be written: a known one moves a state to the history, which has a daily quota."""
+    """Return whether a version may be written: writing a known version adds to the history, which has a daily quota."""
     return change.stored is None or context.history.admit(STATE_BYTES)
 
 

@@ -28,9 +28,10 @@ K = TypeVar("K")
 T = TypeVar("T")
 
 MAX_READ_FAILURE_ENTRIES = 100
-"""Entries for single read failures per stage. A note in the entry of the sync's end counts the remaining ones."""
+"""The most entries for single read failures per stage. A note in the entry of the sync's end counts the remaining
+ones."""
 MAX_LISTING_FAILURE_ENTRIES = 5
-"""The same for the listings, whose failures are recorded in each sync for as long as they last."""
+"""The most entries per listing stage, whose failures are recorded in each sync for as long as they last."""
 
 
 def record_events(
@@ -51,7 +52,7 @@ def admit_changes(
     changes: Sequence[ListedObject[T]],
     events_of: Callable[[ListedObject[T]], Iterable[LifecycleEvent]],
 ) -> list[ListedObject[T]]:
-    """Return the changes to write. Those of known objects that have events are held back if the quota is reached."""
+    """Return the changes to write. If the quota is reached, changes of known objects that have events are held back."""
     admitted = []
     for change in changes:
         size = EVENT_BYTES * sum(1 for _ in events_of(change))
@@ -69,7 +70,7 @@ def record_removals(
     removal: RemovalDecision[K],
     write_tombstones: Callable[[TenantSession, Sequence[K]], list[Tombstone]],
 ) -> None:
-    """Write tombstones for deleted objects and record each; record who accepted a large loss, too."""
+    """Write tombstones for deleted objects and record each of them, and who accepted a large loss."""
     for start in range(0, len(removal.deleted), BATCH_SIZE):
         with context.begin() as session:
             if start == 0 and removal.accepted_loss:

@@ -17,11 +17,12 @@ from verifywise_mlflow.http.errors import DeadlineExceededError, HttpError, NotF
 K = TypeVar("K")
 
 MAX_UNGUARDED_REMOVALS = 20
-"""Removals of one sync that are never held back: small registries are cleaned up as a whole."""
+"""Up to this many removals of one sync are never held back: small registries are cleaned up as a whole."""
 MAX_REMOVED_SHARE = 0.25
 """A loss of more than this share of the known objects is held back and reported."""
 MAX_CONFIRMATIONS_PER_SYNC = 200
-"""Missing objects that are requested one by one; the next sync continues, unless a person accepted the loss."""
+"""The most missing objects that are requested one by one, unless a person accepted the loss; the next sync
+continues."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +65,14 @@ def confirm_removals(
     read_object: Callable[[K], object],
     ahead: int,
 ) -> RemovalDecision[K]:
-    """Request each missing object from the server, and return those that it does not find.
+    """Request each missing object from the server, and return the objects that the server does not find.
 
     Args:
         missing: the objects that the listing no longer shows.
-        losses: the size of the loss: of these objects first, then of the objects that would be deleted with them.
-        listing_is_complete: whether the listing has shown all that it can.
-        is_accepted: whether a person has checked the server and accepts a large loss.
-        read_object: reads one object.
-        ahead: how many are requested at the same time at most.
+        losses: the sizes of the losses: first that of these objects, then those of objects that would be deleted with
+        them. listing_is_complete: whether the listing has shown all objects that it can show. is_accepted: whether a
+        person has checked the server and accepts a large loss. read_object: reads one object. ahead: how many are
+        requested at the same time at most.
     """
     removal: RemovalDecision[K] = RemovalDecision()
     if not missing:

@@ -1,10 +1,10 @@
 """The two routes to files that a tracking server stores itself: by their location, or by their run or logged model.
 
-For each request of the second kind MLflow looks the run or the logged model up in its database, and takes two to four
-times as long. The two may differ in what an account may read, and a server may serve only one of them. So the route is
-chosen by measurement, for each server: both are used in turn for the first folders, then the one with the shorter
-delays. What the route by location does not serve, or shows to be empty, is read by the other one. Nothing is concluded
-from a failure or an empty folder by location: what counts is what MLflow answers for the run or the logged model.
+For each request by run or logged model, MLflow looks that up in its database, which takes two to four times as long. An
+account may have access by only one of the routes, and a server may serve only one of them. So the route is chosen for
+each server by measurement: both are used in turn for the first folders, then the faster one. Files that the route by
+location does not serve, and folders that it shows as empty, are read by the other route. A failure or an empty folder
+by location proves nothing: only MLflow's response for the run or the logged model counts.
 """
 
 from __future__ import annotations
@@ -27,11 +27,12 @@ from verifywise_mlflow.http.errors import ForbiddenError, HttpError, Unauthentic
 MEASURED_LISTINGS: Final = 4
 """Listings by each route before one is chosen."""
 NOTICEABLE_RATIO: Final = 1.2
-"""How much slower the route by location may be. It costs the server less, which a large distance hides."""
+"""The route by location is chosen up to this ratio of delays, since it costs the server less even if network delay
+hides that."""
 _OWN_STORE: Final = "mlflow-artifacts:"
 """The anchor of locations in the server's own store. With a host, the store may be another server's."""
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9._-]+")
-"""Names that no route could read in another way."""
+"""Names that both routes read in the same way."""
 
 
 def path_in_own_store(uri: str | None) -> str | None:
@@ -50,7 +51,7 @@ class RouteChoice:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._seconds: dict[bool, list[float]] = {True: [], False: []}
-        """Whether the route is by location, to the delays of its first listings."""
+        """The delays of the first listings, by whether the route is by location."""
         self._turn = False
         self._is_refused = False
         self._listed_by_location = 0
@@ -58,7 +59,8 @@ class RouteChoice:
 
     @property
     def is_proven(self) -> bool:
-        """Whether the route by location has shown enough folders to be trusted with an empty one that proves little."""
+        """Whether the route by location has listed enough folders, so that an empty folder whose emptiness is plausible
+        is believed."""
         return self._listed_by_location >= MEASURED_LISTINGS
 
     def by_location(self) -> bool:
@@ -72,9 +74,10 @@ class RouteChoice:
             return self._turn
 
     def reads_by_location(self) -> bool:
-        """Return whether to read a file by its location, although its folder was listed by the other route.
+        """Return whether to read a file by its location although its folder was listed by the other route.
 
-        So it is from when the location route has shown files until both are measured, since a file may be large.
+        This holds from the time when the route by location has shown files until both routes are measured, since a file
+        may be large.
         """
         with self._lock:
             is_serving = bool(self._listed_by_location) and not self._is_refused
@@ -95,7 +98,7 @@ class RouteChoice:
                 measured.append(seconds)
 
     def refuse(self) -> None:
-        """Use no location from now on: the server does not serve them, or not for this account."""
+        """Stop using the route by location: the server does not serve it, or not for this account."""
         with self._lock:
             self._is_refused = True
 
@@ -109,10 +112,9 @@ class OwnStoreSource:
         """Combine the two routes.
 
         Args:
-            by_location: The first one.
-            by_object: The second one.
-            choice: Of the server.
-            may_be_empty: Whether it means little if the root has no entries, such as a run whose model is elsewhere.
+            by_location: The source by location. by_object: The source by run or logged model. choice: The choice of
+            route of the server. may_be_empty: Whether a root without entries is plausible, such as a run whose model is
+            elsewhere.
         """
         self._may_be_empty = may_be_empty
         self._location_route = by_location
@@ -121,12 +123,12 @@ class OwnStoreSource:
         self._by_location = choice.by_location()
         self._has_listed = False
         self._has_broken_off = False
-        """Whether the route by location opened a file and did not serve it to its end."""
+        """Whether the route by location opened a file and then failed before the file's end."""
 
     @property
     def has_retryable_failure(self) -> bool:
         """Whether a read failed with an error that may be transient."""
-        # The route by object has the last word on all else.
+        # For everything else, the route by object decides.
         return self._object_route.has_retryable_failure or self._has_broken_off
 
     def list_directory(self, path: str) -> Sequence[RemoteFile]:
@@ -140,13 +142,13 @@ class OwnStoreSource:
             entries = self._location_route.list_directory(path)
         except (ArtifactReadError, UnauthenticatedError):
             entries = self._object_route.list_directory(path)
-            # Had both routes failed, the reason would be the folder or the server, not the route.
+            # The route by object succeeded, so the reason is the route by location, not the folder or the server.
             self._leave_location_route()
             return entries
         self._choice.record(time.monotonic() - started, by_location=True, is_empty=not entries)
         is_trusted = self._has_listed or (self._may_be_empty and not path and self._choice.is_proven)
         if not entries and not is_trusted:
-            # A folder that is not where its run says looks empty.
+            # A folder that is elsewhere than its run says appears empty.
             self._by_location = False
             if entries := self._object_route.list_directory(path):
                 self._leave_location_route()
@@ -185,7 +187,7 @@ class OwnStoreSource:
 
 
 def _concerns_every_file(error: Exception) -> bool:
-    """Return whether the route failed, and not just one file, whose name it may not take."""
+    """Return whether the route failed as a whole. An error about one file may be due to the file's name."""
     cause = error if isinstance(error, HttpError) else error.__cause__
     return isinstance(cause, UnauthenticatedError | ForbiddenError | EndpointNotFoundError) or (
         isinstance(cause, HttpError) and cause.retryable

@@ -1,7 +1,7 @@
 """Lets threads that have no other work help those that read one version's many files or folders.
 
-A thread that maps a function over items calls it itself; each idle thread takes the next item, too. So one version with
-a thousand files is read as fast as a hundred versions with ten, and no more threads are needed for both together.
+A thread that maps a function over items calls the function itself, and each idle thread takes items, too. So one
+version with a thousand files is read as fast as a hundred versions with ten, without additional threads.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ class SharedWork:
     """The maps under way, and the threads that help. An instance is a ``MapInOrder``."""
 
     def __init__(self, max_ahead: int) -> None:
-        """Take how many results may wait for an earlier one, so that memory stays bounded."""
+        """Take how many results may wait for an earlier result. The limit bounds memory."""
         self._max_ahead = max_ahead
         self._changed = threading.Condition()
-        """Held for a moment whenever an item is taken, or its result is there."""
+        """Held briefly whenever an item is taken or its result arrives."""
         self._maps: deque[_Map[object, object]] = deque()
 
     def __call__(self, function: Callable[[T], R], items: Iterable[T], /) -> Iterator[R]:
@@ -41,7 +41,7 @@ class SharedWork:
             shared.end()
 
     def help(self, is_over: Callable[[], bool]) -> None:
-        """Help with the maps of other threads until ``is_over``, which is asked after each ``recheck``."""
+        """Help with the maps of other threads until ``is_over`` returns true. Each ``recheck`` calls it again."""
         while True:
             with self._changed:
                 while not (shared := self._map_in_need()):
@@ -51,7 +51,7 @@ class SharedWork:
             shared.context.copy().run(shared.call_next)
 
     def recheck(self) -> None:
-        """Let the helping threads ask again whether they are needed."""
+        """Let the helping threads check again whether they are needed."""
         with self._changed:
             self._changed.notify_all()
 
@@ -65,7 +65,7 @@ class SharedWork:
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
-    """An exception that a call raised. A call may also return one."""
+    """Wraps an exception that a call raised, to distinguish it from an exception that a call returned."""
 
     error: BaseException
 
@@ -77,7 +77,7 @@ class _Map(Generic[T, R]):
         self, function: Callable[[T], R], items: Iterable[T], changed: threading.Condition, max_ahead: int
     ) -> None:
         self.context = copy_context()
-        """With the deadline of the thread that needs the results."""
+        """The context of the thread that needs the results, with its deadline."""
         self._function = function
         self._items = iter(items)
         self._changed = changed
@@ -116,7 +116,7 @@ class _Map(Generic[T, R]):
             self._changed.notify_all()
 
     def results(self) -> Iterator[R]:
-        """Yield the results in order; call the function meanwhile."""
+        """Yield the results in order; while waiting for one, call the function for further items."""
         while True:
             with self._changed:
                 while self._yielded not in self._results and not self.can_take:

@@ -36,7 +36,7 @@ def record_policy_version(
     Args:
         context: the stage's context.
         rules: the policies.
-        digest: a digest of them and of all else that determines verdicts.
+        digest: a digest of the policies and of everything else that determines verdicts.
         facts: the digests of the environment facts that the rules read, by variable.
     """
 
@@ -59,7 +59,7 @@ def record_policy_version(
 
 
 def record_declared_systems(context: StageContext, systems: Sequence[DeclaredSystem]) -> None:
-    """Record what the tenant declares about its AI systems from now on; nothing if it never declared any."""
+    """Record the tenant's declarations about its AI systems from now on; if it never declared any, record nothing."""
     document = declarations_document(systems)
     digest, in_force = fingerprint(document), context.declared_systems_digest
     if digest != in_force and (systems or in_force):

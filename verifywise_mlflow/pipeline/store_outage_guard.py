@@ -1,8 +1,8 @@
-"""Decides whether a model's folder without files was emptied, or whether its artifact store is away. Pure.
+"""Decides whether a model's folder without files was emptied or its artifact store is unavailable. Pure functions.
 
 MLflow responds with an empty listing for a folder without files, for a folder that does not exist, and for a store that
-is not mounted or misconfigured. Taken at its word, one unmounted store would accuse every version of lost files, and of
-added ones when it is back. So the readings of a sync are evaluated together, per store.
+is not mounted or misconfigured. If every empty listing were believed, one unmounted store would report lost files for
+every version, and added files when it is back. So the readings of a sync are evaluated together, per store.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ class FolderHistory(StrEnum):
     """What earlier readings say about a folder that lists no files now."""
 
     HAD_FILES = "had files"
-    """Files are known: they were removed, or the store is away."""
+    """The folder had files: they were removed, or the store is unavailable."""
     NEVER_READ = "never read"
-    """No earlier reading counts. The first one with files becomes the baseline."""
+    """No earlier reading counts. The first reading with files becomes the baseline."""
     WAS_EMPTY = "was empty"
-    """An earlier reading had no files either, and that was not held back: nothing has changed."""
+    """An earlier reading had no files either and was not held back: nothing has changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +57,17 @@ class OutageDecision:
 
 
 def decide_outage(reading: StoreReading, confirms_empty: Callable[[], bool]) -> OutageDecision:
-    """Return which empty folders are not taken at their word.
+    """Return which empty folders are held back.
 
     Several folders that are emptied at once are held back until their files are back or a person accepts the loss: a
-    store may be away in part, and an event cannot be taken back. One emptied folder is an event if the store is proven
-    to be present. Folders that are empty at their first reading prove nothing and accuse nobody; they are held back if
-    most of their store is like that, so that a version without files is not mistaken for one.
+    store may be unavailable in part, and an event cannot be revoked. One emptied folder becomes an event if the store
+    is proven to be available. Folders that are empty at their first reading prove nothing; they are held back if most
+    folders of their store are empty, so that the outage is not recorded as versions without files.
 
     Args:
         reading: the store's folders.
-        confirms_empty: proves with requests that the store is present and that the folder is empty. Called only if it
-            decides.
+        confirms_empty: proves with requests that the store is available and that the folder is empty. It is called only
+        if its result decides.
     """
     if reading.emptied > 1:
         return OutageDecision(holds_emptied=True, holds_never_read=True)

@@ -58,7 +58,8 @@ if TYPE_CHECKING:
     from verifywise_mlflow.audit.keys import Signer
 
 _MANY_CHANGES = 1_000
-"""A stage that changes at least this many objects may have made a small table large."""
+"""After a stage that changes at least this many objects, tables are analyzed, since a small table may have become
+large."""
 
 _STAGES_OF_THE_SERVER = (
     Stage.REGISTERED_MODELS,
@@ -66,7 +67,7 @@ _STAGES_OF_THE_SERVER = (
     Stage.TRAINING_RUNS,
     Stage.ARTIFACT_MANIFESTS,
 )
-"""A targeted sync leaves most of their work to others, so it does not count as their completion."""
+"""The stages that a targeted sync does not complete, since it leaves most of their work to other syncs."""
 
 
 def _utc_now() -> datetime:
@@ -91,7 +92,7 @@ class Sync:
     stages: Collection[Stage] = ()
     """The stages that are certain to run, so that one may request what a later one needs."""
     hints: Sequence[ChangeHint] = ()
-    """The hints that a targeted sync follows, and settles unless it fails."""
+    """The hints that a targeted sync follows. It settles them unless it fails."""
     reports: list[StageReport] = field(default_factory=list)
     deadline: SyncDeadline = field(init=False)
     telemetry: SyncTelemetry = field(init=False)
@@ -135,7 +136,7 @@ class Sync:
                 if self._signing_key:
                     sign_chain_head(session, self._signing_key, self.now())
         except (DatabaseError, SecretUnavailableError) as failure:
-            # This must not hide why the sync failed. A sync without an end is visible in the audit trail.
+            # An error of the recording must not hide why the sync failed. The audit trail shows a sync without an end.
             if error is None:
                 raise
             error.add_note(f"and its end could not be recorded in the audit trail: {failure}")
@@ -148,8 +149,7 @@ class Sync:
     def run(self, stage: Stage) -> StageReport:
         """Run one stage, under the tenant's lock: no other sync of the tenant runs a stage at the same time.
 
-        Raises:
-            HttpError: the server cannot be read. What was read before is stored, and nothing is removed.
+        Raises: HttpError: the server cannot be read. Objects that were read before are stored, and nothing is removed.
             SecretUnavailableError: a credential or the signing key cannot be resolved.
             TenantBusyError: another sync of the tenant holds the lock.
         """
@@ -202,8 +202,8 @@ class Sync:
             start = stage_start(session, stage, now.astimezone(UTC).date())
             now = start.time_of_writes(now)
             redacted_since = start.redacted_since
-            # In each stage: a sync with other redaction settings may have run since the previous stage. A new catalog
-            # of token patterns also makes the settings differ.
+            # Recorded in each stage: a sync with other redaction settings may have run since the previous stage. A new
+            # catalog of token patterns also makes the settings differ.
             redaction = self.tenant.redaction
             if (digest := redaction.digest()) != start.redaction_digest:
                 redaction_epoch.record_redaction_settings(session, redaction, digest, now, self.sync_id)
@@ -247,7 +247,7 @@ class Sync:
         )
 
     def _begin_early(self, stored_revision: int | None) -> None:
-        """Request the listing of versions and load what later stages need, while this one waits.
+        """Request the listing of versions and load what later stages need while this stage waits for the server.
 
         Databricks lists the versions of each model on its own, so they cannot be requested before the models are known.
         """
@@ -267,7 +267,7 @@ class Sync:
         self._held_back += context.history.held_back
         with context.begin() as session:
             context.history.record(session, context.now)
-            # A stage that was cut short does not count as refreshed: if that goes on, the tenant becomes stale.
+            # A stage that was cut short does not count as refreshed: if this continues, the tenant becomes stale.
             if not progress.is_cut_short and not (self.options.is_targeted and stage in _STAGES_OF_THE_SERVER):
                 tenancy.record_refresh(session, stage, self.sync_id, context.now, reconciled=progress.is_reconcile)
             record_read_failures(context, session, progress)
@@ -285,7 +285,7 @@ class Sync:
         if incomplete:
             reasons.append(f"not read in full: {', '.join(incomplete)}")
         if still_incomplete:
-            # The outcome is that of this sync. Failures of earlier syncs that still last are reported, too.
+            # The outcome covers this sync alone. Failures of earlier syncs that still last are reported, too.
             reasons.append(f"incomplete records of living versions: {still_incomplete:,}")
         if len(reasons) > MAX_COUNTED_NOTES:
             reasons[MAX_COUNTED_NOTES:] = [f"{len(reasons) - MAX_COUNTED_NOTES:,} more notes"]
@@ -335,7 +335,7 @@ class Sync:
         )
 
     def _traffic(self) -> Traffic:
-        # A copy, because the connection keeps counting.
+        # The counters are copied, because the connection keeps counting.
         traffic = self._reader.traffic if self._reader else Traffic()
         return replace(traffic)
 

@@ -1,8 +1,8 @@
-"""Which models and versions a targeted sync reads, and which of them only a listing can show.
+"""The models and versions that a targeted sync reads, and which of these only a listing can show.
 
 A point read shows an object as a listing does, except for two things. It does not show whether MLflow's searches hide
-the object; and it does not show what else has happened to a name: who registers a model again under the name of a
-deleted one has deleted its versions, too.
+the object. And it does not show what else happened under the name: if a model was deleted and another registered under
+its name, the former model's versions were deleted, too.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def named_models(objects: Sequence[HintedObject]) -> set[str]:
 
 
 def models_to_read(session: TenantSession, objects: Sequence[HintedObject]) -> list[str]:
-    """Return the named models, and those of new versions among the named ones: their tags apply to these, too."""
+    """Return the named models, and those of named versions that are new: a model's tags apply to its versions."""
     versions = named_versions(objects)
     stored = registry.stored_versions(session, versions) if versions else {}
     new = {name for name, number in versions if is_gone(stored.get((name, number)))}
@@ -64,7 +64,7 @@ def is_left_to_listing(created_at: datetime | None, stored: StoredObject | None,
 
 
 def versions_to_read(session: TenantSession, objects: Sequence[HintedObject]) -> list[Key]:
-    """Return the named versions, and those of the named models whose stored aliases differ from their model's."""
+    """Return the named versions, and the versions of named models whose stored aliases differ from their model's."""
     names, versions = named_models(objects), named_versions(objects)
     aliases = registry.aliases_by_version(session, names)
     others = registry.versions_with_other_aliases(session, aliases, names) - versions
@@ -75,9 +75,9 @@ def versions_to_read(session: TenantSession, objects: Sequence[HintedObject]) ->
 
 
 def originals_of_new(session: TenantSession, copies: Sequence[ModelVersion]) -> set[Key]:
-    """Return the versions that those of the copies that are new may have been made from.
+    """Return the versions from which new copies may have been made.
 
-    They have to be read, too: the origin of a copy is stored once and for all, and another version may have taken the
+    They must be read, too: the origin of a copy is stored permanently, and another version may have taken the
     original's name since the last listing.
     """
     stored = registry.stored_versions(session, list(map(version_key, copies)))

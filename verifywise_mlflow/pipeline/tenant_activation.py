@@ -22,7 +22,7 @@ def active_tenants(store: Store) -> set[str]:
 
 
 def reconcile_tenants(store: Store, configured: Mapping[str, Tenant], now: datetime) -> list[str]:
-    """Activate the configured tenants and deactivate all others; return the latter. Their data stays."""
+    """Activate the configured tenants, and deactivate and return all others. The data of deactivated tenants stays."""
     removed = sorted(active_tenants(store) - set(configured))
     for tenant in configured.values():
         with store.begin(tenant.tenant_id) as session:
@@ -35,7 +35,7 @@ def reconcile_tenants(store: Store, configured: Mapping[str, Tenant], now: datet
 
 
 def activate_tenant(session: TenantSession, tenant: Tenant, now: datetime, *, sync_id: str = "") -> None:
-    """Mark a tenant as active and record its settings; add audit entries for what changed."""
+    """Mark a tenant as active and record its settings; add audit entries for the changes."""
 
     def make_entry(
         kind: EntryKind, outcome: Outcome, *, reason: str | None, counts: Mapping[str, object] | None = None

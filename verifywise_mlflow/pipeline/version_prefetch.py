@@ -1,4 +1,4 @@
-"""Requests the listing of versions while the listing of models is read: the sync waits for the slower of the two only.
+"""Requests the listing of versions while that of models is read, so that the sync only waits for the slower one.
 
 Versions are listed in a stage of their own. Before it begins, another sync of the tenant may have stored a newer
 listing: then the stage must list the versions again.
@@ -18,10 +18,10 @@ class VersionPrefetch:
     """A listing of versions whose first page has been requested."""
 
     def __init__(self, listing: ListingPages[ModelVersion, Key], stored_revision: int | None) -> None:
-        """Request the first page, and no other one: the listing's end needs the models that the server lists.
+        """Request only the first page: the end of the listing needs the models that the server lists.
 
         Args:
-            listing: nothing has been read of it.
+            listing: a listing of which nothing has been read.
             stored_revision: the newest revision of the tenant's stored versions.
         """
         self._listing = listing

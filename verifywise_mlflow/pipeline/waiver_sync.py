@@ -46,7 +46,7 @@ class WaiverCommandError(ValueError):
 def load_tenant_waivers(tenant: Tenant) -> Mapping[Waiver, str]:
     """Return the waivers of the tenant's own file, or else of the file next to ``tenants.yaml`` if there is one.
 
-    Each maps to its place in the file. Whether they keep within the tenant's limits is for ``violations_in_file``.
+    Each waiver maps to its place in the file. ``violations_in_file`` checks the tenant's limits.
 
     Raises:
         InvalidWaiversFileError: the file is invalid, or the file that the tenant names does not exist.
@@ -78,11 +78,11 @@ def violations_in_file(tenant: Tenant, now: datetime) -> list[str]:
 
 
 def sync_waivers(context: StageContext, rules: RuleSet) -> list[str]:
-    """Grant the waivers that are new in the file, end those that left it or expired; return warnings for people.
+    """Grant the waivers that are new in the file, and end those that were removed from it or expired; return warnings.
 
-    A waiver that exceeds the tenant's limits is not granted; one that is in force, by file or by command, is withdrawn,
-    so that its gap is open again. So is a waiver of a version that was deleted and created again: nobody has examined
-    the successor. The evaluation goes on: one waiver must not keep a tenant's verdicts out of date.
+    A waiver that exceeds the tenant's limits is not granted; if it is in force, by file or by command, it is withdrawn,
+    so that its gap is open again. A waiver of a version that was deleted and created again is withdrawn, too: nobody
+    has examined the successor. The evaluation continues: one waiver must not keep a tenant's verdicts out of date.
     """
     now, today = context.now, context.now.astimezone(UTC).date()
     violations_of = _limits_of(context.tenant, now)
@@ -169,14 +169,14 @@ def _superseded_in_file(
 ) -> set[Waiver]:
     """Return the waivers whose last grant by file was superseded: the same line of the file does not renew them."""
     end_reasons: dict[Waiver, EndReason | None] = {}
-    for stored in all_waivers:  # the oldest first, so the last one counts
+    for stored in all_waivers:  # oldest first, so the last waiver decides
         if stored.source == "file":
             end_reasons[stored.waiver] = ends[stored][0] if stored in ends else stored.end_reason
     return {waiver for waiver, end_reason in end_reasons.items() if end_reason == "superseded"}
 
 
 def _limits_of(tenant: Tenant, now: datetime) -> Callable[[Waiver], list[str]]:
-    """Return the function that finds how a waiver exceeds the tenant's limits now."""
+    """Return the function that lists how a waiver exceeds the tenant's limits now."""
     limits, today = tenant.compliance.waiver_limits, now.astimezone(UTC).date()
 
     @cache

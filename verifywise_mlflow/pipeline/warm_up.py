@@ -1,6 +1,6 @@
 """Loads what later stages need while the first one waits for the server: a quarter of a second of CPU time.
 
-That is their modules, the default mapping and the default policy. The requests for the listings are sent before.
+These are the stages' modules, the default mapping and the default policy. The requests for the listings are sent first.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ def load_stage(stage: Stage) -> Callable[[StageContext], Progress]:
 
 
 def load_in_background(stages: Collection[Stage]) -> Future[None]:
-    """Load in a thread of its own what the stages need of every tenant; what is loaded once stays."""
+    """Load, in a separate thread, what the stages need for every tenant. It is loaded once per process."""
     return in_background(lambda: _load(stages))
 
 
 def compile_in_background() -> Future[None]:
-    """Compile the default mapping and policy in a thread of its own, for a sync that has records to build."""
+    """Compile the default mapping and policy in a separate thread, for a sync that has records to build."""
     return in_background(_compile)
 
 
@@ -34,7 +34,7 @@ def _load(stages: Collection[Stage]) -> None:
     for stage in stages:
         load_stage(stage)
     if Stage.CANONICAL_RECORDS in stages:
-        # Imported here, since the first stages need neither.
+        # Imported here, since the first stages need neither of them.
         from verifywise_mlflow.compliance.rules.policy import default_policy
         from verifywise_mlflow.normalizer.mapping.tag_mapping import default_mapping
 

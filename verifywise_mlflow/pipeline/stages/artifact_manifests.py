@@ -17,7 +17,7 @@ from verifywise_mlflow.tenants.tenant import Tenant, TrustedSigners
 
 
 def refresh(context: StageContext) -> Progress:
-    """Build the manifests that are due; write those that differ."""
+    """Build the manifests that are due, and write those that differ."""
     settings = context.tenant.artifacts
     progress = Progress(is_reconcile=context.is_reconcile_due)
     if not settings.manifests:
@@ -39,7 +39,7 @@ def refresh(context: StageContext) -> Progress:
             retry_failed=retry_failed,
             among=scope.keys,
         )
-    if due or settings.trusted_signers != TrustedSigners():  # a signer that cannot be read is reported in any case
+    if due or settings.trusted_signers != TrustedSigners():  # an unreadable signer is always reported
         from verifywise_mlflow.pipeline.due_manifests import read_due  # a sync without new files needs none of it
 
         read_due(context, due, progress)
@@ -49,7 +49,7 @@ def refresh(context: StageContext) -> Progress:
         pending = manifests.pending_manifests(
             session, settings_digest=settings_digest, rehash_before=old, retry_failed=False, among=keys
         )
-        # What is retried is found in any case.
+        # Versions that are retried are found regardless of the watermark.
         return {item.key for item in pending} - manifests.manifests_to_retry(session)
 
     advance_watermark(context, scope, [item.key for item in due], still_pending)
@@ -57,12 +57,12 @@ def refresh(context: StageContext) -> Progress:
 
 
 def _settings_digest(tenant: Tenant) -> str:
-    """Return a digest of the settings that change what a manifest holds, the size of a listing among them."""
+    """Return a digest of the settings that change the content of a manifest, including the limit of a listing."""
     return fingerprint([tenant.artifacts.model_dump(mode="json"), tenant.limits.max_response_bytes])
 
 
 def _outage_notes(context: StageContext) -> list[Note]:
-    """Return the note on what is held back, also by earlier syncs."""
+    """Return the note on the folders that are held back, also by earlier syncs."""
     with context.begin() as session:
         folders = held_back_folders(session)
     if folders is None:

@@ -104,12 +104,12 @@ def refresh(context: StageContext) -> Progress:
 
 
 def rebuilt_contents(tenant: Tenant, session: TenantSession, keys: Sequence[Key]) -> dict[Key, dict[str, str | None]]:
-    """Return what the records of living versions would be if they were built now, as they are hashed. Writes nothing.
+    """Return the contents that the records of living versions would have if they were built now. Nothing is written.
 
     Args:
         tenant: The tenant, for its mapping.
         session: Its transaction.
-        keys: The versions, with their names as Postgres keeps them.
+        keys: The versions, with their names in the stored form.
     """
     mapping = default_mapping().extended_by(tenant.mapping)
     among = [(unescape(name), number) for name, number in keys]
@@ -131,21 +131,21 @@ class _DueRecord:
 
     pending: PendingRecord
     linked: _LinkedRows
-    """Those of all records of the batch. The process that computes gets rows, which are much cheaper to send than the
-    objects made from them."""
+    """The rows for all records of the batch. The process that computes receives rows, which are much cheaper to send
+    than the objects made from them."""
 
     def inputs(self) -> RecordInputs:
-        """Return what the record is built from."""
+        """Return the inputs from which the record is built."""
         return _record_inputs(self.pending, self.linked)
 
 
 @dataclass(frozen=True, slots=True)
 class _WrittenBatch:
-    """What became of a batch of versions."""
+    """The result of a batch of versions."""
 
     keys: Sequence[Key]
     changed: Sequence[BuiltRecord]
-    """Those that were written."""
+    """The records that were written."""
     withdrawn_count: int
 
 
@@ -163,7 +163,7 @@ def _write(context: StageContext, session: TenantSession, built: Sequence[BuiltR
 
 
 def _withdraw(context: StageContext, session: TenantSession, built: Sequence[BuiltRecord]) -> set[Key]:
-    """Withdraw the records of deleted versions, and return their keys. A version without a record is not among them."""
+    """Withdraw the records of deleted versions, and return the keys of these records."""
     deleted = [record for record in built if record.deleted_at is not None]
     withdrawn = withdrawals.withdraw_records(session, [record.key for record in deleted], context.sync_id, context.now)
     records.write_input_revisions(session, [record for record in deleted if record.key in withdrawn])
@@ -255,8 +255,8 @@ def _logged_model_link(due: PendingRecord, row: Row | None) -> LoggedModelLink |
 def _logged_model_read_error(row: Row | None, link: LoggedModelLink | None) -> str | None:
     """Return why a logged model could not be read.
 
-    A path is no statement that this server has the logged model. So an unlinked one is missing from the record only
-    while a later sync may still find it.
+    A path does not prove that this server has the logged model. So a logged model that no link names counts as missing
+    only while a later sync may still find it.
     """
     is_missed = row is not None and (link is not None or row["retry"] or row["deferred"])
     return _optional_text(row, "read_error") if is_missed else None
@@ -268,7 +268,7 @@ def _evaluation(logged_model: Row | None) -> Mapping[str, Json] | None:
 
 
 def _experiment_name(run: Row | None, logged_model: Row | None) -> str | None:
-    """Return the name of the experiment that the run names, else the logged model."""
+    """Return the name of the experiment that the run names, or else the one that the logged model names."""
     named = next((row for row in (run, logged_model) if row and row["experiment_id"] is not None), None)
     return _optional_text(named, "experiment_name")
 
@@ -290,7 +290,7 @@ def _dangling_aliases(model: RegisteredModel, missing_numbers: set[int]) -> tupl
 
 
 def _was_ever_read(row: Row) -> bool:
-    """Return whether the row holds more than an ID. What was read once is kept when a later read fails."""
+    """Return whether the row holds more than an ID: values that were read once are kept when a later read fails."""
     return row["read_error"] is None or row["experiment_id"] is not None
 
 

@@ -37,11 +37,11 @@ from verifywise_mlflow.services.sandboxed_evaluation import SandboxedEvaluator
 from verifywise_mlflow.services.tenant_policies import load_facts, load_rules
 
 BATCH_SIZE = 250
-"""Records in memory at once: the verdicts on one have some 35 KB."""
+"""Records in memory at once: the verdicts on one record have some 35 KB."""
 
 
 def refresh(context: StageContext) -> Progress:
-    """Evaluate the records that are new or changed, or whose policies changed; daily if a rule uses the day."""
+    """Evaluate the records that are new or changed or whose policies changed, and daily if a rule uses the day."""
     rules = load_rules(context.tenant)
     warnings = waiver_sync.sync_waivers(context, rules) + sync_ai_systems(context)
     progress = evaluate_due(context, rules)
@@ -87,7 +87,7 @@ class _Evaluation:
         self.facts = facts.digests(self._evaluator.selection)
         """The digests of the environment facts that the rules read, by variable."""
         self.problems = facts.problems(self._evaluator.selection)
-        """What the operator has to correct."""
+        """Problems of the environment facts that the operator has to correct."""
         self.digest = evaluation_digest(rules, self.facts)
         self._context = context
         self._among: Sequence[Key] | None = None
@@ -101,9 +101,9 @@ class _Evaluation:
         self._evaluator.close()
 
     def look_at(self, session: TenantSession) -> StageScope:
-        """Choose the records among which are those that are due: all of them, or those that changed.
+        """Choose the records in which to look for due ones: all records, or those that changed.
 
-        A change of a version in use evaluates the model's others in use, too.
+        If a version in use changed, the model's other versions in use are evaluated, too.
         """
         day = self._evaluated_since.isoformat() if self._evaluated_since else ""
         scope = stage_scope(self._context, session, f"{self.digest} {day}")
@@ -113,11 +113,11 @@ class _Evaluation:
         return scope
 
     def due(self, session: TenantSession, after: PendingEvaluation | None) -> Sequence[PendingEvaluation]:
-        """Return the next batch of due records after one."""
+        """Return the next batch of due records after ``after``."""
         return self._pending(session, after.key if after else None, self._among)
 
     def still_due(self, session: TenantSession, keys: Sequence[Key]) -> Sequence[PendingEvaluation]:
-        """Return those of some records that are due, a batch at most."""
+        """Return the due ones among some records, at most a batch."""
         return self._pending(session, None, keys)
 
     def _pending(
@@ -160,8 +160,9 @@ class _Evaluation:
 
 
 def evaluation_digest(rules: RuleSet, facts: Mapping[str, str]) -> str:
-    """Return the digest stored with each badge: what it depends on re-evaluates all living records when it changes.
+    """Return the digest that is stored with each badge. If it changes, all living records are evaluated again.
 
-    That is a policy, a threshold, the release, and a copy of vulnerabilities or the ends of life if a rule reads them.
+    It depends on the policies, the thresholds, the release, and, if a rule reads them, on the copies of vulnerabilities
+    and ends of life.
     """
     return fingerprint([rules.digest, __version__, EVALUATION_REVISION, dict(facts)])

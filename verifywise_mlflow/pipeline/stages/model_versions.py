@@ -34,7 +34,7 @@ def refresh(context: StageContext) -> Progress:
 
 
 def _refresh_all(context: StageContext) -> Progress:
-    """List all versions with their models' aliases; write those that differ, and tombstones for deleted ones.
+    """List all versions with their models' aliases; write the versions that differ, and tombstones for deleted ones.
 
     Each page is written while the next one is read, so that a listing is never in memory as a whole.
     """
@@ -48,7 +48,7 @@ def _refresh_all(context: StageContext) -> Progress:
     listed = listing.listed
     newest: datetime | None = None
     deferred: dict[Key, ModelVersion] = {}
-    # So that a slow listing leaves time for what follows.
+    # A slow listing must leave time for the stages that follow.
     with context.deadline.limited_to(LISTING_SHARE):
         for page in listing:
             newest = max(filter(None, (newest, *(version.last_updated_at for version in page))), default=None)
@@ -97,9 +97,9 @@ def _refresh_all(context: StageContext) -> Progress:
 
 
 def _refresh_named(context: StageContext, objects: Sequence[HintedObject]) -> Progress:
-    """Read the named versions, and those whose aliases differ from their models'; write those that differ.
+    """Read the named versions and those whose aliases differ from their models'; write the versions that differ.
 
-    Those that only a listing can show stay as they are.
+    Versions that only a listing can show are not written.
     """
     progress = Progress()
     if named := [(item.name, item.version_number) for item in objects if item.kind == "prompt"]:
@@ -124,7 +124,7 @@ def _refresh_named(context: StageContext, objects: Sequence[HintedObject]) -> Pr
 
 
 def _read_with_originals(context: StageContext, due: Sequence[Key]) -> PointReads[Key, ModelVersion]:
-    """Read versions, the originals of new copies among them, and those of the originals if they are new copies."""
+    """Read versions, and the originals of new copies, up to an original that is no new copy."""
     reader, ahead = context.reader(), context.tenant.limits.max_concurrent_requests
     reads: PointReads[Key, ModelVersion] = PointReads()
     requested: set[Key] = set()
@@ -153,7 +153,7 @@ def _write_page(
     aliases: Mapping[Key, Sequence[str]],
     copies: TracedCopies,
 ) -> None:
-    """Write the versions of a page that differ from what is stored, in batches of one transaction each."""
+    """Write the versions of a page that differ from the stored ones, in batches of one transaction each."""
     storable: list[ModelVersion] = []
     for version in page:
         if problem := key_problem(version.model_name) or key_problem(version.run_id or version.model_name):
@@ -218,7 +218,7 @@ def _key(change: ListedObject[ListedVersion]) -> Key:
 
 
 def _milliseconds(newest: datetime | None) -> int | None:
-    """Return the newest update time of all versions as MLflow has it. The change poll compares it with the server's."""
+    """Return the newest update time of all versions in MLflow's unit. The change poll compares it with the server's."""
     return None if newest is None else round(newest.timestamp() * 1000)
 
 

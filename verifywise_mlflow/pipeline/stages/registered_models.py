@@ -41,7 +41,7 @@ def _refresh_all(context: StageContext) -> Progress:
 
     listing = reader.registered_models()
     listed = listing.listed
-    # So that a slow listing leaves time for what follows.
+    # A slow listing must leave time for the stages that follow.
     with context.deadline.limited_to(LISTING_SHARE):
         for page in listing:
             _write_page(context, progress, page)
@@ -74,10 +74,10 @@ def _refresh_all(context: StageContext) -> Progress:
 
 
 def _refresh_named(context: StageContext, objects: Sequence[HintedObject]) -> Progress:
-    """Read the named models, and those of new versions; write those that differ.
+    """Read the named models and those of new versions; write the models that differ.
 
-    Those that only a listing can show stay as they are: a model with the prompt tag, which may hide it, and a model
-    that has taken the name of a living one, whose versions have to get their tombstones first.
+    Models that only a listing can show are not written: a model with the prompt tag, which may hide it, and a model
+    that has taken the name of a living model, whose versions must get their tombstones first.
     """
     progress = Progress()
     with context.begin() as session:
@@ -104,7 +104,7 @@ def _refresh_named(context: StageContext, objects: Sequence[HintedObject]) -> Pr
 
 
 def _write_page(context: StageContext, progress: Progress, page: Sequence[RegisteredModel]) -> None:
-    """Write the models of a page that differ from what is stored, in batches of one transaction each."""
+    """Write the models of a page that differ from the stored ones, in batches of one transaction each."""
     storable: list[RegisteredModel] = []
     for model in page:
         if problem := key_problem(model.name):

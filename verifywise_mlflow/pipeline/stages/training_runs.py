@@ -50,16 +50,18 @@ from verifywise_mlflow.pipeline.recording import record_read_failures
 T = TypeVar("T", TrainingRun, LoggedModel)
 
 PAGES_AHEAD = 3
-"""Pages that are read beyond the one that is written. The server's limit decides how many are requested at once."""
+"""Pages that are read ahead of the page that is written. The server's adaptive limit decides how many are requested at
+once."""
 
 MAX_SINGLE_READS = 200
-"""Objects of a sync that a search did not return and that are requested by ID. The next reconcile continues."""
+"""The most objects of a sync that are requested by ID because a search did not return them. The next reconcile
+continues."""
 
 MIN_ROTATED_READS = 1_000
-"""Reads of a reconcile beyond which it begins at another object each time."""
+"""A reconcile with more reads than this begins at a different object each time."""
 
 MAX_PAGE_SPLITS = 32
-"""How often a sync splits a failed page into halves. Eight splits isolate one bad run among 200."""
+"""The most times that a sync splits a failed page into halves. Eight splits isolate one bad run among 200."""
 
 
 def refresh(context: StageContext) -> Progress:
@@ -83,7 +85,7 @@ def _refresh_linked(context: StageContext, progress: Progress, scope: StageScope
         try:
             _read_due(context, progress, due_models, due_runs, scope.keys, experiments)
         except DeadlineExceededError as error:
-            # What was read is stored, and a read that is due stays due.
+            # Objects that were read are stored, and the other reads stay due.
             progress.notes.append(Note(f"not all training runs and logged models were read: {error}"))
             progress.is_cut_short = True
     if not scope.is_current:
@@ -104,7 +106,7 @@ def _scope(context: StageContext, session: TenantSession) -> StageScope:
 def _is_read_pending(session: TenantSession, among: Sequence[Key] | None) -> bool:
     """Return whether the next sync has to look at all versions.
 
-    It does if an object of a changed version was not read, and if the registry's runs may fit into one request.
+    It must if an object of a changed version was not read, or if the registry's runs may fit into one request.
     """
     if _is_unread(session, RUNS, among) or _is_unread(session, LOGGED_MODELS, among):
         return True
@@ -114,7 +116,7 @@ def _is_read_pending(session: TenantSession, among: Sequence[Key] | None) -> boo
 def _is_unread(session: TenantSession, kind: ObjectKind[T], among: Sequence[Key] | None) -> bool:
     pending = [read.object_id for read in tracked_objects.pending_reads(session, kind, ReadScope.CHANGED, among)]
     stored = tracked_objects.stored_reads(session, kind, pending)
-    # What is read again anyway needs no changed version.
+    # Objects that are read again anyway need no changed version.
     return any(object_id not in stored or not stored[object_id].retry for object_id in pending)
 
 
@@ -159,8 +161,8 @@ def _due(
         if reach is not ReadScope.ALL or len(due) <= MIN_ROTATED_READS:
             return due
         changed = {read.object_id for read in tracked_objects.pending_reads(session, linked, ReadScope.CHANGED)}
-    # What is new comes first, and the others begin at another object in each sync: if the deadline cuts syncs short,
-    # each object still has its turn.
+    # New objects come first, and the others begin at a different object in each sync: even if the deadline cuts syncs
+    # short, each object is read at some time.
     others = [read for read in due if read.object_id not in changed]
     start = crc32(context.sync_id.encode()) % len(others) if others else 0
     return [read for read in due if read.object_id in changed] + others[start:] + others[:start]
@@ -218,7 +220,7 @@ class _SingleRead(Generic[T]):
     error: str | None = None
     is_retryable: bool = False
     is_deferred: bool = False
-    """Whether it was not requested, because the sync has used up its single reads."""
+    """Whether the object was not requested because the sync has used up its single reads."""
 
 
 @dataclass(slots=True)
@@ -234,7 +236,7 @@ class _ObjectReader(Generic[T]):
     page_splits: int = 0
 
     def read_page(self, ids: Sequence[str], experiment_ids: Sequence[str]) -> _SearchResult[T]:
-        """Search for a page of objects. One row that the server fails on fails the whole page, so retry its halves."""
+        """Search for a page of objects. One row on which the server fails fails the page, so its halves are retried."""
         try:
             listing = self.search(ids, experiment_ids)
         except (InternalServerError, InvalidResponseError, LimitExceededError) as error:
@@ -303,9 +305,9 @@ def _read(
 def _experiment_ids(
     context: StageContext, linked: ObjectKind[T], due: Sequence[PendingRead], experiments: _Experiments
 ) -> Sequence[str]:
-    """Return the experiments to search: in a targeted sync those of the objects, if all of them were read before.
+    """Return the experiments to search: in a targeted sync those of the objects, if all objects were read before.
 
-    A server may have many thousands of experiments, and a targeted sync is to take no longer for that.
+    A server may have many thousands of experiments, which must not slow down a targeted sync.
     """
     if context.options.is_targeted:
         with context.begin() as session:
