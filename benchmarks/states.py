@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -29,6 +28,7 @@ from benchmarks.competitor import cpu_seconds
 from benchmarks.database_cost import postgres_cpu_seconds, write_manifests
 from benchmarks.distance.file_trees import file_tree, many_small
 from benchmarks.our_sync import tenant_of
+from benchmarks.own_process import given_database, run_in_own_process
 from benchmarks.peak_memory import PeakMemory
 from benchmarks.scenarios import open_server
 from benchmarks.synthetic import TENANT, SyntheticReader
@@ -271,15 +271,10 @@ def measure(versions: int, rounds: int, folder: Path, show: Callable[[str], obje
 
         def figure(step: Step, database: str, versions: int, variables: Mapping[str, str]) -> Figure:
             show(f"{versions:,} versions: {step} …\n")
-            output = subprocess.run(  # noqa: S603  # our own command, no shell
-                [sys.executable, "-m", "benchmarks.states", "--step", step, str(versions)],
-                env={**os.environ, **key, **variables, "BENCHMARK_DATABASE_URL": postgres.url(database)},
-                check=True,
-                stdout=subprocess.PIPE,
-                text=True,
-                input=str(postgres.process.pid),
-                cwd=Path(__file__).parents[1],
-            ).stdout
+            arguments, all_variables = ("--step", step, str(versions)), {**key, **variables}
+            output = run_in_own_process(
+                "states", *arguments, postgres=postgres, database=database, variables=all_variables
+            )
             return Figure(**json.loads(output))
 
         in_order = [*zip(steps, databases, strict=True), *((step, databases[-1]) for step in later)]
@@ -376,8 +371,7 @@ def main() -> int:
     parser.add_argument("--step", type=Step, help=argparse.SUPPRESS)  # the arguments of the steps' processes
     arguments = parser.parse_args()
     if arguments.step:
-        postgres, url = int(sys.stdin.read()), os.environ["BENCHMARK_DATABASE_URL"]
-        sys.stdout.write(json.dumps(asdict(run(arguments.step, arguments.versions, url, postgres))))
+        sys.stdout.write(json.dumps(asdict(run(arguments.step, arguments.versions, *given_database()))))
         return 0
     with tempfile.TemporaryDirectory(prefix="verifywise-bench-") as folder:
         figures = measure(arguments.versions, arguments.rounds, Path(folder), sys.stderr.write)
