@@ -22,6 +22,7 @@ _YEAR = timedelta(days=365)
 FAILURES_BEFORE_REPORT = 3
 """Consecutive failures after which a server's page shows that it cannot be read. Two may be a restart."""
 
+
 @dataclass(frozen=True, slots=True)
 class PollSucceeded:
     """The server was read."""
