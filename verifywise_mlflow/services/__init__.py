@@ -1,1 +1,1 @@
-"""Read models and services for people, sensors and checks, that no stage needs."""
+"""Read models and services for people, sensors and checks. No stage needs them."""

@@ -1,4 +1,4 @@
-"""The agents of a server: logged models of the type agent, the prompts that they use, and what was registered."""
+"""The agents of a server: logged models of the type agent, their prompts, and the versions registered from them."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def agent_rows(
 
 
 def agent_history(session: TenantSession, name: str) -> list[AgentStateRow]:
-    """Return the present and former states of the agents with a name or ID, the newest first."""
+    """Return the current and former states of the agents with a name or ID, the newest first."""
     return [
         AgentStateRow(
             state.model_id,

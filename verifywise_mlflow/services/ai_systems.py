@@ -1,8 +1,8 @@
 """AI systems: which models belong together, what MLflow shows of them, and what people declare about them.
 
 A model belongs to one system. A declaration that names the model decides; otherwise the tag does, as the mapping reads
-it into the record's field ``ai_system``. What is declared stays apart from what MLflow shows: where both say something
-else, that is a ``Contradiction``, and neither replaces the other.
+it into the record's field ``ai_system``. Declarations stay separate from what MLflow shows: where the two differ, that
+is a ``Contradiction``, and neither replaces the other.
 """
 
 from __future__ import annotations
@@ -36,11 +36,12 @@ from verifywise_mlflow.persistence.session import TenantSession
 Assigned = Literal["declared", "tag"]
 Subject = Literal["risk category", "membership"]
 MAX_LISTED_VERSIONS: Final = 10
-"""Versions that a sentence lists by number."""
+"""The most versions that a sentence lists by number."""
 MAX_LISTED_TEXTS: Final = 10
-"""Different texts in the tags of one model that contradict the same declaration, each with a sentence of its own."""
+"""The most texts in the tags of one model that contradict the same declaration and are reported, each with its own
+sentence."""
 MAX_EXCERPT: Final = 120
-"""Characters of a text from a tag in a sentence."""
+"""The most characters of a tag's text that a sentence quotes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class Declarations:
         return [system for system in self.systems if system.includes(model_name)]
 
     def of(self, model_name: str, tag: str | None) -> DeclaredSystem | None:
-        """Return the declaration that a model belongs to, by its name or by what its tags name as its system."""
+        """Return the declaration that a model belongs to, by the model's name or by the system that its tags name."""
         by_name = next(iter(self.naming(model_name)), None)
         if by_name is not None or tag is None:
             return by_name
@@ -74,7 +75,7 @@ class Declarations:
 
 @dataclass(frozen=True, slots=True)
 class Contradiction:
-    """A point in which a declaration and MLflow, or two of either, say something else."""
+    """A point on which a declaration and MLflow, two declarations, or two tags in MLflow differ."""
 
     subject: Subject
     sentence: str
@@ -111,11 +112,11 @@ class SystemModel:
 
 @dataclass(frozen=True, slots=True)
 class AiSystem:
-    """A system with its models, and what is declared about it."""
+    """A system with its models and its declaration."""
 
     name: str
     declared: DeclaredSystem | None
-    """Null: only tags name the system."""
+    """None if only tags name the system."""
     models: tuple[SystemModel, ...]
     contradictions: tuple[Contradiction, ...]
     patterns_without_model: tuple[str, ...]
@@ -137,7 +138,7 @@ class AiSystem:
 
     @property
     def shown_risk_categories(self) -> Mapping[str | None, int]:
-        """What MLflow shows as risk category, with the number of versions that are not archived."""
+        """The risk categories that MLflow shows, each with its number of versions; archived ones are left out."""
         return Counter(version.risk_category for model in self.models for version in _current(model.versions))
 
     def is_review_overdue(self, today: date) -> bool:
@@ -161,7 +162,7 @@ class AiSystems:
 
 @dataclass(frozen=True, slots=True)
 class RecordedDeclaration:
-    """A declaration of a system, and the sync that found it; the declaration is null where it was removed."""
+    """A declaration of a system, and the sync that found it; the declaration is None if the sync found it removed."""
 
     declared: DeclaredSystem | None
     recorded_at: datetime
@@ -169,7 +170,7 @@ class RecordedDeclaration:
 
 
 def declarations(session: TenantSession, at: datetime | None = None) -> Declarations:
-    """Return what the tenant declares about its systems, now or as recorded at a time.
+    """Return the tenant's declarations about its systems, now or as recorded at a time.
 
     Raises:
         DatabaseError: another release stored it in a form that this one cannot read.
@@ -244,7 +245,7 @@ def _read(document: Mapping[str, object]) -> tuple[DeclaredSystem, ...]:
 
 
 def _names(declared: Declarations, tags: Mapping[str, str | None]) -> dict[str, str]:
-    """Return the system of each model. Of several spellings in tags, that of the first model counts."""
+    """Return the system of each model. If tags spell it in several ways, the spelling of the first model counts."""
     spellings: dict[str, str] = {}
     names = {}
     for model, tag in tags.items():
@@ -300,7 +301,7 @@ def _per_text(
     differing: Callable[[SystemVersion], str | None],
     sentence: Callable[[str, str], str],
 ) -> Iterable[Contradiction]:
-    """Yield a contradiction for each text in which versions that are not archived differ; tags may have any number."""
+    """Yield a contradiction for each differing text of versions that are not archived, up to ``MAX_LISTED_TEXTS``."""
     numbers_by_text: dict[str, list[int]] = {}
     for version in _current(model.versions):
         if text := differing(version):

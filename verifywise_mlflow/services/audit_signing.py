@@ -1,8 +1,8 @@
 """Signs the head of a tenant's audit trail as a checkpoint, and records when another key begins to sign.
 
-A trail has one key at a time. A process that has another one signs nothing, so that neither a forgotten worker nor a
-wrong setting mixes two keys, unless the previous key is configured, too: then that key vouches for the new one in a
-checkpoint over an entry of its own, ``signing key changed``, and verifiers who trust the previous key need no other.
+A trail has one key at a time. A process with another key signs nothing, so that neither a forgotten worker nor a wrong
+setting mixes two keys. If the previous key is configured, too, it vouches for the new key in a checkpoint over a
+separate entry, ``signing key changed``, so verifiers who trust the previous key need no other.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ if TYPE_CHECKING:  # with cryptography, which takes 0.05 s; most syncs sign noth
 SIGNING_KEY_VARIABLE: Final = "VERIFYWISE_AUDIT_SIGNING_KEY"
 """A reference to an Ed25519 private key: ``env:NAME`` or ``file:/absolute/path`` in PEM, or ``pkcs11:`` (RFC 7512)."""
 PREVIOUS_KEY_VARIABLE: Final = "VERIFYWISE_AUDIT_PREVIOUS_SIGNING_KEY"
-"""The same for the key that signed until now, while it is being replaced."""
+"""The same reference for the key that has signed until now, while it is being replaced."""
 _PKCS11_SCHEME: Final = "pkcs11:"
 
 
 class WrongSigningKeyError(SecretUnavailableError):
-    """The configured key is not the one that signs this trail, and nothing vouches for it."""
+    """The configured key is not the key that signs this trail, and no previous key vouches for it."""
 
 
 def signing_key() -> Signer | None:
@@ -57,10 +57,10 @@ def previous_signing_key() -> Signer | None:
 def signing_key_of(store: Store, tenant_id: str, now: datetime) -> Signer | None:
     """Return the signing key after making sure that it signs the tenant's trail; None if none is configured.
 
-    If it replaces another key, that is recorded in the trail here, before a sync reads anything.
+    If it replaces another key, the replacement is recorded in the trail here, before a sync reads anything.
 
     Raises:
-        SecretUnavailableError: the key cannot be used, or it is not the one that signs this trail.
+        SecretUnavailableError: the key cannot be used, or is not the key that signs this trail.
     """
     key = signing_key()
     if key is not None:
@@ -98,7 +98,7 @@ def change_key(
     """
     if audit_log.head(session) is None:
         return []
-    audit_log.lock(session)  # a change between reading the current key and signing would leave two
+    audit_log.lock(session)  # otherwise another process could change the key between the check and the signature
     current = audit_log.current_key_ids(session)
     if not current or key.key_id in current:
         return []

@@ -15,8 +15,8 @@ from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.errors import SecretUnavailableError
 
 PUBLIC_KEYS_VARIABLE = "VERIFYWISE_AUDIT_PUBLIC_KEYS"
-"""Paths of PEM files, separated by ``:``: the first key of the trails, and each that replaced a lost one. Keys that
-they vouch for are found in the trail. Without the variable, signatures are not verified."""
+"""Paths of PEM files, separated by ``:``: the first key of the trails, and each key that replaced a lost one. Keys for
+which these vouch are found in the trail. Without the variable, signatures are not verified."""
 
 
 def public_keys() -> list[PublicKey]:
@@ -51,7 +51,7 @@ def verify_audit_trails(
         store: The store.
         tenant_ids: The tenants.
         keys: Trusted public keys. Without any, no signature is verified.
-        external_checkpoints: Returns what is outside the database of a tenant's checkpoints.
+        external_checkpoints: Returns the checkpoints of a tenant that are stored outside the database.
     """
     reports = []
     for tenant_id in tenant_ids:
@@ -65,9 +65,9 @@ def verify_audit_trails(
 
 
 def problem(store: Store, report: TrailReport) -> str | None:
-    """Return what an alert says about a trail; None if it is neither damaged nor without any signature.
+    """Return the text of an alert about a trail; None if the trail is undamaged and has a signature.
 
-    A trail whose first sync still runs has no checkpoint yet: the end of each sync is signed.
+    A trail whose first sync still runs has no checkpoint yet, since a sync signs at its end.
     """
     if report.damage:
         return f"{report.damage.kind}: {report.damage.sentence}"

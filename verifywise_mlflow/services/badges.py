@@ -14,7 +14,7 @@ from verifywise_mlflow.persistence.session import TenantSession
 
 @dataclass(frozen=True, slots=True)
 class BadgeReport:
-    """A badge and what it is derived from."""
+    """A badge and the versions and verdicts that it is derived from."""
 
     tenant: str
     model_name: str
@@ -62,9 +62,9 @@ class BadgeReport:
 def badge_report(
     session: TenantSession, model_name: str, version_number: int | None, at: datetime
 ) -> BadgeReport | None:
-    """Return the badge of a version or of a model; None if no version was evaluated that it could be derived from.
+    """Return the badge of a version or of a model; None if none of its versions was evaluated.
 
-    Waivers that have expired at ``at`` do not count. Pass the current time.
+    ``at`` is the current time: waivers that have expired by then do not count.
     """
     versions = {version.judged.version_number: version for version in badges.badged_versions(session, model_name)}
     version = None

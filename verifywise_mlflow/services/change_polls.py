@@ -1,7 +1,7 @@
 """Polls a tenant's server for changes with a few requests, to decide whether a sync is worthwhile. Writes nothing.
 
-A poll compares the response with what the last sync stored. Anything an earlier sync has stored is ignored, no
-matter what triggered that sync. A change is identified by a token, so that the same change triggers only one sync.
+A poll compares the response with what the last sync stored. So a change that any sync has stored counts no longer,
+regardless of what triggered that sync. A token identifies a change, so that the same change triggers only one sync.
 """
 
 from __future__ import annotations
@@ -39,13 +39,14 @@ K = TypeVar("K", bound=Hashable)
 
 CONNECT_TIMEOUT_S = 3.0
 POLL_TIMEOUT_S = 5.0
-"""MLflow responds in 0.1 s, or in 1 s if it hashes passwords. A server that hangs occupies a thread this long."""
+"""How long a poll waits: MLflow responds in 0.1 s, or in 1 s if it hashes passwords. A server that hangs occupies a
+thread for this long."""
 LISTING_TIMEOUT_S = 15.0
-"""Per page of 10,000 versions."""
+"""How long a poll waits for a page of 10,000 versions."""
 MAX_POLL_RESPONSE_BYTES = 8 * 1024**2
 MAX_POLL_LISTING_BYTES = 64 * 1024**2
-"""Lower than in a sync: the process that evaluates the sensors reads sixteen servers at once. A listing of 100,000
-versions fits, since a poll keeps only digests."""
+"""The most memory of a listing. It is lower than in a sync, since the process that evaluates the sensors reads sixteen
+servers at once. A listing of 100,000 versions fits, since a poll keeps only digests."""
 
 
 def has_prompts(store: Store, tenant_id: str) -> bool:
@@ -55,7 +56,7 @@ def has_prompts(store: Store, tenant_id: str) -> bool:
 
 
 def fetch_newest_updates(tenant: Tenant, with_prompts: bool) -> NewestUpdates:
-    """Return when the versions were last updated, and the prompts if wanted.
+    """Return when the versions were last updated, and the prompts if ``with_prompts``.
 
     Raises:
         HttpError: the server could not be read. There is no retry, because the next poll is one.
@@ -66,7 +67,7 @@ def fetch_newest_updates(tenant: Tenant, with_prompts: bool) -> NewestUpdates:
 
 
 def update_change_token(store: Store, tenant_id: str, newest: NewestUpdates) -> str | None:
-    """Return a token for the newest updates; None if the last complete listing had the same ones."""
+    """Return a token for the newest updates; None if the last complete listing had the same updates."""
     with store.begin(tenant_id) as session:
         is_known, known_version = tenancy.poll_watermark(session)
         known_prompt = prompts.newest_update(session) if newest.prompt is not None else None
@@ -78,17 +79,17 @@ def update_change_token(store: Store, tenant_id: str, newest: NewestUpdates) -> 
 
 @dataclass(frozen=True, slots=True)
 class RegistryFingerprints:
-    """The fingerprints of all listed objects. They equal those that a sync would store."""
+    """The fingerprints of all listed objects, equal to those that a sync would store."""
 
     models: Mapping[str, str]
-    """With models that the prompt tag hides."""
+    """The fingerprints of models, including models that the prompt tag hides."""
     versions: Mapping[Key, str]
     prompts: Mapping[str, str]
     prompt_versions: Mapping[Key, str]
     complete: frozenset[str]
     """The names of the fields whose listings are complete."""
     reported_parts: Mapping[Key, str]
-    """Of a tenant with webhooks, a digest of what webhooks report of each version."""
+    """For a tenant with webhooks, a digest of each version's parts that webhooks report."""
 
 
 def fetch_fingerprints(tenant: Tenant) -> RegistryFingerprints:
@@ -174,7 +175,7 @@ def _differences(
     complete: Collection[str],
     hidden: Set[K] = frozenset(),
 ) -> list[tuple[str, K, str]]:
-    """Return what is listed with another fingerprint than the stored one, and what is no longer listed."""
+    """Return the objects whose listed fingerprint differs from the stored one, and those that are no longer listed."""
     differences = [(field, key, digest) for key, digest in listed.items() if _is_changed(stored.get(key), digest)]
     if field in complete:
         living = {key for key, row in stored.items() if not row.is_deleted}
@@ -195,8 +196,8 @@ def unreported_creation(store: Store, tenant_id: str, newest: NewestUpdates) -> 
 def unreported_models(store: Store, tenant_id: str, listed: RegistryFingerprints) -> Collection[str]:
     """Return the models with a change that a webhook reports, and for which no hint is pending.
 
-    That is a new model or version, a tag of a version or an alias. MLflow has no webhook for all else. While a model
-    is missing, a new one may be the same with another name.
+    Such changes are new models and versions, tags of versions and aliases; MLflow has no webhook for any other change.
+    While a model is missing, a new model may be the missing one under another name.
     """
     with store.begin(tenant_id) as session:
         models, versions = registry.stored_models(session), registry.stored_versions(session)

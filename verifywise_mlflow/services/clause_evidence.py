@@ -53,7 +53,7 @@ class ClauseEvidence:
     archived_count: int
     rules: tuple[CountedRule, ...]
     worst_versions: tuple[VersionVerdicts, ...]
-    """The versions that show least, the worst first; none if no rule gives evidence for the clause."""
+    """The versions with the worst verdicts, the worst first; empty if no rule gives evidence for the clause."""
 
     @property
     def unlisted_count(self) -> int:

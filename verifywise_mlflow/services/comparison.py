@@ -1,4 +1,4 @@
-"""Compares two versions of a model, value by value: what a person reads before one replaces the other."""
+"""Compares two versions of a model, value by value, for a person who decides whether one replaces the other."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ _OTHER_SECTIONS: Final = frozenset(
         *("runtime_environment", "artifact_manifest", "evidence_files"),
     }
 )
-"""Fields of the record that sections of their own compare, member by member, and the key."""
+"""Fields of the record that are left out here: the key, and fields that have a section of their own."""
 _ORIGIN: Final = (
     *("source_run_id", "logged_model_id", "source_artifact_uri", "artifact_uri", "experiment_id"),
     *("created_at", "last_updated_at", "training_started_at", "training_ended_at"),
 )
 """Fields of the record that identify one version and differ between any two."""
 _SYSTEM_TAGS: Final = "mlflow."
-"""The prefix of tags that MLflow sets itself. What matters of them is in the record."""
+"""The prefix of tags that MLflow sets itself. The record has the relevant ones as fields."""
 
 
 @value_object
@@ -125,7 +125,7 @@ def stored_tags(session: TenantSession, dossiers: Sequence[VersionDossier]) -> S
 
 
 def compare_with(tags: StoredTags, first: VersionDossier, second: VersionDossier) -> Comparison:
-    """Return the same as ``compare``, with tags that were read before."""
+    """Return the same result as ``compare``, with tags that were read before."""
     sides = [_values(tags, dossier) for dossier in (first, second)]
     notes = {judged.verdict.rule_id: judged.rule.title for known in (first, second) for judged in known.rules}
     values = []
@@ -172,7 +172,7 @@ def _packages(dossier: VersionDossier) -> Iterator[tuple[str, str]]:
 
 
 def _numbered(entries: Iterator[tuple[str, str]]) -> dict[str, str]:
-    """Return values by name; a name that occurs again gets a number."""
+    """Return values by name; a repeated name gets a number."""
     values: dict[str, str] = {}
     for name, value in entries:
         unique, number = name, 1

@@ -32,7 +32,7 @@ GAP_AGE_BUCKETS: Final = tuple(
 )
 """The names of the age buckets of gaps, youngest first."""
 FORMULAS: Final[Mapping[str, str]] = {"compliance_score_formula": SCORE_RULE, "badge_formula": VERSION_RULE}
-"""How the figures are derived, to show next to them."""
+"""How each figure is derived, as texts to show next to the figures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ class RuleSummary:
     open_gaps: int
     """Gaps that no waiver covers."""
     open_gaps_by_age: tuple[int, ...]
-    """The same gaps, in the order of ``GAP_AGE_BUCKETS``."""
+    """The number of these gaps by age, in the order of ``GAP_AGE_BUCKETS``."""
     oldest_gap_days: int | None
     """Whole days for which the oldest of them has been open."""
     worst_gaps: Sequence[Gap]

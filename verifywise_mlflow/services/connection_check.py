@@ -1,4 +1,4 @@
-"""Checks what a tenant's server lets this account read. Stores nothing."""
+"""Checks what this account may read on a tenant's server. Stores nothing."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def _check_missing_run(
     try:
         reader.run(run_id)
     except NotFoundError:
-        # Permanently deleted: no permission brings it back, and the records will say so.
+        # The run was permanently deleted: no permission helps, and the records will say so.
         outcome = "readable" if is_part else "nothing there"
         return CheckResult(subject, outcome, f"{detail}; {run_id} no longer exists")
     except ForbiddenError as error:

@@ -1,4 +1,4 @@
-"""How the deliveries of a tenant are doing, from our store alone: for people, metrics and alerts."""
+"""The status of a tenant's deliveries for people, metrics and alerts, read from our store alone."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from verifywise_mlflow.tenants.delivery.target_name import TargetName
 from verifywise_mlflow.tenants.tenant import Tenant
 
 STUCK_AFTER: Final = timedelta(hours=1)
-"""The age of the oldest pending version from which on the deliveries to a target count as stuck."""
+"""Deliveries to a target count as stuck once the oldest pending version is older than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +28,11 @@ class DeliveryStatus:
     """None before the first delivery."""
 
     def oldest_seconds(self, at: datetime) -> float:
-        """Return how long the oldest version that is not parked has been pending; 0 if there is none."""
+        """Return how long the oldest version that is not parked has been pending; 0 without such a version."""
         return max((at - self.outbox.oldest).total_seconds(), 0.0) if self.outbox.oldest else 0.0
 
     def problem(self, at: datetime) -> str | None:
-        """Return what a person should look at, as a sentence; None if nothing."""
+        """Return a problem that a person should look at, as a sentence; None without a problem."""
         outbox, state = self.outbox, self.state
         if state and state.waiting_reason:
             return state.waiting_reason
@@ -58,7 +58,7 @@ def delivery_statuses(session: TenantSession, tenant: Tenant) -> list[DeliverySt
 
 
 def delivery_problem(store: Store, tenant: Tenant, at: datetime) -> str | None:
-    """Return what a person should look at, over all targets of a tenant; None if nothing."""
+    """Return the problems of all targets of a tenant that a person should look at; None without a problem."""
     if not tenant.delivery.targets():
         return None
     with store.begin(tenant.tenant_id) as session:

@@ -1,4 +1,4 @@
-"""Loads what an evidence pack has about one version: the dossier, its history, the rules and the audit trail."""
+"""Loads the contents of an evidence pack about one version: its dossier, history, rules and audit trail."""
 
 from __future__ import annotations
 
@@ -24,18 +24,19 @@ from verifywise_mlflow.services.version_dossier import VersionDossier, dossier
 
 @dataclass(frozen=True, slots=True)
 class PackContents:
-    """What a pack has about one version as of a time."""
+    """The contents of a pack about one version as of a time."""
 
     dossier: VersionDossier
     facts: SystemFacts
     record_states: Sequence[RecordState]
-    """Up to the time, as they were known then, the oldest first; as are the verdicts and the badges of the dossier."""
+    """The states up to the time, as they were known then, the oldest first, like the verdicts and the badges of the
+    dossier."""
     verdict_states: Sequence[VerdictState]
     policy: ConfigVersion | None
     """The policies in force at the time, in full."""
     trail: VersionTrail
     proof: VersionProof | None
-    """That the audit trail commits the record and the verdicts."""
+    """The proof that the audit trail commits the record and the verdicts."""
     unproved: str
     """Why there is no proof, as a sentence; empty with a proof."""
 
@@ -47,14 +48,14 @@ class PackContents:
 
 @dataclass(frozen=True, slots=True)
 class Provability:
-    """The moment whose states can be proved, for all packs of a time; or why there is none."""
+    """The moment whose states can be proved, shared by all packs of a time; or the reason why there is none."""
 
     moment: ProvableMoment | None
     reason: str = ""
 
 
 def provability(session: TenantSession, at: datetime) -> Provability:
-    """Return what can be proved of a time. It reads the whole log of states."""
+    """Return the moment that can be proved for a time. This reads the whole log of states."""
     try:
         return Provability(provable_moment(session, at))
     except UnprovableError as error:
@@ -66,14 +67,13 @@ def pack_contents(
 ) -> PackContents | None:
     """Return the contents of a pack; None if no sync had seen the version by the time.
 
-    Without a time, the state is that of the last entry in the audit trail: until something is recorded again or a
-    checkpoint is signed, each pack is the same.
+    Without a time, the state is that of the last entry in the audit trail, so packs are equal until the next entry or
+    checkpoint.
 
     Args:
         session: the tenant's transaction.
-        key: the version.
-        at: the time.
-        provable: what can be proved of that time, if it is known.
+        key: the version. at: the time. provable: the moment that can be proved for that time, if it was determined
+        before.
 
     Raises:
         DatabaseError: the audit trail or the policies cannot be read.
@@ -111,7 +111,7 @@ def pack_contents(
 def _proof(
     session: TenantSession, key: Key, provable: Provability, record: RecordState, known: VersionDossier
 ) -> tuple[VersionProof | None, str]:
-    """Return the proof of what a pack shows, or why there is none."""
+    """Return the proof of the states that a pack shows, or the reason why there is none."""
     if provable.moment is None:
         return None, provable.reason
     try:
@@ -150,6 +150,6 @@ def _badge_as_known(badge: BadgeState, at: datetime) -> BadgeState:
 
 
 def _as_known(span: Validity, at: datetime) -> Validity:
-    """Return a span without an end that is after a time."""
+    """Return a span without its end if that is after a time: the end was not known then."""
     is_later = span.valid_to is not None and span.valid_to > at
     return replace(span, valid_to=None, ended_by_sync_id=None) if is_later else span

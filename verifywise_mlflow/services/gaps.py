@@ -1,4 +1,4 @@
-"""The gaps of one tenant or several: which rule is not met by which version, since when, and who accepts it."""
+"""The gaps of one tenant or several: which version does not meet which rule, since when, and who accepts that."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ class Gap:
 
 
 class Grouping(StrEnum):
-    """What gaps can be counted by."""
+    """The properties by which gaps can be counted."""
 
     OWNER = "owner"
     SEVERITY = "severity"
@@ -168,7 +168,7 @@ def open_gaps(
 
 
 def group_gaps(session: TenantSession, at: datetime, by: Grouping, wanted: GapFilter | None = None) -> list[GapGroup]:
-    """Return a tenant's gaps, counted by what they have in common, the group with the most severe gaps first.
+    """Return a tenant's gaps, counted by a property, the group with the most severe gaps first.
 
     Raises:
         UnresolvedNameError: the tenant has no such AI system, or its policies refer to no such framework.
@@ -202,7 +202,7 @@ _COUNTED_BY: Final[Mapping[Grouping, CountedBy]] = {
 
 @dataclass(frozen=True, slots=True)
 class _Context:
-    """What the gaps of a tenant are described with."""
+    """The data with which the gaps of a tenant are described."""
 
     at: datetime
     policies: StoredPolicies

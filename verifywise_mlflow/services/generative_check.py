@@ -1,6 +1,6 @@
 """Checks what a server offers for generative applications: prompts, agents, evaluation data sets, counts of traces.
 
-Whether a release offers something is what its endpoint says: the numbers of releases are no proof behind a gateway.
+The endpoint decides whether a server offers a feature: behind a gateway, the number of the release proves nothing.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from verifywise_mlflow.http.errors import HttpError, NotFoundError, RequestRejec
 from verifywise_mlflow.services.check_result import CheckResult
 
 MAX_EXPERIMENTS: Final = 1_000
-"""Experiments whose traces are counted, the first ones."""
+"""The most experiments whose traces are counted: the first ones."""
 _OF_DATABRICKS: Final = "the prompts of Databricks have an API of their own, which is not read"
 
-# Before the release with the endpoint, its path may be that of another one by an ID, which refuses the method.
+# In earlier releases, the path may match another endpoint, with an ID in it, that refuses the method.
 _NOT_OFFERED: Final = (EndpointNotFoundError, NotFoundError, RequestRejectedError)
 
 
 def check_generative(reader: Reader, experiment_ids: Sequence[str]) -> Iterator[CheckResult]:
-    """Yield a result for each kind of object. What a server does not offer is no failure: nothing needs it.
+    """Yield a result for each kind of object. A kind that a server does not offer is no failure: no sync requires it.
 
     Args:
-        reader: The connection, after it has listed models and versions: that has shown the prompts.
+        reader: The connection, after it has listed models and versions, which also lists the prompts.
         experiment_ids: The experiments that the account may read.
     """
     yield (prompts := _prompts(reader))

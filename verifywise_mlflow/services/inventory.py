@@ -1,4 +1,4 @@
-"""The inventory: every model version of one tenant or several, with what a governance officer asks about first."""
+"""The inventory: every model version of one tenant or several, with what a governance officer needs first."""
 
 from __future__ import annotations
 

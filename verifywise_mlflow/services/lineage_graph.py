@@ -233,7 +233,7 @@ def _left_out(shown: int, count: int, max_nodes: int) -> str | None:
 
 
 class _GraphBuilder:
-    """Adds versions with what they were made from until the graph is full."""
+    """Adds versions with their inputs until the graph is full."""
 
     def __init__(self, shared: set[DatasetKey], max_nodes: int) -> None:
         self.nodes: dict[object, LineageNode] = {}
@@ -242,7 +242,7 @@ class _GraphBuilder:
         self._max_nodes = max_nodes
 
     def add_if_it_fits(self, version: VersionLineage) -> bool:
-        """Add a version, and return whether the graph could take it and what it was made from."""
+        """Add a version with its inputs, and return whether the graph had space for them."""
         datasets: dict[DatasetKey, list[Mapping[str, object]]] = {}
         for reference in version.datasets:
             datasets.setdefault(DatasetKey.of(reference), []).append(reference)
@@ -308,7 +308,7 @@ class _GraphBuilder:
 
 
 def _files_key(version: VersionLineage) -> object:
-    """Return what identifies the files of a version: their content if all are hashed, else their location."""
+    """Return the identity of a version's files: their content if all files are hashed, else their location."""
     if version.files_digest:
         return ("content", version.files_digest)
     return ("location", version.location) if version.location else None

@@ -1,4 +1,4 @@
-"""Reads the same of several tenants, each in a transaction of its own, so that row-level security applies."""
+"""Reads the same data of several tenants, each in its own transaction, so that row-level security applies."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def readable_tenants(store: Store, names: Collection[str] = ()) -> list[str]:
 
 
 def read_each(store: Store, tenant_ids: Iterable[str], read: Callable[[TenantSession], Iterable[R]]) -> Iterator[R]:
-    """Yield what is read of each tenant, in their order.
+    """Yield the data of each tenant, in the given order.
 
     Raises:
         UnresolvedNameError: a filter names something that none of the tenants has.

@@ -34,7 +34,7 @@ _QUERY_ATTRIBUTES: Final = ("module-path", "pin-source")
 _POINT_BYTES: Final = 32
 
 _LOGIN = threading.Lock()
-"""A PKCS#11 login is one of the whole process."""
+"""It serializes logins, since a PKCS#11 login applies to the whole process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +72,8 @@ class Pkcs11Location:
 class Pkcs11Key:
     """A ``Signer`` whose private key stays in the token.
 
-    Each signature has a session and a login of its own: a sync signs once, hours may lie between, and a token may be
-    replaced or restarted in the meantime.
+    Each signature uses a new session and login: syncs sign once each, maybe hours apart, and a token may be replaced or
+    restarted in between.
     """
 
     def __init__(self, location: Pkcs11Location) -> None:
@@ -82,7 +82,7 @@ class Pkcs11Key:
             _find(session, location.object, pkcs11.ObjectClass.PRIVATE_KEY)
             key = _find(session, location.object, pkcs11.ObjectClass.PUBLIC_KEY)
             point = bytes(key[pkcs11.Attribute.EC_POINT])
-        # A DER OCTET STRING in PKCS#11 2.40; some tokens have the 32 bytes alone. Ed448 has 57.
+        # PKCS#11 2.40 has the key as a DER OCTET STRING; some tokens have only its 32 bytes. An Ed448 key has 57 bytes.
         if point[:-_POINT_BYTES] not in (b"", b"\x04\x20"):
             raise SecretUnavailableError(
                 f"the key {location.object!r} in the token {location.token!r} is of a kind other than Ed25519"
@@ -111,7 +111,8 @@ class Pkcs11Key:
         """Return the signature over the data, made in the token.
 
         Raises:
-            SecretUnavailableError: the token cannot be used any more, or made something else than an Ed25519 signature.
+            SecretUnavailableError: the token cannot be used any more, or returned something other than an Ed25519
+            signature.
         """
         with self._session() as session:
             key = _find(session, self._location.object, pkcs11.ObjectClass.PRIVATE_KEY)

@@ -20,15 +20,15 @@ from verifywise_mlflow.services.tenant_policies import InvalidPoliciesError, ten
 from verifywise_mlflow.tenants.tenant import Tenant
 
 _MAX_EXAMPLES = 5
-"""Versions that are named per change."""
+"""The most versions that are named per change."""
 
 
 @dataclass(frozen=True, slots=True)
 class VerdictChange:
-    """A change of a verdict or badge. Null means that there is none."""
+    """A change of a verdict or badge; None stands for no verdict or badge."""
 
     rule_id: str | None
-    """Null for a change of the badge."""
+    """None for a change of the badge."""
     before: str | None
     after: str | None
 

@@ -1,4 +1,4 @@
-"""Makes proofs of what was known of a version at a time, and that a later trail extends a former one."""
+"""Makes proofs of a version's states at a time, and proofs that a later trail extends a former one."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ from verifywise_mlflow.persistence.state_contents import (
 from verifywise_mlflow.services.policy_documents import deciding_parts, recorded_digest, rule_documents
 
 MAX_ENTRIES: Final = 5_000
-"""Entries in the proof of a version, from the one that commits its states to the one that was signed."""
+"""The most entries in the proof of a version, from the entry that commits its states to the entry that was signed."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProvableMoment:
-    """What all proofs of a moment share: the entry that commits the states, and what vouches for it."""
+    """The parts that all proofs of a moment share: the entry that commits the states, and its checkpoints."""
 
     link: ChainLink
     occurred_at: datetime
@@ -54,16 +54,16 @@ class ProvableMoment:
     entries: tuple[str, ...]
     checkpoints: Sequence[Checkpoint]
     newer: int | None
-    """A later entry that commits states, for which no checkpoint vouches yet."""
+    """A later entry that commits states and that no checkpoint signs yet."""
 
 
 def provable_moment(session: TenantSession, at: datetime | None = None) -> ProvableMoment:
     """Return the last moment, up to a time, whose states can be proved.
 
-    Without a time it is the last one that a checkpoint covers, if there is any.
+    Without a time, it is the last moment that a checkpoint covers, if there is one.
 
-    Raises:
-        UnprovableError: nothing was committed by then, the log is not what was committed, or the checkpoint is too far.
+    Raises: UnprovableError: nothing was committed by then, the log differs from what was committed, or the checkpoint
+    is too many entries later.
     """
     newest = committed_states.last_commitment(session, at=at)
     if newest is None:
@@ -73,7 +73,7 @@ def provable_moment(session: TenantSession, at: datetime | None = None) -> Prova
     if signed is None and at is None and (last_signed := committed_states.last_signed(session)):
         link = committed_states.last_commitment(session, last=last_signed) or newest
         signed = committed_states.first_signed(session, link.sequence)
-    # An entry after the time shows that none before it commits newer states.
+    # An entry after the time proves that no other entry up to the time commits newer states.
     if at is not None and (after := committed_states.first_entry_after(session, link.sequence, at)):
         later = committed_states.first_signed(session, after)
         signed = later if later is not None and later - link.sequence < MAX_ENTRIES else signed
@@ -104,7 +104,7 @@ def provable_moment(session: TenantSession, at: datetime | None = None) -> Prova
 def prove_version(session: TenantSession, key: Key, moment: ProvableMoment) -> VersionProof:
     """Return the proof of the newest states of a version at a moment: its record, manifest, verdicts and badge.
 
-    A manifest that has changed since then is left out: a former one is not stored.
+    A manifest that has changed since then is left out, since former manifests are not stored.
 
     Raises:
         UnprovableError: the version had no record then, or a row is not the one that was logged.
@@ -154,18 +154,17 @@ def prove_version(session: TenantSession, key: Key, moment: ProvableMoment) -> V
 def prove_consistency(
     session: TenantSession, former: int, later: int, checkpoints: Sequence[Checkpoint] = ()
 ) -> ConsistencyProof:
-    """Return the proof that the trail up to a later entry extends that up to a former one.
+    """Return the proof that the trail up to a later entry extends the trail up to a former entry.
 
-    It has all entries between, some kilobyte each: each has the hash of the one before it.
+    The proof has all entries in between, about a kilobyte each: each entry has the hash of the one before.
 
     Args:
         session: the tenant's transaction.
         former: the sequence number of the former entry.
-        later: that of the later one.
-        checkpoints: those that the proof shall have besides the stored ones of both entries.
+        later: that of the later entry. checkpoints: checkpoints to include in addition to the stored ones of both
+        entries.
 
-    Raises:
-        UnprovableError: an entry does not exist, or the log is not what was committed.
+    Raises: UnprovableError: an entry does not exist, or the log differs from what was committed.
     """
     if not 0 < former <= later:
         raise UnprovableError(f"entry {later:,} does not come after entry {former:,}")
@@ -191,15 +190,15 @@ class _ShownState(NamedTuple):
     logged: LoggedState
     content: Content
     verdicts: Mapping[str, str] = {}
-    """The joined columns of those that began with an evaluation."""
+    """The joined columns of the verdicts that began with an evaluation."""
 
 
 class _Verdict(NamedTuple):
     stored: StoredVerdict
     begin: int
-    """The evaluation that gave it, by its place among those of the version in the log."""
+    """The evaluation that gave the verdict, as an index into the version's evaluations in the log."""
     end: int
-    """The one that gave another verdict or none."""
+    """The evaluation that gave another verdict, or none."""
 
     def is_in_force(self, place: int) -> bool:
         return self.begin <= place < self.end
@@ -216,7 +215,7 @@ def _leaf(tenant_id: str, key: Key, state: LoggedState) -> str:
 def _record(session: TenantSession, key: Key, logged: LoggedState) -> Content:
     """Return the record that a sync wrote; an empty one if no row has the logged hash.
 
-    The time does not identify it: if the clock went back, the row has that of the former state.
+    The time does not identify the record: if the clock was set back, the row has the time of the former state.
     """
     for _, _, row in state_rows.record_rows(session, [key]):
         content = record_content(row)
@@ -237,7 +236,7 @@ def _evaluations(
 ) -> tuple[list[_ShownState], Mapping[str, Mapping[str, str]]]:
     """Return the newest evaluation and those whose verdicts it kept, and the verdicts in force, sorted by rule.
 
-    Evaluations are in the order of the log: the clock may have gone back between two of them.
+    Evaluations are in the order of the log, since the clock may have been set back between two of them.
 
     Args:
         session: the tenant's transaction.
@@ -251,7 +250,7 @@ def _evaluations(
     newest = max(place for place, state in enumerate(evaluations) if state.position < size)
 
     def place_of(at: datetime, sync_id: str | None) -> int | None:
-        # If the clock went back, a row has a later time than the log, but the sync is the same.
+        # If the clock was set back, a row has a later time than the log, but the same sync.
         return places.get((at, sync_id or ""), places_of_syncs.get(sync_id or ""))
 
     def end_of(ended_at: datetime | None, ended_by: str | None) -> int:
@@ -284,7 +283,7 @@ def _evaluations(
 def _rules(
     session: TenantSession, in_force: Mapping[str, Mapping[str, str]], at: datetime
 ) -> Iterator[tuple[str, Mapping[str, object]]]:
-    """Yield what decides each rule, for verdicts whose inputs have the stored hash with it."""
+    """Yield each rule's deciding parts if the inputs of its verdict, with them, give the stored hash."""
     documents = rule_documents(config_versions.config_version(session, "policy", at=at))
     for rule_id, cells in in_force.items():
         if (rule := documents.get(rule_id)) is not None:

@@ -1,6 +1,6 @@
-"""What was read of a tenant's server and what was not: the listings, the account, and the objects without access.
+"""Which objects of a tenant's server were read and which were not: the listings, the account, and unreadable objects.
 
-It rests on the audit trail and the stored rows. Nothing is read from the server.
+The audit trail and the stored rows show this. Nothing is read from the server.
 """
 
 from __future__ import annotations
@@ -24,29 +24,29 @@ _LISTINGS: Final = (Stage.REGISTERED_MODELS, Stage.MODEL_VERSIONS)
 
 @dataclass(frozen=True, slots=True)
 class StageReading:
-    """How a stage of the last sync that listed the registry went."""
+    """The result of a stage in the last sync that listed the registry."""
 
     stage: Stage
     completed_at: datetime | None
     """When the stage last completed; None if it never did."""
     read: int | None
-    """Objects that it read in the last sync; None if that did not run the stage."""
+    """Objects that the stage read in that sync; None if the sync did not run the stage."""
     incomplete: int
-    """Objects that it could not read, or only in part."""
+    """Objects that the stage could not read at all, or only in part."""
     notes: Sequence[str]
-    """What it reports about its reading, such as why a listing is incomplete."""
+    """The stage's notes, such as why a listing is incomplete."""
     is_listing: bool
     """Whether the stage lists all objects of its kind."""
 
     @property
     def is_proven_complete(self) -> bool:
-        """Whether the listing passed the proof of pagination and every row of it could be used."""
+        """Whether the listing passed the proof of pagination and each of its rows could be used."""
         return self.is_listing and self.read is not None and not self.incomplete and not self.notes
 
 
 @dataclass(frozen=True, slots=True)
 class Completeness:
-    """What was read of a tenant's server, and what was not."""
+    """Which objects of a tenant's server were read, and which were not."""
 
     stages: Sequence[StageReading]
     last_sync: AuditEntry | None
@@ -54,7 +54,7 @@ class Completeness:
     syncs: Sequence[AuditEntry]
     """The ends of the last syncs, newest first."""
     unread: Sequence[UnreadVersion]
-    """Versions whose record lacks something that could not be read, by model and version."""
+    """Versions whose record is incomplete because an object could not be read, by model and version."""
     unread_count: int
     """All such versions, including those that ``unread`` leaves out."""
     hidden_count: int
@@ -64,9 +64,9 @@ class Completeness:
 
 
 def completeness(session: TenantSession, models: Collection[str] | None = None) -> Completeness:
-    """Return what was read of the tenant's server by now; unread versions are those of some or all models."""
+    """Return which objects of the tenant's server were read by now; ``models`` narrows the unread versions."""
     syncs = [entry for _, entry in audit_log.entries(session, limit=MAX_SYNCS, kind="sync ended")]
-    # A targeted sync says nothing about what it did not read.
+    # A targeted sync says nothing about objects that it did not read.
     listings = audit_log.entries(session, limit=1, kind="sync ended", untargeted=True)
     last = listings[0][1] if listings else None
     refreshes = tenancy.stage_refreshes_of(session)

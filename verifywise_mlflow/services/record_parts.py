@@ -1,7 +1,7 @@
 """The parts of a canonical record that are JSON, as values: files, data sets, the environment.
 
-The record of any time has them, so that they can be shown as of a time. Earlier releases may have written fewer
-members; what is missing or of another type is None or empty.
+Every record, present or former, has these parts, so they can be shown as of a time. Earlier releases may have written
+fewer members: a member that is missing or of another type is None or empty.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ class DataSet:
     source_type: str | None
     source: str | None
     context: str | None
-    """What it was used for, such as ``training`` or ``evaluation``."""
+    """The use of the data set, such as ``training`` or ``evaluation``."""
 
 
 @dataclass(frozen=True, slots=True)
 class PromptUse:
-    """A prompt that the record names, and what the registry had of it."""
+    """A prompt that the record names, and its state in the registry."""
 
     name: str
     version_number: int | None
@@ -52,7 +52,7 @@ class Package:
     name: str
     specifier: str
     source: str
-    """The file that requires it."""
+    """The environment file that requires the package."""
     pinned: bool
 
     @property

@@ -1,8 +1,8 @@
-"""The process that evaluates tenants' own rules, so that a rule which needs too much memory or time ends here alone.
+"""The process that evaluates tenants' own rules, so that a rule with too much memory or time ends only this process.
 
-It is limited, not isolated: an expression may read the system's time zones. It holds no credentials and no connections,
-and its environment is empty. Requests come from the process that started it and are trusted, hence pickled. Responses
-are JSON.
+The process is limited, not isolated: an expression may read the system's time zones. It holds no credentials and no
+connections, and its environment is empty. Requests are pickled, since the process that started it sends them and is
+trusted. Responses are JSON.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def main(memory_bytes: int, cpu_seconds: int) -> None:
     """Evaluate one batch of records after another until the input ends.
 
     Args:
-        memory_bytes: what an evaluation may allocate, beyond what the process needs to start.
+        memory_bytes: the bytes that an evaluation may allocate, in addition to what the process needs to start.
         cpu_seconds: CPU time for each request.
     """
     compile_expression("incomplete.exists(sentence, sentence.matches('a'))")
@@ -60,7 +60,7 @@ def _evaluator(rules: RuleSet, today: date | None) -> Evaluator:
 
 
 def _receive(channel: WorkerChannel) -> tuple[bytes, bytes]:
-    """Return the rules, empty if they stay, and the records of a request."""
+    """Return the rules of a request, empty if they are those of the last request, and its records."""
     rules, subjects = bytearray(), bytearray()
     while True:
         kind, payload = channel.receive_frame()

@@ -28,13 +28,13 @@ class EvaluationLimits:
     """Limits on one request to the worker."""
 
     memory_bytes: int = 256 * 1024**2
-    """What an evaluation may allocate. A record with 10,000 files takes a tenth of it."""
+    """The bytes that an evaluation may allocate. A record with 10,000 files takes a tenth of them."""
     cpu_seconds: int = 3
-    """CPU time. A hundred records and fifty rules take 0.1 s."""
+    """The CPU time of a request. A hundred records and fifty rules take 0.1 s."""
     timeout_seconds: float = 60.0
-    """Seconds to wait, on a machine that is busy."""
+    """The elapsed time of a request, which is long enough for a busy machine."""
     batch_size: int = 100
-    """Records of one request."""
+    """The number of records in one request."""
     max_response_bytes: int = 64 * 1024**2
 
 
@@ -55,7 +55,7 @@ class _Response(BaseModel):
     fingerprint: str
 
     def complete_verdict(self) -> CompleteVerdict:
-        """Return it as a verdict."""
+        """Return the response as a verdict."""
         return CompleteVerdict(RuleResult(**self.model_dump(exclude={"fingerprint"})), self.fingerprint)
 
 
@@ -65,7 +65,7 @@ _RESPONSES = TypeAdapter(list[list[_Response]])
 class RuleWorker(Closeable):
     """At most one worker process, which is started by the first request. Use it as a context manager.
 
-    A process that was forked starts a worker of its own, and leaves the one of its parent alone.
+    A forked process starts its own worker, and does not use its parent's.
     """
 
     def __init__(self, limits: EvaluationLimits | None = None) -> None:
@@ -93,9 +93,8 @@ class RuleWorker(Closeable):
             rules: what ``encode_rules`` returned.
             subjects: the records.
 
-        Raises:
-            WorkerLostError: the process ended, exceeded a limit, or answered something else. It was ended.
-            RuleWorkerUnavailableError: no process could be started.
+        Raises: WorkerLostError: the process ended, exceeded a limit, or sent an invalid response. It has been
+        terminated. RuleWorkerUnavailableError: no process could be started.
         """
         try:
             return self._request(rules, subjects)
@@ -123,12 +122,12 @@ class RuleWorker(Closeable):
             return self._own[1]
         try:
             worker = Worker(RULE_WORKER, self.limits.memory_bytes, self.limits.cpu_seconds)
-        except WorkerLostError as error:  # no rule's fault, so no verdict
+        except WorkerLostError as error:  # no rule caused this, so there is no verdict
             raise RuleWorkerUnavailableError(error) from error
         self._own, self._sent_rules = (os.getpid(), worker), b""
         return worker
 
 
 def encode_rules(rules: RuleSet, today: date | None) -> bytes:
-    """Return rules and the day of an evaluation as the worker takes them."""
+    """Return rules and the day of an evaluation, encoded for the worker."""
     return pickle.dumps((rules, today))

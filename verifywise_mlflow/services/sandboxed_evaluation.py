@@ -1,9 +1,9 @@
 """Evaluates records, and tenants' own rules under limits of memory and time.
 
-The default policy, and own rules that only compare values, are evaluated in this process. So are own rules with macros
-or ``matches`` on records on which they provably cost little: see compliance/rule_budget.py. On any other record, they
-are evaluated in a worker process, which is started when it is first needed and serves all further records. A rule that
-exceeds a limit there gets the verdict ``error``; every other rule is decided.
+The default policy, and own rules that only compare values, are evaluated in this process. Own rules with macros or
+``matches`` are evaluated here, too, on records on which they provably cost little (compliance/rule_budget.py). On other
+records, a worker process evaluates them, which is started when it is first needed. A rule that exceeds a limit there
+gets the verdict ``error``; every other rule is decided.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from verifywise_mlflow.compliance.verdict import EvaluatedRule, RuleResult
 from verifywise_mlflow.services.rule_worker_client import RuleWorker, encode_rules
 
 MAX_LOST_RECORDS: Final = 2
-"""Records on which a rule may exceed a limit. It is not evaluated on further ones, so that its cost is bounded."""
+"""After a rule has exceeded a limit on this many records, it is not evaluated on further ones, so that its cost is
+bounded."""
 
 _Evaluated: TypeAlias = tuple[Subject, list[EvaluatedRule]]
 """A record, and the verdicts of this process on it."""
@@ -50,7 +51,7 @@ class SandboxedEvaluator(Closeable):
             rules: the rules.
             today: the day of the evaluation. Without one, conditions that read ``today`` are not evidenced.
             worker: evaluates the rules that may be costly.
-            environment_facts: what is known from outside of MLflow. Without them, the records' own ones count.
+            environment_facts: facts from outside of MLflow. Without them, the facts in the records count.
         """
         self._environment_facts = environment_facts
         limited_ids = [rule.id for rule in rules.rules if _is_limited(rules.policy_of[rule.id], rule)]
@@ -60,7 +61,8 @@ class SandboxedEvaluator(Closeable):
         self._positions = {rule.id: number for number, rule in enumerate(rules.rules)}
         self._worker = worker or RuleWorker()
         self._worker_ids: frozenset[str] = frozenset()
-        """The rules that the worker had to evaluate so far. It is sent all of them, so that they rarely change."""
+        """The rules that the worker had to evaluate so far. Each request uses all of them, so that the rules rarely
+        change."""
         self._losses: dict[str, _Losses] = {}
 
         @cache
@@ -94,7 +96,7 @@ class SandboxedEvaluator(Closeable):
         yield from self._completed(waiting)
 
     def _completed(self, evaluated: Sequence[_Evaluated]) -> Iterator[list[EvaluatedRule]]:
-        """Yield the verdicts on each record, with those of the rules that were left out."""
+        """Yield the verdicts on each record, completed by those of the rules that this process left out."""
         all_ids = frozenset(self._positions)
         left_out = [all_ids.difference(verdict.rule_id for verdict in verdicts) for _, verdicts in evaluated]
         self._worker_ids = self._worker_ids.union(*left_out)
@@ -111,7 +113,7 @@ class SandboxedEvaluator(Closeable):
         return replace(subject, environment_facts=found) if found else subject
 
     def _decide(self, subjects: Sequence[Subject], rule_ids: frozenset[str]) -> list[list[EvaluatedRule]]:
-        """Return the verdicts on each record by some rules: ``error`` for those that exceeded limits before."""
+        """Return the verdicts of some rules on each record: ``error`` for rules that exceeded limits before."""
         stopped = {rule_id: self._losses[rule_id].reason() for rule_id in rule_ids if self._is_suspended(rule_id)}
         active = rule_ids.difference(stopped)
         decided = self._decide_by(subjects, active) if active else [[] for _ in subjects]
@@ -133,7 +135,7 @@ class SandboxedEvaluator(Closeable):
         if len(rule_ids) > 1:
             by_rule = [self._decide(subjects, frozenset({rule_id})) for rule_id in sorted(rule_ids)]
             return [[verdict for ((verdict,),) in by_rule]]
-        if was_running:  # the process may have ended for a reason that is not this rule's
+        if was_running:  # the process may have ended for another reason than this rule
             return self._decide_by(subjects, rule_ids)
         (rule_id,) = rule_ids
         self._losses.setdefault(rule_id, _Losses(reason)).count += 1
@@ -171,7 +173,7 @@ class _Losses:
 
 
 def _is_limited(policy: Policy, rule: Rule) -> bool:
-    """Return whether a rule is evaluated under limits: one that does not come with this release and may be costly."""
+    """Return whether a rule is evaluated under limits: it is not part of this release and may be costly."""
     if policy is default_policy() or rule.model_copy(update={"examples": ()}) in default_policy().rules:
         return False
     return rule.may_be_costly

@@ -1,9 +1,9 @@
 """Accepts the states that syncs refuse to commit, after a person has found out how they came into the log.
 
-A sync commits nothing while the log has states that no sync and no command can have written, or if what the database
-continues from is not what the trail commits. Both stay true by themselves. An acceptance commits the log as it is in
-the name of a person, so that later syncs commit again. It launders nothing: it never replaces what is committed, and
-each later commitment repeats which states were accepted.
+A sync commits nothing while the log has states that no sync and no command can have written, or while the stored state
+from which commitments continue differs from the trail. Neither condition clears by itself. An acceptance commits the
+log as it is in the name of a person, so that later syncs commit again. It hides nothing: it never replaces a
+commitment, and each later commitment repeats which states were accepted.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _RESTORE: Final = "accepting never replaces what is committed: restore a backup 
 
 
 class NothingRefusedError(DatabaseError):
-    """The next sync commits all states by itself."""
+    """There are no refused states: the next sync commits all states by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +50,19 @@ class Acceptance:
 
     accepted: AcceptedRange
     count: int
-    """How many of them had been refused: states of a sync under way may lie between them."""
+    """How many of the accepted states had been refused: states of a sync under way may be between them."""
     writers: Sequence[Writes]
-    """In whose name they were written."""
+    """The syncs and commands in whose name they were written."""
     checkpoint: Checkpoint | None
-    """Over the entry; None without a signing key."""
+    """The checkpoint over the entry; None without a signing key."""
 
 
 def accept_states(store: Store, tenant_id: str, reason: str, now: datetime, key: Signer | None = None) -> Acceptance:
     """Commit the log as it is, with an entry that names the refused states, the person and the reason.
 
-    Raises:
-        NothingRefusedError: no state is refused.
-        UncommittableError: the log is not what the trail commits, so that nothing can follow from it.
-        TenantBusyError: a stage of a sync is running.
-        SecretUnavailableError: the signing key cannot be used.
+    Raises: NothingRefusedError: no state is refused. UncommittableError: the log differs from the trail's commitments,
+    so nothing can continue from it. TenantBusyError: a stage of a sync is running. SecretUnavailableError: the signing
+    key cannot be used.
     """
     with store.exclusive(tenant_id, wait_seconds=WAIT_SECONDS), store.begin(tenant_id) as session:
         acceptance = accept_in(session, reason, now)
@@ -72,7 +70,7 @@ def accept_states(store: Store, tenant_id: str, reason: str, now: datetime, key:
 
 
 def accept_in(session: TenantSession, reason: str, now: datetime) -> Acceptance:
-    """Accept states in a transaction, without a checkpoint. ``accept_states`` has the errors."""
+    """Accept states in a transaction, without a checkpoint. The errors are those of ``accept_states``."""
     audit_log.lock(session)
     size = state_log.size(session)
     start = _continuation(session, size)
@@ -113,7 +111,8 @@ def _continuation(session: TenantSession, size: int) -> Continuation:
         raise UncommittableError(
             f"the log has {size:,} states, but entry {last.sequence:,} commits {last.size:,}: {_RESTORE}"
         )
-    # What the database continues from may be what was forged. The leaves show the same, if they are as committed.
+    # The stored frontier may be forged. If it does not give the committed root, it is computed from the leaves, which
+    # must give that root.
     frontier = last.verified_frontier() or Frontier().extend(state_log.leaf_hashes(session, 0, last.size))
     if (frontier.size, frontier.root().hex()) != (last.size, last.root):
         raise UncommittableError(f"the log is not what entry {last.sequence:,} of the trail commits: {_RESTORE}")

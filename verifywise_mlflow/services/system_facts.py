@@ -1,4 +1,4 @@
-"""The facts around a version that its record does not have: its AI system, as declared, and the earlier versions."""
+"""Facts about a version that its record does not have: its AI system as declared, and the earlier versions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class SystemFacts:
     system_name: str | None = None
     """Null if no declaration and no tag names the system."""
     declared: DeclaredSystem | None = None
-    """What is declared about the system; null if nothing is."""
+    """The declaration of the system; None without one."""
     earlier_versions: tuple[EarlierVersion, ...] = ()
     """Versions of the model with a lower number, newest first."""
 

@@ -40,7 +40,7 @@ def hygiene_with_mapping(store: Store, tenant_id: str, mapping: TagMapping) -> T
         keys = key_uses(session)
         names = {use.key for use in keys}
         forms = value_uses(session, fields_of(names, index, NORMAL_FORMS))
-        # Limited on their own: any number of distinct commits hides no unknown risk category.
+        # These values are limited separately, so that many distinct commits cannot hide an unknown risk category.
         texts = value_uses(session, fields_of(names, index, set(MAY_LACK_VALUE) - set(NORMAL_FORMS)))
     is_cut = max(len(keys), len(forms), len(texts)) > MAX_DISTINCT
     values = [*forms[:MAX_DISTINCT], *texts[:MAX_DISTINCT]]
@@ -49,7 +49,7 @@ def hygiene_with_mapping(store: Store, tenant_id: str, mapping: TagMapping) -> T
 
 def to_dataframe(report: TagHygiene) -> pd.DataFrame:
     """Return the report as a pandas frame with a row per problem and the columns ``COLUMNS``."""
-    import pandas as pd  # takes half a second, which every Dagster run would pay without needing a frame
+    import pandas as pd  # the import takes half a second, and most Dagster runs need no frame
 
     return pd.DataFrame(problem_rows(report), columns=list(COLUMNS))
 

@@ -32,7 +32,7 @@ def load_rules(tenant: Tenant) -> RuleSet:
 
 
 def load_facts(tenant: Tenant) -> EnvironmentFacts:
-    """Return what the operator's files say about packages, Python and MLflow.
+    """Return the facts of the operator's files about packages, Python and MLflow.
 
     Raises:
         InvalidPoliciesError: the file of ends of life has another form.

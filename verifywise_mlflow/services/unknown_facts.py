@@ -1,6 +1,6 @@
-"""What cannot be known of a version: what was not read, what MLflow does not show, and what no MLflow server records.
+"""Unknown facts of a version: facts that were not read, that MLflow does not show, or that no MLflow server records.
 
-A document that leaves this out makes a reader take silence for a good sign.
+In a document without them, readers would take silence for a good sign.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ class MissingField:
     description: str
     because: MissingBecause
     text: str | None = None
-    """The text that is no value."""
+    """The text that does not count as a value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unknowns:
-    """What cannot be known of a version."""
+    """The unknown facts of a version."""
 
     unread_objects: tuple[UnreadObject, ...]
     missing_fields: tuple[MissingField, ...]
@@ -56,7 +56,7 @@ class Unknowns:
     unsettled_rules: tuple[VerdictState, ...]
     """Rules without a result, because an object was not read or the evaluation failed."""
     never_in_mlflow: tuple[CitedClause, ...]
-    """What no MLflow server records: clauses that need evidence from elsewhere."""
+    """The clauses that need evidence from elsewhere, since no MLflow server records it."""
 
 
 def find_unknowns(
@@ -66,7 +66,7 @@ def find_unknowns(
     verdicts: Sequence[VerdictState],
     never: tuple[CitedClause, ...],
 ) -> Unknowns:
-    """Return what cannot be known of a version; ``never`` is what ``never_in_mlflow`` returns for the policies."""
+    """Return the unknown facts of a version; ``never`` is the result of ``never_in_mlflow`` for the policies."""
     unread = unread_objects_from_json(state.incomplete)
     without_hash = [file for file in manifest.files if file.sha256 is None] if manifest else []
     return Unknowns(
@@ -110,4 +110,5 @@ def _missing_fields(state: RecordState, unread: Sequence[UnreadObject]) -> tuple
 
 _NO_VALUE = frozenset(ValueState)
 _OF_SOME_VERSIONS = frozenset(("linked_prompts", "generative_evaluation"))
-"""A version that uses no prompt, or is not generative, lacks nothing without them."""
+"""Fields that only some versions need: a version that uses no prompt, or is not generative, is complete without
+them."""

@@ -1,8 +1,8 @@
-"""Explains a verdict of any time: finds the rule and the record that it was given on, and evaluates the rule again.
+"""Explains a verdict of any time: finds the rule and the record of that time, and evaluates the rule again.
 
-It compares three things separately: the stored hash with the values that are stored with the verdict, those values
-with the record of that time, and the verdict with what the rule gives on that record now. It reports differences and
-changes nothing.
+Three comparisons are made: the stored hash with the values that are stored with the verdict, these values with the
+record of that time, and the stored verdict with the one that the rule gives on that record now. Differences are
+reported and nothing is changed.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Explanation:
 
     verdict: VerdictState
     rule_document: Mapping[str, object] | None
-    """The rule as the policy contained it then; null if that is not known."""
+    """The rule as the policy contained it then; None if it is not known."""
     adopted_at: datetime | None
     """When the policy came into force."""
     code_version: str | None
@@ -154,7 +154,7 @@ def _reproduce(
 
 
 def _stored_facts(values: Mapping[str, Json]) -> dict[str, dict[str, Json]]:
-    """Return the environment facts that are stored with a verdict: the copy that they come from may be gone."""
+    """Return the environment facts that are stored with a verdict, since the copy from which they came may be gone."""
     facts: dict[str, dict[str, Json]] = {name: {} for name in ENVIRONMENT_FACTS}
     for path, value in values.items():
         name, _, member = path.partition(".")

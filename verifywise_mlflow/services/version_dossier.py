@@ -1,6 +1,6 @@
-"""Everything that is known of one version as of a time, and what cannot be known, as one value.
+"""All facts about one version as of a time, and its unknown facts, as one value.
 
-The evidence pack, the report and other documents for people are rendered from a dossier and from nothing else.
+The evidence pack, the report and other documents for people are rendered only from a dossier.
 ``dossiers`` loads many of them with a few queries for each batch.
 """
 
@@ -42,7 +42,7 @@ from verifywise_mlflow.services.record_parts import (
 from verifywise_mlflow.services.unknown_facts import Unknowns, find_unknowns, never_in_mlflow
 
 BATCH_SIZE: Final = 250
-"""Versions that are loaded at a time: a record may have a megabyte."""
+"""The most versions that are loaded at a time: a record may have a megabyte."""
 
 _VERDICT_ORDER: Final = (
     *(Verdict.FAIL, Verdict.ERROR, Verdict.NOT_EVIDENCED, Verdict.NOT_READ),
@@ -56,7 +56,7 @@ class JudgedRule:
     """A rule and its verdict on the version."""
 
     rule: StoredRule
-    """Without texts if the policy of the time does not have the rule."""
+    """The rule; its texts are empty if the policy of the time does not have it."""
     verdict: VerdictState
     waiver: StoredWaiver | None
     """The waiver that covered the gap at the time; None for a verdict that is no gap."""
@@ -76,7 +76,7 @@ class JudgedRule:
 
 @dataclass(frozen=True, slots=True)
 class VersionDossier:
-    """What is known of one version as of a time."""
+    """All facts about one version as of a time."""
 
     tenant_id: str
     as_of: datetime
@@ -91,7 +91,7 @@ class VersionDossier:
     badges: tuple[BadgeState, ...]
     """All badges up to the time, the oldest first."""
     rules: tuple[JudgedRule, ...]
-    """What matters first: gaps, the most severe ones first; then other verdicts."""
+    """In the order of importance: gaps, the most severe ones first; then other verdicts."""
     waivers: tuple[StoredWaiver, ...]
     """All waivers up to the time that covered one of the rules, ended ones included, the oldest first."""
     lifecycle_events: tuple[RecordedEvent, ...]
@@ -99,9 +99,9 @@ class VersionDossier:
     integrity_events: tuple[tuple[IntegrityEvent, datetime], ...]
     """Changes of files under the unchanged version, each with when it was seen, oldest first."""
     policies: StoredPolicies
-    """Those of the time. All dossiers that are loaded together share the object."""
+    """The policies of the time. All dossiers that are loaded together share this object."""
     unknowns: Unknowns
-    """What cannot be known from MLflow."""
+    """The facts that MLflow does not show."""
 
     @property
     def key(self) -> Key:
@@ -178,7 +178,7 @@ def dossiers(
 
 @dataclass(frozen=True, slots=True)
 class _Loader:
-    """What all dossiers of one tenant and time share."""
+    """The data that all dossiers of one tenant and time share."""
 
     session: TenantSession
     at: datetime
@@ -254,7 +254,7 @@ def _clauses_of_rules(policies: StoredPolicies) -> Mapping[str, tuple[CitedClaus
 
 
 def _rank(judged: JudgedRule) -> tuple[int, int, int, str]:
-    """Return the place of a rule in the order of ``VersionDossier.rules``."""
+    """Return the sort key of a rule in ``VersionDossier.rules``."""
     verdict = _index(_VERDICT_ORDER, judged.verdict.verdict)
     group = 0 if judged.is_gap else 1 + verdict
     return group, _index(_SEVERITY_ORDER, judged.rule.severity), verdict, judged.verdict.rule_id
@@ -265,7 +265,7 @@ def _index(order: Sequence[str], word: str) -> int:
 
 
 def _held_at(badges: Sequence[BadgeState], at: datetime) -> BadgeState | None:
-    """Return the badge that held at a time."""
+    """Return the badge that was valid at a time."""
     return next((badge for badge in badges if badge.span.valid_to is None or badge.span.valid_to > at), None)
 
 

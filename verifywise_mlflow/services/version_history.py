@@ -41,7 +41,7 @@ class ChangedRecord:
     sync_id: str
     """Empty if no sync made the change."""
     differences: Sequence[Difference]
-    """From the state before; the path of the first one is ``("record",)``."""
+    """The differences from the state before; for the first state, one with the path ``("record",)``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class ChangedVerdict:
     reason: str | None
     """The reason of the verdict after."""
     policy_version: str | None
-    """The version of the policy that first gave it."""
+    """The version of the policy that first gave this verdict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class ChangedWaiver:
     """Empty for its end."""
     stored: StoredWaiver
     outcome: str
-    """``granted``, ``expired`` or another reason of its end."""
+    """``granted``, ``expired`` or another reason for the end of the waiver."""
 
 
 HistoryChange: TypeAlias = SeenEvent | ChangedRecord | ChangedVerdict | ChangedBadge | ChangedWaiver
@@ -100,7 +100,7 @@ def version_history(session: TenantSession, key: Key, now: datetime) -> list[His
     Args:
         session: The tenant's transaction.
         key: The version's model name and number.
-        now: The current time: a waiver has ended once its last day is over.
+        now: The current time, which decides whether a waiver's last day is over.
     """
     verdicts = history.verdict_states_of(session, key)
     events = lifecycle_events.lifecycle_events_of(session, *key)
@@ -149,7 +149,7 @@ def _badge_changes(states: Sequence[BadgeState]) -> Iterator[ChangedBadge]:
 def _waiver_changes(
     granted: Iterable[StoredWaiver], key: Key, evaluated_rules: set[str], now: datetime
 ) -> Iterator[ChangedWaiver]:
-    """Yield the start and end of each waiver. It expires with its last day, even before a sync records that."""
+    """Yield the start and end of each waiver. A waiver expires with its last day, even before a sync records that."""
     for stored in granted:
         waiver = stored.waiver
         if waiver.rule not in evaluated_rules or not waiver.covers(waiver.rule, *key):

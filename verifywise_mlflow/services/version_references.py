@@ -1,6 +1,6 @@
 """Resolves the words by which people refer to a version, and explains names that the store does not know.
 
-A version is meant by its number, by an alias (``champion``, ``@champion``), or by a lifecycle stage that one version
+A reference is the version's number, an alias (``champion``, ``@champion``), or a lifecycle stage that only one version
 of the model has (``production``).
 """
 
@@ -27,14 +27,14 @@ from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
 
 MAX_LISTED: Final = 10
-"""Versions that an error lists."""
+"""The most versions that an error lists."""
 _MAX_DIGITS: Final = 9
 
 
 def resolve_version(session: TenantSession, model_name: str, reference: str, at: datetime | None = None) -> int:
     """Return the number of the version that a reference means, now or at a time.
 
-    A number is returned without a look at the store. Aliases are the same letter by letter, or else in another case.
+    A number is returned without a query. An alias with exactly this spelling comes first, then one in another case.
 
     Raises:
         UnresolvedNameError: no version, or more than one, has that alias or stage; or the model is not known.
@@ -115,8 +115,7 @@ def require_known(session: TenantSession, model_name: str | None) -> None:
 def require_known_rule(session: TenantSession, key: Key, rule_id: str) -> None:
     """Raise unless the rule has ever given a verdict on the version.
 
-    Raises:
-        UnresolvedNameError: it has not, although others have.
+    Raises: UnresolvedNameError: the rule has not, although others have.
     """
     rule_ids = {state.rule_id for state in verdict_states_of(session, key)}
     if rule_ids and rule_id not in rule_ids:

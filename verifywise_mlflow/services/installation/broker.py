@@ -12,11 +12,11 @@ from verifywise_mlflow.services.installation.finding import Finding
 BROKER_URL: Final = "VERIFYWISE_BROKER_URL"
 LAUNCHER: Final = "VERIFYWISE_LAUNCHER"
 TIMEOUT: Final = 5
-"""Seconds until a broker that does not answer counts as lost."""
+"""Seconds after which a broker that does not respond counts as unreachable."""
 
 
 def broker_problem(url: str) -> str | None:
-    """Return why the broker cannot be used, without its URL, which has the password; None if it accepts us."""
+    """Return why the broker cannot be used; None if it can. The text omits its URL, which has the password."""
     if not url:
         return f"{BROKER_URL} is not set"
     kombu = import_module("kombu")  # Celery's client, which only workers need
@@ -29,7 +29,7 @@ def broker_problem(url: str) -> str | None:
 
 
 def check_broker(environment: Mapping[str, str]) -> Iterator[Finding]:
-    """Yield what was found; nothing if runs do not go through a broker."""
+    """Yield the finding; none if runs do not go through a broker."""
     url = environment.get(BROKER_URL) or ""
     if not url and environment.get(LAUNCHER) != "celery":
         return

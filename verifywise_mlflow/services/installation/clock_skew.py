@@ -8,20 +8,20 @@ from typing import Final
 from verifywise_mlflow.services.installation.finding import Finding
 
 MAX_SKEW: Final = timedelta(seconds=5)
-"""MLflow's times have milliseconds; a sync looks for changes since the newest one it knows."""
+"""The largest difference that is no problem: a poll looks for changes after the newest time that it knows."""
 
 
 def check_skew(
     subject: str, clock: datetime, before: datetime, after: datetime, precision: timedelta = timedelta(0)
 ) -> Finding:
-    """Return whether another clock agrees with ours.
+    """Return a finding that says whether another clock agrees with ours.
 
     Args:
         subject: Whose clock it is.
         clock: What it showed.
         before: Our time before it was read.
         after: Our time afterwards.
-        precision: The clock's: it may have shown up to this much less than its time.
+        precision: The resolution of the clock: it may have shown up to this much less than its time.
     """
     behind, ahead = before - (clock + precision), clock - after
     if max(behind, ahead) <= MAX_SKEW:

@@ -1,4 +1,4 @@
-"""Checks the database: reachable, its schema, roles and triggers, locks that are held too long, its clock."""
+"""Checks the database: its connection, schema, roles, triggers and clock, and locks that are held too long."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from verifywise_mlflow.services.installation.clock_skew import check_skew
 from verifywise_mlflow.services.installation.finding import Finding
 
 MAX_TRANSACTION_AGE: Final = timedelta(hours=2)
-"""The default of VERIFYWISE_RUN_TIMEOUT_SECONDS: no sync lasts longer, and it holds the tenant's lock to its end."""
+"""Older transactions are reported. It is the default of VERIFYWISE_RUN_TIMEOUT_SECONDS: no sync lasts longer, and a
+sync holds the tenant's lock to its end."""
 
 
 def utc_now() -> datetime:
@@ -33,7 +34,7 @@ def utc_now() -> datetime:
 def check_database(
     url: str, *, now: Callable[[], datetime] = utc_now, max_transaction_age: timedelta = MAX_TRANSACTION_AGE
 ) -> Iterator[Finding]:
-    """Yield what was found. If the database or its schema cannot be used, that is the only finding.
+    """Yield the findings. If the database or its schema cannot be used, that is the only finding.
 
     Args:
         url: The database.

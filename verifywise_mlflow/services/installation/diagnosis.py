@@ -1,4 +1,4 @@
-"""Runs all checks of the installation, in the order in which a problem of one explains those of the next."""
+"""Runs all checks of the installation. A problem of an earlier check may explain those of later ones."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def diagnose(
     """Yield the findings of all checks. Nothing is changed.
 
     Args:
-        environment: Names the directories and the broker that are used.
+        environment: The environment variables, which name the directories and the broker.
         read_queue: Reads Dagster's queue; None if no instance is configured.
         contact_servers: Whether to send a request to each tenant's server.
         now: Our clock.

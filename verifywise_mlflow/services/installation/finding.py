@@ -1,4 +1,4 @@
-"""What a check of the installation found."""
+"""The result of a check of the installation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Finding:
     detail: str
     """What was found."""
     remedy: str | None = None
-    """What to do about it; None if nothing, or if the detail says it."""
+    """What to do; None if nothing is to be done, or if ``detail`` says it."""
 
     def to_json(self) -> dict[str, object]:
         """Return the object that ``doctor --json`` prints. Its keys are an interface."""

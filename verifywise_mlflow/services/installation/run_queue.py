@@ -10,11 +10,12 @@ from verifywise_mlflow.services.metrics.collector import QueueUnreadableError
 from verifywise_mlflow.services.metrics.queue_state import QueueState
 
 MAX_WAIT_SECONDS: Final = 900
-"""Of the oldest queued run. Runs of a backfill may wait longer by design, so this is a warning."""
+"""A longer wait of the oldest queued run is reported. Runs of a backfill may wait longer by design, so it is only a
+warning."""
 
 
 def check_queue(read_queue: Callable[[], QueueState] | None) -> Iterator[Finding]:
-    """Yield what was found; ``read_queue`` is None if no instance of Dagster is configured."""
+    """Yield the findings; ``read_queue`` is None if no instance of Dagster is configured."""
     if read_queue is None:
         yield Finding("dagster", "skipped", "DAGSTER_HOME is not set: daemons and run queue are not checked")
         return

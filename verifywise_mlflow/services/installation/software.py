@@ -32,7 +32,7 @@ def check_packages(requirements: Iterable[str] | None = None) -> Finding:
     for text in needed or ():
         requirement = Requirement(text)
         if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
-            continue  # of an extra, or of another platform
+            continue  # a requirement of an extra or of another platform
         try:
             version = metadata.version(requirement.name)
         except metadata.PackageNotFoundError:
@@ -48,7 +48,7 @@ def check_packages(requirements: Iterable[str] | None = None) -> Finding:
 
 
 def check_sandbox(*, is_required: bool) -> Finding:
-    """Start the worker that parses untrusted files, and see what it is protected by."""
+    """Start the worker that parses untrusted files, and check which protections are in force."""
     with Sandbox() as sandbox:
         parsed = sandbox.parse_environment({"requirements.txt": b"mlflow==3.17.2\n"}, {})
         protections, unblocked = sandbox.protections, sandbox.unblocked_attempts
@@ -65,7 +65,7 @@ def check_sandbox(*, is_required: bool) -> Finding:
 
 
 def check_disk(directories: Mapping[str, Path], min_free_bytes: int = MIN_FREE_BYTES) -> Iterator[Finding]:
-    """Check the free space of directories, by what they are for."""
+    """Check the free space of directories, which are given by their purpose."""
     for purpose, directory in directories.items():
         subject = f"disk: {purpose}"
         try:
@@ -83,7 +83,7 @@ def check_disk(directories: Mapping[str, Path], min_free_bytes: int = MIN_FREE_B
 
 
 def used_directories(environment: Mapping[str, str]) -> dict[str, Path]:
-    """Return the directories that grow, by what they are for."""
+    """Return the directories that grow, by their purpose."""
     directories = {"temporary files": Path(tempfile.gettempdir())}
     for variable, purpose in (("DAGSTER_HOME", "Dagster"), ("VERIFYWISE_COMPUTE_LOG_DIR", "output of runs")):
         if path := environment.get(variable):

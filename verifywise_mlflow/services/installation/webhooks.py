@@ -17,13 +17,13 @@ SILENT_FOR: Final = timedelta(days=7)
 """How long a registry may be without a change before the silence of its webhooks is reported."""
 
 MISSED_WITHIN: Final = timedelta(days=1)
-"""How long a change that no webhook reported is worth a warning."""
+"""How long after a missed change a warning is shown."""
 
 _MAX_LISTED: Final = 5
 
 
 def check_webhooks(tenants: Mapping[str, Tenant], url: str, now: datetime) -> Iterator[Finding]:
-    """Yield one finding about all tenants with webhooks; none if there is no such tenant.
+    """Yield one finding about all tenants with webhooks; no finding without such a tenant.
 
     Raises:
         DatabaseError: the database cannot be used.
@@ -48,7 +48,7 @@ def check_webhooks(tenants: Mapping[str, Tenant], url: str, now: datetime) -> It
 
 
 def webhook_problem(status: WebhookStatus, now: datetime) -> str | None:
-    """Return what the deliveries of a tenant show to be wrong; None if they arrive."""
+    """Return the problem that a tenant's deliveries show; None if they arrive."""
     last_delivery, last_missed = status.last_delivery_at, status.last_missed_at
     if last_delivery is None:
         return "no delivery has arrived yet"

@@ -1,8 +1,8 @@
-"""Reads all metrics at an interval, so that a scrape costs no query and many scrapers cost no more than one.
+"""Reads all metrics at an interval, so that a scrape costs no query, regardless of the number of scrapers.
 
 Gauges are read from the database each time. Counters are raised by the syncs that ended since the last reading, which
-the audit trail holds: a sync runs in a process of its own, which is gone before anything could scrape it. They start
-at 0 with this process, as Prometheus expects of counters.
+are read from the audit trail: a sync runs in its own process, which ends before anything could scrape it. They start at
+0 with this process, as Prometheus expects of counters.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class MetricsCollector:
         """
         self._store, self._load_tenants, self._read_queue, self._now = store, load_tenants, read_queue, now
         self._positions: dict[str, int] = {}
-        """The last entry of each tenant's audit trail that was counted."""
+        """The sequence number of the last entry that was counted, by tenant."""
         self._counters = Readings()
         self._durations: defaultdict[str, Durations] = defaultdict(Durations)
         self._published = Readings()
@@ -83,7 +83,7 @@ class MetricsCollector:
             return self._published_durations
 
     def read(self) -> None:
-        """Read all metrics. What cannot be read is missing, and a metric says so: no error is raised."""
+        """Read all metrics. No error is raised: values that cannot be read are missing, and a metric reports that."""
         started, at = time.monotonic(), self._now()
         gauges = Readings()
         gauges.set("verifywise_build", 1, __version__)
@@ -160,7 +160,7 @@ def _set_tenant(gauges: Readings, tenant_id: str, state: TenantState) -> None:
         gauges.set("verifywise_compliance_score", score, tenant_id)
     if last := state.last_sync:
         gauges.set("verifywise_circuit_breaker_open", float(last.circuit_openings > 0), tenant_id)
-    # A targeted sync says nothing about the registry as a whole, and its failure is not repeated by the next sync.
+    # A targeted sync says nothing about the whole registry, and the next sync does not repeat its failure.
     if last := state.last_registry_sync:
         gauges.set("verifywise_last_sync_timestamp_seconds", last.ended_at.timestamp(), tenant_id)
         gauges.set("verifywise_last_sync_duration_seconds", last.seconds, tenant_id)

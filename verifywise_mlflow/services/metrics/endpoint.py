@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
 _REQUEST_TIMEOUT_S = 10
-"""A client that sends nothing for so long loses its connection, and its thread ends."""
+"""After this time without data from a client, its connection is closed and its thread ends."""
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -34,7 +34,7 @@ class _Handler(WSGIRequestHandler):
     timeout = _REQUEST_TIMEOUT_S
 
     def log_message(self, *arguments: object) -> None:
-        """Log no scrapes."""
+        """Discard the message, so that scrapes are not logged."""
 
 
 def application(collector: MetricsCollector) -> Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]]:

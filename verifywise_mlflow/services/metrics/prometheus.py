@@ -36,7 +36,7 @@ class _ReadingsCollector(Collector):
 
 
 def registry_of(collector: MetricsCollector) -> CollectorRegistry:
-    """Return a registry with the readings, and nothing of this process."""
+    """Return a registry with only the readings, without metrics of this process."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_ReadingsCollector(collector))
     return registry

@@ -1,4 +1,4 @@
-"""The values of all metrics at one time, and how long syncs took. Every name and label is one of the catalog."""
+"""The values of all metrics at one time, and how long syncs took. All names and labels are in the catalog."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the database says about a tenant for its metrics: lag, gaps, and the syncs that ended since the last reading."""
+"""Reads a tenant's metrics from the database: lag, gaps, and the syncs that ended since the last reading."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from verifywise_mlflow.services.tenant_policies import load_rules
 from verifywise_mlflow.tenants.tenant import Tenant
 
 MAX_SYNCS: Final = 500
-"""Syncs of a tenant that one reading counts; a tenant has two a minute at most."""
+"""The most syncs of a tenant that one reading counts; a tenant has at most two syncs a minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class EndedSync:
     incomplete: int
     circuit_openings: int
     is_targeted: bool
-    """Whether it read named objects only."""
+    """Whether the sync read named objects only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +61,12 @@ class TenantState:
     compliance: ComplianceSummary
     last_sync: EndedSync | None
     last_registry_sync: EndedSync | None
-    """The last one that was not targeted."""
+    """The last sync that was not targeted."""
     new_syncs: Sequence[EndedSync]
-    """Those since the last reading, oldest first."""
+    """The syncs that ended since the last reading, oldest first."""
     deliveries: Sequence[DeliveryStatus] = ()
     webhooks: WebhookState | None = None
-    """None if the tenant has none."""
+    """None if the tenant has no webhooks."""
 
 
 def read_tenant_state(store: Store, tenant: Tenant, at: datetime, after: int | None) -> TenantState | None:

@@ -21,7 +21,7 @@ _SHOWN_RULES = 5
 def compliance_events(
     key: Key, before: ComplianceState | None, after: ComplianceState, rules: Mapping[str, Rule]
 ) -> Iterator[VersionEvent]:
-    """Yield what an evaluation changed about a version's badge and gaps: at most three events.
+    """Yield the events about a version's badge and gaps that an evaluation changed: at most three.
 
     Args:
         key: The version.
@@ -45,7 +45,7 @@ def compliance_events(
 
 
 def _gap(rule_id: str, state: ComplianceState, rule: Rule | None) -> Json:
-    """Return a gap. Its verdict is null if no policy has its rule any more, which closes it, too."""
+    """Return a gap. If no policy has the rule any more, the gap is closed and its verdict is null."""
     verdict = state.rules.get(rule_id)
     return {
         "rule_id": rule_id,

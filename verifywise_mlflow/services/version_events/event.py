@@ -1,6 +1,6 @@
 """An event about a version, and its envelope: CloudEvents 1.0 in structured mode.
 
-The bytes of an event are made once, in the transaction of the change. Each attempt to deliver it sends the same bytes
+The bytes of an event are made once, in the transaction of the change. Each attempt at delivery sends the same bytes
 with the same ``id``, so that a receiver recognizes a repetition.
 """
 
@@ -19,7 +19,8 @@ from verifywise_mlflow.tenants.delivery.event_type import EventType
 
 TYPE_PREFIX: Final = "ai.verifywise.mlflow."
 SCHEMA_PREFIX: Final = "tag:verifywise.ai,2026:mlflow/events/"
-"""A tag URI (RFC 4151) names a schema without the promise that a server has it: the package and the docs have it."""
+"""The prefix of the schemas' names. A tag URI (RFC 4151) does not promise that a server has the schema, which the
+package and the docs contain."""
 _IDS: Final = uuid.UUID("6f1d7c0a-53a1-4d0e-9a63-0c1f1b0f6a55")
 """The namespace of the events' ids."""
 
@@ -32,13 +33,13 @@ class VersionEvent:
     model_name: str
     version_number: int
     details: Mapping[str, Json]
-    """What only this type has, as its schema says."""
+    """The members that only this type has, as its schema defines them."""
     summary: str
     """What changed, for people. It may quote the customer's text: escape it where it is shown."""
 
 
 class EventData(TypedDict):
-    """What the data of every event has."""
+    """The members of the data of every event."""
 
     tenant: str
     model: str
@@ -47,7 +48,7 @@ class EventData(TypedDict):
 
 
 class CloudEvent(TypedDict):
-    """An event in its envelope, as far as it is read again."""
+    """The members of an event's envelope that are read again."""
 
     id: str
     type: str

@@ -14,7 +14,7 @@ from verifywise_mlflow.services.version_events.event import VersionEvent
 from verifywise_mlflow.tenants.delivery.event_type import EventType
 
 MAX_FILES: Final = 100
-"""Changed files that one event lists; ``file_count`` counts all."""
+"""The most changed files that one event lists; ``file_count`` counts all."""
 _TYPES: Final = {
     EventKind.FIRST_SEEN: EventType.FIRST_SEEN,
     EventKind.STAGE: EventType.STAGE_CHANGED,

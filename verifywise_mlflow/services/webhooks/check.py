@@ -1,4 +1,4 @@
-"""Checks a tenant's webhooks: as MLflow lists them, and as their deliveries show."""
+"""Checks a tenant's webhooks: how they are registered in MLflow, and whether their deliveries arrive."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class WebhookCheck:
     comparison: WebhookComparison | None
     """None if the webhooks could not be listed."""
     unlisted_because: str | None
-    """Why not, and what to do."""
+    """Why the webhooks could not be listed, and what to do."""
     is_forbidden: bool
-    """Whether the account may not list them. That is no problem: administrators may."""
+    """Whether the account lacks the permission to list them, which is no problem: administrators can list them."""
     problems: tuple[str, ...]
     """Why the list may be incomplete."""
     deliveries: Deliveries
@@ -52,7 +52,7 @@ class WebhookCheck:
 
     @property
     def needs_action(self) -> bool:
-        """Whether something was found that is not as wanted."""
+        """Whether a difference was found that needs action."""
         return not self.is_as_wanted and not self.is_forbidden
 
 
@@ -63,9 +63,7 @@ def check_webhooks(
 
     Args:
         tenant: The tenant.
-        webhooks: Its section ``webhooks``.
-        store: The database.
-        support: What the server can send.
+        webhooks: The tenant's section ``webhooks``. store: The database. support: Which events the server can send.
         listener: The listener's address; None accepts any.
         now: The current time.
 
@@ -87,7 +85,7 @@ def check_webhooks(
 
 
 def read_deliveries(store: Store, tenant_id: str) -> Deliveries:
-    """Return what the listener and the syncs have recorded of a tenant's webhooks."""
+    """Return the records of the listener and of syncs about a tenant's webhooks."""
     with store.begin(tenant_id) as session:
         hints = change_hints.pending(session)
         status = change_hints.status(session)

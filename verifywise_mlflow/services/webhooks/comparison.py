@@ -1,4 +1,4 @@
-"""Compares the webhooks that MLflow lists with the one that a tenant needs: is it missing, disabled or superfluous?"""
+"""Compares the webhooks in MLflow with the one that a tenant needs: finds missing, disabled and superfluous ones."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from verifywise_mlflow.connector.webhooks import RegisteredWebhook
 from verifywise_mlflow.services.webhooks.registration import LISTENER_PREFIX
 
 MAX_LISTED: Final = 10
-"""Webhooks or events that one sentence names."""
+"""The most webhooks or events that one sentence names."""
 
 FindingKind = Literal["missing", "disabled", "superfluous"]
 
@@ -22,19 +22,19 @@ class WantedWebhook:
     """The webhook that a tenant needs."""
 
     path: str
-    """The secret end of its address."""
+    """The secret last part of the webhook's address."""
     events: Collection[str]
     listener: str | None = None
     """The listener's address; None accepts any listener with that path."""
 
     def is_led_to_by(self, url: str) -> bool:
-        """Return whether an address is the tenant's at our listener."""
+        """Return whether an address is that of the tenant at our listener."""
         if self.listener is None:
             return url.endswith(LISTENER_PREFIX + self.path)
         return url == self.listener.rstrip("/") + LISTENER_PREFIX + self.path
 
     def shares_listener_with(self, url: str) -> bool:
-        """Return whether an address leads to our listener, as far as it is known."""
+        """Return whether an address leads to our listener, if the listener's address is known."""
         return self.listener is not None and url.startswith(self.listener.rstrip("/") + LISTENER_PREFIX)
 
 
@@ -44,7 +44,7 @@ class WebhookFinding:
 
     kind: FindingKind
     sentence: str
-    """What was found, and what to do. It has no secret."""
+    """What was found, and what to do. The sentence contains no secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class WebhookComparison:
 
 
 def compare(registered: Sequence[RegisteredWebhook], wanted: WantedWebhook) -> WebhookComparison:
-    """Return what is missing, disabled or superfluous. Webhooks of other services are only counted."""
+    """Return the missing, disabled or superfluous webhooks. Webhooks of other services are only counted."""
     ours = [webhook for webhook in registered if wanted.is_led_to_by(webhook.url)]
     neighbors = [webhook for webhook in registered if webhook not in ours and wanted.shares_listener_with(webhook.url)]
     active = [webhook for webhook in ours if webhook.is_active]

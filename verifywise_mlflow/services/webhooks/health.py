@@ -11,13 +11,13 @@ from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow.tenants.webhooks import Webhooks
 
 LATE: Final = timedelta(minutes=2)
-"""How long a delivery may be under way: MLflow repeats one that fails, and the listener answers some with 429."""
+"""How late a delivery may arrive: MLflow repeats a failed delivery, and the listener refuses some with 429."""
 
 
 def are_alive(webhooks: Webhooks, status: WebhookStatus, now: datetime) -> bool:
-    """Return whether a verified delivery has arrived lately, and no change was missed as long.
+    """Return whether a verified delivery has arrived lately, and no change was missed in the same period.
 
-    Deliveries of other objects after a miss do not show that all arrive.
+    After a missed change, deliveries about other objects do not show that all deliveries arrive.
     """
     last, missed = status.last_delivery_at, status.last_missed_at
     if last is None or now - last > webhooks.alive_for:
@@ -41,15 +41,14 @@ def relaxed_intervals(
 def are_missed(
     models: Collection[str], found_at: datetime, reported: Collection[str], status: WebhookStatus, now: datetime
 ) -> bool | None:
-    """Return whether webhooks that once worked have missed a change that a poll found; None if it is too soon.
+    """Return whether webhooks that once worked have missed a change that a poll found; None if it is too early to say.
 
     Args:
         models: the models with changes.
         found_at: when the poll found them.
-        reported: the models that deliveries have named since ``LATE`` before that. Times of changes of tags and aliases
-            are unknown, so any event of the model counts as one of its change.
-        status: what shows whether the webhooks are alive.
-        now: the current time.
+        reported: the models that deliveries have named since ``LATE`` before ``found_at``. Times of changes of tags and
+        aliases are unknown, so any event of the model counts as one of its change. status: the last deliveries and the
+        last missed change. now: the current time.
     """
     if set(models) <= set(reported):
         return False

@@ -1,6 +1,7 @@
-"""What an administrator of MLflow runs to register our webhook: the same requests in Python and with curl.
+"""The requests with which an administrator of MLflow registers our webhook, as a Python program and as curl commands.
 
-We never write to a tenant's MLflow, so this is text. The secrets are variables in it, unless their values are given.
+We never write to a tenant's MLflow, so these are only texts. They have variables for the secrets, unless the values are
+given.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Final
 
 PATH_VARIABLE: Final = "WEBHOOK_PATH"
 SECRET_VARIABLE: Final = "WEBHOOK_SECRET"  # noqa: S105  # a name
-"""The variables of the administrator's shell that have the two secrets."""
+"""The variables of the administrator's shell that hold the two secrets."""
 
 LISTENER_EXAMPLE: Final = "https://listener.example.com"
 LISTENER_PREFIX: Final = "/mlflow/"
@@ -29,13 +30,14 @@ SERVER_SETTINGS: Final[Mapping[str, str]] = {
         "By default, MLflow looks for new webhooks every 60 seconds"
     ),
 }
-"""Variables of MLflow's server, and what to set them to."""
+"""Variables of MLflow's server, with the values to set."""
 
 PRIVATE_SETTINGS: Final[Mapping[str, str]] = {
     "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true if the listener has a private or loopback address",
     "MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "https,http if it has no TLS, for tests only",
 }
-"""Those that MLflow does not document: without them it delivers to public addresses and over https only."""
+"""The variables that MLflow does not document. Without them, MLflow delivers only to public addresses and over
+https."""
 
 FERNET_KEY_COMMAND: Final = "python -c 'from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())'"
 
@@ -59,7 +61,7 @@ class Registration:
     """The listener's address, without the path of a tenant."""
     events: Sequence[str]
     values: SecretValues | None = None
-    """What to write into the texts; None writes variables."""
+    """The secrets to write into the texts; None writes variables."""
 
     @property
     def name(self) -> str:
@@ -72,7 +74,7 @@ class Registration:
         return self.listener.rstrip("/") + LISTENER_PREFIX
 
     def without_values(self) -> Registration:
-        """Return the same with variables instead of the secrets."""
+        """Return the same registration with variables instead of the secrets."""
         return replace(self, values=None)
 
     def python(self) -> str:
@@ -108,7 +110,7 @@ class Registration:
         }
 
     def curl(self) -> str:
-        """Return the same for a shell. The second command is the test call."""
+        """Return the requests as shell commands. The second command is the test call."""
         url = quote(f"{self.tracking_uri}/api/2.0/mlflow/webhooks")
         workspace = f"  --header {quote(f'X-MLFLOW-WORKSPACE: {self.workspace}')} \\\n" if self.workspace else ""
         content = f" \\\n{workspace}  --header 'Content-Type: application/json' --data"

@@ -23,18 +23,18 @@ POLLING: Final = "polling goes on as before"
 
 @dataclass(frozen=True, slots=True)
 class WebhookSupport:
-    """What a server can send."""
+    """The webhooks that a server can send."""
 
     version: str | None
-    """Its release, as it reports it; None if unknown."""
+    """The release that the server reports; None if unknown."""
     events: tuple[str, ...]
-    """Those that concern us; empty if it sends none."""
+    """The events that we use and the server can send; empty if it sends no webhooks."""
     sentence: str
-    """The same for people."""
+    """The result as a sentence for people."""
 
 
 def read_support(tenant: Tenant) -> WebhookSupport:
-    """Request the release of a tenant's server. One that cannot be read may have all events.
+    """Request the release of a tenant's server. If it cannot be read, all events are assumed.
 
     Raises:
         SecretUnavailableError: a credential cannot be resolved.
