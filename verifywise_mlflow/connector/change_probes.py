@@ -1,6 +1,6 @@
-"""Change probes: cheap requests that say whether a registry may have changed, without opening a reader first.
+"""Change probes: cheap requests that show whether a registry may have changed, without opening a reader first.
 
-A probe says when to sync. Only a full read shows whether something was removed.
+A probe decides when to sync. Only a full read shows whether an object was removed.
 """
 
 from __future__ import annotations
@@ -42,23 +42,22 @@ _NEWEST: Final[QueryParams] = (("max_results", 1), ("order_by", "last_updated_ti
 
 @dataclass(frozen=True, slots=True)
 class NewestUpdates:
-    """When the objects of a registry were last updated, in milliseconds since 1970; None if it shows none."""
+    """When the objects of a registry were last updated, in milliseconds since 1970; None if no time is shown."""
 
     version: int | None
-    """MLflow advances it for a new version, a stage transition and a new description, but not for tags, aliases and
-    most deletions. So a new value proves that something changed; the same value does not prove that nothing changed."""
+    """MLflow advances this time for a new version, a stage transition and a new description, but not for tags, aliases
+    and most deletions. So a new time proves a change, while an equal time proves nothing."""
     created: tuple[str, int] | None = None
-    """The version that was updated last, as the name of its model and its number, if nothing has changed it since it
-    was created."""
+    """The model name and the number of the version that was updated last, if it has not changed since its creation."""
     prompt: int | None = None
-    """MLflow advances it for a new prompt, each of its versions, and a version's deletion. None if it was not asked."""
+    """MLflow advances it for a new prompt, a new version of one, and a version's deletion. None if not requested."""
 
 
 def newest_updates(settings: ConnectionSettings, *, with_prompts: bool = False) -> NewestUpdates:
-    """Return when a server's versions were last updated, and its prompts if wanted: one request for each."""
+    """Return when a server's versions and, if requested, its prompts were last updated: one request for each."""
 
     def newest(client: RestClient, endpoint: MlflowEndpoint, rows_key: str, filters: QueryParams = ()) -> Row | None:
-        # Not as a probe, whose response may have 64 KiB: a tag or the text of a prompt is longer.
+        # Not ``client.probe``, which limits a response to 64 KiB: a tag or the text of a prompt can be longer.
         rows = Row(client.get_json(endpoint, (*_NEWEST, *filters))).rows(rows_key)
         return rows[0] if rows else None
 
@@ -88,7 +87,7 @@ Digest = tuple[K, str | None]
 
 @dataclass(frozen=True, slots=True)
 class Digests:
-    """How objects are digested. All models and prompts come before the first version."""
+    """The functions that digest objects. All models and prompts are digested before the first version."""
 
     of_model: Callable[[RegisteredModel], str | None]
     of_version: Callable[[ModelVersion], str | None]
@@ -102,17 +101,17 @@ class RegistryDigests:
 
     models: Listing[Digest[str]]
     hidden_models: Listing[Digest[str]]
-    """Those that have the prompt tag."""
+    """The models that have the prompt tag."""
     prompts: Listing[Digest[str]]
     versions: Listing[Digest[tuple[str, int]]]
     prompt_versions: Listing[Digest[tuple[str, int]]]
 
 
 def digest_registry(settings: ConnectionSettings, digests: Digests) -> RegistryDigests:
-    """Run the searches: ``ceil(models / 1,000) + ceil(versions / 10,000)`` requests, and one for an empty search.
+    """Run the searches: ``ceil(models / 1,000) + ceil(versions / 10,000)`` requests; one for an empty search.
 
     One more request shows whether there are prompts; if so, their versions are searched, too. Each row is digested as
-    soon as it is parsed: sixteen registries that are read at once must not be in memory as a whole.
+    soon as it is parsed, so that sixteen registries can be read at once without being in memory as a whole.
     """
 
     def fetch(client: RestClient) -> RegistryDigests:
@@ -147,7 +146,7 @@ def _model_parser(digests: Digests) -> Callable[[object, TextIntake], Digest[str
 def _tagged_model_parser(
     digests: Digests, listed: Collection[str]
 ) -> Callable[[object, TextIntake], tuple[Digest[str], bool]]:
-    """Return what parses a row with the prompt tag, and says whether it is a prompt or a hidden model."""
+    """Return a function that parses a row with the prompt tag, and decides whether it is a prompt or a hidden model."""
 
     def parse(value: object, _intake: TextIntake) -> tuple[Digest[str], bool]:
         row = parse_listed_model(value)

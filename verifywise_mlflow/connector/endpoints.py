@@ -1,9 +1,9 @@
-"""The allow-list of read-only endpoints: the proof that nothing on a customer's server is changed.
+"""The allow-list of read-only endpoints, which ensures that nothing on a customer's server is changed.
 
 It holds MLflow's searches and a count. Some are POST requests; none of them writes. ``RestClient`` sends nothing else.
 
-A path is matched before it is percent-encoded, segment by segment: no segment may hold a slash or consist of dots, and
-the client then encodes everything else, including percent signs. The server receives exactly the listed segments.
+A path is matched segment by segment before it is percent-encoded. No segment may contain a slash or consist of dots.
+The client then encodes everything else, including percent signs, so the server receives exactly the listed segments.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class MlflowEndpoint(Endpoint):
     SEARCH_EVALUATION_DATASETS = ("POST", "api/3.0/mlflow/datasets/search")
     # Its rows hold excerpts of inputs and outputs, which the parser drops (trace_assessments.py).
     SEARCH_TRACES = ("POST", "api/3.0/mlflow/traces/search")
-    # It aggregates on the server: a count comes back, and no trace.
+    # The server aggregates: the response has a count, and no trace.
     COUNT_TRACES = ("POST", "api/3.0/mlflow/traces/metrics")
     LIST_RUN_ARTIFACTS = ("GET", "api/2.0/mlflow/artifacts/list")
     GET_RUN_ARTIFACT = ("GET", "get-artifact")
@@ -92,7 +92,7 @@ class DatabricksEndpoint(Endpoint):
     GET_WORKSPACE_MODEL = ("GET", "api/2.0/mlflow/databricks/registered-models/get")
     LIST_UC_MODELS = ("GET", "api/2.1/unity-catalog/models")
     LIST_UC_VERSIONS = ("GET", "api/2.1/unity-catalog/models/{id}/versions", _UC_FULL_NAME)
-    # Only these two show tags. They are not in Databricks' reference, but MLflow's client uses them by default.
+    # Only these two endpoints show tags. MLflow's client uses them by default, but Databricks' reference omits them.
     GET_UC_MODEL = ("GET", "api/2.0/mlflow/unity-catalog/registered-models/get")
     GET_UC_VERSION = ("GET", "api/2.0/mlflow/unity-catalog/model-versions/get")
     GET_FILE = ("GET", "api/2.0/fs/files/{id}", _FILE)

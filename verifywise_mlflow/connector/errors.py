@@ -16,6 +16,6 @@ class EndpointNotFoundError(HttpError):
 class ArtifactStoreError(HttpError):
     """500 on an artifact endpoint: the server could not read its artifact store.
 
-    MLflow sends it when it lacks a library or a credential for the store, and up to 3.1 also for a missing file.
-    A retry a second later would get the same response.
+    MLflow sends this status when it lacks a library or a credential for the store, and up to 3.1 also for a missing
+    file. A retry a second later would get the same response.
     """

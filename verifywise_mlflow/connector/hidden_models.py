@@ -1,8 +1,8 @@
-"""Finds models and versions that are hidden by the prompt tag. Pure: listings in, versions to request out.
+"""Finds models and versions that are hidden by the prompt tag. Pure: takes listings, yields versions to request.
 
-MLflow stores prompts in the registry's tables, and its searches leave out everything with the prompt tag. So anyone who
-may set a tag can hide a model: the tag on the model hides the model; the tag on one version hides all versions of the
-model, even after that version is deleted; and both can be combined.
+MLflow stores prompts in the registry's tables, and its searches omit everything with the prompt tag. So anyone who may
+set a tag can hide a model: the tag on a model hides the model; the tag on one version hides all versions of the model,
+even after that version is deleted. Both can be combined.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from verifywise_mlflow.connector.response_row import Row
 from verifywise_mlflow.connector.text_intake import TextIntake
 
 PROMPT_SOURCES = frozenset({"dummy-source", "prompt-template"})
-"""The sources that MLflow registers for the versions of prompts: its client one, its store the other."""
+"""The sources that MLflow writes for versions of prompts. Its client writes one of them, its store the other."""
 
 MAX_LATEST_VERSIONS = 20
-"""Versions in a row of the model search: MLflow includes one of each of its four stages."""
+"""The most versions in a row of the model search. MLflow includes the newest version of each of its four stages."""
 
 MAX_GAP_PROBES = 50
-"""Requests for version numbers that are missing among prompts. A prompt's own versions all have the tag, so a missing
-number is either deleted or not a prompt's."""
+"""The most requests for version numbers that are missing among prompts. All versions of a prompt have the tag, so a
+version with a missing number was deleted or does not belong to a prompt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class ListedModel:
 
     @property
     def is_prompt(self) -> bool:
-        """Whether it looks like a prompt. A model without versions counts as one: it has nothing to govern."""
+        """Whether the row looks like a prompt. A model without versions counts as one: it has nothing to govern."""
         return all(version.source in PROMPT_SOURCES for version in self.latest_versions)
 
     @property
@@ -57,7 +57,7 @@ def parse_listed_model(value: object, intake: TextIntake | None = None) -> Liste
 
 
 def without_contents(listed: ListedModel) -> ListedModel:
-    """Return the model with no more than what decides about hidden versions, which may be kept during a sync."""
+    """Return the model with only the data that reveal hidden versions, which are small enough to keep during a sync."""
     return ListedModel(
         RegisteredModel(listed.model.name),
         tuple(

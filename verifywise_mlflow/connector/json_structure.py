@@ -1,7 +1,7 @@
 """Counts the values and the nesting of a JSON text before it is parsed.
 
-A body of three bytes per value (``{},{},…``) takes seventy bytes of memory for each once it is parsed. So structural
-characters are counted first: outside of strings, in C, and without an object per value.
+A body with three bytes per value (``{},{},…``) takes seventy bytes of memory per value once it is parsed. So the
+structural characters outside of strings are counted first, in C and without creating an object per value.
 """
 
 from __future__ import annotations
@@ -15,28 +15,28 @@ from itertools import accumulate
 _NOT_STRUCTURE = bytes(set(range(256)) - set(b'",[]{}'))
 _STRUCTURE_OR_STRINGS = re.compile(rb'(?:"[^"]*"?)+|[^"]+')
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
-_STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")  # as signed bytes: one level in, one level out
+_STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")  # signed: +1 for an opening bracket, -1 for a closing one
 _BLOCK = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class JsonStructure:
-    """The size of a JSON text once it is parsed."""
+    """The size that a JSON text will have when it is parsed."""
 
     values: int
-    """At least the number of its values; keys do not count."""
+    """The number of values, or more; keys do not count."""
     depth: int
     """How deep its objects and lists nest."""
 
 
 def measure(body: bytes, *, max_values: int) -> JsonStructure:
-    """Return the number of values and the depth. Beyond ``max_values``, the count and the depth may be too low.
+    """Return the number of values and the depth. If there are more than ``max_values``, both may be too low.
 
-    A text that is not JSON has some result, too: parsing shows the error.
+    For a text that is not JSON, the result is arbitrary: parsing reports the error.
     """
     structure = body
     if b"\\" in structure:
-        # An escaped quote ends no string. First the escaped backslashes, so that none of them escapes a quote.
+        # An escaped quote ends no string. Escaped backslashes go first, so that none seems to escape a quote.
         structure = structure.replace(rb"\\", b"").replace(rb"\"", b"")
     structure = structure.translate(None, _NOT_STRUCTURE).replace(b'""', b"")
     values, depth, level = 1, 0, 0

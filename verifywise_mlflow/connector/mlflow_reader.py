@@ -53,7 +53,7 @@ from verifywise_mlflow.http.errors import (
 from verifywise_mlflow.http.settings import ConnectionSettings
 
 MAX_HIDDEN_VERSION_PROBES = 1_000
-"""Requests per listing for versions that no search lists, one for each version."""
+"""The most versions per listing that are requested one by one, because no search lists them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class ServerInfo:
     workspaces: bool
     """Whether workspaces are enabled."""
     logged_models: bool | None
-    """Whether it has logged models, as MLflow does from version 3 on; null if the version is unknown."""
+    """Whether the server has logged models, which exist from MLflow 3 on; None if the version is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class MlflowReader(TrackingReader):
 
     @property
     def server(self) -> ServerInfo:
-        """What the server reports about itself; waits until it has reported its version."""
+        """What the server reports about itself. Waits for the request of its version."""
         return self._server.result()
 
     def _probe(self, workspace: str | None, *, has_prefix: bool) -> Future[ServerInfo]:
@@ -122,7 +122,7 @@ class MlflowReader(TrackingReader):
                 "Remove it from the tenant's description, or start the server with --enable-workspaces."
             )
         if row.fields:
-            # The server has accepted the credentials, and its version decides nothing: nobody has to wait for it.
+            # The server has accepted the credentials. The version decides nothing, so nobody waits for it.
             return in_background(lambda: _server_info(row, self._version_if_readable(), workspaces=workspaces))
         version = self._version()
         if version is None and has_prefix:
@@ -152,7 +152,7 @@ class MlflowReader(TrackingReader):
         return version if re.fullmatch(r"[0-9]{1,4}\.[0-9A-Za-z.+-]{1,40}", version) else None
 
     def registered_models(self) -> ListingPages[RegisteredModel, str]:
-        """List every registered model without prompts, but with models that are hidden by the prompt tag."""
+        """List every registered model, including models that are hidden by the prompt tag, without prompts."""
         return ListingPages(self._model_pages, lambda model: model.name)
 
     def _model_pages(self, listed: Listed[str]) -> Iterator[Sequence[RegisteredModel]]:
@@ -183,7 +183,7 @@ class MlflowReader(TrackingReader):
         ).read()
 
     def prompts(self) -> Listing[Prompt]:
-        """List every prompt: those that ``registered_models()`` has just met, or else those of another search."""
+        """List every prompt, from the search that ``registered_models()`` has just made, or else from another one."""
         known, self._prompts = self._prompts, None
         if known is None:
             tagged = self._tagged_models()
@@ -191,7 +191,7 @@ class MlflowReader(TrackingReader):
         return known
 
     def prompt_versions(self) -> Listing[PromptVersion]:
-        """List every version of a prompt: those that ``model_versions()`` has just met, or else those of a search."""
+        """List every version of a prompt, from the search that ``model_versions()`` has just made, or from another."""
         known, self._prompt_versions = self._prompt_versions, None
         return known or _prompt_versions_of(self._tagged_versions())
 
@@ -199,7 +199,7 @@ class MlflowReader(TrackingReader):
         """Read one prompt by its name.
 
         Raises:
-            NotFoundError: there is no model of this name, or it is no prompt.
+            NotFoundError: there is no model of this name, or the model is no prompt.
         """
         model = self.registered_model(name)
         if not is_prompt_model(model.tags):
@@ -210,7 +210,7 @@ class MlflowReader(TrackingReader):
         """Read one version of a prompt by the prompt's name and its number.
 
         Raises:
-            NotFoundError: there is no such version, or it is none of a prompt.
+            NotFoundError: there is no such version, or it belongs to no prompt.
         """
         version = self.model_version(name, number)
         if not is_prompt_version(version):
@@ -227,9 +227,9 @@ class MlflowReader(TrackingReader):
         return models
 
     def model_versions(self) -> ListingPages[ModelVersion, tuple[str, int]]:
-        """List every model version in any status, without prompts, but with versions that are hidden by the prompt tag.
+        """List every model version in any status, including those hidden by the prompt tag, without prompts.
 
-        A version that no search lists is requested on its own. Versions of prompts are searched only if there are
+        A version that no search lists is requested by itself. Versions of prompts are searched only if there are
         prompts, or a model without listed versions.
         """
         return ListingPages(self._version_pages, version_key)
@@ -237,7 +237,7 @@ class MlflowReader(TrackingReader):
     def _version_pages(self, listed: Listed[tuple[str, int]]) -> Iterator[Sequence[ModelVersion]]:
         yield from search_versions(self._client, self._limits).read_pages(listed)
         if not listed.keys:
-            yield ()  # for who has requested the first page only: what follows needs the models
+            yield ()  # an empty page, for callers that request only the first one: the code below needs the models
         names_with_listed = {name for name, _ in listed.keys}
         models = self._listed_models()
         tagged: Listing[ModelVersion | PromptVersion] = Listing(())
@@ -288,7 +288,7 @@ class MlflowReader(TrackingReader):
     def registered_model(self, name: str) -> RegisteredModel:
         """Read one registered model by its name.
 
-        ``hidden_from_search`` says whether it has the prompt tag. Only a listing shows whether that hides it.
+        ``hidden_from_search`` says whether the model has the prompt tag. Only a listing shows whether the tag hides it.
         """
         response = self._client.get_json(MlflowEndpoint.GET_MODEL, {"name": name})
         model = parsing.registered_model(response.get("registered_model"))
@@ -297,14 +297,14 @@ class MlflowReader(TrackingReader):
     def model_version(self, name: str, number: int) -> ModelVersion:
         """Read one version by its model's name and its number.
 
-        ``hidden_from_search`` says whether it has the prompt tag. A version is also hidden by the tag of another one.
+        ``hidden_from_search`` says whether this version has the prompt tag. The tag of another version hides it, too.
         """
         response = self._client.get_json(MlflowEndpoint.GET_VERSION, {"name": name, "version": number})
         version = parsing.model_version(response.get("model_version"))
         return replace(version, hidden_from_search=IS_PROMPT in version.tags)
 
     def version_location(self, name: str, number: int) -> str | None:
-        """Return the location of a version's files, to which MLflow resolved its source when it was registered."""
+        """Return the location of a version's files: the one to which MLflow resolved the source at registration."""
         response = self._client.get_json(MlflowEndpoint.GET_VERSION_LOCATION, {"name": name, "version": number})
         location = response.get("artifact_uri")
         return location if isinstance(location, str) and location.strip() else None

@@ -1,9 +1,9 @@
 """MLflow's objects as immutable values, under MLflow's own names.
 
-Every time is UTC with MLflow's millisecond precision. ``None`` means that MLflow has no value; parsing maps MLflow's
-own forms of that (an empty string, a missing key, the stage ``"None"``) to it. ``problems`` lists the parts of a
-response that were unusable; the rest of the object is used. ``redactions`` lists what the tenant's redaction settings
-removed; the connector itself removes nothing.
+Every time is UTC with MLflow's millisecond precision. ``None`` means that MLflow has no value; parsing converts an
+empty string, a missing key and the stage ``"None"`` to it. ``problems`` lists the parts of a response that were
+unusable; the rest of the object is used. ``redactions`` lists the redactions by the tenant's settings; the connector
+itself redacts nothing.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from verifywise_mlflow.common.value_object import value_object
 
 @value_object
 class Redaction:
-    """A note that something was removed from an object before it was stored; never the value, nor a hash of it."""
+    """A note that a text was removed from an object before it was stored, without the text and without a hash."""
 
     place: str
     """``tag``, ``param``, ``metric``, ``data set``, or the name of the object's field."""
     key: str | None
-    """The tag's, param's or metric's key; null for a field, and for an item that is not stored at all."""
+    """The key of the tag, param or metric; None for a field, and for an item that is not stored at all."""
     what: Literal["secret", "personal data", "not kept"]
     kind: str
-    """The kind of secret or personal data: ``password``, ``github pat``, ``email``; else ``denied``."""
+    """The kind of secret or personal data: ``password``, ``github pat``, ``email``; ``denied`` for a denied key."""
     count: int = 1
-    """Occurrences in this place."""
+    """How often it occurred in this place."""
 
 
 @value_object
@@ -76,7 +76,7 @@ class ModelVersion:
 
 @value_object
 class Prompt:
-    """A named prompt in the registry, with numbered versions. MLflow keeps it in the tables of the models."""
+    """A named prompt in the registry, with numbered versions. MLflow stores prompts in the tables of the models."""
 
     name: str
     description: str | None = None
@@ -107,9 +107,9 @@ class PromptVersion:
     """The names in double braces, sorted."""
     has_response_format: bool = False
     model_config: Mapping[str, str] = field(default_factory=dict)
-    """The model and its parameters that the version is meant for. See ``prompts.model_config``."""
+    """The model that the prompt's version is meant for, with its parameters. See ``prompts.model_config``."""
     tags: Mapping[str, str] = field(default_factory=dict)
-    """Without those in which MLflow keeps what the other fields show."""
+    """The tags, without those from which the other fields are taken."""
     problems: tuple[str, ...] = ()
     redactions: tuple[Redaction, ...] = ()
 
@@ -180,7 +180,7 @@ class LoggedModel:
     params: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     datasets: tuple[DatasetInput, ...] = ()
-    """The data sets on which its metrics were measured, each once."""
+    """The data sets on which the model's metrics were measured, each once."""
     tags: Mapping[str, str] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     redactions: tuple[Redaction, ...] = ()
@@ -198,7 +198,7 @@ class EvaluationDataset:
 
 
 AssessmentSource = Literal["HUMAN", "LLM_JUDGE", "CODE", "OTHER"]
-"""Who or what assessed, as the client stated it."""
+"""The kind of assessor, as the client stated it."""
 
 
 @value_object
@@ -210,7 +210,7 @@ class AssessmentCounts:
     count: int
     traces: int
     sources: int
-    """Distinct people, models or functions that assessed."""
+    """The number of distinct assessors: people, models or functions."""
     passed: int
     """The values true and yes."""
     failed: int
@@ -233,29 +233,29 @@ class ModelAssessments:
 
     model_id: str
     traces: int
-    """Those with an assessment."""
+    """The number of traces with an assessment."""
     counts: tuple[AssessmentCounts, ...]
     """The most frequent ones first."""
     names_left_out: int
-    """How many more names and sources were counted and are not listed."""
+    """How many more pairs of name and source were counted but are not listed."""
     expectations: int
-    """Expected answers, which are no assessments of what the model answered."""
+    """Expected answers, which are no assessments."""
     digest: str
     """SHA-256, in hex, of all that was counted. See ``trace_assessments.py``."""
 
 
 @value_object
 class TraceAssessments:
-    """What a search for the traces of logged models has shown of their assessments."""
+    """The assessments that a search for the traces of logged models found."""
 
     models: tuple[ModelAssessments, ...]
     is_complete: bool
-    """False if there were more traces than are read, so that the counts are least counts."""
+    """False if there were more traces than were read, so that the counts are lower bounds."""
 
 
 @dataclass(frozen=True, slots=True)
 class TraceCounts:
-    """How many traces of some experiments a server has, and how many assessments of them. Never a trace."""
+    """The numbers of traces in some experiments and of their assessments, without any trace."""
 
     traces: int
     assessments: int
@@ -270,4 +270,4 @@ class RemoteFile:
     size: int | None
     """Bytes. MLflow omits it for directories and empty files; parsing sets 0 for the latter."""
     store_state: str | None = None
-    """A digest of what an object store shows of an object's state, such as its ETag; null from MLflow."""
+    """A digest of the object's state in its store, such as its ETag; None for files that MLflow lists."""

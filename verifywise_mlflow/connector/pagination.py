@@ -3,11 +3,11 @@
 MLflow's page tokens are plain offsets into the server's current rows. A row that is deleted on an earlier page shifts
 all later ones, and the next page silently starts one row too late. So each page after the first is requested from one
 row before its token, and must start with the last row of the page before. If a page does not, or its token is not an
-offset, the listing is read again until two reads in a row have the same rows. A listing without either proof is marked
-incomplete.
+offset, the listing is read again until two consecutive reads have the same rows. A listing without either proof is
+marked incomplete.
 
-The rows are yielded page by page, while the next page is requested already. A listing is therefore never in memory as a
-whole: only its keys are, each with a hash of its row.
+The rows are yielded page by page, while the next page is already being requested. So memory never holds a whole
+listing, only its keys, each with a hash of its row.
 """
 
 from __future__ import annotations
@@ -43,13 +43,13 @@ MAX_TOKEN_LENGTH = 4_096
 """Characters of a page token, which is sent back in a URL. MLflow's has about 30."""
 
 _TOKEN_FIELDS: Final = frozenset({"offset", "experiment_ids", "filter_string", "order_by"})
-"""What MLflow's tokens hold: those of logged models repeat the search."""
+"""The keys in MLflow's page tokens. Tokens of logged models repeat the search."""
 
 PAGE_SHRINK_FACTOR = 4
-"""A page beyond a limit of one response is requested again with fewer rows, down to one row."""
+"""A page that exceeds a limit is requested again with this many times fewer rows, down to one row."""
 
 ROW_BYTES = 600
-"""Memory of a parsed row apart from its texts: the object, its times, its key (measured: 200 to 800)."""
+"""Bytes of memory of a parsed row without its texts: the object, its times, its key (measured: 200 to 800)."""
 
 OVERFULL: Final = "pages with more rows than requested"
 CUT_SHORT: Final = "listings that the deadline cut short"
@@ -77,27 +77,27 @@ class PagedListing(Generic[T, K]):
     """How to fetch the pages of a listing, and how to identify its rows."""
 
     fetch_page: Callable[[str | None, int], dict[str, object]]
-    """Takes a page token (None for the first page) and how many rows to request."""
+    """Requests a page, given its token (None for the first page) and the number of rows."""
     rows_key: str
     """The key of the rows in a response."""
     parse: Callable[[object, TextIntake], T]
     identify: Callable[[T], K]
     page_size: int
-    """Rows to request. A page after the first has one more, which overlaps with the page before."""
+    """Rows to request. Each page after the first has one more row, which is the last one of the page before."""
     max_page_size: int | None = None
-    """Rows that a page may have at most, where the server has such a limit."""
+    """The server's limit on the rows of a page, if it has one."""
     keeps_beginning: bool = True
     """Whether a listing that the sync's deadline cuts short returns the rows that were read."""
     max_token_length: int = MAX_TOKEN_LENGTH
-    """More where tokens repeat the search, and are sent back in a body."""
+    """The longest page token. It is larger for tokens that repeat the search and are sent back in a body."""
 
 
 @dataclass(slots=True)
 class Listed(Generic[K]):
-    """What a listing shows; final after its last page."""
+    """The keys and problems of a listing. They are final after its last page."""
 
     keys: dict[K, int | None] = field(default_factory=dict)
-    """The keys of its rows, in order, each with a hash of the row if another page followed."""
+    """The keys of the listing's rows, in order, each with a hash of the row if another page followed."""
     problems: Problems = field(default_factory=Problems)
     """Why it is incomplete; empty for a complete listing. An incomplete listing must not lead to removals."""
 
@@ -115,12 +115,12 @@ class ListingPages(Generic[T, K]):
     """
 
     read_pages: Callable[[Listed[K]], Iterator[Sequence[T]]]
-    """Yields the pages and completes what is listed. The first page may be empty."""
+    """Yields the pages, and adds their keys and problems to the argument. The first page may be empty."""
     identify: Callable[[T], K]
     listed: Listed[K] = field(default_factory=Listed)
 
     def __iter__(self) -> Iterator[Sequence[T]]:
-        """Yield the pages. While one is processed, the next one is read."""
+        """Yield the pages. While a page is processed, the next one is read."""
         return filter(None, pages_ahead(self.read_pages(self.listed)))
 
     def read(self) -> Listing[T]:
@@ -136,14 +136,14 @@ class _Read(Generic[T, K]):
     previous: Mapping[K, int | None]
     """The rows that earlier reads have yielded."""
     keys: dict[K, int | None] = field(default_factory=dict)
-    """The keys of this read, in its order, each with a hash of its row if another page followed."""
+    """The keys of this read's rows, in order, each with a hash of the row if another page followed."""
     problems: Problems = field(default_factory=Problems)
     intake: TextIntake = field(default_factory=TextIntake)
     is_proven: bool = True
 
 
 def read_listing(listing: PagedListing[T, K], limits: Limits) -> Listing[T]:
-    """Return all rows, which are in memory as a whole; see ``read_pages``."""
+    """Return all rows at once, in memory; see ``read_pages``."""
     return listing_pages(listing, limits).read()
 
 
@@ -153,14 +153,14 @@ def listing_pages(listing: PagedListing[T, K], limits: Limits) -> ListingPages[T
 
 
 def read_pages(listing: PagedListing[T, K], limits: Limits, listed: Listed[K]) -> Iterator[Sequence[T]]:
-    """Yield the rows of each page, and add to ``listed`` what the whole listing shows.
+    """Yield the rows of each page, and add the keys and problems of the listing to ``listed``.
 
     A page may be empty and still have a successor: only a missing token ends a listing.
 
     Raises:
         DeadlineExceededError: the sync's deadline has passed, unless the listing keeps its beginning.
-        LimitExceededError: it has more pages or rows than ``limits`` allow, or takes more memory.
-        InvalidResponseError: its page tokens repeat, or are not text.
+        LimitExceededError: the listing has more pages or rows than ``limits`` allow, or takes more memory.
+        InvalidResponseError: the page tokens repeat, or are not text.
     """
     current: _Read[T, K] = _Read({})
     for number in range(1, MAX_READS + 1):
@@ -193,7 +193,7 @@ def _read_once(listing: PagedListing[T, K], limits: Limits, read: _Read[T, K]) -
     page_size = listing.page_size
     while True:
         overlapping_token = _one_row_back(token) if last_key is not None else None
-        # Until its rows are parsed, a large page is the only one in memory.
+        # While a large page is parsed, no other large page is in memory.
         with response_memory():
             response, page_size = _fetch_page(listing, overlapping_token or token, page_size)
             rows = _requested_rows(response.get(name), _rows_to_request(listing, token, page_size), name, read.problems)
@@ -231,7 +231,7 @@ def _rows_to_request(listing: PagedListing[T, K], token: str | None, page_size: 
 
 
 def _fetch_page(listing: PagedListing[T, K], token: str | None, page_size: int) -> tuple[dict[str, object], int]:
-    """Return a page and the page size that it took: fewer rows if a page was beyond a limit."""
+    """Return a page and its page size, which is reduced if a larger page exceeded a limit."""
     while True:
         try:
             return listing.fetch_page(token, _rows_to_request(listing, token, page_size)), page_size
@@ -266,10 +266,10 @@ def _refuse_excess(read: _Read[T, K], limits: Limits, name: str) -> None:
 
 
 def _page(read: _Read[T, K], keys: Sequence[K], objects: Sequence[T], name: str, *, is_last: bool) -> Sequence[T]:
-    """Return the rows of a page that were not yielded yet, and record all of them as listed.
+    """Return the rows of a page that were not yielded yet, and record all rows of the page as listed.
 
-    An equal duplicate was only shifted; a duplicate with other contents makes the listing incomplete. The first one is
-    used: the last one would replace it in every sync, and be replaced.
+    An equal duplicate is a row that was shifted. A duplicate with other contents makes the listing incomplete, and the
+    first row is used: otherwise the two would replace each other in every sync.
     """
     page: dict[K, T] = {}
     for key, row in zip(keys, objects, strict=True):
@@ -285,7 +285,7 @@ def _page(read: _Read[T, K], keys: Sequence[K], objects: Sequence[T], name: str,
                 f"{name}: {describe(str(key), 200)} is listed twice with different contents; the first one is used",
                 LISTED_TWICE,
             )
-    # Most listings have one page, whose rows are compared with no others.
+    # Most listings have one page, whose rows are compared with no other rows.
     is_single = is_last and read.is_proven and not read.previous
     hashes = {key: None if is_single else content_hash(row) for key, row in page.items()}
     read.keys.update(hashes)
@@ -293,7 +293,7 @@ def _page(read: _Read[T, K], keys: Sequence[K], objects: Sequence[T], name: str,
 
 
 def content_hash(value: object) -> int:
-    """Return a hash of a row with everything in it, which this process alone can compare."""
+    """Return a hash of all contents of a row. Only hashes of the same process can be compared."""
     kind = type(value)
     if kind is dict:
         items = cast("dict[str, object]", value).items()
@@ -320,7 +320,7 @@ def _next_token(response: dict[str, object], name: str, max_length: int) -> str 
     if token is None or token == "":
         return None
     if not isinstance(token, str):
-        # To stop here would make a partial listing look complete.
+        # Ending the listing here would make a partial listing look complete.
         raise InvalidResponseError(f"the listing of {name} has a page token of type {type(token).__name__}, not text")
     if len(token) > max_length:
         raise InvalidResponseError(f"the listing of {name} has a page token of {len(token):,} characters")

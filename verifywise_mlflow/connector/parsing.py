@@ -1,7 +1,7 @@
 """Parses MLflow's JSON into the values of ``models.py``.
 
-A row with an identity is accepted even if other fields are unusable: those are omitted and listed in ``problems``. The
-parser of a row without an identity raises ``InvalidResponseError``.
+A row with an identity is accepted even if other fields are unusable: these fields are omitted and listed in
+``problems``. For a row without an identity, a parser raises ``InvalidResponseError``.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ from verifywise_mlflow.http.errors import InvalidResponseError
 T = TypeVar("T")
 
 _MALFORMED: Final = "malformed rows"
-"""The kind of the problems whose row is left out."""
+"""The kind of a problem because of which a row is left out."""
 
-_MAX_VERSION_NUMBER = 2**31 - 1  # MLflow's own column, and ours
-_MAX_PROFILE = 10_000  # characters; MLflow's has about 20
+_MAX_VERSION_NUMBER = 2**31 - 1  # the limit of MLflow's column, and of ours
+_MAX_PROFILE = 10_000  # characters of a profile; MLflow's have about 20
 _LOGGED_MODEL_STATUS_PREFIX = "LOGGED_MODEL_"
 
 
@@ -167,13 +167,13 @@ def _measured_datasets(data: Row) -> tuple[DatasetInput, ...]:
         if isinstance(item, dict) and isinstance(name := item.get("dataset_name"), str) and name
         for digest in (item.get("dataset_digest"),)
     }
-    # Through the limits for texts, as every other text.
+    # These texts count against the limits, as all others.
     pairs = data.bounded_texts("metrics' data sets", sorted(named, key=lambda pair: (pair[0], pair[1] or "")))
     return tuple(DatasetInput(name, digest, None, None, None) for name, digest in pairs)
 
 
 def evaluation_dataset(value: object, intake: TextIntake | None = None) -> EvaluationDataset:
-    """Parse a row of ``datasets/search``, without its people and its tags, and of its profile only how many records."""
+    """Parse a row of ``datasets/search``: no people, no tags, and of the profile only the number of records."""
     row = Row(value, intake)
     return EvaluationDataset(
         row.identity("dataset_id"),
@@ -185,7 +185,7 @@ def evaluation_dataset(value: object, intake: TextIntake | None = None) -> Evalu
 
 
 def _record_count(profile: object) -> int | None:
-    """Return how many records a data set has; None if that is unknown. MLflow writes no profile before the first one.
+    """Return how many records a data set has; None if unknown. MLflow writes no profile before the first record.
 
     When the last record is deleted, the profile becomes a JSON null.
     """

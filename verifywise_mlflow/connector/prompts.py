@@ -1,8 +1,8 @@
-"""Makes prompts of the rows of the registry's searches. Pure. The text of a prompt ends here.
+"""Converts rows of the registry's searches to prompts. Pure. The text of a prompt goes no further than this module.
 
 A prompt is a registered model with a tag, and its text is a tag of a model version, as is its configuration (MLflow's
 ``prompt/constants.py``). The text may hold secrets and is intellectual property, so only its digest, its length and the
-names of its variables go on.
+names of its variables are passed on.
 """
 
 from __future__ import annotations
@@ -32,25 +32,25 @@ _CONFIG_FIELDS: Final = frozenset(
         *("presence_penalty", "stop_sequences"),
     }
 )
-"""What MLflow's ``PromptModelConfig`` defines. Anything else is a parameter for some provider."""
+"""The parameters that MLflow's ``PromptModelConfig`` defines. All others are specific to a provider."""
 
 MAX_VARIABLES: Final = 100
-"""Variables of a version, and parameters of its model: the first ones by name."""
+"""The most variables of a version, and the most parameters of its model: the first ones by name are kept."""
 _MAX_NAME: Final = 200
-"""Characters of a variable, or of a parameter or its value."""
+"""Characters of the name of a variable or parameter, or of a parameter's value. Longer ones are left out."""
 NOT_KEPT: Final = "(not kept)"
-"""What stands for a value that is left out."""
+"""Replaces a value that is left out."""
 
 _VARIABLE: Final = re.compile(r"\{\{\s{0,20}([a-zA-Z_][a-zA-Z0-9_]{0,199}(?:\.[a-zA-Z_][a-zA-Z0-9_]*)*)\s{0,20}\}\}")
 
 
 def is_prompt_version(version: ModelVersion) -> bool:
-    """Return whether a version is one of a prompt. Anyone may set the tag; no model has the source."""
+    """Return whether a version belongs to a prompt. Anyone may set the tag, but no model has the source."""
     return version.source in PROMPT_SOURCES and version.tags.get(IS_PROMPT) == "true"
 
 
 def to_prompt(model: RegisteredModel) -> Prompt:
-    """Return the prompt that a row of the model search is."""
+    """Return a row of the model search as a prompt."""
     return Prompt(
         model.name,
         model.description,
@@ -63,7 +63,7 @@ def to_prompt(model: RegisteredModel) -> Prompt:
 
 
 def to_prompt_version(version: ModelVersion) -> PromptVersion:
-    """Return the version of a prompt that a row of the version search is."""
+    """Return a row of the version search as a version of a prompt."""
     tags, text = version.tags, version.tags.get(_TEXT)
     return PromptVersion(
         version.model_name,
@@ -83,11 +83,11 @@ def to_prompt_version(version: ModelVersion) -> PromptVersion:
 
 
 def parse_tagged_version(value: object, intake: TextIntake) -> ModelVersion | PromptVersion:
-    """Parse a row of the search for versions with the prompt tag: a prompt's version, or one that the tag hides."""
+    """Parse a row of the search for versions with the prompt tag: a prompt's version, or a hidden model's version."""
     version = parsing.model_version(value, intake)
     if not is_prompt_version(version):
         return version
-    # The text was counted as memory that the listing keeps.
+    # The text was counted as retained memory, but is dropped here.
     intake.retained_bytes -= getsizeof(version.tags.get(_TEXT, ""))
     return to_prompt_version(version)
 
@@ -104,7 +104,7 @@ def variables(text: str) -> tuple[str, ...]:
 
 
 def model_config(text: str | None) -> dict[str, str]:
-    """Return the model and its parameters from the tag's JSON; nothing if it is none.
+    """Return the model and its parameters from the tag's JSON; an empty dictionary for another text.
 
     The values of parameters that MLflow does not define may be credentials, so they are left out.
     """
@@ -125,5 +125,5 @@ def _config_value(name: str, value: object) -> str:
 
 
 def is_prompt_model(tags: Mapping[str, str]) -> bool:
-    """Return whether a model carries the prompt tag."""
+    """Return whether a model has the prompt tag."""
     return tags.get(IS_PROMPT) == "true"

@@ -1,7 +1,7 @@
-"""Reads ahead: while one object or page is processed, the next ones are requested already.
+"""Prefetch: while one object or page is processed, the next ones are already being requested.
 
-The number of reads ahead bounds the memory. How many requests are in flight is up to the adaptive limit of the server
-(``http/adaptive_limit.py``), to which all of them go.
+The number of reads ahead bounds the memory. The adaptive limit of the server (``http/adaptive_limit.py``) bounds the
+requests in flight.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ _END: Final = object()
 
 
 def read_ahead(keys: Iterable[K], read: Callable[[K], T], ahead: int) -> Iterator[tuple[K, T]]:
-    """Yield each key with what ``read`` returned for it, in order.
+    """Yield each key with the result of ``read``, in the order of the keys.
 
     Args:
-        keys: What to read.
+        keys: The keys of the objects to read.
         read: Called in other threads.
-        ahead: How many keys are read or have been read beyond the one that is processed.
+        ahead: How many keys may be read, or being read, beyond the one that is processed.
 
     Raises:
-        Exception: What ``read`` raised for the next key in order. No further read starts.
+        Exception: The error that ``read`` raised for the next key in order. No further read starts.
     """
     remaining = iter(keys)
     started = deque((key, _start(read, key)) for key in islice(remaining, ahead))
@@ -63,7 +63,7 @@ def read_each(keys: Iterable[K], read: Callable[[K], T], ahead: int) -> Iterator
 
 
 def pages_ahead(pages: Iterator[T]) -> Iterator[T]:
-    """Yield the pages of a listing. While one is processed, the next one is read: two are in memory."""
+    """Yield the pages of a listing. While a page is processed, the next one is read, so two pages are in memory."""
     for _, page in read_ahead(iter(int, 1), lambda _: next(pages, _END), 1):
         if page is _END:
             return
@@ -71,12 +71,12 @@ def pages_ahead(pages: Iterator[T]) -> Iterator[T]:
 
 
 def in_background(read: Callable[[], T]) -> Future[T]:
-    """Read in a thread of its own; the future has what ``read`` returns or raises."""
+    """Call ``read`` in a thread of its own; return the future of its result."""
     return _start(lambda _: read(), None)
 
 
 def _start(read: Callable[[K], T], key: K) -> Future[T]:
-    """Read in a thread of its own. A daemon, so that an interrupted sync does not wait for a slow server."""
+    """Read in a daemon thread of its own, so that an interrupted sync does not wait for a slow server."""
     future: Future[T] = Future()
 
     def run() -> None:
@@ -85,6 +85,6 @@ def _start(read: Callable[[K], T], key: K) -> Future[T]:
         except BaseException as error:  # noqa: BLE001 - raised by result() in the thread that waits
             future.set_exception(error)
 
-    # In a copy of the context, for the spans of its requests.
+    # The copy of the context is for the trace spans of the thread's requests.
     threading.Thread(target=copy_context().run, args=(run,), name="read-ahead", daemon=True).start()
     return future

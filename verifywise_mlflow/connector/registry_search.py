@@ -22,7 +22,7 @@ QueryParams = tuple[tuple[str, str | int], ...]
 """Query parameters in order; ``order_by`` may occur more than once."""
 
 PROMPT_FILTER: Final[QueryParams] = (("filter", f"tags.`{IS_PROMPT}` = 'true'"),)
-"""What shows prompts, and what the prompt tag hides. Without it, a search shows none of them."""
+"""The filter that finds prompts and all objects that the prompt tag hides. A search without it finds neither."""
 
 MODELS_PAGE_SIZE = 1_000  # the server's maximum
 VERSIONS_PAGE_SIZE = 10_000  # as MLflow's own client; the server's maximum is 200,000
@@ -65,7 +65,7 @@ def search_version_rows(
 ) -> ListingPages[T, K]:
     """Return the pages of the version search, with what ``parse`` returns for each row.
 
-    Databricks calls the column of the version's number otherwise, and limits the size of a page.
+    Parameters differ for Databricks, which has another name for the column of the version's number and smaller pages.
     """
     fetch = _page_fetcher(client, MlflowEndpoint.SEARCH_VERSIONS, ("name ASC", f"{number_column} ASC"), filters)
     size = VERSIONS_PAGE_SIZE
@@ -75,7 +75,7 @@ def search_version_rows(
 def _page_fetcher(
     client: RestClient, endpoint: Endpoint, order: Sequence[str], filters: QueryParams
 ) -> Callable[[str | None, int], dict[str, object]]:
-    """Return what requests a page, by its token and the number of rows."""
+    """Return a function that requests a page, given its token and the number of rows."""
     ordered: QueryParams = tuple(("order_by", column) for column in order)
 
     def fetch_page(token: str | None, max_rows: int) -> dict[str, object]:

@@ -1,8 +1,8 @@
 """Bounds the memory of parsed responses over all threads of the process: one large response at a time.
 
-While it is parsed, a response takes up to ten times its size. The process that evaluates the sensors reads many servers
-at once, so large responses are parsed one after the other. Only parsing waits, never a request: how long a thread holds
-the lock is not in a server's hands.
+A response takes up to ten times its size while it is parsed. The process that evaluates the sensors reads many servers
+at once, so large responses are parsed one after the other. Only parsing waits for the lock, never a request, so no
+server decides how long a thread holds it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class ResponseMemory:
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
-        """Release the lock at the end of the block, if it was claimed in it. The end of an inner block does nothing."""
+        """Release the lock at the end of the block, if it was claimed. The end of a nested block does nothing."""
         if getattr(self._thread, "is_in_block", False):
             yield
             return
@@ -45,4 +45,4 @@ class ResponseMemory:
 
 
 response_memory: Final = ResponseMemory()
-"""Of this process."""
+"""The lock of this process."""

@@ -16,13 +16,13 @@ from verifywise_mlflow.connector.text_intake import ObjectTexts, TextIntake
 from verifywise_mlflow.http.errors import InvalidResponseError
 
 UNUSABLE: Final = "unusable values"
-"""The kind of the problems whose field is left out."""
+"""The kind of a problem because of which a field is left out."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_INTEGER: Final = 2**63 - 1
 
-# A run has dozens of pairs, and checking each in Python would be most of the cost of reading it. So the usual case,
-# in which all pairs are well-formed, is checked in C; only the others are read pair by pair.
+# A run has dozens of pairs, and checking each in Python would be most of the cost of reading the run. So C code checks
+# the usual case, in which all pairs are well-formed; only other lists are read pair by pair.
 _OBJECTS = frozenset((dict,))
 _TEXTS = frozenset((str,))
 _FLOATS = frozenset((float,))
@@ -40,7 +40,7 @@ def _well_formed_pairs(items: list[dict[str, object]], default: object) -> dict[
 class Row:
     """One JSON object of a response, read field by field; unusable fields are added to ``problems``.
 
-    The rows within an object share its problems and the limits of its texts.
+    The rows nested in an object share the object's problems and its limits for texts.
     """
 
     __slots__ = ("_label", "_texts", "fields")
@@ -91,16 +91,16 @@ class Row:
             try:
                 return _EPOCH + timedelta(milliseconds=milliseconds)
             except OverflowError:
-                pass  # beyond the year 9999
+                pass  # after the year 9999
         self._unusable(name, value)
         return None
 
     def rows(self, name: str, label: str = "") -> list[Row]:
-        """Return a list of objects; any other item is a problem. ``label`` begins the problems within them."""
+        """Return a list of objects; any other item is a problem. Problems within the objects begin with ``label``."""
         return [self._within(item, label) for item in self._texts.first(name, self._items(name))]
 
     def row(self, name: str, label: str = "") -> Row:
-        """Return an object; an empty one if it is missing. ``label`` begins the problems within it."""
+        """Return an object; an empty one if it is missing. Problems within the object begin with ``label``."""
         value = self.fields.get(name)
         if isinstance(value, dict):
             return self._within(value, label)
@@ -144,7 +144,7 @@ class Row:
         return self._texts.numbers("metrics", metrics)
 
     def bounded_texts(self, name: str, pairs: Sequence[tuple[str, str | None]]) -> Iterator[tuple[str, str | None]]:
-        """Yield those of some pairs of texts that fit the limits."""
+        """Yield the pairs of texts that fit the limits."""
         for first, second in self._texts.first(name, pairs):
             taken = self._texts.text(name, first)
             if taken is not None:
@@ -171,7 +171,7 @@ class Row:
         return [item for item in value if isinstance(item, dict)]
 
     def _unusable(self, name: str, value: object) -> None:
-        # Only the type of a list or an object: it may be nested too deep to print.
+        # Of a list or an object, only the type is reported: it may be nested too deep to print.
         self.problems.add(f"{self._label}{name} could not be used: {_described(value)}", UNUSABLE)
 
 

@@ -1,4 +1,4 @@
-"""MLflow's responses: the JSON object of a successful one, or the typed error that a status stands for.
+"""Parses MLflow's responses: the JSON object of a successful response, or the typed error for another status.
 
 Server text in an error message is short and escaped.
 """
@@ -24,16 +24,16 @@ from verifywise_mlflow.http.response import Response
 from verifywise_mlflow.http.status_errors import Remedies, error_of_status
 
 MAX_LENIENT_BYTES = 4 * 1024**2
-"""The standard library parses responses up to this size where orjson does not. It takes four times the memory."""
+"""The largest response that the standard library parses after orjson has failed. It takes four times the memory."""
 
 
 def parse_json_object(response: Response, *, max_values: int, max_depth: int) -> dict[str, object]:
     """Return the JSON object of a successful response. Its values and its nesting are counted before it is parsed.
 
     Raises:
-        InvalidResponseError: it is none. A login page with status 200 is HTML, and an empty body would read as an empty
-            registry.
-        LimitExceededError: it has more than ``max_values`` values, or is nested deeper than ``max_depth``.
+        InvalidResponseError: the body is no JSON object: it is HTML, such as a login page with status 200, or is empty,
+            which must not look like an empty registry.
+        LimitExceededError: the body has more than ``max_values`` values, or is nested deeper than ``max_depth``.
     """
     target, body = response.target, response.body
     if not response.is_json:
@@ -60,10 +60,10 @@ def parse_json_object(response: Response, *, max_values: int, max_depth: int) ->
 
 def _parse(body: bytes, target: str) -> object:
     try:
-        # Faster than the standard library by half or more, and parsing is most of what a run costs us.
+        # At least 1.5 times as fast as the standard library; parsing is most of the cost of reading a run.
         return orjson.loads(body)
     except orjson.JSONDecodeError:
-        # orjson rejects lone surrogates and a bare NaN, and a single client may put them into a page.
+        # orjson rejects lone surrogates and a bare NaN, and a single client can cause them in a page.
         if len(body) > MAX_LENIENT_BYTES:
             raise LimitExceededError(
                 f"{target} responded with {len(body):,} bytes of JSON with NaN, a lone surrogate or an error in it. At "
@@ -73,11 +73,11 @@ def _parse(body: bytes, target: str) -> object:
 
 
 _ERROR_CODE = re.compile(r"[A-Za-z][\w.]{0,99}", re.ASCII)
-"""MLflow's are constants such as ``RESOURCE_DOES_NOT_EXIST``. Another text is no code and is not shown as one."""
+"""An error code such as ``RESOURCE_DOES_NOT_EXIST``. A text of another form is not shown as a code."""
 
 _ENDPOINT_MISSING_CODES = frozenset(("ENDPOINT_NOT_FOUND", "FEATURE_DISABLED", "METASTORE_DOES_NOT_EXIST"))
-"""Databricks' error codes for an endpoint that it does not have. Read as missing objects, they could delete a whole
-registry's records."""
+"""Databricks' error codes for an endpoint that it does not have. Taken for missing objects, they could delete the
+records of a whole registry."""
 _REMEDIES: Remedies = {
     401: "Check the tenant's auth: the server does not accept it.",
     403: "Grant the account READ, or the object does not exist.",
@@ -105,7 +105,7 @@ def _error(response: Response, host: str, code: str | None, message: str) -> Htt
             return EndpointNotFoundError(
                 f"{message}. Check the tenant's server and registry: this server does not have the endpoint."
             )
-        case 404 | 405 if code is None:  # 405: MLflow 3.3 has the address of traces/metrics for another method
+        case 404 | 405 if code is None:  # 405: MLflow 3.3 serves the path of traces/metrics for another method only
             return EndpointNotFoundError(f"{message}. Check the tracking URI, above all its prefix.")
         case 500 if ARTIFACT_PATH.fullmatch(response.target):
             return ArtifactStoreError(f"{message}. The server could not read its artifact store.")

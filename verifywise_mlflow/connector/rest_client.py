@@ -1,7 +1,7 @@
 """The MLflow REST client: sends requests to allow-listed endpoints only, and returns their JSON.
 
 MLflow's own client is not used: it shares credentials process-wide, sends custom headers along redirects, retries for
-four minutes, takes an empty response for an empty registry, and does not limit a response's size.
+four minutes, treats an empty response like an empty registry, and does not limit the size of a response.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class RestClient:
 
     def get_json(self, endpoint: Endpoint, params: Params = (), *, identifier: str | None = None) -> dict[str, object]:
         """Send a GET request; return the JSON object of the response."""
-        # A search takes as long as its page is large, so its delays say nothing about the server's load.
+        # The duration of a search depends on the size of its page, so its delays do not show the server's load.
         kind = "" if endpoint.name.startswith("SEARCH_") else endpoint.name
         request = self._request(endpoint, params, identifier)
         return self._fetch_json(endpoint, request, self._json_limit, identifier, kind=kind)
@@ -73,7 +73,7 @@ class RestClient:
     def post_json(self, endpoint: Endpoint, body: Mapping[str, object], *, kind: str = "") -> dict[str, object]:
         """Send one of MLflow's POST searches; return the JSON object of the response.
 
-        ``kind`` is the same for searches that take the server equally long, and empty for others: see ``Permit``.
+        ``kind`` is the same for searches that take the server equally long, and empty for all others: see ``Permit``.
         """
         # ASCII with escapes, so that a lone surrogate in a name can be sent.
         encoded = json.dumps(body).encode("ascii")
@@ -128,7 +128,7 @@ class RestClient:
         """Return the URL to request.
 
         Raises:
-            EndpointNotAllowedError: it is not on the allow-list.
+            EndpointNotAllowedError: the endpoint is not on the allow-list.
         """
         path = self._path(endpoint, identifier)
         if not endpoint.matches(endpoint.method, path):

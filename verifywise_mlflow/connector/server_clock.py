@@ -13,10 +13,10 @@ from verifywise_mlflow.http.settings import ConnectionSettings
 
 @dataclass(frozen=True, slots=True)
 class ServerClock:
-    """What a server responded."""
+    """The version and the time that a server reports."""
 
     version: str
-    """As the server reports it: untrusted text."""
+    """The version as the server reports it: untrusted text."""
     date: datetime | None
     """The header Date, to the second; None if there is none."""
 

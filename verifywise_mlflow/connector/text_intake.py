@@ -1,4 +1,4 @@
-"""Takes a server's texts in: bounded in length and number, stored once each, and counted in bytes of memory."""
+"""Accepts a server's texts: limits their length and number, stores equal texts once, and counts their memory."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ T = TypeVar("T")
 V = TypeVar("V")
 
 MAX_TEXT_LENGTH: Final = 100_000
-"""Characters of one text. MLflow's own longest is the tag of a model version, which has as many."""
+"""Characters of the longest text. The longest in MLflow is the tag of a model version, with the same limit."""
 MAX_OBJECT_TEXT: Final = 1_000_000
-"""Characters of all texts of one object: ten times the longest text."""
+"""Characters of all texts of one object together: ten times the longest text."""
 MAX_ITEMS: Final = 10_000
-"""Tags, aliases, metrics, parameters or data sets of one object."""
+"""The most tags, aliases, metrics, parameters or data sets of one object."""
 
 TOO_LONG: Final = "texts beyond a limit"
-"""The kind of problem of a text that is not taken in."""
+"""The kind of problem because of which a text is left out."""
 
 _MAX_KNOWN = 10_000
-"""Texts that are stored once for all objects: enough for the keys of tags, and for owners and stages."""
+"""The most texts that objects share: enough for the keys of tags, and for owners and stages."""
 _MAX_KNOWN_LENGTH = 200
 
 
 class TextIntake:
-    """The texts of one listing, or of one object that is read on its own."""
+    """The texts of one listing, or of one object that is read by itself."""
 
     __slots__ = ("_known", "retained_bytes")
 
     def __init__(self) -> None:
         self._known: dict[str, str] = {}
         self.retained_bytes = 0
-        """Memory of the texts that were taken in, each counted once, and of the dictionaries that hold them."""
+        """Bytes of memory of the accepted texts, each counted once, and of the dictionaries that hold them."""
 
     def take(self, text: str) -> str:
-        """Return the text, or an equal one that was taken in before."""
+        """Return the text, or an equal one that was accepted before."""
         known = self._known.get(text)
         if known is not None:
             return known
@@ -62,8 +62,8 @@ class ObjectTexts:
     def text(self, name: str, text: str) -> str | None:
         """Return a text that fits the limits; otherwise report a problem and return None.
 
-        The text is left out as a whole: a part of a URI, of a JSON document or of a secret would be something else. Its
-        digest is in the problem, so that a change of it is still a change.
+        A text that is too long is left out, not cut: a part of a URI, a JSON document or a secret is another text.
+        The problem contains the text's digest, so that a change of the text is detected.
         """
         if len(text) > MAX_TEXT_LENGTH or len(text) > self._characters_left:
             digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
@@ -116,5 +116,5 @@ class ObjectTexts:
         return True
 
     def _first_keys(self, name: str, pairs: Mapping[str, V]) -> Sequence[str]:
-        # Sorted, so that the same ones are taken in any order in which the server lists them.
+        # Sorted, so that the order in which the server lists the items does not decide which ones are accepted.
         return self.first(name, sorted(pairs))

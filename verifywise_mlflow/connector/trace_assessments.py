@@ -2,8 +2,8 @@
 
 MLflow has no request for assessments alone. ``traces/metrics`` counts them without their source, for one logged model
 at a time; ``traces/search`` returns them with excerpts of inputs and outputs, with rationales and names of
-people. What is counted is the least that governance needs: how many assessments of a name, from which kind of source,
-how many of them passed, and between which numbers and times they lie.
+people. Only what governance needs is counted: the assessments of each name and kind of source, how many of them passed,
+and the ranges of their numbers and times.
 """
 
 from __future__ import annotations
@@ -22,32 +22,32 @@ from verifywise_mlflow.connector.text_intake import TextIntake
 from verifywise_mlflow.http.errors import InvalidResponseError
 
 MAX_NAMES: Final = 50
-"""Names and sources of assessments that are listed for one logged model."""
+"""The most pairs of name and source that are listed for one logged model."""
 MAX_NAME_LENGTH: Final = 250
-"""Characters of a name, as in MLflow's own column."""
+"""Characters of the longest name, as in MLflow's own column."""
 
 _MODEL: Final = "mlflow.modelId"
 _SOURCES: Final[Mapping[str, AssessmentSource]] = {
     "HUMAN": "HUMAN",
     "LLM_JUDGE": "LLM_JUDGE",
-    "AI_JUDGE": "LLM_JUDGE",  # the name of it before MLflow 3
+    "AI_JUDGE": "LLM_JUDGE",  # its name before MLflow 3
     "CODE": "CODE",
 }
 _WORDS: Final = {"yes": True, "no": False}
-"""The words that MLflow counts as passed and failed."""
+"""The words that MLflow counts as passed (True) and failed (False)."""
 
 CountedValue: TypeAlias = bool | float | Literal["other", "error"]
 
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """One assessment of a trace, as far as it is counted."""
+    """The parts of a trace's assessment that are counted."""
 
     assessment_id: str
     name: str
     source: AssessmentSource
     source_hash: bytes
-    """Only to count distinct sources: it is never stored."""
+    """Used only to count distinct sources; it is never stored."""
     value: CountedValue | None
     """None for an expectation."""
     at: datetime | None
@@ -63,11 +63,11 @@ class AssessedTrace:
 
 
 def assessed_trace(value: object, intake: TextIntake | None = None) -> AssessedTrace:
-    """Parse a row of ``traces/search``; of its texts, only names are taken."""
+    """Parse a row of ``traces/search``. Names are the only texts that are kept."""
     row = Row(value, intake)
     model_id = row.row("trace_metadata").fields.get(_MODEL)
     assessments = tuple(_assessments(row))
-    # A model's ID has 34 characters. A longer text is none, and the store would refuse it as a key.
+    # A model's ID has 34 characters. A longer text is no ID, and the database would refuse it as a key.
     is_usable = isinstance(model_id, str) and len(model_id) <= MAX_NAME_LENGTH
     return AssessedTrace(row.identity("trace_id"), cast("str", model_id) if is_usable else None, assessments)
 
@@ -75,7 +75,7 @@ def assessed_trace(value: object, intake: TextIntake | None = None) -> AssessedT
 def _assessments(trace: Row) -> Iterator[Assessment]:
     for row in trace.rows("assessments"):
         if row.fields.get("valid") is False:
-            continue  # another assessment has replaced it
+            continue  # a newer assessment has replaced this one
         kind = "feedback" if "feedback" in row.fields else "expectation" if "expectation" in row.fields else None
         if kind is None:
             continue  # a reference to an issue says nothing about quality

@@ -34,10 +34,10 @@ T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
 
 EXPERIMENTS_PAGE_SIZE = 5_000  # the server's maximum is 50,000
-RUNS_PAGE_SIZE = 200  # about 0.5 s of a small server's time; its filter parser takes at most 4,996 ids
+RUNS_PAGE_SIZE = 200  # about 0.5 s of a small server's time; MLflow's filter parser accepts at most 4,996 IDs
 LOGGED_MODELS_PAGE_SIZE = 1_000
 AGENT_EXPERIMENTS = 1_000
-"""Experiments of one search for agents: databases bound the values of a statement, the strictest one to 2,100."""
+"""The most experiments in one search for agents: databases limit the values of a statement, the strictest to 2,100."""
 EVALUATION_DATASETS_PAGE_SIZE = 50  # the server's maximum
 TRACES_PAGE_SIZE = 500  # the server's maximum
 MAX_TRACE_PAGES = 4
@@ -140,8 +140,8 @@ class TrackingReader:
         """List the logged models of the type agent in up to ``AGENT_EXPERIMENTS`` experiments.
 
         Returns:
-            The agents, also those of deleted experiments, which MLflow goes on to have; None if the server offers no
-            logged models, as before MLflow 3.
+            The agents, including those of deleted experiments, which MLflow keeps; None if the server has no logged
+            models, as before MLflow 3.
         """
         body = {
             "experiment_ids": list(experiment_ids),
@@ -191,12 +191,12 @@ class TrackingReader:
     def trace_assessments(self, experiment_ids: Sequence[str]) -> TraceAssessments:
         """Count the assessments of the logged models' traces in some experiments, in at most four requests.
 
-        A page of the newest traces comes first. If there are more, most of them come from use: then those that belong
+        The newest traces are read first. If there are more than a page, most come from use. Then the traces that belong
         to a run are read, too, because an evaluation is a run.
 
         Raises:
-            EndpointNotFoundError: the server has no such search.
-            RequestRejectedError: nor does it have one with these conditions.
+            EndpointNotFoundError: the server has no search for traces.
+            RequestRejectedError: the server's search does not support the conditions.
         """
         traces, has_more = self._assessed_traces(experiment_ids, (_OF_A_MODEL,), pages=1)
         if has_more:
@@ -332,5 +332,5 @@ def _single_page_size(identifiers: Sequence[str]) -> int:
 
 
 def _quoted(identifiers: Sequence[str]) -> str:
-    """Return ids as a list for a filter, without any that contains a quote: no run or model id does."""
+    """Return IDs as a list for a filter. IDs with a quote are left out: no ID of a run or model has one."""
     return ", ".join(f"'{identifier}'" for identifier in identifiers if "'" not in identifier)

@@ -1,6 +1,6 @@
-"""MLflow's webhooks: their events, the releases that have them, and the list of those that are registered.
+"""MLflow's webhooks: their events, the releases that support them, and the list of registered webhooks.
 
-MLflow 3.17 with a login (``--app-name basic-auth``) shows the list to administrators only. It has no secrets.
+MLflow 3.17 with a login (``--app-name basic-auth``) shows the list to administrators only. The list has no secrets.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from verifywise_mlflow.connector.text_intake import TextIntake
 from verifywise_mlflow.http.settings import ConnectionSettings, Limits
 
 FIRST_RELEASE: Final = "3.3"
-"""The first release of MLflow with webhooks: of models and versions."""
+"""The first release of MLflow with webhooks, which report changes of models and versions."""
 
 FIRST_RELEASE_WITH_PROMPTS: Final = "3.5"
-"""The first one whose webhooks report changes of prompts. Earlier ones refuse a webhook that names such an event."""
+"""The first release whose webhooks report changes of prompts. Earlier releases refuse a webhook with such an event."""
 
 MODEL_EVENTS: Final = (
     "registered_model.created",
@@ -47,7 +47,7 @@ PROMPT_EVENTS: Final = (
 )
 
 MAX_WEBHOOKS: Final = 1_000
-"""Registered webhooks that are read. A server has a few."""
+"""The most registered webhooks that are read. A server has a few."""
 
 _PAGE_SIZE: Final = 100
 
@@ -59,9 +59,9 @@ class RegisteredWebhook:
     webhook_id: str
     name: str
     url: str
-    """Where it delivers. That of another service may contain that service's secret."""
+    """The address that MLflow delivers to. The address of another service may contain that service's secret."""
     events: frozenset[str]
-    """Such as ``model_version.created``."""
+    """Names of events, such as ``model_version.created``."""
     is_active: bool
     last_updated_at: datetime | None
 
@@ -88,7 +88,7 @@ def list_webhooks(settings: ConnectionSettings) -> Listing[RegisteredWebhook]:
     Raises:
         EndpointNotFoundError: the server has no webhooks, as before MLflow 3.3.
         ForbiddenError: the account may not list them.
-        HttpError: they cannot be read.
+        HttpError: the list cannot be read.
     """
     client = RestClient(settings)
     try:

@@ -2,8 +2,8 @@
 
 Databricks has no counterpart to MLflow's ``get-artifact``. The Files API is documented for volumes; for the folders in
 which Databricks stores artifacts itself, the paths are those that MLflow's client tries first (its artifact
-repositories for runs and logged models). That client's other way, signed URLs of a cloud's storage, leads to hosts that
-no tenant has named, so it is not used.
+repositories for runs and logged models). MLflow's client can also use signed URLs of a cloud's storage. These lead to
+hosts that no tenant has named, so they are not used here.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def files_api_root(artifact_uri: str, owner_id: str) -> str | None:
     """Return the path of an artifact root below ``fs/files/``, or None if the Files API does not serve it.
 
     Args:
-        artifact_uri: of the run or the logged model.
+        artifact_uri: the artifact URI of the run or the logged model.
         owner_id: the id of that run or logged model. A URI that names another one is not followed.
     """
     if managed := _MANAGED_FOLDER.fullmatch(artifact_uri):

@@ -45,7 +45,7 @@ T = TypeVar("T", TrainingRun, LoggedModel)
 
 EXPERIMENTS_PAGE_SIZE = 1_000  # Databricks documents 3,000 as the maximum
 MAX_DIRECTORY_PAGE = 10_000  # ten times the entries that Databricks documents for a page
-MAX_VOLUME_ENTRIES = 1_000  # of a folder in a volume; Databricks lists no more and returns no page token
+MAX_VOLUME_ENTRIES = 1_000  # entries of a folder in a volume; Databricks lists no more and returns no page token
 
 
 class DatabricksReader(TrackingReader):
@@ -94,7 +94,7 @@ class DatabricksReader(TrackingReader):
         """Return None: the prompts of Unity Catalog have an API of their own, which is not read."""
 
     def prompt_versions(self) -> Listing[PromptVersion]:
-        """Return none: see ``prompts``."""
+        """Return an empty listing: see ``prompts``."""
         return Listing(())
 
     def prompt(self, name: str) -> Prompt:  # noqa: ARG002  # the interface of all readers
@@ -106,7 +106,7 @@ class DatabricksReader(TrackingReader):
         raise NotFoundError("the prompts of Databricks are not read")
 
     def agents(self, experiment_ids: Sequence[str]) -> None:
-        """Return None: whether Databricks' search accepts the type of a logged model was never tried."""
+        """Return None: it was never tried whether Databricks' search accepts the type of a logged model."""
 
     def trace_assessments(self, experiment_ids: Sequence[str]) -> TraceAssessments:  # noqa: ARG002  # the interface
         """Raise an error: Databricks keeps traces elsewhere, and its search was never tried."""
@@ -149,7 +149,7 @@ class DatabricksReader(TrackingReader):
         return super().logged_model(model_id)
 
     def _read_each(self, ids: Sequence[str], read: Callable[[str], T]) -> Listing[T]:
-        """Return the objects that could be read. As with a search, a caller requests a missing one to learn why."""
+        """Return the objects that could be read. As after a search, a caller requests a missing one to learn why."""
         rows: list[T] = []
         for _, result in read_each(ids, read, self._limits.max_concurrent_requests):
             if not isinstance(result, HttpError):

@@ -1,8 +1,8 @@
 """Models in Unity Catalog: three-part names, aliases and tags, no stages.
 
 Listings after docs.databricks.com/api/uc-registered-models. They include neither aliases nor tags, and the documented
-endpoints for one object have no tags either, so each model and each version is read on its own, as MLflow's client
-does. A registry of M models and V versions costs about 2 M + V requests.
+endpoints for one object have no tags either. So each model and each version is read by itself, like in MLflow's client.
+A registry of M models and V versions costs about 2 M + V requests.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ MODELS_PAGE_SIZE = 1_000
 VERSIONS_PAGE_SIZE = 1_000
 
 READ_PAGE_SIZE = 500
-"""Objects that are passed on together once each was read."""
+"""Objects of a page, each read by itself before the page is yielded."""
 
-_MAX_VERSION_NUMBER = 2**31 - 1  # of our own column
+_MAX_VERSION_NUMBER = 2**31 - 1  # the limit of our own column
 
 
 class UnityCatalog:
@@ -56,7 +56,7 @@ class UnityCatalog:
         self._listed: Listing[RegisteredModel] | None = None
 
     def registered_models(self) -> ListingPages[RegisteredModel, str]:
-        """List every registered model that the account may read (EXECUTE), and read each."""
+        """List every registered model that the account may read (privilege EXECUTE), and read each by itself."""
 
         def read_pages(listed: Listed[str]) -> Iterator[Sequence[RegisteredModel]]:
             self._listed = self._list_models()
@@ -68,7 +68,7 @@ class UnityCatalog:
         return ListingPages(read_pages, _name)
 
     def model_versions(self) -> ListingPages[ModelVersion, tuple[str, int]]:
-        """List every version of these models, in any status, and read each."""
+        """List every version of these models, in any status, and read each by itself."""
 
         def read_pages(listed: Listed[tuple[str, int]]) -> Iterator[Sequence[ModelVersion]]:
             # Reuse the listing that registered_models() has just made.
@@ -127,7 +127,7 @@ class UnityCatalog:
             ),
             self._limits,
         )
-        # The endpoint filters by schema, but not by catalog: so catalogs are filtered here.
+        # Catalogs are filtered here, because the endpoint filters by schema only.
         wanted = (model for model in listing.rows if not self._catalogs or _catalog(model) in self._catalogs)
         return Listing(tuple(wanted), listing.problems)
 
@@ -152,7 +152,7 @@ class UnityCatalog:
     def _read_each(
         self, rows: Iterable[E], read: Callable[[E], E], name: str, identify: Callable[[E], K], listed: Listed[K]
     ) -> Iterator[Sequence[E]]:
-        """Yield pages of the objects, each read on its own. One that cannot be read for good is the row as listed."""
+        """Yield pages of the objects, each read by itself. An object that can never be read stays as it was listed."""
         page: list[E] = []
         count, failures = 0, 0
         first_failure: HttpError | None = None
@@ -163,7 +163,7 @@ class UnityCatalog:
             elif isinstance(result, NotFoundError):
                 continue  # deleted since it was listed
             elif result.retryable:
-                # Omitted rather than stored without its tags: the record of an earlier sync is better than that.
+                # Omitted, so that the record of an earlier sync stays: a record without tags would be worse.
                 failures += 1
                 first_failure = first_failure or result
                 continue
