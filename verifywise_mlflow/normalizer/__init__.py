@@ -1,1 +1,1 @@
-"""Normalization of MLflow's objects to the canonical record: pure functions, values in, values out."""
+"""Normalization of MLflow's objects to the canonical record. Pure functions."""

@@ -1,8 +1,8 @@
-"""The texts of MLmodel and of the packages that a value source may name, such as ``{artifact: MLmodel flavors}``.
+"""Texts from the manifest that a value source may name, such as ``{artifact: MLmodel flavors}``.
 
-MLflow's client writes a flavor such as ``openai`` and a task such as ``llm/v1/chat`` when a model is logged, so that a
-version counts as generative though no tag says so. The forms are in ``mapping.yaml`` (``values.model_kind``); what has
-none there, like the flavor ``transformers``, says nothing. Nothing is read for this: the texts are in the manifest.
+When a model is logged, MLflow's client writes a flavor such as ``openai`` and a task such as ``llm/v1/chat``. They show
+that a version is generative even if no tag says so. ``mapping.yaml`` (``values.model_kind``) has their normal forms; a
+text without one, like the flavor ``transformers``, shows no kind. No further file is read: the manifest has the texts.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final
 from verifywise_mlflow.artifacts.manifest import RuntimeEnvironment
 
 _CUSTOM_CODE: Final = frozenset({"python_function"})
-"""The flavors of a model of the customer's own code, whose packages are all that is known of its kind."""
+"""The flavors of a model with the customer's own code. Only its packages show its kind."""
 
 
 def artifact_texts(environment: RuntimeEnvironment, key: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The candidates for each field's value: what the objects around one version say, in order of precedence."""
+"""The candidates for each field's value, from the objects around one version, in order of precedence."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SortKey: TypeAlias = tuple[int, bool, int, str]
 _MAY_CARRY_DATE: Final = frozenset(name for name, spec in FIELD_SPECS.items() if spec.may_carry_date)
 _DEFAULT_RULE: Final = "stated in the tenant's settings for all versions, not taken from MLflow"
 _UNKNOWN_USER: Final = "unknown"
-"""The user that MLflow's client writes for a run that was created without one."""
+"""The user name that MLflow's client writes for a run without a user."""
 _NO_DEPLOYMENT_JOB: Final = "NO_VALID_DEPLOYMENT_JOB_FOUND"
 
 _STATE_WEIGHTS: Final[Mapping[ValueState | None, int]] = {
@@ -34,11 +34,11 @@ _STATE_WEIGHTS: Final[Mapping[ValueState | None, int]] = {
     ValueState.PLACEHOLDER: 3,
     ValueState.GENERIC: 3,
 }
-"""The rank of a text among those of the same object; a yes has 0, and a no has 2."""
+"""Value state to the rank of a text among the texts of the same object, lowest first. A yes has rank 0, a no has 2."""
 
 
 class Candidates:
-    """Everything that the objects around one version say, by field."""
+    """The candidates from all objects around one version, by field."""
 
     def __init__(self, inputs: RecordInputs, aliases: Sequence[str], index: MappingIndex) -> None:
         """Take what was read of the version, its aliases, and the tenant's mapping."""
@@ -56,9 +56,9 @@ class Candidates:
         self._fields_of_tags = frozenset().union(*self._by_synonym.values())
 
     def for_field(self, field: str) -> list[Candidate]:
-        """Return the candidates for a field, in the order of the mapping's precedence, each once."""
+        """Return the candidates for a field, without duplicates, in the order of the mapping's precedence."""
         if field not in self._fields_of_tags and self._index.is_from_synonyms_alone(field):
-            return []  # as most fields of most versions
+            return []  # the case of most fields of most versions
         found: list[Candidate] = []
         has_synonym = field in self._fields_of_tags
         for source in self._index.value_sources(field):
@@ -73,7 +73,7 @@ class Candidates:
             if len(found) < 2:
                 return found
             ranked = sorted(found, key=lambda candidate: _rank(field, candidate))
-            # What mirrors the stage has no conflicts of its own: those are findings about the stage.
+            # A value that mirrors the stage has no conflicts of its own: conflicts are findings about the stage.
             is_mirror = any(member.source == "lifecycle stage" for member in source.members)
             return ranked[:1] if is_mirror else ranked
         texts = self._texts.get(kind)
@@ -107,13 +107,13 @@ class Candidates:
         for text in artifact_texts(self._environment, key):
             candidate = self._candidate(field, Origin("artifact", key, text), text)
             is_hint = ("artifact", key) in HINTS
-            # A library for predictions next to the client of a language model shows no kind.
+            # The client of a language model next to a library for predictions shows no kind.
             is_in_doubt = key == "packages" and candidate.value != NORMAL_FORMS[field][0]
             if not is_hint or (_has_known_value(candidate) and not is_in_doubt):
                 yield candidate
 
     def _from_stage(self, field: str) -> Iterator[Candidate]:
-        """Yield what the record's lifecycle stage stands for in another field, with the origin of the stage."""
+        """Yield the value in another field that the record's lifecycle stage stands for, with the stage's origin."""
         stage = next((candidate for candidate in self.for_field("lifecycle_stage") if candidate.is_known), None)
         form = self._index.normal_form(field, stage.value) if stage else None
         if stage and form:
@@ -122,7 +122,7 @@ class Candidates:
     def _candidates_by_synonym(
         self, source: ValueSourceKind, tags: Mapping[str, str]
     ) -> dict[str, Sequence[Candidate]]:
-        """Return what the tags of one object say by any of the fields' synonyms, the best first."""
+        """Return, by field, the candidates from those tags of an object whose keys are synonyms, the best first."""
         by_field: dict[str, list[tuple[_SortKey, Candidate]]] = {}
         for key, raw in tags.items():
             meaning = self._index.key_meaning(key)
@@ -143,8 +143,8 @@ class Candidates:
         """Return a tag's candidate with its sort key among those of the same object.
 
         A yes ranks before a plain value, and a plain value before a no: `contains_pii: true` says more about personal
-        data than `data_classification: internal`, while `contains_pii: false` says less. Before all of them ranks a
-        refusal or a failure, since no other tag of the same object outweighs it; after them, a text that says nothing.
+        data than `data_classification: internal`, while `contains_pii: false` says less. A refusal or a failure ranks
+        before all of them, since no other tag of the same object outweighs it. A text without a meaning ranks last.
         """
         yes_no = meaning.yes_no
         answer = None if yes_no is None else self._index.parse_yes_no(value)
@@ -166,7 +166,7 @@ class Candidates:
         if state is not None:
             return Candidate(value, replace(origin, state=state))
         is_known = form is not None or field not in NORMAL_FORMS
-        # In a text of no known form, a date could be that of anything, such as a deadline.
+        # In a text of no known form, a date could be of any kind, such as a deadline.
         if not is_known or field not in _MAY_CARRY_DATE:
             return Candidate(form or value, origin, is_known)
         reading = _read_date(field, value)
@@ -184,7 +184,7 @@ def _read_date(field: str, value: str) -> DateReading:
 
 
 def _rank(field: str, candidate: Candidate) -> int:
-    """Return the position of a candidate's value among the field's normal forms. What is none of them comes last."""
+    """Return the position of a candidate's value among the field's normal forms. Any other value comes last."""
     forms = NORMAL_FORMS[field]
     return forms.index(candidate.value) if _has_known_value(candidate) else len(forms)
 
@@ -209,7 +209,7 @@ def _tags(inputs: RecordInputs) -> dict[ValueSourceKind, Mapping[str, str]]:
 
 
 def source_attributes(inputs: RecordInputs) -> dict[ValueSourceKind, dict[str, str | None]]:
-    """Return the values that ``value_sources.SOURCE_ATTRIBUTES`` names, by object; without those of missing ones."""
+    """Return the attributes that ``value_sources.SOURCE_ATTRIBUTES`` names, by object. Missing objects are left out."""
     version, model, run, logged_model = inputs.version, inputs.model, inputs.run, inputs.logged_model
     return {
         "version": {

@@ -13,21 +13,21 @@ from verifywise_mlflow.normalizer.findings import Finding
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 
 EVALUATION_CONTEXTS: Final = frozenset({"evaluation", "eval", "validation", "testing", "test", "holdout"})
-"""What a run says of data that a model is evaluated with, in lower case."""
+"""The contexts, in lower case, that mark a run's data set as evaluation data."""
 
 
 def dataset_reference(datasets: Sequence[DatasetInput], name_from_tag: str | None) -> Json:
-    """Return the run's data sets as MLflow recorded them, else the one that a tag names, else None."""
+    """Return the run's data sets as MLflow recorded them, else the data set that a tag names, else None."""
     if not datasets and name_from_tag is not None:
         datasets = (DatasetInput(name=name_from_tag, digest=None, source_type=None, source=None, context=None),)
     return [_dataset_json(dataset) for dataset in datasets] or None
 
 
 def measured_datasets(inputs: RecordInputs) -> tuple[DatasetInput, ...]:
-    """Return the data sets on which the logged model was measured, and which the run did not log itself.
+    """Return the data sets on which the logged model was measured, without those that the run itself logged.
 
-    MLflow 3 states them with each metric: that is where an evaluation of an agent or an application records its data,
-    since the run of the evaluation is not the one that the version names. What was trained on is among the run's data.
+    MLflow 3 stores them with each metric. An evaluation of an agent or an application has a run of its own, which the
+    version does not name, so only the metrics show its data. Training data are among the version's run's data sets.
     """
     if inputs.logged_model is None:
         return ()

@@ -13,7 +13,7 @@ from verifywise_mlflow.normalizer.mapping.mapping_index import MappingIndex
 from verifywise_mlflow.normalizer.origin import Origin
 
 _DATA_WORDS: Final = frozenset({"data", "dataset", "datasets", "benchmark", "benchmarks"})
-"""Words of keys whose text names data. Only there is a placeholder no result."""
+"""Words of keys whose text names data. A placeholder counts as no value only under such a key."""
 
 
 def evaluation_tags(
@@ -33,7 +33,7 @@ def evaluation_tags(
 
 
 def _with_state(origin: Origin, index: MappingIndex) -> Origin:
-    """Return the origin of a tag that should name data, such as `evaluation_dataset`, with why it names none."""
+    """Return the origin of a tag; if `evaluation_dataset` or the like names no data, with the reason."""
     if _DATA_WORDS.isdisjoint(split_words(origin.key)):
         return origin
     return replace(origin, state=index.value_state("dataset_reference", (origin.raw or "").strip()))

@@ -34,11 +34,11 @@ class FilledFrom(Enum):
     """Where a field's value comes from."""
 
     TAGS = auto()
-    """The first value source that has one. Any synonym of the field counts as a tag key (mapping.yaml)."""
+    """The first value source that has a value. Any synonym of the field counts as a tag key (mapping.yaml)."""
     ATTRIBUTES = auto()
-    """The first value source that has one. The field has no synonyms: only attributes and exact keys count."""
+    """The first value source that has a value. The field has no synonyms: only attributes and exact keys count."""
     OBJECTS = auto()
-    """Taken from the MLflow objects or the manifest by ``normalize``. A mapping cannot change it."""
+    """The MLflow objects or the manifest, from which ``normalize`` takes the value. A mapping cannot change it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,25 +52,25 @@ class FieldSpec:
     is_key: bool = False
     """Whether the field is a part of the primary key."""
     normal_forms: tuple[str, ...] = ()
-    """The closed set of values; empty for free text. The graver value, or the one that ranks higher, comes first."""
+    """The closed set of values, the gravest or highest-ranking one first; empty for free text."""
     neighbors_agree: bool = False
-    """Whether two forms that follow each other do not contradict each other, as a canary in staging."""
+    """Whether two adjacent normal forms do not contradict each other, like a canary in staging."""
     may_have_default: bool = False
-    """Whether ``tenants.yaml`` may state a value for all versions. Not for a field that vouches for one version, as an
-    approval does, nor for one that describes what happened to one version, as its stage does."""
+    """Whether ``tenants.yaml`` may state a value for all versions. False for a field that vouches for one version, such
+    as an approval, or describes what happened to one version, such as its stage."""
     may_carry_date: bool = False
-    """Whether the text is searched for the date of what it describes."""
+    """Whether the text is searched for a date, such as that of an approval."""
     is_date: bool = False
     """Whether the text is a date, so that a date alone is a value."""
     may_be_identifier: bool = False
-    """Whether the text is often an identifier such as SEC-2026-11, in which only a whole day is certainly a date."""
+    """Whether the text is often an identifier such as SEC-2026-11. Then only a whole day counts as a date."""
     may_lack_value: bool = False
-    """Whether the text may hold no value, as `TBD` and `rejected` do: see ``ValueState``. Not for a lifecycle stage: a
-    text that is no known stage leaves the rules undecided, while a version without one is in no rule's scope."""
+    """Whether the text may hold no value, like `TBD` and `rejected`: see ``ValueState``. False for a lifecycle stage:
+    an unknown stage leaves the rules undecided, while a version without a stage is in no rule's scope."""
     names_people: bool = False
-    """Whether the text names a person or a team, which the account of a machine is not."""
+    """Whether the text names a person or a team. The account of a machine is then no value."""
     is_attestation: bool = False
-    """Whether the text vouches for one version. What the nearest source states counts then, also that there is no
+    """Whether the text vouches for one version. Then the nearest source counts even if it states that there is no
     approval: no other source replaces it."""
 
 

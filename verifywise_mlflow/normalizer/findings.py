@@ -1,4 +1,4 @@
-"""Findings: what was read but looks wrong. Rules use the kind, people read the sentence."""
+"""Findings: values that were read but look wrong. Rules use the kind, people read the sentence."""
 
 from __future__ import annotations
 
@@ -38,28 +38,28 @@ FINDING_KINDS: Final[tuple[FindingKind, ...]] = get_args(FindingKind)
 
 
 MAX_EQUAL_FINDINGS: Final = 20
-"""Findings of one kind about one field that have an entry of their own: the first. A server may cause any number."""
+"""The most findings of one kind about one field with an entry each. A server may cause more; those share an entry."""
 
 
 @value_object
 class Finding:
-    """Something about a version that a person should look at. It changes no value of the record."""
+    """A fact about a version that a person should look at. It changes no value of the record."""
 
     kind: FindingKind
     field: str | None
-    """The field of the record; null if the finding is about the version itself or an object that belongs to it."""
+    """The field of the record; None if the finding is about the version itself or one of its objects."""
     sentence: str
     count: int = 1
-    """How many findings the entry stands for."""
+    """The number of findings that the entry stands for."""
 
 
 def fold_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """Return the findings with those beyond ``MAX_EQUAL_FINDINGS`` as one entry for each kind and field, at the end.
+    """Return the findings; those beyond ``MAX_EQUAL_FINDINGS`` become one entry per kind and field, at the end.
 
-    No kind is left out, so that any number of one kind hides none of another from the rules.
+    No kind is left out: many findings of one kind must not hide another kind from the rules.
     """
     findings = tuple(findings)
-    if len(findings) <= MAX_EQUAL_FINDINGS:  # as those of nearly every version
+    if len(findings) <= MAX_EQUAL_FINDINGS:  # the case of nearly every version
         return findings
     folded: list[Finding] = []
     counts: Counter[tuple[FindingKind, str | None]] = Counter()

@@ -1,4 +1,4 @@
-"""Fingerprints: one hash of everything that was read of an object, for change detection."""
+"""Fingerprints: hashes over all that was read of an object, for change detection."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def fingerprint_and_size(value: object) -> tuple[str, int]:
     try:
         canonical = _ENCODER.encode(value)
     except ValueError:
-        # A number is not finite, which is rare: only then is every number checked in Python.
+        # A number is not finite, which is rare. Every number is checked in Python only in this case.
         canonical = _ENCODER.encode(_with_finite_numbers(value))
     return sha256_of(canonical), len(canonical)
 
 
 def _to_json(value: object) -> object:
-    """Return a value in JSON's types, one level deep. The encoder calls it for what it does not know."""
+    """Return a value in JSON's types, one level deep. The encoder calls this function for types that JSON lacks."""
     if isinstance(value, datetime):
         moment = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
         return moment.isoformat(timespec="milliseconds")

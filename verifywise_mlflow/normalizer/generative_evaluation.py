@@ -1,6 +1,6 @@
-"""The evaluation of a generative application, as the record has it: assessments of traces, and data sets.
+"""The evaluation of a generative application in the record: assessments of traces, and data sets.
 
-MLflow keeps the assessments at the traces of a logged model. What is stored of them are counts with a digest.
+MLflow keeps assessments at the traces of a logged model. Only their counts and a digest are stored.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 
 MAX_DATASETS: Final = 20
-"""Evaluation data sets of one logged model that a record lists."""
+"""The most evaluation data sets of one logged model that a record lists."""
 
 READ: Final = "read"
 NOT_OFFERED: Final = "not offered"
 NOT_READ_YET: Final = "not read yet"
 SWITCHED_OFF: Final = "switched off"
-"""States of an evaluation: the server has no search for assessments, or the tenant's settings exclude it."""
+"""States of an evaluation: the server has no search for assessments, or the tenant's settings exclude the search."""
 
 
 def read_evaluation(
@@ -37,13 +37,13 @@ def read_evaluation(
     *,
     is_complete: bool,
 ) -> dict[str, Json]:
-    """Return what was read of a logged model's evaluation, as the store and the record have it.
+    """Return a logged model's evaluation in the form that the database and the record have.
 
     Args:
-        assessments: those of its traces; None if none of its traces has one.
-        measured_on: the data sets that its metrics name.
+        assessments: the assessments of the model's traces; None if no trace has one.
+        measured_on: the data sets that the model's metrics name.
         registered: the evaluation data sets that the server shows.
-        is_complete: whether all traces were read; otherwise each count is a least count.
+        is_complete: whether all traces were read; otherwise each count is a lower bound.
     """
     datasets = [_dataset(measured, registered) for measured in measured_on[:MAX_DATASETS]]
     return {
@@ -55,13 +55,13 @@ def read_evaluation(
         "expectations": assessments.expectations if assessments else 0,
         "sha256": assessments.digest if assessments else None,
         "datasets": datasets,
-        # For rules, whose conditions cannot compare two lists.
+        # Listed for rules, whose conditions cannot compare two lists.
         "empty_datasets": [dataset["name"] for dataset in datasets if dataset["records"] == 0],
     }
 
 
 def not_read(state: str) -> dict[str, Json]:
-    """Return what stands for the evaluation if it was not read."""
+    """Return the value of an evaluation that was not read."""
     return {"state": state}
 
 
@@ -75,14 +75,15 @@ def evaluation_json(inputs: RecordInputs, model_kind: str | None) -> Json:
 
 
 def may_be_read(evaluation: object) -> bool:
-    """Return whether a record's evaluation was not read yet, or is missing because nothing calls for it so far."""
+    """Return whether an evaluation was not read yet, or is missing because the version did not need one so far."""
     return not isinstance(evaluation, Mapping) or evaluation.get("state") == NOT_READ_YET
 
 
 def with_at_least(evaluation: dict[str, Json], former: Mapping[str, Json]) -> dict[str, Json]:
-    """Return what was read in part, with the former assessments if they were more.
+    """Return a partly read evaluation, with the former assessments if those were more.
 
-    Newer traces of other models may have displaced what was counted before. It was there: the counts are least counts.
+    Newer traces of other models may have displaced traces that were counted before. The former counts remain valid as
+    lower bounds.
     """
     if _counted(former) <= _counted(evaluation):
         return evaluation
@@ -117,7 +118,7 @@ def _counts(counts: AssessmentCounts) -> dict[str, Json]:
 
 
 def _dataset(measured: DatasetInput, registered: Sequence[EvaluationDataset]) -> dict[str, Json]:
-    """Return a data set that was measured on, with what the registered one of its name shows, if only one has it."""
+    """Return a data set of a metric, with the details of the registered data set of the same name if that is unique."""
     of_name = [dataset for dataset in registered if dataset.name == measured.name]
     found = of_name[0] if len(of_name) == 1 else None
     return {

@@ -1,7 +1,7 @@
 """Lifecycle events of models and versions: their kinds and their sentences.
 
-``pipeline/lifecycle_events.py`` derives them from two reads; ``persistence/repositories/lifecycle_events.py`` stores
-them.
+``pipeline/lifecycle_events.py`` derives events from two reads; ``persistence/repositories/lifecycle_events.py`` stores
+the events.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ class LifecycleEvent:
     kind: EventKind
     model_name: str
     version_number: int | None
-    """None for an event of the model. For an alias, the version that it points to, or pointed to before its removal."""
+    """None for an event of the model. For an alias, the version that it points to, or did before its removal."""
     incarnation: int
-    """The incarnation of the object; for an alias, that of its model."""
+    """The incarnation of the object; for an alias, of its model."""
     alias: str | None = None
     previous: str | None = None
-    """As MLflow writes it; a version for an alias, a time (ISO 8601, UTC) for an object that was created again."""
+    """The former value in MLflow's form: a version for an alias, a time (ISO 8601, UTC) for an object created again."""
     value: str | None = None
     happened_at: datetime | None = None
     """Set only if MLflow reports it."""

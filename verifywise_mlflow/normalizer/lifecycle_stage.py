@@ -1,9 +1,9 @@
 """The lifecycle stage of a version, from its aliases.
 
-Of MLflow's own stage and the aliases, the one with the most responsibility counts. MLflow has deprecated stages since
-2.9: a registry that has moved on to aliases keeps its old stages, and a transition with `archive_existing_versions`
-archives a champion that still serves. A tag of the version or its run counts if there is neither. That order is data:
-``precedence`` in mapping.yaml.
+MLflow's own stage and the aliases each stand for a stage; the stage with the most responsibility counts. MLflow
+deprecated stages in 2.9: a registry that has moved to aliases keeps its old stages, and a transition with
+`archive_existing_versions` archives a champion that still serves. Without a stage and an alias, a tag of the version or
+its run counts. ``precedence`` in mapping.yaml has this order.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from verifywise_mlflow.normalizer.record_inputs import RecordInputs
 
 _RANK = {stage: rank for rank, stage in enumerate(NORMAL_FORMS["lifecycle_stage"])}
 """If the aliases of one version stand for several stages, the stage with the most responsibility wins: production
-before staging before development before archived."""
+before staging, development and archived."""
 
 _MAX_EXPLAINED_CANDIDATES = 10
-"""A version may have any number of aliases."""
+"""The most candidates that the explanation names: a version may have any number of aliases."""
 
 
 def version_aliases(inputs: RecordInputs) -> tuple[str, ...]:
@@ -37,7 +37,7 @@ def version_aliases(inputs: RecordInputs) -> tuple[str, ...]:
 def alias_candidates(aliases: Sequence[str], index: MappingIndex) -> list[Candidate]:
     """Return the stages that the version's aliases stand for, the winning one first.
 
-    An alias may be any word. One that stands for no stage is ignored here; ``use_findings`` reports it.
+    An alias may be any word. An alias that stands for no stage is ignored here; ``use_findings`` reports it.
     """
     stages = [(index.stage_of_alias(alias), alias) for alias in aliases]
     candidates = [Candidate(stage, Origin("alias", alias, alias)) for stage, alias in stages if stage]

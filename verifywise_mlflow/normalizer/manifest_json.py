@@ -17,13 +17,13 @@ from verifywise_mlflow.common.json_value import Json
 from verifywise_mlflow.normalizer.model_libraries import missing_libraries
 
 MAX_MANIFEST_CHANGES = 100
-"""The newest changes in place that a record lists; all of them are in ``integrity_events``."""
+"""The most changes in place that a record lists, the newest ones; ``integrity_events`` has all."""
 
 
 def manifest_json(manifest: ArtifactManifest, changes: Sequence[DetectedChange]) -> dict[str, Json]:
     """Return the whole manifest and the changes in place. ``total_bytes`` sums the files whose size is known.
 
-    The numbers are null if the files could not be listed. Zero would be the claim that there are none.
+    The numbers are null if the files could not be listed. Zero would claim that there are no files.
     """
     is_known = manifest.status != "unreachable" or bool(manifest.files)
     return {
@@ -44,7 +44,8 @@ def manifest_json(manifest: ArtifactManifest, changes: Sequence[DetectedChange])
 def environment_json(environment: RuntimeEnvironment) -> dict[str, Json]:
     """Return the model's runtime environment.
 
-    It is not reproducible without the library that loads the model, even if everything that it names is pinned.
+    An environment that does not name the library that loads the model is not reproducible, even if every package is
+    pinned.
     """
     missing_pins = [*environment.missing_pins, *missing_libraries(environment)]
     return {

@@ -1,4 +1,4 @@
-"""The library that loads a model, which its environment must name: one that pins numpy alone runs no such model."""
+"""The library that loads a model. The environment must name it: the model does not run with numpy alone."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ PACKAGES_BY_FLAVOR: Final[Mapping[str, tuple[str, ...]]] = {
     "transformers": ("transformers",),
     "xgboost": ("xgboost", "xgboost-cpu", "py-xgboost"),
 }
-"""MLflow's name of a flavor to the packages that can load it. One suffices; messages name the first."""
+"""MLflow's name of a flavor to the packages that can load it. One package suffices; messages name the first."""
 
 
 def missing_libraries(environment: RuntimeEnvironment) -> list[str]:
     """Return the library of each flavor of a model that its environment files do not name."""
     if not environment.packages:
-        return []  # its environment is reported as missing already
+        return []  # the missing environment is reported elsewhere
     named = {package.name for package in environment.packages}
     libraries = (PACKAGES_BY_FLAVOR.get(flavor, ()) for flavor in sorted(environment.flavors))
     return [packages[0] for packages in libraries if packages and named.isdisjoint(packages)]

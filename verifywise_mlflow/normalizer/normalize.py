@@ -55,7 +55,7 @@ def normalize(
         mapping: the whole mapping: usually ``default_mapping().extended_by(tenant.mapping)``, built once per sync.
         registry_prompts: all prompts of the registry; None if they were not read.
 
-    It never raises: any text of a tag becomes a value, a finding, or nothing.
+    It never raises: each text of a tag becomes a value, becomes a finding, or is ignored.
     """
     index = mapping_index(mapping)
     aliases = version_aliases(inputs)

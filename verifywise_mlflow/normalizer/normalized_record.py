@@ -1,4 +1,4 @@
-"""What normalization returns: a canonical record, where each value came from, and what is missing or looks wrong."""
+"""The result of normalization: a canonical record, its provenance, and what is missing or looks wrong."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class NormalizedRecord:
     record: CanonicalRecord
     origins: Mapping[str, Origin]
     """Field to origin, for every field that is not null or whose text is no value. ``evaluation_tags`` is collected
-    from several tags: the origin of each is under ``evaluation_tags.KEY``."""
+    from several tags: the origin of each tag is under ``evaluation_tags.KEY``."""
     incomplete: tuple[UnreadObject, ...]
     """The objects that could not be read; empty if the record holds everything that MLflow shows."""
     findings: tuple[Finding, ...]
-    """What was read but looks wrong, such as an unknown value, a dangling alias or a deleted run."""
+    """Facts that look wrong, such as an unknown value, a dangling alias or a deleted run."""
     prompt_names: tuple[str, ...] = ()
-    """The prompts of the registry that ``prompt_reference`` may mean."""
+    """The names of prompts in the registry that ``prompt_reference`` may mean."""

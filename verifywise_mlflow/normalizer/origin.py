@@ -1,4 +1,4 @@
-"""The provenance of a field's value: which MLflow object it came from, what it said, and why a text is no value."""
+"""The provenance of a field's value: its MLflow object, the original text, and why a text is no value."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ SourceKind = Literal[
 
 
 class ValueState(StrEnum):
-    """Why a text is no value. The field is null then, so that no rule passes by it; the origin keeps the text."""
+    """Why a text is no value. The field is then null, so that the text passes no rule; the origin keeps the text."""
 
     PLACEHOLDER = "placeholder"
-    """It says nothing: `TBD`, `n/a`, `?`."""
+    """The text has no meaning: `TBD`, `n/a`, `?`."""
     NEGATIVE = "negative"
-    """It denies what the field is about: `no`, `rejected by Ada`."""
+    """The text denies the subject of the field: `no`, `rejected by Ada`."""
     FAILED = "failed"
-    """What the field is about was not done or not passed: `failed: 3 findings`."""
+    """The subject of the field was not done or not passed: `failed: 3 findings`."""
     GENERIC = "generic"
-    """It names what any number of machines have: the account `root`, the launcher of a notebook's kernel."""
+    """The text names nobody in particular: the account `root`, the launcher of a notebook's kernel."""
 
     @property
     def clause(self) -> str:
-        """What such a text is, for a sentence."""
+        """The meaning of such a text, as a clause for a sentence."""
         return _STATE_CLAUSES[self]
 
 
@@ -58,16 +58,16 @@ class Origin:
     key: str
     """The tag, alias or attribute as the customer wrote it; the path of an artifact; the setting for ``config``."""
     raw: str | None
-    """The text before normalization; null for a value that is not text and was copied as it is."""
+    """The text before normalization; None for a value that is no text and was copied unchanged."""
     dated: str | None = None
     """The date in the text: ``2026-03-01``, ``2026-03``, ``2026-Q1`` or ``2026``."""
     rule: str | None = None
     """Why this value was chosen, if several sources had one."""
     link: str | None = None
-    """How the object that has the value belongs to the version, if the version itself does not name that object."""
+    """How the object with the value belongs to the version, if the version itself does not name the object."""
     state: ValueState | None = None
-    """Why the text is no value, in which case the field is null; None if it is one."""
+    """Why the text is no value; the field is then null. None for a value."""
     same_person_as: tuple[str, ...] = ()
-    """The other fields that name the same person (``same_person.py``), if a person attests something here."""
+    """The other fields that name the same person (``same_person.py``), if this field is an attestation."""
     may_be_same_person_as: tuple[str, ...] = ()
-    """The other fields that may name the same person: it is unclear."""
+    """The other fields that may name the same person, but not certainly."""

@@ -1,7 +1,7 @@
-"""How the run, the logged model and the files belong to a version that does not name them itself.
+"""How the run, the logged model and the files are linked to a version that does not name them itself.
 
-The sentences are stored with the origin of each value, so that an auditor can follow it. What cannot be followed for
-certain is a finding.
+The sentences are stored with the origin of each value, so that an auditor can follow the link. An uncertain link is a
+finding.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _VERSION_NUMBER = re.compile(r"[0-9]{1,10}")
 
 @value_object
 class OriginLinks:
-    """The link of each kind of object to the version; null if the version itself names the object."""
+    """The link of each kind of object to the version; None if the version itself names the object."""
 
     run: str | None
     experiment: str | None
@@ -46,7 +46,7 @@ class OriginLinks:
 
     @property
     def has_any(self) -> bool:
-        """Whether the version itself does not name one of its objects."""
+        """Whether some object of the version is not named by the version itself."""
         return (self.run or self.experiment or self.logged_model or self.files) is not None
 
     def add_to(self, origin: Origin) -> Origin:
@@ -118,12 +118,12 @@ def _run_link(inputs: RecordInputs, chain: str | None, logged_model: str | None)
 
 
 def _registered_versions(tag: str | None) -> set[VersionKey] | None:
-    """Return the versions in MLflow's tag; ``None`` without the tag. MLflow writes numbers as numbers and as texts."""
+    """Return the versions in MLflow's tag; None without the tag. MLflow writes their numbers as numbers or texts."""
     if tag is None:
         return None
     try:
         entries = json.loads(tag)
-    except (ValueError, RecursionError):  # a client may write the tag
+    except (ValueError, RecursionError):  # a client may have written the tag
         return set()
     versions: set[VersionKey] = set()
     for entry in entries if isinstance(entries, list) else []:

@@ -1,4 +1,4 @@
-"""Resolves the prompts that a version names against those that the registry has.
+"""Resolves the prompts that a version names against the prompts of the registry.
 
 Only MLflow's own form, ``prompts:/NAME/3`` or ``prompts:/NAME@ALIAS``, certainly means the registry. Another text, such
 as ``summary v3``, is linked if the registry has a prompt of that name; else it may name a file or another system.
@@ -18,10 +18,10 @@ from verifywise_mlflow.normalizer.findings import Finding
 from verifywise_mlflow.normalizer.prompt_reference import named_prompts
 
 LinkState = Literal["found", "deleted", "not in the registry", "without version"]
-"""What the registry has of a prompt that a version names."""
+"""Whether the registry has a prompt that a version names."""
 
 MAX_LINKS: Final = 100
-"""Prompts of one version that are resolved: the first ones."""
+"""The most prompts of one version that are resolved: the first ones."""
 
 _NAME: Final = r"(?P<name>[A-Za-z0-9_.-]{1,256})"
 _ALIAS: Final = r"@(?P<alias>[^\s/@]{1,256})"
@@ -30,7 +30,7 @@ _PLAIN = re.compile(
     rf"{_NAME}(?:(?:[\s/:=#(]{{1,3}}|@)(?:v(?:ersion)?\.? ?)?(?P<version>[0-9]{{1,9}})\)?|{_ALIAS})?", re.IGNORECASE
 )
 _LATEST: Final = "latest"
-"""MLflow's own alias for the highest number. None can be set with this name."""
+"""MLflow's own alias for the highest version number. Nobody can set an alias of this name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class RegisteredPrompt:
     is_deleted: bool
 
     def number_of(self, alias: str) -> int | None:
-        """Return the version that an alias points to."""
+        """Return the number of the version that an alias points to."""
         if alias in self.aliases or alias != _LATEST:
             return self.aliases.get(alias)
         return max((number for number, version in self.versions.items() if not version.is_deleted), default=None)
@@ -63,16 +63,16 @@ PromptIndex: TypeAlias = Mapping[str, RegisteredPrompt]
 
 @value_object
 class PromptLink:
-    """A prompt that a version names, and what the registry has of it."""
+    """A prompt that a version names, and its state in the registry."""
 
     name: str
     version_number: int | None
-    """The version that is named, or to which the alias pointed when the registry was last read."""
+    """The named version, or the version to which the named alias pointed when the registry was last read."""
     alias: str | None
     state: LinkState
     template_sha256: str | None
     text: str
-    """What the version says."""
+    """The text in which the version names the prompt."""
 
 
 def prompt_links(text: str | None, index: PromptIndex | None) -> tuple[PromptLink, ...]:
@@ -108,7 +108,7 @@ def _link(text: str, index: PromptIndex) -> PromptLink | None:
 
 
 def linked_prompts_json(links: Sequence[PromptLink]) -> Json:
-    """Return the links as the record has them; None if there are none."""
+    """Return the links in the form that the record has; None if there are none."""
     return [
         {
             "name": link.name,
@@ -138,7 +138,7 @@ def newest_revision(names: Sequence[str], index: PromptIndex | None) -> int | No
 
 
 def possible_names(text: str | None) -> tuple[str, ...]:
-    """Return the names of prompts that a text may mean, sorted: if one of them changes, the links may change."""
+    """Return the names of prompts that a text may mean, sorted. If one of these changes, the links may change."""
     named = named_prompts(text)[:MAX_LINKS] if text else ()
     return tuple(sorted({match["name"] for match in map(_parsed, named) if match}))
 

@@ -1,7 +1,7 @@
 """The prompts of a version: which ones its texts name, and whether each is pinned to one version.
 
-A prompt without a version, and one behind an alias such as ``@latest``, can change while the model that uses it stays
-the same, so that what was evaluated is not what runs.
+A prompt that is named without a version or by an alias such as ``@latest`` can change while the model that uses it
+stays the same. The prompt in use is then not the evaluated one.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from verifywise_mlflow.normalizer.findings import Finding
 from verifywise_mlflow.normalizer.mapping.precedence import Resolution
 
 _MAX_PROMPT_LENGTH: Final = 500
-"""Characters of a prompt's name and version. The patterns take up to quadratic time."""
+"""Characters of the longest prompt name with version: the patterns take up to quadratic time."""
 _MAX_TEXT_LENGTH: Final = 20_000
-"""Characters. A longer text is not split: it names no prompt that a person could look up."""
+"""Characters of the longest text that is split. A longer text names no prompt that a person could look up."""
 
 _GENERATIVE: Final = "generative"
 _BY_PROMPTS: Final = "nothing states the kind of the model, and one that uses prompts is generative"
@@ -40,7 +40,7 @@ _ALIAS_AT_END = re.compile(
 
 
 def linked_prompts_text(raw: str) -> str:
-    """Return a list of prompts as URIs; the text itself if it is none.
+    """Return a JSON list of prompts as URIs; any other text unchanged.
 
     The tag ``mlflow.linkedPrompts``, in which MLflow 3 records the prompts of runs and logged models, has the form
     ``[{"name": "summarizer", "version": "3"}]``.
@@ -60,7 +60,7 @@ def linked_prompts_text(raw: str) -> str:
 
 
 def kind_by_prompts(kind: Resolution, prompts: Resolution) -> Resolution:
-    """Return the kind of a model; where nothing states it, a model that uses prompts is generative."""
+    """Return the kind of a model. If no source states the kind, a model that uses prompts is generative."""
     if kind.origin or prompts.value is None or prompts.origin is None:
         return kind
     return Resolution(_GENERATIVE, replace(prompts.origin, rule=_BY_PROMPTS), kind.findings)
@@ -81,7 +81,7 @@ def prompt_findings(text: str | None) -> Iterator[Finding]:
 
 
 def named_prompts(text: str) -> Sequence[str]:
-    """Return the prompts that a text names, each as it is written there."""
+    """Return the prompts that a text names, each as it is written in the text."""
     if len(text) > _MAX_TEXT_LENGTH:
         return [text]
     prompts = dict.fromkeys(filter(None, (part.strip(" \t\r[]\"'") for part in _SEPARATORS.split(text))))

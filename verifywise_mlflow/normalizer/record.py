@@ -31,8 +31,8 @@ from verifywise_mlflow.normalizer.field_spec import (
 class CanonicalRecord:
     """One record per (model name, version number).
 
-    A field is null where MLflow shows nothing for it: that is a gap, not an error. Times are UTC. The names are also
-    the columns of the table ``canonical_records``.
+    A field is null if MLflow shows no value: that is a gap, not an error. Times are UTC. The fields' names are also the
+    columns of the table ``canonical_records``.
     """
 
     model_name: Annotated[str, FieldSpec(FieldGroup.IDENTITY, "The registered model, as MLflow names it.", is_key=True)]

@@ -14,7 +14,7 @@ from verifywise_mlflow.connector.models import LoggedModel, ModelVersion, Regist
 
 LoggedModelLink: TypeAlias = Literal["id", "location", "ambiguous"]
 """How the source names the logged model. ``id``: ``models:/m-…``. ``location``: by exactly its artifact location.
-``ambiguous``: another logged model has the same location, so the version has neither."""
+``ambiguous``: several logged models have the location, so the version is linked to none of them."""
 
 
 @value_object
@@ -28,7 +28,7 @@ class RecordInputs:
     """Why the run that the version names could not be read."""
     experiment_name: str | None = None
     origin: VersionOrigin | None = None
-    """What the version was registered from; null stands for what the version itself names."""
+    """The objects that the version was registered from; None for those that the version itself names."""
     logged_model: LoggedModel | None = None
     """The logged model that the version was registered from."""
     logged_model_link: LoggedModelLink | None = None
@@ -38,14 +38,13 @@ class RecordInputs:
     """The assessments of the logged model's traces, as ``generative_evaluation.py`` describes them; None before the
     first reading."""
     evaluation_read_error: str | None = None
-    """Why these assessments could not be read."""
+    """Why the assessments could not be read."""
     other_names: tuple[str, ...] = ()
-    """Names of the model before it was renamed, as far as syncs have seen them. Known if the logged model is linked by
-    its location."""
+    """Former names of the model that syncs have seen. Filled only if the logged model is linked by location."""
     incarnation: int = 1
-    """From 2 on, earlier objects had the version's name and number."""
+    """The number of the version among the objects that have had its name and number."""
     dangling_aliases: tuple[str, ...] = ()
-    """The model's aliases that point to a version that does not exist, sorted."""
+    """The model's aliases that point to nonexistent versions, sorted."""
     manifest: ArtifactManifest | None = None
     """None if manifests are disabled for the tenant, or if none could be read yet."""
     manifest_read_error: str | None = None

@@ -15,9 +15,9 @@ from verifywise_mlflow.normalizer.unread_object import ObjectKind
 
 
 def incomplete_reasons(inputs: RecordInputs) -> Iterator[tuple[ObjectKind, str]]:
-    """Yield the kind of each object that could not be read, and what is missing because of it, as a sentence.
+    """Yield the kind of each object that could not be read, and a sentence on what is therefore missing.
 
-    A version without a run is complete: that is a gap.
+    A version without a run is complete: the missing run is a gap.
     """
     version, model, run, logged_model = inputs.version, inputs.model, inputs.run, inputs.logged_model
     if model is None:
@@ -80,7 +80,7 @@ def quality_findings(inputs: RecordInputs) -> Iterator[Finding]:
             "another version had this name and number before, until its model was deleted or renamed: this one belongs "
             f"to incarnation {inputs.incarnation} of the name",
         )
-    for recorded in reversed(inputs.changes_in_place):  # the newest stay if there are many; the manifest lists more
+    for recorded in reversed(inputs.changes_in_place):  # newest first: only the first findings stay
         yield Finding(
             "changed in place", None, f"{recorded.change.sentence} (seen {recorded.seen_at:%Y-%m-%d %H:%M} UTC)"
         )

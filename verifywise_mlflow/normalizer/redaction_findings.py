@@ -1,4 +1,4 @@
-"""Findings about redacted secrets and personal data: the owner of a leaked secret has to replace it."""
+"""Findings about redacted secrets and personal data: the owner of a leaked secret must replace the secret."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Whether two texts may name the same person: four eyes need somebody else.
+"""Whether two texts may name the same person: the four-eyes principle requires a second person.
 
-Compared are the people who attest something (approver, reviewer, validator) with each other and with those who made the
-model. The comparison errs on one side: a name that may be the owner's counts as the owner, so that a doubt is never
-evidence of a second pair of eyes.
+The people who attest something (approver, reviewer, validator) are compared with each other and with those who made the
+model. In doubt, two names count as one person: a name that may be the owner's counts as the owner, so that a doubt is
+never evidence of a second pair of eyes.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from verifywise_mlflow.normalizer.record import FIELD_SPECS
 PEOPLE_FIELDS: Final = tuple(name for name, spec in FIELD_SPECS.items() if spec.names_people)
 """The fields that name people."""
 ATTESTING_FIELDS: Final = tuple(field for field in PEOPLE_FIELDS if FIELD_SPECS[field].is_attestation)
-"""Those of them whose people vouch for the version."""
+"""The fields that name people who vouch for the version."""
 DEVELOPING_FIELDS: Final = tuple(field for field in PEOPLE_FIELDS if field not in ATTESTING_FIELDS)
-"""Those whose people made the version or answer for it."""
+"""The fields that name people who made the version or answer for it."""
 
 _MAX_TEXT_LENGTH: Final = 200
-"""Characters that are read; a tag may hold 100,000."""
+"""Characters of a text that are compared; a tag may hold 100,000."""
 _MAX_PEOPLE: Final = 12
 _MAX_WORDS: Final = 4
-"""Words of a name that an account may abbreviate."""
+"""The most words of a name that an account may abbreviate."""
 _MIN_LENGTH_WITH_TYPO: Final = 7
-"""Letters of a name from which on another one that differs in one letter is more likely the same name."""
+"""Letters of the shortest name for which a name that differs in one letter counts as a misspelling."""
 _MIN_ABBREVIATION: Final = 3
-"""Letters of one word that an account has at least, unless it has initials only: `adlov` is Ada Lovelace."""
+"""The fewest letters of one word in an account that is not made of initials only: `adlov` is Ada Lovelace."""
 _MAX_LETTERS_OF_NUMBER: Final = 3
-"""Letters of an account that is a staff number, such as `u123456`."""
+"""The most letters of an account that counts as a staff number, such as `u123456`."""
 
 _BRACKETS: Final = re.compile(r"[(\[<{]([^()\[\]<>{}]*)[)\]>}]")
 _SEPARATOR: Final = re.compile(r"[,;|/&+:\n]|\s[-–—]\s|\s(?:and|und|et|y|e|en)\s", re.IGNORECASE)
@@ -49,7 +49,7 @@ _TRANSLITERATION: Final = re.compile("(?<=[aou])e")
 
 _TITLE: Final = re.compile("dr|prof|mr|mrs|ms|mx|herr|frau|hr|fr|ing|dipl|phd|md|msc|mba|jr|sr")
 _PARTICLE: Final = re.compile("van|von|der|den|de|da|di|du|del|della|dos|la|le|el|al|bin|ibn|ten|ter|zu")
-"""A word of a name that is written in lower case."""
+"""The words of a name that are written in lower case."""
 _ROLE_WORD: Final = re.compile(
     "head|chief|deputy|vice|senior|junior|lead|leader|officer|director|manager|analyst|engineer|scientist|developer|"
     "specialist|expert|consultant|auditor|president|chair|chairman|partner|member|board|committee|council|team|"
@@ -72,17 +72,17 @@ class _Sameness(IntEnum):
 class _Spelling:
     words: tuple[str, ...]
     number: str | None
-    """The account, if it is a staff number that cannot be compared with a name."""
+    """The account, if it is a staff number, which cannot be compared with a name."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Person:
     spellings: tuple[_Spelling, ...]
     has_full_name: bool
-    """Whether this is certainly one person, not a role, a team or a part of a name."""
+    """Whether the text certainly names one person, not a role, a team or a part of a name."""
 
     def trust(self, spelling: _Spelling) -> _Sameness:
-        """Return how surely a spelling is this person's: brackets after a name may name somebody else."""
+        """Return how certainly a spelling belongs to this person: brackets after a name may name somebody else."""
         return _Sameness.CERTAIN if spelling == self.spellings[0] or not self.has_full_name else _Sameness.UNCLEAR
 
 
@@ -91,20 +91,20 @@ class SamePerson:
     """The fields that name the same person as an attestation."""
 
     certain: tuple[str, ...]
-    """Each person whom the attestation names is in one of them."""
+    """The fields that certainly name the same people: each person whom the attestation names is in one of them."""
     unclear: tuple[str, ...]
-    """It is unclear whether they name somebody else."""
+    """The fields that may name the same people."""
 
 
 def same_person_fields(texts: Mapping[str, str]) -> dict[str, SamePerson]:
     """Return, for each field of an attestation, the other fields that name the same person, or may do so.
 
     Args:
-        texts: the values of the fields that name people, without those that have none.
+        texts: the values of the fields that name people, without missing ones.
 
-    If several people attest, one of them is enough, provided that it is certainly a person, and is in none of the
-    fields that name developers: `Ada Lovelace, Bob Stone` is somebody else than the owner Ada; `Ada Lovelace, Head of
-    Risk` may be Ada. Against another attestation the same holds for that one alone.
+    If several people attest, one other person is enough, provided that the name is certainly a person's and no
+    field that names developers has it. `Ada Lovelace, Bob Stone` includes somebody else than the owner Ada; `Ada
+    Lovelace, Head of Risk` may be only Ada. Another attestation is compared by the same rule, by itself.
     """
     if texts.keys().isdisjoint(ATTESTING_FIELDS):
         return {}
@@ -117,7 +117,7 @@ def _compared(field: str, people: Mapping[str, Sequence[_Person]]) -> SamePerson
     unclear: list[str] = []
     for group in (DEVELOPING_FIELDS, *((other,) for other in ATTESTING_FIELDS if other != field)):
         named = {member: people[member] for member in group if member in people}
-        # For each person, how surely each field of the group names the same one.
+        # For each person, how certainly each field of the group names the same person.
         found = [{member: _sameness_to_any(person, named[member]) for member in named} for person in people[field]]
         best = [max(of_person.values(), default=_Sameness.NONE) for of_person in found]
         is_somebody_else = any(
@@ -142,7 +142,7 @@ def _sameness_to_any(person: _Person, others: Iterable[_Person]) -> _Sameness:
 def people_in(text: str) -> tuple[_Person, ...]:
     """Return the people that a text names.
 
-    What stands in brackets is another spelling of the one before them, except for a list of people.
+    A name in brackets is another spelling of the name before them, unless it is a list of people.
     """
     undated = _LDAP_ATTRIBUTE.sub(" ", strip_dates(text))
     members: list[str] = []
@@ -160,13 +160,13 @@ def people_in(text: str) -> tuple[_Person, ...]:
 
 
 def _is_list_of_people(text: str) -> bool:
-    """Return whether a text consists of full names, as that of a committee's members does."""
+    """Return whether a text consists of full names, such as the list of a committee's members."""
     names = _SEPARATOR.split(text)
     return len(names) > 1 and all(_is_full_name(name.strip()) for name in names)
 
 
 def _without_comma(entry: str) -> str:
-    """Return `Stone, Bob`, of several such entries, as `Bob Stone`."""
+    """Return an entry such as `Stone, Bob` in the order `Bob Stone`."""
     surname, comma, given_name = (part.strip() for part in entry.partition(","))
     name = f"{given_name} {surname}"
     return name if comma and _is_full_name(name) else entry
@@ -228,12 +228,12 @@ def _sameness(person: _Person, other: _Person) -> _Sameness:
         ),
         default=_Sameness.NONE,
     )
-    # A staff number may be that of anybody who has no other one.
+    # A staff number may belong to anybody who has no other number.
     return max(found, _Sameness.UNCLEAR) if bool(numbers) != bool(other_numbers) else found
 
 
 def _may_be_a_typo(name: str, other: str) -> bool:
-    from rapidfuzz.distance import OSA  # forty modules, which a sync without new records does not need
+    from rapidfuzz.distance import OSA  # imports forty modules, which a sync without new records does not need
 
     return OSA.distance(name, other) <= 1
 
@@ -254,13 +254,13 @@ def _sameness_of_names(name: tuple[str, ...], other: tuple[str, ...]) -> _Samene
 
 
 def _are_compatible(names: Sequence[str], others: Sequence[str]) -> bool:
-    """Return whether each word of the shorter list begins one of the longer, or the other way around: `A.`, `Alex`."""
+    """Return whether each word of the shorter list begins a word of the longer, or vice versa: `A.`, `Alex`."""
     shorter, longer = sorted((names, others), key=len)
     return all(any(word.startswith(other) or other.startswith(word) for other in longer) for word in shorter)
 
 
 def _sameness_of_account(account: str, words: Sequence[str]) -> _Sameness:
-    """Return whether an account consists of beginnings of a name's words: `alovelace` and `adal`, less surely `al`."""
+    """Return whether an account consists of beginnings of a name's words: `alovelace`, `adal`, less surely `al`."""
     found = _Sameness.NONE
     for order in permutations(words[:_MAX_WORDS]):
         for lengths in _segmentations(account, order):

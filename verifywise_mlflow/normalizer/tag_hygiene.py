@@ -15,7 +15,7 @@ from verifywise_mlflow.normalizer.origin import SourceKind, ValueState
 from verifywise_mlflow.normalizer.record import MAY_LACK_VALUE, NORMAL_FORMS, TAG_FIELDS
 
 _MIN_LENGTH_ONE_TYPO, _MIN_LENGTH_TWO_TYPOS = 5, 9
-"""Characters from which on a key that differs in one letter, or in two, is more likely a typo than another word."""
+"""Characters of the shortest keys for which a difference of one letter, or of two, counts as a typo."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +25,9 @@ class KeyUse:
     source: SourceKind
     key: str
     uses: int
-    """The number of objects that have it."""
+    """The number of objects that have the key."""
     example: tuple[str, int | None]
-    """A model that has it, and a version; the version is None if the tag is the model's own."""
+    """A model and a version with the key; the version is None if the tag is the model's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +36,12 @@ class ValueUse:
 
     use: KeyUse
     value: str
-    """Cut after 201 characters, which is longer than any known form."""
+    """The text, cut after 201 characters: no known form is as long."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnknownValue:
-    """A value that should have a normal form, and has none that is known."""
+    """A value that should have a normal form, but matches none."""
 
     field: str
     found: ValueUse
@@ -78,7 +78,7 @@ class TagHygiene:
     read_keys: int
     """The number of distinct keys that the mapping understands; each kind of object counts separately."""
     is_cut: bool
-    """Whether there are more distinct keys or values than were examined: the least used ones are missing."""
+    """Whether the least used keys or values are missing, because there are more than are examined."""
 
 
 def fields_of(keys: Iterable[str], index: MappingIndex, fields: Collection[str]) -> dict[str, str]:
@@ -114,7 +114,7 @@ def _is_known_key(key: str, index: MappingIndex) -> bool:
 
 
 def _field_to_assess(use: ValueUse, index: MappingIndex) -> str | None:
-    """Return the field that a value fills, if not every text is a value of it."""
+    """Return the field that a value fills; None if the field accepts every text."""
     meaning = index.key_meaning(use.use.key)
     if meaning is None or meaning.is_weak:
         return None
@@ -151,7 +151,7 @@ def _unknown_key(use: KeyUse, known_keys: dict[str, str], mapping: TagMapping, i
         max_typos = 2 if len(folded) >= _MIN_LENGTH_TWO_TYPOS else 1 if len(folded) >= _MIN_LENGTH_ONE_TYPO - 1 else 0
         if not max_typos:
             continue
-        # Counts letters that are missing, added, replaced, or swapped with their neighbor.
+        # The distance counts letters that are missing, added, replaced, or swapped with their neighbor.
         match = process.extractOne(folded, known_keys.keys(), scorer=OSA.distance, score_cutoff=max_typos)
         if match and len(match[0]) >= _MIN_LENGTH_ONE_TYPO:
             meaning = index.key_meaning(known_keys[match[0]])

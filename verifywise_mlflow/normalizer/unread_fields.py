@@ -1,7 +1,7 @@
-"""Which fields of a record rest on an object that could not be read.
+"""Determines the fields of a record that depend on an object that could not be read.
 
-A field without a value says that MLflow shows none only if each object was read that could have one. Otherwise the
-value is unknown, and the verdict of a rule that needs it is ``not read``.
+A field without a value means that MLflow shows no value only if all objects that could have one were read. Otherwise
+the value is unknown, and the verdict of a rule that needs it is ``not read``.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _OBJECTS_OF_SOURCE: Final[Mapping[ValueSourceKind, tuple[ObjectKind, ...]]] = {
     "lifecycle stage": ("version", "model"),
     "config": (),
 }
-"""The objects that must be read to know what a value source has."""
+"""Value source to the objects that must be read to know its value."""
 
 COPIED_FROM: Final[Mapping[str, tuple[ObjectKind, ...]]] = {
     "model_name": ("version",),
@@ -54,12 +54,12 @@ COPIED_FROM: Final[Mapping[str, tuple[ObjectKind, ...]]] = {
     "artifact_manifest": ("files",),
     "evidence_files": ("files",),
 }
-"""The objects of each field that ``normalize`` fills from objects instead of value sources, or before them."""
+"""Field to its objects, for the fields that ``normalize`` fills from objects instead of, or before, value sources."""
 
 
 _OBJECTS_ABOUT_USE: Final = ("version", "model")
-"""A version is in no stage, and not deployed, if neither it nor an alias states it. A tag of its run is a rare third
-place, which would otherwise leave each version whose run was purged within the reach of all rules on use."""
+"""The objects that decide whether a version is in use. The run is left out, although its tag may state a stage: that is
+rare, and otherwise no rule on use could exclude a version whose run was purged."""
 _COLLECTIONS = (FieldType.JSON_OBJECT, FieldType.JSON_LIST)
 
 
@@ -72,7 +72,7 @@ class TextOrigin(Protocol):
 
     @property
     def key(self) -> str:
-        """Its tag or attribute."""
+        """The object's tag or attribute."""
 
     @property
     def state(self) -> ValueState | None:
@@ -85,12 +85,12 @@ def unread_objects(
     origins: Mapping[str, TextOrigin],
     index: MappingIndex,
 ) -> tuple[UnreadObject, ...]:
-    """Return the objects that could not be read, each once, with the fields that rest on them.
+    """Return the objects that could not be read, without duplicates, with the fields that depend on them.
 
     Args:
-        reasons: the kind of an object, and a sentence on what could not be read of it.
-        record: what is known nevertheless.
-        origins: where that comes from.
+        reasons: pairs of the kind of an object and a sentence on what could not be read.
+        record: the record, built without these objects.
+        origins: the origins of its values.
         index: the mapping, which says which objects a field may come from.
     """
     sentences: dict[ObjectKind, list[str]] = {}
@@ -121,20 +121,20 @@ def fields_resting_on(kind: ObjectKind, index: MappingIndex) -> tuple[str, ...]:
 
 
 def _may_change(field: str, kind: ObjectKind, value: object, origin: TextOrigin | None, index: MappingIndex) -> bool:
-    """Return whether a field may have another value once an object is read that it rests on."""
+    """Return whether a field may get another value once an object of this kind is read."""
     spec = FIELD_SPECS[field]
     if value is None and (origin is None or not spec.is_attestation):
         # The first value of any source counts.
         return field not in FIELDS_ABOUT_USE or kind in _OBJECTS_ABOUT_USE
     if field == "generative_evaluation" and kind == "files":
-        return may_be_read(value)  # files may show that a model is generative, so that its assessments are read
+        return may_be_read(value)  # files may show that a model is generative, which causes its assessments to be read
     if spec.type in _COLLECTIONS:
-        return True  # it may lack an entry
+        return True  # a list may lack an entry
     return origin is not None and kind in _objects_of(_sources_before(origin, index.value_sources(field)))
 
 
 def _sources_before(origin: TextOrigin, sources: Sequence[ValueSource]) -> Iterator[ValueSource]:
-    """Yield the sources that take precedence over that of a text."""
+    """Yield the sources that take precedence over the source of a text."""
     for source in sources:
         members = source.members or (source,)
         if any(_is_source_of(origin, member) for member in members):
@@ -145,7 +145,7 @@ def _sources_before(origin: TextOrigin, sources: Sequence[ValueSource]) -> Itera
 
 def _is_source_of(origin: TextOrigin, source: ValueSource) -> bool:
     kind = "logged model" if source.source == "logged model tag" else source.source
-    # A source of synonyms has no system key: those are used only where a source names them.
+    # A source of synonyms has no system key: a source must name such a key.
     has_key = not is_system_key(origin.key) if source.key is None else source.key == origin.key
     return kind == origin.source and has_key
 

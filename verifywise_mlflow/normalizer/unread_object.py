@@ -8,7 +8,7 @@ from typing import Final, Literal, cast, get_args
 from verifywise_mlflow.common.value_object import value_object
 
 ObjectKind = Literal["version", "model", "run", "experiment", "logged model", "assessments", "files"]
-"""The kinds of objects that a record is read from. ``version`` and ``model`` are those of the registry."""
+"""The kinds of objects that a record is built from. ``version`` and ``model`` are objects of the registry."""
 
 OBJECT_KINDS: Final[tuple[ObjectKind, ...]] = get_args(ObjectKind)
 
@@ -21,7 +21,7 @@ class UnreadObject:
     sentences: tuple[str, ...]
     """What could not be read, and why."""
     fields: tuple[str, ...] = ()
-    """The fields of the record that the object could still change from unknown to known."""
+    """The fields of the record whose unknown value may become known once the object is read."""
 
 
 def unread_objects_from_json(stored: Iterable[Mapping[str, object]]) -> tuple[UnreadObject, ...]:

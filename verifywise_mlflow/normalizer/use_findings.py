@@ -1,4 +1,4 @@
-"""Findings about use: what may hide that a version serves somebody.
+"""Findings about aliases and statuses that may hide that a version is in use.
 
 Rules about use apply to versions in production and to those whose deployment status says that they are deployed, at
 least in part. An alias that nobody can interpret, and traffic without a stage, are therefore reported.

@@ -1,7 +1,7 @@
 """Normalization of values: `High-Risk`, `HIGH` and `high risk` have one normal form.
 
-A value is matched as a whole. Once dates and filler words are removed, the rest must be one of the known spellings of a
-form. A part of it is never enough, since `not done`, `incomplete` and `no PII` contain their opposite.
+A value is matched as a whole: without dates and filler words, it must be one of the known spellings of a form. Matching
+a part would be wrong, since `not done`, `incomplete` and `no PII` contain their opposite.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from verifywise_mlflow.normalizer.mapping.dates import strip_dates
 from verifywise_mlflow.normalizer.mapping.key_folding import fold, split_words
 
 MAX_VALUE_LENGTH: Final = 200
-"""Characters. No category needs more; a tag may hold 100,000."""
+"""Characters of the longest value that is matched. No category needs more; a tag may hold 100,000."""
 
 
 class NormalFormReader:
@@ -39,7 +39,7 @@ class NormalFormReader:
         self._form_of.pop("", None)
 
     def read(self, value: str) -> str | None:
-        """Return the normal form of a value; None if it is no known spelling."""
+        """Return the normal form of a value; None if the value is no known spelling."""
         if len(value) > MAX_VALUE_LENGTH:
             return None
         words = undated_words = split_words(value)

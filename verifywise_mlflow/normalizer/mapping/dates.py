@@ -1,4 +1,4 @@
-"""Dates in free text: `DPIA done 2026-03-01`, `approved Q1 2026`, dates that are ambiguous, and those of deadlines."""
+"""Finds dates in free text, such as `DPIA done 2026-03-01` and `approved Q1 2026`, but no ambiguous or planned ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MONTHS = (
     *("july", "august", "september", "october", "november", "december"),
 )
 _MAX_TEXT_LENGTH = 200
-"""Characters that are searched for a date; a tag may hold 100,000."""
+"""Characters of a text that are searched for a date; a tag may hold 100,000."""
 
 _MONTH = rf"(?:{'|'.join(f'{month[:3]}(?:{month[3:]})?' for month in _MONTHS)}|sept)\.?"
 _DATE = re.compile(
@@ -32,8 +32,8 @@ _DATE = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _DIGITS = re.compile(r"\d(?:[-./]\d|\d{3}(?!\d)(?<!\d{5})|(?<=q\d)\d{4})", re.IGNORECASE)
-"""What every date contains: two digits around a separator, a number of four digits, or those of ``Q12026``. Most texts
-have none, and this search takes a tenth of the time."""
+"""A part that every date contains: two digits around a separator, a number of four digits, or the digits of ``Q12026``.
+Most texts have no such part, and this search takes a tenth of the time."""
 
 _DEADLINE = re.compile(
     r"""
@@ -43,9 +43,9 @@ _DEADLINE = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
-"""Words before a date by which it is that of a deadline or a plan, and not of what was done."""
+"""Words before a date that mark it as the date of a deadline or a plan, not of a finished action."""
 _MAX_WORDS_LENGTH = 40
-"""Characters before a date that are searched for such words."""
+"""Characters before a date that are searched for the words of ``_DEADLINE``."""
 
 _DATED = re.compile(r"(?P<year>\d{4})(?:-Q(?P<quarter>[1-4])|-(?P<month>\d{2})(?:-(?P<day>\d{2}))?)?")
 
@@ -55,9 +55,9 @@ class DateReading:
     """The date in a text."""
 
     dated: str | None = None
-    """As exact as the text: ``2026-03-01``, ``2026-03``, ``2026-Q1`` or ``2026``; null if there is none for certain."""
+    """As exact as the text: ``2026-03-01``, ``2026-03``, ``2026-Q1`` or ``2026``; None if no date is certain."""
     problem: str | None = None
-    """Why a date in the text could not be read; null if there is none, or if it could."""
+    """Why a date in the text could not be read; None if the date could be read, or there is no date."""
 
 
 def strip_dates(text: str) -> str:
@@ -70,7 +70,7 @@ def read_date(text: str, *, years_alone: bool) -> DateReading:
 
     Args:
         text: as the customer wrote it; its first 200 characters are searched.
-        years_alone: whether ``2026`` is a date. In free text it is just as likely a part of a name.
+        years_alone: whether ``2026`` is a date. In free text, it may as well be a part of a name.
     """
     if not _DIGITS.search(text):
         return DateReading()
@@ -89,7 +89,7 @@ def read_date(text: str, *, years_alone: bool) -> DateReading:
 
 
 def days_of(dated: str) -> tuple[date, date] | None:
-    """Return the first and the last day that a date as in ``DateReading`` stands for; None if it is no such date."""
+    """Return the first and the last day that a date as in ``DateReading`` stands for; None for another text."""
     match = _DATED.fullmatch(dated)
     if match is None:
         return None

@@ -1,4 +1,4 @@
-"""Folding of keys: they are compared by their words, ignoring case, separators, accents and a leading namespace."""
+"""Folding: keys are compared by their words, ignoring case, separators, accents and a leading namespace."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from functools import lru_cache
 from typing import Final
 
 MAX_KEY_LENGTH = 250
-"""Characters. MLflow's own maximum for a tag key; a longer key from a server is ignored."""
+"""Characters of the longest key: MLflow's own maximum for a tag key. A longer key from a server is ignored."""
 
 _MAX_CACHED_LENGTH: Final = 100
-"""Characters of a text whose words are cached. The server decides how many texts there are, and how long."""
+"""Characters of the longest text whose words are cached. The server decides how many texts there are, and how long."""
 _SYSTEM_PREFIX = "mlflow."
 _MAX_NAMESPACE_WORDS = 4
 _CAMEL_CASE_BOUNDARY = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
@@ -30,7 +30,7 @@ def split_words(text: str) -> tuple[str, ...]:
 
 
 def _words(text: str) -> tuple[str, ...]:
-    if text.isascii():  # most texts are; of these, the steps below change the case only
+    if text.isascii():  # Most texts are ASCII, for which the steps below only change the case.
         lower = text.lower()
         return tuple(_ASCII_WORD.findall(lower if lower == text else _CAMEL_CASE_BOUNDARY.sub(" ", text).lower()))
     plain = _ACCENT.sub("", unicodedata.normalize("NFKD", text))
@@ -49,7 +49,7 @@ def fold(text: str) -> str:
 
 
 def is_system_key(key: str) -> bool:
-    """Return whether MLflow itself writes this key. Such keys are only looked up by their exact name."""
+    """Return whether MLflow itself writes this key. Such a key is looked up by its exact name only."""
     return key.lower().startswith(_SYSTEM_PREFIX)
 
 
@@ -57,8 +57,8 @@ def key_spellings(key: str, namespaces: Collection[str]) -> Iterator[tuple[str, 
     """Yield a key's words, then its words without a leading namespace.
 
     ``namespaces`` are folded. ``governance.model-owner`` yields ``(governance, model, owner)``, then
-    ``(model, owner)`` and ``(owner,)``, if both ``governance`` and ``model`` are namespaces. A system key yields
-    nothing, and so does a key that is longer than any of MLflow's.
+    ``(model, owner)`` and ``(owner,)``, if both ``governance`` and ``model`` are namespaces. A system key and a key
+    beyond ``MAX_KEY_LENGTH`` yield nothing.
     """
     if len(key) > MAX_KEY_LENGTH or is_system_key(key):
         return

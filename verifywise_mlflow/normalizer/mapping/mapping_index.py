@@ -26,9 +26,9 @@ class ValueReading(NamedTuple):
     """The meaning of a text as a value of a field."""
 
     state: ValueState | None
-    """Why the text is no value; None if it is one. A normal form is a value."""
+    """Why the text is no value; None if it is a value, such as a normal form."""
     form: str | None
-    """Its normal form; None if it is unknown or doubted, and for a field without normal forms."""
+    """The normal form of the text; None if it is unknown or in doubt, and for a field without normal forms."""
 
 
 _FREE_TEXT: Final = ValueReading(None, None)
@@ -40,9 +40,9 @@ class KeyMeaning:
 
     field: str
     rank: int
-    """Its position among the field's keys, or among its yes/no keys; 0 is the best."""
+    """The key's position among the field's keys, or among its yes/no keys; 0 is the best."""
     yes_no: YesNoKey | None = None
-    """Set if the value of the key is yes or no."""
+    """The normal forms for yes and no; None if the key is no yes/no key."""
     is_weak: bool = False
     """Whether the key counts only with a value of a known form."""
 
@@ -85,7 +85,7 @@ class MappingIndex:
         self._alias_reader = NormalFormReader(mapping.aliases, mapping.fillers.get("lifecycle_stage", ()))
         self._related_forms = mapping.related_fields
         self._evaluation_pattern = _evaluation_pattern(mapping)
-        # The same keys recur in every version. The server decides how many there are, hence the bound.
+        # The same keys recur in every version. The cache is bounded, since the server decides how many keys there are.
         self.key_meaning = lru_cache(maxsize=8192)(self._key_meaning)
         self.is_evaluation_key = lru_cache(maxsize=8192)(self._is_evaluation_key)
         self.stage_of_alias = lru_cache(maxsize=8192)(self._stage_of_alias)
@@ -98,7 +98,7 @@ class MappingIndex:
         return self._precedence.get(field, ())
 
     def is_from_synonyms_alone(self, field: str) -> bool:
-        """Return whether only tags with one of the field's synonyms as their key can fill a field."""
+        """Return whether only tags whose key is a synonym of the field can fill the field."""
         return field in self._fields_from_synonyms_alone
 
     def _stage_of_alias(self, alias: str) -> str | None:
@@ -107,14 +107,14 @@ class MappingIndex:
         return exact if exact is not None else self._stages.get("".join(self._distinctive_words(alias)))
 
     def _deployment_of_alias(self, alias: str) -> str | None:
-        """Return the deployment status that an alias states by itself, as ``canary`` does."""
+        """Return the deployment status that an alias such as ``canary`` states by itself."""
         if self._is_stageless(alias):
             return None
         texts = (alias, " ".join(self._distinctive_words(alias)))
         return next(filter(None, (self.normal_form("deployment_status", text) for text in texts)), None)
 
     def is_unknown_alias(self, alias: str) -> bool:
-        """Return whether an alias states neither a stage nor a deployment, and is more than a number or ``latest``."""
+        """Return whether an alias other than a number or ``latest`` states neither a stage nor a deployment."""
         return not (self.stage_of_alias(alias) or self.deployment_of_alias(alias) or self._is_stageless(alias))
 
     def _distinctive_words(self, alias: str) -> list[str]:
@@ -126,7 +126,7 @@ class MappingIndex:
         )
 
     def normal_form(self, field: str, value: str) -> str | None:
-        """Return a value's normal form; None if it is unknown or doubted, and for a field without normal forms."""
+        """Return a value's normal form; None if it is unknown or in doubt, and for a field without normal forms."""
         if field not in self._form_readers or len(value) > MAX_VALUE_LENGTH:
             return None
         return self._cached_normal_form(field, value)
@@ -140,7 +140,7 @@ class MappingIndex:
         return form
 
     def field_of_value(self, meaning: KeyMeaning, value: str) -> str:
-        """Return the field that a key's value fills: a related one if the value has a form of that one only."""
+        """Return the field that a key's value fills: a related field if the value has a form of that field only."""
         related = self._related_forms.get(meaning.field)
         # A single character is a form of a tier, and could be anything under another key.
         if not related or len(fold(value)) < 2 or self.normal_form(meaning.field, value) is not None:
@@ -152,19 +152,19 @@ class MappingIndex:
         )
 
     def parse_yes_no(self, value: str) -> bool | None:
-        """Return whether a value means yes or no; None if it is neither."""
+        """Return True for a value that means yes, False for no, None for any other."""
         folded = fold(value)
         return True if folded in self._yes else False if folded in self._no else None
 
     def value_state(self, field: str, value: str) -> ValueState | None:
-        """Return why a text is no value of a field; None if it is one. A normal form is a value."""
+        """Return why a text is no value of a field; None if it is a value, such as a normal form."""
         return self.read_value(field, value).state
 
     def read_value(self, field: str, value: str) -> ValueReading:
         """Return the meaning of a text as a value of a field."""
         if field not in self._state_readers and field not in self._form_readers:
             return _FREE_TEXT
-        # The cache must not hold thousands of texts of 100,000 characters. No form is longer than what is read.
+        # The text is cut, so that the cache holds no texts of 100,000 characters. No form is longer than the rest.
         return self._cached_reading(field, value[: MAX_TEXT_LENGTH + 1])
 
     def _reading(self, field: str, value: str) -> ValueReading:
@@ -175,7 +175,7 @@ class MappingIndex:
         reader = self._state_readers.get(field)
         if reader is None:
             return None
-        # A doubt whether a version is deployed must leave the rules on use undecided, as an unknown text does.
+        # A doubt whether a version is deployed must leave the rules on use undecided, like an unknown text.
         if reader.is_doubted(value):
             return None if field == "deployment_status" else ValueState.PLACEHOLDER
         return reader.read(value)

@@ -1,10 +1,10 @@
-"""Precedence: which of several candidates becomes a field's value, and which findings the others cause.
+"""Precedence: selects the candidate that becomes a field's value, and derives findings from the others.
 
 The chosen candidate's ``Origin`` (``normalizer/origin.py``) is the provenance of the value.
 
 A text that is no value (``ValueState``) counts as missing, so that a real value of a later source is used: `owner: TBD`
-on a version does not hide the team that its model names. In an attestation it counts: what the nearest source states
-about this version, also that it is rejected or still pending, is not replaced by an approval elsewhere.
+on a version does not hide the team that its model names. An attestation is different: a rejection or a pending state
+in the nearest source counts, and no approval elsewhere replaces it.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ class Candidate:
     """The value that one source gives for a field."""
 
     value: str
-    """The normal form if there is one, else the text as written. The field is null if the origin has a state."""
+    """The normal form, else the text as written. If the origin has a state, the field is null."""
     origin: Origin
     is_known: bool = True
-    """False for a value that should have a normal form, and has none that is known."""
+    """False for a value that should have a normal form, but matches none."""
     date_problem: str | None = None
     """Why the date in the text could not be read for certain."""
 
@@ -60,7 +60,7 @@ def resolve(field: str, candidates: Sequence[Candidate]) -> Resolution:
         return UNDECLARED
     first = candidates[0]
     if len(candidates) == 1 and first.is_known and not (first.origin.state or first.date_problem):
-        return Resolution(first.value, first.origin)  # as of most fields: the steps below would find nothing
+        return Resolution(first.value, first.origin)  # the case of most fields: the steps below would find nothing
     findings = [
         Finding(
             "unknown value",

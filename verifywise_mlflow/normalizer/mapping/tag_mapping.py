@@ -1,4 +1,4 @@
-"""The tag mapping: which of a customer's keys and values stand for which of ours.
+"""The tag mapping: translates a customer's keys and values to our fields and normal forms.
 
 The default mapping is data, in mapping.yaml and value_states.yaml.
 """
@@ -104,21 +104,21 @@ class TagMapping(_Section):
     key_patterns: Mapping[TagField, tuple[Word, ...]] = Field(default_factory=dict)
     precedence: Mapping[PrecedenceField, tuple[ValueSource, ...]] = Field(default_factory=dict)
     replace_precedence: Mapping[PrecedenceField, tuple[ValueSource, ...]] = Field(default_factory=dict)
-    """Sources that replace those of the extended mapping, instead of taking precedence over them."""
+    """Field to the sources that replace those of the extended mapping, instead of taking precedence over them."""
     defaults: Mapping[DefaultableField, Word] = Field(default_factory=dict)
     values: Mapping[ClosedField, Mapping[str, tuple[Word, ...]]] = Field(default_factory=dict)
     value_patterns: Mapping[ClosedField, Mapping[str, tuple[Word, ...]]] = Field(default_factory=dict)
     fillers: Mapping[ClosedField, tuple[Word, ...]] = Field(default_factory=dict)
     related_fields: Mapping[ClosedField, Mapping[ClosedField, tuple[Word, ...]]] = Field(default_factory=dict)
-    """Field to the fields, with their forms, that a value under its keys fills if it is no form of the field itself."""
+    """Field to the related fields, with their forms, that a value under its keys may fill instead of the field."""
     value_states: Mapping[StateField, Mapping[State, tuple[TextOrGlob, ...]]] = Field(default_factory=dict)
-    """Words and globs of texts that are no value."""
+    """Field and value state to the words and globs of texts that are no value."""
     questions: Mapping[ClosedField, Mapping[TagKey, YesNoKey]] = Field(default_factory=dict)
     answers: YesNoWords = YesNoWords()
     aliases: Mapping[Stage, tuple[Word, ...]] = Field(default_factory=dict)
     alias_qualifiers: tuple[Word, ...] = ()
     stageless_aliases: tuple[Word, ...] = ()
-    """Words of aliases that say nothing about use."""
+    """Words of aliases that do not concern use."""
     evaluation_keys: tuple[str, ...] = ()
     metrics: tuple[Word, ...] = ()
 
@@ -173,7 +173,7 @@ class TagMapping(_Section):
         """Return this mapping with another's entries before its own.
 
         The other's meaning of a word overrides this mapping's: the word is removed wherever this mapping had it. Most
-        tenants have no mapping of their own, and to validate a joined one takes as long as two stages of their sync.
+        tenants have no mapping, so nothing is joined: validating a joined mapping takes as long as two stages.
         """
         if other == TagMapping():
             return self
@@ -265,7 +265,7 @@ def _merge(
     second: Mapping[_Name, tuple[str, ...]],
     claimed: Collection[str] | None = None,
 ) -> dict[_Name, tuple[str, ...]]:
-    """Join two lists per name; ``second`` loses the ``claimed`` words (default: every word in ``first``)."""
+    """Join two lists per name, without the ``claimed`` words of ``second`` (default: every word in ``first``)."""
     if claimed is None:
         claimed = {fold(word) for words in first.values() for word in words}
     return {

@@ -23,7 +23,7 @@ ValueSourceKind: TypeAlias = Literal[
     "config",
 ]
 """The kinds of sources; ``config`` means ``mapping.defaults`` in the tenant's settings, ``lifecycle stage`` the stage
-that the record has, from wherever it has it.
+of the record, regardless of its own source.
 
 In an ``Origin``, a logged model's attributes and its tags both have the source ``logged model``.
 """
@@ -44,7 +44,7 @@ HINTS: Final = frozenset(
         *(("artifact", key) for key in ("MLmodel flavors", "MLmodel tasks", "packages")),
     }
 )
-"""The attributes that say something about a field only if their text has a form of it: any text is usual there."""
+"""The attributes that may hold any text, so that only a text with a normal form counts for a field."""
 
 TAG_SOURCES: Final[tuple[ValueSourceKind, ...]] = ("version tag", "model tag", "run tag", "logged model tag")
 

@@ -1,8 +1,8 @@
 """Value states: texts that hold no value, such as `TBD`, `rejected by Ada`, `failed` and the account `root`.
 
-A text is matched as a whole, without dates, so the owners `None of the above Ltd` and `test-automation` are values. The
-head of a text is matched as well, which is what precedes a bracket or a punctuation mark: `n/a (see wiki)`. Longer
-forms, such as `rejected *`, are globs in value_states.yaml.
+A text is matched as a whole, without dates, so the owners `None of the above Ltd` and `test-automation` are values. Its
+head, the part before a bracket or a punctuation mark, is matched as well: `n/a (see wiki)`. Longer forms, such as
+`rejected *`, are globs in value_states.yaml.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from verifywise_mlflow.normalizer.origin import ValueState
 from verifywise_mlflow.normalizer.record import FIELD_SPECS
 
 ORDINARY: Final = "ordinary"
-"""In a mapping: a text that is a value although another entry says that it is none."""
+"""The state that a mapping gives a text to make it a value, although another entry says that it is none."""
 ANY_FIELD: Final = "any"
-"""In a mapping: the entries for all fields whose text may have a state."""
+"""The key in a mapping with the entries for all fields whose text may have a state."""
 
 StateEntries = Mapping[str, Sequence[str]]
 """State to its words and globs."""
 
 MAX_TEXT_LENGTH: Final = 200
-"""Characters that are searched; a tag may hold 100,000. A refusal is at the beginning of a long text."""
+"""Characters of a text that are matched; a tag may hold 100,000. A long text states a refusal at its beginning."""
 _LONGEST_AMBIGUOUS_SURNAME = 3
-"""Letters of a head that is a surname if a comma follows: `No, Min-woo`, `Na, Hye-jin`."""
+"""The most letters of a head that counts as a surname if a comma follows: `No, Min-woo`, `Na, Hye-jin`."""
 
 _HEAD = re.compile(
     r"(?P<head>n/a(?=\s)|.*?\S)\s*(?P<mark>[(\[{;,!|\n]|:(?!/)|\s[-–—]+\s|\.\s|(?<=n/a)\s)", re.I | re.DOTALL
@@ -36,12 +36,12 @@ _HEAD = re.compile(
 _TEMPLATE = re.compile(r"<[^<>@]*>|\{\{.*\}\}|\$?\{\w+\}|\$\w+|%\w+%|%\(\w+\)s", re.DOTALL)
 """Syntax of a template that nobody filled in: `<owner>`, `{{ owner }}`, `${OWNER}`."""
 _QUESTION = re.compile(r"\?(?=[\s)\]}!.,;:]|$)")
-"""A question mark within a word is a part of it, as in an address with a query."""
+"""A question mark at the end of a word. Within a word, it belongs to the word, as in an address with a query."""
 _PARTS = re.compile(r"\s+(?:[/,;|]\s+)?|(?<=\w{2})/(?=\w{2})")
 _FEWEST_PARTS = 2
 _STATES_OF_PARTS = frozenset(ValueState) - {ValueState.GENERIC}
 _FEWEST_LETTERS_OF_WORD = 2
-"""Without its date, the identifier `F-2026-03` or `2026.1` is no word."""
+"""Letters that make a text a word: without their dates, identifiers such as `F-2026-03` and `2026.1` have fewer."""
 _GLOB = re.compile(r"[*?]")
 
 
@@ -49,7 +49,7 @@ class ValueStateReader:
     """The texts without a value of one field."""
 
     def __init__(self, field: str, general: StateEntries, own: StateEntries) -> None:
-        """Take the entries of a mapping for all fields and for this one, whose own take precedence."""
+        """Take the entries of a mapping for all fields, and those for this field, which take precedence."""
         spec = FIELD_SPECS[field]
         self._names_people = spec.names_people
         self._may_be_doubted = bool(spec.names_people or spec.is_attestation or spec.normal_forms)
@@ -67,11 +67,11 @@ class ValueStateReader:
         )
 
     def is_doubted(self, text: str) -> bool:
-        """Return whether a word of the text ends in a question mark, as in `completed?`, where that is a doubt."""
+        """Return whether a word of the text ends in a question mark that expresses a doubt, as in `completed?`."""
         return self._may_be_doubted and len(text) <= MAX_TEXT_LENGTH and _QUESTION.search(text) is not None
 
     def read(self, text: str) -> ValueState | None:
-        """Return why a text is no value; None if it is one."""
+        """Return why a text is no value; None if it is a value."""
         is_whole = len(text) <= MAX_TEXT_LENGTH
         text = text[:MAX_TEXT_LENGTH].strip()
         undated = strip_dates(text).strip() if self._may_carry_date else text
@@ -108,10 +108,10 @@ class ValueStateReader:
         return None if state == ValueState.GENERIC else state
 
     def _state_of_each_part(self, text: str) -> str | None:
-        """Return the state of `none / none` and `TBD TBC`: each part is no value, so neither is the whole."""
+        """Return the state of a text such as `none / none` or `TBD TBC`, of which no part is a value."""
         first = fold(_PARTS.split(text, maxsplit=1)[0])
         if first and self._words.get(first) not in _STATES_OF_PARTS:
-            return None  # as most texts
+            return None  # the case of most texts
         states: list[str] = []
         for part in _PARTS.split(text):
             if folded := fold(part):
@@ -123,7 +123,7 @@ class ValueStateReader:
 
 
 def _is_repetition(folded: str) -> bool:
-    """Return whether a text is one character again and again, as in `aaaa`. `AA` may be an abbreviation."""
+    """Return whether a text repeats one character, as in `aaaa`. `AA` may be an abbreviation."""
     return len(folded) > 2 and folded.count(folded[0]) == len(folded)
 
 
