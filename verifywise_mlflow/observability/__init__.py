@@ -1,1 +1,1 @@
-"""Traces and structured logs of syncs: who is being synced, spans by stage and request, JSON lines."""
+"""Traces and structured logs of syncs: the tenant that is being synced, spans by stage and request, JSON lines."""

@@ -1,6 +1,6 @@
-"""Whether telemetry is exported, by the standard OTEL_* variables. Nothing of OpenTelemetry is imported.
+"""Whether telemetry is exported, according to the standard OTEL_* variables. OpenTelemetry is not imported.
 
-Without any of them, telemetry is off.
+Without these variables, telemetry is off.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Final, Literal
 Signal = Literal["traces", "metrics"]
 
 PROTOCOL: Final = "http/protobuf"
-"""The only protocol of OTLP that the extra ``otel`` installs. The other one would add gRPC's libraries, 15 MB."""
+"""The only OTLP protocol that the extra ``otel`` installs. The protocol ``grpc`` would add libraries of 15 MB."""
 
 
 def is_exported(signal: Signal, environment: Mapping[str, str]) -> bool:
@@ -20,7 +20,7 @@ def is_exported(signal: Signal, environment: Mapping[str, str]) -> bool:
 
 
 def export_problem(signal: Signal, environment: Mapping[str, str]) -> str | None:
-    """Return why a signal is not exported although it is requested; None if it is, or is not requested."""
+    """Return why a requested signal is not exported; None if it is exported or not requested."""
     if not _is_requested(signal, environment):
         return None
     exporter_variable = f"OTEL_{signal.upper()}_EXPORTER"

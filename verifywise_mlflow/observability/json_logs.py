@@ -1,4 +1,4 @@
-"""Log lines as JSON, for log collectors: ``VERIFYWISE_LOG_FORMAT=json``. Each names its tenant, sync, stage and trace.
+"""JSON log lines for log collectors: ``VERIFYWISE_LOG_FORMAT=json``. Each line names its tenant, sync, stage and trace.
 
 Without that setting, logging stays as Python or Dagster configures it.
 """
@@ -16,7 +16,7 @@ from typing import Any, Final, TextIO
 from verifywise_mlflow.observability.scope import SyncScope, current_scope, scope_of_run
 
 LOG_FORMAT: Final = "VERIFYWISE_LOG_FORMAT"
-"""The environment variable; ``json`` is its only value."""
+"""The environment variable that requests JSON; ``json`` is its only value."""
 LOG_LEVEL: Final = "VERIFYWISE_LOG_LEVEL"
 _FIELDS: Final = "verifywise_fields"
 _WITH_CONSOLE: Final = ("dagster", "dagster-webserver", "uvicorn", "uvicorn.access")
@@ -30,7 +30,7 @@ def fields(values: Mapping[str, object]) -> dict[str, object]:
 
 
 class JsonFormatter(logging.Formatter):
-    """Formats a record as one line of JSON in ASCII: no text can start another line or act on a terminal."""
+    """Formats a record as one line of JSON in ASCII: no text in it can begin another line or control a terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, without its line break."""
@@ -50,7 +50,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class _RunRecord:
-    """A record that Dagster logs about a run: what it says, and where in the run it was logged.
+    """The message of a record that Dagster logs about a run, and where in the run it was logged.
 
     The record's own text repeats the job, the run and the step before the message.
     """
@@ -95,7 +95,7 @@ def is_json_requested(environment: Mapping[str, str] = os.environ) -> bool:
 
 
 def install_json_logs() -> None:
-    """Write all records of this process as JSON, if the environment requests it. Repeating it has no effect."""
+    """Write all records of this process as JSON if the environment requests it. A second call has no effect."""
     root = logging.getLogger()
     if not is_json_requested() or any(isinstance(handler, JsonHandler) for handler in root.handlers):
         return
@@ -108,7 +108,7 @@ def install_json_logs() -> None:
 
 
 def _format_console_of(logger: logging.Logger) -> None:
-    """Make the console handlers of a logger write JSON: those that it has, and those that it is given later.
+    """Make the console handlers of a logger write JSON: those that it has, and those that are added later.
 
     A command of Dagster may configure its loggers before our code is loaded or after.
     """

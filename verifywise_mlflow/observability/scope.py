@@ -1,9 +1,9 @@
-"""What the current code works for: the tenant, the sync, the stage and its span. Logs and spans take it from here.
+"""The scope of the current code: the tenant, the sync, the stage and its span, for logs and spans.
 
-A context variable, so that concurrent syncs of one process do not mix. A thread has the scope of the code that started
-it only if it runs in a copy of its context: ``Thread(target=copy_context().run, args=(work,))``.
+It is a context variable, so that concurrent syncs of one process do not mix. A thread has the scope of the code that
+started it only if it runs in a copy of its context: ``Thread(target=copy_context().run, args=(work,))``.
 
-Dagster logs about a run between its stages, too. So the scope of a run's sync is also known by the run's ID.
+Dagster logs about a run between its stages, too. So the scope of a run's sync is also stored by the run's ID.
 """
 
 from __future__ import annotations
@@ -29,14 +29,15 @@ class SyncScope:
 
 
 current_scope: ContextVar[SyncScope | None] = ContextVar("verifywise_mlflow.sync", default=None)
-"""None outside of a sync."""
+"""The current scope; None outside of a sync."""
 
 _newest_run: tuple[str, SyncScope] | None = None
-"""One is enough: a process executes one run. It outlives the sync, since Dagster reports the run's end after it."""
+"""The last run and its scope: a process executes one run. Both stay after the sync, since Dagster reports the run's end
+later."""
 
 
 def remember_run(dagster_run_id: str, scope: SyncScope) -> None:
-    """Keep the scope of the sync that a Dagster run has started."""
+    """Store the scope of the sync that a Dagster run has started."""
     global _newest_run
     _newest_run = (dagster_run_id, scope)
 

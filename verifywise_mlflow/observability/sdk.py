@@ -18,26 +18,26 @@ from verifywise_mlflow import __version__
 
 INSTRUMENTATION: Final = "verifywise_mlflow"
 EXPORT_TIMEOUT_S: Final = 3.0
-"""How long one export may take, retries included, unless a variable says otherwise. OpenTelemetry's default is 10 s: so
-long would a collector that hangs hold up the end of each sync."""
+"""How long one export may take, including retries, unless a variable says otherwise. With OpenTelemetry's default, a
+collector that hangs would delay the end of each sync by 10 s."""
 
 
 class TraceExport:
     """A tracer whose spans go to the collector that the environment names."""
 
     def __init__(self, processor: SpanProcessor | None = None) -> None:
-        """Set up the export; ``processor`` replaces that to the collector."""
+        """Set up the export; ``processor`` replaces the one that exports to the collector."""
         self._provider = TracerProvider(resource=service_resource(), shutdown_on_exit=False)
         self._provider.add_span_processor(processor or BatchSpanProcessor(_exporter()))
         self.tracer = self._provider.get_tracer(INSTRUMENTATION, __version__)
 
     def flush(self) -> None:
-        """Export what has ended, within the export's timeout."""
+        """Export the spans that have ended, within the export's timeout."""
         self._provider.force_flush()
 
 
 def service_resource() -> Resource:
-    """Return what telemetry says about this process; OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES add to it."""
+    """Return this process's attributes for telemetry; OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES add to them."""
     named = {} if os.environ.get("OTEL_SERVICE_NAME") else {"service.name": "verifywise-mlflow"}
     return Resource.create({**named, "service.version": __version__, "service.instance.id": str(uuid.uuid4())})
 

@@ -23,10 +23,10 @@ _STAGE_COUNTS: Final = ("read", "changed", "removed", "incomplete", "requests", 
 
 
 class SyncTelemetry:
-    """Traces and logs one sync. Everything is a no-op while traces are off and nobody listens to the logs."""
+    """Traces and logs one sync. It does nothing while traces are off and logging is not configured."""
 
     def __init__(self, tenant_id: str, sync_id: str, dagster_run_id: str | None) -> None:
-        """Take what identifies the sync; nothing is recorded yet."""
+        """Take the identity of the sync; nothing is recorded yet."""
         self._scope = SyncScope(tenant_id, sync_id)
         self._dagster_run_id = dagster_run_id
         self._started = time.monotonic()
@@ -53,7 +53,7 @@ class SyncTelemetry:
 
     @contextmanager
     def stage(self, stage: str) -> Iterator[Callable[[Mapping[str, object]], None]]:
-        """Trace a stage; yield what takes the counts of its report."""
+        """Trace a stage; yield a callback for the counts of its report."""
         span = self._start_stage(stage)
         scope = replace(self._scope, stage=stage, span=span or self._scope.span)
         reset = current_scope.set(scope)
@@ -96,7 +96,7 @@ class SyncTelemetry:
         return self._scope.tracer.start_span(stage, parent_context(self._scope.span), attributes=attributes)
 
     def _log(self, scope: SyncScope, event: str, values: Mapping[str, object], level: int = logging.INFO) -> None:
-        if not _logger.isEnabledFor(logging.INFO):  # nobody listens: Python would print a warning as it is
+        if not _logger.isEnabledFor(logging.INFO):  # without configured logging, Python would still print warnings
             return
         reset = current_scope.set(scope)
         try:

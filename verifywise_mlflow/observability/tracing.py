@@ -1,7 +1,7 @@
 """The tracer of this process. It exists only if OTEL_* variables request traces; until then nothing is imported.
 
-Spans carry no customer's values: no names of models or people, no URL, no message of an error. What they carry is
-listed in docs/how-to/observe.md, and a test compares it with an exported sync.
+Spans carry no customer's values: no names of models or people, no URL, no message of an error. docs/how-to/observe.md
+lists their attributes, and a test compares the list with an exported sync.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def preload_tracing() -> None:
 
 
 def flush_traces() -> None:
-    """Export what has ended. A process that runs one sync has no later occasion: it may end without Python's exit."""
+    """Export the spans that have ended. A process that runs one sync may end without Python's exit handlers."""
     if export := _configured_export():
         export.flush()
 
@@ -51,7 +51,7 @@ def flush_traces() -> None:
 def _configured_export() -> TraceExport | None:
     if not any(name.startswith("OTEL_") for name in os.environ):  # nearly always
         return None
-    # By process: a thread that exports does not survive a fork.
+    # Cached by process: an exporting thread does not survive a fork.
     return _export(os.getpid(), tuple(sorted(item for item in os.environ.items() if item[0].startswith("OTEL_"))))
 
 
@@ -116,7 +116,7 @@ def request_span(method: str, route: str) -> Iterator[RequestSpan]:
 
 
 def parent_context(span: Span | None) -> Context:
-    """Return the context in which a span is the parent; without one, a new trace begins."""
+    """Return the context in which a span is the parent; without a span, a new trace begins."""
     from opentelemetry.context import Context
     from opentelemetry.trace import set_span_in_context
 

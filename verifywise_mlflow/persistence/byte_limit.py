@@ -45,7 +45,8 @@ def limit_bytes(
     Args:
         query: It is ordered by the key of a version, and has a LIMIT.
         linked: Tables whose rows will be read with the page and count towards the limit: each with the name of its key,
-        and with the column of the query that has the key. max_bytes: The limit.
+            and with the column of the query that has the key.
+        max_bytes: The limit.
     """
     page = query.subquery("page")
     size = _row_bytes(page) + sum((_linked_bytes(page, *link) for link in linked), start=literal_column("0"))

@@ -95,8 +95,8 @@ def locate_copies(traced: TracedCopies, read_location: Callable[[str, int], str 
 
     Args:
         traced: the copies of a listing.
-        read_location: requests the location of one version. ahead: the most locations that are requested at the same
-        time.
+        read_location: requests the location of one version.
+        ahead: the most locations that are requested at the same time.
     """
     located: dict[Key, VersionOrigin] = {}
     keys = map(version_key, traced.unlocated[:MAX_LOCATION_READS])

@@ -35,10 +35,12 @@ def overlapped_batches(
     Args:
         begin: Opens a transaction.
         read: Returns the batch after an item, the first one after None, and none after the last one. It must not depend
-        on what ``write`` wrote for the two batches before. compute: Returns the result of a batch. If there
-        are several batches, it runs in a process of its own, so it must not change anything that outlives it, and items
-        and results must be picklable. write: Writes a result. full_batch: How many items a batch has if others follow.
-        A batch of fewer, larger items may be followed by others, too.
+            on what ``write`` wrote for the two batches before.
+        compute: Returns the result of a batch. If there are several batches, it runs in a process of its own, so it
+            must not change anything that outlives it, and items and results must be picklable.
+        write: Writes a result.
+        full_batch: How many items a batch has if others follow. A batch of fewer, larger items may be followed by
+            others, too.
     """
     with begin() as session:
         batch = read(session, None)

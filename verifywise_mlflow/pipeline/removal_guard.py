@@ -69,10 +69,11 @@ def confirm_removals(
 
     Args:
         missing: the objects that the listing no longer shows.
-        losses: the sizes of the losses: first that of these objects, then those of objects that would be deleted with
-        them. listing_is_complete: whether the listing has shown all objects that it can show. is_accepted: whether a
-        person has checked the server and accepts a large loss. read_object: reads one object. ahead: how many are
-        requested at the same time at most.
+        losses: the size of the loss of these objects, then of the objects that would be deleted with them.
+        listing_is_complete: whether the listing has shown all objects that it can show.
+        is_accepted: whether a person has checked the server and accepts a large loss.
+        read_object: reads one object.
+        ahead: how many are requested at the same time at most.
     """
     removal: RemovalDecision[K] = RemovalDecision()
     if not missing:

@@ -112,9 +112,10 @@ class OwnStoreSource:
         """Combine the two routes.
 
         Args:
-            by_location: The source by location. by_object: The source by run or logged model. choice: The choice of
-            route of the server. may_be_empty: Whether a root without entries is plausible, such as a run whose model is
-            elsewhere.
+            by_location: The source by location.
+            by_object: The source by run or logged model.
+            choice: The choice of route of the server.
+            may_be_empty: Whether a root without entries is plausible, such as a run whose model is elsewhere.
         """
         self._may_be_empty = may_be_empty
         self._location_route = by_location

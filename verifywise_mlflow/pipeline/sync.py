@@ -149,7 +149,8 @@ class Sync:
     def run(self, stage: Stage) -> StageReport:
         """Run one stage, under the tenant's lock: no other sync of the tenant runs a stage at the same time.
 
-        Raises: HttpError: the server cannot be read. Objects that were read before are stored, and nothing is removed.
+        Raises:
+            HttpError: the server cannot be read. Objects that were read before are stored, and nothing is removed.
             SecretUnavailableError: a credential or the signing key cannot be resolved.
             TenantBusyError: another sync of the tenant holds the lock.
         """

@@ -72,8 +72,9 @@ def pack_contents(
 
     Args:
         session: the tenant's transaction.
-        key: the version. at: the time. provable: the moment that can be proved for that time, if it was determined
-        before.
+        key: the version.
+        at: the time.
+        provable: the moment that can be proved for that time, if it was determined before.
 
     Raises:
         DatabaseError: the audit trail or the policies cannot be read.

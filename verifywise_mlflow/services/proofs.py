@@ -62,8 +62,9 @@ def provable_moment(session: TenantSession, at: datetime | None = None) -> Prova
 
     Without a time, it is the last moment that a checkpoint covers, if there is one.
 
-    Raises: UnprovableError: nothing was committed by then, the log differs from what was committed, or the checkpoint
-    is too many entries later.
+    Raises:
+        UnprovableError: nothing was committed by then, the log differs from what was committed, or the checkpoint is
+            too many entries later.
     """
     newest = committed_states.last_commitment(session, at=at)
     if newest is None:
@@ -161,10 +162,11 @@ def prove_consistency(
     Args:
         session: the tenant's transaction.
         former: the sequence number of the former entry.
-        later: that of the later entry. checkpoints: checkpoints to include in addition to the stored ones of both
-        entries.
+        later: the sequence number of the later entry.
+        checkpoints: checkpoints to include in addition to the stored ones of both entries.
 
-    Raises: UnprovableError: an entry does not exist, or the log differs from what was committed.
+    Raises:
+        UnprovableError: an entry does not exist, or the log differs from what was committed.
     """
     if not 0 < former <= later:
         raise UnprovableError(f"entry {later:,} does not come after entry {former:,}")

@@ -93,8 +93,9 @@ class RuleWorker(Closeable):
             rules: what ``encode_rules`` returned.
             subjects: the records.
 
-        Raises: WorkerLostError: the process ended, exceeded a limit, or sent an invalid response. It has been
-        terminated. RuleWorkerUnavailableError: no process could be started.
+        Raises:
+            WorkerLostError: the process ended, exceeded a limit, or sent an invalid response. It has been terminated.
+            RuleWorkerUnavailableError: no process could be started.
         """
         try:
             return self._request(rules, subjects)

@@ -60,9 +60,11 @@ class Acceptance:
 def accept_states(store: Store, tenant_id: str, reason: str, now: datetime, key: Signer | None = None) -> Acceptance:
     """Commit the log as it is, with an entry that names the refused states, the person and the reason.
 
-    Raises: NothingRefusedError: no state is refused. UncommittableError: the log differs from the trail's commitments,
-    so nothing can continue from it. TenantBusyError: a stage of a sync is running. SecretUnavailableError: the signing
-    key cannot be used.
+    Raises:
+        NothingRefusedError: no state is refused.
+        UncommittableError: the log differs from the trail's commitments, so nothing can continue from it.
+        TenantBusyError: a stage of a sync is running.
+        SecretUnavailableError: the signing key cannot be used.
     """
     with store.exclusive(tenant_id, wait_seconds=WAIT_SECONDS), store.begin(tenant_id) as session:
         acceptance = accept_in(session, reason, now)

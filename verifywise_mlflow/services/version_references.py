@@ -115,7 +115,8 @@ def require_known(session: TenantSession, model_name: str | None) -> None:
 def require_known_rule(session: TenantSession, key: Key, rule_id: str) -> None:
     """Raise unless the rule has ever given a verdict on the version.
 
-    Raises: UnresolvedNameError: the rule has not, although others have.
+    Raises:
+        UnresolvedNameError: the rule has not, although others have.
     """
     rule_ids = {state.rule_id for state in verdict_states_of(session, key)}
     if rule_ids and rule_id not in rule_ids:

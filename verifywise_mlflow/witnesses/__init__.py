@@ -1,5 +1,5 @@
-"""Witnesses: places out of reach of the database's owner that get signed checkpoints of the audit trail.
+"""Witnesses: systems that the database's owner cannot change and that receive signed checkpoints of the audit trail.
 
-An owner who has the signing key, too, could rewrite the trail and sign it again. What a witness has cannot be taken
-back. ``sending.py`` sends what is due; a sync neither waits for a witness nor fails because of one.
+An owner who also has the signing key could rewrite the trail and sign it again. A checkpoint that a witness has cannot
+be taken back. ``sending.py`` sends the due checkpoints; a sync neither waits for a witness nor fails because of one.
 """

@@ -1,4 +1,4 @@
-"""A bucket as a witness: an object per checkpoint, under a retention lock that nobody can lift before its end."""
+"""A bucket as a witness: an object per checkpoint, under a retention lock that nobody can remove before its end."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class BucketWitness(WitnessSettings, WritableBucket):
         retained_until = datetime.now(UTC) + timedelta(days=self.retention_days)
         headers = {
             "Content-Type": "application/json",
-            # S3 requires a checksum of objects with a retention lock. This one is understood by all such stores.
+            # S3 requires a checksum of objects with a retention lock. All such stores support this kind of checksum.
             "Content-MD5": b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode("ascii"),
             "x-amz-object-lock-mode": "COMPLIANCE",
             "x-amz-object-lock-retain-until-date": f"{retained_until:%Y-%m-%dT%H:%M:%SZ}",
@@ -48,7 +48,7 @@ class BucketWitness(WitnessSettings, WritableBucket):
         with open_bucket(self, f"the bucket of the witness {self.name}", _REMEDIES) as bucket:
             response = bucket.put(key, content, headers)
         version = response.headers.get(_VERSION_HEADER)
-        # Locks exist in buckets with versions only, and a store that knows neither ignores the headers.
+        # Only buckets with versioning have locks, and a store that supports neither ignores the headers.
         if not version or version == "null":
             raise WitnessError(
                 f"the bucket of the witness {self.name} named no version of the object, so it has no Object Lock: "

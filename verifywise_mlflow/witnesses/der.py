@@ -1,4 +1,4 @@
-"""The encoding DER (X.690), as far as time-stamp responses need it: a sequence, and certificates in their order."""
+"""The parts of the encoding DER (X.690) that time-stamp responses need: a sequence, and the order of certificates."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def sequence(content: bytes) -> bytes:
 def with_sorted_certificates(response: bytes) -> bytes:
     """Return a time-stamp response with the certificates of its token in the order that DER requires.
 
-    OpenSSL sends them as they are in its configuration, and rfc3161-client refuses that. No signature covers the order,
-    and sorting changes no length. What cannot be read is returned as it is.
+    OpenSSL sends them in the order of its configuration, which rfc3161-client refuses. No signature covers the order,
+    and sorting changes no length. A response that cannot be parsed is returned unchanged.
     """
     try:
         _, token = _children(response, _Element.at(response, 0))
@@ -52,7 +52,7 @@ class _Element:
 
         Raises:
             IndexError: The bytes end within its header.
-            ValueError: They end within its content, or its length is not stated.
+            ValueError: The bytes end within its content, or the element does not state its length.
         """
         length, content = data[start + 1], start + 2
         if length == 0x80:

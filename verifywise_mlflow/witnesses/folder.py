@@ -13,11 +13,11 @@ from verifywise_mlflow.witnesses.stamped_checkpoint import StampedCheckpoint
 from verifywise_mlflow.witnesses.witness import Receipt, WitnessError, WitnessSettings
 
 _TAIL_BYTES: Final = 64 * 1024
-"""More than a line with a time-stamp token has."""
+"""How much of the file's end is read for the last line: more than a line with a time-stamp token has."""
 
 
 class FolderWitness(WitnessSettings):
-    """A folder of this machine or a mounted share, best one where this account can append but not change."""
+    """A folder of this machine or a mounted share, preferably one in which this account can append but not change."""
 
     kind: Literal["folder"] = "folder"
     directory: AbsolutePath
@@ -33,7 +33,7 @@ class FolderWitness(WitnessSettings):
             try:
                 tail = _tail(file)
                 _refuse_contradiction(path, tail, stamped)
-                # After a write that was cut short, such as on a full disk, the line begins on a line of its own.
+                # If an earlier write was incomplete, such as on a full disk, this line must not continue it.
                 separator = b"" if tail.endswith(b"\n") or not tail else b"\n"
                 line = b"%b%b\n" % (separator, stamped.to_json_line().encode("ascii"))
                 if os.write(file, line) != len(line):
@@ -48,7 +48,7 @@ class FolderWitness(WitnessSettings):
         return {"path": str(path)}
 
     def checkpoints(self, tenant_id: str) -> list[Checkpoint]:
-        """Return the checkpoints of a tenant that it has; none if it has no file of the tenant.
+        """Return the checkpoints of a tenant in the folder; an empty list without a file of the tenant.
 
         Raises:
             WitnessError: The file cannot be read, or a line is not a checkpoint.
@@ -86,7 +86,7 @@ def _last_claim(tail: bytes) -> CheckpointClaim | None:
     try:
         stamped = stamped_checkpoints_in(last_line.decode("ascii", "replace"))
         return parse_claim(stamped[0].checkpoint) if stamped else None
-    except InvalidCheckpointError:  # a line that was cut short
+    except InvalidCheckpointError:  # the line of an incomplete write
         return None
 
 

@@ -1,7 +1,7 @@
-"""Reads checkpoints from what witnesses have: lines, a webhook's body, an object, receipts, events of Dagster.
+"""Reads checkpoints from the files of witnesses: lines, a webhook's body, an object, receipts, events of Dagster.
 
-A text is either JSON Lines with a checkpoint in each, or one JSON document. In a document that is no checkpoint itself,
-such as a response of Dagster's GraphQL interface, checkpoints are found at any depth.
+A text is either JSON Lines with a checkpoint per line, or one JSON document. In a document that is not itself a
+checkpoint, such as a response of Dagster's GraphQL interface, checkpoints are found at any depth.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Sends each tenant's newest checkpoint to the witnesses that do not have it, and records their receipts.
 
-The checkpoints in the database are the outbox: a witness that is down gets the newest one when it is back, and that one
-covers all entries of those that it missed.
+The checkpoints in the database are the outbox: a witness that was down gets the newest checkpoint when it is back,
+which covers all entries of the checkpoints that it missed.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class SendingResult:
     sequence: int
     """The entry that the checkpoint signs."""
     problem: str | None = None
-    """Why the witness does not have it; None if it has."""
+    """Why the witness does not have the checkpoint; None if it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +53,13 @@ class TenantCheckpoints:
 
     @classmethod
     def load(cls, session: TenantSession) -> TenantCheckpoints:
-        """Load them from the store."""
+        """Load the checkpoint and the receipts from the store."""
         newest = checkpoint_receipts.newest_checkpoint(session)
         entry_hash = checkpoint_receipts.entry_hash(session, newest.sequence) if newest else None
         return cls(newest, entry_hash, checkpoint_receipts.last_receipts(session))
 
     def is_due(self, witness: Witness, now: datetime, interval: timedelta | None = None) -> bool:
-        """Return whether a witness lacks the newest checkpoint, and got its last one at least an interval ago."""
+        """Return whether a witness lacks the newest checkpoint and received its last one at least an interval ago."""
         if self.newest is None:
             return False
         last = self.receipts.get(witness.name)
@@ -69,7 +69,7 @@ class TenantCheckpoints:
         return is_old and last.sequence != self.newest.sequence
 
     def find_contradiction(self, tenant_id: str, newest: AnchoredCheckpoint) -> str | None:
-        """Return why the newest checkpoint must not be sent. A forged one would keep true ones from being sent."""
+        """Return why the newest checkpoint must not be sent: a forged one would prevent true ones from being sent."""
         try:
             claim = parse_claim(newest.checkpoint)
         except InvalidCheckpointError as error:
@@ -96,7 +96,8 @@ class Sender:
     witnesses: Sequence[Witness]
     now: Callable[[], datetime] = _utc_now
     _down: set[str] = field(default_factory=set)
-    """Witnesses that cannot be used. They are not tried again, so that a dead one costs one time-out a run."""
+    """Witnesses that failed in this run. They are not tried again, so that a dead witness costs one time-out per
+    run."""
 
     def has_due(self, tenant_ids: Iterable[str]) -> bool:
         """Return whether a checkpoint of any of the tenants is due."""
@@ -109,7 +110,7 @@ class Sender:
         return False
 
     def send_all(self, tenant_ids: Iterable[str], *, max_seconds: float = MAX_SECONDS) -> list[SendingResult]:
-        """Send what is due of the tenants."""
+        """Send the due checkpoints of the tenants."""
         started, results = time.monotonic(), list[SendingResult]()
         for tenant_id in tenant_ids:
             if time.monotonic() - started > max_seconds:
@@ -122,7 +123,7 @@ class Sender:
 
         Args:
             tenant_id: The tenant.
-            interval: The least time since their last one, instead of their own setting.
+            interval: The minimum time since a witness's last checkpoint; it replaces the witness's setting.
         """
         with self.store.begin(tenant_id) as session:
             checkpoints = TenantCheckpoints.load(session)
@@ -140,7 +141,7 @@ class Sender:
     ) -> Iterator[SendingResult]:
         stamped = StampedCheckpoint(newest.checkpoint)
         for witness in witnesses:
-            # An authority stores nothing, so all others get its token, even if they have the checkpoint.
+            # An authority stores nothing, so all other witnesses get its token, even if they have the checkpoint.
             if witness.name in self._down or not (witness.name in due or stamped.token):
                 continue
             try:

@@ -1,4 +1,4 @@
-"""Reads ``witnesses.yaml``, the places that get signed checkpoints. It contains secrets by reference only."""
+"""Reads ``witnesses.yaml``, the list of witnesses. The file contains secrets by reference only."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class WitnessesFile(ConfigSection):
 
 
 def find_unknown_tenants(witnesses: Sequence[ConfiguredWitness], tenant_ids: Container[str]) -> list[str]:
-    """Return a sentence for each tenant that a witness is for and that does not exist: a misspelled one is not sent."""
+    """Return a sentence for each unknown tenant of a witness: checkpoints of a misspelled tenant are not sent."""
     return [
         f"the witness {witness.name} is for the tenant {tenant_id!r}, which is not in tenants.yaml: correct its name "
         "or remove it"
@@ -50,7 +50,7 @@ def find_unknown_tenants(witnesses: Sequence[ConfiguredWitness], tenant_ids: Con
 
 
 def load_witnesses() -> tuple[ConfiguredWitness, ...]:
-    """Load the file that the environment variable names; no witness without it.
+    """Load the witnesses of the file that the environment variable names; none without the variable.
 
     Raises:
         InvalidSettingsFileError: The file is invalid or unreadable.

@@ -1,4 +1,4 @@
-"""A checkpoint as witnesses get it: with a time-stamp token, if an authority has stamped it."""
+"""A checkpoint in the form that witnesses receive: with a time-stamp token if an authority has stamped it."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ class StampedCheckpoint:
 
     @property
     def stamped_line(self) -> bytes:
-        """What an authority stamps: the checkpoint as one line, without a line end."""
+        """The bytes that an authority stamps: the checkpoint as one line, without a line end."""
         return self.checkpoint.to_json_line().encode("ascii")
 
     def to_json_line(self) -> str:
-        """Return it as one line of JSON. Without a token, it is the line of the checkpoint."""
+        """Return the checkpoint and its token as one line of JSON. Without a token, it is the checkpoint's own line."""
         if self.token is None:
             return self.checkpoint.to_json_line()
         return canonical_json(

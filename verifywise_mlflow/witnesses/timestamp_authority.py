@@ -1,6 +1,6 @@
 """A time-stamp authority (RFC 3161) as a witness: it signs that a checkpoint existed at a time, and stores nothing.
 
-So its token is passed on to the other witnesses of the tenant together with the checkpoint.
+So the tenant's other witnesses receive its token together with the checkpoint.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _LIMIT: Final = ResponseLimit(10.0, max_bytes=64 * 1024)
 
 
 class TimestampAuthority(WitnessSettings, ReceiverSettings):
-    """An authority. Its tokens are signed, so it may well be reached without encryption, as most public ones are."""
+    """An authority. Its tokens are signed, so the connection need not be encrypted, as with most public authorities."""
 
     kind: Literal["timestamp"] = "timestamp"
     url: str
@@ -44,7 +44,7 @@ class TimestampAuthority(WitnessSettings, ReceiverSettings):
 
     def store(self, tenant_id: str, stamped: StampedCheckpoint) -> Receipt:
         """Request a token over the checkpoint's line and verify it."""
-        del tenant_id  # the authority gets a hash only
+        del tenant_id  # the authority receives only a hash
         label = f"the witness {self.name}"
         try:
             from verifywise_mlflow.witnesses.timestamp_token import (

@@ -36,11 +36,11 @@ from verifywise_mlflow.witnesses.der import sequence, with_sorted_certificates
 _GRANTED: Final = b"\x30\x03\x02\x01\x00"
 """The status of a response with a token, in DER."""
 _BAD_CERTIFICATE: Final = (DuplicateExtension, InvalidVersion, UnsupportedAlgorithm, UnsupportedGeneralNameType)
-"""What cryptography raises for certificates, besides ``ValueError``."""
+"""The errors that cryptography raises for bad certificates, in addition to ``ValueError``."""
 
 
 class InvalidTokenError(ValueError):
-    """A token does not prove anything about the bytes. The message says why."""
+    """A token proves nothing about the bytes. The message says why."""
 
 
 class UnusableRootsError(ValueError):
@@ -67,7 +67,7 @@ class TimestampRequest:
         """Return the token of a response, and its time.
 
         Raises:
-            InvalidTokenError: There is none, or it is not for this request.
+            InvalidTokenError: The response has no token, or one for another request.
         """
         parsed = _parse(response)
         if parsed.status != 0:
@@ -82,7 +82,7 @@ def verify_token(token: bytes, stamped: bytes, roots: Sequence[Certificate]) -> 
     Args:
         token: The token in DER.
         stamped: The bytes.
-        roots: The root certificates of trusted authorities. The others of the chain are in the token.
+        roots: The root certificates of trusted authorities. The token contains the other certificates of the chain.
 
     Raises:
         InvalidTokenError: The token is about other bytes, or no trusted authority signed it.
@@ -94,7 +94,7 @@ def load_roots(path: Path) -> list[Certificate]:
     """Load the root certificates of trusted authorities from a file in PEM.
 
     Raises:
-        UnusableRootsError: There is none in the file.
+        UnusableRootsError: The file contains no certificate.
     """
     try:
         return load_pem_x509_certificates(path.read_bytes())

@@ -18,7 +18,7 @@ from verifywise_mlflow.witnesses.witness import Receipt, WitnessError, WitnessSe
 
 
 class WebhookWitness(WitnessSettings, ReceiverSettings):
-    """A server of somebody else, such as the auditor, that keeps what is posted there."""
+    """A server of somebody else, such as the auditor, that stores the bodies that are posted to it."""
 
     kind: Literal["webhook"] = "webhook"
     url: SecretReference
@@ -33,8 +33,8 @@ class WebhookWitness(WitnessSettings, ReceiverSettings):
         return headers
 
     def store(self, tenant_id: str, stamped: StampedCheckpoint) -> Receipt:
-        """Post the checkpoint. The same one always has the same id."""
-        del tenant_id  # the checkpoint names it
+        """Post the checkpoint. Its id is the same at each attempt."""
+        del tenant_id  # the checkpoint names the tenant
         body = stamped.to_json_line().encode("ascii")
         identifier = f"checkpoint_{hashlib.sha256(body).hexdigest()[:32]}"
         secrets = [secret.resolve() for secret in self.signing_secrets]

@@ -12,7 +12,8 @@ from verifywise_mlflow.tenants.validators import ConfigSection
 from verifywise_mlflow.witnesses.stamped_checkpoint import StampedCheckpoint
 
 Receipt: TypeAlias = Mapping[str, str]
-"""What a witness returned: where the checkpoint is, or a time-stamp token. Names and texts, without secrets."""
+"""The response of a witness: where the checkpoint is, or a time-stamp token. It maps names to texts, without
+secrets."""
 
 
 class WitnessError(Exception):
@@ -20,11 +21,11 @@ class WitnessError(Exception):
 
 
 class Witness(Protocol):
-    """A place that gets checkpoints."""
+    """A system that receives checkpoints."""
 
     @property
     def name(self) -> str:
-        """Its name for people, and in the receipts."""
+        """The witness's name for people and in the receipts."""
 
     @property
     def interval(self) -> timedelta:
@@ -37,8 +38,8 @@ class Witness(Protocol):
         """Store a checkpoint for good. Storing it again does no harm.
 
         Raises:
-            WitnessError: It did not take it.
-            HttpError: The server did not take it, or it is not known whether it did.
+            WitnessError: The witness did not accept the checkpoint.
+            HttpError: The server did not accept it, or it is unknown whether it did.
             SecretUnavailableError: A reference cannot be resolved.
         """
 

@@ -1,4 +1,4 @@
-"""The checkpoints that can be read back from witnesses: those in folders. The daily verification compares them."""
+"""Reads checkpoints back from witnesses that are folders, for the daily verification to compare."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from verifywise_mlflow.witnesses.witness import WitnessError
 
 @dataclass(slots=True)
 class WitnessedCheckpoints:
-    """Reads checkpoints back, and collects why some could not be read."""
+    """Reads checkpoints back, and collects the errors of those that could not be read."""
 
     witnesses: Iterable[ConfiguredWitness]
     problems: dict[str, str] = field(default_factory=dict)
@@ -22,7 +22,7 @@ class WitnessedCheckpoints:
 
     @classmethod
     def configured(cls) -> WitnessedCheckpoints:
-        """Return those of the installation; none if the file is invalid, which the sending of checkpoints reports."""
+        """Return the reader for the installation; without folders if the file is invalid, which the sending reports."""
         try:
             return cls(load_witnesses())
         except InvalidSettingsFileError:

@@ -53,7 +53,8 @@ class StageStart:
 def stage_start(session: TenantSession, stage: str, day: date) -> StageStart:
     """Return the state in which a stage begins on a day.
 
-    Raises: TenantErasedError: the tenant, which the sync stored when it began, was erased since.
+    Raises:
+        TenantErasedError: the tenant, which the sync stored when it began, was erased since.
     """
     usage, refreshes = history_usage, stage_refreshes
     redaction = redaction_epoch.newest(session.tenant_id).lateral("redaction")

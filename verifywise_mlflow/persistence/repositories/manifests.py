@@ -80,7 +80,8 @@ def pending_manifests(
         settings_digest: a digest of the tenant's settings that change what a manifest holds.
         rehash_before: which hashes are stale.
         retry_failed: also return versions whose manifest is held back, or incomplete for another reason than the
-        tenant's limits. among: the versions to look at; None for all.
+            tenant's limits.
+        among: the versions to look at; None for all.
 
     Versions whose registration is pending are left out.
     """

@@ -63,7 +63,9 @@ def check_webhooks(
 
     Args:
         tenant: The tenant.
-        webhooks: The tenant's section ``webhooks``. store: The database. support: Which events the server can send.
+        webhooks: The tenant's section ``webhooks``.
+        store: The database.
+        support: Which events the server can send.
         listener: The listener's address; None accepts any.
         now: The current time.
 

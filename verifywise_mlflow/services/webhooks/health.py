@@ -47,8 +47,9 @@ def are_missed(
         models: the models with changes.
         found_at: when the poll found them.
         reported: the models that deliveries have named since ``LATE`` before ``found_at``. Times of changes of tags and
-        aliases are unknown, so any event of the model counts as one of its change. status: the last deliveries and the
-        last missed change. now: the current time.
+            aliases are unknown, so any event of the model counts as one of its change.
+        status: the last deliveries and the last missed change.
+        now: the current time.
     """
     if set(models) <= set(reported):
         return False
