@@ -1,4 +1,4 @@
-"""Caches the listings and hashes of one artifact root, so that each is fetched once for all versions that share it.
+"""Caches the listings and hashes of one artifact root, so that all versions that share the root cause one read.
 
 MLflow 2 runs often hold several registered models, and each version's manifest covers the whole run. A sync keeps one
 ``CachingSource`` per run. The next sync starts with an empty cache.
@@ -20,7 +20,7 @@ from verifywise_mlflow.connector.models import RemoteFile
 T = TypeVar("T")
 
 MAX_CONTENT_BYTES = 256 * 1024
-"""Bytes of environment files that are kept for one root. Those of one model take a few thousand."""
+"""The most bytes of environment files that are cached for one root. One model's files have a few thousand."""
 
 
 class CachingSource:
@@ -34,7 +34,7 @@ class CachingSource:
         self._listings: dict[str, Sequence[RemoteFile] | ArtifactReadError] = {}
         self._hashes: dict[str, FileHash | NotHashed] = {}
         self._contents: dict[str, bytes] = {}
-        """Small files that were read whole, of ``MAX_CONTENT_BYTES`` together: the versions of one model share them."""
+        """Path to content, for small files that the versions of one model share; ``MAX_CONTENT_BYTES`` together."""
         self._earlier: dict[str, EarlierHash] = {}
         self._reused: set[str] = set()
         """The files whose hash was reused from an earlier sync."""
@@ -81,8 +81,8 @@ class CachingSource:
         Args:
             path: The file.
             max_bytes: The limit.
-            listed_size: Its size in the listing, in bytes.
-            store_state: Its state in the listing: see ``RemoteFile``.
+            listed_size: The file's size in the listing, in bytes.
+            store_state: The file's state in the listing: see ``RemoteFile``.
         """
         with self._one_at_a_time(self._file_locks, path):
             cached = self._hashes.get(path)
@@ -92,7 +92,7 @@ class CachingSource:
                 self._reused.add(path)
             if cached is None:
                 cached = self._hash(path, max_bytes)
-                # Not cached: the next version may have more of its limit left.
+                # A result over the limit is not cached: the next version may have more of its own limit left.
                 if isinstance(cached, FileHash) or cached.outcome is not ReadOutcome.OVER_LIMIT:
                     self._hashes[path] = cached
         if isinstance(cached, FileHash) and cached.size > max_bytes:
@@ -103,7 +103,7 @@ class CachingSource:
         return cached
 
     def read_whole(self, path: str, max_bytes: int) -> bytes:
-        """Return all bytes of a small file. They are hashed, too, so that the bytes that are parsed are those hashed.
+        """Return all bytes of a small file. The same bytes are hashed, so that the parsed file is the hashed one.
 
         Raises:
             ArtifactReadError: The file cannot be read, or is larger than ``max_bytes``.

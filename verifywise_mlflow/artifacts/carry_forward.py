@@ -1,4 +1,4 @@
-"""Carries manifest data of an earlier sync forward where files cannot be read now. A failed read is no loss. Pure."""
+"""Carries manifest data of an earlier sync forward if files cannot be read now: a failed read is no loss. Pure."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ CARRIED_FORWARD_NOTE = "carried forward from an earlier sync"
 def carry_forward(current: ArtifactManifest, earlier: ArtifactManifest) -> ArtifactManifest:
     """Return ``current``, with the data of ``earlier`` where ``current`` has none.
 
-    Status and reason stay those of ``current``. An earlier hash is kept for a file that is listed with the same size.
-    Otherwise an outage of the store would be enough to change bytes unnoticed.
+    Status and reason are those of ``current``. A file that is listed with the same size keeps its earlier hash;
+    otherwise bytes could be changed unnoticed during an outage of the store.
     """
     if current.status == "complete" or current.status == "none":
         return current
@@ -53,7 +53,7 @@ def _with_earlier_hash(file: ArtifactFile, earlier: ArtifactFile | None) -> Arti
         sha256=earlier.sha256,
         note=note,
         outcome=ReadOutcome.CARRIED_FORWARD,
-        store_state=earlier.store_state,  # that of the hash, so that an object which has changed is read next time
+        store_state=earlier.store_state,  # belongs to the hash, so that a changed object is read next time
     )
 
 

@@ -28,7 +28,7 @@ EVIDENCE_KINDS: frozenset[FileKind] = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class FilePattern:
-    """A pattern: files whose name, folder or whole path matches are of this kind. Matching ignores case.
+    """A pattern for a kind of file: the name, a folder or the whole path must match. Matching ignores case.
 
     Tenants can add patterns in tenants.yaml.
     """
@@ -56,9 +56,9 @@ DEFAULT_PATTERNS: tuple[FilePattern, ...] = (
             *("pyproject.toml", "poetry.lock", "uv.lock", "pylock.toml", "pipfile", "pipfile.lock", "dockerfile"),
         ),
     ),
-    # Code that a model ships with: evaluate.py is not an evaluation.
+    # Code of a model: evaluate.py is not an evaluation.
     FilePattern(FileKind.OTHER, names=("*.py", "*.pyc", "*.pyi")),
-    # Before the evidence: fairness_model.pkl is a binary that somebody will load.
+    # This pattern precedes those of evidence: fairness_model.pkl is a binary that somebody will load.
     FilePattern(
         FileKind.MODEL,
         names=(
@@ -110,7 +110,7 @@ DEFAULT_PATTERNS: tuple[FilePattern, ...] = (
         folders=("eval*", "metrics"),
     ),
 )
-"""In order of precedence. A tenant's own patterns come first."""
+"""The package's patterns, in order of precedence. A tenant's own patterns precede them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """SHA-256 of a byte stream with a running size, so that memory does not grow with the file.
 
-Bytes are hashed in our own process, outside of the sandbox: a hash function takes nothing of them apart, and the same
-library already decrypts them (docs/adr/0006-sandbox-with-kernel-interfaces.md). OpenSSL releases Python's global lock
-while it hashes a chunk.
+Bytes are hashed in our own process, outside of the sandbox: a hash function does not parse them, and the same library
+already decrypts them (docs/adr/0006-sandbox-with-kernel-interfaces.md). OpenSSL releases Python's global lock while it
+hashes a chunk.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ class EarlierHash:
     store_state: str | None
     """The object's state in its store when it was listed for that read: see ``RemoteFile``."""
     is_settled: bool
-    """Whether nothing was supposed to write to the file since."""
+    """Whether the file was supposed to stay unchanged since."""
 
     def holds_for(self, size: int | None, store_state: str | None) -> bool:
-        """Return whether a file that is listed like this has not changed, as far as its store shows.
+        """Return whether a file with this listed size and state is unchanged, as far as its store shows.
 
-        A settled file whose state in the store differs has changed in place, and is read.
+        A settled file with another state in the store has changed in place, so it is read.
         """
         if size != self.file_hash.size:
             return False

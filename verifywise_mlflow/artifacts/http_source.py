@@ -1,4 +1,4 @@
-"""What the sources that read over HTTP have in common: which errors a reader gets, and whether one may be transient."""
+"""The common part of sources that read over HTTP: converts errors, and records whether one may be transient."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class HttpSource:
     """The base of an ``ArtifactSource`` that reads over HTTP. Threads may share it."""
 
     passed_on: ClassVar[tuple[type[HttpError], ...]] = ()
-    """Errors that the reader gets as they are: they say nothing about a file."""
+    """Errors that are raised unchanged, since they say nothing about a file."""
 
     def __init__(self) -> None:
         self.has_retryable_failure = False
@@ -33,7 +33,7 @@ class HttpSource:
 
     @contextmanager
     def _open(self, file: AbstractContextManager[Iterator[bytes]]) -> Iterator[Iterator[bytes]]:
-        """Yield the chunks of a file that is opened here."""
+        """Open a file and yield its chunks."""
         with self._read_errors(), file as chunks:
             yield self._read(chunks)
 

@@ -26,7 +26,7 @@ class ByteChange:
     former_sha256: str | None
     """Null for a file that was added."""
     sha256: str | None
-    """Null for a file that was removed, or whose size alone is known to have changed."""
+    """None for a file that was removed, or of which only the changed size is known."""
     former_size: int | None
     size: int | None
 
@@ -60,13 +60,14 @@ def changes_in_place(
 
     A file counts as changed if both syncs hashed it with different results, or if only the earlier one did and the size
     differs now. In the model's own folder, a file counts as added if the earlier sync listed that folder completely,
-    and as removed if both did. A folder without files is no baseline: its store may have been away. A run's other files
-    may come and go, because reports are added to runs later. Manifests of different locations are not compared.
+    and as removed if both syncs did. A folder without files is no baseline, since its store may have been unavailable.
+    A run's other files may come and go, because reports are added to runs later. Manifests of different locations are
+    not compared.
 
     Args:
         earlier: The manifest of the earlier sync.
         current: The manifest of the current sync.
-        was_emptied: Whether the model's folder had files before the earlier sync. Without files, it is then a baseline.
+        was_emptied: Whether the model's folder had files before the earlier sync. Then an empty folder is a baseline.
     """
     if earlier.location != current.location:
         return ()

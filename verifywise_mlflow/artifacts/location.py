@@ -1,4 +1,4 @@
-"""Derives where the files of a model version are from its registry entry. Pure.
+"""Derives the location of a model version's files from its registry entry. Pure.
 
 ``source`` is an arbitrary string that the client sent when it registered the version. Each form that MLflow's clients
 write is recognized; any other is unreachable, with the reason.
@@ -25,7 +25,7 @@ __all__ = [
     "locate_files",
 ]
 
-_DEFAULT_RUN_ID = re.compile(r"[0-9a-f]{32}")  # as MLflow generates it
+_DEFAULT_RUN_ID = re.compile(r"[0-9a-f]{32}")  # the form that MLflow generates
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +79,8 @@ def locate_files(origin: VersionOrigin, run: TrainingRun | None, logged_model: L
 
     Args:
         origin: What the version was registered from, from ``trace_origin``.
-        run: The run of the origin, ``None`` if it has none or the run could not be read.
-        logged_model: The logged model that the origin names, ``None`` likewise.
+        run: The run of the origin; None if there is no run, or it could not be read.
+        logged_model: The logged model of the origin; None if there is none, or it could not be read.
     """
     if not (origin.source or "").strip():
         return NoFiles("the version names no source")
@@ -133,8 +133,8 @@ def _run_files(source: str, uri: ArtifactUri, run: TrainingRun | None) -> ModelL
 def _run_files_in_server_store(source: str, uri: ArtifactUri, origin: VersionOrigin) -> RunFiles | None:
     """Return the run that ``mlflow-artifacts:/EXPERIMENT/RUN/artifacts/path`` names, although it could not be read.
 
-    The version's own run id may have any form. Another run must have an id of the form that MLflow generates. That is
-    as trustworthy as ``runs:/RUN/path``: the client asserts it, and the server serves it from that run or not at all.
+    The version's own run ID may have any form. Another run's ID must have the form that MLflow generates. Such a source
+    is as trustworthy as ``runs:/RUN/path``: the client asserts it, and the server serves it from that run only.
     """
     for position, (segment, following) in enumerate(zip(uri.segments, uri.segments[1:], strict=False)):
         if following == "artifacts" and (segment == origin.run_id or _DEFAULT_RUN_ID.fullmatch(segment)):

@@ -31,14 +31,14 @@ class ReadOutcome(StrEnum):
 
     HASHED = "hashed"
     NOT_PARSED = "not parsed"
-    """Hashed, but the file crashed the process that parses environment files."""
+    """The file was hashed, but crashed the process that parses environment files."""
     HASHING_OFF = "hashing off"
     OVER_LIMIT = "over limit"
-    """A limit of the tenant's settings stopped it. Reading it again gives the same outcome."""
+    """A limit of the tenant's settings stopped the read. Another read has the same outcome."""
     FAILED = "failed"
-    """It could not be read. A later sync may succeed."""
+    """The file could not be read. A later sync may succeed."""
     CARRIED_FORWARD = "carried forward"
-    """It could not be read now. The hash, or the whole entry, is that of an earlier sync."""
+    """The file could not be read now. The hash, or the whole entry, comes from an earlier sync."""
 
 
 class ManifestGap(StrEnum):
@@ -47,15 +47,15 @@ class ManifestGap(StrEnum):
     NONE = "none"
     """Nothing is missing."""
     LIMIT = "limit"
-    """Only the tenant's limits. Reading it again adds nothing."""
+    """Only the tenant's limits left files out. Reading again adds nothing."""
     NO_FILES = "no files"
-    """The server lists no file in the model's folder. Listing the folder again shows whether it has some by now."""
+    """The server lists no file in the model's folder. Only another listing shows whether files have appeared."""
     FAILED = "failed"
-    """A location, a listing or a file could not be read. Reading it again may add something."""
+    """A location, a listing or a file could not be read. Another read may succeed."""
 
 
 Root = Literal["model", "run"]
-"""What a path is relative to: the model's own folder, or the run's artifacts outside of that folder."""
+"""The root of a path: the model's own folder, or the run's artifacts outside of that folder."""
 
 
 @value_object
@@ -65,7 +65,7 @@ class ArtifactFile:
     root: Root
     path: str
     size: int | None
-    """Bytes: as counted if the file was hashed, else as the server lists it."""
+    """Bytes, as counted if the file was hashed, else as the server lists them."""
     sha256: str | None
     kind: FileKind
     note: str | None = None
@@ -103,14 +103,14 @@ class RuntimeEnvironment:
     """``pickle``, ``cloudpickle``, ``skops``, …, if MLmodel names it."""
     reproducible: bool
     missing_pins: tuple[str, ...]
-    """Why it is not reproducible: ``python``, package names, or ``no environment file``."""
+    """What prevents reproducibility: ``python``, package names, or ``no environment file``."""
     model_size_bytes: int | None = None
-    """As MLmodel claims it. The measured file sizes are in the manifest."""
+    """The size that MLmodel claims. The measured file sizes are in the manifest."""
     signature: tuple[str, ...] | None = None
     """Which of ``inputs``, ``outputs`` and ``params`` the model declares; null without a signature. Column names and
     types may reveal personal data and are not stored."""
     tasks: tuple[str, ...] = ()
-    """What the model does, such as ``llm/v1/chat`` or ``text-generation``, if MLmodel names it."""
+    """The model's tasks, such as ``llm/v1/chat`` or ``text-generation``, if MLmodel names them."""
     prompts: tuple[str, ...] = ()
     """The URIs of the prompts that were logged with the model, from MLmodel."""
     problems: tuple[str, ...] = ()
@@ -169,10 +169,10 @@ class ArtifactManifest:
 
     @property
     def has_model_files(self) -> bool:
-        """Whether it has at least one file of the model itself."""
+        """Whether the manifest has at least one file of the model itself."""
         return any(file.root == "model" for file in self.files)
 
     @property
     def is_model_folder_empty(self) -> bool:
-        """Whether the model's folder was listed completely, without a file. A store that is away looks the same."""
+        """Whether the model's folder was listed completely, without a file. An unavailable store looks the same."""
         return "model" not in self.not_listed and not self.has_model_files

@@ -52,7 +52,7 @@ def build_manifest(
 
     Args:
         location: Where the model's files are, from ``locate_files``.
-        model_files: The root that contains the model's folder. Not used if ``location`` is unreachable.
+        model_files: The root that contains the model's folder. It is not used if ``location`` is unreachable.
         run_files: The artifacts of the version's run. If the model is in that same run, pass the same object: its
             folder is then excluded from the run's files. A ``CachingSource`` is read once for all its versions.
         model_path: The model's folder within ``model_files``: ``RunFiles.path``, empty for a logged model.
@@ -60,7 +60,7 @@ def build_manifest(
         hash_files: If false, only environment files are read.
         sandbox: Parses environment files and verifies signatures.
         patterns: The tenant's file patterns, which take precedence over the defaults.
-        trusted: Signers whose model signatures are trusted. Without it, no signer is.
+        trusted: Signers whose model signatures are trusted; without it, no signer is trusted.
         map_in_order: Reads directories and files, possibly several at the same time.
     """
     uri = None if isinstance(location, NoFiles) else location.uri
@@ -79,13 +79,13 @@ def build_manifest(
         excluded = {model_path} if run_files is model_files and listings else set()
         if "" not in excluded:  # else the model is the whole run
             listings.append(partial(_list_run_root, CachingSource.wrap(run_files), limits, excluded, map_in_order))
-    # Together, as all files below: a distant server makes each step wait.
+    # Both roots are listed together, since each step waits for a distant server.
     roots = list(map_in_order(lambda list_root: list_root(), listings))
     if any(root.root == "model" and root.listing.is_empty for root in roots):
         reasons.append(f"the server lists no files at {uri}")
 
     hashed = entry_builder.read_listed(roots)
-    # Last, since the first versions' files are read while the process that parses starts.
+    # Parsing comes last: the process that parses starts while the first versions' files are read.
     has_model_files = any(root.root == "model" and root.listing.files for root in roots)
     environment = entry_builder.parse_environment() if has_model_files else None
     files = [entry_builder.entry(*item) for item in hashed]
@@ -179,7 +179,7 @@ def _verify_signatures(
 
 
 def manifest_digest(files: Iterable[ArtifactFile]) -> str | None:
-    """Return the SHA-256 over a JSON line ``[root, path, size, sha256]`` per file, sorted; ``None`` if a hash lacks."""
+    """Return the SHA-256 over a JSON line ``[root, path, size, sha256]`` per file, sorted; None without all hashes."""
     digest = hashlib.sha256()
     for file in sorted(files, key=lambda file: (file.root, file.path)):
         if file.sha256 is None:
@@ -205,10 +205,10 @@ def _list_run_root(
 
 
 def single_file(source: ArtifactSource, path: str) -> RemoteFile | None:
-    """Return the entry of ``path`` if it is a file; None if it is a folder, missing, or cannot be looked up.
+    """Return the entry of ``path`` if it is a file; None if it is a folder, is missing, or cannot be looked up.
 
-    People register single files (``runs:/RUN/model.pkl``). MLflow lists a file as if it were an empty folder, so only
-    the folder around it shows it.
+    People register single files (``runs:/RUN/model.pkl``). MLflow lists a file like an empty folder, so only a listing
+    of the parent folder shows that it is a file.
     """
     parent = path.rpartition("/")[0]
     try:

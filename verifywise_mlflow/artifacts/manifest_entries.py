@@ -1,4 +1,4 @@
-"""Reads the listed files of a version within its limits, and turns them into entries of the manifest."""
+"""Reads the listed files of a version within its limits, and creates the manifest's entries."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class EntryBuilder:
     patterns: Sequence[FilePattern]
     map_in_order: MapInOrder
     bytes_counted: int = 0
-    """The bytes of the files so far that are read: as listed, or as read if the listing has no size."""
+    """The bytes of the files that were read so far: as listed, or as read if the listing has no size."""
     started_at: float = field(default_factory=time.monotonic)
     unread: list[tuple[str, ReadOutcome]] = field(default_factory=list)
     """A clause for each file that was not read or not parsed, and its outcome."""
@@ -67,7 +67,7 @@ class EntryBuilder:
         """Hash the listed files, in the order of the listing, and keep the content of the environment files."""
         listed = [(root, file) for root in roots for file in root.listing.files]
         hashed: list[tuple[ListedRoot, RemoteFile, FileHash | NotHashed]] = []
-        # What a file of unknown size leaves of the limit is known once it was read.
+        # How much of the limit a file of unknown size uses is known only when it has been read.
         for has_size, group in groupby(listed, key=lambda item: item[1].size is not None):
             files = list(group)
             read_all = self.map_in_order if has_size else one_by_one
@@ -101,7 +101,7 @@ class EntryBuilder:
         return any(outcome is not ReadOutcome.OVER_LIMIT for _, outcome in self.unread)
 
     def summarize_unread(self) -> list[str]:
-        """Return one clause on the files that were listed but not read. Each file's own note says more."""
+        """Return one clause on the files that were listed but not read. Each file's note has the details."""
         if not self.unread:
             return []
         more = f" and {len(self.unread) - 1} more" if len(self.unread) > 1 else ""
@@ -116,7 +116,7 @@ class EntryBuilder:
             yield task
 
     def _limit(self, root: ListedRoot, file: RemoteFile) -> int | NotHashed:
-        """Return how many bytes of a file may be read; its result if that is certain already."""
+        """Return how many bytes of a file may be read, or its result if that is already certain."""
         if not self.hash_files:
             return NotHashed(HASHING_OFF_NOTE, ReadOutcome.HASHING_OFF)
         if ProblemKind.TOO_MANY in root.listing.problem_kinds:
@@ -136,16 +136,16 @@ class EntryBuilder:
 
 @dataclass(frozen=True, slots=True)
 class _ReadTask:
-    """A file to hash, and the bytes that may be read of it, or its result."""
+    """A file to hash, with the bytes that may be read of it, or with its result."""
 
     source: CachingSource
     file: RemoteFile
     limit: int | NotHashed
     is_environment: bool
-    """Whether its content is parsed. It is small, so it is read even if nothing else is."""
+    """Whether the file's content is parsed. Such a file is small, so it is read even if no other file is."""
 
     def run(self) -> tuple[FileHash | NotHashed, bytes | str | None]:
-        """Return the file's hash, and of an environment file its content, or why it cannot be read."""
+        """Return the file's hash, and for an environment file also its content or why it cannot be read."""
         content = self._read_whole() if self.is_environment else None
         if isinstance(content, bytes):
             return self.source.file_hash(self.file.path, MAX_FILE_BYTES), content

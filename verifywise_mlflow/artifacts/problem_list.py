@@ -6,7 +6,7 @@ The sandbox's workers import this module, and each start of one takes CPU time: 
 from __future__ import annotations
 
 MAX_PROBLEMS = 20
-"""Problems reported one by one; a hostile listing may contain a million."""
+"""The most problems that are reported one by one; a hostile listing may contain a million."""
 
 
 def truncate_problems(problems: list[str]) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
-"""The part of an artifact store that a model's folder belongs to: what is away together is evaluated together. Pure.
+"""The part of an artifact store that a model's folder belongs to: the outage guard evaluates it as a unit. Pure.
 
 MLflow gives each experiment an artifact location, and runs and logged models a folder below it. Two experiments may be
-in two stores, and only one of them away.
+in two stores, of which only one is unavailable.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def store_root(location: ModelLocation, stored_below: str | None) -> str:
 
     Args:
         location: The folder.
-        stored_below: The prefix of the tenant's store that covers it, for files that are read directly.
+        stored_below: The prefix of the tenant's store that covers the folder, for files that are read directly.
     """
     match location:
         case NoFiles():

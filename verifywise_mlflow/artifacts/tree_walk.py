@@ -25,7 +25,7 @@ class ProblemKind(StrEnum):
     """Why a listing is incomplete. Code decides by this value, never by the text of a problem."""
 
     TOO_MANY = "too many"
-    """There are more files or directories than the limit, so the listing stopped early."""
+    """There are more files or directories than the limit allows, so the listing stopped early."""
     OVER_LIMIT = "over limit"
     """Another limit left entries out: a folder is too deep, or its listing is too large."""
     FAILED = "failed"
@@ -41,7 +41,7 @@ class FileListing:
     problems: tuple[str, ...]
     """Empty if the listing is complete."""
     is_root_listed: bool = True
-    """False if not even the first directory could be listed."""
+    """False if the first directory could not be listed."""
     problem_kinds: frozenset[ProblemKind] = frozenset()
 
     @property
@@ -51,7 +51,7 @@ class FileListing:
 
     @property
     def is_empty(self) -> bool:
-        """Whether the listing is complete and has no file. A store that is away looks the same."""
+        """Whether the listing is complete and has no file. An unavailable store looks the same."""
         return self.is_complete and not self.files
 
 
@@ -78,7 +78,7 @@ def walk(
     excluded: Collection[str] = (),
     map_in_order: MapInOrder = one_by_one,
 ) -> FileListing:
-    """List every file below ``path``, or stop as soon as it is certain that there are more than the limits allow.
+    """List every file below ``path``; stop as soon as it is certain that there are more than the limits allow.
 
     Args:
         source: The root that is listed.
@@ -133,7 +133,7 @@ def walk(
                     visited.add((entry.path, entry.is_directory))
                     files[entry.path] = entry
             if directory_count > limits.max_directories:
-                # Each costs a request. The listing cannot be completed, so it is not continued up to the limit either.
+                # The listing cannot be completed, and each directory costs a request, so it stops here.
                 problems.add(
                     ProblemKind.TOO_MANY,
                     f"the listing stops: there are more than {limits.max_directories} directories",
@@ -166,7 +166,7 @@ def rejection_reason(entry: RemoteFile, directory: str) -> str | None:
 
 
 def _is_over_limit(error: ArtifactReadError) -> bool:
-    """Return whether the response is larger than the tenant's limits allow, so that another attempt adds nothing."""
+    """Return whether the response exceeded the tenant's limits, so that another attempt is useless."""
     return isinstance(error.__cause__, LimitExceededError) and not isinstance(error.__cause__, ResponseTimeoutError)
 
 
@@ -189,6 +189,6 @@ def _quoted_path(path: str) -> str:
 def _is_unicode(text: str) -> bool:
     try:
         text.encode()
-    except UnicodeEncodeError:  # a lone surrogate, which neither a URL nor Postgres can carry
+    except UnicodeEncodeError:  # a lone surrogate, which neither a URL nor Postgres can contain
         return False
     return True

@@ -17,9 +17,9 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(.*)", re.DOTALL)  # two letter
 _DRIVE = re.compile(r"/*([A-Za-z]):(?=[\\/]|$)")
 _MAX_DECODINGS = 5
 _MAX_CACHED_CHARS = 1_024
-"""Longer texts are not cached, so that a hostile server cannot fill memory."""
+"""Characters of the longest text that is cached, so that a hostile server cannot fill the memory."""
 _CACHED = 256
-"""Results of each function: several checks look at the location of one version, and at the prefixes of all stores."""
+"""Cached results of each function: several checks read the location of one version, and the prefixes of all stores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class ArtifactUri:
 
     @property
     def has_path_traversal(self) -> bool:
-        """Whether some reader could leave the path: ``..``, or a separator inside a segment, escaped or not."""
+        """Whether a reader could leave the path by ``..`` or by a separator inside a segment, escaped or not."""
         return any(_is_traversal(segment) for segment in self.segments)
 
     def relative_to(self, root: ArtifactUri) -> tuple[str, ...] | None:
@@ -47,8 +47,8 @@ def parse_uri(uri: str, *, unescape: bool = True) -> ArtifactUri:
     """Parse any URI or path. Never raises: text that is not a URI is a relative path.
 
     Args:
-        uri: As MLflow returns it.
-        unescape: Whether ``%20`` is a space. It is in MLflow's file and HTTP stores, but not in its object stores.
+        uri: The text that MLflow returns.
+        unescape: Whether ``%20`` means a space, as in MLflow's file and HTTP stores, but not in its object stores.
     """
     return (_parse if len(uri) > _MAX_CACHED_CHARS else _parse_cached)(uri, unescape)
 
@@ -84,8 +84,8 @@ _parse_cached = lru_cache(_CACHED)(_parse)
 def is_unambiguous(uri: str) -> bool:
     """Whether all readers resolve a URI to the same location: no empty or ``.`` segment, no query, no path traversal.
 
-    ``parse_uri`` drops empty and ``.`` segments, so that different forms of one folder compare equal. A bucket does
-    not.
+    ``parse_uri`` drops empty and ``.`` segments, so that different forms of one folder compare equal. In a bucket, they
+    are different keys.
     """
     return (_is_unambiguous if len(uri) > _MAX_CACHED_CHARS else _is_unambiguous_cached)(uri)
 

@@ -1,4 +1,4 @@
-"""Traces what a model version was registered from: its run, its logged model, or another version. Pure.
+"""Traces the origin from which a model version was registered: a run, a logged model, or another version. Pure.
 
 MLflow's promotion registers a copy, whose source is ``models:/NAME/VERSION``. A copy has the run, the logged model and
 the files of its original, so the chain of copies is followed to its end.
@@ -18,17 +18,17 @@ from verifywise_mlflow.common.value_object import value_object
 from verifywise_mlflow.connector.models import ModelVersion
 
 MAX_COPY_HOPS = 16
-"""Copies of copies are followed up to this depth. People copy a version once per environment, three or four times."""
+"""The depth to which copies of copies are followed. People copy a version once per environment, three or four times."""
 
 MAX_VERSION_NUMBER = 2**31 - 1
 """MLflow's column for the number of a version is a 32-bit integer, like ours."""
 
 _LOGGED_MODEL_ID = re.compile(r"m-[0-9a-f]{32}")
-_RUN_ID = re.compile(r"[A-Za-z0-9][\w-]{0,255}", re.ASCII)  # as mlflow.utils.validation has it
+_RUN_ID = re.compile(r"[A-Za-z0-9][\w-]{0,255}", re.ASCII)  # the form in mlflow.utils.validation
 _VERSION_NUMBER = re.compile(r"[0-9]{1,10}")
 
 VersionKey: TypeAlias = tuple[str, int]
-"""A version's model name and number."""
+"""The model name and the number of a version."""
 
 VersionLookup: TypeAlias = Callable[[str, int], ModelVersion | None]
 """Returns the version with this model name and number, or ``None``."""
@@ -36,22 +36,22 @@ VersionLookup: TypeAlias = Callable[[str, int], ModelVersion | None]
 
 @value_object
 class VersionOrigin:
-    """What a version was registered from, at the end of its chain of copies."""
+    """The origin of a version, at the end of its chain of copies."""
 
     source: str | None
-    """The source of the original; of the version itself if it is not a copy or the original is unknown."""
+    """The source of the original, or of the version itself if it is no copy or its original is unknown."""
     run_id: str | None = None
-    """The run that the version names, else the one that its original or a source ``runs:/…`` names."""
+    """The run that the version names, else the run that its original or a source ``runs:/…`` names."""
     copied_from: tuple[VersionKey, ...] = ()
     """The versions from the nearest copy to the original; empty if the version is not a copy."""
     problem: str | None = None
     """Why the original of a copy is unknown."""
     location: str | None = None
-    """Where the files of a copy with an unknown original are: MLflow resolved the source at registration."""
+    """The location of the files of a copy with an unknown original: MLflow resolved the source at registration."""
 
     @property
     def files_source(self) -> str | None:
-        """The URI that says where the files are; null for a copy about which MLflow says nothing else."""
+        """The URI of the files' location; None for a copy of which MLflow shows no location."""
         return self.location if self.problem else self.source
 
     @property
@@ -63,7 +63,7 @@ class VersionOrigin:
     def logged_model_location(self) -> str | None:
         """The location key of a source that names a logged model by a path; null for ``models:/m-…``.
 
-        Such a path says only where the files are. The logged model is linked if this is its own location.
+        Such a path only locates the files. The logged model is linked if its own location has this key.
         """
         source = self.files_source
         if self.logged_model_id is None or not source or parse_uri(source.strip()).scheme == "models":
@@ -76,13 +76,13 @@ def trace_origin(
     find_version: VersionLookup,
     find_origin: Callable[[ModelVersion], VersionOrigin | None] = lambda _: None,
 ) -> VersionOrigin:
-    """Return what a version was registered from.
+    """Return the origin of a version.
 
     Args:
         version: The version as the registry lists it.
         find_version: Returns a version by its name and number, tombstones included.
-        find_origin: Returns the origin that an earlier sync stored for the same version, without a problem. It takes
-            precedence: MLflow changes no source, while another model may take the original's name at any time.
+        find_origin: Returns the origin that an earlier sync stored for the same version without a problem. This origin
+            takes precedence: MLflow changes no source, while another model may get the original's name at any time.
     """
     chain: list[VersionKey] = []
     visited = {_key(version)}
@@ -115,16 +115,16 @@ def own_origin(version: ModelVersion) -> VersionOrigin:
 
 
 def names_version(source: str | None) -> bool:
-    """Whether a source is that of a copy: a ``models:`` URI that does not name a logged model."""
+    """Whether a source belongs to a copy: a ``models:`` URI that does not name a logged model."""
     stripped = (source or "").strip()
-    # Each sync asks this of every version, so the text is examined before it is parsed.
+    # Each sync calls this for every version, so the cheap test of the text comes before the parsing.
     return stripped[:7].lower() == "models:" and parse_logged_model_id(stripped) is None
 
 
 def copy_targets(source: str | None) -> Iterator[VersionKey]:
     """Yield the versions that the source of a copy may mean, the likeliest first.
 
-    MLflow writes names unescaped, other writers escape them. A name may itself contain a percent sign.
+    MLflow writes names unescaped; other writers escape them. A name may itself contain a percent sign.
     """
     stripped = (source or "").strip()
     uri = parse_uri(stripped, unescape=False)
@@ -144,7 +144,7 @@ def parse_logged_model_id(source: str) -> str | None:
     uri = parse_uri(source.strip())
     segments = uri.segments
     if uri.anchor == "models:":
-        # Exactly one segment: models:/m-…/3 is version 3 of a model that is named like an id.
+        # Exactly one segment: models:/m-…/3 is version 3 of a model whose name looks like an ID.
         return segments[0] if len(segments) == 1 and _LOGGED_MODEL_ID.fullmatch(segments[0]) else None
     triples = zip(segments, segments[1:], segments[2:], strict=False)
     return next((b for a, b, c in triples if (a, c) == ("models", "artifacts") and _LOGGED_MODEL_ID.fullmatch(b)), None)
@@ -169,7 +169,7 @@ def location_key(uri: str) -> str | None:
 
 
 def _original(copy: ModelVersion, source: str, find_version: VersionLookup) -> ModelVersion | str:
-    """Return the version that a copy was made from, or why it is unknown."""
+    """Return the version from which a copy was made, or why it is unknown."""
     if parse_uri(source).anchor != "models:":
         return f"{quote(source)} names another registry"
     targets = list(copy_targets(source))
@@ -181,7 +181,7 @@ def _original(copy: ModelVersion, source: str, find_version: VersionLookup) -> M
     if original.created_at and copy.created_at and original.created_at > copy.created_at:
         return f"{quote(source)} was created after the copy: the original was deleted, and another version has its name"
     if original.run_id and copy.run_id and original.run_id != copy.run_id:
-        # MLflow's copy has the run of its original. A model that was renamed may have taken the original's name.
+        # MLflow's copy has the run of its original. Another model may have been renamed to the original's name.
         return f"{quote(source)} has another run than the copy, so it is not the version that was copied"
     return original
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from verifywise_mlflow.artifacts.manifest import Requirement
 
 BUILD_TOOLS = frozenset({"pip", "setuptools", "wheel"})
-"""They install packages and are not used by the model. MLflow itself writes ``pip<=23`` and an unpinned ``wheel``."""
+"""Packages that install others and that no model uses. MLflow itself writes ``pip<=23`` and an unpinned ``wheel``."""
 
 MAX_PACKAGES = 5_000
 
@@ -25,13 +25,13 @@ _PYTHON_VERSION = re.compile(r"[0-9]{1,3}(\.[0-9]{1,3}){1,2}((a|b|rc)[0-9]{1,3})
 
 @dataclass(frozen=True, slots=True)
 class PackageEntry:
-    """A package as one line requires it."""
+    """A package that one line requires."""
 
     requirement: Requirement
     is_conditional: bool = False
     """Whether it has an environment marker. Different pins then need not conflict."""
     is_build_tool: bool = False
-    """Whether it is needed for installation only, and so may stay unpinned."""
+    """Whether the package is needed only for the installation, so that it may stay unpinned."""
 
 
 @dataclass(slots=True)
@@ -42,7 +42,7 @@ class EnvironmentFile:
     python_version: str | None = None
     packages: list[PackageEntry] = field(default_factory=list)
     includes: list[str] = field(default_factory=list)
-    """Other files that it includes (``-r requirements.txt``), as written."""
+    """Included files (``-r requirements.txt``), as written."""
     problems: list[str] = field(default_factory=list)
     is_complete: bool = True
     """False if some requirement may not have been understood. Nothing can then be said about pins."""
@@ -68,7 +68,7 @@ def decode_text(content: bytes) -> str:
     """Decode text as pip does: by its byte order mark (PowerShell's ``pip freeze >`` writes UTF-16), else as UTF-8.
 
     Raises:
-        UnicodeDecodeError: It is neither.
+        UnicodeDecodeError: The text has another encoding.
     """
     for mark, encoding in _BYTE_ORDER_MARKS:
         if content.startswith(mark):

@@ -23,9 +23,9 @@ class MLmodel:
     mlflow_version: str | None = None
     python_version: str | None = None
     flavors: dict[str, str | None] = field(default_factory=dict)
-    """Flavor to the version of its library; null if the flavor names none, like python_function."""
+    """Flavor to the version of its library; None for a flavor without a version, like python_function."""
     tasks: tuple[str, ...] = ()
-    """What the model does, such as ``llm/v1/chat``: of the metadata first, then of the flavors."""
+    """The model's tasks, such as ``llm/v1/chat``: first those of the metadata, then those of the flavors."""
     prompts: tuple[str, ...] = ()
     """The URIs of the prompts that were logged with the model."""
     serialization_format: str | None = None
@@ -64,7 +64,7 @@ def parse_mlmodel(content: bytes, name: str) -> MLmodel:
 
 
 def _tasks(metadata: YamlValue | None, flavors: Iterable[dict[str, YamlValue]]) -> tuple[str, ...]:
-    # The same name with another meaning occurs nowhere: MLflow reads both to decide how it serves the model.
+    # MLflow reads both places to decide how to serve the model, so the name has the same meaning in both.
     places = [metadata, *flavors] if isinstance(metadata, dict) else flavors
     return tuple(dict.fromkeys(text for place in places if (text := _text(place.get("task")))))
 
@@ -85,7 +85,7 @@ def _signature(value: YamlValue | None) -> tuple[str, ...] | None:
 
 
 def _library_version(flavor: str, options: dict[str, YamlValue]) -> str | None:
-    if flavor == "python_function":  # its python_version and cloudpickle_version are not the version of a flavor
+    if flavor == "python_function":  # python_version and cloudpickle_version are not the version of a flavor
         return None
     # Usually sklearn_version and the like, but xgboost writes xgb_version and lightgbm lgb_version.
     names = sorted(key for key in options if key.endswith("_version") and key != "python_version")

@@ -23,7 +23,7 @@ _PARSERS: Mapping[str, Callable[[bytes, str], EnvironmentFile]] = {
     "conda.yaml": parse_conda,
     "requirements.txt": parse_requirements,
 }
-"""In the order of precedence for the Python version."""
+"""File name to its parser, in the order of precedence for the Python version."""
 
 MLMODEL = "MLmodel"
 
@@ -38,7 +38,7 @@ def read_environment(contents: Mapping[str, bytes], read_errors: Mapping[str, st
 
     Args:
         contents: The bytes of each of ``ENVIRONMENT_FILES`` that exists.
-        read_errors: Those that exist but could not be read, each with the reason.
+        read_errors: The files that exist but could not be read, each with the reason.
     """
     read_errors = read_errors or {}
     files = [_parse_file(name, contents[name]) for name in _PARSERS if name in contents]
@@ -95,7 +95,7 @@ def _parse_file(name: str, content: bytes) -> EnvironmentFile:
 
 
 def _check_includes(file: EnvironmentFile, contents: Mapping[str, bytes]) -> None:
-    """Mark the file incomplete if it includes another file that is not read. python_env.yaml names its packages so."""
+    """Mark the file incomplete if it includes a file that is not read. python_env.yaml includes requirements.txt."""
     for included in file.includes:
         name = included.removeprefix("./")
         if name not in contents or name == file.name or name not in _PARSERS:
@@ -111,7 +111,7 @@ def _python_version(files: Sequence[EnvironmentFile], mlmodel: MLmodel) -> tuple
         return None, None
     name, version = named[0]
     for other_name, other in named[1:]:
-        # 3.9 and 3.9.6 agree: one is only less precise.
+        # 3.9 and 3.9.6 agree: the first is only less precise.
         if not f"{version}.".startswith(f"{other}.") and not f"{other}.".startswith(f"{version}."):
             return version, f"python is {version} in {name}, but {other} in {other_name}"
     return version, None

@@ -23,10 +23,10 @@ from verifywise_mlflow.artifacts.environment.environment_file import (
 from verifywise_mlflow.artifacts.manifest import Requirement
 
 MAX_LINE_CHARS = 4_000
-"""Characters. Each hash adds a few hundred. Python's int() refuses 4,300 digits."""
+"""Characters of the longest line that is parsed. Each hash adds a few hundred. Python's int() refuses 4,300 digits."""
 MAX_NAME_CHARS = 200
 MAX_LINES = 20_000
-"""A file of one megabyte can have half a million lines, and each takes some microseconds to parse."""
+"""The most lines that are parsed: a file of one megabyte can have half a million, each of which takes microseconds."""
 
 _COMMENT = re.compile(r"(?:^|\s)#.*$")  # one space, not `\s+`, which is quadratic on a line of spaces
 _OPTION_AT_END = re.compile(r"\s--?[A-Za-z].*$")  # --hash=…, --config-settings=…: no marker or URL contains ` --`
@@ -122,7 +122,7 @@ def exact_pin(specifier: str) -> str | None:
 
 
 def _link_entry(link: str, source: str) -> PackageEntry:
-    """Return a package given by URL or path alone. Its name is that in ``#egg=``, or of the archive or folder."""
+    """Return a package given by URL or path only. Its name is in ``#egg=``, or is that of the archive or folder."""
     link = link.split(" ", 1)[0]
     is_url = _URL.match(link) is not None
     egg = _EGG.search(link)
@@ -145,7 +145,7 @@ def _name_from_path(path: str) -> str:
 
 
 def _short_name(name: str) -> str:
-    """Return a name that may be one; a part of another text could be a part of a secret."""
+    """Return a text that may be a package's name. Any other text is withheld: it could be a part of a secret."""
     return name if len(name) <= MAX_NAME_CHARS else "long-name"
 
 

@@ -1,7 +1,7 @@
 """Parses untrusted YAML into plain text values: no types, no tags, no alias bombs.
 
-The tree is built from the parser's events. So no object is constructed from a tag, every limit is checked before memory
-is spent, and ``python: 3.10`` stays ``3.10`` (a YAML loader would turn it into the number 3.1).
+The tree is built from the parser's events. So no tag constructs an object, every limit is checked before memory is
+spent, and ``python: 3.10`` stays the text ``3.10`` (a YAML loader would convert it to the number 3.1).
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import yaml
 YamlValue: TypeAlias = "str | list[YamlValue] | dict[str, YamlValue]"
 
 MAX_YAML_BYTES = 1024 * 1024
-"""Real environment files have a few kilobytes; an MLmodel with a wide signature has a few hundred."""
+"""The largest file. Environment files have a few kilobytes; an MLmodel with a wide signature has a few hundred."""
 MAX_YAML_DEPTH = 50
 MAX_YAML_VALUES = 50_000
 MAX_YAML_ALIASES = 20
-"""PyYAML writes an alias for an object that occurs twice, so some are allowed. Twenty cannot expand much."""
+"""The most aliases of a file. PyYAML writes one for an object that occurs twice; twenty cannot expand much."""
 
 _STANDARD_TAGS = "tag:yaml.org,2002:"
 _PLAIN_TYPES = frozenset({"str", "int", "float", "bool", "null", "timestamp", "binary", "seq", "map"})

@@ -19,7 +19,7 @@ from verifywise_mlflow.artifacts.model_signing.strict_json import (
 MAX_CERTIFICATES = 10
 MAX_CERTIFICATE_BYTES = 64 * 1024
 MAX_SIGNATURE_BYTES = 1_024
-"""An ECDSA signature on P-521 has 139 bytes."""
+"""The longest signature that is accepted. An ECDSA signature on P-521 has 139 bytes."""
 
 _MEDIA_TYPE_PREFIX = "application/vnd.dev.sigstore.bundle"
 _MATERIAL_KINDS = ("publicKey", "x509CertificateChain", "certificate")
@@ -60,7 +60,7 @@ class Bundle:
 
     payload: bytes
     signature: bytes
-    """DER."""
+    """The signature in DER."""
     material: KeyMaterial | CertificateMaterial | KeylessMaterial
 
 

@@ -31,7 +31,7 @@ _LIBRARY_ERROR_PREFIXES = (
     "candidates exhausted: ",
     "Python extension validator failed: ValueError: ",
 )
-"""Prefixes of the library's messages, dropped before the cause."""
+"""Prefixes that are removed from the library's messages, so that the cause comes first."""
 
 _CODE_SIGNING_PURPOSES = frozenset({ExtendedKeyUsageOID.CODE_SIGNING, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE})
 
@@ -111,10 +111,10 @@ def _check_chain(
     authorities: Sequence[x509.Certificate],
     now: datetime,
 ) -> None:
-    """Raise ``VerificationError`` unless a chain of certificates valid at ``now`` leads to an authority.
+    """Raise ``VerificationError`` unless a chain of certificates that are valid at ``now`` leads to an authority.
 
-    The library's default policy is that of the web PKI. It rejects code signers and many companies' authorities. Ours
-    requires of an authority what RFC 5280 does, and that it may issue certificates for code signing.
+    The library's default policy, that of the web PKI, rejects code signers and many companies' authorities. Our policy
+    requires that an authority follows RFC 5280, and that it may issue certificates for code signing.
     """
     everything = ExtensionPolicy.permit_all()
     authority = (
@@ -130,9 +130,9 @@ def _check_chain(
 def _key_usage_violation(leaf: x509.Certificate) -> str | None:
     """Return why this certificate may not sign models, or ``None``.
 
-    It must state at least one of key usage and extended key usage, and each one that it states must allow signing. The
-    reference implementation accepts either. But a company's authority grants the digital-signature usage to every web
-    server, and those must not sign models.
+    The certificate must state key usage, extended key usage, or both, and each stated usage must allow signing. The
+    reference implementation requires only one that allows signing. But a company's authority grants the usage
+    digital-signature to every web server, and web servers must not sign models.
     """
     usage, purposes = _extension(leaf, x509.KeyUsage), _extension(leaf, x509.ExtendedKeyUsage)
     if usage is None and purposes is None:

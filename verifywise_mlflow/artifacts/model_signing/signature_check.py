@@ -47,7 +47,7 @@ class Signer:
     fingerprint: str
     """SHA-256 in lowercase hexadecimal, of the public key's PEM file or of the certificate's DER."""
     subject: str | None = None
-    """The certificate's subject (RFC 4514). It is as trustworthy as its authority."""
+    """The certificate's subject (RFC 4514). It is as trustworthy as the certificate's authority."""
     issuer: str | None = None
 
 
@@ -65,8 +65,8 @@ def check_signature(bundle: Bundle, trusted: TrustStore, now: datetime) -> Signe
     """Check the signature of ``bundle``, and its signer against ``trusted`` at ``now`` (aware).
 
     Raises:
-        BadSignatureError: It is not a signature of this payload.
-        UnsupportedSignatureError: Checking it needs more than keys and certificates.
+        BadSignatureError: The signature does not match the payload.
+        UnsupportedSignatureError: The check needs more than keys and certificates.
     """
     is_signed_by = _signature_verifier(bundle)
     match bundle.material:
@@ -103,7 +103,7 @@ def _signature_verifier(bundle: Bundle) -> Callable[[PublicKey], bool]:
 
 
 def _check_key(named: KeyMaterial, is_signed_by: Callable[[PublicKey], bool], trusted: TrustStore) -> SignerVerdict:
-    # The hint is not signed and may be wrong. What counts is whether a trusted key made the signature.
+    # The hint is not signed and may be wrong, so every trusted key is tried.
     for key in trusted.public_keys:
         if is_signed_by(key):
             return SignerVerdict(Signer("key", key_fingerprint(key)), None)

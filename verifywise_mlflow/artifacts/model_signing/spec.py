@@ -15,7 +15,7 @@ PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://model_signing/signature/v1.0"
 EARLY_PREDICATE_TYPE = "https://model_signing/Digests/v0.1"
-"""The format of model-signing 0.2. It signed other bytes than DSSE requires, and no list of ignored paths."""
+"""The format of model-signing 0.2, which signed other bytes than DSSE requires, and no list of ignored paths."""
 
 DEFAULT_IGNORED_PATHS = frozenset({".git", ".gitattributes", ".github", ".gitignore"})
 """Names at the top of the model that are always ignored, even if the statement does not list them."""
@@ -25,7 +25,7 @@ MAX_PATH_BYTES = 4_096
 
 
 def is_bundle_name(path: str) -> bool:
-    """Whether the name of a file at the top of a model, or next to its folder, is that of a signature."""
+    """Whether a file at the top of a model, or next to its folder, has the name of a signature."""
     return "/" not in path and path.lower().endswith((".sig", ".sigstore", ".sigstore.json"))
 
 

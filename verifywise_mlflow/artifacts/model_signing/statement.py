@@ -79,7 +79,7 @@ def export_statement(manifest: ArtifactManifest) -> bytes:
 def oms_statement(manifest: ArtifactManifest) -> Statement:
     """Return the statement on the model's own folder. A run's other files are not part of the model.
 
-    Like ``model_signing``, it ignores git's files and the signatures at the top.
+    Like in ``model_signing``, git's files and the signatures at the top are ignored.
 
     Raises:
         NotExportableError: The manifest is incomplete or not hashed, or no file remains.
@@ -130,5 +130,5 @@ def path_sort_key(path: str) -> list[str]:
 
 
 def _model_name(location: str | None) -> str:
-    """Return the last segment of the model's URI. It is for people only."""
+    """Return the last segment of the model's URI, as a name for people."""
     return PurePosixPath(urlsplit(location or "").path).name or "model"

@@ -48,7 +48,7 @@ class SignedFiles:
     root_digest: str
     """Lowercase hexadecimal, recomputed from the entries."""
     sha256: Mapping[str, str]
-    """By path; empty if there is an ``incomparable_reason``."""
+    """Path to SHA-256; empty if there is an ``incomparable_reason``."""
     ignored_paths: frozenset[str]
     """Paths that the signer ignored, each with everything below it."""
     incomparable_reason: str | None = None
@@ -130,7 +130,7 @@ def _incomparable_reason(method: str, algorithms: set[str], names: list[str]) ->
         return "it signs files with an unsupported method"
     if algorithms != {"sha256"}:
         return "it signs hashes other than SHA-256, which the manifest does not have"
-    if names == ["."]:  # what model-signing writes for a single file
+    if names == ["."]:  # the name that model-signing writes for a single file
         return "it signs a single file without naming it"
     return None
 

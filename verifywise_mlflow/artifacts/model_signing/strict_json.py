@@ -8,9 +8,9 @@ from typing import NoReturn, TypeAlias
 JsonValue: TypeAlias = "str | int | float | bool | list[JsonValue] | dict[str, JsonValue] | None"
 
 MAX_JSON_BYTES = 16 * 1024**2
-"""A bundle of the reference implementation for 50,000 files has about 12 MB."""
+"""The largest document. The reference implementation's bundle for 50,000 files has about 12 MB."""
 MAX_JSON_VALUES = 500_000
-"""Eight values for each file, with a margin. Delimiters are counted, so commas within text count as well."""
+"""The most values: eight for each file, with a margin. Delimiters are counted, including commas within texts."""
 
 
 class InvalidJsonError(ValueError):

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 MAX_TRUSTED_KEYS = 100
-"""Per kind. Every key is tried on a signature that none of them made."""
+"""The most keys, and the most authorities. For a signature by an unknown key, every trusted key is tried."""
 
 SUPPORTED_CURVES: dict[str, hashes.HashAlgorithm] = {
     "secp256r1": hashes.SHA256(),

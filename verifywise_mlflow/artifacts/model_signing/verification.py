@@ -31,7 +31,7 @@ from verifywise_mlflow.artifacts.model_signing.trust_store import TrustStore
 from verifywise_mlflow.common.untrusted_text import quote
 
 MAX_REPORTED_PATHS = 100
-"""Paths reported per result. The counts are exact."""
+"""The most paths that a result lists. Its counts are exact."""
 
 DifferenceKind = Literal["changed", "missing", "unsigned"]
 _DIFFERENCE_TEXT: Mapping[DifferenceKind, str] = {
@@ -57,7 +57,7 @@ class SignatureCheck:
     reason: str | None = None
     """A clause for people; null if ``valid``."""
     signer: Signer | None = None
-    """Null if the signer could not be established."""
+    """The signer; None if it could not be established."""
     signed_count: int | None = None
     """Files in the statement; null if it could not be read or its signature is bad."""
     root_digest: str | None = None
@@ -107,10 +107,10 @@ def confirm_signature(
     *,
     signature_path: str | None = None,
 ) -> SignatureCheck:
-    """Verify the parts of a bundle that a sandboxed process has taken apart and found valid. Never raises.
+    """Verify the parts of a bundle that a sandboxed process has parsed and found valid. Never raises.
 
-    The process that stores the result calls it with its own trust store. Until a trusted key has confirmed the
-    signature, nothing of the payload is read: it is only hashed.
+    The process that stores the result calls this function with its own trust store. The payload is only hashed, not
+    parsed, until a trusted key has confirmed the signature.
     """
     try:
         verdict = check_signature(bundle, trusted, now)

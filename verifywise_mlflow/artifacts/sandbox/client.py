@@ -1,7 +1,7 @@
 """Parses environment files and verifies signatures in sandboxed worker processes.
 
-The product has credentials and connections, so it only moves bytes and validates every response. A worker that
-crashes, is killed or hangs costs the file it was working on. The next file gets a new worker.
+Our own process has credentials and connections, so it only moves bytes and validates every response. If a worker
+crashes, is killed or hangs, only its current file is lost. The next file gets a new worker.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from verifywise_mlflow.artifacts.sandbox.worker_process import (
 from verifywise_mlflow.common.closeable import Closeable
 
 PROCESS_PROTECTIONS = ("separate-process", "empty-environment")
-"""Protections on every system, because they follow from how the processes are started."""
+"""Protections that exist on every system, because the way of starting the processes provides them."""
 MAX_REQUESTS_PER_WORKER = 50
 """Versions after which a parsing worker is replaced, so that a compromised one does not last."""
 MAX_CPU_S = 5 * MAX_REQUESTS_PER_WORKER
 MAX_REASON_CHARS = 2_000
 """The maximum length, in characters, of the reason why a file could not be read."""
 MAX_START_ATTEMPTS = 3
-"""Consecutive failed starts after which no process is started, so that ten thousand files do not each attempt one."""
+"""Consecutive failed starts after which no process is started: ten thousand files must not cause as many attempts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class Sandbox(Closeable):
 
     @property
     def protections(self) -> tuple[str, ...]:
-        """Stable names of the protections that every worker so far had in force; empty before the first start."""
+        """Stable names of the protections that all workers so far had in force; empty before the first start."""
         if not self._reports:
             return ()
         first_report, *later_reports = (in_force for in_force, _ in self._reports)
@@ -98,7 +98,7 @@ class Sandbox(Closeable):
         return MAX_REQUESTS_PER_WORKER - self._parsing.requests_served if self._parsing.is_running else 0
 
     def start_parsing_worker(self) -> None:
-        """Start the worker that parses, if it does not run. A failure is reported by the first parsing."""
+        """Start the worker that parses, if it does not run. The first ``parse_environment`` reports a failure."""
         with suppress(WorkerLostError):
             self._parsing.worker()
 
@@ -115,7 +115,7 @@ class Sandbox(Closeable):
             failed_files = (
                 {name: str(error) for name in contents} if len(contents) == 1 else self._find_crashing_files(contents)
             )
-        if not failed_files:  # each is harmless by itself
+        if not failed_files:  # no file crashes the parser by itself
             failed_files = dict.fromkeys(contents, "the sandbox crashed over these files together")
         remaining = {name: content for name, content in contents.items() if name not in failed_files}
         try:
@@ -138,7 +138,7 @@ class Sandbox(Closeable):
             return ModelSignature(request.path, "not verified", _failure_reason(error), None, None)
         finally:
             self._verifying.stop()  # one process per bundle: none can affect the verdict on another
-        # With cryptography, which few versions need: they are not signed.
+        # Imports cryptography, which few versions need, since most are not signed.
         from verifywise_mlflow.artifacts.sandbox.signature_confirmation import confirmed_signature
 
         return confirmed_signature(request, response)
@@ -176,7 +176,7 @@ class Sandbox(Closeable):
         return environment
 
     def admit(self, worker: Worker) -> None:
-        """Record the protections that a new worker reports, before it is sent anything.
+        """Record the protections that a new worker reports, before anything is sent to it.
 
         Raises:
             WorkerLostError: The tenant requires an isolation that this system does not grant.

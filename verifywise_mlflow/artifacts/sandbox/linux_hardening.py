@@ -22,7 +22,7 @@ _CAPABILITY_VERSION_3 = 0x20080522
 _CREATE_RULESET, _RESTRICT_SELF = 444, 446
 """Landlock's system calls, which have the same numbers on every architecture."""
 _RULES_ON_FILES = ((5, 0xFFFF), (3, 0x7FFF), (2, 0x3FFF), (1, 0x1FFF))
-"""Landlock version to the kinds of file access that it can restrict. All of them are denied."""
+"""Landlock version, and the kinds of file access that this version can restrict. All of them are denied."""
 _RULES_ON_TCP, _RULES_ON_SCOPE = 0x3, 0x3
 """Bind and connect (version 4); abstract sockets and signals to processes outside (version 6)."""
 
@@ -112,7 +112,7 @@ STEPS: tuple[tuple[str, Callable[[], object]], ...] = (
     ("ipc-namespace", lambda: _unshare_namespace(_CLONE_NEWIPC, "ipc")),
     ("empty-root", _change_to_empty_root),
     ("no-capabilities", _drop_capabilities),
-    # A change of capabilities resets this, so it comes after.
+    # This step follows the changes of capabilities, which would reset it.
     ("dies-with-parent", lambda: prctl(_PR_SET_PDEATHSIG, _SIGKILL)),
     ("not-dumpable", lambda: prctl(_PR_SET_DUMPABLE, 0)),
     ("landlock", _landlock_files),

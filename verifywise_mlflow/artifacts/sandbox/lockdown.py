@@ -1,4 +1,4 @@
-"""Lockdown: a process gives up every right it does not need, tests the result and reports it.
+"""Lockdown: a process gives up every right that it does not need, tests whether that worked, and reports the result.
 
 Each step is independent. A step that the kernel or a container refuses is missing from the report, and the others
 continue. The audit trail records the protections under which a hash was computed.
@@ -17,7 +17,7 @@ from errno import EPERM
 from typing import Literal, TypeAlias
 
 ESCAPE_ATTEMPTS = ("reading-files", "writing-files", "network", "new-processes", "other-programs")
-"""Actions that a locked-down process tries. Each should be refused."""
+"""Actions that a locked-down process attempts as a test. The system should refuse each of them."""
 
 
 Isolation: TypeAlias = Literal["required", "best_effort"]
@@ -35,7 +35,7 @@ class Protections:
 
 
 def isolation_problem(in_force: Collection[str], refused: Collection[str]) -> str | None:
-    """Return what a worker lacks to be isolated; None if nothing. Limits alone do not isolate it."""
+    """Return what a worker lacks to be isolated; None if it is isolated. Limits alone do not isolate a worker."""
     missing = [] if {"seccomp", "landlock"} & {*in_force} else ["neither seccomp nor Landlock is in force"]
     if "network" not in refused:
         missing.append("it can open connections")
@@ -61,7 +61,7 @@ def _steps(memory_bytes: int, cpu_seconds: int) -> list[tuple[str, Callable[[], 
     ]
     if sys.platform != "linux":
         return limits
-    # Local import: they import on Linux only. Before the first step: nothing can be imported after the lockdown.
+    # Imported here, since these modules exist on Linux only, and before the first step, which prevents imports.
     from verifywise_mlflow.artifacts.sandbox import linux_hardening, seccomp
 
     return [*linux_hardening.STEPS, *limits, ("seccomp", seccomp.install)]

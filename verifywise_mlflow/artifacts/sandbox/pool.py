@@ -1,6 +1,6 @@
-"""Sandboxes for several threads: at most as many as there are cores, each opened when it is first needed.
+"""Sandboxes for several threads: at most one per core, each opened when it is first needed.
 
-The second one is opened only if the first keeps work waiting: a start costs more than parsing ten versions' files.
+A second sandbox is opened only if work waits for the first: a start costs more than parsing ten versions' files.
 """
 
 from __future__ import annotations
@@ -20,11 +20,10 @@ from verifywise_mlflow.artifacts.sandbox.protocol import SignatureRequest
 from verifywise_mlflow.common.closeable import Closeable
 
 START_AFTER_SECONDS: Final = 0.3
-"""How long work waits for a worker that works, or starts, before another one is started."""
+"""How long work waits for a busy or starting worker before another worker is started."""
 
 REPLACE_AT_LEFT: Final = 10
-"""Requests that a parsing worker may still serve when its successor is started: without it, all threads would wait for
-that start."""
+"""The number of remaining requests at which a parsing worker's successor is started, so that no thread waits for it."""
 
 Work = Literal["parsing", "verifying"]
 
@@ -33,13 +32,13 @@ class SandboxPool(Closeable):
     """Sandboxes that threads share. Use it as a context manager."""
 
     def __init__(self, open_sandbox: Callable[[], Sandbox]) -> None:
-        """Take what opens a sandbox; none is opened yet."""
+        """Take the function that opens a sandbox. None is opened yet."""
         self._open = open_sandbox
         self._changed = threading.Condition()
         """Held while a sandbox is taken or returned."""
         self._cores = threading.BoundedSemaphore(os.cpu_count() or 1)
         self._idle: defaultdict[Work, list[Sandbox]] = defaultdict(list)
-        """For each kind of work, so that a worker that starts holds up no other kind."""
+        """Kind of work to its idle sandboxes, so that a starting worker delays no other kind."""
         self._in_use: Counter[Work] = Counter()
         self._opened: list[Sandbox] = []
         self._starting: threading.Thread | None = None
@@ -82,7 +81,7 @@ class SandboxPool(Closeable):
             return parsed
 
     def _start_successor(self) -> None:
-        """Start the worker that follows one that soon ends, unless another start is under way or all cores have one."""
+        """Start a worker that replaces one about to end, unless one is being started or all cores have one."""
         with self._changed:
             is_starting = self._starting is not None and self._starting.is_alive()
             has_core = len(self._opened) < (os.cpu_count() or 1) or any(map(_has_no_worker, self._idle["parsing"]))
@@ -110,7 +109,7 @@ class SandboxPool(Closeable):
             self._return(work, sandbox)
 
     def _take(self, work: Work, is_fit: Callable[[Sandbox], bool]) -> Sandbox:
-        """Take a fit idle sandbox; open one if there is none. The one whose worker ends first is used up first."""
+        """Take a fit idle sandbox, the one whose worker ends first; open one if there is none."""
         sandbox = min(filter(is_fit, self._idle[work]), key=lambda idle: idle.parses_left or sys.maxsize, default=None)
         if sandbox:
             self._idle[work].remove(sandbox)
@@ -132,4 +131,4 @@ def _has_no_worker(sandbox: Sandbox) -> bool:
 
 
 AnySandbox: TypeAlias = Sandbox | SandboxPool
-"""What parses: the sandbox of one thread, or those that several threads share."""
+"""The sandbox of one thread, or the pool that several threads share."""

@@ -38,12 +38,12 @@ OUT_OF_MEMORY_EXIT_STATUS = 77
 
 @dataclass(frozen=True, slots=True)
 class SignatureRequest:
-    """What the product sends together with a signature bundle. It is our own data, hence trusted."""
+    """The data that our own process sends with a signature bundle. The worker can trust them."""
 
     path: str
     """Path of the bundle; with ``../`` if it is next to the model's folder."""
     files: Mapping[str, str | None]
-    """Every file of the model with its SHA-256; null if it was not hashed."""
+    """Every file of the model with its SHA-256; None if the file was not hashed."""
     public_keys: tuple[str, ...]
     """PEM."""
     authorities: tuple[str, ...]
@@ -58,12 +58,12 @@ class SignatureEvidence:
     payload: str
     signature: str
     certificates: tuple[str, ...]
-    """The signer's own first; none if a key made the signature."""
+    """Certificates in Base64, the signer's own first; empty if a key made the signature."""
 
 
 @dataclass(frozen=True, slots=True)
 class SignatureResponse:
-    """What a worker returns about a bundle."""
+    """A worker's result for a bundle."""
 
     signature: ModelSignature
     evidence: SignatureEvidence | None
@@ -82,7 +82,7 @@ class WorkerChannel:
         self._payload = memoryview(bytearray(MAX_FRAME_BYTES))
 
     def receive_frame(self) -> tuple[int, memoryview]:
-        """Wait for the next frame. Its payload is valid until the next call. At the end of input the process exits."""
+        """Wait for the next frame, whose payload is valid until the next call. Exit the process at the end of input."""
         self._fill(memoryview(self._header))
         kind, length = HEADER.unpack(self._header)
         payload = self._payload[:length]

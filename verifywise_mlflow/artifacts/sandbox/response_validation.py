@@ -1,4 +1,4 @@
-"""Validates worker responses. A response is as untrusted as the file: it is accepted only if it is well-formed.
+"""Validates worker responses. A response is as untrusted as the file, so only well-formed ones are accepted.
 
 A compromised parser can still lie about the file it read. It cannot name files that it was not sent, contradict itself,
 or return more than the parsers' own limits allow.
@@ -19,10 +19,10 @@ from verifywise_mlflow.artifacts.problem_list import MAX_PROBLEMS
 from verifywise_mlflow.artifacts.sandbox.protocol import SignatureResponse
 
 MAX_SIGNATURE_RESPONSE_BYTES = 20 * 1024**2
-"""A bundle of 16 MiB, and the result."""
+"""The longest response: a bundle of 16 MiB, and the result."""
 MAX_DIFFERENCES = 100
 MAX_TEXT_CHARS = 2 * MAX_LINE_CHARS
-"""Characters of one text. The longest that our parsers write is a line of requirements with a sentence around it."""
+"""Characters of the longest text. The longest that our parsers write is a line of requirements within a sentence."""
 
 _ENVIRONMENT = TypeAdapter(RuntimeEnvironment)
 _SIGNATURE = TypeAdapter(SignatureResponse)
@@ -36,7 +36,7 @@ def validate_environment(response: bytes, sent_files: Collection[str]) -> Runtim
     """Return the environment in a response to the files with these names.
 
     Raises:
-        InvalidWorkerResponseError: It is not an environment, or not one of these files.
+        InvalidWorkerResponseError: The response is no environment, or is about other files.
     """
     try:
         environment = _ENVIRONMENT.validate_json(response, strict=True)
@@ -61,10 +61,10 @@ def validate_environment(response: bytes, sent_files: Collection[str]) -> Runtim
 
 
 def validate_signature(response: bytes, path: str) -> SignatureResponse:
-    """Return the verification result for the signature at ``path``. That it is valid remains to be confirmed.
+    """Return the verification result for the signature at ``path``. The caller must confirm a ``valid``.
 
     Raises:
-        InvalidWorkerResponseError: It is not such a result, or one for another path.
+        InvalidWorkerResponseError: The response is no such result, or is about another path.
     """
     try:
         returned = _SIGNATURE.validate_json(response, strict=True)

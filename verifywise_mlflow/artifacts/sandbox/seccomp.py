@@ -35,7 +35,7 @@ class SystemCalls:
     mmap: int
     mprotect: int
     unrestricted: Mapping[str, int]
-    """Allowed with any arguments: what the allocator, the clock and the exit need."""
+    """Calls that are allowed with any arguments, for the allocator, the clock and the exit."""
 
 
 SYSTEM_CALLS: Mapping[str, SystemCalls] = {
@@ -87,7 +87,7 @@ def filter_program(calls: SystemCalls) -> bytes:
     program = [
         _instruction(_LOAD_WORD, _ARCHITECTURE),
         _instruction(_JUMP_IF_EQUAL, calls.architecture, 1, 0),
-        _instruction(_RETURN, KILL_PROCESS),  # a 32-bit call, whose numbers mean something else
+        _instruction(_RETURN, KILL_PROCESS),  # a 32-bit call, for which the numbers have other meanings
         _instruction(_LOAD_WORD, _CALL),
     ]
     for number in calls.unrestricted.values():
@@ -103,7 +103,7 @@ def install() -> None:
     """Install the filter in this process, irrevocably.
 
     Raises:
-        OSError: The kernel does not support filters, or this architecture has no list.
+        OSError: The kernel does not support filters, or this module has no call numbers for the architecture.
     """
     machine = os.uname().machine
     calls = SYSTEM_CALLS.get(machine)

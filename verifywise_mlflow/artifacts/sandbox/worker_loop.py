@@ -1,4 +1,4 @@
-"""The loop of a worker: lock down, then answer one request after the other until the input ends."""
+"""The loop of a worker: lock down, then respond to one request after the other until the input ends."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def serve(answer: Callable[[WorkerChannel], DataclassInstance], memory_bytes: in
     """Answer requests within the limits.
 
     Args:
-        answer: Receives a request and returns its response. All that it needs must be loaded: the lockdown prevents
-            loading.
-        memory_bytes: Of address space, for the process.
-        cpu_seconds: Of the process, over all requests.
+        answer: Receives a request and returns its response. All modules that it needs must be loaded: the lockdown
+            prevents loading.
+        memory_bytes: The limit on the address space of the process.
+        cpu_seconds: The limit on the CPU time of the process, over all requests.
     """
     channel = WorkerChannel()
     channel.send_ready(lock_down(memory_bytes, cpu_seconds))

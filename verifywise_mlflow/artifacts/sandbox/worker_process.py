@@ -1,7 +1,7 @@
-"""The product's end of the protocol: starts a worker, sends it opaque bytes and waits with a timeout.
+"""Our own process's end of the protocol: starts a worker, sends it opaque bytes and waits with a timeout.
 
-Only the length of a response is checked here. Every way in which a worker can end raises ``WorkerLostError`` with the
-reason. It is not an ``OSError``, because artifact sources handle those as their own.
+Only the length of a response is checked here. However a worker ends, ``WorkerLostError`` is raised with the reason. It
+is no ``OSError``, because artifact sources would handle an ``OSError`` as their own.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ VERIFY_WORKER = "verifywise_mlflow.artifacts.sandbox.verify_worker"
 """The worker programs, by module."""
 
 START_TIMEOUT_S = 30.0
-"""A start takes a tenth of a second on an idle machine."""
+"""The timeout of a start, which takes a tenth of a second on an idle machine."""
 
 _ISOLATION_FLAGS = ("-I", "-S", "-B", "-X", "utf8")
 """No environment variable, user folder or .pth file affects what is run, and no bytecode is written."""
@@ -45,7 +45,7 @@ class WorkerLostError(Exception):
 
 
 class _Starter:
-    """The thread that starts all workers of this process: Linux kills a worker together with the thread it is from."""
+    """The thread that starts all workers of this process: Linux kills a worker when the thread that started it ends."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -53,7 +53,7 @@ class _Starter:
         os.register_at_fork(after_in_child=self._forget)
 
     def call(self, start: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
-        """Call ``start`` in that thread; return its process."""
+        """Call ``start`` in this thread; return the started process."""
         with self._lock:
             if self._thread is None:
                 self._thread = ThreadPoolExecutor(1, "sandbox-starter")
@@ -74,7 +74,7 @@ class Worker:
         """Start the process and wait until it has locked itself down.
 
         Raises:
-            WorkerLostError: The process did not get that far.
+            WorkerLostError: The process did not lock itself down.
         """
         self.memory_bytes, self.cpu_seconds = memory_bytes, cpu_seconds
         try:
@@ -87,7 +87,7 @@ class Worker:
         os.set_blocking(self._in, False)
         os.set_blocking(self._out, False)
         if sys.platform == "linux":
-            with contextlib.suppress(OSError):  # beyond the user's pipe quota the default of 64 KiB must do
+            with contextlib.suppress(OSError):  # beyond the user's pipe quota, the default of 64 KiB stays
                 fcntl.fcntl(self._in, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         self.in_force, self.refused = self._await_ready()
 
@@ -100,7 +100,7 @@ class Worker:
             seconds: How long the worker may take to read each frame.
 
         Raises:
-            WorkerLostError: The worker did not read it in time.
+            WorkerLostError: The worker did not read the payload in time.
         """
         view = memoryview(payload)
         for start in range(0, len(view) or 1, protocol.MAX_FRAME_BYTES):
@@ -111,7 +111,7 @@ class Worker:
         """End the request and return its response.
 
         Raises:
-            WorkerLostError: No response came, or one that is longer than ``max_bytes``.
+            WorkerLostError: There was no response, or a response longer than ``max_bytes``.
         """
         self.send(protocol.END, b"", seconds)
         return self._receive(protocol.RESPONSE, max_bytes, seconds)

@@ -28,7 +28,7 @@ from verifywise_mlflow.http.request_auth import Request
 SCOPE = "https://storage.azure.com/.default"
 """The scope of tokens from Microsoft's issuer."""
 _VERSION = "2023-11-03"
-"""From 2021-02-12 on, names that XML cannot carry are escaped and marked as such."""
+"""The version of the API. From 2021-02-12 on, names that XML cannot contain are escaped and marked as escaped."""
 
 
 class AzureApi:
@@ -36,7 +36,7 @@ class AzureApi:
 
     headers: Mapping[str, str] = {"Accept-Encoding": "identity", "x-ms-version": _VERSION}
     is_sorted = False
-    """With a hierarchical namespace, the slash sorts first; and a listing cannot start at a key."""
+    """False: with a hierarchical namespace, the slash sorts first, and a listing cannot start at a key."""
 
     def __init__(self, endpoint: str, container: str, sas_query: str = "") -> None:
         """Describe the container.
@@ -44,7 +44,7 @@ class AzureApi:
         Args:
             endpoint: The URL of the blob service.
             container: Its name.
-            sas_query: The query of a shared access signature, without its request mark.
+            sas_query: The query of a shared access signature, without its question mark.
         """
         self._base = f"{endpoint}/{escape_key(container)}"
         self._sas_query = sas_query
@@ -88,7 +88,7 @@ class SharedKeyAuth:
         """Decode the key.
 
         Raises:
-            InvalidSettingsError: It is not Base64. The message quotes nothing of it.
+            InvalidSettingsError: The key is not Base64. The message quotes no part of it.
         """
         self._account = account
         try:
@@ -132,7 +132,7 @@ def _object(blob: Element) -> StoredObject:
 
 
 def _is_directory(blob: Element) -> bool:
-    """Return whether it is a folder of a hierarchical namespace, which Azure lists among the blobs."""
+    """Return whether an entry is a folder of a hierarchical namespace, which Azure lists among the blobs."""
     properties = blob.child("Properties")
     return properties is not None and properties.child_text("ResourceType") == "directory"
 

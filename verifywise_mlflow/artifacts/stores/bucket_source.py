@@ -16,7 +16,7 @@ from verifywise_mlflow.connector.models import RemoteFile
 from verifywise_mlflow.http.errors import InvalidResponseError, LimitExceededError
 
 MAX_OBJECTS = 100_000
-"""Below one folder. A folder with more is not a model."""
+"""The most objects below one folder. A folder with more is no model."""
 
 
 class Bucket:
@@ -36,7 +36,7 @@ class Bucket:
         self._cache = ListingCache()
         self._is_sorted = api.is_sorted
         self._listing_lock = threading.Lock()
-        """Threads list one after the other: the page that one of them reads holds the neighbors that others want."""
+        """Makes threads list one after the other: a page that one of them reads has the neighbors that others need."""
 
     def list_objects(self, folder: str) -> Sequence[StoredObject]:
         """Return all objects whose keys begin with the folder, which ends with a slash or is empty.
@@ -69,7 +69,7 @@ class Bucket:
         return Page(tuple(objects), tuple(folders), None)
 
     def _list_with_neighbors(self, folder: str) -> Sequence[StoredObject] | None:
-        """List from the folder on, through the cache; None if the store does not sort its listings."""
+        """List objects from the folder on, through the cache; None if the store does not sort its listings."""
         while (cached := self._cache.lookup(folder)).resume is not None:
             _check_count(cached.objects)
             page = self._page(ListingRequest(self._scope, start=cached.resume))
@@ -123,7 +123,7 @@ class BucketSource(HttpSource):
                 if self._directories is None:
                     self._directories = self._tree()
                 return self._directories.get(path, [])
-            # The folder around a model that is a single file: one level is enough.
+            # The parent folder of a model that is a single file: one level suffices.
             page = self._bucket.list_folder(f"{self._root}{path}/" if path else self._root)
         folders = [RemoteFile(self._relative(name.removesuffix("/")), True, None) for name in page.folders]
         return folders + [self._file(item) for item in page.objects if not _is_placeholder(item)]
@@ -145,7 +145,7 @@ class BucketSource(HttpSource):
                 continue
             file = self._file(item)
             if rejection_reason(file, top):
-                directories[top].append(file)  # listed here, rejected by the walk
+                directories[top].append(file)  # the walk rejects it
                 continue
             self._add_directory(directories, file.path.rpartition("/")[0])
             directories[file.path.rpartition("/")[0]].append(file)
@@ -169,7 +169,7 @@ class BucketSource(HttpSource):
 
 
 def _is_placeholder(item: StoredObject) -> bool:
-    """Return whether it is the empty object that consoles create for a folder. One with content is listed as a file."""
+    """Return whether an object is the empty one that consoles create for a folder. Any other object is a file."""
     return item.key.endswith("/") and item.size == 0
 
 

@@ -27,7 +27,7 @@ _SCOPE = "https://www.googleapis.com/auth/devstorage.read_only"
 class GcsApi:
     """One bucket."""
 
-    # Without it, Google decompresses objects that are stored with Content-Encoding: gzip, and other bytes are hashed.
+    # Without this header, Google decompresses objects stored with Content-Encoding: gzip, and other bytes are hashed.
     headers: Mapping[str, str] = {"Accept-Encoding": "gzip"}
     is_sorted = True
 
@@ -67,15 +67,15 @@ class GcsApi:
 class ServiceAccountAuth:
     """Self-signed tokens: google-auth signs them with a service account's own key, without a request to a token issuer.
 
-    google-auth would also look for credentials in the environment, in gcloud's files and at the instance; here it gets
-    the key.
+    google-auth is given the key. It would otherwise look for credentials in the environment, in gcloud's files and at
+    the instance.
     """
 
     def __init__(self, key: str) -> None:
         """Parse the JSON of a service account's key.
 
         Raises:
-            InvalidSettingsError: It is not one. The message quotes nothing of it.
+            InvalidSettingsError: The text is no such key. The message quotes no part of it.
         """
         from google.auth.exceptions import GoogleAuthError
         from google.oauth2 import service_account

@@ -1,7 +1,7 @@
 """The HTTP client of one artifact store: GET requests whose bytes are returned as they are stored.
 
-The connection is ``http/client.py``'s, with its SSRF guard, deadlines, retries and proxy. A URL may hold a signature,
-so no message repeats one.
+It uses ``http/client.py``, with its SSRF guard, deadlines, retries and proxy. A URL may hold a signature, so no message
+repeats a URL.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from verifywise_mlflow.http.settings import ConnectionSettings
 from verifywise_mlflow.http.status_errors import Remedies, error_of_status
 
 MAX_PAGE_BYTES = 64 * 1024**2
-"""One page of a listing. Azure's have 5,000 names of up to 1,024 characters, and each may be escaped."""
+"""The largest page of a listing. Azure's have 5,000 names of up to 1,024 characters, each of which may be escaped."""
 _LISTING, _OBJECT = "store listing", "store object"
 """What traces call the two kinds of request."""
-# S3 and Azure send XML, Google JSON. Nothing else is quoted: the rest may repeat the request, signature included.
+# S3 and Azure send XML, Google JSON. Only the code is quoted: the rest may repeat the request with its signature.
 _ERROR_CODE = re.compile(rb"<Code>([A-Za-z0-9.]{1,60})</Code>|\"reason\": ?\"([A-Za-z]{1,60})\"")
 _REMEDIES: Remedies = {
     401: "Check the store's auth: it does not accept the credentials.",
@@ -73,7 +73,7 @@ class StoreClient:
         """Return a response's body.
 
         Raises:
-            HttpError: There is none.
+            HttpError: There is no response.
         """
         limit = ResponseLimit(self._page_timeout, "request_timeout_seconds", max_bytes)
         with _naming_the_stores_setting():
@@ -105,7 +105,7 @@ class StoreClient:
 
 @contextmanager
 def _naming_the_stores_setting() -> Iterator[None]:
-    """Let the SSRF guard's error name the store's own setting; its message names the tenant's."""
+    """Make the SSRF guard's error name the setting of the store instead of the tenant's."""
     try:
         yield
     except AddressNotAllowedError as error:

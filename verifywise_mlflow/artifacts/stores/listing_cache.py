@@ -15,7 +15,7 @@ from operator import attrgetter
 from verifywise_mlflow.artifacts.stores.protocol import StoredObject
 
 MAX_OBJECTS = 200_000
-"""Cached at most: about 60 MB, and twice the limit of one folder. The oldest ranges are evicted first."""
+"""The most cached objects: about 60 MB, and twice the limit of one folder. The oldest ranges are evicted first."""
 
 
 @dataclass(slots=True)
@@ -83,7 +83,7 @@ class ListingCache:
 
     def _at(self, key: str) -> _KeyRange | None:
         covering = [key_range for key_range in self._ranges if key_range.covers(key)]
-        # Of two overlapping ranges, the one that extends further.
+        # the one of two overlapping ranges that extends further
         return max(covering, key=lambda key_range: (key_range.end is None, key_range.end or ""), default=None)
 
     def _ending_at(self, key: str) -> _KeyRange | None:
@@ -95,7 +95,7 @@ class ListingCache:
             if oldest is not None:
                 self._ranges.remove(oldest)
             else:
-                # Keep the end: the folder that is being listed is there.
+                # Keep the end, which has the folder that is being listed.
                 growing.objects = growing.objects[-(self._max_objects * 3 // 4) :]
                 growing.start = growing.objects[0].key
 

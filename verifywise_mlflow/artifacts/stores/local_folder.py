@@ -1,8 +1,8 @@
 """A local folder, such as a mounted share, opened step by step so that no symbolic link leads out of it.
 
 Each directory is opened by name within its parent, never through a symbolic link; only regular files are opened. A
-hard link is indistinguishable from a file, and a mount below the root is part of it. If a share's server hangs, a read
-blocks for as long as the mount options allow: no deadline of ours reaches into the kernel.
+hard link is indistinguishable from a file, and a mount below the root counts as a part of the root. If a share's server
+hangs, a read blocks for as long as the mount options allow: our deadlines cannot interrupt the kernel.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from verifywise_mlflow.artifacts.tree_walk import RejectedEntry, rejection_reaso
 from verifywise_mlflow.connector.models import RemoteFile
 
 MAX_ENTRIES = 100_000
-"""Entries of one directory."""
+"""The most entries of one directory."""
 _CHUNK_BYTES = 1024**2
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # O_NONBLOCK: if a FIFO replaces the file between stat and open, the open does not wait for a writer.
@@ -124,7 +124,7 @@ class LocalFolderSource:
                 try:
                     inner = os.open(name, _DIRECTORY, dir_fd=directory)
                 except NotADirectoryError:
-                    # A link, or a file, which MLflow lists as an empty folder; people register single files as models.
+                    # A link, or a single file registered as a model, which MLflow lists as an empty folder.
                     if stat.S_ISLNK(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):
                         raise ArtifactReadError(f"{name!r} is a symbolic link, which is not followed") from None
                     raise
@@ -172,7 +172,7 @@ def _segments(path: str) -> list[str]:
     """Return the segments of a path.
 
     Raises:
-        ArtifactReadError: It could lead out of the folder.
+        ArtifactReadError: The path could lead out of the folder.
     """
     if path and rejection_reason(RemoteFile(path, False, None), ""):
         raise ArtifactReadError("the path is not normalized")

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 from verifywise_mlflow.http.errors import InvalidResponseError
 
 _STATE_CHARS = 24
-"""Hexadecimal digits of a digest. It is compared with a single other one."""
+"""Hexadecimal digits of a state's digest. Few suffice, since it is compared with one other digest only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +20,9 @@ class ListingRequest:
     """A request for one page of a listing."""
 
     prefix: str
-    """Only keys that begin with it are listed."""
+    """The beginning of all listed keys."""
     is_by_folder: bool = False
-    """Whether keys with a further slash are listed as their folders only."""
+    """Whether only the folder is listed instead of each key with a further slash."""
     start: str = ""
     """No key that sorts before this one is listed."""
     token: str | None = None
@@ -37,7 +37,7 @@ class StoredObject:
     size: int
     """Bytes, as listed."""
     state: str | None = None
-    """From ``object_state``; null if the store shows none."""
+    """The result of ``object_state``; None if the store shows no state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class Page:
 
 
 class StoreApi(Protocol):
-    """The API of one kind of object store: URLs out, parsed responses in."""
+    """The API of one kind of object store: creates URLs, and parses responses."""
 
     headers: Mapping[str, str]
     """Sent with each request."""
@@ -79,7 +79,7 @@ def escape_key(key: str, *, keep: str = "/") -> str:
 
 
 def parse_size(text: str | None) -> int:
-    """Return a listed size. A negative one is rejected later, with the entry.
+    """Return a listed size. A negative size is rejected later, with its entry.
 
     Raises:
         InvalidResponseError: It is not a number.
@@ -91,11 +91,11 @@ def parse_size(text: str | None) -> int:
 
 
 def object_state(identifier: str, *more: str) -> str | None:
-    """Return a digest of what a listing shows of an object's state; None if it shows no identifier of its content.
+    """Return a digest of an object's listed state; None if the listing has no identifier of the object's content.
 
     Args:
         identifier: An ETag or a generation, which changes whenever the object is written.
-        more: What else changes then.
+        more: Other listed values that change with the object.
     """
     if not identifier:
         return None
@@ -111,7 +111,7 @@ class Element:
 
     @property
     def is_encoded(self) -> bool:
-        """Whether Azure has percent-encoded the text, since XML cannot carry it."""
+        """Whether Azure has percent-encoded the text, since XML cannot contain it."""
         return self._element.get("Encoded") == "true"
 
     def children(self, name: str) -> Iterator[Element]:
@@ -132,8 +132,8 @@ def xml_root(body: bytes, name: str) -> Element:
     """Parse a response whose root element has the name.
 
     Raises:
-        InvalidResponseError: It is not one, or it declares a document type: no store does, and entities are defined
-            there.
+        InvalidResponseError: The response has another root, or declares a document type, which could define entities.
+            No store declares one.
     """
     try:
         text = body.decode("utf-8")  # only UTF-8: another encoding could hide a document type from the check below

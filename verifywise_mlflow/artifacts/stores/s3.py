@@ -42,7 +42,7 @@ class S3Api:
 
     def page_url(self, request: ListingRequest) -> str:
         """Return the URL of ListObjectsV2."""
-        # encoding-type, since a key may hold characters that XML cannot.
+        # encoding-type is set since a key may hold characters that XML cannot.
         params = {"encoding-type": "url", "list-type": "2", "max-keys": "1000", "prefix": request.prefix}
         if request.is_by_folder:
             params["delimiter"] = "/"
@@ -85,7 +85,8 @@ class S3Api:
 class S3Signer:
     """Credentials that sign each request with botocore's S3 signer; nothing else of botocore is used.
 
-    Its sessions look for credentials in the environment, in files and at the instance; this signer gets its keys.
+    The sessions of botocore look for credentials in the environment, in files and at the instance; this signer is given
+    its keys.
     """
 
     def __init__(self, keys: AwsKeys, region: str) -> None:
@@ -102,7 +103,7 @@ class S3Signer:
 
         url = urlsplit(request.url)
         default = {"http": 80, "https": 443}[url.scheme]
-        # Set here: through a proxy, urllib3 would write a default port, which the signature omits.
+        # The host is set here: through a proxy, urllib3 would add a default port, which the signature omits.
         host = f"{url.hostname}:{url.port}" if url.port not in (None, default) else url.hostname or ""
         # S3 refuses a header of its own that the signature does not cover, such as that of a retention lock.
         own = {name: value for name, value in request.headers.items() if name.lower().startswith("x-amz-")}
@@ -123,7 +124,7 @@ def _signer(keys: AwsKeys, region: str) -> S3SigV4Auth:
         raise InvalidSettingsError(
             "an s3:// store with keys needs botocore, which is not installed: pip install 'verifywise-mlflow[aws]'"
         ) from None
-    # It logs what it signs, including the session token.
+    # This logger writes the signed texts, including the session token.
     logging.getLogger("botocore.auth").addFilter(_drop_record)
     return S3SigV4Auth(keys, "s3", region)
 
@@ -134,5 +135,5 @@ def _drop_record(record: logging.LogRecord) -> bool:
 
 
 def _query(params: Mapping[str, str]) -> str:
-    # A space as %20, since a signature reads + as itself. Sorted, as in the signature.
+    # A space becomes %20, since a signature reads + as itself. The order is that of the signature.
     return urlencode(sorted(params.items()), quote_via=lambda text, *_: escape_key(text, keep=""))

@@ -16,7 +16,7 @@ class _StoreSettings:
     prefix: str
     """The URI, as MLflow writes it, of the folder that may be read with everything below it."""
     prefers_direct: bool
-    """Whether files that the tracking server also serves are read here instead."""
+    """Whether files that the tracking server also serves are read directly instead."""
 
 
 @dataclass(frozen=True, slots=True)
