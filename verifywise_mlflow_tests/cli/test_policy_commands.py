@@ -340,7 +340,7 @@ def test_the_badge_of_a_model_is_the_worst_of_its_versions_in_production(evaluat
 
 def test_a_badge_and_its_verdicts_are_of_one_state_of_the_database(evaluated_store: Store) -> None:
     store_record(evaluated_store, "fraud", 1, NOON, stage="Production", owner="bob")
-    tables_read = []
+    tables_read: list[str] = []
 
     def evaluate_between(_: Connection, _cursor: object, statement: str, *_others: object) -> None:
         """Let a sync write another badge and other verdicts, as soon as the command has read the badge."""

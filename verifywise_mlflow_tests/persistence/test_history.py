@@ -85,9 +85,9 @@ def test_a_tombstone_and_a_reappearance_are_states(store: Store) -> None:
 
     living = [len(dataframes.records_as_of(store, "acme", day(number))) for number in (1, 2, 3)]
     with store.begin("acme") as session:
-        deleted_at = [state.deleted_at for state in history.record_states_of(session, KEY)]
+        tombstones = [state.deleted_at for state in history.record_states_of(session, KEY)]
     assert living == [1, 0, 1]
-    assert deleted_at == [None, day(2), None]
+    assert tombstones == [None, day(2), None]
 
 
 def test_a_clock_that_went_back_ends_no_state_before_it_began(store: Store) -> None:
