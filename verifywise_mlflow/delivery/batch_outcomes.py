@@ -1,8 +1,8 @@
 """Decides how the versions of a batch ended, for targets to which events are sent one by one.
 
-A refused event is its version's matter: it is tried again, and parked in the end, while other versions go on. An error
-of the connection or of the credentials concerns all of them, so it ends the delivery and counts as nobody's try. Server
-errors (500) may be either: after several versions in a row, the fault is hardly theirs.
+A refused event affects only its version, which is tried again and finally parked, while other versions continue. An
+error of the connection or of the credentials affects all versions, so it ends the delivery and counts as a try of none.
+Server errors (500) may be either: after several versions in a row, the cause is probably the server.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from verifywise_mlflow.persistence.repositories.delivery_outbox import PendingVe
 
 MAX_SERVER_ERRORS_IN_A_ROW: Final = 3
 BATCH_SECONDS: Final = 60.0
-"""After this time, no further event of a batch is sent: the next delivery continues."""
+"""After this time, no further event of a batch is sent. The next delivery continues."""
 
 
 class BatchOutcomes:

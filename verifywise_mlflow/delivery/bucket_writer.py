@@ -21,7 +21,7 @@ from verifywise_mlflow.tenants.bucket import WritableBucket
 from verifywise_mlflow.tenants.connection import proxy_settings
 
 _ATTEMPTS: Final = 3
-"""Of each object. Writing the same object again changes nothing."""
+"""The most attempts to write an object. Writing the same object again changes nothing."""
 _LIMIT: Final = ResponseLimit(60.0, max_bytes=64 * 1024)
 _REMEDIES: Remedies = {
     403: "The credentials may not write objects there, or belong to another store.",
@@ -58,7 +58,7 @@ def open_bucket(settings: WritableBucket, name: str, remedies: Remedies = _REMED
 
     Args:
         settings: The bucket.
-        name: What messages call it.
+        name: The bucket's name in messages.
         remedies: What to do about the statuses of responses.
 
     Raises:

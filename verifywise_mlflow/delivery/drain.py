@@ -1,7 +1,7 @@
-"""Takes what is pending in the outbox to one target, in batches, until nothing is due or the target stops it.
+"""Delivers the pending versions of the outbox to one target, in batches, until nothing is due or the target stops it.
 
-One drain runs per tenant and target. Syncs do not wait for it, and it does not wait for them: it reads what is
-committed. A version that changes while it is delivered keeps its row in the outbox, with another revision.
+One drain runs per tenant and target. Syncs and drains do not wait for each other: a drain reads committed rows. A
+version that changes while it is delivered keeps its row in the outbox, with another revision.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from verifywise_mlflow.tenants.errors import SecretUnavailableError, TenantsFile
 MAX_TRIES: Final = 3
 """Failed tries after which a version is parked."""
 RETRY_AFTER: Final = (timedelta(minutes=2), timedelta(minutes=15))
-"""The wait after the first failed try, and after the second. A request that timed out may still be executed meanwhile:
-the next try has to find it."""
+"""The wait after the first failed try, and after the second. A request that timed out may still be executed in this
+time, so that the next try finds its effect."""
 TARGET_RETRY_AFTER: Final = timedelta(minutes=5)
 """The wait after an error that stopped the whole delivery."""
 
@@ -44,17 +44,17 @@ def _utc_now() -> datetime:
 
 @dataclass(slots=True)
 class DrainReport:
-    """What a drain did."""
+    """The result of a drain."""
 
     outcome: DrainOutcome = "nothing due"
     reason: str | None = None
-    """Why it waits or stopped; a sentence."""
+    """Why the drain waits or stopped, as a sentence."""
     versions: Counter[str] = field(default_factory=Counter)
-    """How many versions ended how, by ``OutcomeKind``."""
+    """The number of versions by ``OutcomeKind``."""
     counts: Counter[str] = field(default_factory=Counter)
-    """What was written, by kind."""
+    """The number of writes by kind."""
     remarks: list[str] = field(default_factory=list)
-    """Reasons of failures, and what was left alone, each with its version."""
+    """Reasons of failures, and descriptions of what was left alone, each with its version."""
 
 
 class Drain:
@@ -69,12 +69,12 @@ class Drain:
         now: Callable[[], datetime] = _utc_now,
         dagster_run_id: str | None = None,
     ) -> None:
-        """Take what it works on; nothing is read or sent yet."""
+        """Take the tenant and the target; nothing is read or sent yet."""
         self._store, self._tenant_id, self._target, self._now = store, tenant_id, target, now
         self._dagster_run_id = dagster_run_id
 
     def is_due(self) -> bool:
-        """Return whether a delivery has something to do now that needs no person. Sends no request."""
+        """Return whether a delivery has work now for which no person has to act. No request is sent."""
         now = self._now()
         with self._begin() as session:
             state = delivery_targets.target_state(session, self._target.name)
@@ -107,7 +107,7 @@ class Drain:
 
         Args:
             confirmed: Whether a person has allowed a large first delivery.
-            retry_parked: Whether parked and postponed versions are due now.
+            retry_parked: Whether parked and postponed versions become due now.
             max_seconds: After this time, no further batch begins; what is left stays pending.
 
         Raises:
@@ -151,7 +151,7 @@ class Drain:
             delivery_targets.record_success(session, target.name, self._now())
 
     def _register(self, *, confirmed: bool, retry_parked: bool) -> TargetState:
-        """Return the target's state; make all versions pending for a new target, and for one with other settings."""
+        """Return the target's state; make all versions pending if the target is new or has changed settings."""
         target, now = self._target, self._now()
         with self._begin() as session:
             state = delivery_targets.target_state(session, target.name)
@@ -175,7 +175,7 @@ class Drain:
         return state
 
     def _admit(self, connection: Connection, report: DrainReport) -> bool:
-        """Return whether a first delivery is small enough; if not, a person has to allow it."""
+        """Return whether the first delivery is small enough; if not, record that it waits until a person allows it."""
         limit = self._target.confirm_above
         new_entries = connection.plan(self._batches(self._now())).new_entries
         with self._begin() as session:
@@ -192,7 +192,8 @@ class Drain:
         return False
 
     def _batches(self, at: datetime) -> Iterator[Sequence[PendingVersion]]:
-        """Yield what is due at a time. What is delivered, deferred or changed meanwhile does not occur again."""
+        """Yield the versions that are due at a time. No version occurs again after it is delivered, deferred or
+        changed."""
         after = 0
         while True:
             with self._begin() as session:
@@ -203,7 +204,7 @@ class Drain:
             yield batch
 
     def _all_versions(self) -> Iterator[Sequence[PendingVersion]]:
-        """Yield what would be pending if the target was registered now."""
+        """Yield the versions that would be pending if the target were registered now."""
         with self._begin() as session:
             pending = delivery_outbox.all_versions(session, self._target.name, self._now())
         size = self._target.batch_size

@@ -34,7 +34,7 @@ from verifywise_mlflow.tenants.delivery.receiver import ReceiverSettings
 USER_AGENT: Final = "verifywise-mlflow"
 CONNECT_TIMEOUT_S: Final = 5.0
 RESPONSE_TIMEOUT_S: Final = 10.0
-"""From the request to the last byte of the response."""
+"""The time from the request to the last byte of the response."""
 _MAX_RESPONSE_BYTES: Final = 64 * 1024
 _REMEDIES: Remedies = {
     401: "Check the credentials: they are missing or wrong.",
@@ -53,10 +53,10 @@ class Receiver:
 
     url: str = field(repr=False)
     label: str
-    """What messages call it: never the URL."""
+    """The receiver's name in messages: never the URL."""
     connection: ConnectionSettings = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
-    """Sent with each request."""
+    """Headers of each request."""
 
     @classmethod
     def of(
@@ -94,7 +94,7 @@ class EventConnection:
         self._pool = pool
 
     def post(self, body: bytes, headers: Mapping[str, str]) -> None:
-        """Post a body once.
+        """Post a body with one attempt.
 
         Raises:
             HttpError: It was not accepted with a status from 200 to 299. Whether it arrived may be unknown.
@@ -128,10 +128,10 @@ class EventConnection:
                 error.finding, f"If {receiver.label} is meant to be there, set allow_private_network: true for it."
             ) from None
         try:
-            with suppress(HttpError), withhold_urls():  # the status says enough
+            with suppress(HttpError), withhold_urls():  # the status suffices
                 chunks = iter_body(response, timeout=RESPONSE_TIMEOUT_S, server=receiver.label, decompress=False)
                 for _ in take_bytes(chunks, _MAX_RESPONSE_BYTES):
-                    pass  # a connection whose response was read can be used again
+                    pass  # reading the response frees the connection for reuse
             return response.status, _error(receiver.label, response.status, response.headers)
         finally:
             release(response)
@@ -168,6 +168,6 @@ def _error(label: str, status: int, headers: Mapping[str, str]) -> HttpError | N
     if 200 <= status < 300:
         return None
     sentence = f"{label} responded with {status}"
-    if status in (405, 410):  # of the address, and not of the event
+    if status in (405, 410):  # the status concerns the address, not the event
         return NotFoundError(f"{sentence}. {_REMEDIES[404]}")
     return error_of_status(status, headers, sentence, _REMEDIES)

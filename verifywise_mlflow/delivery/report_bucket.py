@@ -1,8 +1,8 @@
 """Uploads a report to a bucket.
 
-A bucket cannot exchange a folder at once. So each report has a path of its own, and the last object that is written is
-a start page that leads to it: readers see the earlier report or the new one. Earlier ones stay until the bucket's own
-lifecycle rule deletes them, so the credentials need no right to read, list or delete.
+A bucket cannot replace a folder atomically. So each report has its own path, and the object that is written last is a
+start page that leads to it: readers see either the earlier report or the new one. Earlier reports stay until the
+bucket's lifecycle rule deletes them, so the credentials need no right to read, list or delete.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from verifywise_mlflow.tenants.bucket import WritableBucket
 
 START_PAGE: Final = "index.html"
 MAX_CONCURRENT: Final = 8
-"""Objects that are written at a time: a report has thousands of them."""
+"""The most objects that are written at a time: a report has thousands of them."""
 _CONTENT_TYPES: Final = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",

@@ -1,12 +1,12 @@
-"""The interface behind which the systems stand that verdicts are delivered to.
+"""The interface of the systems to which verdicts are delivered.
 
-A target gets the versions that are pending in the outbox, reads their current state from the store, and makes the other
-system agree with it. The outbox coalesces: however often a version changed since the last delivery, it is pending once.
-So a target compares states and must not count on seeing each change.
+A target receives the pending versions of the outbox, reads their current state from the store, and makes the other
+system agree with it. The outbox coalesces changes: a version that changed several times since the last delivery is
+pending once. So a target compares states and must not rely on seeing each change.
 
-The drain (``drain.py``) does what all targets need: it admits one delivery per tenant and target at a time, requires
-the confirmation of a large first delivery, retries, parks, and records each batch in the audit trail. It opens a target
-only if something is due, so a tenant without changes costs no request.
+The drain (``drain.py``) does the work that all targets share: it admits one delivery per tenant and target at a time,
+requires the confirmation of a large first delivery, retries, parks, and records each batch in the audit trail. It opens
+a target only if something is due, so a tenant without changes costs no request.
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ class OutcomeKind(StrEnum):
     """How the delivery of a version ended."""
 
     DELIVERED = "delivered"
-    """The other system agrees with the store, or a person there changed what we would write. Not pending any more."""
+    """The other system agrees with the store, or a person there changed the fields that we would write. The version is
+    no longer pending."""
     DEFERRED = "deferred"
-    """Not tried, or not to its end, for a reason that is not the version's: a rate limit, a server that is down. It
-    stays pending, and this does not count as a try."""
+    """Not tried, or not completely, for a reason unrelated to the version: a rate limit, or a server that is down. The
+    version stays pending, and no try is counted."""
     FAILED = "failed"
-    """The other system refused it. It is tried again; after ``MAX_TRIES`` it is parked."""
+    """The other system refused the version. It is tried again; after ``MAX_TRIES`` it is parked."""
     PARKED = "parked"
     """A person has to decide, since another try cannot succeed: two remote entries match, or a field is refused."""
 
@@ -43,19 +44,20 @@ class VersionOutcome:
     version: PendingVersion
     kind: OutcomeKind
     reason: str | None = None
-    """A sentence without secrets, unless it was delivered. Of a delivered version: what was left alone, and why."""
+    """The reason as a sentence without secrets. For a delivered version, it says what was left alone and why, or is
+    None."""
     retry_at: datetime | None = None
     """The earliest time of the next try, if the other system named one."""
 
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
-    """What a batch did."""
+    """The result of a batch."""
 
     outcomes: Sequence[VersionOutcome]
     """One for each version of the batch."""
     counts: Mapping[str, int] = field(default_factory=dict)
-    """What was written, for the audit trail and for people: ``{"entries created": 3, "requests": 9}``."""
+    """The numbers of writes, for the audit trail and for people: ``{"entries created": 3, "requests": 9}``."""
     stop_reason: str | None = None
     """Why no further batch may be tried now: the server is down, or our rate limit is used up."""
 
@@ -74,13 +76,13 @@ class PlannedChange:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a delivery would write now. ``deliver run`` then writes exactly this."""
+    """The writes that a delivery would make now. ``deliver run`` then makes exactly these."""
 
     changes: Sequence[PlannedChange]
     left_alone: Sequence[PlannedChange] = ()
-    """Writes that are left out, since a person changed in the other system what they would change."""
+    """Writes that are left out, since a person changed the same fields in the other system."""
     new_entries: int = 0
-    """What ``confirm_above`` limits. 0 for a target that needs no confirmation."""
+    """The number that ``confirm_above`` limits. 0 for a target that needs no confirmation."""
 
     def counts(self) -> dict[str, int]:
         """Return the number of changes by action, in the order of their first."""
@@ -92,7 +94,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class CheckFinding:
-    """One thing that ``deliver check`` looked at."""
+    """One result of ``deliver check``."""
 
     subject: str
     works: bool
@@ -101,28 +103,28 @@ class CheckFinding:
 
 
 class Connection(Protocol):
-    """An open target. It may keep what it has read of the other system until it is closed."""
+    """An open target. It may cache objects of the other system until it is closed."""
 
     @property
     def destination(self) -> str:
-        """What the ledger's remote ids belong to: the address, and the organization or account there. Not secret."""
+        """The address and the organization or account to which the ledger's remote ids belong. It is not secret."""
 
     @property
     def identity(self) -> str:
-        """Our identity there, in a form that the audit trail may contain."""
+        """Our identity at the target, in a form that the audit trail may contain."""
 
     def plan(self, batches: Iterator[Sequence[PendingVersion]]) -> Plan:
-        """Return what the delivery of these versions would write. Only reads.
+        """Return the writes that a delivery of these versions would make. Nothing is written.
 
         Raises:
             HttpError: the other system cannot be read.
         """
 
     def deliver(self, batch: Sequence[PendingVersion]) -> BatchResult:
-        """Write what differs for these versions. Failures of the other system are outcomes, not exceptions.
+        """Write the differences of these versions. Failures of the other system are outcomes, not exceptions.
 
-        Each write is recorded in the ledger before it is sent and after it succeeded, in transactions of their own, so
-        that a process that is killed in between neither repeats nor loses it.
+        Each write is recorded in the ledger before it is sent and after it succeeded, in separate transactions, so that
+        a process that is killed in between neither repeats nor loses the write.
 
         Raises:
             DatabaseError: the store cannot be used.
@@ -142,11 +144,11 @@ class Target(Protocol):
 
     @property
     def settings_digest(self) -> str:
-        """A digest of the settings that decide what is delivered. When it changes, all versions are pending again."""
+        """A digest of the settings that decide what is delivered. If it changes, all versions become pending again."""
 
     @property
     def delivers_existing(self) -> bool:
-        """Whether a new target, or one with other settings, gets all versions, and not only later changes."""
+        """Whether a new target, or one with changed settings, receives all versions rather than only later changes."""
 
     @property
     def confirm_above(self) -> int | None:
@@ -157,7 +159,7 @@ class Target(Protocol):
         """Versions per batch: each batch is one entry of the audit trail."""
 
     def check(self) -> Sequence[CheckFinding]:
-        """Look at what works there, without writing anything. Failures are findings."""
+        """Check what works at the target, without writing anything. Failures are findings."""
 
     def connect(self) -> AbstractContextManager[Connection]:
         """Open the target for one delivery.

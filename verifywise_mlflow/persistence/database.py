@@ -59,6 +59,10 @@ MIN_SERVER_VERSION = (15,)
 UPGRADE_LOCK_TIMEOUT = "120s"
 """How long an upgrade waits for open transactions. A transaction that begins meanwhile waits for the upgrade."""
 
+SILENCE_SECONDS: Final = 60
+"""How long a connection may be without any packet from the server's machine. Then it is lost, also for a statement that
+waits for its result: the system's own limit is two hours. A statement may run longer, since the machine acknowledges.
+"""
 _INSUFFICIENT_PRIVILEGE = "42501"
 _CREATED_MEANWHILE = frozenset({"23505", "42P06", "42P07"})
 """Postgres' error codes if another process creates the schema at the same time."""
@@ -84,7 +88,7 @@ def connect(url: str, statement_seconds: float | None = None) -> Engine:
     Args:
         url: The database.
         statement_seconds: How long a statement may take, including its wait for locks and for a server that does not
-        respond.
+            respond.
 
     Raises:
         DatabaseError: the URL is not one of Postgres, or the configured schema name is refused.
@@ -123,11 +127,20 @@ def connect(url: str, statement_seconds: float | None = None) -> Engine:
             "application_name": session_name(),
             "connect_timeout": 10,
             "options": f"-c timezone=UTC {_time_limits(statement_seconds)}",
-            **({"tcp_user_timeout": int(statement_seconds * 1_000)} if statement_seconds else {}),
+            **{name: value for name, value in _silence_limits(statement_seconds).items() if name not in parsed.query},
         },
     )
     let_queries_return_json_as_text(engine)
     return engine
+
+
+def _silence_limits(statement_seconds: float | None) -> dict[str, int]:
+    return {
+        "keepalives_idle": SILENCE_SECONDS // 2,
+        "keepalives_interval": SILENCE_SECONDS // 6,
+        "keepalives_count": 3,
+        "tcp_user_timeout": int((statement_seconds or SILENCE_SECONDS) * 1_000),  # ms
+    }
 
 
 def _time_limits(statement_seconds: float | None) -> str:

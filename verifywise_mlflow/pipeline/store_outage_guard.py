@@ -67,7 +67,7 @@ def decide_outage(reading: StoreReading, confirms_empty: Callable[[], bool]) -> 
     Args:
         reading: the store's folders.
         confirms_empty: proves with requests that the store is available and that the folder is empty. It is called only
-        if its result decides.
+            if its result decides.
     """
     if reading.emptied > 1:
         return OutageDecision(holds_emptied=True, holds_never_read=True)

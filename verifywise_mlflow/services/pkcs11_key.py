@@ -112,7 +112,7 @@ class Pkcs11Key:
 
         Raises:
             SecretUnavailableError: the token cannot be used any more, or returned something other than an Ed25519
-            signature.
+                signature.
         """
         with self._session() as session:
             key = _find(session, self._location.object, pkcs11.ObjectClass.PRIVATE_KEY)

@@ -1,4 +1,4 @@
-"""Signs webhooks as the specification Standard Webhooks says, so that receivers can verify them with a library.
+"""Signs webhooks according to the specification Standard Webhooks, so that receivers can verify them with a library.
 
 The signature covers the event's id, the time of the attempt and the body, so that neither an altered event nor an old
 one is accepted. Several secrets may sign: a receiver accepts any of them while the secret is rotated.

@@ -1,8 +1,8 @@
-"""A webhook as a target of deliveries: posts the events that wait for it, those of a version in their order.
+"""A webhook as a target of deliveries: posts the events that wait for it, the events of a version in their order.
 
 Delivery is at least once. An event is removed after the webhook has accepted it, so a process that is killed in between
-sends it again, with the same bytes and the same id. An event that is not accepted holds the later ones of its version
-back, which keeps their order, and no other version's.
+sends it again, with the same bytes and the same id. An event that is not accepted holds back the later events of its
+version, which keeps their order, but not those of other versions.
 """
 
 from __future__ import annotations
@@ -54,16 +54,16 @@ class Webhook:
 
     @property
     def address(self) -> str:
-        """The reference of its address, which is a secret."""
+        """The reference of the webhook's address, which is a secret."""
         return str(self.settings.url)
 
     @property
     def settings_digest(self) -> str:
-        """A digest that never changes: another setting applies to later events."""
+        """A constant digest: changed settings apply to later events only, so no version becomes pending again."""
         return fingerprint(self.name)
 
     def check(self) -> Sequence[CheckFinding]:
-        """Look whether the secrets can be used and a server is there. No event is sent."""
+        """Check whether the secrets can be used and a server responds. No event is sent."""
         try:
             with self.connect() as connection:
                 sentence = f"it responded with {connection.options()} to OPTIONS; no event was sent"
@@ -104,7 +104,7 @@ class WebhookConnection:
 
     @property
     def identity(self) -> str:
-        """What proves our identity, by reference."""
+        """The reference of the secrets that prove our identity."""
         signing = self.webhook.settings.signing_secrets
         return f"signed with {signing[0]}" if signing else "not signed"
 
@@ -139,7 +139,7 @@ class WebhookConnection:
         return outcomes.result({"events posted": posted})
 
     def _waiting(self, version: PendingVersion) -> Iterator[WaitingEvent]:
-        """Yield a version's events in their order; each must be removed before the next one."""
+        """Yield a version's events in their order. Each must be removed before the next one is requested."""
         while events := self._first_events(version):
             yield from events
 

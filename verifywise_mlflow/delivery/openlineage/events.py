@@ -1,12 +1,12 @@
 """Makes the OpenLineage events about model versions. Pure.
 
-A version that a training run produced gives the events of that run: its data sets are the inputs, the version is the
-output. A version without a run gives an event about the data set that it is. The evaluation of a version is a run, too:
-the version is its input, with the verdicts as data quality assertions, and the sync is its parent.
+For a version that a training run produced, the events are about that run: its data sets are the inputs, the version is
+the output. For a version without a run, the event is about the version as a data set. The evaluation of a version is a
+run, too: the version is its input, with the verdicts as data quality assertions, and the sync is its parent.
 
 Each training run and each version's evaluation is a job of its own. Receivers show the inputs and outputs of a job's
-last run, or those of all its runs as one: with a job per experiment, a version would lose its data sets or get those of
-others.
+last run, or those of all its runs together: with a job per experiment, a version would lose its data sets or show those
+of others.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ LineageEvent = RunEvent | DatasetEvent
 
 @dataclass(frozen=True, slots=True)
 class Naming:
-    """What the names of a tenant's jobs and models begin with."""
+    """The prefixes of the names of a tenant's jobs and models."""
 
     tenant_id: str
     namespace: str
@@ -71,7 +71,7 @@ class Naming:
 
 
 def lineage_events(state: LineageState, sync_id: str, naming: Naming, include_verdicts: bool) -> Iterator[LineageEvent]:
-    """Yield the events about a version: where it comes from, and what a sync's evaluation found."""
+    """Yield the events about a version: its origin, and the results of a sync's evaluation."""
     yield from _origin_events(state, naming)
     yield from _evaluation_events(state, sync_id, naming, include_verdicts)
 

@@ -1,4 +1,4 @@
-"""Our own facets: what OpenLineage's standard ones have no place for. ``schemas/`` describes each."""
+"""Our own facets, for facts that OpenLineage's standard facets cannot express. ``schemas/`` describes each."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import attr
 from openlineage.client.facet_v2 import DatasetFacet, RunFacet
 
 FACET_SCHEMA_PREFIX: Final = "tag:verifywise.ai,2026:mlflow/facets/"
-"""A tag URI (RFC 4151) names a schema without the promise that a server has it: the package and the docs have it."""
+"""A tag URI (RFC 4151) does not promise that a server has the schema, which the package and the docs contain."""
 
 
 @attr.define
 class GovernanceDatasetFacet(DatasetFacet):
-    """What was concluded about a model version."""
+    """The results of evaluating a model version."""
 
     tenant: str
     badge: str
@@ -26,7 +26,7 @@ class GovernanceDatasetFacet(DatasetFacet):
     policyDigest: str  # noqa: N815
     evaluatedAt: str  # noqa: N815
     syncId: str  # noqa: N815
-    """The sync that changed it last, as in the audit trail."""
+    """The sync that last changed the record, as in the audit trail."""
     lifecycleStage: str | None = None  # noqa: N815
 
     @staticmethod

@@ -1,7 +1,7 @@
-"""How data sets, models and jobs are called in lineage.
+"""The names of data sets, models and jobs in lineage.
 
 Other producers of lineage name the same data sets, so that their graphs connect: a data set in a store has the name
-that OpenLineage's naming rules give it. What only MLflow knows is in the namespace of its server.
+that OpenLineage's naming rules give it. Objects that only MLflow knows are in the namespace of its server.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from verifywise_mlflow.common.store_schemes import AZURE_SCHEMES, OBJECT_STORE_S
 
 EVALUATION_NAMESPACE: Final = "verifywise-mlflow"
 _RUN_IDS: Final = uuid.UUID("0b6a2a4e-1d6f-4c0e-8a6b-7f3f4d2c9e11")
-"""The namespace of run ids that are made of something else than a UUID."""
+"""The namespace of run ids that are derived from texts other than UUIDs."""
 _STORE_SCHEMES: Final = frozenset(OBJECT_STORE_SCHEMES) | {"hdfs", "dbfs", "https", "http", "file"}
 _ALIASES: Final = {"s3a": "s3", "s3n": "s3", "gcs": "gs"}
 
@@ -36,7 +36,7 @@ def data_set_name(reference: Mapping[str, Json], namespace: str) -> DatasetName:
 
     Args:
         reference: One entry of the record's ``dataset_reference``.
-        namespace: That of the tenant's server, for data sets whose place is not a URI.
+        namespace: The namespace of the tenant's server, for data sets whose location is not a URI.
     """
     uri = _uri(reference.get("source"))
     if uri and (in_store := _name_in_store(uri)):
@@ -66,13 +66,13 @@ def _name_in_store(uri: str) -> DatasetName | None:
     scheme, path = _ALIASES.get(parts.scheme, parts.scheme), parts.path.strip("/")
     if scheme not in _STORE_SCHEMES or not path:
         return None
-    # What precedes the @ is a container for Azure, and would be credentials elsewhere.
+    # The text before the @ is a container on Azure, and would be credentials elsewhere.
     host = parts.netloc if scheme in AZURE_SCHEMES else parts.netloc.rpartition("@")[2]
     return DatasetName(f"{scheme}://{host}", path) if host else DatasetName(scheme, f"/{path}")
 
 
 def _uri(source: Json) -> str | None:
-    """Return the URI in what MLflow calls the source of a data set: a JSON object, or a text."""
+    """Return the URI in MLflow's field for a data set's source, which is a JSON object or a text."""
     if not isinstance(source, str):
         return None
     try:

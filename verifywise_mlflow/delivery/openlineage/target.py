@@ -1,6 +1,6 @@
 """OpenLineage as a target of deliveries: sends the lineage and the verdicts of each version whose state changed.
 
-A repetition is harmless: an event describes a state, and runs and data sets keep their names.
+A repeated event is harmless: it describes a state, and runs and data sets keep their names.
 """
 
 from __future__ import annotations
@@ -69,11 +69,11 @@ class OpenLineageTarget:
 
     @property
     def settings_digest(self) -> str:
-        """A digest of what decides which events are sent, and where."""
+        """A digest of the settings that decide which events are sent and where."""
         return fingerprint([self.address, self.namespace, self.settings.include_verdicts])
 
     def check(self) -> Sequence[CheckFinding]:
-        """Look whether the transport can be opened, and whether an HTTP server is there. No event is sent."""
+        """Check whether the transport can be opened and whether an HTTP server responds. No event is sent."""
         try:
             with self.connect() as connection:
                 sentence = connection.probe()
@@ -118,7 +118,7 @@ class LineageConnection:
                 return "none"
 
     def probe(self) -> str:
-        """Return what shows that the transport works, without an event."""
+        """Return a sentence that says whether the transport works; no event is sent."""
         match self.target.settings.transport:
             case HttpTransportSettings():
                 connection: EventConnection = self.transport.connection  # type: ignore[attr-defined]  # ours
@@ -130,7 +130,7 @@ class LineageConnection:
                 return "Kafka's client accepts the settings; no broker was asked"
 
     def plan(self, batches: Iterator[Sequence[PendingVersion]]) -> Plan:
-        """Return what would be sent. Sends nothing."""
+        """Return the events that would be sent. Nothing is sent."""
         changes = [PlannedChange("send lineage", *version.key) for batch in batches for version in batch]
         return Plan(changes)
 

@@ -1,4 +1,4 @@
-"""How OpenLineage events leave: by our guarded HTTP connections, or by the library's own transports.
+"""The transports of OpenLineage events: our guarded HTTP connections, or the library's own transports.
 
 The library's HTTP transport is not used. It follows redirects, takes proxies and credentials from the environment and
 connects to any address. Its client, ``OpenLineageClient``, is not used either: it reads settings from the environment
@@ -126,7 +126,7 @@ def kafka_options(settings: KafkaTransportSettings) -> dict[str, str]:
         "security.protocol": f"{'SASL_' if sasl else ''}{'SSL' if settings.encrypted else 'PLAINTEXT'}",
         "acks": "all",
         "message.timeout.ms": str(int(KAFKA_TIMEOUT_S * 1000)),
-        "log_level": "0",  # errors arrive with the confirmation, and its own lines go to standard error
+        "log_level": "0",  # errors arrive with the confirmation, and the client's log would go to standard error
         **{name: str(path) for name, path in files.items() if path},
     }
     if sasl:

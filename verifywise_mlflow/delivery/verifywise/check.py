@@ -1,4 +1,4 @@
-"""``deliver check`` of VerifyWise: the release, the account's rights, and what works in it. Nothing is written."""
+"""``deliver check`` of VerifyWise: the release, the account's rights, and working features. Nothing is written."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _WRITERS: Final = ("Admin", "Editor")
 
 
 def check_findings(settings: VerifyWiseSettings, open_client: Callable[[], VerifyWise]) -> Iterator[CheckFinding]:
-    """Yield what was found, up to the first error that hides all else."""
+    """Yield the findings, up to the first error that prevents further checks."""
     try:
         client = open_client()
     except (HttpError, SecretUnavailableError) as error:

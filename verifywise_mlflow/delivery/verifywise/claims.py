@@ -1,6 +1,6 @@
-"""Reads the claims of a VerifyWise token: who we are there, and which organization remote ids belong to.
+"""Reads the claims of a VerifyWise token: our account, and the organization that remote ids belong to.
 
-The signature is the server's to verify: a false claim would only mislead ourselves.
+Only the server verifies the signature: a false claim would mislead only ourselves.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Compares what we want with what we last wrote and with what VerifyWise holds, and yields the steps that follow.
+"""Compares the desired fields with those that we last wrote and those in VerifyWise, and yields the resulting steps.
 
-All objects that are changed after their creation go through ``change_steps``: a field that holds something else than
-what we last wrote belongs to a person.
+``change_steps`` handles all objects that are changed after their creation: a field whose value differs from the one
+that we last wrote belongs to a person.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ T = TypeVar("T", bound=_RemoteObject)
 
 
 def is_same(left: object, right: object) -> bool:
-    """Return whether two values of a field mean the same: VerifyWise returns an empty text as null, or as it was."""
+    """Return whether two values of a field mean the same: VerifyWise returns an empty text as null or unchanged."""
     if left in (None, "") and right in (None, ""):
         return True
     return left == right
 
 
 def is_settled(desired: Mapping[str, FieldValue], row: LedgerRow) -> bool:
-    """Return whether what we want is what we last wrote, so that nothing must be read."""
+    """Return whether the desired fields are those that we last wrote, so that nothing must be read."""
     return row.intended is None and all(
         name in row.written and is_same(row.written[name], value) for name, value in desired.items()
     )
@@ -46,23 +46,24 @@ def is_settled(desired: Mapping[str, FieldValue], row: LedgerRow) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class FieldChanges:
-    """What may be changed of an object's fields."""
+    """The fields of an object that may be changed, and those that are left alone."""
 
     changed: dict[str, FieldValue]
-    """To send."""
+    """The fields to send."""
     left_alone: tuple[str, ...]
-    """Fields that hold something else than what we last wrote."""
+    """Fields whose value differs from the one that we last wrote."""
     content: Content
-    """What the ledger knows of the object once the changes are sent."""
+    """The content for the ledger once the changes are sent."""
     is_news: bool
-    """Whether that differs from what it knows now: the server may hold a value already without our knowing."""
+    """Whether this content differs from the ledger's present one: the server may hold a value already that the ledger
+    lacks."""
 
 
 def field_changes(desired: Mapping[str, FieldValue], row: LedgerRow, present: Mapping[str, object]) -> FieldChanges:
-    """Compare what we want with what we last wrote and with what the server holds.
+    """Compare the desired fields with those that we last wrote and with those on the server.
 
-    A field may be changed if it holds what we last wrote, or what we tried to write with an unknown outcome, or nothing
-    at all where we never wrote anything.
+    A field may be changed if it has the value that we last wrote, or the value that we tried to write with an unknown
+    outcome, or if it is empty and we never wrote it.
     """
     changed: dict[str, FieldValue] = {}
     held: dict[str, FieldValue] = {}
@@ -90,7 +91,7 @@ def change_steps(
     update: Update,
     describe: Callable[[Sequence[str]], str] = ", ".join,
 ) -> Iterator[Step]:
-    """Yield what changes an object.
+    """Yield the steps that change an object.
 
     Args:
         action: The kind of change, for counts.
@@ -113,13 +114,13 @@ def change_steps(
 
 
 def deletion_steps(action: str, row: LedgerRow) -> Iterator[Step]:
-    """Yield what ends the deliveries of an object that a person deleted. ``action`` is what was meant to be done."""
+    """Yield the steps that end the deliveries of an object that a person deleted. ``action`` is the intended change."""
     yield LeftAlone(action, "it was deleted there")
     yield Note(row.item, row.written, row.remote_id, DELETED_BY_HAND)
 
 
 def the_only(found: Sequence[T], description: str) -> T | None:
-    """Return the object that has a mark of ours; None if there is none.
+    """Return the object that has a mark of ours; None without one.
 
     Args:
         found: The objects that have it.

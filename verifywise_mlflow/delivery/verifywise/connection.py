@@ -24,14 +24,14 @@ from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
 
 _DEFAULT_WAIT: Final = timedelta(minutes=15)
-"""After a rate limit that names no time: the longest window of VerifyWise's limits."""
+"""The wait after a rate limit that names no time: the longest window of VerifyWise's limits."""
 _OF_ONE_VERSION: Final = (RefusedError, ConflictError, OutcomeUnknownError, NotFoundError)
-"""Errors that say nothing about the other versions."""
+"""Errors that affect only one version."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Pause:
-    """Why something is put off, and until when, if the server said so."""
+    """Why a delivery is postponed, and until when, if the server said so."""
 
     sentence: str
     until: datetime | None
@@ -47,7 +47,7 @@ class VerifyWiseConnection:
     def __init__(
         self, remote: RemoteState, store: Store, settings: DeliverySettings, now: Callable[[], datetime]
     ) -> None:
-        """Take what it works on."""
+        """Take the open client and the settings of the delivery."""
         self._remote, self._store, self._settings, self._now = remote, store, settings, now
         self._files_pause: _Pause | None = None
 
@@ -62,7 +62,7 @@ class VerifyWiseConnection:
         return self._settings.verifywise.auth.identity()
 
     def plan(self, batches: Iterator[Sequence[PendingVersion]]) -> Plan:
-        """Return what the delivery of these versions would write."""
+        """Return the writes that a delivery of these versions would make."""
         changes: list[PlannedChange] = []
         left_alone: list[PlannedChange] = []
         defined: set[str] = set()
@@ -87,8 +87,8 @@ class VerifyWiseConnection:
         return Plan(changes, left_alone, new_entries)
 
     def deliver(self, batch: Sequence[PendingVersion]) -> BatchResult:
-        """Write what differs for these versions."""
-        self._remote = self._remote.reread()  # people work there while a batch is delivered, and so did we
+        """Write the differences of these versions."""
+        self._remote = self._remote.reread()  # people and our own writes change objects while batches are delivered
         outcomes: list[VersionOutcome] = []
         counts: Counter[str] = Counter()
         requests_before = self._remote.client.requests
@@ -104,7 +104,7 @@ class VerifyWiseConnection:
         return BatchResult(outcomes, dict(counts), stop.sentence if stop else None)
 
     def _deliver(self, work: Workload, counts: Counter[str]) -> tuple[VersionOutcome, _Pause | None]:
-        """Deliver a version; return how that ended, and why nothing else may be tried now, if so."""
+        """Deliver a version; return its outcome, and the reason if no further version may be tried now."""
         version = work.version
         executor = Executor(self._begin, self._remote, work.subject, work.ledger, self._now, counts)
         try:
@@ -120,7 +120,7 @@ class VerifyWiseConnection:
             return VersionOutcome(version, OutcomeKind.PARKED, str(error)), None
         except _FilesPausedError:
             pause = self._files_pause
-            assert pause is not None  # it was raised because of it
+            assert pause is not None  # the error is raised only if there is a pause
             return VersionOutcome(version, OutcomeKind.DEFERRED, pause.sentence, pause.until), None
         except _OF_ONE_VERSION as error:
             return VersionOutcome(version, OutcomeKind.FAILED, str(error)), None
@@ -131,7 +131,7 @@ class VerifyWiseConnection:
         return VersionOutcome(version, OutcomeKind.DELIVERED, reason), None
 
     def _deliver_files(self, work: Workload, executor: Executor) -> None:
-        """Deliver the evidence, unless the limit of its requests is used up: that holds up nothing else."""
+        """Deliver the evidence, unless the limit of its requests is used up, which delays nothing else."""
         assert work.desired is not None  # the caller has checked it
         try:
             for step in file_steps(work.desired, work.ledger, self._remote):

@@ -1,4 +1,4 @@
-"""The custom fields of an inventory entry, where the release has them: the nearest thing to a badge."""
+"""The custom fields of an inventory entry, in releases that have them: they show the badge."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PREFIX: Final = "custom_field/"
 SET: Final = "set custom field"
 _VALUE: Final = "value"
 _DEFINER: Final = "Admin"
-"""The role that may define custom fields. An Editor who tried it would only be refused."""
+"""The role that may define custom fields. Other roles would be refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ OWN_FIELDS: Final = (BADGE, FAILED_RULES, POLICY, JUDGED_AT, DEPLOYMENT)
 def custom_field_steps(
     values: Mapping[OwnField, FieldValue], entry_id: int | None, ledger: Ledger, remote: RemoteState
 ) -> Iterator[Step]:
-    """Yield what makes the custom fields of an entry agree with what we want.
+    """Yield the steps that make the custom fields of an entry agree with the desired values.
 
     Args:
         values: The value of each field.
@@ -70,7 +70,7 @@ def custom_field_steps(
 
 
 def _undefinable(remote: RemoteState) -> Iterator[Step]:
-    """Yield, once in a delivery, which fields are missing and may not be defined by our account."""
+    """Yield, once per delivery, the missing fields that our account may not define."""
     missing = [field.key for field in OWN_FIELDS if field.key not in remote.definitions]
     if missing and remote.account.role != _DEFINER and not remote.refused_fields:
         remote.refused_fields |= dict.fromkeys(missing, "only an Admin may define it")
@@ -88,5 +88,5 @@ def _steps(
 
 
 def _text(field: OwnField, value: FieldValue) -> FieldValue:
-    """Return a value as we write it: a date may come back with a time."""
+    """Return a value in the form in which we write it: VerifyWise may return a date with a time."""
     return value[:10] if field.field_type == "date" and isinstance(value, str) else value

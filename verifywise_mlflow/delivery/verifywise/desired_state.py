@@ -1,4 +1,4 @@
-"""What VerifyWise should hold of a version, from its current state in our store. Pure."""
+"""The desired state of a version in VerifyWise, derived from its current state in our store. Pure functions."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from verifywise_mlflow.tenants.mlflow_links import version_page_url
 from verifywise_mlflow.tenants.tenant import Tenant
 
 RISK_TERM: Final = timedelta(days=30)
-"""VerifyWise requires a target date: so long after the risk is opened. People may change it."""
+"""The target date of a risk, which VerifyWise requires, is this long after its opening. People may change it."""
 _LEVELS: Final[Mapping[Severity | None, str]] = {
     Severity.LOW: "Low",
     Severity.MEDIUM: "Medium",
@@ -45,7 +45,7 @@ _STAGES_IN_USE: Final = ("production", "staging")
 
 @dataclass(frozen=True, slots=True)
 class RuleText:
-    """What a rule says about itself."""
+    """The texts of a rule."""
 
     title: str
     remedy: str
@@ -54,12 +54,12 @@ class RuleText:
 
 @dataclass(frozen=True, slots=True)
 class DesiredState:
-    """What VerifyWise should hold of a version."""
+    """The desired state of a version in VerifyWise."""
 
     key: str
-    """The version's key there."""
+    """The version's key in VerifyWise."""
     is_gone: bool
-    """Whether MLflow no longer has the version: its entry is retired, and all else stays as it is."""
+    """Whether MLflow no longer has the version: then its entry is retired, and everything else stays unchanged."""
     entry: Mapping[str, FieldValue]
     status: EntryStatus
     failing: Mapping[str, DesiredRisk]
@@ -95,12 +95,12 @@ def desired_state(
     *,
     has_intended_use: bool,
 ) -> DesiredState:
-    """Return what VerifyWise should hold of a version.
+    """Return the desired state of a version in VerifyWise.
 
     Args:
         tenant: The tenant.
         settings: What is delivered.
-        rules: What each rule says about itself, by id.
+        rules: The texts of each rule, by id.
         policies: The policies that the verdicts follow from, with their versions.
         state: The version's current state.
         today: The day that a new risk is opened.

@@ -32,7 +32,7 @@ EntryStatus = Literal["Pending", "Restricted", "Retired"]
 def entry_steps(
     key: str, fields: Mapping[str, FieldValue], status: EntryStatus, ledger: Ledger, remote: RemoteState
 ) -> Iterator[Step]:
-    """Yield what makes the inventory entry agree with what we want.
+    """Yield the steps that make the inventory entry agree with the desired fields.
 
     Args:
         key: The version's key there.
@@ -51,7 +51,8 @@ def entry_steps(
         if entry is None:
             yield _creation(key, desired)
             return
-        # Created by a request with an unknown outcome, or known to an earlier ledger: what agrees is ours.
+        # The entry was created by a request with an unknown outcome, or is in an earlier ledger: fields that agree are
+        # ours.
         agreeing = {name: value for name, value in desired.items() if entry.fields.get(name) == value}
         row = LedgerRow(ITEM, str(entry.id), written=agreeing)
         yield Note(ITEM, agreeing, row.remote_id)
@@ -66,7 +67,7 @@ def _creation(key: str, desired: Mapping[str, FieldValue]) -> Write:
 
 
 def status_steps(status: EntryStatus, row: LedgerRow, remote: RemoteState) -> Iterator[Step]:
-    """Yield what changes the status of an entry alone: its version is gone from MLflow."""
+    """Yield the steps that change only the status of an entry, since MLflow no longer has its version."""
     yield from _changes({"status": status}, row, remote)
 
 

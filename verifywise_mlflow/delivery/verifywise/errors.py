@@ -1,4 +1,4 @@
-"""What can go wrong with a request to VerifyWise, beyond the errors of every HTTP connection (``http/errors.py``)."""
+"""The errors of requests to VerifyWise, in addition to those of every HTTP connection (``http/errors.py``)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from verifywise_mlflow.http.errors import HttpError
 class OutcomeUnknownError(HttpError):
     """A request that writes was sent, and no response says whether it was executed.
 
-    A time-out, a lost connection, or a gateway's 502, 503 or 504. List and match before sending it again.
+    The cause is a time-out, a lost connection, or a gateway's 502, 503 or 504. List and match before sending the
+    request again.
     """
 
 

@@ -1,6 +1,6 @@
 """The evidence of a version: a file for each state, linked to one entry of the evidence hub and to the model.
 
-Releases differ in whether they keep the link from the hub's entry to its file, so it is read back after writing.
+Some releases do not store the link from the hub's entry to its file, so the link is read back after writing.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ UPDATE: Final = "update evidence"
 LINK: Final = "link evidence"
 _TYPE: Final = "Risk Assessment Report"
 _REVIEW: Final = "pending_review"
-"""A person reviews it: a delivery never approves anything."""
+"""The status of new evidence. A person reviews it: a delivery never approves anything."""
 _SUPERSEDED: Final = "superseded"
 _NOT_LINKED: Final = "this release does not keep the link between the evidence and its file"
 
@@ -43,7 +43,7 @@ _NOT_LINKED: Final = "this release does not keep the link between the evidence a
 def evidence_steps(
     key: str, name: str, document: EvidenceDocument, ledger: Ledger, remote: RemoteState
 ) -> Iterator[Step]:
-    """Yield what makes the evidence agree with a version's state.
+    """Yield the steps that make the evidence agree with a version's state.
 
     Args:
         key: The version's key there.
@@ -169,7 +169,7 @@ def _creation(
 
 
 def _link(client: VerifyWise, remote: RemoteState, evidence_id: int, file_id: int, content: Content) -> Sent:
-    """Attach a file to an entry of the evidence hub, and read back whether the release kept that."""
+    """Attach a file to an entry of the evidence hub, and read back whether the release stored the link."""
     try:
         client.attach_file(file_id, evidence_id)
     except (RefusedError, NotFoundError, ForbiddenError):
@@ -205,7 +205,7 @@ def _supersede_steps(ledger: Ledger, current_item: str, remote: RemoteState) -> 
 
 
 def _former_file(row: LedgerRow, remote: RemoteState) -> RemoteFile | None:
-    """Return a file of an earlier state, also one whose upload has an unknown outcome; None if it is not there."""
+    """Return a file of an earlier state, also if the outcome of its upload is unknown; None if it does not exist."""
     if row.remote_id is not None:
         return remote.files.get(int(row.remote_id))
     found = remote.files_named(str((row.intended or {}).get("filename")))

@@ -1,6 +1,6 @@
 """The evidence file of a version: its record, its verdicts and its manifest, as Markdown.
 
-Everything that a customer wrote stands in code spans, in which no link, image or HTML has an effect. The same state
+All texts of customers are in code spans, in which no link, image or HTML has an effect. The same state
 gives the same bytes, since a file is sent only when its digest changes.
 """
 
@@ -22,7 +22,7 @@ from verifywise_mlflow.persistence.queries.delivery_states import DeliveryState,
 
 MEDIA_TYPE: Final = "text/markdown"
 MAX_FILES: Final = 500
-"""Files of a manifest that the document lists."""
+"""The most files of a manifest that the document lists."""
 MAX_VALUE_CHARACTERS: Final = 2_000
 _IN_OWN_SECTION: Final = frozenset(("artifact_manifest", "evidence_files"))
 _ORDER: Final = ("fail", "error", "not evidenced", "not read", "pass", "not applicable")

@@ -45,7 +45,7 @@ class Executor:
         row = ledger.get(entry.ITEM)
         self._entry_id = int(row.remote_id) if row and row.remote_id else 0
         self.remarks: list[str] = []
-        """What was left alone, and what could not be done and why."""
+        """Sentences about what was left alone, and what could not be done and why."""
 
     def execute(self, step: Step) -> None:
         """Execute a step.
@@ -97,7 +97,8 @@ class Executor:
         try:
             definition = client.create_custom_field(step.field_key, step.label, step.field_type)
         except (ForbiddenError, RefusedError, ConflictError) as error:
-            # Only an Admin may define one, unless an Admin gives the right to others. All else works without it.
+            # Only an Admin may define a custom field, unless an Admin grants the right to others. Everything else works
+            # without it.
             self._remote.refused_fields[step.field_key] = str(error)
             self.remarks.append(f"{DEFINE}: {step.field_key}: {error}")
             return

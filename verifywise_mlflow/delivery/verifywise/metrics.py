@@ -1,4 +1,4 @@
-"""The metrics of a version, where the release has model risk management: each value once."""
+"""The metrics of a version, in releases with model risk management: each value is sent once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from verifywise_mlflow.persistence.repositories.delivery_ledger import Content
 PREFIX: Final = "metric/"
 SEND: Final = "send metric"
 MAX_METRICS: Final = 100
-"""Metrics of a version that are sent, in the order of their names."""
+"""The most metrics of a version that are sent, in the order of their names."""
 MAX_NAME_CHARACTERS: Final = 100
 
 
@@ -35,7 +35,7 @@ def metric_points(record: CanonicalRecord) -> list[MetricPoint]:
 
 
 def metric_steps(key: str, points: list[MetricPoint], ledger: Ledger, remote: RemoteState) -> Iterator[Step]:
-    """Yield the values that were not sent yet, one a request: a repeated one is answered as a duplicate."""
+    """Yield the values that were not sent yet, one per request. VerifyWise reports a repeated value as a duplicate."""
     for point in points:
         item = PREFIX + point.metric
         content: Content = {"value": point.value, "at": _text(point.at)}

@@ -1,8 +1,8 @@
 """Stays below VerifyWise's rate limits, which people at the same address share with us.
 
-Each response states the limit, what is left of it and when it begins again (``RateLimit-*``). A part of each limit is
-left to others. What begins again soon is waited for; a longer wait is an error with ``retry_after``, and the delivery
-continues later.
+Each response states the limit, how much of it is left and when it resets (``RateLimit-*``). A part of each limit is
+left to others. A short time until the reset is waited for; a longer one is an error with ``retry_after``, and the
+delivery continues later.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from verifywise_mlflow.http.errors import RateLimitedError
 RESERVED_SHARE: Final = 0.2
 """The part of each limit that is left to others: people use VerifyWise from the same address, behind one proxy."""
 MAX_WAIT_SECONDS: Final = 90.0
-"""Longer than the window of most requests, a minute, and shorter than that of file requests, a quarter of an hour."""
+"""The longest wait: longer than the window of most requests, a minute, and shorter than that of file requests, a
+quarter of an hour."""
 
 
 class Budget(StrEnum):
@@ -37,16 +38,16 @@ class _Window:
 
 
 class RatePacing:
-    """What is left of each budget, by what the server said last."""
+    """The rest of each budget, according to the server's last response."""
 
     def __init__(self, clock: Callable[[], float], sleep: Callable[[float], None]) -> None:
-        """Know of no limit yet. ``clock`` returns seconds, on any clock that never goes back."""
+        """Start without known limits. ``clock`` returns seconds of any monotonic clock."""
         self._clock = clock
         self._sleep = sleep
         self._windows: dict[Budget, _Window] = {}
 
     def wait(self, budget: Budget, needed: int = 1) -> None:
-        """Wait until a number of requests may be sent; not at all for 0.
+        """Wait until ``needed`` requests may be sent; do not wait for 0.
 
         Raises:
             RateLimitedError: that takes too long. Nothing was sent.
@@ -62,7 +63,7 @@ class RatePacing:
             del self._windows[budget]
 
     def pause(self, seconds: float, reason: str) -> None:
-        """Wait, if it is not too long.
+        """Wait, unless the time is too long.
 
         Raises:
             RateLimitedError: it is. ``retry_after`` says how long.
@@ -75,7 +76,7 @@ class RatePacing:
         self._sleep(max(seconds, 0.0))
 
     def learn(self, budget: Budget, headers: Mapping[str, str]) -> None:
-        """Take what the headers of a response say."""
+        """Store the limit that the headers of a response state."""
         limit, left, seconds = (_number(headers, f"RateLimit-{name}") for name in ("Limit", "Remaining", "Reset"))
         if limit is not None and left is not None and seconds is not None:
             self._windows[budget] = _Window(left, self._clock() + seconds, limit)

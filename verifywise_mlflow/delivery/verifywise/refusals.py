@@ -1,6 +1,7 @@
-"""The errors that VerifyWise's answers stand for, and which of our values its database refuses.
+"""Maps VerifyWise's responses to errors, and finds which of our values its database refuses.
 
-It validates little itself: a text that is too long or an unknown status is a 500, as is a failure of its own.
+VerifyWise validates little: it responds with 500 to a text that is too long and to an unknown status, as to its own
+failures.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ _LIMITED_FIELDS = frozenset(
         *("evidence_name", "evidence_type"),
     )
 )
-"""Those of ``MAX_FIELD_CHARACTERS``."""
+"""The fields to which ``MAX_FIELD_CHARACTERS`` applies."""
 _STATUSES = "Approved, Restricted, Pending or Blocked, in newer releases also Rejected or Retired"
 _REMEDIES: Remedies = {
     401: "VerifyWise does not accept our session: check the clocks and auth.",
@@ -50,7 +51,7 @@ def error_from_response(response: Response) -> HttpError:
         return ConflictError(sentence)
     error = error_of_status(response.status, response.headers, sentence, _REMEDIES)
     if isinstance(error, RateLimitedError):
-        error.retryable = False  # rate_pacing.py waits, and knows what must not take too long
+        error.retryable = False  # rate_pacing.py waits instead, and bounds the wait
     return error
 
 
@@ -71,7 +72,7 @@ def error_of_write(error: HttpError, content: Mapping[str, object]) -> HttpError
 
 
 def _explain(content: Mapping[str, object]) -> str:
-    """Return a sentence on the values that exceed a limit; if none does, on the limits that there are."""
+    """Return a sentence on the values that exceed a limit; if none does, on the existing limits."""
     too_long = {
         name: len(value)
         for name, value in content.items()
@@ -92,7 +93,7 @@ def _explain(content: Mapping[str, object]) -> str:
 
 
 def _quote(response: Response) -> str:
-    """Return what the server says, without its envelope, fit for a message."""
+    """Return the server's text without its envelope, shortened for a message."""
     if not response.is_json:
         return response.quote(response.body)
     try:

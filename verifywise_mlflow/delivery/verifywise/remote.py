@@ -1,7 +1,7 @@
 """VerifyWise's objects, and the protocol of the REST client that reads and writes them.
 
-Field names are those of VerifyWise's API. The client maps its responses to these classes, in every release; what a
-release does not have is empty here, and ``Release`` says so.
+Field names are those of VerifyWise's API. The client maps the responses of every release to these classes; fields that
+a release lacks are empty, and ``Release`` says which.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Dialect = Literal["A1", "A2", "B"]
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """What the server can do, by probing it."""
+    """The features of the server, found by probing it."""
 
     dialect: Dialect
     has_external_key: bool
@@ -33,7 +33,7 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Who we are there."""
+    """Our account in VerifyWise."""
 
     user_id: int
     organization: str
@@ -127,7 +127,8 @@ class VerifyWise(Protocol):
     ``UnauthenticatedError``, ``ForbiddenError``, ``NotFoundError``, ``UnreachableError`` (nothing was sent, or a read
     failed), ``InvalidResponseError``, ``LimitExceededError``. A method that writes sends its request once, and may also
     raise ``OutcomeUnknownError``, ``ConflictError`` and ``RefusedError``. Reads are retried within the limits. A method
-    that changes what exists waits for no rate limit: what was read before it decided would be old.
+    that changes an existing object never waits for a rate limit: the values on which the change was decided would be
+    outdated.
     """
 
     @property
@@ -135,10 +136,10 @@ class VerifyWise(Protocol):
         """How many requests were sent."""
 
     def release(self) -> Release:
-        """Return what the server can do; probed once."""
+        """Return the features of the server, which are probed once."""
 
     def account(self) -> Account:
-        """Return who we are there; the first call logs in."""
+        """Return our account; the first call logs in."""
 
     def inventory(self) -> list[InventoryEntry]:
         """Return all entries of the inventory."""
@@ -177,7 +178,7 @@ class VerifyWise(Protocol):
         """Return all entries of the evidence hub."""
 
     def create_evidence(self, fields: Fields, model_ids: Sequence[int], files: Sequence[RemoteFile]) -> EvidenceItem:
-        """Create an entry of the evidence hub, and return it as the server answers: it may lack the files."""
+        """Create an entry of the evidence hub, and return the server's response, which may lack the files."""
 
     def update_evidence(self, evidence_id: int, fields: Fields, model_ids: Sequence[int]) -> None:
         """Change an entry. The models are always sent: without them, A2 logs a false removal."""

@@ -1,6 +1,7 @@
-"""What VerifyWise holds, read only if something must be compared with it.
+"""The objects in VerifyWise, which are read only if something must be compared with them.
 
-Listings find objects by our marks. What is about to be changed is read by itself, right before: people work there, too.
+Listings find objects by our marks. An object that is about to be changed is read again right before, since people work
+in VerifyWise, too.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from verifywise_mlflow.delivery.verifywise.remote import (
 
 
 class RemoteState:
-    """The state of a server: listings as they were when they were first needed, and single objects as they are.
+    """The state of a server: listings from when they were first needed, and single objects as they are now.
 
-    Listings are not updated by our own writes: the ledger knows those.
+    Our own writes do not update the listings, since the ledger has them.
     """
 
     def __init__(self, client: VerifyWise, *, reads_current: bool = True) -> None:
@@ -30,8 +31,8 @@ class RemoteState:
 
         Args:
             client: The connection.
-            reads_current: Whether current objects are read by themselves. A plan takes them from the listings, since it
-                changes none: a request each would take minutes.
+            reads_current: Whether single objects are requested. A plan takes them from the listings, since it changes
+                none and a request per object would take minutes.
         """
         self.client = client
         self._reads_current = reads_current
@@ -39,14 +40,14 @@ class RemoteState:
         """Custom fields that could not be created, with the reason."""
 
     def reread(self) -> RemoteState:
-        """Return the state as it is from now on."""
+        """Return a new state, whose listings are read again."""
         fresh = RemoteState(self.client)
         fresh.refused_fields = self.refused_fields
         return fresh
 
     @cached_property
     def release(self) -> Release:
-        """What the server can do."""
+        """The features of the server."""
         return self.client.release()
 
     @cached_property
@@ -85,9 +86,9 @@ class RemoteState:
         """Return a risk as it is now; None if there is none."""
         if not self._reads_current:
             return self.risks.get(risk_id)
-        _ = self.entries  # a change of the risk needs them; read later, they would come between reading and changing it
+        _ = self.entries  # needed for the change; read before the risk, so that nothing delays the change
         risk = self.client.risk(risk_id)
-        if risk is None:  # only the listing has deleted ones
+        if risk is None:  # only the listing has deleted risks
             self.__dict__.pop("risks", None)
         return risk or self.risks.get(risk_id)
 

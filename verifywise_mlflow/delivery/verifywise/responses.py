@@ -117,12 +117,12 @@ class FileRow(_Row):
         return RemoteFile(self.id, self.filename, self.modelId, self.size, self.review_status, self.description)
 
     def reference(self) -> dict[str, FieldValue]:
-        """Return what evidence says about its file."""
+        """Return the reference to the file as evidence has it."""
         return self.model_dump(include={"id", "filename", "size", "mimetype", "upload_date", "uploaded_by"})
 
 
 class Pagination(_Row):
-    """How many files there are, however many the listing has."""
+    """The total number of files, of which a page lists some."""
 
     total: int
 

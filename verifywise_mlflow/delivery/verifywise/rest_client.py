@@ -1,6 +1,6 @@
-"""The REST client of VerifyWise: its objects, by its endpoints and in the words of ``remote.py``.
+"""The REST client of VerifyWise: reads and writes the objects of ``remote.py`` through VerifyWise's endpoints.
 
-Which release answers is found out by probing, since ``/api/version`` says the same in releases that differ.
+The release is found by probing, since ``/api/version`` is the same in different releases.
 """
 
 from __future__ import annotations
@@ -100,11 +100,11 @@ class VerifyWiseClient:
         return self._transport.requests
 
     def account(self) -> Account:
-        """Return who we are there; the first call logs in."""
+        """Return our account; the first call logs in."""
         return self._transport.session.account()
 
     def release(self) -> Release:
-        """Return what the server can do; probed once."""
+        """Return the features of the server, which are probed once."""
         if self._release is None:
             self._release = self._probe()
         return self._release
@@ -164,7 +164,7 @@ class VerifyWiseClient:
         return self._transport.parse(response, _RISK).risk()
 
     def create_risk(self, model_id: int, fields: Fields) -> ModelRisk:
-        """Create a risk. What VerifyWise requires is sent as null if it is missing."""
+        """Create a risk. Required fields without a value are sent as null."""
         required = dict.fromkeys(("risk_category", "risk_level", "owner", "target_date"))
         return self._transport.create("/modelRisks", {**required, **fields, "model_id": model_id}, _RISK).risk()
 
@@ -176,7 +176,7 @@ class VerifyWiseClient:
     def files(self) -> list[RemoteFile]:
         """Return the files of the file manager.
 
-        One request without pages lists the newest thousand. Only what is beyond is read in pages of a hundred, since
+        One request without pages lists the newest thousand. Only further files are read in pages of a hundred, since
         each request counts against a limit of a hundred in fifteen minutes.
         """
         listing = self._transport.read("/file-manager", _FILES)
@@ -217,7 +217,7 @@ class VerifyWiseClient:
         return [row.item() for row in self._transport.read("/evidenceHub", _EVIDENCE_ITEMS)]
 
     def create_evidence(self, fields: Fields, model_ids: Sequence[int], files: Sequence[RemoteFile]) -> EvidenceItem:
-        """Create an entry of the evidence hub, and return it as the server answers: it may lack the files."""
+        """Create an entry of the evidence hub, and return the server's response, which may lack the files."""
         content = {
             "description": None,  # A fails without the key
             **fields,
@@ -281,7 +281,7 @@ class VerifyWiseClient:
     def post_metric(self, external_key: str, point: MetricPoint) -> str:
         """Post one value of a metric; return the server's result: ok, warn, breach, no_threshold or duplicate.
 
-        One value a request: first builds lose the new values of a batch in which one is a duplicate.
+        Each request has one value: early builds lose the new values of a batch in which one is a duplicate.
         """
         context = {"context": dict(point.context)} if point.context else {}
         content = {"metric": point.metric, "value": point.value, "at": point.at.isoformat(), **context}

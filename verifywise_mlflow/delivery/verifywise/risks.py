@@ -1,7 +1,7 @@
 """The risks of a version: one for each rule that fails.
 
-A rule that passes later resolves its risk; one that fails again opens another. What a person decides stays: a risk that
-a person resolved, accepted or deleted is not touched and not opened again while its rule goes on failing.
+A rule that passes later resolves its risk; a rule that fails again opens another. A person's decision stays: a risk
+that a person resolved, accepted or deleted is not touched, and not opened again while its rule still fails.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class DesiredRisk:
     fields: Mapping[str, FieldValue]
     """risk_name, risk_level, description, mitigation_plan; they follow the verdict."""
     target_date: date
-    """Set when it is opened, and then left to people."""
+    """Set when the risk is opened, and then left to people."""
 
 
 def risk_steps(
@@ -44,7 +44,7 @@ def risk_steps(
     ledger: Ledger,
     remote: RemoteState,
 ) -> Iterator[Step]:
-    """Yield what makes the risks agree with the verdicts.
+    """Yield the steps that make the risks agree with the verdicts.
 
     Args:
         key: The version's key there.
@@ -68,7 +68,7 @@ def risk_steps(
 def _failing_steps(key: str, risk: DesiredRisk, row: LedgerRow, remote: RemoteState) -> Iterator[Step]:
     if row.intended is not None and row.intended.get(_CLOSED):
         present = _present(row, remote)
-        if present is not None and present.fields.get("status") == _RESOLVED:  # by us: that request was executed
+        if present is not None and present.fields.get("status") == _RESOLVED:  # by our request: it was executed
             row = LedgerRow(row.item, row.remote_id, row.intended)
     # An intention without content is the first risk of the rule; with closed content, the next one.
     if not row.written or row.written.get(_CLOSED):
@@ -116,13 +116,13 @@ def _passing_steps(row: LedgerRow, remote: RemoteState) -> Iterator[Step]:
     present = _present(row, remote)
     closed: Content = {**row.written, _CLOSED: True}
     if present is None or not _is_undecided(present):
-        yield Note(row.item, closed, row.remote_id)  # a person was faster
+        yield Note(row.item, closed, row.remote_id)  # a person has already decided
         return
     yield _resolution(row, present.id, closed)
 
 
 def _settle_unknown_opening(row: LedgerRow, remote: RemoteState) -> Iterator[Step]:
-    """Yield what ends a risk whose opening has an unknown outcome, although its rule passes by now."""
+    """Yield the steps that end a risk whose opening has an unknown outcome and whose rule passes by now."""
     assert row.intended is not None  # the caller has checked it
     reference = str(row.intended.get("description") or "").rpartition("\n")[2]
     found = remote.risks_with_reference(reference) if reference else []
@@ -173,7 +173,7 @@ def _present(row: LedgerRow, remote: RemoteState) -> ModelRisk | None:
 
 
 def _is_undecided(risk: ModelRisk) -> bool:
-    """Return whether nobody has decided about a risk, or deleted it."""
+    """Return whether nobody has decided about a risk or deleted it."""
     return not risk.is_deleted and risk.fields.get("status") in _UNDECIDED
 
 

@@ -1,7 +1,7 @@
-"""Our session with VerifyWise: one login per delivery, and another one when the server says that it has expired.
+"""Our session with VerifyWise: one login per delivery, and another one when the server reports that it has expired.
 
-A server allows five logins a minute per address, people's included. So one login is one request, never retried, and a
-token that is refused within a minute is an error: another one would be refused as well.
+A server allows five logins a minute per address, including those of people. So a login is one request that is never
+retried, and a token that is refused within a minute is an error: a new token would be refused as well.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ class Session:
         """Requests for a token so far."""
 
     def account(self) -> Account:
-        """Return whom the token names.
+        """Return the account that the token names.
 
         Raises:
             HttpError: there is no token, or it is not one of VerifyWise.
@@ -99,7 +99,7 @@ class Session:
         try:
             return _Token(self._log_in(body), self._clock())
         except HttpError as error:
-            error.was_sent = False  # the request that needs the token was not
+            error.was_sent = False  # the request that needs the token was not sent
             raise
 
     def _log_in(self, body: bytes) -> str:

@@ -1,4 +1,4 @@
-"""What a delivery may do for a version: a write, a note in the ledger, something that is left alone.
+"""The steps of a delivery for a version: a write, a note in the ledger, or a change that is left out.
 
 The functions that decide (``entry.py``, ``risks.py``, ``evidence.py``, ``custom_fields.py``, ``metrics.py``) yield
 steps. ``deliver plan`` lists them and ``deliver run`` executes them, so both see the same ones.
@@ -24,28 +24,29 @@ class Sent:
     """The result of a request that writes."""
 
     remote_id: str | None = None
-    """Of what it created; None for a change."""
+    """The id of the created object; None for a change."""
     content: Content | None = None
-    """What the server holds afterwards, if that was read back and is not what was intended."""
+    """The server's content afterwards, if it was read back and differs from the intended content."""
     remark: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """A request that changes something there. The ledger gets what it contains before it is sent, and after it."""
+    """A request that writes. The ledger gets its content before it is sent and after it succeeded."""
 
     action: str
     """``create entry``, ``open risk``…: the kind, for counts."""
     item: str
     content: Content
     send: Callable[[VerifyWise, int], Sent]
-    """Takes the id of the version's inventory entry, which an earlier step may have created; 0 before that."""
+    """Sends the request. It takes the id of the version's inventory entry, which an earlier step may have created; 0
+    before."""
     detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A change of the ledger alone: what was found there is what we meant to write, or our part in it is over."""
+    """A change of the ledger alone: the server has the intended content already, or we no longer write the object."""
 
     item: str
     content: Content
@@ -64,10 +65,10 @@ class DefineField:
 
 @dataclass(frozen=True, slots=True)
 class LeftAlone:
-    """Something that a person changed or deleted there."""
+    """A change that is left out, since a person changed or deleted the object."""
 
     action: str
-    """What it would have been."""
+    """The change that would have been made."""
     detail: str
 
 

@@ -25,7 +25,7 @@ from verifywise_mlflow.tenants.delivery.verifywise import VERIFYWISE, VerifyWise
 from verifywise_mlflow.tenants.tenant import Tenant
 
 DELIVERY_REVISION: Final = 1
-"""Raised when a release writes other fields or texts, so that all versions are delivered again."""
+"""Increase it when a release writes other fields or texts, so that all versions are delivered again."""
 
 
 def _utc_now() -> datetime:
@@ -89,12 +89,12 @@ class VerifyWiseTarget:
         return self._settings.confirm_above
 
     def check(self) -> Sequence[CheckFinding]:
-        """Look at what works there; nothing is written."""
+        """Check what works in VerifyWise; nothing is written."""
         return list(check_findings(self._settings, self._open))
 
     @contextmanager
     def connect(self) -> Iterator[VerifyWiseConnection]:
-        """Log in, probe the release, and close the connections in the end."""
+        """Log in, probe the release, and close the connections at the end."""
         rules = {rule.id: RuleText(rule.title, rule.remedy, rule.severity) for rule in load_rules(self._tenant).rules}
         client = self._open()
         try:

@@ -1,7 +1,8 @@
-"""Texts that VerifyWise accepts and that show nothing but what they say.
+"""Makes texts that VerifyWise accepts and that are displayed without markup.
 
-Most of its text fields hold 255 characters; it answers 500 to a longer one. It shows texts on pages and quotes them in
-mails, so what a customer wrote gets no control characters and no angle brackets, with which HTML would begin.
+Most text fields of VerifyWise hold 255 characters; it responds with 500 to a longer text. It shows texts on pages and
+quotes them in mails, so control characters are escaped and angle brackets, with which HTML begins, are replaced in
+customers' texts.
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from verifywise_mlflow.common.untrusted_text import escape_invisible
 
 MAX_FIELD_CHARACTERS: Final = 255
 MAX_TEXT_CHARACTERS: Final = 8_000
-"""Of the fields without a limit of their own."""
+"""The limit of fields that have no other limit."""
 CUT: Final = " […]"
-"""At the end of a text that was cut."""
-_BRACKETS: Final = str.maketrans("<>", "‹›")  # these look like brackets, and are none in HTML
+"""The mark at the end of a text that was cut."""
+_BRACKETS: Final = str.maketrans("<>", "‹›")  # these look like brackets, but are not markup in HTML
 
 
 def plain(text: str) -> str:
@@ -43,8 +44,8 @@ def slug(text: str, max_characters: int) -> str:
 def external_key(tenant_id: str, model_name: str, version_number: int, incarnation: int) -> str:
     """Return the key by which an inventory entry is found again.
 
-    It is the idempotency key: unique in releases with ``external_key``; in earlier ones, the field ``provider_model``
-    has it. A version that was deleted and created again has another key.
+    The key is the idempotency key: it is unique in releases with ``external_key``; in earlier releases, the field
+    ``provider_model`` holds it. A version that was deleted and created again has another key.
     """
     identity = "\x1f".join((tenant_id, model_name, str(version_number), str(incarnation)))
     digest = hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""Sends requests to one VerifyWise server: within its rate limits, and a request that writes only once."""
+"""Sends requests to one VerifyWise server within its rate limits. A request that writes is sent only once."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from verifywise_mlflow.tenants.delivery.verifywise import VerifyWiseSettings
 T = TypeVar("T")
 
 _MAX_PAUSES: Final = 3
-"""How often one request is held back because of a rate limit, before the delivery stops."""
+"""The most times that one request waits for a rate limit before the delivery stops."""
 _JSON: Final = "application/json"
 
 
@@ -84,7 +84,7 @@ class Transport:
         Args:
             path: With its query.
             route: The path without its values, for traces.
-            precedes_change: Whether a change follows that is decided on the response and must not wait: this request
+            precedes_change: Whether a change follows that depends on the response and must not wait: then this request
                 waits until the rate limit allows both.
         """
         name = path.partition("?")[0]
@@ -112,9 +112,10 @@ class Transport:
         route: str | None = None,
         waits: bool = True,
     ) -> None:
-        """Send content as JSON, once; ignore what the response says beyond its status.
+        """Send content as JSON, once; ignore the body of the response.
 
-        ``waits`` says whether it may wait for a rate limit: not if it was decided on what has just been read.
+        ``waits`` says whether the request may wait for a rate limit. It must not if it depends on values that were just
+        read.
         """
         self._write(self._http, method, path, _encode(content), _JSON, content, route=route, waits=waits)
 
@@ -147,7 +148,7 @@ class Transport:
         route: str | None = None,
         waits: bool = True,
     ) -> Response:
-        """Send a request that writes; again only if a rate limit refused it, and if it may wait.
+        """Send a request that writes. It is repeated only if a rate limit refused it and it may wait.
 
         Raises:
             HttpError: it was not executed, or is not known to have been. ``content`` is for the message of a refusal.

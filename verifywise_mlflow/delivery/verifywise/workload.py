@@ -1,4 +1,4 @@
-"""The pending versions of a batch, with their current states and what we last wrote of them."""
+"""The pending versions of a batch, with their current states and the ledger's rows about them."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ class Workload:
     version: PendingVersion
     subject: Subject
     desired: DesiredState | None
-    """None if nothing is delivered of it: it is out of scope and has no entry, or it was not evaluated yet."""
+    """None if nothing is delivered: the version is out of scope and has no entry, or was not evaluated yet."""
     ledger: Ledger
     predecessors: tuple[tuple[Subject, Ledger], ...]
-    """Deleted versions that had its name and number, and were delivered."""
+    """Deleted versions with the same name and number that were delivered."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeliverySettings:
-    """What is delivered, and where to."""
+    """The settings that decide what is delivered, and to where."""
 
     tenant: Tenant
     verifywise: VerifyWiseSettings
     rules: Mapping[str, RuleText]
-    """What each rule says about itself, by id."""
+    """The texts of each rule, by id."""
     destination: str
     has_intended_use: bool
     """Whether the release's inventory has that field."""
@@ -54,7 +54,7 @@ def destination(url: str, organization: str) -> str:
 def workloads(
     session: TenantSession, settings: DeliverySettings, batch: Sequence[PendingVersion], now: datetime
 ) -> Iterator[Workload]:
-    """Read what a delivery needs of a batch, at once; then yield its versions."""
+    """Read all data that a delivery needs for a batch at once, then yield its versions."""
     keys = [version.key for version in batch]
     uses = delivery_states.version_uses(session, keys)
     rows = delivery_ledger.rows_of(session, VERIFYWISE, settings.destination, keys)

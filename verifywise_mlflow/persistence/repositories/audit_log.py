@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, fields, replace
 from datetime import UTC, datetime
 
-from sqlalchemy import func, select, text
+from sqlalchemy import Connection, func, select, text
 from sqlalchemy.dialects.postgresql import insert as insert_if_new
 from sqlalchemy.exc import DataError
 
@@ -44,7 +44,8 @@ class DamagedEntryError(DatabaseError):
 def append(session: TenantSession, entries: Sequence[AuditEntry]) -> int | None:
     """Append entries, in their order, to the end of the tenant's chain; return the last one's sequence number.
 
-    Entries about what a person started get that person as their actor.
+    Entries about what a person started get that person as their actor, unless they name one: an entry about access
+    that was granted earlier names who granted it.
 
     The tenant's chain stays locked until the transaction ends, so that two processes cannot write the same next link.
     Append last in a transaction: a lock that is taken afterwards could deadlock with another append.
@@ -57,12 +58,13 @@ def append(session: TenantSession, entries: Sequence[AuditEntry]) -> int | None:
         return None
     if any(entry.tenant_id != session.tenant_id for entry in entries):
         raise ValueError(f"an entry belongs to another tenant than the session's, {session.tenant_id!r}")
-    actor = _actor(session) if any(entry.kind in KINDS_WITH_ACTOR for entry in entries) else None
+    needs_actor = any(entry.kind in KINDS_WITH_ACTOR and entry.actor is None for entry in entries)
+    actor = current_actor(session.connection, session.dagster_user) if needs_actor else None
     lock(session)
     link = head(session)
     rows = []
     for entry in entries:
-        if entry.kind in KINDS_WITH_ACTOR:
+        if entry.kind in KINDS_WITH_ACTOR and entry.actor is None:
             entry = replace(entry, actor=actor)  # everything below is about the entry with its actor
         link = make_link(_entry_fields(entry), link)
         rows.append(
@@ -212,10 +214,11 @@ def length(session: TenantSession) -> int:
     return session.scalar(last) or 0
 
 
-def _actor(session: TenantSession) -> Actor:
+def current_actor(connection: Connection, dagster_user: str | None = None) -> Actor:
+    """Return the accounts under which this program writes."""
     # The role that logged in: SET ROLE changes current_user only.
-    role = session.scalar(text("SELECT session_user"))
-    return Actor(operating_system_user(), str(role), session.dagster_user)
+    role = connection.scalar(text("SELECT session_user"))
+    return Actor(operating_system_user(), str(role), dagster_user)
 
 
 def _entry_fields(entry: AuditEntry) -> dict[str, object]:

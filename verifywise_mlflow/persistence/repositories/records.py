@@ -243,7 +243,7 @@ def write_records(
         sync_id: The sync that writes them.
         now: The time of the write.
         admit: Takes the records whose former state would move to the history, and returns the ones to write. The others
-        stay pending.
+            stay pending.
 
     Returns:
         The records that were written.

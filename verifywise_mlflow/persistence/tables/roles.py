@@ -16,5 +16,7 @@ role_grants = Table(
     Column("kind", PlainText, nullable=False),
     Column("tenant_id", Text),
     time_column("granted_at", nullable=False),
+    Column("granted_by_os_user", Text, nullable=False),
+    Column("granted_by_role", Text, nullable=False),
 )
 """The policies of row-level security read it."""

@@ -4,7 +4,10 @@
 -- setting.
 
 ALTER TABLE {schema}.role_grants ENABLE ROW LEVEL SECURITY;
-CREATE POLICY own_row ON {schema}.role_grants FOR SELECT USING (role_name = current_user);
+-- A role sees its own grant, and those of pipelines and listeners: the first sync of a tenant writes them into its trail.
+-- The grant of another reader names its tenant, so nobody but the owner sees it.
+CREATE POLICY own_and_shared_grants ON {schema}.role_grants FOR SELECT
+USING (role_name = current_user OR tenant_id IS NULL);
 
 -- The function runs with the rights of the querying role, which sees its own grant. Its search path is fixed: else a
 -- reader could put an operator = of its own before Postgres' and pass for a pipeline.

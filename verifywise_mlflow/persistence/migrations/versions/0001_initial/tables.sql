@@ -711,5 +711,7 @@ CREATE TABLE {schema}.role_grants (
     kind TEXT NOT NULL CHECK (kind IN ('pipeline', 'reader', 'listener')),
     tenant_id TEXT CHECK ((kind = 'reader') = (tenant_id IS NOT NULL)),
     granted_at TIMESTAMP WITH TIME ZONE NOT NULL,
+    granted_by_os_user TEXT NOT NULL,
+    granted_by_role TEXT NOT NULL,
     PRIMARY KEY (role_name)
 );
