@@ -1,1 +1,1 @@
-"""Policies as data, and the verdicts that they give on canonical records."""
+"""Policies as data, and their verdicts on canonical records."""

@@ -32,7 +32,7 @@ from verifywise_mlflow.normalizer.mapping.key_folding import fold
 from verifywise_mlflow.normalizer.record import NORMAL_FORMS
 
 MAX_NAME_CHARACTERS: Final = 120
-"""A longer text in a tag is a description, not the name of a system."""
+"""Characters of the longest name. A longer text in a tag is a description."""
 
 _CORRECTIONS: Final[Mapping[str, str]] = {
     "string_type": "write a text; YAML reads true, 3 and 2026-01-01 as other types unless they are quoted",
@@ -144,7 +144,7 @@ class DeclaredSystem(_Section):
         return self
 
     def has_name(self, text: str) -> bool:
-        """Return whether a text, such as that of a tag, is the name, regardless of case and separators."""
+        """Return whether a text, such as a tag's value, is the system's name, regardless of case and separators."""
         return fold(text) == fold(self.name)
 
     def includes(self, model_name: str) -> bool:
@@ -166,7 +166,7 @@ class DeclaredSystem(_Section):
 
     @property
     def attribution(self) -> str:
-        """Who declared it, and when."""
+        """Who declared the system, and when."""
         return f"declared by {self.declared_by} on {self.declared_on.isoformat()}"
 
 

@@ -1,7 +1,7 @@
 """How much a tenant's records show of each clause of a framework. Pure: takes counted verdicts, returns a report.
 
-A clause is never reported as more than the catalog says that MLflow can show, and a clause for which nothing can be
-shown is in the report like any other: auditors look for blanks first.
+No clause is reported as more than what MLflow can show according to the catalog. A clause of which MLflow can show
+nothing is in the report, too: auditors look for blanks first.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ class ClauseState(StrEnum):
     """How much evidence a tenant's records hold for a clause."""
 
     EVIDENCED = "evidenced"
-    """Every existing version shows it. A version that no rule applies to does not: its stage may not be recorded."""
+    """Every existing version shows evidence. A version that no rule applies to shows none: its stage may be missing."""
     PARTLY = "partly"
     DECLARED_ONLY = "declared only"
     SUPPORTS = "supports"
-    """The clause is about keeping records, and there are records. That they exist fulfills no part of it."""
+    """The clause is about keeping records, and there are records. Their existence fulfills no part of the clause."""
     NOTHING_SHOWN = "nothing shown"
     """MLflow could show a part, but no version does, or no rule checks it."""
     NOT_OBTAINABLE = "not obtainable from MLflow"
@@ -64,12 +64,12 @@ class ClauseCoverage:
 
     clause: Clause
     application: ApplicationDate | None
-    """The date from which it applies; null for a voluntary clause."""
+    """The date from which the clause applies; None for a voluntary clause."""
     rules: tuple[str, ...]
-    """The rules that give evidence for it."""
+    """The rules that give evidence for the clause."""
     state: ClauseState
     version_counts: Mapping[VersionEvidence, int]
-    """Versions by how much they show; all counts are zero if MLflow can show nothing, or no rule checks it."""
+    """Numbers of versions by how much they show; all zero if MLflow can show nothing, or no rule checks the clause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class FrameworkCoverage:
 
     framework: Framework
     version_count: int
-    """Versions that are not archived. They alone determine the states."""
+    """The number of versions that are not archived. Only these determine the states."""
     archived_count: int
     clauses: tuple[ClauseCoverage, ...]
 
@@ -105,8 +105,8 @@ def framework_coverage(
 
     Args:
         frameworks: the frameworks to report on.
-        references: those of the rules that the versions were evaluated against; verdicts of other rules do not count.
-        groups: the tenant's existing versions. It is iterated once. Archived versions are counted, and nothing else.
+        references: the references of the rules in force; verdicts of other rules do not count.
+        groups: the tenant's existing versions; iterated once. Archived versions are only counted.
     """
     sources = {
         (framework.name, clause.id): _EvidenceSource(
@@ -116,7 +116,7 @@ def framework_coverage(
         for framework in frameworks
         for clause in framework.clauses
     }
-    # Many clauses rest on the same rules, so versions are counted per set of rules.
+    # Many clauses depend on the same rules, so versions are counted once per set of rules.
     counts: dict[_EvidenceSource, Counter[VersionEvidence]] = {source: Counter() for source in sources.values()}
     version_count = archived_count = 0
     for group in groups:

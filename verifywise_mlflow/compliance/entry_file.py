@@ -28,7 +28,7 @@ Entry = TypeVar("Entry", bound=_TenantEntry)
 
 @dataclass(frozen=True, slots=True)
 class LocatedEntry(Generic[Entry]):
-    """An entry, and its place for error messages: file, line, and which entry it is."""
+    """An entry with its place for error messages: file, line, and name or number."""
 
     entry: Entry
     location: str
@@ -36,7 +36,7 @@ class LocatedEntry(Generic[Entry]):
 
 @dataclass(slots=True)
 class TenantEntries(Generic[Entry]):
-    """The entries of one tenant, and the errors in all of the file, which concern everybody who uses it."""
+    """The entries of one tenant, and the errors in the whole file, which concern all tenants that share it."""
 
     entries: list[LocatedEntry[Entry]] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
@@ -45,17 +45,17 @@ class TenantEntries(Generic[Entry]):
 
 @dataclass(frozen=True, slots=True)
 class EntryFile(Generic[Entry]):
-    """What such a file contains."""
+    """The format of one kind of entry file."""
 
     key: str
-    """The one key at its top level."""
+    """The only key at the top level of the file."""
     noun: str
     """What an entry is, for error messages."""
     validate: Callable[[object], Entry]
     name_of: Callable[[Mapping[object, object]], object] = lambda _: None
     """Returns an entry's name as it stands in the file; without one, messages count entries."""
     corrections: Mapping[str, str] = field(default_factory=dict)
-    """Corrections of its own, by pydantic's type of error."""
+    """Corrections specific to this kind of file, by pydantic's type of error."""
 
     def read(self, path: Path, tenant_id: str, *, is_own: bool) -> TenantEntries[Entry]:
         """Return the entries of a tenant.
@@ -103,7 +103,7 @@ class EntryFile(Generic[Entry]):
         """Return what is wrong with a field, as a sentence.
 
         Args:
-            location: where in the entry.
+            location: the place in the entry.
             kind: pydantic's type of error.
             message: pydantic's own text.
         """

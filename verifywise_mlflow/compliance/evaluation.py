@@ -52,7 +52,7 @@ class Evaluator:
         Args:
             policy: the rules.
             today: the day of the evaluation. Without one, conditions that read ``today`` are not evidenced.
-            within_budget: the IDs of the rules that are left out where they may exceed the budget of rule_budget.py.
+            within_budget: the IDs of rules that are skipped on a record if they may exceed the budget (rule_budget.py).
         """
         rules = policy if isinstance(policy, RuleSet) else merge_policies([policy])
         self._policy, self._thresholds, self._today = rules, rules.thresholds, today
@@ -60,14 +60,14 @@ class Evaluator:
         self._within_budget = frozenset(within_budget)
         expressions = (expression for rule in rules.rules for expression in rule.expressions.values())
         self.selection = selection_of(path for expression in expressions for path in expression.paths)
-        """The values that the rules read, together."""
+        """The union of the values that the rules read."""
         self._evidence = EvidenceReader(
             self.selection, thresholds=self._thresholds, measures=self._measures, today=self._today
         )
 
     @cached_property
     def _compilation(self) -> tuple[Sequence[CompiledRule], StoredValues]:
-        """The rules, and the values that they store. Made at the first evaluation: most syncs evaluate nothing."""
+        """The compiled rules and their stored values. Computed at the first evaluation: most syncs evaluate nothing."""
         stored = StoredValues()
         return [self._compiled(rule, stored) for rule in self._policy.rules], stored
 
@@ -115,14 +115,14 @@ class Evaluator:
         Args:
             record: the record to evaluate.
             incomplete: the objects that could not be read.
-            findings: what was read but looks wrong.
+            findings: the facts that look wrong.
             origins: the provenance of the values.
         """
         subject = Subject(record, incomplete, findings, origins)
         return tuple(evaluation.result() for evaluation in self.evaluate_subject(subject))
 
     def evaluate_subject(self, subject: Subject) -> list[RuleEvaluation]:
-        """Return the same results; they compute on demand what only a changed verdict needs, such as its reason.
+        """Return the same results, which compute on demand what only a changed verdict needs, such as its reason.
 
         A rule that may exceed its budget on this record is left out.
         """

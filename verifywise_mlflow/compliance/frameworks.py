@@ -1,7 +1,7 @@
 """Frameworks: the clauses that rules may give evidence for, with the most that MLflow can show of each.
 
-A framework is a YAML file. Some come with the package; an operator or a tenant adds others. Each clause has its number
-and a sentence of our own, never the text of a standard. How much MLflow can show is an upper limit: no rule and no
+A framework is a YAML file. Some come with the package; operators and tenants add others. Each clause has its number and
+a sentence of our own, never the text of a standard. The amount that MLflow can show is an upper limit: no rule and no
 report may claim more of a clause than the catalog does.
 """
 
@@ -34,7 +34,7 @@ class CatalogError(ValueError):
 
 
 class Obtainable(StrEnum):
-    """How much MLflow can show of what a clause requires, most first."""
+    """How much MLflow can show of a clause's requirement, most first."""
 
     EVIDENCED = "evidenced"
     """A value that MLflow recorded by itself shows what the clause requires."""
@@ -56,7 +56,7 @@ class ApplicationDate(_Section):
 
     applicable_from: date
     source: _Sentence
-    """Where the date was published, and what else to know about it."""
+    """Where the date was published, with remarks."""
     checked: bool = False
     """Whether somebody compared the date with the official publication."""
 
@@ -75,7 +75,7 @@ class Clause(_Section):
     """One clause, and how much of it evidence in MLflow can show."""
 
     id: _Sentence
-    """As it is cited: ``Annex IV(2)(c)``, ``cl. 7.5.3``, ``MAP 1.1``."""
+    """The number as it is cited: ``Annex IV(2)(c)``, ``cl. 7.5.3``, ``MAP 1.1``."""
     about: _Sentence
     """What the clause is about, in our own words."""
     obtainable: Obtainable
@@ -87,7 +87,7 @@ class Clause(_Section):
     confidence: Confidence = "high"
     """The confidence that the number and the sentence about the clause are right."""
     applies: str | None = None
-    """The entry in the framework's ``dates`` with the day from which it applies; null for a voluntary clause."""
+    """The entry of the framework's ``dates`` from which the clause applies; None for a voluntary clause."""
 
     @model_validator(mode="after")
     def _states_what_is_not_shown(self) -> Clause:
@@ -102,7 +102,7 @@ class Framework(_Section):
     name: FrameworkName
     edition: _Sentence
     covers: _Sentence
-    """Which of its clauses the list contains, so that it is not taken for complete."""
+    """Which of the framework's clauses the list contains, so that the list is not taken for complete."""
     source: _Sentence
     """The source of its numbers and sentences, and how reliable it is."""
     url: _Url | None = None

@@ -4,7 +4,7 @@
 
     {"day": "2026-03-01", "rule": "<digest>", "thresholds": {…}, "values": {…}}
 
-``day`` is null if the rule does not read ``today``. ``values`` are the stored ones, so that anybody who has the row and
+``day`` is null if the rule does not read ``today``. ``values`` are the stored values, so that anybody with the row and
 the rule can recompute the hash.
 """
 
@@ -22,7 +22,7 @@ from verifywise_mlflow.compliance.rules.cel_variables import CelValue
 from verifywise_mlflow.compliance.rules.rule import Rule
 
 MAX_VALUE_BYTES: Final = 2_000
-"""Bytes of canonical JSON. A longer value is stored as its digest and size; the record's history has it whole."""
+"""Bytes of canonical JSON. A longer value is stored as its digest and size; the record's history has all of it."""
 DIGEST, SIZE = "$sha256", "$bytes"
 
 
@@ -43,7 +43,7 @@ def _digest(content: Mapping[str, object]) -> str:
 
 
 def value_json(value: CelValue) -> str:
-    """Return a value's canonical JSON if it is short enough to be stored, and that of its digest otherwise."""
+    """Return a value's canonical JSON if it is short enough to be stored, else the JSON of its digest and size."""
     kind = type(value)
     if kind is str:
         text = encode_basestring_ascii(value)  # type: ignore[arg-type]  # mypy knows no types that are compared
@@ -74,12 +74,12 @@ def _canonical(value: CelValue) -> str:
         text = _ENCODER.encode(value)
     except ValueError:  # a number that is not finite
         return _ENCODER.encode(_finite(value))
-    # Postgres has no -0.0. Inside a string "-0.0" may occur, and re-encoding changes nothing there.
+    # Postgres has no -0.0. If "-0.0" occurs inside a string, re-encoding changes nothing.
     return _ENCODER.encode(_finite(value)) if "-0.0" in text else text
 
 
 def hash_input_body(digest: str, thresholds_json: str, values_json: str) -> str:
-    """Return the hash input without its beginning, the day, which is the only part that changes by itself."""
+    """Return the hash input without the day at its beginning, the only part that changes by itself."""
     return f',"rule":"{digest}","thresholds":{thresholds_json},"values":{values_json}}}'
 
 
@@ -90,7 +90,7 @@ def hash_body(body: str, day: date | None) -> str:
 
 
 def input_hash(digest: str, values: Mapping[str, Json], thresholds: Mapping[str, float], day: date | None) -> str:
-    """Return the hash of what is stored with a verdict; numbers that are not finite stay the strings they are."""
+    """Return the hash of the data stored with a verdict, in which numbers that are not finite are strings."""
     return hash_body(hash_input_body(digest, _ENCODER.encode(thresholds), _ENCODER.encode(values)), day)
 
 

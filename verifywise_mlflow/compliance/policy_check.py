@@ -1,4 +1,4 @@
-"""Runs the examples of a policy's rules, which are its test, without a tenant, a database or a server."""
+"""Tests a policy by the examples of its rules, without a tenant, a database or a server."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def check_policy(path: Path, evaluate: EvaluateExample | None = None, catalog: C
 
     Args:
         path: the policy's file.
-        evaluate: evaluates an example: ``evaluate_example``, or the same under limits.
+        evaluate: evaluates an example: ``evaluate_example``, or a version of it under limits.
         catalog: the frameworks that rules may refer to; by default those that come with the package.
 
     Raises:
@@ -60,12 +60,12 @@ def evaluate_example(policy: Policy, rule: Rule, example: Example) -> RuleResult
 
 
 def alone(policy: Policy, rule: Rule, thresholds: Mapping[str, float] | None = None) -> Policy:
-    """Return a policy of one rule, with the thresholds of the policy that has it except those of other rules.
+    """Return a policy with one rule and its policy's thresholds, except those of other rules.
 
     Args:
         policy: the policy that has the rule.
         rule: the rule.
-        thresholds: those that override the policy's.
+        thresholds: thresholds that override the policy's.
     """
     of_rule = {name for expression in rule.expressions.values() for name in expression.thresholds}
     of_others = policy.named_thresholds - of_rule

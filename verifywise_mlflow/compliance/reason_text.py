@@ -1,4 +1,4 @@
-"""The sentence next to a verdict: what was found, what was expected and what to do, for a governance officer.
+"""The reason of a verdict, for a governance officer: what was found, what was expected and what to do.
 
 A rule states its own sentences in ``reasons``. For every outcome without one, and for values that the normalizer does
 not recognize, the sentence is generated from the values that the deciding expression reads.
@@ -37,7 +37,7 @@ _MAX_VALUE_LENGTH = 80
 """Characters of a value that a sentence quotes; the record has the whole value."""
 _MAX_QUOTED_ENTRIES = 3
 _ENTRY_NAMES = ("sentence", "path", "name")
-"""The members by which people recognize an entry of a list: a finding's sentence, a file's path, a package's name."""
+"""The members by which a sentence names an entry of a list: a finding's sentence, a file's path, a package's name."""
 _FINDINGS = (FINDINGS, FINDINGS_OF_KIND, FINDINGS_ABOUT)
 _ABOUT_USE: tuple[Path, ...] = tuple((field,) for field in FIELDS_ABOUT_USE)
 _DENIALS = (ValueState.NEGATIVE, ValueState.FAILED)
@@ -50,7 +50,7 @@ _CASES_WITHOUT_VALUE = (
 
 
 class RecordState(Protocol):
-    """The evaluation of one record, on which reasons are written."""
+    """The evaluation of one record, from which reasons are written."""
 
     @property
     def evidence(self) -> Evidence:
@@ -62,14 +62,14 @@ class RecordState(Protocol):
 
     @property
     def quotes(self) -> dict[str, str]:
-        """Value expression to its value as sentences quote it: many rules quote the same values."""
+        """Value expression to the text that sentences quote: many rules quote the same values."""
 
     def is_false(self, condition: CelExpression) -> bool:
         """Return whether a condition is false on the record."""
 
 
 class ReasonWriter:
-    """Writes the reasons of one rule. What depends on the rule and the outcome alone is found out once."""
+    """Writes the reasons of one rule. The parts that depend only on the rule and the outcome are computed once."""
 
     def __init__(self, rule: Rule) -> None:
         """Take the rule."""
@@ -103,7 +103,7 @@ class _Outcome:
     templates: Sequence[SentenceTemplate]
     """The rule's own sentences."""
     recognizable: tuple[str, ...]
-    """The fields whose value, if it is none of the normal forms, is the reason."""
+    """The fields whose value is the reason if it is not a normal form."""
     fields: tuple[str, ...]
     """The fields whose text may be no value."""
 
@@ -111,7 +111,7 @@ class _Outcome:
 def _outcome(rule: Rule, case: ReasonCase, decisive: CelExpression) -> _Outcome:
     is_missing = case in (ReasonCase.NOT_EVIDENCED, ReasonCase.SCOPE_UNKNOWN)
     recognizable = [path[0] for path in map(_without_stated, decisive.paths)] if is_missing else []
-    # The rule's own sentence for missing evidence is about what it requires, not about an unknown condition.
+    # The rule's own sentence for missing evidence is about ``requires``, not about an unknown condition.
     is_unknown_condition = case is ReasonCase.NOT_EVIDENCED and any(
         row.holds == decisive.text for row in rule.conditions
     )
@@ -132,7 +132,7 @@ def error_text(error: Exception | None) -> str:
 
 
 def _render(templates: Sequence[SentenceTemplate], record: RecordState) -> str:
-    """Return the sentences, except those of conditions that are not false; empty if there is none."""
+    """Return the sentences; those of conditions only if the condition is false. Empty if there is none."""
     sentences = []
     for template in templates:
         if template.unless is None or record.is_false(template.unless):
@@ -182,7 +182,7 @@ def _unrecognized_text(name: str, evidence: Evidence) -> str:
 
 
 def _texts_without_value(case: ReasonCase, fields: Iterable[str], evidence: Evidence) -> Iterator[str]:
-    """Yield a sentence for each text that the record has instead of a value that decides."""
+    """Yield a sentence for each text that the record has instead of a deciding value."""
     for text in (evidence.without_value[field] for field in fields if field in evidence.without_value):
         if case in _CASES_WITHOUT_VALUE or (case is ReasonCase.FAIL and text.state in _DENIALS):
             yield (
@@ -253,7 +253,7 @@ def _known_values(expression: CelExpression, evidence: Evidence) -> str:
     fields = {path[0] for path in expression.paths}
     for path in expression.paths:
         if path[0] == STATED and path[1] in fields:
-            continue  # the value says more than its presence
+            continue  # the value itself is more informative than its presence
         value = _known_value(path, evidence)
         if path[0] in (*_FINDINGS, INCOMPLETE, UNREAD):
             facts.append(_context_description(path, value))
@@ -295,7 +295,7 @@ def _is_stated(field: str, evidence: Evidence) -> bool:
 def _missing(path: Path, evidence: Evidence) -> str | None:
     """Return the path if the record has no value there; only the field, if the field has no value at all."""
     field = path[0]
-    # That no use is shown is a value, not a gap: see USE_NOT_SHOWN.
+    # A missing use is a value, not a gap: see USE_NOT_SHOWN.
     if field in {*FIELDS_ABOUT_USE, *CONTEXT_VARIABLES} or field in evidence.unrecognized:
         return None
     if field not in evidence.known:

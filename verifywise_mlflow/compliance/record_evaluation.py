@@ -1,7 +1,8 @@
 """Evaluates the rules of a policy on one record. Pure, and never raises.
 
 Rules often read the same values on many versions: no findings, the same packages, the same person. So a rule keeps its
-last decisions, and decides once on equal inputs: everything that is stored with the verdict and determines it.
+last decisions and reuses them for equal inputs. The inputs are all data that determine the verdict and are stored with
+it.
 """
 
 from __future__ import annotations
@@ -29,13 +30,13 @@ from verifywise_mlflow.compliance.verdict import RuleResult, Verdict
 from verifywise_mlflow.normalizer.unread_object import UnreadObject
 
 MAX_KEPT_DECISIONS: Final = 100
-"""Decisions that a rule keeps. At 2 kB each, a policy of 50 rules keeps 10 MB."""
+"""The most decisions that a rule keeps. At 2 kB each, a policy of 50 rules keeps 10 MB."""
 
 _Inputs: TypeAlias = tuple[Members, Members, Members]
 _ALWAYS: Final = "true"
 
 _UNDECIDED_IF_UNREAD: Final = (Verdict.NOT_EVIDENCED, Verdict.NOT_APPLICABLE)
-"""The verdicts that may rest on the absence of something that could not be read."""
+"""The verdicts that may depend on the absence of an object that could not be read."""
 
 _CASES: Final[Mapping[Verdict, ReasonCase]] = {
     verdict: ReasonCase(verdict) for verdict in Verdict if verdict is not Verdict.ERROR
@@ -44,13 +45,13 @@ _CASES: Final[Mapping[Verdict, ReasonCase]] = {
 
 @dataclass(slots=True)
 class _Decision:
-    """A verdict with everything that depends on the rule's inputs alone."""
+    """A verdict with all data that depend only on the rule's inputs."""
 
     verdict: Verdict
     decisive: CelExpression
     error: CelEvaluationError | None
     unread: tuple[UnreadObject, ...]
-    """The objects that could not be read and that the verdict rests on."""
+    """The unread objects that the verdict depends on."""
     values_json: str
     origins_json: str
     body: str
@@ -61,7 +62,7 @@ class _Decision:
 
 
 class Decisions:
-    """The last decisions of one rule, by its inputs. It gives up if these hardly ever repeat."""
+    """The last decisions of one rule, by its inputs. Nothing more is kept once inputs turn out to repeat rarely."""
 
     __slots__ = ("_by_inputs", "_repetitions", "are_useful")
 
@@ -91,7 +92,7 @@ class Decisions:
 
 @dataclass(frozen=True, slots=True)
 class CompiledRule:
-    """A rule, and what depends on nothing else."""
+    """A rule, and the data that depend only on the rule."""
 
     rule: Rule
     reason: ReasonWriter
@@ -102,24 +103,24 @@ class CompiledRule:
     evidenced: CelExpression
     requires: CelExpression
     conditions: tuple[tuple[CelExpression, bool], ...]
-    """Each with whether the rule fails where it is false."""
+    """Each condition, with whether a false one fails the rule."""
     pick_values: Picker
     """Selects the values to store with the verdict from those of the record, in the order of canonical JSON."""
     pick_origins: Picker
     """Selects the origins to store with the verdict from those of the record."""
     pick_known: Picker
-    """Selects whether the variables are known of which the rule reads members: ``has()`` distinguishes a lacking member
-    from a lacking value."""
+    """Selects the known ones among the variables whose members the rule reads: ``has()`` distinguishes a missing member
+    from a missing variable."""
     fields: frozenset[str]
     """The fields that the rule names."""
     thresholds_json: str
     uses_today: bool
     reads_unread: bool
-    """Whether an expression names ``unread``, which is then among the values."""
+    """Whether an expression names ``unread``. Then ``unread`` is among the values."""
     unread_position: int
-    """The place of ``unread`` among the values, for a verdict that rests on an unread object without naming it."""
+    """The place of ``unread`` among the values, for a verdict that depends on an unread object without naming it."""
     cost: RuleCost | None = None
-    """What the rule may cost, if it may be evaluated within a budget only."""
+    """The rule's possible cost, if it may only be evaluated within a budget."""
     decisions: Decisions = field(default_factory=Decisions)
 
 
@@ -143,7 +144,7 @@ class RecordEvaluation:
         self._origins = stored.origins(subject.origins or {})
         self._known = stored.known(evidence.known)
         self._not_in_values = {*evidence.unrecognized, *evidence.without_value}
-        """The fields of which a reason may quote more than is stored with the verdict."""
+        """The fields of which a reason may quote texts that are not stored with the verdict."""
 
     def evaluate(self, rule: CompiledRule) -> RuleEvaluation | None:
         """Return the verdict of a rule, or None if the rule has a budget and may exceed it on this record."""
@@ -160,13 +161,13 @@ class RecordEvaluation:
         return RuleEvaluation(self, rule, decision)
 
     def failed(self, rule: CompiledRule, error: CelEvaluationError) -> RuleEvaluation:
-        """Return that a rule cannot be evaluated."""
+        """Return the verdict ``error`` for a rule that cannot be evaluated."""
         return RuleEvaluation(self, rule, self._decide(rule, error))
 
     def _is_affordable(self, rule: CompiledRule) -> bool:
-        """Return whether a rule may be evaluated in this process, also for its sentences: without the library.
+        """Return whether a rule and its sentences may be evaluated here: within the budget, without the library.
 
-        Its costly conditions are evaluated, so that nothing is left for later that might need the library.
+        The rule's costly conditions are evaluated now, so that no later step needs the library.
         """
         cost = rule.cost
         if cost is None:
@@ -220,7 +221,7 @@ class RecordEvaluation:
         except CelEvaluationError as error:
             return Verdict.ERROR, decisive, error
         if is_met is not None and unmet:
-            # A false one says more than an unknown one.
+            # A false condition explains more than an unknown one.
             return Verdict.NOT_EVIDENCED, min(unmet, key=lambda entry: self.holds(entry[0]) is None)[0], None
         return Verdict.NOT_EVIDENCED if is_met is None else Verdict.PASS if is_met else Verdict.FAIL, decisive, None
 
@@ -228,7 +229,7 @@ class RecordEvaluation:
         """Return whether a condition holds.
 
         Raises:
-            CelEvaluationError: it cannot be evaluated on this record.
+            CelEvaluationError: the condition cannot be evaluated on this record.
         """
         text = expression.text
         if text in self._results:
@@ -248,7 +249,7 @@ class RecordEvaluation:
         return result
 
     def is_false(self, condition: CelExpression) -> bool:
-        """Return whether a condition is false; not so if it cannot be evaluated."""
+        """Return whether a condition is false. A condition that cannot be evaluated is not."""
         try:
             return self.holds(condition) is False
         except CelEvaluationError:
@@ -256,12 +257,12 @@ class RecordEvaluation:
 
 
 class RuleEvaluation:
-    """A verdict. What only a changed verdict needs is computed on demand."""
+    """A verdict. The parts that only a changed verdict needs are computed on demand."""
 
     __slots__ = ("_decision", "_record", "_rule")
 
     def __init__(self, record: RecordEvaluation, rule: CompiledRule, decision: _Decision) -> None:
-        """Take the decision, and what its reason is written from."""
+        """Take the decision, and the record and the rule from which its reason is written."""
         self._record, self._rule, self._decision = record, rule, decision
 
     @property
@@ -275,7 +276,7 @@ class RuleEvaluation:
         return self._decision.verdict
 
     def fingerprint(self) -> str:
-        """Return a hash of everything but the day: a verdict with the stored fingerprint is not written again."""
+        """Return a hash of all parts except the day. A verdict with the stored fingerprint is not written again."""
         decision = self._decision
         if not decision.fingerprint:
             verdict, unread, wording = decision.verdict, self._unread_text(), self._rule.wording

@@ -18,7 +18,7 @@ from verifywise_mlflow.compliance.rules.field_paths import Path, value_at
 from verifywise_mlflow.compliance.rules.rule import Rule
 
 MAX_STEPS: Final = 50_000
-"""Steps of all own rules together on one record, a tenth of a microsecond each: 5 ms. Computing the bounds counts."""
+"""The budget of all own rules on one record, in steps of a tenth of a microsecond: 5 ms, including the bounds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class RuleCost:
 
     @classmethod
     def of(cls, rule: Rule) -> RuleCost:
-        """Return those of a rule."""
+        """Return the costly expressions of a rule."""
         values = {
             value.text: value
             for templates in rule.reason_templates.values()
@@ -46,7 +46,7 @@ class RuleCost:
 
 
 class RecordBudget:
-    """What own rules may still cost on one record."""
+    """The remaining budget of own rules on one record."""
 
     __slots__ = ("_sizes", "_steps_left", "_variables")
 
@@ -56,7 +56,7 @@ class RecordBudget:
         self._sizes: dict[Path, Size] = {}
 
     def take(self, bounds: Iterable[CostBound]) -> bool:
-        """Return whether expressions with these bounds may be evaluated; what they cost is not available any more."""
+        """Return whether expressions with these bounds may be evaluated; if so, deduct the cost."""
         steps = sum(bound.steps(self._size) for bound in bounds)
         if steps > self._steps_left:
             return False
@@ -64,7 +64,7 @@ class RecordBudget:
         return True
 
     def _size(self, path: Path) -> Size:
-        """Return the size of a value. To look at a part of it takes a step, too."""
+        """Return the size of a value. Each part that is examined uses a step, too."""
         size = self._sizes.get(path)
         if size is None:
             exists, value = value_at(path, self._variables)

@@ -1,7 +1,7 @@
 """The values and origins that are stored with the verdicts on a record, as members of a JSON object.
 
-Many rules read the same value. It is serialized once per record, and each verdict takes the members that its rule reads
-in the order of canonical JSON.
+Many rules read the same value. Each value is serialized once per record, and each verdict gets the members that its
+rule reads, in the order of canonical JSON.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _MAX_ORIGIN_KEY_LENGTH: Final = 300
 
 Members: TypeAlias = tuple[str, ...]
 Picker: TypeAlias = Callable[[Members], Members]
-"""Selects the members of one verdict from those of a record; empty ones stand for no value."""
+"""Selects a verdict's members from those of a record. An empty member stands for no value."""
 
 
 class StoredValues:
-    """The paths and fields that some rule reads, each with its place among the members."""
+    """The paths and fields that any rule reads, each with its place among the members."""
 
     def __init__(self) -> None:
         """Create it empty; ``value_picker`` and ``origin_picker`` add what a rule reads."""
@@ -72,7 +72,7 @@ class StoredValues:
         return tuple([name if name in known else "" for name in self._variables])
 
     def values(self, raw: Mapping[str, CelValue]) -> Members:
-        """Return a member for each path; empty where there is no value, which differs from null."""
+        """Return a member for each path; an empty one for a missing value, which is not the same as null."""
         members = [""] * len(self._paths)
         for place, key, name in self._whole:
             value: object = raw[name]
@@ -90,7 +90,7 @@ class StoredValues:
         return tuple(members)
 
     def _members_below(self, root: str, value: CelValue) -> list[tuple[int, str]]:
-        """Return the members of the parts of a variable that are there, each with its place."""
+        """Return the members of the existing parts of a variable, each with its place."""
         last = self._last_parts.get(root)
         if last is not None and last[0] is value:
             return last[1]

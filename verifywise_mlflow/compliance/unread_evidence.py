@@ -1,7 +1,7 @@
-"""Which objects that could not be read a verdict rests on.
+"""Finds the unread objects that a verdict depends on.
 
-A rule is undecided because of an unread object if what decides it names a field that rests on the object, or if it
-would be decided otherwise with the object out of ``unread``. Only records with an unread object cost anything here.
+A rule is undecided because of an unread object if the deciding expression names a field that depends on the object, or
+if the outcome would differ without the object in ``unread``. Only records with an unread object cost time here.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from verifywise_mlflow.normalizer.unread_object import ObjectKind, UnreadObject
 
 
 class UnreadEvidence:
-    """The objects of one record that could not be read, and what the record shows without them."""
+    """The objects of one record that could not be read, and the evidence of the record without them."""
 
     def __init__(self, objects: Sequence[UnreadObject], activation: Activation) -> None:
         self._objects, self._activation = objects, activation
@@ -31,7 +31,7 @@ class UnreadEvidence:
         return self._of_kinds(kinds)
 
     def behind_scope(self, applies: CelExpression) -> tuple[UnreadObject, ...]:
-        """Return the unread objects without which a rule seems not to apply. It might apply once they are read."""
+        """Return the unread objects because of which a rule seems not to apply. It might apply once they are read."""
         kinds = set(self._kinds_named(applies))
         unread = {field for path in applies.paths if (field := field_of(path)) in self._kinds_by_field}
         if unread and self._result(applies, self._as_if_unknown(applies, unread)) is not False:
@@ -39,7 +39,7 @@ class UnreadEvidence:
         return self._of_kinds(kinds)
 
     def _as_if_unknown(self, expression: CelExpression, fields: Collection[str]) -> dict[str, CelValue | None]:
-        """Return variables by which these fields have a value that is not known; None for a variable without evidence.
+        """Return variables in which the values of these fields are unknown; None for a variable without evidence.
 
         A collection may lack an entry, so its contents are unknown, too.
         """
@@ -56,7 +56,7 @@ class UnreadEvidence:
         return {STATED: {**stated, **dict.fromkeys(fields, True)}, **collections}
 
     def _kinds_named(self, expression: CelExpression) -> Iterator[ObjectKind]:
-        """Yield the kinds by which ``unread`` decides the expression."""
+        """Yield the kinds of objects whose membership in ``unread`` decides the expression."""
         if not any(path[0] == UNREAD for path in expression.paths):
             return
         if_read = self._result(expression, {UNREAD: []})
@@ -65,7 +65,7 @@ class UnreadEvidence:
                 yield unread.kind
 
     def _result(self, expression: CelExpression, changes: Mapping[str, CelValue | None]) -> bool | None:
-        # Only what the expression reads: an activation of all variables takes as long as ten evaluations.
+        # Only the variables that the expression reads: an activation of all takes as long as ten evaluations.
         variables = {**self._activation.variables, **changes}
         read = {name: value for name, *_ in expression.paths if (value := variables.get(name)) is not None}
         try:

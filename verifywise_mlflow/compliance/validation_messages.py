@@ -40,8 +40,8 @@ _CORRECTIONS = {
 def _is_duplicate(detail: ErrorDetails, details: Sequence[ErrorDetails]) -> bool:
     """Return whether an error only repeats another one.
 
-    Pydantic does not count an invalid entry, and then reports the list as too short as well. And it reports a value of
-    an example's record once for each type that the value could have had.
+    Pydantic does not count an invalid entry, and so reports the list as too short, too. It also reports a value of an
+    example's record once for each type that the value could have had.
     """
     location = detail["loc"]
     if location[-1:] == ("datetime",):

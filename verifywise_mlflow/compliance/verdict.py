@@ -14,9 +14,9 @@ from verifywise_mlflow.common.json_value import Json
 class Verdict(StrEnum):
     """The outcome of one rule for one model version.
 
-    A missing value is ``not evidenced``, never a failure: that MLflow does not show something does not
-    prove that it was not done. If an object that may show it could not be read, the verdict is ``not read``. That is
-    no gap: the incomplete record is one.
+    A missing value is ``not evidenced``, never a failure: what MLflow does not show may have been done nevertheless.
+    If an object that may show the value could not be read, the verdict is ``not read``. That is no gap: the
+    incomplete record is one.
     """
 
     PASS = "pass"  # noqa: S105  # a verdict, no password
@@ -26,7 +26,7 @@ class Verdict(StrEnum):
     NOT_APPLICABLE = "not applicable"
     ERROR = "error"
 
-    __hash__ = str.__hash__  # that of enumerations is a Python function
+    __hash__ = str.__hash__  # faster: the hash of enumerations is a Python function
 
 
 class RuleResult(NamedTuple):
@@ -38,7 +38,7 @@ class RuleResult(NamedTuple):
     reason: str
     """What was found, what was expected and what to do, for governance officers."""
     values_json: str
-    """``values`` in canonical JSON, as they were hashed."""
+    """The canonical JSON of ``values`` that was hashed."""
     origins_json: str = "{}"
     thresholds_json: str = "{}"
     day: date | None = None
@@ -48,7 +48,7 @@ class RuleResult(NamedTuple):
 
     @property
     def values(self) -> dict[str, Json]:
-        """The values that the rule read, by path, as the record has them; for a long value, its digest and size."""
+        """The values that the rule read, by path, in the record's form; for a long value, its digest and size."""
         values: dict[str, Json] = json.loads(self.values_json)
         return values
 
@@ -66,7 +66,7 @@ class RuleResult(NamedTuple):
 
 
 class EvaluatedRule(Protocol):
-    """The verdict of a rule on a record. What only a changed verdict needs is computed on demand."""
+    """The verdict of a rule on a record. The parts that only a changed verdict needs are computed on demand."""
 
     @property
     def rule_id(self) -> str:
@@ -85,7 +85,7 @@ class EvaluatedRule(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CompleteVerdict:
-    """A verdict whose result is at hand."""
+    """A verdict with a complete result."""
 
     complete_result: RuleResult
     given_fingerprint: str

@@ -1,4 +1,4 @@
-"""The limits of its tenant that a waiver exceeds, and what to correct."""
+"""Finds the limits of a tenant that a waiver exceeds, and says what to correct."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from verifywise_mlflow.normalizer.mapping.mapping_index import MappingIndex
 from verifywise_mlflow.normalizer.origin import ValueState
 
 _FEWEST_DISTINCT_CHARACTERS: Final = 5
-"""In a reason: a sentence has more in every language, and a key that was held down has one."""
+"""The fewest distinct characters of a reason: every sentence has more, and a key that was held down has one."""
 _FEWEST_DISTINCT_WORDS: Final = 3
-"""In a reason of several words. Some languages write a sentence without spaces, so it may be one word."""
+"""The fewest distinct words of a reason that has several. Some languages write a sentence without spaces."""
 
 
 def limit_violations(waiver: Waiver, limits: WaiverLimits, index: MappingIndex, today: date) -> list[str]:
@@ -61,7 +61,7 @@ def _approver_violations(waiver: Waiver, limits: WaiverLimits, index: MappingInd
 
 
 def _reason_violations(waiver: Waiver, limits: WaiverLimits, index: MappingIndex) -> Iterator[str]:
-    # A reason may well say that something was not done or has failed, so other states are no violation.
+    # A reason may state that something was not done or has failed, so other states are no violation.
     is_placeholder = index.value_state("business_purpose", waiver.reason) is ValueState.PLACEHOLDER
     folded = _folded(waiver.reason)
     if is_placeholder or _is_filler(folded):

@@ -54,10 +54,10 @@ class Waiver(BaseModel):
     approver: _Sentence
     reason: _Sentence
     expires: Annotated[date, BeforeValidator(_day)]
-    """The last day on which it is valid, UTC."""
+    """The last day on which the waiver is valid, UTC."""
 
     def covers(self, rule_id: str, model_name: str, version_number: int) -> bool:
-        """Return whether it covers a rule's verdict on a version."""
+        """Return whether the waiver covers a rule's verdict on a version."""
         if rule_id != self.rule or self.version not in (None, version_number):
             return False
         return self._pattern.fullmatch(model_name) is not None
@@ -68,12 +68,12 @@ class Waiver(BaseModel):
 
     @property
     def is_pattern(self) -> bool:
-        """Whether it may cover several models, and models that do not exist yet."""
+        """Whether the waiver may cover several models, including models that do not exist yet."""
         return any(wildcard in self.model for wildcard in "*?")
 
     @property
     def ends_at(self) -> datetime:
-        """The time from which it is no longer valid."""
+        """The time from which the waiver is no longer valid."""
         return datetime.combine(self.expires + timedelta(days=1), time(), UTC)
 
     @property
@@ -83,7 +83,7 @@ class Waiver(BaseModel):
 
     @property
     def about(self) -> str:
-        """The rule, model and version that it covers."""
+        """The rule, model and version that the waiver covers."""
         return f"{self.rule} on {self.model}" + (f" version {self.version}" if self.version else "")
 
 
@@ -97,7 +97,7 @@ class WaiverChanges:
 
 
 def waiver_changes(stored: Iterable[Waiver], declared: Iterable[Waiver], today: date) -> WaiverChanges:
-    """Return what a file changes. A waiver that expired before it was first read is not granted."""
+    """Return the changes by a file. A waiver that expired before it was first read is not granted."""
     before, after = dict.fromkeys(stored), dict.fromkeys(declared)
     return WaiverChanges(
         granted=tuple(waiver for waiver in after if waiver not in before and waiver.expires >= today),

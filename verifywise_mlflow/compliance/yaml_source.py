@@ -21,10 +21,10 @@ class YamlFileNotFoundError(YamlSourceError):
 
 
 _PACKAGE: Final = Path(__file__).parent
-"""Below it are the default policy and the frameworks."""
+"""The folder with the default policy and the frameworks."""
 
 MAX_FILE_BYTES: Final = 2_000_000
-"""10,000 rules fit; a larger file is probably not what was meant."""
+"""The largest file, in which 10,000 rules fit. A larger one is probably no policy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +60,11 @@ def read_yaml_source(path: Path, *, expected: str, omitted_key: str = "") -> Yam
     Args:
         path: the file.
         expected: what to write at the top level; it is the error message for a file that is not a mapping.
-        omitted_key: a key of the items of the file's lists that is left out.
+        omitted_key: a key that is left out of the items of the file's lists.
 
     Raises:
         YamlFileNotFoundError: the file is missing, or may not be opened.
-        YamlSourceError: it is not UTF-8, not YAML, not a mapping, too large or too deeply nested, or uses an alias.
+        YamlSourceError: the file is not UTF-8, YAML or a mapping, is too large or too deeply nested, or uses an alias.
     """
     text = _text(path)
     try:
@@ -89,7 +89,7 @@ def read_yaml_source(path: Path, *, expected: str, omitted_key: str = "") -> Yam
 
 
 def _omit(root_node: yaml.MappingNode, key: str) -> None:
-    """Remove a key before its values are constructed, which takes most of the time."""
+    """Remove a key before its values are constructed: constructing takes most of the time."""
     for _, items in root_node.value:
         for item in items.value if isinstance(items, yaml.SequenceNode) else ():
             if isinstance(item, yaml.MappingNode):

@@ -1,1 +1,1 @@
-"""What is known of packages, Python and MLflow from outside of MLflow: vulnerabilities and ends of support."""
+"""Facts about packages, Python and MLflow from outside of MLflow: vulnerabilities and ends of support."""

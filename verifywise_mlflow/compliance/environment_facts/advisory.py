@@ -1,4 +1,4 @@
-"""One entry of OSV, and whether it affects a version of a package.
+"""One entry of OSV, and the check whether it affects a version of a package.
 
 The form is that of https://ossf.github.io/osv-schema. A version is affected if ``versions`` lists it, or if it lies in
 one of the ranges of type ECOSYSTEM, whose events are compared as PEP 440 orders versions.
@@ -18,7 +18,7 @@ from packaging.version import InvalidVersion, Version
 ECOSYSTEM: Final = "PyPI"
 
 UNRATED: Final = 10.0
-"""The severity of an entry that states none, such as one about a malicious package: nobody said that it is harmless."""
+"""The severity of an entry without one, such as an entry about a malicious package: nobody said that it is harmless."""
 
 _CALCULATORS: Final = {"CVSS_V2": CVSS2, "CVSS_V3": CVSS3, "CVSS_V4": CVSS4}
 _LEAST_SCORES: Final = {"LOW": 0.1, "MODERATE": 4.0, "MEDIUM": 4.0, "HIGH": 7.0, "CRITICAL": 9.0}
@@ -30,7 +30,7 @@ _BEGINNING: Final = Version("0.dev0")
 
 @dataclass(frozen=True, slots=True)
 class Advisory:
-    """What an entry says about one package."""
+    """The part of an entry about one package."""
 
     id: str
     names: frozenset[str]
@@ -47,7 +47,7 @@ class Advisory:
 
 
 def advisories(entry: Mapping[str, object], package: str) -> Iterator[Advisory]:
-    """Yield what an entry says about a package, whose name is canonical; nothing if it is withdrawn."""
+    """Yield the parts of an entry about a package, whose name is canonical; none if the entry is withdrawn."""
     identifier = entry.get("id")
     if entry.get("withdrawn") or not isinstance(identifier, str):
         return
@@ -105,7 +105,7 @@ def _ranges(ranges: Iterable[object]) -> Iterator[tuple[tuple[Version, str], ...
             for kind in (_INTRODUCED, _FIXED, _LAST_AFFECTED)
             if (at := _event_version(event.get(kind))) is not None
         ]
-        # A range that ends where another begins: the end comes first.
+        # If one range ends where another begins, the end comes first.
         yield tuple(sorted(events, key=lambda event: (event[0], event[1] == _INTRODUCED)))
 
 

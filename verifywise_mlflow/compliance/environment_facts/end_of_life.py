@@ -1,10 +1,10 @@
 """The variable ``end_of_life``: until when the Python of a version is supported, and how old its MLflow is.
 
 * ``python``: the last day on which the line of Python gets security fixes, as a text for ``timestamp()``;
-* ``mlflow_released``: the day of the first release of the line of MLflow, likewise; for a line that is newer than all
-  known ones the day of the newest of these, as it is at most that old.
+* ``mlflow_released``: the day of the first release of the line of MLflow, likewise. A line that is newer than all
+known lines gets the day of the newest known line, since it is not older.
 
-A member is left out if the version's environment names no version, or one of a line that is not known.
+A member is left out if the version's environment names no version, or a version of an unknown line.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class EndOfLifeError(ValueError):
 
 
 class EndOfLife(BaseModel):
-    """The days that are known of each line."""
+    """The known days of each line."""
 
     model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
@@ -75,7 +75,7 @@ def shipped_end_of_life() -> EndOfLife:
 
 
 def load_end_of_life(path: Path | None) -> EndOfLife:
-    """Return the days that come with the package, with those of a file before them.
+    """Return the days that come with the package, overridden by those of a file.
 
     Raises:
         EndOfLifeError: the file cannot be read, or has another form.

@@ -1,4 +1,4 @@
-"""The variables about a version's environment whose values do not come from MLflow, for rules that read them."""
+"""The variables that rules read about a version's environment, with values that do not come from MLflow."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from verifywise_mlflow.normalizer.record import CanonicalRecord
 
 @dataclass(frozen=True, slots=True)
 class EnvironmentFacts:
-    """What is known from outside of MLflow, for any number of records."""
+    """The facts from outside of MLflow, for any number of records."""
 
     end_of_life: EndOfLife
     vulnerability_copy: VulnerabilityCopy | VulnerabilityCopyError | None = None
-    """The copy, or why it cannot be read; None if none is given."""
+    """The copy, or why it cannot be read; None if the operator gave none."""
 
     def of(self, record: CanonicalRecord, variables: Container[str]) -> dict[str, Mapping[str, Json]]:
-        """Return those of the variables that are about the environment."""
+        """Return the variables about the environment among those that are named."""
         facts: dict[str, Mapping[str, Json]] = {}
         if VULNERABILITIES in variables:
             facts[VULNERABILITIES] = vulnerabilities_of(record, self.vulnerability_copy)
@@ -36,15 +36,15 @@ class EnvironmentFacts:
         return facts
 
     def problems(self, variables: Container[str]) -> list[str]:
-        """Return what an operator has to correct, one sentence each, if these variables are read.
+        """Return what an operator must correct if rules read these variables, one sentence each.
 
-        The entries of the copy are not read for this: that takes seconds, and most syncs evaluate nothing.
+        The entries of the copy are not read here: that takes seconds, and most syncs evaluate nothing.
         """
         copy = self.vulnerability_copy
         return [str(copy)] if VULNERABILITIES in variables and isinstance(copy, VulnerabilityCopyError) else []
 
     def unusable_copy(self) -> str | None:
-        """Return why the copy cannot be used; None if it can. Its entries are read for this, which takes seconds."""
+        """Return why the copy cannot be used; None if it can. This reads all entries, which takes seconds."""
         copy = self.vulnerability_copy
         try:
             if isinstance(copy, VulnerabilityCopy):
@@ -54,7 +54,7 @@ class EnvironmentFacts:
         return str(copy) if isinstance(copy, VulnerabilityCopyError) else None
 
     def digests(self, variables: Container[str]) -> dict[str, str]:
-        """Return what the values of these variables depend on, by variable: records with another one are outdated."""
+        """Return a digest of the facts of each variable. Records that were evaluated with another one are outdated."""
         digests = {}
         if VULNERABILITIES in variables:
             copy = self.vulnerability_copy

@@ -1,15 +1,15 @@
-"""The variable ``vulnerabilities``: what a copy of OSV knows about the packages that a version pins.
+"""The variable ``vulnerabilities``: the entries of a copy of OSV about the packages that a version pins.
 
 * ``copy_given``: whether the operator gave a copy;
-* ``problem``: why it cannot be read; empty otherwise. Without a readable copy, no further member exists;
-* ``copy_date``: when its newest entry was modified, as a text for ``timestamp()``; left out if no entry says it;
-* ``copy_digest``: its SHA-256;
+* ``problem``: why the copy cannot be read; empty otherwise. Without a readable copy, no further member exists;
+* ``copy_date``: when the newest entry was modified, as a text for ``timestamp()``; left out if no entry states it;
+* ``copy_digest``: the copy's SHA-256;
 * ``checked_count``: the packages that were compared, if the version's environment is recorded;
 * ``unchecked``: the names of packages without one exact version; beyond ``MAX_LISTED``, how many more there are;
 * ``known``: the vulnerabilities as ``{package, id, severity, text}``, the most severe first, at most ``MAX_LISTED``;
   ``text`` names all three and the version. An entry that states no severity counts as 10.
 
-The lists are so short that they are stored with the verdict, which can be computed again when the copy is gone.
+The lists are short enough to be stored with the verdict, which can be computed again when the copy is gone.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def vulnerabilities_of(
 
 
 def _short(text: str) -> str:
-    """Return a text of which each character takes one byte of JSON."""
+    """Return a shortened text in which each character takes one byte of JSON."""
     return _NOT_PLAIN.sub("?", text[:_MAX_NAME_LENGTH])
 
 
@@ -107,7 +107,7 @@ def _pinned_version(specifier: str) -> Version | None:
         # Without a local part: OSV lists torch 2.1.0, which is affected as 2.1.0+cu118, too.
         return Version(Version(pin).public) if pin else None
     except (InvalidVersion, ValueError):
-        return None  # a version of conda's own, or a link: OSV has no such version
+        return None  # a version that only conda has, or a link: OSV has no such version
 
 
 def _known(pins: _Pins, copy: VulnerabilityCopy) -> Iterator[dict[str, Json]]:

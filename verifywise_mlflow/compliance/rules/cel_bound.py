@@ -1,10 +1,10 @@
-"""How long a translated expression may take on a record at most, known before it is evaluated.
+"""The upper bound of a translated expression's time on a record, known before the evaluation.
 
 A bound is a number of steps of a tenth of a microsecond, computed from the expression and from the sizes of the values
-that it reads. It holds by construction, since cel_cost.py lets no value grow: a text that an expression sees is one of
-the record or of the expression, a list has no more entries than one of these, and a macro evaluates its body once per
-entry of what it runs over. A step is the evaluation of one node, 200 characters of a text, one entry that ``in``
-compares, or 20 characters for each instruction of a pattern of ``matches``, whose slowest search takes 5 ns for one.
+that it reads. It holds by construction, since cel_cost.py allows no value to grow: each text comes from the record or
+the expression, no list has more entries than a list in these, and a macro evaluates its body once per entry of its
+range. A step is the evaluation of one node, 200 characters of a text, one entry that ``in`` compares, or 20 characters
+for each instruction of a pattern of ``matches``, whose slowest search takes 5 ns per character and instruction.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ class Size:
     """How large a value is."""
 
     entries: int = 0
-    """Entries that a macro runs over."""
+    """The number of entries that a macro runs over."""
     values: int = 0
-    """All values in it, itself and those of every depth included."""
+    """The number of values, including the value itself and those of every depth."""
     longest: int = 0
-    """Characters of its longest text, the names of members included."""
+    """Characters of the longest text, including the names of members."""
 
 
 SizeOf: TypeAlias = Callable[[Path], Size]
@@ -61,7 +61,7 @@ SizeOf: TypeAlias = Callable[[Path], Size]
 
 @dataclass(slots=True)
 class _Weight:
-    """What the nodes cost that are evaluated once per entry of the same list."""
+    """The cost of the nodes that are evaluated once per entry of the same list."""
 
     nodes: float = 0
     per_character: float = 0
@@ -69,7 +69,7 @@ class _Weight:
     per_square: float = 0
     """Steps for each pair of characters of two texts: ``contains`` may compare them all."""
     lists: float = 0
-    """Nodes that look at every entry of a list."""
+    """Nodes that read every entry of a list."""
 
     def steps(self, longest: int, values: int) -> float:
         of_text = self.per_character * longest + self.per_square * longest * longest
@@ -82,11 +82,11 @@ class CostBound:
     def __init__(self, root: Node) -> None:
         """Take the expression's tree."""
         self._weights: dict[Path | None, _Weight] = {}
-        """What a macro runs over to what that costs per entry; None to what is evaluated once."""
+        """A macro's range to the cost per entry; None to the cost of the parts that are evaluated once."""
         self._is_bounded = True
         self._constant = Size(values=sum(1 for _ in nodes(root)), longest=max(map(_text_length, nodes(root))))
         self.paths = tuple(dict.fromkeys(_paths(root)))
-        """The values of the record that it reads."""
+        """The values of the record that the expression reads."""
         self._add(root, 1, None)
 
     def steps(self, size_of: SizeOf) -> float:
@@ -106,7 +106,7 @@ class CostBound:
         )
 
     def _add(self, node: Node, times: int, source: Path | None) -> None:
-        """Add what a node costs that is evaluated several times per entry of a source."""
+        """Add the cost of a node that is evaluated ``times`` times per entry of a source."""
         weight = self._weights.setdefault(source, _Weight())
         weight.nodes += times
         if isinstance(node, Call):
@@ -147,7 +147,7 @@ def measured_size(value: object, max_values: float = math.inf) -> Size:
 
     Args:
         value: the value.
-        max_values: how many values to look at. One with more has the size of a value that is too large for any budget.
+        max_values: the most values to count. A value with more gets a size that is too large for any budget.
     """
     entries = len(value) if isinstance(value, (list, dict)) else 0
     values, longest, to_measure = 0, 0, [value]
@@ -173,7 +173,7 @@ def program_size(pattern: str) -> float:
 
 
 def _run_over(node: Node) -> int | Path | None:
-    """Return what a macro runs over: a number of entries, those of a value of the record at most, or None."""
+    """Return a macro's range: a number of entries, the path of a value of the record as an upper bound, or None."""
     if isinstance(node, Literals):
         return len(node.entries)
     if isinstance(node, Macro) and node.kind == "filter":
@@ -182,7 +182,7 @@ def _run_over(node: Node) -> int | Path | None:
 
 
 def _paths(node: Node) -> Iterator[Path]:
-    """Yield what an expression reads of the record, as far as the expression writes out the path to it."""
+    """Yield the paths of the record that an expression reads, as far as the expression writes them out."""
     if (path := record_path(node)) is not None:
         yield path
         return

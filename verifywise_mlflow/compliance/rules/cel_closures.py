@@ -3,11 +3,11 @@
 The library converts the values that an expression reads to C++ at each evaluation: 3 µs for the simplest condition, and
 a policy of 50 rules evaluates 130 conditions on a record. A translated expression reads the record's Python values.
 
-It translates the operators and functions that rules use, and gives up wherever Python might differ from the library: on
-another function, on a value of an unexpected type, and on every error. The outcome is then ``LIBRARY``, and the library
-evaluates the expression as a whole. So the verdicts, and the messages of errors, are the library's in any case; the
-tests compare both on random expressions and values. ``&&``, ``||``, ``exists`` and ``all`` take the decisive side even
-if the other one gives up, as CEL absorbs errors on either side.
+This module translates the operators and functions that rules use. The outcome of a translated expression is ``LIBRARY``
+wherever Python might differ from the library: on another function, on a value of an unexpected type, and on every
+error. The library then evaluates the whole expression. So verdicts and error messages are always the library's; the
+tests compare both on random expressions and values. ``&&``, ``||``, ``exists`` and ``all`` use the side that decides
+even if the outcome of the other one is ``LIBRARY``, since CEL absorbs errors on either side.
 
 A translation costs no more than the library: each node is evaluated at most once per entry of the list that a macro
 runs over, and cel_cost.py limits macros within macros. cel_bound.py computes what it costs at most.
@@ -29,7 +29,7 @@ from verifywise_mlflow.redaction.re2_patterns import PatternError, compile_patte
 
 Variables: TypeAlias = Mapping[str, CelValue]
 Scope: TypeAlias = Mapping[str, CelValue]
-"""The entries that the macros around a node are at, by the name of their variable."""
+"""Variable to the current entry of its macro, for the macros around a node."""
 Closure: TypeAlias = Callable[[Variables, Scope], Outcome]
 
 NO_SCOPE: Final[Scope] = {}
@@ -96,7 +96,7 @@ def _translated(node: Node, scope: frozenset[str]) -> Closure:
             return _binary(_BINARY[function], _translated(left, scope), _translated(right, scope))
         case Literals(entries=entries, is_list=True):
             return _list([_translated(part, scope) for part in entries])
-        case Macro(variable=variable) if variable not in PYTHON_TYPES:  # else `.owner` is not that of the macro
+        case Macro(variable=variable) if variable not in PYTHON_TYPES:  # otherwise `.owner` means the field
             return _macro(node, scope)
     return _constant(LIBRARY)
 
@@ -125,7 +125,7 @@ def _variable(name: str) -> Closure:
 
 
 def _is_inside_calendar(value: datetime) -> bool:
-    """Return whether a time is one in UTC, too, and not the local time of an unknown place."""
+    """Return whether a time has a zone, and is within the calendar in UTC, too."""
     return value.tzinfo is not None and datetime.min.year < value.year < datetime.max.year
 
 
@@ -164,7 +164,7 @@ def _flattened(node: Node, function: str) -> list[Node]:
 
 
 def _connective(parts: list[Closure], *, decisive: bool) -> Closure:
-    """Return ``||``, which one True decides, or ``&&``, which one False does, also if another operand has no value."""
+    """Return ``||``, which one True decides, or ``&&``, which one False decides, even if others have no value."""
     neutral = not decisive
 
     def connective(variables: Variables, scope: Scope) -> Outcome:
@@ -250,7 +250,7 @@ def _is_one_of(operand: Closure, texts: frozenset[str]) -> Closure:
 
 
 def _texts(entries: tuple[Node, ...]) -> frozenset[str]:
-    """Return a written list of texts; empty if it has something else."""
+    """Return a literal list of texts; empty if an entry is no text."""
     texts = [entry.value for entry in entries if isinstance(entry, Constant) and isinstance(entry.value, str)]
     return frozenset(texts) if len(texts) == len(entries) else frozenset()
 
@@ -314,11 +314,11 @@ def _quantifier(source: Closure, name: str, condition: Closure, *, decisive: boo
 
 
 def _comprehension(source: Closure, name: str, condition: Closure | None, transformation: Closure | None) -> Closure:
-    """Return ``filter`` or ``map``: any entry without a value leaves the whole list without one."""
+    """Return ``filter`` or ``map``. If one entry has no value, the whole list has none."""
 
     def comprehension(variables: Variables, scope: Scope) -> Outcome:
         entries = source(variables, scope)
-        if type(entries) is not list:  # the library has the keys of a map in an order of its own
+        if type(entries) is not list:  # the library orders the keys of a map in its own way
             return MISSING if entries is MISSING else LIBRARY
         values: list[CelValue] = []
         is_missing = False

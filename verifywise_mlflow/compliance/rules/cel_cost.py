@@ -6,9 +6,9 @@ doubles a text or list with each step. So
 * a macro runs over a value of the record, a written list, or a ``filter`` of one of these;
 * a macro inside another runs over a written list;
 * ``+`` adds numbers, times and durations, and joins no texts and lists;
-* the pattern of ``matches`` is written out, so that it is checked once and no customer's text is compiled.
+* the pattern of ``matches`` is a literal, so that it is checked once and no customer's text is compiled.
 
-With these rules an expression's cost is linear in the record for a given expression, whose length is limited.
+With these rules, the cost of an expression, whose length is limited, is linear in the size of the record.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from verifywise_mlflow.compliance.rules.cel_tree import (
 from verifywise_mlflow.compliance.rules.field_paths import STATED, VARIABLES, Path
 
 MAX_EXPRESSION_LENGTH: Final = 4_000
-"""Characters. The longest expression of the default policy has a quarter of them."""
+"""Characters of the longest expression: four times the longest one of the default policy."""
 
 _RECORD_VALUES = frozenset((STATED, *VARIABLES))
 

@@ -1,4 +1,4 @@
-"""CEL expressions over a record: compiled once if at all, evaluated per record under three-valued logic.
+"""CEL expressions over a record: compiled at most once, evaluated per record under three-valued logic.
 
 A condition is true, false or unknown; a value expression, used in the sentences of a rule, gives any value.
 """
@@ -59,17 +59,17 @@ _CONTAINER = " (in container '')"
 
 @dataclass(frozen=True)
 class _LazyExpression:
-    """An expression that is compiled when it is first evaluated: most processes evaluate few of the rules they load."""
+    """An expression that is compiled at its first evaluation: most processes evaluate few of their rules."""
 
     text: str
 
     def __getstate__(self) -> dict[str, object]:
-        """Leave out what was compiled: another process compiles it again, since it cannot be sent."""
+        """Leave out the compiled form, which cannot be sent: another process compiles the text again."""
         return {"text": self.text}
 
     @cached_property
     def paths(self) -> tuple[Path, ...]:
-        """The values it names, in order of appearance: ``("owner",)``, ``("runtime_environment", "reproducible")``."""
+        """The paths in the text, in their order: ``("owner",)``, ``("runtime_environment", "reproducible")``."""
         return paths_in(self.text)
 
     @property
@@ -83,12 +83,12 @@ class _LazyExpression:
 
     @cached_property
     def closure(self) -> Closure:
-        """The expression as a Python function. Its outcome may be that the library has to evaluate it."""
+        """The expression as a Python function. Its outcome may be that the library must evaluate the expression."""
         return closure_of(self._compiled[1].root)
 
     @cached_property
     def bound(self) -> CostBound:
-        """What the Python function costs at most on a record."""
+        """The upper bound of the Python function's cost on a record."""
         return CostBound(self._compiled[1].root)
 
     @cached_property
@@ -106,7 +106,7 @@ class CelExpression(_LazyExpression):
 
     @property
     def thresholds(self) -> tuple[str, ...]:
-        """The names of the thresholds that it compares with."""
+        """The names of the thresholds that the condition compares with."""
         return tuple(path[1] for path in self.paths if path[0] == THRESHOLDS)
 
     def validate(self) -> None:
@@ -121,7 +121,7 @@ class CelExpression(_LazyExpression):
             raise CelExpressionError(f"it gives a {return_type.name()}; write one that is true or false")
 
     def holds(self, activation: Activation) -> bool | None:
-        """Return whether the condition is true, or None where that depends on evidence that the record lacks.
+        """Return whether the condition is true; None if that depends on evidence that the record lacks.
 
         Raises:
             CelEvaluationError: a value has an unexpected type, or the result is not a boolean.
@@ -159,16 +159,16 @@ class ValueExpression(_LazyExpression):
         _ = self._compiled
 
     def value(self, activation: Activation) -> CelValue:
-        """Return the value, or None where the record lacks it or it cannot be computed: a sentence never fails."""
+        """Return the value; None if the record lacks it or it cannot be computed: a sentence never fails."""
         value = self.translated_value(activation.variables)
         return self.value_by_library(activation) if value is LIBRARY else value
 
     def translated_value(self, variables: Variables) -> CelValue | Literal[Undecided.LIBRARY]:
-        """Return the same, or that the library has to evaluate it."""
+        """Return the same from the Python function, or that the library must evaluate the expression."""
         outcome = self.closure(variables, NO_SCOPE)
         if outcome is MISSING:
             return None
-        # The library has the members of a map in an order of its own.
+        # The library orders the members of a map in its own way.
         if type(outcome) in _SENTENCE_TYPES or (type(outcome) is list and SCALARS.issuperset(map(type, outcome))):
             return outcome  # type: ignore[return-value]  # no duration, and not undecided
         return LIBRARY
@@ -182,20 +182,20 @@ class ValueExpression(_LazyExpression):
 
 
 condition_of = lru_cache(maxsize=1024)(CelExpression)
-"""Returns the condition that a text stands for, whose validity is known or of no interest."""
+"""Returns the condition of a text without validating it."""
 value_of = lru_cache(maxsize=1024)(ValueExpression)
-"""The same for a value expression."""
+"""Returns the value expression of a text without validating it."""
 
 
 def compile_expression(text: str) -> CelExpression:
-    """Return the condition that the text stands for; raise ``CelExpressionError`` unless it is valid."""
+    """Return the condition of a text; raise ``CelExpressionError`` unless it is valid."""
     expression = condition_of(text)
     expression.validate()
     return expression
 
 
 def compile_value(text: str) -> ValueExpression:
-    """Return the value expression that the text stands for; raise ``CelExpressionError`` unless it is valid."""
+    """Return the value expression of a text; raise ``CelExpressionError`` unless it is valid."""
     expression = value_of(text)
     expression.validate()
     return expression

@@ -1,7 +1,7 @@
 """CEL's operators and functions on Python values, for the types and values on which they behave alike.
 
-Each returns its value; ``MISSING`` where the CEL library reports missing evidence, such as a number compared with null;
-or ``LIBRARY`` where it may report an error, or give a value that Python would not: the library then decides. The
+Each function returns a value; ``MISSING`` if the CEL library reports missing evidence, as for a number compared with
+null; or ``LIBRARY`` if the library may report an error or another value than Python: then the library decides. The
 semantics are those of https://github.com/google/cel-spec/blob/master/doc/langdef.md as cel-cpp implements them, and the
 tests compare each operator with the library.
 """
@@ -23,7 +23,7 @@ class Undecided(Enum):
     """Why an expression has no value."""
 
     MISSING = "missing"
-    """It depends on evidence that the record lacks."""
+    """The value depends on evidence that the record lacks."""
     LIBRARY = "library"
     """The library must evaluate it."""
 
@@ -38,7 +38,7 @@ SCALARS: Final = frozenset({str, bool, int, float, type(None)})
 """The types that JSON has for single values."""
 _MIN_INT, _MAX_INT = -(2**63), 2**63 - 1
 _MAX_EXACT_INT: Final = 2**53
-"""Up to here, a double has every integer: the library compares an integer with a double as doubles."""
+"""Doubles represent every integer up to here exactly. The library compares an integer with a double as doubles."""
 _HOUR: Final = timedelta(hours=1)
 _ORDERED: Final = frozenset({str, int, float, datetime, timedelta})
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
@@ -47,7 +47,7 @@ _UNITS: Final = {"h": 3_600, "m": 60, "s": 1}
 
 
 def equal(left: Value, right: Value) -> bool | Literal[Undecided.LIBRARY]:
-    """``==``: values of different types are unequal, numbers apart."""
+    """``==``: values of different types are unequal, except numbers."""
     kind, other = type(left), type(right)
     if kind is other:
         return LIBRARY if kind is list or kind is dict else left == right
@@ -125,7 +125,7 @@ def multiply(left: Value, right: Value) -> Outcome:
 
 
 def divide(left: Value, right: Value) -> Outcome:
-    """``/`` of numbers: that of integers is truncated towards zero."""
+    """``/`` of numbers. For integers, the result is truncated towards zero."""
     if right == 0:
         return LIBRARY
     return _of_numbers(_truncated if type(left) is int else operator.truediv, left, right)
@@ -228,7 +228,7 @@ def _are_exact(left: Value, right: Value) -> bool:
 
 
 def _missing_if_null(left: Value, right: Value) -> Undecided:
-    """Return what the library reports for operands without a common operation: missing evidence if one is null."""
+    """Return the library's outcome for operands without a common operation: missing evidence if one operand is null."""
     if left is None:
         return MISSING if type(right) in SCALARS else LIBRARY
     return MISSING if right is None and type(left) in SCALARS else LIBRARY

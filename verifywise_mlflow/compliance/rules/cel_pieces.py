@@ -1,9 +1,9 @@
 """Evaluates macros over long lists in pieces, so that no number of entries can change what a rule decides.
 
 The library stops an evaluation at 10,000 iterations. The time and memory of its ``filter`` and ``map`` grow with the
-square of the entries, to 8 s and 1.5 GB for 9,900. So a server could keep a rule from failing, with many entries. Here
-each macro is decided by its pieces: ``exists`` holds if it holds for a piece, ``all`` if it holds for every piece, the
-lists of ``filter`` and ``map`` are joined, and the counts of ``exists_one`` are added.
+square of the entries, to 8 s and 1.5 GB for 9,900. So a server with many entries could keep a rule from failing. Here,
+each macro is evaluated on pieces of its list: ``exists`` is true if it is true on one piece, ``all`` if it is true on
+every piece, the lists of ``filter`` and ``map`` are joined, and the counts of ``exists_one`` are added.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from verifywise_mlflow.compliance.rules.cel_variables import Activation, CelValu
 from verifywise_mlflow.compliance.rules.field_paths import Path, value_at
 
 MAX_ITERATIONS: Final = 9_000
-"""Iterations of one evaluation: below the library's own limit."""
+"""The most iterations of one evaluation, below the library's own limit."""
 MAX_COPIED_ENTRIES: Final = 500
-"""Entries of one piece for ``filter`` and ``map``, which take 30 ms and 5 MB for them."""
+"""The most entries of one piece for ``filter`` and ``map``, which take 30 ms and 5 MB for 500 entries."""
 
 _PIECE = "@piece"
 """The variable of a piece: no expression can name it."""
@@ -53,13 +53,13 @@ class MissingEvidenceError(Exception):
 class _Macro:
     kind: MacroKind
     variable: str
-    """The variable that stands for its value in the rest of the expression."""
+    """The variable that stands for the macro's value in the rest of the expression."""
     source: Path
-    """What it runs over: a value of the record, or the variable of another macro."""
+    """The macro's range: a value of the record, or the variable of another macro."""
     expression: cel.Expression
     """The macro over ``_PIECE``."""
     iterations: int
-    """Iterations per entry, those of macros inside it included."""
+    """Iterations per entry, including those of nested macros."""
 
     @property
     def max_entries(self) -> int:
@@ -78,7 +78,7 @@ class PiecewiseExpression:
         for macro in _outer_macros(tree):
             variable = variables.get(macro.range.id)
             source = (variable,) if variable else record_path(macro.range)
-            if source is not None:  # else over a written list
+            if source is not None:  # otherwise the range is a literal list
                 variables[macro.id] = variable = f"@macro{len(variables)}"
                 compiled = environment().deserialize(tree.macro_over(macro, _PIECE))
                 self._macros.append(_Macro(macro.kind, variable, source, compiled, 1 + _inner_iterations(macro)))
@@ -89,8 +89,8 @@ class PiecewiseExpression:
         """Return the value.
 
         Raises:
-            MissingEvidenceError: it depends on evidence that the record lacks.
-            CelEvaluationError: it cannot be evaluated for another reason.
+            MissingEvidenceError: the value depends on evidence that the record lacks.
+            CelEvaluationError: the expression cannot be evaluated for another reason.
         """
         if not self._macros or self._is_short(activation.variables):
             return _evaluated(self._whole, activation.cel)
@@ -132,7 +132,7 @@ def _evaluated(expression: cel.Expression, activation: cel.Activation) -> CelVal
             return value
         if result.type() != cel.Type.ERROR:
             return _plain(value)
-    except (RuntimeError, ValueError, OverflowError) as error:  # how the library rejects what it cannot convert
+    except (RuntimeError, ValueError, OverflowError) as error:  # raised for values that it cannot convert
         raise CelEvaluationError(str(error)) from error
     message = str(value)
     if _MISSING_EVIDENCE.match(message):
@@ -166,7 +166,7 @@ def _value(macro: _Macro, entries: object, variables: Mapping[str, CelValue]) ->
 
 
 def _decided(decisive: bool, values: Iterator[CelValue]) -> CelValue:
-    """Return the decisive value if a piece has it; an error of one piece counts only if no other piece decides."""
+    """Return the decisive value if a piece has it. An error of one piece counts only if no other piece decides."""
     first_error: MissingEvidenceError | CelEvaluationError | None = None
     while True:
         try:
@@ -191,7 +191,7 @@ def _pieces(entries: object, size: int) -> Sequence[CelValue]:
 
 
 def _outer_macros(tree: Tree) -> Iterator[Macro]:
-    """Yield the macros that are inside no other, those that another one runs over first."""
+    """Yield the macros that are nested in no other. A macro that is the range of another comes first."""
     return _macros_below(tree.root)
 
 

@@ -35,10 +35,10 @@ _SUBEXPRESSIONS: Final[Mapping[int, tuple[int, ...]]] = {
     _LIST: (1,),
     _COMPREHENSION: (_RANGE, _ACCUMULATOR, 5, _STEP, _RESULT),
 }
-"""Kind of expression to its fields that hold expressions; those of a struct are in its entries."""
+"""Kind of expression to the fields that hold expressions. In a struct, the entries hold them."""
 _STRUCT_ENTRIES, _ENTRY_EXPRESSIONS = 2, (3, 4)
 _NEW_ID = 1_000_000
-"""IDs of nodes that are put in: above those of any expression, since the library resolves a known ID as before."""
+"""The first ID of inserted nodes, above the IDs of any expression: the library would resolve a known ID as before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Constant:
     id: int
     value: str | bool | int | float | None
     is_decoded: bool = True
-    """Whether the value is known: it is None for a literal of another type, such as bytes."""
+    """Whether the value is known. For a literal of another type, such as bytes, it is None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Name:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A member of a map: ``operand.name``, or the test whether there is one: ``has(operand.name)``."""
+    """A member of a map, ``operand.name``, or the test whether the member exists, ``has(operand.name)``."""
 
     id: int
     operand: Node
@@ -125,11 +125,11 @@ class Tree:
         return False
 
     def with_names(self, names: Mapping[int, str]) -> bytes:
-        """Return the expression with variables in place of the nodes with these IDs, as the library deserializes it."""
+        """Return the serialized expression, with variables replacing the nodes with these IDs."""
         return self._with_expression(_with_names(bytes_of(self._checked, _EXPRESSION), names))
 
     def macro_over(self, macro: Macro, name: str) -> bytes:
-        """Return a macro as an expression, over a variable in place of its range.
+        """Return a macro as an expression, with a variable replacing its range.
 
         ``exists_one`` returns the number of entries instead, so that the results of parts can be added up.
         """
@@ -196,7 +196,7 @@ def _node(data: bytes) -> Node:
 
 
 def _macro(node_id: int, fields: Fields) -> Macro:
-    """Return the macro that a comprehension was expanded from: each has its own accumulator and step."""
+    """Return the macro from which a comprehension was expanded. Its accumulator and step identify it."""
     variable, accumulator = text_of(fields, 1), _node(bytes_of(fields, _ACCUMULATOR))
     step = _node(bytes_of(fields, _STEP))
     kind: MacroKind

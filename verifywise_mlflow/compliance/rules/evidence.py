@@ -1,7 +1,7 @@
 """The values of a record that rules read: what is known, what the record has, and texts that are no value.
 
-cel_variables.py says what each variable holds. An ``EvidenceReader`` is made once for a policy, and reads any number of
-records: it decides once which fields and members the rules read, since a manifest can be large.
+cel_variables.py describes each variable. An ``EvidenceReader`` is made once for a policy, and reads any number of
+records. It selects only the fields and members that the rules read, since a manifest can be large.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ _FINDING_LISTS: Final[Mapping[str, tuple[str, Collection[str]]]] = {
     FINDINGS_OF_KIND: ("kind", FINDING_KINDS),
     FINDINGS_ABOUT: ("field", FIELDS),
 }
-"""Variable to the key of a finding that says in which list it is, and to all lists."""
+"""Variable to the key of a finding by which findings are grouped, and to all groups."""
 _ORIGIN_DAYS: Final = ("earliest", "latest")
 _RUNTIME_ENVIRONMENT: Final = "runtime_environment"
 _WITHOUT_REFERENCES: Final = 2
@@ -81,11 +81,11 @@ class Evidence:
     unrecognized: Mapping[str, str]
     """Field to its value, for values outside the field's normal forms."""
     raw: Mapping[str, CelValue]
-    """All selected values as the record has them, known or not: these are stored with the verdicts."""
+    """All selected values in the record's form, known or not. These are stored with the verdicts."""
     without_value: Mapping[str, TextWithoutValue]
     """Field to its text, for the fields whose text is no value."""
     unread: frozenset[str] = frozenset()
-    """The fields that rest on an object that could not be read."""
+    """The fields that depend on an object that could not be read."""
 
     def activation(self) -> Activation:
         """Return the variables for evaluations."""
@@ -132,13 +132,13 @@ class EvidenceReader:
         measures: MeasureReader | None = None,
         today: date | None = None,
     ) -> None:
-        """Take what the rules read, and what is the same for all records."""
+        """Take the selection of the rules, and the values that are the same for all records."""
         self._measures = measures
         self._fields = tuple((name, below) for name, below in selection.items() if name not in CONTEXT_TYPES)
         self._context = tuple((name, below) for name, below in selection.items() if name in CONTEXT_TYPES)
         self._selected_fields = frozenset((*selection, *(selection.get(ORIGINS) or ())))
         self._environment: tuple[bytes, CelValue] = (b"", None)
-        """The environment of the last record: most versions of a model have the same one, with a hundred packages."""
+        """The environment of the last record. Most versions of a model have the same one, with a hundred packages."""
         self._constants: dict[str, CelValue] = {}
         """The variables with one value for all records."""
         if THRESHOLDS in selection and thresholds:
@@ -151,7 +151,7 @@ class EvidenceReader:
         """The members of fields without an origin: empty texts and lists."""
 
     def read(self, subject: Subject) -> Evidence:
-        """Return the evidence of one record. Its values share parts with each other: they may not be changed."""
+        """Return the evidence of one record. Its values share parts, so they must not be changed."""
         known: dict[str, CelValue] = {**self._constants}
         raw_values: dict[str, CelValue] = {}
         for name, value, is_known in self._context_values(subject):
@@ -179,11 +179,11 @@ class EvidenceReader:
         return Evidence(known, unrecognized, raw_values, without_value, unread)
 
     def _selected(self, name: str, raw: Json | datetime, members: Selection | None) -> CelValue:
-        """Return the selected members of a field's value, as one object for equal environments in a row."""
+        """Return the selected members of a field's value; for consecutive equal environments, the same object."""
         if name != _RUNTIME_ENVIRONMENT:
             return _select(raw, members)
         try:
-            # The bytes differ for 1, 1.0 and true, which Python calls equal.
+            # The bytes of 1, 1.0 and true differ, although Python considers these values equal.
             content = marshal.dumps(raw, _WITHOUT_REFERENCES)  # type: ignore[arg-type]  # else it raises
         except ValueError:  # a type that JSON does not have
             return _select(raw, members)
@@ -192,7 +192,7 @@ class EvidenceReader:
         return self._environment[1]
 
     def _context_values(self, subject: Subject) -> Iterator[tuple[str, CelValue, bool]]:
-        """Yield the variables that are no fields, each with its value and whether it is known."""
+        """Yield the variables that are no fields of the record, each with its value and whether it is known."""
         record = subject.record
         for name, members in self._context:
             if name == FINDINGS:
@@ -319,7 +319,7 @@ def _cel_value(value: Json | datetime) -> CelValue:
             for name, member in value.items()
         }
     if isinstance(value, int):
-        # CEL's int has 64 bits; its limit compares like the larger number.
+        # CEL's int has 64 bits; a larger number is replaced by the limit, which compares alike.
         return max(_MIN_INT, min(value, _MAX_INT))
     if isinstance(value, str | float | datetime):  # a subclass
         return _cel_text(value) if isinstance(value, str) else value

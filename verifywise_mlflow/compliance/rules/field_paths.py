@@ -1,10 +1,10 @@
 """Which values of a record an expression reads, found in its text, and the selection of those values from a record.
 
 A path is the name of a variable and of the members below it that the text writes out: ``("owner",)``,
-``("runtime_environment", "python_version")``, ``("evaluation_tags", "suite name")``. Where the text continues in a way
-that is not recognized here, the path ends before it and stands for everything below: a path may cover more than the
-expression reads, never less. A rule sees a record reduced to its paths, so the values stored next to a verdict are all
-that it is based on.
+``("runtime_environment", "python_version")``, ``("evaluation_tags", "suite name")``. If the text continues in a form
+that is not recognized here, the path ends there and stands for everything below: a path may cover more than the
+expression reads, never less. A rule sees a record reduced to its paths, so a verdict is based only on the values that
+are stored with it.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ FINDINGS, FINDINGS_OF_KIND, FINDINGS_ABOUT = "findings", "findings_of_kind", "fi
 ORIGINS, UNREAD, MEASURES, MODEL_VERSIONS = "origins", "unread", "measures", "model_versions"
 VULNERABILITIES, END_OF_LIFE = "vulnerabilities", "end_of_life"
 ENVIRONMENT_FACTS: Final = (END_OF_LIFE, VULNERABILITIES)
-"""What is known of the record's environment from outside of MLflow."""
+"""The variables about the record's environment with facts from outside of MLflow."""
 CONTEXT_VARIABLES: Final = (
     *(END_OF_LIFE, FINDINGS, FINDINGS_OF_KIND, FINDINGS_ABOUT, INCOMPLETE, MEASURES, MODEL_VERSIONS, ORIGINS),
     *(THRESHOLDS, TODAY, UNREAD, VULNERABILITIES),
 )
-"""What a rule sees in addition to the record's fields."""
+"""The variables that a rule can read in addition to the record's fields."""
 VARIABLES: Final = (*FIELDS, *CONTEXT_VARIABLES)
 
 _STRING_OR_COMMENT = re.compile(r"""[rR]?("{3}[\s\S]*?"{3}|'{3}[\s\S]*?'{3}|"(\\.|[^"\\])*"|'(\\.|[^'\\])*')|//.*""")

@@ -1,4 +1,4 @@
-"""A policy: the rules and thresholds that records are evaluated against, and how it is loaded from its files."""
+"""A policy, that is, rules and thresholds for the evaluation of records, and its loading from files."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Policy(PolicySection):
 
     @cached_property
     def named_thresholds(self) -> frozenset[str]:
-        """The thresholds that a rule names; the others state levels of metrics."""
+        """The thresholds that some rule names. The others state levels of metrics."""
         expressions = (expression for rule in self.rules for expression in rule.expressions.values())
         return frozenset(name for expression in expressions for name in expression.thresholds)
 

@@ -31,14 +31,14 @@ class ReasonCase(StrEnum):
     NOT_EVIDENCED = "not evidenced"
     """MLflow shows none of the values that decide."""
     INCONCLUSIVE = "inconclusive"
-    """Values are shown, and ``evidenced`` says that they do not settle the matter; the verdict is not evidenced."""
+    """Values are shown, but ``evidenced`` is false: they do not suffice. The verdict is not evidenced."""
     SCOPE_UNKNOWN = "scope unknown"
     """A value that decides whether the rule applies is not shown; the verdict is not evidenced."""
     NOT_READ = "not read"
-    """A value that decides belongs to an object that could not be read. The reason names the object in any case."""
+    """A deciding value belongs to an object that could not be read. The reason always names the object."""
     NOT_APPLICABLE = "not applicable"
 
-    __hash__ = str.__hash__  # that of enumerations is a Python function
+    __hash__ = str.__hash__  # faster: the hash of enumerations is a Python function
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class SentenceTemplate:
 
     parts: tuple[str | ValueExpression, ...]
     unless: CelExpression | None = None
-    """The condition of a rule whose sentence this is, shown where it is false; None: always shown."""
+    """The condition that the sentence belongs to: it is shown if the condition is false. None: always shown."""
 
     @property
     def placeholders(self) -> tuple[ValueExpression, ...]:
@@ -61,7 +61,7 @@ def parse_sentence(text: str, values: Mapping[str, str], unless: CelExpression |
     Args:
         text: the sentence, with values in braces.
         values: the rule's named values, name to CEL expression.
-        unless: the condition that hides the sentence where it is not false.
+        unless: the condition that hides the sentence unless it is false.
 
     Raises:
         ValueError: a brace without its partner, a placeholder that is neither a named value nor an expression, or no
@@ -86,7 +86,7 @@ def parse_sentence(text: str, values: Mapping[str, str], unless: CelExpression |
 
 
 def paths_not_read(expression: ValueExpression, read: Collection[Path]) -> tuple[str, ...]:
-    """Return the paths of a value that the rule's own expressions do not read, as CEL writes them."""
+    """Return those paths of a value, as CEL writes them, that the rule's own expressions do not read."""
     return tuple(
         dotted(path)
         for path in expression.paths

@@ -59,19 +59,19 @@ class Severity(StrEnum):
 
 
 UNKNOWN_SEVERITY: Final = "unknown"
-"""That of a rule that no policy of the tenant has any more: its gaps must not pass for slight ones."""
+"""The severity of a rule that no policy of the tenant has any more: its gaps must not look slight."""
 
 _UNREAD_KIND = re.compile(r"""(["'])([^"']*)\1\s+in\s+unread\b""")
 
 
 @dataclass(frozen=True, slots=True)
 class PolicyContext:
-    """What a policy is validated with: pydantic's validation context."""
+    """Pydantic's validation context of a policy."""
 
     catalog: Catalog
     """The frameworks that rules may refer to."""
     is_shipped: bool = False
-    """Whether the policy comes with this package, whose tests compile its expressions: a tenth of a second."""
+    """Whether the policy comes with this package. Its expressions are compiled by the tests only: it takes 0.1 s."""
 
 
 def _is_shipped(info: ValidationInfo) -> bool:
@@ -83,7 +83,7 @@ def _compiles(text: str, info: ValidationInfo) -> str:
         return text
     compile_expression(text)
     for _, kind in _UNREAD_KIND.findall(text):
-        if kind not in OBJECT_KINDS:  # it would be false for every record
+        if kind not in OBJECT_KINDS:  # the comparison would be false for every record
             raise ValueError(f"{kind!r} is no kind of object; the kinds are {', '.join(OBJECT_KINDS)}")
     return text
 
@@ -213,9 +213,9 @@ class ExampleVersions(PolicySection):
     """The versions of the model that are in use."""
 
     production: tuple[int, ...] = ()
-    """Those in production or deployed, the newest first."""
+    """Versions in production or deployed, the newest first."""
     candidates: tuple[int, ...] = ()
-    """The others, the newest first."""
+    """The other versions in use, the newest first."""
 
 
 class Example(PolicySection):
@@ -225,7 +225,7 @@ class Example(PolicySection):
     findings: tuple[ExampleFinding, ...] = ()
     origins: Mapping[RecordField, ExampleOrigin] = Field(default_factory=dict)
     unread: tuple[ObjectKind, ...] = ()
-    """The objects that could not be read. The fields that rest on them, by the default mapping, are unknown."""
+    """The objects that could not be read. The fields that depend on them, by the default mapping, are unknown."""
     thresholds: Mapping[ValueName, float] = Field(default_factory=dict)
     """Thresholds that a tenant sets, such as a level of a metric; the others are the policy's."""
     model_versions: ExampleVersions | None = None
@@ -258,37 +258,37 @@ class Example(PolicySection):
 
 
 class Condition(PolicySection):
-    """One of several things that a rule requires, with the verdict and the sentence for where it does not hold."""
+    """One of several requirements of a rule, with the verdict and the sentence for the case that it is false."""
 
     holds: CelCondition
     otherwise: Literal["fail", "not evidenced"]
     """The verdict where the condition is false. Where it is unknown, the verdict is ``not evidenced``."""
     reason: Sentence
-    """What was found where the condition is false. It precedes the rule's own sentence for the outcome."""
+    """The finding if the condition is false. It precedes the rule's own sentence for the outcome."""
 
 
 class Rule(PolicySection):
     """One rule. ``requires`` decides the verdict if ``applies`` and ``evidenced`` are true.
 
-    Each of ``conditions`` must hold, too. A false one with ``otherwise: fail`` fails the rule even if ``requires`` is
-    unknown; any other that is false or unknown makes the verdict ``not evidenced``.
+    Each of ``conditions`` must be true, too. A false condition with ``otherwise: fail`` fails the rule even if
+    ``requires`` is unknown. Any other false or unknown condition makes the verdict ``not evidenced``.
     """
 
     id: Identifier
     version: int = Field(ge=1)
-    """Raised with each change that can change a verdict."""
+    """Incremented with each change that can change a verdict."""
     title: Sentence
     """The requirement, as a sentence."""
     severity: Severity
     rationale: Sentence
     remedy: Sentence
     applies: CelCondition = "true"
-    """Which versions the rule applies to."""
+    """The versions that the rule applies to."""
     evidenced: CelCondition = "true"
     """Whether the values that MLflow shows suffice to pass or fail. If not, the verdict is ``not evidenced``."""
     requires: CelCondition
     conditions: tuple[Condition, ...] = ()
-    """What else is required, in the order in which the reason names it."""
+    """Further requirements, in the order in which the reason names them."""
     reason_values: Mapping[ValueName, CelValueText] = Field(default_factory=dict)
     """Named values that the sentences in ``reasons`` and ``conditions`` quote."""
     reasons: Mapping[ReasonCase, Sentence] = Field(default_factory=dict, validate_default=True)
@@ -304,7 +304,7 @@ class Rule(PolicySection):
     ) -> Mapping[ReasonCase, str]:
         data = info.data
         if _is_shipped(info) or not {*EXPRESSION_FIELDS, "conditions", "reason_values"} <= data.keys():
-            return reasons  # tested already, or the error in one of these fields is reported already
+            return reasons  # tested already, or one of these fields has an error that is already reported
         values: Mapping[str, str] = data["reason_values"]
         conditions: tuple[Condition, ...] = data["conditions"]
         texts = [*(data[field] for field in EXPRESSION_FIELDS), *(condition.holds for condition in conditions)]
@@ -343,7 +343,7 @@ class Rule(PolicySection):
 
     @cached_property
     def reason_templates(self) -> Mapping[ReasonCase, tuple[SentenceTemplate, ...]]:
-        """The sentences of each outcome: those of the conditions, which are shown where these are false, come first."""
+        """The sentences of each outcome. Those of false conditions come first."""
         values = self.reason_values
         of_conditions = tuple(
             parse_sentence(entry.reason, values, condition_of(entry.holds)) for entry in self.conditions

@@ -1,4 +1,4 @@
-"""The rules that apply to a tenant: those of one policy or several, with the tenant's thresholds."""
+"""The rules of one or several policies that apply to a tenant, with the tenant's thresholds."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class RuleSet:
     frameworks: tuple[str, ...] = ()
     """The frameworks whose references are shown; empty: all."""
     levels: Mapping[str, float] = field(default_factory=dict)
-    """The thresholds for the levels of metrics: those that no rule names. See measures.py."""
+    """The thresholds that no rule names: they state levels of metrics. See measures.py."""
     catalog: Catalog = field(default_factory=shipped_catalog)
     """The frameworks that the rules may refer to."""
 
@@ -45,7 +45,7 @@ class RuleSet:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of everything that determines verdicts and what they are evidence for.
+        """SHA-256 of everything that determines verdicts and the clauses that they are evidence for.
 
         Verdicts made under another digest are outdated.
         """

@@ -1,11 +1,11 @@
-"""The versions of a model that are in use at the same time: what a rule on one of them can know of the others.
+"""The versions of a model in use at the same time: the data about the others that a rule on one of them can read.
 
 A version is in use if it is in production or staging, or if its deployment status says that it is deployed at least in
-part. A rule reads them as the variable ``model_versions``, which is known for versions in use alone; so a change of one
-version evaluates only those others that are in use, however many versions a model has.
+part. A rule reads them as the variable ``model_versions``, which is known only for versions in use. So a change of one
+version causes the evaluation of only those other versions that are in use, however many versions a model has.
 
 * ``production``: the numbers of the versions in production or deployed, the newest first, at most ``MAX_LISTED``;
-* ``production_count``: how many there are;
+* ``production_count``: the number of all these versions;
 * ``newest_production``: the greatest number among them; 0 if there is none;
 * ``candidates``: the numbers of the other versions in use, such as a challenger, the newest first, at most
   ``MAX_LISTED``.
@@ -23,7 +23,7 @@ DEPLOYED: Final = "deployed"
 STAGES_IN_USE: Final = (PRODUCTION, "staging")
 
 MAX_LISTED: Final = 20
-"""Versions that are listed by number: a model may have any number in use."""
+"""The most versions that are listed by number: a model may have any number in use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +31,10 @@ class VersionsInUse:
     """The versions of one model that are in use."""
 
     production: tuple[int, ...] = ()
-    """Those in production or deployed, the newest first, at most ``MAX_LISTED``."""
+    """Versions in production or deployed, the newest first, at most ``MAX_LISTED``."""
     production_count: int = 0
     candidates: tuple[int, ...] = ()
-    """The others, the newest first, at most ``MAX_LISTED``."""
+    """The other versions in use, the newest first, at most ``MAX_LISTED``."""
 
     def variable(self) -> dict[str, int | list[int]]:
         """Return the variable ``model_versions``."""
