@@ -1,4 +1,4 @@
-"""The demo: real models on a real MLflow server, a real Postgres and Dagster, all started here, on 127.0.0.1 only.
+"""The demo: real models on a real MLflow server, with a real Postgres and Dagster, all on 127.0.0.1 only.
 
 ``run.py`` is the demo from start to end. The tests start the same servers (``servers/``).
 """

@@ -12,7 +12,7 @@ PIPELINE_ROLE = "verifywise_pipeline"
 """The database role that the demo's Dagster runs as."""
 
 LISTENER_ROLE = "verifywise_listener"
-"""The database role of its listener for webhooks, which leaves hints and reads no record."""
+"""The database role of the demo's webhook listener, which writes hints and reads no record."""
 
 
 def grant_pipeline_role(postgres: EmbeddedPostgres) -> Login:

@@ -1,6 +1,6 @@
-"""The demo's delivery: a contract server instead of VerifyWise, and what it holds after the delivery.
+"""The demo's delivery: a contract server that replaces VerifyWise, and its contents after the delivery.
 
-Each tenant is an organization there with a user of its own, whose role is the least that a delivery needs: Editor.
+Each tenant is an organization on that server, with a user whose role is the least that a delivery needs: Editor.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ BUSY_TIMEOUT_S = 120.0
 
 
 class DemoVerifyWise:
-    """The contract server of the demo. What it stores is in the demo's folder, so a resumed demo finds it again."""
+    """The contract server of the demo. It stores its data in the demo's folder, so a resumed demo finds them again."""
 
     def __init__(self, file: Path, password_file: Path, tenants: Sequence[str], port: int | None) -> None:
-        """Describe it; ``port`` is the one of before."""
+        """Describe the server; ``port`` is the port of an earlier demo."""
         self._password_file = password_file
         self._organizations = {tenant: number for number, tenant in enumerate(tenants, start=1)}
         self.server = VerifyWiseServer(Dialect.B, file=file, preferred_port=port)
 
     def prepare(self) -> None:
-        """Add the users, and the custom fields, which an Admin defines."""
+        """Add the users and the custom fields. An Admin defines the fields."""
         password = secrets.token_urlsafe()
         self._password_file.touch(mode=0o600)
         self._password_file.write_text(password)
@@ -66,7 +66,7 @@ class DemoVerifyWise:
 
 
 def deliver(database_url: str, tenants: Mapping[str, Tenant], report_progress: Callable[[str], None]) -> list[str]:
-    """Deliver what is pending of each tenant; return why deliveries were not complete, one sentence each."""
+    """Deliver each tenant's pending changes; return a sentence for each incomplete delivery."""
     problems = []
     with Store(database_url) as store:
         for name, tenant in tenants.items():
@@ -82,7 +82,7 @@ def deliver(database_url: str, tenants: Mapping[str, Tenant], report_progress: C
 
 
 def _run(drain: Drain) -> DrainReport:
-    """Deliver, after a delivery that Dagster's sensor has requested has ended."""
+    """Deliver, once a delivery that Dagster's sensor has requested has ended."""
     deadline = time.monotonic() + BUSY_TIMEOUT_S
     while True:
         report = drain.run(confirmed=True)

@@ -1,4 +1,4 @@
-"""What people of the demo's tenants state next to their registries: an accepted gap, and an AI system."""
+"""Files in which people of the demo's tenants state facts beyond the registries: an accepted gap, an AI system."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from verifywise_mlflow.demo.workdir import Workdir
 
 
 def write_governance_files(home: Workdir) -> None:
-    """Write waivers.yaml and ai_systems.yaml, unless there is such a file, which somebody may have edited."""
+    """Write waivers.yaml and ai_systems.yaml. An existing file stays, since somebody may have edited it."""
     today = datetime.now(UTC).date()
     for path, document in (
         (home.waivers_file, {"waivers": [_waiver(today)]}),

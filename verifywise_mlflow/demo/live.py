@@ -36,14 +36,14 @@ from verifywise_mlflow.services.gaps import GapFilter, open_gaps
 
 OWNER_TAG: Final = "owner"
 TIMEOUT_S: Final = 120.0
-"""A machine that is busy with other work may take ten times as long as an idle one."""
+"""Seconds to wait for the badge. A busy machine may take ten times as long as an idle one."""
 POLL_S: Final = 0.1
 _SUBJECT: Final = f"{CREDIT_SCORING}, version {DOCUMENTED_VERSION}, of {TENANT}"
 
 
 @dataclass(frozen=True, slots=True)
 class _RunningDemo:
-    """Where the servers of the running demo are."""
+    """The addresses of the running demo's servers."""
 
     database_url: str
     tracking_uri: str
@@ -137,7 +137,7 @@ def _evaluation(store: Store) -> _Evaluation:
 
 
 def _changed_evaluation(store: Store, before: _Evaluation) -> _Evaluation | None:
-    """Return the first evaluation with another badge; at the end of the time any that differs, or None."""
+    """Return the first evaluation with another badge. After the timeout, return any other new evaluation, or None."""
     now, deadline = before, time.monotonic() + TIMEOUT_S
     while now.badge == before.badge and time.monotonic() < deadline:
         time.sleep(POLL_S)

@@ -56,7 +56,7 @@ def run_demo(home: Path, *, once: bool, fresh: bool, delivers: bool = False) -> 
         home: The folder of the demo's databases and files.
         once: Exit after the summary instead of keeping the servers running until Ctrl-C.
         fresh: Delete an earlier demo first.
-        delivers: Also deliver them to a contract server that stands for VerifyWise.
+        delivers: Also deliver the results to a contract server that stands for VerifyWise.
 
     Returns:
         The program's exit code: 0 if all syncs and deliveries succeeded.
@@ -110,7 +110,7 @@ class _Demo:
 
         began = time.time()
         dagster = self._start_dagster(stack, environment, ports)
-        # It starts while the syncs wait for Dagster's sensors, when a processor is idle.
+        # The listener starts while the syncs wait for Dagster's sensors, when a processor is idle.
         listener = self._start_listener(stack, postgres, ports) if listens else None
         earlier = ports or Ports(mlflow.port, dagster.port)
         self._home.remember(

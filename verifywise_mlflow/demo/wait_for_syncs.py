@@ -12,7 +12,7 @@ from verifywise_mlflow.demo.servers.dagster_api import ENDED, DagsterApi, SyncRu
 
 STAGE_COUNT = 6
 REQUEST_TIMEOUT_S = 120.0
-"""The sensor ``tenants`` requests the first syncs in its first tick; it ticks every 30 s."""
+"""Seconds to wait for a run. The sensor ``tenants`` requests the first syncs in its first tick; it ticks every 30 s."""
 SYNC_TIMEOUT_S = 600.0
 
 
@@ -77,7 +77,7 @@ def wait_for_syncs(
 def first_runs(runs: Sequence[SyncRun], tenant_ids: Sequence[str], *, since: float) -> Mapping[str, SyncRun]:
     """Return the first run of each tenant created since a point in time; the runs may be in any order.
 
-    Of a schedule's run and a sensor's for the same tenant, the run queue cancels one: the other one counts.
+    If a schedule and a sensor request runs for the same tenant, the run queue cancels one run: the other one counts.
     """
     firsts: dict[str, SyncRun] = {}
     for run in sorted(runs, key=lambda run: run.created):

@@ -1,6 +1,6 @@
 """The demo's webhooks: MLflow reports changes to the listener, as an administrator of MLflow would set it up.
 
-What both sides share is in the demo's folder, so a resumed demo finds it again.
+The paths and secrets that both sides share are in the demo's folder, so a resumed demo finds them again.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class DemoWebhooks:
         return {"path": f"file:{self._file(f'{tenant}.path')}", "secret": f"file:{self._file(f'{tenant}.secret')}"}
 
     def register(self, tracking_uri: str, listener: str) -> None:
-        """Register the webhooks in MLflow, where each tenant is a workspace. Those of an earlier demo are replaced."""
+        """Register the webhooks in MLflow, where each tenant is a workspace, replacing those of an earlier demo."""
         for tenant in self._tenants:
             registration = Registration(
                 tenant, tracking_uri, tenant, listener, MODEL_EVENTS + PROMPT_EVENTS, self._values(tenant)
@@ -53,7 +53,7 @@ class DemoWebhooks:
         )
 
     def _value(self, name: str, new: str) -> str:
-        """Return the stored value of this name; store the new one first if there is none."""
+        """Return the stored value of this name; if there is none, store ``new`` and return it."""
         file = self._file(name)
         if not file.exists():
             self._folder.mkdir(mode=0o700, exist_ok=True)

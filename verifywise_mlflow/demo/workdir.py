@@ -19,14 +19,14 @@ LAYOUT_VERSION = 4
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """The ports of an earlier demo. They are reused where free, so that bookmarks stay valid."""
+    """The ports of an earlier demo. Free ones are reused, so that bookmarks stay valid."""
 
     mlflow: int
     dagster: int
     verifywise: int | None = None
-    """Of the contract server, if the demo had one."""
+    """The port of the contract server, if the demo had one."""
     listener: int | None = None
-    """Of the listener for webhooks, if the demo kept running."""
+    """The port of the webhook listener, if the demo kept running."""
 
 
 class Workdir:

@@ -25,5 +25,5 @@ def main(tenant: str, tracking_uri: str) -> None:
 
 
 if __name__ == "__main__":
-    gc.freeze()  # what the imports created stays: collecting it again and again takes a second
+    gc.freeze()  # the imported objects stay: collecting them again and again takes a second
     main(*sys.argv[1:])

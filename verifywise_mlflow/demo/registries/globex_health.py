@@ -28,7 +28,7 @@ def seed(registry: Registry) -> None:
 
 
 def _readmission_risk(registry: Registry) -> None:
-    """The model's tags speak for all its versions; the champion's assessment is not done yet."""
+    """The model's tags apply to all its versions; the champion's assessment is not done yet."""
     registry.create_model(
         READMISSION_RISK,
         description="Who is likely to be back within thirty days",
@@ -83,7 +83,7 @@ def _sepsis_warning(registry: Registry) -> None:
 
 
 def _bed_occupancy(registry: Registry) -> None:
-    """No personal data, no high risk: little is asked of it. Its next version was bought, and nothing came along."""
+    """No personal data, no high risk: few rules apply. The next version was bought, without any documents."""
     registry.create_model(BED_OCCUPANCY, description="Beds in use tomorrow")
     registered = registry.train(
         BED_OCCUPANCY,

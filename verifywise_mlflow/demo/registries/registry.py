@@ -19,7 +19,7 @@ from sklearn.model_selection import train_test_split
 from verifywise_mlflow.demo.registries.data import Data
 
 PINNED = tuple(f"{package}=={version(package)}" for package in ("scikit-learn", "numpy", "pandas", "scipy"))
-"""Pinned requirements. Given explicitly, MLflow also skips its inference, which loads the model again."""
+"""Pinned requirements. If they are given, MLflow skips its inference of requirements, which loads the model again."""
 UNPINNED = ("scikit-learn", "numpy")
 
 

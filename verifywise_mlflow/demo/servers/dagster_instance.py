@@ -24,7 +24,7 @@ def write_instance(home: Path, settings: Mapping[str, str] = DEMO_SETTINGS) -> N
 def instance_environment(postgres: EmbeddedPostgres, login: Login, tenants_file: Path) -> dict[str, str]:
     """Return the environment of Dagster's processes: tenants.yaml, our database, and Dagster's own.
 
-    The user's web address of our code is passed on, for the links to it.
+    The variable with our code's web address is passed on from the user's environment, for links to the code.
     """
     return {name: value for name in _PASSED_ON if (value := os.environ.get(name))} | {
         "VERIFYWISE_TENANTS": str(tenants_file),

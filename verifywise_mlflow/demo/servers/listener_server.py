@@ -21,7 +21,7 @@ class ListenerServer:
         """Describe the server.
 
         Args:
-            environment: Where tenants.yaml and the database are.
+            environment: The variables with the places of tenants.yaml and the database.
             log: Its log file.
             preferred_port: The port to use if it is free.
         """
@@ -43,10 +43,10 @@ class ListenerServer:
         return f"http://127.0.0.1:{self.port}"
 
     def wait_until_ready(self) -> None:
-        """Wait until it accepts deliveries.
+        """Wait until the listener accepts deliveries.
 
         Raises:
-            ProcessFailedError: it ended or took too long.
+            ProcessFailedError: the listener ended or took too long.
         """
         wait_for_port(self.process, self.port, seconds=START_TIMEOUT_S)
 

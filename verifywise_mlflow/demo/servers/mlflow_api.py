@@ -1,4 +1,4 @@
-"""A client of the REST API of the demo's MLflow server, for what its people do there: tags and webhooks.
+"""A client of the REST API of the demo's MLflow server, for changes that people make: tags and webhooks.
 
 MLflow's own client takes two seconds and 170 MB to import.
 """
@@ -39,7 +39,7 @@ class MlflowApi:
         self._send("DELETE", "model-versions/delete-tag", {"name": model, "version": str(number), "key": key})
 
     def register_webhook(self, document: Mapping[str, object]) -> None:
-        """Register a webhook; one of the same name is replaced."""
+        """Register a webhook, which replaces one of the same name."""
         webhooks = self._send("GET", "webhooks").get("webhooks", [])
         assert isinstance(webhooks, list)
         for webhook in webhooks:

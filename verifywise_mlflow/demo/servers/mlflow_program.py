@@ -1,7 +1,7 @@
 """MLflow's command line, whose ``server`` serves in the same process: a program for ``MlflowServer``.
 
-MLflow starts uvicorn as a second process, which imports all of MLflow again: half of the CPU time of a start.
-``--static-prefix`` has no effect here: MLflow reads it from the environment while it is imported, too early.
+MLflow starts uvicorn as a second process, which imports all of MLflow again. This takes half of a start's CPU time.
+``--static-prefix`` has no effect here: MLflow reads it from the environment during its import, before it is set.
 """
 
 from __future__ import annotations

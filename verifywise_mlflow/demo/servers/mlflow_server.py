@@ -15,7 +15,7 @@ from verifywise_mlflow.demo.servers.ports import free_port
 from verifywise_mlflow.demo.servers.process import ChildProcess, child_environment, wait_for_port
 
 START_TIMEOUT_S = 120.0
-"""It takes 5 to 10 on two cores, a few more with a new database, where it first creates its tables."""
+"""Seconds. A start takes 5 to 10 on two cores, a few more if MLflow first creates the tables of a new database."""
 MAX_ATTEMPTS = 3
 """Another process may take the free port before MLflow does."""
 
@@ -121,7 +121,7 @@ class MlflowServer:
 
     def _wait_until_healthy(self) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S
-        # Only a port that its own process listens on: the /health of another server must not count.
+        # Wait for a port that this process listens on: the /health of another server must not count.
         wait_for_port(self.process, self._port, seconds=START_TIMEOUT_S)
         # MLflow before 3.17 serves this route without the prefix.
         routes = (f"{self.uri}/health", f"http://127.0.0.1:{self._port}/health")

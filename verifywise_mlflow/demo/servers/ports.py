@@ -8,7 +8,7 @@ import socket
 def free_port(preferred: int | None = None) -> int:
     """Return a free port: the preferred one if possible, so that bookmarks stay valid.
 
-    Another process may take it before it is used, so the caller checks that its server got it.
+    Another process may take the port before it is used, so the caller checks that its server got the port.
     """
     for candidate in (0,) if preferred is None else (preferred, 0):
         with socket.socket() as probe:

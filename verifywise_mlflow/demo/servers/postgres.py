@@ -27,7 +27,7 @@ from verifywise_mlflow.demo.servers.process import ChildProcess
 
 USER = "postgres"
 START_TIMEOUT_S = 60.0
-"""It usually takes a second; after a crash, Postgres replays its log first."""
+"""Seconds. A start usually takes one; after a crash, Postgres first replays its log."""
 MAX_ATTEMPTS = 3
 """Another process may take the free port before Postgres does."""
 
@@ -35,7 +35,7 @@ _PASSWORD_FILE = "demo-password"  # noqa: S105  # a file's name
 _SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
-    # The data of the demo and the tests can be recreated in a minute, so it need not survive a power failure. It does
+    # The data of the demo and the tests can be recreated in a minute, so they need not survive a power failure. They do
     # survive a kill of Postgres: synchronous_commit stays on, so a commit has reached the operating system.
     "fsync": "off",
     "full_page_writes": "off",
@@ -89,7 +89,7 @@ class EmbeddedPostgres:
 
     @property
     def password(self) -> str:
-        """The superuser's password. Without one, every local user would be a superuser here."""
+        """The superuser's password. Without a password, every local user could log in as the superuser."""
         return self._password
 
     def url(self, database: str, login: Login | None = None) -> str:

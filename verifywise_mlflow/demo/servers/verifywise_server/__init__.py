@@ -1,8 +1,8 @@
 """A contract server: VerifyWise's REST API as it was measured, in the three dialects that customers run.
 
-It is ours from the first line to the last and states what the delivery relies on, odd behavior included: a validation
-error is a 500, a missing model a 204, an evidence's files may be dropped in silence. The demo delivers to it, and so do
-tests, which can also make it slow, lose a request or its response, and restart it.
+All of its code is ours. It defines the behavior that the delivery relies on, including the odd one: a validation error
+is a 500, a missing model is a 204, and an evidence's files may be dropped silently. The demo and tests deliver to it.
+Tests can also make it slow, make it lose a request or a response, and restart it.
 
 ``server.py`` starts it. ``routes.py`` is the table of its endpoints.
 """

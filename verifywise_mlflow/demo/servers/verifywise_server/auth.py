@@ -26,7 +26,7 @@ _HEADER = {"alg": "HS256", "typ": "JWT"}
 
 
 def add_user(state: State, *, email: str, password: str, role: str, organization: int) -> None:
-    """Add a user, who can log in from now on; change the one who has the address already."""
+    """Add a user, who can log in from now on; change the existing user if the address is known."""
     user = {
         "name": email.partition("@")[0],
         "surname": "",
@@ -57,7 +57,7 @@ def log_in(request: ReceivedRequest, state: State, secret: bytes, now: datetime)
 
 
 def identify(request: ReceivedRequest, state: State, secret: bytes, dialect: Dialect, now: datetime) -> Caller:
-    """Return who sends a request.
+    """Return the caller who sent a request.
 
     Raises:
         RefusedError: 400 without a token, 401 for a wrong signature, 406 for an expired token, 403 for another role.
@@ -90,7 +90,7 @@ def require_role(call: Call, *roles: str) -> None:
 
 
 def list_users(call: Call) -> Response:
-    """Answer ``GET /users``, which every user may."""
+    """Answer ``GET /users``, which every user may call."""
     users = call.state.all("user", call.caller.organization)
     return envelope(200, [{name: value for name, value in user.items() if name != "password_hash"} for user in users])
 
@@ -105,7 +105,7 @@ def create_token(call: Call) -> Response:
     user = call.state.find("user", call.caller.user)
     assert user is not None
     expires = call.now + timedelta(days=days)
-    # The second claim keeps two tokens of one second apart.
+    # The second claim distinguishes two tokens of the same second.
     number = len(call.state.all("token", call.caller.organization))
     token = sign({**_claims(user, expires), "type": "api_token", "number": number}, call.secret)
     row = call.state.add(
@@ -117,7 +117,7 @@ def create_token(call: Call) -> Response:
 
 
 def delete_token(call: Call) -> Response:
-    """Answer ``DELETE /tokens/:id`` and ``POST /tokens/:id/revoke``. In A, the token is accepted all the same."""
+    """Answer ``DELETE /tokens/:id`` and ``POST /tokens/:id/revoke``. In A, the token stays accepted nevertheless."""
     require_role(call, "Admin")
     identifier = call.identifier(on_error=400)
     row = call.state.find("token", identifier, call.caller.organization)
@@ -168,5 +168,5 @@ def _token_hash(token: str) -> str:
 
 
 def _password_hash(email: str, password: str) -> str:
-    # Few rounds: tests log in often, and nobody's real password is here.
+    # Few rounds, since tests log in often and no real password is stored here.
     return hashlib.scrypt(password.encode(), salt=email.encode(), n=2**4, r=8, p=1).hex()

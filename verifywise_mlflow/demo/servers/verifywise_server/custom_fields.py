@@ -67,7 +67,7 @@ def list_values(call: Call) -> Response:
 
 
 def set_value(call: Call) -> Response:
-    """Answer ``PUT /custom-fields/values``: stores the value, or replaces the one of before."""
+    """Answer ``PUT /custom-fields/values``: store the value, or replace the former one."""
     content = call.json()
     definition_id, entity_id, value = (content.get(name) for name in ("definition_id", "entity_id", "value"))
     if not isinstance(definition_id, int) or not isinstance(entity_id, int):

@@ -1,4 +1,4 @@
-"""The dialects of VerifyWise's REST API, by what differs between them."""
+"""The dialects of VerifyWise's REST API, and their differences."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Dialect(StrEnum):
 
     @property
     def drops_evidence_files(self) -> bool:
-        """Whether evidence is created without its files, cannot get any later, and files cannot be attached."""
+        """Whether evidence is created without its files, which cannot be added or attached later either."""
         return self is Dialect.A2
 
     @property
@@ -49,5 +49,5 @@ class Dialect(StrEnum):
 
     @property
     def version(self) -> str | None:
-        """What ``/api/version`` says; None if there is no such route."""
+        """The response of ``/api/version``; None if there is no such route."""
         return None if self is Dialect.A1 else "1.7.0"

@@ -1,4 +1,4 @@
-"""The evidence hub. Files belong to evidence by links of their own, which A2 loses."""
+"""The evidence hub. Separate links assign files to evidence; A2 loses these links."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def update_evidence(call: Call) -> Response:
     updated = {**row, **changes, "updated_at": call.timestamp}
     check_lengths(updated, ("evidence_name", "evidence_type"), status=500)
     before = integers(row["mapped_model_ids"])
-    # Without the key, the history says that every model was removed, and the models stay.
+    # Without the key, the history says that every model was removed, although the models stay.
     default = [] if call.dialect.forgets_models_of_evidence else before
     after = integers(content.get("mapped_model_ids", default))
     for model in before:

@@ -1,4 +1,4 @@
-"""What a test can make the server do: fail, lose a request or its response, take its time, let a person be faster."""
+"""Faults that a test can inject: fail, lose a request or its response, be slow, let a person change something first."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from verifywise_mlflow.demo.servers.verifywise_server.messages import ReceivedRe
 
 
 class Fault(StrEnum):
-    """What happens to a request."""
+    """The kinds of faults of a request."""
 
     ANSWER = "answer"
-    """It is not executed, and gets another response."""
+    """The request is not executed, and gets another response."""
     LOSE_REQUEST = "lose request"
-    """It is not executed, and the connection is closed."""
+    """The request is not executed, and the connection is closed."""
     LOSE_ANSWER = "lose answer"
-    """It is executed, and the connection is closed without a response: the client cannot know."""
+    """The request is executed, and the connection is closed without a response: the client cannot know the outcome."""
     WAIT = "wait"
-    """It is executed after something else has happened."""
+    """The request is executed after an action of the test."""
 
 
 @dataclass(slots=True)
@@ -34,7 +34,7 @@ class PlannedFault:
     path: re.Pattern[str]
     answer: Response = field(default_factory=lambda: Response(500))
     first: Callable[[], object] = field(default=lambda: None)
-    """What happens before."""
+    """The action before the request."""
 
 
 class Faults:
@@ -44,7 +44,7 @@ class Faults:
         self._lock = threading.Lock()
         self._planned: list[PlannedFault] = []
         self.latency_seconds = 0.0
-        """How long each response is held back."""
+        """Seconds by which each response is delayed."""
 
     def answer_next(
         self,
@@ -59,11 +59,11 @@ class Faults:
         """Answer the next requests with a status and do not execute them.
 
         Args:
-            status: Of the response.
+            status: The status of the response.
             times: How many requests.
-            method: Only requests with it; any method if empty.
+            method: Only requests with this method; any method if empty.
             path: Only requests whose whole path, without ``/api``, matches this expression.
-            headers: Of the response.
+            headers: The headers of the response.
             content: The response's JSON.
         """
         answer = Response(status, content if content is not None else {"message": "planned"}, headers or {})
@@ -78,7 +78,7 @@ class Faults:
         self._plan(PlannedFault(Fault.LOSE_ANSWER, times, method, re.compile(path)))
 
     def do_before(self, action: Callable[[], object], *, method: str = "", path: str = ".*") -> None:
-        """Call ``action`` before the next request is executed: what a person does at that moment."""
+        """Call ``action`` before the next request is executed, as if a person acted at that moment."""
         self._plan(PlannedFault(Fault.WAIT, 1, method, re.compile(path), first=action))
 
     def next(self, request: ReceivedRequest) -> PlannedFault | None:

@@ -15,7 +15,7 @@ def check_lengths(content: Mapping[str, object], names: Collection[str], *, stat
     Args:
         content: The fields.
         names: The columns of that length.
-        status: What such an error is answered with: 500 for a model, 400 for a risk.
+        status: The status of such an error: 500 for a model, 400 for a risk.
     """
     for name in names:
         value = content.get(name)

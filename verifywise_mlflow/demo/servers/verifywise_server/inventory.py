@@ -1,4 +1,4 @@
-"""The model inventory. It validates nothing itself: what the database refuses is a 500."""
+"""The model inventory. It validates nothing itself: a value that the database refuses is a 500."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class Response:
 
     status: int
     content: object = None
-    """JSON; a string is sent as HTML, as Express does for what no route handles."""
+    """The JSON content. A string is sent as HTML, as Express does for requests that no route handles."""
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def with_headers(self, headers: Mapping[str, str]) -> Response:
@@ -55,7 +55,7 @@ class Response:
 
 
 class RefusedError(Exception):
-    """A request that ends with another status than 200. Nothing of it is stored."""
+    """A request ends with an error status. None of its changes is stored."""
 
     def __init__(self, status: int, detail: object) -> None:
         super().__init__(status, detail)

@@ -33,10 +33,10 @@ def create_ingestion_token(call: Call) -> Response:
 
 
 def identify(request: ReceivedRequest, state: State) -> Caller:
-    """Return whose ingestion token a request has.
+    """Return the owner of a request's ingestion token.
 
     Raises:
-        RefusedError: 401; a session token is none.
+        RefusedError: 401, also for a session token.
     """
     token = request.headers.get("authorization", "").partition(" ")[2]
     for row in state.matching("ingestion_token", None, _hash(token)):
@@ -49,8 +49,8 @@ def identify(request: ReceivedRequest, state: State) -> Caller:
 def ingest(call: Call) -> Response:
     """Answer ``POST /mrm/models/:external_key/metrics``: a result for each point.
 
-    All points must be valid. The first builds lose the new points of a batch in which one is a duplicate, although they
-    say that they have stored them.
+    All points must be valid. If one point of a batch is a duplicate, the first builds lose the new points, although
+    their response says that these were stored.
     """
     content = call.json()
     batch = content.get("points")

@@ -24,7 +24,7 @@ LOGINS = RateLimit(5, 60, "Too many login attempts from this IP, please try agai
 FILE_REQUESTS = RateLimit(100, 900, "Too many file operation requests from this IP, please try again after 15 minutes")
 ALL_REQUESTS = RateLimit(300, 60, "Too many requests from this IP, please slow down and retry")
 FEW_REQUESTS = RateLimit(100, 900, "Too many requests from this IP, please try again after 15 minutes")
-"""Of all routes in some builds of dialect B, instead of ``ALL_REQUESTS``."""
+"""The limit of all routes in some builds of dialect B, instead of ``ALL_REQUESTS``."""
 METRICS = RateLimit(5_000, 900, "Too many metric ingestion requests for this token, please slow down and retry")
 
 
@@ -43,9 +43,9 @@ class RateLimiter:
         self._windows: dict[tuple[RateLimit, str], _Window] = {}
 
     def admit(self, request: ReceivedRequest) -> tuple[Response | None, Mapping[str, str]]:
-        """Count a request; return the 429 if it is one too many, and the headers that its response gets.
+        """Count a request; return a 429 if it exceeds a limit, and the headers for its response.
 
-        The limit of a route applies after that of all routes, and its headers replace the other's.
+        The limit of a route applies after the limit of all routes, and its headers replace those of the other limit.
         """
         headers: dict[str, str] = {}
         for limit in self._limits(request):

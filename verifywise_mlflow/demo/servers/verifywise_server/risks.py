@@ -64,7 +64,7 @@ def create_risk(call: Call) -> Response:
 
 
 def update_risk(call: Call) -> Response:
-    """Answer ``PATCH /modelRisks/:id``, partial. A deleted one is changed, too, with 200, and stays deleted."""
+    """Answer ``PATCH /modelRisks/:id``, partial. A deleted risk is changed, too, with 200, and stays deleted."""
     row = _row(call)
     changes = _accepted(call.json(), row)
     updated = {**row, **changes, "updated_at": call.timestamp}
@@ -75,7 +75,7 @@ def update_risk(call: Call) -> Response:
 
 
 def delete_risk(call: Call) -> Response:
-    """Answer ``DELETE /modelRisks/:id``: marks it."""
+    """Answer ``DELETE /modelRisks/:id``: mark the risk as deleted."""
     row = _row(call)
     if row["is_deleted"]:
         raise RefusedError(404, "Model risk not found.")

@@ -32,11 +32,11 @@ class LoggedRequest:
     """None if the request was lost."""
     body: bytes
     at: float
-    """Of the server's clock."""
+    """The time by the server's clock."""
 
 
 class VerifyWiseServer:
-    """A VerifyWise that runs while a block runs. Requests are executed one after the other."""
+    """A contract server that runs while a block runs. Requests are executed one after the other."""
 
     def __init__(
         self,
@@ -52,8 +52,8 @@ class VerifyWiseServer:
 
         Args:
             dialect: The releases that it behaves like.
-            all_requests: The limit of all routes, if it is not the dialect's.
-            file: Where it stores its state; in memory if there is none.
+            all_requests: The limit of all routes, if it differs from the dialect's.
+            file: The file for the server's state; without it, the state is in memory.
             preferred_port: The port to use if it is free.
             clock: Returns seconds since 1970: rate limits, tokens and timestamps follow it.
             sleep: Waits before a slow answer.
@@ -96,7 +96,7 @@ class VerifyWiseServer:
             self._state.close()
 
     def start(self) -> None:
-        """Accept connections, on the port of before if there was one."""
+        """Accept connections, on the former port if there was one."""
         try:
             self._http = _HttpServer(self._port, self._answer)
         except OSError:  # another program has the preferred port
@@ -106,7 +106,7 @@ class VerifyWiseServer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Close all connections. What is stored stays."""
+        """Close all connections. The stored state stays."""
         if self._http is not None and self._thread is not None:
             self._http.shutdown()
             self._http.server_close()
@@ -115,7 +115,7 @@ class VerifyWiseServer:
             self._http = None
 
     def restart(self) -> None:
-        """Stop and start on the same port. What is stored stays; rate limits begin again."""
+        """Stop and start on the same port. The stored state stays; rate limits begin again."""
         self.stop()
         self._service = self._new_service()
         self.start()
@@ -126,7 +126,7 @@ class VerifyWiseServer:
             add_user(self._state, email=email, password=password, role=role, organization=organization)
 
     def add(self, kind: Kind, contents: Iterable[Mapping[str, object]], organization: int = 1) -> None:
-        """Store objects without requests, as if they had been there before."""
+        """Store objects without requests, as if they had existed before."""
         with self._lock, self._state.transaction():
             for content in contents:
                 self._state.add(kind, organization, content)
@@ -200,7 +200,7 @@ class _HttpServer(ThreadingHTTPServer):
                 try:
                     connection.shutdown(socket.SHUT_RDWR)
                 except OSError:
-                    continue  # its client was faster
+                    continue  # the client has closed it already
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Print nothing about a client that closed its connection."""
@@ -212,7 +212,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: _HttpServer
 
     def do_GET(self) -> None:
-        """Response."""
+        """Handle a request."""
         url = urlsplit(self.path)
         request = ReceivedRequest(
             self.command,

@@ -1,4 +1,4 @@
-"""Answers requests: rate limits, login, routing and rights around the handlers. It knows nothing of connections."""
+"""Answers requests: rate limits, login, routing and rights around the handlers. It handles no connections."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from verifywise_mlflow.demo.servers.verifywise_server.state import State
 
 
 class VerifyWiseService:
-    """One VerifyWise. Used by one thread at a time."""
+    """The service of one VerifyWise. Used by one thread at a time."""
 
     def __init__(
         self, state: State, dialect: Dialect, all_requests: RateLimit | None, clock: Callable[[], float]
     ) -> None:
-        """Serve what is stored. ``clock`` returns seconds since 1970."""
+        """Serve the stored state. ``clock`` returns seconds since 1970."""
         self._state = state
         self._dialect = dialect
         self._clock = clock
@@ -35,7 +35,7 @@ class VerifyWiseService:
         self._limiter = RateLimiter(all_requests, clock)
 
     def answer(self, request: ReceivedRequest) -> Response:
-        """Return the response to a request, and store what it changes unless it is refused."""
+        """Return the response to a request, and store its changes unless it is refused."""
         refusal, headers = self._limiter.admit(request)
         if refusal is not None:
             return refusal.with_headers(headers)

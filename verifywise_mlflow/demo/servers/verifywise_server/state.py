@@ -1,6 +1,6 @@
-"""What the contract server stores: documents by kind, in SQLite, so that a restart keeps them.
+"""The state of the contract server: documents by kind, in SQLite, so that they survive a restart.
 
-What a request writes is one transaction, which a refusal rolls back.
+Each request writes in one transaction, which a refusal rolls back.
 """
 
 from __future__ import annotations
@@ -58,12 +58,12 @@ class Caller:
 
 
 class State:
-    """The documents, and the number of mails that were caused. Used by one thread at a time."""
+    """The documents, and the number of mails. Used by one thread at a time."""
 
     def __init__(self, path: Path | None = None) -> None:
         """Open the file, or keep the documents in memory."""
         self._database = sqlite3.connect(path or ":memory:", check_same_thread=False, isolation_level=None)
-        # A machine that loses power loses the demo; a killed process loses nothing.
+        # A power failure may lose the demo's data; a kill of the process loses nothing.
         self._database.executescript(
             """
             PRAGMA synchronous=OFF;
@@ -83,7 +83,7 @@ class State:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Store what the block writes, or nothing of it if it raises."""
+        """Commit the block's writes, or roll them back if it raises."""
         self._database.execute("BEGIN")
         try:
             yield
@@ -93,7 +93,7 @@ class State:
         self._database.execute("COMMIT")
 
     def secret(self, new: bytes) -> bytes:
-        """Return the key that tokens are signed with; ``new`` at the first use of this file."""
+        """Return the key that signs tokens: the stored key, or ``new`` at the first use of this file."""
         row = self._database.execute("SELECT value FROM secret").fetchone()
         if row is None:
             self._database.execute("INSERT INTO secret VALUES (?)", (new,))
@@ -113,7 +113,7 @@ class State:
         return document
 
     def find(self, kind: Kind, identifier: int, organization: int | None = None) -> Document | None:
-        """Return a document; only one of the organization if it is given."""
+        """Return a document; if an organization is given, only a document of it."""
         row = self._database.execute(
             "SELECT content, organization FROM documents WHERE kind = ? AND id = ?", (kind, identifier)
         ).fetchone()
