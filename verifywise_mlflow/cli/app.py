@@ -1,6 +1,6 @@
 """The root command. It lists every command and imports a command's module only when that command runs.
 
-Importing all of them takes two seconds, for SQLAlchemy, pydantic and the pipeline; ``--help`` needs none of these.
+Importing all modules takes two seconds, for SQLAlchemy, pydantic and the pipeline; ``--help`` needs none of these.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from verifywise_mlflow.cli.exit_handling import clean_exit
 # Pydantic would search the metadata of all installed packages for its plugins. No command needs one.
 os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
-# When a process ends, Python collects all garbage: a fifth of the time of a short command. Nothing needs it.
+# At exit, Python collects all garbage, which is useless and takes a fifth of the time of a short command.
 atexit.register(gc.freeze)
 
 
@@ -49,8 +49,8 @@ class LazyGroup(TyperGroup):
 
 
 def load(name: str) -> TyperCommand | TyperGroup:
-    """Import a command's module and return the command, with the epilogs of itself and of its subcommands."""
-    gc.disable()  # what imports create stays
+    """Import a command's module; return the command with its own epilog and those of its subcommands."""
+    gc.disable()  # imported objects stay
     try:
         module = import_module(f"verifywise_mlflow.cli.commands.{name}")
     finally:
@@ -100,7 +100,7 @@ app = typer.Typer(
 
 def _print_version(is_requested: bool) -> None:
     if is_requested:
-        from verifywise_mlflow.cli.version_option import version_line  # the metadata of packages: no command needs it
+        from verifywise_mlflow.cli.version_option import version_line  # reads packages' metadata: slow
 
         typer.echo(version_line())
         raise typer.Exit
@@ -112,7 +112,7 @@ def root(
         bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Make typer build a group: the commands are in LazyGroup. Prepare the logs for all of them."""
+    """Make typer build a group, whose commands LazyGroup has. Prepare the logs for all commands."""
     if os.environ.get("VERIFYWISE_LOG_FORMAT"):
         from verifywise_mlflow.observability.json_logs import install_json_logs
 

@@ -38,7 +38,7 @@ OptionalVersion = Annotated[
 ]
 
 TIME_FORMS = "2026-03-03, 2026-03-03T14:30Z, yesterday, 7d. Without a zone it is local time"
-"""What a time may look like, for the help of options."""
+"""Examples of times, for the help of options."""
 
 
 def time_option(name: str, meaning: str, *, may_be_future: bool = False) -> OptionInfo:
@@ -47,7 +47,7 @@ def time_option(name: str, meaning: str, *, may_be_future: bool = False) -> Opti
     Args:
         name: The option's name, such as ``--as-of``.
         meaning: What the time is for, as a sentence.
-        may_be_future: Whether a time to come is accepted.
+        may_be_future: Whether a future time is accepted.
     """
 
     def parse(text: str) -> datetime:
@@ -69,9 +69,9 @@ def configured_tenant(name: str) -> Tenant:
 
     Raises:
         TenantsFileError: tenants.yaml is missing or invalid.
-        UnresolvedNameError: it has no such tenant.
+        UnresolvedNameError: tenants.yaml has no such tenant.
     """
-    from verifywise_mlflow.tenants.loading import load_tenants  # takes a third of a second; most commands read no file
+    from verifywise_mlflow.tenants.loading import load_tenants  # takes a third of a second; few commands need it
 
     tenants = load_tenants()
     if name not in tenants:
@@ -82,6 +82,6 @@ def configured_tenant(name: str) -> Tenant:
 
 
 def listed(names: Iterable[str], limit: int = 20) -> str:
-    """Return names for a sentence, the first ones if there are many."""
+    """Return names for a sentence; if there are many, only the first ones."""
     shown = [excerpt(name, 80) for name in islice(names, limit + 1)]
     return ", ".join([*shown[:limit], "..."] if len(shown) > limit else shown) or "none"

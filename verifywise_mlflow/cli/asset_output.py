@@ -1,4 +1,4 @@
-"""Prints assets beyond models, such as prompts: below their names, fact by fact, and their former states."""
+"""Prints assets other than models, such as prompts: facts and former states below each name."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ R = TypeVar("R")
 S = TypeVar("S", AgentStateRow, PromptStateRow)
 
 MAX_LISTED: Final = 20
-"""Entries of a list, unless one asset is shown."""
+"""Entries of a list that are printed, unless a single asset is shown."""
 
 
 def print_by_name(rows: Iterable[R], name_of: Callable[[R], str | None], print_row: Callable[[R], None]) -> bool:
-    """Print assets, which are sorted by name, below their names; return whether there is one."""
+    """Print assets, which are sorted by name, below their names; return whether there were any."""
     has_rows = False
     for name, of_name in groupby(rows, key=name_of):
         has_rows = True
@@ -35,7 +35,7 @@ def print_by_name(rows: Iterable[R], name_of: Callable[[R], str | None], print_r
 
 
 def print_facts(facts: Iterable[tuple[str, str | None]], deleted_at: datetime | None) -> None:
-    """Print the facts about an asset that are known, and since when MLflow no longer has it."""
+    """Print the known facts about an asset, and since when MLflow no longer has the asset."""
     deleted = f"MLflow no longer has it since {utc_text(deleted_at)}" if deleted_at else None
     for label, text in (("deleted", deleted), *facts):
         if text:
@@ -43,7 +43,7 @@ def print_facts(facts: Iterable[tuple[str, str | None]], deleted_at: datetime | 
 
 
 def first_entries(entries: Sequence[str], limit: int | None) -> str:
-    """Return the first entries of a list, all of them without a limit, and how many more there are."""
+    """Return the first entries of a list and how many more there are; all entries without a limit."""
     shown = entries[:limit]
     more = [f"{len(entries) - len(shown):,} more"] if len(shown) < len(entries) else []
     return ", ".join((*shown, *more))

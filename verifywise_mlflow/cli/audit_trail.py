@@ -1,4 +1,4 @@
-"""What the commands ``verifywise-mlflow audit`` share: the tenant whose trail is meant, and its transaction."""
+"""The common part of the commands ``verifywise-mlflow audit``: the argument for the tenant, and a transaction."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.version_references import require_known_tenant
 
-# Not necessarily in tenants.yaml: a trail outlives its tenant.
+# The tenant need not be in tenants.yaml: a trail outlives its tenant.
 TrailOf = Annotated[
     str,
     typer.Argument(metavar="TENANT", help="The tenant whose trail is meant; it need not be in tenants.yaml any more."),
@@ -32,7 +32,7 @@ def open_trail(tenant: str) -> Iterator[TenantSession]:
 
 
 def refuse_unknown(session: TenantSession, as_json: bool) -> None:
-    """Exit if the trail never existed: the name is misspelled, which is not the same as an empty trail."""
+    """Exit if the trail never existed: the name is then misspelled. An empty trail is another case."""
     if not audit_log.head(session) and not audit_log.is_expected(session):
         require_known_tenant(session)
         fail(f"the tenant {quote(session.tenant_id)} has no trail yet: sync it first", FAILED, as_json)

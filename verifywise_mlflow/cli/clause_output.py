@@ -1,4 +1,4 @@
-"""A clause with its evidence, for people and as JSON: the rules, and the versions that show least of it."""
+"""A clause with its evidence, for people and as JSON: the rules, and the versions that show least of the clause."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def print_clause(evidence: ClauseEvidence, tenant: str) -> None:
 
 
 def clause_facts(framework: Framework, clause: Clause, application: ApplicationDate | None) -> Table:
-    """Print a clause's number and subject; return a table of what the catalog says about it, for more rows."""
+    """Print a clause's number and subject; return a table of the catalog's facts, to which rows can be added."""
     title = f"{framework.name} {clause.id}: {clause.about}"
     out.print(Text(escape_invisible(title), style="bold"))
     rows = facts()

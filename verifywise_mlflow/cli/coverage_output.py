@@ -11,7 +11,7 @@ from verifywise_mlflow.compliance.frameworks import ApplicationDate, Clause, Fra
 
 
 def clause_fields(clause: Clause, application: ApplicationDate | None) -> dict[str, object]:
-    """Return what the catalog says of a clause, as JSON values."""
+    """Return the catalog's facts about a clause, as JSON values."""
     return {
         "id": clause.id,
         "about": clause.about,
@@ -25,7 +25,7 @@ def clause_fields(clause: Clause, application: ApplicationDate | None) -> dict[s
 
 
 def coverage_as_json(coverage: FrameworkCoverage, tenant: str | None) -> dict[str, object]:
-    """Return a framework's coverage as JSON values; without a tenant, what MLflow can show."""
+    """Return a framework's coverage as JSON values; without a tenant, how much MLflow can show."""
     framework = coverage.framework
     document: dict[str, object] = {
         "name": framework.name,
@@ -55,7 +55,7 @@ def counts_as_json(coverage: ClauseCoverage) -> dict[str, int]:
 
 
 def print_coverage(coverage: FrameworkCoverage, tenant: str | None) -> None:
-    """Print a framework's clauses; without a tenant, what MLflow can show of them."""
+    """Print the coverage of a framework's clauses; without a tenant, how much MLflow can show of each."""
     framework = coverage.framework
     name = escape(escape_invisible(framework.name))
     if tenant is None:
@@ -81,14 +81,14 @@ def print_coverage(coverage: FrameworkCoverage, tenant: str | None) -> None:
 
 
 def certainty(coverage: ClauseCoverage) -> str:
-    """Return the confidence in a clause and its date, as briefly as a cell needs: both qualify every statement."""
+    """Return the confidence in a clause and its date, short enough for a cell: both qualify every statement."""
     application = coverage.application
     since = f"; from {application.short_form}" if application else ""
     return f"confidence {coverage.clause.confidence}{since}"
 
 
 def framework_remarks(framework: Framework) -> list[str]:
-    """Return what limits a framework's list: its extent, its source, and the source of each date."""
+    """Return the limits of a framework's list: its extent, its source, and the source of each date."""
     source = framework.source
     dates = [f"From {entry.applicable_from}: {entry.cited_source}." for entry in framework.dates.values()]
     return [
@@ -112,5 +112,5 @@ _WORDS = {
     "not read": (VersionEvidence.NOT_READ,),
     "not applicable": (VersionEvidence.NOT_APPLICABLE,),
 }
-"""The states that the table combines, for lack of space. ``--json`` has each separately."""
+"""State to its word in the table, which combines some states for lack of space. ``--json`` has each separately."""
 _WORDS_OF_RECORDS = {"recorded": (VersionEvidence.SHOWN,)}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from verifywise_mlflow.persistence.repositories.waivers import StoredWaiver
 
 MAX_DISPLAY_LENGTH = 300
-"""Characters of one value; ``--json`` has all of it."""
+"""Characters of one value that are printed; ``--json`` has the whole value."""
 
 
 def escape_rich_markup(text: str) -> str:
@@ -36,7 +36,7 @@ def display(value: object, max_length: int = MAX_DISPLAY_LENGTH) -> Text:
 
 
 def display_name(name: object, max_length: int = MAX_DISPLAY_LENGTH) -> Text:
-    """Return a name for people, which no table breaks: half of a name is another name."""
+    """Return a name for people that no table breaks: half of a name is another name."""
     text = display(name, max_length)
     text.no_wrap = True
     return text
@@ -80,7 +80,7 @@ _PUBLISHED_KEYS = {"deleted_at": "gone_at", "valid_from": "held_from", "valid_to
 
 
 def with_published_keys(fields: Mapping[str, object]) -> dict[str, object]:
-    """Return a dataclass's fields, and those of its ``span``, under their keys in ``--json``."""
+    """Return the fields of a dataclass and of its ``span``, under their keys in ``--json``."""
     return {
         _PUBLISHED_KEYS.get(name, name): with_published_keys(value)
         if name == "span" and isinstance(value, Mapping)

@@ -24,7 +24,7 @@ def clean_exit() -> Iterator[None]:
             try:
                 yield
             finally:
-                sys.stdout.flush()  # now, while an error can still be reported
+                sys.stdout.flush()  # flush now, while an error can still be reported
     except BrokenPipeError:
         _discard_output()
         raise typer.Exit(BROKEN_PIPE) from None
@@ -42,7 +42,7 @@ def clean_exit() -> Iterator[None]:
 
 
 def _reopen_closed_streams() -> None:
-    """Send output to the null device if a stream was closed; escape characters that a stream cannot encode."""
+    """Redirect closed output streams to the null device; escape characters that a stream cannot encode."""
     null_device = Path(os.devnull)
     sys.stdout = sys.stdout or null_device.open("w")
     sys.stderr = sys.stderr or null_device.open("w")

@@ -10,7 +10,7 @@ from verifywise_mlflow.compliance.frameworks import Catalog, Framework
 
 
 def select_frameworks(names: Collection[str], catalog: Catalog) -> Sequence[Framework]:
-    """Return the frameworks of these names, in any case; all of the catalog if none are named.
+    """Return the frameworks with these names, ignoring case; without names, all frameworks of the catalog.
 
     Raises:
         UnresolvedNameError: the catalog has no framework of a name.

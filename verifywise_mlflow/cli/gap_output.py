@@ -1,6 +1,6 @@
 """Prints gaps for people: some lines for each, or a table of groups.
 
-No name and no time is cut: what does not fit into a line of the terminal goes to lines of its own.
+No name and no time is cut: a part that does not fit into a line of the terminal gets its own lines.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _NO_GAP = "No gap matches."
 
 
 def print_gaps(gaps: Iterable[Gap], limit: int, *, shows_tenants: bool) -> None:
-    """Print the gaps of each tenant, up to a limit; if there is one more, print that there are more."""
+    """Print the gaps of each tenant, up to a limit; if there are more, print that."""
     is_empty = True
     for of_tenant in by_tenant(gaps, shows_tenants=shows_tenants):
         is_empty = False
@@ -51,7 +51,7 @@ def print_groups(groups: Iterable[GapGroup], by: Grouping, now: datetime, *, sho
 
 
 def _group_line(counts: Sequence[str], name: str) -> str:
-    # The name comes last: it is the only part whose length nothing limits.
+    # The name comes last: it is the only part of unlimited length.
     numbers = (count.rjust(max(len(heading), 7)) for count, heading in zip(counts, _COUNTS, strict=True))
     return "  ".join((*numbers, name))
 

@@ -1,4 +1,4 @@
-"""Prints lines that break between words only: a name or a time that is longer than the terminal stays whole."""
+"""Prints lines that break between words only: a name or a time longer than the line stays whole."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from rich.text import Text
 from verifywise_mlflow.cli.output import out
 
 _MIN_WIDTH = 20
-"""Characters of a line in a terminal that is narrower than the indent."""
+"""The least characters of a line without its indent, even if the terminal is narrower."""
 
 
 def print_whole(text: Text, indent: int = 0) -> None:
@@ -16,9 +16,9 @@ def print_whole(text: Text, indent: int = 0) -> None:
 
 
 def print_indented(text: Text, indent: int) -> None:
-    """Print a text in several lines if need be, each indented by a number of spaces."""
+    """Print a text, in several lines if necessary, each indented by a number of spaces."""
     wrapped = text.copy()
-    wrapped.overflow = "ignore"  # as an argument, it would also mean not to wrap
+    wrapped.overflow = "ignore"  # passed as an argument, it would also prevent wrapping
     for line in wrapped.wrap(out, max(out.width - indent, _MIN_WIDTH)):
         line.rstrip()
         print_whole(line, indent)

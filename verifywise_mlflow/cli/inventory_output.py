@@ -1,6 +1,6 @@
 """Prints the inventory for people: a heading for each model, and a line for each of its versions.
 
-No name and no time is cut: what does not fit into a line of the terminal goes to lines of its own.
+No name and no time is cut: a part that does not fit into a line of the terminal gets its own lines.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _HEADINGS = ("version", "stage", "badge", "risk", "trained", "changed (UTC)")
 
 
 def print_inventory(rows: Iterable[InventoryRow], limit: int, *, shows_tenants: bool) -> None:
-    """Print the rows of each tenant, up to a limit; if there is one more, print that there are more."""
+    """Print the rows of each tenant, up to a limit; if there are more, print that."""
     is_empty = True
     for of_tenant in by_tenant(rows, shows_tenants=shows_tenants):
         is_empty = False
@@ -75,7 +75,7 @@ def _minute(time: datetime | None, *, with_time: bool = True) -> str:
 
 
 def _facts(row: InventoryRow) -> list[tuple[str, str]]:
-    """Return the facts about a version that have no column: a label and a text each."""
+    """Return the facts about a version that have no column, each as a label and a text."""
     if row.version_number is None:
         return [("no version", "nothing of this model was registered")]
     return list(

@@ -14,7 +14,7 @@ def print_document(document: JsonDocument, **members: Iterable[object]) -> None:
 
     Args:
         document: The document.
-        members: At most one member, with items in place of the document's own: they are printed one by one, so that
+        members: At most one member, whose items replace those of the document. They are printed one by one, so that
             memory stays flat.
     """
     if not members:

@@ -1,4 +1,4 @@
-"""Arguments and options by which commands narrow a list of versions or gaps: each may be given several times."""
+"""Arguments and options that narrow a list of versions or gaps. Each may be given several times."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ Tenants = Annotated[
 
 
 def choice_option(name: str, meaning: str, choices: Sequence[str], *, metavar: str = "WORD") -> OptionInfo:
-    """Return an option that takes one of some words, in any case, several times.
+    """Return an option that takes a word of a closed set, ignoring case. It may be repeated.
 
     Args:
         name: The option's name, such as ``--stage``.
-        meaning: What the option does, as the beginning of a sentence that the words end.
+        meaning: The effect of the option, as the beginning of a sentence that ends with the words.
         choices: The words.
         metavar: The name of a value. The help lists the words only if it is ``WORD``.
     """
@@ -38,7 +38,7 @@ def choice_option(name: str, meaning: str, choices: Sequence[str], *, metavar: s
 
 
 def text_option(name: str, metavar: str, meaning: str) -> OptionInfo:
-    """Return an option that takes a text, several times."""
+    """Return an option that takes a text. It may be repeated."""
     option = typer.Option(name, metavar=metavar, help=meaning, show_default=False)
     assert isinstance(option, OptionInfo)  # typer declares Any
     return option

@@ -80,6 +80,6 @@ def fail(sentence: str, code: int, as_json: bool) -> NoReturn:
     if as_json:
         print_json({"outcome": "failed", "error": sentence})
     else:
-        # Escaped line by line, since some errors have several: a server's text can neither color nor overwrite output.
+        # Escaped, so that a server's text can neither color nor overwrite output. Errors may have several lines.
         err.print(Text("\n".join(map(escape_invisible, sentence.split("\n"))), style="red"), soft_wrap=True)
     raise typer.Exit(code)

@@ -1,4 +1,4 @@
-"""What the command ``sync`` prints at its end."""
+"""Prints the outcome of the command ``sync``."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def print_overview(tenant: str, glance: Overview) -> None:
 
 
 def print_json(run: Sync, glance: Overview) -> None:
-    """Print the same for programs, in one line."""
+    """Print the stages and the overview for programs, in one line."""
     incomplete = any(report.progress.incomplete for report in run.reports)
     outcome = {
         "tenant": run.tenant.tenant_id,

@@ -1,4 +1,4 @@
-"""``--output``: a table as a CSV, Excel or Parquet file, for commands whose output is one."""
+"""``--output``: writes a command's table as a CSV, Excel or Parquet file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TableFile = Annotated[
 
 
 def check_output(output: Path | None, as_json: bool) -> None:
-    """Exit if the file cannot be a table, or if there is also ``--json``: before anything is read."""
+    """Exit, before anything is read, if the file's ending names no table format, or if ``--json`` is also given."""
     if output is None:
         return
     from verifywise_mlflow.exports.table_file import TableFileError, check_table_path
@@ -42,7 +42,7 @@ def check_output(output: Path | None, as_json: bool) -> None:
 
 
 def write_output(output: Path, row_type: type[R], rows: Iterable[R]) -> None:
-    """Write the rows to the file and print how many there are; exit if it cannot be written."""
+    """Write the rows to the file and print their number; exit if the file cannot be written."""
     from verifywise_mlflow.exports.table_file import write_table
 
     try:

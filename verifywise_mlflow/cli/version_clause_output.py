@@ -1,4 +1,4 @@
-"""What one version shows of clauses, for people and as JSON: verdicts, values with their origins, files with hashes."""
+"""The evidence of one version for clauses, for people and as JSON: verdicts, values with origins, files with hashes."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from verifywise_mlflow.persistence.queries.history import VerdictState
 from verifywise_mlflow.services.clause_evidence import RuleOnVersion, VersionClause, VersionClauses
 
 MAX_FILES: Final = 20
-"""Files of a clause that are printed; ``--json`` has all of them."""
+"""The most files of a clause that are printed; ``--json`` has all of them."""
 
 
 _ABOUT_ORIGINS: Final = ("stated.", "origins.")
 
 
 def version_as_json(shown: VersionClauses, tenant: str) -> object:
-    """Return what a version shows of clauses as JSON values."""
+    """Return a version's evidence for clauses as JSON values."""
     name, number = shown.key
     return json_ready(
         {
@@ -78,7 +78,7 @@ def _shows(entry: VersionClause) -> str:
 
 
 def print_version(shown: VersionClauses, *, with_values: bool) -> None:
-    """Print what a version shows of clauses: one row per clause, or with the values, origins and files behind each."""
+    """Print a version's evidence for clauses: one row per clause, or also the values, origins and files."""
     name, number = shown.key
     out.print(version_title(name, number, shown.lifecycle_stage), style="bold")
     if shown.deleted_at:
@@ -118,7 +118,7 @@ def _print_clause(entry: VersionClause) -> None:
 def _print_values(verdict: VerdictState) -> None:
     values = table("value", "as it stood", "from")
     for path, value in verdict.values.items():
-        if path.startswith(_ABOUT_ORIGINS):  # the column "from" has what matters of it
+        if path.startswith(_ABOUT_ORIGINS):  # the column "from" has the important part
             continue
         entry = verdict.origins.get(path) or verdict.origins.get(path.partition(".")[0])
         values.add_row(display(path), display(value), display_origin(entry))

@@ -37,7 +37,7 @@ def print_details(dossier: VersionDossier) -> None:
 
 
 def print_verdicts(dossier: VersionDossier) -> None:
-    """Print the verdict of each rule, what matters first: gaps before other verdicts, then by severity."""
+    """Print the verdict of each rule: gaps before other verdicts, then by severity."""
     colors = verdict_colors(is_complete=not dossier.state.incomplete)
     rows = table("severity", "verdict")
     rows.show_header = False

@@ -14,8 +14,8 @@ DISTRIBUTION = "verifywise-mlflow"
 def version_line() -> str:
     """Return the name and the version of the installed package.
 
-    The version of an editable installation is that of the commit at its installation. The code is what the checkout
-    holds now, so the line also describes that.
+    An editable installation has the version of the commit at its installation, but runs the code that the checkout has
+    now, so the line also describes the checkout.
     """
     installed = distribution(DISTRIBUTION)
     line = f"{DISTRIBUTION} {installed.version}"
@@ -36,7 +36,7 @@ def editable_checkout(direct_url: str | None) -> Path | None:
 
 
 def describe_commit(checkout: Path) -> str:
-    """Return the last tag, the number of commits since, and the commit of a checkout; whether files were changed."""
+    """Return a checkout's last tag, the number of commits since, the commit, and whether files were changed."""
     command = ["git", "-C", str(checkout), "describe", "--tags", "--always", "--dirty"]
     try:
         described = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603  # no input

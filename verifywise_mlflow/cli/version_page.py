@@ -1,7 +1,7 @@
-"""The page that ``show`` prints about a version: what matters first, on one screen.
+"""The page that ``show`` prints about a version: the most important facts first, on one screen.
 
-Its order is that in which a governance officer reads: which version this is, its badge, what is missing, who answers
-for it, and what it was trained on. ``version_details`` prints everything.
+Its order is the one in which a governance officer reads: which version this is, its badge, its gaps, the people who
+answer for it, and its training data. ``version_details`` prints everything.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from verifywise_mlflow.services.record_parts import PromptUse
 from verifywise_mlflow.services.version_dossier import JudgedRule, VersionDossier
 
 MAX_GAPS: Final = 4
-"""Gaps on the page with title and clauses, those with the highest severity. Each takes three lines or four."""
+"""The most gaps on the page with title and clauses, the severest ones. Each takes three or four lines."""
 _MAX_VALUE: Final = 100
 """Characters of a value on the page."""
 _MAX_ENTRIES: Final = 4
 """Entries of a list on the page, such as data sets and metrics."""
 _MAX_CLAUSES: Final = 3
-"""Clauses of a gap on the page: they take one line."""
+"""The most clauses of a gap on the page: they take one line."""
 _MAX_NAMES: Final = 6
 """Names in a list at the end of a section."""
 
@@ -45,7 +45,7 @@ _COLORS: Final[Mapping[str, str]] = {
     **dict.fromkeys((Verdict.FAIL, Verdict.ERROR, *_BAD_BADGES), "red"),
 }
 _COLORS_OF_INCOMPLETE: Final[Mapping[str, str]] = {Verdict.PASS: "", **dict.fromkeys(_GOOD_BADGES, "yellow")}
-"""Nothing is green if the record could not be read completely, even if the badge is of an earlier state."""
+"""The colors for a record that could not be read completely: nothing is green, even if its earlier badge was good."""
 
 
 def verdict_colors(*, is_complete: bool) -> Mapping[str, str]:
@@ -54,7 +54,7 @@ def verdict_colors(*, is_complete: bool) -> Mapping[str, str]:
 
 
 def print_page(dossier: VersionDossier) -> None:
-    """Print what matters most of a version."""
+    """Print the most important facts about a version."""
     print_heading(dossier)
     _print_gaps(dossier)
     _print_fields(dossier, "What it is", _WHAT_IT_IS)
@@ -160,7 +160,7 @@ def _print_fields(dossier: VersionDossier, title: str, fields: Sequence[str]) ->
 
 
 def _brief_origin(origin: Mapping[str, object] | None) -> Text:
-    """Return the place of a value; with its text if that is no value."""
+    """Return the place of a value; also its text if the text is no value."""
     if origin is None or origin.get("state"):
         return display_origin(origin)
     return display(f"{origin.get('source')} {origin.get('key')}", _MAX_VALUE)

@@ -1,7 +1,7 @@
 """A table that breaks lines between words only, and prints its rows one below the other where columns do not fit.
 
-Rich narrows columns below their longest word, and then cuts times and names in the middle: half of a name is another
-name, and nobody can copy it.
+Rich narrows columns below their longest word, and then cuts times and names in the middle. Half of a name is another
+name, and a cut name cannot be copied.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from rich.table import Column, Table
 from rich.text import Text
 
 MAX_WHOLE_WORD: Final = 64
-"""Characters of a word that is never cut in a column that wraps: a SHA-256 has as many."""
+"""Characters of the longest word that is never cut in a column that wraps: the length of a SHA-256."""
 _MAX_LABEL: Final = 20
-"""Characters of a heading that stands to the left of its value, where rows are printed one below the other."""
+"""Characters of the longest heading that is printed to the left of its value, if rows are printed as lists."""
 _GAP: Final = 2
 """Characters between two columns."""
 _BOUND_SPACE: Final = "\ue000"
-"""Stands for a space at which no line breaks. Cells cannot have it, since it is invisible and thus escaped."""
+"""Replaces a space at which no line may break. Cells cannot contain it, since it is invisible and thus escaped."""
 _TIME: Final = re.compile(r"(\d{4}-\d{2}-\d{2}) (\d{2}:\d{2})")
 _BOUND_TIME: Final = rf"\1{_BOUND_SPACE}\2"
 
 
 class WholeWordTable(Table):
-    """A table whose cells wrap between words. Where that is too wide, each row becomes a list of headings and values.
+    """A table whose cells wrap between words. If that is too wide, each row becomes a list of headings and values.
 
     A cell that is a ``Text`` with ``no_wrap`` is never wrapped, nor is a column with ``no_wrap``.
     """
@@ -66,7 +66,7 @@ class WholeWordTable(Table):
             return None
         widths = list(least)
         by_need = sorted(range(len(columns)), key=lambda index: most[index] - least[index])
-        for place, index in enumerate(by_need):  # those that need least get all of it
+        for place, index in enumerate(by_need):  # columns that need least get all that they need
             share = min(most[index] - least[index], spare // (len(columns) - place))
             widths[index] += share
             spare -= share
@@ -128,7 +128,7 @@ def _as_text(console: Console, cell: RenderableType) -> Text:
 
 
 def _least_width(text: Text, column: Column) -> int:
-    """Return the least width in which nothing is cut that must stay whole."""
+    """Return the least width at which no text that must stay whole is cut."""
     if text.no_wrap or column.no_wrap:
         return _widest_line(text)
     words = (cell_len(word) for word in text.plain.split())

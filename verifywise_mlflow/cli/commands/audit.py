@@ -127,8 +127,8 @@ app.command()(audit_witness.timestamps)
 def _warn_of_damage(session: TenantSession) -> None:
     """Exit with an error if the trail that was just exported is damaged.
 
-    The export is complete and is what the auditor needs to see the damage. But scheduled jobs make exports, and nobody
-    reads what they print: a success would hide the damage.
+    The export is complete, and the auditor needs it to see the damage. But scheduled jobs make exports, and nobody
+    reads their output, so exit code 0 would hide the damage.
     """
     stored = audit_log.checkpoints(session)
     report = verify_trail(

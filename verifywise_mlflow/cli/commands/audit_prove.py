@@ -111,7 +111,7 @@ def _consistency(session: TenantSession, old: str, new: str) -> JsonDocument:
 
 def _entry(session: TenantSession, reference: str) -> tuple[int, list[Checkpoint]]:
     """Return the number of an entry, and the checkpoint that names it."""
-    if reference.isascii() and reference.isdecimal() and len(reference) < 16:  # far below BIGINT's
+    if reference.isascii() and reference.isdecimal() and len(reference) < 16:  # far below the limit of BIGINT
         return int(reference), []
     try:
         lines = [line for line in Path(reference).read_text(encoding="utf-8").splitlines() if line.strip()]
@@ -130,5 +130,5 @@ def _entry(session: TenantSession, reference: str) -> tuple[int, list[Checkpoint
 
 
 def _say(sentence: str) -> None:
-    """Print for people, next to the proof that may be printed."""
+    """Print for people, on standard error, since the proof may be on standard output."""
     err.print(escape_invisible(sentence), markup=False, highlight=False, soft_wrap=True)

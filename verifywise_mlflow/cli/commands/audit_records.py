@@ -1,4 +1,4 @@
-"""``verifywise-mlflow audit verify --records``: whether the tables hold what was written, and what was changed."""
+"""``verifywise-mlflow audit verify --records``: whether the tables hold the states that were written."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def check_options(records: bool, sample: int | None, seed: str | None, judges: b
 
 def verify_records_of(tenant: str, sample: int | None, seed: str | None, judges: bool, as_json: bool) -> RecordReport:
     """Verify the records of a tenant, with a progress bar."""
-    # On demand: the rules take a second to load.
+    # Imported on demand: the rules take a second to load.
     from verifywise_mlflow.services.record_verification.verification import Scope, verify_records
 
     scope = Scope(sample, seed or "", judges, _rebuild(tenant))
@@ -155,7 +155,7 @@ def _shown(cell: str | None) -> str | None:
 
 
 def _rebuild(tenant: str) -> RebuildRecords | None:
-    """Return what builds records again, if the tenant is in tenants.yaml: its mapping is there."""
+    """Return the function that builds records again, if tenants.yaml has the tenant with its mapping."""
     from verifywise_mlflow.pipeline.stages.canonical_records import rebuilt_contents
     from verifywise_mlflow.tenants.errors import TenantsFileError
     from verifywise_mlflow.tenants.loading import load_tenants

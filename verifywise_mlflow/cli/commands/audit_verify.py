@@ -139,7 +139,7 @@ def _checkpoints(path: Path, as_json: bool) -> list[Checkpoint]:
         _unusable(path, error, as_json)
     except UnicodeDecodeError:
         fail(f"{path}: the file is not UTF-8 text", MISUSED, as_json)
-    if not found:  # otherwise an empty file would count as agreement
+    if not found:  # otherwise an empty file would look like agreement
         fail(f"{path}: the file holds no checkpoint", MISUSED, as_json)
     return found
 
@@ -196,5 +196,5 @@ def _checkpoint_line(report: TrailReport) -> str:
 
 
 def _print(sentence: str, color: str | None = None) -> None:
-    # Not as markup, and escaped: names and the times of unverified checkpoints are texts of strangers.
+    # Escaped and without markup: names and the times of unverified checkpoints are untrusted.
     out.print(escape_invisible(sentence), style=color, markup=False, highlight=False, soft_wrap=True)

@@ -28,21 +28,21 @@ if TYPE_CHECKING:
     from verifywise_mlflow.witnesses.settings import ConfiguredWitness
 
 _WHERE = ("path", "object", "id", "time")
-"""The members of receipts that say where a checkpoint is, or since when it exists."""
+"""The members of receipts that state the place of a checkpoint, or since when it has existed."""
 
 
 @dataclass(frozen=True, slots=True)
 class WitnessStatus:
-    """What a witness has of a tenant."""
+    """The checkpoints of a tenant that a witness has."""
 
     witness: str
     kind: str
     sequence: int | None = None
-    """The entry that its last checkpoint signs; None if it has none."""
+    """The entry that the witness's last checkpoint signs; None if the witness has none."""
     stored_at: datetime | None = None
     receipt: Mapping[str, str] = field(default_factory=dict)
     problem: str | None = None
-    """Why it did not take the newest checkpoint just now."""
+    """Why the witness has just not accepted the newest checkpoint."""
 
     @property
     def place(self) -> str | None:
@@ -77,7 +77,7 @@ def witness(
     as_json: AsJson = False,
 ) -> None:
     """Send the newest checkpoint of a tenant to the witnesses that lack it, and show what each witness has."""
-    # With clients for HTTP, which other commands on the trail do not need.
+    # Imports HTTP clients, which other commands on the trail do not need.
     from verifywise_mlflow.witnesses.sending import Sender, TenantCheckpoints
 
     witnesses = [item for item in _configured(as_json) if item.is_for(tenant)]

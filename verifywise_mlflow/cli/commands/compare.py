@@ -32,7 +32,7 @@ from verifywise_mlflow.services.version_references import require_recorded, reso
 app = typer.Typer()
 
 MAX_ROWS: Final = 30
-"""Values of a section that are printed; ``--json`` and ``--output`` have all of them."""
+"""The most values of a section that are printed; ``--json`` and ``--output`` have all of them."""
 _MAX_VALUE: Final = 60
 _SHOWN_DIGEST: Final = len("sha256 ") + 12
 """Characters of a file's hash that are printed: enough to see that two differ."""

@@ -161,7 +161,7 @@ def _grant(role: str, kind: role_grants.RoleKind, tenant_id: str | None, as_json
 
 
 def _print_exposures(exposures: Sequence[RoleExposure]) -> None:
-    """Print what readers may do and should not, with the statement that ends it and who may run it."""
+    """Print the excess rights of readers, each with the statement that revokes it and who may run that."""
     by_remedy: dict[tuple[str, str, str], list[str]] = {}
     for exposure in exposures:
         by_remedy.setdefault((exposure.ability, exposure.remedy, exposure.needs), []).append(exposure.role)
@@ -181,6 +181,6 @@ def _print_roles(granted_roles: Sequence[RoleAccess]) -> None:
             display(role.granted_at),
         )
     out.print(rows)
-    for role in granted_roles:  # below the table: a sentence does not fit into a narrow column
+    for role in granted_roles:  # printed below the table: a sentence does not fit into a narrow column
         if role.remark:
             out.print(f"{escape_rich_markup(role.role)}: {escape_rich_markup(role.remark)}", highlight=False)

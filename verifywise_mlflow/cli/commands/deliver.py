@@ -146,7 +146,7 @@ def _plan_json(planned: Plan) -> dict[str, object]:
 
 
 def _report_json(report: DrainReport) -> dict[str, object]:
-    # Not asdict, which cannot copy a Counter.
+    # asdict cannot copy a Counter.
     return {
         "outcome": report.outcome,
         "reason": report.reason,

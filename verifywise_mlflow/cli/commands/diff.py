@@ -41,7 +41,7 @@ from verifywise_mlflow.services.version_references import require_known, resolve
 app = typer.Typer()
 
 Change = tuple[Sequence[Difference], ComplianceChange | None]
-"""How the record of a version changed, and the verdicts on it."""
+"""The changes of a version's record, and of its verdicts."""
 
 
 @app.command()
@@ -124,7 +124,7 @@ def _lines(change: Change) -> Iterator[Text]:
         yield difference_lines(field_changes, indent="  ")
     if compliance is None:
         return
-    if compliance.badge_before is None:  # each rule is new then
+    if compliance.badge_before is None:  # every rule is new, so a summary suffices
         counts = Counter(entry.after for entry in compliance.verdicts)
         summary = ", ".join(f"{count} {verdict}" for verdict, count in sorted(counts.items(), key=str))
         yield Text.assemble("  ", ("first evaluated", "cyan"), f": {summary}")
@@ -154,7 +154,7 @@ def _line(change: Difference, indent: str) -> Text:
     if change.path == ("record",):
         return Text(f"{indent}{'first seen' if change.before is None else 'not recorded'}")
     before, after = (_display_value(change.path, value) for value in (change.before, change.after))
-    if before.plain == after.plain:  # two moments of one second
+    if before.plain == after.plain:  # two times within one second
         before, after = display(json_ready(change.before), 120), display(json_ready(change.after), 120)
     return Text.assemble(indent, (escape_invisible(change.field), "cyan"), ": ", before, " → ", after)
 

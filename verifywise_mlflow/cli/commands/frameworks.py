@@ -137,7 +137,7 @@ def _show_version(
 
 
 def _cited_clauses(selected: Sequence[Framework], citation: str | None) -> Sequence[CitedClause]:
-    """Return the clauses of that number in any of the frameworks; all clauses without a number."""
+    """Return the clauses with the cited number in any of the frameworks; without a citation, all clauses."""
     clauses = [CitedClause(framework, clause) for framework in selected for clause in framework.clauses]
     if citation is None:
         return clauses
@@ -157,7 +157,7 @@ def _compact(citation: str) -> str:
 
 
 def _selected_in_tenants_yaml(tenant: str) -> tuple[str, ...]:
-    """Return the frameworks that tenants.yaml selects; none without tenants.yaml, which an auditor does not have."""
+    """Return the frameworks that tenants.yaml selects. Auditors have no tenants.yaml: for them, return none."""
     if not os.environ.get(TENANTS_VARIABLE):
         return ()
     configured = load_tenants().get(tenant)

@@ -36,7 +36,7 @@ from verifywise_mlflow.services.version_references import require_recorded, reso
 app = typer.Typer()
 
 _SETTLED: Final = ("pass", "not applicable", None)
-"""Verdicts that need nobody. A change from one of them to another is printed with ``--all`` only; null: no verdict."""
+"""Verdicts that require no action. Changes among them are printed with ``--all`` only. None: no verdict."""
 
 
 @app.command()
@@ -85,7 +85,7 @@ def history(
 
 
 def _is_settled(change: HistoryChange) -> bool:
-    """Return whether the change is of a verdict that neither is nor was anything but settled."""
+    """Return whether the change is one between settled verdicts."""
     return isinstance(change, ChangedVerdict) and change.before in _SETTLED and change.after in _SETTLED
 
 

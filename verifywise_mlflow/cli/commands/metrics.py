@@ -45,7 +45,7 @@ def metrics(
     variables, it also pushes the metrics to an OpenTelemetry collector.
     """
     with exit_on_errors(as_json=False):
-        load_tenants()  # a wrong file ends the command; a later error is logged and shown as a metric
+        load_tenants()  # an invalid file ends the command now; a later error is logged and shown as a metric
         with Store(database_url()) as store:
             collector = MetricsCollector(store, load_tenants, _queue_reader())
             collector.read()

@@ -139,7 +139,7 @@ def _print_explanation(explanation: Explanation, model: str, version: int) -> No
     }
     for name, fact in values.items():
         if fact:
-            lines = str(fact).split("\n")  # of expressions, which are texts in several
+            lines = str(fact).split("\n")  # expressions may have several lines
             rows.add_row(name, Text("\n").join(map(display, lines)) if isinstance(fact, str) else display(fact))
     out.print(rows)
     values_table = table("value", "as it stood", "from")

@@ -100,7 +100,7 @@ def sync(
                     for stage in Stage:
                         bars.begin(stage)
                         bars.end(run.run(stage))
-            from verifywise_mlflow.cli import sync_outcome  # needs what the sync loads while it waits for the server
+            from verifywise_mlflow.cli import sync_outcome  # needs modules that the sync has loaded by now
 
             glance = sync_outcome.overview_of(store, configured)
         if as_json:

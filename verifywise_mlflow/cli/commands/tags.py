@@ -64,7 +64,7 @@ def tags(tenant: StoredTenantName, as_json: AsJson = False) -> None:
 
 
 def mapping_of(tenant: str, as_json: bool) -> TagMapping:
-    """Return the mapping of tenants.yaml. Auditors have no such file: for them, that of the last sync."""
+    """Return the mapping of tenants.yaml. Auditors have no such file: for them, return the mapping of the last sync."""
     if os.environ.get(TENANTS_VARIABLE):
         return default_mapping().extended_by(configured_tenant(tenant).mapping)
     with Store(database_url()) as store:
@@ -95,7 +95,7 @@ def _print_table(headings: tuple[str, ...], rows: list[tuple[KeyUse, *tuple[str,
 def suggested_mapping(report: TagHygiene) -> str:
     """Return YAML lines that would map the reported keys and values; empty if everything is mapped.
 
-    What only a person can decide is a placeholder in capitals.
+    Decisions that only a person can make are placeholders in capitals.
     """
     lines = []
     keys: dict[str, list[str]] = {}

@@ -41,7 +41,7 @@ def list_tenants(context: typer.Context, as_json: AsJson = False) -> None:
             violations += violations_in_file(tenant_config, datetime.now(UTC))
             load_tenant_ai_systems(tenant_config)
     if violations:
-        # In a shared file, a line is examined for its own tenant only, so none is repeated.
+        # In a shared file, each entry is checked for its own tenant only, so no violation is repeated.
         fail("\n".join(violations), 2, as_json)
     if as_json:
         documents = {
@@ -86,7 +86,7 @@ def erase(
                     raise unknown_name(sentence, tenant, visible_tenants(session, MAX_CANDIDATES))
             if not yes:
                 _confirm(tenant, stored_row_counts, as_json)
-            key = signing_key_of(store, tenant, datetime.now(UTC))  # before anything is erased: it may be unusable
+            key = signing_key_of(store, tenant, datetime.now(UTC))  # before the erasure: the key may be unusable
             row_counts = erasure.erase(store, tenant, datetime.now(UTC))
             if key:  # no later sync will sign this trail
                 with store.begin(tenant) as session:

@@ -166,7 +166,7 @@ def _print_registration(registration: Registration, section: Webhooks, support: 
 
 
 def _print_code(code: str) -> None:
-    """Print text that can be copied: without markup, colors and line breaks of ours."""
+    """Print a text so that it can be copied: without markup, colors and added line breaks."""
     out.print(code, markup=False, highlight=False, soft_wrap=True)
 
 

@@ -30,5 +30,5 @@ def worker(
             FAILED,
             as_json=False,
         )
-    # A new program: the processes of runs are forked from it, and need nothing of the command line.
+    # A new program, without the command line's modules: the processes of runs are forked from it.
     os.execv(sys.executable, [sys.executable, "-m", "verifywise_mlflow.distributed.worker", str(processes)])  # noqa: S606
