@@ -12,7 +12,7 @@ R = TypeVar("R")
 class MapInOrder(Protocol):
     """Calls a function for each item, possibly in several threads, and yields the results in the order of the items.
 
-    The items are taken one by one, when a call can begin. An exception of a call is raised instead of its result.
+    Each item is requested when its call can begin. If a call raises, its exception is raised instead of its result.
     """
 
     def __call__(self, function: Callable[[T], R], items: Iterable[T], /) -> Iterator[R]:

@@ -56,7 +56,7 @@ COMMANDS: Mapping[str, str] = {
     "audit": "Show, verify, sign and export the audit trail of a tenant.",
     "deliver": "Deliver verdicts to VerifyWise and other systems, and show what is pending.",
 }
-"""The commands in the order of first use, with the first line of their help, which a test compares."""
+"""The commands, in the order in which users need them, with the first line of their help. A test compares that line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,15 +66,15 @@ class CommandHelp:
     example: str = ""
     """Example arguments."""
     needs: str = "the database"
-    """What it requires: tenants.yaml (``VERIFYWISE_TENANTS``), the database (``VERIFYWISE_DATABASE_URL``), neither."""
+    """The requirements: tenants.yaml (``VERIFYWISE_TENANTS``), the database (``VERIFYWISE_DATABASE_URL``), neither."""
     changes: str = ""
-    """What it changes. Most commands change nothing."""
+    """The changes that the command makes. Most commands change nothing."""
     failure: str = ""
-    """When it exits with 1, unless only because the server or the database cannot be used."""
+    """The meaning of exit code 1, if it has others than that the server or the database cannot be used."""
     program_output: str = ""
-    """What a program reads from a command that has no ``--json``."""
+    """The output for programs of a command without ``--json``."""
     names_objects: bool = True
-    """Whether its arguments name tenants, models, versions or the like, which may be misspelled."""
+    """Whether arguments name tenants, models, versions or the like, so that names can be misspelled."""
     other_codes: str = ""
     """Further exit codes with their meanings."""
 
@@ -318,4 +318,4 @@ HELP: Mapping[str, CommandHelp] = {
         names_objects=False,
     ),
 }
-"""By the path of the command."""
+"""Path of a command, such as ``policy check``, to its help."""

@@ -1,7 +1,7 @@
-"""Which gaps are the most urgent: the one order of every list of gaps.
+"""The order of urgency, which all lists of gaps have.
 
-First by the severity of the rule, then by the lifecycle stage of the version, then by age, oldest first. Waived gaps
-are left out, since a person has looked at them. The database applies the same order within one rule.
+Gaps are sorted by the severity of the rule, then by the lifecycle stage of the version, then by age, oldest first.
+Waived gaps are left out, since a person has looked at them. The database applies the same order within one rule.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from verifywise_mlflow.compliance.verdict import Verdict
 STAGE_RANKS: Final[Mapping[str, int]] = {"production": 0, "staging": 1, "archived": 3}
 """The rank of a lifecycle stage, most urgent first. An archived version decides nothing any more."""
 OTHER_STAGE_RANK: Final = 2
-"""The rank of a version in development, and of one without a stage."""
+"""The rank of a version in development or without a stage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def _rank(urgent: UrgentGap) -> tuple[object, ...]:
         -list(Severity).index(urgent.severity),
         STAGE_RANKS.get(gap.lifecycle_stage or "", OTHER_STAGE_RANK),
         gap.open_since,
-        gap.verdict != Verdict.FAIL,  # of two that opened with the same sync, what failed comes first
+        gap.verdict != Verdict.FAIL,  # among gaps that opened with the same sync, failed ones come first
         gap.model_name,
         -gap.version_number,
         gap.rule_id,

@@ -1,6 +1,6 @@
-"""What a version's metrics measured, by their names: performance, fairness, groups of people, and other models.
+"""Classifies a version's metrics by their names: performance, fairness, groups of people, and other models.
 
-A rule reads it as the variable ``measures``, a map of
+A rule reads the result as the variable ``measures``, a map of
 
 * ``performance``: the evaluation metrics, a list of ``{name, metric, value}``, where ``metric`` is the common name:
   ``val_F1_score`` is ``f1``. Values measured on training data, targets and impossible
@@ -39,13 +39,13 @@ Words: TypeAlias = tuple[str, ...]
 
 LEAST, MOST = "least_", "most_"
 MAX_NAMED_GROUPS: Final = 20
-"""Groups that an entry names; ``count`` has their number."""
+"""The most groups that an entry names; ``count`` has the number of all groups."""
 _MAX_PERCENT: Final = 100
 _DIFFERENCE, _RATIO = "difference", "ratio"
 _MISSPELLED: Final = 0.85
-"""Similarity, of at most 1, from which a name is taken for a misspelled one."""
+"""Similarity, of at most 1, from which on a name counts as misspelled."""
 _NON_FINITE: Final = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-"""JSON has no NaN, so the store returns such a metric as its name."""
+"""The names that the database returns for metrics that JSON cannot represent."""
 
 
 class _Vocabulary(BaseModel):
@@ -87,7 +87,7 @@ def is_level(threshold: str, others: Collection[str]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Name:
-    """What the name of a metric says."""
+    """The meaning of a metric's name."""
 
     kind: Literal["performance", "fairness", "group", "benchmark", ""]
     metric: str = ""
@@ -95,7 +95,7 @@ class _Name:
 
 
 class MeasureReader:
-    """Finds what the metrics of any number of versions measured, and which levels they must reach."""
+    """Classifies the metrics of any number of versions, and finds the levels that they must reach."""
 
     def __init__(self, levels: Mapping[str, float]) -> None:
         """Take the thresholds that state the level of a metric."""
@@ -205,7 +205,7 @@ def _is_fairness(metric: str) -> bool:
 
 @cache
 def _known_metrics() -> frozenset[str]:
-    """Return the names that are known, so that a threshold for one of them is not misspelled."""
+    """Return the names of all known metrics: a threshold for one of them is not misspelled."""
     metrics = frozenset((*_common_names().values(), *_vocabulary().fairness))
     return metrics.union(f"{metric}_{spread}" for metric in metrics for spread in (_DIFFERENCE, _RATIO))
 

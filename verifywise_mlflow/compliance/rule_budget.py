@@ -1,8 +1,8 @@
 """Decides which tenants' own rules may be evaluated in this process: those that provably cost little on a record.
 
-A rule with macros or ``matches`` may cost more than reading the values that it names. It is evaluated here if Python
-functions decide it, and if the bound of their cost is within what the record has left. Any other is left to a process
-with limits: see services/sandboxed_evaluation.py.
+A rule with macros or ``matches`` may cost more than reading the values that it names. It is evaluated in this process
+if Python functions can decide it, and if the bound of their cost is within the record's remaining budget. Other rules
+are evaluated in a process with limits: see services/sandboxed_evaluation.py.
 """
 
 from __future__ import annotations

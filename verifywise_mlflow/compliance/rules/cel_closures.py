@@ -10,7 +10,7 @@ tests compare both on random expressions and values. ``&&``, ``||``, ``exists`` 
 even if the outcome of the other one is ``LIBRARY``, since CEL absorbs errors on either side.
 
 A translation costs no more than the library: each node is evaluated at most once per entry of the list that a macro
-runs over, and cel_cost.py limits macros within macros. cel_bound.py computes what it costs at most.
+runs over, and cel_cost.py limits macros within macros. cel_bound.py computes the upper bound of the cost.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""What a rule can read of a record: one typed CEL variable per field, and no variable for an unknown value.
+"""The CEL variables that a rule reads: one typed variable per field of the record, and none for an unknown value.
 
 A field without a value is left out of the activation, so that CEL's three-valued logic returns *unknown* for an
-expression that needs it, and only then: ``a && b`` is false if ``a`` is, even if ``b`` is unknown. Left out are
+expression that needs it, and only then: ``a && b`` is false if ``a`` is, even if ``b`` is unknown. These are left out:
 
-* nulls and empty strings, lists and maps: MLflow shows nothing there;
+* nulls and empty strings, lists and maps: MLflow shows no value;
 * values outside the field's normal forms: the normalizer keeps them as the customer wrote them, and no rule can
   interpret them.
 
@@ -11,23 +11,23 @@ expression that needs it, and only then: ``a && b`` is false if ``a`` is, even i
 
 In addition to the record's fields, a rule reads
 
-* ``findings``: what was read but looks wrong, a list of ``{kind, field, sentence, count}``, where ``count`` is how many
-  findings the entry stands for. Always known: the list may be empty. Objects that could not be read have no findings
-  either, so a rule that passes if there are none needs ``evidenced: '!("model" in unread)'`` for what it rests on;
+* ``findings``: facts that look wrong, a list of ``{kind, field, sentence, count}``, where ``count`` is the number of
+findings that the entry stands for. Always known: the list may be empty. An object that could not be read has no
+findings either, so a rule that passes without findings needs ``evidenced: '!("model" in unread)'`` for its objects;
 * ``findings_of_kind`` and ``findings_about``: the same entries, as a list for each kind and for each field that a
   finding is about. A rule that reads one of these lists is stored with no other findings, and is decided and written
   again only when this list changes;
-* ``origins``: for each field, where its text comes from: ``source`` and ``key``, the text as ``raw``, and ``state``,
-  why the text is no value (``ValueState``); all are empty where there is none. ``same_person_as`` is the list of the
-  other fields that name the same person, ``may_be_same_person_as`` of those that may do so; both are known
-  for each field, and empty for most. ``earliest`` and ``latest`` are the
-  first and the last day that the date in the text may stand for, as texts for ``timestamp()``; left out without a date;
+* ``origins``: for each field, the origin of its text: ``source``, ``key``, the text as ``raw``, and ``state``, why the
+text is no value (``ValueState``); empty texts if there is none. ``same_person_as`` lists the other fields that name
+the same person, ``may_be_same_person_as`` those that may do so; both are known for each field, and empty for most.
+``earliest`` and ``latest`` are the first and the last day that the date in the text may stand for, as texts for
+``timestamp()``; left out without a date;
 * ``unread``: the kinds of the objects that could not be read (``OBJECT_KINDS``), a list. Always known;
-* ``incomplete``: what could not be read, a list of sentences. Always known;
-* ``measures``: what the metrics measured, by their names: see measures.py. Only the levels are known if there are none;
-* ``vulnerabilities`` and ``end_of_life``: what is known of the version's packages, Python and MLflow from outside of
-  MLflow: see the modules of these names in environment_facts;
-* ``model_versions``: the versions of the model that are in use, known if this is one: see versions_in_use.py;
+* ``incomplete``: sentences about what could not be read, a list. Always known;
+* ``measures``: the metrics by their meaning: see metric_interpretation.py. Without metrics, only the levels are known;
+* ``vulnerabilities`` and ``end_of_life``: facts from outside of MLflow about the version's packages, Python and MLflow:
+see the modules of these names in environment_facts;
+* ``model_versions``: the versions of the model in use, known if this version is in use: see versions_in_use.py;
 * ``thresholds``: the policy's thresholds, overridden by the tenant's;
 * ``today``: midnight, UTC, of the day of the evaluation.
 """
@@ -64,14 +64,14 @@ from verifywise_mlflow.normalizer.record import FIELD_SPECS, CanonicalRecord
 from verifywise_mlflow.normalizer.unread_object import UnreadObject
 
 CelValue: TypeAlias = "str | int | float | bool | datetime | list[CelValue] | dict[str, CelValue] | None"
-"""A value in the types that the CEL library accepts; it accepts no tuple and no other mapping."""
+"""A value of a type that the CEL library accepts: no tuple, and no mapping except a dict."""
 Threshold: TypeAlias = float
 """A number that a rule compares with. Integers stay integers, and CEL compares them with doubles."""
 
 USE_NOT_SHOWN: Final = "none"
-"""A field about use if MLflow shows no stage, alias or tag. It is the only null with a meaning: such a version is not
-shown to be in use, so requirements for use do not apply to it. If it were unknown, every experiment in a registry would
-be a gap."""
+"""The value of a field about use if MLflow shows no stage, alias or tag. This null is the only one with a meaning: the
+version is not shown to be in use, so requirements for use do not apply. If the field were unknown, every experiment in
+a registry would be a gap."""
 
 _MAP = cel.Type.Map(cel.Type.STRING, cel.Type.DYN)
 _FLAGS = cel.Type.Map(cel.Type.STRING, cel.Type.BOOL)
@@ -118,7 +118,7 @@ _MAP_VARIABLES: Final = frozenset(
 ORIGIN_TEXTS: Final = ("source", "key", "raw", "state")
 ORIGIN_LISTS: Final = ("same_person_as", "may_be_same_person_as")
 ORIGIN_MEMBERS: Final = (*ORIGIN_TEXTS, *ORIGIN_LISTS, "earliest", "latest")
-"""What a rule may read of a field's origin."""
+"""The members of a field's origin that a rule may read."""
 
 
 @cache
@@ -134,7 +134,7 @@ PYTHON_TYPES: Final[Mapping[str, type]] = {
     **{name: dict if name in _MAP_VARIABLES else list for name in CONTEXT_TYPES},
     TODAY: datetime,
 }
-"""Variable to the type of its values in Python: the library refuses any other."""
+"""Variable to the Python type of its values: the library refuses any other type."""
 
 
 class Activation:
@@ -143,13 +143,13 @@ class Activation:
     __slots__ = ("_cel", "variables")
 
     def __init__(self, variables: Mapping[str, CelValue]) -> None:
-        """Take the known values, as ``evidence_of`` returns them: UTF-8 has their texts, 64 bits their integers."""
+        """Take the known values from ``evidence_of``: texts that UTF-8 can encode, integers of at most 64 bits."""
         self.variables = variables
         self._cel: cel.Activation | None = None
 
     @property
     def cel(self) -> cel.Activation:
-        """The variables for the library, which converts one when an expression reads it."""
+        """The variables for the library, which converts a variable when an expression reads it."""
         if self._cel is None:
             self._cel = environment().Activation(self.variables)
         return self._cel
@@ -167,6 +167,6 @@ class Subject:
     origins: Mapping[str, Mapping[str, object]] | None = None
     """Field to the provenance of its value."""
     versions: VersionsInUse | None = None
-    """The versions of the model that are in use; None if they are unknown, or if there is none."""
+    """The versions of the model that are in use; None if they are unknown, or if no version is in use."""
     environment_facts: Mapping[str, Mapping[str, Json]] | None = None
     """The variables about the environment whose values do not come from MLflow, by name."""

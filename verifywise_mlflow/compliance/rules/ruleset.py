@@ -24,7 +24,7 @@ class RuleSet:
     frameworks: tuple[str, ...] = ()
     """The frameworks whose references are shown; empty: all."""
     levels: Mapping[str, float] = field(default_factory=dict)
-    """The thresholds that no rule names: they state levels of metrics. See measures.py."""
+    """The thresholds that no rule names: they state levels of metrics. See metric_interpretation.py."""
     catalog: Catalog = field(default_factory=shipped_catalog)
     """The frameworks that the rules may refer to."""
 
