@@ -7,17 +7,17 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 
 
-@lru_cache(maxsize=1 << 16)  # a tick needs it several times for each tenant
+@lru_cache(maxsize=1 << 16)  # a tick computes a hash several times per tenant
 def tenant_hash(tenant_id: str) -> int:
     """Return a number below 2 ** 32 that depends on the tenant's name only."""
     return int.from_bytes(hashlib.sha256(tenant_id.encode()).digest()[:4])
 
 
 def is_turn(tenant_id: str, interval: timedelta, *, last: datetime | None, now: datetime) -> bool:
-    """Return whether the tenant's turn fell between the last tick and now; True if there was no last tick.
+    """Return whether the tenant's turn fell between the last tick and now; True before the first tick.
 
     Each tenant has one turn per interval. Its offset within the interval comes from the tenant's name, so tenants with
-    the same interval do not all come at once.
+    the same interval do not all have their turn at once.
     """
     if last is None:
         return True

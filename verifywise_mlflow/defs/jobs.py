@@ -18,12 +18,12 @@ from verifywise_mlflow.defs.run_tags import (
 )
 
 RETRY_POLICY = dg.RetryPolicy(max_retries=1, delay=5, jitter=dg.Jitter.PLUS_MINUS)
-"""For transient errors: a database that fails over, a server that restarts. An asset that fails for another reason (a
-wrong password, a broken tenants.yaml) disallows the retry. There is one retry, and soon, since the run keeps its slot
-in the queue meanwhile; if a server stays down, the next schedule tries again."""
+"""The retry after transient errors, such as a database failover or a server restart. An asset that fails for another
+reason (a wrong password, a broken tenants.yaml) disallows the retry. There is only one early retry, since the run keeps
+its slot in the queue meanwhile; if a server stays down, the next schedule tries again."""
 
-# Without the checks of the rules, whose results compliance_results logs anyway: planning each of them would cost one
-# more event, and a sync that fails earlier would show all of them as failed.
+# The checks of the rules are left out, since compliance_results logs their results anyway: planning each check would
+# cost one more event, and a sync that fails earlier would show all checks as failed.
 _ALL_STAGES = dg.AssetSelection.assets(*stage_assets) - dg.AssetSelection.checks_for_assets(
     Stage.COMPLIANCE_RESULTS.value
 )

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import Final, TypeVar
 
 MAX_METADATA_BYTES: Final = 64 * 1024
-"""Of one event. Dagster stores it as JSON of about this size."""
+"""The most bytes of an event's metadata, which Dagster stores as JSON of about this size."""
 LEFT_OUT: Final = "left_out"
 
 V = TypeVar("V")
 
 
 def within_size_limit(metadata: Mapping[str, V]) -> dict[str, V | str]:
-    """Return an event's metadata; beyond the limit without its largest entries, which are named instead."""
+    """Return an event's metadata. Beyond the limit, the largest entries are left out and named instead."""
     sizes = {name: len(name) + len(repr(value)) for name, value in metadata.items()}
     limited: dict[str, V | str] = dict(metadata)
     left_out = []

@@ -26,18 +26,18 @@ from verifywise_mlflow.tenants.tenant import Tenant
 
 
 class UnauthenticatedAcceptanceError(Exception):
-    """A run accepts removals although nobody knows who requested it."""
+    """A run accepts removals without an authenticated user."""
 
 
 class NoHintsError(Exception):
-    """A run follows hints, and none is pending: an earlier sync has followed them."""
+    """A run follows hints, but no hint is pending: an earlier sync has followed them."""
 
 
 class TenantSync(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster's type parameter is not used here
     """Opens one sync for the run's tenant and ends it with the run, so each run leaves one audit entry for its end.
 
-    Credentials and the database URL are read at the moment of use, from the places that tenants.yaml and the
-    environment name. None of them passes through Dagster's configuration.
+    Credentials and the database URL are read when they are used, from the places that tenants.yaml and the environment
+    name. None of them passes through Dagster's configuration.
     """
 
     reconcile: bool = Field(default=False, description="Reread all linked runs, not only those that are due.")
@@ -68,7 +68,7 @@ class TenantSync(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster'
                 store = Store(database_url(), dagster_user=user, wait_seconds=MIGRATION_WAIT_SECONDS)
                 cleanup.enter_context(store)
                 options, hints = self._plan(context.run, store, tenant)
-                # Set only after the sync has started: one that failed to start must not be ended, and a retry of the
+                # Set only after the sync has started: a sync that failed to start must not be ended, and a retry of the
                 # step starts its own.
                 self._sync = Sync(
                     tenant,
@@ -83,7 +83,7 @@ class TenantSync(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster'
         return self._sync
 
     def _plan(self, run: dg.DagsterRun, store: Store, tenant: Tenant) -> tuple[SyncOptions, Sequence[ChangeHint]]:
-        """Return what to sync, and the hints that this follows."""
+        """Return the options of the sync, and the hints that it follows."""
         if run.job_name == TARGETED_SYNC_JOB:
             plan = plan_hinted_sync(store, tenant)
             if plan.options.is_targeted and not plan.hints:
@@ -106,7 +106,7 @@ class TenantSync(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster'
         return self.accept_removals
 
     def now(self) -> datetime:
-        """Return the time that the sync records. Not a field: a launched run must not choose audit times."""
+        """Return the time that the sync records. It is no field, since a launched run must not choose audit times."""
         return datetime.now(UTC)
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002  # Dagster's signature

@@ -9,16 +9,16 @@ from typing import Final
 
 SYNC_JOB: Final = "sync_tenant"
 TARGETED_SYNC_JOB: Final = "targeted_sync"
-"""Syncs what hints of MLflow's webhooks name. It is no substitute for a sync of the whole registry."""
+"""Syncs the objects that hints of MLflow's webhooks name. It is no substitute for a sync of the whole registry."""
 DELIVERY_JOB: Final = "deliver_tenant"
 REPORT_JOB: Final = "report_tenant"
 WITNESS_JOB: Final = "witness_checkpoints"
-"""Sends the checkpoints of all tenants, so its runs belong to none."""
+"""Sends the checkpoints of all tenants, so its runs belong to no tenant."""
 DELIVERY_JOBS: Final = frozenset({DELIVERY_JOB, REPORT_JOB})
-"""The jobs that take something out of the store, and read no tenant's server."""
+"""The jobs that deliver from the store and read no tenant's server."""
 REPORT_ASSET: Final = "governance_report"
 DELIVERY_ASSETS: Final = frozenset({"verifywise_delivery", "event_delivery", REPORT_ASSET})
-"""The assets that deliver, a report to a folder among them. Their runs are deliveries, by any requester."""
+"""The assets that deliver, including the report to a folder. Their runs are deliveries regardless of the requester."""
 
 PARTITION_TAG: Final = "dagster/partition"
 """The tenant of a run."""
@@ -33,7 +33,7 @@ REPOSITORY_TAG: Final = ".dagster/repository"
 """The code location of a run."""
 
 TENANT_TAG: Final = "verifywise/tenant"
-"""The tenant of a run that syncs. One such run of a tenant runs at a time; deliveries do not count."""
+"""The tenant of a run that syncs. Only one such run of a tenant executes at a time; deliveries do not count."""
 DELIVERY_TAG: Final = "verifywise/delivery"
 """Marks a run that delivers: syncs of its tenant do not wait for it, and it has a concurrency limit of its own."""
 SERVER_TAG: Final = "verifywise/server"

@@ -52,7 +52,7 @@ def stage_metadata(stage: Stage) -> dict[str, object]:
 def materialization_metadata(sync: Sync, report: StageReport) -> dict[str, MetadataEntry]:
     """Return the metadata of a materialization besides its counts: link, preview of the newest rows, durations."""
     metadata: dict[str, MetadataEntry] = {"mlflow": dg.MetadataValue.url(models_page_url(sync.tenant))}
-    # Also if this sync changed nothing: the changes of today must not vanish with the next sync.
+    # Also after a sync that changed nothing: today's changes must not vanish from the page with the next sync.
     with sync.store.begin(sync.tenant.tenant_id) as session:
         rows = newest_rows(session, report.stage, PREVIEW_ROWS)
     if rows:
@@ -63,7 +63,7 @@ def materialization_metadata(sync: Sync, report: StageReport) -> dict[str, Metad
 
 
 def scope_metadata(options: SyncOptions) -> dict[str, MetadataEntry]:
-    """Return what a targeted sync was limited to; nothing for a sync of the whole registry."""
+    """Return the scope of a targeted sync; empty for a sync of the whole registry."""
     if options.only is None:
         return {}
     shown = [
@@ -93,7 +93,7 @@ def _durations(reports: Sequence[StageReport]) -> dg.TableMetadataValue:
 
 
 def _code_references(stage: Stage) -> dg.CodeReferencesMetadataValue:
-    """Return a link to the stage's own module: all six assets come from one function, which would say nothing."""
+    """Return a link to the stage's own module. A link to the function that builds all six assets would say nothing."""
     module = import_module(f"verifywise_mlflow.pipeline.stages.{stage.value}")
     path, line = Path(str(module.__file__)), module.refresh.__code__.co_firstlineno
     relative = path.relative_to(Path(verifywise_mlflow.__file__).parent).as_posix()

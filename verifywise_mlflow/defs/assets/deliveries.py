@@ -1,7 +1,7 @@
 """The deliveries of a tenant's verdicts as assets, behind ``compliance_results``, partitioned by tenant.
 
-They are no part of the sync: a target that is down must not fail or delay one. A sensor requests them when the outbox
-has something to deliver.
+They are not part of the sync: a target that is down must not fail or delay a sync. A sensor requests them when the
+outbox has something to deliver.
 """
 
 # No `from __future__ import annotations` here: Dagster reads the assets' annotations as types.
@@ -32,7 +32,7 @@ from verifywise_mlflow.tenants.tenant import Tenant
 DELIVERED: Final = "delivered"
 """The check that fails if a delivery was stopped or waits, or if versions are parked."""
 MAX_SECONDS: Final = 600.0
-"""After this time, no further batch begins: what is left is for the next run."""
+"""After this time, no further batch begins. The next run continues."""
 _MAX_REMARKS: Final = 20
 
 

@@ -1,8 +1,8 @@
 """Dagster's freshness policy for the stages.
 
-A policy holds for a whole asset: one busy tenant keeps it passing while no other is ever synced. So the policy detects
-that syncing as a whole has stopped, and the check ``fresh`` detects which tenants are stale (``tenants/freshness.py``).
-That check reads the store, in which a targeted sync completes no stage that reads MLflow.
+A policy applies to a whole asset: one busy tenant keeps it passing even if no other tenant is synced. So the policy
+detects that syncing as a whole has stopped, and the check ``fresh`` detects which tenants are stale
+(``tenants/freshness.py``). That check reads the store, where a targeted sync completes no stage that reads MLflow.
 """
 
 from __future__ import annotations
@@ -12,4 +12,4 @@ from datetime import timedelta
 import dagster as dg
 
 FRESHNESS_POLICY = dg.FreshnessPolicy.time_window(fail_window=timedelta(hours=6), warn_window=timedelta(hours=2))
-"""The schedules request a sync of every tenant each hour: two missed ones deserve a warning, six are an outage."""
+"""The schedules request a sync of every tenant each hour: two missed syncs deserve a warning, six are an outage."""

@@ -1,7 +1,7 @@
 """The governance report of a tenant as an asset, behind ``compliance_results``, partitioned by tenant.
 
-It is no part of the sync, so that a folder that cannot be written, or a report that takes long, does not fail or delay
-one. A sensor requests it when a tenant's state has changed.
+It is not part of the sync, so that a folder that cannot be written, or a report that takes long, does not fail or delay
+a sync. A sensor requests it when a tenant's state has changed.
 """
 
 # No `from __future__ import annotations` here: Dagster reads the assets' annotations as types.
@@ -87,7 +87,7 @@ def _write(settings: Report, tenant_id: str) -> dict[str, dg.MetadataValue]:
 
 def _write_folder(folder: Path, tenant_id: str, now: datetime) -> "SiteSummary":
     try:
-        # On demand: the chart library belongs to an extra, and every run loads this module.
+        # Imported on demand: the chart library belongs to an extra, and every run loads this module.
         from verifywise_mlflow.documents.report.page_folder import UnsuitableFolderError
         from verifywise_mlflow.documents.report.site import write_site
     except ModuleNotFoundError as error:

@@ -148,8 +148,8 @@ def _build_asset(definition: _StageAsset) -> dg.AssetsDefinition:
         ],
         partitions_def=tenant_partitions,
         check_specs=[*rule_check_specs(stage.value, descriptions), *stage_check_specs(stage)],
-        # So that a run without work need not yield anything; and that the results of the rules can be logged: yielding
-        # each would cost two more events, one that plans it and one for the step's output.
+        # A subset may be executed, so that a run without work need not yield anything, and the results of the rules can
+        # be logged: yielding each would cost two more events, its planning and the step's output.
         can_subset=True,
     )
     def asset(
@@ -177,7 +177,7 @@ def _build_asset(definition: _StageAsset) -> dg.AssetsDefinition:
         ) as error:
             if isinstance(error, NewerSchemaError):  # migrated since this process started: a newer one can do the sync
                 context.instance.add_run_tags(context.run.run_id, RETRY_ALL_STEPS)
-            # Dagster may retry transient errors only: retrying a wrong password would lock the account.
+            # Dagster may retry only transient errors: retrying a wrong password would lock the account.
             raise dg.Failure(shorten(str(error)), allow_retries=getattr(error, "retryable", False)) from None
         metadata = _counts(report) | scope_metadata(sync.options) | materialization_metadata(sync, report)
         # Counting tag uses takes seconds with 100,000 versions, so the report is made only if a record changed. It
@@ -187,7 +187,7 @@ def _build_asset(definition: _StageAsset) -> dg.AssetsDefinition:
         compliance = ComplianceEvents.load(sync.store, sync.tenant) if is_evaluation else None
         if compliance:
             metadata |= _audit_trail_head(sync) | compliance.metadata()
-        # Not in the MaterializeResult: the event of the step's output would hold all of it a second time.
+        # Not in the MaterializeResult: the event of the step's output would hold all metadata a second time.
         context.add_asset_metadata(within_size_limit(metadata))
         yield dg.MaterializeResult(data_version=_data_version(sync, stage))
         for event in asset_events(sync, report):
@@ -234,7 +234,7 @@ def _counts(report: StageReport) -> dict[str, MetadataEntry]:
 
 
 def _audit_trail_head(sync: Sync) -> dict[str, MetadataEntry]:
-    """Return the length and head hash of the tenant's audit trail, and its newest checkpoint, that of the last sync.
+    """Return the length and head hash of the tenant's audit trail, and its newest checkpoint, from the last sync.
 
     The copy in Dagster's event log reveals a later truncation. ``audit verify --checkpoint`` reads it.
     """

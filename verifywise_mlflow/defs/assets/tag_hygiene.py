@@ -15,7 +15,7 @@ _SCHEMA = dg.TableSchema([*map(dg.TableColumn, _TEXT_COLUMNS), dg.TableColumn("u
 
 
 def tag_hygiene_table(report: TagHygiene) -> dg.TableMetadataValue:
-    """Return the report as a table: misspelled keys, unknown values, texts that are no value, unmapped keys."""
+    """Return the report as a table: misspelled keys, unknown values, texts that are not values, unmapped keys."""
     records = []
     for row in problem_rows(report)[:_MAX_ROWS]:
         version = f" version {row['example_version']}" if row["example_version"] else ""

@@ -1,6 +1,6 @@
 """Checks of data quality, per tenant: the data is complete, it is fresh, and no file changed under its version.
 
-They cost a sync three events each. For why checks are partitioned, see ``rule_specs``.
+Each check costs a sync three events. ``rule_specs`` says why checks are partitioned.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ CHECKS_OF_LISTINGS: Final = tuple(
     dg.AssetCheckKey(dg.AssetKey(stage.value), _COMPLETE)
     for stage in (Stage.REGISTERED_MODELS, Stage.MODEL_VERSIONS, Stage.TRAINING_RUNS, Stage.ARTIFACT_MANIFESTS)
 )
-"""A targeted sync does not evaluate them: that it could read a few objects says nothing about the others."""
+"""The checks that a targeted sync does not evaluate: reading a few objects says nothing about the others."""
 
 
 def stage_check_specs(stage: Stage) -> list[dg.AssetCheckSpec]:
@@ -101,7 +101,8 @@ def _record_results(sync: Sync) -> Iterator[dg.AssetCheckResult]:
         description=f"{incomplete:,} records of existing versions lack something that MLflow shows",
         metadata={"incomplete": incomplete},
     )
-    # Without compliance_results: it runs after this stage in the same sync, so after an outage it is stale until then.
+    # compliance_results is left out: it runs after this stage in the same sync, so after an outage it is still stale
+    # now.
     yield freshness_result([stage for stage in stages if stage.stage in _CHECKS])
 
 
@@ -123,7 +124,7 @@ def freshness_result(stages: Sequence[StageFreshness], last_sync_outcome: str = 
 
 
 def _integrity_result(sync: Sync, unread: int) -> dg.AssetCheckResult:
-    """Return the result of the check ``intact``; files that were not read are not known to be unchanged."""
+    """Return the result of the check ``intact``. Files that were not read may have changed."""
     with sync.store.begin(sync.tenant.tenant_id) as session:
         count = count_changed_files(session)
         unread = unread or records.count_incomplete(session, "files")

@@ -15,7 +15,7 @@ from verifywise_mlflow.defs.metadata_table import cell
 from verifywise_mlflow.services.compliance_summary import days_open
 from verifywise_mlflow.tenants.tenant import Tenant
 
-# Few columns: Dagster repeats the schema in each result, in more bytes than the cells take.
+# There are few columns, since Dagster repeats the schema in each result, in more bytes than the cells take.
 _COLUMNS: Final = (
     dg.TableColumn("version"),
     dg.TableColumn("verdict"),
@@ -29,7 +29,7 @@ _URGENT_TABLE: Final = dg.TableSchema([dg.TableColumn("severity"), dg.TableColum
 def worst_gaps_table(
     tenant: Tenant, gaps: Sequence[Gap], now: datetime
 ) -> dict[str, dg.TableMetadataValue | dg.MarkdownMetadataValue]:
-    """Return the most urgent gaps of one rule with links to their versions; nothing if there are none.
+    """Return the most urgent gaps of one rule with links to their versions; empty without gaps.
 
     `verifywise-mlflow policy gaps` lists all gaps.
     """
@@ -40,7 +40,7 @@ def worst_gaps_table(
 
 
 def urgent_gaps_table(gaps: Sequence[UrgentGap], now: datetime) -> dict[str, dg.TableMetadataValue]:
-    """Return the most urgent gaps of all rules; nothing if there are none."""
+    """Return the most urgent gaps of all rules; empty without gaps."""
     records = [
         dg.TableRecord({"severity": urgent.severity.value, "rule": cell(urgent.gap.rule_id), **_cells(urgent.gap, now)})
         for urgent in gaps

@@ -1,4 +1,4 @@
-"""A rule as its check's page describes it, once for all tenants: what it requires, why, and what to do if it fails."""
+"""The description of a rule on its check's page, the same for all tenants: its requirement, reason and remedy."""
 
 from __future__ import annotations
 

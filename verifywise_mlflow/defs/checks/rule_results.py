@@ -1,7 +1,7 @@
 """A tenant's compliance as check results: one per rule, with the worst gaps and links to their versions.
 
-Dagster stores each result of each sync twice, and its text three more times. So a result holds only what this sync
-found; what is the same for all syncs is in the check's description.
+Dagster stores each result of each sync twice, and its text three more times. So a result holds only the findings of
+this sync; texts that are the same for all syncs are in the check's description.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def rule_check_results(
 ) -> Iterator[dg.AssetCheckEvaluation]:
     """Yield one result per check. A gap is a warning, never an error of the pipeline.
 
-    Versions on which the rule is undecided since they could not be read warn as well: nothing is known of them.
+    Versions on which the rule is undecided because they could not be read are a warning, too.
 
     Args:
         tenant: the tenant that was evaluated.
@@ -97,7 +97,7 @@ def _counts(rule: RuleSummary) -> dict[str, int]:
 def _policy_differences(
     rules: RuleSet, rule_summary: RuleSummary, description: RuleDescription
 ) -> dict[str, _MetadataEntry]:
-    """Return where the tenant's policy differs from the check's description, which is the same for all tenants."""
+    """Return how the tenant's policy differs from the check's description, which is the same for all tenants."""
     rule, described = rule_summary.rule, description.rule
     policy_name = RuleDescription(rule, rules.policy_of[rule.id]).policy_name
     references = [

@@ -1,7 +1,7 @@
 """The rules of the policies as asset checks on ``compliance_results``, partitioned by tenant.
 
-Partitioned checks are a preview feature of Dagster. Without them each tenant's result would overwrite the previous
-tenant's, and the page would show only the tenant that was synced last.
+Partitioned checks are a preview feature of Dagster. Without partitions, each tenant's result would overwrite the
+previous tenant's, and the page would show only the tenant that was synced last.
 """
 
 import logging

@@ -1,7 +1,7 @@
 """The only package that uses Dagster's internals: private modules, undocumented methods and Dagster's own tables.
 
-Dagster may change any of them in a minor release. ``tested_version.py`` names the newest one that this code was tested
-with; a newer one logs a warning at import. A test checks that no other package imports ``dagster._*``.
+Dagster may change any of them in a minor release. ``tested_version.py`` names the newest release that this code was
+tested with; a newer release logs a warning at import. A test checks that no other package imports ``dagster._*``.
 """
 
 import dagster as dg

@@ -37,7 +37,7 @@ def postgres_url(instance: dg.DagsterInstance) -> str:
 
 
 def notify(instance: dg.DagsterInstance, channel: str) -> None:
-    """Notify those who listen to a channel of Dagster's own database, if that is in Postgres."""
+    """Notify the listeners of a channel of Dagster's own database, if the database is Postgres."""
     storage = instance.run_storage
     if isinstance(storage, SqlRunStorage) and hasattr(storage, "postgres_url"):
         with storage.connect() as connection:
@@ -49,7 +49,7 @@ def reuse_connections(instance: dg.DagsterInstance) -> None:
 
     By default a run opens a new connection for each event, which is hundreds per sync: half the time of an unchanged
     sync. Dagster offers the pool for its webserver only; a run that writes as often gains as much. A second call for
-    the same instance does nothing: it would leave the connections of the first pool open.
+    the same instance does nothing: a second pool would leave the first pool's connections open.
     """
     if instance not in _pooled_instances:
         _pooled_instances.add(instance)
@@ -64,9 +64,10 @@ def reuse_connections(instance: dg.DagsterInstance) -> None:
 def share_connections() -> None:
     """Give all instances of this process, which does not fork, one connection pool for Dagster's database.
 
-    By default the daemon opens 16 connections a second, and the code server one for each look of a sensor at the runs:
-    Postgres starts a process for each, which reads the catalogs again. A connection is tested before it is reused, so
-    a restart of Postgres is not noticed. No call waits for a connection: past four, they are opened and closed.
+    By default the daemon opens 16 connections a second, and the code server one whenever a sensor reads the runs:
+    Postgres starts a process for each, which reads the catalogs again. A connection is tested before it is reused, so a
+    restart of Postgres causes no error. No call waits for a connection: beyond four, connections are opened and closed
+    on demand.
     """
 
     @cache
@@ -88,16 +89,16 @@ def share_connections() -> None:
 
 
 def share_connections_of_code_server() -> None:
-    """Do the same in a code server, which opens an instance for each evaluation of a sensor; else nothing."""
+    """Call ``share_connections`` if this is a code server, which opens an instance for each evaluation of a sensor."""
     if sys.argv[1:3] == _CODE_SERVER_COMMAND:
         share_connections()
 
 
 def remember_schema(instance: dg.DagsterInstance) -> None:
-    """Look once whether Dagster's tables have what older releases did not have.
+    """Check once whether Dagster's tables have the parts that older releases lacked.
 
-    Dagster looks before most writes, 100 times a sync, each time with a query of Postgres' catalogs, and six times over
-    a new connection, since it holds the pool's only one.
+    Dagster checks this before most writes, 100 times a sync, each time with a query of Postgres' catalogs, and six
+    times over a new connection, since it already holds the pool's only one.
     """
     runs, events = instance.run_storage, instance.event_log_storage
     if isinstance(runs, SqlRunStorage) and isinstance(events, SqlEventLogStorage):
@@ -119,7 +120,7 @@ def _remember_if_true(storage: object, method: str) -> None:
 
 
 def open_before_forks() -> dg.DagsterInstance | None:
-    """Return the instance for processes that are forked from this one, so that none of them has to prepare it.
+    """Return an instance that is prepared once for all processes that are forked from this one.
 
     Returns:
         The instance without an open connection, or None if its database cannot be used.
@@ -146,7 +147,7 @@ def _use_one_pool(instance: dg.DagsterInstance) -> None:
 
 
 def _look_at_schema(instance: dg.DagsterInstance) -> None:
-    """Read what makes Dagster look whether its tables are those of its release."""
+    """Read the properties with which Dagster checks whether its tables are those of its release."""
     instance.get_run_records(limit=1)
     instance.get_asset_records([dg.AssetKey("registered_models")])
     events = instance.event_log_storage

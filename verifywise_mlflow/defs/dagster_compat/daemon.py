@@ -1,4 +1,4 @@
-"""The loops of Dagster's daemon: how soon it notices a sensor that is due and a run that was queued."""
+"""The loops of Dagster's daemon, which decide how soon it notices a due sensor and a queued run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import dagster as dg
 
 
 def evaluate_sensors_every(seconds: float) -> None:
-    """Make the daemon of this process look that often for sensors that are due; Dagster does so every five seconds."""
+    """Make the daemon of this process look for due sensors every ``seconds``; Dagster's default is five seconds."""
     import_module("dagster._daemon.sensor").MIN_INTERVAL_LOOP_TIME = seconds  # type: ignore[attr-defined]
 
 
@@ -36,12 +36,12 @@ def look_at_queue_on(has_new_run: threading.Event) -> None:
                     if has_new_run.wait(min(remaining, 0.5)):
                         break
                     yield None
-                has_new_run.clear()  # before the next look, which finds what sets it later
+                has_new_run.clear()  # before the next look: a run that is queued later sets it again
 
     daemon.core_loop = look
 
 
 def has_sensor_threads(instance: dg.DagsterInstance) -> bool:
-    """Return whether a sensor whose tick takes long holds up no other sensor."""
+    """Return whether sensors have threads, so that a slow tick does not delay other sensors."""
     settings = instance.get_sensor_settings()
     return bool(settings and settings.get("use_threads"))

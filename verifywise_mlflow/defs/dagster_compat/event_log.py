@@ -1,4 +1,4 @@
-"""Dagster's event log: check results in one transaction, and the deletion of what Dagster leaves behind."""
+"""Dagster's event log: check results in one transaction, and the deletion of rows that Dagster leaves behind."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _STORE_EVENT: Final = "store_event"
 
 @contextmanager
 def check_results_at_once(instance: dg.DagsterInstance) -> Iterator[None]:
-    """Store the check results that a step reports while the block runs in one transaction, at its end.
+    """Store the check results that a step reports during the block in one transaction at the block's end.
 
-    By default, Dagster stores each of them in four transactions, which was a fifth of the CPU time of an unchanged
-    sync. If the block raises, none is stored. An instance that is not in Postgres stores each as it comes.
+    By default, Dagster stores each result in four transactions, which was a fifth of the CPU time of an unchanged sync.
+    If the block raises, no result is stored. Without Postgres, the instance stores each result at once.
     """
     storage = instance.event_log_storage
     if not (isinstance(storage, SqlEventLogStorage) and hasattr(storage, "postgres_url")):
@@ -72,7 +72,7 @@ def latest_materialization(
     """Return a tenant's latest materialization of an asset, as the target of a check result; None if there is none.
 
     A check's page shows a tenant as never checked if its result names no materialization or an old one. Dagster sets
-    the target of results that an asset yields, and of no others.
+    the target only of results that an asset yields.
     """
     partition = dg.AssetRecordsFilter(asset_key=asset_key, asset_partitions=[tenant_id])
     records = instance.fetch_materializations(partition, limit=1).records

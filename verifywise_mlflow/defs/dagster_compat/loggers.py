@@ -11,7 +11,7 @@ _MODULES_WITH_CONSOLE: Final = ("dagster._loggers", "dagster._core.definitions.i
 
 
 def log_runs_by(handler: logging.Handler) -> None:
-    """Make runs, sensors and schedules log to a handler instead of the console, in processes forked from this one, too.
+    """Make runs, sensors and schedules log to a handler instead of the console, also in processes forked from this one.
 
     dagster.yaml can only add handlers, and the loggers of a job are used only if the configuration of a run names them.
     """

@@ -17,7 +17,7 @@ from dagster._utils import send_interrupt
 from dagster._utils.interrupts import capture_interrupts
 
 _SECONDS_BETWEEN_INTERRUPTS: Final = 5.0
-"""A sync that is interrupted needs less to end in order."""
+"""An interrupted sync needs less time than this to end in order."""
 
 _RUN_PROCESS_MODULES: Final = (
     *("dagster._grpc.impl", "dagster._core.storage.root"),
@@ -29,16 +29,17 @@ _RUN_PROCESS_MODULES: Final = (
 """The modules of a run process that loading the definitions does not import."""
 
 _RUN_COMMAND_MODULE: Final = "dagster._cli.api"
-"""Has the function that executes a launched run. Only workers import it: it takes 0.1 s."""
+"""The module with the function that executes a launched run. Only workers import it, since that takes 0.1 s."""
 
 
 def fork_run_processes(template: str) -> None:
-    """Make a code server fork the process of each run from one that has imported everything already.
+    """Make a code server fork the process of each run from a process that has already imported everything.
 
     By default each run is a new Python process, which imports Dagster and this project again: two seconds of CPU time,
-    more than an unchanged sync itself. Python's fork server imports them once, at the first run. It has one thread and
-    no connection, so a fork copies neither. It belongs to one code server: after a reload of the code, Dagster starts
-    a new code server, whose runs have the new code. In any other process, and without ``os.fork``, this does nothing.
+    more than an unchanged sync itself. Python's fork server imports them once, at the first run. The fork server has
+    one thread and no connection, so forks are safe. It belongs to one code server: after a reload of the code, Dagster
+    starts a new code server, whose runs have the new code. In any other process, and without ``os.fork``, this does
+    nothing.
 
     Args:
         template: the module to import before the first fork. An exception other than ImportError would end the process
@@ -60,10 +61,10 @@ def fork_run_processes(template: str) -> None:
 
 
 def end_canceled_runs() -> None:
-    """Make a run that a person cancels end, in the processes that are forked from this one.
+    """End a run that a person cancels, in the processes that are forked from this one.
 
-    Dagster interrupts the process of a canceled run once. If the step that it interrupts has a retry policy, that
-    counts as a failure, and the retry goes on and succeeds. So the interrupt is repeated until the run has ended.
+    Dagster interrupts the process of a canceled run once. If the interrupted step has a retry policy, the interrupt
+    counts as a failure, and the retry continues and succeeds. So the interrupt is repeated until the run has ended.
     """
     run_process = import_module("dagster._grpc.impl")
 
@@ -82,18 +83,18 @@ def _interrupt_until(wait_for_cancellation: Callable[[], object], has_ended: thr
 
 
 def import_for_runs() -> None:
-    """Import what Dagster needs to execute a run, so that processes that are forked later need not."""
+    """Import the modules that Dagster needs to execute a run, so that processes that are forked later have them."""
     for module in (*_RUN_PROCESS_MODULES, _RUN_COMMAND_MODULE):
         import_module(module)
 
 
 def prepare_job(job: dg.JobDefinition) -> None:
-    """Let a job build what it needs for each run, so that processes that are forked later need not."""
+    """Let a job build the objects that each run needs, so that processes that are forked later have them."""
     create_execution_plan(job)
 
 
 def execute_run(instance: dg.DagsterInstance, run_id: str) -> None:
-    """Execute a launched run in the main thread of this process: SIGTERM interrupts the run in order.
+    """Execute a launched run in the main thread of this process, so that SIGTERM interrupts the run in order.
 
     Errors of the run are in its event log.
     """

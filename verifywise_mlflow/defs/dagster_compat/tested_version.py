@@ -7,7 +7,7 @@ import warnings
 from typing import Final
 
 TESTED_VERSION: Final = (1, 13)
-"""Major and minor version. Before raising it, run all tests: they exercise each function here on a real instance."""
+"""Major and minor version. Before raising it, run all tests: they exercise this package on a real instance."""
 
 
 class UntestedDagsterWarning(UserWarning):

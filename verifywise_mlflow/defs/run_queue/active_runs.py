@@ -1,4 +1,4 @@
-"""Tenants with a queued or running sync, or with one that failed recently: no further sync is requested for them."""
+"""Tenants with a queued or running sync, or with a recently failed one: no further sync is requested for them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from verifywise_mlflow.defs.run_tags import (
 
 _ENDED = [Status.SUCCESS, Status.FAILURE, Status.CANCELED]
 _MAX_ENDED_RUNS = 20
-"""Ended runs to look at: some were canceled in the queue."""
+"""The most ended runs to read: some of them were canceled in the queue."""
 _IN_FLIGHT = [Status.QUEUED, Status.NOT_STARTED, Status.STARTING, Status.STARTED, Status.CANCELING]
 
 
@@ -36,7 +36,7 @@ class InFlightSyncs:
     """The syncs that have not ended, from the point of view of a sensor that has found a change."""
 
     busy: frozenset[str]
-    """Tenants whose sync is running, or will start as soon as one that the sensor requests would."""
+    """Tenants whose sync is running, or will start as soon as a sync that the sensor requests would."""
     promotable: Mapping[str, str]
     """Other tenants with a queued sync, and its run ID. Most belong to a backfill and may wait for an hour."""
 
@@ -46,7 +46,8 @@ class HintFollowers:
     """The runs that have not ended, from the point of view of a sensor that has found hints."""
 
     waiting: frozenset[str]
-    """Tenants with a sync that will read the hints of now, and starts as soon as one that the sensor requests would."""
+    """Tenants with a sync that will read the present hints, and will start as soon as a sync that the sensor requests
+    would."""
     running: frozenset[str]
     """Tenants with a run that has started. It may have read the hints before the newest one arrived."""
     failed: frozenset[str] = frozenset()
@@ -56,22 +57,22 @@ class HintFollowers:
 def runs_in_flight(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
     """Return the tenants' runs that have not ended, from all requesters, except deliveries.
 
-    Runs of all jobs count: what a person materializes on an asset's page, and what a backfill runs, belongs to a job of
-    Dagster's own.
+    Runs of all jobs count: runs that a person starts on an asset's page, and those of backfills, belong to Dagster's
+    own job.
     """
     runs = instance.get_runs(filters=dg.RunsFilter(statuses=_IN_FLIGHT))
     return [run for run in runs if _is_of_tenant(run)]
 
 
 def tenants_in_flight(instance: dg.DagsterInstance) -> set[str]:
-    """Return the tenants with runs that have not ended, except targeted syncs, which replace no sync of a schedule."""
+    """Return the tenants with runs that have not ended, without targeted syncs, which replace no scheduled sync."""
     return {run.tags[PARTITION_TAG] for run in runs_in_flight(instance) if run.job_name != TARGETED_SYNC_JOB}
 
 
 def classify_in_flight(runs: Iterable[dg.DagsterRun]) -> InFlightSyncs:
     """Separate the tenants that a sensor must wait for from those whose queued sync it can promote.
 
-    A queued run of single assets counts as neither, and a targeted sync never does: they may not read what has changed.
+    A queued run of single assets and a targeted sync count as neither: they may not read the changed objects.
     """
     busy, promotable = set(), {}
     for run in runs:
@@ -90,7 +91,7 @@ def classify_in_flight(runs: Iterable[dg.DagsterRun]) -> InFlightSyncs:
 def hint_followers(
     instance: dg.DagsterInstance, requested: Iterable[str], runs_before: Iterable[dg.DagsterRun]
 ) -> HintFollowers:
-    """Return which tenants have a run that reads their hints, or may have read them too early, or failed.
+    """Return the tenants with a run that will read their hints, that may have read them too early, or that failed.
 
     Args:
         instance: Dagster's instance.
@@ -105,9 +106,9 @@ def hint_followers(
 
 
 def _separate_starting(runs: Iterable[dg.DagsterRun]) -> tuple[set[str], set[str]]:
-    """Return the tenants with a sync that will read all hints of now, and those with a run that has started.
+    """Return the tenants with a sync that will read all present hints, and those with a run that has started.
 
-    A sync reads the hints after it has reported its start, so one that is still starting reads all of them.
+    A sync reads the hints after it has reported its start, so a sync that is still starting will read all of them.
     """
     waiting, running = set(), set()
     for run in runs:
@@ -124,7 +125,7 @@ def _separate_starting(runs: Iterable[dg.DagsterRun]) -> tuple[set[str], set[str
 
 
 def _has_failed(instance: dg.DagsterInstance, tenant_id: str) -> bool:
-    """Return whether the tenant's last targeted sync failed; one that was canceled does not count."""
+    """Return whether the tenant's last targeted sync failed; canceled ones do not count."""
     ended = dg.RunsFilter(
         job_name=TARGETED_SYNC_JOB, tags={PARTITION_TAG: tenant_id}, statuses=[Status.SUCCESS, Status.FAILURE]
     )
@@ -135,8 +136,8 @@ def raise_priority(instance: dg.DagsterInstance, run_id: str, priority: int) -> 
     """Raise a queued run to ``priority``; do nothing if it has started. Dagster reads the tag whenever it dequeues
     runs.
 
-    ``add_run_tags`` rewrites the whole run as it was read just before. For a run that has started, that could undo what
-    the run's own process writes.
+    ``add_run_tags`` rewrites the whole run as it was read just before. For a run that has started, this could overwrite
+    what the run's own process writes.
     """
     run = instance.get_run_by_id(run_id)
     if run is not None and run.status in (Status.QUEUED, Status.NOT_STARTED):
@@ -144,9 +145,9 @@ def raise_priority(instance: dg.DagsterInstance, run_id: str, priority: int) -> 
 
 
 def last_run_seconds(instance: dg.DagsterInstance, tenant_id: str, limit: int) -> list[float]:
-    """Return how long the tenant's last runs took, in seconds, and its last syncs of the whole registry.
+    """Return the durations of the tenant's last runs in seconds, and of its last syncs of the whole registry.
 
-    Targeted syncs are short and many, so they must not hide that the others are long. A run that was canceled in the
+    Targeted syncs are short and many, so they must not hide that other syncs are long. A run that was canceled in the
     queue took no time and does not count.
     """
     seconds: list[float] = []
@@ -162,10 +163,10 @@ def last_run_seconds(instance: dg.DagsterInstance, tenant_id: str, limit: int) -
 
 
 def recently_failed_tenants(instance: dg.DagsterInstance, since: datetime) -> set[str]:
-    """Return the tenants with a run that was created since then and failed, or was canceled while it ran.
+    """Return the tenants with a run that was created after a time and failed, or was canceled while it ran.
 
-    A run that was canceled in the queue contacted no server: usually another sync of the tenant made it redundant. A
-    targeted sync does not count: events may request many, and the sensor that does so backs off by itself.
+    A run that was canceled in the queue contacted no server: usually another sync of the tenant made it redundant.
+    Targeted syncs do not count: events may request many of them, and their sensor backs off by itself.
     """
     ended = dg.RunsFilter(statuses=[Status.FAILURE, Status.CANCELED], created_after=since)
     return {

@@ -37,14 +37,14 @@ from verifywise_mlflow.tenants.loading import load_tenants, tenants_path
 install_json_logs()  # dagster.yaml names this module, so the daemon and the webserver import it
 
 _JUDGED_RUNS: Final = 3
-"""Of a tenant's runs, the last ones that decide whether the tenant is slow."""
+"""This many of a tenant's last runs decide whether the tenant is slow."""
 _submission_lock = threading.Lock()
-"""Sensors, schedules and backfills submit from threads of one daemon. Without the lock, two that submit the same tenant
-at once would each find an empty queue."""
+"""Sensors, schedules and backfills submit from threads of one daemon. Without the lock, two threads that submit runs of
+one tenant at once would each find an empty queue."""
 
 
 class TenantRunCoordinator(QueuedRunCoordinator[dg.DagsterInstance]):
-    """Dagster's queue, plus the tags that its limits need and deduplication of syncs that are already queued."""
+    """Dagster's queue, with the tags that its limits need, and with deduplication of queued syncs."""
 
     def __init__(self, **config: Any) -> None:  # Dagster's own configuration, passed on unchanged
         """Take the configuration of Dagster's queue."""
@@ -53,7 +53,7 @@ class TenantRunCoordinator(QueuedRunCoordinator[dg.DagsterInstance]):
         self._servers_file_state: tuple[int, int] | None = None
 
     def register_instance(self, instance: dg.DagsterInstance) -> None:
-        """Take the instance of the daemon or the webserver, which writes as much for a run as the run's process."""
+        """Give the instance of the daemon or webserver a pool: it writes as much for a run as the run's process."""
         super().register_instance(instance)
         remember_schema(instance)
 
@@ -124,7 +124,7 @@ class TenantRunCoordinator(QueuedRunCoordinator[dg.DagsterInstance]):
 
 
 def _queued_run(run: dg.DagsterRun) -> QueuedRun:
-    # A run with a configuration of its own may depend on who requested it, as the acceptance of removals does.
+    # A run with its own configuration may depend on the person who requested it, as the acceptance of removals does.
     user = run.tags.get(USER_TAG) if run.run_config else None
     work = (run.job_name, repr(run.run_config), user, run.asset_selection, run.asset_check_selection)
     return QueuedRun(run.run_id, run.tags, work, sync_scope(run.job_name, run.asset_selection))

@@ -50,5 +50,5 @@ def _named_failure() -> Iterator[None]:
     try:
         yield
     except Exception as error:  # noqa: BLE001  # Dagster, its storage and its configuration have no common error
-        # Without its text, which may quote the URL of Dagster's database.
+        # The error's text is left out, since it may quote the URL of Dagster's database.
         raise QueueUnreadableError(f"Dagster's instance cannot be read ({type(error).__name__})") from None

@@ -27,7 +27,7 @@ from verifywise_mlflow.tenants.tenant import Tenant
 
 SENSOR_PRIORITY = 5
 TARGETED_PRIORITY = 8
-"""Of a targeted sync: a change is waiting for it, and it takes a few requests."""
+"""The priority of a targeted sync: a change waits for it, and it takes only a few requests."""
 _PRIORITIES = ((BACKFILL_TAG, -10), (SCHEDULE_TAG, 0), (SENSOR_TAG, SENSOR_PRIORITY))
 _MANUAL_PRIORITY = 10
 
@@ -39,7 +39,7 @@ def server_of(tenant: Tenant) -> str:
 
 
 def default_priority(tags: Mapping[str, str]) -> int:
-    """Return a run's priority by what requested it: a person, then a sensor, then a schedule, then a backfill."""
+    """Return a run's priority by its requester: a person, then a sensor, then a schedule, then a backfill."""
     return next((priority for tag, priority in _PRIORITIES if tag in tags), _MANUAL_PRIORITY)
 
 
@@ -68,13 +68,13 @@ def missing_queue_tags(tags: Mapping[str, str], server: str | None, *, is_slow: 
 
 
 def missing_delivery_tags(tags: Mapping[str, str]) -> dict[str, str]:
-    """Return the tags of a run that delivers: not those of its tenant and server, for which syncs would wait."""
+    """Return the tags of a run that delivers, without those of its tenant and server, for which syncs would wait."""
     needed = {PRIORITY_TAG: str(default_priority(tags)), DELIVERY_TAG: "true"}
     return {tag: value for tag, value in needed.items() if tag not in tags}
 
 
 def is_delivery(job_name: str, assets: Collection[str]) -> bool:
-    """Return whether a run delivers and does nothing else.
+    """Return whether a run only delivers.
 
     Args:
         job_name: the run's job.
@@ -86,7 +86,7 @@ def is_delivery(job_name: str, assets: Collection[str]) -> bool:
 def is_slow(last_run_seconds: Sequence[float], slow_seconds: float) -> bool:
     """Return whether a tenant is slow: one of its last runs took long.
 
-    One is enough, so that a server cannot alternate between fast and slow to take the slots of others.
+    One slow run is enough, so that a server cannot alternate between fast and slow to take the slots of others.
     """
     return any(seconds >= slow_seconds for seconds in last_run_seconds)
 
@@ -99,7 +99,7 @@ class SyncScope(Enum):
 
 
 def sync_scope(job_name: str, assets: Collection[object] | None) -> SyncScope | None:
-    """Return what a run reads; None if it is no sync, or one of single stages.
+    """Return the scope of a run; None if the run is no sync, or a sync of single stages.
 
     Args:
         job_name: the run's job.
@@ -119,7 +119,7 @@ class QueuedRun:
     work: tuple[object, ...]
     """What the run does. Two runs of a tenant are duplicates if this is equal."""
     scope: SyncScope | None = None
-    """What it reads; None if it is no sync, or of single stages."""
+    """The scope of the sync; None if the run is no sync, or a sync of single stages."""
 
     @property
     def is_backfill(self) -> bool:
@@ -143,10 +143,10 @@ class Deduplication:
 def deduplicate(submitted: QueuedRun, queued: Sequence[QueuedRun]) -> Deduplication | None:
     """Deduplicate a submitted run against queued runs of the same tenant; return None if it must be queued.
 
-    A queued run reads everything at the time it starts, so a second one would find nothing new. The submitted run is
-    canceled, unless a backfill submitted it: then the queued one is. Two backfills both keep their runs, since Dagster
-    derives a backfill's outcome from its own runs. A run that has started is no duplicate: it may already have read
-    what has changed since. A sync of the whole registry replaces a targeted one if it starts at least as soon.
+    A queued run reads everything when it starts, so a second run would find nothing new. The submitted run is canceled,
+    unless a backfill submitted it: then the queued run is canceled. Two backfills both keep their runs, since Dagster
+    derives a backfill's outcome from its own runs. A run that has started is no duplicate: it may have read objects
+    before they changed. A sync of the whole registry replaces a targeted one if it starts at least as soon.
     """
     tenant = submitted.tags.get(PARTITION_TAG)
     if tenant is None:

@@ -1,4 +1,4 @@
-"""Notifies the daemon of a run that was queued, through Dagster's database: it then looks at the queue at once."""
+"""Notifies the daemon of a queued run through Dagster's database, so that the daemon reads the queue at once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ CHANNEL: Final = "verifywise_mlflow_run_queue"
 
 
 def announce_run(instance: dg.DagsterInstance) -> None:
-    """Notify a daemon that listens. If that fails, the daemon finds the run at its next look."""
+    """Notify a daemon that listens. If this fails, the daemon finds the run when it next reads the queue."""
     try:
         notify(instance, CHANNEL)
     except Exception as error:  # noqa: BLE001  # each driver has errors of its own; the run is in the queue

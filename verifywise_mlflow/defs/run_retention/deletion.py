@@ -32,14 +32,14 @@ from verifywise_mlflow.defs.run_tags import (
 )
 
 MAX_DELETIONS_PER_RUN = 2_000
-"""500 tenants with one sync an hour create 500 runs an hour."""
+"""The most runs that one execution deletes: 500 tenants with one sync an hour create 500 runs an hour."""
 TIME_BUDGET = timedelta(minutes=10)
 _PAGE_SIZE = 200
 _MAX_SUCCESSES_CHECKED = 10
-"""Newest successful runs of a series that are searched for one that covered all stages."""
+"""The most newest successful runs of a series in which a run that covered all stages is searched."""
 
 _ASSETS_WITH_RUNLESS_EVENTS = (dg.AssetKey(Stage.CANONICAL_RECORDS.value), mlflow_server.key)
-"""Our sensors report check results of the first and observations of the second."""
+"""The assets for which our sensors report events: check results of the first, observations of the second."""
 
 _ENDED = [Status.SUCCESS, Status.FAILURE, Status.CANCELED]
 
@@ -97,7 +97,7 @@ def delete_expired_runs(
 def _deletable_run_ids(
     instance: dg.DagsterInstance, code_location: str | None, periods: RetentionPeriods, now: datetime
 ) -> Iterator[str]:
-    """Yield deletable runs. All are chosen before the first is deleted, since Dagster's page cursors are runs."""
+    """Yield deletable runs. All runs are chosen before the first is deleted, since Dagster's page cursors are runs."""
     expired = list(islice(_expired_runs(instance, code_location, periods, now), MAX_DELETIONS_PER_RUN * 2))
     protected = ProtectedRuns(
         _newest_successes(instance, code_location, {run.series for run in expired}),
@@ -111,7 +111,7 @@ def _deletable_run_ids(
 def _expired_runs(
     instance: dg.DagsterInstance, code_location: str | None, periods: RetentionPeriods, now: datetime
 ) -> Iterator[FinishedRun]:
-    """Yield each run that is past its retention period, once, whether or not it is protected."""
+    """Yield each run that is past its retention period once, including protected runs."""
     seen: set[str] = set()
     tags = _location_tags(code_location)
     for filters in (

@@ -38,28 +38,28 @@ class RetentionPeriods:
 
 @dataclass(frozen=True, slots=True)
 class FinishedRun:
-    """A run that has ended, reduced to what decides about its deletion."""
+    """A run that has ended, reduced to the fields that decide about its deletion."""
 
     run_id: str
     series: RunSeries
     created_at: datetime
     is_success: bool
     is_unchanged: bool
-    """It changed nothing, or was canceled before it started."""
+    """Whether the run changed nothing, or was canceled before it started."""
     backfill_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class ProtectedRuns:
-    """Runs that stay, however old they are."""
+    """Runs that stay regardless of their age."""
 
     newest_success: Mapping[RunSeries, datetime]
     """When the newest successful run that covered all stages of its series was created. Dagster's pages show the
     status, check results and metrics of that run as current; older ones are superseded."""
     active_backfills: frozenset[str]
-    """Dagster counts the runs of a backfill that is under way."""
+    """Backfills under way: their runs stay, since Dagster counts them."""
     retried: frozenset[str]
-    """The parent and root runs of retries that are under way."""
+    """The parent and root runs of retries under way."""
 
 
 def is_deletable(run: FinishedRun, periods: RetentionPeriods, protected: ProtectedRuns, now: datetime) -> bool:

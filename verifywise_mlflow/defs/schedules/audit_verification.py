@@ -13,14 +13,14 @@ from verifywise_mlflow.persistence.store import Store
 DAMAGED_TRAILS = "damaged"
 """The metadata key of a failed step that maps each damaged trail's tenant to the damage."""
 REPORTED_FOR: Final = timedelta(hours=25)
-"""How long an acceptance of states is reported like damage: until the next daily verification, so that one that the
-operators did not make is noticed."""
+"""How long an acceptance of states is reported like damage: until the next daily verification, so that operators notice
+an acceptance that was not theirs."""
 
 
 @dg.op
 def recompute_chains(context: dg.OpExecutionContext) -> None:
-    """Recompute each tenant's hash chain and its records, and fail if anything is not as it was written."""
-    # With cryptography and the rules, which no other run needs.
+    """Recompute each tenant's hash chain and records, and fail if anything differs from what was written."""
+    # Imported here, since it imports cryptography and the rules, which no other run needs.
     from verifywise_mlflow.services import audit_verification
     from verifywise_mlflow.services.record_verification.alert_text import acceptance_sentence, damage_sentence
     from verifywise_mlflow.services.record_verification.verification import Scope, verify_records
@@ -33,12 +33,12 @@ def recompute_chains(context: dg.OpExecutionContext) -> None:
         with store.begin_shared() as connection:
             tenant_ids = sorted(tenancy.active_tenants(connection))
             triggers = append_only_problems(connection)
-        # Who disabled a trigger may have forged rows of any tenant.
+        # A person who disabled a trigger may have forged rows of any tenant.
         unguarded = f"{triggers[0]}: {REMEDY}" if triggers else None
         keys = audit_verification.public_keys()
         for report in audit_verification.verify_audit_trails(store, tenant_ids, keys, witnessed.of_tenant):
             tenant_id = report.tenant_id
-            # In this process alone: the daily run competes with syncs.
+            # One process, since the daily run competes with syncs.
             of_records = verify_records(store, tenant_id, Scope(processes=1))
             records += of_records.checked.records
             problems[tenant_id] = [

@@ -15,7 +15,7 @@ from math import ceil, inf
 from verifywise_mlflow.defs.jitter import is_turn
 
 MIN_TICK_LIMIT = 10
-"""Syncs that a tick may request even if an ordinary tick would request fewer."""
+"""The number of syncs that a tick may always request, even if an ordinary tick would request fewer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class LastRead:
     """When a tenant was last read, and the age at which it must be read again."""
 
     read_at: datetime | None
-    """None: never."""
+    """None if the tenant was never read."""
     interval: timedelta
 
 
@@ -48,7 +48,7 @@ def _is_due(tenant_id: str, age: timedelta, interval: timedelta, now: datetime, 
 
     A sync rereads data that is older than nine tenths of the interval. The tenant is due from that age until the last
     tick that can still meet the interval. If the tenant's turn falls into this window, the tenant is read on its turn.
-    Otherwise it is read when the window opens, so each round is a little earlier than the one before, until the window
+    Otherwise it is read when the window opens. So each read comes a little earlier than the interval, until the window
     contains the turn: within a day for an interval of an hour.
     """
     remaining = interval - tick - age

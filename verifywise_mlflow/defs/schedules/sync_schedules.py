@@ -1,6 +1,6 @@
 """The schedules that request syncs for changes that no poll can see.
 
-MLflow updates no timestamp when a run changes, nor when the bytes under an unchanged version do.
+MLflow updates no timestamp when a run changes, nor when the files of an unchanged version change.
 """
 
 from __future__ import annotations

@@ -73,7 +73,7 @@ def alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
                 new_alerts += raised_or_resolved
             new_alerts += _integrity_alerts(store, tenants, last_integrity_events, now)
     except DatabaseError as error:
-        # Stale tenants stay open, and the runs that fail for the same reason are reported.
+        # Alerts about stale tenants stay open, and runs that fail for the same reason are reported.
         context.log.warning(f"did not check for stale tenants and integrity events: {error}")
     undelivered = dispatch(new_alerts, settings.targets, state, context.log.warning)
     watermark = runs[-1].update_timestamp if runs else state.runs_watermark
@@ -99,7 +99,7 @@ def _ended_runs(instance: dg.DagsterInstance, since: datetime) -> list[dg.RunRec
 def _observe_runs(
     instance: dg.DagsterInstance, records: list[dg.RunRecord], open_alerts: OpenAlerts
 ) -> Iterator[Observation]:
-    """Yield how the latest sync of each tenant, verification and sending of checkpoints ended."""
+    """Yield the outcomes of each tenant's latest sync, and of the latest verification and sending of checkpoints."""
     latest = {
         (run.job_name if run.job_name in _JOBS_OF_ALL_TENANTS else "", run.tags.get(PARTITION_TAG)): run
         for run in _relevant_runs(records)

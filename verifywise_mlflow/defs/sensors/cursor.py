@@ -1,4 +1,4 @@
-"""What one tick of a sensor stores for the next."""
+"""The state that one tick of a sensor stores for the next."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Cursor(BaseModel):
 
     @classmethod
     def from_json(cls, text: str | None) -> Self:
-        """Return the cursor that a tick stored; an empty one if there is none or it cannot be parsed."""
+        """Return the cursor that a tick stored; an empty cursor if there is none or it cannot be parsed."""
         try:
             return cls.model_validate_json(text or "{}")
         except ValidationError:

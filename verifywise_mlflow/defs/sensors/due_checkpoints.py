@@ -19,7 +19,7 @@ _MAX_PROBLEMS = 10
 
 @dg.op
 def send_checkpoints(context: dg.OpExecutionContext) -> None:
-    """Send what is due, and fail if a witness did not take a checkpoint."""
+    """Send the due checkpoints, and fail if a witness did not accept one."""
     try:
         witnesses, tenants = load_witnesses(), load_tenants()
         with Store(database_url()) as store:
@@ -43,7 +43,7 @@ def send_checkpoints(context: dg.OpExecutionContext) -> None:
     description="Sends the newest signed checkpoint of each tenant to its witnesses. No sync waits for that.",
 )
 def witness_checkpoints() -> None:
-    """Send what is due to all witnesses."""
+    """Send the due checkpoints to all witnesses."""
     send_checkpoints()
 
 
@@ -61,7 +61,7 @@ def due_checkpoints(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.S
     try:
         witnesses = load_witnesses()
     except InvalidSettingsFileError:
-        return dg.RunRequest()  # it fails with the reason, which raises an alert
+        return dg.RunRequest()  # the run fails with the reason, which raises an alert
     if not witnesses:
         return dg.SkipReason("no witness is configured: VERIFYWISE_AUDIT_WITNESSES names no file")
     with Store(database_url()) as store:

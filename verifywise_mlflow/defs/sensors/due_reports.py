@@ -22,7 +22,8 @@ from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.loading import load_tenants
 
 MIN_INTERVAL: Final = timedelta(minutes=15)
-"""Between two reports of a tenant: a registry that changes every minute does not need a report every minute."""
+"""The minimum time between two reports of a tenant: a registry that changes every minute needs no report every
+minute."""
 
 
 @value_object
@@ -30,7 +31,7 @@ class RequestedReport:
     """The last report that was requested for a tenant."""
 
     state: str
-    """Changes whenever anything changes that the report shows."""
+    """A text that changes whenever anything changes that the report shows."""
     at: datetime
 
 

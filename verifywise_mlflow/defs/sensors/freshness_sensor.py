@@ -37,8 +37,8 @@ _ASSET = dg.AssetKey(Stage.CANONICAL_RECORDS.value)
 def stale_tenants(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """Report each stale tenant once, and again after a sync that passed the check but did not complete.
 
-    A tenant that was reported and is no longer stale is reported too: after a sync from the command line, nothing else
-    would pass the check.
+    A reported tenant that is no longer stale is reported, too: after a sync from the command line, nothing else would
+    make the check pass.
     """
     partitions = partition_keys(context.instance)
     tenants = [tenant for tenant_id, tenant in load_tenants().items() if tenant_id in partitions]

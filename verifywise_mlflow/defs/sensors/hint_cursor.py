@@ -1,4 +1,4 @@
-"""The cursor of the sensor ``mlflow_changes``: which hints it has requested a sync for."""
+"""The cursor of the sensor ``mlflow_changes``: the hints for which it has requested a sync."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ class RequestedHints(NamedTuple):
     """The last request for a tenant, stored as an array."""
 
     revision: int
-    """Of the newest hint at that time."""
+    """The revision of the newest hint at that time."""
     requested_at: float
     """In seconds since 1970, UTC."""
     retries: int
-    """Requests in a row that repeat one without success."""
+    """How many consecutive requests repeated an unsuccessful one."""
 
 
 class HintCursor(Cursor):

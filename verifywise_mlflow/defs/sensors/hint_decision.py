@@ -13,7 +13,7 @@ from verifywise_mlflow.persistence.repositories.change_hints import TenantHints
 
 FIRST_RETRY_DELAY = timedelta(minutes=1)
 MAX_RETRY_DELAY = timedelta(minutes=15)
-"""Retries take place after one minute, then after twice as long each time up to this: wrong credentials that are tried
+"""The longest delay of a retry. The first is one minute, and each further one doubles: wrong credentials that are tried
 with each event would lock the account."""
 
 
@@ -37,10 +37,10 @@ def decide(
     """Return the outcome of a tick.
 
     Args:
-        cursor: what the last tick left.
+        cursor: the cursor of the last tick.
         hints: the hints of all tenants.
-        tenants: those that are synced. Hints of others are ignored.
-        followers: what the runs do about the hints.
+        tenants: the tenants that are synced. Hints of others are ignored.
+        followers: the runs that follow hints.
         now: the current time.
     """
     requested: dict[str, RequestedHints] = {}
@@ -51,7 +51,7 @@ def decide(
             continue
         this = RequestedHints(of_tenant.newest_revision, now.timestamp(), _retries(of_tenant, last, followers))
         if tenant_id in followers.waiting:
-            requested[tenant_id] = this  # the run that waits will follow them
+            requested[tenant_id] = this  # the waiting run will follow the hints
         elif len(run_keys) < MAX_SYNCS_PER_TICK and _is_due(this, last, is_running=tenant_id in followers.running):
             requested[tenant_id] = this
             run_keys[tenant_id] = f"{tenant_id}:{this.revision}:{this.retries}"
@@ -61,7 +61,7 @@ def decide(
 
 
 def _retries(hints: TenantHints, last: RequestedHints | None, followers: HintFollowers) -> int:
-    """Return how many requests in a row have failed, or have left the newest hint behind."""
+    """Return how many consecutive requests have failed or left the newest hint pending."""
     if last is None:
         return 0
     if hints.tenant_id in followers.running:

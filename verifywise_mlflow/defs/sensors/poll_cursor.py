@@ -1,4 +1,4 @@
-"""The cursor of a polling sensor: what one tick stores for the next."""
+"""The cursor of a polling sensor: the state that one tick stores for the next."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class Suspicion(NamedTuple):
     """Changes that a poll has found and no webhook has reported so far."""
 
     found_at: int
-    """In seconds since 1970, UTC."""
+    """The time in seconds since 1970, UTC."""
     models: tuple[str, ...]
 
 
 MAX_SUSPECTED_MODELS = 5
-"""Of a tenant: if webhooks miss changes of more models, they miss changes of these."""
+"""The most suspected models per tenant: if webhooks miss changes of more models, these suffice to show it."""
 
 
 class PollCursor(Cursor):
@@ -41,7 +41,7 @@ class PollCursor(Cursor):
     ticked_at: AwareDatetime | None = None
     """The time of the last tick; None before the first."""
     pending: tuple[str, ...] = ()
-    """Tenants that were due and could not be polled: the time budget was spent, or a sync was in flight."""
+    """Tenants that were due but were not polled, because the time budget was spent or a sync was in flight."""
     failing: Mapping[str, FailureStreak] = Field(default_factory=dict)
     """Tenants whose last poll failed."""
     requested: Mapping[str, str] = Field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What a polling sensor decides in a tick: due tenants, back-off with jitter, deduplication, the limit per tick.
+"""The decisions of a polling sensor in a tick: due tenants, back-off with jitter, deduplication, the limit per tick.
 
 Pure: times are arguments.
 """
@@ -20,7 +20,7 @@ is noticed soon."""
 _YEAR = timedelta(days=365)
 
 FAILURES_BEFORE_REPORT = 3
-"""Consecutive failures after which a server's page shows that it cannot be read. Two may be a restart."""
+"""After this many consecutive failures, the server's page shows that it cannot be read. Two may be a restart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class PollSucceeded:
     """The server was read."""
 
     change_token: str | None
-    """Identifies what a sync would find changed, so that it can be deduplicated; None if nothing changed."""
+    """Identifies the change that a sync would find, so that requests can be deduplicated; None if nothing changed."""
     unreported: Collection[str] = ()
     """The models whose change the tenant's webhooks have not reported so far, although they should."""
 
@@ -76,7 +76,7 @@ class Decision:
     became_unreachable: Mapping[str, str]
     """Tenants that have now failed ``FAILURES_BEFORE_REPORT`` times in a row, with the reason."""
     recovered: Mapping[str, FailureStreak]
-    """Tenants that can be read again after that, with the streak that ended."""
+    """Tenants that were reported as unreachable and can be read again, with the streak that ended."""
     summary: str
     """A sentence for the sensor's page."""
 
@@ -91,7 +91,7 @@ def decide(
 ) -> Decision:
     """Return the outcome of a tick.
 
-    A sync is requested once for each change: if it fails, the next schedule requests another one, not each tick. A
+    A sync is requested once for each change: if the sync fails, the next schedule requests another, not each tick. A
     tenant stays pending if a sync of it is in flight or the tick has reached ``MAX_SYNCS_PER_TICK``. A tenant that left
     ``intervals`` is dropped from the cursor.
     """

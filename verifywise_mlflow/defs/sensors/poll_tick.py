@@ -47,13 +47,14 @@ class ChangePoll(Generic[K, T]):
 
     interval_of: Callable[[Intervals], timedelta]
     known: Callable[[Store, str], K]
-    """Return what the store has to say about a tenant before its server is read."""
+    """Return the stored data about a tenant that the read of its server needs."""
     read: Callable[[Tenant, K], T]
     change_token: Callable[[Store, str, T], str | None]
-    """Return the token of the change that a sync would find; None if it would find none."""
+    """Return the token of the change that a sync would find; None if there is no change."""
     pool: ProbePool
     budget_seconds: float
-    """Dagster discards a tick that takes 60 s, with its cursor. Part of that goes to our store and to Dagster's."""
+    """The time for probes. Dagster discards a tick that takes 60 s, with its cursor, and part of that is for our store
+    and Dagster's."""
     max_probe_seconds: float
     """The maximum duration of a probe, by its own timeouts."""
     unreported: Callable[[Store, str, T], Collection[str]]
@@ -110,7 +111,7 @@ def poll_tenants(context: dg.SensorEvaluationContext, poll: ChangePoll[K, T]) ->
         )
     context.log.info(summary)
     # run_key is the idempotency key, by which Dagster deduplicates requests: a tick that is retried after a crash has
-    # the same run keys; the same change at another time has not.
+    # the same run keys; the same change at another time has another key.
     tick = (cursor.ticked_at or now).isoformat()
     return dg.SensorResult(
         run_requests=[
@@ -140,7 +141,7 @@ def _poll_results(store: Store, poll: ChangePoll[K, T], tenants: list[Tenant]) -
             # The other sensor, on another thread, used all of the server's connections. That says nothing about the
             # server, so the tenant stays pending.
             continue
-        # Here and not in the pool: if our own database fails, the tick must fail and no tenant may be blamed.
+        # Done here rather than in the pool: if our own database fails, the tick must fail, and no tenant may be blamed.
         has_webhooks = by_id[probe_result.tenant_id].webhooks is not None
         yield probe_result.tenant_id, _poll_result(store, poll, probe_result, has_webhooks=has_webhooks)
 
@@ -152,7 +153,7 @@ def _poll_result(
         case HttpError() | SecretUnavailableError() | ProbeTimeoutError() as error:
             return PollFailed(str(error))
         case BaseException() as error:
-            # Its text may quote anything, so only its type is shown.
+            # The error's text may quote anything, so only its type is shown.
             return PollFailed(f"unexpected {type(error).__name__}")
         case outcome:
             token = poll.change_token(store, probe_result.tenant_id, outcome)

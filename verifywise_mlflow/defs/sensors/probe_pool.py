@@ -1,6 +1,6 @@
-"""A thread pool with a deadline: probes many servers at once and waits for none that hangs.
+"""A thread pool with a deadline: probes many servers at once and does not wait for servers that hang.
 
-A tick has to end in time, and a thread cannot be stopped. A server that hangs keeps its thread until its socket times
+A tick must end in time, and a thread cannot be stopped. A server that hangs keeps its thread until its socket times
 out, and the tick does not wait for it. All ticks share one limit of threads, and a tenant whose probe still hangs is
 not probed again. The threads are daemon threads, so they do not delay the end of the process.
 """
@@ -28,7 +28,7 @@ class Probe(Generic[T]):
 
     tenant_id: str
     server: str
-    """Tenants may share a server; its limit of concurrent probes holds for all of them together."""
+    """The server. Tenants may share one; its limit of concurrent probes applies to all of them together."""
     send: Callable[[], T]
 
 
@@ -46,7 +46,7 @@ class _Batch(Generic[T]):
 
     def __init__(self, probes: Sequence[Probe[T]], *, last_start: float) -> None:
         self.last_start = last_start
-        """On the monotonic clock. A probe that started later might not end within the tick."""
+        """The time on the monotonic clock after which no probe starts, since it might not end within the tick."""
         self.started: set[str] = set()
         self.results: SimpleQueue[ProbeResult[T]] = SimpleQueue()
         self._waiting: dict[str, deque[tuple[int, Probe[T]]]] = {}
@@ -95,9 +95,9 @@ class ProbePool:
     ) -> Iterator[ProbeResult[T]]:
         """Start the probes in their order; yield results as they arrive, within the time budget.
 
-        A probe that could not start in time has no result. One that has started and not ended when the budget is spent
-        results in ``ProbeTimeoutError``. None starts in the last ``max_probe_seconds``, so that such a timeout is the
-        server's fault.
+        A probe that could not start in time has no result. A probe that has started and not ended when the budget is
+        spent results in ``ProbeTimeoutError``. No probe starts in the last ``max_probe_seconds``, so that such a
+        timeout is the server's fault.
         """
         ends_at = time.monotonic() + budget_seconds
         with self._changed:
@@ -154,7 +154,7 @@ class ProbePool:
                 self._threads -= 1
 
     def _next(self, batch: _Batch[T]) -> Probe[T] | None:
-        """Take the next probe; wait while the servers of all that are left are at their limit."""
+        """Take the next probe; wait while the servers of all remaining probes are at their limit."""
         with self._changed:
             while batch.has_waiting and (remaining := batch.last_start - time.monotonic()) > 0:
                 if probe := batch.take(Counter(self._active.values()), self._max_probes_per_server):

@@ -23,7 +23,7 @@ _NEWEST_UPDATES_POLL = ChangePoll(
     read=change_polls.fetch_newest_updates,
     change_token=change_polls.update_change_token,
     unreported=change_polls.unreported_creation,
-    # Two per server, the default limit of a connection: a third would wait there and take a thread from other servers.
+    # Two probes per server, the default limit of a connection: a third would wait and take a thread from other servers.
     pool=ProbePool(max_probes=32, max_probes_per_server=2),
     budget_seconds=40,
     max_probe_seconds=12,
@@ -34,7 +34,7 @@ _LISTING_POLL = ChangePoll(
     known=lambda _store, _tenant_id: None,
     read=lambda tenant, _known: change_polls.fetch_fingerprints(tenant),
     change_token=change_polls.registry_change_token,
-    # Fewer, since each holds a whole registry in memory while it is read.
+    # Fewer threads, since each probe holds a whole registry in memory while it is read.
     pool=ProbePool(max_probes=16, max_probes_per_server=2),
     budget_seconds=40,
     max_probe_seconds=20,

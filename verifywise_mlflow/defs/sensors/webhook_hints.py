@@ -1,7 +1,7 @@
 """The sensor that requests a targeted sync as soon as MLflow's webhooks have reported a change.
 
-Dagster evaluates a sensor once a second at best. So a tick does not look and end: it waits for hints, in Postgres'
-LISTEN, and returns when there are some.
+Dagster evaluates a sensor once a second at best. So a tick waits for hints, with Postgres' LISTEN, and returns when
+there are some.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from verifywise_mlflow.tenants.loading import load_tenants, tenants_path
 from verifywise_mlflow.tenants.tenant import Tenant
 
 MAX_WAIT_SECONDS: Final = 4.5
-"""How long a tick waits. Our daemon starts the next one up to a second later, Dagster's own every five seconds. A
-daemon that is stopped waits for the tick, and has ten seconds in containers."""
+"""How long a tick waits. Our daemon starts the next tick up to a second later, Dagster's own daemon every five seconds.
+A daemon that is stopped waits for the tick, and has ten seconds in containers."""
 LOOK_SECONDS: Final = 1.0
-"""Between two looks into the table while no notification comes: a pooler of transactions passes none on."""
+"""The time between two reads of the table while no notification arrives: a transaction pooler forwards none."""
 DEBOUNCE_SECONDS: Final = 0.3
 MAX_DEBOUNCE_SECONDS: Final = 1.0
-"""A tick waits until no event has come for the former, and no longer than the latter: a run of a pipeline registers a
+"""A tick waits until no event has arrived for the debounce time above, but no longer than this: a pipeline registers a
 version, sets its tags and moves an alias within a second."""
 
 
@@ -89,7 +89,8 @@ def _await_hints(
 
 
 def _decide(instance: dg.DagsterInstance, store: Store, cursor: HintCursor) -> HintDecision:
-    # A sync that has read older hints and ends in between would otherwise count as one that left the newest behind.
+    # Otherwise a sync that has read older hints and ends in between would count as one that left the newest hint
+    # pending.
     runs_before = runs_in_flight(instance) if cursor.requested else []
     hints = _hints(store)
     if not hints:

@@ -1,4 +1,4 @@
-"""Compares what polls find with what webhooks reported: relaxes polling while they agree, and tightens it otherwise."""
+"""Compares the changes that polls find with those that webhooks reported: polling is relaxed while they agree."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _NAMED = 5
 
 @dataclass(frozen=True, slots=True)
 class WebhookWatch:
-    """What one tick knows about the tenants' webhooks."""
+    """The state of the tenants' webhooks in one tick."""
 
     relaxed: Mapping[str, timedelta]
     """The intervals of the tenants that are polled less often."""
     suspected: Mapping[str, Suspicion]
     """Tenants with changes that no event has reported so far."""
     missed: Mapping[str, Suspicion]
-    """Those that no event has reported at all."""
+    """Tenants with changes that no event has reported at all."""
 
     def with_unreported(self, models: Mapping[str, Collection[str]], now: datetime) -> dict[str, Suspicion]:
         """Return the suspicions for the next tick, with the models by tenant whose changes this tick has found."""
