@@ -1,8 +1,8 @@
 """Generates Dagster's instance configuration from environment variables.
 
 Run ``python -m verifywise_mlflow.dagster_yaml > dagster.yaml``. Dagster itself reads only some settings from variables:
-the limits of run monitoring, retention and concurrency have to be numbers in the file. Secrets are not written: the
-file refers to the variables that hold them.
+the limits of run monitoring, retention and concurrency must be numbers in the file. The file contains no secrets: it
+names the variables that hold them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ COMPUTE_LOG_DIR: Final = "VERIFYWISE_COMPUTE_LOG_DIR"
 """A directory for the output of runs; without it, output is discarded."""
 
 LAUNCHER: Final = "VERIFYWISE_LAUNCHER"
-"""``celery`` sends runs to workers on any machine; otherwise they are processes of the code server."""
+"""With ``celery``, workers on any machine execute runs; otherwise runs are processes of the code server."""
 
 
 def instance_config(environment: Mapping[str, str]) -> dict[str, object]:
@@ -50,7 +50,7 @@ def instance_config(environment: Mapping[str, str]) -> dict[str, object]:
         "telemetry": {"enabled": False},
         "nux": {"enabled": False},  # the newsletter prompt, which is loaded from outside
         "python_logs": {"python_log_level": log_level},
-        # Gives each run the tags that the limits below refer to, and deduplicates queued runs.
+        # The coordinator gives each run the tags that the limits below refer to, and deduplicates queued runs.
         "run_coordinator": {
             "module": "verifywise_mlflow.defs.run_queue.coordinator",
             "class": "TenantRunCoordinator",
@@ -58,7 +58,7 @@ def instance_config(environment: Mapping[str, str]) -> dict[str, object]:
         },
         "concurrency": {
             "runs": {
-                # Deliveries have slots of their own: a target that hangs must not hold up syncs.
+                # Deliveries have separate slots: a target that hangs must not delay syncs.
                 "max_concurrent_runs": settings["VERIFYWISE_MAX_CONCURRENT_SYNCS"]
                 + settings["VERIFYWISE_MAX_CONCURRENT_DELIVERIES"],
                 "tag_concurrency_limits": [
@@ -81,7 +81,7 @@ def instance_config(environment: Mapping[str, str]) -> dict[str, object]:
             }
         },
         # A tick over servers that hang takes 40 s; with threads, the other sensors and schedules do not wait for it.
-        # One thread always waits for what MLflow's webhooks report.
+        # One thread always waits for hints of MLflow's webhooks.
         "sensors": {"use_threads": True, "num_workers": 7},
         "schedules": {"use_threads": True, "num_workers": 4},
         "run_monitoring": {
@@ -91,7 +91,7 @@ def instance_config(environment: Mapping[str, str]) -> dict[str, object]:
             "max_runtime_seconds": settings["VERIFYWISE_RUN_TIMEOUT_SECONDS"],
             "poll_interval_seconds": settings["VERIFYWISE_RUN_POLL_INTERVAL_SECONDS"],
         },
-        # Retries a run whose process died. An asset that fails decides itself whether a retry may help.
+        # Retries apply to a run whose process died. A failed asset decides itself whether a retry may help.
         "run_retries": {
             "enabled": settings["VERIFYWISE_RUN_MAX_RETRIES"] > 0,
             "max_retries": settings["VERIFYWISE_RUN_MAX_RETRIES"],

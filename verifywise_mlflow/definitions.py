@@ -2,8 +2,8 @@
 
 import gc
 
-# Each run starts a process that imports all of this. What imports create stays, and the garbage collector would go over
-# it several times, the last time at the end of the process: a third of the time of a start.
+# Each run starts a process that imports all of this. The imported objects stay, and the garbage collector would visit
+# them several times, last at the end of the process, which took a third of the time of a start.
 gc.disable()
 
 import dagster as dg

@@ -28,7 +28,7 @@ INTEGER_SETTINGS: Final[Mapping[str, tuple[int, str]]] = {
     "VERIFYWISE_UNCHANGED_RUN_RETENTION_DAYS": (7, "for runs that changed nothing, with their events"),
     "VERIFYWISE_RUN_RETENTION_DAYS": (90, "for all other runs"),
 }
-"""Each variable with its default and what it counts."""
+"""Each variable with its default and the meaning of its number."""
 
 _MAX_INTEGER: Final = 1_000_000
 

@@ -1,4 +1,4 @@
-"""What every run needs, imported and loaded once by the process that the runs of a code server are forked from."""
+"""Imports and loads once what every run needs, in the process from which a code server forks its runs."""
 
 from contextlib import suppress
 
@@ -21,7 +21,7 @@ with suppress(Exception):  # the run fails in the same way, and reports it
     default_mapping().digest()
     load_scanner()
     load_end_of_life(None)
-    # Nothing connects here: the first use of each builds its validators, and imports the driver of the database.
+    # Nothing connects here: these calls build validators and import the database driver, as a first use would.
     load_rules(Tenant(tenant_id="template", tracking_uri="https://template.invalid"))
     connect("postgresql://template.invalid/template").dispose()
     preload_tracing()

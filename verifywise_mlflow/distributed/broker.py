@@ -15,7 +15,8 @@ from celery import Celery
 from dagster_celery.make_app import make_app
 
 BROKER_URL: Final = "VERIFYWISE_BROKER_URL"
-"""The variable with the broker's URL: ``redis://:password@host:6379/0`` or ``amqp://user:password@host:5672//``."""
+"""The environment variable with the broker's URL: ``redis://:password@host:6379/0`` or
+``amqp://user:password@host:5672//``."""
 QUEUE: Final = "dagster"
 """The queue that ``dagster_celery`` declares with priorities."""
 TASK: Final = "verifywise_mlflow.execute_run"
@@ -81,7 +82,7 @@ def make_celery(url: str) -> Celery:
 
 
 def configure(app: Celery, url: str) -> None:
-    """Set what the launcher and the workers have in common."""
+    """Apply the settings that the launcher and the workers share."""
     options: Mapping[str, Any] = _REDIS_OPTIONS if _is_redis(url) else _AMQP_OPTIONS
     app.conf.update(_SETTINGS, broker_transport_options=dict(options))
 

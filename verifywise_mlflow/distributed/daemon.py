@@ -1,8 +1,8 @@
-"""Dagster's daemon with a lease: of several, one works, and another one takes over when it ends.
+"""Dagster's daemon with a lease: one of several daemons works, and another takes over when it ends.
 
 ``python -m verifywise_mlflow.distributed.daemon`` takes the options of ``dagster-daemon run``. Two plain daemons would
-both evaluate each sensor and submit each backfill: Dagster only logs that another one sends heartbeats. This one also
-reacts sooner: to a run that was queued at once, and to a sensor that is due within a second.
+both evaluate each sensor and submit each backfill: Dagster only logs that another daemon sends heartbeats. Our daemon
+also reacts sooner: to a queued run at once, and to a due sensor within a second.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from verifywise_mlflow.persistence.run_leases import (
 )
 
 SENSOR_LOOP_SECONDS: Final = 1.0
-"""Between two looks for sensors that are due. After a change, mlflow_changes is evaluated again that soon."""
+"""The time between two searches for due sensors. After a change, mlflow_changes is evaluated again this soon."""
 STANDBY_SECONDS: Final = 5.0
-"""Between two attempts to take over."""
+"""The time between two attempts to take over."""
 SILENCE_SECONDS: Final = SESSION_TIMEOUT_SECONDS / 2
 """Without a heartbeat for this long, the daemon ends itself. A heartbeat may take 12 s to fail, and Postgres gives the
 lease to another daemon only after that."""
@@ -79,14 +79,14 @@ def keep(lease: RunLease) -> None:
 
 
 def finish_launches(instance: dg.DagsterInstance, launcher: object) -> None:
-    """Finish what the last daemon may have begun when it ended: to queue a run of a backfill, or to send a message.
+    """Finish what the last daemon may have left unfinished: queueing a run of a backfill, or sending a message.
 
     Otherwise such a run would fail after a time-out and be retried. A run whose message is sent twice is executed once.
     """
     for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.NOT_STARTED])):
         if (
             BACKFILL_TAG in run.tags
-        ):  # only the daemon creates them; Dagster itself repairs those of sensors and schedules
+        ):  # only the daemon creates runs of backfills; Dagster itself repairs those of sensors and schedules
             instance.submit_run(run.run_id, workspace=None)  # type: ignore[arg-type]  # our coordinator reads none
     if not isinstance(launcher, MessageLauncher):
         return
@@ -107,7 +107,7 @@ def react_at_once(dagster_url: str) -> None:
 
 
 def main() -> None:
-    """Work as Dagster's daemon, once no other one does, until a signal."""
+    """Wait until no other daemon works, then work as Dagster's daemon until a signal."""
     install_json_logs()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # the first process of a container ignores it by default
     share_connections()

@@ -1,8 +1,8 @@
 """The heartbeat of a worker: a file that it touches while it can take runs from the broker, for its health check.
 
-Workers take no commands from the broker, so nobody can ask one over the network. The file is touched by the event loop
-that receives runs, only while it is connected: a worker that hangs, one that lost its broker and one that is stopping
-all leave it as it is.
+Workers take no commands from the broker, so the network offers no health check. The event loop that receives runs
+touches the file, only while it is connected: a worker that hangs, has lost its broker or is stopping no longer touches
+it.
 
 Nothing of Celery is imported here until a worker starts: health checks run every half minute.
 """
@@ -27,7 +27,7 @@ def add_heartbeat(app: Celery, file: Path) -> None:
     from celery import bootsteps
 
     class Heartbeat(bootsteps.StartStopStep):  # type: ignore[misc]  # Celery has no types
-        requires = ("celery.worker.consumer.tasks:Tasks",)  # which starts to receive; it stops with the connection
+        requires = ("celery.worker.consumer.tasks:Tasks",)  # this step starts to receive, and stops with the connection
         timer: Any = None
 
         def start(self, consumer: Any) -> None:

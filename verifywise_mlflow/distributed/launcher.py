@@ -1,8 +1,8 @@
 """The run launcher: sends the ID of a run to the broker, and knows from the run's lease whether a worker has it.
 
-dagster.yaml names the class; Dagster's webserver and daemon load it. ``CeleryRunLauncher`` asks Celery for the state of
-a task, which stays ``STARTED`` when the worker's machine vanishes, and cancels through a message to all workers, which
-one that has just lost its connection does not get. Here both go through Dagster's database.
+dagster.yaml names the class; Dagster's webserver and daemon load it. ``CeleryRunLauncher`` reads the state of a task
+from Celery, which stays ``STARTED`` when the worker's machine vanishes, and cancels through a message to all workers,
+which a worker that has just lost its connection does not receive. Here, both use Dagster's database.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class LeasedRunLauncher(CeleryRunLauncher):
             return False
         self._instance.report_run_canceling(run)
         if not self._leases.is_held(run_id):
-            # No worker has it, or none any more. A worker that gets the message later finds that the run has ended.
+            # No worker has the run now. A worker that receives the message later finds that the run has ended.
             self._instance.report_run_canceled(run, message="Canceled before a worker started it.")
         return True
 
@@ -69,7 +69,7 @@ class LeasedRunLauncher(CeleryRunLauncher):
         return False
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
-        """Return whether a worker holds the run's lease. If none does, end the sessions that it left in our database.
+        """Return whether a worker holds the run's lease. If not, end the sessions that the run left in our database.
 
         A machine that vanished leaves its sessions open, and the tenant's lock belongs to one of them: the retry would
         wait for it until Postgres gives up the connection, which takes two hours by default.

@@ -1,4 +1,4 @@
-"""Listens for runs that were queued, in any process, so that the daemon looks at the queue at once."""
+"""Listens for runs that any process has queued, so that the daemon reads the queue at once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from verifywise_mlflow.persistence.notifications import listen
 
 _WAIT_SECONDS: Final = 1.0
 _PAUSE_SECONDS: Final = 10.0
-"""After a session that could not be opened, or was lost. Meanwhile the queue is looked at once per interval."""
+"""The pause after a session could not be opened or was lost. Meanwhile the queue is read once per interval."""
 _LOG: Final = logging.getLogger(__name__)
 
 

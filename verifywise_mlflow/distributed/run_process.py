@@ -18,7 +18,7 @@ _LOG: Final = logging.getLogger(__name__)
 
 
 def run_in_fork(work: Callable[[], None]) -> int:
-    """Do work in a process of its own; return its exit code, or the negative number of the signal that ended it."""
+    """Do work in a forked process; return its exit code, or the negative number of the signal that ended it."""
     parent, process = os.getpid(), os.fork()
     if process:
         _process, status = os.waitpid(process, 0)

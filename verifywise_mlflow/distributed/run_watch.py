@@ -1,8 +1,8 @@
-"""Watches a run from inside its process: keeps its lease, and ends the process when the run is no longer its own.
+"""Watches a run from inside its process: keeps the lease, and ends the process when it no longer has the run.
 
-The watch is a thread that reads the run's status every two seconds over the session that holds the lease. So a person
-who cancels a run, a monitor that has given it up and a connection that is lost all reach the process in the same way,
-without the broker. Each heartbeat resets the process's alarm: without one, the kernel ends the process, even if it
+The watch is a thread that reads the run's status every two seconds over the session that holds the lease. So a person's
+cancellation, a monitor that has given up the run and a lost connection all reach the process in the same way, without
+the broker. Each heartbeat resets the process's alarm: without a heartbeat, the kernel ends the process, even if it
 hangs in a call that never returns.
 """
 
@@ -26,14 +26,14 @@ from verifywise_mlflow.persistence.run_leases import (
 )
 
 SILENCE_SECONDS: Final = SESSION_TIMEOUT_SECONDS - 10
-"""Without its database for this long, a process ends itself: before Postgres releases the lease, and others retry."""
+"""Without its database for this long, a process ends itself, before Postgres releases the lease and others retry."""
 END_SECONDS: Final = 15
 """How long a process may take to clean up after its run has ended."""
 _ENDED: Final = frozenset({"SUCCESS", "FAILURE", "CANCELED"})
 
 
 class Action(Enum):
-    """What a process does about its run."""
+    """The action of a process on its run."""
 
     CONTINUE = "continue"
     INTERRUPT = "interrupt"
@@ -91,5 +91,6 @@ def _watch(lease: RunLease, done: threading.Event) -> None:
             log.error("run %s has ended, and its process has not: it is killed", lease.run_id)
             os.kill(os.getpid(), signal.SIGKILL)
         if action is Action.INTERRUPT:
-            # At each heartbeat: after the first interrupt, Dagster retries the step by its retry policy.
+            # The interrupt is repeated at each heartbeat: after the first one, Dagster retries the step by its retry
+            # policy.
             os.kill(os.getpid(), signal.SIGTERM)

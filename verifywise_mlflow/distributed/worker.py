@@ -66,20 +66,20 @@ def _put_back_if_outdated(run_id: str) -> None:
             pass  # which refuses another revision
     except NewerSchemaError as error:
         _LOG.error("run %s is left to a newer worker, and this one stops: %s", run_id, error)
-        os.kill(os.getppid(), signal.SIGTERM)  # the worker: it finishes its other runs and takes no more
+        os.kill(os.getppid(), signal.SIGTERM)  # stops the worker, which finishes its other runs and takes no more
         raise Reject(str(error), requeue=True) from None
     except DatabaseError:
-        return  # the run meets it as well, and reports it
+        return  # the run meets the same error, and reports it
 
 
 @lru_cache(maxsize=1)
 def _store(url: str) -> Store:
-    """Return the store of a process of the pool, which looks at the schema before each run. Its forks never use it."""
+    """Return the store with which a process of the pool checks the schema before each run. Its forks never use it."""
     return Store(url)
 
 
 def execute_leased(instance: dg.DagsterInstance, run_id: str) -> None:
-    """Execute a run in this process, unless another worker has it or it needs no execution any more.
+    """Execute a run in this process, unless another worker has the run or it no longer needs execution.
 
     A broker may deliver a message twice, or long after the run was given up.
     """
@@ -108,7 +108,8 @@ def main() -> int:
         sys.stderr.write(f"{error}\n")
         return _MISUSED
     try:
-        # Not for each message: a worker that waits takes none, so that older workers do until the migration.
+        # Waits here rather than for each message: a waiting worker takes no messages, so older workers do until the
+        # migration.
         Store(database_url(), wait_seconds=MIGRATION_WAIT_SECONDS).close()
     except DatabaseError as error:
         sys.stderr.write(f"{error}\n")
@@ -121,7 +122,7 @@ def main() -> int:
     if is_json_requested():
         setup_logging.connect(_keep_json_logs)  # with a receiver of this signal, Celery leaves the logs as they are
         without_banner = ["--quiet"]
-    gc.freeze()  # each fork collects garbage first, and would go over all modules
+    gc.freeze()  # otherwise the garbage collection of each fork would visit all modules
     options = ("--without-gossip", "--without-mingle", "--without-heartbeat", "--loglevel", "INFO")
     app.worker_main([*without_banner, "worker", "--queues", QUEUE, "--concurrency", str(arguments.processes), *options])
     return 0

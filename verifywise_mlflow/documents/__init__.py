@@ -1,5 +1,5 @@
 """Documents for people: the evidence pack and the report.
 
-``blocks`` is what a document consists of. ``version`` says in plain words what is known of a version; ``html`` and
-``pdf`` render blocks. A document is built from what ``services`` return and reads nothing itself.
+A document consists of ``blocks``. ``version`` builds the blocks about a version in plain words; ``html`` and ``pdf``
+render blocks. A document is built from the results of ``services`` and reads nothing itself.
 """

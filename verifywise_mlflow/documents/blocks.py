@@ -1,7 +1,7 @@
-"""What a document consists of: sections with paragraphs, lists and tables. One document has several renderings.
+"""The parts of a document: sections with paragraphs, lists and tables. One document has several renderings.
 
-Texts are as customers wrote them: a renderer escapes them, and nothing in them acts as markup. What builds the blocks
-limits their length with ``shorten``, and that of tables with ``limited_table``.
+Texts are as customers wrote them: renderers escape them, so that nothing in them acts as markup. The builders of blocks
+limit the length of texts with ``shorten`` and that of tables with ``limited_table``.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from datetime import UTC, date, datetime
 from typing import ClassVar, Final, Literal, TypeAlias
 
 Tone: TypeAlias = Literal["good", "bad", "warning", "quiet"]
-"""What a word means for the reader. The word says it too: no meaning rests on a color alone."""
+"""How a word is colored. The word itself has the same meaning: no meaning rests on a color alone."""
 Form: TypeAlias = Literal["text", "code"]
 
 MAX_TEXT_LENGTH: Final = 600
-"""Characters of a text from MLflow in a document; the JSON files have all of it."""
+"""The most characters of a text from MLflow in a document; the JSON files have the whole text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +25,10 @@ class Cell:
 
     text: str
     note: str = ""
-    """Where the text comes from, or what it means; shown smaller, below it."""
+    """The source or meaning of the text, shown smaller below it."""
     tone: Tone | None = None
     form: Form = "text"
-    """``code``: a hash, path or name that is shown letter by letter."""
+    """``code`` is for a hash, path or name, which is shown exactly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Table:
     headings: tuple[str, ...]
     rows: tuple[Row, ...]
     remark: str = ""
-    """What the table leaves out, and which file has it."""
+    """A sentence that says how many rows the table leaves out, and which file has them."""
 
 
 Block: TypeAlias = Paragraph | Bullets | Table
@@ -71,7 +71,7 @@ class Section:
     """A heading and what is under it."""
 
     anchor: str
-    """Names the section in links: lower-case letters and hyphens."""
+    """The name of the section in links: lower-case letters and hyphens."""
     heading: str
     blocks: tuple[Block, ...]
     sections: tuple[Section, ...] = ()
@@ -79,7 +79,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A document of its own."""
+    """A complete document."""
 
     title: str
     subtitle: str
@@ -91,7 +91,7 @@ class Document:
 def limited_table(
     caption: str, headings: tuple[str, ...], rows: Iterable[Row], *, limit: int, more: str = "record.json"
 ) -> Table:
-    """Return a table of at most ``limit`` rows. It says how many are left out, and that the file ``more`` has them."""
+    """Return a table of at most ``limit`` rows, with a remark that the file ``more`` has the rows that are left out."""
     all_rows = tuple(rows)
     left_out = len(all_rows) - limit
     remark = f"{left_out:,} of {len(all_rows):,} rows are left out here. The file {more} has all of them."

@@ -1,4 +1,4 @@
-"""What is declared about the AI system, by the names that outlines use."""
+"""The declared facts about the AI system, by the names that outlines use."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class DeclaredFact:
 
 
 def declared_facts(names: Sequence[str], declared: DeclaredSystem) -> list[DeclaredFact]:
-    """Return the facts of an outline's names that are declared."""
+    """Return the declared facts among the names of an outline."""
     return [DeclaredFact(label, shorten(text)) for name in names for label, text in FACTS[name](declared)]
 
 

@@ -1,1 +1,1 @@
-"""What leaves the store as files and documents: tables as CSV, Excel and Parquet, and JSON under published schemas."""
+"""Writes data of the store as files: tables as CSV, Excel and Parquet, and JSON documents with published schemas."""

@@ -1,4 +1,4 @@
-"""Tables as Excel workbooks: numbers and times as such, texts as texts, and a sheet that explains the columns.
+"""Tables as Excel workbooks: numbers and times keep their type, texts stay texts, and a sheet explains the columns.
 
 Rows are written to the disk one by one. A text that a spreadsheet would take for a formula has the cell property
 ``quotePrefix``: it stays a text even if somebody edits the cell.
@@ -23,14 +23,14 @@ from verifywise_mlflow.exports.spreadsheet_text import may_be_formula
 from verifywise_mlflow.exports.table_columns import Cell, CellType, Column
 
 MAX_ROWS_PER_SHEET: Final = 1_048_575
-"""Excel's limit without the heading. Further rows go to another sheet."""
+"""Excel's limit, minus the heading. Further rows go to another sheet."""
 MAX_TEXT: Final = 32_000
-"""Characters of a cell; Excel refuses more than 32,767."""
+"""The most characters of a cell; Excel refuses more than 32,767."""
 _MAX_EXACT: Final = 2**53
-"""Excel's numbers are floats, in which a larger integer loses digits: it is written as a text, as are NaN and the
-infinities."""
+"""The largest integer that is written as a number. Excel's numbers are floats, in which a larger integer loses digits,
+so it is written as a text, like NaN and the infinities."""
 _FIRST_YEAR: Final = 1900
-"""Excel has no earlier dates: they are written as texts."""
+"""The first year of Excel's dates: earlier dates are written as texts."""
 
 _WIDTHS: Final = {CellType.TEXT: 24, CellType.TEXTS: 24, CellType.TIME: 20, CellType.DATE: 12}
 

@@ -1,4 +1,4 @@
-"""Builds the document: each clause with what MLflow shows, what is declared, and what a person has to write."""
+"""Builds the document: each clause with evidence from MLflow, declared facts, and what a person has to write."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ TO_BE_WRITTEN: Final = "To be written by a person"
 
 
 class Filling(StrEnum):
-    """What fills a clause. Never more than the framework's catalog says that MLflow can show of it."""
+    """What fills a clause. It never exceeds what MLflow can show of the clause according to the framework's catalog."""
 
     EVIDENCE = "evidence"
     """MLflow recorded what the clause requires."""
     PARTLY = "evidence of a part"
     SUPPORTS = "supporting records"
-    """The clause is about keeping records, and there are records."""
+    """The clause requires records to be kept, and there are records."""
     TAGS_ONLY = "tags only"
     """All values come from tags and descriptions that people wrote."""
     DECLARED = "declared only"
-    """MLflow shows nothing of it; the file of AI systems states something, or names a document."""
+    """MLflow shows nothing of the clause; the file of AI systems states something about it, or names a document."""
     BLANK = "blank"
 
 
@@ -71,7 +71,7 @@ class FilledClause:
 
     @property
     def filling(self) -> Filling:
-        """What fills it."""
+        """What fills the clause."""
         if self.values and self.is_obtainable:
             is_recorded = any(not value.is_claim for value in self.values)
             return _BY_RECORDED_VALUES[self.evidence.cited.clause.obtainable] if is_recorded else Filling.TAGS_ONLY
@@ -79,7 +79,7 @@ class FilledClause:
 
     @property
     def is_obtainable(self) -> bool:
-        """Whether MLflow can show any part of it. Otherwise, its values are only about the same subject."""
+        """Whether MLflow can show any part of the clause. Otherwise, the values are only about the same subject."""
         return self.evidence.cited.clause.obtainable is not Obtainable.NOT_OBTAINABLE
 
 
@@ -92,7 +92,7 @@ class FilledPart:
 
 
 def filled_parts(dossier: VersionDossier, framework: Framework, facts: SystemFacts) -> tuple[FilledPart, ...]:
-    """Return the clauses of a framework's document in their order, with what fills each."""
+    """Return the clauses of a framework's document in their order, each with its filling."""
     by_id = {entry.cited.clause.id: entry for entry in dossier.clauses_of(framework)}
     return tuple(
         FilledPart(

@@ -39,12 +39,12 @@ class OutlinedClause(_Section):
     """A clause of a document."""
 
     id: str
-    """As in the framework's catalog."""
+    """The clause's id in the framework's catalog."""
     title: str
     values: tuple[Annotated[str, AfterValidator(_is_evidence)], ...] = ()
-    """What a version shows, by name."""
+    """The names of a version's values for the clause."""
     declared: tuple[Annotated[str, AfterValidator(_is_fact)], ...] = ()
-    """What is declared about the system, by name."""
+    """The names of declared facts for the clause."""
     asks: str
     """What a person has to write."""
 

@@ -15,12 +15,12 @@ from verifywise_mlflow.documents.blocks import Cell, Document, Row, Section
 
 _PACKAGE: Final = "verifywise_mlflow.documents.html"
 _MAX_CACHED: Final = 120
-"""Characters of a text that is kept: the same short ones are on thousands of pages."""
+"""The longest text whose escaped form is cached: the same short texts are on thousands of pages."""
 
 
 @cache
 def environment() -> Environment:
-    """Return the environment of all our templates. Those of other packages are given as text."""
+    """Return the Jinja environment of all our templates. Templates of other packages are given as text."""
     templates = Environment(
         loader=PackageLoader(_PACKAGE),
         autoescape=True,
@@ -53,7 +53,7 @@ def render_document(document: Document, links: Mapping[str, str] | None = None) 
 
 
 def render_sections(sections: Sequence[Section], level: int = 2) -> Markup:
-    """Return sections for a page of somebody else's; their headings start at a level. Use ``stylesheet`` with it."""
+    """Return sections for a page of another package, with headings from a level on. Use ``stylesheet`` with them."""
     template = environment().get_template("sections.html.j2")
     return Markup(template.render(sections=sections, level=level))  # noqa: S704  # escaped by the template
 
@@ -69,7 +69,7 @@ def _escaped(text: str) -> Markup:
 
 
 def _rows(rows: Sequence[Row]) -> Markup:
-    """Return the rows of a table. In Python, since templates take five times as long, and pages have many cells."""
+    """Return the rows of a table. They are built in Python, since templates take five times as long for many cells."""
     lines = (
         f'<tr><th scope="row">{_content(row[0])}</th>{"".join(f"<td>{_content(cell)}</td>" for cell in row[1:])}</tr>\n'
         for row in rows

@@ -1,4 +1,4 @@
-"""What a node of a lineage graph says: a title and up to two further lines, safe for one line of a terminal."""
+"""The caption of a node in a lineage graph: a title and up to two further lines, each safe for a terminal."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Caption:
 
 
 def caption(node: LineageNode) -> Caption:
-    """Return what a node says."""
+    """Return the caption of a node."""
     match node:
         case DatasetNode():
             title, details = (

@@ -1,7 +1,7 @@
 """A lineage graph as an SVG picture: one column for each kind of node, readable on light and on dark pages.
 
-The columns are known, so a layout is only an order in each of them. A node is placed at the mean height of the
-nodes that it is connected with, which keeps most edges from crossing. The picture loads nothing and runs no script.
+The columns are fixed, so a layout is only an order within each of them. A node is placed at the mean height of the
+nodes that it is connected with, so that few edges cross. The picture loads nothing and runs no script.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from verifywise_mlflow.services.lineage_graph import DatasetNode, LineageGraph, 
 _WIDTH, _LINE, _PADDING, _GAP, _CHANNEL, _MARGIN, _TOP = 250, 15, 7, 12, 110, 16, 44
 """Pixels: a node's width, a line's height, the space in a node, between nodes, between columns, around all, above."""
 _MAX_LINE_CHARACTERS: Final = 32
-"""About what fits into a node at 12 pixels. More is clipped, and the whole caption is in the node's tooltip."""
+"""About the number of characters that fit into a node at 12 pixels. Longer texts are clipped, and the node's tooltip
+has the whole caption."""
 
 _STYLE: Final = """
 .lineage { color-scheme: light dark; background: #fff; font: 12px system-ui, sans-serif; }
@@ -33,7 +34,7 @@ _STYLE: Final = """
 .lineage rect { fill: #161b22; stroke: #6e7681; } .lineage .version rect { fill: #0c2d6b; stroke: #58a6ff; }
 .lineage .shared rect { stroke: #ffa657; } .lineage path { stroke: #6e7681; } }
 """
-"""The class keeps the rules from the rest of a page in which the picture stands."""
+"""The styles of the picture. The class limits them to the picture, which may be part of a page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def to_svg(graph: LineageGraph, subject: str) -> str:
     ]
     if graph.left_out:
         parts.append(_text(_MARGIN, height - _MARGIN, graph.left_out, "detail"))
-    # IDs count in the whole page: a notebook shows several pictures.
+    # IDs must be unique in the whole page: a notebook shows several pictures.
     suffix = sha256("\n".join((title, described, *parts)).encode("utf-8", "replace")).hexdigest()[:12]
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="lineage" width="{width:g}" height="{height:g}" '

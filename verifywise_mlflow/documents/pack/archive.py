@@ -62,7 +62,7 @@ def build_pack(contents: PackContents, frameworks: Sequence[Framework] = ()) -> 
 
 
 def pack_files(contents: PackContents, frameworks: Sequence[Framework] = ()) -> Mapping[str, bytes]:
-    """Return the files of the archive by name. For each framework there is a document in the order of its clauses."""
+    """Return the files of the archive by name, with a document in the order of the clauses for each framework."""
     others, left_out = _other_files(contents, frameworks)
     described = {
         name: _ABOUT.get(name) or "A document in the order of a framework's clauses, with blanks for people to fill."
@@ -96,7 +96,7 @@ def archive_of(packed: Mapping[str, bytes], at: datetime) -> bytes:
 def _other_files(
     contents: PackContents, frameworks: Sequence[Framework]
 ) -> tuple[Mapping[str, bytes], Mapping[str, str]]:
-    """Return the files but those that list the others, and why a file is left out."""
+    """Return the files except those that list other files, and the reasons why files are left out."""
     known = contents.dossier
     packed: dict[str, bytes] = {}
     left_out: dict[str, str] = {}

@@ -22,7 +22,7 @@ from verifywise_mlflow.documents.version.wording import label, show_value
 from verifywise_mlflow.services.version_dossier import VersionDossier
 
 MAX_METRICS: Final = 200
-"""Metrics of a card; ``record.json`` has all."""
+"""The most metrics of a card; ``record.json`` has all of them."""
 MAX_ROWS: Final = 100
 
 _HUB_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}(?:/[A-Za-z0-9][A-Za-z0-9._-]{0,95})?")
@@ -246,6 +246,6 @@ def _visible(text: str) -> str:
 
 
 def _finite_metrics(known: VersionDossier) -> list[tuple[str, float]]:
-    """Return the metrics that are numbers: neither YAML's tools nor JSON have a form for the others."""
+    """Return the metrics that are finite: neither JSON nor YAML's tools can represent the others."""
     metrics = known.record.metrics or {}
     return [(name, value) for name, value in sorted(metrics.items()) if math.isfinite(value)]

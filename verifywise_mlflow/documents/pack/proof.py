@@ -15,7 +15,7 @@ from verifywise_mlflow.services.policy_documents import recorded_digest
 
 
 def proof_json(contents: PackContents) -> bytes:
-    """Return what can be checked offline."""
+    """Return the data that can be checked offline."""
     known, trail = contents.dossier, contents.trail
     rules = contents.rule_documents
     verdicts = [judged.verdict for judged in known.rules]
@@ -23,7 +23,7 @@ def proof_json(contents: PackContents) -> bytes:
         {
             **about(known),
             "record_sha256": _sha256(record_values(known)),
-            # Not of a verdict whose rule has changed since: it cannot be recomputed from the rules in this pack.
+            # The hash of a verdict whose rule has changed since is left out: the rules in this pack do not give it.
             "verdict_input_hashes": {
                 verdict.rule_id: verdict.input_hash
                 for verdict in verdicts

@@ -25,7 +25,7 @@ from verifywise_mlflow.services.version_dossier import VersionDossier
 
 E = TypeVar("E", bound=spdx.Element)
 
-# Only words that mean the same in SPDX: a guess would be a claim of ours. The others are in the CycloneDX file.
+# Only words with the same meaning in SPDX: a guess would be a claim of ours. The CycloneDX file has the others.
 _RISKS: Final = {
     "high": spdx.ai_SafetyRiskAssessmentType.high,
     "medium": spdx.ai_SafetyRiskAssessmentType.medium,

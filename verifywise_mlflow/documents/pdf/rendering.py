@@ -16,14 +16,14 @@ _ACCESSIBLE: Final = "ua-1"
 """PDF/UA-1: the order of reading, headings, tables and the language are in the file, for screen readers."""
 _NARROWEST: Final = 14
 _WIDEST: Final = 160
-"""Characters of a column that its width follows."""
+"""The width of a column grows with its texts up to this many characters."""
 
 
 def render_pdf(document: Document) -> bytes:
     """Return a document as PDF.
 
-    It is PDF/UA-1 unless a text has a character that the fonts in the package lack, such as Chinese: then it is tagged
-    all the same, and the character is shown as a box.
+    It is PDF/UA-1 unless a text has a character that the fonts in the package lack, such as Chinese: then it is still
+    tagged, and the character is shown as a box.
     """
     source = (files("verifywise_mlflow.documents.pdf") / "document.typ").read_bytes()
     inputs = {"document": json.dumps(_document(document))}

@@ -13,7 +13,7 @@ from verifywise_mlflow.documents.report.gap_figures import SEVERITIES
 from verifywise_mlflow.documents.report.tenant_state import ModelSummary, TenantState
 
 MAX_PRODUCTION: Final = 20
-"""Models in production that the portfolio lists."""
+"""The most models in production that the portfolio lists."""
 SOON: Final = timedelta(days=30)
 
 
@@ -28,7 +28,7 @@ def production_models(state: TenantState) -> Sequence[ModelSummary]:
 
 
 def sentences(state: TenantState) -> Iterator[str]:
-    """Yield what matters most."""
+    """Yield the most important facts as sentences."""
     production = production_models(state)
     badges = Counter(model.badge.badge for model in production if model.badge)
     if production:

@@ -24,7 +24,8 @@ _BAR_PX: Final = 30
 _AREA_HEIGHT_PX: Final = 200
 _MAX_LABEL_LENGTH: Final = 36
 _FONT_PX: Final = 14
-"""What texts are measured with. The page shows them at 12 px: its font may be wider than the library's."""
+"""The font size with which texts are measured. The page shows them at 12 px, since its font may be wider than the
+library's."""
 _SVG: Final = "{http://www.w3.org/2000/svg}"
 _ELEMENTS: Final = frozenset({"svg", "g", "path", "line", "rect", "text", "tspan", "defs", "clipPath"})
 _ATTRIBUTES: Final = frozenset(
@@ -76,7 +77,7 @@ class Chart:
     svg: Markup
     title: str
     series: Sequence[Series]
-    """For the legend."""
+    """The series of the chart, which the legend lists."""
     headings: Sequence[str]
     rows: Sequence[Sequence[str | float]]
     """The numbers of the chart, a row for each bar or each day."""
@@ -88,7 +89,7 @@ class Bar:
 
     label: str
     counts: Mapping[str, int]
-    """By the name of the series."""
+    """The counts by the name of the series."""
 
 
 def stacked_bars(

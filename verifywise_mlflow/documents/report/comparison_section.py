@@ -1,4 +1,4 @@
-"""What differs between a version and the one before it, as a section of its page."""
+"""The differences between a version and its predecessor, as a section of the version's page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MAX_VALUE: Final = 200
 
 
 def comparison_section(comparison: Comparison) -> Section:
-    """Return what differs between two versions of a model: metrics first, then parameters, data sets and the rest."""
+    """Return the differences of two versions of a model: metrics first, then parameters, data sets and the rest."""
     former, latter = comparison.first.record.version_number, comparison.second.record.version_number
     differing = comparison.differing
     unknown = sum(value.differs is None for value in comparison.values)

@@ -1,4 +1,4 @@
-"""Counts a tenant's gaps while they are read, and keeps the ones that pages list. Memory does not grow with texts."""
+"""Counts a tenant's gaps while they are read, and keeps the gaps that pages list, without their long texts."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ AGE_GROUPS: Final = tuple(bucket.replace("_", " ") for bucket in GAP_AGE_BUCKETS
 """The youngest first."""
 NO_OWNER: Final = "no owner recorded"
 MAX_URGENT: Final = 500
-"""Gaps that the page of gaps lists, the most urgent of all rules."""
+"""The most gaps that the page of gaps lists: the most urgent of all rules."""
 MAX_PER_RULE: Final = 500
-"""Gaps that the page of a rule lists, the most urgent."""
+"""The most gaps that the page of a rule lists: the most urgent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class GapFigures:
     open: int = 0
     waived: int = 0
     by_severity: Counter[str] = field(default_factory=Counter)
-    """Open gaps; so are all that follow."""
+    """The number of open gaps by severity. The other members count open gaps, too."""
     by_age: Mapping[str, Counter[str]] = field(default_factory=lambda: {group: Counter() for group in AGE_GROUPS})
     """Age group to severity to count."""
     by_owner: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))

@@ -29,13 +29,13 @@ from verifywise_mlflow.services.system_facts import SystemFacts
 from verifywise_mlflow.services.version_dossier import VersionDossier, dossiers
 
 BATCH_SIZE: Final = 100
-"""Versions that are in memory at a time."""
+"""The most versions that are in memory at a time."""
 MAX_LISTED_VERSIONS: Final = 500
-"""Versions in the table of a model's page; older ones are links below it."""
+"""The most versions in the table of a model's page; older versions are links below it."""
 GAPS: Final = "waivers"
 """The anchor of the last section about gaps."""
 MAX_BADGES: Final = 50
-"""Changes of badges on a model's page."""
+"""The most changes of badges on a model's page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def write_model_pages(
 
 
 def _loaded(session: TenantSession, keys: Sequence[Key], at: datetime) -> Iterator[tuple[VersionDossier, StoredTags]]:
-    """Yield the dossiers of versions, each with the tags of itself and of the one before."""
+    """Yield the dossiers of versions, each with the tags of the version and of its predecessor."""
     previous: list[VersionDossier] = []
     for start in range(0, len(keys), BATCH_SIZE):
         batch = list(dossiers(session, keys[start : start + BATCH_SIZE], at))

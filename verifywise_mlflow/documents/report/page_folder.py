@@ -1,4 +1,4 @@
-"""Writes a folder of pages next to its destination, and puts it in place at once when it is complete.
+"""Writes a folder of pages next to its destination, and replaces the destination atomically when it is complete.
 
 A reader sees the earlier report or the new one, never a mixture. A report that fails leaves the earlier one in place.
 """
@@ -19,7 +19,7 @@ from verifywise_mlflow.documents.report.site_paths import MANIFEST
 
 _AT_FDCWD: Final = -100
 _RENAME_EXCHANGE: Final = 2
-"""Of renameat2(2): swaps two paths in one step."""
+"""The flag of renameat2(2) that swaps two paths in one step."""
 
 
 class UnsuitableFolderError(Exception):
@@ -57,14 +57,14 @@ def replaced_folder(destination: Path) -> Iterator[PageFolder]:
     work = Path(tempfile.mkdtemp(prefix=f".{destination.name}.", dir=destination.parent))
     try:
         yield PageFolder(work)
-        work.chmod(0o777 & ~_umask())  # mkdtemp lets nobody else read it
+        work.chmod(0o777 & ~_umask())  # mkdtemp makes the folder private
         _put_in_place(work, destination)
     finally:
         shutil.rmtree(work, ignore_errors=True)
 
 
 def require_replaceable(destination: Path) -> None:
-    """Refuse to replace what is not a report.
+    """Refuse to replace a folder or file that is not a report.
 
     Raises:
         UnsuitableFolderError: it is a file, or a folder with anything else.
@@ -89,7 +89,7 @@ def _put_in_place(work: Path, destination: Path) -> None:
 
 
 def _exchange(one: Path, other: Path) -> bool:
-    """Swap two folders; return False where the system or the file system cannot."""
+    """Swap two folders; return False if the system or the file system cannot."""
     if sys.platform != "linux":
         return False
     library = ctypes.CDLL(None, use_errno=True)

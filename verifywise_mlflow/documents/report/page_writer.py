@@ -1,4 +1,4 @@
-"""Renders pages into the folder of a site, with what all of them have in common."""
+"""Renders pages into the folder of a site, with the frame that all pages share."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SYSTEMS, COMPLETENESS = "AI systems", "Completeness"
 
 @dataclass(frozen=True, slots=True)
 class TenantFooter:
-    """What the foot of each page about a tenant states."""
+    """The footer of each page about a tenant."""
 
     tenant_id: str
     completeness: Completeness
@@ -32,7 +32,7 @@ class PageWriter:
     search_sources: Sequence[str]
     """The scripts with the entries of the search."""
     paths: TenantPaths | None = None
-    """None: the pages are about all tenants."""
+    """None if the pages are about all tenants."""
     only_systems: Sequence[str] = ()
     """The AI systems that the report is about; empty if it is about all models."""
 

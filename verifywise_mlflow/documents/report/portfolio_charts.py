@@ -41,7 +41,7 @@ _CLAUSES: Final = tuple(
 
 
 def portfolio_charts(state: TenantState) -> Sequence[Chart]:
-    """Return the charts that have something to show."""
+    """Return the charts that have data."""
     charts = []
     if len(state.score_history) > 1:
         charts.append(percentage_over_time("score", "Compliance score over time", _SCORE, state.score_history))

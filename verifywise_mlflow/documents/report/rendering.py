@@ -21,7 +21,7 @@ from verifywise_mlflow.documents.report.site_paths import SCRIPT, START, STYLES,
 
 TITLE: Final = "Model governance report"
 _MAX_BRIEF: Final = 300
-"""Characters of a text of a tenant in a cell."""
+"""The most characters of a tenant's text in a cell."""
 
 
 @cache

@@ -32,7 +32,7 @@ from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.forked_computation import ForkedComputation, is_forking_useful
 
 MIN_VERSIONS_TO_FORK: Final = 300
-"""With fewer versions, a second process takes longer to start than it saves."""
+"""The number of versions from which a second process saves more time than its start takes."""
 _ASSETS: Final = files("verifywise_mlflow.documents.report") / "assets"
 
 
@@ -161,7 +161,7 @@ def _write_assets(folder: PageFolder) -> None:
 
 
 def _manifest(states: Sequence[TenantState], at: datetime) -> str:
-    """Return what the report shows: each tenant with the entry of the audit trail that the state belongs to."""
+    """Return the manifest of the report: each tenant with the entry of the audit trail that the state belongs to."""
     document = {
         "report": "verifywise-mlflow governance report",
         "as_of": at.date().isoformat(),

@@ -13,7 +13,7 @@ SCRIPT: Final = "assets/report.js"
 THEME_SCRIPT: Final = "assets/theme.js"
 START: Final = "index.html"
 MANIFEST: Final = "report.json"
-"""Says what the site shows. A folder with this file may be replaced by another report."""
+"""The file with the site's manifest. Another report may replace a folder that has this file."""
 _MAX_READABLE: Final = 40
 _DIGEST_LENGTH: Final = 10
 
@@ -87,5 +87,5 @@ def file_name(name: str) -> str:
 
 
 def to_root(path: str) -> str:
-    """Return the way from a page to the root of the site: empty, or steps up that end with a slash."""
+    """Return the relative path from a page to the root of the site: empty, or ``../`` once or several times."""
     return "../" * path.count("/")

@@ -1,4 +1,4 @@
-"""When which version of a model was in production or had an alias, derived from lifecycle events. Pure."""
+"""The times at which versions of a model were in production or had an alias, derived from lifecycle events. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from verifywise_mlflow.persistence.repositories.lifecycle_events import Recorded
 MAX_LANES = 12
 _STAGE_ORDER = ("Production", "Staging", "Archived")
 MAX_SPANS_PER_LANE = 60
-"""Of the newest spans; a longer history is in the list of events."""
+"""The most spans of a lane, the newest ones; the list of events has a longer history."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,7 @@ class Span:
     version_number: int
     begin: datetime
     end: datetime | None
-    """None: it still has it."""
+    """None if the version still has the stage or alias."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def _place(lane: Lane) -> tuple[bool, int, str]:
 
 
 def _keys(recorded: RecordedEvent, value: str | None) -> Iterator[tuple[EventKind, str, int]]:
-    """Yield the lane and the version that a value of an event stands for."""
+    """Yield the lane and the version to which a value of an event belongs."""
     event = recorded.event
     if not value or value == "None":
         return

@@ -83,7 +83,7 @@ def write_tenant_pages(writer: PageWriter, paths: TenantPaths, state: TenantStat
 def _search_script(paths: TenantPaths, state: TenantState) -> str:
     """Return the script with the entries of the search: ``[text, detail, path, folder of versions, their numbers]``.
 
-    A script, since a page that was opened as a file may not read another file.
+    It is a script, since a page that was opened as a file may not read another file.
     """
     entries = json.dumps(list(_search_entries(paths, state)), ensure_ascii=True, separators=(",", ":"))
     return f"window.reportEntries = (window.reportEntries || []).concat({entries});\n"

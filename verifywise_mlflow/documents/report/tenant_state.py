@@ -1,4 +1,4 @@
-"""Reads what the pages about a whole tenant show, with a number of queries that does not depend on its size."""
+"""Reads the data of the pages about a whole tenant. The number of queries does not depend on the tenant's size."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from verifywise_mlflow.services.list_filters import models_of_systems
 from verifywise_mlflow.services.reading_completeness import Completeness, completeness
 
 MAX_DAYS: Final = 60
-"""Points of the charts of badges and of the score over time."""
+"""The most points in the charts of badges and of the score over time."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSummary:
-    """A model, with what is known of the version that counts for its badge: the newest of those."""
+    """A model, with the inventory row of the newest version that counts for its badge."""
 
     name: str
     version_numbers: Sequence[int]
@@ -56,15 +56,15 @@ class TenantState:
     tenant_id: str
     at: datetime
     only_systems: Sequence[str]
-    """The AI systems that everything but ``completeness`` is narrowed to; empty if it is about all models."""
+    """The AI systems to which all members but ``completeness`` are limited; empty for all models."""
     models: Sequence[ModelSummary]
     """By name."""
     badges: Mapping[str | None, int]
     """Badge to the number of living versions; None stands for versions that were not evaluated."""
     score: float | None
     score_history: Sequence[tuple[date, float]]
-    """The score on past days, by the severities of today's rules; rules that do not exist any more are left out.
-    Like ``badge_history``, it is about all models, so that a report on some systems has neither."""
+    """The score on past days, by the severities of today's rules, without rules that no longer exist. Like
+    ``badge_history``, it is about all models, so a report on some systems has neither."""
     badge_history: Sequence[DayCounts[str]]
     gaps: GapFigures
     coverage: Sequence[FrameworkCoverage]
@@ -72,7 +72,7 @@ class TenantState:
     policies: StoredPolicies
     systems: AiSystems
     waivers: Sequence[StoredWaiver]
-    """Those in force, oldest first."""
+    """The waivers in force, oldest first."""
     completeness: Completeness
 
     @property
@@ -155,7 +155,7 @@ def _models(
 
 
 def _score(groups: Sequence[VerdictGroup], policies: StoredPolicies) -> float | None:
-    """Return the compliance score, by the rules that the tenant was last evaluated by."""
+    """Return the compliance score according to the rules with which the tenant was last evaluated."""
     return score(
         (Severity(policies.rules[rule_id].severity), {verdict: group.version_count})
         for group in groups

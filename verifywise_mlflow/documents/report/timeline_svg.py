@@ -1,6 +1,7 @@
 """Draws a model's stages and aliases over time.
 
-Drawn here and not by the chart library, because a site may have thousands of them: this takes a hundredth of the time.
+It is drawn here rather than by the chart library, since a site may have thousands of timelines: this takes a hundredth
+of the time.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ _MAX_FILES = 3
 
 
 def gaps(dossier: VersionDossier) -> Section:
-    """Return the gaps that nobody accepted, with since when they are open and what to do."""
+    """Return the gaps that nobody accepted, each with the time since which it is open and what to do."""
     if dossier.badge is None:
         blocks: tuple[Block, ...] = (Paragraph("No rule has been evaluated on this version yet.", "warning"),)
     elif not dossier.open_gaps:
@@ -185,7 +185,7 @@ def _values(judged: JudgedRule) -> Cell:
 
 
 def _files_behind(dossier: VersionDossier) -> Callable[[JudgedRule], str]:
-    """Return what lists the files behind the fields that a rule read. Rules that read the same fields share a list."""
+    """Return a function that lists the files behind the fields of a rule. Rules with the same fields share a list."""
     known: dict[frozenset[str], str] = {}
 
     def files_behind(judged: JudgedRule) -> str:

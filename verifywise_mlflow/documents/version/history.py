@@ -1,4 +1,4 @@
-"""What happened to the version: badges, stages and aliases, and files that changed in place."""
+"""The history of the version: badges, stages and aliases, and files that changed in place."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from verifywise_mlflow.services.version_dossier import VersionDossier
 
 
 def history(dossier: VersionDossier) -> Section:
-    """Return what was seen of the version over time."""
+    """Return the recorded changes of the version over time."""
     return Section("what-happened", "What happened to this version", tuple(_blocks(dossier)))
 
 

@@ -38,7 +38,7 @@ def at_a_glance(dossier: VersionDossier) -> Section:
 
 
 def what_it_is(dossier: VersionDossier) -> Section:
-    """Return what the model is and does, and where it stands in its life."""
+    """Return what the model is and does, and its lifecycle stage."""
     record = dossier.record
     return Section(
         "what-the-model-is",

@@ -1,4 +1,4 @@
-"""The sections about a version in their order, and the document that the evidence pack makes of them."""
+"""The sections about a version in their order, and the document of the evidence pack that consists of them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from verifywise_mlflow.services.version_dossier import VersionDossier
 def version_sections(
     dossier: VersionDossier, facts: SystemFacts | None = None, *, with_clauses: bool = True
 ) -> tuple[Section, ...]:
-    """Return all sections about a version, what matters first.
+    """Return all sections about a version, the most important first.
 
     Args:
         dossier: What is known.

@@ -1,4 +1,4 @@
-"""The AI system that the model belongs to, and what is declared about it."""
+"""The AI system that the model belongs to, and its declaration."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from verifywise_mlflow.services.system_facts import SystemFacts
 
 
 def system_it_belongs_to(facts: SystemFacts) -> Section:
-    """Return what is declared about the system; that nothing is, if so."""
+    """Return the declaration of the system, or a sentence that there is none."""
     blocks: tuple[Block, ...]
     if facts.declared is None:
         name = f"Tags name the AI system “{shorten(facts.system_name, 200)}”." if facts.system_name else ""

@@ -12,7 +12,7 @@ from verifywise_mlflow.services.record_parts import PromptUse
 from verifywise_mlflow.services.version_dossier import VersionDossier
 
 MAX_ROWS = 100
-"""Rows of a table on a page. The JSON files of the pack have all."""
+"""The most rows of a table on a page. The JSON files of the pack have all rows."""
 
 
 def what_it_was_trained_on(dossier: VersionDossier) -> Section:
@@ -66,7 +66,7 @@ def _prompt_row(link: PromptUse) -> tuple[Cell, ...]:
 
 
 def how_it_was_evaluated(dossier: VersionDossier) -> Section:
-    """Return the metrics, what the tags say about the evaluation, and the files that are evidence."""
+    """Return the metrics, the tags about the evaluation, and the evidence files."""
     manifest = dossier.manifest
     evidence = [file for file in manifest.files if file.kind in EVIDENCE_KINDS] if manifest else []
     files: tuple[Block, ...] = (

@@ -18,7 +18,8 @@ def unknown(dossier: VersionDossier, *, with_clauses: bool = True) -> Section:
 
     Args:
         dossier: What is known.
-        with_clauses: Whether clauses that MLflow can show nothing of are listed: they are the same for all versions.
+        with_clauses: Whether to list the clauses for which MLflow can show nothing, which are the same for all
+            versions.
     """
     unknowns = dossier.unknowns
     return Section(
