@@ -59,7 +59,7 @@ MIN_SERVER_VERSION = (15,)
 UPGRADE_LOCK_TIMEOUT = "120s"
 """How long an upgrade waits for open transactions. A transaction that begins meanwhile waits for the upgrade."""
 
-SILENCE_SECONDS: Final = 60
+SILENCE_SECONDS = 60
 """How long a connection may be without any packet from the server's machine. Then it is lost, also for a statement that
 waits for its result: the system's own limit is two hours. A statement may run longer, since the machine acknowledges.
 """

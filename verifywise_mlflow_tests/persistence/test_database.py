@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -44,6 +46,23 @@ def engine(empty_database_url: str) -> Iterator[Engine]:
 def set_revision(engine: Engine, revision: str) -> None:
     with engine.begin() as connection:
         connection.execute(text(f"UPDATE {SCHEMA}.alembic_version SET version_num = :revision"), {"revision": revision})
+
+
+def test_a_connection_whose_server_is_silent_ends_after_a_minute_unless_the_url_says_otherwise(
+    empty_database_url: str,
+) -> None:
+    limits = []
+    for url in (empty_database_url, f"{empty_database_url}?tcp_user_timeout=5000&keepalives_idle=2"):
+        engine = connect(url)
+        with engine.connect() as connection:
+            assert connection.connection.driver_connection
+            descriptor = os.dup(connection.connection.driver_connection.fileno())
+        with socket.socket(fileno=descriptor) as opened:
+            options = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT, socket.TCP_USER_TIMEOUT)
+            limits.append([opened.getsockopt(socket.IPPROTO_TCP, option) for option in options])
+        engine.dispose()
+
+    assert limits == [[30, 10, 3, 60_000], [2, 10, 3, 5_000]]
 
 
 def test_a_first_start_creates_the_schema_and_a_second_keeps_it(engine: Engine) -> None:
