@@ -112,5 +112,5 @@ _WORDS = {
     "not read": (VersionEvidence.NOT_READ,),
     "not applicable": (VersionEvidence.NOT_APPLICABLE,),
 }
-"""State to its word in the table, which combines some states for lack of space. ``--json`` has each separately."""
+"""Word in the table to the states that it combines, for lack of space. ``--json`` has each state separately."""
 _WORDS_OF_RECORDS = {"recorded": (VersionEvidence.SHOWN,)}

@@ -62,7 +62,7 @@ class _Decision:
 
 
 class Decisions:
-    """The last decisions of one rule, by its inputs. Nothing more is kept once inputs turn out to repeat rarely."""
+    """The last decisions of one rule, by its inputs. They are no longer kept if the inputs rarely repeat."""
 
     __slots__ = ("_by_inputs", "_repetitions", "are_useful")
 

@@ -110,7 +110,7 @@ class TagMapping(_Section):
     value_patterns: Mapping[ClosedField, Mapping[str, tuple[Word, ...]]] = Field(default_factory=dict)
     fillers: Mapping[ClosedField, tuple[Word, ...]] = Field(default_factory=dict)
     related_fields: Mapping[ClosedField, Mapping[ClosedField, tuple[Word, ...]]] = Field(default_factory=dict)
-    """Field to the related fields, with their forms, that a value under its keys may fill instead of the field."""
+    """Field to the related fields, with their forms, that a value under the field's keys may fill instead."""
     value_states: Mapping[StateField, Mapping[State, tuple[TextOrGlob, ...]]] = Field(default_factory=dict)
     """Field and value state to the words and globs of texts that are no value."""
     questions: Mapping[ClosedField, Mapping[TagKey, YesNoKey]] = Field(default_factory=dict)
