@@ -32,7 +32,7 @@ class Witness(Protocol):
         """The time between two checkpoints of a tenant."""
 
     def is_for(self, tenant_id: str) -> bool:
-        """Return whether it gets the checkpoints of a tenant."""
+        """Return whether the witness receives the checkpoints of a tenant."""
 
     def store(self, tenant_id: str, stamped: StampedCheckpoint) -> Receipt:
         """Store a checkpoint for good. Storing it again does no harm.
@@ -60,5 +60,5 @@ class WitnessSettings(ConfigSection):
         return timedelta(minutes=self.interval_minutes)
 
     def is_for(self, tenant_id: str) -> bool:
-        """Return whether it gets the checkpoints of a tenant."""
+        """Return whether the witness receives the checkpoints of a tenant."""
         return self.tenants is None or tenant_id in self.tenants
