@@ -90,7 +90,7 @@ class AuditEntry:
     counts: Mapping[str, object] = field(default_factory=dict)
     """Numbers of requests, and per stage the numbers of objects read, changed, incomplete and removed."""
     actor: Actor | None = None
-    """Who caused an entry of ``KINDS_WITH_ACTOR``. The repository sets the actor when it appends the entry."""
+    """Who caused an entry of ``KINDS_WITH_ACTOR``. The repository sets the actor if there is none."""
 
     def __post_init__(self) -> None:
         """Shorten what people and servers write: the trail accepts every entry, and outlives an erasure."""

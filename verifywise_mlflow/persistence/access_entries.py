@@ -1,21 +1,25 @@
 """The audit entries of granted and revoked access: who granted which database role access to a tenant.
 
 The entry of a reader is in the trail of its tenant. The entry of a pipeline or a listener is in the trail of every
-tenant, so that a tenant's trail alone shows who could read and write its rows.
+tenant, so that a tenant's trail alone shows who could read and write its rows. A tenant's first sync adds the entries
+of access that was granted before.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Final, Literal
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, text
 
 from verifywise_mlflow import __version__
+from verifywise_mlflow.audit.actor import Actor
 from verifywise_mlflow.audit.entry import AuditEntry
+from verifywise_mlflow.common.moments import utc_text
 from verifywise_mlflow.persistence.repositories import audit_log
 from verifywise_mlflow.persistence.session import TenantSession
-from verifywise_mlflow.persistence.tables import tenants
+from verifywise_mlflow.persistence.tables import SCHEMA, role_grants, tenants
 
 AccessEvent = Literal["access granted", "access revoked"]
 
@@ -37,6 +41,9 @@ def record_access(
     Call it last in a transaction, with the owner's rights. A trail may begin with this entry, since a reader's tenant
     need not have been synced yet.
     """
+    if tenant_id is None:
+        # A tenant that another transaction is adding now gets the entry here or by entries_of_earlier_access.
+        connection.execute(text(f"LOCK TABLE {SCHEMA}.tenants IN SHARE MODE"))
     query = select(tenants.c.tenant_id, tenants.c.tracking_uri).order_by(tenants.c.tenant_id)
     if tenant_id is not None:
         query = query.where(tenants.c.tenant_id == tenant_id)
@@ -45,6 +52,27 @@ def record_access(
         uris.setdefault(tenant_id, "")
     for concerned, uri in uris.items():
         audit_log.append(TenantSession(connection, concerned), [_entry(event, role, kind, concerned, uri, now)])
+
+
+def entries_of_earlier_access(session: TenantSession, uri: str, now: datetime) -> list[AuditEntry]:
+    """Return an entry for each pipeline and each listener, with the actor who granted the access.
+
+    They belong in the trail of a new tenant. It has the entries of its readers already.
+    """
+    table = role_grants
+    query = select(table).where(table.c.tenant_id.is_(None)).order_by(table.c.granted_at, table.c.role_name)
+    entries = []
+    for row in session.execute(query):
+        entry = _entry("access granted", row.role_name, row.kind, session.tenant_id, uri, now)
+        entries.append(
+            replace(
+                entry,
+                actor=Actor(row.granted_by_os_user, row.granted_by_role),
+                reason=f"{entry.reason}, since {utc_text(row.granted_at)}",
+                counts={**entry.counts, "granted_at": row.granted_at.astimezone(UTC).isoformat()},
+            )
+        )
+    return entries
 
 
 def _entry(event: AccessEvent, role: str, kind: str, tenant_id: str, uri: str, now: datetime) -> AuditEntry:

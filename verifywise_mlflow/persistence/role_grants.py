@@ -15,6 +15,7 @@ from sqlalchemy import Connection, delete, insert, select, text
 
 from verifywise_mlflow.persistence.access_entries import record_access
 from verifywise_mlflow.persistence.errors import DatabaseError
+from verifywise_mlflow.persistence.repositories.audit_log import current_actor
 from verifywise_mlflow.persistence.role_exposures import limit_connections
 from verifywise_mlflow.persistence.sql_identifiers import quoted_identifier
 from verifywise_mlflow.persistence.tables import SCHEMA, role_grants, tenants
@@ -75,7 +76,7 @@ PIPELINE_PRIVILEGES: Mapping[str, tuple[str, ...]] = {
     "agent_history": _READ,
     "version_verdict_history": _READ,
     "compliance_badge_history": _READ,
-    # A role sees its own row; the policies of row-level security read it.
+    # A role sees its own row, which the policies of row-level security read, and those of pipelines and listeners.
     "role_grants": _READ,
 }
 """A pipeline's privileges on each table. A new table must be added here: a test compares this with the tables."""
@@ -102,7 +103,7 @@ def grant(connection: Connection, role: str, kind: RoleKind, tenant_id: str | No
     Raises:
         DatabaseError: there is no such role, row-level security would not apply to it, or it has other access.
     """
-    _lock(connection)
+    lock_grants(connection, "granting access")
     _refuse_missing(connection, role)
     if reason := _bypass_of(connection, role):
         raise DatabaseError(
@@ -113,7 +114,17 @@ def grant(connection: Connection, role: str, kind: RoleKind, tenant_id: str | No
         select(role_grants.c.kind, role_grants.c.tenant_id).where(role_grants.c.role_name == role)
     ).first()
     if held is None:
-        connection.execute(insert(role_grants).values(role_name=role, kind=kind, tenant_id=tenant_id, granted_at=now))
+        actor = current_actor(connection)
+        connection.execute(
+            insert(role_grants).values(
+                role_name=role,
+                kind=kind,
+                tenant_id=tenant_id,
+                granted_at=now,
+                granted_by_os_user=actor.os_user,
+                granted_by_role=actor.database_role,
+            )
+        )
     elif tuple(held) != (kind, tenant_id):
         tenant_phrase = f" of {held.tenant_id}" if held.tenant_id else ""
         raise DatabaseError(
@@ -133,7 +144,7 @@ def revoke(connection: Connection, role: str, now: datetime) -> None:
     Raises:
         DatabaseError: it has no access.
     """
-    _lock(connection)
+    lock_grants(connection, "revoking access")
     held = connection.execute(
         delete(role_grants)
         .where(role_grants.c.role_name == role)
@@ -184,7 +195,10 @@ class RoleAccess:
 
 
 def roles(connection: Connection) -> list[RoleAccess]:
-    """Return the roles with access; those that bypass row-level security come first."""
+    """Return the roles with access that the current role sees; those that bypass row-level security come first.
+
+    Ungranted roles with privileges are listed only if the current role sees all grants.
+    """
     schema_owner = owner(connection)
     access = [RoleAccess(schema_owner, "owner", remark="reads and writes all tenants; for upgrades and erasure")]
     unbound = connection.scalars(text("SELECT rolname FROM pg_roles WHERE rolname !~ '^pg_' ORDER BY rolname"))
@@ -203,10 +217,18 @@ def roles(connection: Connection) -> list[RoleAccess]:
         if row.role_name in reasons:
             remark = f"{reasons[row.role_name]}: row-level security does not apply to it"
         access.append(RoleAccess(row.role_name, row.kind, row.tenant_id, row.granted_at, remark))
+    if not sees_all_grants(connection):
+        return access
     unmanaged = _privileged(connection) - names - reasons.keys() - {schema_owner}
     remark = "has privileges that db grant did not give and sees no tenant's rows: revoke it"
     access += [RoleAccess(role, "none", remark=remark) for role in sorted(unmanaged)]
     return access
+
+
+def sees_all_grants(connection: Connection) -> bool:
+    """Return whether the current role sees the grants of all readers, as the owner does."""
+    query = text("SELECT row_security_active(CAST(:grants AS regclass))")
+    return not connection.scalar(query, {"grants": f"{SCHEMA}.role_grants"})
 
 
 def owner(connection: Connection) -> str:
@@ -229,8 +251,19 @@ def require_owner(connection: Connection, action: str) -> None:
     if not is_owner(connection):
         raise DatabaseError(
             f"{action} needs the rights of the schema's owner, the database role {owner(connection)!r}; "
-            f"the current role is {current_role(connection)!r}"
+            f"the current role is {current_role(connection)!r}: set VERIFYWISE_DATABASE_URL to the owner's URL"
         )
+
+
+def lock_grants(connection: Connection, action: str) -> None:
+    """Keep other transactions from granting and revoking access until this one ends.
+
+    Raises:
+        DatabaseError: the current role lacks the rights of the schema's owner, which the action needs.
+    """
+    require_owner(connection, action)
+    # Two at once would update the same row of the catalog, which Postgres refuses.
+    connection.execute(text(f"LOCK TABLE {SCHEMA}.role_grants IN SHARE ROW EXCLUSIVE MODE"))
 
 
 def rls_bypass_reason(connection: Connection) -> str | None:
@@ -275,12 +308,6 @@ def _privileged(connection: Connection) -> set[str]:
             {"schema": SCHEMA},
         )
     )
-
-
-def _lock(connection: Connection) -> None:
-    require_owner(connection, "granting and revoking access")
-    # Two at once would update the same row of the catalog, which Postgres refuses.
-    connection.execute(text(f"LOCK TABLE {SCHEMA}.role_grants IN SHARE ROW EXCLUSIVE MODE"))
 
 
 def _exists(connection: Connection, role: str) -> bool:

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from verifywise_mlflow import __version__
 from verifywise_mlflow.audit.entry import AuditEntry, EntryKind, Outcome
+from verifywise_mlflow.persistence.access_entries import entries_of_earlier_access
 from verifywise_mlflow.persistence.repositories import audit_log, tenancy
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
@@ -44,8 +45,10 @@ def activate_tenant(session: TenantSession, tenant: Tenant, now: datetime, *, sy
         return replace(entry, outcome=outcome, sync_id=sync_id, reason=reason, counts=counts or {})
 
     entries = []
-    if tenancy.activate(session, tenant.tracking_uri, tenant.workspace, now):
+    if former_state := tenancy.activate(session, tenant.tracking_uri, tenant.workspace, now):
         entries.append(make_entry("tenant activated", "noted", reason=None))
+    if former_state == "new":
+        entries += entries_of_earlier_access(session, tenant.tracking_uri, now)
     entries += record_tenant_version(session, tenant, sync_id, now, make_entry)
     audit_log.append(session, entries)
 

@@ -84,6 +84,7 @@ def test_everything_that_a_person_starts_names_them(
         actor = owner if row["kind"] in BY_OWNER else ada if row["kind"] in KINDS_WITH_ACTOR else nobody
         assert (row["os_user"], row["database_role"], row["dagster_user"]) == actor, row["kind"]
     assert [(row["kind"], row["object_name"]) for row in entries if row["object_kind"] == "database role"] == [
+        ("access granted", role.name),  # by the first sync, with the actor who granted the access before it
         ("access granted", reader.name),
         ("access revoked", role.name),
         ("access revoked", reader.name),  # by the erasure

@@ -309,7 +309,7 @@ def test_db_roles_lists_each_role_and_those_that_bypass_row_level_security(
         isolated.ungranted.name: ("none", None),
     }
     assert expected.items() <= kinds.items()
-    assert (as_json["role_in_use"], as_json["held_by_row_security"]) == (owner, False)
+    assert (as_json["role_in_use"], as_json["held_by_row_security"], as_json["is_complete"]) == (owner, False, True)
     assert f"This URL's role {owner} is a superuser: row-level security does not apply to it" in " ".join(
         output.split()
     )
@@ -327,10 +327,24 @@ def test_db_commands_of_another_role_name_the_owner(isolated: IsolatedTenants, m
     ):
         result = CliRunner().invoke(app, ["db", *command])
         assert result.exit_code == 1
-        assert re.search(r"the schema's owner|belongs to the database role", " ".join(result.output.split()))
+        output = " ".join(result.output.split())
+        assert re.search(r"the owner's URL|belongs to the database role", output)
 
-    as_json = json.loads(CliRunner().invoke(app, ["db", "roles", "--json"]).stdout)
-    assert as_json["held_by_row_security"] is True
+
+def test_db_roles_of_a_role_that_does_not_see_all_grants_accuses_nobody_and_says_what_is_missing(
+    isolated: IsolatedTenants, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = {isolated.pipeline.name: "pipeline", isolated.listener.name: "listener"}
+    for login, own in ((isolated.pipeline, {}), (isolated.reader, {isolated.reader.name: "reader"})):
+        monkeypatch.setenv("VERIFYWISE_DATABASE_URL", login.url)
+        as_json = json.loads(CliRunner().invoke(app, ["db", "roles", "--json"]).stdout)
+        output = " ".join(CliRunner().invoke(app, ["db", "roles"]).output.split())
+
+        kinds = {role["role"]: role["kind"] for role in as_json["roles"] if role["kind"] not in ("owner", "unbound")}
+        assert kinds == shared | own
+        assert (as_json["held_by_row_security"], as_json["is_complete"]) == (True, False)
+        assert "revoke it" not in output
+        assert f"This URL's role {login.name} does not see them: set VERIFYWISE_DATABASE_URL to the owner's" in output
 
 
 def test_the_commands_grant_and_revoke_access(isolated: IsolatedTenants, monkeypatch: pytest.MonkeyPatch) -> None:

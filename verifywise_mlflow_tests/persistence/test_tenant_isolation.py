@@ -35,11 +35,12 @@ def test_a_reader_sees_only_its_tenant_in_every_table_and_view(
 
     with logged_in(isolated.reader.url) as reader:
         rows_by_tenant = visible_rows(reader)
-        own = query(reader, "SELECT role_name, tenant_id FROM verifywise_mlflow.role_grants")
+        grants = query(reader, "SELECT role_name, tenant_id FROM verifywise_mlflow.role_grants")
 
     assert len(expected) > 20
     assert rows_by_tenant == expected
-    assert own == [(isolated.reader.name, OWN_TENANT)]
+    shared = {(isolated.pipeline.name, None), (isolated.listener.name, None)}
+    assert set(grants) == {(isolated.reader.name, OWN_TENANT), *shared}
 
 
 def test_a_pipeline_sees_its_current_tenant_the_list_of_tenants_and_all_hints(isolated: IsolatedTenants) -> None:
@@ -65,10 +66,10 @@ def test_a_pipeline_without_a_current_tenant_sees_only_the_list_of_tenants_and_a
     assert {name for name, rows in visible.items() if rows} == SHARED
 
 
-def test_a_role_with_privileges_but_no_grant_sees_no_row(isolated: IsolatedTenants) -> None:
+def test_a_role_with_privileges_but_no_grant_sees_no_row_of_a_tenant(isolated: IsolatedTenants) -> None:
     with logged_in(isolated.ungranted.url, OWN_TENANT) as connection:
         assert {name for name, rows in visible_rows(connection).items() if rows} == set()
-        assert query(connection, "SELECT * FROM verifywise_mlflow.role_grants") == []
+        assert query(connection, "SELECT * FROM verifywise_mlflow.role_grants WHERE tenant_id IS NOT NULL") == []
         with pytest.raises(psycopg2.errors.InsufficientPrivilege, match="row-level security"):
             insert(connection, "registered_models", OWN_TENANT)
 
@@ -206,7 +207,7 @@ REFUSED_TO_PIPELINES = [
     "SELECT setval('verifywise_mlflow.revisions', 1)",
     "UPDATE verifywise_mlflow.alembic_version SET version_num = '0001'",
     "UPDATE verifywise_mlflow.role_grants SET kind = 'reader', tenant_id = 'globex'",
-    "INSERT INTO verifywise_mlflow.role_grants VALUES ('mine', 'pipeline', NULL, now())",
+    "INSERT INTO verifywise_mlflow.role_grants VALUES ('mine', 'pipeline', NULL, now(), 'me', 'me')",
 ]
 
 

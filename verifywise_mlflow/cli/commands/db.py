@@ -125,18 +125,29 @@ def revoke(role: Role, as_json: AsJson = False) -> None:
 
 @app.command()
 def roles(as_json: AsJson = False) -> None:
-    """List the roles that have access; warn if row-level security does not apply to the role in use."""
+    """List the roles that have access; warn if row-level security does not apply to the role in use.
+
+    Only the owner sees all roles. Others see pipelines, listeners and themselves.
+    """
     with exit_on_errors(as_json), Store(database_url()) as store, store.begin_shared() as connection:
         granted_roles = role_grants.roles(connection)
         bypass = role_grants.rls_bypass_reason(connection)
         used = role_grants.current_role(connection)
+        is_complete = role_grants.sees_all_grants(connection)
     if as_json:
         rows = [
             {**asdict(role), "granted_at": role.granted_at and role.granted_at.isoformat()} for role in granted_roles
         ]
-        print_json({"role_in_use": used, "held_by_row_security": not bypass, "roles": rows})
+        print_json({"role_in_use": used, "held_by_row_security": not bypass, "is_complete": is_complete, "roles": rows})
         return
     _print_roles(granted_roles)
+    if not is_complete:
+        out.print(
+            f"Not listed: other readers, and roles with privileges that db grant did not give. This URL's role "
+            f"{escape_rich_markup(used)} does not see them: set VERIFYWISE_DATABASE_URL to the owner's URL.",
+            style="yellow",
+            highlight=False,
+        )
     if bypass:
         out.print(
             f"This URL's role {escape_rich_markup(used)} {bypass}: row-level security does not apply to it. "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
 from sqlalchemy import Connection, func, select, update
 from sqlalchemy.dialects.postgresql import insert
@@ -13,8 +14,10 @@ from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import poll_watermarks, stage_refreshes, tenants
 
 
-def activate(session: TenantSession, tracking_uri: str, workspace: str | None, now: datetime) -> bool:
-    """Mark a tenant as active; return whether it was new or inactive before."""
+def activate(
+    session: TenantSession, tracking_uri: str, workspace: str | None, now: datetime
+) -> Literal["new", "inactive"] | None:
+    """Mark a tenant as active; return what it was before, None if it was active."""
     described = {"tracking_uri": tracking_uri, "workspace": workspace}
     stored = session.execute(
         select(tenants.c.tracking_uri, tenants.c.workspace).where(
@@ -22,7 +25,7 @@ def activate(session: TenantSession, tracking_uri: str, workspace: str | None, n
         )
     ).first()
     if stored == (tracking_uri, workspace):  # as in nearly every sync
-        return False
+        return None
     row = {"tenant_id": session.tenant_id, "first_seen_at": now, **described}
     # Of two concurrent transactions, the second waits here for the first and then changes nothing.
     is_new = session.scalar(insert(tenants).values(row).on_conflict_do_nothing().returning(tenants.c.tenant_id))
@@ -34,7 +37,9 @@ def activate(session: TenantSession, tracking_uri: str, workspace: str | None, n
     )
     differs = tenants.c.tracking_uri.is_distinct_from(tracking_uri) | tenants.c.workspace.is_distinct_from(workspace)
     session.execute(update(tenants).where(tenants.c.tenant_id == session.tenant_id, differs).values(described))
-    return (is_new or is_back) is not None
+    if is_new:
+        return "new"
+    return "inactive" if is_back else None
 
 
 def deactivate(session: TenantSession, now: datetime) -> str | None:
