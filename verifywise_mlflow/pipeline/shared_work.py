@@ -21,7 +21,7 @@ class SharedWork:
     """The maps under way, and the threads that help. An instance is a ``MapInOrder``."""
 
     def __init__(self, max_ahead: int) -> None:
-        """Take how many results may wait for an earlier result. The limit bounds memory."""
+        """Take how many results may wait for an earlier one, which bounds memory."""
         self._max_ahead = max_ahead
         self._changed = threading.Condition()
         """Held briefly whenever an item is taken or its result arrives."""

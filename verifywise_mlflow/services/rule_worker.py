@@ -1,4 +1,4 @@
-"""The process that evaluates tenants' own rules, so that a rule with too much memory or time ends only this process.
+"""The process that evaluates tenants' own rules: a rule that needs too much memory or time ends only this process.
 
 The process is limited, not isolated: an expression may read the system's time zones. It holds no credentials and no
 connections, and its environment is empty. Requests are pickled, since the process that started it sends them and is

@@ -32,7 +32,7 @@ class EvaluationLimits:
     cpu_seconds: int = 3
     """The CPU time of a request. A hundred records and fifty rules take 0.1 s."""
     timeout_seconds: float = 60.0
-    """The elapsed time of a request, which is long enough for a busy machine."""
+    """The longest elapsed time of a request. It suffices on a busy machine."""
     batch_size: int = 100
     """The number of records in one request."""
     max_response_bytes: int = 64 * 1024**2

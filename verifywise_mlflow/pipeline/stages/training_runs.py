@@ -236,7 +236,7 @@ class _ObjectReader(Generic[T]):
     page_splits: int = 0
 
     def read_page(self, ids: Sequence[str], experiment_ids: Sequence[str]) -> _SearchResult[T]:
-        """Search for a page of objects. One row on which the server fails fails the page, so its halves are retried."""
+        """Search for a page of objects. The server fails a page for one bad row, so its halves are retried."""
         try:
             listing = self.search(ids, experiment_ids)
         except (InternalServerError, InvalidResponseError, LimitExceededError) as error:
