@@ -25,6 +25,9 @@ os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 atexit.register(gc.freeze)
 
 
+_COMPLETION_OPTIONS = ("install_completion", "show_completion")
+
+
 class LazyGroup(TyperGroup):
     """Holds a placeholder for each command until the command is run; appends each command's epilog to its help."""
 
@@ -58,6 +61,8 @@ def load(name: str) -> TyperCommand | TyperGroup:
     command = typer.main.get_command(module.app)
     assert isinstance(command, TyperCommand | TyperGroup)
     command.name = name
+    # typer takes each module's app for a program of its own, and offers to install completion for it.
+    command.params = [option for option in command.params if option.name not in _COMPLETION_OPTIONS]
     for path, subcommand in _runnable(command, name):
         if entry := HELP.get(path):
             subcommand.epilog = entry.epilog(path)
@@ -71,12 +76,12 @@ def all_commands() -> Iterator[tuple[str, TyperCommand | TyperGroup]]:
 
 
 def _runnable(command: TyperCommand | TyperGroup, path: str) -> Iterator[tuple[str, TyperCommand | TyperGroup]]:
+    if isinstance(command, TyperCommand) or command.invoke_without_command:
+        yield path, command
     if isinstance(command, TyperGroup):
         for name, subcommand in command.commands.items():
             assert isinstance(subcommand, TyperCommand | TyperGroup)
             yield from _runnable(subcommand, f"{path} {name}")
-    if isinstance(command, TyperCommand) or command.invoke_without_command:
-        yield path, command
 
 
 app = typer.Typer(

@@ -28,6 +28,11 @@ def test_the_summary_in_the_list_is_the_first_line_of_the_command_s_own_help(nam
     assert (load(name).help or "").split("\n")[0] == summary
 
 
+def test_no_command_offers_a_completion_that_the_program_does_not_have() -> None:
+    options = {option for name in SUMMARIES for parameter in load(name).params for option in parameter.opts}
+    assert {option for option in options if "completion" in option} == set()
+
+
 @pytest.mark.parametrize(("name", "lines"), PARTS.items())
 def test_the_reference_page_equals_the_command_line(name: str, lines: Callable[[], Iterator[str]]) -> None:
     text = generated_part(read_page(PAGE), name)
