@@ -36,7 +36,7 @@ from verifywise_mlflow.services.record_verification.suspects import suspicious_r
 from verifywise_mlflow.services.record_verification.tenant_check import check_tenant_states
 from verifywise_mlflow.services.record_verification.version_check import RebuildRecords, VersionChecker
 
-STATES_PER_BATCH: Final = 1_500
+STATES_PER_BATCH: Final = 4_000
 """States in the log, unless a single version has more."""
 MAX_PROCESSES: Final = 4
 """Each has a connection, whose process in Postgres is nearly as busy."""
