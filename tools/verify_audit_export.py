@@ -1,8 +1,8 @@
 """Verifies an export by `verifywise-mlflow audit export` offline. Needs Python 3.9, and `cryptography` for signatures.
 
 Exit code 0: no damage. With --public-key: signed, too, and a statement from outside covers every entry up to the last
-one (or up to --through), so that none is missing. 1: damaged, or no signature vouches for it. 2: the input cannot be
-read. 4: no damage, but not all of this is proved."""
+one (or up to --through), so that none is missing. 1: damaged, or no signature vouches for it. 2: a file is a wrong one,
+is cut off, or cannot be read. 4: no damage, but not all of this is proved."""
 
 import json
 import sys
@@ -10,11 +10,9 @@ from argparse import ArgumentParser
 from hashlib import sha256
 from pathlib import Path
 
-OUTSIDE = "a checkpoint from outside"
 
-
-def require(condition, problem):
-    return condition or sys.exit(f"DAMAGED at {place}: {problem}")
+def require(condition, problem, verdict="DAMAGED"):
+    return condition or sys.exit(f"{verdict} at {place}: {problem}")
 
 
 def refuse(problem):
@@ -22,12 +20,75 @@ def refuse(problem):
 
 
 def trust(pem):
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
     key = load_pem_public_key(pem)
+    if not isinstance(key, Ed25519PublicKey):
+        raise TypeError("the key is of a kind other than Ed25519")
     key_id = "sha256:" + sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()
     keys[key_id] = key
     replaced.pop(key_id, None)
+    return key_id
+
+
+def read_key(path):
+    pem = path.read_bytes()
+    if b"PRIVATE KEY" in pem:
+        refuse(f"{path} is a private key, which its owner must keep secret: use the public key")
+    try:
+        return f"{path} is the key {trust(pem)}"
+    except ImportError:
+        refuse("signatures need the Python package `cryptography`: install it, or omit --public-key")
+    except Exception:  # cryptography has several
+        refuse(f"{path} is not an Ed25519 public key in PEM")
+
+
+def read_checkpoints(path):
+    lines = enumerate(path.read_bytes().decode("utf-8-sig", "replace").split("\n"), 1)
+    numbered = [(number, line) for number, line in lines if line.strip()]
+    for number, line in numbered:
+        try:
+            checkpoint = json.loads(line)
+            claim = json.loads(checkpoint["checkpoint"])
+            checkpoint["signature"], claim["format"], claim["entry_hash"], claim["signed_at"]  # all are needed
+            external.setdefault(claim["sequence"] + 0, []).append((f"a checkpoint of {path}", checkpoint))
+            external_keys.add(claim["key_id"])
+            owners[claim["tenant_id"]] = path
+        except (ValueError, LookupError, TypeError, RecursionError):
+            refuse(f"{path}: line {number} is not a checkpoint in UTF-8: copy the file again as it is")
+    if not numbered:
+        refuse(f"{path} has no checkpoint: copy the file again")
+
+
+def parse(line):
+    """Return the content of a line. The first one shows what the file is: an export begins with an entry."""
+    entry, not_an_export = None, f"{arguments.export} does not begin with an entry: it is not an export of a trail"
+    if number == 1 and line[:1] not in b"{\xef\xff\xfe":
+        refuse(not_an_export)
+    if b"\r" in line or line[:2] in (b"\xef\xbb", b"\xff\xfe", b"\xfe\xff"):
+        problem = f"{place} has other line endings (CR LF) or another encoding than in the export"
+        refuse(f"{problem}: copy the file again as it is, as binary, without autocrlf or PowerShell's >")
+    try:
+        entry = json.loads(line)
+    except ValueError:
+        if not line.endswith(b"\n"):
+            again = "download it again. If it ends there again, the export was cut off"
+            refuse(f"{arguments.export} ends in the middle of {place}: {again}")
+        if number > 1:
+            raise
+    return entry if number > 1 or {"checkpoint", "tenant_id"} & {*(entry or ())} else refuse(not_an_export)
+
+
+def identify(owner):
+    """Refuse files of another tenant. The first entry states whose trail it is."""
+    path = arguments.export
+    if owner != (tenant or owner):
+        refuse(f"{path} is not evidence about {tenant!a}, but the trail of {owner!a}: ask for the one of {tenant!a}")
+    for other in owners.keys() - {owner}:
+        problem = f"{owners[other]} has a checkpoint of {other!a}, and {path} is the trail of {owner!a}"
+        refuse(f"{problem}: use files of one tenant. If you got them as those of {other!a}, {path} is not its trail")
+    return owner
 
 
 def verified_claim(checkpoint):
@@ -35,13 +96,18 @@ def verified_claim(checkpoint):
     require(claim["format"] == "verifywise audit checkpoint 1", "this is not a checkpoint of an audit trail")
     if keys:
         key_id, at = claim["key_id"], claim["sequence"]
-        require(key_id in keys, f"it names the key {key_id}, which was not supplied and for which no other key vouches")
+        if key_id not in keys:
+            problem = f"it names the key {key_id!a}, which was not supplied and for which no other key vouches"
+            remedy = "compare the hash of your key with the one that you noted. If your key is the right one,"
+            if key_id in external_keys and not found["signed"]:
+                refuse(f"{place}: {problem}: {remedy} what vouches for the other key was removed from the export")
+            require(False, f"{problem}: {remedy} somebody else signed this", "FAILED")
         require(at <= replaced.get(key_id, at), f"it is of the key {key_id}, which an earlier entry replaced")
         keys[key_id].verify(bytes.fromhex(checkpoint["signature"]), checkpoint["checkpoint"].encode())
         replaced.update(dict.fromkeys(claim.get("replaces", []), at))  # lost or stolen keys
         if "next_key" in claim:  # the holder of this key vouches for the one that signs from here on
             replaced[key_id] = at
-            trust(claim["next_key"].encode())
+            changes[f"at entry {at}, the key {key_id} vouches for {trust(claim['next_key'].encode())}"] = at
     return claim
 
 
@@ -50,13 +116,18 @@ def judge(statements):
     global place
     for place, checkpoint in sorted(statements, key=lambda pair: not any(key in pair[1]["checkpoint"] for key in keys)):
         claim = verified_claim(checkpoint)
-        problem = f"entry {claim['sequence']} of {claim['tenant_id']!r} is missing, or is not the one signed at "
+        signed_at = ascii(claim["signed_at"])[1:-1]
+        problem = f"entry {claim['sequence']} of {claim['tenant_id']!a} is missing, or is not the one signed at "
         is_match = (claim["tenant_id"], claim["sequence"], claim["entry_hash"]) == (tenant, sequence, previous)
-        require(is_match, problem + claim["signed_at"])
-        found.update(signed=sequence, signed_at=claim["signed_at"])
-        if place == OUTSIDE:
+        require(is_match, problem + signed_at)
+        found.update(signed=sequence, signed_at=signed_at)
+        if not place.startswith("line "):
             found["witnessed"] = sequence
     found["checkpoints"] += len({checkpoint["checkpoint"] for _, checkpoint in statements})
+
+
+def counted(number, one, many):
+    return f"{number} {one if number == 1 else many}"
 
 
 parser = ArgumentParser(description=__doc__)
@@ -68,32 +139,28 @@ parser.add_argument("--head", metavar="SEQUENCE:HASH", help="an entry's hash tha
 parser.add_argument("--through", type=int, metavar="SEQUENCE", help="the last entry that you ask about")
 arguments = parser.parse_args()
 sequence, previous, tenant, statements = 0, "", arguments.tenant, []
-keys, replaced, external = {}, {}, {}
-found = {"checkpoints": 0, "signed": 0, "signed_at": "(never)", "witnessed": 0}
+keys, replaced, changes, external, external_keys, owners = {}, {}, {}, {}, set(), {}
+found = {"checkpoints": 0, "signed": 0, "witnessed": 0}
+head, _, head_hash = (arguments.head or "0:" + "0" * 64).partition(":")
+if not head.isdecimal() or len(head) > 18 or len(head_hash) != 64:
+    refuse("--head must be the number of an entry and its hash in 64 hex digits, such as 12:9f86...")
 try:
-    for path in arguments.public_key:
-        trust(path.read_bytes())
-    for line in "\n".join(path.read_text() for path in arguments.checkpoint).splitlines():
-        if line.strip():
-            checkpoint = json.loads(line)
-            external.setdefault(json.loads(checkpoint["checkpoint"])["sequence"], []).append((OUTSIDE, checkpoint))
-    head, head_hash = arguments.head.split(":") if arguments.head else (0, "")
+    trusted = [read_key(path) for path in arguments.public_key]
+    for path in arguments.checkpoint:
+        read_checkpoints(path)
     head, export = int(head), arguments.export.open("rb")
-except (ImportError, OSError, ValueError, LookupError, TypeError) as error:
-    refuse(f"{type(error).__name__} {error}")
+except OSError as error:
+    refuse(f"{error.filename}: {error.strerror}")
 try:
     for number, line in enumerate(export, 1):
         place = f"line {number}"
-        if b"\r" in line or line[:2] in (b"\xef\xbb", b"\xff\xfe", b"\xfe\xff"):
-            problem = f"{place} has other line endings (CR LF) or another encoding than in the export"
-            refuse(f"{problem}: copy the file again as it is, as binary, without autocrlf or PowerShell's >")
-        entry = json.loads(line)
+        entry = parse(line)
         if "checkpoint" in entry:
             statements.append((place, entry))
             continue
         judge(statements)
-        place, tenant, sequence = f"line {number}", tenant or entry["tenant_id"], sequence + 1
-        require(entry["tenant_id"] == tenant, f"it is of the tenant {entry['tenant_id']!r}, not of {tenant!r}")
+        place, tenant, sequence = f"line {number}", tenant if sequence else identify(entry["tenant_id"]), sequence + 1
+        require(entry["tenant_id"] == tenant, f"it is of the tenant {entry['tenant_id']!a}, not of {tenant!a}")
         is_linked = (entry["sequence"], entry["previous_hash"]) == (sequence, previous)
         require(is_linked, f"this is not entry {sequence}, or the hash of the entry before it does not match")
         if entry.get("kind") == "states accepted":
@@ -101,24 +168,38 @@ try:
         previous = sha256(line.rstrip(b"\n")).hexdigest()
         statements = external.pop(sequence, [])
         if sequence == head:
-            require(head_hash == previous, f"entry {sequence} is not the one that --head states")
+            require(head_hash.lower() == previous, f"entry {sequence} is not the one that --head states")
             found["witnessed"] = sequence
+    place = "the end"
+    again = f"download {arguments.export} again. If it has none again, all entries were removed"
+    require(sequence, f"the export has no entry: {again}", "FAILED")
     judge(statements)
     place = "the end"
-    require(sequence, "the export has no entry")
     is_whole = not external and head <= sequence
     require(is_whole, f"entries after {sequence} are missing, according to a checkpoint or head from outside")
 except Exception as error:
     reasons = {"KeyError": f"it has no {error}", "JSONDecodeError": "it is not JSON", "TypeError": "it is not an entry"}
     reasons["InvalidSignature"] = "its signature was not made by the key that it names"
     require(False, reasons.get(type(error).__name__, f"{type(error).__name__} {error}"))
-signed = found["signed"]
-print(f"{tenant!r}: {sequence} entries in one unbroken chain that ends with {previous}")
-print(f"{found['checkpoints']} checkpoints match, the last at entry {signed}; {sequence - signed} entries follow it")
-print(f"signatures {'' if keys else 'NOT '}verified")
-if keys and not signed:
-    sys.exit("FAILED: no signature vouches for this trail")
-if found["witnessed"] < (arguments.through or sequence):
-    print(f"NOT proved: entries after {signed or sequence}, if others ever existed, would not be missed.")
-    print(f"Compare with a checkpoint stored elsewhere, newer than {found['signed_at']}, or with a head: see --help")
+signed, witnessed, end = found["signed"], found["witnessed"], arguments.through or sequence
+print(f"{tenant!a}: {counted(sequence, 'entry', 'entries')} in one unbroken chain that ends with {previous}")
+if signed:
+    match = counted(found["checkpoints"], "checkpoint matches", "checkpoints match")
+    print(f"{match}, the last at entry {signed}; {counted(sequence - signed, 'entry follows', 'entries follow')} it")
+    print("\n".join([f"signatures {'' if keys else 'NOT '}verified", *trusted, *changes]))
+elif keys:
+    sys.exit("FAILED: no signature vouches for this trail: it was never signed, or its checkpoints were removed")
+else:
+    print("there is no checkpoint, so no signature was verified")
+if witnessed:
+    print(f"what you have from outside covers entries 1 to {witnessed}")
+if witnessed < end:
+    if end > sequence:
+        print(f"NOT proved: the trail ends with entry {sequence}, before entry {end}.")
+    elif witnessed or arguments.through:
+        print(f"NOT proved: nothing from outside covers entries {witnessed + 1} to {end}.")
+    if end >= sequence:
+        print(f"NOT proved: entries after {signed or sequence}, if others ever existed, would not be missed.")
+    than = f", newer than {found['signed_at']}" if signed else ""
+    print(f"Compare with a checkpoint stored elsewhere{than}, or with a head: see --help")
     sys.exit(4 if keys or arguments.through else 0)

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from verifywise_mlflow.audit.chain import ChainLink
 from verifywise_mlflow.audit.checkpoint import sign_checkpoint
@@ -27,6 +29,12 @@ from verifywise_mlflow_tests.support.audit_chains import (
 from verifywise_mlflow_tests.support.standalone_scripts import imported_packages
 
 SCRIPT = Path(__file__).parents[2] / "tools" / "verify_audit_export.py"
+RSA = (
+    generate_private_key(65_537, 2_048)
+    .public_key()
+    .public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    .decode()
+)
 HOSTILE = ["a\nb\r\n\u2028c", '"},{"checkpoint":"x"}', "\x00\x1b[31m", "ÅΩ\U0001f600", "</script>", "9" * 5_000]
 
 
@@ -65,7 +73,7 @@ def export(tmp_path: Path) -> Export:
 
 
 def test_the_script_is_short_and_imports_nothing_of_the_product() -> None:
-    assert len(SCRIPT.read_text().splitlines()) <= 125
+    assert len(SCRIPT.read_text().splitlines()) <= 210
     assert imported_packages(SCRIPT) == {"argparse", "hashlib", "json", "pathlib", "sys", "cryptography"}
 
 
@@ -135,7 +143,8 @@ def test_the_first_invalid_line_is_reported(export: Export, tampering: str, line
 
     code, output = export.verified(tamper(make_chain_of_length(5), tampering))
 
-    assert (code, output.startswith(f"DAMAGED at line {line}:")) == (1, True), output
+    verdict = "FAILED" if tampering == "a checkpoint of a stranger" else "DAMAGED"
+    assert (code, output.startswith(f"{verdict} at line {line}:")) == (1, True), output
 
 
 @pytest.mark.parametrize(
@@ -146,7 +155,7 @@ def test_the_first_invalid_line_is_reported(export: Export, tampering: str, line
         ("re-chained and stripped", 1, "no signature vouches for this trail"),
         ("truncated at a checkpoint", 4, "newer than 2026-03-01T12:30:00+00:00"),
         ("re-chained after a checkpoint", 4, "the last at entry 3; 2 entries follow it"),
-        ("renamed", 1, "it is of the tenant 'globex', not of 'acme'"),
+        ("renamed", 2, "is not evidence about 'acme', but the trail of 'globex'"),
         ("renamed, and no tenant was given", 1, "no signature vouches for this trail"),
     ],
 )
@@ -217,8 +226,11 @@ def test_a_key_vouches_for_the_next(export: Export) -> None:
     )
     del export.options[-2:]
 
-    not_vouched_for = export.verified(list(export_lines(links, [change[0], last])))
-    assert (not_vouched_for[0], "for which no other key vouches" in not_vouched_for[1]) == (1, True)
+    code, output = export.verified(list(export_lines(links, [change[0], last])))
+    assert (code, "what vouches for the other key was removed from the export" in output) == (2, True)
+    before = signed_checkpoint(links[0])
+    code, output = export.verified(list(export_lines(links, [before, change[0], last])))
+    assert (code, "FAILED at line 5" in output, "somebody else signed this" in output) == (1, True, True)
 
 
 @pytest.mark.parametrize(
@@ -267,10 +279,158 @@ def test_wrong_keys_are_reported_in_a_sentence(export: Export) -> None:
     assert wrong == (1, "DAMAGED at line 3: its signature was not made by the key that it names\n")
 
 
-def test_an_empty_export_is_damaged(export: Export) -> None:
+def test_an_export_without_entries_is_a_cut_download_or_a_removed_trail(export: Export) -> None:
     code, output = export.verified([])
 
-    assert (code, "the export has no entry" in output) == (1, True), output
+    assert code == 1
+    assert "the export has no entry: download" in output
+    assert "If it has none again, all entries were removed" in output
+    only_checkpoints = export.verified([signed_checkpoint(make_chain_of_length(1)[0]).checkpoint.to_json_line()])
+    assert (only_checkpoints[0], "FAILED at the end: the export has no entry" in only_checkpoints[1]) == (1, True)
+
+
+def test_a_cut_download_is_distinguished_from_damage(export: Export) -> None:
+    whole = "".join(f"{link.text}\n" for link in make_chain_of_length(3)).encode()
+
+    code, output = export.verified_bytes(whole[:-20])
+
+    assert (code, "export.jsonl ends in the middle of line 3: download it again" in output) == (2, True), output
+    assert "If it ends there again, the export was cut off" in output
+    assert export.verified_bytes(whole[:20])[0] == 2
+
+
+@pytest.mark.parametrize(
+    "content", [b'{\n "format": "proof"\n}\n', b"PK\x03\x04\r\n", b"[]\n", b"{}", b'"text"\n', b"\n", b"[" * 9_999]
+)
+def test_a_file_that_is_no_export_is_called_one(export: Export, content: bytes) -> None:
+    code, output = export.verified_bytes(content)
+
+    assert (code, "export.jsonl does not begin with an entry: it is not an export" in output) == (2, True), output
+
+
+def test_files_of_another_tenant_are_wrong_files(export: Export) -> None:
+    acme, globex = make_chain_of_length(2), make_chain(["x", "y"], "globex")
+    export.give("--checkpoint", signed_checkpoint(globex[1], tenant_id="globex").checkpoint.to_json_line())
+
+    code, output = export.verified([link.text for link in acme])
+    assert (code, "given-0 has a checkpoint of 'globex', and " in output) == (2, True), output
+    assert "is the trail of 'acme': use files of one tenant" in output
+    export.options += ["--tenant", "acme"]
+    assert export.verified([link.text for link in acme])[0] == 2
+    assert "is not evidence about 'acme'" in export.verified([link.text for link in globex])[1]
+    within = export.verified([acme[0].text, globex[1].text])
+    assert within[0] == 2, "the checkpoint is the first wrong file"
+    del export.options[:2]
+    within = export.verified([acme[0].text, globex[1].text])
+    assert (within[0], "DAMAGED at line 2: it is of the tenant 'globex', not of 'acme'" in within[1]) == (1, True)
+
+
+def test_a_wrong_public_key_is_distinguished_from_a_forgery_if_the_auditor_has_a_checkpoint(export: Export) -> None:
+    links, other = make_chain_of_length(3), SigningKey.generate()
+    exported = list(export_lines(links, [signed_checkpoint(links[0]), signed_checkpoint(links[2])]))
+    export.give("--public-key", other.public.pem())
+
+    code, output = export.verified(exported)
+    assert (code, output.startswith("FAILED at line 2: it names the key 'sha256:")) == (1, True), output
+
+    export.give("--checkpoint", signed_checkpoint(links[2]).checkpoint.to_json_line())
+    code, output = export.verified(exported)
+    assert (code, "compare the hash of your key with the one that you noted" in output) == (2, True), output
+    signed_again = [signed_checkpoint(links[0], SigningKey.generate()), signed_checkpoint(links[2])]
+    code, output = export.verified(list(export_lines(links, signed_again)))
+    assert (code, output.startswith("FAILED at line 2")) == (1, True), "the auditor has no checkpoint of this key"
+
+
+@pytest.mark.parametrize(
+    ("option", "content", "reason"),
+    [
+        ("--public-key", KEY.pem().decode(), "given-0 is a private key, which its owner must keep secret"),
+        ("--public-key", RSA, "given-0 is not an Ed25519 public key in PEM"),
+        ("--public-key", "nonsense", "given-0 is not an Ed25519 public key in PEM"),
+        ("--checkpoint", "", "given-0 has no checkpoint"),
+        ("--checkpoint", " \n\n", "given-0 has no checkpoint"),
+        ("--checkpoint", "\nnull\n", "given-0: line 2 is not a checkpoint"),
+        ("--checkpoint", "{}", "given-0: line 1 is not a checkpoint"),
+        ("--checkpoint", '{"checkpoint":"{}","signature":"00"}', "given-0: line 1 is not a checkpoint"),
+        ("--checkpoint", "[" * 99_999, "given-0: line 1 is not a checkpoint"),
+    ],
+)
+def test_a_file_of_the_auditor_that_cannot_be_used_is_named(
+    export: Export, option: str, content: str, reason: str
+) -> None:
+    export.give(option, content)
+
+    code, output = export.verified([make_chain_of_length(1)[0].text])
+
+    assert (code, reason in output, "Traceback" in output) == (2, True, False), output
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--public-key", "absent.pem"], "absent.pem: No such file or directory"),
+        (["--checkpoint", "absent.jsonl"], "absent.jsonl: No such file or directory"),
+        (["--head", "5"], "--head must be the number of an entry and its hash"),
+        (["--head", f"{'9' * 5_000}:{'0' * 64}"], "--head must be the number of an entry and its hash"),
+    ],
+)
+def test_an_option_that_cannot_be_used_is_named(export: Export, options: list[str], reason: str) -> None:
+    export.options += options
+
+    code, output = export.verified([make_chain_of_length(1)[0].text])
+
+    assert (code, reason in output) == (2, True), output
+
+
+@pytest.mark.parametrize("editor", [lambda line: f"\ufeff{line}", lambda line: f"{line}\r\n\r\n"])
+def test_a_checkpoint_that_an_editor_on_windows_saved_is_read(export: Export, editor: Callable[[str], str]) -> None:
+    links = make_chain_of_length(2)
+    export.give("--public-key", KEY.public.pem())
+    export.give("--checkpoint", editor(signed_checkpoint(links[1]).checkpoint.to_json_line()))
+
+    assert export.verified([link.text for link in links])[0] == 0
+
+
+def test_the_script_says_what_the_statements_from_outside_cover(export: Export) -> None:
+    links = make_chain_of_length(5)
+    exported = list(export_lines(links, [signed_checkpoint(links[4])]))
+    export.give("--public-key", KEY.public.pem())
+    export.give("--checkpoint", signed_checkpoint(links[2]).checkpoint.to_json_line())
+
+    code, output = export.verified(exported)
+    assert (code, "what you have from outside covers entries 1 to 3" in output) == (4, True)
+    assert "NOT proved: nothing from outside covers entries 4 to 5" in output
+    assert f"given-0 is the key {KEY.key_id}" in output
+    export.options += ["--through", "4"]
+    code, output = export.verified(exported)
+    assert (code, "covers entries 4 to 4" in output, "entries after" in output) == (4, True, False)
+    export.options[-1] = "9"
+    code, output = export.verified(exported)
+    assert (code, "NOT proved: the trail ends with entry 5, before entry 9" in output) == (4, True)
+
+
+def test_a_change_of_the_key_is_shown(export: Export) -> None:
+    links, new = make_chain_of_length(2), SigningKey.generate()
+    change = [signed_checkpoint(links[0], KEY, next_key=new.public), signed_checkpoint(links[0], new)]
+    export.give("--public-key", KEY.public.pem())
+    export.give("--checkpoint", change[0].checkpoint.to_json_line())
+
+    _, output = export.verified(list(export_lines(links, change)))
+
+    assert output.count(f"at entry 1, the key {KEY.key_id} vouches for {new.key_id}") == 1
+
+
+def test_a_single_entry_and_no_checkpoint_are_said_as_such(export: Export) -> None:
+    links = make_chain_of_length(2)
+    _, output = export.verified([links[0].text])
+    assert "'acme': 1 entry in one unbroken chain" in output
+    assert "there is no checkpoint, so no signature was verified" in output
+
+    export.give("--public-key", KEY.public.pem())
+    code, output = export.verified([links[0].text])
+    assert (code, "signatures verified" in output, "it was never signed, or" in output) == (1, False, True)
+    _, output = export.verified([*export_lines(links, [signed_checkpoint(links[0])])])
+    assert "1 checkpoint matches, the last at entry 1; 1 entry follows it" in output
 
 
 @pytest.mark.parametrize(

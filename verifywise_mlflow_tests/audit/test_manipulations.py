@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from verifywise_mlflow.audit.export import export_lines
 from verifywise_mlflow.cli import app
+from verifywise_mlflow.cli.command_catalog import MISUSED
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.pipeline.sync import Sync
 from verifywise_mlflow.tenants.loading import load_tenants
@@ -114,8 +115,9 @@ def test_each_manipulation_of_a_trail_is_noticed_in_the_database_and_in_an_expor
     codes = [run_script(*script)[0], run_script(*script, *saved_checkpoint(examined))[0]]
 
     assert (alone.trail, found.trail) == (manipulation.alone, manipulation.found)
-    assert [alone.exit_code, found.exit_code] == codes
-    assert codes == [EXIT_CODES.get(outcome, 1) for outcome in (manipulation.alone, manipulation.found)]
+    assert codes == ([MISUSED] * 2 if manipulation.is_wrong_file else [alone.exit_code, found.exit_code])
+    expected = [EXIT_CODES.get(outcome, 1) for outcome in (manipulation.alone, manipulation.found)]
+    assert [alone.exit_code, found.exit_code] == expected
 
 
 @pytest.mark.parametrize("manipulation", EXPORT_MANIPULATIONS, ids=lambda manipulation: manipulation.what)
@@ -125,7 +127,8 @@ def test_each_manipulation_of_an_exported_file_is_noticed(
     export = tmp_path / "edited.jsonl"
     export.write_bytes(manipulation.edit((examined.folder / "acme.jsonl").read_bytes()))
 
-    code, output = run_script("verify_audit_export.py", str(export), *public_key(examined), *saved_checkpoint(examined))
+    given = ("--tenant", "acme", *public_key(examined), *saved_checkpoint(examined))
+    code, output = run_script("verify_audit_export.py", str(export), *given)
 
     assert (code, manipulation.says in output) == (manipulation.exit_code, True), output
 

@@ -68,7 +68,11 @@ def repeat_last_checkpoint(export: bytes) -> bytes:
     return export + _joined(export.splitlines()[-1:])
 
 
-@_manipulation("the file is cut off within a line", says="it is not JSON")
+@_manipulation(
+    "the file is cut off within a line",
+    says="download it again. If it ends there again, the export was cut off",
+    exit_code=2,
+)
 def cut_off_in_line(export: bytes) -> bytes:
     return export[:-100]
 
@@ -78,9 +82,19 @@ def add_line(export: bytes) -> bytes:
     return export + b"{}\n"
 
 
-@_manipulation("the file is empty", says="the export has no entry")
+@_manipulation("the file is empty", says="If it has none again, all entries were removed")
 def empty_file(_: bytes) -> bytes:
     return b""
+
+
+@_manipulation("another tenant's entry is put first", says="is not evidence about 'acme'", exit_code=2)
+def begin_with_entry_of_another_tenant(export: bytes) -> bytes:
+    return export.replace(b'"tenant_id":"acme"', b'"tenant_id":"globex"', 1)
+
+
+@_manipulation("the first line is made unreadable", says="does not begin with an entry", exit_code=2)
+def make_first_line_unreadable(export: bytes) -> bytes:
+    return b"x" + export
 
 
 def _joined(lines: Sequence[bytes]) -> bytes:

@@ -66,6 +66,8 @@ class TrailManipulation:
     """What ``audit verify`` says with a key and a saved checkpoint: a kind of damage, or the outcome."""
     alone: str
     """What it says with the key alone."""
+    is_wrong_file: bool = False
+    """Whether an export of it is a file of another tenant: the script then ends with the exit code of a wrong file."""
 
 
 TRAIL_MANIPULATIONS: Final[list[TrailManipulation]] = []
@@ -74,9 +76,11 @@ EDITED: Final = 20
 """The entry that is changed: there are checkpoints before and after it."""
 
 
-def _manipulation(what: str, *, found: str, alone: str = "") -> Callable[[TrailEdit], TrailEdit]:
+def _manipulation(
+    what: str, *, found: str, alone: str = "", is_wrong_file: bool = False
+) -> Callable[[TrailEdit], TrailEdit]:
     def register(edit: TrailEdit) -> TrailEdit:
-        TRAIL_MANIPULATIONS.append(TrailManipulation(what, edit, found, alone or found))
+        TRAIL_MANIPULATIONS.append(TrailManipulation(what, edit, found, alone or found, is_wrong_file))
         return edit
 
     return register
@@ -180,7 +184,7 @@ def remove_checkpoints(trail: Trail, _: Trail) -> Trail:
     return replace(trail, checkpoints=[])
 
 
-@_manipulation("the trail of another tenant takes its place", found="edit")
+@_manipulation("the trail of another tenant takes its place", found="edit", is_wrong_file=True)
 def take_trail_of_another_tenant(trail: Trail, other: Trail) -> Trail:
     return replace(other, tenant_id=trail.tenant_id)
 
