@@ -145,7 +145,7 @@ def _values(tags: StoredTags, dossier: VersionDossier) -> Mapping[Section, _Valu
     return {
         "metrics": record.metrics or {},
         "parameters": record.hyperparameters or {},
-        "data sets": _numbered((_data_set_name(item), _data_set_value(item)) for item in dossier.data_sets),
+        "data sets": _numbered((_data_set_name(item), data_set_text(item)) for item in dossier.data_sets),
         "record": _fields(record, [field for field in FIELDS if field not in (*_OTHER_SECTIONS, *_ORIGIN)]),
         "verdicts": {judged.verdict.rule_id: judged.verdict.verdict for judged in dossier.rules},
         "packages": dict(_packages(dossier)),
@@ -187,7 +187,8 @@ def _data_set_name(item: DataSet) -> str:
     return f"{item.name or 'unnamed'} ({item.context})" if item.context else item.name or "unnamed"
 
 
-def _data_set_value(item: DataSet) -> str:
+def data_set_text(item: DataSet) -> str:
+    """Return the value of a data set that is compared: its digest, and its source as MLflow states it."""
     parts = (item.digest and f"digest {item.digest}", item.source)
     return ", ".join(part for part in parts if part) or "no digest and no source"
 

@@ -57,7 +57,8 @@ def program_outputs() -> Iterator[str]:
     """Yield a row for each command without ``--json``."""
     yield "| command | prints |"
     yield "|---|---|"
-    yield from (f"| `{path}` | {HELP[path].program_output} |" for path, _ in all_commands() if HELP[path].program_output)
+    outputs = ((path, HELP[path].program_output) for path, _ in all_commands())
+    yield from (f"| `{path}` | {output} |" for path, output in outputs if output)
 
 
 def exit_codes() -> Iterator[str]:

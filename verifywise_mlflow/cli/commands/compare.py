@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import Annotated, Final
@@ -12,6 +12,7 @@ from rich.text import Text
 
 from verifywise_mlflow.cli.arguments import AsOf, ModelName, StoredTenantName
 from verifywise_mlflow.cli.command_catalog import FAILED
+from verifywise_mlflow.cli.compared_values import brief_data_set, brief_sides
 from verifywise_mlflow.cli.display import display, display_name
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.json_output import print_document
@@ -24,7 +25,7 @@ from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.queries.records_begin import describe_records_begin
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.services.comparison import ComparedValue, Comparison
+from verifywise_mlflow.services.comparison import ComparedValue, Comparison, data_set_text
 from verifywise_mlflow.services.comparison import compare as comparison_of
 from verifywise_mlflow.services.version_dossier import VersionDossier, dossiers
 from verifywise_mlflow.services.version_references import require_recorded, resolve_version
@@ -34,8 +35,6 @@ app = typer.Typer()
 MAX_ROWS: Final = 30
 """The most values of a section that are printed; ``--json`` and ``--output`` have all of them."""
 _MAX_VALUE: Final = 60
-_SHOWN_DIGEST: Final = len("sha256 ") + 12
-"""Characters of a file's hash that are printed: enough to see that two differ."""
 
 Reference = Annotated[str, typer.Argument(help="The version's number, alias (champion, @champion) or stage.")]
 
@@ -93,11 +92,12 @@ def _print_comparison(comparison: Comparison, as_of: datetime | None, *, show_al
         return
     _print_versions(first, second)
     shown = comparison.values if show_all else comparison.differing
+    brief_by_text = {data_set_text(item): brief_data_set(item) for known in (first, second) for item in known.data_sets}
     for section, entries in groupby(shown, key=lambda value: value.section):
         listed = list(entries)
         rows = table(section, *headings, *_difference_heading(section))
         for value in listed[:MAX_ROWS]:
-            rows.add_row(*_cells(value))
+            rows.add_row(*_cells(value, brief_by_text))
         out.print()
         out.print(rows)
         if len(listed) > MAX_ROWS:
@@ -131,21 +131,16 @@ def _difference_heading(section: str) -> tuple[str, ...]:
     return ("difference",) if section in ("metrics", "parameters") else ()
 
 
-def _cells(value: ComparedValue) -> list[Text]:
+def _cells(value: ComparedValue, brief_by_text: Mapping[str, str]) -> list[Text]:
     name = display_name(value.name, _MAX_VALUE)
     if value.note:
         name = Text("\n").join((display(value.name), Text(escape_invisible(value.note), "dim")))
-    length = _SHOWN_DIGEST if value.section == "files" else _MAX_VALUE
-    cells = [name, *(_value(side, length) for side in (value.first, value.second))]
+    cells = [name, *map(_side, brief_sides(value, brief_by_text))]
     return [*cells, _difference(value)] if _difference_heading(value.section) else cells
 
 
-def _value(text: str | None, length: int) -> Text:
-    if text is None:
-        return Text("-", "dim")
-    if text.startswith("sha256 "):
-        return Text(f"{text[:length]}…")
-    return display(text, _MAX_VALUE)
+def _side(text: str | None) -> Text:
+    return Text("-", "dim") if text is None else display(text, _MAX_VALUE)
 
 
 def _difference(value: ComparedValue) -> Text:

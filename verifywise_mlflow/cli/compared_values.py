@@ -1,0 +1,57 @@
+"""Compared values in brief, for a table: rounded numbers, and places instead of the JSON that MLflow states."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Final
+
+from verifywise_mlflow.services.comparison import ComparedValue, Section
+from verifywise_mlflow.services.record_parts import DataSet
+
+_SHOWN_DIGEST: Final = len("sha256 ") + 12
+
+
+def brief_sides(value: ComparedValue, brief_by_text: Mapping[str, str]) -> tuple[str | None, str | None]:
+    """Return both values in brief; in full if they differ and are the same in brief.
+
+    Args:
+        value: The two values.
+        brief_by_text: Each text of a data set in brief.
+    """
+    first, second = (_brief(value.section, text, brief_by_text) for text in (value.first, value.second))
+    return (value.first, value.second) if value.differs and first == second else (first, second)
+
+
+def _brief(section: Section, text: str | None, brief_by_text: Mapping[str, str]) -> str | None:
+    if text is None:
+        return None
+    if section == "metrics":
+        return f"{float(text):g}"
+    if section == "data sets":
+        return brief_by_text.get(text, text)
+    if section == "files" and text.startswith("sha256 "):
+        return f"{text[:_SHOWN_DIGEST]}…"
+    return text
+
+
+def brief_data_set(item: DataSet) -> str:
+    """Return the digest of a data set and its place, or the program that made it."""
+    parts = (item.digest and f"digest {item.digest}", _place(item))
+    return ", ".join(part for part in parts if part) or "no digest and no source"
+
+
+def _place(item: DataSet) -> str | None:
+    """Return the place that MLflow states as JSON, whose form depends on the type of the source."""
+    try:
+        source = json.loads(item.source or "null")
+    except (ValueError, RecursionError):
+        return item.source
+    if not isinstance(source, Mapping):
+        return item.source
+    for name in ("uri", "url", "path"):
+        if isinstance(place := source.get(name), str):
+            return place
+    tags = source.get("tags")
+    program = tags.get("mlflow.source.name") if isinstance(tags, Mapping) else None
+    return f"made by {program}" if program else f"source of type {item.source_type or 'unknown'}"
