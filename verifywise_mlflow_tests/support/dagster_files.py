@@ -27,7 +27,7 @@ _open_schedules = SqliteScheduleStorage.from_local
 
 def copy_new_files() -> None:
     """Make Dagster's storages copy a file that does not exist yet. They look at its revision as always."""
-    SqliteEventLogStorage._initdb = _init_events  # type: ignore[method-assign]
+    SqliteEventLogStorage._initdb = _init_events  # type: ignore[assignment,method-assign]
     SqliteRunStorage.from_local = classmethod(_runs_from_local)  # type: ignore[assignment,method-assign]
     SqliteScheduleStorage.from_local = classmethod(_schedules_from_local)  # type: ignore[assignment,method-assign]
 

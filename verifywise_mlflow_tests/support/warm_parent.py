@@ -146,8 +146,15 @@ def _run(order: Mapping[str, Any]) -> NoReturn:
     if order["folder"]:
         os.chdir(order["folder"])
     gc.enable()
-    os.execv = lambda _program, command: _become(command, dict(os.environ))  # type: ignore[assignment]
-    os.execvpe = lambda _program, command, environment: _become(command, environment)  # type: ignore[assignment]
+
+    def become_in_this_environment(_program: str, command: Sequence[str]) -> NoReturn:
+        _become(command, dict(os.environ))
+
+    def become(_program: str, command: Sequence[str], environment: Mapping[str, str]) -> NoReturn:
+        _become(command, environment)
+
+    os.execv = become_in_this_environment  # type: ignore[assignment]  # our programs pass texts alone
+    os.execvpe = become  # type: ignore[assignment]
     _become(order["arguments"], order["environment"])
 
 
