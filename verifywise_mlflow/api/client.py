@@ -31,6 +31,7 @@ from verifywise_mlflow.services.comparison import ComparedValue, compare
 from verifywise_mlflow.services.gaps import Gap, GapFilter, open_gaps
 from verifywise_mlflow.services.inventory import InventoryFilter, InventoryRow, inventory_of
 from verifywise_mlflow.services.lineage_graph import DEFAULT_NODES, lineage_graph
+from verifywise_mlflow.services.list_filters import require_known_filters
 from verifywise_mlflow.services.per_tenant_reading import read_each, readable_tenants
 from verifywise_mlflow.services.prompts import PromptRow, prompt_rows
 from verifywise_mlflow.services.version_history import version_history
@@ -208,7 +209,10 @@ class Client:
             min_age_days=min_age_days,
             is_waived=waived,
         )
-        return self._frame_of_each(tenants, Gap, lambda session: open_gaps(session, now, wanted))
+        with translated_errors():
+            names = readable_tenants(self._store, tenants)
+            require_known_filters(self._store, names, wanted.versions, wanted.rules)
+        return self._frame_of_each(names, Gap, lambda session: open_gaps(session, now, wanted))
 
     def compare(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain, islice
@@ -25,7 +25,7 @@ from verifywise_mlflow.persistence.queries.version_filter import VersionFilter
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.ai_systems import system_names
-from verifywise_mlflow.services.list_filters import models_of_systems, rules_of_frameworks
+from verifywise_mlflow.services.list_filters import models_of_systems, require_known_filters, rules_of_frameworks
 from verifywise_mlflow.services.per_tenant_reading import read_each
 
 
@@ -115,13 +115,14 @@ def inventory(
 
 
 def inventory_of(
-    store: Store, tenant_ids: Iterable[str], wanted: InventoryFilter | None = None, limit: int | None = None
+    store: Store, tenant_ids: Sequence[str], wanted: InventoryFilter | None = None, limit: int | None = None
 ) -> Iterator[InventoryRow]:
     """Yield the versions of several tenants, in their order; ``limit`` is that of each tenant.
 
     Raises:
-        UnresolvedNameError: none of the tenants has such an AI system, or such a framework.
+        UnresolvedNameError: none of the tenants has such a model, owner, AI system or framework.
     """
+    require_known_filters(store, tenant_ids, (wanted or InventoryFilter()).versions)
     return read_each(store, tenant_ids, lambda session: inventory(session, wanted, limit))
 
 

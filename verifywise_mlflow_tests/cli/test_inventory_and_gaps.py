@@ -133,6 +133,34 @@ def test_a_filter_that_nothing_fits_says_so() -> None:
     assert run("gaps", "--stage", "staging", "--by", "owner", "acme") == "No gap matches.\n"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["gaps", "acme", "--rule", "ownde"], "no rule 'ownde' of the tenant 'acme'. Did you mean 'owned'"),
+        (["gaps", "acme", "--by", "owner", "--model", "chrun"], "no model 'chrun' of the tenant 'acme'. Did you mean"),
+        (["gaps", "acme", "--owner", "opsdesk"], "the owner of no version of the tenant 'acme'. Did you mean 'Ops"),
+        (["inventory", "acme", "--model", "chrun"], "no model 'chrun' of the tenant 'acme'. Did you mean 'churn'?"),
+        (["inventory", "--owner", "Grcae"], "'Grcae' is the owner of no version of any of the tenants"),
+        (["inventory", "acme", "--model", "fraud"], "no model 'fraud' of the tenant 'acme'"),
+    ],
+)
+def test_a_misspelled_name_is_no_empty_list(arguments: list[str], sentence: str) -> None:
+    assert sentence in " ".join(run(*arguments, code=UNRESOLVED).split())
+
+
+def test_names_of_several_tenants_and_of_former_models_narrow_a_list() -> None:
+    for arguments in (
+        ["inventory", "--model", "CREDIT", "--model", "fraud", "--owner", "fraud desk", "--owner", "ops desk"],
+        ["gaps", "--model", "credit", "--model", "fraud", "--rule", "OWNED", "--rule", "private"],
+    ):
+        output = run(*arguments)
+        assert "credit" in output
+        assert "fraud" in output
+    assert run("inventory", "acme", "--model", "gone") == "No version matches.\n"
+    assert run("gaps", "acme", "--model", "empty") == "No gap matches.\n"
+    assert run("gaps", "acme", "--rule", "nothing*") == "No gap matches.\n"
+
+
 def test_json_is_one_document_under_its_schema() -> None:
     inventory = check_document(run("inventory", "--json"))
     gaps = check_document(run("gaps", "--json"))

@@ -30,6 +30,7 @@ from verifywise_mlflow.persistence.queries.version_filter import VersionFilter
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.gaps import Gap, GapFilter, GapGroup, Grouping, group_gaps, open_gaps
+from verifywise_mlflow.services.list_filters import require_known_filters
 from verifywise_mlflow.services.per_tenant_reading import read_each, readable_tenants
 
 app = typer.Typer()
@@ -98,6 +99,7 @@ def gaps(
     now = datetime.now(UTC)
     with exit_on_errors(as_json), Store(database_url()) as store:
         names = readable_tenants(store, tenants or ())
+        require_known_filters(store, names, wanted.versions, wanted.rules)
         most = limit if output or as_json else (limit or _LIMIT) + 1  # one more shows that there are more
 
         def listed(session: TenantSession) -> Iterator[Gap]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal
 
-from sqlalchemy import or_, select
+from sqlalchemy import Column, exists, or_, select
 
 from verifywise_mlflow.persistence.queries.history import record_states, valid_at
+from verifywise_mlflow.persistence.queries.version_filter import matches_glob
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
-from verifywise_mlflow.persistence.tables import canonical_records, tenants
+from verifywise_mlflow.persistence.tables import canonical_records, compliance_verdicts, registered_models, tenants
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,32 @@ def recorded_model_names(session: TenantSession, limit: int) -> list[str]:
     table = canonical_records
     query = select(table.c.model_name).where(table.c.tenant_id == session.tenant_id).distinct().limit(limit)
     return list(session.scalars(query))
+
+
+def recorded_owners(session: TenantSession, limit: int) -> list[str]:
+    """Return the owners of the tenant's versions, tombstones included."""
+    owner = canonical_records.c.owner
+    query = select(owner).where(canonical_records.c.tenant_id == session.tenant_id, owner.is_not(None))
+    return list(session.scalars(query.distinct().limit(limit)))
+
+
+FilteredName = Literal["model", "owner", "rule"]
+"""What the names of a filter of versions or gaps are names of."""
+
+
+def names_any(session: TenantSession, kind: FilteredName, name: str) -> bool:
+    """Return whether the tenant has, or had, a model or an owner of this name, or verdicts of the rule, in any case."""
+    columns: Mapping[FilteredName, Sequence[Column[str]]] = {
+        "model": (registered_models.c.model_name, canonical_records.c.model_name),
+        "owner": (canonical_records.c.owner,),
+        "rule": (compliance_verdicts.c.rule_id,),
+    }
+    return any(
+        session.scalar(
+            select(exists().where(column.table.c.tenant_id == session.tenant_id, matches_glob(column, (name,))))
+        )
+        for column in columns[kind]
+    )
 
 
 def visible_tenants(session: TenantSession, limit: int) -> list[str]:
