@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from verifywise_mlflow.cli.command_catalog import FAILED, INTERRUPTED, MISUSED, UNRESOLVED
 from verifywise_mlflow.cli.output import fail
-from verifywise_mlflow.common.unresolved_names import UnresolvedNameError
+from verifywise_mlflow.common.unresolved_names import NotRecordedYetError, UnresolvedNameError
 from verifywise_mlflow.http.errors import HttpError
 from verifywise_mlflow.persistence.database import DatabaseError
 from verifywise_mlflow.services.rule_worker_error import RuleWorkerUnavailableError
@@ -22,6 +22,8 @@ def exit_on_errors(as_json: bool) -> Iterator[None]:
     """
     try:
         yield
+    except NotRecordedYetError as error:
+        fail(str(error), FAILED, as_json)
     except UnresolvedNameError as error:
         fail(str(error), UNRESOLVED, as_json)
     except (TenantsFileError, SecretUnavailableError) as error:

@@ -23,6 +23,10 @@ class UnresolvedNameError(LookupError):
     """No tenant, model, version, rule or the like has this name, or several have it."""
 
 
+class NotRecordedYetError(UnresolvedNameError):
+    """The name means nothing at a time before the first record: it may be spelled correctly."""
+
+
 def unknown_name(sentence: str, name: str, candidates: Iterable[str]) -> UnresolvedNameError:
     """Return the error for a name that no object has; its text suggests the nearest names.
 

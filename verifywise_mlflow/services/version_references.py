@@ -10,7 +10,13 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
-from verifywise_mlflow.common.unresolved_names import MAX_CANDIDATES, UnresolvedNameError, unknown_name
+from verifywise_mlflow.common.moments import utc_text
+from verifywise_mlflow.common.unresolved_names import (
+    MAX_CANDIDATES,
+    NotRecordedYetError,
+    UnresolvedNameError,
+    unknown_name,
+)
 from verifywise_mlflow.common.untrusted_text import quote
 from verifywise_mlflow.normalizer.record import NORMAL_FORMS
 from verifywise_mlflow.persistence.queries.history import verdict_states_of
@@ -22,6 +28,7 @@ from verifywise_mlflow.persistence.queries.known_names import (
     recorded_version_numbers,
     visible_tenants,
 )
+from verifywise_mlflow.persistence.queries.records_begin import records_begin
 from verifywise_mlflow.persistence.role_grants import is_known_tenant
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
@@ -38,6 +45,7 @@ def resolve_version(session: TenantSession, model_name: str, reference: str, at:
 
     Raises:
         UnresolvedNameError: no version, or more than one, has that alias or stage; or the model is not known.
+        NotRecordedYetError: the time is before the tenant's first record.
     """
     if reference.isascii() and reference.isdecimal() and len(reference) <= _MAX_DIGITS:
         return int(reference)
@@ -59,7 +67,14 @@ def resolve_version(session: TenantSession, model_name: str, reference: str, at:
         raise UnresolvedNameError(
             f"{quote(reference)} means {_listed(numbers)} of {quote(model_name)}: write one of the numbers"
         )
-    raise _unknown_reference(session, model_name, reference, versions)
+    unknown = _unknown_reference(session, model_name, reference, versions, at)
+    begin = records_begin(session)
+    if at is not None and begin is not None and at < begin:
+        raise NotRecordedYetError(
+            f"there is no record of {quote(model_name)} of the tenant {quote(session.tenant_id)} as of {utc_text(at)}; "
+            f"nothing was recorded before {utc_text(begin)}"
+        )
+    raise unknown
 
 
 def require_recorded(session: TenantSession, key: Key) -> None:
@@ -69,7 +84,7 @@ def require_recorded(session: TenantSession, key: Key) -> None:
         UnresolvedNameError: the tenant, the model or the version is not known.
     """
     if not is_recorded(session, key):
-        raise _unknown_reference(session, key[0], str(key[1]), ())
+        raise _unknown_reference(session, key[0], str(key[1]))
 
 
 def require_known_tenant(session: TenantSession) -> None:
@@ -126,17 +141,31 @@ def require_known_rule(session: TenantSession, key: Key, rule_id: str) -> None:
 
 
 def _unknown_reference(
-    session: TenantSession, model_name: str, reference: str, versions: Sequence[NamedVersion]
+    session: TenantSession,
+    model_name: str,
+    reference: str,
+    versions: Sequence[NamedVersion] = (),
+    at: datetime | None = None,
 ) -> UnresolvedNameError:
     require_known_model(session, model_name)
     aliases = sorted({alias for version in versions for alias in version.aliases})
     numbers = recorded_version_numbers(session, model_name, MAX_LISTED)
     missing = f"version {reference}" if reference.isdecimal() else f"version or alias {quote(reference)}"
+    when = f" as of {utc_text(at)}" if at else ""
     sentence = (
-        f"there is no {missing} of {quote(model_name)} of the tenant {quote(session.tenant_id)}; its "
+        f"there is no {missing} of {quote(model_name)} of the tenant {quote(session.tenant_id)}{when}; its "
         f"{'newest ' if len(numbers) == MAX_LISTED else ''}versions are {', '.join(map(str, numbers))}"
     )
+    if aliases:
+        sentence += f", with the alias{'es' if len(aliases) > 1 else ''} {_enumerated(aliases)}"
+    if stages := sorted({version.lifecycle_stage for version in versions if version.lifecycle_stage}):
+        sentence += f", in the stage{'s' if len(stages) > 1 else ''} {_enumerated(stages)}"
     return unknown_name(sentence, reference.removeprefix("@"), aliases)
+
+
+def _enumerated(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
+    return ", ".join(map(quote, names[:MAX_LISTED])) + more
 
 
 def _with_alias(versions: Iterable[NamedVersion], alias: str) -> list[int]:

@@ -120,9 +120,26 @@ def test_diff_does_not_load_versions_whose_verdicts_are_the_same(store_with_hist
     write_verdicts(store_with_history, {"a": Verdict.FAIL}, day(4))
     write_verdicts(store_with_history, {"a": Verdict.PASS}, day(5), reason="Owned again.")
 
-    result = runner.invoke(app, ["diff", "acme", "--from", "2026-03-04Z", "--to", "2026-03-06Z"])
+    arguments = ["diff", "acme", "--from", "2026-03-04Z", "--to", "2026-03-06Z"]
+    result = runner.invoke(app, arguments)
+    rows = json.loads(runner.invoke(app, [*arguments, "--json"]).stdout)
 
-    assert "No record, no verdict and no badge changed." in result.stdout
+    assert rows["versions"] == []
+    assert "No record, no verdict and no badge differs between the two times." in result.stdout
+    assert "4 changes lie in between: verifywise-mlflow history acme fraud 3" in result.stdout
+
+
+def test_diff_names_few_of_many_versions_that_changed_back(store_with_history: Store) -> None:
+    for on_day, owner in ((1, "ada"), (5, "grace"), (6, "ada")):
+        for number in range(1, 13):
+            version = ModelVersion(f"model {number}", 3, tags={"owner": owner})
+            write_record(store_with_history, RecordInputs(version=version), day(on_day))
+    result = runner.invoke(app, ["diff", "acme", "--from", "2026-03-04", "--to", "2026-03-07"])
+
+    assert "24 changes lie in between:" in result.stdout
+    assert "verifywise-mlflow history acme 'model 1' 3\n" in result.stdout
+    assert result.stdout.count("verifywise-mlflow history") == 10
+    assert "and those of 2 more versions" in result.stdout
 
 
 @pytest.mark.parametrize(
@@ -269,6 +286,7 @@ def test_a_reader_sees_its_own_tenant_only(
     ("arguments", "code", "sentence"),
     [
         (["show", "acme", "fraud", "3", "--as-of", "2026-02-01"], 1, "as of 2026-02-01 00:00:00 UTC; nothing was"),
+        (["show", "acme", "fraud", "production", "--as-of", "2026-02-01"], 1, "2026-02-01 00:00:00 UTC; nothing was"),
         (["events", "acme", "--limit", "9223372036854775808"], 2, "--limit"),
         (["audit", "show", "acme", "--limit", "9223372036854775808"], 2, "--limit"),
         (["show", "acme", "fraud", "3", "--as-of", "tomorrow"], 2, "write 2026-03-03"),

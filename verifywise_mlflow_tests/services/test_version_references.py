@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from verifywise_mlflow.common.unresolved_names import UnresolvedNameError
+from verifywise_mlflow.common.unresolved_names import NotRecordedYetError, UnresolvedNameError
 from verifywise_mlflow.connector.models import ModelVersion, RegisteredModel
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
 from verifywise_mlflow.normalizer.record_inputs import RecordInputs
@@ -61,7 +61,8 @@ def test_numbers_aliases_and_unambiguous_stages_are_resolved_as_of_the_time(
         (
             "champion",
             "fraud",
-            "no version or alias 'champion' of 'fraud' of the tenant 'acme'; its versions are 3, 4",
+            "no version or alias 'champion' of 'fraud' of the tenant 'acme' as of 2026-03-09 12:00:00 UTC; "
+            "its versions are 3, 4, 5, with the alias 'Blue', in the stages 'archived', 'production'",
         ),
         ("@bleu", "fraud", "Did you mean 'Blue'?"),
         ("production", "fraud", "'production' means versions 4, 5 of 'fraud': write one of the numbers"),
@@ -79,6 +80,16 @@ def test_what_is_unknown_or_ambiguous_is_explained(
         resolved(aliased_store, reference, model=model)
 
     assert reason in str(error.value)
+
+
+@pytest.mark.parametrize("reference", ["production", "champion", "@Blue"])
+def test_a_time_before_the_first_record_is_named_instead_of_a_wrong_name(aliased_store: Store, reference: str) -> None:
+    with pytest.raises(
+        NotRecordedYetError, match=r"'fraud' .* as of 2026-02-27.*; nothing was recorded before 2026-03-01"
+    ):
+        resolved(aliased_store, reference, on_day=-1)
+    with pytest.raises(UnresolvedNameError, match="Did you mean 'fraud'"):
+        resolved(aliased_store, reference, model="frod", on_day=-1)
 
 
 def test_a_word_that_is_the_alias_of_one_version_and_the_stage_of_another_is_ambiguous(aliased_store: Store) -> None:

@@ -58,7 +58,7 @@ def compare(
     check_output(output, as_json)
     with exit_on_errors(as_json), Store(database_url()) as store, store.begin_snapshot(tenant) as session:
         at = as_of or datetime.now(UTC)
-        numbers = [resolve_version(session, model, reference, at) for reference in (first, second)]
+        numbers = [resolve_version(session, model, reference, as_of) for reference in (first, second)]
         sides = _dossiers(session, model, numbers, at, as_json)
         comparison = comparison_of(session, *sides)
     if output is not None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, cast
+from itertools import islice
+from typing import Annotated, Final, cast
 
 import typer
 from pydantic import JsonValue
@@ -28,7 +30,11 @@ from verifywise_mlflow.exports.json_documents.changes import (
     VersionDifference,
 )
 from verifywise_mlflow.persistence.database import database_url
-from verifywise_mlflow.persistence.queries.compliance_diff import ComplianceChange, net_compliance_changes
+from verifywise_mlflow.persistence.queries.compliance_diff import (
+    ComplianceChange,
+    changes_within,
+    net_compliance_changes,
+)
 from verifywise_mlflow.persistence.queries.history import Period, net_record_transitions
 from verifywise_mlflow.persistence.queries.record_diff import Difference, differences
 from verifywise_mlflow.persistence.queries.records_begin import records_begin
@@ -39,6 +45,9 @@ from verifywise_mlflow.services.change_rows import ChangeRow, net_changes
 from verifywise_mlflow.services.version_references import require_known, resolve_version
 
 app = typer.Typer()
+
+_LISTED_VERSIONS: Final = 10
+"""The most versions whose history is offered if changes were reversed."""
 
 Change = tuple[Sequence[Difference], ComplianceChange | None]
 """The changes of a version's record, and of its verdicts."""
@@ -69,8 +78,10 @@ def diff(
             return
         changes = _changes(session, period)
         begin = records_begin(session)
+        reversed_changes: Mapping[Key, int] = {}
         if not changes:
             require_known(session, model)
+            reversed_changes = changes_within(session, period)
     if as_json:
         versions = tuple(_version_difference(key, change) for key, change in changes.items())
         print_document(
@@ -83,8 +94,29 @@ def diff(
     for (name, version_number), change in changes.items():
         out.print(Text(f"{escape_invisible(name)} version {version_number}", style="bold"))
         out.print(Text("\n").join(_lines(change)))
-    if not changes:
+    if reversed_changes:
+        _print_reversed(tenant, reversed_changes)
+    elif not changes:
         out.print("No record, no verdict and no badge changed.")
+
+
+def _print_reversed(tenant: str, changes: Mapping[Key, int]) -> None:
+    """Print how many changes lie between two equal states, and the commands that list them."""
+    total = sum(changes.values())
+    lie = "changes lie" if total > 1 else "change lies"
+    commands = [
+        f"verifywise-mlflow history {escape_invisible(shlex.join((tenant, name, str(number))))}"
+        for name, number in islice(changes, _LISTED_VERSIONS)
+    ]
+    out.print("No record, no verdict and no badge differs between the two times.")
+    if len(changes) == 1:
+        out.print(Text(f"{total:,} {lie} in between: {commands[0]}"), soft_wrap=True)
+        return
+    out.print(Text(f"{total:,} {lie} in between:"))
+    for command in commands:
+        out.print(Text(f"  {command}"), soft_wrap=True)
+    if len(changes) > _LISTED_VERSIONS:
+        out.print(Text(f"  and those of {len(changes) - _LISTED_VERSIONS:,} more versions"))
 
 
 def _period(since: datetime, until: datetime, model: str | None, version: int | None) -> Period:

@@ -43,6 +43,8 @@ for command in (rules, rule, gaps, check, waivers, waive, unwaive):
     app.command()(command)
 
 RuleId = Annotated[str, typer.Argument(metavar="RULE", help="The rule's id in its policy.")]
+_MAX_POLICY_TEXT = 4_000
+"""Characters of a line of a rule that are printed: its rationale is what an explanation is for."""
 _MAX_ROWS = 40
 """Rows in the table of changes. --json prints all."""
 
@@ -62,7 +64,7 @@ def explain(
     """
     at = as_of or datetime.now(UTC)
     with exit_on_errors(as_json), Store(database_url()) as store, store.begin_snapshot(tenant) as session:
-        number = resolve_version(session, model, version, at)
+        number = resolve_version(session, model, version, as_of)
         explanation = explanation_of(session, (model, number), rule, at)
         if explanation is None:
             require_recorded(session, (model, number))
@@ -140,7 +142,8 @@ def _print_explanation(explanation: Explanation, model: str, version: int) -> No
     for name, fact in values.items():
         if fact:
             lines = str(fact).split("\n")  # expressions may have several lines
-            rows.add_row(name, Text("\n").join(map(display, lines)) if isinstance(fact, str) else display(fact))
+            text = Text("\n").join(display(line, _MAX_POLICY_TEXT) for line in lines)
+            rows.add_row(name, text if isinstance(fact, str) else display(fact))
     out.print(rows)
     values_table = table("value", "as it stood", "from")
     for path, value in verdict.values.items():

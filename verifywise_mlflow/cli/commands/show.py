@@ -47,7 +47,7 @@ def show(
     """
     at = as_of or datetime.now(UTC)
     with exit_on_errors(as_json), Store(database_url()) as store, store.begin_snapshot(tenant) as session:
-        key = (model, resolve_version(session, model, version, at))
+        key = (model, resolve_version(session, model, version, as_of))
         known = dossier(session, key, at)
         if known is None:
             require_recorded(session, key)

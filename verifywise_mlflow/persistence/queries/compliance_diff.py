@@ -8,9 +8,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 
-from sqlalchemy import ColumnElement, DateTime, TableClause, any_, literal, select, union
+from sqlalchemy import ColumnElement, DateTime, TableClause, any_, func, literal, select, union, union_all
 
-from verifywise_mlflow.persistence.queries.history import Period, badge_states, to_utc, valid_at, verdict_states
+from verifywise_mlflow.persistence.queries.history import (
+    Period,
+    badge_states,
+    record_states,
+    to_utc,
+    valid_at,
+    verdict_states,
+)
 from verifywise_mlflow.persistence.queries.version_lookup import of_versions
 from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE, Key
 from verifywise_mlflow.persistence.session import TenantSession
@@ -61,6 +68,28 @@ def net_compliance_changes(session: TenantSession, period: Period) -> Iterator[C
             )
             if change.verdicts or change.badge_before != change.badge_after:
                 yield change
+
+
+def changes_within(session: TenantSession, period: Period) -> dict[Key, int]:
+    """Return how many states of records, verdicts and badges began within a period, by version, sorted by key.
+
+    Unlike a net difference, it counts changes that were reversed before the end.
+    """
+    begun = union_all(
+        *(
+            select(states.c.model_name, states.c.version_number).where(
+                states.c.tenant_id == session.tenant_id,
+                states.c.valid_from > to_utc(period.since),
+                states.c.valid_from <= to_utc(period.until),
+                *_is_within(states, period),
+            )
+            for states in (record_states, verdict_states, badge_states)
+        )
+    ).subquery()
+    query = select(begun.c.model_name, begun.c.version_number, func.count()).group_by(
+        begun.c.model_name, begun.c.version_number
+    )
+    return {(name, number): count for name, number, count in sorted(session.execute(query))}
 
 
 _Verdicts: TypeAlias = Mapping[str, tuple[str, str]]
