@@ -101,7 +101,7 @@ def verified_claim(checkpoint):
             remedy = "compare the hash of your key with the one that you noted. If your key is the right one,"
             if key_id in external_keys and not found["signed"]:
                 refuse(f"{place}: {problem}: {remedy} what vouches for the other key was removed from the export")
-            require(False, f"{problem}: {remedy} somebody else signed this", "FAILED")
+            require(False, f"{problem}: {remedy} this key replaced a lost one, or it is a forger's", "FAILED")
         require(at <= replaced.get(key_id, at), f"it is of the key {key_id}, which an earlier entry replaced")
         keys[key_id].verify(bytes.fromhex(checkpoint["signature"]), checkpoint["checkpoint"].encode())
         replaced.update(dict.fromkeys(claim.get("replaces", []), at))  # lost or stolen keys

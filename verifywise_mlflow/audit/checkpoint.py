@@ -33,6 +33,13 @@ class InvalidCheckpointError(ValueError):
 class UnknownKeyError(InvalidCheckpointError):
     """A checkpoint names a key that was not supplied: one from before a key rotation, or somebody else's."""
 
+    def __init__(self, key_id: str) -> None:
+        super().__init__(
+            f"it names the key {key_id or '(none)'}, which was not supplied, and for which no supplied key vouches: "
+            "supply the first key of the trail, and each that replaced a lost one"
+        )
+        self.key_id = key_id
+
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
@@ -143,10 +150,7 @@ def verify_claim(checkpoint: Checkpoint, keys: Sequence[PublicKey]) -> Checkpoin
     claim = parse_claim(checkpoint)
     key = next((key for key in keys if key.key_id == claim.key_id), None)
     if key is None:
-        raise UnknownKeyError(
-            f"it names the key {claim.key_id or '(none)'}, which was not supplied, and for which no supplied key "
-            "vouches: supply the first key of the trail, and each that replaced a lost one"
-        )
+        raise UnknownKeyError(claim.key_id)
     try:
         signature = unhexlify(checkpoint.signature)
     except ValueError:

@@ -37,6 +37,10 @@ class PublicKey:
         Raises:
             InvalidKeyError: The text is something else.
         """
+        if b"PRIVATE KEY" in pem:
+            raise InvalidKeyError(
+                "it is a private key, which its owner must keep secret: pass the public key, see audit public-key"
+            )
         try:
             key = load_pem_public_key(pem)
         except (ValueError, UnsupportedAlgorithm):

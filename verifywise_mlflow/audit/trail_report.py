@@ -14,6 +14,7 @@ notices a truncated trail only if it can read checkpoints back from a witness.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -46,6 +47,8 @@ class TrailReport:
     """The last entry that a statement from outside the database covers: a checkpoint stored elsewhere, or a head."""
     key_changes: tuple[KeyChange, ...] = ()
     """The changes of the signing key for which the old key vouched, in their order."""
+    unknown_key_id: str | None = None
+    """The key that a checkpoint names and for which no supplied key vouches; such a trail is damaged."""
 
     def outcome(self, through: int | None = None) -> TrailOutcome:
         """Return what the verification shows about all entries, or about those up to ``through``."""
@@ -75,25 +78,25 @@ class TrailReport:
             sentences.append(f"the trail ends with entry {self.entries:,}, before entry {end:,}")
         if self.vouched < min(end, self.entries):
             count = min(end, self.entries) - self.vouched
-            sentences.append(
-                f"no checkpoint covers the last {_counted(count)}, {_range(self.vouched + 1, self.vouched + count)}"
-            )
+            sentences.append(f"no checkpoint covers {_range(self.vouched + 1, self.vouched + count)}")
         if self.witnessed < end:
-            than = f", newer than {self.last_signed_at}" if self.last_signed_at else ""
-            last = self.vouched or self.entries
-            sentences.append(
-                f"entries after {last:,}, if others ever existed, would not be missed: compare with a checkpoint "
-                f"stored elsewhere{than} (--checkpoint), or with a head recorded elsewhere (--head)"
-            )
+            sentences += self._not_witnessed(end)
         return sentences
+
+    def _not_witnessed(self, end: int) -> Iterator[str]:
+        than = f", newer than {self.last_signed_at}" if self.last_signed_at else ""
+        checkpoint, head = f"a checkpoint stored elsewhere{than} (--checkpoint)", "a head recorded elsewhere (--head)"
+        remedy = f"compare with {checkpoint}, or with {head}"
+        if end < self.entries:
+            yield f"no checkpoint or head from outside covers {_range(self.witnessed + 1, end)}: {remedy}"
+            return
+        if 0 < self.witnessed < self.entries:
+            yield f"no checkpoint or head from outside covers {_range(self.witnessed + 1, self.entries)}"
+        yield f"entries after {self.vouched or self.entries:,}, if others ever existed, would not be missed: {remedy}"
 
     def _end(self, through: int | None) -> int:
         return self.entries if through is None else through
 
 
-def _counted(count: int) -> str:
-    return "entry" if count == 1 else f"{count:,} entries"
-
-
 def _range(first: int, last: int) -> str:
-    return f"{first:,}" if first == last else f"{first:,} to {last:,}"
+    return f"entry {first:,}" if first == last else f"entries {first:,} to {last:,}"

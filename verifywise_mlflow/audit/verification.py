@@ -99,6 +99,7 @@ def verify_chain(
         last_signed_at=verifier.last_signed_at,
         witnessed=verifier.last_witnessed,
         key_changes=tuple(verifier.keys.changes) if verifier.keys else (),
+        unknown_key_id=verifier.unknown_key_id,
     )
 
 
@@ -120,6 +121,9 @@ class _ChainVerifier:
     last_signed: int = 0
     last_signed_at: str | None = None
     last_witnessed: int = 0
+    unknown_key_id: str | None = None
+    _covered_before: int = 0
+    """The last entry before the current one that a verified signature or a statement from outside covers."""
     _next_statement: Statement | None = field(init=False)
 
     def __post_init__(self) -> None:
@@ -161,6 +165,7 @@ class _ChainVerifier:
     def _check_statements(self, link: ChainLink, following: ChainLink | None) -> Damage | None:
         """Compare an entry with the checkpoints that sign it and the heads that state it."""
         texts: set[str] = set()
+        self._covered_before = max(self.last_signed if self.keys else 0, self.last_witnessed)
         # The old key's checkpoint comes first, since it vouches for the new key: both sign the entry of the change.
         for statement in sorted(self._statements_until(link.sequence), key=self._is_by_unknown_key):
             claim = self._read_claim(statement)
@@ -199,11 +204,14 @@ class _ChainVerifier:
         next_position = parse_position(following.text) if following else None
         if next_position and next_position.previous_hash == claim.entry_hash:
             return Damage("edit", sequence, problem)
-        return Damage(
-            "rewrite",
-            sequence,
-            f"{problem}: an entry after {self.last_signed} was changed, and the chain was rebuilt from there",
-        )
+        if self.keys and self.last_signed == sequence:
+            reason = (
+                f"a checkpoint with a valid signature says otherwise: compare again what you know of entry {sequence}"
+            )
+            return Damage("rewrite", sequence, f"{problem}, but {reason}")
+        first = self._covered_before + 1
+        which = f"entry {first} was" if first == sequence else f"one of the entries {first} to {sequence} was"
+        return Damage("rewrite", sequence, f"{problem}: {which} changed, and the chain was rebuilt from there")
 
     def _check_truncation(self) -> Damage | None:
         """Report statements about entries that do not exist."""
@@ -226,6 +234,7 @@ class _ChainVerifier:
         try:
             claim = self.keys.verify(statement.checkpoint) if self.keys else parse_claim(statement.checkpoint)
         except UnknownKeyError as error:
+            self.unknown_key_id = error.key_id
             return Damage("unknown key", sequence, f"{subject}: {error}")
         except ReplacedKeyError as error:
             return Damage("replaced key", sequence, f"{subject}: {error}")

@@ -36,6 +36,7 @@ def stamped_checkpoints_in(text: str) -> list[StampedCheckpoint]:
         InvalidCheckpointError: A line is not a checkpoint, a checkpoint is not a statement about a chain, or a token is
             not base64.
     """
+    text = text.removeprefix("\ufeff")  # the byte order mark, which editors on Windows add
     try:
         document: object = json.loads(text)
     except (ValueError, RecursionError):

@@ -16,15 +16,16 @@ import pytest
 from sqlalchemy import text
 from typer.testing import CliRunner, Result
 
-from verifywise_mlflow.audit.checkpoint import CHECKPOINT_FORMAT, Checkpoint
+from verifywise_mlflow.audit.checkpoint import CHECKPOINT_FORMAT, Checkpoint, sign_checkpoint
 from verifywise_mlflow.audit.entry import KINDS_WITH_ACTOR, EntryKind
+from verifywise_mlflow.audit.keys import SigningKey
 from verifywise_mlflow.audit.state_leaf import State
 from verifywise_mlflow.audit.tampering import DamageKind
 from verifywise_mlflow.cli import app
 from verifywise_mlflow.persistence.repositories import audit_log, state_log
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.audit_signing import PREVIOUS_KEY_VARIABLE, SIGNING_KEY_VARIABLE, sign_chain_head
-from verifywise_mlflow_tests.support.audit_chains import KEY
+from verifywise_mlflow_tests.support.audit_chains import KEY, make_chain, signed_checkpoint
 from verifywise_mlflow_tests.support.documentation import ROOT, read_page
 from verifywise_mlflow_tests.support.trail_entries import append, entry
 
@@ -116,11 +117,62 @@ def test_with_a_key_success_needs_a_signature_and_a_statement_from_outside(fille
     result = run(*with_key, "--checkpoint", "kept.jsonl", "--json")
     report = json.loads(result.stdout)
     assert (result.exit_code, report["outcome"], report["vouched"], report["witnessed"]) == (4, "unproved", 8, 8)
-    assert report["not_proved"][0] == "no checkpoint covers the last entry, 9"
+    assert report["not_proved"][:2] == [
+        "no checkpoint covers entry 9",
+        "no checkpoint or head from outside covers entry 9",
+    ]
     assert "1 entry follows it" in run(*with_key).stdout
     assert run(*with_key, "--checkpoint", "kept.jsonl", "--through", "8").exit_code == 0
     assert run(*with_key, "--head", f"9:{report['head']}").exit_code == 0
     assert run(*with_key, "--head", f"10:{report['head']}").exit_code == 1
+
+
+def test_a_checkpoint_of_another_tenant_is_a_wrong_file(filled: Store) -> None:
+    own, other = run("checkpoint", "acme").stdout, signed_checkpoint(make_chain(["x"], "globex")[0], tenant_id="globex")
+    Path("kept.jsonl").write_text(own + other.checkpoint.to_json_line())
+
+    result = run("verify", "acme", "--checkpoint", "kept.jsonl")
+
+    assert (result.exit_code, "DAMAGED" in result.output) == (2, False)
+    assert "kept.jsonl: it has a checkpoint of 'globex': pass checkpoints of 'acme' only" in result.stderr
+
+
+def test_a_wrong_public_key_is_distinguished_from_a_forgery_if_the_auditor_has_a_checkpoint(filled: Store) -> None:
+    Path("kept.jsonl").write_text(run("checkpoint", "acme").stdout)
+    other = SigningKey.generate()
+    Path("other.pem").write_text(other.public.pem())
+    with_key = ("verify", "acme", "--public-key", "other.pem")
+
+    alone, with_checkpoint = run(*with_key), run(*with_key, "--checkpoint", "kept.jsonl")
+
+    assert (alone.exit_code, "acme: FAILED (unknown key)" in alone.stdout) == (1, True)
+    assert (with_checkpoint.exit_code, with_checkpoint.stdout) == (2, "")
+    assert f"name the key {KEY.key_id}, but you supplied {other.key_id}: compare the hash" in with_checkpoint.stderr
+    with filled.begin("acme") as session:
+        head = audit_log.head(session)
+        assert head is not None
+    by_other = sign_checkpoint("acme", head, other, datetime.now(UTC))
+    Path("by-other.jsonl").write_text(by_other.to_json_line())
+    assert run(*with_key, "--checkpoint", "by-other.jsonl").exit_code == 1, "the trail has a signature of another key"
+
+
+def test_a_checkpoint_that_an_editor_on_windows_saved_is_read(filled: Store) -> None:
+    Path("public.pem").write_text(KEY.public.pem())
+    Path("kept.jsonl").write_text("\ufeff" + run("checkpoint", "acme").stdout.replace("\n", "\r\n\r\n"))
+
+    result = run("verify", "acme", "--public-key", "public.pem", "--checkpoint", "kept.jsonl")
+
+    assert result.exit_code == 0, result.output
+    assert "1 checkpoint agrees, the last over entry 8 at" in result.stdout
+    assert ", its signature verified; 0 entries follow it" in result.stdout
+
+
+def test_a_trail_without_checkpoints_is_not_called_signed(filled: Store) -> None:
+    Path("public.pem").write_text(KEY.public.pem())
+
+    for options in ([], ["--public-key", "public.pem"]):
+        printed = run("verify", "acme", *options).stdout
+        assert ("there is no checkpoint" in printed, "verified;" in printed, "agree" in printed) == (True, False, False)
 
 
 def test_a_damaged_trail_is_exported_in_full_with_an_error(filled: Store) -> None:
@@ -176,7 +228,7 @@ def test_a_lost_key_is_recorded_and_vouches_for_nothing(filled: Store, monkeypat
         "\n", " "
     )
     verify = ("verify", "acme", "--checkpoint", "kept.jsonl", "--public-key", "public.pem")
-    assert "DAMAGED (unknown key)" in run(*verify).stdout
+    assert "FAILED (unknown key)" in run(*verify).stdout
     assert run(*verify, "--public-key", "new-public.pem").exit_code == 0
 
 
@@ -265,11 +317,16 @@ def test_a_new_key_file_is_private_and_never_replaces_another(filled: Store, mon
         (["verify", "nobody"], 3, "the database has no tenant 'nobody'"),
         (["export", "nobody"], 3, "the database has no tenant 'nobody'"),
         (["checkpoint", "nobody"], 3, "the database has no tenant 'nobody'"),
-        (["verify", "acme", "--public-key", "given.pem"], 2, "given.pem: it is not a public key"),
+        (
+            ["verify", "acme", "--public-key", "given.pem"],
+            2,
+            "given.pem: it is a private key, which its owner must keep secret",
+        ),
+        (["verify", "acme", "--public-key", "/dev/null"], 2, "/dev/null: it is not a public key in PEM"),
         (["verify", "acme", "--public-key", "absent.pem"], 2, "absent.pem: No such file"),
         (["verify", "acme", "--checkpoint", "given.pem"], 2, "given.pem: line 1 is not JSON"),
         (["verify", "acme", "--checkpoint", "/dev/null"], 2, "the file holds no checkpoint"),
-        (["verify", "acme", "--checkpoint", sys.executable], 2, "the file is not UTF-8 text"),
+        (["verify", "acme", "--checkpoint", sys.executable], 2, "the file is not UTF-8 text: copy it again"),
         (["verify", "acme", "--head", "8"], 2, "--head must be an entry's number and its hash"),
         (["export", "acme", "--output", "absent/a.jsonl"], 2, "cannot write absent/a.jsonl"),
         (["export", "acme", "--output", "/dev/full"], 1, "cannot write /dev/full: No space left"),

@@ -61,5 +61,11 @@ def test_an_unusable_signing_key_is_rejected(pem: bytes, reason: str) -> None:
 
 
 def test_a_private_key_is_rejected_as_public_key() -> None:
-    with pytest.raises(InvalidKeyError, match="not a public key"):
+    with pytest.raises(InvalidKeyError, match="it is a private key, which its owner must keep secret"):
         PublicKey.from_pem(KEY.pem())
+
+
+def test_a_public_key_that_an_editor_on_windows_saved_is_read() -> None:
+    saved = b"\xef\xbb\xbf" + KEY.public.pem().replace("\n", "\r\n").encode()
+
+    assert PublicKey.from_pem(saved).key_id == KEY.key_id

@@ -90,7 +90,46 @@ def test_entries_after_the_last_checkpoint_are_counted_and_not_proved() -> None:
     report = verified(LINKS, STORED[:2], STORED[1].checkpoint)
 
     assert (report.outcome(), report.vouched, report.witnessed) == ("unproved", 4, 4)
-    assert report.not_proved()[0] == "no checkpoint covers the last 2 entries, 5 to 6"
+    assert report.not_proved()[:2] == [
+        "no checkpoint covers entries 5 to 6",
+        "no checkpoint or head from outside covers entries 5 to 6",
+    ]
+
+
+def test_entries_that_only_a_stored_checkpoint_covers_are_named() -> None:
+    report = verified(LINKS, STORED, STORED[1].checkpoint)
+
+    not_covered, later = report.not_proved()
+    assert not_covered == "no checkpoint or head from outside covers entries 5 to 6"
+    assert later.startswith("entries after 6, if others ever existed")
+    (asked,) = report.not_proved(through=5)
+    assert asked.startswith("no checkpoint or head from outside covers entry 5: compare with a checkpoint")
+
+
+@pytest.mark.parametrize(
+    ("stored", "external", "sentence"),
+    [
+        ([], [], ": one of the entries 1 to 6 was changed, and the chain was rebuilt from there"),
+        (STORED[:2], [], ": one of the entries 5 to 6 was changed"),
+        ([], [STORED[1].checkpoint], ": one of the entries 5 to 6 was changed"),
+        ([signed_checkpoint(LINKS[4])], [], ": entry 6 was changed, and the chain was rebuilt from there"),
+        (STORED, [], ", but a checkpoint with a valid signature says otherwise"),
+    ],
+)
+def test_a_head_that_contradicts_the_trail_is_placed_among_what_others_cover(
+    stored: object, external: list[Checkpoint], sentence: str
+) -> None:
+    damage = verified(LINKS, stored, *external, heads=(TrailHead(6, "0" * 64),)).damage
+
+    assert damage is not None
+    assert f"entry 6 is not the one that was recorded elsewhere as the head{sentence}" in damage.sentence
+
+
+def test_a_signature_that_nobody_verified_covers_nothing() -> None:
+    damage = verify_chain("acme", LINKS, STORED, heads=[TrailHead(6, "0" * 64)]).damage
+
+    assert damage is not None
+    assert "one of the entries 1 to 6 was changed" in damage.sentence
 
 
 def test_a_verifier_may_ask_about_the_entries_that_are_proved_only() -> None:

@@ -13,7 +13,7 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from verifywise_mlflow.audit.accepted_states import MAX_RANGES
-from verifywise_mlflow.audit.checkpoint import Checkpoint, InvalidCheckpointError
+from verifywise_mlflow.audit.checkpoint import Checkpoint, InvalidCheckpointError, parse_claim
 from verifywise_mlflow.audit.entry import AuditEntry
 from verifywise_mlflow.audit.keys import InvalidKeyError, PublicKey
 from verifywise_mlflow.audit.trail_report import TrailOutcome, TrailReport
@@ -24,7 +24,7 @@ from verifywise_mlflow.cli.command_catalog import DONE, FAILED, MISUSED, UNPROVE
 from verifywise_mlflow.cli.commands import audit_records
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.output import AsJson, err, fail, out, print_json
-from verifywise_mlflow.common.untrusted_text import escape_invisible
+from verifywise_mlflow.common.untrusted_text import escape_invisible, quote
 from verifywise_mlflow.persistence.repositories import audit_log
 from verifywise_mlflow.witnesses.reading import checkpoints_in
 
@@ -76,7 +76,7 @@ def verify(
     """
     audit_records.check_options(records, sample, seed, judge, as_json)
     keys = [_public_key(path, as_json) for path in public_key or []]
-    saved_checkpoints = [item for path in checkpoint or [] for item in _checkpoints(path, as_json)]
+    saved_checkpoints = [item for path in checkpoint or [] for item in _checkpoints(path, tenant, as_json)]
     heads = [_head(head, as_json)] if head is not None else []
     with exit_on_errors(as_json), open_trail(tenant) as session:
         if not saved_checkpoints and not heads:
@@ -96,6 +96,7 @@ def verify(
             )
         is_readable = report.damage is None
         acceptances = audit_log.entries(session, kind="states accepted", limit=MAX_RANGES)[::-1] if is_readable else []
+    _refuse_wrong_key(report, keys, saved_checkpoints, as_json)
     outcome = report.outcome(through)
     of_records = None
     if records:
@@ -132,16 +133,36 @@ def _public_key(path: Path, as_json: bool) -> PublicKey:
         _unusable(path, error, as_json)
 
 
-def _checkpoints(path: Path, as_json: bool) -> list[Checkpoint]:
+def _checkpoints(path: Path, tenant: str, as_json: bool) -> list[Checkpoint]:
     try:
         found = checkpoints_in(path.read_text(encoding="utf-8"))
     except (OSError, InvalidCheckpointError) as error:
         _unusable(path, error, as_json)
     except UnicodeDecodeError:
-        fail(f"{path}: the file is not UTF-8 text", MISUSED, as_json)
+        fail(f"{path}: the file is not UTF-8 text: copy it again as it is, without PowerShell's >", MISUSED, as_json)
     if not found:  # otherwise an empty file would look like agreement
         fail(f"{path}: the file holds no checkpoint", MISUSED, as_json)
+    for owner in {parse_claim(item).tenant_id for item in found} - {tenant}:
+        sentence = f"{path}: it has a checkpoint of {quote(owner)}: pass checkpoints of {quote(tenant)} only"
+        fail(sentence, MISUSED, as_json)
     return found
+
+
+def _refuse_wrong_key(report: TrailReport, keys: list[PublicKey], saved: list[Checkpoint], as_json: bool) -> None:
+    """Exit if no supplied key has signed anything, but the trail and the saved checkpoints name another one.
+
+    If the saved checkpoints do not name it, the trail may have been signed again with another key: that is damage.
+    """
+    if report.vouched or report.unknown_key_id not in {parse_claim(item).key_id for item in saved}:
+        return
+    supplied = ", ".join(key.key_id for key in keys)
+    fail(
+        f"your checkpoints name the key {report.unknown_key_id}, but you supplied {supplied}: compare the "
+        "hash of your key with the one that you noted. If your key is the right one, what vouches for the other key "
+        "was removed from the trail",
+        MISUSED,
+        as_json,
+    )
 
 
 def _head(text: str, as_json: bool) -> TrailHead:
@@ -169,30 +190,40 @@ def _progress(length: int, *, is_shown: bool) -> Iterator[Callable[[int], None]]
 
 
 def _print_report(report: TrailReport, outcome: TrailOutcome, through: int | None) -> None:
-    chain_range = f"entries 1 to {report.entries:,}" if report.entries else "no entries"
     if report.damage:
-        _print(f"{report.tenant_id}: DAMAGED ({report.damage.kind}): {report.damage.sentence}", "red")
-        _print(f"{chain_range} are consistent")
+        # A key that was not supplied is not damage yet, but nothing distinguishes it from that of a forger.
+        verdict = "FAILED" if report.damage.kind == "unknown key" else "DAMAGED"
+        _print(f"{report.tenant_id}: {verdict} ({report.damage.kind}): {report.damage.sentence}", "red")
+        _print(f"{_entries_up_to(report.entries, 'is', 'are')} consistent")
     else:
         color = {"intact": "green", "unproved": "yellow"}.get(outcome, "red")
-        _print(f"{report.tenant_id}: {chain_range} form one unbroken chain", color)
+        _print(f"{report.tenant_id}: {_entries_up_to(report.entries, 'forms', 'form')} one unbroken chain", color)
         _print(f"the hash of the last entry is {report.head}")
     _print(_checkpoint_line(report))
     for change in report.key_changes:
         _print(f"at entry {change.sequence:,}, the key {change.old_key_id} vouches for {change.new_key_id}")
     if report.witnessed:
-        _print(f"a checkpoint or head from outside the database covers entries 1 to {report.witnessed:,}")
+        covered = f"entries 1 to {report.witnessed:,}" if report.witnessed > 1 else "entry 1"
+        _print(f"a checkpoint or head from outside the database covers {covered}")
     for sentence in report.not_proved(through):
         _print(f"NOT proved: {sentence}", "red" if outcome == "unsigned" else "yellow")
 
 
+def _entries_up_to(last: int, singular: str, plural: str) -> str:
+    return {0: f"no entry {singular}", 1: f"entry 1 {singular}"}.get(last, f"entries 1 to {last:,} {plural}")
+
+
 def _checkpoint_line(report: TrailReport) -> str:
+    if not report.checkpoints:
+        return "no checkpoint agrees" if report.damage else "there is no checkpoint"
+    agree, whose = (
+        ("checkpoint agrees", "its signature") if report.checkpoints == 1 else ("checkpoints agree", "their signatures")
+    )
     state = "verified" if report.signatures_judged else "NOT verified"
-    agree = "checkpoint agrees" if report.checkpoints == 1 else "checkpoints agree"
-    last = f", the last over entry {report.vouched:,} at {report.last_signed_at}" if report.checkpoints else ""
     following = report.entries - report.vouched
-    follow = f"; {following:,} {'entry follows' if following == 1 else 'entries follow'} it"
-    return f"{report.checkpoints:,} {agree}{last}, their signatures {state}{follow * bool(report.checkpoints)}"
+    follow = "entry follows" if following == 1 else "entries follow"
+    last = f"the last over entry {report.vouched:,} at {report.last_signed_at}"
+    return f"{report.checkpoints:,} {agree}, {last}, {whose} {state}; {following:,} {follow} it"
 
 
 def _print(sentence: str, color: str | None = None) -> None:
