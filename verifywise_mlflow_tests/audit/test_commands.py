@@ -18,7 +18,7 @@ from typer.testing import CliRunner, Result
 
 from verifywise_mlflow.audit.checkpoint import CHECKPOINT_FORMAT, Checkpoint, sign_checkpoint
 from verifywise_mlflow.audit.entry import KINDS_WITH_ACTOR, EntryKind
-from verifywise_mlflow.audit.keys import SigningKey
+from verifywise_mlflow.audit.keys import PublicKey, SigningKey
 from verifywise_mlflow.audit.state_leaf import State
 from verifywise_mlflow.audit.tampering import DamageKind
 from verifywise_mlflow.cli import app
@@ -188,6 +188,26 @@ def test_a_damaged_trail_is_exported_in_full_with_an_error(filled: Store) -> Non
         assert exported.splitlines() == [*whole[:4], *whole[5:]]
 
 
+def test_an_export_to_a_file_says_what_the_file_has(filled: Store) -> None:
+    run("checkpoint", "acme")
+    with filled.begin("acme") as session:
+        head = audit_log.head(session)
+        assert head is not None
+
+    result = run("export", "acme", "--output", "acme.jsonl")
+
+    assert result.stdout == f"acme.jsonl: 8 entries of acme, 1 checkpoint; the hash of the last entry is {head.hash}\n"
+    assert len(Path("acme.jsonl").read_text().splitlines()) == 9
+
+
+def test_a_narrow_terminal_shows_each_part_of_an_entry_by_its_name(filled: Store) -> None:
+    printed = CliRunner().invoke(app, ["audit", "show", "acme", "--limit", "1"], env={"COLUMNS": "60"}).stdout
+
+    assert [line.split()[0] for line in printed.splitlines() if line and not line.startswith(" ")] == [
+        *("#", "when", "what", "outcome", "of", "reason"),
+    ]
+
+
 def test_a_key_is_replaced_only_by_one_for_which_it_vouches(filled: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("public.pem").write_text(KEY.public.pem())
     run("checkpoint", "acme")
@@ -304,9 +324,15 @@ def test_a_new_key_file_is_private_and_never_replaces_another(filled: Store, mon
     run("checkpoint", "acme")
 
     assert path.stat().st_mode & 0o777 == 0o600
-    assert run("public-key").stdout == result.stdout
+    key_id = PublicKey.from_pem(result.stdout.encode()).key_id
+    for printed in (result, run("public-key")):
+        assert (printed.stdout, f"by which all commands and scripts name it: {key_id}" in printed.stderr) == (
+            result.stdout,
+            True,
+        )
     assert run("verify", "acme", "--public-key", "public.pem").exit_code == 4
-    assert run("new-key", "signing.pem").exit_code == 2
+    again = run("new-key", "signing.pem")
+    assert (again.exit_code, "keys are never overwritten: name another file" in again.stderr) == (2, True)
     assert "PRIVATE" not in result.stdout
 
 

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from verifywise_mlflow.audit.entry import AuditEntry, EntryKind
 from verifywise_mlflow.audit.export import export_lines
+from verifywise_mlflow.audit.trail_report import TrailReport
 from verifywise_mlflow.audit.verification import verify_chain as verify_trail
 from verifywise_mlflow.cli.arguments import Limit, time_option
 from verifywise_mlflow.cli.audit_trail import TrailOf, open_trail, refuse_unknown
@@ -58,17 +59,21 @@ def show(
     if not entries_found:
         out.print("No such entry.")
         return
-    rows = table("#", "when (UTC)", "what, outcome", "of, by", "reason", right=("#",))
-    for sequence, entry in entries_found:
-        label = f"{entry.object_kind or ''} {entry.object_name or ''}".strip()
-        names = [display_name(name) for name in (label, entry.actor.name if entry.actor else "") if name]
-        rows.add_row(
-            str(sequence),
-            display(entry.occurred_at),
-            Text("\n").join((display(entry.kind), display(entry.outcome))),
-            Text("\n", no_wrap=True).join(names),
-            display(entry.reason or ""),
-        )
+    columns = {
+        "#": [Text(str(sequence)) for sequence, _ in entries_found],
+        "when (UTC)": [display(entry.occurred_at) for _, entry in entries_found],
+        "what": [display(entry.kind) for _, entry in entries_found],
+        "outcome": [display(entry.outcome) for _, entry in entries_found],
+        "of": [
+            display_name(f"{entry.object_kind or ''} {entry.object_name or ''}".strip()) for _, entry in entries_found
+        ],
+        "by": [display_name(entry.actor.name if entry.actor else "") for _, entry in entries_found],
+        "reason": [display(entry.reason or "") for _, entry in entries_found],
+    }
+    filled = {heading: cells for heading, cells in columns.items() if any(cell.plain for cell in cells)}
+    rows = table(*filled, right=("#",))
+    for cells in zip(*filled.values(), strict=True):
+        rows.add_row(*cells)
     out.print(rows)
 
 
@@ -112,7 +117,16 @@ def export(
                     stream.writelines(lines)
             except OSError as error:
                 fail_to_write(output, error, as_json=False)
-        _warn_of_damage(session)
+        report = _require_undamaged(session)
+    if output is not None:
+        entries = "1 entry" if report.entries == 1 else f"{report.entries:,} entries"
+        checkpoints = "1 checkpoint" if report.checkpoints == 1 else f"{report.checkpoints:,} checkpoints"
+        out.print(
+            f"{output}: {entries} of {tenant}, {checkpoints}; the hash of the last entry is {report.head}",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 app.command()(audit_prove.prove)
@@ -124,8 +138,8 @@ app.command()(audit_witness.witness)
 app.command()(audit_witness.timestamps)
 
 
-def _warn_of_damage(session: TenantSession) -> None:
-    """Exit with an error if the trail that was just exported is damaged.
+def _require_undamaged(session: TenantSession) -> TrailReport:
+    """Exit with an error if the trail that was just exported is damaged; return what it has.
 
     The export is complete, and the auditor needs it to see the damage. But scheduled jobs make exports, and nobody
     reads their output, so exit code 0 would hide the damage.
@@ -141,6 +155,7 @@ def _warn_of_damage(session: TenantSession) -> None:
             FAILED,
             as_json=False,
         )
+    return report
 
 
 def _as_json(sequence: int, entry: AuditEntry) -> dict[str, object]:

@@ -10,11 +10,11 @@ from typing import Annotated
 
 import typer
 
-from verifywise_mlflow.audit.keys import Signer, SigningKey
+from verifywise_mlflow.audit.keys import PublicKey, Signer, SigningKey
 from verifywise_mlflow.cli.audit_trail import TrailOf, open_trail, refuse_unknown
 from verifywise_mlflow.cli.command_catalog import FAILED, MISUSED
 from verifywise_mlflow.cli.failures import exit_on_errors
-from verifywise_mlflow.cli.output import AsJson, fail, fail_to_write, print_json
+from verifywise_mlflow.cli.output import AsJson, err, fail, fail_to_write, print_json
 from verifywise_mlflow.services.audit_signing import SIGNING_KEY_VARIABLE, change_key, signing_key
 
 
@@ -27,18 +27,26 @@ def new_key(
     try:
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
             stream.write(key.pem())
+    except FileExistsError:
+        fail(f"cannot write {path}: it exists, and keys are never overwritten: name another file", MISUSED, as_json)
     except OSError as error:
         fail_to_write(path, error, as_json)
     if as_json:
         print_json({"private_key": str(path), "public_key": key.public.pem(), "key_id": key.key_id})
     else:
-        sys.stdout.write(key.public.pem())
+        _print_public_key(key.public)
 
 
 def public_key() -> None:
     """Print the public key of the signing key for auditors, wherever the private key is."""
     with exit_on_errors(as_json=False):
-        sys.stdout.write(require_signing_key().public.pem())
+        _print_public_key(require_signing_key().public)
+
+
+def _print_public_key(key: PublicKey) -> None:
+    """Print the key for a file, and its hash for people."""
+    sys.stdout.write(key.pem())
+    err.print(f"The hash of the key, by which all commands and scripts name it: {key.key_id}", soft_wrap=True)
 
 
 def rotate_key(

@@ -87,17 +87,17 @@ def records_as_json(report: RecordReport) -> dict[str, object]:
 def print_records(report: RecordReport) -> None:
     """Print the report for people."""
     checked = report.checked
-    rate = f", {checked.records / report.seconds:,.0f} records a second" if report.seconds > 1 else ""
     _print(
-        f"compared {checked.states:,} logged states of {checked.versions:,} versions with {checked.records:,} records "
-        f"and {checked.verdicts:,} verdicts in the tables{rate}"
+        f"compared {_counted(checked.states, 'logged state')} of {_counted(checked.versions, 'version')} with "
+        f"{_counted(checked.records, 'record')} and {_counted(checked.verdicts, 'verdict')} in the tables"
     )
     if report.last_commitment:
-        _print(f"entry {report.last_commitment:,} commits {report.committed:,} states")
+        _print(f"entry {report.last_commitment:,} commits {_counted(report.committed, 'state')}")
     if report.is_intact:
         _print("every row is as it was written", "green")
     else:
-        _print(f"DAMAGED: {report.damage_count:,} rows are not as they were written", "red")
+        are = "row is not as it was" if report.damage_count == 1 else "rows are not as they were"
+        _print(f"DAMAGED: {report.damage_count:,} {are} written", "red")
         rows = table("what", "where", "written (UTC), by", "field: stored, written", "reason")
         for damage in report.damages[:MAX_PRINTED]:
             rows.add_row(*_cells(damage))
@@ -108,6 +108,10 @@ def print_records(report: RecordReport) -> None:
         _print_accepted(part)
     for sentence in report.not_proved:
         _print(f"NOT proved: {sentence}", "yellow")
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def _print_accepted(part: AcceptedPart) -> None:

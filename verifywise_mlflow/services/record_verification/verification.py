@@ -218,10 +218,10 @@ def _not_proved(report: RecordReport, scope: Scope) -> Iterator[str]:
             f"as entry {part.entry:,} says"
         )
     if scope.sample is not None:
-        yield (
-            f"only {report.checked.versions:,} versions were compared, and no row of a version that the log does not "
-            "have"
-        )
+        versions = report.checked.versions
+        which = f"only {versions:,}" if versions == scope.sample else f"all {versions:,}"
+        plural = "s were" if versions > 1 else " was"
+        yield f"{which} logged version{plural} compared, but no row of a version that the log does not have"
     if not scope.judges_all:
         yield "the verdicts were not derived from their inputs again: --judge does that"
     if report.checked.not_judged:

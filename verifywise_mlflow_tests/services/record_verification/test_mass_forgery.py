@@ -170,11 +170,18 @@ def test_a_sample_is_chosen_by_its_seed_alone_and_says_what_it_leaves_out(forged
     def checked(seed: str) -> set[str]:
         report = verify_records(forged.store, "acme", Scope(sample=4, seed=seed))
         assert report.checked.versions == 4
-        assert any("only 4 versions were compared" in sentence for sentence in report.not_proved)
+        assert any("only 4 logged versions were compared" in sentence for sentence in report.not_proved)
         return named(report)
 
     assert checked("auditor") == checked("auditor")
     assert len({frozenset(checked(seed)) for seed in ("a", "b", "c")}) > 1
+
+
+def test_a_sample_of_more_versions_than_there_are_says_that_all_were_compared(forged: ForgedStore) -> None:
+    report = verify_records(forged.store, "acme", Scope(sample=10_000, seed="auditor"))
+
+    sentence = f"all {report.checked.versions:,} logged versions were compared, but no row of a version that the log"
+    assert any(sentence in other for other in report.not_proved)
 
 
 def test_two_processes_find_what_one_finds(forged: ForgedStore) -> None:
