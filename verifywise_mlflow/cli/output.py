@@ -72,7 +72,12 @@ def print_json(document: object) -> None:
 
 def fail_to_write(path: Path, error: OSError, as_json: bool) -> NoReturn:
     """Exit because a file cannot be written: 1 if the disk is full or broken, 2 if the path is wrong."""
-    fail(f"cannot write {path}: {error.strerror}", FAILED if error.errno in OUTPUT_ERRNOS else MISUSED, as_json)
+    reason = error.strerror
+    if error.errno == errno.ENOENT:
+        reason = f"the folder {path.parent} does not exist: create it"
+    elif error.errno == errno.EISDIR:
+        reason = "it is a folder: name a file"
+    fail(f"cannot write {path}: {reason}", FAILED if error.errno in OUTPUT_ERRNOS else MISUSED, as_json)
 
 
 def fail(sentence: str, code: int, as_json: bool) -> NoReturn:

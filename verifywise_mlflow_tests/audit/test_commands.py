@@ -354,7 +354,12 @@ def test_a_new_key_file_is_private_and_never_replaces_another(filled: Store, mon
         (["verify", "acme", "--checkpoint", "/dev/null"], 2, "the file holds no checkpoint"),
         (["verify", "acme", "--checkpoint", sys.executable], 2, "the file is not UTF-8 text: copy it again"),
         (["verify", "acme", "--head", "8"], 2, "--head must be an entry's number and its hash"),
-        (["export", "acme", "--output", "absent/a.jsonl"], 2, "cannot write absent/a.jsonl"),
+        (
+            ["export", "acme", "--output", "absent/a.jsonl"],
+            2,
+            "cannot write absent/a.jsonl: the folder absent does not exist: create it",
+        ),
+        (["export", "acme", "--output", "."], 2, "cannot write .: it is a folder: name a file"),
         (["export", "acme", "--output", "/dev/full"], 1, "cannot write /dev/full: No space left"),
     ],
 )
