@@ -36,7 +36,7 @@ def _brief(section: Section, text: str | None, brief_by_text: Mapping[str, str])
 
 
 def brief_data_set(item: DataSet) -> str:
-    """Return the digest of a data set and its place, or the program that made it."""
+    """Return the digest of a data set and its place, or the name of the program that made it."""
     parts = (item.digest and f"digest {item.digest}", _place(item))
     return ", ".join(part for part in parts if part) or "no digest and no source"
 
@@ -54,4 +54,5 @@ def _place(item: DataSet) -> str | None:
             return place
     tags = source.get("tags")
     program = tags.get("mlflow.source.name") if isinstance(tags, Mapping) else None
-    return f"made by {program}" if program else f"source of type {item.source_type or 'unknown'}"
+    program_name = str(program or "").rpartition("/")[2]
+    return f"made by {program_name}" if program_name else f"source of type {item.source_type or 'unknown'}"

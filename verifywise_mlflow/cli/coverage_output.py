@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+
 from rich.markup import escape
 
+from verifywise_mlflow.cli.display import display, display_name
 from verifywise_mlflow.cli.output import out, table
 from verifywise_mlflow.common.untrusted_text import escape_invisible
 from verifywise_mlflow.compliance.coverage import ClauseCoverage, ClauseState, FrameworkCoverage, VersionEvidence
@@ -78,6 +82,24 @@ def print_coverage(coverage: FrameworkCoverage, tenant: str | None) -> None:
         out.print(", ".join(f"{count} {state.value}" for state, count in coverage.state_counts.items()))
     for line in framework_remarks(framework):
         out.print(line, highlight=False, markup=False)
+
+
+def print_overview(coverages: Sequence[FrameworkCoverage], tenant: str | None) -> None:
+    """Print the clauses of each framework by state; without a tenant, by what MLflow can show."""
+    rows = table("framework", "clauses", "of them", right=("clauses",))
+    for coverage in coverages:
+        if tenant is None:
+            counts = Counter(entry.clause.obtainable.value for entry in coverage.clauses)
+        else:
+            counts = Counter({state.value: count for state, count in coverage.state_counts.items()})
+        states = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+        rows.add_row(display_name(coverage.framework.name), f"{len(coverage.clauses):,}", display(states))
+    out.print(rows)
+    subject = f" {tenant}" if tenant else ""
+    out.print(
+        display(f"One framework, clause by clause: verifywise-mlflow frameworks{subject} --framework NAME"),
+        soft_wrap=True,
+    )
 
 
 def certainty(coverage: ClauseCoverage) -> str:

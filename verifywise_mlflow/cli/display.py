@@ -51,6 +51,10 @@ def _text(value: object) -> str:
         return escape_invisible(value)
     if isinstance(value, Mapping | list | tuple):
         return escape_invisible(json.dumps(json_ready(value), ensure_ascii=False))
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer():
+        return f"{value:.0f}"
     return str(value)
 
 

@@ -73,16 +73,17 @@ def _print_gap(gap: Gap) -> None:
     if gap.ai_system:
         print_whole(Text("system: ") + display(gap.ai_system), _INDENT)
     print_whole(Text("owner: ") + display(gap.owner or "none"), _INDENT)
-    print_whole(Text(_age_sentence(gap)), _INDENT)
+    print_whole(Text(age_sentence(gap.age_days, gap.opened_at, may_be_older=gap.may_be_older)), _INDENT)
     print_indented(Text(f"{gap.verdict}: ") + display(gap.reason), _INDENT)
     if gap.waiver:
         until = f"waived by {escape_invisible(gap.waiver.approver)} until {gap.waiver.expires_on}: "
         print_indented(Text(until, "cyan") + display(gap.waiver.reason), _INDENT)
 
 
-def _age_sentence(gap: Gap) -> str:
-    days = f"{gap.age_days:,} day{'s' * (gap.age_days != 1)}"
-    opened = f"{gap.opened_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-    if gap.may_be_older:
-        return f"open for at least {days}, first seen {opened}"
-    return f"open for {days}, since {opened}"
+def age_sentence(age_days: int, opened_at: datetime, *, may_be_older: bool) -> str:
+    """Return for how long a gap has been open, as far as that is known."""
+    opened = f"{opened_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    if may_be_older and not age_days:
+        return f"first seen {opened}, less than a day ago"
+    days = f"{age_days:,} day{'s' * (age_days != 1)}" if age_days else "less than a day"
+    return f"open for at least {days}, first seen {opened}" if may_be_older else f"open for {days}, since {opened}"

@@ -6,20 +6,23 @@ from rich.text import Text
 
 from verifywise_mlflow.cli.display import display, display_origin
 from verifywise_mlflow.cli.output import out, table
-from verifywise_mlflow.cli.version_page import clause_list, print_heading, rule_line, verdict_colors
+from verifywise_mlflow.cli.version_page import clause_list, declared_by, print_heading, rule_line, verdict_colors
 from verifywise_mlflow.common.untrusted_text import escape_invisible
+from verifywise_mlflow.compliance.ai_systems import DeclaredSystem
 from verifywise_mlflow.compliance.badge import VERSION_RULE
 from verifywise_mlflow.normalizer.record import FIELDS_BY_GROUP
 from verifywise_mlflow.persistence.queries.history import Validity
 from verifywise_mlflow.services.version_dossier import VersionDossier
 
 
-def print_details(dossier: VersionDossier) -> None:
+def print_details(dossier: VersionDossier, declared: DeclaredSystem | None) -> None:
     """Print everything that is recorded of a version, and all verdicts on it."""
     print_heading(dossier)
     out.print(Text(f"The record is valid {_span(dossier.state.span)}."))
     if dossier.badge:
         out.print(Text(f"The badge is valid {_span(dossier.badge.span)}. A version is {VERSION_RULE}"))
+    if declared:
+        out.print(Text("AI system: ") + display(declared.name) + Text(", ") + declared_by(declared))
     print_verdicts(dossier)
     for title, fields in FIELDS_BY_GROUP.items():
         out.print()

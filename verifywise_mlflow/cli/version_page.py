@@ -17,6 +17,7 @@ from verifywise_mlflow.cli.display import display, display_origin
 from verifywise_mlflow.cli.output import out, table
 from verifywise_mlflow.common.moments import utc_text
 from verifywise_mlflow.common.untrusted_text import escape_invisible, excerpt
+from verifywise_mlflow.compliance.ai_systems import DeclaredSystem
 from verifywise_mlflow.compliance.badge import BADGE_TONES
 from verifywise_mlflow.compliance.rules.rule import Severity
 from verifywise_mlflow.compliance.verdict import Verdict
@@ -53,11 +54,11 @@ def verdict_colors(*, is_complete: bool) -> Mapping[str, str]:
     return _COLORS if is_complete else {**_COLORS, **_COLORS_OF_INCOMPLETE}
 
 
-def print_page(dossier: VersionDossier) -> None:
-    """Print the most important facts about a version."""
+def print_page(dossier: VersionDossier, declared: DeclaredSystem | None) -> None:
+    """Print the most important facts about a version, with its AI system as declared, if a declaration names one."""
     print_heading(dossier)
     _print_gaps(dossier)
-    _print_fields(dossier, "What it is", _WHAT_IT_IS)
+    _print_fields(dossier, "What it is", _WHAT_IT_IS, declared)
     _print_fields(dossier, "Who answers for it", _WHO_ANSWERS)
     _print_list("What it was trained on", _training(dossier))
     _print_list("Files and packages", _files(dossier))
@@ -85,7 +86,7 @@ def print_heading(dossier: VersionDossier) -> None:
     color = verdict_colors(is_complete=not state.incomplete).get(badge.badge, "yellow")
     counts = Counter(judged.verdict.verdict for judged in dossier.rules)
     words = ", ".join(f"{count} {verdict}" for verdict, count in counts.items())
-    out.print(Text.assemble((badge.badge, f"bold {color}"), f" {_period(badge.span)}: {words}"))
+    out.print(Text.assemble("badge: ", (badge.badge, f"bold {color}"), f" {_period(badge.span)}: {words}"))
 
 
 def _period(span: Validity) -> str:
@@ -148,12 +149,23 @@ def rule_line(judged: JudgedRule, style: str) -> Text:
     )
 
 
-def _print_fields(dossier: VersionDossier, title: str, fields: Sequence[str]) -> None:
+def declared_by(declared: DeclaredSystem) -> Text:
+    """Return who declared an AI system, and when."""
+    return display(f"declared by {declared.declared_by} on {declared.declared_on}", 2 * _MAX_VALUE)
+
+
+def _print_fields(
+    dossier: VersionDossier, title: str, fields: Sequence[str], declared: DeclaredSystem | None = None
+) -> None:
     _print_title(title)
     rows = table("field", "value", "from")
     rows.show_header = False
     for field in fields:
         value = getattr(dossier.record, field)
+        if field == "ai_system" and declared:
+            rows.add_row(Text("ai system", "cyan"), display(declared.name, _MAX_VALUE), declared_by(declared))
+            if value is None or declared.has_name(value):
+                continue
         shown = display(value, _MAX_VALUE) if value is not None else Text("not recorded", "yellow")
         rows.add_row(Text(field.replace("_", " "), "cyan"), shown, _brief_origin(dossier.state.origins.get(field)))
     out.print(rows)

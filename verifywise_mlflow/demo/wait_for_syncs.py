@@ -62,7 +62,7 @@ def wait_for_syncs(
     while True:
         check()
         runs = first_runs(api.sync_runs(), tenant_ids, since=since)
-        state = "; ".join(f"{tenant_id} {_state(runs.get(tenant_id))}" for tenant_id in tenant_ids)
+        state = "; ".join(f"{tenant_id} {describe(runs.get(tenant_id))}" for tenant_id in tenant_ids)
         if state != reported:
             report_progress(state)
             reported = state
@@ -89,11 +89,14 @@ def first_runs(runs: Sequence[SyncRun], tenant_ids: Sequence[str], *, since: flo
     return firsts
 
 
-def _state(run: SyncRun | None) -> str:
+def describe(run: SyncRun | None) -> str:
+    """Return how far a run is, in words that follow each other: queued, 0 to 6 stages, the end."""
     if run is None:
         return "not requested yet"
-    if run.status in ENDED or run.status == "QUEUED":
+    if run.status in ENDED:
         return run.status.lower()
+    if run.status in ("NOT_STARTED", "QUEUED"):  # Dagster creates a run before it queues it
+        return "queued"
     return f"{run.stages_done} of {STAGE_COUNT} stages"
 
 

@@ -73,6 +73,15 @@ def test_for_a_tenant_it_counts_versions_and_shows_the_blanks(evaluated_store: S
     assert "34 not obtainable from MLflow" in " ".join(result.stdout.split())
 
 
+def test_all_frameworks_are_shown_as_an_overview(evaluated_store: Store) -> None:
+    of_tenant, in_general = (runner.invoke(app, ["frameworks", *tenant]).stdout for tenant in (["acme"], []))
+
+    assert [len(printed.splitlines()) < 30 for printed in (of_tenant, in_general)] == [True, True]
+    assert "NIST AI RMF 72 1 declared only, 7 supports, 30 nothing shown," in " ".join(of_tenant.split())
+    assert "verifywise-mlflow frameworks acme --framework NAME" in of_tenant
+    assert "verifywise-mlflow frameworks --framework NAME" in in_general
+
+
 def test_json_output_holds_the_same_data(evaluated_store: Store) -> None:
     result = runner.invoke(app, ["frameworks", "acme", "--json"])
 

@@ -14,9 +14,11 @@ from typer.testing import CliRunner
 
 from verifywise_mlflow.cli import app
 from verifywise_mlflow.cli.command_catalog import MISUSED, UNRESOLVED
+from verifywise_mlflow.cli.gap_output import age_sentence
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
 from verifywise_mlflow_tests.support.governed_tenants import FORMULA, LONG_NAME, GovernedTenants, governed_tenants
 from verifywise_mlflow_tests.support.json_documents import check_document
+from verifywise_mlflow_tests.support.stored_states import NOON
 from verifywise_mlflow_tests.support.terminal_width import set_terminal_width
 
 runner = CliRunner()
@@ -93,6 +95,19 @@ def test_lines_fit_into_80_columns_but_for_longer_names() -> None:
     for command in ("inventory", "gaps"):
         for line in run(command, "acme").splitlines():
             assert cell_len(line) <= 80 or LONG_NAME in line
+
+
+@pytest.mark.parametrize(
+    ("age_days", "may_be_older", "sentence"),
+    [
+        (0, True, "first seen 2026-03-01 12:00 UTC, less than a day ago"),
+        (0, False, "open for less than a day, since 2026-03-01 12:00 UTC"),
+        (1, True, "open for at least 1 day, first seen 2026-03-01 12:00 UTC"),
+        (1_200, False, "open for 1,200 days, since 2026-03-01 12:00 UTC"),
+    ],
+)
+def test_the_age_of_a_gap_is_said_as_far_as_it_is_known(age_days: int, may_be_older: bool, sentence: str) -> None:
+    assert age_sentence(age_days, NOON, may_be_older=may_be_older) == sentence
 
 
 def test_the_gaps_say_since_when_and_who_accepts_them() -> None:

@@ -68,12 +68,32 @@ def test_the_list_shows_declared_facts_with_their_author_and_contradictions() ->
 
 
 @pytest.mark.usefixtures("bank")
+def test_a_version_shows_the_system_that_a_declaration_assigns_and_the_one_that_its_tag_names() -> None:
+    by_model = {
+        model: [
+            " ".join(line.split()) for line in runner.invoke(app, ["show", "acme", model, version]).stdout.splitlines()
+        ]
+        for model, version in (("credit-scoring", "3"), ("fraud", "1"))
+    }
+    details = runner.invoke(app, ["show", "acme", "credit-scoring", "3", "--all"]).stdout
+
+    declared = "ai system Consumer lending declared by M. Okafor on 2026-01-20"
+    assert [line for line in by_model["credit-scoring"] if line.startswith("ai system")] == [declared]
+    assert [line for line in by_model["fraud"] if "declared by" in line or "Payments" in line] == [
+        declared,
+        "ai system Payments version tag ai_system",
+    ]
+    assert "AI system: Consumer lending, declared by M. Okafor on 2026-01-20" in details
+
+
+@pytest.mark.usefixtures("bank")
 def test_one_system_is_shown_in_detail_in_any_spelling() -> None:
     output = run("acme", "consumer-lending")
 
     assert "Declared by M. Okafor on 2026-01-20; no evidence:" in output
     assert "Annex III, point 5(b)" in output
-    assert "https://documents.acme.example/risk, 3 (EU AI Act Annex IV(5))" in output
+    assert "All versions in production count; if there are none, the newest version" in " ".join(output.split())
+    assert "https://documents.acme.example/risk, version 3 (EU AI Act Annex IV(5))" in output
     assert "2026-03-01 12:00:00 UTC: as declared by M. Okafor" in output
 
 

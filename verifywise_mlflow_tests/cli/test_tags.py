@@ -75,13 +75,23 @@ def test_mapping_shows_how_a_field_is_filled() -> None:
     assert rule["keys"][:2] == ["owner", "model_owner"]
     assert rule["key_patterns"] == ["*_lead"]
     assert rule["stated_for_all_versions"] == ["risk office"]
-
     assert any(line.startswith("owner: generic: root") for line in rule["texts_without_value"])
     assert any(line.startswith("any: placeholder:") and ", none," in line for line in rule["texts_without_value"])
 
     stages = CliRunner().invoke(app, ["mapping", "acme", "lifecycle_stage"]).output
     assert "version current_stage" in stages
     assert "production: production, prod" in stages
+
+
+@pytest.mark.usefixtures("tenants")
+def test_people_see_some_of_the_many_placeholders(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+
+    printed = CliRunner().invoke(app, ["mapping", "acme", "owner"]).stdout
+
+    assert "owner: placeholder: " in printed
+    assert "more, see --json" in " ".join(printed.split())
+    assert len(printed.splitlines()) < 70
 
 
 @pytest.mark.usefixtures("tenants")

@@ -35,9 +35,14 @@ def test_the_page_of_a_typical_version_has_at_most_sixty_lines() -> None:
 def test_what_matters_comes_first() -> None:
     page = show("@champion").stdout
 
-    headings = (f"{MODEL} version 3", "stage production, @champion, @eu", "failing since 2026-03-02", "Open gaps: ")
+    headings = (
+        f"{MODEL} version 3",
+        "stage production, @champion, @eu",
+        "badge: failing since 2026-03-02",
+        "Open gaps: ",
+    )
     people = ("What it is", "Who answers for it", "What it was trained on", "Files and packages", "Everything: ")
-    places = [page.index(heading) for heading in (*headings, *people)]
+    places = [page.index(words) for words in (*headings, *people)]
     assert places == sorted(places)
 
 

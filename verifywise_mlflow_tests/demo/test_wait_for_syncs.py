@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from verifywise_mlflow.demo.servers.dagster_api import SyncRun
-from verifywise_mlflow.demo.wait_for_syncs import first_runs
+from verifywise_mlflow.demo.wait_for_syncs import describe, first_runs
 
 
 def run(
@@ -38,3 +38,9 @@ def test_a_run_that_the_queue_canceled_for_another_one_does_not_count() -> None:
 
 def test_stages_are_counted_when_they_are_done() -> None:
     assert run("one", "acme", 1.0, finished_steps=4).stages_done == 4
+
+
+def test_progress_does_not_go_backward_while_dagster_queues_a_run() -> None:
+    runs = [None, *(run("one", "acme", 1.0, status=status) for status in ("NOT_STARTED", "QUEUED", "STARTING"))]
+    described = [describe(each) for each in (*runs, run("one", "acme", 1.0, status="SUCCESS"))]
+    assert described == ["not requested yet", "queued", "queued", "0 of 6 stages", "success"]

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from verifywise_mlflow.cli.clause_output import clause_as_json, print_clause
-from verifywise_mlflow.cli.coverage_output import coverage_as_json, print_coverage
+from verifywise_mlflow.cli.coverage_output import coverage_as_json, print_coverage, print_overview
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.framework_selection import select_frameworks
 from verifywise_mlflow.cli.output import AsJson, fail, out, print_json
@@ -57,7 +57,8 @@ def frameworks(
 ) -> None:
     """Show how much evidence a tenant's records hold for each clause of each framework.
 
-    Clauses that MLflow holds no information on are listed as blanks. With --clause: the rules and versions behind a
+    Without --framework: an overview of the frameworks. With it: each clause; those that MLflow holds no information on
+    are listed as blanks. With --clause: the rules and versions behind a
     clause; with --model and --version: a version's verdicts, values, origins and files. Reads the database only.
     """
     if (model is None) != (version is None):
@@ -95,8 +96,10 @@ def _show_coverages(
         documents = [coverage_as_json(coverage, tenant) for coverage in coverages]
         print_json({"tenant": tenant, "chosen_in_tenants_yaml": is_selected, "frameworks": documents})
         return
-    for coverage in coverages:
-        print_coverage(coverage, tenant)
+    if len(coverages) > 1:
+        print_overview(coverages, tenant)
+    else:
+        print_coverage(coverages[0], tenant)
     if is_selected:
         out.print("tenants.yaml selects these frameworks for the tenant; --framework shows another one.")
 

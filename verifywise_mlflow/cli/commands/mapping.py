@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Annotated
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Final
 
 import typer
 from rich.markup import escape
@@ -20,6 +21,9 @@ from verifywise_mlflow.normalizer.mapping.value_states import ANY_FIELD
 from verifywise_mlflow.normalizer.record import MAY_LACK_VALUE, PRECEDENCE_FIELDS
 
 app = typer.Typer()
+
+MAX_TEXTS: Final = 8
+"""Texts that are no value that are printed, of each kind; ``--json`` has all of them."""
 
 
 @app.command()
@@ -43,8 +47,9 @@ def mapping(
         sys.stdout.write(json.dumps({"field": field, **rule, "mapping_digest": tag_mapping.digest()}) + "\n")
         return
     rows = facts()
-    for name, lines_by_name in rule.items():
-        rows.add_row(name.replace("_", " "), escape("\n".join(lines_by_name)))
+    for name, lines in {**rule, "texts_without_value": _briefly(field, tag_mapping)}.items():
+        if lines:
+            rows.add_row(name.replace("_", " "), escape("\n".join(lines)))
     out.print(rows)
 
 
@@ -53,7 +58,6 @@ def rule_of(field: str, tag_mapping: TagMapping) -> dict[str, list[str]]:
     forms = {form: list(ways) for form, ways in tag_mapping.values.get(field, {}).items()}
     for form, globs in tag_mapping.value_patterns.get(field, {}).items():
         forms.setdefault(form, []).extend(globs)
-    scopes = (field, ANY_FIELD) if field in MAY_LACK_VALUE else ()
     aliases = tag_mapping.aliases if field == "lifecycle_stage" else {}
     lines_by_name = {
         "first_place_that_has_one": [str(place) for place in tag_mapping.precedence.get(field, ())],
@@ -68,10 +72,24 @@ def rule_of(field: str, tag_mapping: TagMapping) -> dict[str, list[str]]:
             for related, forms_of_related in tag_mapping.related_fields.get(field, {}).items()
         ],
         "texts_without_value": [
-            f"{scope}: {state}: {', '.join(texts)}"
-            for scope in scopes
-            for state, texts in tag_mapping.value_states.get(scope, {}).items()
+            f"{scope}: {state}: {', '.join(texts)}" for scope, state, texts in _texts_without_value(field, tag_mapping)
         ],
         "stated_for_all_versions": [tag_mapping.defaults[field]] if field in tag_mapping.defaults else [],
     }
     return {name: lines for name, lines in lines_by_name.items() if lines}
+
+
+def _texts_without_value(field: str, tag_mapping: TagMapping) -> Iterator[tuple[str, str, Sequence[str]]]:
+    """Yield the texts that are no value of a field, with where this is stated and what they mean."""
+    for scope in (field, ANY_FIELD) if field in MAY_LACK_VALUE else ():
+        for state, texts in tag_mapping.value_states.get(scope, {}).items():
+            yield scope, state, tuple(texts)
+
+
+def _briefly(field: str, tag_mapping: TagMapping) -> list[str]:
+    """Return the first of these texts, and how many there are: the list of placeholders is long."""
+    return [
+        f"{scope}: {state}: {', '.join(texts[:MAX_TEXTS])}"
+        + (f" and {len(texts) - MAX_TEXTS:,} more, see --json" if len(texts) > MAX_TEXTS else "")
+        for scope, state, texts in _texts_without_value(field, tag_mapping)
+    ]

@@ -12,9 +12,10 @@ from pydantic import ValidationError
 from rich.text import Text
 
 from verifywise_mlflow.cli.arguments import StoredTenantName, TenantName, configured_tenant, listed, time_option
-from verifywise_mlflow.cli.display import display, display_name, waiver_as_json
+from verifywise_mlflow.cli.display import display, waiver_as_json
 from verifywise_mlflow.cli.failures import exit_on_errors
-from verifywise_mlflow.cli.output import AsJson, fail, out, table
+from verifywise_mlflow.cli.indented_output import print_indented
+from verifywise_mlflow.cli.output import AsJson, fail, out
 from verifywise_mlflow.common.json_ready import json_ready
 from verifywise_mlflow.common.moments import utc_text
 from verifywise_mlflow.common.unresolved_names import unknown_name
@@ -59,24 +60,20 @@ def waivers(
     if not selected:
         out.print("No waiver is in force." if not include_inactive else "There is no waiver.")
         return
-    rows = table("#", "for", "accepted by, because", "through", "gaps", "from", right=("gaps",))
     for record in selected:
-        waiver = record.waiver
-        through = (
-            waiver.expires.isoformat()
-            if record.is_in_force(at)
-            else f"{waiver.expires}\n{_inactive_reason(record, at)}"
-        )
-        rows.add_row(
-            str(record.waiver_id),
-            display_name(waiver.about),
-            display(f"{waiver.approver}: {waiver.reason}"),
-            Text(through, no_wrap=True),
-            f"{gaps.get(record.waiver_id, 0):,}",
-            record.source,
-        )
-    out.print(rows)
-    out.print("gaps: current gaps of versions in MLflow that the waiver covers. They remain gaps.")
+        _print_waiver(record, gaps.get(record.waiver_id, 0), at)
+    out.print("gaps now: gaps of versions in MLflow that the waiver covers. They remain gaps.")
+
+
+def _print_waiver(record: StoredWaiver, gaps: int, at: datetime) -> None:
+    waiver, number = record.waiver, str(record.waiver_id)
+    indent = len(number) + 2
+    print_indented(Text.assemble((number, "bold"), "  ", display(waiver.about)), 0)
+    state = "" if record.is_in_force(at) else f" ({_inactive_reason(record, at)})"
+    covered = f"{gaps:,} gap{'s' * (gaps != 1)} now"
+    granted = "from the file" if record.source == "file" else "granted by command"
+    print_indented(display(f"through {waiver.expires}{state}, {covered}, {granted}"), indent)
+    print_indented(display(f"{waiver.approver}: {waiver.reason}"), indent)
 
 
 def _inactive_reason(record: StoredWaiver, at: datetime) -> str:

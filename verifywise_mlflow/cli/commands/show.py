@@ -24,6 +24,7 @@ from verifywise_mlflow.exports.json_documents.shown_version import ShowDocument
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.queries.records_begin import describe_records_begin
 from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.services.ai_systems import declarations
 from verifywise_mlflow.services.version_dossier import JudgedRule, VersionDossier, dossier
 from verifywise_mlflow.services.version_references import require_recorded, resolve_version
 
@@ -49,6 +50,7 @@ def show(
     with exit_on_errors(as_json), Store(database_url()) as store, store.begin_snapshot(tenant) as session:
         key = (model, resolve_version(session, model, version, as_of))
         known = dossier(session, key, at)
+        declared = known and declarations(session, at).of(known.record.model_name, known.record.ai_system)
         if known is None:
             require_recorded(session, key)
             begin = describe_records_begin(session)
@@ -58,9 +60,9 @@ def show(
     if as_json:
         print_document(ShowDocument.model_validate(json_ready(_as_json(known))))
     elif show_all:
-        print_details(known)
+        print_details(known, declared)
     else:
-        print_page(known)
+        print_page(known, declared)
 
 
 def _as_json(known: VersionDossier) -> dict[str, object]:

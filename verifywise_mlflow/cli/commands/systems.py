@@ -19,6 +19,7 @@ from verifywise_mlflow.cli.table_output import TableFile, check_output, write_ou
 from verifywise_mlflow.common.moments import utc_text
 from verifywise_mlflow.common.unresolved_names import unknown_name
 from verifywise_mlflow.common.untrusted_text import quote
+from verifywise_mlflow.compliance.badge import MODEL_RULE
 from verifywise_mlflow.exports.json_documents.systems import (
     DeclaredFacts,
     SystemDocument,
@@ -156,6 +157,7 @@ def _print_system(document: SystemDocument) -> None:
         )
     if document.models:
         out.print(models)
+        out.print(f"A model's badge is {MODEL_RULE} Open gaps are those of all versions.", style="dim", highlight=False)
     _print_contradictions((row,))
     if row.declared is None:
         out.print("Nothing is declared about this system: only tags name it.")
@@ -185,7 +187,8 @@ def _print_declared(declared: DeclaredFacts, row: SystemRow, document: SystemDoc
             stated.add_row(name, display(value, max_length=1_000))
     for entry in document.documents:
         dated = entry.dated.isoformat() if entry.dated else ""
-        parts = [entry.title, entry.location, *filter(None, (entry.version, dated))]
+        version = f"version {entry.version}" if entry.version else ""
+        parts = [entry.title, entry.location, *filter(None, (version, dated))]
         about = f" ({', '.join(entry.clauses)})" if entry.clauses else ""
         stated.add_row("document", display(", ".join(parts) + about))
     out.print(stated)

@@ -90,7 +90,7 @@ def check_keys() -> Iterator[Finding]:
     except SecretUnavailableError as error:
         yield Finding("signing key", "problem", str(error), "create one with verifywise-mlflow audit new-key")
     else:
-        unset = f"{SIGNING_KEY_VARIABLE} is not set: audit trails are chained, and not signed"
+        unset = f"{SIGNING_KEY_VARIABLE} is not set: syncs from here chain the audit trail and sign no checkpoint"
         yield Finding("signing key", "ok", "usable" if signs else unset)
     try:
         if previous_signing_key() is not None:
