@@ -98,10 +98,13 @@ def verified_claim(checkpoint):
         key_id, at = claim["key_id"], claim["sequence"]
         if key_id not in keys:
             problem = f"it names the key {key_id!a}, which was not supplied and for which no other key vouches"
-            remedy = "compare the hash of your key with the one that you noted. If your key is the right one,"
+            problem += (
+                ": supply the first key of the trail, and each that replaced a lost one. Compare the hash of your key "
+            )
+            problem += "with the one that you noted. If your key is the right one, "
             if key_id in external_keys and not found["signed"]:
-                refuse(f"{place}: {problem}: {remedy} what vouches for the other key was removed from the export")
-            require(False, f"{problem}: {remedy} this key replaced a lost one, or it is a forger's", "FAILED")
+                refuse(f"{place}: {problem}what vouches for the other key was removed from the export")
+            require(False, f"{problem}the other one is a forger's", "FAILED")
         require(at <= replaced.get(key_id, at), f"it is of the key {key_id}, which an earlier entry replaced")
         keys[key_id].verify(bytes.fromhex(checkpoint["signature"]), checkpoint["checkpoint"].encode())
         replaced.update(dict.fromkeys(claim.get("replaces", []), at))  # lost or stolen keys
@@ -197,7 +200,8 @@ if witnessed < end:
     if end > sequence:
         print(f"NOT proved: the trail ends with entry {sequence}, before entry {end}.")
     elif witnessed or arguments.through:
-        print(f"NOT proved: nothing from outside covers entries {witnessed + 1} to {end}.")
+        which = f"entry {end}" if witnessed + 1 == end else f"entries {witnessed + 1} to {end}"
+        print(f"NOT proved: nothing from outside covers {which}.")
     if end >= sequence:
         print(f"NOT proved: entries after {signed or sequence}, if others ever existed, would not be missed.")
     than = f", newer than {found['signed_at']}" if signed else ""

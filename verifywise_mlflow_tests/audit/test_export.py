@@ -230,7 +230,7 @@ def test_a_key_vouches_for_the_next(export: Export) -> None:
     assert (code, "what vouches for the other key was removed from the export" in output) == (2, True)
     before = signed_checkpoint(links[0])
     code, output = export.verified(list(export_lines(links, [before, change[0], last])))
-    assert (code, "FAILED at line 5" in output, "or it is a forger's" in output) == (1, True, True)
+    assert (code, "FAILED at line 5" in output, "the other one is a forger's" in output) == (1, True, True)
 
 
 @pytest.mark.parametrize(
@@ -335,7 +335,7 @@ def test_a_wrong_public_key_is_distinguished_from_a_forgery_if_the_auditor_has_a
 
     export.give("--checkpoint", signed_checkpoint(links[2]).checkpoint.to_json_line())
     code, output = export.verified(exported)
-    assert (code, "compare the hash of your key with the one that you noted" in output) == (2, True), output
+    assert (code, "Compare the hash of your key with the one that you noted" in output) == (2, True), output
     signed_again = [signed_checkpoint(links[0], SigningKey.generate()), signed_checkpoint(links[2])]
     code, output = export.verified(list(export_lines(links, signed_again)))
     assert (code, output.startswith("FAILED at line 2")) == (1, True), "the auditor has no checkpoint of this key"
@@ -403,7 +403,7 @@ def test_the_script_says_what_the_statements_from_outside_cover(export: Export) 
     assert f"given-0 is the key {KEY.key_id}" in output
     export.options += ["--through", "4"]
     code, output = export.verified(exported)
-    assert (code, "covers entries 4 to 4" in output, "entries after" in output) == (4, True, False)
+    assert (code, "outside covers entry 4." in output, "entries after" in output) == (4, True, False)
     export.options[-1] = "9"
     code, output = export.verified(exported)
     assert (code, "NOT proved: the trail ends with entry 5, before entry 9" in output) == (4, True)
