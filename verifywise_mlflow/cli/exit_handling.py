@@ -25,6 +25,9 @@ def clean_exit() -> Iterator[None]:
                 yield
             finally:
                 sys.stdout.flush()  # flush now, while an error can still be reported
+    except typer.BadParameter as error:
+        error.message = error.message.removeprefix("Value error, ")  # pydantic's prefix, which typer leaves
+        raise
     except BrokenPipeError:
         _discard_output()
         raise typer.Exit(BROKEN_PIPE) from None

@@ -35,14 +35,19 @@ def unknown_name(sentence: str, name: str, candidates: Iterable[str]) -> Unresol
         name: The name as it was written.
         candidates: The names that exist.
     """
+    suggestion = did_you_mean(name, candidates)
+    return UnresolvedNameError(f"{sentence}. {suggestion[0].upper()}{suggestion[1:]}" if suggestion else sentence)
+
+
+def did_you_mean(name: str, candidates: Iterable[str]) -> str:
+    """Return a sentence that suggests the nearest names; empty if none is near."""
     names = nearest_names(name, candidates)
-    return UnresolvedNameError(f"{sentence}. Did you mean {_alternatives(names)}?" if names else sentence)
+    return f"did you mean {_alternatives(names)}?" if names else ""
 
 
 def choice_hint(word: str, choices: Collection[str]) -> str:
     """Return what to write instead of a word that is not in a closed set: its nearest words, else all of them."""
-    names = nearest_names(word, choices)
-    return f"did you mean {_alternatives(names)}?" if names else f"choose one of {', '.join(choices)}"
+    return did_you_mean(word, choices) or f"choose one of {', '.join(choices)}"
 
 
 def _alternatives(names: Iterable[str]) -> str:

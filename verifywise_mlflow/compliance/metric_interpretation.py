@@ -85,6 +85,17 @@ def is_level(threshold: str, others: Collection[str]) -> bool:
     return not get_close_matches(metric, known, 1, _MISSPELLED)
 
 
+def describe_level(threshold: str, level: float) -> str:
+    """Return what a level requires, as a clause: ``the metric accuracy is to be at least 0.8``."""
+    bound = "at least" if threshold.startswith(LEAST) else "at most"
+    return f"the metric {_metric_of(threshold)} is to be {bound} {level:g}"
+
+
+def known_levels() -> list[str]:
+    """Return the names of the thresholds that state levels of known metrics."""
+    return [f"{bound}{metric}" for metric in sorted(_known_metrics()) for bound in (LEAST, MOST)]
+
+
 @dataclass(frozen=True, slots=True)
 class _Name:
     """The meaning of a metric's name."""

@@ -5,6 +5,7 @@ It runs in a second terminal and changes the registry of the running demo. A sec
 
 from __future__ import annotations
 
+import os
 import shlex
 import time
 from collections.abc import Mapping
@@ -33,6 +34,7 @@ from verifywise_mlflow.persistence.repositories import change_hints
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.badges import badge_report
 from verifywise_mlflow.services.gaps import GapFilter, open_gaps
+from verifywise_mlflow.tenants.loading import TENANTS_VARIABLE
 
 OWNER_TAG: Final = "owner"
 TIMEOUT_S: Final = 120.0
@@ -87,10 +89,21 @@ def _running_demo(folder: Workdir) -> _RunningDemo:
     except OSError:
         ports = None
     if ports is None:
-        raise DemoError(f"no demo runs in {folder.path}: start it with make demo, and wait for its summary")
+        raise DemoError(
+            f"no demo runs in {folder.path}: name its folder with {_home_option()}, or start one with make demo and "
+            "wait for its summary"
+        )
     return _RunningDemo(
         variables[DATABASE_URL_VARIABLE], tenants[TENANT]["tracking_uri"], f"http://127.0.0.1:{ports.dagster}"
     )
+
+
+def _home_option() -> str:
+    """Return the option that names the demo's folder, with the folder if the summary's variables are set."""
+    tenants_file = os.environ.get(TENANTS_VARIABLE)
+    if tenants_file and (home := Workdir(Path(tenants_file).parent)).environment_file.exists():
+        return f"--home {shlex.quote(str(home.path))}"
+    return "--home"
 
 
 def _play(progress: Progress, demo: _RunningDemo, store: Store, *, undo: bool) -> int:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
+from pathlib import Path
 from typing import Final
 
 from verifywise_mlflow import __version__
 from verifywise_mlflow.audit.entry import AuditEntry, EntryKind
+from verifywise_mlflow.common.untrusted_text import quote
 from verifywise_mlflow.compliance.rules.ruleset import RuleSet
 from verifywise_mlflow.compliance.waiver_violations import limit_violations
 from verifywise_mlflow.compliance.waivers import Waiver, WaiversError, load_waivers, waiver_changes
@@ -32,6 +34,7 @@ _END_KINDS: Final[Mapping[EndReason, EntryKind]] = {
     "withdrawn": "waiver withdrawn",
     "superseded": "waiver withdrawn",
 }
+_LISTED_WAIVERS: Final = 20
 _SUPERSEDED: Final = "the version that it accepted was deleted, and another one has its number"
 
 
@@ -51,13 +54,15 @@ def load_tenant_waivers(tenant: Tenant) -> Mapping[Waiver, str]:
     Raises:
         InvalidWaiversFileError: the file is invalid, or the file that the tenant names does not exist.
     """
-    own_path, shared_path = tenant.compliance.waivers, shared_waivers_path()
+    is_own, path = tenant.compliance.waivers is not None, _waivers_path(tenant)
     try:
-        if own_path is not None:
-            return load_waivers(own_path, tenant.tenant_id, is_own=True)
-        return load_waivers(shared_path, tenant.tenant_id, is_own=False) if shared_path else {}
+        return load_waivers(path, tenant.tenant_id, is_own=is_own) if path else {}
     except WaiversError as error:
         raise InvalidWaiversFileError(str(error)) from error
+
+
+def _waivers_path(tenant: Tenant) -> Path | None:
+    return tenant.compliance.waivers or shared_waivers_path()
 
 
 def violations_in_file(tenant: Tenant, now: datetime) -> list[str]:
@@ -233,10 +238,18 @@ def withdraw_waiver(store: Store, tenant: Tenant, waiver_id: int, now: datetime)
         waivers.lock_waivers(session)
         in_force = {stored.waiver_id: stored for stored in waivers.waivers_in_force(session, now)}
         if waiver_id not in in_force:
-            raise WaiverCommandError(f"the tenant has no waiver {waiver_id} in force")
+            numbers = ", ".join(str(number) for number in sorted(in_force)[:_LISTED_WAIVERS]) or "none"
+            more = f" and {len(in_force) - _LISTED_WAIVERS} more" if len(in_force) > _LISTED_WAIVERS else ""
+            raise WaiverCommandError(
+                f"the tenant {quote(tenant.tenant_id)} has no waiver {waiver_id} in force; "
+                f"in force are: {numbers}{more}"
+            )
         withdrawn = in_force[waiver_id]
         if withdrawn.source == "file":
-            raise WaiverCommandError("the waiver comes from the waivers file: remove it there")
+            raise WaiverCommandError(
+                f"the waiver {waiver_id} of the tenant {quote(tenant.tenant_id)} comes from the waivers file "
+                f"{_waivers_path(tenant)}: remove it there"
+            )
         waivers.end_waivers(session, [waiver_id], "withdrawn", now, "")
         targets = tenant.delivery.state_targets()
         delivery_outbox.enqueue_gaps(session, targets, {withdrawn.waiver.rule}, sync_id="", now=now)

@@ -94,8 +94,13 @@ def require_known_tenant(session: TenantSession) -> None:
         UnresolvedNameError: the name is misspelled, or the role may not see the tenant.
     """
     if not is_known_tenant(session.connection, session.tenant_id):
-        sentence = f"the database has no tenant {quote(session.tenant_id)}, or the role in use may not read it"
-        raise unknown_name(sentence, session.tenant_id, visible_tenants(session, MAX_CANDIDATES))
+        names = visible_tenants(session, MAX_CANDIDATES)
+        raise unknown_name(
+            f"the database has no tenant {quote(session.tenant_id)}, or the role in use may not read it; "
+            f"the tenants that it may read are: {_enumerated(names) or 'none'}",
+            session.tenant_id,
+            names,
+        )
 
 
 def require_known_model(session: TenantSession, model_name: str) -> None:

@@ -245,7 +245,8 @@ def test_a_waiver_is_granted_listed_shown_with_the_verdict_and_withdrawn(evaluat
     assert output.count("waived: ") == 1
     history = run_json("history", "acme", "fraud", "2")["history"]
     assert [waiver["outcome"] for waiver in history if waiver["what"] == "waiver"] == ["granted"]  # type: ignore[attr-defined]  # a list
-    assert "Ada [CISO]" in runner.invoke(app, ["policy", "waivers", "acme"]).stdout
+    printed = runner.invoke(app, ["policy", "waivers", "acme"], env={"COLUMNS": "80"}).stdout
+    assert f"   through {last_day}, 1 gap now, granted by command\n   Ada [CISO]: A pilot" in printed
     withdrawal = run_json("policy", "unwaive", "acme", str(listed[0]["waiver_id"]))
     assert withdrawal["outcome"] == "withdrawn"
     assert run_json("policy", "waivers", "acme")["waivers"] == []
@@ -308,12 +309,25 @@ def test_diff_tries_thresholds_or_the_current_files(evaluated_store: Store, poli
     assert [change["rule_id"] for change in edited["changes"]] == ["numbered"]  # type: ignore[attr-defined]  # a list
 
 
+def test_diff_says_that_it_understood_a_threshold_as_the_level_of_a_metric(
+    evaluated_store: Store, tmp_path: Path
+) -> None:
+    measured = write_policy(
+        tmp_path / "measured.yaml", rule_yaml("measured", "size(measures.performance) > 0"), policy_id="m"
+    )
+    arguments = ["policy", "diff", "acme", "--policy", str(measured), "--threshold", "most_days=90"]
+
+    assert run_json(*arguments)["levels"] == {"most_days": 90}
+    printed = runner.invoke(app, arguments).stdout
+    assert "most_days: no rule compares with it, so the metric days is to be at most 90\n" in printed
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
         (["--threshold", "most"], "write --threshold most=90"),
         (["--threshold", "most=nan"], "write --threshold most=90"),
-        (["--threshold", "moat=1"], "no policy has the threshold 'moat'"),
+        (["--threshold", "moat=1"], "no policy has the threshold 'moat' (defined: most): did you mean 'most'?"),
         (["--alone"], "--alone requires --policy"),
     ],
 )

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from verifywise_mlflow.cli import app
 from verifywise_mlflow.cli.app import all_commands
-from verifywise_mlflow.cli.command_catalog import HELP, UNRESOLVED
+from verifywise_mlflow.cli.command_catalog import HELP, MISUSED, UNRESOLVED
 from verifywise_mlflow.persistence import role_grants
 from verifywise_mlflow_tests.support.credit_tenant import MODEL, CreditTenant, write_tenants_file
 from verifywise_mlflow_tests.support.login_roles import login_role, new_name
@@ -81,11 +81,26 @@ def test_misspelled_models_aliases_rules_and_frameworks_are_suggested(arguments:
     assert f"'{suggested}'" in " ".join(result.stderr.split()).partition("Did you mean ")[2]
 
 
+def test_an_unlike_name_of_a_tenant_gets_the_list_of_tenants() -> None:
+    for path in NAMING:
+        command = [*path.split(), *TENANT_LAST.get(path, ["acne"])]
+        result = CliRunner().invoke(app, ["nosuch" if word == "acne" else word for word in command])
+        assert " are: acme" in " ".join(result.stderr.replace("'", "").split()), path
+
+
 def test_a_program_gets_the_suggestion_as_json() -> None:
     result = CliRunner().invoke(app, ["show", "acme", MODEL, "champoin", "--json"])
 
     assert result.exit_code == UNRESOLVED
     assert "Did you mean 'champion'?" in json.loads(result.stdout)["error"]
+
+
+def test_a_word_that_is_none_of_the_choices_is_refused_without_the_words_of_a_library() -> None:
+    result = CliRunner().invoke(app, ["gaps", "acme", "--by", "nothing"])
+
+    assert result.exit_code == MISUSED
+    refusal = " ".join(result.output.replace("│", "").split())
+    assert "Invalid value for '--by': 'nothing' is not one of 'owner', 'severity'" in refusal
 
 
 def test_a_reader_gets_no_name_of_another_tenant(acme: CreditTenant, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,6 +57,12 @@ def query_in_second_terminal(output: str, environment_file: Path) -> str:
     return process.stdout
 
 
+def test_webhooks_have_arrived_from_both_tenants_before_anything_changes(demo: RunningDemo) -> None:
+    result = CliRunner().invoke(app, ["doctor", "--no-servers", "--json"], env=dict(demo.environment))
+    (finding,) = [check for check in json.loads(result.stdout)["checks"] if check["subject"] == "webhooks"]
+    assert (finding["outcome"], finding["detail"]) == ("ok", "those of 2 tenants arrive")
+
+
 def test_an_owner_leaves_and_the_badge_follows_within_seconds(demo: RunningDemo, tmp_path: Path) -> None:
     leaving, returning, nothing_to_undo = (live(demo, tmp_path, *options) for options in ((), (), ("--undo",)))
 
@@ -84,11 +90,21 @@ def live(demo: RunningDemo, empty_home: Path, *options: str) -> str:
     return process.stdout
 
 
-def test_the_live_scene_needs_a_running_demo(tmp_path: Path) -> None:
-    result = CliRunner().invoke(app, ["demo", "live", "--home", str(tmp_path)])
+def test_the_live_scene_needs_a_running_demo_and_names_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "a demo"
+    home.mkdir()
+    arguments = ["demo", "live", "--home", str(tmp_path)]
+    monkeypatch.delenv("VERIFYWISE_TENANTS", raising=False)
+    unknown = CliRunner().invoke(app, arguments)
+    monkeypatch.setenv("VERIFYWISE_TENANTS", str(home / "tenants.yaml"))
+    (home / "environment").touch()
+    known = CliRunner().invoke(app, arguments)
 
-    assert result.exit_code == 1
-    assert "start it with make demo" in " ".join(result.output.split())
+    assert (unknown.exit_code, known.exit_code) == (1, 1)
+    assert "its folder with --home, or start one with make demo" in " ".join(unknown.output.split())
+    assert f"--home '{home}'" in known.output.replace("\n", "")
 
 
 @pytest.fixture

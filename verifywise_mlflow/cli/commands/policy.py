@@ -30,6 +30,7 @@ from verifywise_mlflow.cli.output import AsJson, facts, fail, out, table
 from verifywise_mlflow.common.json_ready import json_ready
 from verifywise_mlflow.common.moments import utc_text
 from verifywise_mlflow.common.untrusted_text import escape_invisible, quote
+from verifywise_mlflow.compliance.metric_interpretation import describe_level
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.policy_dry_run import DryRunResult, dry_run, proposed_rules
@@ -193,7 +194,7 @@ def diff(
     """Show which verdicts of a tenant's versions another policy would change. Nothing is written.
 
     Evaluates today and compares with the stored verdicts. Without a policy and a threshold, it evaluates the current
-    tenants.yaml and its files. For example: policy diff acme --policy new.yaml --threshold most_days=90
+    tenants.yaml and its files. For example: policy diff acme --threshold longest_days_since_training=90
     """
     thresholds = _parse_thresholds(threshold or [], as_json)
     if alone and not policy_file:
@@ -222,9 +223,12 @@ def diff(
             "judged": result.evaluated_count,
             "not_judged_as_they_are": result.stale_count,
             "changes": changes_by_count,
+            "levels": dict(proposed.levels),
         }
         sys.stdout.write(json.dumps(document) + "\n")
         return
+    for name, level in proposed.levels.items():
+        out.print(Text(f"{name}: no rule compares with it, so {describe_level(name, level)}"))
     _print_dry_run(result)
 
 
@@ -237,7 +241,7 @@ def _parse_thresholds(texts: list[str], as_json: bool) -> dict[str, float]:
         except ValueError:
             thresholds[name] = math.nan
         if not math.isfinite(thresholds[name]):
-            fail(f"{text!r} is not a number: write --threshold {name or 'most_days'}=90", 2, as_json)
+            fail(f"{text!r} is not a number: write --threshold {name or 'longest_days_since_training'}=90", 2, as_json)
     return thresholds
 
 

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from verifywise_mlflow.cli.arguments import listed
 from verifywise_mlflow.cli.display import escape_rich_markup
 from verifywise_mlflow.cli.failures import exit_on_errors
 from verifywise_mlflow.cli.output import AsJson, fail, out, table
@@ -82,8 +83,11 @@ def erase(
                 role_grants.require_owner(session.connection, "erasing a tenant")
                 stored_row_counts = erasure.count_erasable_rows(session)
                 if not stored_row_counts:
-                    sentence = f"the database holds nothing of a tenant {quote(tenant)}"
-                    raise unknown_name(sentence, tenant, visible_tenants(session, MAX_CANDIDATES))
+                    names = visible_tenants(session, MAX_CANDIDATES)
+                    sentence = (
+                        f"the database holds nothing of a tenant {quote(tenant)}; its tenants are: {listed(names)}"
+                    )
+                    raise unknown_name(sentence, tenant, names)
             if not yes:
                 _confirm(tenant, stored_row_counts, as_json)
             key = signing_key_of(store, tenant, datetime.now(UTC))  # before the erasure: the key may be unusable

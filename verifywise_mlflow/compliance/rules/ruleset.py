@@ -6,8 +6,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from verifywise_mlflow.common.unresolved_names import did_you_mean
 from verifywise_mlflow.compliance.frameworks import Catalog, own_frameworks, shipped_catalog
-from verifywise_mlflow.compliance.metric_interpretation import is_level
+from verifywise_mlflow.compliance.metric_interpretation import is_level, known_levels
 from verifywise_mlflow.compliance.rules.cel_expression import CelExpression
 from verifywise_mlflow.compliance.rules.field_paths import MEASURES
 from verifywise_mlflow.compliance.rules.policy import Policy, PolicyError, Rule
@@ -96,8 +97,10 @@ def merge_policies(
     ]
     expressions = [expression for policy in policies for rule in policy.rules for expression in _expressions(rule)]
     reads_measures = any(path[0] == MEASURES for expression in expressions for path in expression.paths)
+    names = [*sorted(defined), *(known_levels() if reads_measures else ())]
     errors += [
-        f"no policy has the threshold {name!r} (defined: {', '.join(sorted(defined)) or 'none'}): correct its name"
+        f"no policy has the threshold {name!r} (defined: {', '.join(sorted(defined)) or 'none'}): "
+        f"{did_you_mean(name, names) or 'correct its name'}"
         for name in thresholds or {}
         if name not in defined and not (reads_measures and is_level(name, defined))
     ]
