@@ -353,6 +353,8 @@ def test_a_new_key_file_is_private_and_never_replaces_another(filled: Store, mon
         (["verify", "acme", "--checkpoint", "given.pem"], 2, "given.pem: line 1 is not JSON"),
         (["verify", "acme", "--checkpoint", "/dev/null"], 2, "the file holds no checkpoint"),
         (["verify", "acme", "--checkpoint", sys.executable], 2, "the file is not UTF-8 text: copy it again"),
+        (["verify", "acme", "--records", "--sample", "five"], 2, "'five' is not a number of versions, such as 50"),
+        (["verify", "acme", "--records", "--sample", "0"], 2, "'0' is not a number of versions, such as 50"),
         (["verify", "acme", "--head", "8"], 2, "--head must be an entry's number and its hash"),
         (
             ["export", "acme", "--output", "absent/a.jsonl"],

@@ -17,7 +17,7 @@ from verifywise_mlflow.cli.display import display, display_name
 from verifywise_mlflow.cli.output import err, fail, out, table
 from verifywise_mlflow.common.json_ready import json_ready
 from verifywise_mlflow.common.moments import utc_text
-from verifywise_mlflow.common.untrusted_text import escape_invisible
+from verifywise_mlflow.common.untrusted_text import escape_invisible, quote
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.pg_text_codec import unescape
 from verifywise_mlflow.persistence.store import Store
@@ -36,6 +36,13 @@ MAX_PRINTED: Final = 200
 """Damaged rows that are printed; ``--json`` has more."""
 _MAX_CELL: Final = 80
 
+
+def _number_of_versions(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) < 10 and int(text)):
+        raise typer.BadParameter(f"{quote(text)} is not a number of versions, such as 50")
+    return int(text)
+
+
 Records = Annotated[
     bool,
     typer.Option(
@@ -44,7 +51,12 @@ Records = Annotated[
 ]
 Sample = Annotated[
     int | None,
-    typer.Option("--sample", metavar="N", min=1, help="With --records: only this many versions, which --seed chooses."),
+    typer.Option(
+        "--sample",
+        metavar="N",
+        parser=_number_of_versions,
+        help="With --records: only this many versions, which --seed chooses.",
+    ),
 ]
 Seed = Annotated[
     str | None,
