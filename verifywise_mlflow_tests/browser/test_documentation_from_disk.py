@@ -1,4 +1,4 @@
-"""The documentation's search works without a server: the site is opened from disk."""
+"""The documentation as a site that is opened from disk, without a server."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ from verifywise_mlflow_tests.support.documentation import DOCS, ROOT
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build a site of two pages with the settings of the whole one, which takes three times as long."""
+    """Build a site of three pages with the settings of the whole one, which takes longer."""
     folder = tmp_path_factory.mktemp("documentation")
     pages = folder / "pages"
     shutil.copytree(DOCS / "javascripts", pages / "javascripts")
     (pages / "index.md").write_text("# Home\n\nThe start.\n")
     (pages / "waivers.md").write_text("# Accept a gap\n\nA waiver is a decision of a person.\n")
+    shutil.copy(DOCS / "reference" / "cli.md", pages)
     settings = {
         "INHERIT": str(ROOT / "mkdocs.yml"),
         "docs_dir": str(pages),
         "site_dir": str(folder / "site"),
-        "nav": [{"Home": "index.md"}, {"Waivers": "waivers.md"}],
+        "nav": [{"Home": "index.md"}, {"Waivers": "waivers.md"}, {"Commands": "cli.md"}],
     }
     (folder / "mkdocs.yml").write_text(yaml.safe_dump(settings))
     command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--config-file", str(folder / "mkdocs.yml")]
@@ -47,3 +48,14 @@ def test_a_reader_finds_a_page_by_the_search(site: Path, width: int) -> None:
 
         chromium.wait_for(page, "A waiver is a decision of a person.")
         assert "waivers.html" in page.url
+
+
+def test_the_tables_of_commands_fit_into_the_page(site: Path) -> None:
+    with chromium.page() as page:
+        chromium.resize(page, 1440, 900)
+        page.goto((site / "cli.html").as_uri())
+        widths = page.evaluate("[...document.querySelectorAll('article table')].map(({scrollWidth}) => scrollWidth)")
+        room = page.evaluate("document.querySelector('article').clientWidth")
+
+    assert len(widths) > 5
+    assert [width for width in widths if width > room] == []

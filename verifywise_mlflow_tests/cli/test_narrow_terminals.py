@@ -15,9 +15,10 @@ from typer.testing import CliRunner
 
 from verifywise_mlflow.cli import app
 from verifywise_mlflow.cli.app import all_commands
-from verifywise_mlflow.cli.display import display, display_name
+from verifywise_mlflow.cli.display import MAX_DISPLAY_LENGTH, display, display_name
 from verifywise_mlflow.cli.output import facts, table
 from verifywise_mlflow.cli.whole_word_table import MAX_WHOLE_WORD
+from verifywise_mlflow.compliance.rules.policy import default_policy
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
 from verifywise_mlflow_tests.support.credit_tenant import (
     MODEL,
@@ -114,6 +115,22 @@ def test_a_narrow_terminal_shows_the_same_words_times_and_names(
     assert [time for time in TIME.findall(in_tables) if time not in narrow] == []
     if re.search(rf"(^|  ){MODEL}", wide, re.MULTILINE):
         assert MODEL in narrow
+
+
+def test_an_explanation_has_the_whole_rationale_and_values_as_people_write_them(
+    acme: tuple[CreditTenant, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VERIFYWISE_DATABASE_URL", acme[0].url)
+    (owner,) = (rule for rule in default_policy().rules if rule.id == "owner")
+
+    lines = [
+        " ".join(line.split()) for line in printed(80, monkeypatch, "policy explain", [*VERSION, "owner"]).splitlines()
+    ]
+
+    assert len(owner.rationale) > MAX_DISPLAY_LENGTH
+    assert " ".join(owner.rationale.split()) in " ".join(lines)
+    assert "stated.owner true" in lines
+    assert [display(value).plain for value in (True, 500.0, 0.25)] == ["true", "500", "0.25"]
 
 
 def rendered(width: int, *rows: object) -> list[str]:
