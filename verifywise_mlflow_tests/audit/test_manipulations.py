@@ -143,7 +143,7 @@ def test_each_manipulation_of_a_proof_is_noticed(
     saved = saved_checkpoint(examined) if manipulation.has_saved_checkpoint else ()
     code, output = run_script("verify_proof.py", str(proof), *public_key(examined), *saved)
 
-    assert (code, manipulation.says in output) == (1, True), output
+    assert (code, manipulation.says in output) == (manipulation.exit_code, True), output
 
 
 CREDIT = "WHERE tenant_id = 'acme' AND model_name = 'credit' AND version_number"

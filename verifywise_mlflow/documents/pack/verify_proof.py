@@ -1,13 +1,9 @@
 """Verifies a file by `verifywise-mlflow audit prove` offline. Needs Python 3.9, and `cryptography` for signatures.
-Exit code 0: all of it follows from the checkpoint. 1: refused, with the reason. 2: a file could not be read. 4: all of
-it follows from the checkpoint, but no sync committed one of the states: a person accepted it.
+It follows hashes: from states, leaves of a Merkle tree (RFC 9162), over entries of the audit trail to what was signed.
+Exit code 0: all of it follows from the checkpoint. 1: refused, with the reason. 2: a file cannot be read. 4: nothing is
+wrong, but a file with --checkpoint does not cover the proof, or a person accepted a state that no sync committed.
 
-Each state that the operator's program stored is a leaf of a Merkle tree (RFC 9162), with the SHA-256 of its text. The
-tree's root, one hash, changes with each letter of each state. An entry of the audit trail has the root and the hash of
-the entry before it, and a checkpoint signs the hash of an entry. This script follows these hashes up to the signature.
-
-NOT PROVED: that MLflow showed the truth, what happened between two syncs, that the operator's clock was right, and that
-this file has each state of the version: it has the record and, if they are shown, the manifest, verdicts and badge."""
+NOT PROVED: that MLflow showed the truth, what happened between two syncs, and that the operator's clock was right."""
 
 import json
 import sys
@@ -30,8 +26,7 @@ def hash_of(value):
 
 
 def root(node, path):
-    """Return the root above a node. Each step of the path has the side on which the next neighbor is, and its hash."""
-    for side, neighbor in (step.split(" ") for step in path):
+    for side, neighbor in (step.split(" ") for step in path):  # the side on which the neighbor is, and its hash
         left, right = {"left": (neighbor, node), "right": (node, neighbor)}[side]
         node = sha256(b"\1" + bytes.fromhex(left) + bytes.fromhex(right)).hexdigest()
     return node
@@ -41,41 +36,45 @@ parser = ArgumentParser(description=__doc__.partition("\n\n")[0])
 parser.add_argument("proof", type=Path)
 parser.add_argument("--tenant", help="whose states or trail it must be")
 parser.add_argument("--public-key", type=Path, action="append", default=[], help="PEM; only such signatures count")
-parser.add_argument("--checkpoint", type=Path, action="append", default=[], help="a checkpoint that you saved")
-arguments, keys, signed, accepted = parser.parse_args(), {}, set(), []
-try:
-    for path in arguments.public_key:
+parser.add_argument("--checkpoint", type=Path, action="append", default=[], help="checkpoints that you saved")
+args, keys, saved, signed, gaps, code, form = parser.parse_args(), {}, [], set(), {}, 2, "verifywise audit checkpoint 1"
+try:  # utf-8-sig leaves out the mark that editors on Windows write first
+    problem = "neither a public key in PEM nor a checkpoint in each line. A PRIVATE key must never leave the operator"
+    for path in args.public_key:
         from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
-        key = load_pem_public_key(path.read_bytes())
+        key = load_pem_public_key(path.read_text("utf-8-sig").encode())
         keys["sha256:" + sha256(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).hexdigest()] = key
-    saved = [line for path in arguments.checkpoint for line in path.read_text("utf-8").splitlines() if line.strip()]
-    proof = json.loads(arguments.proof.read_text("utf-8"))
-except (ImportError, OSError, RecursionError, ValueError) as error:
-    sys.exit(say(f"cannot be verified, and NO signature was: {error}", sys.stderr) or 2)
-try:
+    for path in args.checkpoint:
+        lines = [json.loads(line) for line in path.read_text("utf-8-sig").splitlines() if line.strip()] or [{}]
+        saved += [(path, line, json.loads(line["checkpoint"])) for line in reversed(lines)]  # the newest first
+    path, problem = args.proof, "this is not a proof by `audit prove`, or its signature was made by another key"
+    proof, code = json.loads(path.read_text("utf-8-sig")), 1
     entries, hashes = [*map(json.loads, proof["entries"])], [*map(hash_of, proof["entries"])]
-    tenant, first, last = arguments.tenant or proof["tenant"], entries[0]["sequence"], entries[-1]["sequence"]
-    for number, (entry, before) in enumerate(zip(entries, [entries[0]["previous_hash"], *hashes]), first):
-        is_next = (entry["sequence"], entry["previous_hash"], entry["tenant_id"]) == (number, before, tenant)
-        require(is_next, f"entry {number} of the trail is another tenant's, or does not follow the one before it")
-    for checkpoint in [*proof["checkpoints"], *map(json.loads, saved)]:
-        claim = json.loads(checkpoint["checkpoint"])
-        number, key_id = claim["sequence"], claim["key_id"]
-        is_claim = (claim["format"], claim["tenant_id"]) == ("verifywise audit checkpoint 1", tenant)
-        is_same = first <= number <= last and claim["entry_hash"] == hashes[number - first]
-        require(is_claim and is_same, f"entry {number} is not here, or not as it was when a checkpoint was signed")
-        if key_id in keys:
-            keys[key_id].verify(bytes.fromhex(checkpoint["signature"]), checkpoint["checkpoint"].encode())
-            signed.add(number)
-        say(f"Entry {number}: signed at {claim['signed_at']} by {key_id}, {'' if key_id in keys else 'NOT '}verified.")
+    tenant, first, last = args.tenant or proof["tenant"], entries[0]["sequence"], entries[-1]["sequence"]
+    for number, (it, prior) in enumerate(zip(entries, [entries[0]["previous_hash"], *hashes]), first):
+        fits = (it["sequence"], it["previous_hash"], it["tenant_id"]) == (number, prior, tenant)
+        require(fits, f"entry {number} ({it['tenant_id']!r}) is another tenant's, or does not follow the one before it")
+    for source, line, claim in [("this file", it, json.loads(it["checkpoint"])) for it in proof["checkpoints"]] + saved:
+        owner, number, by = (claim[name] for name in ("tenant_id", "sequence", "key_id"))
+        require(owner == tenant, f"{source} has a checkpoint of the tenant {owner!r}, but this is about {tenant!r}")
+        if source != "this file" and not first <= number <= last:
+            gaps.setdefault(source, f"entry {number} is not in this file, which has entries {first} to {last}")
+            continue
+        is_same = first <= number <= last and (form, hashes[number - first]) == (claim["format"], claim["entry_hash"])
+        require(is_same, f"entry {number} is not here, or not as it was when a checkpoint was signed: see {source}")
+        if by in keys:
+            signed.add(keys[by].verify(bytes.fromhex(line["signature"]), line["checkpoint"].encode()) or number)
+        gaps[source] = None
+        say(f"Entry {number}, {source}: signed at {claim['signed_at']} by {by}, {'NOT ' * (by not in keys)}verified.")
+    doubts = [say(f"NOT COVERED BY {it}: {why}: see `audit prove --checkpoint`") for it, why in gaps.items() if why]
     require(last in signed or not keys, f"no signature vouches for this: none with your key is over entry {last}")
     say("" if keys else "NOTHING VOUCHES FOR THIS until you verify a signature: see --public-key.")
     if "states" in proof:  # of one version: the newest ones when the first entry was written
         about = {"tenant": tenant, "model": proof["model_name"], "version": proof["version_number"]}
         committed, newest, given = entries[0]["counts"]["states"], {}, {}
-        until = next((entry for entry in entries[1:] if "states" in entry["counts"]), entries[-1])["occurred_at"]
-        say(f"From {entries[0]['occurred_at']} to {until} at least, the newest states of {[*about.values()]} were:")
+        times = dict.fromkeys([e["occurred_at"] for e in entries if "states" in e["counts"] or e is entries[-1]][:2])
+        say(f"At {' and until '.join(times)}, the newest states of {about['model']!r} version {about['version']} were:")
         for state in proof["states"]:
             leaf, content, columns = json.loads(state["leaf"]), json.loads(state["content"]), state["verdicts"]
             what, node = f"the {leaf['kind']} of {leaf['written_at']}", hash_of("\0" + state["leaf"])
@@ -83,7 +82,7 @@ try:
             require(hash_of(state["content"]) == leaf["content"], f"{what} has another text than the stored one")
             require(root(node, state["log_path"]) == committed["root"], f"{what} is not in the log")
             for part in [it for it in committed.get("accepted", []) if it["first"] <= leaf["position"] <= it["last"]]:
-                accepted += [say(f"NO SYNC COMMITTED {what}: a person accepted it, see entry {part['entry']}.")]
+                doubts += [say(f"NO SYNC COMMITTED {what}: a person accepted it, see entry {part['entry']}.")]
             hashes = {name: hash_of(text) for name, text in columns.items()}  # a text has a cell for each verdict
             require(hashes == content.get("verdicts", {}), f"{what} has other verdicts than the stored ones")
             gave = [dict(zip(columns, cells)) for cells in zip(*(text.split("\x1e") for text in columns.values()))]
@@ -103,17 +102,18 @@ try:
             inputs.update(day=verdict["day"] or None, rule=parts and hash_of(parts))
             require(not parts or hash_of(inputs) == verdict["input_hash"], f"{rule} was decided on other inputs")
             say(f"- {rule}: {verdict['verdict']}{'' if parts else ' (inputs NOT hashed)'}. {verdict['reason']}")
-        say(f"- badge: {now['badge']}")
+        say(f"- badge: {now['badge']}. A manifest need not be in this file; events and waivers never are.")
     else:  # the trail from a former entry on; the log of states begins again when a tenant is erased
-        begin = max((entry["sequence"] for entry in entries if entry["kind"] == "tenant erased"), default=0)
-        logs = [entry for entry in entries if "states" in entry["counts"] and entry["sequence"] > begin]
-        for old, new in zip(logs[:1], logs[-1:]):  # the left side of the path was there before, the right was added
-            was, grown = (log["counts"]["states"] for log in (old, new))
-            start, path, number = proof["log_node"], proof["log_path"], new["sequence"]
-            reached = root(start, [step for step in path if step.startswith("left")]), root(start, path)
+        begin = max((place for place, entry in enumerate(entries, 1) if entry["kind"] == "tenant erased"), default=0)
+        log = [(e["sequence"], e["counts"]["states"]) for e in entries[begin:] if "states" in e["counts"]]
+        for (old, was), (number, grown) in zip(log[:1], log[-1:]):  # the steps on the left lead to the log of before
+            start, steps = proof["log_node"], proof["log_path"]
+            reached = root(start, [step for step in steps if step.startswith("left")]), root(start, steps)
             require(reached == (was["root"], grown["root"]), f"entry {number} has another log, not that of before")
-            say(f"The log of {was['size']} states (entry {old['sequence']}) grew to {grown['size']} (entry {number}).")
+            say(f"The log of {was['size']} states (entry {old}) grew to {grown['size']} (entry {number}).")
         say(f"Entries {first} to {last} are one chain.")
 except Exception as error:
-    require(False, f"this is not a proof, or its signature was made by another key than it names: {error!r}")
-sys.exit(print(__doc__.rpartition("\n\n")[2]) or 4 * bool(accepted))
+    problem = f"{path}: {error if isinstance(error, ImportError) else getattr(error, 'strerror', problem)}"
+    require(code == 2, problem)
+    sys.exit(say(f"cannot be verified, and NO signature was: {problem}", sys.stderr) or 2)
+sys.exit(print(__doc__.rpartition("\n\n")[2]) or 4 * bool(doubts))

@@ -47,10 +47,10 @@ def exports() -> Iterator[str]:
 
 def proofs() -> Iterator[str]:
     """Yield a row for each manipulation of a proof."""
-    yield "| manipulation | the script says |"
-    yield "|---|---|"
+    yield "| manipulation | exit code | the script says |"
+    yield "|---|---|---|"
     for item in PROOF_MANIPULATIONS:
-        yield _row(item.what, f"… {item.says} …")
+        yield _row(item.what, str(item.exit_code), f"… {item.says} …")
 
 
 def _rows(item: StateManipulation) -> str:

@@ -45,14 +45,17 @@ class ProofManipulation:
     says: str
     has_saved_checkpoint: bool
     """Whether the auditor has a checkpoint, too."""
+    exit_code: int
 
 
 PROOF_MANIPULATIONS: Final[list[ProofManipulation]] = []
 
 
-def _manipulation(what: str, *, says: str, has_saved_checkpoint: bool = True) -> Callable[[ProofEdit], ProofEdit]:
+def _manipulation(
+    what: str, *, says: str, has_saved_checkpoint: bool = True, exit_code: int = 1
+) -> Callable[[ProofEdit], ProofEdit]:
     def register(edit: ProofEdit) -> ProofEdit:
-        PROOF_MANIPULATIONS.append(ProofManipulation(what, edit, says, has_saved_checkpoint))
+        PROOF_MANIPULATIONS.append(ProofManipulation(what, edit, says, has_saved_checkpoint, exit_code))
         return edit
 
     return register
@@ -136,7 +139,7 @@ def take_former_states_with_their_paths(proofs: Proofs) -> Proof:
     return _with_parts(proofs.current, proofs.former, "states", "models_path")
 
 
-@_manipulation("a former proof is shown as if it were of today", says="is not here")
+@_manipulation("a former proof is shown as if it were of today", says="is not in this file", exit_code=4)
 def take_former_proof(proofs: Proofs) -> Proof:
     return proofs.former
 
@@ -160,12 +163,12 @@ def replace_root(proofs: Proofs) -> Proof:
     return _with_other_root(proofs.current)
 
 
-@_manipulation("the entries and the checkpoint are former ones", says="is not here")
+@_manipulation("the entries and the checkpoint are former ones", says="is not in the log")
 def take_entries_of_before(proofs: Proofs) -> Proof:
     return _with_parts(proofs.current, proofs.former, "entries", "checkpoints")
 
 
-@_manipulation("the proof of another tenant is shown", says="not as it was when a checkpoint was signed")
+@_manipulation("the proof of another tenant is shown", says="of the tenant 'acme', but this is about 'globex'")
 def take_proof_of_another_tenant(proofs: Proofs) -> Proof:
     return proofs.other_tenant
 
@@ -175,7 +178,7 @@ def rename_tenant(proofs: Proofs) -> Proof:
     return {**proofs.other_tenant, "tenant": "acme"}
 
 
-@_manipulation("the checkpoint of another tenant is shown", says="is not here")
+@_manipulation("the checkpoint of another tenant is shown", says="has a checkpoint of the tenant 'globex'")
 def take_checkpoint_of_another_tenant(proofs: Proofs) -> Proof:
     return _with_parts(proofs.current, proofs.other_tenant, "checkpoints")
 
