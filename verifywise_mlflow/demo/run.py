@@ -90,7 +90,9 @@ class _Demo:
         with ExitStack() as stack:
             try:
                 environment = self._start_all(stack, ports, listens=not once)
-                if not once:
+                if once:
+                    self._progress.say("The servers stop. make demo starts them again with these results")
+                else:
                     self._keep_running(environment)
             except KeyboardInterrupt:
                 self._progress.say("Stopping")
@@ -125,7 +127,10 @@ class _Demo:
         if listener:
             listener.wait_until_ready()
             self._webhooks.register(mlflow.uri, listener.uri)
-        self._print_results(outcomes, postgres, mlflow, dagster)
+        self._print_results(postgres)
+        print_failures(self._progress.console, outcomes, dagster.uri)
+        if listens:
+            print_addresses(self._progress.console, dagster.uri, mlflow.uri, TENANTS)
         self._exit_code = 0 if all(outcome.failure is None for outcome in outcomes) else 1
         if verifywise:
             self._deliver(postgres, verifywise)
@@ -229,16 +234,12 @@ class _Demo:
                 dagster.api, TENANTS, since=since, report_progress=report_progress, check=self._check_children
             )
 
-    def _print_results(
-        self, outcomes: list[SyncOutcome], postgres: EmbeddedPostgres, mlflow: MlflowServer, dagster: DagsterServers
-    ) -> None:
+    def _print_results(self, postgres: EmbeddedPostgres) -> None:
         console = self._progress.console
         url = postgres.url("verifywise_mlflow")
         print_summary(console, _overviews(url, load_tenants(self._home.tenants_file)))
         with Store(url) as store:
             print_agents(console, read_each(store, TENANTS, agent_rows))
-        print_failures(console, outcomes, dagster.uri)
-        print_addresses(console, dagster.uri, mlflow.uri, TENANTS)
 
     def _deliver(self, postgres: EmbeddedPostgres, verifywise: DemoVerifyWise) -> None:
         with self._progress.step("Delivering to VerifyWise") as report_progress:

@@ -32,6 +32,8 @@ def test_a_demo_stops_on_request_and_resumes_with_a_delivery(
     assert second_demo.returncode == 0, output
     assert output.startswith("Resuming the demo")
     assert "Training" not in output
+    assert "http://" not in output.partition("VerifyWise holds")[0], "it names pages of servers that it stops"
+    assert "The servers stop. make demo starts them again" in output
     _, _, holdings = output.partition("VerifyWise holds for acme-bank:\n")
     assert [line.split() for line in holdings.splitlines() if line.startswith("fraud-detection")] == [
         ["fraud-detection", "1", "Pending", "gaps", "0", "1"],

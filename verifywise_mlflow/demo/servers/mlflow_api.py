@@ -39,13 +39,15 @@ class MlflowApi:
         self._send("DELETE", "model-versions/delete-tag", {"name": model, "version": str(number), "key": key})
 
     def register_webhook(self, document: Mapping[str, object]) -> None:
-        """Register a webhook, which replaces one of the same name."""
+        """Register a webhook, which replaces one of the same name, and send a test call through it."""
         webhooks = self._send("GET", "webhooks").get("webhooks", [])
         assert isinstance(webhooks, list)
         for webhook in webhooks:
             if webhook["name"] == document["name"]:
                 self._send("DELETE", f"webhooks/{webhook['webhook_id']}")
-        self._send("POST", "webhooks", document)
+        registered = self._send("POST", "webhooks", document)["webhook"]
+        assert isinstance(registered, dict)
+        self._send("POST", f"webhooks/{registered['webhook_id']}/test", {})
 
     def _send(self, method: str, path: str, document: Mapping[str, object] | None = None) -> dict[str, object]:
         body = None if document is None else json.dumps(document)
