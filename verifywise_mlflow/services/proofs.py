@@ -10,7 +10,7 @@ from operator import attrgetter
 from typing import Final, NamedTuple
 
 from verifywise_mlflow.audit.chain import ChainLink
-from verifywise_mlflow.audit.checkpoint import Checkpoint
+from verifywise_mlflow.audit.checkpoint import Checkpoint, CheckpointClaim, parse_claim
 from verifywise_mlflow.audit.leaf_tree import LeafTree
 from verifywise_mlflow.audit.proof import (
     Commitment,
@@ -57,25 +57,36 @@ class ProvableMoment:
     """A later entry that commits states and that no checkpoint signs yet."""
 
 
-def provable_moment(session: TenantSession, at: datetime | None = None) -> ProvableMoment:
+def provable_moment(
+    session: TenantSession, at: datetime | None = None, *, covered_by: Checkpoint | None = None
+) -> ProvableMoment:
     """Return the last moment, up to a time, whose states can be proved.
 
     Without a time, it is the last moment that a checkpoint covers, if there is one.
 
+    Args:
+        session: the tenant's transaction.
+        at: the time.
+        covered_by: the checkpoint that must cover the moment, such as one that an auditor saved.
+
     Raises:
-        UnprovableError: nothing was committed by then, the log differs from what was committed, or the checkpoint is
-            too many entries later.
+        UnprovableError: nothing was committed by then, the log differs from what was committed, the checkpoint is
+            too many entries later, or the given one does not cover the moment.
     """
-    newest = committed_states.last_commitment(session, at=at)
+    covering = None if covered_by is None else parse_claim(covered_by)
+    until = covering.sequence if covering is not None and at is None else None
+    newest = committed_states.last_commitment(session, at=at, last=until)
     if newest is None:
-        when = f" up to {utc_text(at)}" if at else ""
-        raise UnprovableError(f"no entry in the trail of {quote(session.tenant_id)} commits states{when}")
+        raise UnprovableError(_no_commitment(session, at, until))
     link, signed = newest, committed_states.first_signed(session, newest.sequence)
-    if signed is None and at is None and (last_signed := committed_states.last_signed(session)):
+    if covering is not None:
+        signed = _covered_entry(session, covering, newest.sequence)
+    elif signed is None and at is None and (last_signed := committed_states.last_signed(session)):
         link = committed_states.last_commitment(session, last=last_signed) or newest
         signed = committed_states.first_signed(session, link.sequence)
     # An entry after the time proves that no other entry up to the time commits newer states.
-    if at is not None and (after := committed_states.first_entry_after(session, link.sequence, at)):
+    after = None if at is None or covering else committed_states.first_entry_after(session, link.sequence, at)
+    if after is not None:
         later = committed_states.first_signed(session, after)
         signed = later if later is not None and later - link.sequence < MAX_ENTRIES else signed
     last = signed or link.sequence
@@ -93,13 +104,47 @@ def provable_moment(session: TenantSession, at: datetime | None = None) -> Prova
     trees.require(commitment)
     return ProvableMoment(
         link,
-        datetime.fromisoformat(str(json.loads(link.text)["occurred_at"])),
+        _occurred_at(link),
         commitment,
         trees,
         tuple(entry.text for entry in committed_states.links_between(session, link.sequence, last)),
-        committed_states.checkpoints_of(session, last),
+        [*dict.fromkeys((*([covered_by] if covered_by else []), *committed_states.checkpoints_of(session, last)))],
         newest.sequence if newest.sequence != link.sequence else None,
     )
+
+
+def _no_commitment(session: TenantSession, at: datetime | None, until: int | None) -> str:
+    """Return the sentence that no entry commits states by then, with the first entry that does."""
+    when = f" up to {utc_text(at)}" if at else "" if until is None else f" up to entry {until:,}, which was signed"
+    sentence = f"no entry in the trail of {quote(session.tenant_id)} commits states{when}"
+    first = committed_states.first_commitment(session)
+    if first is None:
+        return f"{sentence}: a sync has to end first"
+    return f"{sentence}; the first one that does is entry {first.sequence:,} of {utc_text(_occurred_at(first))}"
+
+
+def _covered_entry(session: TenantSession, covering: CheckpointClaim, first: int) -> int:
+    """Return the entry that a checkpoint signs; the proof has the entries from ``first`` up to it.
+
+    Raises:
+        UnprovableError: the entry is an earlier one, or not in the trail as it was signed.
+    """
+    number = covering.sequence
+    if number < first:
+        raise UnprovableError(
+            f"the checkpoint signs entry {number:,}, but entry {first:,} commits the states of that time: take a newer "
+            "checkpoint, or leave --as-of out"
+        )
+    if [link.hash for link in committed_states.links_between(session, number, number)] != [covering.entry_hash]:
+        raise UnprovableError(
+            f"the trail of {quote(session.tenant_id)} does not have entry {number:,} as the checkpoint signs it: run "
+            f"verifywise-mlflow audit verify {session.tenant_id} --checkpoint with the same file"
+        )
+    return number
+
+
+def _occurred_at(link: ChainLink) -> datetime:
+    return datetime.fromisoformat(str(json.loads(link.text)["occurred_at"]))
 
 
 def prove_version(session: TenantSession, key: Key, moment: ProvableMoment) -> VersionProof:
@@ -168,13 +213,19 @@ def prove_consistency(
     Raises:
         UnprovableError: an entry does not exist, or the log differs from what was committed.
     """
-    if not 0 < former <= later:
+    if former < 1:
+        raise UnprovableError(f"there is no entry {former:,}: the first entry of a trail is entry 1")
+    if later < former:
         raise UnprovableError(f"entry {later:,} does not come after entry {former:,}")
     start = committed_states.last_commitment(session, last=former)
     first = start.sequence if start else former
     entries = tuple(link.text for link in committed_states.links_between(session, first, later))
     if len(entries) != later - first + 1:
-        raise UnprovableError(f"the trail of {quote(session.tenant_id)} does not have all entries up to {later:,}")
+        last = first + len(entries) - 1 if entries else committed_states.last_entry(session)
+        raise UnprovableError(
+            f"the trail of {quote(session.tenant_id)} does not have all entries up to {later:,}: the last one is entry "
+            f"{last:,}"
+        )
     parsed = [json.loads(entry) for entry in entries]
     begin = max((place for place, entry in enumerate(parsed) if entry["kind"] == "tenant erased"), default=-1)
     commitments = [commitment for text in entries[begin + 1 :] if (commitment := Commitment.of_entry(text))]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -45,6 +46,13 @@ def prove(
             "number of an entry, or a file with a checkpoint.",
         ),
     ] = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="A checkpoint that an auditor saved: prove the states that it covers. Of several lines, the newest.",
+        ),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The file to write. Without it, the proof is printed.")
     ] = None,
@@ -53,82 +61,107 @@ def prove(
 
     Without --as-of, it is the newest state that a checkpoint covers. Reads the database only.
     """
-    if consistency is not None and (model is not None or version is not None or as_of is not None):
-        fail("--consistency proves the trail: leave MODEL, VERSION and --as-of out", MISUSED, as_json=False)
+    if consistency is not None and (model, version, as_of, checkpoint) != (None, None, None, None):
+        fail(
+            "--consistency proves the trail: leave MODEL, VERSION and --as-of out, and give a checkpoint as OLD or NEW",
+            MISUSED,
+            as_json=False,
+        )
     if consistency is None and (model is None or version is None):
-        fail("name a MODEL and its VERSION, or two entries with --consistency", MISUSED, as_json=False)
+        fail(_missing_name(tenant, model), MISUSED, as_json=False)
     with exit_on_errors(as_json=False), Store(database_url()) as store, store.begin_snapshot(tenant) as session:
         require_known_tenant(session)
         try:
             if consistency is not None:
-                document = _consistency(session, *consistency)
+                document, sentences = _consistency(session, *consistency)
             else:
                 assert model is not None
                 assert version is not None
-                document = _version(session, model, version, as_of)
+                saved = None if checkpoint is None else _newest_checkpoint(session, str(checkpoint))
+                document, sentences = _version(session, model, version, as_of, saved)
         except UnprovableError as error:
             fail(str(error), FAILED, as_json=False)
     text = json.dumps(document.to_json(), indent=1) + "\n"
     if output is None:
         sys.stdout.write(text)
-        return
-    try:
-        output.write_text(text, encoding="ascii")
-    except OSError as error:
-        fail_to_write(output, error, as_json=False)
+    else:
+        try:
+            output.write_text(text, encoding="ascii")
+        except OSError as error:
+            fail_to_write(output, error, as_json=False)
+    for sentence in sentences:  # for people, next to the proof that may be printed
+        err.print(escape_invisible(sentence), markup=False, highlight=False, soft_wrap=True)
 
 
-def _version(session: TenantSession, model: str, version: str, as_of: datetime | None) -> JsonDocument:
+def _missing_name(tenant: str, model: str | None) -> str:
+    """Return the sentence for a missing model or version; people also write both in one word."""
+    name, _, version = (model or "").removeprefix("models:/").rpartition("/")
+    if name and version:
+        return f"MODEL and VERSION are two words: audit prove {tenant} {shlex.quote(name)} {shlex.quote(version)}"
+    return "name a MODEL and its VERSION, or two entries with --consistency"
+
+
+def _version(
+    session: TenantSession, model: str, version: str, as_of: datetime | None, saved: Checkpoint | None
+) -> tuple[JsonDocument, list[str]]:
+    """Return the proof of a version, and what to say about it."""
     from verifywise_mlflow.exports.json_documents.proofs import StateProofDocument
 
     key = (model, resolve_version(session, model, version, as_of))
     require_recorded(session, key)
-    moment = provable_moment(session, as_of)
+    moment = provable_moment(session, as_of, covered_by=saved)
     proof = prove_version(session, key, moment)
-    _say(
+    sentences = [
         f"{model} version {key[1]} as of entry {moment.link.sequence:,}, {utc_text(moment.occurred_at)}: "
         f"{len(proof.states):,} states, {len(proof.verdicts):,} verdicts, {len(proof.entries):,} entries"
-    )
+    ]
     if moment.newer:
-        _say(f"Entry {moment.newer:,} commits newer states, but no checkpoint covers it: sign one by audit checkpoint")
+        sentences.append(
+            f"Entry {moment.newer:,} commits newer states, but no checkpoint covers it: sign one by audit checkpoint"
+        )
     if not proof.checkpoints:
-        _say("No checkpoint covers that entry, so nothing vouches for this proof: sign one by audit checkpoint")
-    for leaf in (json.loads(state.leaf) for state in proof.states):
-        if (entry := accepting_entry(moment.commitment.accepted, leaf["position"])) is not None:
-            _say(f"No sync committed the {leaf['kind']} of {leaf['written_at']}: a person accepted it, entry {entry:,}")
-    return StateProofDocument.of(proof)
+        sentences.append(
+            "No checkpoint covers that entry, so nothing vouches for this proof: sign one by audit checkpoint"
+        )
+    sentences += [
+        f"No sync committed the {leaf['kind']} of {leaf['written_at']}: a person accepted it, entry {entry:,}"
+        for leaf in (json.loads(state.leaf) for state in proof.states)
+        if (entry := accepting_entry(moment.commitment.accepted, leaf["position"])) is not None
+    ]
+    return StateProofDocument.of(proof), sentences
 
 
-def _consistency(session: TenantSession, old: str, new: str) -> JsonDocument:
+def _consistency(session: TenantSession, old: str, new: str) -> tuple[JsonDocument, list[str]]:
+    """Return the proof that the trail only grew, and what to say about it."""
     from verifywise_mlflow.exports.json_documents.proofs import ConsistencyProofDocument
 
     (former, signed), (later, signed_later) = _entry(session, old), _entry(session, new)
     proof = prove_consistency(session, former, later, [*signed, *signed_later])
     size = sum(map(len, proof.entries))
-    _say(f"Entries {former:,} to {later:,}: {len(proof.entries):,} entries, {size:,} bytes")
-    return ConsistencyProofDocument.of(proof)
+    sentence = f"Entries {former:,} to {later:,}: {len(proof.entries):,} entries, {size:,} bytes"
+    return ConsistencyProofDocument.of(proof), [sentence]
 
 
 def _entry(session: TenantSession, reference: str) -> tuple[int, list[Checkpoint]]:
     """Return the number of an entry, and the checkpoint that names it."""
     if reference.isascii() and reference.isdecimal() and len(reference) < 16:  # far below the limit of BIGINT
         return int(reference), []
+    checkpoint = _newest_checkpoint(session, reference)
+    return parse_claim(checkpoint).sequence, [checkpoint]
+
+
+def _newest_checkpoint(session: TenantSession, reference: str) -> Checkpoint:
+    """Return the checkpoint in a file that signs the latest entry. Editors on Windows begin a text with a mark."""
     try:
-        lines = [line for line in Path(reference).read_text(encoding="utf-8").splitlines() if line.strip()]
+        lines = [line for line in Path(reference).read_text(encoding="utf-8-sig").splitlines() if line.strip()]
         checkpoints = [Checkpoint.from_json_line(line) for line in lines]
         claims = [parse_claim(checkpoint) for checkpoint in checkpoints]
     except OSError as error:
-        fail(f"{reference}: {error.strerror}; name the number of an entry or a file", MISUSED, as_json=False)
+        fail(f"{reference}: {error.strerror}; name a file with a checkpoint", MISUSED, as_json=False)
     except (InvalidCheckpointError, UnicodeDecodeError) as error:
         fail(f"{reference}: {error}", MISUSED, as_json=False)
     if not claims:
         fail(f"{reference}: the file holds no checkpoint", MISUSED, as_json=False)
     if any(claim.tenant_id != session.tenant_id for claim in claims):
         fail(f"{reference}: a checkpoint is that of {quote(claims[0].tenant_id)}", MISUSED, as_json=False)
-    newest = max(range(len(claims)), key=lambda place: claims[place].sequence)
-    return claims[newest].sequence, [checkpoints[newest]]
-
-
-def _say(sentence: str) -> None:
-    """Print for people, on standard error, since the proof may be on standard output."""
-    err.print(escape_invisible(sentence), markup=False, highlight=False, soft_wrap=True)
+    return max(zip(claims, checkpoints, strict=True), key=lambda pair: pair[0].sequence)[1]

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import DateTime, bindparam, select, text
+from sqlalchemy import DateTime, bindparam, func, select, text
 from sqlalchemy.exc import DataError
 
 from verifywise_mlflow.audit.chain import ChainLink
@@ -31,6 +31,13 @@ _COMMITMENT: Final = text(
     ORDER BY sequence DESC LIMIT 1
     """  # noqa: S608  # the schema's name is a constant
 ).bindparams(bindparam("at", type_=DateTime(timezone=True)))
+_FIRST_COMMITMENT: Final = text(
+    f"""
+    SELECT sequence, entry, entry_hash
+    FROM {SCHEMA}.state_commitments JOIN {SCHEMA}.audit_trail USING (tenant_id, sequence)
+    WHERE tenant_id = :tenant_id ORDER BY sequence LIMIT 1
+    """  # noqa: S608
+)
 _FIRST_AFTER: Final = text(
     f"""
     SELECT sequence FROM {SCHEMA}.audit_trail
@@ -66,6 +73,18 @@ def last_commitment(session: TenantSession, *, at: datetime | None = None, last:
     with _readable_trail(session.tenant_id):
         row = session.execute(_COMMITMENT, parameters).first()
     return None if row is None else ChainLink(*row)
+
+
+def first_commitment(session: TenantSession) -> ChainLink | None:
+    """Return the first entry that commits the log of states; None if there is none."""
+    row = session.execute(_FIRST_COMMITMENT, {"tenant_id": escape(session.tenant_id)}).first()
+    return None if row is None else ChainLink(*row)
+
+
+def last_entry(session: TenantSession) -> int:
+    """Return the number of the last entry; 0 if the trail is empty."""
+    table = audit_trail
+    return session.scalar(select(func.max(table.c.sequence)).where(table.c.tenant_id == session.tenant_id)) or 0
 
 
 def first_entry_after(session: TenantSession, sequence: int, at: datetime) -> int | None:

@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import text
 from typer.testing import CliRunner
 
+from verifywise_mlflow.audit.checkpoint import Checkpoint
 from verifywise_mlflow.audit.proof import UnprovableError
 from verifywise_mlflow.cli import app
 from verifywise_mlflow.persistence.queries import committed_states
@@ -71,11 +72,17 @@ def test_it_proves_that_the_trail_extends_a_checkpoint_that_was_saved(proved: Pr
         (["acme", "churn", "9"], 3, "version 9"),
         (["acme", "chrun", "1"], 3, "'churn'"),
         (["acne", "churn", "1"], 3, "'acme'"),
-        (["acme", "churn", "1", "--as-of", "2026-02-01T00:00Z"], 1, "commits states up to 2026-02-01"),
+        (["acme", "churn", "1", "--as-of", "2026-02-01T00:00Z"], 1, "the first one that does is entry"),
         (["acme", "churn"], 2, "name a MODEL and its VERSION"),
+        (["acme", "churn/1"], 2, "MODEL and VERSION are two words: audit prove acme churn 1"),
+        (["acme", "models:/churn/1"], 2, "MODEL and VERSION are two words: audit prove acme churn 1"),
         (["acme", "churn", "1", "--consistency", "1", "2"], 2, "leave MODEL, VERSION and --as-of out"),
-        (["acme", "--consistency", "1", "999"], 1, "does not have all entries up to 999"),
+        (["acme", "churn", "1", "--checkpoint", "no-such-file"], 2, "no-such-file: No such file or directory"),
+        (["acme", "--consistency", "1", "2", "--checkpoint", "x"], 2, "give a checkpoint as OLD or NEW"),
+        (["acme", "--consistency", "1", "999"], 1, "does not have all entries up to 999: the last one is entry "),
+        (["acme", "--consistency", "998", "999"], 1, "does not have all entries up to 999: the last one is entry "),
         (["acme", "--consistency", "5", "4"], 1, "does not come after"),
+        (["acme", "--consistency", "0", "4"], 1, "there is no entry 0: the first entry of a trail is entry 1"),
         (["acme", "--consistency", "1", "no-such-file"], 2, "no-such-file: No such file or directory"),
         (["acme", "churn", "1", "--output", "no/such/folder.json"], 2, "cannot write"),
     ],
@@ -85,6 +92,44 @@ def test_it_says_why_there_is_no_proof(arguments: list[str], exit_code: int, sai
 
     assert result.exit_code == exit_code, result.output
     assert said in " ".join(result.output.split())
+    assert "as of entry" not in result.output  # no word of success
+
+
+def test_the_proof_of_what_an_auditor_s_checkpoint_covers_is_covered_by_it(
+    proved: ProvedTenants, tmp_path: Path
+) -> None:
+    """The newest proof would not be: syncs have run since the checkpoint was saved."""
+    with proved.store.begin("acme") as session:
+        first = provable_moment(session, FIRST_SYNC)
+        (checkpoint,) = committed_states.checkpoints_of(session, first.link.sequence)
+    saved = tmp_path / "saved.jsonl"
+    saved.write_bytes(b"\xef\xbb\xbf" + checkpoint.to_json_line().encode() + b"\r\n")
+    given = ("--public-key", proved.public_key, "--checkpoint", saved)
+
+    newest = runner.invoke(app, ["audit", "prove", "acme", "churn", "1"])
+    covered = runner.invoke(app, ["audit", "prove", "acme", "churn", "1", "--checkpoint", str(saved)])
+
+    codes = [run_script(json.loads(it.stdout), tmp_path / "p.json", *given)[0] for it in (newest, covered)]
+    assert codes == [4, 0]
+    assert f"as of entry {first.link.sequence}," in covered.stderr
+
+
+def test_a_checkpoint_that_the_trail_does_not_have_or_that_is_too_old_is_refused(proved: ProvedTenants) -> None:
+    with proved.store.begin("acme") as session:
+        first = provable_moment(session, FIRST_SYNC)
+        (checkpoint,) = committed_states.checkpoints_of(session, first.link.sequence)
+        last = committed_states.last_entry(session)
+        stated = {
+            f"does not have entry {last + 1} as the checkpoint signs it": {"sequence": last + 1},
+            f"does not have entry {first.link.sequence} as the checkpoint signs it": {"entry_hash": "00" * 32},
+            "up to entry 1, which was signed; the first one that does is entry": {"sequence": 1},
+        }
+        for said, fields in stated.items():
+            changed = Checkpoint(json.dumps({**json.loads(checkpoint.text), **fields}), checkpoint.signature)
+            with pytest.raises(UnprovableError, match=said):
+                provable_moment(session, covered_by=changed)
+        with pytest.raises(UnprovableError, match="take a newer checkpoint, or leave --as-of out"):
+            provable_moment(session, THIRD_SYNC, covered_by=checkpoint)
 
 
 def test_a_checkpoint_of_another_tenant_or_no_checkpoint_is_refused(proved: ProvedTenants, tmp_path: Path) -> None:
