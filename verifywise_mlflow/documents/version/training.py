@@ -8,7 +8,7 @@ from verifywise_mlflow.artifacts.file_classifier import EVIDENCE_KINDS
 from verifywise_mlflow.artifacts.manifest import ArtifactFile
 from verifywise_mlflow.documents.blocks import Block, Cell, Paragraph, Section, Table, limited_table, shorten
 from verifywise_mlflow.documents.version.wording import field_rows, origin_note, show_value
-from verifywise_mlflow.services.record_parts import PromptUse
+from verifywise_mlflow.services.record_parts import Environment, PromptUse
 from verifywise_mlflow.services.version_dossier import VersionDossier
 
 MAX_ROWS = 100
@@ -157,12 +157,10 @@ def _environment(dossier: VersionDossier) -> Iterator[Block]:
     if environment is None:
         yield Paragraph("No environment is recorded: which software the model needs is unknown.", "warning")
         return
-    pins = "Every package is pinned to one version." if environment.is_reproducible else "Not every part is pinned"
-    if not environment.is_reproducible:
-        pins += f": {shorten(', '.join(environment.missing_pins) or 'reason unknown', 300)}."
     yield Paragraph(
         f"The environment was read from {shorten(', '.join(environment.sources) or 'no file', 200)}. Python "
-        f"{environment.python_version or 'not recorded'}, MLflow {environment.mlflow_version or 'not recorded'}. {pins}"
+        f"{environment.python_version or 'not recorded'}, MLflow {environment.mlflow_version or 'not recorded'}. "
+        f"{describe_pins(environment)}"
     )
     if environment.packages:
         rows = (
@@ -174,6 +172,19 @@ def _environment(dossier: VersionDossier) -> Iterator[Block]:
             for package in environment.packages
         )
         yield limited_table("Packages", ("Package", "Version", "Stated in"), rows, limit=MAX_ROWS)
+
+
+def describe_pins(environment: Environment) -> str:
+    """Return whether the packages are pinned. Build tools, such as pip, need not be for a reproducible environment."""
+    if not environment.is_reproducible:
+        return f"Not every part is pinned: {shorten(', '.join(environment.missing_pins) or 'reason unknown', 300)}."
+    unpinned = [package.name for package in environment.packages if not package.pinned]
+    if not unpinned:
+        return "Every package is pinned to one version."
+    return (
+        "Every package that runs with the model is pinned to one version. The exceptions are build tools, or another "
+        f"file pins them: {shorten(', '.join(dict.fromkeys(unpinned)), 300)}."
+    )
 
 
 def _pairs(
