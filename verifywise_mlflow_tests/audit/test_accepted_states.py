@@ -177,7 +177,7 @@ def test_the_script_of_an_evidence_pack_says_so(
     printed = capsys.readouterr().out
     assert "ok     the audit trail commits what state-proof.json has" in printed
     assert "note   NO SYNC COMMITTED the evaluation of" in printed
-    assert script["accepted"]  # what the exit code depends on
+    assert script["doubts"]  # what the exit code depends on
 
 
 def test_the_script_for_exports_prints_who_accepted_what(accepted: Accepted, tmp_path: Path) -> None:

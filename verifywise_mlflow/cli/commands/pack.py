@@ -126,6 +126,7 @@ def _pack_version(
         f"{output}: {key[0]} version {key[1]} as of {utc_text(document.as_of)}, {document.bytes:,} bytes",
         f"SHA-256 of the archive, to note where nobody can change it: {document.sha256}",
         "Unpack it, open index.html, and check it with: python3 verify.py",
+        *unsigned_note(contents),
     )
 
 
@@ -163,6 +164,7 @@ def _pack_system(
             _print(
                 f"{path}: {used.model_name} version {used.version_number} ({', '.join(used.in_use_as)})",
                 f"  SHA-256 {document.sha256}",
+                *unsigned_note(contents),
             )
     if not packs:
         sentence = (
@@ -178,6 +180,13 @@ def _pack_system(
         "can change them.",
         "Unpack each into a folder of its own, open index.html, and check it with: python3 verify.py",
     )
+
+
+def unsigned_note(contents: PackContents) -> tuple[str, ...]:
+    """Return the sentence to print if the pack has a proof that no checkpoint covers yet."""
+    if contents.proof is None or contents.proof.checkpoints:
+        return ()
+    return ("No checkpoint covers its proof, so no key can verify it: run audit checkpoint, then pack again",)
 
 
 def _write(contents: PackContents, path: Path, frameworks: Sequence[str], as_json: bool) -> PackDocument:

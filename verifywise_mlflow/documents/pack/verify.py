@@ -5,8 +5,8 @@
     python3 verify.py --public-key public.pem   also the signature over the proof; needs the package cryptography
     python3 verify.py --trail acme.jsonl        also against an export of the whole audit trail ("audit export")
 
-Exit code 0: everything that was checked is right. 1: something differs. 2: a file could not be read. 4: all of it
-is right, but no sync committed one of the states: a person accepted it.
+Exit code 0: everything that was checked is right. 1: something differs. 2: a file could not be read. 4: nothing
+differs, but there is no signature to verify with the key, or a person accepted a state that no sync committed.
 README.txt says what each of these checks proves, and what none of them does.
 """
 
@@ -16,7 +16,7 @@ import json
 import re
 import subprocess
 import sys
-from argparse import ArgumentParser
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,11 @@ from typing import Any
 FOLDER = Path(__file__).resolve().parent
 ESCAPES = {"\0": "\u2400", "\u2400": "\u241b\u2400", "\u241b": "\u241b\u241b"}
 wrong: list[str] = []
-accepted: list[str] = []
+doubts: list[str] = []
+
+
+class UnreadableError(Exception):
+    """A file cannot be read. The message says which."""
 
 
 def digest(value: object) -> str:
@@ -37,15 +41,16 @@ def report(differences: list[str], done: str) -> None:
         print(f"{'WRONG' if differences else 'ok   '}  {sentence}")
 
 
-def check_files(trail: Path | None) -> None:
+def check_files(given: set[Path]) -> None:
+    """Compare the files with the list. The files that the arguments name may lie in the folder, too."""
     lines = (FOLDER / "SHA256SUMS").read_text("ascii").splitlines()
     listed = {name: expected for expected, name in (line.split("  ", 1) for line in lines)}
     files = {path.relative_to(FOLDER).as_posix(): path for path in FOLDER.rglob("*") if path.is_file()}
     differences = []
     for name in sorted(set(files) - set(listed) - {"SHA256SUMS"}):
-        # File managers leave hidden files behind, and the export of the trail may lie here.
+        # File managers leave hidden files behind.
         is_harmless = files[name].name.startswith(".") or files[name].name == "Thumbs.db"
-        if not is_harmless and not (trail and files[name].resolve() == trail.resolve()):
+        if not is_harmless and files[name].resolve() not in given:
             differences.append(f"{name} is not a file of the pack")
     for name, expected in listed.items():
         if name not in files or sha256((FOLDER / name).read_bytes()).hexdigest() != expected:
@@ -96,18 +101,24 @@ def check_state_proof(record: Any, verdicts: Any, public_keys: list[Path]) -> No
         report(["there is no state-proof.json to verify with your key"] if public_keys else [], "")
         print("note   nothing proves that the audit trail commits this record: README.txt says why")
         return
+    proof = json.loads((FOLDER / "state-proof.json").read_text("ascii"))
+    is_unsigned = bool(public_keys) and isinstance(proof, dict) and proof.get("checkpoints") == []
+    if is_unsigned:
+        public_keys = []
+        doubts.append("NOT SIGNED: this pack was made before a checkpoint was signed. Ask for one that was made later")
     keys = [text for path in public_keys for text in ("--public-key", str(path))]
     command = [sys.executable, "-I", str(FOLDER / "verify_proof.py"), str(FOLDER / "state-proof.json"), *keys]
     result = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)  # noqa: S603  # our own script
     said = (result.stdout + result.stderr).strip().splitlines() or ["it ended without a word"]
+    if result.returncode == 2:
+        raise UnreadableError(said[-1])
     is_refused = result.returncode not in (0, 4)
     report([said[-1]] if is_refused else [], "the audit trail commits what state-proof.json has")
     if is_refused:
         return
-    accepted.extend(line for line in said if line.startswith("NO SYNC COMMITTED"))
-    for sentence in accepted:
+    doubts.extend(line for line in said if line.startswith("NO SYNC COMMITTED"))
+    for sentence in doubts:
         print(f"note   {sentence}")
-    proof = json.loads((FOLDER / "state-proof.json").read_text("ascii"))
     newest = [json.loads(state["content"]) for state in proof["states"] if state["model_path"] is not None]
     columns = next(content for content in newest if "model_name" in content)
     differences = [
@@ -182,7 +193,7 @@ def check_trail(proof: Any, trail: Path) -> None:
 
 
 def main() -> int:
-    parser = ArgumentParser(description=__doc__)
+    parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("--trail", type=Path, metavar="FILE", help="an export of the tenant's whole audit trail")
     parser.add_argument("--public-key", type=Path, metavar="FILE", action="append", default=[], help="PEM; repeatable")
     arguments = parser.parse_args()
@@ -190,20 +201,27 @@ def main() -> int:
         proof, record, verdicts = (
             json.loads((FOLDER / f"{name}.json").read_text("ascii")) for name in ("proof", "record", "verdicts")
         )
-        check_files(arguments.trail)
+        check_files({path.resolve() for path in (arguments.trail, *arguments.public_key) if path})
         check_record(proof, record)
         check_verdicts(proof, verdicts)
         check_entries(proof)
         check_state_proof(record, verdicts, arguments.public_key)
         if arguments.trail:
             check_trail(proof, arguments.trail)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        print(f"cannot be verified: {type(error).__name__} {error}", file=sys.stderr)
+    except UnreadableError as error:
+        print(error, file=sys.stderr)
+        return 1 if wrong else 2
+    except OSError as error:
+        print(f"cannot be verified: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 1 if wrong else 2
+    except (ValueError, LookupError, TypeError, AttributeError):
+        what = "a file of this pack" + (" or of --trail" if arguments.trail else "")
+        print(f"cannot be verified: {what} has another form than that in which it was written", file=sys.stderr)
         return 1 if wrong else 2
     if not arguments.trail:
         print("note   this was not compared with the tenant's whole audit trail: see --trail")
     print("DIFFERENCES FOUND" if wrong else "no difference found")
-    return 1 if wrong else 4 if accepted else 0
+    return 1 if wrong else 4 if doubts else 0
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -11,7 +12,9 @@ import pytest
 from typer.testing import CliRunner
 
 from verifywise_mlflow.cli import app
-from verifywise_mlflow_tests.documents.pack.packed_versions import PackedTenant, files_of, json_of
+from verifywise_mlflow.cli.commands.pack import unsigned_note
+from verifywise_mlflow.services.evidence_pack import pack_contents
+from verifywise_mlflow_tests.documents.pack.packed_versions import FRAUD, PackedTenant, files_of, json_of
 from verifywise_mlflow_tests.support.json_documents import check_document
 
 runner = CliRunner(env={"COLUMNS": "80"})
@@ -31,6 +34,17 @@ def test_it_writes_the_pack_and_says_how_to_check_it(fraud_files: Mapping[str, b
     assert files_of(path.read_bytes()) == fraud_files
     assert "fraud version 3 as of 2026-03-05 12:00:00 UTC" in result.stdout
     assert "python3 verify.py" in result.stdout
+
+
+def test_it_says_that_a_proof_is_not_signed_yet(packed_tenant: PackedTenant) -> None:
+    with packed_tenant.store.begin("acme") as session:
+        contents = pack_contents(session, FRAUD)
+    assert contents is not None
+    assert contents.proof is not None
+    unsigned = replace(contents, proof=replace(contents.proof, checkpoints=()))
+
+    assert unsigned_note(contents) == ()
+    assert "run audit checkpoint, then pack again" in unsigned_note(unsigned)[0]
 
 
 def test_it_packs_a_day_and_a_framework(tmp_path: Path) -> None:

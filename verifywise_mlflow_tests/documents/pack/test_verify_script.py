@@ -71,13 +71,13 @@ def test_the_whole_trail_confirms_the_entries_and_the_checkpoint(
 
 
 def test_the_key_confirms_that_the_trail_commits_the_record_and_the_verdicts(
-    folder: Path, packed_tenant: PackedTenant, tmp_path: Path
+    folder: Path, packed_tenant: PackedTenant
 ) -> None:
-    key = tmp_path / "public.pem"
+    key = folder / "public.pem"  # as README.txt says: in the folder of the pack
     key.write_text(packed_tenant.public_key)
-    command = [sys.executable, "-I", str(folder / "verify.py"), "--public-key", str(key)]
+    command = [sys.executable, "-I", "verify.py", "--public-key", "public.pem"]
 
-    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
 
     assert (result.returncode, result.stderr) == (0, ""), result.stdout
     assert "the audit trail commits what state-proof.json has" in result.stdout
@@ -91,8 +91,44 @@ def test_without_cryptography_a_key_is_no_success(folder: Path, packed_tenant: P
 
     result = verify(folder, "--public-key", str(key))
 
-    assert result.returncode == 1, result.stdout
-    assert "cannot be verified, and NO signature was" in result.stdout
+    assert result.returncode == 2, result.stdout
+    assert "cannot be verified, and NO signature was" in result.stderr
+    assert "no difference found" not in result.stdout
+
+
+def test_a_file_that_an_argument_names_and_that_is_not_there_is_named(folder: Path, tmp_path: Path) -> None:
+    for option in ("--public-key", "--trail"):
+        result = verify(folder, option, str(tmp_path / "nosuch"))
+
+        assert result.returncode == 2, result.stdout
+        assert "cannot be verified" in result.stderr
+        assert f"{tmp_path}/nosuch: No such file or directory" in result.stderr
+        assert "DIFFERENCES FOUND" not in result.stdout
+
+
+def test_a_pack_that_was_made_before_any_signature_is_unsigned_and_not_different(
+    folder: Path, packed_tenant: PackedTenant
+) -> None:
+    key = folder / "public.pem"
+    key.write_text(packed_tenant.public_key)
+    proof = json.loads((folder / "state-proof.json").read_text())
+    (folder / "state-proof.json").write_text(json.dumps({**proof, "checkpoints": []}))
+    _with_new_checksums(lambda _: key.unlink())(folder)
+    key.write_text(packed_tenant.public_key)
+    command = [sys.executable, "-I", str(folder / "verify.py"), "--public-key", str(key)]
+
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    assert result.returncode == 4, result.stdout
+    assert "NOT SIGNED: this pack was made before a checkpoint was signed" in result.stdout
+    assert "the signature over it was NOT verified" in result.stdout
+    assert "DIFFERENCES FOUND" not in result.stdout
+
+
+def test_its_help_has_an_example_on_each_line(folder: Path) -> None:
+    lines = verify(folder, "--help").stdout.splitlines()
+
+    assert "    python3 verify.py                           the pack in itself" in lines
 
 
 def test_a_pack_of_a_state_that_no_entry_commits_says_so(packed_tenant: PackedTenant) -> None:
