@@ -38,16 +38,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("width", [1440, 360])
 def test_a_reader_finds_a_page_by_the_search(site: Path, width: int) -> None:
     with chromium.page() as page:
-        page.set_default_timeout(20_000)
         chromium.resize(page, width, 800)
         page.goto((site / "index.html").as_uri())
         if width < 1_000:  # the field is behind an icon
             page.locator("label.md-header__button[for=__search]").click()
         page.get_by_placeholder("Search").press_sequentially("decision")
         page.locator(".md-search-result__item a").filter(has_text="Accept a gap").first.click()
-
-        chromium.wait_for(page, "A waiver is a decision of a person.")
-        assert "waivers.html" in page.url
+        page.wait_for_url("**/waivers.html*")
+        page.get_by_role("article").get_by_text("A waiver is a decision of a person.").wait_for()
 
 
 def test_the_tables_of_commands_fit_into_the_page(site: Path) -> None:
