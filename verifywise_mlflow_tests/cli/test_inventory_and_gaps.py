@@ -214,7 +214,7 @@ def test_a_table_goes_to_a_file_with_all_rows(tmp_path: Path) -> None:
     ("arguments", "code", "message"),
     [
         (["inventory", "--output", "table.txt"], MISUSED, "end it with .csv, .xlsx or .parquet"),
-        (["inventory", "--output", "missing/table.csv"], MISUSED, "No such file or directory"),
+        (["inventory", "--output", "missing/table.csv"], MISUSED, "the folder missing does not exist: create it"),
         (["gaps", "--output", "table.csv", "--json"], MISUSED, "use one of them"),
         (["inventory", "--stage", "productoin"], MISUSED, "did you mean 'production'?"),
         (["inventory", "--missing", "ownr"], MISUSED, "did you mean 'owner'?"),
