@@ -38,15 +38,15 @@ WHAT PROVES WHAT
        python3 verify.py --public-key public.pem
 
    The key may lie in the folder of the pack. Exit code 4 with NOT SIGNED means that the pack was
-   made before a checkpoint was signed: ask for one that was made later.
+   made before a checkpoint was signed: require one that was made later.
 
    verify_proof.py alone says what was known, and on which day:
 
        python3 verify_proof.py state-proof.json --public-key public.pem
 
    Checkpoints that you saved, given with --checkpoint, must cover this file. If none of them is
-   over an entry in it, the exit code is 4: ask the operator for a proof that your checkpoint covers
-   ("audit prove" with --checkpoint).
+   over an entry in it, the exit code is 4: the operator can write a proof that your checkpoint
+   covers ("audit prove" with --checkpoint).
 
 4. Each verdict follows from the rule, thresholds, values and day that verdicts.json states: their
    hash is the one that was stored when the verdict was given. It does not prove that MLflow showed

@@ -105,7 +105,7 @@ def check_state_proof(record: Any, verdicts: Any, public_keys: list[Path]) -> No
     is_unsigned = bool(public_keys) and isinstance(proof, dict) and proof.get("checkpoints") == []
     if is_unsigned:
         public_keys = []
-        doubts.append("NOT SIGNED: this pack was made before a checkpoint was signed. Ask for one that was made later")
+        doubts.append("NOT SIGNED: this pack was made before a checkpoint was signed. A later pack is signed")
     keys = [text for path in public_keys for text in ("--public-key", str(path))]
     command = [sys.executable, "-I", str(FOLDER / "verify_proof.py"), str(FOLDER / "state-proof.json"), *keys]
     result = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)  # noqa: S603  # our own script
