@@ -32,7 +32,7 @@ def printed(store: Store, monkeypatch: pytest.MonkeyPatch, verdicts: dict[str, V
     with store.begin("acme") as session:
         known = dossier(session, ("fraud", 3), day(2))
     assert known is not None
-    version_details.print_details(known)
+    version_details.print_details(known, None)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
