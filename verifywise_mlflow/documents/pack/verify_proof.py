@@ -38,7 +38,7 @@ parser.add_argument("--tenant", help="whose states or trail it must be")
 parser.add_argument("--public-key", type=Path, action="append", default=[], help="PEM; only such signatures count")
 parser.add_argument("--checkpoint", type=Path, action="append", default=[], help="checkpoints that you saved")
 args, keys, saved, signed, gaps, code, form = parser.parse_args(), {}, [], set(), {}, 2, "verifywise audit checkpoint 1"
-try:  # utf-8-sig leaves out the mark that editors on Windows write first
+try:  # utf-8-sig skips the mark that editors on Windows write first
     problem = "neither a public key in PEM nor a checkpoint in each line. A PRIVATE key must never leave the operator"
     for path in args.public_key:
         from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
@@ -65,7 +65,7 @@ try:  # utf-8-sig leaves out the mark that editors on Windows write first
         require(is_same, f"entry {number} is not here, or not as it was when a checkpoint was signed: see {source}")
         if by in keys:
             signed.add(keys[by].verify(bytes.fromhex(line["signature"]), line["checkpoint"].encode()) or number)
-        gaps[source] = None
+        gaps[source] = None  # this file covers the proof
         say(f"Entry {number}, {source}: signed at {claim['signed_at']} by {by}, {'NOT ' * (by not in keys)}verified.")
     doubts = [say(f"NOT COVERED BY {it}: {why}: see `audit prove --checkpoint`") for it, why in gaps.items() if why]
     require(last in signed or not keys, f"no signature vouches for this: none with your key is over entry {last}")
