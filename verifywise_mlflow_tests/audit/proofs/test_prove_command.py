@@ -176,6 +176,11 @@ def test_a_forged_row_has_no_proof(proved: ProvedTenants, table: str, statement:
         prove_version(session, ("churn", 1), provable_moment(session))
 
 
+def test_before_a_sync_has_ended_it_says_what_is_missing(proved: ProvedTenants) -> None:
+    with proved.store.begin("newcomer") as session, pytest.raises(UnprovableError, match="a sync has to end first"):
+        provable_moment(session)
+
+
 def test_a_checkpoint_that_is_too_far_away_is_refused(proved: ProvedTenants, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(proofs, "MAX_ENTRIES", 1)
     statement = "DELETE FROM {table} WHERE sequence = (SELECT min(sequence) FROM {table} WHERE tenant_id = 'acme')"
