@@ -157,8 +157,8 @@ def _print_explanation(explanation: Explanation, model: str, version: int) -> No
     if verdict.day:
         values_table.add_row("today", verdict.day.isoformat(), "the day of the evaluation")
     out.print(values_table)
-    for text in explanation.waivers:
-        out.print(Text("waived: ", style="cyan"), display(text.waiver.sentence), sep="")
+    for stored in explanation.waivers:
+        out.print(Text("waived: ", style="cyan"), display(stored.waiver.sentence), sep="")
     for remark in explanation.remarks:
         out.print(display(remark))
     if explanation.is_reproduced:

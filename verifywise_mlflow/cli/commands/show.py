@@ -50,7 +50,7 @@ def show(
     with exit_on_errors(as_json), Store(database_url()) as store, store.begin_snapshot(tenant) as session:
         key = (model, resolve_version(session, model, version, as_of))
         known = dossier(session, key, at)
-        declared = known and declarations(session, at).of(known.record.model_name, known.record.ai_system)
+        declared = declarations(session, at).of(known.record.model_name, known.record.ai_system) if known else None
         if known is None:
             require_recorded(session, key)
             begin = describe_records_begin(session)
