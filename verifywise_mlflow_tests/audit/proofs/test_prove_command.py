@@ -119,7 +119,7 @@ def test_a_checkpoint_that_the_trail_does_not_have_or_that_is_too_old_is_refused
         first = provable_moment(session, FIRST_SYNC)
         (checkpoint,) = committed_states.checkpoints_of(session, first.link.sequence)
         last = committed_states.last_entry(session)
-        stated = {
+        stated: dict[str, dict[str, object]] = {
             f"does not have entry {last + 1} as the checkpoint signs it": {"sequence": last + 1},
             f"does not have entry {first.link.sequence} as the checkpoint signs it": {"entry_hash": "00" * 32},
             "up to entry 1, which was signed; the first one that does is entry": {"sequence": 1},
