@@ -33,8 +33,6 @@ sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]  # its import f
 os.environ["TZ"] = "UTC"
 time.tzset()
 
-# Its consoles keep the width in COLUMNS, if a test has set it when this module is imported.
-import verifywise_mlflow.cli.output  # noqa: F401
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.tenant import Artifacts, Tenant

@@ -27,6 +27,7 @@ from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.audit_signing import PREVIOUS_KEY_VARIABLE, SIGNING_KEY_VARIABLE, sign_chain_head
 from verifywise_mlflow_tests.support.audit_chains import KEY, make_chain, signed_checkpoint
 from verifywise_mlflow_tests.support.documentation import ROOT, read_page
+from verifywise_mlflow_tests.support.terminal_width import set_terminal_width
 from verifywise_mlflow_tests.support.trail_entries import append, entry
 
 GUIDE = read_page("how-to/verify-audit-trail.md")
@@ -200,8 +201,11 @@ def test_an_export_to_a_file_says_what_the_file_has(filled: Store) -> None:
     assert len(Path("acme.jsonl").read_text().splitlines()) == 9
 
 
-def test_a_narrow_terminal_shows_each_part_of_an_entry_by_its_name(filled: Store) -> None:
-    printed = CliRunner().invoke(app, ["audit", "show", "acme", "--limit", "1"], env={"COLUMNS": "60"}).stdout
+def test_a_narrow_terminal_shows_each_part_of_an_entry_by_its_name(
+    filled: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_terminal_width(monkeypatch, 60)
+    printed = run("show", "acme", "--limit", "1").stdout
 
     assert [line.split()[0] for line in printed.splitlines() if line and not line.startswith(" ")] == [
         *("#", "when", "what", "outcome", "of", "reason"),

@@ -16,6 +16,7 @@ from verifywise_mlflow.persistence.repositories.config_versions import record_co
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.loading import load_tenants
 from verifywise_mlflow_tests.services.tagged_rows import write_version
+from verifywise_mlflow_tests.support.terminal_width import set_terminal_width
 
 
 @pytest.fixture
@@ -85,7 +86,7 @@ def test_mapping_shows_how_a_field_is_filled() -> None:
 
 @pytest.mark.usefixtures("tenants")
 def test_people_see_some_of_the_many_placeholders(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "80")
+    set_terminal_width(monkeypatch, 80)
 
     printed = CliRunner().invoke(app, ["mapping", "acme", "owner"]).stdout
 
