@@ -26,11 +26,9 @@ from sqlalchemy import text
 
 from benchmarks.competitor import cpu_seconds
 from benchmarks.database_cost import postgres_cpu_seconds, write_manifests
-from benchmarks.distance.file_trees import file_tree, many_small
 from benchmarks.our_sync import tenant_of
 from benchmarks.own_process import given_database, run_in_own_process
 from benchmarks.peak_memory import PeakMemory
-from benchmarks.scenarios import open_server
 from benchmarks.synthetic import TENANT, SyntheticReader
 from benchmarks.tables import RESULTS, MarkdownTable, publish
 from benchmarks.task import FileTask, Task
@@ -262,6 +260,10 @@ def _log_bytes(store: Store) -> int:
 
 def measure(versions: int, rounds: int, folder: Path, show: Callable[[str], object]) -> list[Figure]:
     """Run each step in a process of its own: first syncs as often as there are rounds, the others after the last."""
+    # The processes of the steps do not import MLflow and the clients of object stores: they would count as memory.
+    from benchmarks.distance.file_trees import file_tree, many_small
+    from benchmarks.scenarios import open_server
+
     (folder / "signing.pem").write_bytes(SigningKey.generate().pem())
     databases = [f"{kind}_{number}" for number in range(rounds) for kind in ("without", "with")]
     steps = [Step.WITHOUT, Step.FIRST] * rounds
