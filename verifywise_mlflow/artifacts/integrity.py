@@ -26,7 +26,7 @@ class ByteChange:
     former_sha256: str | None
     """Null for a file that was added."""
     sha256: str | None
-    """None for a file that was removed, or of which only the changed size is known."""
+    """None for a file that was removed, and for one whose hash is unknown although its size changed."""
     former_size: int | None
     size: int | None
 

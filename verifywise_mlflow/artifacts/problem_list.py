@@ -1,4 +1,4 @@
-"""The problems of one listing or one environment, of which only the first are reported one by one.
+"""The problems of one listing or one environment. Only the first are reported one by one.
 
 The sandbox's workers import this module, and each start of one takes CPU time: it imports nothing.
 """

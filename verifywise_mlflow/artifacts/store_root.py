@@ -1,7 +1,7 @@
 """The part of an artifact store that a model's folder belongs to: the outage guard evaluates it as a unit. Pure.
 
 MLflow gives each experiment an artifact location, and runs and logged models a folder below it. Two experiments may be
-in two stores, of which only one is unavailable.
+in two stores, and only one of these may be unavailable.
 """
 
 from __future__ import annotations

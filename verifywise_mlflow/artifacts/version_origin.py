@@ -51,7 +51,7 @@ class VersionOrigin:
 
     @property
     def files_source(self) -> str | None:
-        """The URI of the files' location; None for a copy of which MLflow shows no location."""
+        """The URI of the files' location; None for a copy whose location MLflow does not show."""
         return self.location if self.problem else self.source
 
     @property

@@ -1,7 +1,7 @@
 """How much a tenant's records show of each clause of a framework. Pure: takes counted verdicts, returns a report.
 
-No clause is reported as more than what MLflow can show according to the catalog. A clause of which MLflow can show
-nothing is in the report, too: auditors look for blanks first.
+No clause is reported as more than what MLflow can show according to the catalog. A clause that
+MLflow cannot show at all is in the report, too: auditors look for blanks first.
 """
 
 from __future__ import annotations

@@ -144,7 +144,7 @@ class RecordEvaluation:
         self._origins = stored.origins(subject.origins or {})
         self._known = stored.known(evidence.known)
         self._not_in_values = {*evidence.unrecognized, *evidence.without_value}
-        """The fields of which a reason may quote texts that are not stored with the verdict."""
+        """The fields whose texts a reason may quote although the verdict does not store them."""
 
     def evaluate(self, rule: CompiledRule) -> RuleEvaluation | None:
         """Return the verdict of a rule, or None if the rule has a budget and may exceed it on this record."""

@@ -31,7 +31,7 @@ class UnreadEvidence:
         return self._of_kinds(kinds)
 
     def behind_scope(self, applies: CelExpression) -> tuple[UnreadObject, ...]:
-        """Return the unread objects because of which a rule seems not to apply. It might apply once they are read."""
+        """Return the unread objects that make a rule seem not to apply. It might apply once they are read."""
         kinds = set(self._kinds_named(applies))
         unread = {field for path in applies.paths if (field := field_of(path)) in self._kinds_by_field}
         if unread and self._result(applies, self._as_if_unknown(applies, unread)) is not False:

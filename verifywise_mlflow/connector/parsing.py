@@ -28,7 +28,7 @@ from verifywise_mlflow.http.errors import InvalidResponseError
 T = TypeVar("T")
 
 _MALFORMED: Final = "malformed rows"
-"""The kind of a problem because of which a row is left out."""
+"""The kind of problem for which a row is left out."""
 
 _MAX_VERSION_NUMBER = 2**31 - 1  # the limit of MLflow's column, and of ours
 _MAX_PROFILE = 10_000  # characters of a profile; MLflow's have about 20

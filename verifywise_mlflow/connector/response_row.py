@@ -16,7 +16,7 @@ from verifywise_mlflow.connector.text_intake import ObjectTexts, TextIntake
 from verifywise_mlflow.http.errors import InvalidResponseError
 
 UNUSABLE: Final = "unusable values"
-"""The kind of a problem because of which a field is left out."""
+"""The kind of problem for which a field is left out."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_INTEGER: Final = 2**63 - 1

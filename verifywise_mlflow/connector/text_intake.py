@@ -21,7 +21,7 @@ MAX_ITEMS: Final = 10_000
 """The most tags, aliases, metrics, parameters or data sets of one object."""
 
 TOO_LONG: Final = "texts beyond a limit"
-"""The kind of problem because of which a text is left out."""
+"""The kind of problem for which a text is left out."""
 
 _MAX_KNOWN = 10_000
 """The most texts that objects share: enough for the keys of tags, and for owners and stages."""

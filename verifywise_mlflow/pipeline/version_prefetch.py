@@ -21,7 +21,7 @@ class VersionPrefetch:
         """Request only the first page: the end of the listing needs the models that the server lists.
 
         Args:
-            listing: a listing of which nothing has been read.
+            listing: a listing from which nothing has been read.
             stored_revision: the newest revision of the tenant's stored versions.
         """
         self._listing = listing

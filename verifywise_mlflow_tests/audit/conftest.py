@@ -1,4 +1,4 @@
-"""The evidence that auditors look at, for the files of a group in ``scheduling.GROUPS``."""
+"""What auditors look at: an export, and the evidence for the files of a group in ``scheduling.GROUPS``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
+from verifywise_mlflow_tests.audit.exported_file import Export
 from verifywise_mlflow_tests.support.databases import migrated_database
 
 if TYPE_CHECKING:
@@ -36,3 +37,8 @@ def examined(_evidence: Evidence, monkeypatch: pytest.MonkeyPatch) -> Evidence:
     monkeypatch.setenv("VERIFYWISE_DATABASE_URL", _evidence.database_url)
     monkeypatch.setenv("VERIFYWISE_TENANTS", str(_evidence.folder / "tenants.yaml"))
     return _evidence
+
+
+@pytest.fixture
+def export(tmp_path: Path) -> Export:
+    return Export(tmp_path)

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from verifywise_mlflow.audit.chain import ChainLink
 from verifywise_mlflow.audit.checkpoint import sign_checkpoint
 from verifywise_mlflow.audit.export import export_lines
 from verifywise_mlflow.audit.keys import SigningKey
 from verifywise_mlflow.audit.verification import AnchoredCheckpoint
+from verifywise_mlflow_tests.audit.exported_file import SCRIPT, Export
 from verifywise_mlflow_tests.support.audit_chains import (
     KEY,
     NOW,
@@ -28,48 +23,7 @@ from verifywise_mlflow_tests.support.audit_chains import (
 )
 from verifywise_mlflow_tests.support.standalone_scripts import imported_packages
 
-SCRIPT = Path(__file__).parents[2] / "tools" / "verify_audit_export.py"
-RSA = (
-    generate_private_key(65_537, 2_048)
-    .public_key()
-    .public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    .decode()
-)
 HOSTILE = ["a\nb\r\n\u2028c", '"},{"checkpoint":"x"}', "\x00\x1b[31m", "ÅΩ\U0001f600", "</script>", "9" * 5_000]
-
-
-@dataclass
-class Export:
-    """An export file, and the files that an auditor has."""
-
-    folder: Path
-    options: list[str] = field(default_factory=list)
-
-    def verified(self, exported: Sequence[str], *, isolated: bool = False) -> tuple[int, str]:
-        """Run the script on lines; return its exit code and its output."""
-        return self.verified_bytes("".join(f"{line}\n" for line in exported).encode(), isolated=isolated)
-
-    def verified_bytes(self, exported: bytes, *, isolated: bool = False) -> tuple[int, str]:
-        """Run the script on the bytes of a file; return its exit code and its output."""
-        path = self.folder / "export.jsonl"
-        path.write_bytes(exported)
-        # -S hides installed packages; -O removes asserts.
-        flags = ["-I", "-S"] if isolated else ["-I", "-O"]
-        process = subprocess.run(
-            [sys.executable, *flags, SCRIPT, path, *self.options], capture_output=True, text=True, check=False
-        )
-        return process.returncode, process.stdout + process.stderr
-
-    def give(self, option: str, content: str) -> None:
-        """Hand a file to the auditor."""
-        path = self.folder / f"given-{len(self.options)}"
-        path.write_text(content)
-        self.options += [option, str(path)]
-
-
-@pytest.fixture
-def export(tmp_path: Path) -> Export:
-    return Export(tmp_path)
 
 
 def test_the_script_is_short_and_imports_nothing_of_the_product() -> None:
@@ -234,23 +188,6 @@ def test_a_key_vouches_for_the_next(export: Export) -> None:
 
 
 @pytest.mark.parametrize(
-    "change",
-    [
-        lambda export: export.replace(b"\n", b"\r\n"),
-        lambda export: b"\xef\xbb\xbf" + export,
-        lambda export: export.decode().encode("utf-16"),
-    ],
-    ids=["CR LF", "byte order mark", "UTF-16"],
-)
-def test_changed_line_endings_or_encodings_are_named_as_such(export: Export, change: Callable[[bytes], bytes]) -> None:
-    exported = "".join(f"{link.text}\n" for link in make_chain_of_length(3)).encode()
-
-    code, output = export.verified_bytes(change(exported))
-
-    assert (code, "line 1 has other line endings (CR LF) or another encoding" in output) == (2, True), output
-
-
-@pytest.mark.parametrize(
     ("line", "reason"),
     [
         ("{}", "it has no 'tenant_id'"),
@@ -277,118 +214,6 @@ def test_wrong_keys_are_reported_in_a_sentence(export: Export) -> None:
 
     assert (unknown[0], "which was not supplied" in unknown[1]) == (1, True), unknown
     assert wrong == (1, "DAMAGED at line 3: its signature was not made by the key that it names\n")
-
-
-def test_an_export_without_entries_is_a_cut_download_or_a_removed_trail(export: Export) -> None:
-    code, output = export.verified([])
-
-    assert code == 1
-    assert "the export has no entry: download" in output
-    assert "If it has none again, all entries were removed" in output
-    only_checkpoints = export.verified([signed_checkpoint(make_chain_of_length(1)[0]).checkpoint.to_json_line()])
-    assert (only_checkpoints[0], "FAILED at the end: the export has no entry" in only_checkpoints[1]) == (1, True)
-
-
-def test_a_cut_download_is_distinguished_from_damage(export: Export) -> None:
-    whole = "".join(f"{link.text}\n" for link in make_chain_of_length(3)).encode()
-
-    code, output = export.verified_bytes(whole[:-20])
-
-    assert (code, "export.jsonl ends in the middle of line 3: download it again" in output) == (2, True), output
-    assert "If it ends there again, the export was cut off" in output
-    assert export.verified_bytes(whole[:20])[0] == 2
-
-
-@pytest.mark.parametrize(
-    "content", [b'{\n "format": "proof"\n}\n', b"PK\x03\x04\r\n", b"[]\n", b"{}", b'"text"\n', b"\n", b"[" * 9_999]
-)
-def test_a_file_that_is_no_export_is_called_one(export: Export, content: bytes) -> None:
-    code, output = export.verified_bytes(content)
-
-    assert (code, "export.jsonl does not begin with an entry: it is not an export" in output) == (2, True), output
-
-
-def test_files_of_another_tenant_are_wrong_files(export: Export) -> None:
-    acme, globex = make_chain_of_length(2), make_chain(["x", "y"], "globex")
-    export.give("--checkpoint", signed_checkpoint(globex[1], tenant_id="globex").checkpoint.to_json_line())
-
-    code, output = export.verified([link.text for link in acme])
-    assert (code, "given-0 has a checkpoint of 'globex', and " in output) == (2, True), output
-    assert "is the trail of 'acme': use files of one tenant" in output
-    export.options += ["--tenant", "acme"]
-    assert export.verified([link.text for link in acme])[0] == 2
-    assert "is not evidence about 'acme'" in export.verified([link.text for link in globex])[1]
-    within = export.verified([acme[0].text, globex[1].text])
-    assert within[0] == 2, "the checkpoint is the first wrong file"
-    del export.options[:2]
-    within = export.verified([acme[0].text, globex[1].text])
-    assert (within[0], "DAMAGED at line 2: it is of the tenant 'globex', not of 'acme'" in within[1]) == (1, True)
-
-
-def test_a_wrong_public_key_is_distinguished_from_a_forgery_if_the_auditor_has_a_checkpoint(export: Export) -> None:
-    links, other = make_chain_of_length(3), SigningKey.generate()
-    exported = list(export_lines(links, [signed_checkpoint(links[0]), signed_checkpoint(links[2])]))
-    export.give("--public-key", other.public.pem())
-
-    code, output = export.verified(exported)
-    assert (code, output.startswith("FAILED at line 2: it names the key 'sha256:")) == (1, True), output
-
-    export.give("--checkpoint", signed_checkpoint(links[2]).checkpoint.to_json_line())
-    code, output = export.verified(exported)
-    assert (code, "Compare the hash of your key with the one that you noted" in output) == (2, True), output
-    signed_again = [signed_checkpoint(links[0], SigningKey.generate()), signed_checkpoint(links[2])]
-    code, output = export.verified(list(export_lines(links, signed_again)))
-    assert (code, output.startswith("FAILED at line 2")) == (1, True), "the auditor has no checkpoint of this key"
-
-
-@pytest.mark.parametrize(
-    ("option", "content", "reason"),
-    [
-        ("--public-key", KEY.pem().decode(), "given-0 is a private key, which its owner must keep secret"),
-        ("--public-key", RSA, "given-0 is not an Ed25519 public key in PEM"),
-        ("--public-key", "nonsense", "given-0 is not an Ed25519 public key in PEM"),
-        ("--checkpoint", "", "given-0 has no checkpoint"),
-        ("--checkpoint", " \n\n", "given-0 has no checkpoint"),
-        ("--checkpoint", "\nnull\n", "given-0: line 2 is not a checkpoint"),
-        ("--checkpoint", "{}", "given-0: line 1 is not a checkpoint"),
-        ("--checkpoint", '{"checkpoint":"{}","signature":"00"}', "given-0: line 1 is not a checkpoint"),
-        ("--checkpoint", "[" * 99_999, "given-0: line 1 is not a checkpoint"),
-    ],
-)
-def test_a_file_of_the_auditor_that_cannot_be_used_is_named(
-    export: Export, option: str, content: str, reason: str
-) -> None:
-    export.give(option, content)
-
-    code, output = export.verified([make_chain_of_length(1)[0].text])
-
-    assert (code, reason in output, "Traceback" in output) == (2, True, False), output
-
-
-@pytest.mark.parametrize(
-    ("options", "reason"),
-    [
-        (["--public-key", "absent.pem"], "absent.pem: No such file or directory"),
-        (["--checkpoint", "absent.jsonl"], "absent.jsonl: No such file or directory"),
-        (["--head", "5"], "--head must be the number of an entry and its hash"),
-        (["--head", f"{'9' * 5_000}:{'0' * 64}"], "--head must be the number of an entry and its hash"),
-    ],
-)
-def test_an_option_that_cannot_be_used_is_named(export: Export, options: list[str], reason: str) -> None:
-    export.options += options
-
-    code, output = export.verified([make_chain_of_length(1)[0].text])
-
-    assert (code, reason in output) == (2, True), output
-
-
-@pytest.mark.parametrize("editor", [lambda line: f"\ufeff{line}", lambda line: f"{line}\r\n\r\n"])
-def test_a_checkpoint_that_an_editor_on_windows_saved_is_read(export: Export, editor: Callable[[str], str]) -> None:
-    links = make_chain_of_length(2)
-    export.give("--public-key", KEY.public.pem())
-    export.give("--checkpoint", editor(signed_checkpoint(links[1]).checkpoint.to_json_line()))
-
-    assert export.verified([link.text for link in links])[0] == 0
 
 
 def test_the_script_says_what_the_statements_from_outside_cover(export: Export) -> None:

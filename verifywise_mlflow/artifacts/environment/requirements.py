@@ -26,7 +26,7 @@ MAX_LINE_CHARS = 4_000
 """Characters of the longest line that is parsed. Each hash adds a few hundred. Python's int() refuses 4,300 digits."""
 MAX_NAME_CHARS = 200
 MAX_LINES = 20_000
-"""The most lines that are parsed: a file of one megabyte can have half a million, each of which takes microseconds."""
+"""The most lines that are parsed: a file of one megabyte can have half a million lines, and each takes microseconds."""
 
 _COMMENT = re.compile(r"(?:^|\s)#.*$")  # one space, not `\s+`, which is quadratic on a line of spaces
 _OPTION_AT_END = re.compile(r"\s--?[A-Za-z].*$")  # --hash=…, --config-settings=…: no marker or URL contains ` --`

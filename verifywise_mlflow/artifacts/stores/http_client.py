@@ -20,7 +20,7 @@ from verifywise_mlflow.http.settings import ConnectionSettings
 from verifywise_mlflow.http.status_errors import Remedies, error_of_status
 
 MAX_PAGE_BYTES = 64 * 1024**2
-"""The largest page of a listing. Azure's have 5,000 names of up to 1,024 characters, each of which may be escaped."""
+"""The largest page of a listing. A page of Azure has 5,000 names of up to 1,024 characters, which may be escaped."""
 _LISTING, _OBJECT = "store listing", "store object"
 """What traces call the two kinds of request."""
 # S3 and Azure send XML, Google JSON. Only the code is quoted: the rest may repeat the request with its signature.

@@ -10,6 +10,7 @@ import pytest
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
 
 if TYPE_CHECKING:
+    from verifywise_mlflow_tests.audit.proofs.proof_documents import Proofs
     from verifywise_mlflow_tests.audit.proofs.proved_tenants import ProvedTenants
 
 
@@ -24,3 +25,11 @@ def proved(
 
     with proved_tenants(postgres, mlflow_uri, tmp_path_factory.mktemp("proofs")) as tenants:
         yield tenants
+
+
+@pytest.fixture(scope="session")
+def proofs(proved: ProvedTenants) -> Proofs:
+    """The proofs of these tenants. A test changes a copy."""
+    from verifywise_mlflow_tests.audit.proofs.proof_documents import proof_documents
+
+    return proof_documents(proved)
