@@ -31,6 +31,7 @@ from verifywise_mlflow.demo.servers.process import ChildProcess, child_environme
 from verifywise_mlflow.persistence import role_grants
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow_tests.distributed.brokers import BrokerServer
+from verifywise_mlflow_tests.distributed.slow_server import SlowServer
 from verifywise_mlflow_tests.distributed.tcp_proxy import TcpProxy, tcp_proxy
 from verifywise_mlflow_tests.support.databases import create_migrated_database
 
@@ -131,6 +132,11 @@ class Installation:
         run = self.instance.get_run_by_id(run_id)
         assert run is not None
         return run.status
+
+    def await_hold(self, run_id: str, server: SlowServer) -> None:
+        """Wait until a server holds the sync of a run: a sensor's poll of a new tenant may reach the server first."""
+        wait_for(lambda: "sync started" in self.sync_entries(run_id), 180, f"the sync of {run_id}: {self.log_tails()}")
+        assert server.is_reached.wait(180), self.log_tails()
 
     def await_end(self, run_id: str, seconds: float = 180) -> dg.DagsterRunStatus:
         """Wait until a run has ended; return its status."""

@@ -217,7 +217,7 @@ def test_a_rolling_upgrade_loses_no_run_and_refuses_old_workers_while_new_ones_w
     add_tenant("under-way", 0)
     add_tenant("queued", 1)
     under_way = launch(running, "under-way")
-    assert servers[0].is_reached.wait(120), installed.log_tails()
+    installed.await_hold(under_way, servers[0])
     new = running.start_next_worker(migrations)
     waits = f"waiting for up to 600 s: the schema {SCHEMA} is at revision {INITIAL_REVISION}, this code needs"
     wait_for(lambda: waits in new.log.read_text(), 120, f"the new worker: {new.log_tail()}")

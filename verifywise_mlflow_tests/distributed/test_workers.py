@@ -78,7 +78,7 @@ def test_a_run_of_a_killed_worker_is_retried_once_and_leaves_the_same_rows(
     installed.run_workers(1)
     add_tenant("killed")
     run_id = installed.launch("killed")
-    assert server.is_reached.wait(180), installed.log_tails()
+    installed.await_hold(run_id, server)
 
     installed.kill_workers()
     killed_at = time.monotonic()
@@ -98,7 +98,7 @@ def test_a_run_whose_worker_is_cut_off_from_postgres_ends_there_and_is_retried_e
     installed.run_workers(2)
     add_tenant("partitioned")
     run_id = installed.launch("partitioned")
-    assert server.is_reached.wait(180), installed.log_tails()
+    installed.await_hold(run_id, server)
     before = installed.run_processes()
     cut_off = max(before, key=lambda worker: len(before[worker]))  # the other one is idle: it executes the retry
 
@@ -122,7 +122,7 @@ def test_a_person_cancels_a_run_and_its_sync_ends_in_order(
     installed.run_workers(2)
     add_tenant("canceled")
     run_id = installed.launch("canceled")
-    assert server.is_reached.wait(180), installed.log_tails()
+    installed.await_hold(run_id, server)
 
     installed.api.cancel([run_id])
     assert installed.status(run_id) is dg.DagsterRunStatus.CANCELING
@@ -139,7 +139,7 @@ def test_a_broker_restart_and_a_repeated_message_neither_lose_nor_repeat_a_sync(
     installed.run_workers(2)
     add_tenant("restarted")
     run_id = installed.launch("restarted")
-    assert server.is_reached.wait(180), installed.log_tails()
+    installed.await_hold(run_id, server)
 
     installed.broker.stop()
     installed.broker.start()
