@@ -28,7 +28,6 @@ GROUPS: Final[Mapping[str, Sequence[str]]] = {
         "verifywise_mlflow_tests/pipeline/test_stored_files.py",
     ),
     "the proved tenants": (
-        "verifywise_mlflow_tests/audit/proofs/test_saved_checkpoints.py",
         "verifywise_mlflow_tests/audit/proofs/test_verify_proof.py",
         "verifywise_mlflow_tests/audit/proofs/test_prove_command.py",
     ),
