@@ -3,8 +3,8 @@
 The packages, in the order in which data passes through them: ``tenants`` (tenants.yaml), ``connector`` (MLflow over
 REST, read-only), ``artifacts`` (files and their hashes), ``redaction`` (secrets and personal data), ``normalizer`` (the
 canonical record), ``compliance`` (verdicts), ``persistence`` (Postgres), ``audit`` (the audit trail). ``pipeline`` runs
-them as six stages; ``defs`` exposes the stages to Dagster, ``cli`` to a terminal, and ``api`` what is stored to Python.
-See docs/architecture.md and, for what ``__all__`` names, docs/reference/python.md.
+them as six stages; ``defs`` exposes the stages to Dagster and ``cli`` to a terminal; ``api`` gives Python code read
+access to the store. docs/architecture.md describes the packages, docs/reference/python.md the names in ``__all__``.
 """
 
 TYPE_CHECKING = False
@@ -39,8 +39,8 @@ __all__ = [
 ]
 
 __version__: str
-"""The version of the installed package. Looked up on access, since that takes as long as the rest of a sandbox process
-needs to start."""
+"""The version of the installed package. It is looked up only on access: the lookup takes as long as the rest of the
+start of a sandbox process."""
 
 if not TYPE_CHECKING:
 

@@ -16,7 +16,7 @@ def moment(given: datetime | str | None) -> datetime:
 
     Raises:
         InvalidArgumentError: the time has no zone, or is in the future.
-        MomentError: the text is no time.
+        MomentError: the text is not a time.
     """
     now = datetime.now(UTC)
     if given is None:
@@ -36,7 +36,7 @@ def texts(given: str | Iterable[str]) -> tuple[str, ...]:
 
 
 def closed_words(parameter: str, given: str | Iterable[str], allowed: Collection[str]) -> tuple[str, ...]:
-    """Return words of a closed set. A misspelled word is an error: it would match no row, which looks like good news.
+    """Check that words belong to a closed set, and return them. A misspelled word would match no row: false good news.
 
     Raises:
         InvalidArgumentError: a word is not in the set.

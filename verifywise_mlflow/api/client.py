@@ -125,10 +125,10 @@ class Client:
             owners: Persons or teams.
             risks: Risk categories.
             badges: Badges, such as ``failing``, or ``not evaluated``. The error for an unknown one lists all.
-            missing: Fields of the record: versions without a value in one of them.
+            missing: Fields of the record. Only versions without a value in at least one of them.
             libraries: MLflow flavors, such as ``sklearn``.
             ai_systems: Names of AI systems.
-            frameworks: Governance frameworks: versions to which a rule applies that refers to one of them.
+            frameworks: Governance frameworks. Only versions to which a rule that refers to one of them applies.
             include_deleted: Also return versions that MLflow no longer has.
         """
         with translated_errors():
@@ -196,7 +196,7 @@ class Client:
             rules: IDs of rules.
             ai_systems: Names of AI systems.
             frameworks: Governance frameworks that the rule refers to.
-            min_age_days: The least age in whole days.
+            min_age_days: The minimum age in whole days.
             waived: Only gaps that a waiver covers, or only the others; by default both.
         """
         now = datetime.now(UTC)
@@ -242,7 +242,7 @@ class Client:
                 return frame_of(ComparedValue, compare(session, one, other).values)
 
     def record(self, tenant: str, model: str, version: int | str, as_of: datetime | str | None = None) -> VersionRecord:
-        """Return what is known of a version, or what was known at a time: record, origins, badge, verdicts.
+        """Return the record, origins, badge and verdicts of a version, as they are now or as they were at a time.
 
         Raises:
             NotFoundError: Also if nothing was recorded of the version by that time.
@@ -283,8 +283,8 @@ class Client:
     ) -> pd.DataFrame:
         """Return how records, verdicts and badges differ between two times: one row per value.
 
-        ``kind`` is ``record``, ``verdict`` or ``badge``, and ``subject`` the field or the rule. What changed and was
-        changed back is left out; ``history`` has it.
+        ``kind`` is ``record``, ``verdict`` or ``badge``, and ``subject`` the field or the rule. A change that was
+        reversed within the period is left out; ``history`` has it.
 
         Args:
             tenant: The tenant.
@@ -352,7 +352,7 @@ class Client:
         """Return what versions were made from: data sets, training runs and files, as a graph.
 
         Versions in production come first, then those with an alias, then the newest. ``graph.left_out`` is a sentence
-        about what exceeds ``max_nodes``, which is at most 2,000.
+        about the nodes beyond ``max_nodes``, which is at most 2,000.
         """
         with translated_errors(), self._store.begin_snapshot(tenant) as session:
             require_known_tenant(session)

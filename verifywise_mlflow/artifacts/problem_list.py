@@ -1,6 +1,6 @@
 """The problems of one listing or one environment. Only the first are reported one by one.
 
-The sandbox's workers import this module, and each start of one takes CPU time: it imports nothing.
+This module imports nothing: each start of a sandbox worker imports it, and its imports would cost CPU time.
 """
 
 from __future__ import annotations

@@ -82,7 +82,8 @@ def trace_origin(
         version: The version as the registry lists it.
         find_version: Returns a version by its name and number, tombstones included.
         find_origin: Returns the origin that an earlier sync stored for the same version without a problem. This origin
-            takes precedence: MLflow changes no source, while another model may get the original's name at any time.
+            takes precedence: MLflow never changes a source, while another model may get the original's name at any
+            time.
     """
     chain: list[VersionKey] = []
     visited = {_key(version)}

@@ -37,7 +37,7 @@ def parse_accepted(value: object) -> tuple[AcceptedRange, ...]:
     """Return the accepted ranges in the JSON of a commitment.
 
     Raises:
-        ValueError: the JSON has another form than the one that this program writes.
+        ValueError: the JSON does not have the form that this program writes.
     """
     if value is None:
         return ()

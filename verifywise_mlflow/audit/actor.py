@@ -1,4 +1,4 @@
-"""Who ran the program that wrote an entry, as the systems report that authenticated this person.
+"""The actor: who ran the program that wrote an entry, as reported by the systems that authenticated this person.
 
 This product has no login of its own. The operating system, Postgres, and the reverse proxy in front of Dagster each
 name the account that they have authenticated.

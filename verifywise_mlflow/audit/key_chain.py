@@ -54,7 +54,7 @@ class KeyChain:
         Raises:
             UnknownKeyError: No trusted key has this id.
             ReplacedKeyError: The key was replaced before this entry.
-            InvalidCheckpointError: It is not a checkpoint, its signature is wrong, or it vouches for something else
+            InvalidCheckpointError: It is not a checkpoint, its signature is wrong, or it vouches for something other
                 than a key.
         """
         claim = verify_claim(checkpoint, tuple(self._trusted.values()))

@@ -23,7 +23,7 @@ Path = tuple[str, ...]
 
 
 class Growth(NamedTuple):
-    """What proves that a tree begins with the leaves of a former one (RFC 9162, section 2.1.4).
+    """A consistency proof: it shows that a tree begins with the leaves of a former one (RFC 9162, section 2.1.4).
 
     The steps with the side ``left`` lead from the node to the former root. All steps lead to the later root: the
     siblings on the right were added.

@@ -134,7 +134,8 @@ class CommittedStates:
 
         Args:
             model_name: the model.
-            states: position in the log, text of the leaf, text of the content, and columns of verdicts of each.
+            states: for each state, its position in the log, the text of its leaf, the text of its content, and its
+                columns of verdicts.
         """
         newest = [*_split(self._models[model_name])]
         tree, places = LeafTree(newest), {leaf: place for place, leaf in enumerate(newest)}

@@ -65,7 +65,7 @@ def parse_position(text: str) -> EntryPosition | None:
 def diagnose(
     tenant_id: str, previous: ChainLink | None, link: ChainLink, later_links: Iterator[ChainLink], last_signed: int
 ) -> Damage:
-    """Return what is wrong with ``link``, which is not a valid successor of ``previous``.
+    """Return a diagnosis of ``link``, which is not a valid successor of ``previous``.
 
     Args:
         tenant_id: The tenant whose chain it is.

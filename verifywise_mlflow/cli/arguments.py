@@ -42,7 +42,7 @@ TIME_FORMS = "2026-03-03, 2026-03-03T14:30Z, yesterday, 7d. Without a zone it is
 
 
 def time_option(name: str, meaning: str, *, may_be_future: bool = False) -> OptionInfo:
-    """Return an option that takes a time: the moment in UTC.
+    """Return an option whose value is a time, parsed to a moment in UTC.
 
     Args:
         name: The option's name, such as ``--as-of``.

@@ -1,4 +1,4 @@
-"""The help texts of all commands: a summary each, an example, what the command needs and changes, its exit codes.
+"""The help texts of all commands: summary, example, what the command needs and changes, and exit codes.
 
 ``--help`` and docs/reference/cli.md are both generated from this table, and a test runs every example.
 """

@@ -13,7 +13,7 @@ _SHOWN_DIGEST: Final = len("sha256 ") + 12
 
 
 def brief_sides(value: ComparedValue, brief_by_text: Mapping[str, str]) -> tuple[str | None, str | None]:
-    """Return both values in brief; in full if they differ and are the same in brief.
+    """Return both values in brief; in full if the values differ, but their brief forms are equal.
 
     Args:
         value: The two values.

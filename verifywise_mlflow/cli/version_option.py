@@ -14,8 +14,8 @@ DISTRIBUTION = "verifywise-mlflow"
 def version_line() -> str:
     """Return the name and the version of the installed package.
 
-    An editable installation has the version of the commit at its installation, but runs the code that the checkout has
-    now, so the line also describes the checkout.
+    An editable installation keeps the version of the commit at which it was installed, but runs the present code of the
+    checkout. So the line also describes the checkout.
     """
     installed = distribution(DISTRIBUTION)
     line = f"{DISTRIBUTION} {installed.version}"

@@ -11,7 +11,7 @@ _MAX_CHARACTERS: Final = 60
 
 
 def file_stem(name: str) -> str:
-    """Return a file name without an extension that is safe on every system and differs for each name.
+    """Return a file name without an extension that is safe on every system, and a different one for each name.
 
     A short name of lower-case letters, digits and single separators stays unchanged. Any other name is simplified and
     gets a part of its hash: two simplified names may be equal, and some systems ignore case.

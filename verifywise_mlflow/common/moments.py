@@ -1,7 +1,7 @@
 """Moments as people write them: ``2026-03-03``, ``2026-03-03T14:30+01:00``, ``yesterday``, ``7d``, ``3 days ago``.
 
 A text that names no zone is local time, as the environment variable ``TZ`` or the machine sets it. A text with two
-readings is refused rather than guessed, since a guess would answer about another day: ``03/04/2026``, ``3m``, and the
+readings is refused rather than guessed, since a wrong guess would select another day: ``03/04/2026``, ``3m``, and the
 hour that occurs twice when clocks are set back.
 """
 

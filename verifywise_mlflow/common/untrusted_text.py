@@ -54,7 +54,7 @@ def quote(text: str, max_length: int = 80) -> str:
 
 
 def describe(text: str, max_length: int = 80) -> str:
-    """Return a text for use in a sentence, escaped to ASCII; only its length if it is long.
+    """Return a text for use in a sentence, escaped to ASCII. A long text is replaced by a statement of its length.
 
     For texts that are redacted later: in a truncated text, a secret might no longer be recognized.
     """

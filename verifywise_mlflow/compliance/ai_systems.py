@@ -1,8 +1,8 @@
 """What a tenant declares about its AI systems: purpose, risk category, role, owner, reviews, documents.
 
 Under the EU AI Act these belong to a system and its intended purpose, not to a model version, and MLflow knows no
-systems. A declaration has an author and a date, and is always shown as declared: it is no evidence, and no verdict
-rests on it.
+systems. A declaration has an author and a date, and is always shown as declared: it is not evidence, and no verdict
+depends on it.
 """
 
 from __future__ import annotations

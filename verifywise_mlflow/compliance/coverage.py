@@ -1,7 +1,7 @@
-"""How much a tenant's records show of each clause of a framework. Pure: takes counted verdicts, returns a report.
+"""The coverage of a framework: how much evidence a tenant's records give for each clause. Pure.
 
-No clause is reported as more than what MLflow can show according to the catalog. A clause that
-MLflow cannot show at all is in the report, too: auditors look for blanks first.
+It takes counted verdicts and returns a report, which never claims more for a clause than MLflow can show according to
+the catalog. A clause that MLflow cannot show at all is in the report, too: auditors look for blanks first.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ def clause_references(rules: Iterable[Rule]) -> References:
 def framework_coverage(
     frameworks: Sequence[Framework], references: References, groups: Iterable[VerdictGroup]
 ) -> tuple[FrameworkCoverage, ...]:
-    """Return how much versions show of each clause of each framework.
+    """Return how much evidence versions give for each clause of each framework.
 
     Args:
         frameworks: the frameworks to report on.

@@ -47,7 +47,7 @@ class Evaluator:
     def __init__(
         self, policy: Policy | RuleSet, *, today: date | None = None, within_budget: Collection[str] = ()
     ) -> None:
-        """Take the policy.
+        """Prepare the evaluation; rules are compiled when the first record is evaluated.
 
         Args:
             policy: the rules.
@@ -122,7 +122,8 @@ class Evaluator:
         return tuple(evaluation.result() for evaluation in self.evaluate_subject(subject))
 
     def evaluate_subject(self, subject: Subject) -> list[RuleEvaluation]:
-        """Return the same results, which compute on demand what only a changed verdict needs, such as its reason.
+        """Return the same results, but compute on demand the parts that only a changed verdict needs, such as its
+        reason.
 
         A rule that may exceed its budget on this record is left out.
         """

@@ -69,7 +69,7 @@ def _vocabulary() -> _Vocabulary:
 
 
 def is_level(threshold: str, others: Collection[str]) -> bool:
-    """Return whether a threshold that no rule names states the level of a metric, rather than a misspelled name.
+    """Return whether a threshold that no rule names is the level of a metric. If not, its name is probably misspelled.
 
     Args:
         threshold: its name.

@@ -60,7 +60,7 @@ def evaluate_example(policy: Policy, rule: Rule, example: Example) -> RuleResult
 
 
 def alone(policy: Policy, rule: Rule, thresholds: Mapping[str, float] | None = None) -> Policy:
-    """Return a policy with one rule and its policy's thresholds, except those of other rules.
+    """Return a policy with this rule alone, and its policy's thresholds except those that only other rules name.
 
     Args:
         policy: the policy that has the rule.

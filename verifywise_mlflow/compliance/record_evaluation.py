@@ -109,7 +109,7 @@ class CompiledRule:
     pick_origins: Picker
     """Selects the origins to store with the verdict from those of the record."""
     pick_known: Picker
-    """Selects the known ones among the variables whose members the rule reads: ``has()`` distinguishes a missing member
+    """Selects the known variables among those whose members the rule reads: ``has()`` distinguishes a missing member
     from a missing variable."""
     fields: frozenset[str]
     """The fields that the rule names."""
@@ -165,7 +165,8 @@ class RecordEvaluation:
         return RuleEvaluation(self, rule, self._decide(rule, error))
 
     def _is_affordable(self, rule: CompiledRule) -> bool:
-        """Return whether a rule and its sentences may be evaluated here: within the budget, without the library.
+        """Return whether a rule and its sentences may be evaluated in this process: in the budget, without CEL's
+        library.
 
         The rule's costly conditions are evaluated now, so that no later step needs the library.
         """

@@ -14,9 +14,9 @@ from verifywise_mlflow.common.json_value import Json
 class Verdict(StrEnum):
     """The outcome of one rule for one model version.
 
-    A missing value is ``not evidenced``, never a failure: what MLflow does not show may have been done nevertheless.
-    If an object that may show the value could not be read, the verdict is ``not read``. That is no gap: the
-    incomplete record is one.
+    A missing value is ``not evidenced``, never a failure: what MLflow does not show may have been done nevertheless. If
+    an object that may show the value could not be read, the verdict is ``not read``. ``not read`` is not counted as a
+    gap: the badge reports that the record is incomplete.
     """
 
     PASS = "pass"  # noqa: S105  # a verdict, no password

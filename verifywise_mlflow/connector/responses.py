@@ -31,8 +31,8 @@ def parse_json_object(response: Response, *, max_values: int, max_depth: int) ->
     """Return the JSON object of a successful response. Its values and its nesting are counted before it is parsed.
 
     Raises:
-        InvalidResponseError: the body is no JSON object: it is HTML, such as a login page with status 200, or is empty,
-            which must not look like an empty registry.
+        InvalidResponseError: the body is not a JSON object: it is HTML, such as a login page with status 200, or is
+            empty, which must not look like an empty registry.
         LimitExceededError: the body has more than ``max_values`` values, or is nested deeper than ``max_depth``.
     """
     target, body = response.target, response.body

@@ -1,4 +1,4 @@
-"""Whether Dagster's daemon is alive, by its heartbeats in Dagster's database.
+"""Checks whether Dagster's daemon is alive, by its newest heartbeat in Dagster's database.
 
 ``dagster-daemon liveness-check`` imports Dagster, which takes two seconds of CPU, and checks each thread. That is not
 needed here: the daemon exits when one of its threads has died or has sent no heartbeat for half an hour. The daemon

@@ -1,8 +1,8 @@
 """Decides how the versions of a batch ended, for targets to which events are sent one by one.
 
 A refused event affects only its version, which is tried again and finally parked, while other versions continue. An
-error of the connection or of the credentials affects all versions, so it ends the delivery and counts as a try of none.
-Server errors (500) may be either: after several versions in a row, the cause is probably the server.
+error of the connection or of the credentials affects all versions, so it ends the delivery and does not count as a try
+of any version. Server errors (500) may be either: after several versions in a row, the cause is probably the server.
 """
 
 from __future__ import annotations

@@ -67,7 +67,7 @@ class Receiver:
         Args:
             settings: How it is reached.
             url: Its address.
-            label: What messages call it.
+            label: Its name in messages.
             headers: Sent in addition to those of the settings.
 
         Raises:

@@ -165,6 +165,6 @@ class Target(Protocol):
         """Open the target for one delivery.
 
         Raises:
-            HttpError: it cannot be reached or does not let us in.
+            HttpError: it cannot be reached, or it refuses the credentials.
             SecretUnavailableError: the reference of a credential cannot be resolved.
         """

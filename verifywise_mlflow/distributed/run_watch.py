@@ -46,7 +46,7 @@ def next_action(status: str | None, ended_seconds: float) -> Action:
 
     Args:
         status: the run's status in Dagster's database; None if it could not be read.
-        ended_seconds: since the run was first seen to have ended.
+        ended_seconds: the seconds since the run was first seen to have ended.
     """
     if status in _ENDED:
         return Action.KILL if ended_seconds >= END_SECONDS else Action.CONTINUE

@@ -108,8 +108,8 @@ def main() -> int:
         sys.stderr.write(f"{error}\n")
         return _MISUSED
     try:
-        # Waits here rather than for each message: a waiting worker takes no messages, so older workers do until the
-        # migration.
+        # The worker waits here, not at each message: it takes no messages while it waits, so older workers execute the
+        # runs until the migration.
         Store(database_url(), wait_seconds=MIGRATION_WAIT_SECONDS).close()
     except DatabaseError as error:
         sys.stderr.write(f"{error}\n")

@@ -29,7 +29,8 @@ def write_table(path: Path, row_type: type[R], rows: Iterable[R]) -> int:
     A file of that name is replaced. If anything fails, it stays as it was.
 
     Raises:
-        TableFileError: the ending is unknown, something that is no file has the name, or the extra is not installed.
+        TableFileError: the ending is unknown, the path belongs to something other than a file, or the extra is not
+            installed.
         OSError: the file cannot be written.
     """
     write = _writer(path)

@@ -20,10 +20,10 @@ class SyncDeadline:
     """A time after which requests fail. Threads share it: one thread may limit it, each may extend it for itself."""
 
     def __init__(self, seconds: float, now: Callable[[], float] = time.monotonic) -> None:
-        """Start the clock.
+        """Set the deadline.
 
         Args:
-            seconds: From now.
+            seconds: The seconds from now.
             now: Returns the time in seconds, on any clock that never goes back.
         """
         self._seconds = seconds

@@ -1,7 +1,7 @@
 """The HTTP client of deliveries, which can also write. The clients of MLflow and of object stores cannot.
 
 A request that writes is sent once. ``was_sent`` of its error states whether the server may have executed it. Only a
-caller who can find out decides whether to repeat it.
+caller who can find out whether it was executed decides whether to repeat it.
 """
 
 from __future__ import annotations

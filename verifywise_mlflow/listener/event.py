@@ -90,7 +90,7 @@ def read_event(body: bytes) -> Event:
     """Parse an event.
 
     Raises:
-        MalformedEventError: the body has another form than MLflow's events.
+        MalformedEventError: the body does not have the form of MLflow's events.
     """
     try:
         content = orjson.loads(body)

@@ -27,7 +27,8 @@ def measured_datasets(inputs: RecordInputs) -> tuple[DatasetInput, ...]:
     """Return the data sets on which the logged model was measured, without those that the run itself logged.
 
     MLflow 3 stores them with each metric. An evaluation of an agent or an application has a run of its own, which the
-    version does not name, so only the metrics show its data. Training data are among the version's run's data sets.
+    version does not name, so only the metrics show its data. Training data are among the data sets of the version's
+    run.
     """
     if inputs.logged_model is None:
         return ()

@@ -1,6 +1,6 @@
 """The evaluation of a generative application in the record: assessments of traces, and data sets.
 
-MLflow keeps assessments at the traces of a logged model. Only their counts and a digest are stored.
+MLflow stores assessments with the traces of a logged model. Only their counts and a digest are stored.
 """
 
 from __future__ import annotations

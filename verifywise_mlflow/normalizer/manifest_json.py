@@ -21,9 +21,10 @@ MAX_MANIFEST_CHANGES = 100
 
 
 def manifest_json(manifest: ArtifactManifest, changes: Sequence[DetectedChange]) -> dict[str, Json]:
-    """Return the whole manifest and the changes in place. ``total_bytes`` sums the files whose size is known.
+    """Return the whole manifest, and the files that were changed in place.
 
-    The numbers are null if the files could not be listed. Zero would claim that there are no files.
+    The numbers are null if the files could not be listed: zero would claim that there are no files. ``total_bytes``
+    sums the files whose size is known.
     """
     is_known = manifest.status != "unreachable" or bool(manifest.files)
     return {
@@ -67,7 +68,7 @@ def environment_json(environment: RuntimeEnvironment) -> dict[str, Json]:
 def evidence_json(manifest: ArtifactManifest) -> list[Json] | None:
     """Return the files that are evidence about the model; None if the files could not be listed.
 
-    A file without content is no evidence. MLflow lists an empty file without its size.
+    A file without content is not evidence. MLflow lists an empty file without its size.
     """
     if manifest.status == "unreachable" and not manifest.files:
         return None

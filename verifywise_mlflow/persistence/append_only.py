@@ -1,4 +1,4 @@
-"""Whether the triggers that keep tables append-only and write histories are as the migrations created them.
+"""Checks that the triggers that keep tables append-only and write histories are as the migrations created them.
 
 Triggers refuse changes by every role, the owner included, but the owner can disable, drop or replace a trigger. Such a
 change leaves no row behind: only the catalog shows it, and only while it lasts.

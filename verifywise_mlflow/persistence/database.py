@@ -60,8 +60,9 @@ UPGRADE_LOCK_TIMEOUT = "120s"
 """How long an upgrade waits for open transactions. A transaction that begins meanwhile waits for the upgrade."""
 
 SILENCE_SECONDS = 60
-"""How long a connection may be without any packet from the server's machine. Then it is lost, also for a statement that
-waits for its result: the system's own limit is two hours. A statement may run longer, since the machine acknowledges.
+"""The longest silence of the server's machine. After it, a connection counts as lost, even while a statement waits for
+its result: the system's own limit is two hours. A statement may run longer, since the machine acknowledges packets
+meanwhile.
 """
 _INSUFFICIENT_PRIVILEGE = "42501"
 _CREATED_MEANWHILE = frozenset({"23505", "42P06", "42P07"})

@@ -70,8 +70,9 @@ def erase(store: Store, tenant_id: str, now: datetime) -> Mapping[str, int]:
         session = locked.enter_context(store.begin(tenant_id))
         # Before all other locks: a grant locks the table of tenants, which an erasure changes last.
         role_grants.lock_grants(session.connection, "erasing a tenant")
-        # Triggers allow the deletions only after the entry, so the chain is locked before the rows. Every other
-        # transaction that appends to the chain locks one of these first, so it waits here instead of in a deadlock.
+        # The triggers allow the deletions only after the audit entry, so the chain must be locked before the rows. Any
+        # other transaction that appends to the chain takes one of the following three locks first, so it waits here and
+        # causes no deadlock.
         uri = session.scalar(select(tenants.c.tracking_uri).where(tenants.c.tenant_id == tenant_id).with_for_update())
         lock_tenant(session.connection, tenant_id, "waivers")
         lock_tenant(session.connection, tenant_id, "config versions")

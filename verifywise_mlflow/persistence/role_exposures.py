@@ -1,4 +1,4 @@
-"""Abilities of a reader beyond reading its tenant with which it could stall syncs or fill the disk.
+"""Abilities of a reader, beyond reading its tenant, with which it could stall syncs or fill the disk.
 
 Postgres grants most of them to every role, through PUBLIC. ``db grant`` limits the role itself, if permitted. The
 rights of PUBLIC belong to all products in the database, so an operator revokes them, with the statements given here.

@@ -5,8 +5,8 @@ holder's process dies. And with ``idle_session_timeout``, Postgres ends a sessio
 minute, so it also releases the lease of a machine that vanished, of a network that is partitioned behind a proxy, and
 of a process that hangs, by the clock of one server. There is no row to clean up.
 
-The locks are in Dagster's database, where no reader has access: see ``locks.py`` for why our own needs others. A pooler
-in between must pool sessions, not transactions.
+The locks are in Dagster's database, where no reader has access: ``locks.py`` explains why our own database needs other
+locks. A pooler in between must pool sessions, not transactions.
 """
 
 from __future__ import annotations

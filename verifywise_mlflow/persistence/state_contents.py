@@ -1,4 +1,4 @@
-"""What a state's content is: the stored text of its columns, the same for the writer and for who verifies the tables.
+"""The content of a state: the stored texts of its columns, the same for a writer and for a verifier of the tables.
 
 A column's text is what the writer sends, before Postgres casts it: JSON with sorted keys, times in ISO 8601 in UTC. A
 row that was read gives the same texts again.
@@ -66,7 +66,7 @@ def joined_columns(verdicts: Iterable[Sequence[str]]) -> list[str]:
 
 
 def column_hashes(columns: Sequence[str]) -> dict[str, str]:
-    """Return the SHA-256, in hex, of the joined columns of verdicts, by the columns' names; none without verdicts.
+    """Return the SHA-256, in hex, of each joined column of verdicts, by the column's name; nothing without verdicts.
 
     One hash for each column costs a fifth of one for each verdict: a version has four times as many verdicts as a
     verdict has columns, and the columns are joined anyway, to be written.

@@ -34,9 +34,9 @@ _GROWN = text(
 def analyze_grown_tables(session: TenantSession, tables: Sequence[Table]) -> list[str]:
     """Analyze the tables that have grown fourfold since they were last analyzed, and return their names.
 
-    It does nothing as a role that does not own the tables, which must not: there, autovacuum alone does it. A table
-    that another process is analyzing is left out. Postgres holds a lock until the transaction ends that only another
-    analysis, or a change of the schema, waits for.
+    A role that does not own the tables may not analyze them. For such a role, this does nothing and leaves the work to
+    autovacuum. A table that another process is analyzing is left out. Until the transaction ends, Postgres holds a lock
+    that blocks only another analysis or a change of the schema.
     """
     names = [table.name for table in tables]
     limits = {"growth": _GROWTH, "min_pages": _MIN_PAGES}

@@ -40,8 +40,8 @@ class SyncOptions:
     rehash: bool = False
     """List and hash all artifacts again, even if the tenant's rehash interval has not passed."""
     accept_removals: str | None = None
-    """Who checked the server and why a large loss is accepted: lifts the removal guard, and the outage guard for
-    model folders that an earlier sync held back. Stored in the audit trail."""
+    """Who checked the server, and why this person accepts a large loss. It lifts the removal guard, and the outage
+    guard for model folders that an earlier sync held back. It is stored in the audit trail."""
     only: tuple[HintedObject, ...] | None = None
     """The models and versions that a targeted sync reads; None for a sync that lists the registry."""
 

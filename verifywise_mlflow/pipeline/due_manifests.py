@@ -27,7 +27,7 @@ def read_due(context: StageContext, due: Sequence[PendingManifest], progress: Pr
     Args:
         context: The stage's context.
         due: The versions to read, those of one run next to each other.
-        progress: Is advanced.
+        progress: The stage's progress, to which the results are added.
 
     Raises:
         InvalidSettingsError: A trusted signer's file cannot be read.

@@ -118,9 +118,9 @@ def _evaluations(
 
 
 def _datasets(reader: Reader, experiments: Sequence[str]) -> Sequence[EvaluationDataset]:
-    """Return the evaluation data sets that changed last.
+    """Return the evaluation data sets that changed last; none if the server cannot list them.
 
-    They are empty if the server cannot list them, after any HTTP error but a passed deadline: records then say so.
+    Every HTTP error except a passed deadline means that the server cannot list them. Records then say so.
     """
     try:
         return reader.newest_evaluation_datasets(experiments)

@@ -78,7 +78,8 @@ class HintSettlement:
     _has_begun: bool = False
 
     def begin(self, newest_hint: int | None) -> None:
-        """Take the newest hint from before the first listing. A later call, when the stage is retried, is ignored.
+        """Store the newest hint's revision from before the first listing. A later call, for a retried stage, is
+        ignored.
 
         The listing of versions may have been requested by the first attempt.
         """

@@ -182,7 +182,7 @@ class ManifestReader:
         )
 
     def list_folder(self, linked: LinkedVersion) -> FolderListing:
-        """Return whether a model's folder has entries: one request, or two if the parent folder shows it.
+        """Return whether a model's folder has entries, by one request, or two if the parent folder is listed first.
 
         Raises:
             CircuitOpenError: the server stopped responding.

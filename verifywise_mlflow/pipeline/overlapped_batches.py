@@ -34,8 +34,8 @@ def overlapped_batches(
 
     Args:
         begin: Opens a transaction.
-        read: Returns the batch after an item, the first one after None, and none after the last one. It must not depend
-            on what ``write`` wrote for the two batches before.
+        read: Returns the batch after an item: for None the first batch, and for the last item an empty one. It must not
+            depend on what ``write`` wrote for the two batches before.
         compute: Returns the result of a batch. If there are several batches, it runs in a process of its own, so it
             must not change anything that outlives it, and items and results must be picklable.
         write: Writes a result.

@@ -59,8 +59,7 @@ class RouteChoice:
 
     @property
     def is_proven(self) -> bool:
-        """Whether the route by location has listed enough folders, so that an empty folder whose emptiness is plausible
-        is believed."""
+        """Whether the route by location has listed enough folders to be trusted that a folder is plausibly empty."""
         return self._listed_by_location >= MEASURED_LISTINGS
 
     def by_location(self) -> bool:

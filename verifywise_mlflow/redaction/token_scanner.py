@@ -44,7 +44,8 @@ _MLFLOW_ID = re.compile(
     rf"(?:(?:models|runs|mlflow-artifacts):|{_BUCKET})(?:/+(?:[^\s/\\,;]{{1,15}}|(?:m-)?[0-9a-f]{{32}}))*/*|[0-9a-f]{{40}}",
     re.ASCII,
 )
-"""A location that MLflow wrote, also in a bucket, with the id of a run or logged model, or a Git commit: no token.
+"""Matches texts that are not tokens: a location that MLflow wrote, also in a bucket, with the id of a run or logged
+model; and a Git commit.
 
 Many listings contain no other long word, and loading the scanner takes a process 0.3 s.
 """

@@ -38,8 +38,8 @@ Subject = Literal["risk category", "membership"]
 MAX_LISTED_VERSIONS: Final = 10
 """The most versions that a sentence lists by number."""
 MAX_LISTED_TEXTS: Final = 10
-"""The most texts in the tags of one model that contradict the same declaration and are reported, each with its own
-sentence."""
+"""The most contradictions that are reported between one declaration and the tags of one model. Each text that
+contradicts the declaration gets a sentence."""
 MAX_EXCERPT: Final = 120
 """The most characters of a tag's text that a sentence quotes."""
 

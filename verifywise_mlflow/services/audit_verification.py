@@ -45,7 +45,7 @@ def verify_audit_trails(
 ) -> list[TrailReport]:
     """Recompute the hash chains of tenants and verify their checkpoints.
 
-    Whether an end was cut off at a checkpoint shows only with checkpoints from outside the database (``TrailReport``).
+    Only checkpoints from outside the database reveal that a trail was truncated at a checkpoint (``TrailReport``).
 
     Args:
         store: The store.

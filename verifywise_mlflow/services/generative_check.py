@@ -23,7 +23,7 @@ _NOT_OFFERED: Final = (EndpointNotFoundError, NotFoundError, RequestRejectedErro
 
 
 def check_generative(reader: Reader, experiment_ids: Sequence[str]) -> Iterator[CheckResult]:
-    """Yield a result for each kind of object. A kind that a server does not offer is no failure: no sync requires it.
+    """Yield a result for each kind of object. A kind that the server lacks is not a failure: no sync requires it.
 
     Args:
         reader: The connection, after it has listed models and versions, which also lists the prompts.

@@ -1,8 +1,8 @@
 """Evaluates records, and tenants' own rules under limits of memory and time.
 
 The default policy, and own rules that only compare values, are evaluated in this process. Own rules with macros or
-``matches`` are evaluated here, too, on records on which they provably cost little (compliance/rule_budget.py). On other
-records, a worker process evaluates them, which is started when it is first needed. A rule that exceeds a limit there
+``matches`` are evaluated in this process, too, if they provably cost little on the record (compliance/rule_budget.py).
+Otherwise, a worker process evaluates them. It is started when it is first needed. A rule that exceeds a limit there
 gets the verdict ``error``; every other rule is decided.
 """
 

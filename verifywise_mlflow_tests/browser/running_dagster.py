@@ -113,8 +113,8 @@ def _state(instance: DagsterInstance, sensor: str) -> InstigatorState:
 def _let_its_interval_be_over(instance: DagsterInstance, state: InstigatorState, last_tick: InstigatorTick) -> None:
     data = state.instigator_data
     assert isinstance(data, SensorInstigatorData)
-    # Not before the daemon has saved what the last tick left, which is a moment after the tick's end: its cursor would
-    # be overwritten by the one before.
+    # The daemon saves the sensor's cursor a moment after the tick's end. An earlier update would replace the new cursor
+    # with the former one.
     if data.last_tick_timestamp == last_tick.timestamp:  # the daemon schedules by these; the cursor is not changed
         elapsed = data._replace(last_tick_timestamp=0.0, last_tick_start_timestamp=0.0)
         instance.update_instigator_state(state.with_data(elapsed))

@@ -41,7 +41,8 @@ def resources(folder: str) -> Iterator[Manifest]:
 def run_job(run_launcher: Manifest, image: str, home: Path) -> Manifest:
     """Return the Kubernetes job of a run, which Dagster's own functions build. Dagster validates the configuration.
 
-    The launcher loads a client for Kubernetes when it is created. Here it is one that nothing is sent to.
+    The launcher loads a client for Kubernetes when it is created. The client's configuration names no real cluster,
+    since nothing is sent.
     """
     kubeconfig = home / "kubeconfig"
     cluster = {"name": "none", "cluster": {"server": "https://127.0.0.1:1"}}

@@ -73,8 +73,8 @@ class Conclusions:
 
         Args:
             is_complete: whether the server answered truthfully.
-            is_rehash: whether all files were due.
-            is_reconcile: whether all objects and failed manifests were due.
+            is_rehash: whether the sync had to hash all files again.
+            is_reconcile: whether the sync had to read all objects and failed manifests again.
         """
         now, truth = read_stored(self.store), self.twin.versions()
         self._check_withdrawals(now, truth, is_complete=is_complete)

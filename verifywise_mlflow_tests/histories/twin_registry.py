@@ -1,4 +1,4 @@
-"""A real registry, and next to it in plain Python what it holds: the truth that conclusions are compared with.
+"""A real registry and its twin, a model of its contents in plain Python: the truth that conclusions are compared with.
 
 Each method changes both. An artifact folder is changed on the server's disk, past MLflow, as a mount or a person does.
 """
@@ -55,7 +55,7 @@ class TwinRegistry:
         self.models[name] = TrueModel(_time(created.creation_timestamp))
 
     def register(self, name: str, kind: SourceKind) -> Key:
-        """Register a version of a model, which is created if need be.
+        """Register a version of a model, which is created if it does not exist.
 
         MLflow 3.1 and 3.2 wrote versions with the path of a logged model and without a run ID. MLflow 3.17 reads them.
         """

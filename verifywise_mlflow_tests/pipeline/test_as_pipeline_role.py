@@ -113,8 +113,8 @@ def test_the_pipeline_role_suffices_for_a_tenants_whole_life(
         assert tenancy.poll_watermark(session) == (True, 1)
     assert removed_tenants == ["acme"]
     assert overview(as_pipeline, "acme", {}, now).versions == 2
-    # No prompts and logged models here, no VerifyWise, the hint was settled, nobody signs, and access is no pipeline's:
-    # every other table was written.
+    # There are no prompts, no logged models and no deliveries here. The hint was settled, nobody signs, and pipelines
+    # do not grant access. Every other table was written.
     assert [table for table in role_grants.PIPELINE_PRIVILEGES if not rows_of_tenant(store, table, "acme")] == [
         "prompts",
         "prompt_versions",

@@ -26,7 +26,7 @@ PROGRAM: Final = (sys.executable, "-m", __spec__.name if __spec__ else __name__)
 
 
 def _cut_cost_of_requests(app: FastAPI) -> None:
-    """Omit a quarter of what each request costs and no test needs.
+    """Omit work that no test needs: a quarter of the cost of each request.
 
     MLflow reads the workspace of each request from its database; the tests neither change nor delete one. And it
     measures the time of gateways, for which each request gets a task of its own.

@@ -1,4 +1,4 @@
-"""A bank whose registry two syncs have read, forty days apart: what commands, the Python API and documents answer from.
+"""A bank whose registry two syncs have read, forty days apart, for tests of commands, the Python API and documents.
 
 Its models: ``credit-scoring`` with a champion in production and a challenger, ``fraud`` in production without an owner
 and without a privacy assessment, ``churn`` in production with both, and ``notes``, whose files cannot be read.

@@ -14,9 +14,10 @@ _ED25519 = bytes.fromhex("06032b6570")  # the OID 1.3.101.112 in DER
 
 
 def create_token(folder: Path, label: str, pin: str) -> None:
-    """Create a token with the key pair ``signing``. ``SOFTHSM2_CONF`` must name ``softhsm2.conf`` in the folder.
+    """Create a token with two key pairs: ``signing`` (Ed25519) and ``rsa``.
 
-    In CI, SoftHSM must be installed; elsewhere, the test is skipped without it.
+    The variable ``SOFTHSM2_CONF`` must name the file ``softhsm2.conf`` in ``folder``. In CI, SoftHSM must be installed;
+    elsewhere, the test is skipped without it.
     """
     if not LIBRARY.exists() or not shutil.which("softhsm2-util"):
         if os.environ.get("CI"):

@@ -1,8 +1,9 @@
 """Keeps the connections of a closed store for the next store on the same database.
 
-A new connection takes Postgres a process, whose first queries read the catalogs: a fifth of the time of many tests.
-Only databases that are lent to one test after the other have warm connections, and only for the superuser, whom no
-grant, limit or password of a test concerns. A kept connection has no transaction, no lock and no setting of its past.
+For a new connection, Postgres starts a process, whose first queries read the catalogs: a fifth of the time of many
+tests. Connections are kept only to databases that are lent to one test after the other, and only those of the
+superuser, to whom no grant, limit or password of a test applies. A kept connection has no transaction, lock or setting
+left from its former use.
 """
 
 from __future__ import annotations

@@ -89,7 +89,7 @@ class WebhookInstallation:
         """Name the owner of a version, or remove it, and wait for the verdict that this changes.
 
         Raises:
-            TimeoutError: it did not come in time.
+            TimeoutError: the verdict did not change in time.
         """
         model = model_name(0)
         with closing(psycopg2.connect(self.postgres.url("verifywise_mlflow"))) as connection:
@@ -120,7 +120,7 @@ class WebhookInstallation:
         """Wait until the tenant has no hint, and no run that has not ended.
 
         Raises:
-            TimeoutError: that took too long.
+            TimeoutError: the runs took too long.
         """
         deadline = time.monotonic() + timeout_seconds
         with closing(psycopg2.connect(self.postgres.url("verifywise_mlflow"))) as connection:

@@ -30,6 +30,6 @@ class AlertTarget(Protocol):
         """Deliver one or more alerts.
 
         Raises:
-            DeliveryError: The other side did not accept them.
+            DeliveryError: The target did not accept them.
             SecretUnavailableError: A reference to a secret cannot be resolved.
         """

@@ -34,7 +34,7 @@ MAX_FILE_BYTES = MAX_YAML_BYTES
 
 
 def read_environment(contents: Mapping[str, bytes], read_errors: Mapping[str, str] | None = None) -> RuntimeEnvironment:
-    """Combine the environment files of a model. Never raises for any bytes.
+    """Combine the environment files of a model. Malformed bytes never raise an error.
 
     Args:
         contents: The bytes of each of ``ENVIRONMENT_FILES`` that exists.

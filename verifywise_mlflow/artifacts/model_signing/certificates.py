@@ -131,7 +131,7 @@ def _key_usage_violation(leaf: x509.Certificate) -> str | None:
     """Return why this certificate may not sign models, or ``None``.
 
     The certificate must state key usage, extended key usage, or both, and each stated usage must allow signing. The
-    reference implementation requires only one that allows signing. But a company's authority grants the usage
+    reference implementation requires only that one of them allows signing. But a company's authority grants the usage
     digital-signature to every web server, and web servers must not sign models.
     """
     usage, purposes = _extension(leaf, x509.KeyUsage), _extension(leaf, x509.ExtendedKeyUsage)

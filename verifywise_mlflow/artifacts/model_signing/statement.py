@@ -79,7 +79,7 @@ def export_statement(manifest: ArtifactManifest) -> bytes:
 def oms_statement(manifest: ArtifactManifest) -> Statement:
     """Return the statement on the model's own folder. A run's other files are not part of the model.
 
-    Like in ``model_signing``, git's files and the signatures at the top are ignored.
+    As in ``model_signing``, git's files and the signatures at the top are ignored.
 
     Raises:
         NotExportableError: The manifest is incomplete or not hashed, or no file remains.

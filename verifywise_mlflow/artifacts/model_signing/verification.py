@@ -78,7 +78,7 @@ def verify_signature(
     *,
     signature_path: str | None = None,
 ) -> SignatureCheck:
-    """Verify an OMS bundle. Never raises for any bundle.
+    """Verify an OMS bundle. A malformed bundle never raises an error.
 
     Args:
         bundle: The bytes of the signature file.

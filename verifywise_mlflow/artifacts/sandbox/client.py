@@ -103,7 +103,7 @@ class Sandbox(Closeable):
             self._parsing.worker()
 
     def parse_environment(self, contents: Mapping[str, bytes], read_errors: Mapping[str, str]) -> ParsedEnvironment:
-        """Parse environment files as ``read_environment`` does. Never raises for any bytes.
+        """Parse environment files as ``read_environment`` does. Malformed bytes never raise an error.
 
         If the files crash the worker, each file is parsed by itself, and the result of the others is kept.
         """

@@ -1,7 +1,7 @@
 """The steps by which a process gives up its rights on Linux. Each raises ``OSError`` if the kernel refuses it.
 
-Written against the kernel's own interface (prctl(2), capget(2), unshare(2), landlock(7)) because the existing
-packages are early releases by single authors, with rules and path handling that an empty rule set does not need.
+Written against the kernel's own interface (prctl(2), capget(2), unshare(2), landlock(7)) because the existing packages
+are early releases by single authors. They also contain rules and path handling, which an empty rule set does not need.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Our own process's end of the protocol: starts a worker, sends it opaque bytes and waits with a timeout.
 
 Only the length of a response is checked here. However a worker ends, ``WorkerLostError`` is raised with the reason. It
-is no ``OSError``, because artifact sources would handle an ``OSError`` as their own.
+is not an ``OSError``, because artifact sources would handle an ``OSError`` as their own.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class Worker:
         self.in_force, self.refused = self._await_ready()
 
     def send(self, kind: int, payload: bytes | memoryview, seconds: float) -> None:
-        """Send a payload in as many frames of a kind as it takes.
+        """Send a payload in as many frames of a kind as it needs.
 
         Args:
             kind: A frame kind of ``protocol``.

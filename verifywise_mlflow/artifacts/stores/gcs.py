@@ -75,7 +75,7 @@ class ServiceAccountAuth:
         """Parse the JSON of a service account's key.
 
         Raises:
-            InvalidSettingsError: The text is no such key. The message quotes no part of it.
+            InvalidSettingsError: The text is not such a key. The message quotes no part of it.
         """
         from google.auth.exceptions import GoogleAuthError
         from google.oauth2 import service_account

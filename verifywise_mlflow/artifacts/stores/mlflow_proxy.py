@@ -1,7 +1,7 @@
 """``http(s)://`` artifact URIs. HTTP has no listings, so the only web servers that can be read are MLflow servers.
 
-A URI with ``…/mlflow-artifacts/artifacts/…`` belongs to an MLflow server that serves artifacts, and is read like in
-MLflow's own client. The files of other web servers cannot be listed, not even by MLflow's client: reading such a URI
+A URI with ``…/mlflow-artifacts/artifacts/…`` belongs to an MLflow server that serves artifacts, and is read as MLflow's
+own client reads it. The files of other web servers cannot be listed, not even by MLflow's client: reading such a URI
 fails with that reason.
 """
 

@@ -129,7 +129,7 @@ class Element:
 
 
 def xml_root(body: bytes, name: str) -> Element:
-    """Parse a response whose root element has the name.
+    """Parse an XML response, and check the name of its root element.
 
     Raises:
         InvalidResponseError: The response has another root, or declares a document type, which could define entities.

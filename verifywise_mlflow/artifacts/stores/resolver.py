@@ -52,7 +52,7 @@ class ArtifactStores(Closeable):
         """Describe the stores; nothing is opened yet.
 
         Args:
-            stores: That may be read directly.
+            stores: The stores that may be read directly.
             allowed_locations: URI prefixes that restrict them; None restricts nothing.
             file_timeout_seconds: The time limit for reading one local file.
         """
@@ -101,7 +101,7 @@ class ArtifactStores(Closeable):
         return self._open(store, uri, "") if store else None
 
     def open_model(self, uri: str) -> tuple[DirectSource, str] | None:
-        """Return a root, and the path below it of a model's folder or of the single file that is the model.
+        """Return a root, and the path from it to a model's folder, or to the single file that is the model.
 
         The root is the parent folder if the same store covers it, since a file has a name only within its folder.
         """

@@ -139,7 +139,7 @@ app.command()(audit_witness.timestamps)
 
 
 def _require_undamaged(session: TenantSession) -> TrailReport:
-    """Exit with an error if the trail that was just exported is damaged; return what it has.
+    """Exit with an error if the trail that was just exported is damaged; otherwise return its verification.
 
     The export is complete, and the auditor needs it to see the damage. But scheduled jobs make exports, and nobody
     reads their output, so exit code 0 would hide the damage.

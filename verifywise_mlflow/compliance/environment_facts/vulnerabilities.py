@@ -35,8 +35,8 @@ from verifywise_mlflow.normalizer.record import CanonicalRecord
 
 MAX_LISTED: Final = 8
 _MAX_NAME_LENGTH: Final = 30
-"""Characters of a name, an id and a version. With ``MAX_LISTED`` of them, the list stays below the bytes that are
-stored with a verdict (``input_hash.MAX_VALUE_BYTES``)."""
+"""The most characters of a name, an id or a version. A list of ``MAX_LISTED`` entries then stays below the limit of
+bytes that are stored with a verdict (``input_hash.MAX_VALUE_BYTES``)."""
 
 _NOT_PLAIN: Final = re.compile(r"[^ !#-\[\]-~]")
 

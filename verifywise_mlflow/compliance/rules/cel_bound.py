@@ -90,7 +90,7 @@ class CostBound:
         self._add(root, 1, None)
 
     def steps(self, size_of: SizeOf) -> float:
-        """Return the most steps of an evaluation on a record.
+        """Return the maximum number of steps of an evaluation on a record.
 
         Args:
             size_of: returns the size of the record's value at a path.

@@ -132,7 +132,7 @@ class CelExpression(_LazyExpression):
         return None if outcome is MISSING else self.holds_by_library(activation)
 
     def holds_by_library(self, activation: Activation) -> bool | None:
-        """Return the same, from the CEL library alone.
+        """Return the same result as ``holds``, evaluated by the CEL library alone.
 
         Raises:
             CelEvaluationError: as ``holds`` does.

@@ -61,7 +61,7 @@ def parse_sentence(text: str, values: Mapping[str, str], unless: CelExpression |
     Args:
         text: the sentence, with values in braces.
         values: the rule's named values, name to CEL expression.
-        unless: the condition that hides the sentence unless it is false.
+        unless: a condition: the sentence is shown only if the condition is false.
 
     Raises:
         ValueError: a brace without its partner, a placeholder that is neither a named value nor an expression, or no

@@ -70,7 +70,7 @@ def merge_policies(
     Raises:
         PolicyError: two policies share an id or a rule id, or disagree on a threshold; a rule compares with a threshold
             that no policy defines; or the tenant overrides a threshold that no policy has, or selects a framework that
-            no rule refers to and that is none of its own.
+            no rule refers to and that is not one of its own.
     """
     catalog = catalog or shipped_catalog()
     ids = [policy.id for policy in policies]

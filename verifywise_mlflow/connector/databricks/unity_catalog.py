@@ -1,8 +1,8 @@
 """Models in Unity Catalog: three-part names, aliases and tags, no stages.
 
-Listings after docs.databricks.com/api/uc-registered-models. They include neither aliases nor tags, and the documented
-endpoints for one object have no tags either. So each model and each version is read by itself, like in MLflow's client.
-A registry of M models and V versions costs about 2 M + V requests.
+The listings follow docs.databricks.com/api/uc-registered-models. They include neither aliases nor tags, and the
+documented endpoints for one object have no tags either. So each model and each version is read by itself, as MLflow's
+client does. A registry of M models and V versions costs about 2 M + V requests.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The registry of one Databricks workspace: MLflow's endpoints, with Databricks' own page sizes and sort columns.
 
-After docs.databricks.com/api/model-registry. The registry has stages and tags, but no aliases and no prompts. The
-listings include tags, so no further requests are needed.
+The requests follow docs.databricks.com/api/model-registry. The registry has stages and tags, but no aliases and no
+prompts. The listings include tags, so no further requests are needed.
 """
 
 from __future__ import annotations

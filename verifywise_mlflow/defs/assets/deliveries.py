@@ -1,4 +1,4 @@
-"""The deliveries of a tenant's verdicts as assets, behind ``compliance_results``, partitioned by tenant.
+"""The deliveries of a tenant's verdicts as assets, downstream of ``compliance_results``, partitioned by tenant.
 
 They are not part of the sync: a target that is down must not fail or delay a sync. A sensor requests them when the
 outbox has something to deliver.

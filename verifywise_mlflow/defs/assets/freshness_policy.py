@@ -2,7 +2,8 @@
 
 A policy applies to a whole asset: one busy tenant keeps it passing even if no other tenant is synced. So the policy
 detects that syncing as a whole has stopped, and the check ``fresh`` detects which tenants are stale
-(``tenants/freshness.py``). That check reads the store, where a targeted sync completes no stage that reads MLflow.
+(``tenants/freshness.py``). That check reads the store, in which a targeted sync does not count as a completion of the
+stages that read MLflow.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The governance report of a tenant as an asset, behind ``compliance_results``, partitioned by tenant.
+"""The governance report of a tenant as an asset, downstream of ``compliance_results``, partitioned by tenant.
 
 It is not part of the sync, so that a folder that cannot be written, or a report that takes long, does not fail or delay
 a sync. A sensor requests it when a tenant's state has changed.

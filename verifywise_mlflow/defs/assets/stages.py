@@ -148,8 +148,8 @@ def _build_asset(definition: _StageAsset) -> dg.AssetsDefinition:
         ],
         partitions_def=tenant_partitions,
         check_specs=[*rule_check_specs(stage.value, descriptions), *stage_check_specs(stage)],
-        # A subset may be executed, so that a run without work need not yield anything, and the results of the rules can
-        # be logged: yielding each would cost two more events, its planning and the step's output.
+        # A subset may be executed, for two reasons. A run without work need not yield anything. And the results of the
+        # rules can be logged: yielding a result would cost two more events, its planning and the step's output.
         can_subset=True,
     )
     def asset(

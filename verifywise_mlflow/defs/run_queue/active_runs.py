@@ -46,8 +46,8 @@ class HintFollowers:
     """The runs that have not ended, from the point of view of a sensor that has found hints."""
 
     waiting: frozenset[str]
-    """Tenants with a sync that will read the present hints, and will start as soon as a sync that the sensor requests
-    would."""
+    """Tenants with a waiting sync that will read the present hints. It will start no later than a sync that the sensor
+    could request now."""
     running: frozenset[str]
     """Tenants with a run that has started. It may have read the hints before the newest one arrived."""
     failed: frozenset[str] = frozenset()
@@ -133,8 +133,7 @@ def _has_failed(instance: dg.DagsterInstance, tenant_id: str) -> bool:
 
 
 def raise_priority(instance: dg.DagsterInstance, run_id: str, priority: int) -> None:
-    """Raise a queued run to ``priority``; do nothing if it has started. Dagster reads the tag whenever it dequeues
-    runs.
+    """Raise a queued run to ``priority``; do nothing if it has started. Dagster reads the tag when it dequeues runs.
 
     ``add_run_tags`` rewrites the whole run as it was read just before. For a run that has started, this could overwrite
     what the run's own process writes.

@@ -99,7 +99,7 @@ class SyncScope(Enum):
 
 
 def sync_scope(job_name: str, assets: Collection[object] | None) -> SyncScope | None:
-    """Return the scope of a run; None if the run is no sync, or a sync of single stages.
+    """Return the scope of a run; None if the run is not a sync, or syncs single stages only.
 
     Args:
         job_name: the run's job.
@@ -145,7 +145,7 @@ def deduplicate(submitted: QueuedRun, queued: Sequence[QueuedRun]) -> Deduplicat
 
     A queued run reads everything when it starts, so a second run would find nothing new. The submitted run is canceled,
     unless a backfill submitted it: then the queued run is canceled. Two backfills both keep their runs, since Dagster
-    derives a backfill's outcome from its own runs. A run that has started is no duplicate: it may have read objects
+    derives a backfill's outcome from its own runs. A run that has started is not a duplicate: it may have read objects
     before they changed. A sync of the whole registry replaces a targeted one if it starts at least as soon.
     """
     tenant = submitted.tags.get(PARTITION_TAG)

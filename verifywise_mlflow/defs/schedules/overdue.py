@@ -30,8 +30,8 @@ class LastRead:
 def overdue_tenants(last_reads: Mapping[str, LastRead], now: datetime, tick: timedelta) -> list[str]:
     """Return the tenants to sync in this tick, most overdue first, so that each is read within its interval.
 
-    The number is limited to twice that of an ordinary tick, and at least ``MIN_TICK_LIMIT``. After an outage, when all
-    tenants are overdue at once, the syncs that sensors and people request are then not held up.
+    The limit is twice the number of an ordinary tick, but never below ``MIN_TICK_LIMIT``. So after an outage, when all
+    tenants are overdue at once, the syncs that sensors and people request are not held up.
     """
     overdue: list[tuple[float, str]] = []
     for tenant_id, last in last_reads.items():

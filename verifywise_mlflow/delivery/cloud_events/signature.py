@@ -32,7 +32,7 @@ def signature_headers(event_id: str, body: bytes, timestamp: int, secrets: Itera
         secrets: ``whsec_`` and 24 to 64 bytes in base64, the current one first.
 
     Raises:
-        InvalidSecretError: A secret has another form.
+        InvalidSecretError: A secret does not have this form.
     """
     signed = b".".join((event_id.encode(), str(timestamp).encode(), body))
     signatures = (base64.b64encode(hmac.digest(_key(secret), signed, hashlib.sha256)).decode() for secret in secrets)

@@ -55,8 +55,8 @@ class FieldChanges:
     content: Content
     """The content for the ledger once the changes are sent."""
     is_news: bool
-    """Whether this content differs from the ledger's present one: the server may hold a value already that the ledger
-    lacks."""
+    """Whether this content differs from the present one in the ledger. It may differ although nothing must be changed:
+    the server may already hold a value that the ledger lacks."""
 
 
 def field_changes(desired: Mapping[str, FieldValue], row: LedgerRow, present: Mapping[str, object]) -> FieldChanges:
@@ -98,7 +98,7 @@ def change_steps(
         row: What the ledger knows of the object.
         changes: Its changes.
         update: Sends them.
-        describe: Returns what plans and remarks say of some fields.
+        describe: Returns the text of plans and remarks about some fields.
     """
     if changes.left_alone:
         yield LeftAlone(action, f"changed by hand: {describe(changes.left_alone)}")
@@ -120,11 +120,12 @@ def deletion_steps(action: str, row: LedgerRow) -> Iterator[Step]:
 
 
 def the_only(found: Sequence[T], description: str) -> T | None:
-    """Return the object that has a mark of ours; None without one.
+    """Return the object that has one of our marks; None if there is none.
 
     Args:
-        found: The objects that have it.
-        description: What they are and have, such as ``risks that end with 'Reference: …'``.
+        found: The objects that have the mark.
+        description: A description of these objects for the error message, such as ``risks that end with 'Reference:
+            …'``.
 
     Raises:
         AmbiguousError: there are several.

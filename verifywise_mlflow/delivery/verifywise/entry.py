@@ -37,12 +37,12 @@ def entry_steps(
     Args:
         key: The version's key there.
         fields: The entry's fields without its status.
-        status: The status that we want, if nobody has set another one.
+        status: The status to set, unless a person has set another one.
         ledger: What we last wrote of the version.
         remote: What the server holds.
 
     Raises:
-        AmbiguousError: two entries bear the version's key.
+        AmbiguousError: two entries have the version's key.
     """
     desired: dict[str, FieldValue] = {**fields, "status": status}
     row = ledger.get(ITEM)

@@ -53,7 +53,7 @@ def evidence_steps(
         remote: What the server holds.
 
     Raises:
-        AmbiguousError: two files have the name of the document, or two entries the version's reference.
+        AmbiguousError: two files have the name of the document, or two entries have the version's reference.
     """
     hub = ledger.get(HUB_ITEM) or LedgerRow(HUB_ITEM)
     item = FILE_PREFIX + document.digest[:16]

@@ -31,7 +31,7 @@ class Executor:
         now: Callable[[], datetime],
         counts: Counter[str],
     ) -> None:
-        """Take the version and what is known about it.
+        """Prepare the execution of one version's steps.
 
         Args:
             begin: Opens a transaction of the tenant.
@@ -39,7 +39,7 @@ class Executor:
             subject: The version.
             ledger: What we last wrote of it.
             now: The clock.
-            counts: What was written so far in the batch; it is added to.
+            counts: The counts of what was written so far in the batch. The steps add to them.
         """
         self._begin, self._remote, self._subject, self._now, self._counts = begin, remote, subject, now, counts
         row = ledger.get(entry.ITEM)
@@ -51,7 +51,7 @@ class Executor:
         """Execute a step.
 
         Raises:
-            HttpError: the request failed; the ledger has its intention.
+            HttpError: the request failed. The ledger has recorded the intention to write.
         """
         match step:
             case Write():

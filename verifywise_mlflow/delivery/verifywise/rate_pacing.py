@@ -1,8 +1,8 @@
 """Stays below VerifyWise's rate limits, which people at the same address share with us.
 
 Each response states the limit, how much of it is left and when it resets (``RateLimit-*``). A part of each limit is
-left to others. A short time until the reset is waited for; a longer one is an error with ``retry_after``, and the
-delivery continues later.
+left to others. If the limit resets soon, a request waits until then. Otherwise, it fails with an error that has
+``retry_after``, and the delivery continues later.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ class RatePacing:
         self._windows: dict[Budget, _Window] = {}
 
     def wait(self, budget: Budget, needed: int = 1) -> None:
-        """Wait until ``needed`` requests may be sent; do not wait for 0.
+        """Wait until ``needed`` requests may be sent; 0 means no wait.
 
         Raises:
-            RateLimitedError: that takes too long. Nothing was sent.
+            RateLimitedError: the wait would be too long. Nothing was sent.
         """
         window = self._windows.get(budget)
         if window is None or not needed:
@@ -66,7 +66,7 @@ class RatePacing:
         """Wait, unless the time is too long.
 
         Raises:
-            RateLimitedError: it is. ``retry_after`` says how long.
+            RateLimitedError: the time is too long. ``retry_after`` states it.
         """
         if seconds > MAX_WAIT_SECONDS:
             error = RateLimitedError(f"{reason}: try again in {math.ceil(seconds / 60)} minutes")

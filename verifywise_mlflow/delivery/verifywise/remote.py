@@ -51,7 +51,8 @@ class InventoryEntry:
     external_key: str | None
     fields: Fields
     """The columns as the server has them: provider, model, version, status, reference_link, capabilities (one text),
-    biases, limitations, hosting_provider, provider_model, status_date, approver; in B type and intended_use."""
+    biases, limitations, hosting_provider, provider_model, status_date, approver; in dialect B also type and
+    intended_use."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ class RemoteState:
     """
 
     def __init__(self, client: VerifyWise, *, reads_current: bool = True) -> None:
-        """Take the connection; nothing is read yet.
+        """Prepare the state; nothing is read yet.
 
         Args:
             client: The connection.

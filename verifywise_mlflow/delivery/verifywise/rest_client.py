@@ -73,11 +73,11 @@ class VerifyWiseClient:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """Send no request and resolve no secret yet.
+        """Prepare the client; no request is sent and no secret is resolved yet.
 
         Args:
             settings: The server and our account there.
-            limits: On the time and size of answers.
+            limits: The limits on the time and size of responses.
             redact: Redacts what the server says before a message quotes it.
             clock: Returns seconds, on any clock that never goes back.
             sleep: Waits for a rate limit.

@@ -54,7 +54,7 @@ def risk_steps(
         remote: What the server holds.
 
     Raises:
-        AmbiguousError: two risks bear the same reference.
+        AmbiguousError: two risks have the same reference.
     """
     for rule_id, risk in failing.items():
         row = ledger.get(PREFIX + rule_id) or LedgerRow(PREFIX + rule_id)

@@ -43,7 +43,7 @@ class Session:
     def __init__(
         self, server: ConnectionSettings, auth: VerifyWiseLogin | VerifyWiseToken, clock: Callable[[], float]
     ) -> None:
-        """Send no request and resolve no secret yet.
+        """Prepare the session; no request is sent and no secret is resolved yet.
 
         Args:
             server: Where to log in; its credentials are not used.

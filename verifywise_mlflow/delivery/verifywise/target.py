@@ -49,7 +49,7 @@ class VerifyWiseTarget:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """Take the settings; no request is sent and no secret is resolved.
+        """Prepare the target; no request is sent and no secret is resolved yet.
 
         Args:
             tenant: The tenant.

@@ -82,10 +82,10 @@ class Transport:
         """Send a GET request; return the response.
 
         Args:
-            path: With its query.
+            path: The path, with its query.
             route: The path without its values, for traces.
-            precedes_change: Whether a change follows that depends on the response and must not wait: then this request
-                waits until the rate limit allows both.
+            precedes_change: Whether a change that depends on the response follows. That change must not wait, so this
+                request waits until the rate limit allows both.
         """
         name = path.partition("?")[0]
         request = ReadRequest("GET", self._url(path), route=f"/api{route or name}")

@@ -46,7 +46,7 @@ def render_document(document: Document, links: Mapping[str, str] | None = None) 
 
     Args:
         document: The document.
-        links: File name to what the file has, for a list of the files that lie next to the page.
+        links: A description of each file next to the page, by its name: the page lists them.
     """
     template = environment().get_template("document.html.j2")
     return template.render(document=document, style=Markup(stylesheet()), links=links or {})  # noqa: S704  # our own file

@@ -93,8 +93,8 @@ def readme(contents: PackContents, files: Mapping[str, str], left_out: Mapping[s
 
     Args:
         contents: What is packed.
-        files: File name to what the file has.
-        left_out: The name of a file that the pack does not have to the reason.
+        files: A description of each file, by its name.
+        left_out: The reason why the pack lacks a file, by the file's name.
     """
     known = contents.dossier
     record = known.record

@@ -48,7 +48,7 @@ def replaced_folder(destination: Path) -> Iterator[PageFolder]:
     """Yield a folder to fill. It replaces the destination when the block ends, and vanishes if the block raises.
 
     Raises:
-        UnsuitableFolderError: the destination is a file, or a folder with anything else than a report.
+        UnsuitableFolderError: the destination is a file, or a folder with anything other than a report.
         OSError: a file cannot be written.
     """
     destination = destination.absolute()
@@ -67,7 +67,7 @@ def require_replaceable(destination: Path) -> None:
     """Refuse to replace a folder or file that is not a report.
 
     Raises:
-        UnsuitableFolderError: it is a file, or a folder with anything else.
+        UnsuitableFolderError: it is a file, or a folder with anything other than a report.
     """
     if destination.is_symlink() or (destination.exists() and not destination.is_dir()):
         raise UnsuitableFolderError(f"{destination} is not a folder: name a folder for the report")

@@ -63,7 +63,7 @@ def write_site(
     at: datetime,
     systems: Sequence[str] = (),
 ) -> SiteSummary:
-    """Write the report on some tenants to a folder, in place of an earlier report there.
+    """Write the report on some tenants to a folder, replacing an earlier report there.
 
     Args:
         open_store: opens a store; a second process opens its own.
@@ -74,7 +74,7 @@ def write_site(
 
     Raises:
         UnresolvedNameError: a tenant has no such AI system.
-        UnsuitableFolderError: the destination has something else than a report.
+        UnsuitableFolderError: the destination has something other than a report.
         OSError: a file cannot be written.
         DatabaseError: the database cannot be used.
     """

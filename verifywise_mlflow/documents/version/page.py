@@ -21,8 +21,8 @@ def version_sections(
     Args:
         dossier: What is known.
         facts: The AI system that the model belongs to; None leaves its section out.
-        with_clauses: Whether the tables by clause are among them, which are the longest: in a report of thousands of
-            pages they repeat what the tables of rules have.
+        with_clauses: Whether the sections include the tables by clause. These are the longest tables, and in a report
+            of thousands of pages they repeat what the tables of rules have.
     """
     return (
         at_a_glance(dossier),

@@ -14,7 +14,7 @@ HEADING = "What cannot be known from MLflow"
 
 
 def unknown(dossier: VersionDossier, *, with_clauses: bool = True) -> Section:
-    """Return what was not read, what nothing records, and what no MLflow server can show.
+    """Return what was not read, what is recorded nowhere, and what no MLflow server can show.
 
     Args:
         dossier: What is known.

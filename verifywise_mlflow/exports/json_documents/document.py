@@ -38,7 +38,7 @@ class JsonDocument(BaseModel):
         return {"schema": self.schema_id(), **self.model_dump(mode="json", by_alias=True)}
 
     def chunks(self, member: str, items: Iterable[object]) -> Iterator[str]:
-        """Yield the document's text, with items of any number in place of a member, so that memory stays flat.
+        """Yield the document's text, with any number of items as the value of one member, so that memory stays flat.
 
         Args:
             member: The field that holds the items: a tuple, and empty in this document.

@@ -149,14 +149,14 @@ def counted_gaps(
     by: CountedBy,
     age_starts: Sequence[datetime] = (),
 ) -> list[CountedGaps]:
-    """Return the gaps with the same owner, rule, model, severity or age, counted.
+    """Count the gaps by owner, rule, model, severity or age.
 
     Args:
         session: The tenant's transaction.
         selection: Which gaps to count.
         by: What they have in common.
-        age_starts: For ``age``, the times after which the gaps of each group were opened, the youngest group first.
-            The key of a group is its index; the last group has the gaps that were opened before all these times.
+        age_starts: For ``age``, the times after which the gaps of each group were opened, the youngest group first. The
+            key of a group is its index; the last group has the gaps that were opened before all these times.
     """
     gaps = _gaps(session, selection)
     key: ColumnElement[str]

@@ -13,7 +13,7 @@ from verifywise_mlflow.persistence.session import TenantSession
 def of_versions(
     session: TenantSession, states: FromClause, keys: Collection[Key], *conditions: ColumnElement[bool]
 ) -> Select[tuple[object, ...]]:
-    """Return the query for those rows of versions in a table or view that meet the conditions.
+    """Return a query for the rows of these versions in a table or view. It looks up each version by its key.
 
     With a plain join to a view of all states, Postgres would read every state of the tenant for each batch.
     """

@@ -1,7 +1,7 @@
 """Hints from MLflow's webhooks: which objects a sync is to read again, and whether the webhooks are alive.
 
-A hint is no evidence: only the object's name is stored from an event. All events of one object become one hint, and the
-hints of a tenant are limited: beyond the limit, one hint to list the whole registry replaces them.
+A hint is not evidence: only the object's name is stored from an event. All events of one object become one hint, and
+the hints of a tenant are limited: beyond the limit, one hint to list the whole registry replaces them.
 """
 
 from __future__ import annotations

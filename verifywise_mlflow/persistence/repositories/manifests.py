@@ -73,13 +73,13 @@ def pending_manifests(
     retry_failed: bool,
     among: Collection[Key] | None = None,
 ) -> list[PendingManifest]:
-    """Return the versions whose manifest is missing, stale, of another location, or failed with a transient error.
+    """Return the versions whose manifest is missing, stale, of a former location, or failed with a transient error.
 
     Args:
         session: the tenant's session.
         settings_digest: a digest of the tenant's settings that change what a manifest holds.
-        rehash_before: which hashes are stale.
-        retry_failed: also return versions whose manifest is held back, or incomplete for another reason than the
+        rehash_before: the times before which a hash is stale.
+        retry_failed: also return versions whose manifest is held back, or is incomplete for a reason other than the
             tenant's limits.
         among: the versions to look at; None for all.
 

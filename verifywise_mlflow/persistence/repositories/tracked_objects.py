@@ -141,10 +141,10 @@ def exceeds(session: TenantSession, kind: ObjectKind[T], limit: int) -> bool:
 def pending_reads_up_to(
     session: TenantSession, kind: ObjectKind[T], limit: int, among: Collection[Key] | None = None
 ) -> list[PendingRead]:
-    """Return the objects of the widest scope that has at most `limit` objects, or else all of ``CHANGED``.
+    """Return the objects of the widest scope with at most ``limit`` objects; if all have more, those of ``CHANGED``.
 
-    ``among`` are the versions to look at, given for a tenant with more than `limit` readable objects. Then no object is
-    read only because it is readable.
+    ``among`` are the versions to look at. They are given only for a tenant with more than ``limit`` readable objects,
+    whose scope ``READABLE`` is therefore never chosen.
     """
     if among is not None and not among:
         return []

@@ -83,7 +83,7 @@ def pending_evaluations(
         session: the tenant's session.
         policy_digest: a digest of the policies; records with another one are pending.
         after: the last key of the previous page.
-        limit: the most records to return; large records make fewer.
+        limit: the most records to return; fewer if the records are large.
         evaluated_since: records that were evaluated earlier are pending too, for rules that depend on the day.
         selection: the fields that the rules use; all by default.
         among: the versions to look at; None for all.

@@ -32,7 +32,7 @@ webhook_deliveries = Table(
     Index("webhook_deliveries_by_time", "tenant_id", "received_at"),
 )
 """The deliveries of the last minutes, so that a repeated one has no effect, with the models and prompts that they name:
-what a poll finds changed and no delivery has named, was missed."""
+a change that a poll finds, but that no delivery has named, was missed."""
 
 webhook_status = Table(
     "webhook_status",

@@ -19,5 +19,5 @@ delivery_events = Table(
     time_column("written_at", nullable=False),
     Index("delivery_events_by_version", "tenant_id", "target", "model_name", "version_number", "event_id"),
 )
-"""An event is a row for each webhook that wants it, until it is delivered. ``body`` is canonical JSON, so all of ASCII:
-the bytes that each attempt sends."""
+"""An event is a row for each webhook that wants it, until it is delivered. ``body`` is canonical JSON, so it consists
+of ASCII only: the bytes that each attempt sends."""

@@ -161,8 +161,8 @@ def _due(
         if reach is not ReadScope.ALL or len(due) <= MIN_ROTATED_READS:
             return due
         changed = {read.object_id for read in tracked_objects.pending_reads(session, linked, ReadScope.CHANGED)}
-    # New objects come first, and the others begin at a different object in each sync: even if the deadline cuts syncs
-    # short, each object is read at some time.
+    # The objects of new and changed versions come first. The others begin at a position that depends on the sync's ID:
+    # if the deadline cuts syncs short, it is not always the same objects that are left out.
     others = [read for read in due if read.object_id not in changed]
     start = crc32(context.sync_id.encode()) % len(others) if others else 0
     return [read for read in due if read.object_id in changed] + others[start:] + others[:start]

@@ -51,7 +51,7 @@ class MetricsCollector:
         *,
         now: Callable[[], datetime] = _utc_now,
     ) -> None:
-        """Take the sources; nothing is read yet.
+        """Prepare the collector; nothing is read yet.
 
         Args:
             store: The database.

@@ -28,7 +28,8 @@ def damage_sentence(report: RecordReport) -> str | None:
 def acceptance_sentence(report: RecordReport, since: datetime) -> str | None:
     """Return which states somebody has accepted since a time; None if nobody has.
 
-    An alert reports an acceptance once, so that the operators know of one that was not theirs. It is no damage.
+    An alert reports an acceptance once, so that the operators notice one that was not theirs. An acceptance is not
+    damage.
     """
     new = [part for part in report.accepted if part.accepted_at is None or part.accepted_at >= since]
     if not new:

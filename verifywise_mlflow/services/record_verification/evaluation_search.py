@@ -1,8 +1,8 @@
 """Finds out which verdict or badge of an evaluation was changed, removed or added.
 
-Of an evaluation, only one hash was logged. So single changes are taken back until the hash fits again: another word for
-a verdict or the badge, a verdict less or more, another end of one. If the rules of that time are known, what they give
-is tried first.
+Only one hash of an evaluation was logged. So the search reverts one change at a time until the hash fits again: it
+tries other words for a verdict or the badge, a verdict less or more, and other ends of a verdict. If the rules of that
+time are known, the verdicts that they give are tried first.
 """
 
 from __future__ import annotations

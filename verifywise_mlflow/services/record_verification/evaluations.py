@@ -88,8 +88,9 @@ class Replay:
 class Places:
     """Finds the evaluation in the log that began or ended a state.
 
-    Usually it has the same time and sync. If the clock went back, the trigger that saves former states moved the time
-    of the new one to that of the former: so it is the time of an earlier evaluation, and the sync of the later one.
+    Usually it has the same time and sync. If the clock went back, the trigger that saves former states set the time of
+    the new state to that of the former one. The new state then has the time of the earlier evaluation and the sync of
+    the later one.
     """
 
     def __init__(self, logged: Sequence[LoggedState]) -> None:
@@ -110,7 +111,7 @@ class Places:
 def replay(
     logged: Sequence[LoggedState], verdicts: Sequence[StoredVerdict], badges: Sequence[StoredBadge]
 ) -> Replay | None:
-    """Compose a version's evaluations again; return what does not fit, and None if all does.
+    """Compose a version's evaluations again; return the mismatches; None if there are none.
 
     Args:
         logged: The evaluations in the log, in their order.

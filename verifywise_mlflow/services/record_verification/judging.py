@@ -1,4 +1,4 @@
-"""Derives verdicts again: the hash of their inputs from the stored values, and they themselves from the stored record.
+"""Derives verdicts again: the hash of their inputs from the stored values, the verdicts from the stored record.
 
 Both need the rules of that time, which the versions of the configuration have in full. A verdict of another release is
 not evaluated again: that release may have read rules differently.

@@ -43,7 +43,7 @@ _PAIRINGS: Final[
 
 
 def mismatches(logged: Sequence[LoggedState], stored: Sequence[StoredState]) -> Iterator[Mismatch]:
-    """Yield the states that have no equal counterpart; a changed row together with the state that it was.
+    """Yield the states that have no equal counterpart. A changed row is yielded together with its logged state.
 
     A table that does not say which sync wrote a row is compared without it.
     """
@@ -104,7 +104,7 @@ def changed_times(mismatch: Mismatch, time_column: str, sync_column: str = "sync
 
 
 def span_changes(states: Sequence[StoredState]) -> Iterator[tuple[StoredState, list[FieldChange]]]:
-    """Yield the states of one object, in their order, that do not end where and by which sync the next one begins.
+    """Yield, in order, the states of one object whose end differs in time or sync from the beginning of the next one.
 
     The last one must have no end: it is the present one.
     """

@@ -1,7 +1,7 @@
 """Verifies a tenant's records: the log against the trail, and the tables against the log.
 
-All transactions see the same state of the database. A large log is verified by several processes: a fork begins with
-the log, while this one begins to compare versions.
+All transactions see the same state of the database. A large log is verified by several processes: a forked process
+begins with the log, while this process begins to compare versions.
 """
 
 from __future__ import annotations
