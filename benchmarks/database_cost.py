@@ -32,7 +32,7 @@ from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.persistence.repositories import manifests
 from verifywise_mlflow.persistence.repositories.manifests import ManifestReadResult, RehashBefore
 from verifywise_mlflow.persistence.store import Store
-from verifywise_mlflow.pipeline.concurrent_reading import BATCH_SIZE
+from verifywise_mlflow.pipeline.concurrent_reading import VERSIONS_PER_BATCH
 from verifywise_mlflow.pipeline.context import SyncOptions
 from verifywise_mlflow.pipeline.sync import Sync
 from verifywise_mlflow.services.compliance_summary import summarize_compliance
@@ -162,9 +162,9 @@ def write_manifests(sync: Sync) -> int:
             rehash_before=RehashBefore(now - timedelta(days=1), now - timedelta(days=1)),
             retry_failed=False,
         )
-    for start in range(0, len(pending), BATCH_SIZE):
+    for start in range(0, len(pending), VERSIONS_PER_BATCH):
         built_manifests = [
-            (item, manifest(int(item.run_id or "0", 16))) for item in pending[start : start + BATCH_SIZE]
+            (item, manifest(int(item.run_id or "0", 16))) for item in pending[start : start + VERSIONS_PER_BATCH]
         ]
         read_results = [
             ManifestReadResult(item, built_manifest, fingerprint(built_manifest), retry=False, hashed_at=now)

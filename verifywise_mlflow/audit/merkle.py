@@ -15,7 +15,7 @@ from typing import Final
 
 EMPTY_ROOT = hashlib.sha256().digest()
 """The root of a tree without leaves."""
-_BATCH_SIZE: Final = 4096
+_LEAVES_PER_BATCH: Final = 4096
 """Leaves that are in memory at once."""
 
 
@@ -48,7 +48,7 @@ class Frontier:
     def extend(self, leaves: Iterable[bytes]) -> Frontier:
         """Append leaves, given by their hashes; return the frontier itself."""
         remaining = iter(leaves)
-        while batch := list(islice(remaining, _BATCH_SIZE)):
+        while batch := list(islice(remaining, _LEAVES_PER_BATCH)):
             self._append_batch(batch)
         return self
 

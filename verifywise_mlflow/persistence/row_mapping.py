@@ -35,6 +35,7 @@ from verifywise_mlflow.connector.models import (
     RegisteredModel,
     TrainingRun,
 )
+from verifywise_mlflow.persistence.batch_limits import ROWS_PER_BATCH
 from verifywise_mlflow.persistence.bulk_upsert import upsert_rows
 from verifywise_mlflow.persistence.pg_text_codec import Text
 from verifywise_mlflow.persistence.session import TenantSession
@@ -42,11 +43,6 @@ from verifywise_mlflow.persistence.session import TenantSession
 Row: TypeAlias = dict[str, object]
 Key: TypeAlias = tuple[str, int]
 """A version's model name and number."""
-
-BATCH_SIZE = 500
-"""Rows per transaction: a killed process repeats at most one batch, and memory holds no more."""
-MAX_BATCH_BYTES = 2 * 1024**2
-"""Canonical JSON of the rows of a transaction, unless a single row has more."""
 
 E = TypeVar("E", RegisteredModel, ModelVersion, TrainingRun, LoggedModel)
 
@@ -71,8 +67,8 @@ def _column(value: tuple[object, ...]) -> object:
 
 def upsert(session: TenantSession, table: Table, rows: Sequence[Row]) -> None:
     """Upsert rows by primary key, each with a new revision, a batch per statement."""
-    for start in range(0, len(rows), BATCH_SIZE):
-        upsert_rows(session, table, rows[start : start + BATCH_SIZE])
+    for start in range(0, len(rows), ROWS_PER_BATCH):
+        upsert_rows(session, table, rows[start : start + ROWS_PER_BATCH])
 
 
 def is_one_of(table: Table, keys: Collection[Key]) -> ColumnElement[bool]:
@@ -108,16 +104,16 @@ def rows_of(table: Table, columns: Mapping[str, Sequence[object]]) -> TableValue
 def looked_up(
     table: Table, rows: FromClause, key: Mapping[str, ColumnElement[Any]], columns: Sequence[str] = ()
 ) -> FromClause:
-    """Return the row of a table that has a key, for a join; its columns are all of the table's if none are given.
+    """Return a subquery for the row of a table with a given primary key, for a join.
 
-    Postgres reads it by the primary key, for each of the other rows: a subquery with a limit allows no other join. Its
-    own choice depends on statistics, which a table does not have while it is filled for the first time.
+    Because of its limit, Postgres runs the subquery for each of the other rows, by the primary key. The choice of
+    another join would depend on statistics, which a table does not have while it is filled for the first time.
 
     Args:
         table: The table.
-        rows: What it is joined to, with the column ``tenant_id``.
+        rows: The rows to join it to, which have the column ``tenant_id``.
         key: The primary key without the tenant: expressions over ``rows``.
-        columns: The columns to read.
+        columns: The columns to read; all if none are given.
     """
     read = [table.c[name] for name in columns] or [*table.c]
     conditions = [table.c.tenant_id == rows.c.tenant_id, *(table.c[name] == value for name, value in key.items())]
@@ -131,12 +127,12 @@ def rows_by_key(
     columns: Sequence[str] = (),
     options: Mapping[str, bool] = MappingProxyType({}),
 ) -> CursorResult[Any]:
-    """Return the rows with the given keys, in no order; without the keys that have none.
+    """Return the rows with the given keys, in no order. Keys without a row are left out.
 
     Args:
         session: The tenant's transaction.
         table: The table.
-        keys: The values of each column of the primary key but the tenant: one of each column per key.
+        keys: For each column of the primary key except the tenant, its values. The values at one position form a key.
         columns: The columns to read; all if none are given.
         options: Execution options of the query.
     """

@@ -11,8 +11,8 @@ from datetime import datetime
 from typing import Generic, TypeVar
 
 from verifywise_mlflow.normalizer.fingerprint import fingerprint_and_size
+from verifywise_mlflow.persistence.batch_limits import MAX_BATCH_BYTES, ROWS_PER_BATCH
 from verifywise_mlflow.persistence.repositories.registry import ListedObject, StoredObject
-from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE, MAX_BATCH_BYTES
 
 T = TypeVar("T")
 
@@ -54,7 +54,7 @@ class ChangeSet(Generic[T]):
         """
         start, batch_bytes = 0, 0
         for index, size in enumerate(self._sizes):
-            if index > start and (index - start == BATCH_SIZE or batch_bytes + size > MAX_BATCH_BYTES):
+            if index > start and (index - start == ROWS_PER_BATCH or batch_bytes + size > MAX_BATCH_BYTES):
                 yield self.changed[start:index]
                 start, batch_bytes = index, 0
             batch_bytes += size

@@ -4,7 +4,7 @@ Threads read; only the stage's own thread writes. The server's adaptive limit (`
 many requests are in flight. A thread that finds no further version helps the other threads with their files.
 
 Memory holds at most, with ``max_concurrent_requests`` threads: one version and a chunk of one file per thread, and ``3
-* BATCH_SIZE`` manifests that wait to be written.
+* VERSIONS_PER_BATCH`` manifests that wait to be written.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from verifywise_mlflow.pipeline.manifest_reader import (
 )
 from verifywise_mlflow.pipeline.shared_work import SharedWork
 
-BATCH_SIZE: Final = 20
+VERSIONS_PER_BATCH: Final = 20
 """Versions in one transaction. They are few, because reading for a manifest may take gigabytes, and a killed sync loses
 the manifests of its open transaction."""
 BATCH_SECONDS: Final = 0.5
@@ -60,7 +60,7 @@ def read_versions(
     """Yield the versions that were read, in batches, in the order in which their reading ended.
 
     Args:
-        context: Of the stage.
+        context: The stage's context.
         due: The versions to read, those of one run next to each other.
         tools: The resources for reading, which threads share.
         threads: How many read at the same time.
@@ -103,9 +103,9 @@ class _Reading:
         self._under_way = 0
         """Versions that are being read."""
         self._lock = threading.Lock()
-        """Held while a thread takes a version, which may read the next versions from the database: so two connections
-        suffice."""
-        self._done: queue.Queue[VersionReading | None] = queue.Queue(2 * max(BATCH_SIZE, threads))
+        """Held while a thread takes its next version. To take one may read a batch of versions from the database. Only
+        one thread does so at a time, so two connections suffice."""
+        self._done: queue.Queue[VersionReading | None] = queue.Queue(2 * max(VERSIONS_PER_BATCH, threads))
         """Versions that were read, and None for each thread that has ended. While the queue is full, threads wait for
         the writer. After the writer has stopped, the queue has space for the last item of each thread."""
         self._stopping = threading.Event()
@@ -130,8 +130,8 @@ class _Reading:
     def _with_readers(self, due: Sequence[PendingManifest]) -> Iterator[tuple[ManifestReader, LinkedVersion]]:
         """Yield each version with its reader, which the versions of one run share."""
         run_id, reader = None, ManifestReader(self._context, self._tools)
-        for start in range(0, len(due), BATCH_SIZE):
-            for version in link_versions(self._context, due[start : start + BATCH_SIZE]):
+        for start in range(0, len(due), VERSIONS_PER_BATCH):
+            for version in link_versions(self._context, due[start : start + VERSIONS_PER_BATCH]):
                 if version.due.run_id is None or version.due.run_id != run_id:
                     run_id, reader = version.due.run_id, ManifestReader(self._context, self._tools)
                 yield reader, version
@@ -175,7 +175,7 @@ class _Reading:
                     batch.append(item)
                     if len(batch) == 1:
                         ends_at = time.monotonic() + BATCH_SECONDS
-            if batch and (len(batch) >= BATCH_SIZE or not threads or time.monotonic() >= ends_at):
+            if batch and (len(batch) >= VERSIONS_PER_BATCH or not threads or time.monotonic() >= ends_at):
                 yield batch
                 batch = []
 

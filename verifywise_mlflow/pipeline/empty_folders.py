@@ -15,6 +15,7 @@ from verifywise_mlflow.artifacts.store_root import store_root
 from verifywise_mlflow.artifacts.uris import parse_uri
 from verifywise_mlflow.http.errors import HttpError
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
+from verifywise_mlflow.persistence.batch_limits import ROWS_PER_BATCH
 from verifywise_mlflow.persistence.repositories import manifests
 from verifywise_mlflow.persistence.repositories.held_back_manifests import (
     ReadableFolder,
@@ -22,7 +23,7 @@ from verifywise_mlflow.persistence.repositories.held_back_manifests import (
     readable_folders,
 )
 from verifywise_mlflow.persistence.repositories.manifests import ManifestReadResult, StoredManifest
-from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE, Key
+from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.pipeline.context import Progress, StageContext
 from verifywise_mlflow.pipeline.hash_reuse import predates_version
 from verifywise_mlflow.pipeline.manifest_reader import (
@@ -183,8 +184,8 @@ def _hold_back(context: StageContext, folders: Sequence[_EvaluatedFolder], progr
         progress.incomplete += len(known)
     known_keys = {folder.key for folder in known}
     first = [folder for folder in folders if folder.key not in known_keys]
-    for start in range(0, len(first), BATCH_SIZE):
-        batch = first[start : start + BATCH_SIZE]
+    for start in range(0, len(first), ROWS_PER_BATCH):
+        batch = first[start : start + ROWS_PER_BATCH]
         readings = [Reading(folder.empty.version, _held_back_result(context, folder)) for folder in batch]
         write_readings(context, progress, readings)
 
@@ -224,6 +225,6 @@ def _record(
         folder.location for folder in folders if folder.is_accepted and folder.history is FolderHistory.HAD_FILES
     }
     loss = Loss("model folders", len(accepted), len(accepted) + readable_count).description if accepted else None
-    for start in range(0, len(readings), BATCH_SIZE):
-        batch = readings[start : start + BATCH_SIZE]
+    for start in range(0, len(readings), ROWS_PER_BATCH):
+        batch = readings[start : start + ROWS_PER_BATCH]
         write_readings(context, progress, batch, accepted_loss=loss if start == 0 else None)

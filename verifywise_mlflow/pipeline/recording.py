@@ -13,9 +13,9 @@ from typing import TypeVar
 from verifywise_mlflow.audit.entry import AuditEntry
 from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.normalizer.lifecycle_event import LifecycleEvent
+from verifywise_mlflow.persistence.batch_limits import ROWS_PER_BATCH
 from verifywise_mlflow.persistence.repositories import audit_log, lifecycle_events
 from verifywise_mlflow.persistence.repositories.registry import ListedObject, Tombstone
-from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.pipeline.context import Note, Progress, StageContext
 from verifywise_mlflow.pipeline.history_budget import EVENT_BYTES, HistoryBudget
@@ -39,7 +39,7 @@ def record_events(
 ) -> None:
     """Write lifecycle events and their entries, in batches: one model may have thousands of them."""
     remaining = iter(events)
-    while batch := list(islice(remaining, BATCH_SIZE)):
+    while batch := list(islice(remaining, ROWS_PER_BATCH)):
         lifecycle_events.append(session, context.sync_id, batch, context.now)
         audit_log.append(session, [_event_entry(context, event) for event in batch])
         write_outgoing_events(context, session, from_lifecycle_events(batch))
@@ -71,12 +71,12 @@ def record_removals(
     write_tombstones: Callable[[TenantSession, Sequence[K]], list[Tombstone]],
 ) -> None:
     """Write tombstones for deleted objects and record each of them, and who accepted a large loss."""
-    for start in range(0, len(removal.deleted), BATCH_SIZE):
+    for start in range(0, len(removal.deleted), ROWS_PER_BATCH):
         with context.begin() as session:
             if start == 0 and removal.accepted_loss:
                 reason = f"{removal.accepted_loss}; accepted: {context.options.accept_removals}"
                 audit_log.append(session, [context.make_entry("removals accepted", "noted", reason=reason)])
-            tombstones = write_tombstones(session, removal.deleted[start : start + BATCH_SIZE])
+            tombstones = write_tombstones(session, removal.deleted[start : start + ROWS_PER_BATCH])
             context.history.charge(EVENT_BYTES * len(tombstones))
             record_events(context, session, progress, map(tombstone_event, tombstones))
     progress.removed = len(removal.deleted)

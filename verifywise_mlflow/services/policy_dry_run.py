@@ -12,8 +12,9 @@ from verifywise_mlflow.compliance.badge import version_badge
 from verifywise_mlflow.compliance.environment_facts.environment_facts import EnvironmentFacts
 from verifywise_mlflow.compliance.rules.policy import Policy, PolicyError, default_policy, load_policy
 from verifywise_mlflow.compliance.rules.ruleset import RuleSet, merge_policies
+from verifywise_mlflow.persistence.batch_limits import ROWS_PER_BATCH
 from verifywise_mlflow.persistence.repositories import verdicts
-from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE, Key
+from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.sandboxed_evaluation import SandboxedEvaluator
 from verifywise_mlflow.services.tenant_policies import InvalidPoliciesError, tenant_catalog
@@ -99,7 +100,9 @@ def _dry_run(store: Store, tenant_id: str, evaluator: SandboxedEvaluator) -> Dry
     after: Key | None = None
     while True:
         with store.begin(tenant_id) as session:
-            batch = verdicts.evaluated_records(session, after=after, limit=BATCH_SIZE, selection=evaluator.selection)
+            batch = verdicts.evaluated_records(
+                session, after=after, limit=ROWS_PER_BATCH, selection=evaluator.selection
+            )
         if not batch:
             return result
         subjects = [record.evaluation.subject() for record in batch]

@@ -41,7 +41,7 @@ from verifywise_mlflow.services.record_parts import (
 )
 from verifywise_mlflow.services.unknown_facts import Unknowns, find_unknowns, never_in_mlflow
 
-BATCH_SIZE: Final = 250
+VERSIONS_PER_BATCH: Final = 250
 """The most versions that are loaded at a time: a record may have a megabyte."""
 
 _VERDICT_ORDER: Final = (
@@ -101,7 +101,7 @@ class VersionDossier:
     policies: StoredPolicies
     """The policies of the time. All dossiers that are loaded together share this object."""
     unknowns: Unknowns
-    """The facts that MLflow does not show."""
+    """The facts that were not read, that MLflow does not show, or that no MLflow server records."""
 
     @property
     def key(self) -> Key:
@@ -172,7 +172,7 @@ def dossiers(
     waivers_then = _waivers_until(session, at)
     loader = _Loader(session, at, policies, waivers_then, _clauses_of_rules(policies), never_in_mlflow(policies))
     remaining = iter(states_by_version.living_versions(session) if versions is None else versions)
-    while batch := list(islice(remaining, BATCH_SIZE)):
+    while batch := list(islice(remaining, VERSIONS_PER_BATCH)):
         yield from loader.load(batch)
 
 

@@ -125,9 +125,8 @@ def _current_place() -> str:
 
 
 def _use_small_batches() -> None:
-    for module in (canonical_records, compliance_results):
-        module.BATCH_SIZE = SMALL_BATCH  # type: ignore[attr-defined]  # a name that it imports
-    concurrent_reading.BATCH_SIZE = SMALL_BATCH  # type: ignore[misc]
+    canonical_records.RECORDS_PER_BATCH = compliance_results.RECORDS_PER_BATCH = SMALL_BATCH
+    concurrent_reading.VERSIONS_PER_BATCH = SMALL_BATCH  # type: ignore[misc]
     training_runs.RUNS_PAGE_SIZE = SMALL_BATCH  # type: ignore[attr-defined]
     training_runs.LOGGED_MODELS_PAGE_SIZE = SMALL_BATCH  # type: ignore[attr-defined]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE, MAX_BATCH_BYTES
+from verifywise_mlflow.persistence.batch_limits import MAX_BATCH_BYTES, ROWS_PER_BATCH
 from verifywise_mlflow.pipeline.change_detection import ChangeSet
 
 HALF = "x" * (MAX_BATCH_BYTES // 2 - 100)
@@ -15,7 +15,7 @@ HALF = "x" * (MAX_BATCH_BYTES // 2 - 100)
     [
         ([], []),
         (["a"] * 3, [3]),
-        (["a"] * (2 * BATCH_SIZE + 1), [BATCH_SIZE, BATCH_SIZE, 1]),
+        (["a"] * (2 * ROWS_PER_BATCH + 1), [ROWS_PER_BATCH, ROWS_PER_BATCH, 1]),
         ([HALF] * 5, [2, 2, 1]),
         ([HALF * 3, "a", HALF * 3], [1, 1, 1]),
         (["\U0001f600" * (MAX_BATCH_BYTES // 12)] * 2, [1, 1]),

@@ -143,7 +143,7 @@ def test_a_waiver_that_begins_or_expires_reevaluates_nothing(store: Store, tmp_p
 def test_each_record_is_evaluated_once_while_batches_overlap(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
-    monkeypatch.setattr(compliance_results, "BATCH_SIZE", 2)
+    monkeypatch.setattr(compliance_results, "RECORDS_PER_BATCH", 2)
     for number in range(1, count + 1):
         store_record(store, "fraud", number, NOON, **({"owner": "ada"} if number % 3 else {}))
     tenant = tenant_with_policies(policies=[str(write_policy(tmp_path / "a.yaml", OWNED))], default_policy=False)
@@ -159,7 +159,7 @@ def test_each_record_is_evaluated_once_while_batches_overlap(
 def test_a_failed_batch_keeps_earlier_batches_and_the_next_sync_continues(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compliance_results, "BATCH_SIZE", 2)
+    monkeypatch.setattr(compliance_results, "RECORDS_PER_BATCH", 2)
     for number in range(1, 8):
         store_record(store, "fraud", number, NOON, owner="ada")
     tenant = tenant_with_policies(policies=[str(write_policy(tmp_path / "a.yaml", OWNED))], default_policy=False)

@@ -101,7 +101,7 @@ def test_rules_that_read_no_other_version_are_not_evaluated_for_their_sake(store
 def test_the_versions_in_use_are_found_across_batches(
     store: Store, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("verifywise_mlflow.pipeline.stages.compliance_results.BATCH_SIZE", 1)
+    monkeypatch.setattr("verifywise_mlflow.pipeline.stages.compliance_results.RECORDS_PER_BATCH", 1)
     for number in (1, 2, 3):
         store_record(store, "fraud", number, NOON, stage="Production")
 

@@ -28,7 +28,7 @@ from verifywise_mlflow.services.comparison import StoredTags, compare_with, stor
 from verifywise_mlflow.services.system_facts import SystemFacts
 from verifywise_mlflow.services.version_dossier import VersionDossier, dossiers
 
-BATCH_SIZE: Final = 100
+VERSIONS_PER_BATCH: Final = 100
 """The most versions that are in memory at a time."""
 MAX_LISTED_VERSIONS: Final = 500
 """The most versions in the table of a model's page; older versions are links below it."""
@@ -84,8 +84,8 @@ def write_model_pages(
 def _loaded(session: TenantSession, keys: Sequence[Key], at: datetime) -> Iterator[tuple[VersionDossier, StoredTags]]:
     """Yield the dossiers of versions, each with the tags of the version and of its predecessor."""
     previous: list[VersionDossier] = []
-    for start in range(0, len(keys), BATCH_SIZE):
-        batch = list(dossiers(session, keys[start : start + BATCH_SIZE], at))
+    for start in range(0, len(keys), VERSIONS_PER_BATCH):
+        batch = list(dossiers(session, keys[start : start + VERSIONS_PER_BATCH], at))
         tags = stored_tags(session, [*previous, *batch])
         yield from ((dossier, tags) for dossier in batch)
         previous = batch[-1:]

@@ -15,9 +15,9 @@ from sqlalchemy.exc import DataError
 
 from verifywise_mlflow.audit.chain import ChainLink
 from verifywise_mlflow.audit.checkpoint import Checkpoint
+from verifywise_mlflow.persistence.batch_limits import ROWS_PER_FETCH
 from verifywise_mlflow.persistence.errors import DatabaseError
 from verifywise_mlflow.persistence.pg_text_codec import escape, loads
-from verifywise_mlflow.persistence.repositories.state_log import CURSOR_PAGE_SIZE
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import SCHEMA, audit_checkpoints, audit_trail
@@ -51,7 +51,7 @@ _NEWEST: Final = text(
     FROM {SCHEMA}.state_log WHERE tenant_id = :tenant_id AND position < :size
     ORDER BY model_name, version_number, kind, object_id, position DESC
     """  # noqa: S608
-).execution_options(yield_per=CURSOR_PAGE_SIZE)
+).execution_options(yield_per=ROWS_PER_FETCH)
 _MANIFEST: Final = text(
     f"""
     SELECT changed_at, CAST(manifest AS text) FROM {SCHEMA}.artifact_manifests
@@ -112,7 +112,7 @@ def newest_leaves(session: TenantSession, size: int) -> Iterator[tuple[str, byte
     Each has the name of its model and its hash.
     """
     rows = session.execute(_NEWEST, {"tenant_id": escape(session.tenant_id), "size": size})
-    for page in rows.partitions(CURSOR_PAGE_SIZE):  # yield_per does not limit the pages of a textual query
+    for page in rows.partitions(ROWS_PER_FETCH):  # yield_per does not limit the pages of a textual query
         for model_name, leaf in page:
             yield model_name, bytes.fromhex(leaf)
 
@@ -124,7 +124,7 @@ def links_between(session: TenantSession, first: int, last: int) -> Iterator[Cha
         select(table.c.sequence, table.c.entry, table.c.entry_hash)
         .where(table.c.tenant_id == session.tenant_id, table.c.sequence.between(first, last))
         .order_by(table.c.sequence)
-        .execution_options(yield_per=CURSOR_PAGE_SIZE)
+        .execution_options(yield_per=ROWS_PER_FETCH)
     )
     return (ChainLink(*row) for row in rows)
 

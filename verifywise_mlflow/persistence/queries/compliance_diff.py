@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from sqlalchemy import ColumnElement, DateTime, TableClause, any_, func, literal, select, union, union_all
 
+from verifywise_mlflow.persistence.batch_limits import ROWS_PER_BATCH
 from verifywise_mlflow.persistence.queries.history import (
     Period,
     badge_states,
@@ -19,7 +20,7 @@ from verifywise_mlflow.persistence.queries.history import (
     verdict_states,
 )
 from verifywise_mlflow.persistence.queries.version_lookup import of_versions
-from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE, Key
+from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import (
     compliance_badge_history,
@@ -57,8 +58,8 @@ class ComplianceChange:
 def net_compliance_changes(session: TenantSession, period: Period) -> Iterator[ComplianceChange]:
     """Yield the versions whose badge or verdicts differ between the start and the end of a period, sorted by key."""
     keys = _versions_with_changes(session, period)
-    for start in range(0, len(keys), BATCH_SIZE):
-        batch = keys[start : start + BATCH_SIZE]
+    for start in range(0, len(keys), ROWS_PER_BATCH):
+        batch = keys[start : start + ROWS_PER_BATCH]
         before = _verdicts(session, batch, period.since, verdict_states.c.valid_to <= period.until)
         after = _verdicts(session, batch, period.until, verdict_states.c.valid_from > period.since)
         badge_before, badge_after = (_badges(session, batch, at) for at in (period.since, period.until))

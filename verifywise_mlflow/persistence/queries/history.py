@@ -14,9 +14,10 @@ from typing import TypeAlias
 from sqlalchemy import ColumnElement, RowMapping, Table, TableClause, and_, column, or_, select, table
 
 from verifywise_mlflow.normalizer.record import CanonicalRecord
+from verifywise_mlflow.persistence.batch_limits import ROWS_PER_BATCH
 from verifywise_mlflow.persistence.queries.version_lookup import of_versions
 from verifywise_mlflow.persistence.repositories.verdicts import canonical_record
-from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE, Key
+from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import (
     SCHEMA,
@@ -181,8 +182,8 @@ def _states_of_changed(
     if period.version_number is not None:
         changed = changed.where(states.version_number == period.version_number)
     keys = sorted((name, number) for name, number in session.execute(changed.distinct()))
-    for start in range(0, len(keys), BATCH_SIZE):
-        by_key: dict[Key, list[RecordState]] = {key: [] for key in keys[start : start + BATCH_SIZE]}
+    for start in range(0, len(keys), ROWS_PER_BATCH):
+        by_key: dict[Key, list[RecordState]] = {key: [] for key in keys[start : start + ROWS_PER_BATCH]}
         for row in session.execute(of_versions(session, record_states, by_key, condition)).mappings():
             by_key[row["model_name"], row["version_number"]].append(record_state(row))
         for of_version in filter(None, by_key.values()):

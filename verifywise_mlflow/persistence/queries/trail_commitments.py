@@ -16,6 +16,7 @@ from verifywise_mlflow.audit.entry import STATES
 from verifywise_mlflow.audit.log_verification import Commitment, Leaf
 from verifywise_mlflow.audit.merkle import Frontier, root_of
 from verifywise_mlflow.audit.state_leaf import model_leaf
+from verifywise_mlflow.persistence.batch_limits import ROWS_PER_FETCH
 from verifywise_mlflow.persistence.queries.committed_states import newest_leaves
 from verifywise_mlflow.persistence.repositories import state_log
 from verifywise_mlflow.persistence.session import TenantSession
@@ -29,7 +30,7 @@ _COMMITMENTS: Final = text(
     WHERE t.tenant_id = :tenant_id AND t.sequence > :after AND t.entry LIKE :pattern
     ORDER BY t.sequence
     """  # noqa: S608  # the schema's name is a constant
-).execution_options(yield_per=state_log.CURSOR_PAGE_SIZE)
+).execution_options(yield_per=ROWS_PER_FETCH)
 _LAST_ERASURE: Final = text(
     f"""
     SELECT coalesce(max(sequence), 0) FROM {SCHEMA}.audit_trail WHERE tenant_id = :tenant_id AND kind = 'tenant erased'
@@ -47,7 +48,7 @@ _UNKNOWN_COMMITMENTS: Final = text(
 )
 _MODELS: Final = text(
     f"SELECT model_name, root FROM {SCHEMA}.state_models WHERE tenant_id = :tenant_id ORDER BY model_name"  # noqa: S608
-).execution_options(yield_per=state_log.CURSOR_PAGE_SIZE)
+).execution_options(yield_per=ROWS_PER_FETCH)
 MAX_STALE_MODELS: Final = 100
 _PATTERN: Final = f'%"{STATES}":{{%'
 _PEAK_BYTES: Final = 32
@@ -95,7 +96,7 @@ class CurrentStates:
 
 
 def current_states(session: TenantSession, size: int) -> CurrentStates:
-    """Return the root over the newest states among the first ones of the log, and the models with another stored root.
+    """Return the root over the newest of the first ``size`` states, and the models whose stored root differs.
 
     ``state_models`` has the roots as of the last commitment, from which the next one continues.
     """

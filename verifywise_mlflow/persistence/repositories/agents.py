@@ -11,10 +11,11 @@ from sqlalchemy import ARRAY, any_, cast, select, union
 from verifywise_mlflow.common.json_value import Json
 from verifywise_mlflow.common.value_object import value_object
 from verifywise_mlflow.connector.models import Redaction
+from verifywise_mlflow.persistence.batch_limits import ROWS_PER_FETCH
 from verifywise_mlflow.persistence.pg_text_codec import Text
 from verifywise_mlflow.persistence.repositories import asset_states, tenancy
 from verifywise_mlflow.persistence.repositories.registry import ListedObject, StoredObject
-from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE, Row, columns_of
+from verifywise_mlflow.persistence.row_mapping import Row, columns_of
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.state_tables import AGENTS
 from verifywise_mlflow.persistence.tables import agents, logged_models, training_runs
@@ -48,7 +49,7 @@ def known_agents(session: TenantSession) -> dict[str, tuple[StoredObject, str | 
     table = agents.c
     columns = (table.fingerprint, table.deleted_at.is_not(None), table.created_at, table.incarnation)
     query = select(table.model_id, table.experiment_id, *columns).where(table.tenant_id == session.tenant_id)
-    rows = session.execute(query.execution_options(yield_per=10 * BATCH_SIZE))
+    rows = session.execute(query.execution_options(yield_per=ROWS_PER_FETCH))
     return {model_id: (StoredObject(*stored), experiment_id) for model_id, experiment_id, *stored in rows}
 
 

@@ -26,8 +26,8 @@ from verifywise_mlflow.persistence.row_mapping import columns_of
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import audit_checkpoints, audit_trail, tenants
 
-CURSOR_PAGE_SIZE = 2_000
-"""Rows per fetch from a server-side cursor, which bounds memory for a trail of any length."""
+ENTRIES_PER_FETCH = 2_000
+"""Entries per fetch from a server-side cursor, which bounds memory for a trail of any length."""
 
 
 _KEY_ID = re.compile(r"sha256:[0-9a-f]{64}")
@@ -110,7 +110,7 @@ def links(session: TenantSession) -> Iterator[ChainLink]:
         select(table.c.sequence, table.c.entry, table.c.entry_hash)
         .where(table.c.tenant_id == session.tenant_id)
         .order_by(table.c.sequence)
-        .execution_options(yield_per=CURSOR_PAGE_SIZE)
+        .execution_options(yield_per=ENTRIES_PER_FETCH)
     )
     for sequence, entry, entry_hash in rows:
         yield ChainLink(sequence, entry, entry_hash)
@@ -126,7 +126,7 @@ def checkpoints(session: TenantSession) -> Iterator[AnchoredCheckpoint]:
         select(table.c.sequence, table.c.checkpoint, table.c.signature)
         .where(table.c.tenant_id == session.tenant_id)
         .order_by(table.c.sequence, table.c.signature)
-        .execution_options(yield_per=CURSOR_PAGE_SIZE)
+        .execution_options(yield_per=ENTRIES_PER_FETCH)
     )
     return (AnchoredCheckpoint(sequence, Checkpoint(checkpoint, signature)) for sequence, checkpoint, signature in rows)
 

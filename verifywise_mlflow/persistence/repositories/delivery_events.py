@@ -8,8 +8,9 @@ from datetime import datetime
 
 from sqlalchemy import delete, select
 
+from verifywise_mlflow.persistence.batch_limits import ROWS_PER_BATCH
 from verifywise_mlflow.persistence.bulk_upsert import insert_rows
-from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE, Key
+from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import delivery_events
 from verifywise_mlflow.tenants.delivery.target_name import TargetName
@@ -26,10 +27,10 @@ class WaitingEvent:
 
 def append(session: TenantSession, target: TargetName, bodies: Sequence[tuple[Key, str]], now: datetime) -> None:
     """Append events of versions for a webhook, in their order."""
-    for start in range(0, len(bodies), BATCH_SIZE):
+    for start in range(0, len(bodies), ROWS_PER_BATCH):
         rows = [
             {"model_name": name, "version_number": number, "body": body}
-            for (name, number), body in bodies[start : start + BATCH_SIZE]
+            for (name, number), body in bodies[start : start + ROWS_PER_BATCH]
         ]
         common = {"tenant_id": session.tenant_id, "target": target, "written_at": now}
         insert_rows(session, delivery_events, rows, common)

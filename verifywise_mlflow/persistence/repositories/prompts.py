@@ -15,10 +15,11 @@ from sqlalchemy import ARRAY, any_, cast, func, select, tuple_, update
 from verifywise_mlflow.common.value_object import value_object
 from verifywise_mlflow.connector.models import Prompt, PromptVersion
 from verifywise_mlflow.normalizer.prompt_links import PromptIndex, RegisteredPrompt, RegisteredPromptVersion
+from verifywise_mlflow.persistence.batch_limits import ROWS_PER_FETCH
 from verifywise_mlflow.persistence.pg_text_codec import Text
 from verifywise_mlflow.persistence.repositories import asset_states, tenancy
 from verifywise_mlflow.persistence.repositories.registry import ListedObject, StoredObject
-from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE, Key, Row, columns_of, rows_of, upsert
+from verifywise_mlflow.persistence.row_mapping import Key, Row, columns_of, rows_of, upsert
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.state_tables import PROMPT_VERSIONS
 from verifywise_mlflow.persistence.tables import prompt_versions, prompts, revisions, stage_refreshes
@@ -67,7 +68,7 @@ def stored_versions(session: TenantSession, names: Collection[str] | None = None
     query = select(table.prompt_name, table.version_number, *columns).where(table.tenant_id == session.tenant_id)
     if names is not None:
         query = query.where(table.prompt_name == any_(cast(list(names), ARRAY(Text))))
-    rows = session.execute(query.execution_options(yield_per=10 * BATCH_SIZE))
+    rows = session.execute(query.execution_options(yield_per=ROWS_PER_FETCH))
     return {(name, number): StoredObject(*stored) for name, number, *stored in rows}
 
 
@@ -169,7 +170,7 @@ def prompt_index(session: TenantSession) -> PromptIndex | None:
     key = (versions.prompt_name, versions.version_number)
     query = select(*key, versions.template_sha256, versions.deleted_at.is_not(None))
     rows = session.execute(
-        query.where(versions.tenant_id == session.tenant_id).execution_options(yield_per=10 * BATCH_SIZE)
+        query.where(versions.tenant_id == session.tenant_id).execution_options(yield_per=ROWS_PER_FETCH)
     )
     for name, number, template_sha256, is_deleted in rows:
         by_name.setdefault(name, {})[number] = RegisteredPromptVersion(template_sha256, is_deleted)

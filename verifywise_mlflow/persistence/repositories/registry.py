@@ -12,9 +12,9 @@ from sqlalchemy import ARRAY, ColumnElement, Table, and_, any_, cast, func, null
 from verifywise_mlflow.artifacts.version_origin import VersionOrigin, own_origin
 from verifywise_mlflow.common.value_object import value_object
 from verifywise_mlflow.connector.models import ModelVersion, RegisteredModel
+from verifywise_mlflow.persistence.batch_limits import ROWS_PER_FETCH
 from verifywise_mlflow.persistence.pg_text_codec import Text
 from verifywise_mlflow.persistence.row_mapping import (
-    BATCH_SIZE,
     Key,
     Row,
     columns_of,
@@ -96,7 +96,7 @@ def stored_versions(session: TenantSession, keys: Collection[Key] | None = None)
     if keys is not None:
         query = query.where(is_one_of(table, keys))
     # In pages: otherwise the driver holds the whole result next to what is built from it.
-    rows = session.execute(query.execution_options(yield_per=10 * BATCH_SIZE))
+    rows = session.execute(query.execution_options(yield_per=ROWS_PER_FETCH))
     return {(name, number): StoredObject(*stored) for name, number, *stored in rows}
 
 
@@ -106,7 +106,7 @@ def living_models(session: TenantSession) -> Iterator[str]:
     yield from session.execute(
         select(table.c.model_name)
         .where(table.c.tenant_id == session.tenant_id, table.c.deleted_at.is_(None))
-        .execution_options(yield_per=10 * BATCH_SIZE)
+        .execution_options(yield_per=ROWS_PER_FETCH)
     ).scalars()
 
 
@@ -116,7 +116,7 @@ def living_versions(session: TenantSession) -> Iterator[Key]:
     rows = session.execute(
         select(table.c.model_name, table.c.version_number)
         .where(table.c.tenant_id == session.tenant_id, table.c.deleted_at.is_(None))
-        .execution_options(yield_per=10 * BATCH_SIZE)
+        .execution_options(yield_per=ROWS_PER_FETCH)
     )
     yield from ((name, number) for name, number in rows)
 

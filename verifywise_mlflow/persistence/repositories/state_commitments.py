@@ -18,12 +18,12 @@ from verifywise_mlflow.audit.accepted_states import ACCEPTED, AcceptedRange, par
 from verifywise_mlflow.audit.entry import STATES, AuditEntry, Outcome
 from verifywise_mlflow.audit.merkle import Frontier, root_of
 from verifywise_mlflow.audit.state_leaf import model_leaf
+from verifywise_mlflow.persistence.batch_limits import ROWS_PER_BATCH, ROWS_PER_FETCH
 from verifywise_mlflow.persistence.bulk_upsert import upsert_rows
 from verifywise_mlflow.persistence.errors import DatabaseError
 from verifywise_mlflow.persistence.locks import lock_tenant
 from verifywise_mlflow.persistence.repositories import audit_log, state_log
 from verifywise_mlflow.persistence.repositories.state_writers import problem_with, writers_since
-from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import SCHEMA, audit_trail, state_commitments, state_models
 from verifywise_mlflow.persistence.tables import state_log as log_table
@@ -203,15 +203,15 @@ def _size_and_continuation(session: TenantSession) -> tuple[int, Continuation]:
 def _update_models(session: TenantSession, start: int, size: int) -> None:
     """Compute the roots of the models that have new states."""
     rows = session.execute(
-        _CURRENT_LEAVES.execution_options(yield_per=state_log.CURSOR_PAGE_SIZE),
+        _CURRENT_LEAVES.execution_options(yield_per=ROWS_PER_FETCH),
         {"tenant_id": session.tenant_id, "start": start, "size": size},
     )
     changed = []
     for model_name, leaves in groupby(rows, key=itemgetter(0)):
         root = root_of(bytes.fromhex(leaf) for _, leaf in leaves)
         changed.append({"model_name": model_name, "root": root.hex()})
-    for first in range(0, len(changed), BATCH_SIZE):
-        batch = [{"tenant_id": session.tenant_id, **row} for row in changed[first : first + BATCH_SIZE]]
+    for first in range(0, len(changed), ROWS_PER_BATCH):
+        batch = [{"tenant_id": session.tenant_id, **row} for row in changed[first : first + ROWS_PER_BATCH]]
         upsert_rows(session, state_models, batch)
 
 
@@ -222,6 +222,6 @@ def _model_roots(session: TenantSession) -> Iterator[bytes]:
         select(table.c.model_name, table.c.root)
         .where(table.c.tenant_id == session.tenant_id)
         .order_by(table.c.model_name)
-        .execution_options(yield_per=state_log.CURSOR_PAGE_SIZE)
+        .execution_options(yield_per=ROWS_PER_FETCH)
     )
     return (model_leaf(model_name, bytes.fromhex(root)) for model_name, root in rows)

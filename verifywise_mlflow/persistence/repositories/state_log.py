@@ -12,15 +12,13 @@ from datetime import datetime
 from sqlalchemy import Select, func, select
 
 from verifywise_mlflow.audit.state_leaf import State, hash_of
+from verifywise_mlflow.persistence.batch_limits import ROWS_PER_BATCH, ROWS_PER_FETCH
 from verifywise_mlflow.persistence.bulk_upsert import insert_columns, text_form
 from verifywise_mlflow.persistence.locks import lock_and_read
 from verifywise_mlflow.persistence.pg_text_codec import escape
-from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import SCHEMA, state_log
 
-CURSOR_PAGE_SIZE = 5_000
-"""Rows per fetch from a server-side cursor."""
 _SIZE = f"SELECT coalesce(max(position) + 1, 0) FROM {SCHEMA}.state_log WHERE tenant_id = %(tenant_id)s"  # noqa: S608
 _RECENT = 100
 """The newest time is searched in this many of the last states, since commands write states between those of a sync."""
@@ -36,8 +34,8 @@ def append(session: TenantSession, states: Sequence[State]) -> None:
     tenant_id = escape(session.tenant_id)
     first = lock_and_read(session.connection, tenant_id, "audit trail", _SIZE)
     assert isinstance(first, int)
-    for start in range(0, len(states), BATCH_SIZE):
-        _insert(session, first + start, states[start : start + BATCH_SIZE])
+    for start in range(0, len(states), ROWS_PER_BATCH):
+        _insert(session, first + start, states[start : start + ROWS_PER_BATCH])
 
 
 def _insert(session: TenantSession, first: int, states: Sequence[State]) -> None:
@@ -73,7 +71,7 @@ def leaf_hashes(session: TenantSession, start: int = 0, stop: int | None = None)
     query = select(table.c.leaf_hash).where(table.c.tenant_id == session.tenant_id, table.c.position >= start)
     if stop is not None:
         query = query.where(table.c.position < stop)
-    pages = session.scalars(query.order_by(table.c.position).execution_options(yield_per=CURSOR_PAGE_SIZE))
+    pages = session.scalars(query.order_by(table.c.position).execution_options(yield_per=ROWS_PER_FETCH))
     return map(bytes.fromhex, pages)
 
 
@@ -124,7 +122,7 @@ def states(session: TenantSession, start: int = 0, stop: int | None = None) -> I
     )
     if stop is not None:
         query = query.where(table.c.position < stop)
-    rows = session.execute(query.order_by(table.c.position).execution_options(yield_per=CURSOR_PAGE_SIZE))
+    rows = session.execute(query.order_by(table.c.position).execution_options(yield_per=ROWS_PER_FETCH))
     for page in rows.partitions():  # faster than row by row
         for position, *fields, leaf_hash in page:
             yield position, State(*fields), bytes.fromhex(leaf_hash)

@@ -32,7 +32,7 @@ from verifywise_mlflow.persistence.repositories import (
 from verifywise_mlflow.persistence.repositories.manifests import manifest_rows
 from verifywise_mlflow.persistence.repositories.records import BuiltRecord, PendingRecord
 from verifywise_mlflow.persistence.repositories.tracked_objects import LOGGED_MODELS, RUNS
-from verifywise_mlflow.persistence.row_mapping import BATCH_SIZE, Key, to_entity
+from verifywise_mlflow.persistence.row_mapping import Key, to_entity
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.state_contents import RECORD_COLUMNS
 from verifywise_mlflow.persistence.table_statistics import analyze_grown_tables
@@ -52,6 +52,8 @@ from verifywise_mlflow.tenants.tenant import Tenant
 
 Row = Mapping[str, object]
 
+RECORDS_PER_BATCH = 500
+"""Records that one transaction writes: fewer if their rows are large (``persistence/byte_limit.py``)."""
 _NO_MANIFEST = "the artifacts were not read yet"
 
 
@@ -72,7 +74,7 @@ def refresh(context: StageContext) -> Progress:
             session,
             mapping_digest=digest,
             after=after,
-            limit=BATCH_SIZE,
+            limit=RECORDS_PER_BATCH,
             among=among,
             with_other_prompts=records.with_other_prompts(session) if registry_prompts else (),
         )
@@ -91,7 +93,7 @@ def refresh(context: StageContext) -> Progress:
         ]
 
     for batch in overlapped_batches(
-        context.begin, read=read, compute=build, write=partial(_write, context), full_batch=BATCH_SIZE
+        context.begin, read=read, compute=build, write=partial(_write, context), full_batch=RECORDS_PER_BATCH
     ):
         progress.read += len(batch.keys)
         processed += batch.keys

@@ -36,7 +36,7 @@ from verifywise_mlflow.pipeline.stage_configurations import record_policy_versio
 from verifywise_mlflow.services.sandboxed_evaluation import SandboxedEvaluator
 from verifywise_mlflow.services.tenant_policies import load_facts, load_rules
 
-BATCH_SIZE = 250
+RECORDS_PER_BATCH = 250
 """Records in memory at once: the verdicts on one record have some 35 KB."""
 
 
@@ -65,7 +65,7 @@ def evaluate_due(context: StageContext, rules: RuleSet) -> Progress:
             read=evaluation.due,
             compute=evaluation.evaluate,
             write=evaluation.write,
-            full_batch=BATCH_SIZE,
+            full_batch=RECORDS_PER_BATCH,
         ):
             processed += batch.keys
             progress.read += len(batch)
@@ -127,7 +127,7 @@ class _Evaluation:
             session,
             policy_digest=self._run.digest,
             after=after,
-            limit=BATCH_SIZE,
+            limit=RECORDS_PER_BATCH,
             evaluated_since=self._evaluated_since,
             selection=self._evaluator.selection,
             among=among,
