@@ -16,8 +16,8 @@ from typing import Final
 
 from verifywise_mlflow.tenants.errors import SecretUnavailableError, TenantsFileError
 from verifywise_mlflow.tenants.loading import load_tenants, tenants_path
+from verifywise_mlflow.tenants.mlflow_webhooks import Webhooks
 from verifywise_mlflow.tenants.tenant import Tenant
-from verifywise_mlflow.tenants.webhooks import Webhooks
 
 _log = logging.getLogger(__name__)
 

@@ -20,12 +20,12 @@ from verifywise_mlflow.tenants.auth import Credentials, NoCredentials, OAuth2Cre
 from verifywise_mlflow.tenants.delivery.settings import Delivery
 from verifywise_mlflow.tenants.header_names import FRAMING_HEADERS, check_header_names
 from verifywise_mlflow.tenants.intervals import Intervals
+from verifywise_mlflow.tenants.mlflow_webhooks import Webhooks
 from verifywise_mlflow.tenants.network import Proxy, Tls
 from verifywise_mlflow.tenants.report import Report
 from verifywise_mlflow.tenants.secrets import SecretReference
 from verifywise_mlflow.tenants.server import DatabricksServer, MlflowServer, Server
 from verifywise_mlflow.tenants.validators import AbsolutePath, ConfigSection, http_uri
-from verifywise_mlflow.tenants.webhooks import Webhooks
 
 _RESERVED_HEADERS = FRAMING_HEADERS | {"authorization", "proxy-authorization", "x-mlflow-workspace"}
 """The headers for identity, framing and encoding, which the client sets itself; a second value could contradict it."""

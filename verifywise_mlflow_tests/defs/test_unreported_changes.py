@@ -14,8 +14,8 @@ from verifywise_mlflow.persistence.repositories import change_hints
 from verifywise_mlflow.persistence.repositories.change_hints import HintedObject, ObjectKind
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.change_polls import fetch_fingerprints, registry_change_token, unreported_models
+from verifywise_mlflow.tenants.mlflow_webhooks import Webhooks
 from verifywise_mlflow.tenants.tenant import Tenant
-from verifywise_mlflow.tenants.webhooks import Webhooks
 from verifywise_mlflow_tests.defs.sync_requests import TickingSensor
 from verifywise_mlflow_tests.support.registry import Registry
 from verifywise_mlflow_tests.support.syncing import sync

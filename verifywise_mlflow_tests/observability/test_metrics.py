@@ -31,8 +31,8 @@ from verifywise_mlflow.services.metrics.otlp import MetricsPush
 from verifywise_mlflow.services.metrics.prometheus import exposition
 from verifywise_mlflow.services.metrics.queue_state import QueueState
 from verifywise_mlflow.tenants.delivery.settings import Delivery
+from verifywise_mlflow.tenants.mlflow_webhooks import Webhooks
 from verifywise_mlflow.tenants.tenant import Tenant
-from verifywise_mlflow.tenants.webhooks import Webhooks
 from verifywise_mlflow_tests.observability.otlp_receiver import attributes, otlp_receiver
 from verifywise_mlflow_tests.support.documentation import read_page
 from verifywise_mlflow_tests.support.hostile_server import (

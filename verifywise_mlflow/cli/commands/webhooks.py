@@ -31,9 +31,9 @@ from verifywise_mlflow.services.webhooks.registration import (
     SecretValues,
 )
 from verifywise_mlflow.services.webhooks.support import WebhookSupport, read_support
+from verifywise_mlflow.tenants.mlflow_webhooks import Webhooks
 from verifywise_mlflow.tenants.tenant import Tenant
 from verifywise_mlflow.tenants.validators import http_uri
-from verifywise_mlflow.tenants.webhooks import Webhooks
 
 app = typer.Typer()
 

@@ -13,7 +13,7 @@ from verifywise_mlflow.exports.json_documents.document import JsonDocument
 from verifywise_mlflow.services.webhooks.check import Deliveries, WebhookCheck
 from verifywise_mlflow.services.webhooks.registration import PRIVATE_SETTINGS, SERVER_SETTINGS, Registration
 from verifywise_mlflow.services.webhooks.support import WebhookSupport
-from verifywise_mlflow.tenants.webhooks import Webhooks
+from verifywise_mlflow.tenants.mlflow_webhooks import Webhooks
 
 
 @value_object

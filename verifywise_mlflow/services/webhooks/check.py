@@ -16,8 +16,8 @@ from verifywise_mlflow.services.webhooks.comparison import WantedWebhook, Webhoo
 from verifywise_mlflow.services.webhooks.health import are_alive
 from verifywise_mlflow.services.webhooks.support import POLLING, WebhookSupport
 from verifywise_mlflow.tenants.connection import connection_settings
+from verifywise_mlflow.tenants.mlflow_webhooks import Webhooks
 from verifywise_mlflow.tenants.tenant import Tenant
-from verifywise_mlflow.tenants.webhooks import Webhooks
 
 
 @dataclass(frozen=True, slots=True)

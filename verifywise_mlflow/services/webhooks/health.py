@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from verifywise_mlflow.persistence.repositories.change_hints import WebhookStatus
+from verifywise_mlflow.tenants.mlflow_webhooks import Webhooks
 from verifywise_mlflow.tenants.tenant import Tenant
-from verifywise_mlflow.tenants.webhooks import Webhooks
 
 LATE: Final = timedelta(minutes=2)
 """How late a delivery may arrive: MLflow repeats a failed delivery, and the listener refuses some with 429."""

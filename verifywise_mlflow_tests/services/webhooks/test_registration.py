@@ -19,8 +19,8 @@ from verifywise_mlflow.services.webhooks.comparison import WantedWebhook, compar
 from verifywise_mlflow.services.webhooks.registration import Registration, SecretValues
 from verifywise_mlflow.services.webhooks.support import read_support
 from verifywise_mlflow.tenants.connection import connection_settings
+from verifywise_mlflow.tenants.mlflow_webhooks import Webhooks
 from verifywise_mlflow.tenants.tenant import Tenant
-from verifywise_mlflow.tenants.webhooks import Webhooks
 from verifywise_mlflow_tests.support.hostile_server import HostileServer, hostile_server, make_response, respond_with
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)

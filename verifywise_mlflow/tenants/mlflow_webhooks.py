@@ -1,4 +1,7 @@
-"""The settings for a tenant's MLflow webhooks: the section ``webhooks`` of ``tenants.yaml``, with its defaults."""
+"""The settings for the webhooks that MLflow sends to us: the section ``webhooks`` of ``tenants.yaml``, with its defaults.
+
+``delivery/webhooks.py`` has those that we post to.
+"""
 
 from __future__ import annotations
 
