@@ -2,6 +2,9 @@
 
 Canonical JSON has sorted keys, no spaces and ASCII only. The text is stored as it was hashed, so verification needs no
 rules for numbers or escapes: ``SHA-256(text)`` is the entry's hash, and the next entry has it as ``previous_hash``.
+
+Three verifiers repeat this deliberately instead of importing it, so that an auditor need not trust this package:
+``tools/verify_audit_export.py``, ``tools/verify_proof.py`` and ``documents/pack/verify.py``.
 """
 
 from __future__ import annotations

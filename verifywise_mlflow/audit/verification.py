@@ -5,10 +5,9 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from verifywise_mlflow.audit.chain import GENESIS_HASH, ChainLink
+from verifywise_mlflow.audit.chain import GENESIS_HASH, ChainLink, entry_hash
 from verifywise_mlflow.audit.checkpoint import (
     Checkpoint,
     CheckpointClaim,
@@ -152,7 +151,7 @@ class _ChainVerifier:
         expected_sequence, hash_before = (
             (self.last_valid.sequence + 1, self.last_valid.hash) if self.last_valid else (1, GENESIS_HASH)
         )
-        if link.sequence != expected_sequence or sha256(link.text.encode()).hexdigest() != link.hash:
+        if link.sequence != expected_sequence or entry_hash(link.text) != link.hash:
             return False
         position = parse_position(link.text)
         return (
