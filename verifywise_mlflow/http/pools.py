@@ -1,5 +1,6 @@
 """Connection pools, and the limits on concurrent requests that connections to one server share.
 
+Connections stay open for further requests (keep-alive) until the client that opened the pool is closed.
 The machine's environment is ignored: proxy variables, netrc, SSL_CERT_FILE, SSLKEYLOGFILE.
 """
 

@@ -1,4 +1,4 @@
-"""The retry policy: exponential back-off with jitter, within a retry budget.
+"""The retry policy: exponential back-off (backoff) with jitter, within a retry budget.
 
 A retryable failure, such as a timeout or a rate limit (429), is retried after ``Retry-After``, or after a random
 back-off (full jitter) whose maximum starts at twice ``BACK_OFF_BASE_SECONDS`` and doubles with each attempt. Three

@@ -1,7 +1,8 @@
 """The outbox of deliveries: the versions whose current state was not yet delivered to a target.
 
 ``enqueue`` is called in the transaction that commits verdicts, so a version is pending if and only if its verdicts were
-committed. ``enqueue`` does nothing for a tenant without a configured target.
+committed. ``enqueue`` does nothing for a tenant without a configured target. A version that its target keeps refusing
+is parked (dead letter).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Registered models and model versions, as the last listing returned them."""
+"""Registered models and model versions, as the last listing returned them, and the tombstones of deleted ones."""
 
 from __future__ import annotations
 
