@@ -10,6 +10,7 @@ from verifywise_mlflow.services.comparison import ComparedValue, Section
 from verifywise_mlflow.services.record_parts import DataSet
 
 _SHOWN_DIGEST: Final = len("sha256 ") + 12
+"""Characters of a file's hash that are printed: enough to see that two differ."""
 
 
 def brief_sides(value: ComparedValue, brief_by_text: Mapping[str, str]) -> tuple[str | None, str | None]:

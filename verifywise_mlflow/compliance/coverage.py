@@ -21,7 +21,8 @@ class ClauseState(StrEnum):
     """How much evidence a tenant's records hold for a clause."""
 
     EVIDENCED = "evidenced"
-    """Every existing version shows evidence. A version that no rule applies to shows none: its stage may be missing."""
+    """Every version that is not archived shows evidence. A version that no rule applies to shows none: its stage may be
+    missing."""
     PARTLY = "partly"
     DECLARED_ONLY = "declared only"
     SUPPORTS = "supports"
@@ -69,7 +70,8 @@ class ClauseCoverage:
     """The rules that give evidence for the clause."""
     state: ClauseState
     version_counts: Mapping[VersionEvidence, int]
-    """Numbers of versions by how much they show; all zero if MLflow can show nothing, or no rule checks the clause."""
+    """Numbers of versions by how much they show; all zero if no rule checks the clause. Of a clause about keeping
+    records, each version shows evidence, since its record exists."""
 
 
 @dataclass(frozen=True, slots=True)

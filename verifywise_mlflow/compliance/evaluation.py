@@ -122,8 +122,7 @@ class Evaluator:
         return tuple(evaluation.result() for evaluation in self.evaluate_subject(subject))
 
     def evaluate_subject(self, subject: Subject) -> list[RuleEvaluation]:
-        """Return the same results, but compute on demand the parts that only a changed verdict needs, such as its
-        reason.
+        """Return the same results, but compute on demand what only a changed verdict needs, such as its reason.
 
         A rule that may exceed its budget on this record is left out.
         """

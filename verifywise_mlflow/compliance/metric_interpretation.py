@@ -3,8 +3,7 @@
 A rule reads the result as the variable ``measures``, a map of
 
 * ``performance``: the evaluation metrics, a list of ``{name, metric, value}``, where ``metric`` is the common name:
-  ``val_F1_score`` is ``f1``. Values measured on training data, targets and impossible
-  values are left out;
+  ``val_F1_score`` is ``f1``. Values measured on training data, targets and impossible values are left out;
 * ``fairness``: the measures between groups, a list of ``{name, metric, value}``: ``demographic_parity_difference``;
 * ``groups``: each metric that was measured by group, a list of ``{metric, groups, count, difference, ratio}``:
   the greatest value less the smallest, and the smallest divided by the greatest. Only finite values count;

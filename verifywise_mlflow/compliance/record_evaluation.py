@@ -165,8 +165,7 @@ class RecordEvaluation:
         return RuleEvaluation(self, rule, self._decide(rule, error))
 
     def _is_affordable(self, rule: CompiledRule) -> bool:
-        """Return whether a rule and its sentences may be evaluated in this process: in the budget, without CEL's
-        library.
+        """Return whether a rule and its sentences may be evaluated in this process: in the budget, without the library.
 
         The rule's costly conditions are evaluated now, so that no later step needs the library.
         """

@@ -54,7 +54,7 @@ class RuleResult(NamedTuple):
 
     @property
     def origins(self) -> dict[str, dict[str, Json]]:
-        """The provenance of the values: field to ``{source, key}``."""
+        """The provenance of the values: field to ``{source, key}``, with ``raw`` and ``state`` for no value."""
         origins: dict[str, dict[str, Json]] = json.loads(self.origins_json)
         return origins
 

@@ -78,8 +78,7 @@ class HintSettlement:
     _has_begun: bool = False
 
     def begin(self, newest_hint: int | None) -> None:
-        """Store the newest hint's revision from before the first listing. A later call, for a retried stage, is
-        ignored.
+        """Store the newest hint's revision from before the first listing. A later call, after a retry, is ignored.
 
         The listing of versions may have been requested by the first attempt.
         """

@@ -5,7 +5,8 @@
 * ``copy_date``: when the newest entry was modified, as a text for ``timestamp()``; left out if no entry states it;
 * ``copy_digest``: the copy's SHA-256;
 * ``checked_count``: the packages that were compared, if the version's environment is recorded;
-* ``unchecked``: the names of packages without one exact version; beyond ``MAX_LISTED``, how many more there are;
+* ``unchecked``: the names of packages without an exact version, except build tools such as pip; beyond ``MAX_LISTED``,
+  how many more there are;
 * ``known``: the vulnerabilities as ``{package, id, severity, text}``, the most severe first, at most ``MAX_LISTED``;
   ``text`` names all three and the version. An entry that states no severity counts as 10.
 

@@ -47,7 +47,7 @@ class SentenceTemplate:
 
     parts: tuple[str | ValueExpression, ...]
     unless: CelExpression | None = None
-    """The condition that the sentence belongs to: it is shown if the condition is false. None: always shown."""
+    """The condition that the sentence belongs to: it is shown only if the condition is false. None: always shown."""
 
     @property
     def placeholders(self) -> tuple[ValueExpression, ...]:
