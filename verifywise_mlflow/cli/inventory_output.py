@@ -17,7 +17,7 @@ from verifywise_mlflow.cli.indented_output import print_indented, print_whole
 from verifywise_mlflow.cli.output import out
 from verifywise_mlflow.cli.tenant_sections import by_tenant, print_limit
 from verifywise_mlflow.common.untrusted_text import escape_invisible
-from verifywise_mlflow.compliance.badge import BADGE_TONES, BadgeTone
+from verifywise_mlflow.compliance.badge import BADGE_MEANINGS, BadgeTone
 from verifywise_mlflow.services.inventory import InventoryRow
 
 _COLORS: Final[Mapping[BadgeTone, str]] = {"good": "green", "warning": "yellow", "bad": "red"}
@@ -53,7 +53,7 @@ def _print_models(rows: Sequence[InventoryRow]) -> None:
         for row, its_facts in zip(versions, facts, strict=True):
             line = Text(_line(next(remaining), widths))
             if row.badge:
-                line.highlight_words([row.badge], _COLORS[BADGE_TONES[row.badge]])
+                line.highlight_words([row.badge], _COLORS[BADGE_MEANINGS[row.badge].tone])
             if row.version_number is not None:
                 print_whole(line)
             _print_facts([fact for fact in its_facts if fact not in common], _INDENT + widths[0] + _GAP)

@@ -18,7 +18,7 @@ from verifywise_mlflow.cli.output import out, table
 from verifywise_mlflow.common.moments import utc_text
 from verifywise_mlflow.common.untrusted_text import escape_invisible, excerpt
 from verifywise_mlflow.compliance.ai_systems import DeclaredSystem
-from verifywise_mlflow.compliance.badge import BADGE_TONES
+from verifywise_mlflow.compliance.badge import BADGE_MEANINGS
 from verifywise_mlflow.compliance.rules.rule import Severity
 from verifywise_mlflow.compliance.verdict import Verdict
 from verifywise_mlflow.persistence.queries.history import Validity
@@ -39,8 +39,8 @@ _MAX_NAMES: Final = 6
 _WHAT_IT_IS: Final = ("business_purpose", "ai_system", "risk_category", "data_sensitivity")
 _WHO_ANSWERS: Final = ("owner", "compliance_approver", "reviewer", "validator")
 
-_GOOD_BADGES: Final = frozenset(badge for badge, tone in BADGE_TONES.items() if tone == "good")
-_BAD_BADGES: Final = frozenset(badge for badge, tone in BADGE_TONES.items() if tone == "bad")
+_GOOD_BADGES: Final = frozenset(badge for badge, meaning in BADGE_MEANINGS.items() if meaning.tone == "good")
+_BAD_BADGES: Final = frozenset(badge for badge, meaning in BADGE_MEANINGS.items() if meaning.tone == "bad")
 _COLORS: Final[Mapping[str, str]] = {
     **dict.fromkeys((Verdict.PASS, *_GOOD_BADGES), "green"),
     **dict.fromkeys((Verdict.FAIL, Verdict.ERROR, *_BAD_BADGES), "red"),

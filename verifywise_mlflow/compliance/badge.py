@@ -1,7 +1,7 @@
 """The badge: one word for a model version, and one for a registered model made from the badges of its versions.
 
-Badges are stored. After a change here, increase ``EVALUATION_REVISION`` in ``evaluation.py``: otherwise stored badges
-stay as they are until the record or the policy changes.
+Badges are stored. After a change of the words or of how they are derived, increase ``EVALUATION_REVISION`` in
+``evaluation.py``: otherwise stored badges stay as they are until the record or the policy changes.
 """
 
 from __future__ import annotations
@@ -27,13 +27,48 @@ BADGE_WORDS: Final = " or ".join(", ".join(Badge).rsplit(", ", 1))
 """All words, as a phrase for descriptions."""
 
 BadgeTone: TypeAlias = Literal["good", "warning", "bad"]
-BADGE_TONES: Final[Mapping[str, BadgeTone]] = {
-    Badge.EVIDENCE_COMPLETE: "good",
-    Badge.GAPS: "warning",
-    Badge.FAILING: "bad",
-    Badge.INCOMPLETE: "warning",
+
+
+@dataclass(frozen=True, slots=True)
+class BadgeMeaning:
+    """What a badge says to people, and how it looks."""
+
+    sentence: str
+    """The meaning for one version."""
+    of_models: str
+    """The words after a number of models with this badge: ``3 with gaps``."""
+    tone: BadgeTone
+    """The emphasis. Each output chooses its colors of the tones."""
+    color: str
+    """The color of its picture. White text on it has a contrast ratio above 4.5, as WCAG 2.2 requires of small text."""
+
+
+BADGE_MEANINGS: Final[Mapping[str, BadgeMeaning]] = {
+    Badge.FAILING: BadgeMeaning(
+        "What MLflow shows contradicts at least one rule.", "failing at least one rule", "bad", "#b3261e"
+    ),
+    Badge.INCOMPLETE: BadgeMeaning(
+        "Something could not be read or evaluated, so no conclusion is drawn about the rest.",
+        "not read completely",
+        "warning",
+        "#5b6570",
+    ),
+    Badge.GAPS: BadgeMeaning(
+        "Nothing speaks against a rule, but MLflow does not show all that the rules ask for.",
+        "with gaps",
+        "warning",
+        "#8a6100",
+    ),
+    Badge.EVIDENCE_COMPLETE: BadgeMeaning(
+        "MLflow shows what each rule requires. That is no statement that the model complies with any law: people "
+        "decide that.",
+        "with complete evidence",
+        "good",
+        "#2a7d3f",
+    ),
 }
-"""How each badge is emphasized. Each output chooses its colors of the tones."""
+"""The meaning of each badge, the worst badge first."""
+WORST_FIRST: Final = tuple(map(Badge, BADGE_MEANINGS))
 
 VERSION_RULE: Final = (
     "failing if a rule failed; else incomplete if the record could not be read completely or a rule could not be "
@@ -45,8 +80,6 @@ MODEL_RULE: Final = (
     "archived, the newest. Versions that were deleted from MLflow do not count, and a version that was not evaluated "
     "counts as incomplete."
 )
-
-WORST_FIRST: Final = (Badge.FAILING, Badge.INCOMPLETE, Badge.GAPS, Badge.EVIDENCE_COMPLETE)
 
 
 class HasVerdict(Protocol):

@@ -7,15 +7,8 @@ import unicodedata
 from typing import Final
 from xml.sax.saxutils import escape
 
-from verifywise_mlflow.compliance.badge import VERSION_RULE, Badge
+from verifywise_mlflow.compliance.badge import BADGE_MEANINGS, VERSION_RULE, Badge
 
-_COLORS: Final = {
-    Badge.EVIDENCE_COMPLETE: "#2a7d3f",
-    Badge.GAPS: "#8a6100",
-    Badge.INCOMPLETE: "#5b6570",
-    Badge.FAILING: "#b3261e",
-}
-"""White text has a contrast ratio above 4.5 on each color, as WCAG 2.2 requires for small text."""
 _MAX_LABEL_LENGTH: Final = 60
 _NOT_ALLOWED_IN_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _PADDING_PX, _NARROW_CHARACTER_PX, _WIDE_CHARACTER_PX = 6, 7, 12
@@ -38,7 +31,7 @@ def badge_svg(label: str, badge: Badge, waived: int = 0, *, rule: str = VERSION_
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{total}" height="20" role="img" aria-label="{name}">'
         f"<title>{name}. {escape(f'It is {rule}')}</title>"
         f'<rect width="{left}" height="20" fill="#3c4046"/>'
-        f'<rect x="{left}" width="{right}" height="20" fill="{_COLORS[badge]}"/>'
+        f'<rect x="{left}" width="{right}" height="20" fill="{BADGE_MEANINGS[badge].color}"/>'
         '<g fill="#fff" text-anchor="middle" font-family="Verdana,DejaVu Sans,sans-serif" font-size="11">'
         f'<text x="{left / 2:g}" y="14" textLength="{left - 2 * _PADDING_PX}">{escape(shown_label)}</text>'
         f'<text x="{left + right / 2:g}" y="14" textLength="{right - 2 * _PADDING_PX}">{escape(word)}</text>'

@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
-from verifywise_mlflow.compliance.badge import BADGE_TONES, VERSION_RULE, Badge, BadgeTone
+from verifywise_mlflow.compliance.badge import BADGE_MEANINGS, VERSION_RULE, Badge, BadgeTone
 from verifywise_mlflow.compliance.gap_urgency import UrgentGap
 from verifywise_mlflow.demo.wait_for_syncs import SyncOutcome
 from verifywise_mlflow.persistence.queries.overview import Overview
@@ -24,7 +24,7 @@ _COLORS: Final[Mapping[BadgeTone, str]] = {"good": "green", "warning": "yellow",
 
 def print_summary(console: Console, overviews: Mapping[str, Overview]) -> None:
     """Print one row per tenant, then the verdicts that need attention first."""
-    badges_shown = (f"[{_COLORS[BADGE_TONES[badge]]}]{badge}[/]" for badge in Badge)
+    badges_shown = (f"[{_COLORS[BADGE_MEANINGS[badge].tone]}]{badge}[/]" for badge in Badge)
     counts = Table("tenant", "models", "versions", *badges_shown, box=None, padding=(0, 2, 0, 0))
     for tenant_id, tenant_overview in overviews.items():
         badges = (str(tenant_overview.badges.get(badge, 0)) for badge in Badge)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Final
 
-from verifywise_mlflow.compliance.badge import WORST_FIRST, Badge
+from verifywise_mlflow.compliance.badge import BADGE_MEANINGS, WORST_FIRST
 from verifywise_mlflow.compliance.rules.rule import Severity
 from verifywise_mlflow.documents.report.gap_figures import SEVERITIES
 from verifywise_mlflow.documents.report.tenant_state import ModelSummary, TenantState
@@ -32,12 +32,8 @@ def sentences(state: TenantState) -> Iterator[str]:
     production = production_models(state)
     badges = Counter(model.badge.badge for model in production if model.badge)
     if production:
-        complete = badges[Badge.EVIDENCE_COMPLETE]
-        yield (
-            f"{_count(len(production), 'model')} in production: {complete:,} with complete evidence, "
-            f"{badges[Badge.GAPS]:,} with gaps, {badges[Badge.FAILING]:,} failing at least one rule"
-            + (f", {badges[Badge.INCOMPLETE]:,} not read completely." if badges[Badge.INCOMPLETE] else ".")
-        )
+        counts = [f"{badges[badge]:,} {BADGE_MEANINGS[badge].of_models}" for badge in reversed(WORST_FIRST)]
+        yield f"{_count(len(production), 'model')} in production: {', '.join(counts)}."
     else:
         yield "No model is in production."
     gaps = state.gaps

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from verifywise_mlflow.compliance.badge import Badge
+from verifywise_mlflow.compliance.badge import WORST_FIRST
 from verifywise_mlflow.compliance.coverage import ClauseState
 from verifywise_mlflow.compliance.rules.rule import UNKNOWN_SEVERITY
 from verifywise_mlflow.documents.report.chart_svg import (
@@ -20,12 +20,7 @@ from verifywise_mlflow.documents.report.gap_figures import AGE_GROUPS, SEVERITIE
 from verifywise_mlflow.documents.report.tenant_state import TenantState
 
 MAX_OWNERS: Final = 10
-BADGES: Final = (
-    Series(Badge.EVIDENCE_COMPLETE.value, "--fill-complete"),
-    Series(Badge.GAPS.value, "--fill-gaps"),
-    Series(Badge.INCOMPLETE.value, "--fill-incomplete"),
-    Series(Badge.FAILING.value, "--fill-failing"),
-)
+BADGES: Final = tuple(Series(badge, f"--fill-{badge.replace(' ', '-')}") for badge in map(str, reversed(WORST_FIRST)))
 _SCORE: Final = Series("score", "--link")
 _SEVERITIES: Final = tuple(
     Series(severity, "--unjudged" if severity == UNKNOWN_SEVERITY else f"--{severity}") for severity in SEVERITIES

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
-from verifywise_mlflow.compliance.badge import BADGE_TONES, Badge
+from verifywise_mlflow.compliance.badge import BADGE_MEANINGS
 from verifywise_mlflow.compliance.coverage import VersionEvidence
 from verifywise_mlflow.compliance.verdict import Verdict
 from verifywise_mlflow.documents.blocks import Cell, Tone, shorten, show_time
@@ -15,15 +15,6 @@ from verifywise_mlflow.normalizer.mapping.key_folding import is_system_key
 from verifywise_mlflow.services.unknown_facts import MissingBecause
 from verifywise_mlflow.services.version_dossier import VersionDossier
 
-BADGE_SENTENCES: Final[Mapping[str, str]] = {
-    Badge.EVIDENCE_COMPLETE: (
-        "MLflow shows what each rule requires. That is no statement that the model complies with any law: people "
-        "decide that."
-    ),
-    Badge.GAPS: "Nothing speaks against a rule, but MLflow does not show all that the rules ask for.",
-    Badge.FAILING: "What MLflow shows contradicts at least one rule.",
-    Badge.INCOMPLETE: "Something could not be read or evaluated, so no conclusion is drawn about the rest.",
-}
 VERDICT_TONES: Final[Mapping[str, Tone]] = {
     Verdict.PASS: "good",
     Verdict.FAIL: "bad",
@@ -162,7 +153,8 @@ def badge_cell(badge: str | None) -> Cell:
     """Return a badge with its meaning."""
     if badge is None:
         return Cell("not evaluated", "No rule has been evaluated on this version yet.", tone="quiet")
-    return Cell(badge, BADGE_SENTENCES.get(badge, ""), tone=BADGE_TONES.get(badge))
+    meaning = BADGE_MEANINGS.get(badge)
+    return Cell(badge, meaning.sentence, tone=meaning.tone) if meaning else Cell(badge)
 
 
 def verdict_cell(verdict: str | None, note: str = "") -> Cell:

@@ -9,12 +9,14 @@ import subprocess
 from collections import Counter, defaultdict
 from datetime import UTC, datetime, time, timedelta
 from functools import partial
+from importlib.resources import files
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 import pytest
 from sqlalchemy import text
 
+from verifywise_mlflow.compliance.badge import Badge
 from verifywise_mlflow.compliance.rules.rule import Severity
 from verifywise_mlflow.compliance.score import score
 from verifywise_mlflow.documents.report import site as site_module
@@ -49,6 +51,17 @@ def test_each_model_and_version_has_a_page_and_every_link_leads_to_one(site: Sit
         if not link.startswith("data:,") and not _leads_somewhere(site, path, link)
     ]
     assert broken == []
+
+
+@pytest.mark.parametrize("badge", Badge)
+def test_the_style_has_a_color_for_each_badge(badge: Badge) -> None:
+    style = (files("verifywise_mlflow.documents.report") / "assets" / "report.css").read_text(encoding="utf-8")
+
+    name = badge.replace(" ", "-")
+
+    assert f".badge-{name} {{" in style
+    assert f".legend--fill-{name} {{ --mark: var(--fill-{name}); }}" in style
+    assert f" --fill-{name}: light-dark(" in style
 
 
 def test_nothing_in_the_site_refers_to_another_host(site: SiteReader) -> None:
