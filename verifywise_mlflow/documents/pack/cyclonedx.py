@@ -18,20 +18,24 @@ from verifywise_mlflow.common.untrusted_text import escape_invisible
 from verifywise_mlflow.documents.blocks import shorten
 from verifywise_mlflow.documents.pack.json_text import pretty
 from verifywise_mlflow.documents.version.wording import show_value
+from verifywise_mlflow.normalizer.field_spec import FieldType
 from verifywise_mlflow.normalizer.record import FIELD_SPECS
 from verifywise_mlflow.services.evidence_pack import PackContents
 from verifywise_mlflow.services.record_parts import DataSet, Package
 from verifywise_mlflow.services.version_dossier import VersionDossier
 
 _MODEL: Final = "model"
-_PROPERTY_FIELDS: Final = (
-    *("lifecycle_stage", "aliases", "deployment_status", "owner", "risk_category", "model_tier", "regulatory_scope"),
-    *("data_sensitivity", "confidentiality", "privacy_assessment_status", "fundamental_rights_assessment_status"),
-    *("human_oversight_status", "compliance_approver", "approval_date", "reviewer", "validator", "validation_date"),
-    *("security_assessment_version", "safety_evaluation", "monitoring_evidence", "model_kind", "prompt_reference"),
-    *("source_run_id", "experiment_name", "code_commit", "training_entrypoint", "training_status", "training_user"),
-    *("training_started_at", "training_ended_at", "source_artifact_uri"),
+_OTHERWISE_SHOWN: Final = (
+    *("model_name", "version_number", "description", "business_purpose", "base_model", "base_model_license"),
+    *("dataset_reference", "evidence_files"),
 )
+"""The fields with members of their own."""
+_PROPERTY_FIELDS: Final = tuple(
+    name
+    for name, spec in FIELD_SPECS.items()
+    if name not in (*_OTHERWISE_SHOWN, "linked_prompts") and spec.type is not FieldType.JSON_OBJECT
+)
+"""All other fields whose values are short texts: ``record.json`` has those with a structure."""
 _LIBRARY_OF_FLAVOR: Final = {"sklearn": "scikit-learn", "pytorch": "PyTorch", "xgboost": "XGBoost"}
 
 
