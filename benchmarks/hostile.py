@@ -66,7 +66,7 @@ def _endless(key: str, make_row: Callable[[str], object]) -> Callable[[int, int]
 
 
 def _pages(key: str, pages: int, make_rows: Callable[[int], list[object]]) -> Callable[[int, int], Page]:
-    """A listing that ends, whose tokens are no offsets: it is read twice."""
+    """A listing that ends, whose tokens are not offsets: it is read twice."""
 
     def page(_rows: int, count: int) -> Page:
         index = (count - 1) % pages

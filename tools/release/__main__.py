@@ -1,7 +1,7 @@
 """``make release``: builds the packages of the last commit, checks them and puts them into dist/.
 
-``make release RELEASE_ARGS=--snapshot`` does the same with a commit that is no release. It needs no tag and no section
-in CHANGELOG.md.
+``make release RELEASE_ARGS=--snapshot`` does the same with a commit that is not a release. It needs no tag and no
+section in CHANGELOG.md.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Carries manifest data of an earlier sync forward if files cannot be read now: a failed read is no loss. Pure."""
+"""Carries manifest data of an earlier sync forward if files cannot be read now: a failed read is not a loss. Pure."""
 
 from __future__ import annotations
 

@@ -60,9 +60,9 @@ def changes_in_place(
 
     A file counts as changed if both syncs hashed it with different results, or if only the earlier one did and the size
     differs now. In the model's own folder, a file counts as added if the earlier sync listed that folder completely,
-    and as removed if both syncs did. A folder without files is no baseline, since its store may have been unavailable.
-    A run's other files may come and go, because reports are added to runs later. Manifests of different locations are
-    not compared.
+    and as removed if both syncs did. A folder without files is not a baseline, since its store may have been
+    unavailable. A run's other files may come and go, because reports are added to runs later. Manifests of different
+    locations are not compared.
 
     Args:
         earlier: The manifest of the earlier sync.

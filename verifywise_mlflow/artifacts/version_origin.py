@@ -39,7 +39,7 @@ class VersionOrigin:
     """The origin of a version, at the end of its chain of copies."""
 
     source: str | None
-    """The source of the original, or of the version itself if it is no copy or its original is unknown."""
+    """The source of the original, or of the version itself if it is not a copy or its original is unknown."""
     run_id: str | None = None
     """The run that the version names, else the run that its original or a source ``runs:/…`` names."""
     copied_from: tuple[VersionKey, ...] = ()

@@ -8,7 +8,7 @@ if such a statement covers every entry, or every entry up to ``through``, the la
 Otherwise the outcome is ``unproved``, which has an exit code of its own, and the report says what to compare with.
 
 The daily verification fails for a damaged trail and for one that no key signed, but not for ``unproved``: entries that
-no checkpoint covers yet are normal between two syncs, and an alert that is always on is no alert. The verification
+no checkpoint covers yet are normal between two syncs, and an alert that is always on is not an alert. The verification
 notices a truncated trail only if it can read checkpoints back from a witness.
 """
 

@@ -172,7 +172,7 @@ def _print_fields(
 
 
 def _brief_origin(origin: Mapping[str, object] | None) -> Text:
-    """Return the place of a value; also its text if the text is no value."""
+    """Return the place of a value; also its text if the text is not a value."""
     if origin is None or origin.get("state"):
         return display_origin(origin)
     return display(f"{origin.get('source')} {origin.get('key')}", _MAX_VALUE)

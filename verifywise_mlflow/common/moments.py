@@ -33,7 +33,7 @@ _UNITS: Final = {
 
 
 class MomentError(ValueError):
-    """A text that is no moment, has two readings, or lies in the future."""
+    """A text that is not a moment, has two readings, or lies in the future."""
 
 
 def parse_moment(text: str, now: datetime, *, zone: tzinfo | None = None, may_be_future: bool = False) -> datetime:

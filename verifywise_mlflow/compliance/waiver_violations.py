@@ -61,7 +61,7 @@ def _approver_violations(waiver: Waiver, limits: WaiverLimits, index: MappingInd
 
 
 def _reason_violations(waiver: Waiver, limits: WaiverLimits, index: MappingIndex) -> Iterator[str]:
-    # A reason may state that something was not done or has failed, so other states are no violation.
+    # A reason may state that something was not done or has failed, so other states are not violations.
     is_placeholder = index.value_state("business_purpose", waiver.reason) is ValueState.PLACEHOLDER
     folded = _folded(waiver.reason)
     if is_placeholder or _is_filler(folded):

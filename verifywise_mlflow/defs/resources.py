@@ -106,7 +106,7 @@ class TenantSync(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster'
         return self.accept_removals
 
     def now(self) -> datetime:
-        """Return the time that the sync records. It is no field, since a launched run must not choose audit times."""
+        """Return the time that the sync records. It is not a field: a launched run must not choose audit times."""
         return datetime.now(UTC)
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002  # Dagster's signature

@@ -9,7 +9,7 @@ from typing import Final
 
 SYNC_JOB: Final = "sync_tenant"
 TARGETED_SYNC_JOB: Final = "targeted_sync"
-"""Syncs the objects that hints of MLflow's webhooks name. It is no substitute for a sync of the whole registry."""
+"""Syncs the objects that hints of MLflow's webhooks name. It is not a substitute for a sync of the whole registry."""
 DELIVERY_JOB: Final = "deliver_tenant"
 REPORT_JOB: Final = "report_tenant"
 WITNESS_JOB: Final = "witness_checkpoints"

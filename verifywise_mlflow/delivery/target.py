@@ -57,7 +57,7 @@ class BatchResult:
     outcomes: Sequence[VersionOutcome]
     """One for each version of the batch."""
     counts: Mapping[str, int] = field(default_factory=dict)
-    """The numbers of writes, for the audit trail and for people: ``{"entries created": 3, "requests": 9}``."""
+    """The numbers of writes, for the audit trail and for people: ``{"create entry": 3, "requests": 9}``."""
     stop_reason: str | None = None
     """Why no further batch may be tried now: the server is down, or our rate limit is used up."""
 
@@ -67,7 +67,7 @@ class PlannedChange:
     """One write that a delivery would do."""
 
     action: str
-    """``create entry``, ``update entry``, ``open risk``, ``resolve risk``, ``add evidence``…; as in the counts."""
+    """The kind of write: ``create entry``, ``open risk``, ``add evidence file``, ``post event``…"""
     model_name: str
     version_number: int
     detail: str = ""
@@ -123,8 +123,9 @@ class Connection(Protocol):
     def deliver(self, batch: Sequence[PendingVersion]) -> BatchResult:
         """Write the differences of these versions. Failures of the other system are outcomes, not exceptions.
 
-        Each write is recorded in the ledger before it is sent and after it succeeded, in separate transactions, so that
-        a process that is killed in between neither repeats nor loses the write.
+        A process that is killed loses no write. A target that creates objects records each write in the ledger before
+        it is sent and after it succeeded, in separate transactions, so that no object is created twice. A target that
+        sends events may send an event again.
 
         Raises:
             DatabaseError: the store cannot be used.

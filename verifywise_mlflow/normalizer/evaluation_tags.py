@@ -40,7 +40,7 @@ def _with_state(origin: Origin, index: MappingIndex) -> Origin:
 
 
 def evaluation_tag_findings(origins: Mapping[str, Origin]) -> Iterator[Finding]:
-    """Yield a finding for each evaluation tag whose text is no value."""
+    """Yield a finding for each evaluation tag whose text is not a value."""
     for key, origin in origins.items():
         if origin.state:
             text = f"{origin.source} {quote(key)} is {quote(origin.raw or '')}, {origin.state.clause}"

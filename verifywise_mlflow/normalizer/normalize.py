@@ -108,7 +108,7 @@ def normalize(
 
 
 def _shown(record: CanonicalRecord, origins: Mapping[str, Origin]) -> dict[str, Origin]:
-    """Return the origins of the values, and of the texts that are no value."""
+    """Return the origins of the values, and of the texts that are not values."""
     return {
         field: origins[field]
         for field in FIELDS

@@ -1,4 +1,4 @@
-"""The provenance of a field's value: its MLflow object, the original text, and why a text is no value."""
+"""The provenance of a field's value: its MLflow object, the original text, and why a text is not a value."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SourceKind = Literal[
 
 
 class ValueState(StrEnum):
-    """Why a text is no value. The field is then null, so that the text passes no rule; the origin keeps the text."""
+    """Why a text is not a value. The field is then null, so that the text passes no rule; the origin keeps the text."""
 
     PLACEHOLDER = "placeholder"
     """The text has no meaning: `TBD`, `n/a`, `?`."""
@@ -58,7 +58,7 @@ class Origin:
     key: str
     """The tag, alias or attribute as the customer wrote it; the path of an artifact; the setting for ``config``."""
     raw: str | None
-    """The text before normalization; None for a value that is no text and was copied unchanged."""
+    """The text before normalization; None for a value that is not a text and was copied unchanged."""
     dated: str | None = None
     """The date in the text: ``2026-03-01``, ``2026-03``, ``2026-Q1`` or ``2026``."""
     rule: str | None = None
@@ -66,7 +66,7 @@ class Origin:
     link: str | None = None
     """How the object with the value belongs to the version, if the version itself does not name the object."""
     state: ValueState | None = None
-    """Why the text is no value; the field is then null. None for a value."""
+    """Why the text is not a value; the field is then null. None for a value."""
     same_person_as: tuple[str, ...] = ()
     """The other fields that name the same person (``same_person.py``), if this field is an attestation."""
     may_be_same_person_as: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""Tag hygiene: values of no known form, texts that are no value, misspelled keys, and keys that no mapping covers."""
+"""Tag hygiene: values of no known form, texts that are not values, misspelled keys, and keys that no mapping covers."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class UnknownValue:
 
 @dataclass(frozen=True, slots=True)
 class NoValue:
-    """A text that is no value, such as ``TBD``."""
+    """A text that is not a value, such as ``TBD``."""
 
     field: str
     found: ValueUse

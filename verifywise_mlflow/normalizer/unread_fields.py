@@ -76,7 +76,7 @@ class TextOrigin(Protocol):
 
     @property
     def state(self) -> ValueState | None:
-        """Why the text is no value."""
+        """Why the text is not a value."""
 
 
 def unread_objects(

@@ -9,7 +9,7 @@ that stored texts are redacted again.
 - ``command_lines``: passwords in the arguments of programs.
 - ``uri_credentials``: credentials within URIs and connection strings.
 - ``secret_key_names``: which keys announce a secret.
-- ``secret_values``: which values are no secrets, such as placeholders and references.
+- ``secret_values``: which values are not secrets, such as placeholders and references.
 - ``personal_data``: personal data with a recognizable format.
 - ``exempt_fields``: the fields that are not redacted.
 """

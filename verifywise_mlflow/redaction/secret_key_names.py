@@ -1,6 +1,6 @@
 """Names of keys that announce a secret: ``db_password``, ``PGPASSWORD``, ``apiKey``, ``HF_TOKEN``.
 
-Registries are full of random values that are no secrets, such as hashes and IDs. So a value without a recognizable
+Registries are full of random values that are not secrets, such as hashes and IDs. So a value without a recognizable
 format is redacted only if its key announces a secret.
 """
 

@@ -59,7 +59,7 @@ class JudgedRule:
     """The rule; its texts are empty if the policy of the time does not have it."""
     verdict: VerdictState
     waiver: StoredWaiver | None
-    """The waiver that covered the gap at the time; None for a verdict that is no gap."""
+    """The waiver that covered the gap at the time; None for a verdict that is not a gap."""
     clauses: tuple[CitedClause, ...]
     """The clauses that the rule gives evidence for."""
 

@@ -84,7 +84,7 @@ def test_a_file_grants_new_waivers_and_withdraws_removed_ones_but_ignores_expire
         ({"model": "*"}, {}, ["model: '*' is a pattern"]),
         ({"model": "fraud?"}, {}, ["model: 'fraud?' is a pattern"]),
         ({"model": "*"}, {"allow_patterns": True}, []),
-        ({"model": "fra[ud]"}, {}, []),  # brackets are no wildcards here
+        ({"model": "fra[ud]"}, {}, []),  # brackets are not wildcards here
         (
             {"reason": "A pilot."},
             {},

@@ -75,7 +75,7 @@ def test_a_child_that_ignores_the_signal_is_killed(tmp_path: Path, monkeypatch: 
 
 @needs_proc
 def test_a_group_that_has_only_zombies_has_stopped() -> None:
-    """Nobody takes the exit code of an orphan in a container whose first process is no init."""
+    """Nobody takes the exit code of an orphan in a container whose first process is not an init."""
     process = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(600)"], start_new_session=True)
     began = time.monotonic()
 

@@ -70,7 +70,7 @@ def test_declared_facts_stay_apart_from_what_mlflow_shows(bank: dict[str, Docume
     risk = clauses(bank["declared"])["Annex IV(5)"]
 
     assert [(value.label, value.text) for value in risk.values] == [("Risk category", "high")]
-    assert risk.filling is Filling.DECLARED  # a category is no risk management, no matter who states it
+    assert risk.filling is Filling.DECLARED  # a category is not risk management, no matter who states it
     assert ("Basis of the decision", "Annex III, point 5(b)") in [(fact.label, fact.text) for fact in risk.facts]
     assert [(document.label, document.text) for document in risk.documents] == [
         ("Risk management file", "https://documents.acme.example/risk, version 3")

@@ -58,7 +58,7 @@ def test_an_approver_who_is_certainly_somebody_else_is_another_person(approver: 
 @pytest.mark.parametrize(
     ("people", "same"),
     [
-        # Bob is no second pair of eyes if he trained the model.
+        # Bob is not a second pair of eyes if he trained the model.
         (
             {"owner": "Ada Lovelace", "training_user": "bstone", "compliance_approver": "Ada Lovelace, Bob Stone"},
             {"compliance_approver": SamePerson(("owner", "training_user"), ())},

@@ -1,4 +1,4 @@
-"""Texts that are no value: placeholders, negations, failures and the accounts of machines, and what is not one."""
+"""Texts that are not values: placeholders, negations, failures and the accounts of machines, and what is not one."""
 
 from __future__ import annotations
 

@@ -141,7 +141,7 @@ def test_an_entry_of_an_erasure_that_leaves_rows_is_refused_at_the_end(isolated:
 
 @pytest.fixture
 def owner(empty_database_url: str) -> Iterator[LoginRole]:
-    """An owner of the schema who is no superuser, with rows of a tenant in every table."""
+    """An owner of the schema who is not a superuser, with rows of a tenant in every table."""
     with login_role(empty_database_url, new_name("owner")) as role:
         execute(empty_database_url, f"GRANT CREATE ON DATABASE {empty_database_url.rsplit('/', 1)[1]} TO {role.name}")
         upgrade(role.url)

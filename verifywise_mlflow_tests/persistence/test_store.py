@@ -158,7 +158,7 @@ def test_a_lost_lock_connection_does_not_hide_the_error(store: Store) -> None:
 def revisions(store: Store) -> dict[str, int]:
     with store.begin_shared() as connection:
         rows = connection.execute(select(registered_models.c.model_name, registered_models.c.revision))
-        return {name: revision for name, revision in rows}  # noqa: C416  # a row is no pair to dict()
+        return {name: revision for name, revision in rows}  # noqa: C416  # a row is not a pair to dict()
 
 
 def write(store: Store, *models: RegisteredModel, tenant_id: str = "acme") -> None:

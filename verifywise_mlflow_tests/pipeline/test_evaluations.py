@@ -267,7 +267,7 @@ def test_hostile_assessments_are_bounded_and_say_nothing(
     assert token not in json.dumps(read)
     assert {counts["others"] for counts in read["assessments"] if counts["name"].startswith("name")} == {1}
     assert {counts["source"] for counts in read["assessments"]} <= {"CODE", "OTHER"}
-    # A data set without records is no evidence, and neither are texts.
+    # A data set without records is not evidence, and neither are texts.
     assert verdict(store, "evaluation-dataset") == "not evidenced"
     assert verdict(store, "judged-outputs") == "not evidenced"
 

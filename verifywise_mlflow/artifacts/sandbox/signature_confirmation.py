@@ -1,6 +1,6 @@
 """Confirms a sandboxed process's verdict in our own process: a signature is valid only for a signer trusted here.
 
-A bundle that takes over the worker can make it return anything, so the worker's verdict alone is no evidence. The
+A bundle that takes over the worker can make it return anything, so the worker's verdict alone is not evidence. The
 signature in the bundle is evidence: only the holder of a trusted key can have made it over that payload.
 """
 

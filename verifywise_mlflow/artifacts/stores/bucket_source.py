@@ -16,7 +16,7 @@ from verifywise_mlflow.connector.models import RemoteFile
 from verifywise_mlflow.http.errors import InvalidResponseError, LimitExceededError
 
 MAX_OBJECTS = 100_000
-"""The most objects below one folder. A folder with more is no model."""
+"""The most objects below one folder. A folder with more is not a model."""
 
 
 class Bucket:

@@ -23,7 +23,7 @@ from verifywise_mlflow.normalizer.record import MAY_LACK_VALUE, PRECEDENCE_FIELD
 app = typer.Typer()
 
 MAX_TEXTS: Final = 8
-"""Texts that are no value that are printed, of each kind; ``--json`` has all of them."""
+"""Texts that are not values that are printed, of each kind; ``--json`` has all of them."""
 
 
 @app.command()
@@ -80,7 +80,7 @@ def rule_of(field: str, tag_mapping: TagMapping) -> dict[str, list[str]]:
 
 
 def _texts_without_value(field: str, tag_mapping: TagMapping) -> Iterator[tuple[str, str, Sequence[str]]]:
-    """Yield the texts that are no value of a field, with where this is stated and what they mean."""
+    """Yield the texts that are not values of a field, with where this is stated and what they mean."""
     for scope in (field, ANY_FIELD) if field in MAY_LACK_VALUE else ():
         for state, texts in tag_mapping.value_states.get(scope, {}).items():
             yield scope, state, tuple(texts)

@@ -250,7 +250,7 @@ def _is_one_of(operand: Closure, texts: frozenset[str]) -> Closure:
 
 
 def _texts(entries: tuple[Node, ...]) -> frozenset[str]:
-    """Return a literal list of texts; empty if an entry is no text."""
+    """Return a literal list of texts; empty if an entry is not a text."""
     texts = [entry.value for entry in entries if isinstance(entry, Constant) and isinstance(entry.value, str)]
     return frozenset(texts) if len(texts) == len(entries) else frozenset()
 
@@ -331,7 +331,7 @@ def _comprehension(source: Closure, name: str, condition: Closure | None, transf
             elif value is LIBRARY or (is_taken is not True and is_taken is not False):
                 return LIBRARY
             elif is_taken:
-                values.append(value)  # type: ignore[arg-type]  # a duration is no entry of a record
+                values.append(value)  # type: ignore[arg-type]  # a duration is not an entry of a record
         return MISSING if is_missing else values
 
     return comprehension

@@ -119,7 +119,7 @@ class QueuedRun:
     work: tuple[object, ...]
     """What the run does. Two runs of a tenant are duplicates if this is equal."""
     scope: SyncScope | None = None
-    """The scope of the sync; None if the run is no sync, or a sync of single stages."""
+    """The scope of the sync; None if the run is not a sync, or a sync of single stages."""
 
     @property
     def is_backfill(self) -> bool:

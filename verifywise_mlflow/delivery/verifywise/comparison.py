@@ -1,7 +1,7 @@
 """Compares the desired fields with those that we last wrote and those in VerifyWise, and yields the resulting steps.
 
-``change_steps`` handles all objects that are changed after their creation: a field whose value differs from the one
-that we last wrote belongs to a person.
+``change_steps`` changes entries, risks, evidence and custom fields: a field whose value differs from the one that we
+last wrote belongs to a person.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ class FieldChanges:
     content: Content
     """The content for the ledger once the changes are sent."""
     is_news: bool
-    """Whether this content differs from the present one in the ledger. It may differ although nothing must be changed:
-    the server may already hold a value that the ledger lacks."""
+    """Whether the ledger needs this content even if nothing is sent: the server already holds a value that the ledger
+    lacks, or the outcome of an earlier request is unknown."""
 
 
 def field_changes(desired: Mapping[str, FieldValue], row: LedgerRow, present: Mapping[str, object]) -> FieldChanges:

@@ -1,6 +1,7 @@
 """The inventory entry of a version.
 
-Its status is Pending at first. It is never set to Approved: that is a person's decision.
+Its status is Pending, or Restricted for a failing version if the settings say so. It is never set to Approved: that is
+a person's decision.
 """
 
 from __future__ import annotations

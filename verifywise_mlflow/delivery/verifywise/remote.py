@@ -128,8 +128,8 @@ class VerifyWise(Protocol):
     ``UnauthenticatedError``, ``ForbiddenError``, ``NotFoundError``, ``UnreachableError`` (nothing was sent, or a read
     failed), ``InvalidResponseError``, ``LimitExceededError``. A method that writes sends its request once, and may also
     raise ``OutcomeUnknownError``, ``ConflictError`` and ``RefusedError``. Reads are retried within the limits. A method
-    that changes an existing object never waits for a rate limit: the values on which the change was decided would be
-    outdated.
+    that changes an entry, a risk, evidence or a custom field never waits for a rate limit: the values on which the
+    change was decided would be outdated.
     """
 
     @property
@@ -182,7 +182,7 @@ class VerifyWise(Protocol):
         """Create an entry of the evidence hub, and return the server's response, which may lack the files."""
 
     def update_evidence(self, evidence_id: int, fields: Fields, model_ids: Sequence[int]) -> None:
-        """Change an entry. The models are always sent: without them, A2 logs a false removal."""
+        """Change an entry. The models are always sent: without them, A2 and B log a false removal."""
 
     def attach_file(self, file_id: int, evidence_id: int) -> None:
         """Attach a file to an entry of the evidence hub. Attaching it again has no effect."""

@@ -31,8 +31,8 @@ class RemoteState:
 
         Args:
             client: The connection.
-            reads_current: Whether single objects are requested. A plan takes them from the listings, since it changes
-                none and a request per object would take minutes.
+            reads_current: Whether entries, risks and evidence are read again before a change. A plan takes them from
+                the listings, since it changes none and a request per object would take minutes.
         """
         self.client = client
         self._reads_current = reads_current
@@ -52,7 +52,7 @@ class RemoteState:
 
     @cached_property
     def account(self) -> Account:
-        """Who we are there."""
+        """Our account in VerifyWise."""
         return self.client.account()
 
     @cached_property
@@ -65,7 +65,7 @@ class RemoteState:
         return self.client.inventory_entry(entry_id) if self._reads_current else self.entries.get(entry_id)
 
     def entries_with_key(self, key: str) -> list[InventoryEntry]:
-        """Return the entries that bear a version's key."""
+        """Return the entries that have a version's key."""
         return self._entries_by_key.get(key, [])
 
     @cached_property

@@ -219,7 +219,7 @@ class VerifyWiseClient:
     def create_evidence(self, fields: Fields, model_ids: Sequence[int], files: Sequence[RemoteFile]) -> EvidenceItem:
         """Create an entry of the evidence hub, and return the server's response, which may lack the files."""
         content = {
-            "description": None,  # A fails without the key
+            "description": None,  # A1 and A2 fail without the key
             **fields,
             "mapped_model_ids": list(model_ids),
             "evidence_files": [self._file_reference(file) for file in files],
@@ -230,7 +230,7 @@ class VerifyWiseClient:
         return self._file_references.get(file.id) or {"id": file.id, "filename": file.filename, "size": file.size}
 
     def update_evidence(self, evidence_id: int, fields: Fields, model_ids: Sequence[int]) -> None:
-        """Change an entry. The models are always sent: without them, A2 logs a false removal."""
+        """Change an entry. The models are always sent: without them, A2 and B log a false removal."""
         content = {**fields, "mapped_model_ids": list(model_ids)}
         path, route = f"/evidenceHub/{evidence_id}", "/evidenceHub/{id}"
         self._transport.change("PATCH", path, content, route=route, waits=False)

@@ -1,4 +1,5 @@
-"""Sends requests to one VerifyWise server within its rate limits. A request that writes is sent only once."""
+"""Sends requests to one VerifyWise server within its rate limits. A request that may have been executed is not repeated.
+"""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class NormalFormReader:
         self._form_of.pop("", None)
 
     def read(self, value: str) -> str | None:
-        """Return the normal form of a value; None if the value is no known spelling."""
+        """Return the normal form of a value; None if the value is not a known spelling."""
         if len(value) > MAX_VALUE_LENGTH:
             return None
         words = undated_words = split_words(value)

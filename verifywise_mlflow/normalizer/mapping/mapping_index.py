@@ -26,7 +26,7 @@ class ValueReading(NamedTuple):
     """The meaning of a text as a value of a field."""
 
     state: ValueState | None
-    """Why the text is no value; None if it is a value, such as a normal form."""
+    """Why the text is not a value; None if it is a value, such as a normal form."""
     form: str | None
     """The normal form of the text; None if it is unknown or in doubt, and for a field without normal forms."""
 
@@ -42,7 +42,7 @@ class KeyMeaning:
     rank: int
     """The key's position among the field's keys, or among its yes/no keys; 0 is the best."""
     yes_no: YesNoKey | None = None
-    """The normal forms for yes and no; None if the key is no yes/no key."""
+    """The normal forms for yes and no; None if the key is not a yes/no key."""
     is_weak: bool = False
     """Whether the key counts only with a value of a known form."""
 
@@ -157,7 +157,7 @@ class MappingIndex:
         return True if folded in self._yes else False if folded in self._no else None
 
     def value_state(self, field: str, value: str) -> ValueState | None:
-        """Return why a text is no value of a field; None if it is a value, such as a normal form."""
+        """Return why a text is not a value of a field; None if it is a value, such as a normal form."""
         return self.read_value(field, value).state
 
     def read_value(self, field: str, value: str) -> ValueReading:

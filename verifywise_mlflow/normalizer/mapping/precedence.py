@@ -2,9 +2,9 @@
 
 The chosen candidate's ``Origin`` (``normalizer/origin.py``) is the provenance of the value.
 
-A text that is no value (``ValueState``) counts as missing, so that a real value of a later source is used: `owner: TBD`
-on a version does not hide the team that its model names. An attestation is different: a rejection or a pending state
-in the nearest source counts, and no approval elsewhere replaces it.
+A text that is not a value (``ValueState``) counts as missing, so that a real value of a later source is used: `owner:
+TBD` on a version does not hide the team that its model names. An attestation is different: a rejection or a pending
+state in the nearest source counts, and no approval elsewhere replaces it.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def _winner(field: str, candidates: Sequence[Candidate]) -> Candidate:
 
 
 def _without_value(field: str, candidates: Sequence[Candidate]) -> Iterator[Finding]:
-    """Yield the findings about texts that are no value, except what MLflow's client records by itself."""
+    """Yield the findings about texts that are not values, except what MLflow's client records by itself."""
     for candidate in candidates:
         origin = candidate.origin
         if origin.state and not is_system_key(origin.key) and origin.source != "run":

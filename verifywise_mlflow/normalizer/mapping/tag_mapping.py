@@ -112,7 +112,7 @@ class TagMapping(_Section):
     related_fields: Mapping[ClosedField, Mapping[ClosedField, tuple[Word, ...]]] = Field(default_factory=dict)
     """Field to the related fields, with their forms, that a value under the field's keys may fill instead."""
     value_states: Mapping[StateField, Mapping[State, tuple[TextOrGlob, ...]]] = Field(default_factory=dict)
-    """Field and value state to the words and globs of texts that are no value."""
+    """Field and value state to the words and globs of texts that are not values."""
     questions: Mapping[ClosedField, Mapping[TagKey, YesNoKey]] = Field(default_factory=dict)
     answers: YesNoWords = YesNoWords()
     aliases: Mapping[Stage, tuple[Word, ...]] = Field(default_factory=dict)

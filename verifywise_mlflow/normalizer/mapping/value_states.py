@@ -71,7 +71,7 @@ class ValueStateReader:
         return self._may_be_doubted and len(text) <= MAX_TEXT_LENGTH and _QUESTION.search(text) is not None
 
     def read(self, text: str) -> ValueState | None:
-        """Return why a text is no value; None if it is a value."""
+        """Return why a text is not a value; None if it is a value."""
         is_whole = len(text) <= MAX_TEXT_LENGTH
         text = text[:MAX_TEXT_LENGTH].strip()
         undated = strip_dates(text).strip() if self._may_carry_date else text

@@ -254,7 +254,7 @@ def _waiver_condition(gaps: Subquery, selection: GapSelection) -> Iterator[Colum
 
 
 def _opening_is_recorded(gaps: Subquery) -> ColumnElement[bool]:
-    """Return the condition that a verdict which was no gap ended when the gap opened."""
+    """Return the condition that a verdict which was not a gap ended when the gap opened."""
     history = version_verdict_history
     # The arrays are compared directly: as rows, the verdicts of a version would be expanded for each of its gaps.
     former = history.c.verdicts[func.array_position(history.c.rule_ids, gaps.c.rule_id)]

@@ -79,7 +79,7 @@ class VerdictState:
     """A hash of everything that the verdict follows from; see ``compliance.input_hash``."""
     span: Validity
     open_since: datetime | None = None
-    """Since when the gap has been open without interruption; None for a verdict that is no gap."""
+    """Since when the gap has been open without interruption; None for a verdict that is not a gap."""
 
 
 @dataclass(frozen=True, slots=True)

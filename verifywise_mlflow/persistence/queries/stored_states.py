@@ -82,7 +82,7 @@ class StoredVerdicts(NamedTuple):
     opened_with_first: Sequence[int] | None
     """The places, from 1 on, of the gaps that opened at the time of the first verdict."""
     open_since: Sequence[datetime | None] | None
-    """Null if all other verdicts are no gaps."""
+    """Null if all other verdicts are not gaps."""
     ended_at: datetime | None
     ended_by: str | None
 

@@ -78,7 +78,7 @@ class WebhookStatus:
     last_delivery_at: datetime | None = None
     """When the last delivery with a valid signature arrived, a test call included."""
     last_event_at: datetime | None = None
-    """When the last delivery arrived that was no test call."""
+    """When the last delivery arrived that was not a test call."""
     last_missed_at: datetime | None = None
     """When polling last found a change that no delivery had reported."""
 

@@ -119,7 +119,7 @@ class VerdictBatch:
 
     @property
     def new_states(self) -> Sequence[Key]:
-        """The records whose content, policy or verdicts changed, for deliveries. Another day alone is no change."""
+        """The records whose content, policy or verdicts changed, for deliveries. Another day alone is not a change."""
         return self._new_states
 
     def count(self, badge: Badge) -> int:

@@ -124,7 +124,7 @@ def _refresh_named(context: StageContext, objects: Sequence[HintedObject]) -> Pr
 
 
 def _read_with_originals(context: StageContext, due: Sequence[Key]) -> PointReads[Key, ModelVersion]:
-    """Read versions, and the originals of new copies, up to an original that is no new copy."""
+    """Read versions, and the originals of new copies, up to an original that is not a new copy."""
     reader, ahead = context.reader(), context.tenant.limits.max_concurrent_requests
     reads: PointReads[Key, ModelVersion] = PointReads()
     requested: set[Key] = set()

@@ -8,7 +8,7 @@ from typing import Final
 from verifywise_mlflow.services.installation.finding import Finding
 
 MAX_SKEW: Final = timedelta(seconds=5)
-"""The largest difference that is no problem: a poll looks for changes after the newest time that it knows."""
+"""The largest difference that is not a problem: a poll looks for changes after the newest time that it knows."""
 
 
 def check_skew(

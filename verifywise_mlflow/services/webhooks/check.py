@@ -38,7 +38,7 @@ class WebhookCheck:
     unlisted_because: str | None
     """Why the webhooks could not be listed, and what to do."""
     is_forbidden: bool
-    """Whether the account lacks the permission to list them, which is no problem: administrators can list them."""
+    """Whether the account lacks the permission to list them, which is not a problem: administrators can list them."""
     problems: tuple[str, ...]
     """Why the list may be incomplete."""
     deliveries: Deliveries

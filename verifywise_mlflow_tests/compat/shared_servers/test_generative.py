@@ -1,4 +1,4 @@
-"""What each MLflow release offers for generative applications is probed, and what it lacks is no failure."""
+"""What each MLflow release offers for generative applications is probed, and what it lacks is not a failure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The assessments of traces are counted where a release has them. Where it has none, that is no failure and no zero."""
+"""The assessments of traces are counted where a release has them; a release without them is neither a failure nor zero."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def test_cyclonedx_has_data_sets_packages_hashes_and_metrics(fraud_files: Mappin
     urls = [PackageURL.from_string(item["purl"]) for item in by_type["library"]]
     assert [(url.type, url.name, url.version) for url in urls] == [
         ("pypi", "scikit-learn", "1.9.1"),
-        ("pypi", "numpy", None),  # a range is no version
+        ("pypi", "numpy", None),  # a range is not a version
     ]
     hashes = {item["name"]: item["hashes"][0]["content"] for item in model["components"]}
     assert hashes["model.pkl"] == "0f" * 32

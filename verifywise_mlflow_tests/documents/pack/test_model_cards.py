@@ -18,7 +18,7 @@ def test_hugging_faces_library_reads_the_head_and_the_metrics(fraud_files: Mappi
     assert data.eval_results is not None
     results = {result.metric_type: result.metric_value for result in data.eval_results}
     assert results["auc"] == 0.91
-    assert "loss" not in results  # NaN is no result
+    assert "loss" not in results  # NaN is not a result
     assert data.datasets is None  # no data set of the hub
     assert {result.dataset_name for result in data.eval_results} == {"not recorded in MLflow"}
 
