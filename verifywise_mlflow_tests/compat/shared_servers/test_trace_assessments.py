@@ -1,4 +1,4 @@
-"""The assessments of traces are counted where a release has them; a release without them is neither a failure nor zero."""
+"""The assessments of traces are counted where a release has them; a release without them does not count as zero."""
 
 from __future__ import annotations
 
