@@ -144,15 +144,6 @@ def test_the_files_that_a_page_names_exist(page: str) -> None:
     assert [path for path in named if not (ROOT / path).exists()] == []
 
 
-def test_the_files_that_the_guide_for_contributors_names_exist() -> None:
-    named = re.findall(r"`([a-z_]+/[\w./-]*\w\.(?:py|yaml|md))`", TOP_LEVEL["CONTRIBUTING.md"])
-
-    assert len(named) > 20
-    assert [
-        path for path in named if not any((base / path).exists() for base in (ROOT, ROOT / "verifywise_mlflow"))
-    ] == []
-
-
 @pytest.mark.parametrize("page", TEXTS)
 def test_the_modules_that_a_page_names_exist(page: str) -> None:
     dotted = re.findall(r"\b((?:verifywise_mlflow|verifywise_mlflow_tests|benchmarks)(?:\.[a-z]\w*)+)", _prose(page))

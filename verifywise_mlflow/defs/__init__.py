@@ -1,1 +1,1 @@
-"""The only package that imports Dagster: assets, checks, jobs, partitions, resources, schedules, sensors."""
+"""What Dagster loads: assets, checks, jobs, partitions, resources, schedules, sensors. Only ``distributed`` uses Dagster, too."""

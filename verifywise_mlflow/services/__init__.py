@@ -1,1 +1,1 @@
-"""Read models and services for people, sensors and checks. No stage needs them."""
+"""Use cases of people, sensors and checks, and what stages and deliveries share, such as the policies of a tenant."""
