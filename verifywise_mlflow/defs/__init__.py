@@ -1,1 +1,4 @@
-"""What Dagster loads: assets, checks, jobs, partitions, resources, schedules, sensors. Only ``distributed`` uses Dagster, too."""
+"""What Dagster loads: assets, checks, jobs, partitions, resources, schedules, sensors.
+
+Of the other packages, only ``distributed`` imports Dagster.
+"""
