@@ -92,8 +92,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> GroupSc
 def pytest_collection_finish() -> None:
     """Prepare Dagster's files, and exempt from garbage collection what the imports and the collection created.
 
-    It lives until the end, and each full collection would go over all of it again: an eighth of the CPU time of the
-    fast tests.
+    These objects live until the end. Each full collection would visit all of them again: an eighth of the CPU time of
+    the fast tests.
     """
     if "dagster" in sys.modules:  # otherwise its import, a second, is left to the tests
         from verifywise_mlflow_tests.support.dagster_files import copy_new_files
@@ -131,7 +131,7 @@ def pytest_xdist_setupnodes(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: WorkerController) -> None:
-    """Give a worker the folder that says where they are."""
+    """Give a worker the folder with the addresses of the servers."""
     node.workerinput["servers"] = node.config.stash[_SERVERS].folder
 
 
@@ -146,7 +146,7 @@ def _shared_servers(request: pytest.FixtureRequest) -> str | None:
 def services_parent(
     _shared_servers: str | None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[], Path]]:
-    """What returns the address of the process that services are forked from, and starts it in a session of its own."""
+    """A function that returns the address of the process that services are forked from, and starts it on demand."""
     with ExitStack() as stack:
 
         @cache

@@ -28,7 +28,7 @@ from benchmarks.tables import RESULTS, publish
 _THRIFTY_RECONCILE = timedelta(hours=4)
 _NOON, _AFTERNOON = 12 * 3_600.0, 15 * 3_600.0
 _OVERLOADED_HOURS = 6.0
-"""An overloaded installation shows in some hours what it does."""
+"""Some hours suffice to show how an overloaded installation behaves."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

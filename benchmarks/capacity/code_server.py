@@ -1,7 +1,7 @@
 """The ticks of sensors and schedules: evaluated by threads of the code server, and submitted by the daemon.
 
 Dagster waits a minute for a tick. After that it discards the tick with its cursor, but the thread that evaluates it
-goes on, and takes its share of the interpreter.
+continues, and takes its share of the interpreter.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Work:
     wait_seconds: float = 0.0
     """Waiting for Postgres, between the calculations."""
     least_seconds: float = 0.0
-    """Until the last server has responded. The calculations go on meanwhile."""
+    """Until the last server has responded. The calculations continue meanwhile."""
 
 
 Begin = Callable[[SharedCore], Work]

@@ -1,4 +1,4 @@
-"""What an installation has to do, and what it is given to do it."""
+"""The work of an installation, and its resources."""
 
 from __future__ import annotations
 

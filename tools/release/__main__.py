@@ -90,7 +90,7 @@ def _version_and_notes(checkout: Checkout, folder: Path, *, snapshot: bool) -> t
 
 
 def _check_installed(distributions: Distributions, version: str, folder: Path) -> None:
-    """Install the wheel with one lock file after the other, and run what each is for."""
+    """Install the wheel with one lock file after the other, and run the programs that each is for."""
     folder.mkdir()
     locks = distributions.source / "requirements"
     installation = create_installation(folder)

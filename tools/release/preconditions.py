@@ -1,4 +1,4 @@
-"""What must hold before a version is released, apart from what is built."""
+"""The conditions for a release, apart from those on the built files."""
 
 from __future__ import annotations
 

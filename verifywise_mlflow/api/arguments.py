@@ -36,7 +36,9 @@ def texts(given: str | Iterable[str]) -> tuple[str, ...]:
 
 
 def closed_words(parameter: str, given: str | Iterable[str], allowed: Collection[str]) -> tuple[str, ...]:
-    """Check that words belong to a closed set, and return them. A misspelled word would match no row: false good news.
+    """Check that words belong to a closed set, and return them.
+
+    A misspelled word would match no row, which looks like good news.
 
     Raises:
         InvalidArgumentError: a word is not in the set.

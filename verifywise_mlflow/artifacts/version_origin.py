@@ -43,7 +43,7 @@ class VersionOrigin:
     run_id: str | None = None
     """The run that the version names, else the run that its original or a source ``runs:/…`` names."""
     copied_from: tuple[VersionKey, ...] = ()
-    """The versions from the nearest copy to the original; empty if the version is not a copy."""
+    """The chain from the version that was copied to the original; empty if the version is not a copy."""
     problem: str | None = None
     """Why the original of a copy is unknown."""
     location: str | None = None

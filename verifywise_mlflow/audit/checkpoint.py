@@ -46,7 +46,7 @@ class Checkpoint:
     """A statement with its signature."""
 
     text: str
-    """What was signed, as UTF-8."""
+    """The signed text, as UTF-8."""
     signature: str
     """Ed25519, 64 bytes in hex."""
 

@@ -22,7 +22,7 @@ def compile_globs(globs: Iterable[str]) -> re.Pattern[str]:
 
 
 def compile_name_patterns(patterns: Iterable[str]) -> re.Pattern[str]:
-    """Return the same for names, in which ``[`` is a character like others and no wildcard."""
+    """Return such a pattern for names, in which ``[`` is an ordinary character and not a wildcard."""
     return compile_globs(pattern.replace("[", "[[]") for pattern in patterns)
 
 

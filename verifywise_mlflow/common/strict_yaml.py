@@ -16,7 +16,7 @@ _MAX_DEPTH: Final = 50
 
 
 class UniqueKeyLoader(yaml.SafeLoader):
-    """A safe loader that refuses duplicate keys: of two tenants with one name, YAML itself would keep the last."""
+    """A safe loader that refuses duplicate keys: YAML itself would keep the last of two equal ones."""
 
 
 class PackagedFileLoader(yaml.CSafeLoader):

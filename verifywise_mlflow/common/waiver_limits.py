@@ -19,7 +19,7 @@ class WaiverLimits(BaseModel):
     model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid", hide_input_in_errors=True)
 
     max_days: int = Field(default=365, gt=0, le=36_500)
-    """The most days from today to the last day of a waiver: accepting a gap for good is a change of policy."""
+    """The most days from today to the last day of a waiver: accepting a gap permanently is a change of policy."""
     min_reason_characters: int = Field(default=20, gt=0, le=2_000)
     """The fewest characters of a reason, without repeated spaces."""
     approvers: tuple[_Name, ...] | None = None

@@ -108,7 +108,7 @@ class MeasureReader:
     """Classifies the metrics of any number of versions, and finds the levels that they must reach."""
 
     def __init__(self, levels: Mapping[str, float]) -> None:
-        """Take the thresholds that state the level of a metric."""
+        """Store the thresholds that state the level of a metric."""
         self.levels = levels
         self._words_of = _words_of_metrics(frozenset(map(_metric_of, self.levels)))
         self._by_metric: dict[str, dict[str, float]] = {}

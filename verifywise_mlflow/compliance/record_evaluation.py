@@ -262,7 +262,7 @@ class RuleEvaluation:
     __slots__ = ("_decision", "_record", "_rule")
 
     def __init__(self, record: RecordEvaluation, rule: CompiledRule, decision: _Decision) -> None:
-        """Take the decision, and the record and the rule from which its reason is written."""
+        """Store the decision, and the record and the rule from which its reason is written."""
         self._record, self._rule, self._decision = record, rule, decision
 
     @property

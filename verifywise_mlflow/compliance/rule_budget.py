@@ -51,7 +51,7 @@ class RecordBudget:
     __slots__ = ("_sizes", "_steps_left", "_variables")
 
     def __init__(self, variables: Mapping[str, CelValue]) -> None:
-        """Take the variables of the record."""
+        """Store the variables of the record."""
         self._variables, self._steps_left = variables, float(MAX_STEPS)
         self._sizes: dict[Path, Size] = {}
 

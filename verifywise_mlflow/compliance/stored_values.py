@@ -16,7 +16,8 @@ from verifywise_mlflow.compliance.rules.cel_variables import CelValue
 from verifywise_mlflow.compliance.rules.field_paths import ORIGINS, Path, dotted
 
 _MAX_ORIGIN_KEY_LENGTH: Final = 300
-"""Characters of a key, and of a text that is not a value. MLflow's own limit is 250; another server may have none."""
+"""Characters of a key, and of a text that is not a value. MLflow's own limit is 250; other servers may have no
+limit."""
 
 Members: TypeAlias = tuple[str, ...]
 Picker: TypeAlias = Callable[[Members], Members]

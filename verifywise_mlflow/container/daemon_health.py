@@ -55,7 +55,7 @@ def database_of(instance: object, environment: Mapping[str, str]) -> Mapping[str
     """Return the parameters of a connection to Dagster's database, from the content of dagster.yaml.
 
     Returns:
-        None if the storage is configured in another form than ours or that of Dagster's Helm chart.
+        None if the storage is configured neither in our form nor in that of Dagster's Helm chart.
     """
     match instance:
         case {"storage": {"postgres": {"postgres_db": dict(fields)}}}:

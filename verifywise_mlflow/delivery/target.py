@@ -64,7 +64,7 @@ class BatchResult:
 
 @dataclass(frozen=True, slots=True)
 class PlannedChange:
-    """One write that a delivery would do."""
+    """One write that a delivery would make."""
 
     action: str
     """The kind of write: ``create entry``, ``open risk``, ``add evidence file``, ``post event``…"""

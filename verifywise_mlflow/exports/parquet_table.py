@@ -13,7 +13,7 @@ from verifywise_mlflow.exports.table_columns import Cell, CellType, Column
 
 ROWS_PER_GROUP: Final = 10_000
 CHARACTERS_PER_GROUP: Final = 16_000_000
-"""What is in memory at a time: rows, or fewer rows with longer texts."""
+"""The most rows and characters in memory at a time: long texts make a group smaller."""
 
 _TYPES: Final = {
     CellType.TEXT: pa.string(),

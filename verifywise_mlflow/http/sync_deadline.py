@@ -1,6 +1,7 @@
 """The deadline of a sync: a server that responds slowly, but within each timeout, must not delay a sync for hours.
 
-All connections of a sync share one deadline. After it, no request is sent, and a response that is being read ends.
+After the deadline, no request is sent to the tenant's MLflow server, and a response that is being read ends. Object
+stores have no deadline, but a version's files are read only if the deadline has not passed when its turn comes.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ class WritingHttpClient(HttpClient):
         Args:
             request: Its headers are added to the client's.
             limit: The limits of the response.
-            target: What messages call the request.
+            target: The name of the request in messages.
 
         Raises:
             HttpError: there is no response, or one that is not a success or exceeds the limit. If ``was_sent`` is true

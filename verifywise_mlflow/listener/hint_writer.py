@@ -33,7 +33,7 @@ class HintWriter:
     """The listener's use of the database."""
 
     def __init__(self, store: Store) -> None:
-        """Take the store; its role needs no more than ``db grant listener`` grants."""
+        """Store the database connection; its role needs only the privileges of ``db grant listener``."""
         self._store = store
         self._threads = ThreadPoolExecutor(THREADS, "hints")
         self._free_threads = asyncio.Semaphore(THREADS)

@@ -54,7 +54,7 @@ class Receiver:
         outcomes: Outcomes,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        """Take the parts that the receiver uses. ``clock`` returns Unix seconds."""
+        """Store the parts that the receiver uses. ``clock`` returns Unix seconds."""
         self._routes = routes
         self._writer = writer
         self._outcomes = outcomes

@@ -33,7 +33,7 @@ class DeliveryHeaders:
 
 
 def delivery_headers(headers: Mapping[str, str]) -> DeliveryHeaders | None:
-    """Return the headers of a delivery; None if they are missing or have another form than MLflow's."""
+    """Return the headers of a delivery; None if they are missing or do not have the form of MLflow's headers."""
     delivery_id = headers.get("x-mlflow-delivery-id", "")
     timestamp = headers.get("x-mlflow-timestamp", "")
     if not _DELIVERY_ID.fullmatch(delivery_id) or not _TIMESTAMP.fullmatch(timestamp):

@@ -41,7 +41,7 @@ class Candidates:
     """The candidates from all objects around one version, by field."""
 
     def __init__(self, inputs: RecordInputs, aliases: Sequence[str], index: MappingIndex) -> None:
-        """Take what was read of the version, its aliases, and the tenant's mapping."""
+        """Collect the candidates from what was read of the version, from its aliases and by the tenant's mapping."""
         self._index = index
         self._environment = inputs.manifest.environment if inputs.manifest else None
         tags = _tags(inputs)

@@ -26,7 +26,7 @@ class SyncTelemetry:
     """Traces and logs one sync. It does nothing while traces are off and logging is not configured."""
 
     def __init__(self, tenant_id: str, sync_id: str, dagster_run_id: str | None) -> None:
-        """Take the identity of the sync; nothing is recorded yet."""
+        """Store the identity of the sync; nothing is recorded yet."""
         self._scope = SyncScope(tenant_id, sync_id)
         self._dagster_run_id = dagster_run_id
         self._started = time.monotonic()

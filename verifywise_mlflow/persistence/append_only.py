@@ -51,7 +51,7 @@ class Guard:
     events: str
     """The part of ``pg_get_triggerdef`` from the time up to the table: ``BEFORE DELETE OR UPDATE``."""
     scope: str
-    """What follows the table: ``FOR EACH STATEMENT``."""
+    """The clause after the table: ``FOR EACH STATEMENT``."""
     function: str
 
     @property

@@ -25,7 +25,7 @@ Cells: TypeAlias = Sequence[str | None]
 """A column's values, in the text form that Postgres casts to the column's type."""
 
 MAX_CHARACTERS: Final = 4 * 1024**2
-"""The most characters of a statement with several rows: to send a statement takes a multiple of its size in memory."""
+"""The most characters of a statement with several rows: sending a statement takes a multiple of its size in memory."""
 _SEPARATOR: Final = "\x1e"
 """It separates the cells of a column and ends the last cell: Postgres splits an empty text into no cells."""
 _NULL: Final = "\x1f"

@@ -75,7 +75,7 @@ def _row_bytes(rows: FromClause) -> ColumnElement[int]:
 
 
 def _bytes_of(column: ColumnElement[Any]) -> ColumnElement[int]:
-    """Return the bytes of a value before compression. To measure whole rows as text would take four times as long."""
+    """Return the bytes of a value before compression. Measuring whole rows as text would take four times as long."""
     if isinstance(column.type, Text | PlainText):
         return func.octet_length(column)  # Postgres stores it with the text
     as_text = func.octet_length(cast(column, PlainText))

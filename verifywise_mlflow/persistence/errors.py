@@ -44,7 +44,7 @@ class LockTimeoutError(DatabaseError):
     retryable = True
 
     def __init__(self, lock: str, holders: str) -> None:
-        """Take the name of the lock, and a clause that says who may hold it."""
+        """Compose the message from the name of the lock and a clause that says who may hold it."""
         super().__init__(
             f"{lock} was not granted in time: {holders}. Wait for it and try again, or look for the oldest transaction "
             "(the column xact_start of pg_stat_activity) and end it with pg_terminate_backend. Nothing was changed"
@@ -58,7 +58,7 @@ class DatabaseFailedError(DatabaseError):
     remedy = "Committed data stays, and the next sync resumes from there"
 
     def __init__(self, error: DBAPIError) -> None:
-        """Take the driver's message, without the statement and its values; it never holds the password."""
+        """Compose the message from the driver's, without the statement and its values; it never holds the password."""
         message = _message(error)
         remedy = self.remedy
         if _ACCESS_REFUSED.search(message):
@@ -74,14 +74,14 @@ class DatabaseUnreachableError(DatabaseFailedError):
     remedy = "Check VERIFYWISE_DATABASE_URL, and whether the server runs"
 
     def __init__(self, error: DBAPIError) -> None:
-        """Take the driver's message. A refused login stays refused, so it is not retryable."""
+        """Compose the message from the driver's. A refused login stays refused, so it is not retryable."""
         super().__init__(error)
         self.retryable = not _ACCESS_REFUSED.search(_message(error))
 
 
 @contextmanager
 def translate_errors(role: str | None) -> Iterator[None]:
-    """Raise a driver's error as one of ours. Errors of the program pass through, since they have to be seen.
+    """Raise a driver's error as one of ours. Errors of the program pass through, since they must be seen.
 
     Args:
         role: the database role in use.

@@ -1,7 +1,7 @@
 """Rows whose JSON stays text until the process that computes parses it.
 
-A sync reads its rows in one process and computes in another. To pickle and unpickle parsed JSON took as long as to
-parse it, so the process that computes receives the text.
+A sync reads its rows in one process and computes in another. Pickling and unpickling parsed JSON took as long as
+parsing it, so the process that computes receives the text.
 """
 
 from __future__ import annotations

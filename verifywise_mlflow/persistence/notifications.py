@@ -1,4 +1,4 @@
-"""Notifications of Postgres. To wait for one in LISTEN costs neither processor time nor queries."""
+"""Notifications of Postgres. Waiting for one in LISTEN costs neither processor time nor queries."""
 
 from __future__ import annotations
 

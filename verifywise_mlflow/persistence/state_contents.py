@@ -23,7 +23,8 @@ RECORD_COLUMNS: Final = {
     name: text_form(canonical_records.c[name].type).to_text
     for name in (*FIELDS, "origins", "incomplete", "findings", "deleted_at")
 }
-"""The columns of a record's content, each with what makes the text that Postgres casts to the column's type."""
+"""The columns of a record's content, each with the function that makes the text that Postgres casts to the column's
+type."""
 
 VERDICT_COLUMNS: Final = (
     *("rule_id", "rule_version", "verdict", "reason", "values", "policy_id", "policy_version", "origins"),

@@ -91,8 +91,8 @@ class Store(Closeable):
 
         Args:
             tenant_id: The tenant.
-            snapshot: What ``export_snapshot`` returned in another such transaction, which must still be open: this one
-                sees the same state.
+            snapshot: The result of ``export_snapshot`` in another such transaction, which must still be open: this
+                transaction sees the same state.
         """
         with self._transaction(
             tenant_id, snapshot, isolation_level="REPEATABLE READ", postgresql_readonly=True

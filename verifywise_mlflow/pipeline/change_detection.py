@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class ChangeSet(Generic[T]):
-    """The listed objects whose rows have to be written."""
+    """The listed objects whose rows must be written."""
 
     changed: list[ListedObject[T]] = field(default_factory=list)
     _sizes: list[int] = field(default_factory=list)

@@ -76,7 +76,8 @@ class NoteKind(StrEnum):
     """Whether a note needs attention."""
 
     INFO = "info"
-    """The tenant's settings cause the note. The data-quality check ``complete`` passes."""
+    """Nothing has to be done: a setting of the tenant causes it, or a later sync continues. The data-quality check
+    ``complete`` passes."""
     WARNING = "warning"
     """Data is missing or held back, or a protection is not in force. The data-quality check ``complete`` fails."""
 
@@ -128,7 +129,7 @@ class Progress:
     """Lifecycle events that were recorded."""
     read_failures: list[ReadFailure] = field(default_factory=list)
     recorded_read_failures: int = 0
-    """How many of ``read_failures`` have an entry in the audit trail."""
+    """How many of ``read_failures`` need no entry in the audit trail any more."""
     integrity_events: list[IntegrityEvent] = field(default_factory=list)
     """Files whose bytes changed although their version did not."""
     notes: list[Note] = field(default_factory=list)
@@ -141,7 +142,7 @@ class Progress:
     store_requests: int = 0
     """Requests to object stores and other servers than the tenant's MLflow server."""
     sandbox_protections: tuple[str, ...] = ()
-    """Protections that were in force in the sandbox; empty if nothing was hashed or parsed."""
+    """Protections that were in force in the sandbox; empty if nothing was parsed or verified in it."""
 
     @property
     def warnings(self) -> list[Note]:

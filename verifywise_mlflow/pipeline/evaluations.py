@@ -120,7 +120,8 @@ def _evaluations(
 def _datasets(reader: Reader, experiments: Sequence[str]) -> Sequence[EvaluationDataset]:
     """Return the evaluation data sets that changed last; none if the server cannot list them.
 
-    Every HTTP error except a passed deadline means that the server cannot list them. Records then say so.
+    Raises:
+        DeadlineExceededError: the sync's deadline has passed. Any other HTTP error means that they cannot be listed.
     """
     try:
         return reader.newest_evaluation_datasets(experiments)

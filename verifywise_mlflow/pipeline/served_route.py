@@ -59,7 +59,7 @@ class RouteChoice:
 
     @property
     def is_proven(self) -> bool:
-        """Whether the route by location has listed enough folders to be trusted that a folder is plausibly empty."""
+        """Whether the route by location has listed so many folders that it is believed if it shows an empty one."""
         return self._listed_by_location >= MEASURED_LISTINGS
 
     def by_location(self) -> bool:
@@ -75,8 +75,8 @@ class RouteChoice:
     def reads_by_location(self) -> bool:
         """Return whether to read a file by its location although its folder was listed by the other route.
 
-        This holds from the time when the route by location has shown files until both routes are measured, since a file
-        may be large.
+        It is read so as soon as the route by location has shown files, and until the other route is known to be faster:
+        a file may be large.
         """
         with self._lock:
             is_serving = bool(self._listed_by_location) and not self._is_refused

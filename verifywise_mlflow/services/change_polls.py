@@ -1,6 +1,6 @@
 """Polls a tenant's server for changes with a few requests, to decide whether a sync is worthwhile. Writes nothing.
 
-A poll compares the response with what the last sync stored. So a change that any sync has stored counts no longer,
+A poll compares the response with what the last sync stored. So a change that any sync has stored no longer counts,
 regardless of what triggered that sync. A token identifies a change, so that the same change triggers only one sync.
 """
 

@@ -29,8 +29,8 @@ class PackContents:
     dossier: VersionDossier
     facts: SystemFacts
     record_states: Sequence[RecordState]
-    """The states up to the time, as they were known then, the oldest first. ``verdict_states`` and the badges of the
-    dossier are in the same form."""
+    """The states up to the time, as they were known then, the oldest first. The same holds for ``verdict_states`` and
+    the badges of the dossier."""
     verdict_states: Sequence[VerdictState]
     policy: ConfigVersion | None
     """The policies in force at the time, in full."""

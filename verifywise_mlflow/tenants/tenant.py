@@ -78,7 +78,7 @@ class Evaluations(ConfigSection):
 
 
 class History(ConfigSection):
-    """Limits on the growth of the histories, which are kept for good."""
+    """Limits on the growth of the histories, which are kept permanently."""
 
     max_bytes_per_day: int = Field(default=512 * 1024**2, gt=0)
     """Bytes of former states, lifecycle events and their audit entries per day, UTC. Changes beyond the limit are held

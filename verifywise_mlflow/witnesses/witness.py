@@ -35,7 +35,7 @@ class Witness(Protocol):
         """Return whether the witness receives the checkpoints of a tenant."""
 
     def store(self, tenant_id: str, stamped: StampedCheckpoint) -> Receipt:
-        """Store a checkpoint for good. Storing it again does no harm.
+        """Store a checkpoint permanently. Storing it again does no harm.
 
         Raises:
             WitnessError: The witness did not accept the checkpoint.

@@ -1,4 +1,4 @@
-"""A person accepts forged states, so that syncs commit again: every verifier goes on naming the forgery."""
+"""A person accepts forged states, so that syncs commit again: every verifier continues to name the forgery."""
 
 from __future__ import annotations
 

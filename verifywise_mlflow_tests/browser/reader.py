@@ -17,7 +17,7 @@ class Reader:
         page.goto(start)
 
     def click(self, *labels: str) -> None:
-        """Click what says so, one after the other."""
+        """Click the elements with these texts, one after the other."""
         for label in labels:
             self._page.get_by_text(label, exact=True).filter(visible=True).first.click()
             self.clicks += 1

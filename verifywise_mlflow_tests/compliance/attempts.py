@@ -140,7 +140,7 @@ def results(evidence: Mapping[str, str | float | None], evaluator: Evaluator | N
 def results_on(
     inputs: RecordInputs, evidence: Mapping[str, str | float | None], evaluator: Evaluator | None = None
 ) -> dict[str, RuleResult]:
-    """Return the same for a version with these objects; thresholds and other versions are those of the evidence."""
+    """Return the results for a version with these objects, and the thresholds and other versions of the evidence."""
     return _results(_subject(inputs, evidence), evidence, evaluator)
 
 

@@ -263,7 +263,7 @@ PARSERS = (
 
 @given(row=any_row | any_json)
 def test_any_row_is_either_parsed_or_refused_as_invalid(row: object) -> None:
-    """Each row goes through every parser: to generate one takes ten times as long as to parse it."""
+    """Each row goes through every parser: generating a row takes ten times as long as parsing it."""
     for parse in PARSERS:
         _, problems = parsing.parse_rows([row], parse, "rows")
         entity = None if problems else parse(row)

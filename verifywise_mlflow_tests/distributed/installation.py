@@ -59,7 +59,7 @@ class Installation:
     tenants_file: Path
     workers: list[ChildProcess] = field(default_factory=list)
     networks: dict[int, TcpProxy] = field(default_factory=dict)
-    """The process of a worker to what is between it and Postgres."""
+    """The process of a worker to the proxy between it and Postgres."""
 
     @property
     def logs(self) -> Path:

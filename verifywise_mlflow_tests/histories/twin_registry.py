@@ -166,7 +166,7 @@ class TwinRegistry:
         run.is_deleted = False
 
     def purge_run(self, key: Key) -> None:
-        """Remove a version's run for good, as ``mlflow gc`` does."""
+        """Remove a version's run permanently, as ``mlflow gc`` does."""
         run = self.versions()[key].run
         assert run
         self.client.delete_run(run.run_id)

@@ -15,7 +15,7 @@ RULES = 3
 SETTINGS, MAPPING, POLICY = "settings", "mapping", "policy"
 """The digests that everything was made with."""
 MODEL, NUMBER = "model-000123", 4
-"""One of the versions, the same of each tenant."""
+"""One of the versions, the same one for each tenant."""
 LOCATION = "s3://bucket/1233"
 """Where its files lie."""
 NOW = datetime(2026, 3, 1, tzinfo=UTC)

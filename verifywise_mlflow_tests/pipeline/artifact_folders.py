@@ -38,7 +38,7 @@ class ArtifactFolders:
 
     @contextmanager
     def away(self, folder: Path | None = None) -> Iterator[None]:
-        """Take a folder away during the block, as if it were not mounted; without one, the workspace's whole store."""
+        """Remove a folder during the block, as if it were not mounted; by default the workspace's whole store."""
         folder = folder or self.root / "workspaces" / self.workspace
         hidden = folder.with_name(f"{folder.name}.away")
         folder.rename(hidden)

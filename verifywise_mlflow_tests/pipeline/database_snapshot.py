@@ -42,7 +42,7 @@ SEQUENCE_COLUMNS = {"event_id", "state_id", "config_version_id"}
 CACHES = (compliance_counts, compliance_count_buckets, stage_watermarks, state_commitments, state_models)
 """Tables whose content depends on how many syncs there were."""
 _LOGGED_COLUMNS = ("tenant_id", "kind", "model_name", "version_number")
-"""What is compared of the log of states: its hashes cover our times and the order of the writes."""
+"""The compared columns of the log of states: its hashes cover our times and the order of the writes."""
 _SEEN_TIME = re.compile(r"\(seen [^)]*\)")
 """As in the text of findings."""
 SYNC_ENTRY_KINDS = {"sync started", "sync ended"}

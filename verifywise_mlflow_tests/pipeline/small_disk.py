@@ -34,7 +34,7 @@ class SmallDisk:
     """The program from the side of who uses it."""
 
     def __init__(self, process: Popen[str]) -> None:
-        """Take the running program, and wait until its Postgres takes connections."""
+        """Store the running program, and wait until its Postgres takes connections."""
         self._process = process
         self.url = self._line()
         if self.url == FORBIDDEN:

@@ -1,4 +1,4 @@
-"""A sync requests at once what it can: shown by a server that answers only when it has seen the other request."""
+"""A sync sends requests concurrently: a server that responds only after it has seen the other request shows this."""
 
 from __future__ import annotations
 

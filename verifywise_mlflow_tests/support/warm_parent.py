@@ -50,7 +50,8 @@ MODULES: Final[Mapping[str, Sequence[str]]] = {
     "verifywise_mlflow_tests.support.mlflow_process": _MLFLOW,
     "verifywise_mlflow.demo.servers.mlflow_program": _MLFLOW,
 }
-"""What can be started, and what is imported before the first start of it. None of it depends on the environment."""
+"""The programs that can be started, each with the modules to import before its first start. No module depends on the
+environment."""
 SCRIPTS: Final[Mapping[str, str]] = {
     "dagster": "dagster",
     "dagster-webserver": "dagster_webserver",

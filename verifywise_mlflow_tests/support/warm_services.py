@@ -30,7 +30,7 @@ class WarmProcess:
     """A forked service: what ``ChildProcess`` uses of ``subprocess.Popen``."""
 
     def __init__(self, connection: socket.socket) -> None:
-        """Take the connection to the parent, which has sent the process id."""
+        """Store the connection to the parent, which has sent the process id."""
         self._answers = connection.makefile("rb")
         self._connection = connection
         answer = self._answers.readline()
@@ -73,7 +73,7 @@ class WarmPopen:
     TimeoutExpired = subprocess.TimeoutExpired
 
     def __init__(self, address: Callable[[], Path]) -> None:
-        """Take what returns the parent's address, and starts it if nobody has."""
+        """Store the function that returns the parent's address and, if nobody has, starts the parent."""
         self._address = address
 
     def Popen(  # noqa: N802  # the name that it stands for

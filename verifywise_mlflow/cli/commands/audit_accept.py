@@ -32,7 +32,7 @@ def accept_states(
     """Accept the states that syncs refuse to commit, since no sync wrote them. Investigate them first.
 
     An entry names you, the reason and the positions in the log of states. From then on, syncs commit their states
-    again. audit verify --records and proofs go on saying that a person accepted these states.
+    again. audit verify --records and proofs continue to state that a person accepted these states.
     """
     if not has_visible_character(reason):
         fail("--reason is empty: say what was found out about these states", MISUSED, as_json)

@@ -72,7 +72,7 @@ def verify(
     """Recompute the hash chain of a tenant's trail; report the first damaged entry, or what is not proved.
 
     With a public key, success also needs a signature, and a checkpoint or head from outside the database that covers
-    every entry: without one, an end that was cut off at a checkpoint is not missed.
+    every entry: without one, nothing shows that the trail was truncated at a checkpoint.
     """
     audit_records.check_options(records, sample, seed, judge, as_json)
     keys = [_public_key(path, as_json) for path in public_key or []]

@@ -23,7 +23,7 @@ from verifywise_mlflow.normalizer.record import MAY_LACK_VALUE, PRECEDENCE_FIELD
 app = typer.Typer()
 
 MAX_TEXTS: Final = 8
-"""Texts that are not values that are printed, of each kind; ``--json`` has all of them."""
+"""The most texts of each kind that are printed, of those that are not values; ``--json`` has all of them."""
 
 
 @app.command()

@@ -190,7 +190,7 @@ def unsigned_note(contents: PackContents) -> tuple[str, ...]:
 
 
 def _write(contents: PackContents, path: Path, frameworks: Sequence[str], as_json: bool) -> PackDocument:
-    """Write the archive, and return what it has."""
+    """Write the archive, and return its contents."""
     from verifywise_mlflow.documents.pack.archive import archive_of, pack_files
 
     known = contents.dossier

@@ -128,7 +128,7 @@ def _normal_versions(versions: Iterable[object]) -> Iterator[str]:
 
 
 def _severity(affected: Mapping[str, object], entry: Mapping[str, object]) -> float | None:
-    """Return the highest score of the vectors, else the least score of the rating."""
+    """Return the highest score of the vectors, else the lowest score of the rating."""
     scores = [score for part in (affected, entry) for score in _scores(_list(part.get("severity")))]
     if scores:
         return max(scores)

@@ -54,7 +54,7 @@ class EnvironmentFacts:
         return str(copy) if isinstance(copy, VulnerabilityCopyError) else None
 
     def digests(self, variables: Container[str]) -> dict[str, str]:
-        """Return a digest of the facts of each variable. Records that were evaluated with another one are outdated."""
+        """Return a digest of the facts of each variable. Records evaluated with another digest are outdated."""
         digests = {}
         if VULNERABILITIES in variables:
             copy = self.vulnerability_copy
@@ -68,7 +68,7 @@ def load_environment_facts(end_of_life: Path | None, vulnerability_copy: Path | 
     """Return the facts from an operator's files. A copy of OSV that cannot be read is part of the result.
 
     Raises:
-        EndOfLifeError: the file of ends of life has another form.
+        EndOfLifeError: the file of ends of life does not have the expected form.
     """
     days = load_end_of_life(end_of_life)
     if vulnerability_copy is None:

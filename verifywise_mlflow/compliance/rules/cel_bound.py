@@ -80,7 +80,7 @@ class CostBound:
     """The bound of one expression."""
 
     def __init__(self, root: Node) -> None:
-        """Take the expression's tree."""
+        """Store the expression's tree."""
         self._weights: dict[Path | None, _Weight] = {}
         """A macro's range to the cost per entry; None to the cost of the parts that are evaluated once."""
         self._is_bounded = True

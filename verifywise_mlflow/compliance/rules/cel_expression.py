@@ -164,7 +164,7 @@ class ValueExpression(_LazyExpression):
         return self.value_by_library(activation) if value is LIBRARY else value
 
     def translated_value(self, variables: Variables) -> CelValue | Literal[Undecided.LIBRARY]:
-        """Return the same from the Python function, or that the library must evaluate the expression."""
+        """Return the value that the Python function gives; ``LIBRARY`` if the library must evaluate the expression."""
         outcome = self.closure(variables, NO_SCOPE)
         if outcome is MISSING:
             return None
@@ -174,7 +174,7 @@ class ValueExpression(_LazyExpression):
         return LIBRARY
 
     def value_by_library(self, activation: Activation) -> CelValue:
-        """Return the same, from the CEL library alone."""
+        """Return the value, evaluated by the CEL library alone; None as for ``value``."""
         try:
             return self._in_pieces.evaluate(activation)
         except (MissingEvidenceError, CelEvaluationError):

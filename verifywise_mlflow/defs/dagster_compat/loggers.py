@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import Final
 
 _MODULES_WITH_CONSOLE: Final = ("dagster._loggers", "dagster._core.definitions.instigation_logger")
-"""The modules that make a logger for the console: of runs, and of ticks of sensors and schedules."""
+"""The modules that create loggers for the console, for runs and for ticks of sensors and schedules."""
 
 
 def log_runs_by(handler: logging.Handler) -> None:

@@ -47,7 +47,7 @@ class VerifyWiseConnection:
     def __init__(
         self, remote: RemoteState, store: Store, settings: DeliverySettings, now: Callable[[], datetime]
     ) -> None:
-        """Take the open client and the settings of the delivery."""
+        """Store the open client and the settings of the delivery."""
         self._remote, self._store, self._settings, self._now = remote, store, settings, now
         self._files_pause: _Pause | None = None
 

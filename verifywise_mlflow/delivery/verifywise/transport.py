@@ -1,5 +1,4 @@
-"""Sends requests to one VerifyWise server within its rate limits. A request that may have been executed is not repeated.
-"""
+"""Sends requests to one VerifyWise server within its rate limits. A write that may have succeeded is not repeated."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def about(known: VersionDossier) -> Mapping[str, object]:
 
 
 def verdicts_json(contents: PackContents) -> bytes:
-    """Return the badge, the verdicts with what they follow from, the rules in full, the waivers, and the clauses."""
+    """Return the badge, the verdicts with their inputs, the rules in full, the waivers, and the clauses."""
     known, policy = contents.dossier, contents.policy
     code_version = policy.document.get("code_version") if policy else None
     return pretty(

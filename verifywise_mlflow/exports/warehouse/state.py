@@ -81,7 +81,7 @@ def write_json(path: Path, document: object) -> None:
 
 
 def remove_other_parts(directory: Path, tables: Mapping[str, object], state: ExportState | None) -> None:
-    """Remove the part files that do not belong to the state: of an interrupted export, or replaced ones."""
+    """Remove the part files that do not belong to the state: those of an interrupted export, and replaced ones."""
     for table in tables:
         kept = set(state.parts.get(table, ())) if state else set()
         for path in (directory / table).glob("part-*"):

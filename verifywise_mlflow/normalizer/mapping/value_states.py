@@ -49,7 +49,7 @@ class ValueStateReader:
     """The texts without a value of one field."""
 
     def __init__(self, field: str, general: StateEntries, own: StateEntries) -> None:
-        """Take the entries of a mapping for all fields, and those for this field, which take precedence."""
+        """Store the entries of a mapping for all fields, and those for this field, which take precedence."""
         spec = FIELD_SPECS[field]
         self._names_people = spec.names_people
         self._may_be_doubted = bool(spec.names_people or spec.is_attestation or spec.normal_forms)

@@ -154,7 +154,7 @@ def counted_gaps(
     Args:
         session: The tenant's transaction.
         selection: Which gaps to count.
-        by: What they have in common.
+        by: The property that the gaps of a group have in common.
         age_starts: For ``age``, the times after which the gaps of each group were opened, the youngest group first. The
             key of a group is its index; the last group has the gaps that were opened before all these times.
     """

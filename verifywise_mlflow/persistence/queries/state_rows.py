@@ -128,7 +128,7 @@ def logged_states(session: TenantSession, keys: Sequence[Key]) -> Iterator[tuple
 def record_states(session: TenantSession, keys: Sequence[Key]) -> Iterator[tuple[Key, StoredState]]:
     """Yield the states of records.
 
-    The columns are read as texts, from which the same content is built as ``record_content`` returns: to decode each
+    The columns are read as texts, from which the same content is built as ``record_content`` returns: decoding each
     value would take twice as long.
     """
     for table, statement in (("canonical_records", _RECORDS), ("canonical_record_history", _RECORD_HISTORY)):

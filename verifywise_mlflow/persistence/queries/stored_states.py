@@ -66,7 +66,7 @@ class StoredVerdict(NamedTuple):
 class StoredVerdicts(NamedTuple):
     """A row of verdicts: those on a version now, or those that ended together.
 
-    Each column is one text: to split a text is much cheaper than to read an array.
+    Each column is one text: splitting a text is much cheaper than reading an array.
     """
 
     table: str

@@ -50,7 +50,7 @@ class RehashBefore:
 
 @value_object
 class PendingManifest:
-    """A version whose files have to be listed."""
+    """A version whose files must be listed."""
 
     key: Key
     run_id: str | None

@@ -49,7 +49,7 @@ class VerdictRows:
     """Makes the rows of verdicts. Versions that share a result of a rule share its row, too."""
 
     def __init__(self, policy_of: Mapping[str, PolicyIdentity]) -> None:
-        """Take the policy of each rule."""
+        """Store the policy of each rule."""
         self._policy_of = policy_of
         self._known: dict[int, tuple[RuleResult, VerdictRow]] = {}
         """Rows by the address of the result. The result is stored too, so that its address is not reused."""
@@ -88,7 +88,7 @@ class VerdictBatch:
     """The verdicts on a batch of records that differ from the stored ones.
 
     An equal verdict keeps its first time, sync, day and policy; the badge says which policy evaluated the record last,
-    and when. Verdicts of rules that no policy has any more end. A trigger saves ended verdicts as history, and reads
+    and when. A verdict ends if no policy has its rule any more. A trigger saves ended verdicts as history, and reads
     the time and the sync from two settings of the transaction.
 
     Records are added one by one, so that the objects of one evaluation are freed before the next: with all objects of a

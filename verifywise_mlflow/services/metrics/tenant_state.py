@@ -76,7 +76,7 @@ def read_tenant_state(store: Store, tenant: Tenant, at: datetime, after: int | N
         store: The database.
         tenant: The tenant.
         at: The current time.
-        after: The sequence number of the last entry that was counted; None counts no sync as new.
+        after: The sequence number of the last entry that was counted; if it is None, no sync counts as new.
 
     Raises:
         DatabaseError: the database cannot be read, or an entry of the audit trail is damaged.

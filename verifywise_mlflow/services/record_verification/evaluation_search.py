@@ -119,7 +119,7 @@ class _Search:
         return _Edit(merged.damages, verdicts, badge=derived.badge)
 
     def unexplained(self, derived: DerivedVerdicts | None) -> list[RecordDamage]:
-        """Return what can be said if no change was found that gives the logged hash."""
+        """Return the damages that can be stated if no change was found that gives the logged hash."""
         evaluation = self.evaluation
         if not evaluation.begun:
             sentence = "an evaluation was logged, and none of the verdicts that it gave is stored any more"

@@ -48,7 +48,7 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What is hashed of an evaluation."""
+    """The hashed content of an evaluation."""
 
     verdicts: Mapping[str, tuple[str, ...]]
     """The cells of those that began, by rule."""
@@ -70,7 +70,7 @@ def _column_hash(cells: tuple[str, ...]) -> str:
 
 @dataclass(slots=True)
 class Replay:
-    """What does not fit between the evaluations in the log and the tables."""
+    """The mismatches between the evaluations in the log and those in the tables."""
 
     differing: list[Evaluation] = field(default_factory=list)
     """Those that were logged with another content."""
@@ -94,7 +94,7 @@ class Places:
     """
 
     def __init__(self, logged: Sequence[LoggedState]) -> None:
-        """Take the evaluations, in their order."""
+        """Index the evaluations, which are in the order of the log."""
         self._exact = {(entry.written_at, entry.sync_id): place for place, entry in enumerate(logged)}
         self._moved: dict[tuple[datetime, str], int] = {}
         for place, entry in enumerate(logged):

@@ -46,7 +46,7 @@ def changed_fields(stored: Cells, written: str, others: Iterable[Cells]) -> list
     Args:
         stored: The row's content.
         written: The hash of what was written.
-        others: What the row may have been, the most credible first: as a whole or only in some fields.
+        others: Contents that the row may have had, the most credible first: whole contents, or only some fields.
     """
     candidates = [{name: cell for name, cell in other.items() if name in stored} for other in others]
     for other in candidates:

@@ -21,7 +21,7 @@ class Mismatch:
 
     @property
     def has_other_content(self) -> bool:
-        """Whether there are both, and the row's content is not what was logged."""
+        """Whether both exist, and the row's content differs from the logged one."""
         return bool(self.logged and self.stored and self.logged.content != self.stored.content)
 
 
@@ -47,7 +47,7 @@ def mismatches(logged: Sequence[LoggedState], stored: Sequence[StoredState]) -> 
 
     A table that does not say which sync wrote a row is compared without it.
     """
-    if len(logged) == len(stored) == 1:  # as of most objects
+    if len(logged) == len(stored) == 1:  # most objects have one state
         ((entry,), (state,)) = logged, stored
         if (entry.written_at, entry.sync_id, entry.content) == (state.written_at, state.sync_id, state.content):
             return

@@ -1,4 +1,4 @@
-"""Compares what belongs to no version of a model, such as waivers, in the log with what is in the tables."""
+"""Compares states that belong to no version of a model, such as waivers, in the log and in the tables."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ class Scope:
     judges_all: bool = False
     """Whether each verdict is evaluated again, which takes several times as long."""
     rebuild: RebuildRecords | None = None
-    """Builds records from what was read from MLflow, which shows the field of a damaged record that was changed."""
+    """Builds records again from the stored objects of MLflow, to find the changed field of a damaged record."""
     processes: int | None = None
     """How many processes; None for what suits the size of the log."""
 
@@ -134,7 +134,7 @@ class _Outcome:
 
 
 def _tasks(session: TenantSession, scope: Scope) -> Iterator[_Task]:
-    """Yield what is to be done, the largest first."""
+    """Yield the tasks, the largest first."""
     yield _LOG
     yield _TENANT
     if scope.sample is not None:
@@ -243,7 +243,7 @@ class _Setting:
 
 @dataclass(frozen=True, slots=True)
 class _Processes:
-    """Does tasks in other processes while this one does some itself: to start a process takes a second."""
+    """Does tasks in other processes while this one does some itself: starting a process takes a second."""
 
     count: int
     """How many others."""

@@ -23,7 +23,7 @@ class VersionStates:
     events: defaultdict[str, list[StoredState]] = field(default_factory=lambda: defaultdict(list))
 
     def has_one_evaluation(self) -> bool:
-        """Return whether there was one evaluation, and the tables have what it gave: so it is with most versions."""
+        """Return whether there was one evaluation and the tables have its result, as for most versions."""
         logged = self.logged["evaluation"]
         if not len(logged) == len(self.verdicts) == len(self.badges) == 1:
             return False

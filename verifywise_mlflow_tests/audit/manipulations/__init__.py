@@ -1,5 +1,6 @@
-"""Manipulations of the evidence, and what must notice each: data for a test and for a page.
+"""Manipulations of the evidence, and the checks that must detect each: data for a test and for a page.
 
-``evidence`` makes what is manipulated. The manipulations are in ``states.yaml``, which ``state_manipulations`` reads,
-and in ``trail_edits``, ``export_edits`` and ``proof_edits``. ``instruments`` looks at the result as an auditor would.
+``evidence`` makes the evidence to manipulate. The manipulations are in ``states.yaml``, which ``state_manipulations``
+reads, and in ``trail_edits``, ``export_edits`` and ``proof_edits``. ``instruments`` looks at the result as an auditor
+would.
 """

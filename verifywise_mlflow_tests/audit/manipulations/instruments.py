@@ -1,4 +1,4 @@
-"""What looks at manipulated evidence, as an auditor runs it, and what each says in a line."""
+"""The checks of manipulated evidence, run as an auditor runs them, each with its result in one line."""
 
 from __future__ import annotations
 

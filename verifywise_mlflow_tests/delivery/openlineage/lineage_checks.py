@@ -88,7 +88,7 @@ def check_against_class(value: object, kind: Any, where: str) -> None:
 
 
 def official_problems(event: Mapping[str, Any], specification: Path) -> Iterator[str]:
-    """Yield what is wrong with an event by OpenLineage's own schemas, those of its standard facets included."""
+    """Yield the errors of an event by OpenLineage's own schemas, including those of its standard facets."""
     registry = _official_registry(specification)
     facets = [facet for facets in _facets(event) for facet in facets.values()]
     for address, value in [(event["schemaURL"], event), *((facet["_schemaURL"], facet) for facet in facets)]:

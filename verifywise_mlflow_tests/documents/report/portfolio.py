@@ -161,7 +161,7 @@ class PortfolioReader(MlflowReader):
     """Responds as a server would on a day."""
 
     def __init__(self, day: int) -> None:
-        """Take the number of days since the first one."""
+        """Store the number of days since the first one."""
         self.day = day
 
     @property
