@@ -54,7 +54,7 @@ BADGE_MEANINGS: Final[Mapping[str, BadgeMeaning]] = {
         "#5b6570",
     ),
     Badge.GAPS: BadgeMeaning(
-        "Nothing speaks against a rule, but MLflow does not show all that the rules ask for.",
+        "No rule is contradicted, but MLflow does not show all that the rules require.",
         "with gaps",
         "warning",
         "#8a6100",

@@ -1,4 +1,4 @@
-"""Words for people: labels of fields, where a value comes from, what a verdict and a badge mean."""
+"""Words for people: labels of fields, where a value comes from, what a clause and a verdict mean."""
 
 from __future__ import annotations
 
