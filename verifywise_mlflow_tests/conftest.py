@@ -72,7 +72,8 @@ _SERVERS = pytest.StashKey[SharedServers]()
 def pytest_configure() -> None:
     """Handle SIGINT even if a shell started the tests in the background.
 
-    Dagster lets SIGTERM do what SIGINT does. If that is ignored, the processes that tests start would ignore SIGTERM.
+    Dagster handles SIGTERM as it handles SIGINT. If SIGINT were ignored, the processes that tests start would ignore
+    SIGTERM, too.
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

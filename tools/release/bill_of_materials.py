@@ -19,7 +19,7 @@ def write_bill_of_materials(
     """Write what is installed as CycloneDX.
 
     Args:
-        installation: With the wheel and requirements/base.txt.
+        installation: The environment with the wheel and requirements/base.txt.
         program: The ``cyclonedx-py`` of the environment that was installed from requirements/sbom.txt.
         project: pyproject.toml.
         version: The release. The program reads pyproject.toml, which has no version.

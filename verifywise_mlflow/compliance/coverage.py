@@ -70,7 +70,7 @@ class ClauseCoverage:
     """The rules that give evidence for the clause."""
     state: ClauseState
     version_counts: Mapping[VersionEvidence, int]
-    """Numbers of versions by how much they show; all zero if no rule checks the clause. For a clause about keeping
+    """The number of versions for each degree of evidence; all zero if no rule checks the clause. For a clause about keeping
     records, each version shows evidence, since its record exists."""
 
 

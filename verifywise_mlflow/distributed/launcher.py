@@ -1,8 +1,9 @@
 """The run launcher: sends the ID of a run to the broker, and knows from the run's lease whether a worker has it.
 
 dagster.yaml names the class; Dagster's webserver and daemon load it. ``CeleryRunLauncher`` reads the state of a task
-from Celery, which stays ``STARTED`` when the worker's machine vanishes, and cancels through a message to all workers,
-which a worker that has just lost its connection does not receive. Here, both use Dagster's database.
+from Celery, where the state stays ``STARTED`` when the worker's machine vanishes. It cancels through a message to all
+workers, which a worker that has just lost its connection does not receive. Here, state and cancellation use Dagster's
+database.
 """
 
 from __future__ import annotations

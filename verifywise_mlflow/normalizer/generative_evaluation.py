@@ -27,7 +27,8 @@ READ: Final = "read"
 NOT_OFFERED: Final = "not offered"
 NOT_READ_YET: Final = "not read yet"
 SWITCHED_OFF: Final = "switched off"
-"""States of an evaluation: the server has no search for assessments, or the tenant's settings exclude the search."""
+"""States of an evaluation. ``NOT_OFFERED``: the server has no search for assessments. ``SWITCHED_OFF``: the tenant's
+settings exclude the search."""
 
 
 def read_evaluation(

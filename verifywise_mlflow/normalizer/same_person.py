@@ -102,10 +102,9 @@ def same_person_fields(texts: Mapping[str, str]) -> dict[str, SamePerson]:
     Args:
         texts: the values of the fields that name people, without missing ones.
 
-    If several people attest, it is enough that one of them is another person, provided that the name is certainly a
-    person's and that no field that names developers has it. `Ada Lovelace, Bob Stone` includes somebody else than the
-    owner Ada; `Ada Lovelace, Head of Risk` may be only Ada. Other attestations are compared by the same rule, each by
-    itself.
+    If several people attest, one other person is enough. The name must certainly be a person's, and must not be in a
+    field that names developers. `Ada Lovelace, Bob Stone` includes somebody else than the owner Ada; `Ada Lovelace,
+    Head of Risk` may be only Ada. Other attestations are compared by the same rule, each by itself.
     """
     if texts.keys().isdisjoint(ATTESTING_FIELDS):
         return {}

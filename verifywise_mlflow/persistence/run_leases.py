@@ -1,9 +1,9 @@
 """Leases of runs: who executes a run on which machine, as locks of sessions in Dagster's database.
 
 A session-level advisory lock has what a lease needs. Two workers cannot both have it. Postgres releases it when the
-holder's process dies. And with ``idle_session_timeout``, Postgres ends a session that has sent nothing for half a
-minute, so it also releases the lease of a machine that vanished, of a network that is partitioned behind a proxy, and
-of a process that hangs, by the clock of one server. There is no row to clean up.
+holder's process dies. With ``idle_session_timeout``, Postgres also ends a session that has sent nothing for half a
+minute, by the clock of one server. So it releases the lease of a machine that vanished, of a network that is
+partitioned behind a proxy, and of a process that hangs. There is no row to clean up.
 
 The locks are in Dagster's database, where no reader has access: ``locks.py`` explains why our own database needs other
 locks. A pooler in between must pool sessions, not transactions.

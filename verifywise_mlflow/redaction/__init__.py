@@ -1,4 +1,4 @@
-"""Redaction: secrets and personal data are removed before anything is stored. Pure functions, no I/O.
+"""Redaction: secrets and personal data are removed before anything is stored. Only the token scanner's cache does I/O.
 
 These modules say what is recognized. After a change in one of them, increase ``RULES_REVISION`` in ``settings.py``, so
 that stored texts are redacted again.

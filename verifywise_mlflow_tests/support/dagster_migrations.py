@@ -1,7 +1,7 @@
 """Reads Dagster's migration scripts once a process instead of each time that Dagster opens a SQLite file.
 
-It opens three for an instance and one for each run, and alembic compiles a hundred scripts to find out the newest:
-two thirds of the time of many tests.
+Dagster opens three files for an instance and one for each run. Each time, alembic compiles a hundred scripts to find
+the newest one: two thirds of the time of many tests.
 """
 
 from __future__ import annotations

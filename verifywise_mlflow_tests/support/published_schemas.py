@@ -1,6 +1,7 @@
 """The JSON Schemas in the package, their copies in the docs, and tables of their members for the pages.
 
-Those of events and facets are written by hand, next to what sends them. Those of documents are generated from classes.
+The schemas of events and facets are written by hand, in the packages that send these. The schemas of documents are
+generated from classes.
 """
 
 from __future__ import annotations

@@ -71,7 +71,7 @@ def write_tenants(
     Args:
         path: The file.
         tenants: The webhooks of each tenant.
-        monkeypatch: Of the test.
+        monkeypatch: The test's fixture.
         settings: More fields of the section ``webhooks``, by tenant.
         workspace: The workspace of all tenants.
     """

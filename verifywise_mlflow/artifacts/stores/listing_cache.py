@@ -63,8 +63,8 @@ class ListingCache:
         """Add a page that was listed from ``start`` on.
 
         Returns:
-            False, without a change, if the keys are not sorted or begin before ``start``, or if a page that is not the
-            last one has no new key.
+            False, and nothing is changed, if the keys are not sorted or begin before ``start``, or if a page that is
+            not the last one has no new key.
         """
         new_objects = [item for item in objects if item.key > start]
         keys = [start, *(item.key for item in new_objects)]

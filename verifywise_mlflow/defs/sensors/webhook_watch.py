@@ -47,9 +47,9 @@ class WebhookWatch:
 def watch_webhooks(
     store: Store, tenants: Mapping[str, Tenant], suspected: Mapping[str, Suspicion], now: datetime
 ) -> WebhookWatch:
-    """Decide about the suspicions of earlier ticks, and return which tenants with webhooks are polled less often.
+    """Decide which suspected misses of earlier ticks are real, and which tenants are polled less often.
 
-    A tenant under suspicion is polled at its normal interval.
+    A tenant whose webhooks are suspected of having missed a change is polled at its normal interval.
     """
     statuses: dict[str, WebhookStatus] = {}
     still_open: dict[str, Suspicion] = {}

@@ -21,7 +21,7 @@ def document_files(dossier: VersionDossier, framework: Framework, facts: SystemF
     Args:
         dossier: The version.
         framework: The framework, from the catalog of the dossier's policies or the package's own.
-        facts: From ``services.system_facts.system_facts``.
+        facts: The facts about the AI system, from ``services.system_facts.system_facts``.
     """
     document, name = clause_document(dossier, framework, facts), outline_of(framework).file
     return {f"{name}.html": render_document(document), f"{name}.md": render_markdown(document)}

@@ -69,7 +69,7 @@ def read_date(text: str, *, years_alone: bool) -> DateReading:
     """Return the date in a text.
 
     Args:
-        text: as the customer wrote it; its first 200 characters are searched.
+        text: the text as the customer wrote it; its first 200 characters are searched.
         years_alone: whether ``2026`` is a date. In free text, it may as well be a part of a name.
     """
     if not _DIGITS.search(text):

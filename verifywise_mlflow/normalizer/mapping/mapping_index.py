@@ -164,7 +164,7 @@ class MappingIndex:
         """Return the meaning of a text as a value of a field."""
         if field not in self._state_readers and field not in self._form_readers:
             return _FREE_TEXT
-        # The text is cut, so that the cache holds no texts of 100,000 characters. No form is longer than the rest.
+        # The text is cut, so that the cache holds no texts of 100,000 characters. No form is longer than what stays.
         return self._cached_reading(field, value[: MAX_TEXT_LENGTH + 1])
 
     def _reading(self, field: str, value: str) -> ValueReading:
