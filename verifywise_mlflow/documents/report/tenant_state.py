@@ -63,8 +63,8 @@ class TenantState:
     """Badge to the number of living versions; None stands for versions that were not evaluated."""
     score: float | None
     score_history: Sequence[tuple[date, float]]
-    """The score on past days, by the severities of today's rules; rules that no longer exist are left out. This history and
-    ``badge_history`` cover all models of the tenant, so both are empty in a report on some systems."""
+    """The score on past days, by the severities of today's rules; rules that no longer exist are left out. This history
+    and ``badge_history`` cover all models of the tenant, so both are empty in a report on some systems."""
     badge_history: Sequence[DayCounts[str]]
     gaps: GapFigures
     coverage: Sequence[FrameworkCoverage]
