@@ -70,8 +70,8 @@ class ClauseCoverage:
     """The rules that give evidence for the clause."""
     state: ClauseState
     version_counts: Mapping[VersionEvidence, int]
-    """The number of versions for each degree of evidence; all zero if no rule checks the clause. For a clause about keeping
-    records, each version shows evidence, since its record exists."""
+    """The number of versions for each degree of evidence; all zero if no rule checks the clause. For a clause about
+    keeping records, each version shows evidence, since its record exists."""
 
 
 @dataclass(frozen=True, slots=True)
