@@ -20,7 +20,7 @@ from verifywise_mlflow.connector.models import RemoteFile
 T = TypeVar("T")
 
 MAX_CONTENT_BYTES = 256 * 1024
-"""The most bytes of environment files that are cached for one root. One model's files have a few thousand."""
+"""The most bytes of small files that are cached for one root. The environment files of a model have a few thousand."""
 
 
 class CachingSource:

@@ -1,4 +1,4 @@
-"""Limits on reading a version's files. The manifest names every file beyond a limit; none is dropped silently."""
+"""Limits on reading a version's files. The manifest states what a limit has left out; nothing is dropped silently."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ def unlisted_versions(
     names_with_listed: Set[str],
     tagged: Iterable[tuple[str, int]],
 ) -> Iterator[tuple[str, int]]:
-    """Yield the versions that may exist although no search lists them, as (model name, number), newest first.
+    """Yield the versions that may exist although no search lists them, as (model name, number), a model's newest first.
 
     Args:
         models: all models that are not prompts, including hidden ones.
@@ -92,7 +92,7 @@ def unlisted_versions(
         # A tagged version of a model that is not a prompt hides that model's versions.
         if name in newest:
             newest[name] = max(number, newest[name])
-    # Lazily: a server may claim two thousand million versions.
+    # Lazily: a server may claim two billion versions.
     yield from (
         (name, number)
         for name, last in sorted(newest.items())

@@ -241,7 +241,7 @@ class ModelAssessments:
     expectations: int
     """Expected answers, which are no assessments."""
     digest: str
-    """SHA-256, in hex, of all that was counted. See ``trace_assessments.py``."""
+    """SHA-256, in hex, of the counted assessments: their traces, IDs, names, kinds of source and values."""
 
 
 @value_object

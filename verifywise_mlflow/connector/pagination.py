@@ -3,8 +3,8 @@
 MLflow's page tokens are plain offsets into the server's current rows. A row that is deleted on an earlier page shifts
 all later ones, and the next page silently starts one row too late. So each page after the first is requested from one
 row before its token, and must start with the last row of the page before. If a page does not, or its token is not an
-offset, the listing is read again until two consecutive reads have the same rows. A listing without either proof is
-marked incomplete.
+offset, the listing is read again until a read lists exactly the objects of the reads before it. A listing without
+either proof after ``MAX_READS`` reads is marked incomplete.
 
 The rows are yielded page by page, while the next page is already being requested. So memory never holds a whole
 listing, only its keys, each with a hash of its row.

@@ -85,6 +85,6 @@ def _start(read: Callable[[K], T], key: K) -> Future[T]:
         except BaseException as error:  # noqa: BLE001 - raised by result() in the thread that waits
             future.set_exception(error)
 
-    # The copy of the context is for the trace spans of the thread's requests.
+    # The context has the trace span of the thread's requests, and the deadline that the calling thread has extended.
     threading.Thread(target=copy_context().run, args=(run,), name="read-ahead", daemon=True).start()
     return future

@@ -29,7 +29,7 @@ GROWTH_RATIO: Final = 2.0
 CUT_RATIO: Final = 3.0
 """The limit shrinks when requests take more than this many times the fastest one of their kind."""
 NOISE_SECONDS: Final = 0.01
-"""Differences between delays below this one are ignored: a scheduler's time slice is as long."""
+"""Differences between delays up to this long are ignored: a scheduler's time slice is as long."""
 _SLOWER: Final = 0.75
 _OVERLOADED: Final = 0.5
 _SMOOTHING: Final = 0.25
@@ -53,8 +53,8 @@ class Permit:
     def responded(self, seconds: float, *, is_stream: bool = False) -> None:
         """Report how long the server took to begin its response. A request without this report changes no delay.
 
-        From now on, a stream counts for the tenant's ceiling only: reading a large file takes much longer, and the
-        server responds to other requests meanwhile.
+        From now on, a stream counts for the tenant's ceiling and ``MAX_LIMIT`` only: reading a large file takes much
+        longer, and the server responds to other requests meanwhile.
         """
         if self.on_response:
             self.on_response(self, seconds, is_stream)

@@ -41,7 +41,7 @@ from verifywise_mlflow.observability.tracing import request_span
 
 USER_AGENT = "verifywise-mlflow"
 MAX_TEXT_BYTES = 64 * 1024
-"""Bytes that are read of a short text response, such as an error."""
+"""The size limit of a short text response, such as an error."""
 OVERLOAD_ERRORS = (UnreachableError, GatewayError, RateLimitedError, ResponseTimeoutError)
 """Failures that show that a server gets more requests than it can answer."""
 _SECRET_HEADERS = frozenset(("authorization", "proxy-authorization", "cookie"))
@@ -184,7 +184,7 @@ class HttpClient:
 
     @contextmanager
     def _until_deadline(self) -> Iterator[None]:
-        """Raise ``DeadlineExceededError`` if the sync's deadline has passed, or passes within the block."""
+        """Raise ``DeadlineExceededError`` if the sync's deadline has passed when the block begins, or when it fails."""
         if self._deadline:
             self._deadline.check()
         try:

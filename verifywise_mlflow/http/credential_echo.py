@@ -18,7 +18,7 @@ WITHHELD = "text withheld because it contains our credentials"
 _WINDOW_CHARACTERS = 8
 """This many consecutive characters of a secret count as an echo, since servers truncate quotes."""
 _MAX_TEXT = 1_024
-"""Characters of a text that are searched. A quote shows at most 400 of them."""
+"""Characters of a text that are searched. A quote is cut from the first 400 bytes."""
 _ROUNDS = 2
 """Nested encodings that are undone: JSON within Base64, a URL within a URL."""
 _MAX_VARIANTS = 64

@@ -1,7 +1,7 @@
 """Connections whose responses must be complete by a deadline.
 
 A socket's timeout restarts with each byte. A server that drips its headers, its body or its chunk sizes, a byte a
-second, could stall a request for ever. So each single read gets only the time that is left.
+second, could stall a request forever. So each single read gets only the time that is left.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The errors of a request to a customer's server: a small family, each message saying what to do.
+"""The errors of a request to a customer's server: a small family, whose messages name the remedy if there is one.
 
 No message holds a credential, or more than a short, escaped excerpt of what the server sent.
 """
@@ -111,7 +111,7 @@ class InvalidResponseError(HttpError):
 
 
 class LimitExceededError(HttpError):
-    """The response is larger or longer than the tenant's ``limits`` allow. The message names the setting."""
+    """The response is larger or takes longer than allowed. The message names the setting that decided, if one did."""
 
 
 class ResponseTimeoutError(LimitExceededError):

@@ -67,7 +67,7 @@ def iter_body(
 
     Args:
         response: The response.
-        timeout: Seconds that it may take, from its first byte to its last.
+        timeout: Seconds that it may take, from the wait for its headers to its last byte.
         server: Its name in messages.
         decompress: Whether to undo the content encoding.
         timeout_setting: The setting that ``timeout`` comes from, for messages.

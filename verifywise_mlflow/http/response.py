@@ -14,7 +14,7 @@ _SCANNED_CHARACTERS = 16_384
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A response whose body was read, to its end or to a limit."""
+    """A response whose body was read to its end. An error's body is empty if it is too long or broke off."""
 
     target: str
     """The requested path, for messages; empty where the URL must not be repeated."""

@@ -28,7 +28,7 @@ class Limits:
     connect_timeout_seconds: Seconds = 5.0
     """The timeout for opening a connection to each address that the server's name resolves to."""
     probe_timeout_seconds: Seconds = 10.0
-    """The timeout of requests that a healthy server answers at once: a connection's first ones, and the idle poll."""
+    """The timeout of the requests that a healthy server answers at once: ``server-info`` and ``version``."""
     sync_deadline_seconds: Seconds = 900.0
     """The time that a sync may read a server. It then ends as incomplete; the next sync continues."""
     request_timeout_seconds: Seconds = 60.0
@@ -44,7 +44,7 @@ class Limits:
     retry_deadline_seconds: Seconds = 20.0
     """Time after the start of the first attempt from which no further attempt starts."""
     retry_budget_seconds: Seconds = 120.0
-    """Total time of a connection's failed attempts and the waits after them; in a sync, of the whole sync."""
+    """Total time of a connection's failed attempts and the waits after them. A sync has one connection to MLflow."""
     breaker_threshold: Count = 3
     """Failed requests in a row (no response, 429, 502 to 504) that open the circuit breaker."""
     breaker_open_seconds: Seconds = 30.0

@@ -1,7 +1,7 @@
 """Lockdown: a process gives up every right that it does not need, tests whether that worked, and reports the result.
 
 Each step is independent. A step that the kernel or a container refuses is missing from the report, and the others
-continue. The audit trail records the protections under which a hash was computed.
+continue. The audit trail records the protections under which files were parsed and signatures verified.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ ESCAPE_ATTEMPTS = ("reading-files", "writing-files", "network", "new-processes",
 
 
 Isolation: TypeAlias = Literal["required", "best_effort"]
-"""``required``: nothing untrusted is read unless the kernel isolates the worker. ``best_effort``: it is read anyway."""
+"""``required``: untrusted files are parsed only if the kernel isolates the worker. ``best_effort``: they always are."""
 
 
 @dataclass(frozen=True, slots=True)

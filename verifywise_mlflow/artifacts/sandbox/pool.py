@@ -1,4 +1,4 @@
-"""Sandboxes for several threads: at most one per core, each opened when it is first needed.
+"""Sandboxes for several threads: at most one per core works at a time, and each is opened when it is first needed.
 
 A second sandbox is opened only if work waits for the first: a start costs more than parsing ten versions' files.
 """

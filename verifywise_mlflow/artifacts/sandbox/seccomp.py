@@ -1,6 +1,6 @@
 """The seccomp filter of a worker: read from one pipe, write to the other, allocate memory, exit.
 
-The filter is written by hand: libseccomp's Python packages need that library on the machine, and fourteen calls on two
+The filter is written by hand: libseccomp's Python packages need that library on the machine, and fifteen calls on two
 architectures do not justify it. Any other call fails with EPERM before it reaches the kernel's implementation.
 """
 
