@@ -16,7 +16,7 @@ def fingerprint(value: object) -> str:
 
 
 def fingerprint_and_size(value: object) -> tuple[str, int]:
-    """Return the SHA-256, in hex, of a value's canonical JSON, and the bytes of that JSON.
+    """Return the SHA-256, in hex, of a value's canonical JSON, and the length of that JSON in bytes.
 
     NaN and the infinities become the strings ``NaN``, ``Infinity`` and ``-Infinity``; times are written in UTC with
     milliseconds, and a time without a zone counts as UTC. Accepts dataclasses, mappings, sequences, sets and JSON's own

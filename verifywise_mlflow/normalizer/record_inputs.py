@@ -28,7 +28,7 @@ class RecordInputs:
     """Why the run that the version names could not be read."""
     experiment_name: str | None = None
     origin: VersionOrigin | None = None
-    """The objects that the version was registered from; None for those that the version itself names."""
+    """What the version was registered from; if it is None, the run is the one that the version itself names."""
     logged_model: LoggedModel | None = None
     """The logged model that the version was registered from."""
     logged_model_link: LoggedModelLink | None = None

@@ -99,7 +99,7 @@ def _list(context: StageContext, experiments: Sequence[str]) -> Listing[LoggedMo
         whole.problems.merge(part.problems)
     if len(experiments) > len(reachable):
         whole.problems.add(
-            f"agents: only {len(reachable):,} of {len(experiments):,} experiments were searched: more are not in a sync"
+            f"agents: only {len(reachable):,} of {len(experiments):,} experiments were searched, the most in one sync"
         )
     return Listing(tuple(rows.values()), whole.problems)
 

@@ -95,7 +95,7 @@ def _read_all(context: StageContext, due: Sequence[PendingManifest], tools: Read
 
 def _leave_to_next_sync(progress: Progress, first: PendingManifest, remaining: int, error: CircuitOpenError) -> None:
     """Report the versions that were not read. Their stored manifests stay as they are."""
-    progress.read_failures.append(ReadFailure("artifacts", version_name(first), str(error)))
+    progress.read_failures.append(ReadFailure("artifacts", version_name(first.key), str(error)))
     progress.notes.append(Note(f"the artifacts of {remaining} versions are left to the next sync: {error}"))
     progress.incomplete += remaining
     progress.is_cut_short = isinstance(error, DeadlineExceededError)

@@ -34,7 +34,7 @@ class HistoryBudget:
     sync_held_back: int = 0
     """Changes that the earlier stages of the sync held back."""
     stored_held_back: int = 0
-    """Changes that were held back when they were last recorded."""
+    """The number of changes held back on this day, as stored in the database."""
     held_back: int = 0
     """Changes that this stage held back."""
     _unrecorded: int = 0

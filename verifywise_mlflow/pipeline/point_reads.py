@@ -23,7 +23,7 @@ K = TypeVar("K", str, tuple[str, int])
 T = TypeVar("T")
 
 MAX_POINT_READS: Final = 400
-"""The most versions that a targeted sync reads. To read more takes longer than a listing."""
+"""The most versions that a targeted sync reads. Reading more takes longer than a listing."""
 
 _OF_ONE_OBJECT: Final = (InternalServerError, InvalidResponseError, LimitExceededError, RequestRejectedError)
 """Errors that concern one object: the server failed on it, or its response cannot be used."""

@@ -1,6 +1,6 @@
 """Loads what later stages need while the first one waits for the server: a quarter of a second of CPU time.
 
-These are the stages' modules, the default mapping and the default policy. The requests for the listings are sent first.
+These are the stages' modules, the default mapping and the default policy. The listing of versions is requested first.
 """
 
 from __future__ import annotations

@@ -87,8 +87,8 @@ class EntityRedactor:
     def redact(self, entity: E) -> E:
         """Return a redacted object: an object of MLflow, an artifact manifest, or a server's information about itself.
 
-        Secrets are replaced within a text, so a source still leads to the same location. The redactions of an
-        experiment are recorded in its runs, where its name is stored.
+        Secrets are replaced within a text, so a source still leads to the same location. The redactions of an object
+        without a field for them, such as an experiment, are not recorded: only the placeholder shows them.
         """
         log = _RedactionLog()
         redacted = self._object(log, entity)

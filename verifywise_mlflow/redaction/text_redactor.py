@@ -23,7 +23,7 @@ MAX_CACHED_LENGTH: Final = 512
 """Characters of the longest text that is cached. Params, tags and paths repeat in many runs; long texts rarely do."""
 
 CACHE_SIZE: Final = 20_000
-"""Texts that are cached for the duration of a sync: a few megabytes at most."""
+"""Texts that are cached for the duration of a sync: usually a few megabytes."""
 
 _NUMERIC_CHARACTERS = frozenset("0123456789.,+-eE[]() ")
 """A text of these characters alone is a number or a list of numbers: no secret, but possibly personal data."""

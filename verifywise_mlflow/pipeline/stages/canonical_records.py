@@ -165,7 +165,7 @@ def _write(context: StageContext, session: TenantSession, built: Sequence[BuiltR
 
 
 def _withdraw(context: StageContext, session: TenantSession, built: Sequence[BuiltRecord]) -> set[Key]:
-    """Withdraw the records of deleted versions, and return the keys of these records."""
+    """Withdraw the records of deleted versions; return their keys, without the versions that had no record."""
     deleted = [record for record in built if record.deleted_at is not None]
     withdrawn = withdrawals.withdraw_records(session, [record.key for record in deleted], context.sync_id, context.now)
     records.write_input_revisions(session, [record for record in deleted if record.key in withdrawn])

@@ -37,7 +37,7 @@ from verifywise_mlflow.services.sandboxed_evaluation import SandboxedEvaluator
 from verifywise_mlflow.services.tenant_policies import load_facts, load_rules
 
 RECORDS_PER_BATCH = 250
-"""Records in memory at once: the verdicts on one record have some 35 KB."""
+"""Records of a batch: the verdicts on one record have some 35 KB."""
 
 
 def refresh(context: StageContext) -> Progress:
