@@ -39,7 +39,7 @@ VERSIONS = 2_000
 RETAGGED = 20
 ANSWER_SECONDS = 0.05
 SCHEDULE_SECONDS = 60.0
-"""How often it is looked whether something is due."""
+"""How often the simulated schedule checks whether something is due."""
 EMAIL, PASSWORD_VARIABLE = "pipeline@example.com", "BENCHMARK_VERIFYWISE_PASSWORD"
 _FIELDS = ("mlflow_badge", "mlflow_failed_rules", "mlflow_policy", "mlflow_judged_at", "mlflow_deployment")
 _FILES = "/file-manager"

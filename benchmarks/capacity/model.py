@@ -44,7 +44,7 @@ class Resource:
 
     name: str
     load: float
-    """What the workload takes of it: 1 is all of it."""
+    """The share of it that the workload takes: 1 is all of it."""
 
 
 @dataclass(frozen=True, slots=True)

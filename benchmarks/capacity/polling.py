@@ -54,7 +54,7 @@ class PollingSensor:
     probe_seconds: float
     """What a probe of a healthy server takes, connection included."""
     probe_cpu_seconds: float
-    """What it takes of the code server's core, with the transaction that compares its result with the store."""
+    """The time on the code server's core, including the transaction that compares its result with the store."""
     population: Population
     queue: RunQueue
     clock: Clock

@@ -31,7 +31,7 @@ from verifywise_mlflow_tests.support.webhook_installation import WebhookInstalla
 _SHORTENED: Final = dict.fromkeys(("reconcile", "rehash", "rehash_non_production"), "4m")
 """Intervals of an hour or more, of the tenants whose changes are found by them."""
 _LONGEST_SYNC: Final = timedelta(seconds=90)
-"""No change begins so late that it cannot be evaluated within its interval and this."""
+"""No change begins so late that it cannot be evaluated within its interval plus this time."""
 _MAX_PAUSE_SECONDS: Final = 60.0
 """Before each change: all at the same time would wait for each other's syncs."""
 _LOOK_SECONDS: Final = 0.2

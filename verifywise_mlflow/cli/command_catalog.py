@@ -70,7 +70,7 @@ class CommandHelp:
     changes: str = ""
     """The changes that the command makes. Most commands change nothing."""
     failure: str = ""
-    """The meaning of exit code 1, if it has others than that the server or the database cannot be used."""
+    """The meaning of exit code 1, if it means more than that the server or the database cannot be used."""
     program_output: str = ""
     """The output for programs of a command without ``--json``."""
     names_objects: bool = True

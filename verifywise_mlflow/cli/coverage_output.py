@@ -120,7 +120,7 @@ def framework_remarks(framework: Framework) -> list[str]:
 
 
 def counted(coverage: ClauseCoverage) -> str:
-    """Return the number of versions by how much they show, such as ``3 shown, 1 failed``."""
+    """Return the number of versions for each degree of evidence, such as ``3 shown, 1 failed``."""
     words = _WORDS_OF_RECORDS if coverage.state is ClauseState.SUPPORTS and not coverage.rules else _WORDS
     counts = {word: sum(coverage.version_counts[evidence] for evidence in group) for word, group in words.items()}
     return ", ".join(f"{count:,} {word}" for word, count in counts.items() if count)

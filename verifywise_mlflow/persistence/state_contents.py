@@ -30,7 +30,7 @@ VERDICT_COLUMNS: Final = (
     *("rule_id", "rule_version", "verdict", "reason", "values", "policy_id", "policy_version", "origins"),
     *("thresholds", "day", "input_hash", "fingerprint"),
 )
-"""What a verdict has, all as text; JSON as it is stored, a day that is null as an empty text."""
+"""The cells of a verdict, all as text: JSON as it is stored, and a day that is null as an empty text."""
 CELL_SEPARATOR: Final = "\x1e"
 """Between the cells of a column: no stored cell has it. See ``verdict_bulk_writer``."""
 

@@ -1,4 +1,5 @@
-"""Each command on the page for auditors succeeds, in the order of the page, in a folder with what it says one needs."""
+"""Each command on the page for auditors succeeds, in the order of the page, in a folder with the items that it
+lists."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def test_the_printed_commands_query_the_demo_in_a_second_terminal(demo: RunningD
 
 
 def query_in_second_terminal(output: str, environment_file: Path) -> str:
-    """Do what the demo says; it has to work in a shell that knows nothing of the project."""
+    """Run the commands that the demo prints; they must work in a shell that knows nothing of the project."""
     assert environment_file.stat().st_mode & 0o077 == 0
     _, _, instructions = output.partition("Or query it from another terminal:\n")
     load_command, query_command = instructions.splitlines()[:2]

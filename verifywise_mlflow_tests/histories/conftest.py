@@ -1,4 +1,4 @@
-"""A registry next to what it holds, and the comparison of each sync with that."""
+"""A registry with its twin, and the comparison of each sync with the twin."""
 
 from __future__ import annotations
 

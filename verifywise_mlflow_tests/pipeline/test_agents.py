@@ -115,7 +115,8 @@ def test_an_agent_is_followed_from_its_first_listing_to_its_deletion(
 
 
 def missing(model_id: str, read: Fault) -> Choice:
-    """Choose what a server responds whose search shows no agent: nothing, and a response to who reads one by its ID."""
+    """Choose the faults of a server whose search shows no agent, and which responds with ``read`` to a request by
+    ID."""
 
     def choose(exchange: Exchange) -> Fault | None:
         if exchange.kind.endswith("logged-models/search"):

@@ -38,7 +38,7 @@ def test_syncs_killed_around_every_commit_leave_the_same_rows_as_one_undisturbed
     for options in ((), READ_ALL):
         if options:
             change(registry)
-        # What every sync writes as such was killed the first time.
+        # The writes of ``sync.py``, which every sync makes, were killed in the first round.
         spared = [kill for kill in kills if " sync._" in kill]
         kills += sync_with_kills(*options, undisturbed_url=database_url, sparing=spared)
 

@@ -1,4 +1,5 @@
-"""While one page is written, the next one is under way: shown by a server that answers only once it has seen that."""
+"""While one page is written, the next one is under way: a server that responds only after it has seen both requests
+shows this."""
 
 from __future__ import annotations
 

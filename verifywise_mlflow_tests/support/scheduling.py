@@ -63,7 +63,7 @@ def group(file: str) -> str:
 
 
 def sort_longest_first(items: list[pytest.Item]) -> None:
-    """Put the slowest groups first: a slow one that begins last is what all other processes wait for."""
+    """Put the slowest groups first: all other processes would wait for a slow group that begins last."""
     seconds: dict[str, Counter[str]] = {}
     for item in items:
         file = _file(item)

@@ -18,7 +18,7 @@ from verifywise_mlflow.normalizer.origin import ValueState
 from verifywise_mlflow.normalizer.record import FIELD_SPECS
 
 ORDINARY: Final = "ordinary"
-"""The state that a mapping gives a text to make it a value, although another entry says that it is none."""
+"""The state that a mapping gives a text to make it a value, although another entry says that it is not a value."""
 ANY_FIELD: Final = "any"
 """The key in a mapping with the entries for all fields whose text may have a state."""
 

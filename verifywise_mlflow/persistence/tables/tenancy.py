@@ -60,7 +60,7 @@ history_usage = Table(
 back because of the daily quota."""
 
 tenant_locks = Table("tenant_locks", metadata, key_column("tenant_id"), key_column("lock"))
-"""What a transaction locks a row of, so that another one waits: see ``locks``. Readers have no access."""
+"""Rows that a transaction locks, so that another transaction waits: see ``locks``. Readers have no access."""
 
 config_versions = Table(
     "config_versions",

@@ -178,7 +178,7 @@ compliance_count_buckets = Table(
     Column("basis", PlainText),
     Column("counts", PlainText),
 )
-"""The parts of these counts, each for the keys from its first one up to that of the next bucket."""
+"""The parts of these counts: each covers the keys from its first key up to the first key of the next bucket."""
 
 waivers = Table(
     "waivers",

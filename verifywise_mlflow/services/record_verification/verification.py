@@ -281,7 +281,7 @@ class _Processes:
 _CONTEXT: Final = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
 """A fork has all modules already. It never uses the connections of its parent, and never frees them."""
 _TASKS_AHEAD: Final = 2
-"""For each process, so that it has something to do while this one is busy."""
+"""Tasks that are queued for each process, so that it has work while this process is busy."""
 
 _worker: _Worker | None = None
 """That of this process."""

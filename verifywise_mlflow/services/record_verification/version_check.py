@@ -315,7 +315,7 @@ class VersionChecker:
 
 
 def _end(state: StoredState) -> tuple[bool, datetime]:
-    """Return what sorts states that began at the same time: one of no length before the other."""
+    """Return the sort key of states that began at the same time: a state without duration comes first."""
     return state.ended_at is None, state.ended_at or state.written_at
 
 

@@ -186,7 +186,7 @@ def _sync(
 
 
 def _kill_sync(folder: Path, store: Store, at: datetime) -> None:
-    """Write what a sync leaves that is killed after it has stored one event."""
+    """Write the rows that a sync leaves if it is killed after it has stored one event."""
     killed = Sync(load_tenants(folder / "tenants.yaml")["acme"], store, now=lambda: at, sync_id=KILLED_SYNC)
     killed.__enter__()
     with store.begin("acme") as session:
