@@ -236,7 +236,7 @@ def table(figures: list[Figure]) -> MarkdownTable:
 
 
 _NOTE = (
-    "Without generating the objects, which stands for the server. "
+    "The time for generating the objects, which replaces the server, is left out. "
     "Stages that take less than a tenth of a sync are part of `all` only."
 )
 

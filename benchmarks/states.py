@@ -358,7 +358,7 @@ def _ms(figure: Figure) -> str:
 
 
 _NOTE = (
-    "Without generating the objects, which stands for the server, and without reading files, but for the last step. A "
+    "The time for generating the objects, which replaces the server, is left out. No step but the last reads files. A "
     "first sync without the log neither hashes verdicts and manifests for it nor appends or commits. The share in the "
     "last step is the time within these functions, Postgres's part included."
 )

@@ -142,7 +142,10 @@ def table(figures: list[Figure]) -> MarkdownTable:
     return MarkdownTable("queries", headings, rows, _NOTE)
 
 
-_NOTE = "Without generating the objects, which stands for the server. Queries below 10 ms are part of `all` only."
+_NOTE = (
+    "The time for generating the objects, which replaces the server, is left out. "
+    "Queries below 10 ms are part of `all` only."
+)
 
 
 def _cells(figures: list[Figure]) -> list[str]:
