@@ -1,5 +1,4 @@
-"""Each command on the page for auditors succeeds, in the order of the page, in a folder with the items that it
-lists."""
+"""Each command on the page for auditors succeeds, in the order of the page, in a folder with the items on its list."""
 
 from __future__ import annotations
 

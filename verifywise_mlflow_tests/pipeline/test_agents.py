@@ -115,8 +115,7 @@ def test_an_agent_is_followed_from_its_first_listing_to_its_deletion(
 
 
 def missing(model_id: str, read: Fault) -> Choice:
-    """Choose the faults of a server whose search shows no agent, and which responds with ``read`` to a request by
-    ID."""
+    """Choose the faults of a server whose search shows no agent, and whose response to a request by ID is ``read``."""
 
     def choose(exchange: Exchange) -> Fault | None:
         if exchange.kind.endswith("logged-models/search"):

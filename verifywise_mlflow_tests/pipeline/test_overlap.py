@@ -1,5 +1,4 @@
-"""While one page is written, the next one is under way: a server that responds only after it has seen both requests
-shows this."""
+"""While one page is written, the next one is requested: a server that responds only after both requests shows this."""
 
 from __future__ import annotations
 
