@@ -88,7 +88,7 @@ def trace_copies(session: TenantSession, listed: Sequence[ModelVersion], *, is_r
 
 
 def locate_copies(traced: TracedCopies, read_location: Callable[[str, int], str | None], ahead: int) -> TracedCopies:
-    """Return the copies with the locations that MLflow states for those whose original is unknown.
+    """Return the copies. Those whose original is unknown get the location that MLflow states for them.
 
     MLflow resolves the source of a copy when it registers it. So MLflow knows the files of a copy even if the original
     was deleted or renamed before any sync, or is hidden from the account.

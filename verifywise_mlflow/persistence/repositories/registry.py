@@ -181,7 +181,7 @@ def versions_with_other_aliases(
 
     Args:
         session: the tenant's session.
-        aliases: the aliases of the models' versions, which need not be stored.
+        aliases: the present aliases by version. The versions need not be stored.
         names: the models.
     """
     table = model_versions
