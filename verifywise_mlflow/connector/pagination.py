@@ -158,7 +158,7 @@ def read_pages(listing: PagedListing[T, K], limits: Limits, listed: Listed[K]) -
     A page may be empty and still have a successor: only a missing token ends a listing.
 
     Raises:
-        DeadlineExceededError: the sync's deadline has passed, unless the listing keeps its beginning.
+        DeadlineExceededError: the sync's deadline has passed, and ``listing.keeps_beginning`` is false.
         LimitExceededError: the listing has more pages or rows than ``limits`` allow, or takes more memory.
         InvalidResponseError: the page tokens repeat, or are not text.
     """

@@ -108,7 +108,7 @@ class AdaptiveLimit:
         Args:
             tenant: the tenant that sends the request; waiting tenants take turns.
             ceiling: how many requests this tenant may have in flight.
-            kind: of the request: see ``Permit``.
+            kind: the kind of the request: see ``Permit``.
             timeout: seconds to wait.
 
         Raises:

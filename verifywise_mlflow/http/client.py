@@ -142,7 +142,7 @@ class HttpClient:
         Args:
             request: Its headers are added to the client's.
             limit: The limits of the response.
-            target: What messages call the request; empty where its URL must not be repeated.
+            target: The name of the request in messages; empty if its URL must not be repeated.
             kind: The kind of request: only delays of one kind are compared. Empty if they vary too much.
 
         Raises:

@@ -51,7 +51,7 @@ def echoes_credentials(text: str, auth_headers: Mapping[str, str]) -> bool:
 def _secrets(value: str) -> Iterator[str]:
     """Yield a header's value without its scheme, and the password inside basic auth, both plain and form-encoded.
 
-    Of an AWS signature, yield only the access key and the signature: errors may quote the rest, such as the region.
+    For an AWS signature, yield only the access key and the signature: errors may quote the rest, such as the region.
     """
     scheme, _, token = value.partition(" ")
     if signature := _AWS_SIGNATURE.fullmatch(value):

@@ -63,7 +63,7 @@ class AddressNotAllowedError(HttpError):
     was_sent = False
 
     def __init__(self, finding: str, remedy: str) -> None:
-        """Take what was found and what to do about it, each as a sentence without its full stop."""
+        """Compose the message from what was found and what to do about it, each a sentence without its full stop."""
         super().__init__(f"{finding}. {remedy}")
         self.finding = finding
 

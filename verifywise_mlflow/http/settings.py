@@ -62,8 +62,8 @@ class Limits:
     max_rows: Count = 250_000
     """Rows of one listing."""
     max_listing_bytes: Count = 128 * 1024**2
-    """Memory that the rows of one listing may take as a whole, although a sync holds two pages of it: what is read is
-    also stored. Measured: 100,000 versions with 10 tags each would take 190 MiB."""
+    """Memory that the rows of one listing may take as a whole. A sync holds only two pages at a time, but everything
+    that is read is also stored. Measured: 100,000 versions with 10 tags each would take 190 MiB."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,7 +76,7 @@ class NoteKind(StrEnum):
     """Whether a note needs attention."""
 
     INFO = "info"
-    """Nothing has to be done: a setting of the tenant causes it, or a later sync continues. The data-quality check
+    """No action is needed: a setting of the tenant causes it, or a later sync continues. The data-quality check
     ``complete`` passes."""
     WARNING = "warning"
     """Data is missing or held back, or a protection is not in force. The data-quality check ``complete`` fails."""

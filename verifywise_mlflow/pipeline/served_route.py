@@ -90,7 +90,7 @@ class RouteChoice:
         return median(self._seconds[True]) < NOTICEABLE_RATIO * median(self._seconds[False])
 
     def record(self, seconds: float, *, by_location: bool, is_empty: bool) -> None:
-        """Take the delay of a listing, and whether it had no entries."""
+        """Record the delay of a listing, and whether it had no entries."""
         with self._lock:
             self._listed_by_location += by_location and not is_empty
             measured = self._seconds[by_location]

@@ -43,7 +43,7 @@ def isolation_problem(in_force: Collection[str], refused: Collection[str]) -> st
 
 
 def lock_down(memory_bytes: int, cpu_seconds: int) -> Protections:
-    """Give up this process's rights for good. Import and open everything before the call."""
+    """Give up this process's rights permanently. Import and open everything before the call."""
     in_force: list[str] = []
     for name, apply_step in _steps(memory_bytes, cpu_seconds):
         try:

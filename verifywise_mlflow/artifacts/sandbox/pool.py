@@ -32,7 +32,7 @@ class SandboxPool(Closeable):
     """Sandboxes that threads share. Use it as a context manager."""
 
     def __init__(self, open_sandbox: Callable[[], Sandbox]) -> None:
-        """Take the function that opens a sandbox. None is opened yet."""
+        """Prepare the pool; no sandbox is opened yet."""
         self._open = open_sandbox
         self._changed = threading.Condition()
         """Held while a sandbox is taken or returned."""
@@ -109,7 +109,7 @@ class SandboxPool(Closeable):
             self._return(work, sandbox)
 
     def _take(self, work: Work, is_fit: Callable[[Sandbox], bool]) -> Sandbox:
-        """Take a fit idle sandbox, the one whose worker ends first; open one if there is none."""
+        """Return the fit idle sandbox whose worker ends first; open a sandbox if there is none."""
         sandbox = min(filter(is_fit, self._idle[work]), key=lambda idle: idle.parses_left or sys.maxsize, default=None)
         if sandbox:
             self._idle[work].remove(sandbox)

@@ -54,7 +54,8 @@ class Transport:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """Send no request and resolve no secret yet; the arguments are those of ``VerifyWiseClient``."""
+        """Prepare the transport; no request is sent and no secret is resolved yet. The arguments are those of
+        ``VerifyWiseClient``."""
         self._settings = settings
         self._limits = limits
         self._redact = redact

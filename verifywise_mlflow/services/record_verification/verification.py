@@ -55,7 +55,7 @@ class Scope:
     sample: int | None = None
     """How many versions; None for all."""
     seed: str = ""
-    """What chooses them: any text that an auditor makes up."""
+    """The seed that chooses them: any text that an auditor makes up."""
     judges_all: bool = False
     """Whether each verdict is evaluated again, which takes several times as long."""
     rebuild: RebuildRecords | None = None
