@@ -54,8 +54,7 @@ class Transport:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """Prepare the transport; no request is sent and no secret is resolved yet. The arguments are those of
-        ``VerifyWiseClient``."""
+        """Prepare the transport; nothing is sent or resolved yet. The arguments are those of ``VerifyWiseClient``."""
         self._settings = settings
         self._limits = limits
         self._redact = redact
