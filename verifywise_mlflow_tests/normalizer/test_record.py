@@ -31,7 +31,7 @@ SQL_TYPES = {
     FieldType.TEXT: "TEXT",
     FieldType.INTEGER: "INTEGER",
     FieldType.TIMESTAMP: "DATETIME",
-    FieldType.JSON_OBJECT: "JSONB",
+    FieldType.JSON_OBJECT: "JSON",
     FieldType.JSON_LIST: "JSONB",
 }
 PYTHON_TYPES = {

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import ARRAY, ColumnElement, String, case, cast, func, literal, or_, select
 from sqlalchemy import Text as PlainText
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import JSON, JSONB
 
 from verifywise_mlflow.normalizer.record import FIELD_SPECS
 from verifywise_mlflow.persistence.pg_text_codec import escape
@@ -90,15 +90,15 @@ def flavors() -> ColumnElement[Sequence[str]]:
 
 
 def _flavor_rows() -> ColumnElement[str]:
-    stored = canonical_records.c.runtime_environment["flavors"]
+    stored = cast(canonical_records.c.runtime_environment["flavors"], JSONB)
     objects = case((func.jsonb_typeof(stored) == "object", stored), else_=cast(literal("{}"), JSONB))
     return func.jsonb_object_keys(objects, type_=PlainText).column_valued("flavor")
 
 
 def _has_no_value(name: str) -> ColumnElement[bool]:
     stored = canonical_records.c[name]
-    if isinstance(stored.type, JSONB):
-        return or_(stored.is_(None), stored.in_(([], {})))
+    if isinstance(stored.type, JSON):
+        return or_(stored.is_(None), cast(stored, JSONB).in_(([], {})))
     return stored.is_(None)
 
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import Column, ColumnElement, and_, case, or_, select, tuple_
+from sqlalchemy import ARRAY, Column, ColumnElement, Text, and_, case, cast, or_, select, tuple_
+from sqlalchemy.dialects.postgresql import JSONB
 
 from verifywise_mlflow.compliance.rules.cel_variables import Subject
 from verifywise_mlflow.compliance.rules.field_paths import (
@@ -229,8 +230,8 @@ def _selected_columns(selection: Selection | None) -> Iterator[ColumnElement[obj
                 members = {**(members or {}), "packages": None}
             unseen = [name for name in _LARGE.get(field, ()) if members and name not in members]
             selected: ColumnElement[object] = column
-            for name in () if is_stated else unseen:
-                selected = selected.op("-", return_type=column.type)(name)
+            if unseen and not is_stated:
+                selected = cast(column, JSONB).op("-", return_type=JSONB())(cast(unseen, ARRAY(Text)))
             yield selected.label(field)
 
 

@@ -25,7 +25,7 @@ _COLUMN_TYPES: Final[Mapping[FieldType, TypeEngine[Any]]] = {
     FieldType.TEXT: Text(),
     FieldType.INTEGER: Integer(),
     FieldType.TIMESTAMP: DateTime(timezone=True),
-    FieldType.JSON_OBJECT: Json,
+    FieldType.JSON_OBJECT: JsonDocument,
     FieldType.JSON_LIST: Json,
 }
 
@@ -46,7 +46,7 @@ def _record_columns() -> tuple[Column[Any], ...]:
             doc="Provenance: for each value, the tag, alias or attribute that it came from, with its original text.",
         ),
         Column("incomplete", Json, nullable=False, doc="The objects that could not be read: kind, sentences, fields."),
-        Column("findings", Json, nullable=False, doc="Values that look wrong, each with its kind and field."),
+        Column("findings", JsonDocument, nullable=False, doc="Values that look wrong, each with its kind and field."),
         time_column(
             "deleted_at", doc="Tombstone: since when MLflow no longer has the object, UTC; null while it exists."
         ),

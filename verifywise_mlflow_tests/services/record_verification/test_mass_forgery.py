@@ -32,7 +32,7 @@ from verifywise_mlflow_tests.support.syncing import sync
 MODELS = 12
 FORGERIES = """
 UPDATE canonical_records SET owner = 'Mallory' WHERE model_name = 'model-00000';
-UPDATE canonical_records SET metrics = jsonb_set(metrics, '{auc}', '0.99') WHERE model_name = 'model-00001';
+UPDATE canonical_records SET metrics = jsonb_set(metrics::jsonb, '{auc}', '0.99') WHERE model_name = 'model-00001';
 UPDATE version_verdicts SET verdicts[array_position(verdicts, 'not evidenced')] = 'pass'
 WHERE model_name = 'model-00002';
 UPDATE version_verdicts SET reasons[1] = 'All is well.', verdicts[2] = 'pass' WHERE model_name = 'model-00003';
