@@ -187,6 +187,23 @@ def test_a_changed_file_of_a_folder_changes_the_digest(tmp_path: Path) -> None:
     assert open_copy(tmp_path).digest != digest
 
 
+def test_a_copy_that_is_damaged_or_loses_a_file_is_a_problem_and_no_crash(tmp_path: Path) -> None:
+    path = archive(tmp_path / "all.zip", {"1.json": advisory("TEST-1", "p" * 400)})
+    content = bytearray(path.read_bytes())
+    content[40:50] = b"\xff" * 10  # in the compressed bytes, behind the header and the name
+    path.write_bytes(content)
+    folder = tmp_path / "osv"
+    folder.mkdir()
+    file = folder / "1.json"
+    file.write_text(json.dumps(advisory("TEST-1", "p")), encoding="utf-8")
+    opened = open_copy(folder)
+    assert opened.entry_count == 1
+    file.unlink()
+
+    for copy in (open_copy(path), opened):
+        assert vulnerabilities_of(record(p="==1"), copy)["problem"]
+
+
 def unusable_copies(folder: Path) -> dict[str, Path]:
     """Return the path of each, by the reason that is given."""
     (folder / "text.zip").write_text("no archive", encoding="utf-8")
