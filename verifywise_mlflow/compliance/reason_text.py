@@ -337,7 +337,11 @@ def _entries(value: list[CelValue] | dict[str, CelValue]) -> str:
     """Return the first entries: a metric that is NaN explains a verdict better than the number of metrics."""
     if isinstance(value, dict):
         first = list(value.items())[:_MAX_QUOTED_ENTRIES]
-        quoted = [f"{key!r}: {entry}" for key, entry in first if isinstance(entry, str | int | float | None)]
+        quoted = [
+            f"{_quoted(key)}: {_quoted(entry) if isinstance(entry, str) else entry}"
+            for key, entry in first
+            if isinstance(entry, str | int | float | None)
+        ]
     else:
         quoted = [name for name in map(_entry_name, value[:_MAX_QUOTED_ENTRIES]) if name]
     return ", ".join([*quoted, *(["…"] if len(quoted) < len(value) else [])]) if quoted else ""

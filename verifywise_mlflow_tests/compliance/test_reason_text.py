@@ -245,6 +245,16 @@ def test_a_rule_that_reads_only_whether_a_value_is_recorded_does_not_quote_the_v
     assert quoted.reason.startswith("Found: owner is 'me'.")
 
 
+def test_texts_in_a_map_are_escaped_and_shortened_like_any_other_text() -> None:
+    hostile: dict[str, Json] = {"a\u202eb": "x\n\x1b[2J" + "y" * 6_000, "c": 0.5}
+
+    result = evaluate(rule_with("size(hyperparameters) > 9"), record_with(hyperparameters=hostile))
+
+    assert result.reason.startswith(r"Found: hyperparameters has 2 entries ('a\u202eb': 'x\n\x1b[2Jyyy")
+    assert "…', 'c': 0.5)." in result.reason
+    assert len(result.reason) < 300
+
+
 def test_entries_of_a_list_are_named_by_what_people_know_them_by() -> None:
     files: list[Json] = [{"path": f"{name}.json", "kind": "plot"} for name in ("a", "it's", "c", "d")]
 
