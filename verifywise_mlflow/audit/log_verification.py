@@ -1,4 +1,6 @@
-"""Verifies a log of states against the trail's commitments, and reports the damage. One leaf is in memory at a time.
+"""Verifies a log of states against the trail's commitments, and reports the damage.
+
+The leaves are read one by one; only hashes of up to ``PROGRESS_INTERVAL`` of them are in memory.
 
 The roots are computed from the leaves. If a root differs from the committed one, the commitment's stored frontier shows
 which part of the tree differs, provided that the frontier has the committed root. The verification then continues from
@@ -48,7 +50,7 @@ class Commitment:
     accepted: Sequence[AcceptedRange] = ()
     """The states that a person accepted, of this commitment and of all before."""
     is_acceptance: bool = False
-    """Whether it is that of an entry by which a person accepts states."""
+    """Whether a person accepts states by the entry."""
 
     def verified_frontier(self) -> Frontier | None:
         """Return the frontier if it has the committed root."""
@@ -96,7 +98,7 @@ def verify_log(
     commitments: Iterable[Commitment],
     on_progress: Callable[[int], None] = _ignore_progress,
 ) -> LogReport:
-    """Recompute the leaves and roots of a log.
+    """Recompute the leaves and roots of a log, and report what differs from the commitments.
 
     Args:
         tenant_id: The tenant, as in the leaves.
@@ -120,9 +122,11 @@ class _Walk:
     _frontier: Frontier | None = field(default_factory=Frontier)
     """The frontier of the leaves so far; None from a missing leaf to the next commitment."""
     _unappended: list[bytes] = field(default_factory=list)
-    """Leaves that the frontier does not have yet: to append many at once takes half of the time."""
+    """Leaves that the frontier does not have yet: appending many at once takes half of the time."""
     _position: int = 0
     """The position of the next leaf."""
+    _compared: int = 0
+    """The size that the last commitment with a root commits."""
     _ahead: Leaf | None = None
 
     def to(self, commitment: Commitment) -> None:
@@ -145,17 +149,20 @@ class _Walk:
                 f"entry {commitment.sequence:,} does not commit states of the sync {min(unknown)!r}, which the log has"
             )
             report.damages.append(LogDamage("sync", start, commitment.size - 1, sentence, commitment.sequence))
+        if commitment.root is None:  # nothing to compare: the next root covers these leaves, too
+            return
+        compared, self._compared = self._compared, commitment.size
         continued = commitment.verified_frontier()
-        if continued is None and commitment.root is not None:
+        if continued is None:
             sentence = f"what the database continues from is not what entry {commitment.sequence:,} commits"
             report.damages.append(LogDamage("frontier", start, commitment.size - 1, sentence, commitment.sequence))
         frontier, self._frontier = self._frontier, continued
-        if frontier is None or commitment.root is None:
+        if frontier is None:
             return  # missing leaves were reported
         if frontier.root().hex() == commitment.root:
             self._frontier = frontier
         elif len(report.damages) == before or continued is None:
-            self._report_root(commitment, start, frontier, continued)
+            self._report_root(commitment, compared, frontier, continued)
 
     def _compare_accepted(self, commitment: Commitment, former: Sequence[AcceptedRange]) -> None:
         """Report a commitment that omits states accepted before, or accepts states in the entry of a sync."""

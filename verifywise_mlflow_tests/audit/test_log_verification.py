@@ -84,6 +84,18 @@ def test_without_a_frontier_the_whole_commitment_is_named_and_later_ones_cannot_
     assert {kind for kind, *_ in found(report)} == {"root", "frontier"}
 
 
+@pytest.mark.parametrize(("position", "expected"), [(7, ("root", 5, 15)), (17, ("root", 16, 23))])
+def test_the_root_after_an_entry_without_a_root_covers_the_states_of_both(
+    position: int, expected: tuple[str, int, int]
+) -> None:
+    without_root = [COMMITMENTS[0], replace(COMMITMENTS[1], root=None), COMMITMENTS[2]]
+    forged = [*LEAVES]
+    forged[position] = leaf(position, content="forged")
+
+    assert found(verify(LEAVES, without_root)) == []
+    assert found(verify(forged, without_root)) == [expected]
+
+
 def test_a_column_of_the_log_that_was_changed_alone_is_named_by_its_position() -> None:
     changed = LEAVES[7]._replace(state=replace(LEAVES[7].state, content="forged"))
     assert found(verify([*LEAVES[:7], changed, *LEAVES[8:]])) == [("changed leaf", 7, 7)]
