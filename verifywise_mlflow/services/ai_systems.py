@@ -101,7 +101,7 @@ class SystemModel:
 
     @property
     def badge(self) -> ModelBadge | None:
-        """The badge of the model; null without a version."""
+        """The badge of the model; None without a version."""
         return model_badge(
             [
                 EvaluatedVersion(version.version_number, version.lifecycle_stage, version.badge)
@@ -267,7 +267,7 @@ def _contradictions(name: str, models: Sequence[SystemModel], declared: Declarat
 
 def _membership(name: str, model: SystemModel, declared: Declarations) -> Iterable[Contradiction]:
     others = [system.name for system in declared.naming(model.model_name) if system.name != name]
-    shown_model = excerpt(model.model_name, MAX_EXCERPT)
+    shown_model, shown_name = excerpt(model.model_name, MAX_EXCERPT), excerpt(name, MAX_EXCERPT)
     if others:
         sentence = f"the declaration of {', '.join(others)} names {shown_model} as well; the first one counts"
         yield Contradiction("membership", sentence, model.model_name)
@@ -276,7 +276,7 @@ def _membership(name: str, model: SystemModel, declared: Declarations) -> Iterab
         "membership",
         model,
         lambda version: version.system_name if fold(version.system_name or name) != fold(name) else None,
-        lambda versions, other: f"{source} assigns {shown_model} to {name}; the tags of {versions} name {other}",
+        lambda versions, other: f"{source} assigns {shown_model} to {shown_name}; the tags of {versions} name {other}",
     )
 
 

@@ -22,7 +22,7 @@ from verifywise_mlflow.services.ai_systems import (
 )
 from verifywise_mlflow_tests.support.databases import migrated_database
 from verifywise_mlflow_tests.support.declared_systems import LENDING, seed_bank, tenant_declaring, write_ai_systems
-from verifywise_mlflow_tests.support.evaluation_fixtures import evaluate, one_rule_compliance
+from verifywise_mlflow_tests.support.evaluation_fixtures import evaluate, one_rule_compliance, store_record
 from verifywise_mlflow_tests.support.stored_states import day
 from verifywise_mlflow_tests.support.syncing import rows
 
@@ -82,6 +82,18 @@ def test_contradictions_are_shown_and_archived_versions_cause_none(systems: AiSy
     ]
     assert lending.patterns_without_model == ("gone-model",)
     assert lending.shown_risk_categories == {"high": 2, "limited": 1}  # what MLflow shows stays as it is
+
+
+def test_a_name_from_a_tag_is_escaped_in_a_contradiction(store: Store) -> None:
+    store_record(store, "fraud", 1, day(1), ai_system="Payments")
+    store_record(store, "fraud", 2, day(1), ai_system="Len\u202eding")
+
+    with store.begin("acme") as session:
+        found = ai_systems(session, day(2))
+
+    assert [contradiction.sentence for system in found.systems for contradiction in system.contradictions] == [
+        r"the version that counts assigns fraud to Len\u202eding; the tags of version 1 name Payments"
+    ]
 
 
 def test_a_review_is_overdue_after_its_day(systems: AiSystems) -> None:
