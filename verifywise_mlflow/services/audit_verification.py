@@ -23,14 +23,17 @@ def public_keys() -> list[PublicKey]:
     """Return the public keys to verify signatures with.
 
     Raises:
-        SecretUnavailableError: a configured file does not hold a public key.
+        SecretUnavailableError: a configured file cannot be read, or does not hold a public key.
     """
-    paths = [Path(path) for path in os.environ.get(PUBLIC_KEYS_VARIABLE, "").split(":") if path]
+    return [_public_key(Path(path)) for path in os.environ.get(PUBLIC_KEYS_VARIABLE, "").split(":") if path]
+
+
+def _public_key(path: Path) -> PublicKey:
     try:
-        return [PublicKey.from_pem(path.read_bytes()) for path in paths]
+        return PublicKey.from_pem(path.read_bytes())
     except (OSError, InvalidKeyError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise SecretUnavailableError(f"{PUBLIC_KEYS_VARIABLE}: {reason}") from None
+        raise SecretUnavailableError(f"{PUBLIC_KEYS_VARIABLE}: {path}: {reason}") from None
 
 
 def _no_checkpoints(_tenant_id: str) -> Sequence[Checkpoint]:

@@ -203,6 +203,7 @@ def test_keys_that_cannot_be_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         ("previous signing key", "problem"),
         ("public keys", "problem"),
     ]
+    assert "missing.pub: No such file" in findings[2].detail
 
 
 def test_packages_that_are_missing_or_too_old() -> None:
