@@ -99,7 +99,7 @@ def _file_steps(
                 return Sent(uploaded.remote_id)
 
             yield Write(UPLOAD, row.item, content, upload, document.filename)
-    if row.written.get("review_status") is None:
+    if row.written.get("review_status") is None or _is_superseded_by_us(row, remote):
         metadata: dict[str, FieldValue] = {
             "review_status": _REVIEW,
             "version": f"1.{revision}",
@@ -146,7 +146,7 @@ def _hub_steps(
     linked: Content = {**written, "digest": document.digest}
 
     def link(client: VerifyWise, _entry_id: int) -> Sent:
-        return _link(client, remote, evidence_id, uploaded.file_id, linked)
+        return _link(client, remote, evidence_id, uploaded.file_id)
 
     yield Write(LINK, HUB_ITEM, linked, link, document.filename)
 
@@ -163,19 +163,19 @@ def _creation(
         created = client.create_evidence(fields, [entry_id], files)
         if file.id in created.file_ids and file.id in _files_of(remote, created.id):
             return Sent(str(created.id))
-        return _link(client, remote, created.id, file.id, content)
+        return _link(client, remote, created.id, file.id)
 
     return Write(CREATE, HUB_ITEM, content, create, str(fields["evidence_name"]))
 
 
-def _link(client: VerifyWise, remote: RemoteState, evidence_id: int, file_id: int, content: Content) -> Sent:
+def _link(client: VerifyWise, remote: RemoteState, evidence_id: int, file_id: int) -> Sent:
     """Attach a file to an entry of the evidence hub, and read back whether the release stored the link."""
     try:
         client.attach_file(file_id, evidence_id)
     except (RefusedError, NotFoundError, ForbiddenError):
-        return Sent(str(evidence_id), content, _NOT_LINKED)
+        return Sent(str(evidence_id), _NOT_LINKED)
     remark = None if file_id in _files_of(remote, evidence_id) else _NOT_LINKED
-    return Sent(str(evidence_id), content, remark)
+    return Sent(str(evidence_id), remark)
 
 
 def _files_of(remote: RemoteState, evidence_id: int) -> tuple[int, ...]:
@@ -212,12 +212,21 @@ def _former_file(row: LedgerRow, remote: RemoteState) -> RemoteFile | None:
     return found[0] if found else None
 
 
+def _is_superseded_by_us(row: LedgerRow, remote: RemoteState) -> bool:
+    """Return whether we superseded a file, and nobody has reviewed it since: its state may become current again."""
+    statuses = {row.written.get("review_status"), (row.intended or {}).get("review_status")}
+    if row.remote_id is None or row.remark is not None or _SUPERSEDED not in statuses:
+        return False
+    file = remote.files.get(int(row.remote_id))
+    return file is not None and file.review_status == _SUPERSEDED
+
+
 def _is_current(hub: LedgerRow, document: EvidenceDocument) -> bool:
     return hub.intended is None and hub.written.get("digest") == document.digest
 
 
 def _revision(ledger: Ledger, current_item: str) -> int:
-    """Return the number of the file among those of the version."""
+    """Return the number of the version's files, including the current one."""
     files = [item for item in ledger if item.startswith(FILE_PREFIX)]
     return len(files) if current_item in files else len(files) + 1
 

@@ -45,7 +45,7 @@ class Executor:
         row = ledger.get(entry.ITEM)
         self._entry_id = int(row.remote_id) if row and row.remote_id else 0
         self.remarks: list[str] = []
-        """Sentences about what was left alone, and what could not be done and why."""
+        """Sentences about what was left unchanged, and about what could not be done and why."""
 
     def execute(self, step: Step) -> None:
         """Execute a step.
@@ -67,10 +67,15 @@ class Executor:
         with self._begin() as session:
             delivery_ledger.intend(session, self._subject, step.item, step.content, self._now())
         sent = step.send(self._remote.client, self._entry_id)
-        content = step.content if sent.content is None else sent.content
         with self._begin() as session:
             delivery_ledger.confirm(
-                session, self._subject, step.item, content, self._now(), remote_id=sent.remote_id, remark=sent.remark
+                session,
+                self._subject,
+                step.item,
+                step.content,
+                self._now(),
+                remote_id=sent.remote_id,
+                remark=sent.remark,
             )
         self._counts[step.action] += 1
         if step.item == entry.ITEM and sent.remote_id is not None:

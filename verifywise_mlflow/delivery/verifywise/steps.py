@@ -24,9 +24,7 @@ class Sent:
     """The result of a request that writes."""
 
     remote_id: str | None = None
-    """The id of the created object; None for a change."""
-    content: Content | None = None
-    """The server's content afterwards, if it was read back and differs from the intended content."""
+    """The id of the object, for the ledger; None if the ledger has it already, or the object has no id."""
     remark: str | None = None
 
 
@@ -65,7 +63,7 @@ class DefineField:
 
 @dataclass(frozen=True, slots=True)
 class LeftAlone:
-    """A change that is left out, since a person changed or deleted the object."""
+    """A change that is left out: a person changed or deleted the object, or our account may not make the change."""
 
     action: str
     """The change that would have been made."""

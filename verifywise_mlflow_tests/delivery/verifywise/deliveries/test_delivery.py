@@ -73,6 +73,18 @@ def test_a_new_state_is_a_new_file_and_the_former_one_is_superseded(delivering: 
 
 
 @one_server
+def test_the_file_of_a_state_that_returns_is_current_again(delivering: Delivering) -> None:
+    for risk_category in ("limited", "high", "limited"):
+        delivering.seed(**ALL_TAGS, risk_category=risk_category)
+        delivering.deliver()
+
+    returned, former = delivering.files()
+    assert (returned.review_status, former.review_status) == ("pending_review", "superseded")
+    (item,) = delivering.evidence()
+    assert returned.id in item.file_ids
+
+
+@one_server
 def test_a_file_that_a_person_approved_is_not_superseded(delivering: Delivering) -> None:
     delivering.seed()
     delivering.deliver()
