@@ -11,6 +11,8 @@ from cyclonedx.validation.json import JsonStrictValidator
 from packageurl import PackageURL
 from spdx_python_model import v3_0_1 as spdx
 
+from verifywise_mlflow.normalizer.field_spec import FieldType
+from verifywise_mlflow.normalizer.record import FIELD_SPECS
 from verifywise_mlflow_tests.documents.pack.packed_versions import CHURN, PackedTenant, json_of, packed
 
 
@@ -50,6 +52,18 @@ def test_cyclonedx_has_data_sets_packages_hashes_and_metrics(fraud_files: Mappin
     assert properties["verifywise:record:owner"] == "Team Fraud"
     assert properties["verifywise:record:owner:source"] == "version tag"
     assert "verifywise:unknown:validator" in properties
+
+
+def test_cyclonedx_has_every_text_of_the_record(fraud_files: Mapping[str, bytes]) -> None:
+    record = json_of(fraud_files, "record.json")["record"]
+    model = json_of(fraud_files, "bom.cdx.json")["metadata"]["component"]
+    texts = {name for name, spec in FIELD_SPECS.items() if spec.type is FieldType.TEXT and record[name] is not None}
+
+    properties = {item["name"].removeprefix("verifywise:record:") for item in model["properties"]}
+
+    assert texts - properties == {"model_name", "description", "business_purpose"}
+    assert model["description"].startswith(record["description"][:10])
+    assert model["modelCard"]["considerations"]["useCases"][0].startswith(record["business_purpose"][:10])
 
 
 def test_what_was_not_read_has_no_hash_and_is_named_unknown(churn_files: Mapping[str, bytes]) -> None:
