@@ -1,4 +1,4 @@
-"""The circuit breaker: after several failures in a row, requests fail unsent for a while: a dead server costs seconds.
+"""The circuit breaker: after several failures in a row, requests fail unsent for a while. A dead server costs seconds.
 
 Closed: requests are sent. Open: for ``breaker_open_seconds`` requests fail without being sent. Half-open: after that,
 requests are sent again without retries, until one succeeds or fails.
@@ -37,7 +37,8 @@ class CircuitBreaker:
         self._counted_at = float("-inf")
         """When the last failure that counts was recorded."""
         self._last_error = ""
-        self._open_until = 0.0
+        self._open_until = float("-inf")
+        """The time on the monotonic clock until which no request is sent."""
 
     @property
     def has_tripped(self) -> bool:
@@ -60,12 +61,18 @@ class CircuitBreaker:
                 )
 
     def record_success(self) -> None:
-        """Close the circuit."""
+        """Close the circuit, also if it is open: a request that was already in flight shows that the server is back."""
         with self._lock:
-            self._failures = 0
+            self._close()
+
+    def _close(self) -> None:
+        self._failures = 0
+        self._open_until = float("-inf")
 
     def record_failure(self, error: HttpError, began_at: float) -> None:
         """Count a request that failed after all retries; open the circuit at ``breaker_threshold``.
+
+        A failure that does not count closes the circuit like a success.
 
         Requests that are in flight together fail together, such as all eight of a sync while a server restarts. They
         count once: a short outage must not open the circuit only because it hit several requests.
@@ -76,7 +83,7 @@ class CircuitBreaker:
         """
         with self._lock:
             if not isinstance(error, _COUNTED_FAILURES):
-                self._failures = 0
+                self._close()
                 return
             now = time.monotonic()
             if began_at >= self._counted_at:
@@ -89,7 +96,10 @@ class CircuitBreaker:
                 self._open_until = now + self._limits.breaker_open_seconds
 
     def watch(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        """Yield the chunks of a response body, and record whether the body was complete."""
+        """Yield the chunks of a response body, and record whether the body was complete.
+
+        Nothing is recorded for a body whose reader stops before its end.
+        """
         began_at = time.monotonic()
         try:
             yield from chunks

@@ -72,12 +72,12 @@ class _Token:
 class OAuth2TokenSource:
     """Credentials with a limited lifetime. Threads may share them: one thread fetches a token for all.
 
-    Every failure is retryable or an ``UnauthenticatedError``: an issuer with invalid responses must not make objects of
-    the MLflow server look unreadable or deleted.
+    Each response of the issuer without a token becomes a retryable error or an ``UnauthenticatedError``: an issuer with
+    invalid responses must not make objects of the MLflow server look unreadable or deleted.
     """
 
     def __init__(self, issuer: ConnectionSettings, client: OAuth2Client) -> None:
-        """Take the token endpoint as ``issuer.base_uri``; no request is sent yet."""
+        """Prepare the credentials; no request is sent yet. ``issuer.base_uri`` is the token endpoint."""
         limits = issuer.limits
         # One attempt per token: a retry of the request that needs the token also requests the token again.
         self._issuer = replace(
@@ -129,7 +129,7 @@ class OAuth2TokenSource:
                 return self._token
             if self._failure and self._fetches_completed != completed_before:
                 # Another thread failed while this one waited for the lock: share its failure.
-                raise type(self._failure)(*self._failure.args)
+                raise _copy(self._failure)
             self._token, self._failure = None, None
             try:
                 self._token = self._fetch()
@@ -196,6 +196,13 @@ class OAuth2TokenSource:
         return UnauthenticatedError(
             f"{self._name} responded with {description}. Check that token_uri is its token endpoint."
         )
+
+
+def _copy(error: HttpError) -> HttpError:
+    """Return an equal error without the traceback, with all attributes, such as the seconds of ``Retry-After``."""
+    copied = type(error).__new__(type(error), *error.args)  # without __init__, whose parameters are each class's own
+    copied.__dict__.update(error.__dict__)
+    return copied
 
 
 def _parse_json_object(body: bytes) -> dict[str, object] | None:

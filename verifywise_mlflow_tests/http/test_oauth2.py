@@ -150,6 +150,43 @@ def test_threads_that_wait_for_a_token_share_the_failure() -> None:
     assert len(issuer.requests) == 1
 
 
+def shared_failures(credentials: OAuth2TokenSource) -> list[HttpError]:
+    """Return the errors of two threads that wait for a token while another thread fetches one."""
+    failures: list[HttpError] = []
+
+    def fetch_token() -> None:
+        try:
+            credentials.headers(REQUEST)
+        except HttpError as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=fetch_token) for _ in range(2)]
+    with credentials._lock:
+        for thread in threads:
+            thread.start()
+        time.sleep(0.1)
+    for thread in threads:
+        thread.join()
+    return failures
+
+
+def test_the_issuers_rate_limit_holds_for_every_thread_that_waited() -> None:
+    with hostile_server(respond_with(make_response("", 429, headers={"Retry-After": "7"}))) as issuer:
+        failures = shared_failures(OAuth2TokenSource(issuer_settings(issuer.uri), CLIENT))
+
+    assert [(type(failure), failure.retry_after) for failure in failures] == [(RateLimitedError, 7.0)] * 2
+    assert len(issuer.requests) == 1
+
+
+def test_a_refused_address_of_the_issuer_is_reported_to_every_thread_that_waited() -> None:
+    with hostile_server(respond_with(token())) as issuer:
+        credentials = OAuth2TokenSource(issuer_settings(issuer.uri, allow_private_network=False), CLIENT)
+        failures = shared_failures(credentials)
+
+    assert [type(failure) for failure in failures] == [AddressNotAllowedError] * 2
+    assert len({str(failure) for failure in failures}) == 1
+
+
 LIFETIMES: list[tuple[object, int]] = [
     (0.5, 2),  # over before the second request
     ("0.5", 2),

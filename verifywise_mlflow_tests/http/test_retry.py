@@ -14,6 +14,7 @@ from verifywise_mlflow.connector.endpoints import MlflowEndpoint
 from verifywise_mlflow.connector.errors import ArtifactStoreError
 from verifywise_mlflow.connector.mlflow_reader import MlflowReader
 from verifywise_mlflow.connector.rest_client import RestClient
+from verifywise_mlflow.http.circuit_breaker import CircuitBreaker
 from verifywise_mlflow.http.errors import (
     CircuitOpenError,
     GatewayError,
@@ -130,6 +131,23 @@ def test_in_a_half_open_circuit_a_single_attempt_decides_whether_the_server_is_b
     assert isinstance(second, GatewayError)
     assert isinstance(meanwhile, UnreachableError)
     assert (requests_before, requests_second) == (3, 4), "no retry in a half-open circuit"
+
+
+@pytest.mark.parametrize("late_failure", [None, InternalServerError("it responded with 500")])
+def test_a_late_response_closes_an_open_circuit(late_failure: HttpError | None) -> None:
+    breaker = CircuitBreaker(Limits(breaker_threshold=1), "mlflow.example.com")
+    sent_at = time.monotonic()
+    breaker.record_failure(GatewayError("it responded with 502"), sent_at)
+    with pytest.raises(CircuitOpenError):
+        breaker.check()
+
+    if late_failure:
+        breaker.record_failure(late_failure, sent_at)
+    else:
+        breaker.record_success()
+
+    breaker.check()
+    assert not breaker.has_tripped
 
 
 def test_a_success_resets_the_failure_count() -> None:
