@@ -25,17 +25,28 @@ class ResponseMemory:
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
-        """Release the lock at the end of the block, if it was claimed. The end of a nested block does nothing."""
+        """Release the lock at the end of the block, if it was claimed.
+
+        A nested block releases it only if it fails: its response is dropped, and another request may follow.
+        """
         if getattr(self._thread, "is_in_block", False):
-            yield
+            try:
+                yield
+            except BaseException:
+                self._release()
+                raise
             return
         self._thread.is_in_block, self._thread.is_holder = True, False
         try:
             yield
         finally:
             self._thread.is_in_block = False
-            if self._thread.is_holder:
-                self._lock.release()
+            self._release()
+
+    def _release(self) -> None:
+        if self._thread.is_holder:
+            self._thread.is_holder = False
+            self._lock.release()
 
     def claim(self, response_bytes: int) -> None:
         """Wait for the lock if a response is large; this thread then holds it until the end of its block."""
