@@ -8,19 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
-from urllib.parse import urlsplit
 
 from verifywise_mlflow.connector import parsing
 from verifywise_mlflow.connector.endpoints import MlflowEndpoint
-from verifywise_mlflow.connector.errors import EndpointNotFoundError
 from verifywise_mlflow.connector.hidden_models import parse_listed_model
 from verifywise_mlflow.connector.models import ModelVersion, Prompt, PromptVersion, RegisteredModel
 from verifywise_mlflow.connector.pagination import Listing
-from verifywise_mlflow.connector.prompts import (
-    parse_tagged_version,
-    tagged_version_key,
-    to_prompt,
-)
+from verifywise_mlflow.connector.prompts import parse_tagged_version, tagged_version_key, to_prompt
 from verifywise_mlflow.connector.registry_search import (
     PROMPT_FILTER,
     QueryParams,
@@ -29,13 +23,11 @@ from verifywise_mlflow.connector.registry_search import (
     version_key,
 )
 from verifywise_mlflow.connector.response_row import Row
-from verifywise_mlflow.connector.rest_client import RestClient
+from verifywise_mlflow.connector.rest_client import RestClient, fetch_with_client
 from verifywise_mlflow.connector.text_intake import TextIntake
 from verifywise_mlflow.http.settings import ConnectionSettings
 
 K = TypeVar("K")
-T = TypeVar("T")
-
 
 _NEWEST: Final[QueryParams] = (("max_results", 1), ("order_by", "last_updated_timestamp DESC"))
 
@@ -68,7 +60,7 @@ def newest_updates(settings: ConnectionSettings, *, with_prompts: bool = False) 
         )
         return NewestUpdates(_updated_at(version), _created(version), _updated_at(prompt))
 
-    return _probe(settings, fetch)
+    return fetch_with_client(settings, fetch)
 
 
 def _updated_at(row: Row | None) -> int | None:
@@ -128,7 +120,7 @@ def digest_registry(settings: ConnectionSettings, digests: Digests) -> RegistryD
             _prompt_versions(client, settings, digests, {name for name, _ in prompts}),
         )
 
-    return _probe(settings, fetch)
+    return fetch_with_client(settings, fetch)
 
 
 def _key(digest: Digest[K]) -> K:
@@ -180,18 +172,3 @@ def _prompt_versions(
         return tagged_version_key(row), None
 
     return search_version_rows(client, settings.limits, parse, _key, PROMPT_FILTER).read()
-
-
-def _probe(settings: ConnectionSettings, fetch: Callable[[RestClient], T]) -> T:
-    client = RestClient(settings)
-    try:
-        try:
-            return fetch(client)
-        except EndpointNotFoundError:
-            if not urlsplit(settings.base_uri).path.strip("/"):
-                raise
-            # Before 3.17, ``--static-prefix`` does not move the API. A reader detects that when it opens.
-            client.use_ajax_paths()
-            return fetch(client)
-    finally:
-        client.close()

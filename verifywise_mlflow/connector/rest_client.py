@@ -7,18 +7,21 @@ four minutes, treats an empty response like an empty registry, and does not limi
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from typing import TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
 from verifywise_mlflow.connector.endpoints import Endpoint
-from verifywise_mlflow.connector.errors import EndpointNotAllowedError
+from verifywise_mlflow.connector.errors import EndpointNotAllowedError, EndpointNotFoundError
 from verifywise_mlflow.connector.response_memory import response_memory
 from verifywise_mlflow.connector.responses import error_from_response, parse_json_object
 from verifywise_mlflow.http.client import MAX_TEXT_BYTES, HttpClient, ResponseLimit, Traffic
 from verifywise_mlflow.http.pools import concurrency_limit
 from verifywise_mlflow.http.request_auth import ReadRequest
 from verifywise_mlflow.http.settings import ConnectionSettings
+
+T = TypeVar("T")
 
 Params = Mapping[str, str | int] | tuple[tuple[str, str | int], ...]
 
@@ -139,6 +142,25 @@ class RestClient:
 
     def _path(self, endpoint: Endpoint, identifier: str | None = None) -> str:
         return endpoint.ajax_path(identifier) if self._uses_ajax_paths else endpoint.path(identifier)
+
+
+def fetch_with_client(settings: ConnectionSettings, fetch: Callable[[RestClient], T]) -> T:
+    """Call ``fetch`` with a client, and close the client; return what ``fetch`` returns.
+
+    Before 3.17, ``--static-prefix`` does not move the API. A reader detects that when it opens; here, ``fetch`` is
+    called a second time, with the paths of MLflow's web pages.
+    """
+    client = RestClient(settings)
+    try:
+        try:
+            return fetch(client)
+        except EndpointNotFoundError:
+            if not urlsplit(settings.base_uri).path.strip("/"):
+                raise
+            client.use_ajax_paths()
+            return fetch(client)
+    finally:
+        client.close()
 
 
 def _query(params: Params) -> str:

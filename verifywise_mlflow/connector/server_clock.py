@@ -7,7 +7,7 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 
 from verifywise_mlflow.connector.endpoints import MlflowEndpoint
-from verifywise_mlflow.connector.rest_client import RestClient
+from verifywise_mlflow.connector.rest_client import fetch_with_client
 from verifywise_mlflow.http.settings import ConnectionSettings
 
 
@@ -28,17 +28,13 @@ def read_server_clock(settings: ConnectionSettings) -> ServerClock:
         HttpError: the server cannot be used.
         SecretUnavailableError: a credential cannot be resolved.
     """
-    client = RestClient(settings)
-    try:
-        version, date = client.probe_text_and_date(MlflowEndpoint.VERSION)
-    finally:
-        client.close()
+    version, date = fetch_with_client(settings, lambda client: client.probe_text_and_date(MlflowEndpoint.VERSION))
     return ServerClock(version.strip()[:40], _parsed(date))
 
 
 def _parsed(date: str | None) -> datetime | None:
     try:
         moment = parsedate_to_datetime(date) if date else None
-    except ValueError:
+    except (ValueError, OverflowError):  # a year or an offset that is too large
         return None
     return moment if moment and moment.tzinfo else None

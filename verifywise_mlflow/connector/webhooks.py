@@ -8,16 +8,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
-from urllib.parse import urlsplit
 
 from packaging.version import InvalidVersion, Version
 
 from verifywise_mlflow.connector.endpoints import MlflowEndpoint
-from verifywise_mlflow.connector.errors import EndpointNotFoundError
 from verifywise_mlflow.connector.pagination import Listing, PagedListing, read_listing
 from verifywise_mlflow.connector.registry_search import page_token_param
 from verifywise_mlflow.connector.response_row import Row
-from verifywise_mlflow.connector.rest_client import RestClient
+from verifywise_mlflow.connector.rest_client import RestClient, fetch_with_client
 from verifywise_mlflow.connector.text_intake import TextIntake
 from verifywise_mlflow.http.settings import ConnectionSettings, Limits
 
@@ -90,18 +88,7 @@ def list_webhooks(settings: ConnectionSettings) -> Listing[RegisteredWebhook]:
         ForbiddenError: the account may not list them.
         HttpError: the list cannot be read.
     """
-    client = RestClient(settings)
-    try:
-        try:
-            return _read(client, settings.limits)
-        except EndpointNotFoundError:
-            if not urlsplit(settings.base_uri).path.strip("/"):
-                raise
-            # Before 3.17, ``--static-prefix`` does not move the API.
-            client.use_ajax_paths()
-            return _read(client, settings.limits)
-    finally:
-        client.close()
+    return fetch_with_client(settings, lambda client: _read(client, settings.limits))
 
 
 def _read(client: RestClient, limits: Limits) -> Listing[RegisteredWebhook]:
