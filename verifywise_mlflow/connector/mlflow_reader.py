@@ -122,7 +122,7 @@ class MlflowReader(TrackingReader):
                 "Remove it from the tenant's description, or start the server with --enable-workspaces."
             )
         if row.fields:
-            # The server has accepted the credentials. The version decides nothing, so nobody waits for it.
+            # The server has accepted the credentials. No request depends on the version, so the sync does not wait.
             return in_background(lambda: _server_info(row, self._version_if_readable(), workspaces=workspaces))
         version = self._version()
         if version is None and has_prefix:
@@ -134,7 +134,8 @@ class MlflowReader(TrackingReader):
     def _detect_ajax_paths(self) -> None:
         """Use the web pages' paths if only those honor ``--static-prefix``, as before MLflow 3.17."""
         try:
-            self._client.probe(MlflowEndpoint.SEARCH_MODELS, {"max_results": 1})
+            # Not ``probe``, which limits a response to 64 KiB: a model's tags can be longer.
+            self._client.get_json(MlflowEndpoint.SEARCH_MODELS, {"max_results": 1})
         except EndpointNotFoundError:
             self._client.use_ajax_paths()
 
@@ -199,11 +200,11 @@ class MlflowReader(TrackingReader):
         """Read one prompt by its name.
 
         Raises:
-            NotFoundError: there is no model of this name, or the model is no prompt.
+            NotFoundError: there is no model of this name, or the model is not a prompt.
         """
         model = self.registered_model(name)
         if not is_prompt_model(model.tags):
-            raise NotFoundError("the registry has a model of this name, which is no prompt")
+            raise NotFoundError("the registry has a model of this name, but it is no prompt")
         return to_prompt(model)
 
     def prompt_version(self, name: str, number: int) -> PromptVersion:
@@ -214,11 +215,11 @@ class MlflowReader(TrackingReader):
         """
         version = self.model_version(name, number)
         if not is_prompt_version(version):
-            raise NotFoundError("the registry has a model version of this name and number, which is none of a prompt")
+            raise NotFoundError("the registry has a version of this name and number, but it belongs to no prompt")
         return to_prompt_version(version)
 
     def _listed_models(self) -> _ModelListing:
-        """Return the models of the search that ``registered_models()`` has just made, or else of another one."""
+        """Return the models that ``registered_models()`` has just listed, or list them if it was not called."""
         known = self._models
         if known is None:
             self.registered_models().read()
@@ -261,7 +262,7 @@ class MlflowReader(TrackingReader):
     def _requested_versions(
         self, candidates: Iterator[tuple[str, int]], problems: Problems
     ) -> dict[tuple[str, int], ModelVersion]:
-        """Request versions that no search lists, one by one; return those that exist and are not a prompt's."""
+        """Request versions that no search lists, each by itself; return those that exist and belong to no prompt."""
         probed = list(islice(candidates, MAX_HIDDEN_VERSION_PROBES + 1))
         existing: dict[tuple[str, int], ModelVersion] = {}
         for key, result in read_each(

@@ -25,6 +25,7 @@ from verifywise_mlflow_tests.support.hostile_server import (
     HostileServer,
     ReceivedRequest,
     hostile_server,
+    json_response,
     make_response,
 )
 from verifywise_mlflow_tests.support.registry import Registry
@@ -39,6 +40,20 @@ def test_a_gateway_that_refuses_the_version_endpoint_does_not_prevent_reading() 
     with hostile_server(script) as server, closing(MlflowReader(settings_for(server.uri))) as reader:
         assert reader.server.version is None
         assert len(reader.model_versions().read().rows) == 1
+
+
+def test_a_model_with_long_tags_does_not_prevent_the_detection_of_a_prefix() -> None:
+    def script(_server: HostileServer, request: ReceivedRequest) -> bytes:
+        if "/registered-models/search" in request.target:
+            tags = [{"key": "card", "value": "x" * 90_000}]
+            return json_response({"registered_models": [{"name": "churn", "tags": tags}]})
+        return make_response("<html>not found</html>", 404, "text/html")
+
+    with hostile_server(script) as server, closing(MlflowReader(settings_for(f"{server.uri}/ml"))) as reader:
+        listed = reader.registered_models().read()
+
+    assert [model.name for model in listed.rows] == ["churn"]
+    assert not any("ajax-api" in request.target for request in server.requests)
 
 
 def test_an_older_server_that_would_ignore_a_workspace_is_refused() -> None:
