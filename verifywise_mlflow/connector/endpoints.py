@@ -1,6 +1,7 @@
 """The allow-list of read-only endpoints, which ensures that nothing on a customer's server is changed.
 
-It holds MLflow's searches and a count. Some are POST requests; none of them writes. ``RestClient`` sends nothing else.
+All are GET requests, except some of MLflow's searches and a count, which are POST requests that write nothing.
+``RestClient`` sends nothing else.
 
 A path is matched segment by segment before it is percent-encoded. No segment may contain a slash or consist of dots.
 The client then encodes everything else, including percent signs, so the server receives exactly the listed segments.
@@ -21,10 +22,10 @@ _UC_NAME = r"[^ ./\x00-\x1f\x7f\ud800-\udfff]{1,255}"
 
 _UC_FULL_NAME = rf"{_UC_NAME}\.{_UC_NAME}\.{_UC_NAME}"
 
-_SEGMENT = r"(?!\.{1,2}(?:/|\Z))(?![^/]*%(?:2[ef]|5c))[^/\\\x00-\x1f\x7f\ud800-\udfff]{1,255}"
+_SEGMENT = r"(?!\.{1,2}(?:/|\Z))(?![^/]*%(?i:2[ef]|5c))[^/\\\x00-\x1f\x7f\ud800-\udfff]{1,255}"
 """One name of a file or folder. Escaped dots and separators are refused: a server might unescape them twice."""
 
-_FILE = rf"(?:WorkspaceInternal/Mlflow/Artifacts|Volumes)(?i:(?:/{_SEGMENT}){{1,64}})"
+_FILE = rf"(?:WorkspaceInternal/Mlflow/Artifacts|Volumes)(?:/{_SEGMENT}){{1,64}}"
 
 
 class Endpoint(Enum):

@@ -69,6 +69,11 @@ NEAR_MISSES = [
     ("GET", "api/2.0/mlflow/logged-models/m-1\n"),
     ("GET", "api/2.0/mlflow/logged-models/" + "m" * 129),
     ("GET", "api/2.0/mlflow/logged-models/m-1/tags"),
+    ("GET", "api/2.0/mlflow-artifacts/artifacts/1/.."),
+    ("GET", "api/2.0/mlflow-artifacts/artifacts/1/%2e%2e"),
+    ("GET", "api/2.0/mlflow-artifacts/artifacts/1/%2E%2E"),
+    ("GET", "api/2.0/mlflow-artifacts/artifacts/1/a%2Fb"),
+    ("GET", "api/2.0/mlflow-artifacts/artifacts/1/a%5Cb"),
 ]
 
 
