@@ -63,7 +63,7 @@ class AssessedTrace:
 
 
 def assessed_trace(value: object, intake: TextIntake | None = None) -> AssessedTrace:
-    """Parse a row of ``traces/search``. Names are the only texts that are kept."""
+    """Parse a row of ``traces/search``. Names and IDs are the only texts that are kept."""
     row = Row(value, intake)
     model_id = row.row("trace_metadata").fields.get(_MODEL)
     assessments = tuple(_assessments(row))

@@ -191,8 +191,8 @@ class TrackingReader:
     def trace_assessments(self, experiment_ids: Sequence[str]) -> TraceAssessments:
         """Count the assessments of the logged models' traces in some experiments, in at most four requests.
 
-        The newest traces are read first. If there are more than a page, most come from use. Then the traces that belong
-        to a run are read, too, because an evaluation is a run.
+        The newest traces are read first. If they fill more than one page, most of them come from the use of an
+        application. Then the traces that belong to a run are read, too, because an evaluation is a run.
 
         Raises:
             EndpointNotFoundError: the server has no search for traces.
@@ -228,8 +228,10 @@ class TrackingReader:
                 token = response.get("next_page_token")
                 del response
             traces += [trace for trace in rows if trace.assessments]
-            if not token or not isinstance(token, str):
+            if not token:
                 return traces, False
+            if not isinstance(token, str):
+                break
         return traces, True
 
     def trace_counts(self, experiment_ids: Sequence[str]) -> TraceCounts:

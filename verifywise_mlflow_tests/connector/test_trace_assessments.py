@@ -9,6 +9,9 @@ import pytest
 
 from verifywise_mlflow.connector.models import AssessmentCounts, ModelAssessments
 from verifywise_mlflow.connector.trace_assessments import MAX_NAMES, assessed_trace, count_assessments
+from verifywise_mlflow.connector.tracking_reader import TrackingReader
+from verifywise_mlflow_tests.connector.readers import settings_for
+from verifywise_mlflow_tests.support.hostile_server import hostile_server, json_response, respond_with
 from verifywise_mlflow_tests.support.traces import assessment
 
 
@@ -118,3 +121,10 @@ def test_the_digest_changes_with_a_value_and_not_with_the_order_of_traces() -> N
 )
 def test_what_is_malformed_is_left_out(malformed: dict[str, object]) -> None:
     assert count_assessments([assessed_trace({"trace_id": "tr-1", **malformed})]) == ()
+
+
+def test_a_page_token_that_is_not_text_leaves_the_counts_incomplete() -> None:
+    with hostile_server(respond_with(json_response({"traces": [], "next_page_token": 5}))) as server:
+        reader = TrackingReader(settings_for(server.uri))
+
+        assert not reader.trace_assessments(["1"]).is_complete
