@@ -17,7 +17,7 @@ from typing import Final
 from verifywise_mlflow.connector import parsing
 from verifywise_mlflow.connector.hidden_models import PROMPT_SOURCES
 from verifywise_mlflow.connector.models import ModelVersion, Prompt, PromptVersion, RegisteredModel
-from verifywise_mlflow.connector.text_intake import TextIntake
+from verifywise_mlflow.connector.text_intake import MAX_SHARED_LENGTH, TextIntake
 
 IS_PROMPT: Final = "mlflow.prompt.is_prompt"
 _TEXT: Final = "mlflow.prompt.text"
@@ -37,7 +37,7 @@ _CONFIG_FIELDS: Final = frozenset(
 MAX_VARIABLES: Final = 100
 """The most variables of a version, and the most parameters of its model: the first ones by name are kept."""
 _MAX_NAME: Final = 200
-"""Characters of the name of a variable or parameter, or of a parameter's value. Longer ones are left out."""
+"""Characters of the name of a variable or parameter, or of a parameter's value. Longer ones are cut."""
 NOT_KEPT: Final = "(not kept)"
 """Replaces a value that is left out."""
 
@@ -87,8 +87,9 @@ def parse_tagged_version(value: object, intake: TextIntake) -> ModelVersion | Pr
     version = parsing.model_version(value, intake)
     if not is_prompt_version(version):
         return version
-    # The text was counted as retained memory, but is dropped here.
-    intake.retained_bytes -= getsizeof(version.tags.get(_TEXT, ""))
+    text = version.tags.get(_TEXT, "")
+    if len(text) > MAX_SHARED_LENGTH:  # a shorter one may be shared, so that it was counted once only
+        intake.retained_bytes -= getsizeof(text)  # counted as retained memory, but dropped here
     return to_prompt_version(version)
 
 
@@ -104,7 +105,7 @@ def variables(text: str) -> tuple[str, ...]:
 
 
 def model_config(text: str | None) -> dict[str, str]:
-    """Return the model and its parameters from the tag's JSON; an empty dictionary for another text.
+    """Return the model and its parameters from the tag's JSON; an empty dictionary if the text is not such JSON.
 
     The values of parameters that MLflow does not define may be credentials, so they are left out.
     """

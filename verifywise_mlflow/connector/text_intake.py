@@ -25,7 +25,8 @@ TOO_LONG: Final = "texts beyond a limit"
 
 _MAX_KNOWN = 10_000
 """The most texts that objects share: enough for the keys of tags, and for owners and stages."""
-_MAX_KNOWN_LENGTH = 200
+MAX_SHARED_LENGTH: Final = 200
+"""Characters of the longest text that objects share."""
 
 
 class TextIntake:
@@ -44,7 +45,7 @@ class TextIntake:
         if known is not None:
             return known
         self.retained_bytes += getsizeof(text)
-        if len(self._known) < _MAX_KNOWN and len(text) <= _MAX_KNOWN_LENGTH:
+        if len(self._known) < _MAX_KNOWN and len(text) <= MAX_SHARED_LENGTH:
             self._known[text] = text
         return text
 

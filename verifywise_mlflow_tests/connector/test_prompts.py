@@ -50,6 +50,15 @@ def test_the_text_does_not_count_as_memory_that_the_listing_keeps() -> None:
     assert abs(long.retained_bytes - short.retained_bytes) < 1_000
 
 
+def test_equal_short_texts_do_not_hide_the_memory_of_other_texts() -> None:
+    intake = TextIntake()
+    for number in range(100):
+        before = intake.retained_bytes
+        parse_tagged_version(prompt_row(**{"mlflow.prompt.text": "x" * 200, "note": f"{number} " + "y" * 300}), intake)
+
+        assert intake.retained_bytes - before > 300
+
+
 @pytest.mark.parametrize("source", ["dummy-source", "prompt-template"])
 def test_both_sources_of_mlflow_mark_a_prompt(source: str) -> None:
     tagged = row(source, **{"mlflow.prompt.is_prompt": "true", "mlflow.prompt.text": "hello"})
