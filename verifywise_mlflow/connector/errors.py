@@ -8,9 +8,11 @@ from verifywise_mlflow.http.errors import HttpError
 class EndpointNotAllowedError(HttpError):
     """The endpoint is not on the allow-list of read-only endpoints. The request was not sent."""
 
+    was_sent = False
+
 
 class EndpointNotFoundError(HttpError):
-    """404 without MLflow's error code: this server, or the gateway before it, does not have the endpoint."""
+    """404 or 405 without the error code of a missing object: the server, or a gateway before it, lacks the endpoint."""
 
 
 class ArtifactStoreError(HttpError):

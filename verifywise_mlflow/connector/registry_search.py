@@ -46,11 +46,9 @@ def search_model_rows(
     return listing_pages(PagedListing(fetch, "registered_models", parse, identify, size, size), limits)
 
 
-def search_versions(
-    client: RestClient, limits: Limits, filters: QueryParams = ()
-) -> ListingPages[ModelVersion, tuple[str, int]]:
+def search_versions(client: RestClient, limits: Limits) -> ListingPages[ModelVersion, tuple[str, int]]:
     """Return the pages of the version search: one request per ten thousand versions. It returns no aliases."""
-    return search_version_rows(client, limits, parsing.model_version, version_key, filters)
+    return search_version_rows(client, limits, parsing.model_version, version_key)
 
 
 def search_version_rows(
@@ -65,7 +63,7 @@ def search_version_rows(
 ) -> ListingPages[T, K]:
     """Return the pages of the version search, with what ``parse`` returns for each row.
 
-    Parameters differ for Databricks, which has another name for the column of the version's number and smaller pages.
+    The keyword parameters are for Databricks, which has another column for a version's number, and smaller pages.
     """
     fetch = _page_fetcher(client, MlflowEndpoint.SEARCH_VERSIONS, ("name ASC", f"{number_column} ASC"), filters)
     size = VERSIONS_PAGE_SIZE

@@ -49,7 +49,7 @@ MAX_VOLUME_ENTRIES = 1_000  # entries of a folder in a volume; Databricks lists 
 
 
 class DatabricksReader(TrackingReader):
-    """A connection to one Databricks workspace on behalf of one tenant. Opening it sends no request."""
+    """A connection to one Databricks workspace on behalf of one tenant. Opening it sends the workspace no request."""
 
     def __init__(self, settings: ConnectionSettings, registry: RegistryKind, catalogs: Sequence[str] = ()) -> None:
         """Connect to the workspace at ``settings.base_uri``.
@@ -143,10 +143,6 @@ class DatabricksReader(TrackingReader):
         """Read logged models one by one, in any experiment; a search would return 50 a page."""
         del experiment_ids
         return self._read_each(model_ids, self.logged_model)
-
-    def logged_model(self, model_id: str) -> LoggedModel:
-        """Read one logged model by its id, in any experiment."""
-        return super().logged_model(model_id)
 
     def _read_each(self, ids: Sequence[str], read: Callable[[str], T]) -> Listing[T]:
         """Return the objects that could be read. As after a search, a caller requests a missing one to learn why."""
