@@ -115,9 +115,13 @@ def _signer(keys: AwsKeys, region: str, service: str) -> SigV4Auth:
         raise InvalidSettingsError(
             "auth of kind sigv4 needs botocore, which is not installed: pip install 'verifywise-mlflow[aws]'"
         ) from None
-    # This logger writes the signed texts, including the session token.
-    logging.getLogger("botocore.auth").addFilter(_drop_record)
+    silence_signers()
     return SigV4Auth(keys, service, region)
+
+
+def silence_signers() -> None:
+    """Drop what botocore's signers log: the texts that they sign, which include the session token."""
+    logging.getLogger("botocore.auth").addFilter(_drop_record)
 
 
 def _drop_record(record: logging.LogRecord) -> bool:

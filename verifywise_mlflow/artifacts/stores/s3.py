@@ -5,7 +5,6 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_plus, urlencode, urlsplit
@@ -22,7 +21,7 @@ from verifywise_mlflow.artifacts.stores.protocol import (
 )
 from verifywise_mlflow.http.errors import InvalidSettingsError
 from verifywise_mlflow.http.request_auth import Request
-from verifywise_mlflow.http.sigv4 import AwsKeys
+from verifywise_mlflow.http.sigv4 import AwsKeys, silence_signers
 
 if TYPE_CHECKING:
     from botocore.auth import S3SigV4Auth
@@ -124,14 +123,8 @@ def _signer(keys: AwsKeys, region: str) -> S3SigV4Auth:
         raise InvalidSettingsError(
             "an s3:// store with keys needs botocore, which is not installed: pip install 'verifywise-mlflow[aws]'"
         ) from None
-    # This logger writes the signed texts, including the session token.
-    logging.getLogger("botocore.auth").addFilter(_drop_record)
+    silence_signers()
     return S3SigV4Auth(keys, "s3", region)
-
-
-def _drop_record(record: logging.LogRecord) -> bool:
-    del record
-    return False
 
 
 def _query(params: Mapping[str, str]) -> str:
