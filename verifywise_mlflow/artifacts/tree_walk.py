@@ -10,6 +10,7 @@ from verifywise_mlflow.artifacts.limits import ManifestLimits
 from verifywise_mlflow.artifacts.map_in_order import MapInOrder, one_by_one
 from verifywise_mlflow.artifacts.problem_list import truncate_problems
 from verifywise_mlflow.artifacts.source import ArtifactReadError, ArtifactSource
+from verifywise_mlflow.common.untrusted_text import quote
 from verifywise_mlflow.connector.models import RemoteFile
 from verifywise_mlflow.http.errors import LimitExceededError, ResponseTimeoutError
 
@@ -113,14 +114,14 @@ def walk(
                 if reason := rejection_reason(entry, directory):
                     problems.add(
                         ProblemKind.FAILED,
-                        f"{_directory_label(directory)} lists {_quoted_path(entry.path)}, refused: {reason}",
+                        f"{_directory_label(directory)} lists {quote(entry.path, 200)}, refused: {reason}",
                     )
                 elif (entry.path, entry.is_directory) in visited or _is_below_any(entry.path, excluded):
                     continue  # duplicates add nothing
                 elif _depth(entry.path, path) > limits.max_depth:
                     problems.add(
                         ProblemKind.OVER_LIMIT,
-                        f"{_quoted_path(entry.path)} is skipped: deeper than {limits.max_depth} levels, the limit",
+                        f"{quote(entry.path, 200)} is skipped: deeper than {limits.max_depth} levels, the limit",
                     )
                 elif entry.is_directory:
                     visited.add((entry.path, entry.is_directory))
@@ -165,6 +166,16 @@ def rejection_reason(entry: RemoteFile, directory: str) -> str | None:
     return None
 
 
+def require_normalized(path: str) -> None:
+    """Check a path that is about to be read.
+
+    Raises:
+        ArtifactReadError: ``walk`` would have refused the path, so no listing that we trust has shown it.
+    """
+    if rejection_reason(RemoteFile(path, False, None), ""):
+        raise ArtifactReadError("the path is not normalized")
+
+
 def _is_over_limit(error: ArtifactReadError) -> bool:
     """Return whether the response exceeded the tenant's limits, so that another attempt is useless."""
     return isinstance(error.__cause__, LimitExceededError) and not isinstance(error.__cause__, ResponseTimeoutError)
@@ -179,11 +190,7 @@ def _is_below_any(path: str, excluded: Collection[str]) -> bool:
 
 
 def _directory_label(directory: str) -> str:
-    return _quoted_path(directory) if directory else "the root"
-
-
-def _quoted_path(path: str) -> str:
-    return repr(path if len(path) <= 200 else f"{path[:200]}…")
+    return quote(directory, 200) if directory else "the root"
 
 
 def _is_unicode(text: str) -> bool:

@@ -7,16 +7,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from verifywise_mlflow.artifacts.http_source import HttpSource
-from verifywise_mlflow.artifacts.source import ArtifactReadError
 from verifywise_mlflow.artifacts.stores.http_client import StoreClient
 from verifywise_mlflow.artifacts.stores.listing_cache import ListingCache
 from verifywise_mlflow.artifacts.stores.protocol import ListingRequest, Page, StoreApi, StoredObject
-from verifywise_mlflow.artifacts.tree_walk import rejection_reason
+from verifywise_mlflow.artifacts.tree_walk import rejection_reason, require_normalized
 from verifywise_mlflow.connector.models import RemoteFile
 from verifywise_mlflow.http.errors import InvalidResponseError, LimitExceededError
 
 MAX_OBJECTS = 100_000
 """The most objects below one folder. A folder with more is not a model."""
+MAX_PAGES = 1_000
+"""The most pages of one folder's listing. A store may send small or empty pages, but not hundreds of them."""
 
 
 class Bucket:
@@ -70,8 +71,11 @@ class Bucket:
 
     def _list_with_neighbors(self, folder: str) -> Sequence[StoredObject] | None:
         """List objects from the folder on, through the cache; None if the store does not sort its listings."""
+        pages = 0
         while (cached := self._cache.lookup(folder)).resume is not None:
             _check_count(cached.objects)
+            pages += 1
+            _check_pages(pages)
             page = self._page(ListingRequest(self._scope, start=cached.resume))
             objects = [item for item in page.objects if item.key >= cached.resume]
             if not self._cache.add_page(cached.resume, objects, is_last=page.token is None):
@@ -89,6 +93,7 @@ class Bucket:
             if page.token in tokens:
                 raise InvalidResponseError("the store's listing repeats a continuation token: it would never end")
             tokens.add(page.token)
+            _check_pages(len(tokens) + 1)
             request = ListingRequest(request.prefix, request.is_by_folder, token=page.token)
 
     def _page(self, request: ListingRequest) -> Page:
@@ -131,8 +136,7 @@ class BucketSource(HttpSource):
     @contextmanager
     def read(self, path: str, max_bytes: int) -> Iterator[Iterator[bytes]]:
         """Yield one object's first bytes in chunks."""
-        if rejection_reason(RemoteFile(path, False, None), ""):
-            raise ArtifactReadError("the path is not normalized")
+        require_normalized(path)
         url = self._bucket.api.object_url(f"{self._root}{path}")
         with self._open(self._bucket.client.stream(url, max_bytes)) as chunks:
             yield chunks
@@ -176,6 +180,11 @@ def _is_placeholder(item: StoredObject) -> bool:
 def _check_count(items: Sequence[object]) -> None:
     if len(items) > MAX_OBJECTS:
         raise LimitExceededError(f"the folder has more than {MAX_OBJECTS:,} objects, the limit")
+
+
+def _check_pages(pages: int) -> None:
+    if pages > MAX_PAGES:
+        raise LimitExceededError(f"the folder's listing has more than {MAX_PAGES:,} pages, the limit")
 
 
 def _names(page: Page) -> Iterator[str]:

@@ -44,7 +44,8 @@ class GcsApi:
             **({"startOffset": request.start} if request.start else {}),
             **({"pageToken": request.token} if request.token is not None else {}),
         }
-        return f"{self._objects}?{urlencode(params)}"
+        # surrogatepass: a key or a token in JSON may hold a lone surrogate.
+        return f"{self._objects}?{urlencode(params, errors='surrogatepass')}"
 
     def page(self, body: bytes) -> Page:
         """Parse a page of objects."""

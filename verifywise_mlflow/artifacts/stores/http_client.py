@@ -22,7 +22,7 @@ from verifywise_mlflow.http.status_errors import Remedies, error_of_status
 MAX_PAGE_BYTES = 64 * 1024**2
 """The largest page of a listing. A page of Azure has 5,000 names of up to 1,024 characters, which may be escaped."""
 _LISTING, _OBJECT = "store listing", "store object"
-"""What traces call the two kinds of request."""
+"""The names of the two kinds of request in traces."""
 # S3 and Azure send XML, Google JSON. Only the code is quoted: the rest may repeat the request with its signature.
 _ERROR_CODE = re.compile(rb"<Code>([A-Za-z0-9.]{1,60})</Code>|\"reason\": ?\"([A-Za-z]{1,60})\"")
 _REMEDIES: Remedies = {
@@ -59,11 +59,6 @@ class StoreClient:
     def requests(self) -> int:
         """Requests sent so far."""
         return self._http.traffic.requests
-
-    @property
-    def bytes_read(self) -> int:
-        """Bytes read so far."""
-        return self._http.traffic.bytes_read
 
     def close(self) -> None:
         """Close the connections."""

@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 
 from verifywise_mlflow.artifacts.source import ArtifactReadError
-from verifywise_mlflow.artifacts.tree_walk import RejectedEntry, rejection_reason
+from verifywise_mlflow.artifacts.tree_walk import RejectedEntry, require_normalized
 from verifywise_mlflow.connector.models import RemoteFile
 
 MAX_ENTRIES = 100_000
@@ -75,8 +75,7 @@ class LocalFolderSource:
     @contextmanager
     def read(self, path: str, max_bytes: int) -> Iterator[Iterator[bytes]]:
         """Yield one regular file's first bytes in chunks."""
-        if rejection_reason(RemoteFile(path, False, None), ""):
-            raise ArtifactReadError("the path is not normalized")
+        require_normalized(path)
         with open(self._open_file(path), "rb", buffering=0) as file:  # noqa: PTH123 - a descriptor has no path
             yield self._chunks(file.fileno(), max_bytes)
 
@@ -174,6 +173,7 @@ def _segments(path: str) -> list[str]:
     Raises:
         ArtifactReadError: The path could lead out of the folder.
     """
-    if path and rejection_reason(RemoteFile(path, False, None), ""):
-        raise ArtifactReadError("the path is not normalized")
-    return path.split("/") if path else []
+    if not path:
+        return []
+    require_normalized(path)
+    return path.split("/")

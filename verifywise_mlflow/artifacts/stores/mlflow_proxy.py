@@ -16,7 +16,7 @@ from verifywise_mlflow.artifacts.http_source import HttpSource
 from verifywise_mlflow.artifacts.source import ArtifactReadError
 from verifywise_mlflow.artifacts.stores.http_client import StoreClient
 from verifywise_mlflow.artifacts.stores.protocol import escape_key
-from verifywise_mlflow.artifacts.tree_walk import rejection_reason
+from verifywise_mlflow.artifacts.tree_walk import require_normalized
 from verifywise_mlflow.connector import parsing
 from verifywise_mlflow.connector.models import RemoteFile
 from verifywise_mlflow.http.errors import InvalidResponseError
@@ -55,8 +55,7 @@ class MlflowProxySource(HttpSource):
     @contextmanager
     def read(self, path: str, max_bytes: int) -> Iterator[Iterator[bytes]]:
         """Yield one file's first bytes in chunks."""
-        if rejection_reason(RemoteFile(path, False, None), ""):
-            raise ArtifactReadError("the path is not normalized")
+        require_normalized(path)
         url = f"{self._endpoint_or_refuse()}/{escape_key(self._below_root(path))}"
         with self._open(self._client.stream(url, max_bytes)) as chunks:
             yield chunks

@@ -22,7 +22,7 @@ class ListingRequest:
     prefix: str
     """The beginning of all listed keys."""
     is_by_folder: bool = False
-    """Whether only the folder is listed instead of each key with a further slash."""
+    """Whether the keys below a further slash are listed as one folder instead of one by one."""
     start: str = ""
     """No key that sorts before this one is listed."""
     token: str | None = None
@@ -74,8 +74,11 @@ class StoreApi(Protocol):
 
 
 def escape_key(key: str, *, keep: str = "/") -> str:
-    """Return a key percent-encoded for a URL's path, in the form that all signatures expect."""
-    return quote(key, safe=f"{keep}-_.~")
+    """Return a key percent-encoded for a URL, in the form that all signatures expect.
+
+    A lone surrogate, which a hostile store may list, is encoded too: the store then responds with an error.
+    """
+    return quote(key, safe=f"{keep}-_.~", errors="surrogatepass")
 
 
 def parse_size(text: str | None) -> int:

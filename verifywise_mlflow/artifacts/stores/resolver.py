@@ -76,22 +76,13 @@ class ArtifactStores(Closeable):
         """Requests sent so far, to all stores."""
         return sum(client.requests for client in self._clients.values())
 
-    @property
-    def bytes_read(self) -> int:
-        """Bytes read so far, from all stores except local folders."""
-        return sum(client.bytes_read for client in self._clients.values())
-
-    def covers(self, uri: str) -> bool:
-        """Return whether files at the URI may be read directly."""
-        return self._store_for(uri) is not None
-
     def prefix_of(self, uri: str) -> str | None:
         """Return the prefix of the store that covers the URI, or None."""
         store = self._store_for(uri)
         return store.prefix if store else None
 
     def prefers_direct(self, uri: str) -> bool:
-        """Return whether they are read directly even if the tracking server serves them."""
+        """Return whether files at the URI are read directly even if the tracking server serves them."""
         store = self._store_for(uri)
         return store is not None and store.prefers_direct
 
@@ -153,7 +144,7 @@ class ArtifactStores(Closeable):
 
 
 class _UnavailableSource:
-    """Stands in for a store whose settings cannot be used: every read fails with the reason."""
+    """Replaces a store whose settings cannot be used: every read fails with the reason."""
 
     has_retryable_failure = True  # a missing secret may exist at the next sync
 
@@ -183,7 +174,7 @@ def _store_api(store: ObjectStoreSettings) -> StoreApi:
 
 
 def _covers(store: StoreSettings, uri: str) -> bool:
-    # is_allowed_location() treats the tracking server's own store specially; that holds for no other one.
+    # is_allowed_location() treats the tracking server's own store specially; that does not hold for any other store.
     return parse_uri(uri).anchor == parse_uri(store.prefix).anchor and is_allowed_location(uri, [store.prefix])
 
 

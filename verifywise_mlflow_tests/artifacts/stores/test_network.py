@@ -11,6 +11,7 @@ import pytest
 
 from verifywise_mlflow.artifacts.limits import ManifestLimits
 from verifywise_mlflow.artifacts.source import ArtifactReadError
+from verifywise_mlflow.artifacts.stores import bucket_source
 from verifywise_mlflow.artifacts.stores.resolver import ArtifactStores
 from verifywise_mlflow.artifacts.tree_walk import FileListing, walk
 from verifywise_mlflow.http.settings import ConnectionSettings, Limits
@@ -181,6 +182,45 @@ def test_an_endless_listing_ends_with_an_error() -> None:
     assert not listing.is_root_listed
     assert "repeats a continuation token" in listing.problems[0]
     assert len(server.requests) <= 4
+
+
+def test_an_endless_listing_of_empty_pages_ends_with_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bucket_source, "MAX_PAGES", 10)
+
+    def script(server: HostileServer, _request: ReceivedRequest) -> bytes:
+        token = f"<NextContinuationToken>{len(server.requests)}</NextContinuationToken>"
+        return s3_page(elements=f"<IsTruncated>true</IsTruncated>{token}")
+
+    with hostile_server(script) as server:
+        listing = list_files(s3_stores(server), "s3://bucket/m")
+
+    assert not listing.is_root_listed
+    assert "more than 10 pages, the limit" in listing.problems[0]
+    assert len(server.requests) <= 11
+
+
+def test_a_sorted_listing_of_single_keys_ends_with_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bucket_source, "MAX_PAGES", 10)
+
+    def script(server: HostileServer, _request: ReceivedRequest) -> bytes:
+        more = "<IsTruncated>true</IsTruncated><NextContinuationToken>1</NextContinuationToken>"
+        return s3_page(f"m/{len(server.requests):05}", elements=more)
+
+    with hostile_server(script) as server:
+        listing = list_files(s3_stores(server), "s3://bucket/m")
+
+    assert "more than 10 pages, the limit" in listing.problems[0]
+    assert len(server.requests) == 10
+
+
+def test_a_page_may_end_with_a_key_that_is_not_valid_text() -> None:
+    escaped = "<EncodingType>url</EncodingType>"
+    more = "<IsTruncated>true</IsTruncated><NextContinuationToken>1</NextContinuationToken>"
+    with hostile_server(respond_with(s3_page("m/x", "m/y%FF", elements=escaped + more), s3_page())) as server:
+        listing = list_files(s3_stores(server), "s3://bucket/m")
+
+    assert [file.path for file in listing.files] == ["x"]
+    assert "the path is not valid text" in listing.problems[0]
 
 
 def test_an_unsorted_store_is_listed_one_folder_at_a_time() -> None:

@@ -43,16 +43,16 @@ from verifywise_mlflow_tests.artifacts.stores.backends import open_stores, store
 )
 def test_a_store_covers_uris_below_its_prefix_by_whole_segments(uri: str, covered: bool) -> None:
     with open_stores({"prefix": "s3://models/mlflow"}) as stores:
-        assert stores.covers(uri) is covered
+        assert (stores.prefix_of(uri) == "s3://models/mlflow") is covered
         assert (stores.open_model(uri) is not None) is covered
         assert stores.requests == 0
 
 
 def test_allowed_locations_restrict_the_stores() -> None:
     with open_stores({"prefix": "s3://models"}, allowed_locations=("s3://models/ours", "gs://elsewhere")) as stores:
-        assert stores.covers("s3://models/ours/1")
-        assert not stores.covers("s3://models/theirs/1")
-        assert not stores.covers("gs://elsewhere/1")
+        assert stores.prefix_of("s3://models/ours/1")
+        assert not stores.prefix_of("s3://models/theirs/1")
+        assert not stores.prefix_of("gs://elsewhere/1")
 
 
 def test_the_longest_prefix_takes_precedence() -> None:
@@ -68,11 +68,11 @@ def test_the_longest_prefix_takes_precedence() -> None:
 def test_a_path_traversal_is_never_covered(before: str, after: str) -> None:
     with open_stores({"prefix": "s3://models/mlflow"}) as stores:
         uri = f"s3://models/mlflow/{before}{after}"
-        if stores.covers(uri):
+        if stores.prefix_of(uri):
             assert is_unambiguous(uri)
             assert parse_uri(uri, unescape=False).segments[:1] == ("mlflow",)
             assert ".." not in uri.split("/")
-        assert not stores.covers(f"s3://models/mlflow/{before}/../{after}")
+        assert not stores.prefix_of(f"s3://models/mlflow/{before}/../{after}")
 
 
 @pytest.mark.parametrize(
