@@ -13,7 +13,7 @@ CARRIED_FORWARD_NOTE = "carried forward from an earlier sync"
 def carry_forward(current: ArtifactManifest, earlier: ArtifactManifest) -> ArtifactManifest:
     """Return ``current``, with the data of ``earlier`` where ``current`` has none.
 
-    Status and reason are those of ``current``. A file that is listed with the same size keeps its earlier hash;
+    Status, reason and gap are those of ``current``. A file that is listed with the same size keeps its earlier hash;
     otherwise bytes could be changed unnoticed during an outage of the store.
     """
     if current.status == "complete" or current.status == "none":
@@ -25,6 +25,7 @@ def carry_forward(current: ArtifactManifest, earlier: ArtifactManifest) -> Artif
             reason=current.reason,
             files=tuple(_carried_over(file) for file in earlier.files),
             digest=None,
+            gap=current.gap,
         )
     if earlier.location != current.location:
         return current

@@ -11,6 +11,7 @@ from verifywise_mlflow.artifacts.manifest import (
     ArtifactFile,
     ArtifactManifest,
     FileKind,
+    ManifestGap,
     ManifestStatus,
     ReadOutcome,
     Root,
@@ -37,7 +38,7 @@ def manifest(
 
 
 EARLIER = manifest(file("MLmodel"), file("model.pkl"))
-UNREACHABLE = manifest(status="unreachable", not_listed=("model", "run"))
+UNREACHABLE = replace(manifest(status="unreachable", not_listed=("model", "run")), gap=ManifestGap.FAILED)
 
 
 def hashes(manifest: ArtifactManifest) -> dict[str, str | None]:
@@ -50,6 +51,7 @@ def test_an_outage_of_the_store_loses_no_known_data(location: str) -> None:
 
     assert hashes(carried) == hashes(EARLIER)
     assert (carried.status, carried.reason, carried.digest) == ("unreachable", "the store is down", None)
+    assert carried.gap is ManifestGap.FAILED, "so that a reconcile reads the files again"
     assert carried.environment == ENVIRONMENT
     assert {file.note for file in carried.files} == {"carried forward from an earlier sync"}
     assert {file.outcome for file in carried.files} == {ReadOutcome.CARRIED_FORWARD}
