@@ -23,13 +23,16 @@ from verifywise_mlflow.artifacts.environment.environment_file import (
 from verifywise_mlflow.artifacts.manifest import Requirement
 
 MAX_LINE_CHARS = 4_000
-"""Characters of the longest line that is parsed. Each hash adds a few hundred. Python's int() refuses 4,300 digits."""
+"""Characters of the longest requirement that is parsed, without its hashes. Python's int() refuses 4,300 digits."""
+MAX_JOINED_CHARS = 100_000
+"""Characters of a line with its continuation lines. A hash takes some 80, and a release may have hundreds of files."""
 MAX_NAME_CHARS = 200
 MAX_LINES = 20_000
 """The most lines that are parsed: a file of one megabyte can have half a million lines, and each takes microseconds."""
 
 _COMMENT = re.compile(r"(?:^|\s)#.*$")  # one space, not `\s+`, which is quadratic on a line of spaces
 _OPTION_AT_END = re.compile(r"\s--?[A-Za-z].*$")  # --hash=…, --config-settings=…: no marker or URL contains ` --`
+_HASH_OPTION = re.compile(r"\s--hash[=\s]\S*")
 _INCLUDE = re.compile(r"(?:-r|--requirement)[\s=]*(.*)")
 _EDITABLE = re.compile(r"(?:-e|--editable)[\s=]+(.*)")
 _USER = re.compile(r"//[^/]*@")
@@ -53,7 +56,7 @@ def parse_requirements(content: bytes, name: str) -> EnvironmentFile:
         file.mark_incomplete(f"more than {MAX_LINES} lines")
     number, begun = 0, ""
     for number, line in enumerate(lines[:MAX_LINES], start=1):
-        if line.endswith("\\") and not line.lstrip().startswith("#") and len(begun) <= MAX_LINE_CHARS:
+        if line.endswith("\\") and not line.lstrip().startswith("#") and len(begun) <= MAX_JOINED_CHARS:
             begun += line[:-1]
             continue
         add_requirement(file, begun + line, f"line {number}")
@@ -64,6 +67,7 @@ def parse_requirements(content: bytes, name: str) -> EnvironmentFile:
 
 def add_requirement(file: EnvironmentFile, line: str, label: str) -> None:
     """Add the requirement in one logical line to ``file``, or the reason why it could not be parsed."""
+    line = _HASH_OPTION.sub("", line)
     if len(line) > MAX_LINE_CHARS:
         file.mark_incomplete(f"{label} is longer than {MAX_LINE_CHARS} characters")
         return
