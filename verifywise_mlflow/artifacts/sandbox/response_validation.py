@@ -22,7 +22,7 @@ MAX_SIGNATURE_RESPONSE_BYTES = 20 * 1024**2
 """The longest response: a bundle of 16 MiB, and the result."""
 MAX_DIFFERENCES = 100
 MAX_TEXT_CHARS = 2 * MAX_LINE_CHARS
-"""Characters of the longest text. The longest that our parsers write is a line of requirements within a sentence."""
+"""Characters of the longest text. The longest that our parsers write is a requirement within a sentence, or a path."""
 
 _ENVIRONMENT = TypeAdapter(RuntimeEnvironment)
 _SIGNATURE = TypeAdapter(SignatureResponse)
@@ -74,6 +74,10 @@ def validate_signature(response: bytes, path: str) -> SignatureResponse:
     if (
         signature.path != path
         or len(signature.differences) > MAX_DIFFERENCES
+        or any(
+            len(text) > MAX_TEXT_CHARS
+            for text in (signature.reason or "", signature.signer or "", *signature.differences)
+        )
         or (signature.status == "valid" and (signature.signer is None or signature.difference_count))
         or (signature.status == "valid") != (returned.evidence is not None)
     ):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 
 import pytest
 
@@ -12,6 +13,7 @@ from verifywise_mlflow.artifacts.model_signing.bundle import CertificateMaterial
 from verifywise_mlflow.artifacts.sandbox import client
 from verifywise_mlflow.artifacts.sandbox.client import Sandbox
 from verifywise_mlflow.artifacts.sandbox.protocol import SignatureEvidence, SignatureRequest, SignatureResponse
+from verifywise_mlflow.artifacts.sandbox.response_validation import InvalidWorkerResponseError, validate_signature
 from verifywise_mlflow.artifacts.sandbox.signature_confirmation import confirmed_signature
 from verifywise_mlflow.artifacts.sandbox.worker_process import Worker
 from verifywise_mlflow_tests.artifacts.model_signing.signed_folder import NOW, bundle, hashes, pem
@@ -61,6 +63,14 @@ def test_what_a_compromised_worker_claims_is_not_valid(request_: SignatureReques
     confirmed = confirmed_signature(request_, SignatureResponse(CLAIMED, evidence))
 
     assert (confirmed.status, confirmed.signer) == ("not verified", None)
+
+
+@pytest.mark.parametrize("claim", [{"reason": "x" * 9_000}, {"signer": "x" * 9_000}, {"differences": ("x" * 9_000,)}])
+def test_a_compromised_worker_cannot_return_long_texts(claim: dict[str, str | tuple[str, ...]]) -> None:
+    response = {"signature": {**asdict(CLAIMED), "status": "untrusted", **claim}, "evidence": None}
+
+    with pytest.raises(InvalidWorkerResponseError):
+        validate_signature(json.dumps(response).encode(), CLAIMED.path)
 
 
 def test_each_bundle_has_a_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
