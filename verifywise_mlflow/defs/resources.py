@@ -11,6 +11,7 @@ from pydantic import Field, PrivateAttr
 
 from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.defs.dagster_compat.connections import reuse_connections
+from verifywise_mlflow.defs.partitions import tenant_of_partition
 from verifywise_mlflow.defs.run_queue.authenticated_user import USER_HEADER_VARIABLE
 from verifywise_mlflow.defs.run_tags import PARTITION_TAG, TARGETED_SYNC_JOB, USER_TAG
 from verifywise_mlflow.persistence.database import database_url
@@ -20,8 +21,6 @@ from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.context import SyncOptions
 from verifywise_mlflow.pipeline.hinted_sync import plan_hinted_sync
 from verifywise_mlflow.pipeline.sync import Sync
-from verifywise_mlflow.tenants.errors import TenantsFileError
-from verifywise_mlflow.tenants.loading import load_tenants
 from verifywise_mlflow.tenants.tenant import Tenant
 
 
@@ -62,7 +61,7 @@ class TenantSync(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster'
             NoHintsError: the run follows hints, and none is pending.
         """
         if self._sync is None:
-            tenant = _load_tenant(context.partition_key)
+            tenant = tenant_of_partition(context.partition_key)
             with ExitStack() as cleanup:
                 user = context.run.tags.get(USER_TAG)
                 store = Store(database_url(), dagster_user=user, wait_seconds=MIGRATION_WAIT_SECONDS)
@@ -125,10 +124,3 @@ def planned_stages(run: dg.DagsterRun) -> list[Stage]:
     if steps is None and run.asset_selection is not None:
         steps = [key.path[-1] for key in run.asset_selection]
     return [stage for stage in Stage if steps is None or stage in steps]
-
-
-def _load_tenant(tenant_id: str) -> Tenant:
-    tenants = load_tenants()
-    if tenant_id not in tenants:
-        raise TenantsFileError(f"tenant {tenant_id} is not in tenants.yaml. Add it to the file to sync it")
-    return tenants[tenant_id]

@@ -15,7 +15,7 @@ import dagster as dg
 from verifywise_mlflow.common.problems import shorten
 from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.common.untrusted_text import escape_invisible
-from verifywise_mlflow.defs.partitions import tenant_partitions
+from verifywise_mlflow.defs.partitions import tenant_of_partition, tenant_partitions
 from verifywise_mlflow.defs.run_tags import USER_TAG
 from verifywise_mlflow.delivery.configured_targets import configured_targets
 from verifywise_mlflow.delivery.drain import Drain, DrainReport
@@ -26,7 +26,6 @@ from verifywise_mlflow.services.delivery_status import delivery_statuses
 from verifywise_mlflow.tenants.delivery.target_name import TargetName
 from verifywise_mlflow.tenants.delivery.verifywise import VERIFYWISE
 from verifywise_mlflow.tenants.errors import TenantsFileError
-from verifywise_mlflow.tenants.loading import load_tenants
 from verifywise_mlflow.tenants.tenant import Tenant
 
 DELIVERED: Final = "delivered"
@@ -92,7 +91,7 @@ def _build_asset(definition: DeliveryAsset) -> dg.AssetsDefinition:
     def asset(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
         tenant_id = context.partition_key
         try:
-            tenant = _load_tenant(tenant_id)
+            tenant = tenant_of_partition(tenant_id)
             with Store(database_url(), dagster_user=context.run.tags.get(USER_TAG)) as store:
                 reports = {
                     target.name: Drain(store, tenant_id, target, dagster_run_id=context.run.run_id).run(
@@ -112,13 +111,6 @@ def _build_asset(definition: DeliveryAsset) -> dg.AssetsDefinition:
         yield _check_result(definition.name, reports, parked)
 
     return asset
-
-
-def _load_tenant(tenant_id: str) -> Tenant:
-    tenants = load_tenants()
-    if tenant_id not in tenants:
-        raise TenantsFileError(f"tenant {tenant_id} is not in tenants.yaml. Add it to the file to deliver")
-    return tenants[tenant_id]
 
 
 def _metadata(reports: dict[TargetName, DrainReport]) -> dict[str, dg.MetadataValue]:

@@ -18,14 +18,13 @@ from verifywise_mlflow.common.problems import shorten
 from verifywise_mlflow.common.reports_extra import explain_missing
 from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.common.untrusted_text import escape_invisible
-from verifywise_mlflow.defs.partitions import tenant_partitions
+from verifywise_mlflow.defs.partitions import tenant_of_partition, tenant_partitions
 from verifywise_mlflow.defs.run_tags import REPORT_ASSET
 from verifywise_mlflow.delivery.report_bucket import upload_report
 from verifywise_mlflow.http.errors import HttpError
 from verifywise_mlflow.persistence.database import DatabaseError, database_url
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.errors import SecretUnavailableError, TenantsFileError
-from verifywise_mlflow.tenants.loading import load_tenants
 from verifywise_mlflow.tenants.report import Report
 
 if TYPE_CHECKING:
@@ -49,19 +48,12 @@ def governance_report(context: dg.AssetExecutionContext) -> dg.MaterializeResult
     """Write the report of the partition's tenant."""
     tenant_id = context.partition_key
     try:
-        settings = _settings(tenant_id)
+        settings = tenant_of_partition(tenant_id).report
         if settings is None:
             return dg.MaterializeResult(metadata={"outcome": "no directory and no bucket is configured"})
         return dg.MaterializeResult(metadata=_write(settings, tenant_id))
     except (DatabaseError, HttpError, SecretUnavailableError, TenantsFileError) as error:
         raise dg.Failure(shorten(str(error)), allow_retries=getattr(error, "retryable", False)) from None
-
-
-def _settings(tenant_id: str) -> Report | None:
-    tenants = load_tenants()
-    if tenant_id not in tenants:
-        raise TenantsFileError(f"tenant {tenant_id} is not in tenants.yaml. Add it to the file to report on it")
-    return tenants[tenant_id].report
 
 
 def _write(settings: Report, tenant_id: str) -> dict[str, dg.MetadataValue]:
