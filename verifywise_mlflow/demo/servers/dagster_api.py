@@ -139,7 +139,7 @@ class DagsterApi:
         return result.entry.result.message
 
     def sync_runs(self, job: str = JOB) -> list[SyncRun]:
-        """Return the newest runs of a job, newest first."""
+        """Return the newest 50 runs of a job, newest first."""
         return self._query(
             """
             query ($job: String!) {

@@ -16,7 +16,7 @@ from types import TracebackType
 import yaml
 
 from verifywise_mlflow.demo.errors import DagsterApiError, DemoError
-from verifywise_mlflow.demo.servers.dagster_api import ENDED, LOCATION, DagsterApi
+from verifywise_mlflow.demo.servers.dagster_api import ENDED, JOB, LOCATION, TARGETED_JOB, DagsterApi
 from verifywise_mlflow.demo.servers.dagster_instance import DEMO_SETTINGS, write_instance
 from verifywise_mlflow.demo.servers.ports import free_port
 from verifywise_mlflow.demo.servers.process import ChildProcess, child_environment, wait_for_port
@@ -132,7 +132,8 @@ class DagsterServers:
             raise DemoError(f"Dagster cannot load our definitions: {load_error}\n{code_server.log_tail()}")
 
     def _cancel_runs_without_process(self) -> None:
-        """Cancel runs of an earlier, stopped demo: Dagster counts them as in flight, and they block their tenants."""
-        orphans = [run.run_id for run in self.api.sync_runs() if run.status not in ENDED and run.status != "QUEUED"]
+        """Cancel syncs of an earlier, stopped demo: Dagster counts them as in flight, and they block their tenants."""
+        runs = [run for job in (JOB, TARGETED_JOB) for run in self.api.sync_runs(job)]
+        orphans = [run.run_id for run in runs if run.status not in ENDED and run.status != "QUEUED"]
         if orphans:
             self.api.mark_canceled(orphans)
