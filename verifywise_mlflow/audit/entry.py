@@ -63,7 +63,8 @@ KINDS_WITH_ACTOR: Final[frozenset[EntryKind]] = frozenset(
         "states accepted",
     )
 )
-"""The kinds that a person causes. All others follow from the server or the calendar; their sync's start has one."""
+"""The kinds of entries that a person causes. All other entries follow from the server or the calendar; the entry of
+their sync's start has the actor."""
 Outcome = Literal["complete", "incomplete", "failed", "noted"]
 
 
@@ -76,7 +77,7 @@ class AuditEntry:
     kind: EntryKind
     sync_id: str
     source_uri: str
-    """The tracking server that was read; of a delivery, the system that it went to."""
+    """The tracking server that was read; for a delivery, the system that it went to."""
     outcome: Outcome
     code_version: str
     dagster_run_id: str | None = None
@@ -128,7 +129,7 @@ def shorten_to_bytes(text: str, max_bytes: int) -> str:
 
 
 def _shorten_counts(counts: Mapping[str, object]) -> Mapping[str, object]:
-    """Return the counts; if they are too long, only their numbers, and the names of all other values."""
+    """Return the counts; if they are too long, only their numbers, and the names of other values if these fit."""
     if len(canonical_json(dict(counts))) <= _MAX_COUNTS_BYTES:
         return counts
     for keeps_names in (True, False):

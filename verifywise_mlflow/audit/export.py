@@ -14,7 +14,10 @@ from verifywise_mlflow.audit.verification import AnchoredCheckpoint
 
 
 def export_lines(links: Iterable[ChainLink], checkpoints: Iterable[AnchoredCheckpoint]) -> Iterator[str]:
-    """Yield the lines of an export. Both inputs are ordered by sequence. Checkpoints of missing entries come last."""
+    """Yield the lines of an export. Both inputs are ordered by sequence.
+
+    A checkpoint of a missing entry follows the next entry that exists, or comes last.
+    """
     remaining = _in_order_of_keys(checkpoints)
     pending = next(remaining, None)
     for link in links:

@@ -83,7 +83,7 @@ class Clause(_Section):
     direct: str = ""
     """The part that MLflow records by itself, without relying on a declaration. Stated for Annex IV only."""
     blank: str = ""
-    """What MLflow does not show. Stated for every clause that is not evidenced in full."""
+    """What MLflow does not show. Required for every clause that is neither evidenced in full nor declared."""
     confidence: Confidence = "high"
     """The confidence that the number and the sentence about the clause are right."""
     applies: str | None = None

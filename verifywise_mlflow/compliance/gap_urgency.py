@@ -47,7 +47,7 @@ def most_urgent(gaps: Iterable[Gap], severities: Mapping[str, Severity], limit: 
 
     Args:
         gaps: the gaps, in any order.
-        severities: rule ID to severity. A rule that no policy has any more ranks last.
+        severities: rule ID to severity. A rule that no policy has any more ranks like one of low severity.
         limit: the most gaps to return; None for all.
     """
     urgent = [UrgentGap(severities.get(gap.rule_id, Severity.LOW), gap) for gap in gaps]

@@ -93,7 +93,7 @@ class WaiverChanges:
 
     granted: tuple[Waiver, ...]
     withdrawn: tuple[Waiver, ...]
-    """Stored waivers that the file no longer contains."""
+    """Stored waivers, still in force, that the file no longer contains."""
 
 
 def waiver_changes(stored: Iterable[Waiver], declared: Iterable[Waiver], today: date) -> WaiverChanges:

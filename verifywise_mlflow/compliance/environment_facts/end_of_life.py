@@ -2,7 +2,7 @@
 
 * ``python``: the last day on which the line of Python gets security fixes, as a text for ``timestamp()``;
 * ``mlflow_released``: the day of the first release of the line of MLflow, likewise. A line that is newer than all
-known lines gets the day of the newest known line, since it is not older.
+  known lines gets the day of the newest known line, since it is not older.
 
 A member is left out if the version's environment names no version, or a version of an unknown line.
 """
@@ -78,7 +78,7 @@ def load_end_of_life(path: Path | None) -> EndOfLife:
     """Return the days that come with the package, overridden by those of a file.
 
     Raises:
-        EndOfLifeError: the file cannot be read, or has another form.
+        EndOfLifeError: the file cannot be read, or does not have the expected form.
     """
     shipped = shipped_end_of_life()
     if path is None:

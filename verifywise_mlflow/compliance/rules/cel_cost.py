@@ -31,7 +31,7 @@ from verifywise_mlflow.compliance.rules.cel_tree import (
 from verifywise_mlflow.compliance.rules.field_paths import STATED, VARIABLES, Path
 
 MAX_EXPRESSION_LENGTH: Final = 4_000
-"""Characters of the longest expression: four times the longest one of the default policy."""
+"""The most characters of an expression: more than three times the longest one of the default policy."""
 
 _RECORD_VALUES = frozenset((STATED, *VARIABLES))
 

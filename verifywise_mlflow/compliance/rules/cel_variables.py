@@ -12,21 +12,21 @@ expression that needs it, and only then: ``a && b`` is false if ``a`` is, even i
 In addition to the record's fields, a rule reads
 
 * ``findings``: facts that look wrong, a list of ``{kind, field, sentence, count}``, where ``count`` is the number of
-findings that the entry stands for. Always known: the list may be empty. An object that could not be read has no
-findings either, so a rule that passes without findings needs ``evidenced: '!("model" in unread)'`` for its objects;
+  findings that the entry stands for. Always known: the list may be empty. An object that could not be read has no
+  findings either, so a rule that passes without findings needs ``evidenced: '!("model" in unread)'`` for its objects;
 * ``findings_of_kind`` and ``findings_about``: the same entries, as a list for each kind and for each field that a
   finding is about. A rule that reads one of these lists is stored with no other findings, and is decided and written
   again only when this list changes;
 * ``origins``: for each field, the origin of its text: ``source``, ``key``, the text as ``raw``, and ``state``, why the
-text is no value (``ValueState``); empty texts if there is none. ``same_person_as`` lists the other fields that name
-the same person, ``may_be_same_person_as`` those that may do so; both are known for each field, and empty for most.
-``earliest`` and ``latest`` are the first and the last day that the date in the text may stand for, as texts for
-``timestamp()``; left out without a date;
+  text is no value (``ValueState``); empty texts if there is none. ``same_person_as`` lists the other fields that name
+  the same person, ``may_be_same_person_as`` those that may do so; both are known for each field, and empty for most.
+  ``earliest`` and ``latest`` are the first and the last day that the date in the text may stand for, as texts for
+  ``timestamp()``; left out without a date;
 * ``unread``: the kinds of the objects that could not be read (``OBJECT_KINDS``), a list. Always known;
 * ``incomplete``: sentences about what could not be read, a list. Always known;
 * ``measures``: the metrics by their meaning: see metric_interpretation.py. Without metrics, only the levels are known;
 * ``vulnerabilities`` and ``end_of_life``: facts from outside of MLflow about the version's packages, Python and MLflow:
-see the modules of these names in environment_facts;
+  see the modules of these names in environment_facts;
 * ``model_versions``: the versions of the model in use, known if this version is in use: see versions_in_use.py;
 * ``thresholds``: the policy's thresholds, overridden by the tenant's;
 * ``today``: midnight, UTC, of the day of the evaluation.

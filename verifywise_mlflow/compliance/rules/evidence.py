@@ -77,7 +77,7 @@ class Evidence:
     """The values of one record that the rules read."""
 
     known: Mapping[str, CelValue]
-    """Field to value, for each field that has one."""
+    """Variable to value, for each variable that has one."""
     unrecognized: Mapping[str, str]
     """Field to its value, for values outside the field's normal forms."""
     raw: Mapping[str, CelValue]

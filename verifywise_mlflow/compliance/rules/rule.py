@@ -136,7 +136,7 @@ class Reference(PolicySection):
 
     @property
     def citation(self) -> str:
-        """The clause with the confidence and the date, each as certain as it is, on one line."""
+        """The clause on one line, with the confidence in it, and with the date and the source of the date."""
         since = f"; applicable from {dated(self.applicable_from, self.source)}" if self.applicable_from else ""
         return f"{self.framework} {self.clause}, confidence {self.confidence}{since}"
 
