@@ -54,7 +54,7 @@ class DrainReport:
     counts: Counter[str] = field(default_factory=Counter)
     """The number of writes by kind."""
     remarks: list[str] = field(default_factory=list)
-    """Reasons of failures, and descriptions of what was left alone, each with its version."""
+    """Reasons of failures, and descriptions of what was left unchanged, each with its version."""
 
 
 class Drain:
@@ -93,7 +93,7 @@ class Drain:
             TenantBusyError: a delivery is running.
         """
         with self._exclusive():
-            batches = self._batches(self._now()) if self._is_registered() else self._all_versions()
+            batches = self._batches(self._now()) if self._has_full_outbox() else self._all_versions()
             first = next(batches, None)
             if first is None:
                 return Plan([])
@@ -252,7 +252,8 @@ class Drain:
                 session, self._target.name, reason, now, max(retry_at or now, now + TARGET_RETRY_AFTER)
             )
 
-    def _is_registered(self) -> bool:
+    def _has_full_outbox(self) -> bool:
+        """Return whether a delivery would add no version to the outbox before it begins."""
         with self._begin() as session:
             state = delivery_targets.target_state(session, self._target.name)
         is_current = state is not None and state.settings_digest == self._target.settings_digest

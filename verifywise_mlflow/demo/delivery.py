@@ -37,7 +37,7 @@ class DemoVerifyWise:
         self.server = VerifyWiseServer(Dialect.B, file=file, preferred_port=port)
 
     def prepare(self) -> None:
-        """Add the users and the custom fields. An Admin defines the fields."""
+        """Add the users, and the custom fields, which an Admin would define."""
         password = secrets.token_urlsafe()
         self._password_file.touch(mode=0o600)
         self._password_file.write_text(password)
@@ -66,7 +66,7 @@ class DemoVerifyWise:
 
 
 def deliver(database_url: str, tenants: Mapping[str, Tenant], report_progress: Callable[[str], None]) -> list[str]:
-    """Deliver each tenant's pending changes; return a sentence for each incomplete delivery."""
+    """Deliver each tenant's pending changes; return sentences about incomplete deliveries."""
     problems = []
     with Store(database_url) as store:
         for name, tenant in tenants.items():

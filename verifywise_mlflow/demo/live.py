@@ -159,7 +159,7 @@ def _changed_evaluation(store: Store, before: _Evaluation) -> _Evaluation | None
 
 
 def _gaps(store: Store) -> list[str]:
-    """Return the open gaps of the version."""
+    """Return a line about each open gap of the version that is not waived."""
     wanted = GapFilter(VersionFilter(models=(CREDIT_SCORING,), stages=("production",)), is_waived=False)
     with store.begin_snapshot(TENANT) as session:
         gaps = [

@@ -90,7 +90,7 @@ def first_runs(runs: Sequence[SyncRun], tenant_ids: Sequence[str], *, since: flo
 
 
 def describe(run: SyncRun | None) -> str:
-    """Return how far a run is, in words that follow each other: queued, 0 to 6 stages, the end."""
+    """Return how far a run is: not requested yet, queued, the number of finished stages, or how it ended."""
     if run is None:
         return "not requested yet"
     if run.status in ENDED:

@@ -104,7 +104,7 @@ class WebhookConnection:
 
     @property
     def identity(self) -> str:
-        """The reference of the secrets that prove our identity."""
+        """The reference of the current signing secret, which proves our identity."""
         signing = self.webhook.settings.signing_secrets
         return f"signed with {signing[0]}" if signing else "not signed"
 
@@ -113,7 +113,7 @@ class WebhookConnection:
         return self.connection.options()
 
     def plan(self, batches: Iterator[Sequence[PendingVersion]]) -> Plan:
-        """Return the events that wait. Sends nothing."""
+        """Return the events that wait, up to ``EVENTS_READ_AT_ONCE`` of each version. Nothing is sent."""
         changes = [
             PlannedChange("post event", *version.key, detail=json.loads(event.body)["type"])
             for batch in batches

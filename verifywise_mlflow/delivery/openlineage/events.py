@@ -1,8 +1,9 @@
 """Makes the OpenLineage events about model versions. Pure.
 
 For a version that a training run produced, the events are about that run: its data sets are the inputs, the version is
-the output. For a version without a run, the event is about the version as a data set. The evaluation of a version is a
-run, too: the version is its input, with the verdicts as data quality assertions, and the sync is its parent.
+the output. For a version without a run that could be read, the event is about the version as a data set. The evaluation
+of a version is a run, too: the version is its input, with the verdicts as data quality assertions, and the sync is its
+parent.
 
 Each training run and each version's evaluation is a job of its own. Receivers show the inputs and outputs of a job's
 last run, or those of all its runs together: with a job per experiment, a version would lose its data sets or show those

@@ -59,7 +59,8 @@ class DesiredState:
     key: str
     """The version's key in VerifyWise."""
     is_gone: bool
-    """Whether MLflow no longer has the version: then its entry is retired, and everything else stays unchanged."""
+    """Whether MLflow no longer has the version: then its entry is retired, in releases with this status, and everything
+    else stays unchanged."""
     entry: Mapping[str, FieldValue]
     status: EntryStatus
     failing: Mapping[str, DesiredRisk]

@@ -1,7 +1,7 @@
 """The evidence file of a version: its record, its verdicts and its manifest, as Markdown.
 
-All texts of customers are in code spans, in which no link, image or HTML has an effect. The same state
-gives the same bytes, since a file is sent only when its digest changes.
+All texts of customers are escaped or in code spans, so that no link, image or HTML in them has an effect. The same
+state gives the same bytes, since a file is sent only when its digest changes.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ MAX_NAME_CHARACTERS: Final = 100
 
 
 def metric_points(record: CanonicalRecord) -> list[MetricPoint]:
-    """Return the metrics of a version that VerifyWise accepts. Their time is that of the training."""
+    """Return the metrics of a version that VerifyWise accepts, with the time of the training or of the version."""
     at = record.training_ended_at or record.training_started_at or record.created_at
     metrics = record.metrics
     if at is None or not isinstance(metrics, Mapping):
@@ -35,7 +35,7 @@ def metric_points(record: CanonicalRecord) -> list[MetricPoint]:
 
 
 def metric_steps(key: str, points: list[MetricPoint], ledger: Ledger, remote: RemoteState) -> Iterator[Step]:
-    """Yield the values that were not sent yet, one per request. VerifyWise reports a repeated value as a duplicate."""
+    """Yield a step for each value that was not sent yet. VerifyWise reports a repeated value as a duplicate."""
     for point in points:
         item = PREFIX + point.metric
         content: Content = {"value": point.value, "at": _text(point.at)}

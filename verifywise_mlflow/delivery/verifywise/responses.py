@@ -179,13 +179,13 @@ class ValueRow(_Row):
 
 
 class MetricResult(_Row):
-    """What became of a point."""
+    """The result of one point."""
 
     status: str
 
 
 class MetricResults(_Row):
-    """What became of the points of a request."""
+    """The results of the points of a request."""
 
     results: list[MetricResult]
 
@@ -194,7 +194,7 @@ def parse_data(response: Response, form: TypeAdapter[T], limits: Limits) -> T:
     """Return the data of a successful response.
 
     Raises:
-        InvalidResponseError: it is not JSON, or has another form.
+        InvalidResponseError: it is not JSON, or does not have the expected form.
         LimitExceededError: it is larger than the limits allow.
     """
     content = parse_json_object(response, max_values=limits.max_values, max_depth=limits.max_depth)

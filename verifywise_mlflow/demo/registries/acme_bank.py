@@ -57,7 +57,7 @@ def _credit_scoring(registry: Registry) -> None:
         groups="age",
         report=True,
     )
-    today = f"{datetime.now(UTC):%Y-%m-%d}"  # an approval counts if it is dated after the version was made
+    today = f"{datetime.now(UTC):%Y-%m-%d}"  # an approval does not count if it is dated before the version was made
     registry.tag(
         documented,
         owner=DOCUMENTED_VERSION_OWNER,

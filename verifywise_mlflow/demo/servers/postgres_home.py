@@ -3,7 +3,7 @@
 Postgres refuses to run as root, so root starts it as ``nobody``. That account can neither enter a private directory (a
 checkout under ``/root``, pytest's ``tmp_path``) nor run programs in it. The package's own ``get_server`` opens every
 directory up to ``/`` to all users instead, and adds a user to the system. Here, files that ``nobody`` cannot access are
-placed in a temporary directory, and nothing outside of that directory changes.
+placed in a directory that it can enter, if necessary a temporary one, and no other directory changes its permissions.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def prepare_home(data: Path) -> PostgresHome:
 
 
 def remove_home(data: Path) -> None:
-    """Delete a data directory, following its link, with the programs next to it."""
+    """Delete a data directory. If it is a link to a temporary directory, delete that one with the programs in it."""
     if data.is_symlink():
         folder = data.resolve().parent
         data.unlink()

@@ -160,7 +160,7 @@ class _Watchdog:
         self._lock = threading.Lock()
 
     def start(self) -> None:
-        """Start the watchdog unless it is running."""
+        """Start the watchdog unless it was started before."""
         with self._lock:
             if self._process is None:
                 self._process = subprocess.Popen(  # noqa: S603
@@ -217,6 +217,6 @@ def wait_for_port(child: ChildProcess, port: int, *, seconds: float) -> None:
 
 
 def _is_open(port: int) -> bool:
-    """Return whether any program listens on the port. To find out which one costs a hundred times as much CPU time."""
+    """Return whether any program listens on the port. Finding the program costs a hundred times as much CPU time."""
     with socket.socket() as client:
         return client.connect_ex(("127.0.0.1", port)) == 0

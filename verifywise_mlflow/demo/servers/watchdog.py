@@ -1,8 +1,8 @@
 """Stops the children of a process that died without stopping them, e.g. by ``kill -9``.
 
 It is a separate program that uses the standard library only and reads commands from a pipe: ``+PGID SIGNAL`` registers
-a process group, ``-PGID`` unregisters it. When the pipe closes, its owner has died, and the registered groups are
-stopped.
+a process group, ``-PGID`` unregisters it. When the pipe closes, its owner has ended, and the groups that are still
+registered are stopped.
 """
 
 from __future__ import annotations

@@ -60,7 +60,8 @@ def identify(request: ReceivedRequest, state: State, secret: bytes, dialect: Dia
     """Return the caller who sent a request.
 
     Raises:
-        RefusedError: 400 without a token, 401 for a wrong signature, 406 for an expired token, 403 for another role.
+        RefusedError: 400 without a token, 401 for a wrong signature, an unknown user or a revoked token, 406 for an
+            expired token, 403 if the user has another role or organization by now.
     """
     token = request.headers.get("authorization", "").partition(" ")[2]
     if not token:
