@@ -32,7 +32,7 @@ class TraceExport:
         self.tracer = self._provider.get_tracer(INSTRUMENTATION, __version__)
 
     def flush(self) -> None:
-        """Export the spans that have ended, within the export's timeout."""
+        """Export the spans that have ended. Each request takes at most the export's timeout."""
         self._provider.force_flush()
 
 

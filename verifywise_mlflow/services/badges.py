@@ -62,7 +62,7 @@ class BadgeReport:
 def badge_report(
     session: TenantSession, model_name: str, version_number: int | None, at: datetime
 ) -> BadgeReport | None:
-    """Return the badge of a version or of a model; None if none of its versions was evaluated.
+    """Return the badge of a version or of a model; None for a version without a badge, or a model without versions.
 
     ``at`` is the current time: waivers that have expired by then do not count.
     """

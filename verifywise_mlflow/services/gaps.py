@@ -168,7 +168,7 @@ def open_gaps(
 
 
 def group_gaps(session: TenantSession, at: datetime, by: Grouping, wanted: GapFilter | None = None) -> list[GapGroup]:
-    """Return a tenant's gaps, counted by a property, the group with the most severe gaps first.
+    """Return a tenant's gaps, counted by a property: the group with the most severe gaps first; by age, the oldest.
 
     Raises:
         UnresolvedNameError: the tenant has no such AI system, or its policies refer to no such framework.

@@ -189,7 +189,9 @@ class LineageGraph:
 
 
 def lineage_graph(session: TenantSession, model: str | None = None, max_nodes: int = DEFAULT_NODES) -> LineageGraph:
-    """Return the graph of a tenant's living versions: those in use first, then the newest, up to ``max_nodes`` nodes.
+    """Return the graph of a tenant's living versions, up to ``max_nodes`` nodes.
+
+    Versions in production come first, then those with an alias, then the newest.
 
     Raises:
         ValueError: ``max_nodes`` is not between 1 and ``MAX_NODES``.

@@ -31,7 +31,7 @@ def worst_gaps_table(
 ) -> dict[str, dg.TableMetadataValue | dg.MarkdownMetadataValue]:
     """Return the most urgent gaps of one rule with links to their versions; empty without gaps.
 
-    `verifywise-mlflow policy gaps` lists all gaps.
+    `verifywise-mlflow gaps --json` lists all gaps.
     """
     if not gaps:
         return {}

@@ -53,7 +53,7 @@ class TenantRunCoordinator(QueuedRunCoordinator[dg.DagsterInstance]):
         self._servers_file_state: tuple[int, int] | None = None
 
     def register_instance(self, instance: dg.DagsterInstance) -> None:
-        """Give the instance of the daemon or webserver a pool: it writes as much for a run as the run's process."""
+        """Take the instance; check once, rather than before most writes, which tables and columns its database has."""
         super().register_instance(instance)
         remember_schema(instance)
 

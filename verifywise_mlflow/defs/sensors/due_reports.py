@@ -31,7 +31,8 @@ class RequestedReport:
     """The last report that was requested for a tenant."""
 
     state: str
-    """A text that changes whenever anything changes that the report shows."""
+    """A text that changes with the records, the verdicts and the waivers in force. The other contents of a report, such
+    as declared AI systems, are at most a day old."""
     at: datetime
 
 
@@ -39,7 +40,10 @@ _CURSOR: Final = TypeAdapter(dict[str, RequestedReport])
 
 
 def is_due(requested: RequestedReport | None, state: str, now: datetime) -> bool:
-    """Return whether a report is due: nothing was requested yet, the state differs, or it is another day."""
+    """Return whether a report is due: none was requested yet, or the state or the day differs.
+
+    No report is due within ``MIN_INTERVAL`` after the last one.
+    """
     if requested is None:
         return True
     if now - requested.at < MIN_INTERVAL:
@@ -78,7 +82,7 @@ def due_reports(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.Ski
 
 
 def _state(session: TenantSession, now: datetime) -> str | None:
-    """Return a text that changes with what a report shows; None before the first evaluation."""
+    """Return the text of ``RequestedReport.state``; None before the first evaluation."""
     evaluated = newest_write(session, Stage.COMPLIANCE_RESULTS)
     if evaluated is None:
         return None
