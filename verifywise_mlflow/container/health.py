@@ -1,6 +1,6 @@
 """The health check of a container: exits with 0 if its service answers, else with 1 and the reason.
 
-``python -m verifywise_mlflow.container.health [SERVICE]``; without an argument, the service that the entry point
+``python -m verifywise_mlflow.container.health [SERVICE]`` checks the service; by default, the one that the entry point
 started. Checks run every half minute in every container, so they import little: never Dagster.
 """
 

@@ -60,7 +60,7 @@ class RouteChoice:
 
     @property
     def is_proven(self) -> bool:
-        """Whether the route by location has listed so many folders that it is believed if it shows an empty one."""
+        """Whether the route by location has listed enough folders to be believed if it shows an empty one."""
         return self._listed_by_location >= MEASURED_LISTINGS
 
     def by_location(self) -> bool:

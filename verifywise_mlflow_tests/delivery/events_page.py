@@ -1,6 +1,7 @@
-"""The parts of docs/reference/events.md that come from the schemas.
+"""Generates the parts of docs/reference/events.md that follow from the schemas.
 
-``python -m verifywise_mlflow_tests.delivery.events_page`` writes them, and the copies of the schemas in the docs.
+``python -m verifywise_mlflow_tests.delivery.events_page`` writes these parts, and the copies of the schemas in
+the docs.
 """
 
 from __future__ import annotations

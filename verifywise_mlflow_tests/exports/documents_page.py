@@ -1,6 +1,7 @@
-"""The schemas of the JSON documents, and the part of docs/reference/json-documents.md that comes from them.
+"""Generates the schemas of the JSON documents, and their part of docs/reference/json-documents.md.
 
-``python -m verifywise_mlflow_tests.exports.documents_page`` writes them: into the package, into the docs, and the page.
+``python -m verifywise_mlflow_tests.exports.documents_page`` writes the schemas into the package and into the docs, and
+writes the page.
 """
 
 from __future__ import annotations

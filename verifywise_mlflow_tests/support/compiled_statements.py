@@ -14,13 +14,13 @@ from verifywise_mlflow.persistence import database
 from verifywise_mlflow_tests.support.warm_connections import keep_connections
 
 _engines: list[Engine] = []
-"""The first engine that has connected, after those before it that have not."""
+"""The newest engine, until one engine has connected: then that one."""
 
 
 def share_compiled_statements() -> None:
     """Give the engines of all stores the dialect and the compiled statements of the first one that connected.
 
-    They connect to servers of one version, with the same options.
+    All engines connect to servers of the same version, with the same options.
     """
     setattr(database, "create_engine", _create_engine)  # noqa: B010  # the module does not export it
 

@@ -10,7 +10,8 @@ from verifywise_mlflow.cli.output import out
 def set_terminal_width(monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
     """Set the width for one test.
 
-    ``COLUMNS`` would not do: Rich keeps the value that is set when a process imports the commands. Neither would the
-    property ``width``: its former value would be restored as a width that was set, for all later tests.
+    The variable ``COLUMNS`` has no effect here: Rich keeps the value from the time at which the process imported the
+    commands. The property ``width`` is unsuitable, too: pytest would restore its former value by setting it, and so
+    fix the width for all later tests.
     """
     monkeypatch.setattr(out, "_width", columns)

@@ -161,11 +161,11 @@ def webhook_installation(
     The environment of this process names the database and tenants.yaml from then on.
 
     Args:
-        home: a folder for what the servers write.
+        home: a folder for the files of the servers.
         launcher: how runs start.
         tenants: how many tenants have webhooks, and are not polled.
         polled: the names of tenants without webhooks, each with its ``intervals``.
-        sizes: what the registry of each tenant has.
+        sizes: the numbers of objects in the registry of each tenant.
         prepare: takes the address of MLflow before the first syncs.
     """
     with_webhooks = [f"tenant-{number:02}" for number in range(tenants)]

