@@ -1,6 +1,6 @@
 """Two tenants of one server: one connects directly, the other through a proxy that injects faults.
 
-They read one workspace, which no test may change: to fill it takes longer than to sync it, and many tests sync it.
+They read one workspace, which no test may change: filling it takes longer than syncing it, and many tests sync it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Copies the SQLite files of a new Dagster instance, instead of creating their tables each time.
 
-An instance has three, and one for each run: creating their tables and indexes, each of which waits for the disk, is
-more than half of the time of many tests.
+An instance has three such files, and one more for each run. Creating their tables and indexes, each of which waits for
+the disk, is more than half of the time of many tests.
 """
 
 from __future__ import annotations

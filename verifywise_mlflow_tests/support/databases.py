@@ -72,7 +72,7 @@ SELECT concat_ws(' ',
 """
 """A text that changes with each change of the definitions: a row more or less, or a row of a later transaction.
 
-It takes a tenth of the time of the definitions, which are compared only if it has changed.
+Reading it takes a tenth of the time of reading the definitions, which are compared only if this text has changed.
 """
 
 _EMPTY = """

@@ -1,7 +1,7 @@
 """Lends the worker processes of one sync to the next one.
 
-Each sync that reads files starts one or two, which takes a third of the time of many tests. Tests of the sandbox
-itself use their own.
+Each sync that reads files starts one or two worker processes, which takes a third of the time of many tests. Tests of
+the sandbox itself use their own.
 """
 
 from __future__ import annotations

@@ -8,9 +8,9 @@ from mlflow.entities.webhook import WebhookAction, WebhookEntity, WebhookEvent
 
 
 def webhook_events(names: Iterable[str]) -> list[WebhookEvent]:
-    """Return what MLflow's client takes for names such as ``model_version.created``.
+    """Return the events, as MLflow's client represents them, for names such as ``model_version.created``.
 
-    Its own ``from_str`` is typed with the names of one release.
+    The client's own ``from_str`` is typed with the names of one release.
     """
     parts = (name.split(".") for name in names)
     return [WebhookEvent(WebhookEntity(entity), WebhookAction(action)) for entity, action in parts]

@@ -1,6 +1,6 @@
 """Which permissions our account needs, and what a sync reports without them.
 
-It is READ on experiments and on registered models; since MLflow 3.17 on prompts, too.
+The account needs READ on experiments and on registered models; since MLflow 3.17 on prompts, too.
 """
 
 from __future__ import annotations
