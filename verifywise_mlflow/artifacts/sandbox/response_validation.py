@@ -33,7 +33,7 @@ class InvalidWorkerResponseError(ValueError):
 
 
 def validate_environment(response: bytes, sent_files: Collection[str]) -> RuntimeEnvironment:
-    """Return the environment in a response to the files with these names.
+    """Return the environment that a response contains; the request had the files with these names.
 
     Raises:
         InvalidWorkerResponseError: The response is not an environment, or is about other files.

@@ -49,7 +49,7 @@ class VerdictRow(NamedTuple):
 
 
 class VersionVerdicts:
-    """The verdicts on versions, to write: a row for each version.
+    """The verdicts to write: a row for each version.
 
     Each column of a version is joined to one text at once: with one tuple per verdict, Python's cycle detection would
     visit each.
