@@ -23,6 +23,7 @@ __all__ = [
     "UnreachableFiles",
     "is_allowed_location",
     "locate_files",
+    "path_in_root",
 ]
 
 _DEFAULT_RUN_ID = re.compile(r"[0-9a-f]{32}")  # the form that MLflow generates
@@ -72,6 +73,11 @@ class StoredFiles:
 
 
 ModelLocation: TypeAlias = LoggedModelFiles | RunFiles | StoredFiles | NoFiles | UnreachableFiles
+
+
+def path_in_root(location: ModelLocation) -> str:
+    """Return the path of the model's folder below the root that is read; empty if the root itself is the folder."""
+    return location.path if isinstance(location, RunFiles | StoredFiles) else ""
 
 
 def locate_files(origin: VersionOrigin, run: TrainingRun | None, logged_model: LoggedModel | None) -> ModelLocation:

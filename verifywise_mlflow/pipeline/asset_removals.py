@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Generic, TypeVar
 
-from verifywise_mlflow.persistence.repositories import audit_log
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.pipeline.context import Note, Progress, ReadFailure, StageContext
+from verifywise_mlflow.pipeline.recording import record_accepted_loss
 from verifywise_mlflow.pipeline.removal_guard import Loss, confirm_removals
 
 K = TypeVar("K")
@@ -53,9 +53,7 @@ def remove_missing(
     if not removal.deleted:
         return 0
     with context.begin() as session:
-        if removal.accepted_loss:
-            reason = f"{removal.accepted_loss}; accepted: {context.options.accept_removals}"
-            audit_log.append(session, [context.make_entry("removals accepted", "noted", reason=reason)])
+        record_accepted_loss(context, session, removal.accepted_loss)
         count = removed.mark_deleted(session, removal.deleted, context.sync_id, context.now)
         context.history.charge(STATE_BYTES * count)
         context.history.record(session, context.now)

@@ -3,8 +3,8 @@
 Threads read; only the stage's own thread writes. The server's adaptive limit (``http/adaptive_limit.py``) decides how
 many requests are in flight. A thread that finds no further version helps the other threads with their files.
 
-Memory holds at most, with ``max_concurrent_requests`` threads: one version and a chunk of one file per thread, and ``3
-* VERSIONS_PER_BATCH`` manifests that wait to be written.
+Memory holds at most one version and a chunk of one file for each of the ``max_concurrent_requests`` threads, and the
+manifests that wait to be written: ``VERSIONS_PER_BATCH`` in a batch, and in the queue twice as many, or two per thread.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class _Reading:
         one thread does so at a time, so two connections suffice."""
         self._done: queue.Queue[VersionReading | None] = queue.Queue(2 * max(VERSIONS_PER_BATCH, threads))
         """Versions that were read, and None for each thread that has ended. While the queue is full, threads wait for
-        the writer. After the writer has stopped, the queue has space for the last item of each thread."""
+        the writer. After the writer has stopped, the queue has space for the last two items of each thread."""
         self._stopping = threading.Event()
         self._failure: Exception | None = None
 
@@ -182,13 +182,8 @@ class _Reading:
     def stop(self) -> None:
         """Let each thread end after the version that it reads."""
         self._stopping.set()
-        # A thread may wait until the queue is no longer full.
-        while any(True for _ in self._drained()):
-            pass
-
-    def _drained(self) -> Iterator[VersionReading | None]:
-        while not self._done.empty():
-            yield self._done.get()
+        while not self._done.empty():  # a thread may wait until the queue is no longer full
+            self._done.get()
 
     def raise_failure(self) -> None:
         """Raise what ended a thread."""

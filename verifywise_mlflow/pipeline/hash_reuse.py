@@ -13,7 +13,7 @@ from datetime import datetime
 
 from verifywise_mlflow.artifacts.hashing import EarlierHash, FileHash
 from verifywise_mlflow.artifacts.integrity import changes_in_place
-from verifywise_mlflow.artifacts.location import LoggedModelFiles, ModelLocation, RunFiles, StoredFiles
+from verifywise_mlflow.artifacts.location import LoggedModelFiles, ModelLocation, RunFiles, path_in_root
 from verifywise_mlflow.artifacts.manifest import ArtifactManifest, Root
 from verifywise_mlflow.connector.models import LoggedModel, ModelVersion, TrainingRun
 from verifywise_mlflow.persistence.repositories.integrity import IntegrityEvent
@@ -37,7 +37,7 @@ def earlier_hashes(
     location: ModelLocation, stored: StoredManifest, root: Root, *, is_settled: bool
 ) -> Mapping[str, EarlierHash]:
     """Return the hashes of a root's files that may be reused, by path below the root that they are read from."""
-    path = location.path if root == "model" and isinstance(location, RunFiles | StoredFiles) else ""
+    path = path_in_root(location) if root == "model" else ""
     folder = f"{path}/" if path else ""
     return {
         folder + file.path: EarlierHash(FileHash(file.size, file.sha256), file.store_state, is_settled)

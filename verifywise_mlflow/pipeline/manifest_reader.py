@@ -19,6 +19,7 @@ from verifywise_mlflow.artifacts.location import (
     UnreachableFiles,
     is_allowed_location,
     locate_files,
+    path_in_root,
 )
 from verifywise_mlflow.artifacts.manifest_builder import TrustedSigners, build_manifest
 from verifywise_mlflow.artifacts.map_in_order import MapInOrder, one_by_one
@@ -157,7 +158,7 @@ class ManifestReader:
             location,
             roots.model.cached if roots.model else None,
             roots.run.cached if roots.run else None,
-            model_path=location.path if isinstance(location, RunFiles | StoredFiles) else "",
+            model_path=path_in_root(location),
             limits=ManifestLimits(
                 max_files=settings.max_files,
                 max_depth=settings.max_depth,
@@ -182,7 +183,7 @@ class ManifestReader:
         )
 
     def list_folder(self, linked: LinkedVersion) -> FolderListing:
-        """Return whether a model's folder has entries, by one request, or two if the parent folder is listed first.
+        """Return whether a model's folder has entries. Its parent folder, if there is one, is listed first.
 
         Raises:
             CircuitOpenError: the server stopped responding.
@@ -192,7 +193,7 @@ class ManifestReader:
         root = self._open_roots(linked, location).model
         if root is None:
             return FolderListing.UNREADABLE
-        path = location.path if isinstance(location, RunFiles | StoredFiles) else ""
+        path = path_in_root(location)
         try:
             if path:
                 siblings = root.cached.list_directory(path.rpartition("/")[0])
@@ -207,7 +208,7 @@ class ManifestReader:
         """Return whether a model's folder, or its parent folder if there is one, lists anything: one request."""
         location = self._readable_location(linked)
         root = self._open_roots(linked, location).model
-        path = location.path if isinstance(location, RunFiles | StoredFiles) else ""
+        path = path_in_root(location)
         try:
             return bool(root and root.cached.list_directory(path.rpartition("/")[0]))
         except ArtifactReadError:
@@ -217,7 +218,7 @@ class ManifestReader:
         """Return whether the first byte of a file in a model's folder can be read: one request."""
         location = self._readable_location(linked)
         root = self._open_roots(linked, location).model
-        folder = location.path if isinstance(location, RunFiles | StoredFiles) else ""
+        folder = path_in_root(location)
         if root is None:
             return False
         try:

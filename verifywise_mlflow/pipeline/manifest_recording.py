@@ -11,14 +11,15 @@ from verifywise_mlflow.audit.entry import AuditEntry
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.persistence.repositories import audit_log, integrity, manifests, renamed_versions
 from verifywise_mlflow.persistence.repositories.integrity import IntegrityEvent
-from verifywise_mlflow.persistence.repositories.manifests import ManifestReadResult, PendingManifest, StoredManifest
+from verifywise_mlflow.persistence.repositories.manifests import ManifestReadResult, StoredManifest
+from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.table_statistics import analyze_grown_tables
 from verifywise_mlflow.persistence.tables import artifact_manifests
 from verifywise_mlflow.pipeline.context import Progress, ReadFailure, StageContext
 from verifywise_mlflow.pipeline.hash_reuse import detect_integrity_events, predates_version
 from verifywise_mlflow.pipeline.manifest_reader import LinkedVersion
 from verifywise_mlflow.pipeline.outgoing_events import write_outgoing_events
-from verifywise_mlflow.pipeline.recording import record_read_failures
+from verifywise_mlflow.pipeline.recording import record_accepted_loss, record_read_failures
 from verifywise_mlflow.services.version_events.lifecycle import from_integrity_events
 
 
@@ -64,14 +65,12 @@ def write_readings(
             )
         ]
         read = [_carry_forward(item, stored.get(item.version.due.key)) for item in readings]
-        if accepted_loss:
-            reason = f"{accepted_loss}; accepted: {context.options.accept_removals}"
-            audit_log.append(session, [context.make_entry("removals accepted", "noted", reason=reason)])
+        record_accepted_loss(context, session, accepted_loss)
         integrity.append(session, context.sync_id, events, context.now)
         write_outgoing_events(context, session, from_integrity_events(events))
         changed = manifests.write_manifests(session, read, context.sync_id, context.now)
         progress.read_failures += [
-            ReadFailure("artifacts", version_name(item.pending), item.manifest.reason or item.manifest.status)
+            ReadFailure("artifacts", version_name(item.pending.key), item.manifest.reason or item.manifest.status)
             for item in changed
             if item.manifest.status != "complete"
         ]
@@ -84,9 +83,9 @@ def write_readings(
     progress.incomplete += sum(1 for item in read if item.manifest.status != "complete")
 
 
-def version_name(due: PendingManifest) -> str:
+def version_name(key: Key) -> str:
     """Return the name of a version for people."""
-    return f"{due.key[0]} version {due.key[1]}"
+    return f"{key[0]} version {key[1]}"
 
 
 def _carry_forward(reading: Reading, stored: StoredManifest | None) -> ManifestReadResult:
@@ -111,6 +110,6 @@ def _integrity_entry(context: StageContext, event: IntegrityEvent) -> AuditEntry
         "integrity event",
         "noted",
         object_kind="artifacts",
-        object_name=f"{event.key[0]} version {event.key[1]}",
+        object_name=version_name(event.key),
         reason=event.change.sentence,
     )

@@ -73,14 +73,20 @@ def record_removals(
     """Write tombstones for deleted objects and record each of them, and who accepted a large loss."""
     for start in range(0, len(removal.deleted), ROWS_PER_BATCH):
         with context.begin() as session:
-            if start == 0 and removal.accepted_loss:
-                reason = f"{removal.accepted_loss}; accepted: {context.options.accept_removals}"
-                audit_log.append(session, [context.make_entry("removals accepted", "noted", reason=reason)])
+            if start == 0:
+                record_accepted_loss(context, session, removal.accepted_loss)
             tombstones = write_tombstones(session, removal.deleted[start : start + ROWS_PER_BATCH])
             context.history.charge(EVENT_BYTES * len(tombstones))
             record_events(context, session, progress, map(tombstone_event, tombstones))
     progress.removed = len(removal.deleted)
     progress.notes += map(Note, removal.notes)
+
+
+def record_accepted_loss(context: StageContext, session: TenantSession, loss: str | None) -> None:
+    """Write an entry about a large loss that a person accepted, if there is one."""
+    if loss:
+        reason = f"{loss}; accepted: {context.options.accept_removals}"
+        audit_log.append(session, [context.make_entry("removals accepted", "noted", reason=reason)])
 
 
 def record_read_failures(context: StageContext, session: TenantSession, progress: Progress) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from verifywise_mlflow.connector.read_ahead import read_ahead
+from verifywise_mlflow.connector.read_ahead import read_each
 from verifywise_mlflow.http.errors import DeadlineExceededError, HttpError, NotFoundError
 
 K = TypeVar("K")
@@ -74,6 +74,9 @@ def confirm_removals(
         is_accepted: whether a person has checked the server and accepts a large loss.
         read_object: reads one object.
         ahead: how many are requested at the same time at most.
+
+    Raises:
+        UnauthenticatedError: the server refuses the credentials.
     """
     removal: RemovalDecision[K] = RemovalDecision()
     if not missing:
@@ -96,24 +99,13 @@ def confirm_removals(
         removal.notes.append(
             f"{len(missing) - len(requested):,} more missing {losses[0].object_kind} are left to the next sync"
         )
-    for key, error in read_ahead(requested, _error_of(read_object), ahead):
-        if isinstance(error, NotFoundError):
+    for key, result in read_each(requested, read_object, ahead):
+        if isinstance(result, NotFoundError):
             removal.deleted.append(key)
-        elif isinstance(error, DeadlineExceededError):
-            removal.notes.append(f"not every missing object was requested: {error}")
+        elif isinstance(result, DeadlineExceededError):
+            removal.notes.append(f"not every missing object was requested: {result}")
             break
         else:
-            reason = str(error) if error else "the listing does not show it, but the server still has it"
-            removal.unconfirmed.append((key, reason))
+            still_there = "the listing does not show it, but the server still has it"
+            removal.unconfirmed.append((key, str(result) if isinstance(result, HttpError) else still_there))
     return removal
-
-
-def _error_of(read_object: Callable[[K], object]) -> Callable[[K], HttpError | None]:
-    def read(key: K) -> HttpError | None:
-        try:
-            read_object(key)
-        except HttpError as error:
-            return error
-        return None
-
-    return read
