@@ -32,7 +32,7 @@ class InlineComputation(Generic[B, R]):
     """Computes in this process when ``result`` is called. It has the interface of ``ForkedComputation``."""
 
     def __init__(self, compute: Callable[[B], R], first: B) -> None:
-        """Take the function that computes a batch, and the first batch."""
+        """Store the function that computes a batch, and the first batch."""
         self._compute, self._batch = compute, first
 
     def __enter__(self) -> Self:
@@ -42,7 +42,7 @@ class InlineComputation(Generic[B, R]):
         pass
 
     def start(self, batch: B) -> None:
-        """Take the next batch."""
+        """Store the next batch."""
         self._batch = batch
 
     def result(self) -> R:
@@ -151,9 +151,10 @@ def _answer(compute: Callable[[B], R], batch: B) -> tuple[R | None, Exception | 
 
 def _portable(error: Exception) -> Exception:
     """Return an error that survives the pipe, with its traceback as a note."""
-    error.add_note(f"In the process that computes:\n{''.join(traceback.format_exception(error))}")
+    note = f"In the process that computes:\n{''.join(traceback.format_exception(error))}"
     try:
         pickle.loads(pickle.dumps(error))  # noqa: S301  # our own bytes
     except Exception:  # noqa: BLE001  # any class may refuse
-        return RuntimeError(f"{type(error).__name__}: {error}")
+        error = RuntimeError(f"{type(error).__name__}: {error}")
+    error.add_note(note)
     return error

@@ -68,8 +68,12 @@ def test_an_error_that_does_not_survive_the_pipe_is_told_with_its_class() -> Non
     def compute(_: int) -> int:
         raise DetailedError(7, "too large")
 
-    with ForkedComputation(compute, 0) as computation, pytest.raises(RuntimeError, match="DetailedError: 7: too large"):
+    with (
+        ForkedComputation(compute, 0) as computation,
+        pytest.raises(RuntimeError, match="DetailedError: 7: too large") as caught,
+    ):
         computation.result()
+    assert 'raise DetailedError(7, "too large")' in caught.value.__notes__[0]
 
 
 def test_a_killed_process_is_an_error_that_says_how_it_ended() -> None:
