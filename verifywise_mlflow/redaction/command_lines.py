@@ -33,17 +33,18 @@ class _Program:
     """Whether the first word is ``user/password``, as for Oracle's tools."""
 
 
-_MYSQL, _MONGO = _Program(attached=("-p",)), _Program(separate=("-p",))
-_ATTACHED_TOO = _Program(separate=("-p",), attached=("-p",))
+_ATTACHED, _SEPARATE = _Program(attached=("-p",)), _Program(separate=("-p",))
+_EITHER = _Program(separate=("-p",), attached=("-p",))
 _CURL = _Program(pairs=("-u", "--user", "-U", "--proxy-user"))
 _KEY_AND_VALUE = _Program(takes_key_and_value=True)
 
 _PROGRAMS: Final[Mapping[str, _Program]] = {
-    **dict.fromkeys(("mysql", "mysqldump", "mysqladmin", "mysqlimport", "mysqlsh", "mariadb", "mariadb-dump"), _MYSQL),
-    **dict.fromkeys(("mongo", "mongosh", "mongodump", "mongorestore", "mongoexport", "mongoimport"), _ATTACHED_TOO),
-    **dict.fromkeys(("login", "cqlsh", "beeline", "psexec", "nxc", "rdesktop", "mosquitto_pub"), _MONGO),
-    "mosquitto_sub": _Program(separate=("-P",)),
-    "sshpass": _Program(separate=("-p",), attached=("-p",)),
+    **dict.fromkeys(("mysql", "mysqldump", "mysqladmin", "mysqlimport", "mysqlsh"), _ATTACHED),
+    **dict.fromkeys(("mariadb", "mariadb-dump"), _ATTACHED),
+    **dict.fromkeys(("mongo", "mongosh", "mongodump", "mongorestore", "mongoexport", "mongoimport"), _EITHER),
+    "sshpass": _EITHER,
+    **dict.fromkeys(("login", "cqlsh", "beeline", "psexec", "nxc", "rdesktop"), _SEPARATE),
+    **dict.fromkeys(("mosquitto_pub", "mosquitto_sub"), _Program(separate=("-P",))),
     "redis-cli": _Program(separate=("-a", "--pass")),
     **dict.fromkeys(("ldapsearch", "ldapadd", "ldapmodify", "ldapdelete", "ldapwhoami"), _Program(separate=("-w",))),
     **dict.fromkeys(("sqlcmd", "bcp", "osql", "isql"), _Program(separate=("-P",), attached=("-P",))),
@@ -88,8 +89,9 @@ def find_secrets_in_commands(text: str) -> Iterator[Span]:
         program = _PROGRAMS[match[0].strip()]
         for start, end, kind in _secrets_of(program, text, match.end()):
             yield Span(start, end, "secret", kind)
+    lower = text.lower()
     for sign, pattern in _OTHERS:
-        for match in pattern.finditer(text) if sign in text else ():
+        for match in pattern.finditer(text) if sign in lower else ():
             group = match.lastindex or 1
             value = match[group].rpartition(":")[2] if pattern is _ECHO_INTO else match[group]
             if is_secret_value("password", value):
@@ -103,7 +105,7 @@ _OTHERS: Final = (
     ("htpasswd", _HTPASSWD),
     ("use", _NET_USE),
 )
-"""Expressions, each with a word that every match contains."""
+"""Expressions, each with a word that every match contains, in lower case."""
 _MAX_WORDS: Final = 40
 """Words after a program that are examined. The limit bounds the time for a text that names programs again and again."""
 

@@ -139,7 +139,8 @@ def _in_key_files(text: str) -> Iterator[Span]:
 
 
 def _decoded_start(encoded: str) -> bytes:
-    return base64.b64decode(re.sub(r"[\s\\]", "", encoded)[:80])
+    beginning = re.sub(r"[\s\\]", "", encoded)[:80]
+    return base64.b64decode(beginning[: len(beginning) // 4 * 4])  # whole groups of four, or b64decode would raise
 
 
 def _span(match: re.Match[str], group: int, kind: str) -> Span:

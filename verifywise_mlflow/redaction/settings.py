@@ -12,7 +12,7 @@ from verifywise_mlflow.redaction.personal_data import PERSONAL_DATA_KINDS
 from verifywise_mlflow.redaction.re2_patterns import PatternError, compile_pattern
 from verifywise_mlflow.redaction.token_scanner import SCANNER_RELEASE
 
-RULES_REVISION = 4
+RULES_REVISION = 5
 """Increase it when what this package redacts changes: the next sync then reads and redacts everything again."""
 
 MAX_PATTERNS = 50

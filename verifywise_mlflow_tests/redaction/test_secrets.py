@@ -123,6 +123,13 @@ def test_positions_are_correct_in_text_outside_ascii() -> None:
     )
 
 
+@pytest.mark.parametrize("rest", [" " * 40, "\\" * 40, "A" + "\n" * 60, "A" * 40 + "=="])
+def test_the_beginning_of_an_encoded_key_without_its_rest_stays(rest: str) -> None:
+    text = f"LS0tLS1CRUdJTi{rest}"
+
+    assert redacted_text("note", text) == text
+
+
 def test_a_placeholder_is_not_redacted_again() -> None:
     cases = [(fake.key, fake.text) for fake in SECRETS] + [(form.key, form.text) for form in FORMS]
     redacted_once = [redacted_text(key, text) for key, text in cases]
