@@ -19,7 +19,7 @@ class NotFoundError(VerifyWiseError, LookupError):
 
 
 class InvalidArgumentError(VerifyWiseError, ValueError):
-    """An argument has no meaning, such as a time that cannot be read or is to come."""
+    """An argument has no meaning, such as a time that cannot be parsed or is in the future."""
 
 
 class MissingExtraError(VerifyWiseError, ImportError):
