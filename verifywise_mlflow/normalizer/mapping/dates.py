@@ -121,14 +121,19 @@ def _read_match(match: re.Match[str]) -> DateReading:
         return _day(match["y3"], _month_number(match["m3"]), int(match["d3"]))
     if match["y4"]:
         month = _month_number(match["m4"])
-        return _day(match["y4"], month, int(match["d4"])) if match["d4"] else DateReading(f"{match['y4']}-{month:02}")
+        return _day(match["y4"], month, int(match["d4"])) if match["d4"] else _period(match["y4"], f"-{month:02}")
     if match["y5"] or match["y6"]:
-        return DateReading(f"{match['y5'] or match['y6']}-Q{match['q5'] or match['q6']}")
+        return _period(match["y5"] or match["y6"], f"-Q{match['q5'] or match['q6']}")
     if match["y7"]:
         if not 1 <= int(match["m7"]) <= 12:
             return DateReading(problem="is not a month")
-        return DateReading(f"{match['y7']}-{match['m7']}")
-    return DateReading(match["y8"])
+        return _period(match["y7"], f"-{int(match['m7']):02}")
+    return _period(match["y8"])
+
+
+def _period(year: str, rest: str = "") -> DateReading:
+    # int() also reads the digits of other scripts; what is stored has ASCII digits, so that dates can be compared.
+    return DateReading(f"{int(year):04}{rest}") if int(year) else DateReading(problem="has the year 0")
 
 
 def _day(year: str, month: int, day: int) -> DateReading:
