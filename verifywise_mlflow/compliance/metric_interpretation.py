@@ -42,7 +42,7 @@ MAX_NAMED_GROUPS: Final = 20
 _MAX_PERCENT: Final = 100
 _DIFFERENCE, _RATIO = "difference", "ratio"
 _MISSPELLED: Final = 0.85
-"""Similarity, of at most 1, from which on a name counts as misspelled."""
+"""The minimum similarity, up to 1, at which a name counts as misspelled."""
 _NON_FINITE: Final = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 """The names that the database returns for metrics that JSON cannot represent."""
 

@@ -71,7 +71,7 @@ class UnknownKey:
 class TagHygiene:
     """What can be fixed in a tenant's tags or added to its mapping; each list has the most used entry first."""
 
-    misspelt: tuple[UnknownKey, ...]
+    misspelled: tuple[UnknownKey, ...]
     unknown_values: tuple[UnknownValue, ...]
     no_values: tuple[NoValue, ...]
     unmapped: tuple[UnknownKey, ...]
@@ -96,7 +96,7 @@ def assess_tags(
     assessed = [(field, value) for value in values if (field := _field_to_assess(value, index))]
     states = [(field, value, _state(value, field, index)) for field, value in assessed]
     return TagHygiene(
-        misspelt=tuple(key for key in unknown if key.probably),
+        misspelled=tuple(key for key in unknown if key.probably),
         unknown_values=tuple(
             UnknownValue(field, value)
             for field, value, state in states

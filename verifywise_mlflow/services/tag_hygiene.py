@@ -55,9 +55,9 @@ def to_dataframe(report: TagHygiene) -> pd.DataFrame:
 
 
 def problem_rows(report: TagHygiene) -> list[Row]:
-    """Return the report as rows keyed by ``COLUMNS``: misspelt keys, unknown values, no values, unmapped keys."""
+    """Return the report as rows keyed by ``COLUMNS``: misspelled keys, unknown values, no values, unmapped keys."""
     return [
-        *(_row("misspelt key", key.use, probably=key.probably, field=key.field) for key in report.misspelt),
+        *(_row("misspelled key", key.use, probably=key.probably, field=key.field) for key in report.misspelled),
         *(
             _row("unknown value", value.found.use, value=value.found.value, field=value.field)
             for value in report.unknown_values

@@ -169,7 +169,7 @@ def test_a_time_without_a_meaning_is_refused(client: vm.Client, since: object, h
         ("gaps", {"severities": "urgent"}, "critical"),
     ],
 )
-def test_a_misspelt_word_of_a_filter_is_refused_rather_than_matching_nothing(
+def test_a_misspelled_word_of_a_filter_is_refused_rather_than_matching_nothing(
     client: vm.Client, name: str, filters: dict[str, object], hint: str
 ) -> None:
     with pytest.raises(vm.InvalidArgumentError, match=hint):

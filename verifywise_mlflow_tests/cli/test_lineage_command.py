@@ -131,7 +131,7 @@ def test_versions_in_production_are_what_a_small_graph_shows(synced_bank: Bank) 
     )
 
 
-def test_a_misspelt_model_has_a_suggestion(synced_bank: Bank) -> None:
+def test_a_misspelled_model_has_a_suggestion(synced_bank: Bank) -> None:
     result = runner.invoke(app, ["lineage", "acme", "frodd"])
 
     assert result.exit_code == 3

@@ -59,8 +59,8 @@ def test_the_json_report_is_complete(store: Store) -> None:
 
     report = json.loads(CliRunner().invoke(app, ["tags", "acme", "--json"]).stdout)
 
-    (misspelt,) = report["misspelt"]
-    assert (misspelt["use"]["key"], misspelt["probably"], misspelt["use"]["example"]) == (
+    (misspelled,) = report["misspelled"]
+    assert (misspelled["use"]["key"], misspelled["probably"], misspelled["use"]["example"]) == (
         "onwer",
         "owner",
         ["fraud", 1],

@@ -52,7 +52,7 @@ def test_a_run_materializes_all_stages_and_evaluates_the_rules(
     assert len(materialized) == 7  # and the tenant's metrics over time
     hygiene = materialized["canonical_records"].step_materialization_data.materialization.metadata["tag_hygiene"]
     assert isinstance(hygiene, dg.TableMetadataValue)
-    misspelled = [row.data for row in hygiene.records if row.data["problem"] == "misspelt key"]
+    misspelled = [row.data for row in hygiene.records if row.data["problem"] == "misspelled key"]
     assert [(row["key"], row["probably"], row["example"]) for row in misspelled] == [
         ("'onwer'", "owner", "'churn' version 1")
     ]

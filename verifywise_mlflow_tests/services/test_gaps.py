@@ -153,7 +153,7 @@ def test_a_limit_keeps_the_first(tenants: GovernedTenants) -> None:
 
 
 @pytest.mark.parametrize("wanted", [GapFilter(frameworks=("GDPRR",)), GapFilter(ai_systems=("Landing",))])
-def test_a_misspelt_name_is_refused_with_a_suggestion(wanted: GapFilter, tenants: GovernedTenants) -> None:
+def test_a_misspelled_name_is_refused_with_a_suggestion(wanted: GapFilter, tenants: GovernedTenants) -> None:
     with pytest.raises(UnresolvedNameError, match=r"Did you mean '(GDPR|Lending)'"):
         listed(tenants, wanted)
 

@@ -102,7 +102,7 @@ def test_a_deleted_version_shows_since_when(tenants: GovernedTenants) -> None:
 
 
 @pytest.mark.parametrize("wanted", [InventoryFilter(frameworks=("GDPRR",)), InventoryFilter(ai_systems=("Landing",))])
-def test_a_misspelt_name_is_refused_with_a_suggestion(wanted: InventoryFilter, tenants: GovernedTenants) -> None:
+def test_a_misspelled_name_is_refused_with_a_suggestion(wanted: InventoryFilter, tenants: GovernedTenants) -> None:
     with pytest.raises(UnresolvedNameError, match=r"Did you mean '(GDPR|Lending)'"):
         listed(tenants, wanted)
 

@@ -18,13 +18,13 @@ from verifywise_mlflow_tests.services.tagged_rows import (
 )
 
 
-def test_a_misspelt_key_is_reported_with_the_known_key(store: Store) -> None:
-    misspelt_tags = {"onwer": "a", "Risk-Categroy": "b", "gov.data_sensitivty": "c", "dataset_names": "d"}
-    write_version(store, 1, misspelt_tags)
+def test_a_misspelled_key_is_reported_with_the_known_key(store: Store) -> None:
+    misspelled_tags = {"onwer": "a", "Risk-Categroy": "b", "gov.data_sensitivty": "c", "dataset_names": "d"}
+    write_version(store, 1, misspelled_tags)
 
     report = tag_hygiene(store, TENANT)
 
-    assert {(problem.use.key, problem.probably, problem.field) for problem in report.misspelt} == {
+    assert {(problem.use.key, problem.probably, problem.field) for problem in report.misspelled} == {
         ("onwer", "owner", "owner"),
         ("Risk-Categroy", "risk_category", "risk_category"),
         ("gov.data_sensitivty", "data_sensitivity", "data_sensitivity"),
@@ -33,7 +33,7 @@ def test_a_misspelt_key_is_reported_with_the_known_key(store: Store) -> None:
     assert report.unmapped == ()
 
 
-def test_a_key_with_another_meaning_is_not_misspelt_and_a_known_key_is_no_problem(store: Store) -> None:
+def test_a_key_with_another_meaning_is_not_misspelled_and_a_known_key_is_no_problem(store: Store) -> None:
     write_version(
         store,
         1,
@@ -42,7 +42,7 @@ def test_a_key_with_another_meaning_is_not_misspelt_and_a_known_key_is_no_proble
 
     report = tag_hygiene(store, TENANT)
 
-    assert report.misspelt == ()
+    assert report.misspelled == ()
     assert {problem.use.key for problem in report.unmapped} == {"kind", "rank", "cost_centre"}
     assert report.read_keys == 2
 
@@ -134,7 +134,7 @@ def test_the_dataframe_has_one_row_per_problem(store: Store) -> None:
     rows = to_dataframe(tag_hygiene(store, TENANT)).fillna("").to_dict("records")
 
     assert [(row["problem"], row["key"], row["field"], row["uses"]) for row in rows] == [
-        ("misspelt key", "onwer", "owner", 1),
+        ("misspelled key", "onwer", "owner", 1),
         ("unknown value", "risk", "risk_category", 1),
         ("no value", "team", "owner", 1),
         ("unmapped key", "color", "", 1),

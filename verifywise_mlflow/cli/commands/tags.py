@@ -42,10 +42,12 @@ def tags(tenant: StoredTenantName, as_json: AsJson = False) -> None:
     if as_json:
         sys.stdout.write(json.dumps(asdict(report)) + "\n")
         return
-    out.print(f"{report.read_keys} of {report.read_keys + len(report.misspelt) + len(report.unmapped)} keys are mapped")
+    out.print(
+        f"{report.read_keys} of {report.read_keys + len(report.misspelled) + len(report.unmapped)} keys are mapped"
+    )
     _print_table(
-        ("Keys that look misspelt", "probably", "fills"),
-        [(item.use, item.probably or "-", item.field or "-") for item in report.misspelt],
+        ("Keys that look misspelled", "probably", "fills"),
+        [(item.use, item.probably or "-", item.field or "-") for item in report.misspelled],
     )
     _print_table(
         ("Values of no known form", "value", "field"),
@@ -99,7 +101,7 @@ def suggested_mapping(report: TagHygiene) -> str:
     """
     lines = []
     keys: dict[str, list[str]] = {}
-    for key in report.misspelt:
+    for key in report.misspelled:
         keys.setdefault(key.field or "FIELD", []).append(key.use.key)
     if report.unmapped:
         keys["FIELD"] = [key.use.key for key in report.unmapped[:3]]
