@@ -31,6 +31,8 @@ VERDICT_COLUMNS: Final = (
     *("thresholds", "day", "input_hash", "fingerprint"),
 )
 """The cells of a verdict, all as text: JSON as it is stored, and a day that is null as an empty text."""
+SHARED_VERDICT_COLUMNS: Final = ("rule_id", "rule_version", "policy_id", "policy_version", "thresholds", "day")
+"""The columns that are equal in all versions that a policy evaluated on the same day."""
 CELL_SEPARATOR: Final = "\x1e"
 """Between the cells of a column: no stored cell has it. See ``verdict_bulk_writer``."""
 
@@ -74,12 +76,22 @@ def column_hashes(columns: Sequence[str]) -> dict[str, str]:
     """
     if not columns:
         return {}
-    return dict(zip(VERDICT_COLUMNS, map(column_hash, columns), strict=True))
+    return {
+        name: _cached_hash(column)
+        if name in SHARED_VERDICT_COLUMNS and len(column) < _MAX_CACHED
+        else column_hash(column)
+        for name, column in zip(VERDICT_COLUMNS, columns, strict=True)
+    }
 
 
 def column_hash(column: str) -> str:
     """Return the SHA-256, in hex, of a joined column."""
     return sha256(column.encode()).hexdigest()
+
+
+_MAX_CACHED: Final = 20_000
+"""The longest joined column whose hash is cached, in characters."""
+_cached_hash = lru_cache(maxsize=32)(column_hash)
 
 
 def evaluation_content(columns: Mapping[str, str], kept: Mapping[str, str], badge: str) -> Content:

@@ -26,6 +26,8 @@ from verifywise_mlflow.compliance.input_hash import input_hash
 from verifywise_mlflow.persistence.pg_text_codec import dumps, escape
 from verifywise_mlflow.persistence.queries import committed_states, state_rows
 from verifywise_mlflow.persistence.queries.stored_states import LoggedState, StoredVerdict
+from verifywise_mlflow.persistence.queries.verdict_rows import verdict_rows
+from verifywise_mlflow.persistence.queries.version_ranges import VersionRange
 from verifywise_mlflow.persistence.repositories import config_versions, state_log
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
@@ -156,7 +158,7 @@ def prove_version(session: TenantSession, key: Key, moment: ProvableMoment) -> V
         UnprovableError: the version had no record then, or a row is not the one that was logged.
     """
     tenant_id, name, number = escape(session.tenant_id), escape(key[0]), key[1]
-    logged = sorted(state for _, state in state_rows.logged_states(session, [(name, number)]))
+    logged = sorted(state for _, state in state_rows.logged_states(session, [VersionRange.of((name, number))]))
     newest = {state.kind: state for state in logged if state.position < moment.commitment.size}
     if "record" not in newest:
         raise UnprovableError(
@@ -310,7 +312,7 @@ def _evaluations(
         place = None if ended_at is None else place_of(ended_at, ended_by)
         return len(evaluations) if place is None else place
 
-    rows = [row for _, row in state_rows.verdict_rows(session, [key]) if row.is_well_formed()]
+    rows = [row for _, row in verdict_rows(session, [VersionRange.of(key)]) if row.is_well_formed()]
     verdicts = [
         _Verdict(stored, begin, end_of(stored.ended_at, stored.ended_by))
         for stored in sorted((verdict for row in rows for verdict in row.single()), key=attrgetter("rule_id"))
@@ -318,7 +320,7 @@ def _evaluations(
     ]
     badges = {
         begin: (badge.badge, end_of(badge.ended_at, badge.ended_by))
-        for _, badge in state_rows.badge_states(session, [key])
+        for _, badge in state_rows.badge_states(session, [VersionRange.of(key)])
         if (begin := place_of(badge.written_at, badge.sync_id)) is not None
     }
     proved = []

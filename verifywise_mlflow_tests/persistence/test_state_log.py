@@ -14,6 +14,7 @@ from verifywise_mlflow.audit.merkle import root_of
 from verifywise_mlflow.audit.state_leaf import State, content_text, hash_of, leaf_text, model_leaf
 from verifywise_mlflow.persistence.queries import committed_states, state_rows
 from verifywise_mlflow.persistence.queries.stage_start import StageStart
+from verifywise_mlflow.persistence.queries.version_ranges import VersionRange
 from verifywise_mlflow.persistence.repositories import audit_log, state_log
 from verifywise_mlflow.persistence.repositories.state_commitments import append_with_states
 from verifywise_mlflow.persistence.session import TenantSession
@@ -221,7 +222,7 @@ def test_a_stage_writes_no_earlier_than_what_is_stored() -> None:
     [
         lambda session: state_log.states(session),
         lambda session: committed_states.newest_leaves(session, 3),
-        lambda session: state_rows.logged_states(session, [("fraud", 1)]),
+        lambda session: state_rows.logged_states(session, [VersionRange("fraud")]),
     ],
     ids=["the log", "the newest states", "the states of versions"],
 )

@@ -7,7 +7,8 @@ from typing import Final
 
 from sqlalchemy import text
 
-from verifywise_mlflow.persistence.queries.state_rows import ROWS_PER_FETCH
+from verifywise_mlflow.persistence.batch_limits import ROWS_PER_FETCH
+from verifywise_mlflow.persistence.queries.version_ranges import VersionRange
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import SCHEMA
@@ -18,12 +19,32 @@ VERSION_TABLES: Final = (
 )
 """The tables with states of versions."""
 
-_LOGGED_KEYS: Final = text(
+_LOGGED_MODELS: Final = text(
+    f"SELECT model_name, count(*) FROM {SCHEMA}.state_log WHERE tenant_id = :tenant_id GROUP BY model_name"  # noqa: S608
+).execution_options(yield_per=ROWS_PER_FETCH)
+_LOGGED_VERSIONS: Final = text(
     f"""
-    SELECT model_name, version_number, count(*) FROM {SCHEMA}.state_log WHERE tenant_id = :tenant_id
-    GROUP BY model_name, version_number ORDER BY model_name, version_number
+    SELECT version_number, count(*) FROM {SCHEMA}.state_log WHERE tenant_id = :tenant_id AND model_name = :name
+    GROUP BY version_number ORDER BY version_number
     """  # noqa: S608
-).execution_options(yield_per=5_000)
+).execution_options(yield_per=ROWS_PER_FETCH)
+_UNLOGGED_MODELS: Final = text(
+    f"""
+    ({
+        " UNION ".join(
+            f"SELECT model_name FROM {SCHEMA}.{table} WHERE tenant_id = :tenant_id" for table in VERSION_TABLES
+        )
+    })
+    EXCEPT SELECT model_name FROM {SCHEMA}.state_log WHERE tenant_id = :tenant_id
+    """  # noqa: S608
+).execution_options(yield_per=ROWS_PER_FETCH)
+_NUMBERS: Final = text(
+    " UNION ".join(
+        f"SELECT coalesce(version_number, 0) AS number FROM {SCHEMA}.{table} WHERE tenant_id = :tenant_id"  # noqa: S608
+        " AND model_name = :name AND coalesce(version_number, 0) BETWEEN :first AND :last"
+        for table in ("state_log", *VERSION_TABLES)
+    )
+)
 _SAMPLE: Final = text(
     f"""
     SELECT model_name, version_number, count(*) FROM {SCHEMA}.state_log
@@ -36,13 +57,27 @@ _SAMPLE: Final = text(
 )
 
 
-def logged_keys(session: TenantSession) -> Iterator[tuple[Key, int]]:
-    """Yield the versions that the log has, sorted by the bytes of their names, each with the number of its states.
+def logged_ranges(session: TenantSession, max_states: int) -> Iterator[tuple[VersionRange, int]]:
+    """Yield ranges of all versions that the log has, each with the number of its states in the log.
 
-    Number 0 stands for the model itself; number 0 with the name '' stands for states that belong to no model.
+    A range is a model, or a part of a model that has more than ``max_states``. All ranges of a model have all numbers,
+    also those that the log does not have. The name '' stands for states that belong to no model.
     """
-    rows = session.execute(_LOGGED_KEYS, {"tenant_id": session.tenant_id})
-    return (((name, number), count) for name, number, count in rows)
+    for name, states in session.execute(_LOGGED_MODELS, {"tenant_id": session.tenant_id}):
+        if states <= max_states:
+            yield VersionRange(name), states
+        else:
+            yield from _parts(session, name, max_states)
+
+
+def _parts(session: TenantSession, name: str, max_states: int) -> Iterator[tuple[VersionRange, int]]:
+    part, states = VersionRange(name), 0
+    for number, count in session.execute(_LOGGED_VERSIONS, {"tenant_id": session.tenant_id, "name": name}):
+        if states and states + count > max_states:
+            yield part._replace(last=number - 1), states
+            part, states = part._replace(first=number), 0
+        states += count
+    yield part, states
 
 
 def sampled_keys(session: TenantSession, size: int, seed: str) -> list[tuple[Key, int]]:
@@ -54,19 +89,14 @@ def sampled_keys(session: TenantSession, size: int, seed: str) -> list[tuple[Key
     return [((name, number), count) for name, number, count in rows]
 
 
-def unlogged_keys(session: TenantSession, table: str) -> Iterator[Key]:
-    """Yield the versions that have rows in a table, but no state in the log."""
-    rows = session.execute(
-        text(
-            f"""
-            SELECT DISTINCT model_name, coalesce(version_number, 0) FROM {SCHEMA}.{table} AS s
-            WHERE tenant_id = :tenant_id AND NOT EXISTS (
-                SELECT FROM {SCHEMA}.state_log AS l
-                WHERE l.tenant_id = :tenant_id AND l.model_name = s.model_name
-                  AND l.version_number = coalesce(s.version_number, 0)
-            )
-            """  # noqa: S608
-        ).execution_options(yield_per=ROWS_PER_FETCH),
-        {"tenant_id": session.tenant_id},
-    )
-    return ((name, number) for name, number in rows)
+def unlogged_models(session: TenantSession) -> Iterator[VersionRange]:
+    """Yield the models that have rows, but no state in the log."""
+    for (name,) in session.execute(_UNLOGGED_MODELS, {"tenant_id": session.tenant_id}):
+        yield VersionRange(name)
+
+
+def version_numbers(session: TenantSession, versions: VersionRange) -> list[int]:
+    """Return the numbers in a range that have states or rows, sorted."""
+    name, first, last = versions
+    parameters = {"tenant_id": session.tenant_id, "name": name, "first": first, "last": last}
+    return sorted(session.scalars(_NUMBERS, parameters))

@@ -1,10 +1,7 @@
 """Reads the states in the tables and in the log, version by version, to compare them.
 
-Each function takes the keys of some versions and yields the states of all of them, in no order: the keys are passed as
-arrays and looked up one by one, regardless of Postgres' statistics. Each row is hashed as it arrives and then
+Each function yields the states of all versions in some ranges, in no order. Each row is hashed as it arrives and then
 discarded, so memory does not grow with the number of a version's states.
-
-Names are in their stored form: see ``pg_text_codec``.
 """
 
 from __future__ import annotations
@@ -20,7 +17,6 @@ from sqlalchemy import (
     ARRAY,
     DateTime,
     Integer,
-    Row,
     Table,
     cast,
     column,
@@ -28,111 +24,53 @@ from sqlalchemy import (
     literal_column,
     null,
     select,
-    text,
     true,
 )
 from sqlalchemy import Text as PlainText
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.sql.expression import TableValuedAlias, TextClause
+from sqlalchemy.sql.expression import TableValuedAlias
 
 from verifywise_mlflow.audit.state_leaf import content_hash
-from verifywise_mlflow.persistence.pg_text_codec import dumps, escape, loads
-from verifywise_mlflow.persistence.queries.stored_states import LoggedState, StoredBadge, StoredState, StoredVerdicts
+from verifywise_mlflow.persistence.pg_text_codec import dumps, loads
+from verifywise_mlflow.persistence.queries.stored_states import LoggedState, StoredBadge, StoredState
+from verifywise_mlflow.persistence.queries.version_ranges import ROWS_PER_FETCH, VersionRange, range_query
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.state_contents import (
     INTEGRITY_COLUMNS,
     LIFECYCLE_COLUMNS,
     RECORD_COLUMNS,
-    VERDICT_COLUMNS,
     manifest_content,
 )
 from verifywise_mlflow.persistence.tables import (
-    SCHEMA,
     canonical_record_history,
     canonical_records,
     integrity_events,
     lifecycle_events,
 )
 
-ROWS_PER_FETCH: Final = 100
-"""The most rows that the driver fetches at once. The verdicts on a version have some 35 KB, and Postgres writes a fetch
-of more than 4 MB (``work_mem``) to a file first.
-"""
+_LOGGED: Final = range_query("state_log", "position, kind, object_id, written_at, sync_id, content")
+_NO_END: Final = "NULL::timestamptz, NULL::text"
+_BADGE: Final = "badge, changed_at, sync_id"
+_BADGES: Final = range_query("compliance_badges", f"{_BADGE}, {_NO_END}")
+_BADGE_HISTORY: Final = range_query("compliance_badge_history", f"{_BADGE}, valid_to, ended_by_sync_id")
+_MANIFESTS: Final = range_query("artifact_manifests", "changed_at, manifest::text")
 
 
-_KEYS: Final = "unnest(CAST(:names AS text[]), CAST(:numbers AS integer[])) AS k (model_name, version_number)"
-
-
-def _of_keys(table: str, columns: str, condition: str = "version_number = k.version_number") -> TextClause:
-    # OFFSET 0: Postgres must not join the tables as a whole.
-    return text(
-        f"""
-        SELECT k.model_name, k.version_number, t.* FROM {_KEYS} CROSS JOIN LATERAL (
-            SELECT {columns} FROM {SCHEMA}.{table} AS s
-            WHERE tenant_id = :tenant_id AND s.model_name = k.model_name AND s.{condition} OFFSET 0
-        ) AS t
-        """  # noqa: S608  # names of our own tables and columns alone
-    ).execution_options(yield_per=ROWS_PER_FETCH)
-
-
-_LOGGED: Final = _of_keys("state_log", "position, kind, object_id, written_at, sync_id, content")
-_NAMES: Final = (
-    *("rule_ids", "rule_versions", "verdicts", "reasons", "values", "policy_ids", "policy_versions", "origins"),
-    *("thresholds", "days", "input_hashes", "fingerprints"),
-)
-_VERDICT_FIELDS: Final = ", ".join(
-    (
-        # A null day is an empty cell, so the joined text does not show whether the array has an element for it.
-        "CASE WHEN cardinality(days) = cardinality(rule_ids) THEN cardinality(rule_ids) ELSE 0 END",
-        *(f"array_to_string({name}, E'\\x1e', {'NULL' if name != 'days' else chr(39) * 2})" for name in _NAMES),
-        "evaluated_at[1], sync_ids[1]",
-        "CASE WHEN NOT follow_first THEN evaluated_at END, CASE WHEN NOT follow_first THEN sync_ids END",
-        "opened",
-        "CASE WHEN cardinality(opened) + cardinality(array_positions(open_since, NULL::timestamptz))"
-        " <> cardinality(rule_ids) THEN open_since END",
-    )
-)
-
-
-def _verdicts_of_keys(table: str, end: str) -> TextClause:
-    # Postgres unpacks a column at each use, so values that are used twice are computed once.
-    return text(
-        f"""
-        SELECT k.model_name, k.version_number, t.* FROM {_KEYS} CROSS JOIN LATERAL (
-            SELECT {_VERDICT_FIELDS}, {end} FROM (
-                SELECT s.*, array_positions(open_since, evaluated_at[1]) AS opened,
-                       evaluated_at[1] = ALL (evaluated_at) AND sync_ids[1] = ALL (sync_ids) AS follow_first
-                FROM {SCHEMA}.{table} AS s
-                WHERE tenant_id = :tenant_id AND s.model_name = k.model_name AND s.version_number = k.version_number
-                OFFSET 0
-            ) AS r
-        ) AS t
-        """  # noqa: S608  # names of our own tables and columns alone
-    ).execution_options(yield_per=ROWS_PER_FETCH)
-
-
-_VERDICTS: Final = _verdicts_of_keys("version_verdicts", "NULL::timestamptz, NULL::text")
-_VERDICT_HISTORY: Final = _verdicts_of_keys("version_verdict_history", "valid_to, ended_by_sync_id")
-_BADGES: Final = _of_keys("compliance_badges", "badge, changed_at, sync_id, NULL::timestamptz, NULL::text")
-_BADGE_HISTORY: Final = _of_keys("compliance_badge_history", "badge, changed_at, sync_id, valid_to, ended_by_sync_id")
-_MANIFESTS: Final = _of_keys("artifact_manifests", "changed_at, manifest::text")
-
-
-def logged_states(session: TenantSession, keys: Sequence[Key]) -> Iterator[tuple[Key, LoggedState]]:
+def logged_states(session: TenantSession, ranges: Sequence[VersionRange]) -> Iterator[tuple[Key, LoggedState]]:
     """Yield the states of versions that the log has."""
-    for name, number, *fields in _rows(session, _LOGGED, keys):
+    for name, number, *fields in _LOGGED.rows(session, ranges):
         yield (name, number), LoggedState(*fields)
 
 
-def record_states(session: TenantSession, keys: Sequence[Key]) -> Iterator[tuple[Key, StoredState]]:
+def record_states(session: TenantSession, ranges: Sequence[VersionRange]) -> Iterator[tuple[Key, StoredState]]:
     """Yield the states of records.
 
     The columns are read as texts, from which the same content is built as ``record_content`` returns: decoding each
     value would take twice as long.
     """
-    for table, statement in (("canonical_records", _RECORDS), ("canonical_record_history", _RECORD_HISTORY)):
-        for row in _rows(session, statement, keys):
+    for table, query in (("canonical_records", _RECORDS), ("canonical_record_history", _RECORD_HISTORY)):
+        for row in query.rows(session, ranges):
             content = content_hash(_texts(_RECORD_MAKERS, row[2:]))
             yield (row[0], row[1]), StoredState(table, "", row[-4], row[-3], content, row[-2], row[-1])
 
@@ -191,8 +129,8 @@ def _text_maker(table: Table, name: str) -> Callable[[Any], str] | None:
 
 _RECORD_MAKERS: Final[Sequence[_TextMaker]] = [(name, _text_maker(canonical_records, name)) for name in RECORD_COLUMNS]
 _RECORD_TEXTS: Final = _as_texts(canonical_records, RECORD_COLUMNS)
-_RECORDS: Final = _of_keys("canonical_records", f"{_RECORD_TEXTS}, changed_at, sync_id, NULL::timestamptz, NULL::text")
-_RECORD_HISTORY: Final = _of_keys(
+_RECORDS: Final = range_query("canonical_records", f"{_RECORD_TEXTS}, changed_at, sync_id, {_NO_END}")
+_RECORD_HISTORY: Final = range_query(
     "canonical_record_history", f"{_RECORD_TEXTS}, changed_at, sync_id, valid_to, ended_by_sync_id"
 )
 
@@ -226,35 +164,26 @@ def record_rows(session: TenantSession, keys: Sequence[Key]) -> Iterator[tuple[K
             yield (row[0], row[1]), table.name, dict(zip(columns, row, strict=True))
 
 
-def verdict_rows(session: TenantSession, keys: Sequence[Key]) -> Iterator[tuple[Key, StoredVerdicts]]:
-    """Yield the verdicts on versions, present and former ones."""
-    last = 1 + len(VERDICT_COLUMNS)
-    for table, statement in (("version_verdicts", _VERDICTS), ("version_verdict_history", _VERDICT_HISTORY)):
-        for name, number, *fields in _rows(session, statement, keys):
-            yield (name, number), StoredVerdicts(table, fields[0], tuple(fields[1:last]), *fields[last:])
-
-
-def badge_states(session: TenantSession, keys: Sequence[Key]) -> Iterator[tuple[Key, StoredBadge]]:
+def badge_states(session: TenantSession, ranges: Sequence[VersionRange]) -> Iterator[tuple[Key, StoredBadge]]:
     """Yield the badges of versions, present and former ones."""
-    for table, statement in (("compliance_badges", _BADGES), ("compliance_badge_history", _BADGE_HISTORY)):
-        for name, number, *fields in _rows(session, statement, keys):
+    for table, query in (("compliance_badges", _BADGES), ("compliance_badge_history", _BADGE_HISTORY)):
+        for name, number, *fields in query.rows(session, ranges):
             yield (name, number), StoredBadge(table, *fields)
 
 
-def manifest_states(session: TenantSession, keys: Sequence[Key]) -> Iterator[tuple[Key, StoredState]]:
+def manifest_states(session: TenantSession, ranges: Sequence[VersionRange]) -> Iterator[tuple[Key, StoredState]]:
     """Yield the manifests of versions. Former manifests are not stored."""
-    for name, number, changed_at, manifest in _rows(session, _MANIFESTS, keys):
+    for name, number, changed_at, manifest in _MANIFESTS.rows(session, ranges):
         content = content_hash(manifest_content(manifest))
         yield (name, number), StoredState("artifact_manifests", "", changed_at, None, content)
 
 
-def event_states(session: TenantSession, keys: Sequence[Key]) -> Iterator[tuple[Key, str, StoredState]]:
+def event_states(session: TenantSession, ranges: Sequence[VersionRange]) -> Iterator[tuple[Key, str, StoredState]]:
     """Yield the events of versions and models, each with its kind of state. Columns are read as texts, like records."""
-    models = [key for key in keys if key[1] == 0]
     for kind, table, columns in _EVENTS:
         makers = [(name, _text_maker(table, name)) for name in columns]
-        for of_models in (False, True) if kind == "lifecycle event" and models else (False,):
-            for row in _rows(session, _EVENT_STATES[kind, of_models], models if of_models else keys):
+        for query in _EVENT_QUERIES[kind]:
+            for row in query.rows(session, ranges):
                 content = content_hash(_texts(makers, row[5:]))
                 yield (row[0], row[1]), kind, StoredState(table.name, f"event {row[2]}", row[3], row[4], content)
 
@@ -265,14 +194,12 @@ _EVENTS: Final = (
 )
 
 
-_EVENT_STATES: Final = {
-    (kind, of_models): _of_keys(
-        table.name,
-        f"event_id, seen_at, sync_id, {_as_texts(table, columns)}",
-        "version_number IS NULL" if of_models else "version_number = k.version_number",
-    )
+_EVENT_QUERIES: Final = {
+    kind: [
+        range_query(table.name, f"event_id, seen_at, sync_id, {_as_texts(table, columns)}", of_models=of_models)
+        for of_models in ((False, True) if kind == "lifecycle event" else (False,))
+    ]
     for kind, table, columns in _EVENTS
-    for of_models in (False, True)
 }
 
 
@@ -301,17 +228,6 @@ def event_rows(
             names = tuple(rows.keys())
             for row in rows:
                 yield (row[0], row[1]), kind, table, columns, dict(zip(names, row, strict=True))
-
-
-def _rows(session: TenantSession, statement: TextClause, keys: Sequence[Key]) -> Iterator[Row[Any]]:
-    rows = session.execute(statement, _parameters(session, keys))
-    for page in rows.partitions(ROWS_PER_FETCH):  # yield_per does not limit the pages of a textual query
-        yield from page
-
-
-def _parameters(session: TenantSession, keys: Sequence[Key]) -> dict[str, object]:
-    names = [name for name, _ in keys]
-    return {"tenant_id": escape(session.tenant_id), "names": names, "numbers": [number for _, number in keys]}
 
 
 def _key_rows(keys: Sequence[Key]) -> TableValuedAlias:

@@ -8,8 +8,8 @@ from typing import Any, Final
 from sqlalchemy import Table, select, text
 
 from verifywise_mlflow.persistence.pg_text_codec import escape
-from verifywise_mlflow.persistence.queries.state_rows import ROWS_PER_FETCH
 from verifywise_mlflow.persistence.queries.stored_states import LoggedState, StoredState
+from verifywise_mlflow.persistence.queries.version_ranges import ROWS_PER_FETCH
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.state_contents import (
     CONFIGURATION_COLUMNS,

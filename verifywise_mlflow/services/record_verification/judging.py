@@ -68,7 +68,7 @@ class PolicyPeriod:
         return self.document.get("code_version") == __version__
 
     def digests(self) -> Mapping[str, str]:
-        """Return the digest of each rule, by its ID; of none if another release adopted them."""
+        """Return the digest of each rule, by its ID; empty if another release adopted them."""
         if self._digests is None:
             self._digests = {}
             if self.is_of_this_release:

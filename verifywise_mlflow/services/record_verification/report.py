@@ -116,7 +116,7 @@ class RecordReport:
     last_commitment: int | None = None
     """The sequence number of the last entry that commits states."""
     not_committed: int = 0
-    """States behind the last commitment: of a sync that is under way or was interrupted."""
+    """States after the last commitment: of a sync that is under way or was interrupted."""
     sample: int | None = None
     """How many versions were chosen; null for all."""
     accepted: Sequence[AcceptedPart] = ()

@@ -12,6 +12,7 @@ from typing import Final
 
 from verifywise_mlflow.audit.log_verification import LogDamage
 from verifywise_mlflow.persistence.queries import state_rows
+from verifywise_mlflow.persistence.queries.version_ranges import VersionRange
 from verifywise_mlflow.persistence.repositories import state_log
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
@@ -40,7 +41,7 @@ def suspicious_rows(
         keys |= {(state.model_name, state.version_number): None for _, state, _ in islice(states, MAX_STATES)}
     if not keys:
         return
-    yield from (damage for damage in checker.check([*keys]) if damage.kind == "does not follow")
+    yield from (damage for damage in checker.check([*map(VersionRange.of, keys)]) if damage.kind == "does not follow")
     if checker.rebuild:
         yield from _contradicted_records(session, [*keys], checker.rebuild)
 

@@ -17,15 +17,15 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import islice
 from multiprocessing.util import Finalize
 from typing import Final
 
 from verifywise_mlflow.audit.log_verification import LogReport
 from verifywise_mlflow.persistence.errors import DatabaseError
 from verifywise_mlflow.persistence.queries import state_keys, trail_commitments
+from verifywise_mlflow.persistence.queries.version_ranges import VersionRange
 from verifywise_mlflow.persistence.repositories import state_log
-from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.record_verification.field_search import SearchLimit
@@ -119,8 +119,8 @@ def _order(damage: RecordDamage) -> tuple[object, ...]:
     return (damage.table, damage.model_name, damage.version_number, str(damage.written_at), damage.row)
 
 
-_Task = Sequence[Key] | str
-"""The keys of versions, or one of the words below."""
+_Task = Sequence[VersionRange] | str
+"""Versions, or one of the words below."""
 _LOG, _TENANT = "log", "tenant"
 
 
@@ -138,21 +138,21 @@ def _tasks(session: TenantSession, scope: Scope) -> Iterator[_Task]:
     yield _LOG
     yield _TENANT
     if scope.sample is not None:
-        yield from _batches(state_keys.sampled_keys(session, scope.sample, scope.seed))
+        sampled = state_keys.sampled_keys(session, scope.sample, scope.seed)
+        yield from _batches((VersionRange.of(key), states) for key, states in sampled)
         return
-    yield from _batches(state_keys.logged_keys(session))
-    unlogged = chain.from_iterable(state_keys.unlogged_keys(session, table) for table in state_keys.VERSION_TABLES)
-    yield from _batches((key, 1) for key in dict.fromkeys(unlogged))
+    yield from _batches(state_keys.logged_ranges(session, STATES_PER_BATCH))
+    yield from _batches((versions, 1) for versions in state_keys.unlogged_models(session))
 
 
-def _batches(keys: Iterable[tuple[Key, int]]) -> Iterator[Sequence[Key]]:
-    batch: list[Key] = []
+def _batches(ranges: Iterable[tuple[VersionRange, int]]) -> Iterator[Sequence[VersionRange]]:
+    batch: list[VersionRange] = []
     states = 0
-    for key, count in keys:
+    for versions, count in ranges:
         if batch and states + count > STATES_PER_BATCH:
             yield batch
             batch, states = [], 0
-        batch.append(key)
+        batch.append(versions)
         states += count
     if batch:
         yield batch

@@ -10,9 +10,11 @@ from itertools import pairwise
 from operator import itemgetter
 from typing import Final
 
-from verifywise_mlflow.persistence.queries import state_rows
+from verifywise_mlflow.persistence.queries import state_keys, state_rows
 from verifywise_mlflow.persistence.queries.stored_states import StoredState, StoredVerdict, StoredVerdicts
 from verifywise_mlflow.persistence.queries.tenant_state_rows import TENANT_KINDS
+from verifywise_mlflow.persistence.queries.verdict_rows import verdict_rows
+from verifywise_mlflow.persistence.queries.version_ranges import VersionRange
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.state_contents import (
@@ -73,26 +75,22 @@ class VersionChecker:
     checked: Checked = field(default_factory=Checked)
     _damages: list[RecordDamage] = field(default_factory=list)
 
-    def check(self, keys: Sequence[Key]) -> list[RecordDamage]:
+    def check(self, ranges: Sequence[VersionRange]) -> list[RecordDamage]:
         """Return the damaged rows of some versions. A row that cannot even be read is one of them."""
-        checked = Checked(versions=sum(number > 0 for _, number in keys))
+        checked = Checked()
         try:
-            states = self._read(keys, checked)
+            states = self._read(ranges, checked)
         except (ValueError, OverflowError, TypeError) as error:
             self._damages.clear()
-            if len(keys) > 1:
-                half = len(keys) // 2
-                return [*self.check(keys[:half]), *self.check(keys[half:])]
-            sentence = f"a row of this version has a value that no write of this program has: {type(error).__name__}"
-            return [RecordDamage("changed", "canonical_records", sentence, *keys[0])]
+            return self._check_halves(ranges, error)
+        checked.versions = sum(number > 0 for _, number in states)
         for key, of_version in states.items():
-            has_one_evaluation = of_version.has_one_evaluation()
-            if not has_one_evaluation:
+            if not of_version.has_one_evaluation:
                 self._drop_malformed_verdicts(key, of_version)
             self._check_records(key, of_version)
             self._check_manifest(key, of_version)
             self._check_events(key, of_version)
-            if not has_one_evaluation:
+            if not of_version.has_one_evaluation:
                 self._check_evaluations(key, of_version)
             if self.judges_all:
                 self._judge_all(key, of_version, checked)
@@ -103,27 +101,44 @@ class VersionChecker:
 
     # -- reading
 
-    def _read(self, keys: Sequence[Key], checked: Checked) -> dict[Key, VersionStates]:
-        states: dict[Key, VersionStates] = {key: VersionStates() for key in keys}
-        for key, entry in state_rows.logged_states(self.session, keys):
+    def _check_halves(self, ranges: Sequence[VersionRange], error: Exception) -> list[RecordDamage]:
+        """Check versions of which one has a row that cannot be read."""
+        if len(ranges) == 1:
+            (versions,) = ranges
+            numbers = state_keys.version_numbers(self.session, versions)
+            if len(numbers) < 2:
+                sentence = (
+                    f"a row of this version has a value that no write of this program has: {type(error).__name__}"
+                )
+                return [RecordDamage("changed", "canonical_records", sentence, versions.model_name, *numbers)]
+            middle = numbers[len(numbers) // 2]
+            ranges = [versions._replace(last=middle - 1), versions._replace(first=middle)]
+        half = len(ranges) // 2
+        return [*self.check(ranges[:half]), *self.check(ranges[half:])]
+
+    def _read(self, ranges: Sequence[VersionRange], checked: Checked) -> Mapping[Key, VersionStates]:
+        states: defaultdict[Key, VersionStates] = defaultdict(VersionStates)
+        for key, entry in state_rows.logged_states(self.session, ranges):
             if entry.kind not in TENANT_KINDS:
                 states[key].logged[entry.kind].append(entry)
                 checked.states += 1
         for of_version in states.values():
             for entries in of_version.logged.values():
                 entries.sort(key=itemgetter(0))
-        for key, record in state_rows.record_states(self.session, keys):
+        for key, record in state_rows.record_states(self.session, ranges):
             states[key].records.append(record)
             checked.records += 1
-        for key, row in state_rows.verdict_rows(self.session, keys):
-            states[key].verdicts.append(row)
-            checked.verdicts += row.size
-        for key, badge in state_rows.badge_states(self.session, keys):
+        for key, badge in state_rows.badge_states(self.session, ranges):
             states[key].badges.append(badge)
-        for key, manifest in state_rows.manifest_states(self.session, keys):
+        for key, manifest in state_rows.manifest_states(self.session, ranges):
             states[key].manifests.append(manifest)
-        for key, kind, event in state_rows.event_states(self.session, keys):
+        for key, kind, event in state_rows.event_states(self.session, ranges):
             states[key].events[kind].append(event)
+        for key, row in verdict_rows(self.session, ranges):
+            states[key].add_verdicts(row, keeps_columns=self.judges_all)
+            checked.verdicts += row.size
+        for key in [key for key, of_version in states.items() if of_version.lacks_columns]:
+            states[key].verdicts = [row for _, row in verdict_rows(self.session, [VersionRange.of(key)])]
         return states
 
     def _drop_malformed_verdicts(self, key: Key, states: VersionStates) -> None:

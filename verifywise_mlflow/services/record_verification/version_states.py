@@ -22,12 +22,28 @@ class VersionStates:
     manifests: list[StoredState] = field(default_factory=list)
     events: defaultdict[str, list[StoredState]] = field(default_factory=lambda: defaultdict(list))
 
-    def has_one_evaluation(self) -> bool:
-        """Return whether there was one evaluation and the tables have its result, as for most versions."""
+    has_one_evaluation: bool = False
+    """Whether there was one evaluation, and the tables have what it gave: so it is with most versions."""
+
+    def add_verdicts(self, row: StoredVerdicts, *, keeps_columns: bool) -> None:
+        """Add a row of verdicts, after the states in the log and the badges.
+
+        Args:
+            row: The row.
+            keeps_columns: Whether the columns are kept even if the hash of the only evaluation confirms them. They have
+                some 30 KB.
+        """
+        self.has_one_evaluation = not self.verdicts and self._is_only_evaluation(row)
+        self.verdicts.append(row._replace(columns=()) if self.has_one_evaluation and not keeps_columns else row)
+
+    @property
+    def lacks_columns(self) -> bool:
+        """Whether the columns of a row were dropped, and another row shows that they are needed."""
+        return len(self.verdicts) > 1 and any(not row.columns for row in self.verdicts)
+
+    def _is_only_evaluation(self, row: StoredVerdicts) -> bool:
         logged = self.logged["evaluation"]
-        if not len(logged) == len(self.verdicts) == len(self.badges) == 1:
-            return False
-        return _is_result(self.verdicts[0], self.badges[0], logged[0])
+        return len(logged) == len(self.badges) == 1 and _is_result(row, self.badges[0], logged[0])
 
 
 def _is_result(row: StoredVerdicts, badge: StoredBadge, logged: LoggedState) -> bool:

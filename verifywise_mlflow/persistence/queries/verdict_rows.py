@@ -1,0 +1,106 @@
+"""Reads the verdicts in the tables, version by version, with each column joined to one text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from verifywise_mlflow.persistence.queries.stored_states import StoredVerdicts
+from verifywise_mlflow.persistence.queries.version_ranges import RangeQuery, VersionRange, nested_range_query
+from verifywise_mlflow.persistence.row_mapping import Key
+from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.persistence.state_contents import SHARED_VERDICT_COLUMNS, VERDICT_COLUMNS
+
+_ARRAYS: Final[Mapping[str, str]] = {
+    "rule_id": "rule_ids",
+    "rule_version": "rule_versions",
+    "verdict": "verdicts",
+    "reason": "reasons",
+    "values": "values",
+    "policy_id": "policy_ids",
+    "policy_version": "policy_versions",
+    "origins": "origins",
+    "thresholds": "thresholds",
+    "day": "days",
+    "input_hash": "input_hashes",
+    "fingerprint": "fingerprints",
+}
+"""The array that has the cells of a column."""
+_ARRAY_TYPES: Final = {"rule_version": "integer[]", "day": "date[]"}
+
+
+def verdict_rows(session: TenantSession, ranges: Sequence[VersionRange]) -> Iterator[tuple[Key, StoredVerdicts]]:
+    """Yield the verdicts on versions, present and former ones, in no order.
+
+    Most versions have the same rules, policies, thresholds and days. The query compares each row with one of them, and
+    leaves equal columns out: joining and sending them takes longer.
+    """
+    nothing: dict[str, list[str | None]] = {name: [] for name in SHARED_VERDICT_COLUMNS}
+    row = _QUERIES["version_verdicts"].first_row(session, ranges, nothing)
+    shared = _verdicts("version_verdicts", row[2:], None) if row else None
+    cells = shared.shared_cells() if shared else nothing
+    for table, query in _QUERIES.items():
+        for name, number, *fields in query.rows(session, ranges, cells):
+            yield (name, number), _verdicts(table, fields, shared)
+
+
+def _verdicts(table: str, fields: Sequence[Any], shared: StoredVerdicts | None) -> StoredVerdicts:
+    is_shared, size, *others = fields
+    columns = others[: len(VERDICT_COLUMNS)]
+    if is_shared and shared:
+        columns = [same if own is None else own for own, same in zip(columns, shared.columns, strict=True)]
+    return StoredVerdicts(table, size, columns, *others[len(VERDICT_COLUMNS) :])
+
+
+def _joined(column: str) -> str:
+    joined = f"array_to_string({_ARRAYS[column]}, E'\\x1e', {'NULL' if column != 'day' else chr(39) * 2})"
+    return f"CASE WHEN NOT is_shared THEN {joined} END" if column in SHARED_VERDICT_COLUMNS else joined
+
+
+def _equals_shared(column: str) -> str:
+    kind = _ARRAY_TYPES.get(column, "text[]")
+    array = f'{_ARRAYS[column]} COLLATE "C"' if kind == "text[]" else _ARRAYS[column]  # "C" compares bytes
+    return f"{array} = CAST(:{column} AS {kind})"
+
+
+_FIELDS: Final = ", ".join(
+    (
+        "is_shared",
+        # A null day is an empty cell, and equal times and syncs are sent once, so the joined texts do not show how many
+        # elements these arrays have.
+        "CASE WHEN size = ALL (ARRAY[cardinality(days), cardinality(evaluated_at), cardinality(sync_ids)])"
+        " THEN size ELSE 0 END",
+        *map(_joined, VERDICT_COLUMNS),
+        "evaluated_at[1], sync_ids[1]",
+        "CASE WHEN NOT follow_first THEN evaluated_at END, CASE WHEN NOT follow_first THEN sync_ids END",
+        "opened",
+        "CASE WHEN cardinality(opened) + cardinality(array_positions(open_since, NULL::timestamptz))"
+        " <> size THEN open_since END",
+    )
+)
+
+
+def _query(table: str, end: str) -> RangeQuery:
+    has_shared = " AND ".join(map(_equals_shared, SHARED_VERDICT_COLUMNS))
+
+    # Postgres unpacks a column at each use, so values that are used twice are computed once, by queries within others.
+    def select(rows: str) -> str:
+        return f"""
+            SELECT model_name, version_number, {_FIELDS}, {end} FROM (
+                SELECT *, array_positions(open_since, evaluated_at[1]) AS opened,
+                       evaluated_at[1] = ALL (evaluated_at) AND sync_ids[1] = ALL (sync_ids) AS follow_first,
+                       cardinality(CASE WHEN is_shared THEN CAST(:rule_id AS text[]) ELSE rule_ids END) AS size
+                FROM (
+                    SELECT s.*, coalesce({has_shared}, false) AS is_shared FROM {rows} OFFSET 0
+                ) AS compared
+                OFFSET 0
+            ) AS computed
+        """  # noqa: S608  # names of our own tables and columns alone
+
+    return nested_range_query(table, select)
+
+
+_QUERIES: Final = {
+    "version_verdicts": _query("version_verdicts", "NULL::timestamptz, NULL::text"),
+    "version_verdict_history": _query("version_verdict_history", "valid_to, ended_by_sync_id"),
+}

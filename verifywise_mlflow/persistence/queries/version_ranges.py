@@ -1,0 +1,98 @@
+"""Selects rows by model and version: those of single versions, of parts of models, or of whole models.
+
+The ranges are passed as arrays and looked up one by one, regardless of Postgres' statistics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import Row, text
+from sqlalchemy.sql.expression import TextClause
+
+from verifywise_mlflow.persistence.pg_text_codec import escape
+from verifywise_mlflow.persistence.row_mapping import Key
+from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.persistence.tables import SCHEMA
+
+ROWS_PER_FETCH: Final = 100
+"""The most rows that the driver fetches at once. The verdicts on a version have some 30 KB, and Postgres writes a fetch
+of more than 4 MB (``work_mem``) to a file first.
+"""
+_LOWEST: Final = -(2**31)
+_HIGHEST: Final = 2**31 - 1
+
+
+class VersionRange(NamedTuple):
+    """Versions of a model. Number 0 stands for the model itself."""
+
+    model_name: str
+    """In its stored form: see ``pg_text_codec``."""
+    first: int = _LOWEST
+    last: int = _HIGHEST
+    """The last number, included."""
+
+    @classmethod
+    def of(cls, key: Key) -> VersionRange:
+        """Return the range of one version."""
+        name, number = key
+        return cls(name, number, number)
+
+
+@dataclass(frozen=True, slots=True)
+class RangeQuery:
+    """A query of the rows in ranges. A row begins with the model's name and the version's number."""
+
+    statement: TextClause
+
+    def rows(
+        self,
+        session: TenantSession,
+        ranges: Sequence[VersionRange],
+        parameters: Mapping[str, object] = MappingProxyType({}),
+    ) -> Iterator[Row[Any]]:
+        """Yield the rows, in no order."""
+        rows = session.execute(self.statement, {**_parameters(session, ranges), **parameters})
+        for page in rows.partitions(ROWS_PER_FETCH):  # yield_per does not limit the pages of a textual query
+            yield from page
+
+    def first_row(
+        self, session: TenantSession, ranges: Sequence[VersionRange], parameters: Mapping[str, object]
+    ) -> Row[Any] | None:
+        """Return any of the rows; None without rows."""
+        return session.execute(
+            text(f"{self.statement.text} LIMIT 1"), {**_parameters(session, ranges), **parameters}
+        ).first()
+
+
+def _parameters(session: TenantSession, ranges: Sequence[VersionRange]) -> dict[str, object]:
+    names, firsts, lasts = ([versions[place] for versions in ranges] for place in range(3))
+    return {"tenant_id": escape(session.tenant_id), "names": names, "firsts": firsts, "lasts": lasts}
+
+
+def range_query(table: str, columns: str, *, of_models: bool = False) -> RangeQuery:
+    """Return the query of some columns of a table; with ``of_models``, of the rows that have no version's number."""
+    fields = f"model_name, coalesce(version_number, 0), {columns}"
+    return nested_range_query(table, lambda rows: f"SELECT {fields} FROM {rows}", of_models=of_models)  # noqa: S608
+
+
+def nested_range_query(table: str, select: Callable[[str], str], *, of_models: bool = False) -> RangeQuery:
+    """Return a query whose SELECT is made from ``table AS s WHERE condition``."""
+    condition = "version_number BETWEEN k.first AND k.last"
+    if of_models:
+        condition = "version_number IS NULL AND 0 BETWEEN k.first AND k.last"
+    rows = f"{SCHEMA}.{table} AS s WHERE tenant_id = :tenant_id AND s.model_name = k.model_name AND s.{condition}"
+    # OFFSET 0: Postgres must not join the tables as a whole.
+    return RangeQuery(
+        text(
+            f"""
+            SELECT t.*
+            FROM unnest(CAST(:names AS text[]), CAST(:firsts AS integer[]), CAST(:lasts AS integer[]))
+                     AS k (model_name, first, last)
+                 CROSS JOIN LATERAL ({select(rows)} OFFSET 0) AS t
+            """  # noqa: S608  # names of our own tables and columns alone
+        ).execution_options(yield_per=ROWS_PER_FETCH)
+    )
