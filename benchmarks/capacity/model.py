@@ -27,12 +27,12 @@ WORKER_LOAD = 0.7
 TARGET = 0.8
 """The load of any other resource that a recommended installation does not exceed."""
 MAX_CODE_SERVERS = 4
-"""More do not help: with four, most of a tick's time is its own work."""
+"""More code servers do not help: with four, most of a tick's time is its own work."""
 MIN_WORKERS = 2
 DEFAULT = Installation()
 _DAYS_PER_YEAR = 365
 _RECONCILE_ROUND = 0.95
-"""Of the interval: the schedule gives each tenant its turn once in that time."""
+"""The share of the interval in which the schedule gives each tenant its turn once."""
 _DEQUEUE_SECONDS = 1.0
 _DELETION_RUNS_PER_DAY = 24
 _MAX_TENANTS = 1_000_000

@@ -21,7 +21,7 @@ _UNCHANGED = PollSucceeded(None)
 _CONNECT_TIMEOUT_SECONDS = 3.0
 """What a probe of a server that does not respond takes."""
 _LEAST_SHARE = 0.15
-"""Of its core: with six other threads, a tick gets at least that."""
+"""The share of the core that a tick gets at least, with six other threads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class PollingSensor:
     polled: Counter[str] = field(default_factory=Counter)
     """Polls by tenant, failed ones included."""
     late: int = 0
-    """Polls that were due and had to wait for the next tick, since the time of theirs was over."""
+    """Polls that were due and had to wait for the next tick, since the tick had no time left."""
 
     def begin(self, core: SharedCore) -> Work:
         """Poll the tenants that are due, in the order and within the limits of the product."""

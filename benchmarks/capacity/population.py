@@ -17,7 +17,7 @@ ChangeKind = Literal["version", "tag"]
 """A new version advances the newest timestamp; a tag or an alias shows in the listings only."""
 
 _JUDGED_RUNS = 3
-"""Of a tenant, the last runs that decide whether it is slow."""
+"""The number of a tenant's last runs that decide whether it is slow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +42,9 @@ class SimulatedTenant:
     """When a sync last read all runs."""
     last_seconds: deque[float] = field(default_factory=lambda: deque(maxlen=_JUDGED_RUNS))
     failed_at: float | None = None
-    """When a sync was requested that failed, if it was the last one."""
+    """When the last sync was requested, if it failed."""
     was_lost: bool = False
-    """Whether that was since its server did not respond."""
+    """Whether a sync failed, after the last one that completed, because its server did not respond."""
 
     def token(self, kind: ChangeKind) -> str | None:
         """Return what a poll would find changed: the newest timestamp shows new versions, the listings everything."""

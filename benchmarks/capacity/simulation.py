@@ -41,13 +41,13 @@ class Scenario:
     seconds: float = SECONDS_PER_DAY
     seed: int = 1
     failure_share: float = 0.002
-    """Of the syncs, the part that fails although its server responds."""
+    """The share of the syncs that fail although their server responds."""
     backfill_at: float | None = None
     """When a person launches a backfill of all tenants."""
     outage: tuple[float, float] | None = None
-    """From when until when a group of servers does not respond."""
+    """The start and the end of an outage of a group of servers."""
     outage_share: float = 0.1
-    """Of the servers, the part in that group."""
+    """The share of the servers in that group."""
 
 
 @dataclass(slots=True)

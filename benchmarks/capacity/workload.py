@@ -14,7 +14,7 @@ DEFAULT_INTERVALS = Intervals()
 
 SECONDS_PER_DAY = 86_400.0
 BACKFILL_SHARE = 0.75
-"""Of the slots, the part that backfills may use, as with the default settings."""
+"""The share of the slots that backfills may use, as with the default settings."""
 _RUNS_PAGE_SIZE = 200
 _RUNS_READ_IN_ANY_SYNC = 200
 """If all runs of a registry fit into one request, each sync reads all of them."""

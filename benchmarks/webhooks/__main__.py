@@ -1,4 +1,4 @@
-"""Changes tags, and prints when the changes got where."""
+"""Changes tags, and prints when each service saw the changes."""
 
 from __future__ import annotations
 

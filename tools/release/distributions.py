@@ -18,7 +18,7 @@ SHOWN_MEMBERS = 5
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a machine may have otherwise, and a package must not depend on."""
+    """Properties in which machines differ, and on which a package must not depend."""
 
     folder: str
     umask: int

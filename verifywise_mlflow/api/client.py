@@ -367,7 +367,7 @@ class Client:
     def _frame_of_each(
         self, tenants: Collection[str], row_type: type[R], read: Callable[[TenantSession], Iterable[R]]
     ) -> pd.DataFrame:
-        """Return what is read of each of these tenants, or of all: one row per object."""
+        """Read rows of each of these tenants, or of all, and return them as a frame: one row per object."""
         with translated_errors():
             from verifywise_mlflow.api.frames import frame_of
 

@@ -7,7 +7,7 @@ from rich.text import Text
 from verifywise_mlflow.cli.output import out
 
 _MIN_WIDTH = 20
-"""The least characters of a line without its indent, even if the terminal is narrower."""
+"""The minimum number of characters of a line without its indent, even if the terminal is narrower."""
 
 
 def print_whole(text: Text, indent: int = 0) -> None:

@@ -128,7 +128,7 @@ def _as_text(console: Console, cell: RenderableType) -> Text:
 
 
 def _least_width(text: Text, column: Column) -> int:
-    """Return the least width at which no text that must stay whole is cut."""
+    """Return the minimum width at which no text that must stay whole is cut."""
     if text.no_wrap or column.no_wrap:
         return _widest_line(text)
     words = (cell_len(word) for word in text.plain.split())

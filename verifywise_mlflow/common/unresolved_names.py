@@ -14,9 +14,9 @@ MAX_SUGGESTIONS: Final = 3
 _MAX_LENGTH: Final = 256
 """Characters of a name that are compared: comparing long texts is costly. MLflow's names have no more."""
 _MIN_SIMILARITY: Final = 60
-"""The least similarity of a suggestion, of 100: a name of five letters with two wrong ones reaches it."""
+"""The minimum similarity of a suggestion, up to 100: a name of five letters with two wrong ones reaches it."""
 _MIN_PART: Final = 3
-"""Characters from which on a longer name that contains the text is suggested: one letter is part of most names."""
+"""The minimum length of a text for which longer names that contain it are suggested: most names contain one letter."""
 
 
 class UnresolvedNameError(LookupError):

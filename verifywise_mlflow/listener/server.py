@@ -1,4 +1,4 @@
-"""Serves the application with uvicorn, with bounds on what a client can hold open."""
+"""Serves the application with uvicorn, with limits on the number and the lifetime of connections."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from verifywise_mlflow.persistence.tables import SCHEMA
 _MIN_PAGES: Final = 64
 """Pages of 8 KiB. For a smaller table, every plan is good enough."""
 _GROWTH: Final = 4
-"""From what growth on the former statistics are useless. Analyzing a table of records takes about a second."""
+"""The growth of a table that makes its former statistics useless. Analyzing a table of records takes about a second."""
 
 _GROWN = text(
     """

@@ -15,7 +15,7 @@ from verifywise_mlflow.persistence.queries.training_lineage import DatasetKey, V
 from verifywise_mlflow.persistence.session import TenantSession
 
 MAX_NODES: Final = 2_000
-"""The largest graph that can be requested: a layout of more takes seconds, and nobody reads it."""
+"""The largest graph that can be requested: the layout of a larger one takes seconds, and nobody reads it."""
 DEFAULT_NODES: Final = 200
 
 

@@ -162,7 +162,7 @@ def evaluate_example(policy: Policy, rule: Rule, example: Example, worker: RuleW
 
 @dataclass(slots=True)
 class _Losses:
-    """How often a rule exceeded a limit, and how at first."""
+    """How often a rule exceeded a limit, and the reason that was given the first time."""
 
     first: str
     count: int = 0

@@ -50,7 +50,7 @@ class WitnessSettings(ConfigSection):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$")]
     """Receipts have this name. Under another name, it is another witness, which has no checkpoint yet."""
     interval_minutes: Annotated[int, Field(ge=10, le=7 * 24 * 60)] = 60
-    """The least time between two checkpoints of a tenant. The newest is sent, since it covers all earlier entries."""
+    """The minimum time between two checkpoints of a tenant. The newest is sent, since it covers all earlier entries."""
     tenants: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
     """The tenants whose checkpoints it gets; null for all. A checkpoint names its tenant."""
 

@@ -33,7 +33,7 @@ def _evidence(
 
 @pytest.fixture
 def examined(_evidence: Evidence, monkeypatch: pytest.MonkeyPatch) -> Evidence:
-    """The evidence, and the environment of an operator's commands. Each test takes its changes back."""
+    """The evidence, and the environment of an operator's commands. Each test undoes its changes."""
     monkeypatch.setenv("VERIFYWISE_DATABASE_URL", _evidence.database_url)
     monkeypatch.setenv("VERIFYWISE_TENANTS", str(_evidence.folder / "tenants.yaml"))
     return _evidence

@@ -1,4 +1,4 @@
-"""The rules on the command line: listed with their gaps, read in full, and checked before anybody is given them."""
+"""The rules on the command line: listed with their gaps, printed in full, and checked before they are used."""
 
 from __future__ import annotations
 

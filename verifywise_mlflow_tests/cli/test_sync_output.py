@@ -1,4 +1,4 @@
-"""What a sync prints of a server's words can do nothing to a terminal."""
+"""A server's texts in the output of a sync have no effect on a terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A rule with a budget is evaluated in this process only where it provably costs little, and decides as ever."""
+"""A rule with a budget is evaluated in this process only if it provably costs little, with the same verdict."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The outbox: written with the verdicts, coalesced by version, and free of charge for tenants without a target."""
+"""The outbox: written with the verdicts, coalesced by version, and without cost for tenants without a target."""
 
 from __future__ import annotations
 

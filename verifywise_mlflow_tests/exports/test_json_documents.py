@@ -1,4 +1,4 @@
-"""The published schemas are those of the classes, and a document keeps its promise while items are streamed."""
+"""The published schemas are those of the classes, and a streamed document conforms to its schema."""
 
 from __future__ import annotations
 

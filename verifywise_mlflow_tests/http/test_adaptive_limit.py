@@ -122,7 +122,7 @@ def test_a_server_that_is_slow_by_itself_is_kept_busy_and_not_flooded(workers: i
 
 
 def test_a_tenant_reads_as_many_large_files_as_its_ceiling_allows() -> None:
-    """Each is under way for minutes, and the server answers other requests meanwhile."""
+    """Each file takes minutes to read, and the server answers other requests meanwhile."""
     limit = AdaptiveLimit()
     with ExitStack() as under_way:
         for _ in range(CEILING):

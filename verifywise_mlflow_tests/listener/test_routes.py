@@ -1,4 +1,4 @@
-"""tenants.yaml and secrets are read again while the listener runs, and a mistake in them costs nobody else anything."""
+"""tenants.yaml and secrets are read again while the listener runs, and a mistake in them affects no other tenant."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nobody changes, deletes or truncates evidence by SQL, the owner of the schema included, and a removed guard shows."""
+"""Nobody changes, deletes or truncates evidence by SQL, not even the schema's owner; a removed trigger is reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is hashed of a state: a text that only this state has, and that a row gives again when it is read."""
+"""The hashed content of a state: no other state has the same text, and the stored row gives the same text again."""
 
 from __future__ import annotations
 

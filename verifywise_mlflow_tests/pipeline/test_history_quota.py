@@ -1,4 +1,4 @@
-"""The daily quota of history: changes beyond it are held back to the next day, shown, and lost never."""
+"""The daily quota of history: changes beyond it are held back to the next day, shown, and never lost."""
 
 from __future__ import annotations
 

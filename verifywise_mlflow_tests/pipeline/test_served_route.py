@@ -1,4 +1,4 @@
-"""Files in the server's own store are read by the faster route, and no failure of one route is taken at its word."""
+"""Files in the server's own store are read by the faster route, and what one route does not serve by the other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A store that is away accuses nobody: MLflow lists its folders as empty, like folders that really were emptied."""
+"""An unavailable store causes no false event: MLflow lists its folders as empty, as if they had been emptied."""
 
 from __future__ import annotations
 

@@ -41,16 +41,16 @@ from verifywise_mlflow_tests.support.seeding import Sizes, model_name, seed
 Launcher = Literal["default", "celery"]
 
 RULE: Final = "owner"
-"""Its verdict changes with the version's tag of the same name."""
+"""The rule whose verdict changes with the version's tag of the same name."""
 _NOTHING_BY_SCHEDULE: Final = dict.fromkeys(("poll", "listing", "reconcile", "rehash", "rehash_non_production"), "70d")
-"""So that a change is found by its webhook or not at all."""
+"""Intervals so long that only its webhook reports a change."""
 DEFAULT_SIZES: Final = Sizes(models=3, versions=30, runs=9)
 _SYSTEM_PATH: Final = f"{os.defpath}:/usr/sbin"
 
 
 @dataclass(frozen=True, slots=True)
 class ChangeTimes:
-    """When a change got where, in seconds since 1970."""
+    """When a change reached each service, in seconds since 1970."""
 
     committed_at: float
     """MLflow has confirmed the change."""

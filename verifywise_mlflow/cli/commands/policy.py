@@ -45,7 +45,7 @@ for command in (rules, rule, gaps, check, waivers, waive, unwaive):
 
 RuleId = Annotated[str, typer.Argument(metavar="RULE", help="The rule's id in its policy.")]
 _MAX_POLICY_TEXT = 4_000
-"""Characters of a line of a rule that are printed: its rationale is what an explanation is for."""
+"""The most characters of each text of a rule that are printed: enough for its whole rationale."""
 _MAX_ROWS = 40
 """Rows in the table of changes. --json prints all."""
 

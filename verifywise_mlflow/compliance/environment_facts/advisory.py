@@ -22,7 +22,7 @@ UNRATED: Final = 10.0
 
 _CALCULATORS: Final = {"CVSS_V2": CVSS2, "CVSS_V3": CVSS3, "CVSS_V4": CVSS4}
 _LEAST_SCORES: Final = {"LOW": 0.1, "MODERATE": 4.0, "MEDIUM": 4.0, "HIGH": 7.0, "CRITICAL": 9.0}
-"""The least CVSS score of each rating (CVSS 3.1, section 5), for entries that have a rating and no vector."""
+"""The lowest CVSS score of each rating (CVSS 3.1, section 5), for entries that have a rating and no vector."""
 
 _INTRODUCED, _FIXED, _LAST_AFFECTED = "introduced", "fixed", "last_affected"
 _BEGINNING: Final = Version("0.dev0")

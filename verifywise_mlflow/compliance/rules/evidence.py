@@ -192,7 +192,7 @@ class EvidenceReader:
         return self._environment[1]
 
     def _context_values(self, subject: Subject) -> Iterator[tuple[str, CelValue, bool]]:
-        """Yield the variables that are no fields of the record, each with its value and whether it is known."""
+        """Yield the variables that are not fields of the record, each with its value and whether it is known."""
         record = subject.record
         for name, members in self._context:
             if name == FINDINGS:

@@ -93,7 +93,7 @@ def _durations(reports: Sequence[StageReport]) -> dg.TableMetadataValue:
 
 
 def _code_references(stage: Stage) -> dg.CodeReferencesMetadataValue:
-    """Return a link to the stage's own module. A link to the function that builds all six assets would say nothing."""
+    """Return a link to the stage's own module. The function that builds the assets is the same for all six."""
     module = import_module(f"verifywise_mlflow.pipeline.stages.{stage.value}")
     path, line = Path(str(module.__file__)), module.refresh.__code__.co_firstlineno
     relative = path.relative_to(Path(verifywise_mlflow.__file__).parent).as_posix()

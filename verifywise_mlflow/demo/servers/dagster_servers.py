@@ -25,7 +25,7 @@ START_TIMEOUT_S = 120.0
 
 
 class DagsterServers:
-    """Dagster with our code location, running while the block runs."""
+    """Dagster with our code location, for the duration of the block."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""The listener for MLflow's webhooks on a free port of 127.0.0.1, running while a block runs."""
+"""The listener for MLflow's webhooks on a free port of 127.0.0.1, for the duration of a block."""
 
 from __future__ import annotations
 

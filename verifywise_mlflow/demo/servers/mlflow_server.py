@@ -1,4 +1,4 @@
-"""A real MLflow tracking server on a free port of 127.0.0.1, running while a block runs."""
+"""A real MLflow tracking server on a free port of 127.0.0.1, for the duration of a block."""
 
 from __future__ import annotations
 

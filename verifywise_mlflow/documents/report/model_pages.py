@@ -145,7 +145,7 @@ def _write_model(
 
 
 def _after_gaps(sections: tuple[Section, ...], compared: Section) -> tuple[Section, ...]:
-    """Return the sections with the comparison behind the gaps, before the long tables."""
+    """Return the sections with the comparison after the gaps and before the long tables."""
     place = next((place for place, section in enumerate(sections, start=1) if section.anchor == GAPS), len(sections))
     return (*sections[:place], compared, *sections[place:])
 

@@ -57,7 +57,7 @@ class EventsDocument(JsonDocument):
     since: Moment | None
     """The start of the period; null without one."""
     until: Moment
-    """The end of the period, which is no part of it."""
+    """The end of the period, which is not a part of it."""
     events: tuple[EventRow, ...]
     """The newest events, oldest first."""
 

@@ -23,7 +23,7 @@ class ExportDocument(JsonDocument):
     format: Literal["parquet", "jsonl"]
     """The format of the files."""
     export_number: int
-    """The number of the export, which its rows and its part files bear. The first one is 1."""
+    """The number of the export, which its rows and its part files have. The first one is 1."""
     reason_for_all: str | None
     """Why everything was exported; null if only what changed since the last export was."""
     rows: Mapping[str, int]

@@ -105,7 +105,7 @@ class MissingValue:
     because: str
     """Why it has no value."""
     text: str | None
-    """The text that is no value; null if there is none."""
+    """The text that is not a value; null if there is none."""
 
 
 class PackRecordDocument(_VersionDocument):
@@ -210,7 +210,7 @@ class PackedVerdict:
     sync_id: str
     """The sync that wrote it; empty if none did."""
     open_since: datetime | None
-    """Since when the gap has been open, UTC; null for a verdict that is no gap."""
+    """Since when the gap has been open, UTC; null for a verdict that is not a gap."""
     waiver_id: int | None
     """The waiver that covers the gap at the time; null if none does."""
     clauses: tuple[CitedClauseName, ...]

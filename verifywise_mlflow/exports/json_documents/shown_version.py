@@ -28,7 +28,7 @@ class ShownSpan(_Part):
     sync_id: str
     """The sync that wrote it; empty if none did."""
     held_until: Moment | None
-    """Until when, which is no part of it; null for the current state."""
+    """The end of the period, which is not a part of it; null for the current state."""
     ended_by_sync_id: str | None
     """The sync that ended it."""
 
@@ -88,7 +88,7 @@ class ShownVerdict(_Part):
     span: ShownSpan
     """When the verdict was valid."""
     open_since: Moment | None
-    """Since when the gap has been open; null for a verdict that is no gap."""
+    """Since when the gap has been open; null for a verdict that is not a gap."""
 
 
 class ShownWaiver(_Part):

@@ -21,7 +21,7 @@ MAX_RISK_CATEGORIES: Final = 20
 
 @value_object
 class DeclaredFacts:
-    """What a person states about a system. It is no evidence."""
+    """What a person states about a system. It is not evidence."""
 
     __pydantic_config__: ClassVar[ConfigDict] = DESCRIBED
 
@@ -89,7 +89,7 @@ class SystemRow:
     is_review_overdue: bool
     """Whether the declared day of the next review has passed."""
     contradictions: tuple[str, ...]
-    """Where a declaration and MLflow, or two of either, say something else."""
+    """Contradictions between a declaration and MLflow, two declarations, or two tags in MLflow."""
     patterns_without_model: tuple[str, ...]
     """Declared names and patterns that match no model."""
 

@@ -1,4 +1,4 @@
-"""What a directory holds: which part files belong to it, and up to where everything was exported."""
+"""The state of an export directory: its part files, and the position up to which everything was exported."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ def last_entry(session: TenantSession) -> int:
 
 
 def first_entry_after(session: TenantSession, sequence: int, at: datetime) -> int | None:
-    """Return the first entry behind another one whose time is after a time; None if there is none."""
+    """Return the first entry that follows another one and is later than a time; None if there is none."""
     with _readable_trail(session.tenant_id):
         first: int | None = session.scalar(
             _FIRST_AFTER, {"tenant_id": escape(session.tenant_id), "after": sequence, "at": at}

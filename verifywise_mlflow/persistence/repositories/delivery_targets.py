@@ -1,4 +1,4 @@
-"""How each target of a tenant is doing: since when it is configured, its last delivery, and its last error."""
+"""The state of each target of a tenant: since when it is configured, its last delivery, and its last error."""
 
 from __future__ import annotations
 

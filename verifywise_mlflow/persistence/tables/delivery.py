@@ -1,4 +1,4 @@
-"""Deliveries to other systems: what is pending, what we last wrote there, and how each target is doing."""
+"""Deliveries to other systems: what is pending, what we last wrote there, and the state of each target."""
 
 from __future__ import annotations
 
@@ -64,4 +64,4 @@ delivery_targets = Table(
     time_column("last_delivered_at"),
     Column("last_error", Text),
 )
-"""How each target of a tenant is doing. Without ``confirmed_at``, its first delivery has not begun."""
+"""The state of each target of a tenant. Without ``confirmed_at``, its first delivery has not begun."""

@@ -36,7 +36,7 @@ stage_watermarks = Table(
     Column("basis", Text, nullable=False),
     Column("revision", BigInteger, nullable=False),
 )
-"""Up to which revision of a tenant's rows a stage has nothing pending."""
+"""The revision of a tenant's rows up to which a stage has nothing pending."""
 
 poll_watermarks = Table(
     "poll_watermarks",

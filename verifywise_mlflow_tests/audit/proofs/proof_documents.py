@@ -19,12 +19,12 @@ from verifywise_mlflow_tests.audit.proofs.proved_tenants import FIRST_SYNC, Prov
 
 @dataclass(frozen=True)
 class Proofs:
-    """What the tests verify."""
+    """The proofs that the tests verify."""
 
     newest: Any
-    """Of version 1 of churn, after the third sync."""
+    """The proof of version 1 of churn after the third sync."""
     first: Any
-    """After the first one, with the entries up to the end of the second."""
+    """The proof of the same version after the first sync, with the entries up to the end of the second."""
     other_version: Any
     other_tenant: Any
     consistency: Any

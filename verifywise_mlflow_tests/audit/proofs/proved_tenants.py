@@ -1,4 +1,4 @@
-"""A tenant that was synced on three days, and another one, with a key that signed each sync: what is proved."""
+"""The tenants of the tests of proofs: one that was synced on three days, and another one. A key signed each sync."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FIRST_SYNC: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECOND_SYNC: Final = datetime(2026, 3, 2, 12, tzinfo=UTC)
 THIRD_SYNC: Final = datetime(2026, 3, 3, 12, tzinfo=UTC)
 CLOCK_WENT_BACK: Final = timedelta(hours=2)
-"""More than a sync makes up for: see ``StageStart.time_of_writes``."""
+"""A longer time than a sync corrects: see ``StageStart.time_of_writes``."""
 HOSTILE_OWNER: Final = "Risk \u202e\x1b[2J Team"
 """A mark that reverses what follows, and an order to clear a terminal."""
 

@@ -98,7 +98,7 @@ def test_it_says_why_there_is_no_proof(arguments: list[str], exit_code: int, sai
 def test_the_proof_of_what_an_auditor_s_checkpoint_covers_is_covered_by_it(
     proved: ProvedTenants, tmp_path: Path
 ) -> None:
-    """The newest proof would not be: syncs have run since the checkpoint was saved."""
+    """The checkpoint does not cover the newest proof: syncs have run since it was saved."""
     with proved.store.begin("acme") as session:
         first = provable_moment(session, FIRST_SYNC)
         (checkpoint,) = committed_states.checkpoints_of(session, first.link.sequence)

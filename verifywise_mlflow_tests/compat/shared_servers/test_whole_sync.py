@@ -77,7 +77,7 @@ def test_a_second_sync_finds_no_changes_with_few_requests(
         registry.client.set_registered_model_alias(model, "champion", "1")
     sync(tenant, store)
     # xmin is the last transaction that wrote a row: any write changes it, even without a difference.
-    written = {Stage.COMPLIANCE_RESULTS.value: "version_verdicts"}  # the former is a view
+    written = {Stage.COMPLIANCE_RESULTS.value: "version_verdicts"}  # `compliance_results` is a view
     tables = [written.get(stage, stage.value) for stage in Stage] + ["logged_models", "record_inputs"]
     stored_rows = {table: rows(store, f"{table} AS t, LATERAL (SELECT t.xmin AS written) AS x") for table in tables}
 

@@ -1,4 +1,4 @@
-"""What VerifyWise answers to single requests, odd as it is: each row is one fact that the delivery relies on."""
+"""VerifyWise's responses to single requests, however odd: each row is one fact that the delivery relies on."""
 
 from __future__ import annotations
 

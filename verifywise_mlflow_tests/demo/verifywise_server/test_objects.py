@@ -1,4 +1,4 @@
-"""What VerifyWise does with its objects, odd as it is: the delivery relies on it."""
+"""VerifyWise's behavior with its objects, however odd: the delivery relies on it."""
 
 from __future__ import annotations
 

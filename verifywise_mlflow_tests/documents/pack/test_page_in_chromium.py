@@ -1,4 +1,4 @@
-"""The page in a real browser, opened as a file: it requests nothing, runs no script, and all can read it."""
+"""The page in a real browser, opened as a file: it requests nothing, runs no script, and is accessible."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ SAMPLE = Document(
 
 @pytest.fixture(scope="module")
 def browser_page() -> Iterator[Page]:
-    """Requested first: without a browser, nothing needs to be seeded."""
+    """Requested before other fixtures: without a browser, nothing needs to be seeded."""
     with chromium.page() as page:
         yield page
 

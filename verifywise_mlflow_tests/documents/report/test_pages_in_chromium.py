@@ -43,7 +43,7 @@ KINDS = {
 
 @pytest.fixture(scope="module")
 def browser_page() -> Iterator[Page]:
-    """Requested first: without a browser, nothing needs to be seeded."""
+    """Requested before other fixtures: without a browser, nothing needs to be seeded."""
     with chromium.page() as page:
         page.set_default_timeout(20_000)
         yield page

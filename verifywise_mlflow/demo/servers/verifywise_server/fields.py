@@ -1,4 +1,4 @@
-"""Checks of field values as the database behind VerifyWise makes them: late, and in the database's words."""
+"""Checks field values as the database behind VerifyWise does: late, and with the database's messages."""
 
 from __future__ import annotations
 

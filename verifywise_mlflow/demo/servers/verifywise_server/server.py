@@ -36,7 +36,7 @@ class LoggedRequest:
 
 
 class VerifyWiseServer:
-    """A contract server that runs while a block runs. Requests are executed one after the other."""
+    """A contract server that runs for the duration of a block. Requests are executed one after the other."""
 
     def __init__(
         self,
