@@ -38,11 +38,9 @@ class DeliveryStatus:
             return state.waiting_reason
         parts = []
         if outbox.parked:
-            parts.append(f"{outbox.parked:,} versions are parked")
+            parts.append(f"parked versions: {outbox.parked:,}")
         if self.oldest_seconds(at) > STUCK_AFTER.total_seconds():
-            parts.append(
-                f"{outbox.pending:,} versions are pending, the oldest since {outbox.oldest:%Y-%m-%d %H:%M} UTC"
-            )
+            parts.append(f"pending versions: {outbox.pending:,}, the oldest since {outbox.oldest:%Y-%m-%d %H:%M} UTC")
         if not parts:
             return None
         error = f". Last error: {state.last_error}" if state and state.last_error else ""

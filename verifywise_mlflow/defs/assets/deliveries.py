@@ -136,7 +136,7 @@ def _check_result(asset: str, reports: dict[TargetName, DrainReport], parked: in
         if report.outcome not in ("delivered", "nothing due", "busy")
     ]
     if parked:
-        problems.append(f"{parked:,} versions are parked")
+        problems.append(f"parked versions: {parked:,}")
     return dg.AssetCheckResult(
         asset_key=asset,
         check_name=DELIVERED,

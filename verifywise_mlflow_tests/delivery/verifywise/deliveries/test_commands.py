@@ -100,7 +100,7 @@ def test_a_parked_version_is_a_problem_that_the_status_names(delivering: Deliver
 
     assert "is parked after 3 tries" in status.output
     assert problem is not None
-    assert "1 versions are parked" in problem
+    assert "parked versions: 1" in problem
 
 
 @newest_dialect
@@ -115,7 +115,7 @@ def test_a_version_that_waits_for_an_hour_is_stuck(delivering: Delivering) -> No
 
     assert soon is None
     assert late is not None
-    assert "1 versions are pending" in late
+    assert "pending versions: 1" in late
 
 
 @newest_dialect
