@@ -88,6 +88,7 @@ def open_databricks_reader(
     registry: RegistryKind = "unity_catalog",
     catalogs: tuple[str, ...] = (),
     max_attempts: int = 1,
+    max_rows: int = 1_000,
 ) -> Iterator[tuple[DatabricksReader, HostileServer]]:
     """Yield a reader of the workspace, and the server that records its requests."""
     with hostile_server(workspace) as server:
@@ -95,7 +96,7 @@ def open_databricks_reader(
             server.uri,
             credentials=lambda: StaticHeaders({"Authorization": "Bearer dapi-secret"}),
             allow_private_network=True,
-            limits=Limits(max_attempts=max_attempts, request_timeout_seconds=5, max_pages=20),
+            limits=Limits(max_attempts=max_attempts, request_timeout_seconds=5, max_pages=20, max_rows=max_rows),
         )
         with closing(DatabricksReader(settings, registry, catalogs)) as reader:
             yield reader, server

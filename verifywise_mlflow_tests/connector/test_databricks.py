@@ -277,6 +277,17 @@ def test_an_object_that_is_deleted_during_the_read_is_not_a_problem(workspace: W
     assert listing.is_complete
 
 
+def test_the_limit_of_rows_is_for_the_versions_of_all_models_together(workspace: Workspace) -> None:
+    rows = [uc_row("sandbox.default.scoring", model_name="scoring", version=number) for number in (1, 2)]
+    workspace.respond(f"{UC_MODELS}/sandbox.default.scoring/versions", {}, {"model_versions": rows})
+
+    with (
+        open_databricks_reader(workspace, max_rows=3) as (reader, _),
+        pytest.raises(LimitExceededError, match="more than the 3 versions"),
+    ):
+        reader.model_versions().read()
+
+
 def test_versions_that_may_not_be_listed_make_the_listing_incomplete(workspace: Workspace) -> None:
     workspace.respond(f"{UC_MODELS}/sandbox.default.scoring/versions", {}, error_response(403, "PERMISSION_DENIED"))
 

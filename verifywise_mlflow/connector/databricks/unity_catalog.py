@@ -28,7 +28,7 @@ from verifywise_mlflow.connector.registry_search import page_token_param, versio
 from verifywise_mlflow.connector.response_row import Row
 from verifywise_mlflow.connector.rest_client import RestClient
 from verifywise_mlflow.connector.text_intake import TextIntake
-from verifywise_mlflow.http.errors import HttpError, InvalidResponseError, NotFoundError
+from verifywise_mlflow.http.errors import HttpError, InvalidResponseError, LimitExceededError, NotFoundError
 from verifywise_mlflow.http.settings import Limits
 
 E = TypeVar("E", bound=RegisteredModel | ModelVersion)
@@ -86,8 +86,14 @@ class UnityCatalog:
 
     def _listed_versions(self, models: Sequence[RegisteredModel], problems: Problems) -> Iterator[ModelVersion]:
         names = [model.name for model in models]
+        count = 0
         for name, result in read_each(names, self._list_versions, self._limits.max_concurrent_requests):
             if isinstance(result, Listing):
+                count += len(result.rows)
+                if count > self._limits.max_rows:
+                    raise LimitExceededError(
+                        f"the models have more than the {self._limits.max_rows:,} versions allowed here (max_rows)"
+                    )
                 yield from result.rows
                 problems.merge(result.problems)
             elif not isinstance(result, NotFoundError):  # the model was deleted since it was listed
