@@ -123,7 +123,7 @@ def collect_figures(installed: Installation, drain_record: DrainRecord) -> Backf
     runs = [_run(record) for record in records]
     backfill_runs = [run for run in runs if run.requested_by == "backfill"]
     ends = sorted(run.ended_at for run in backfill_runs if run.ended_at and run.status == "SUCCESS")
-    # Of retried runs, the first.
+    # A tenant whose run was retried has several runs: the first request counts.
     first_requests = [
         min(run.requested_at for run in same_tenant_runs) for same_tenant_runs in _by_tenant(backfill_runs).values()
     ]

@@ -138,7 +138,7 @@ class RunQueue:
                 counter.update_counters_with_launched_item(run)
                 chosen.append(line[place])
             elif line[place].tenant not in tenants:
-                continue  # A limit blocks it that blocks the whole line.
+                continue  # Its own tenant does not block it, so a limit blocks the whole line.
             tenants.add(line[place].tenant)
             if (following := min((other for other in line if other > place), default=None)) is not None:
                 heapq.heappush(heads, (-key[0], following, key))

@@ -184,7 +184,7 @@ class AdaptiveLimit:
     def _learn(self, kind: str, seconds: float, *, is_alone: bool) -> None:
         known = self._fastest.get(kind)
         if known is None:
-            # A request among others has waited like them, so its delay is divided by their ratio.
+            # A request that was not alone has waited for others, so its delay is divided by the mean ratio.
             self._fastest[kind] = seconds if is_alone else seconds / max(self._mean_ratio, 1.0)
             return
         # A slower server has high ratios, so it soon gets one request at a time, whose delay is the new baseline.
@@ -193,7 +193,7 @@ class AdaptiveLimit:
         self._mean_ratio += _SMOOTHING * (ratio - self._mean_ratio)
         self._responses_since_change += 1
         if self._responses_since_change < self._limit:
-            return  # the responses so far are those of requests that were sent before the last change
+            return  # the responses so far are to requests that were sent before the last change
         if self._mean_ratio > CUT_RATIO:
             self._cut(_SLOWER)
         elif self._mean_ratio < GROWTH_RATIO and self._was_full:

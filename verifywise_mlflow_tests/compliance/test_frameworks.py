@@ -157,7 +157,7 @@ def test_records_that_merely_exist_only_support_a_clause(number: str) -> None:
 
 @pytest.mark.parametrize("number", ["Art. 12", "Art. 19", "Art. 26(6)", "Art. 50", "Art. 72", "Art. 73"])
 def test_evidence_that_only_a_running_system_has_is_not_obtainable(number: str) -> None:
-    # Above all operating logs: the audit trail of what was read from a registry is not the event log of a system.
+    # Such as operating logs: the audit trail of what was read from a registry is not the event log of a system.
     assert EU.by_id[number].obtainable is Obtainable.NOT_OBTAINABLE
 
 

@@ -217,7 +217,7 @@ def installation(
         for name, value in environment.items():
             variables.setenv(name, value)
         instance = stack.enter_context(dg.DagsterInstance.from_config(str(home / "dagster")))
-        reuse_connections(instance)  # the tests ask it several times a second
+        reuse_connections(instance)  # the tests query it several times a second
         installed = Installation(
             home, broker, dagster, instance, postgres.port, stack, environment, database_url, dagster_url, tenants_file
         )

@@ -88,7 +88,7 @@ def test_a_role_without_privileges_cannot_query(isolated: IsolatedTenants) -> No
 STILL_OURS = {
     "the setting of pipelines": ["SET verifywise_mlflow.tenant = 'globex'"],
     "the setting, for this transaction": ["SELECT set_config('verifywise_mlflow.tenant', 'globex', true)"],
-    # Were the policy's function to look for = where its caller says, no role would be a reader.
+    # If the policy's function resolved = by its caller's search_path, no role would be a reader.
     "an operator of its own": [
         "CREATE FUNCTION den.never(text, text) RETURNS boolean LANGUAGE sql AS 'SELECT false'",
         "CREATE OPERATOR den.= (LEFTARG = text, RIGHTARG = text, FUNCTION = den.never)",

@@ -26,7 +26,8 @@ FORBIDDEN = "this machine lets nobody mount a small disk in a namespace of one's
 DISK_BYTES = 192 * 1024**2
 """A new data directory takes some 60 MB."""
 
-# As root, Postgres runs as nobody, whom a namespace of users would not know; others become nobody else by theirs.
+# Root needs no namespace of users: the account `nobody`, as which Postgres then runs, would not exist in it. Any other
+# account needs one, which maps the account to itself.
 IN_A_NAMESPACE = ("unshare", "--mount", *(() if os.geteuid() == 0 else ("--map-current-user", "--keep-caps")))
 
 

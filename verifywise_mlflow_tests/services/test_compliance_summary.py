@@ -53,7 +53,7 @@ def test_a_gap_ages_while_its_reason_changes_then_closes_and_reopens(tenant: Ten
         evaluate(tenant, store, day(number))
         ages.append(oldest(tenant, store, day(number)))
 
-    # Not evidenced, then failed for one owner and for another: open all the while, since the first day.
+    # The verdict is not evidenced, then failed for one owner and for another: one gap, open since the first day.
     assert ages == [0, 3, 5, None, 0, 2]
 
 
@@ -75,7 +75,7 @@ def test_the_metrics_count_open_gaps_by_age_and_severity(tenant: Tenant, store: 
         "open_gaps_high": 5,
         "open_gaps_medium": 0,
         "open_gaps_low": 0,
-        # Of 7 whole days (d), of 8 (c has two), of 30 (b) and of 31 (a).
+        # The ages in whole days: 7 (d), 8 (the two of c), 30 (b) and 31 (a).
         "open_gaps_0_to_7_days": 1,
         "open_gaps_8_to_30_days": 3,
         "open_gaps_31_to_90_days": 1,

@@ -81,7 +81,7 @@ def hostile_server(
     """Serve the script's bytes, one thread per connection, until the block ends."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = HostileServer(listener.getsockname()[1], "https" if tls else "http")
-        # A client of an earlier server on this port may not be collected yet, and has learned to send less to it.
+        # A client of an earlier server on this port may still exist, whose limit was adapted to that server.
         pools._limits.pop(("127.0.0.1", server.port), None)
         accepting = threading.Thread(target=_accept, args=(listener, server, script, tls), daemon=True)
         accepting.start()

@@ -106,7 +106,7 @@ try:  # utf-8-sig skips the mark that editors on Windows write first
     else:  # the trail from a former entry on; the log of states begins again when a tenant is erased
         begin = max((place for place, entry in enumerate(entries, 1) if entry["kind"] == "tenant erased"), default=0)
         log = [(e["sequence"], e["counts"]["states"]) for e in entries[begin:] if "states" in e["counts"]]
-        for (old, was), (number, grown) in zip(log[:1], log[-1:]):  # the steps on the left lead to the log of before
+        for (old, was), (number, grown) in zip(log[:1], log[-1:]):  # the left steps lead to the former log
             start, steps = proof["log_node"], proof["log_path"]
             reached = root(start, [step for step in steps if step.startswith("left")]), root(start, steps)
             require(reached == (was["root"], grown["root"]), f"entry {number} has another log, not that of before")

@@ -29,7 +29,7 @@ _Signature = tuple[object, ...]
 _PAIRINGS: Final[
     Sequence[tuple[Callable[[LoggedState], _Signature], Callable[[StoredState, str | None], _Signature]]]
 ] = (
-    # From the whole to less: what changes least is taken for the same state.
+    # Pairs are formed by all three parts first, then by fewer: a row is compared with the state that it resembles most.
     (
         lambda logged: (logged.written_at, logged.sync_id, logged.content),
         lambda stored, sync_id: (stored.written_at, sync_id, stored.content),
