@@ -19,6 +19,7 @@ from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.stages.canonical_records import rebuilt_contents
 from verifywise_mlflow.pipeline.waiver_sync import grant_waiver
+from verifywise_mlflow.services.record_verification import verification
 from verifywise_mlflow.services.record_verification.alert_text import damage_sentence
 from verifywise_mlflow.services.record_verification.report import RecordReport
 from verifywise_mlflow.services.record_verification.verification import Scope, verify_records
@@ -190,6 +191,16 @@ def test_two_processes_find_what_one_finds(forged: ForgedStore) -> None:
         (damage.kind, damage.table, damage.model_name) for damage in forged.report.damages
     }
     assert report.checked == verify_records(forged.store, "acme", Scope(processes=1)).checked
+
+
+@pytest.mark.parametrize("states", [1, 3])
+def test_parts_of_models_are_compared_like_whole_ones(
+    forged: ForgedStore, states: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(verification, "STATES_PER_BATCH", states)
+    report = verify_records(forged.store, "acme", Scope(rebuild=partial(rebuilt_contents, forged.tenant)))
+    assert named(report) == named(forged.report)
+    assert report.checked == forged.report.checked
 
 
 def test_the_command_prints_each_row_and_exits_with_1(forged: ForgedStore, monkeypatch: pytest.MonkeyPatch) -> None:
