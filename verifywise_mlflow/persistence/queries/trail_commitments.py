@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, starmap
 from operator import itemgetter
 from typing import Final
 
@@ -79,9 +79,8 @@ def unknown_commitments(session: TenantSession, after: int) -> list[tuple[int, i
 
 
 def leaves(session: TenantSession) -> Iterator[Leaf]:
-    """Yield the rows of the log, in the order of their positions."""
-    for position, state, stored_hash in state_log.states(session):
-        yield Leaf(position, state, stored_hash)
+    """Return the rows of the log, in the order of their positions."""
+    return starmap(Leaf, state_log.states(session))
 
 
 @dataclass(slots=True)
