@@ -72,7 +72,7 @@ def _read_pem(path: Path, setting: str) -> str:
 
 
 def _read_all(context: StageContext, due: Sequence[PendingManifest], tools: ReadingTools, progress: Progress) -> None:
-    done = 0
+    done, read_before = 0, progress.read
     empty: list[EmptyFolder] = []
     threads = min(context.tenant.limits.max_concurrent_requests, int(MAX_LIMIT)) if due else 0
     try:
@@ -86,11 +86,10 @@ def _read_all(context: StageContext, due: Sequence[PendingManifest], tools: Read
             write_readings(context, progress, readings)
             done += len(batch)
             context.report_progress(done, len(due))
+        conclude_empty_folders(context, tools, empty, progress)
     except ReadingStoppedError as error:
         # Empty folders are evaluated together, so if this sync is cut short, the next one reads them again.
-        _leave_to_next_sync(progress, error.due, len(due) - done + len(empty), error.cause)
-        return
-    conclude_empty_folders(context, tools, empty, progress)
+        _leave_to_next_sync(progress, error.due, len(due) - (progress.read - read_before), error.cause)
 
 
 def _leave_to_next_sync(progress: Progress, first: PendingManifest, remaining: int, error: CircuitOpenError) -> None:

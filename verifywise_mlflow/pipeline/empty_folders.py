@@ -13,7 +13,7 @@ from itertools import groupby
 from verifywise_mlflow.artifacts.manifest import ArtifactManifest, ManifestGap
 from verifywise_mlflow.artifacts.store_root import store_root
 from verifywise_mlflow.artifacts.uris import parse_uri
-from verifywise_mlflow.http.errors import HttpError
+from verifywise_mlflow.http.errors import CircuitOpenError, HttpError
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.persistence.batch_limits import ROWS_PER_BATCH
 from verifywise_mlflow.persistence.repositories import manifests
@@ -24,6 +24,7 @@ from verifywise_mlflow.persistence.repositories.held_back_manifests import (
 )
 from verifywise_mlflow.persistence.repositories.manifests import ManifestReadResult, StoredManifest
 from verifywise_mlflow.persistence.row_mapping import Key
+from verifywise_mlflow.pipeline.concurrent_reading import ReadingStoppedError
 from verifywise_mlflow.pipeline.context import Progress, StageContext
 from verifywise_mlflow.pipeline.hash_reuse import predates_version
 from verifywise_mlflow.pipeline.manifest_reader import (
@@ -71,7 +72,12 @@ class _EvaluatedFolder:
 def conclude_empty_folders(
     context: StageContext, tools: ReadingTools, empty: Sequence[EmptyFolder], progress: Progress
 ) -> None:
-    """Record the folders that are empty, and hold back those whose store may be unavailable."""
+    """Record the folders that are empty, and hold back those whose store may be unavailable.
+
+    Raises:
+        ReadingStoppedError: no further request can be sent. The folders of earlier stores are recorded.
+        UnauthenticatedError: the server refused the credentials.
+    """
     if not empty:
         return
     evaluated = sorted(_evaluate(context, tools, empty), key=lambda folder: folder.store_root)
@@ -219,8 +225,12 @@ def _record(
             progress.read += 1
             progress.incomplete += 1
             continue
-        result = folder.empty.result or ManifestReader(context, tools).read(folder.empty.version)
-        readings.append(Reading(folder.empty.version, result))
+        version = folder.empty.version
+        try:
+            result = folder.empty.result or ManifestReader(context, tools).read(version)
+        except CircuitOpenError as error:
+            raise ReadingStoppedError(version.due, error) from error
+        readings.append(Reading(version, result))
     accepted = {
         folder.location for folder in folders if folder.is_accepted and folder.history is FolderHistory.HAD_FILES
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -222,6 +223,34 @@ def test_folders_that_were_emptied_together_count_once_a_person_accepts_it(
     assert acceptance == ("2 of 2 model folders disappeared at once; accepted: ada: churn and fraud were cleaned up")
     assert removed == {("removed", "churn"), ("removed", "fraud")}, "the acceptance covers what a person could see"
     assert SENTENCE in str(json.loads(accepted.stdout)["stages"]["artifact_manifests"]["notes"])
+
+
+def test_a_server_that_fails_while_accepted_folders_are_read_leaves_them_to_the_next_sync(
+    registry: Registry, tenant: Tenant, store: Store, artifact_folders: ArtifactFolders
+) -> None:
+    versions = [registry.trained_version(name) for name in ("churn", "fraud")]
+    limits = replace(tenant.limits, max_attempts=1, breaker_threshold=1)
+    accepting = SyncOptions(reconcile=True, accept_removals="ada: both were cleaned up")
+    with proxy_before(tenant.tracking_uri) as proxy:
+        fragile_tenant = tenant.model_copy(update={"tracking_uri": proxy.uri, "limits": limits})
+        sync(fragile_tenant, store)
+        for version in versions:
+            artifact_folders.empty(version)
+        sync(fragile_tenant, store, REHASH)
+        proxy.forget()
+        unavailable = always(saying(503, "restarting"), LISTING_ENDPOINTS)
+        # Each folder is first listed by its location and by its run; the fifth request is the first that reads one.
+        proxy.fault = lambda exchange: (
+            unavailable(exchange) if len(proxy.requests_ending_with(LISTING_ENDPOINTS)) > 4 else None
+        )
+        failed = sync(fragile_tenant, store, accepting)
+        found = events(store)
+        proxy.fault = lambda _: None
+        sync(fragile_tenant, store, accepting)
+
+    assert "the artifacts of 2 versions are left to the next sync" in notes(failed)
+    assert found == []
+    assert {(kind, model) for kind, model, _ in events(store)} == {("removed", "churn"), ("removed", "fraud")}
 
 
 def test_an_empty_folder_is_listed_by_each_reconcile_and_its_first_files_are_the_baseline(
