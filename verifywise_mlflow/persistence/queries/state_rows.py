@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import orjson
 from sqlalchemy import (
@@ -71,19 +72,31 @@ def record_states(session: TenantSession, ranges: Sequence[VersionRange]) -> Ite
     """
     for table, query in (("canonical_records", _RECORDS), ("canonical_record_history", _RECORD_HISTORY)):
         for row in query.rows(session, ranges):
-            content = content_hash(_texts(_RECORD_MAKERS, row[2:]))
+            content = _RECORD.content_hash(row[2:])
             yield (row[0], row[1]), StoredState(table, "", row[-4], row[-3], content, row[-2], row[-1])
 
 
-_TextMaker: TypeAlias = "tuple[str, Callable[[Any], str] | None]"
-"""A column, and the function that turns the text that is read into the text that is hashed; None if they are equal."""
+@dataclass(frozen=True, slots=True)
+class _TextColumns:
+    """Columns that are read as texts, in the order in which their names are sorted in what is hashed."""
 
+    names: Sequence[str]
+    makers: Sequence[tuple[str, Callable[[Any], str]]]
+    """The columns whose text that is hashed differs from the text that is read, with the function that makes it."""
 
-def _texts(makers: Iterable[_TextMaker], cells: Sequence[Any]) -> dict[str, str | None]:
-    return {
-        name: cell if cell is None or make is None else make(cell)
-        for (name, make), cell in zip(makers, cells, strict=False)
-    }
+    @classmethod
+    def of(cls, table: Table, names: Iterable[str]) -> _TextColumns:
+        """Return columns of a table."""
+        in_order = sorted(names)
+        return cls(in_order, [(name, maker) for name in in_order if (maker := _text_maker(table, name))])
+
+    def content_hash(self, cells: Sequence[Any]) -> str:
+        """Return the hash of the content of a row, which begins with the cells of these columns."""
+        texts = dict(zip(self.names, cells, strict=False))
+        for name, make in self.makers:
+            if (cell := texts[name]) is not None:
+                texts[name] = make(cell)
+        return content_hash(texts)
 
 
 def _as_texts(table: Table, names: Iterable[str]) -> str:
@@ -127,8 +140,8 @@ def _text_maker(table: Table, name: str) -> Callable[[Any], str] | None:
     return _utc_text if isinstance(column_type, DateTime) else None
 
 
-_RECORD_MAKERS: Final[Sequence[_TextMaker]] = [(name, _text_maker(canonical_records, name)) for name in RECORD_COLUMNS]
-_RECORD_TEXTS: Final = _as_texts(canonical_records, RECORD_COLUMNS)
+_RECORD: Final = _TextColumns.of(canonical_records, RECORD_COLUMNS)
+_RECORD_TEXTS: Final = _as_texts(canonical_records, _RECORD.names)
 _RECORDS: Final = range_query("canonical_records", f"{_RECORD_TEXTS}, changed_at, sync_id, {_NO_END}")
 _RECORD_HISTORY: Final = range_query(
     "canonical_record_history", f"{_RECORD_TEXTS}, changed_at, sync_id, valid_to, ended_by_sync_id"
@@ -181,10 +194,10 @@ def manifest_states(session: TenantSession, ranges: Sequence[VersionRange]) -> I
 def event_states(session: TenantSession, ranges: Sequence[VersionRange]) -> Iterator[tuple[Key, str, StoredState]]:
     """Yield the events of versions and models, each with its kind of state. Columns are read as texts, like records."""
     for kind, table, columns in _EVENTS:
-        makers = [(name, _text_maker(table, name)) for name in columns]
+        text_columns = _TextColumns.of(table, columns)
         for query in _EVENT_QUERIES[kind]:
             for row in query.rows(session, ranges):
-                content = content_hash(_texts(makers, row[5:]))
+                content = text_columns.content_hash(row[5:])
                 yield (row[0], row[1]), kind, StoredState(table.name, f"event {row[2]}", row[3], row[4], content)
 
 
@@ -196,7 +209,7 @@ _EVENTS: Final = (
 
 _EVENT_QUERIES: Final = {
     kind: [
-        range_query(table.name, f"event_id, seen_at, sync_id, {_as_texts(table, columns)}", of_models=of_models)
+        range_query(table.name, f"event_id, seen_at, sync_id, {_as_texts(table, sorted(columns))}", of_models=of_models)
         for of_models in ((False, True) if kind == "lifecycle event" else (False,))
     ]
     for kind, table, columns in _EVENTS
