@@ -38,7 +38,7 @@ def verdict_rows(session: TenantSession, ranges: Sequence[VersionRange]) -> Iter
     nothing: dict[str, list[str | None]] = {name: [] for name in SHARED_VERDICT_COLUMNS}
     row = _QUERIES["version_verdicts"].first_row(session, ranges, nothing)
     shared = _verdicts("version_verdicts", row[2:], None) if row else None
-    cells = shared.shared_cells() if shared else nothing
+    cells = shared.shared_cells() if shared and shared.is_well_formed() else nothing
     for table, query in _QUERIES.items():
         for name, number, *fields in query.rows(session, ranges, cells):
             yield (name, number), _verdicts(table, fields, shared)
