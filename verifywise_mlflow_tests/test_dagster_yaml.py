@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from verifywise_mlflow.dagster_yaml import instance_config
+from verifywise_mlflow.dagster_yaml import COMPUTE_LOG_DIR, LAUNCHER, LOG_LEVEL, instance_config
 from verifywise_mlflow.demo.servers.dagster_instance import write_instance
-from verifywise_mlflow.instance_settings import InvalidSettingError
+from verifywise_mlflow.instance_settings import INTEGER_SETTINGS, InvalidSettingError
 from verifywise_mlflow_tests.defs.production import production_instance, set_dagster_database
 
 DEPLOY = Path(__file__).parents[1] / "deploy"
@@ -74,6 +74,8 @@ def test_the_files_in_deploy_contain_the_defaults() -> None:
     variables = dict(re.findall(r"^(\w+)=(.*)$", (DEPLOY / "dagster.env").read_text(), re.MULTILINE))
 
     assert yaml.safe_load((DEPLOY / "dagster.yaml").read_text()) == instance_config({})
+    numbers = {name: str(default) for name, (default, _) in INTEGER_SETTINGS.items()}
+    assert variables == {**numbers, LAUNCHER: "default", LOG_LEVEL: "INFO", COMPUTE_LOG_DIR: ""}
     assert instance_config(variables) == instance_config({})
 
 

@@ -12,12 +12,15 @@ from verifywise_mlflow.alerts.alert import AlertKind
 from verifywise_mlflow.alerts.settings import load_alert_settings
 from verifywise_mlflow.dagster_yaml import COMPUTE_LOG_DIR, LAUNCHER, LOG_LEVEL
 from verifywise_mlflow.defs.jobs import RETRY_POLICY
+from verifywise_mlflow.defs.run_queue import priorities
+from verifywise_mlflow.defs.sensors.tick_limit import MAX_SYNCS_PER_TICK
 from verifywise_mlflow.instance_settings import INTEGER_SETTINGS
 from verifywise_mlflow_tests.support.documentation import code_blocks, read_page
 
 VARIABLES = read_page("reference/environment-variables.md")
 ALERTS = read_page("how-to/alerts.md")
 RUN_QUEUE = read_page("explanation/run-queue.md")
+CHANGE_DETECTION = read_page("explanation/change-detection.md")
 
 
 def test_the_page_has_every_variable_with_its_default() -> None:
@@ -45,3 +48,12 @@ def test_the_alert_targets_in_the_page_load(tmp_path: Path, monkeypatch: pytest.
 
 def test_the_page_states_how_a_stage_is_retried() -> None:
     assert (RETRY_POLICY.max_retries, f"once, after about {RETRY_POLICY.delay} s" in RUN_QUEUE) == (1, True)
+
+
+def test_the_pages_state_the_priorities_of_runs_and_the_limit_of_a_tick() -> None:
+    section = RUN_QUEUE.partition("## Priorities\n")[2].partition("\n## ")[0]
+    stated = [int(number) for number in re.findall(r"(-?\d+)\)", section)]
+    constants = [value for name, value in vars(priorities).items() if name.endswith("_PRIORITY")]
+
+    assert stated == sorted(constants, reverse=True)
+    assert f"at most {MAX_SYNCS_PER_TICK} syncs" in CHANGE_DETECTION

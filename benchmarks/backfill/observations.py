@@ -16,7 +16,7 @@ from dagster._core.scheduler.instigation import TickStatus
 from benchmarks.backfill.execution import DrainRecord
 from benchmarks.backfill.installation import Installation
 from benchmarks.other_load import MAX_OTHER_CORES
-from verifywise_mlflow.defs.run_queue.queue_rules import SENSOR_PRIORITY, effective_priority
+from verifywise_mlflow.defs.run_queue.priorities import SENSOR_PRIORITY, effective_priority
 from verifywise_mlflow.defs.run_tags import BACKFILL_TAG, PARTITION_TAG, SCHEDULE_TAG, SENSOR_TAG
 
 MAX_TICK_GAP = 3.0

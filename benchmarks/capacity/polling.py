@@ -13,7 +13,7 @@ from benchmarks.capacity.population import ChangeKind, Population
 from benchmarks.capacity.run_queue import RunQueue, as_dagster_runs
 from benchmarks.capacity.service_times import ServiceTimes
 from verifywise_mlflow.defs.run_queue.active_runs import InFlightSyncs, classify_in_flight
-from verifywise_mlflow.defs.run_queue.queue_rules import SENSOR_PRIORITY
+from verifywise_mlflow.defs.run_queue.priorities import SENSOR_PRIORITY
 from verifywise_mlflow.defs.sensors.poll_cursor import PollCursor
 from verifywise_mlflow.defs.sensors.poll_decision import PollFailed, PollResult, PollSucceeded, decide, due_tenants
 

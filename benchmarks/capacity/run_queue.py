@@ -16,13 +16,8 @@ from dagster import DagsterRunStatus as Status
 from dagster._utils.tags import TagConcurrencyLimitsCounter
 
 from verifywise_mlflow.dagster_yaml import instance_config
-from verifywise_mlflow.defs.run_queue.queue_rules import (
-    QueuedRun,
-    deduplicate,
-    effective_priority,
-    is_slow,
-    missing_queue_tags,
-)
+from verifywise_mlflow.defs.run_queue.priorities import effective_priority
+from verifywise_mlflow.defs.run_queue.queue_rules import QueuedRun, deduplicate, is_slow, missing_queue_tags
 from verifywise_mlflow.defs.run_tags import BACKFILL_TAG, PARTITION_TAG, PRIORITY_TAG, SERVER_TAG, SPEED_TAG, SYNC_JOB
 from verifywise_mlflow.instance_settings import integer_setting
 

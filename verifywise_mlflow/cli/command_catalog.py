@@ -40,7 +40,7 @@ COMMANDS: Mapping[str, str] = {
     "systems": "List a tenant's AI systems: their models, badges, open gaps, and what is declared about them.",
     "lineage": "Print what versions were made from, as tables, a graph or a picture, and which data sets models share.",
     "prompts": "List the prompts of a tenant's registry: versions, aliases, model, and which model versions use them.",
-    "agents": "List the agents of a tenant's server, registered or not: prompts, versions of models, parameters, tags.",
+    "agents": "List a tenant's agents, registered or not, with their prompts, model versions, parameters and metrics.",
     "export": "Export a tenant for a data warehouse: everything at first, then what is new.",
     "badge": "Print the badge of a version or of a model, for other systems to display.",
     "manifest": "Print the files and hashes of a version as an OpenSSF Model Signing statement.",

@@ -1,7 +1,8 @@
 """Waivers: gaps that a named person accepts, for a reason and until a date.
 
-A waiver is shown next to a verdict and never replaces it: the rule still fails, the badge does not change, and the
-approver is shown with both. A waiver is valid through its day of expiry, UTC; after that, the gap is open again.
+A waiver is shown next to a verdict, with the name of its approver, and never replaces the verdict: the rule still
+fails, and the badge does not change. A waiver is valid through its day of expiry, UTC; after that, the gap is open
+again.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from verifywise_mlflow.defs.assets.deliveries import delivery_assets
 from verifywise_mlflow.defs.assets.governance_report import governance_report
 from verifywise_mlflow.defs.assets.stages import stage_assets
 from verifywise_mlflow.defs.checks.data_quality import CHECKS_OF_LISTINGS
-from verifywise_mlflow.defs.run_queue.queue_rules import TARGETED_PRIORITY
+from verifywise_mlflow.defs.run_queue.priorities import TARGETED_PRIORITY
 from verifywise_mlflow.defs.run_tags import (
     DELIVERY_JOB,
     DELIVERY_TAG,

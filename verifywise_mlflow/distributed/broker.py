@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 from celery import Celery
 from dagster_celery.make_app import make_app
 
+from verifywise_mlflow.defs.run_queue.priorities import MANUAL_PRIORITY, SCHEDULE_PRIORITY, SENSOR_PRIORITY
+
 BROKER_URL: Final = "VERIFYWISE_BROKER_URL"
 """The environment variable with the broker's URL: ``redis://:password@host:6379/0`` or
 ``amqp://user:password@host:5672//``."""
@@ -22,8 +24,9 @@ QUEUE: Final = "dagster"
 TASK: Final = "verifywise_mlflow.execute_run"
 
 _REDIS_SCHEMES: Final = ("redis", "rediss", "sentinel")
-_LEVELS: Final = ((10, 9), (5, 6), (0, 3))
-"""The lowest priority of a run, in Dagster's terms, for each priority of a message. Backfills have 0."""
+_LEVELS: Final = ((MANUAL_PRIORITY, 9), (SENSOR_PRIORITY, 6), (SCHEDULE_PRIORITY, 3))
+"""The lowest priority of a run for each priority of a message, which are few: Redis has a list for each. A targeted
+sync has that of a sensor's run. Runs of lower priority, such as backfills, have 0."""
 
 _SETTINGS: Final[Mapping[str, object]] = {
     "accept_content": ["json"],

@@ -17,7 +17,7 @@ from dagster_celery.tags import DAGSTER_CELERY_QUEUE_TAG
 
 from verifywise_mlflow.defs.dagster_compat.connections import postgres_url
 from verifywise_mlflow.defs.dagster_compat.runs import CheckRunHealthResult, LaunchRunContext, WorkerStatus
-from verifywise_mlflow.defs.run_queue.queue_rules import effective_priority
+from verifywise_mlflow.defs.run_queue.priorities import effective_priority
 from verifywise_mlflow.distributed.broker import TASK, broker_url, configure, message_priority
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.run_leases import RunLeases, end_sessions

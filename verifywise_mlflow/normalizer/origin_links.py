@@ -46,7 +46,7 @@ class OriginLinks:
 
     @property
     def has_any(self) -> bool:
-        """Whether some object of the version is not named by the version itself."""
+        """Whether a run, an experiment, a logged model or files belong to the version, which does not name them."""
         return (self.run or self.experiment or self.logged_model or self.files) is not None
 
     def add_to(self, origin: Origin) -> Origin:

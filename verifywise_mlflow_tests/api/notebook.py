@@ -1,7 +1,8 @@
 """Runs docs/tutorial/notebook.ipynb without Jupyter, and generates the page docs/tutorial/notebook.md from it.
 
-``python -m verifywise_mlflow_tests.api.notebook`` runs it against the bank of ``support.read_side_bank`` and writes the
-outputs into both. The page needs no plugin of mkdocs, and running the cells takes no kernel.
+``python -m verifywise_mlflow_tests.api.notebook`` runs it against the stored tenant of ``support.read_side_bank`` and
+writes the outputs into the notebook and into the page. The page needs no plugin of mkdocs, and running the cells takes
+no kernel.
 """
 
 from __future__ import annotations

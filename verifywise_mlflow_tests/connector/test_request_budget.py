@@ -1,6 +1,7 @@
 """The request budget of a whole sync, counted by a proxy in front of a real server.
 
-The number matters for servers with passwords: checking one takes MLflow a third of a second per request.
+The number of requests matters for servers with passwords: MLflow hashes the password at least twice per request, which
+takes a third of a second.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from verifywise_mlflow.defs.run_queue.active_runs import (
     tenants_in_flight,
 )
 from verifywise_mlflow.defs.run_queue.authenticated_user import USER_HEADER_VARIABLE
-from verifywise_mlflow.defs.run_queue.queue_rules import TARGETED_PRIORITY
+from verifywise_mlflow.defs.run_queue.priorities import TARGETED_PRIORITY
 from verifywise_mlflow.defs.run_tags import USER_TAG
 from verifywise_mlflow_tests.defs.production import production_instance
 

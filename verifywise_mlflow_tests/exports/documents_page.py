@@ -1,7 +1,7 @@
 """Generates the schemas of the JSON documents, and their part of docs/reference/json-documents.md.
 
 ``python -m verifywise_mlflow_tests.exports.documents_page`` writes the schemas into the package and into the docs, and
-writes the page.
+replaces the generated part of the page.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ class StoreClient:
         """Return a response's body.
 
         Raises:
-            HttpError: There is no response.
+            HttpError: There is no response, or one that is not a success or exceeds a limit.
         """
         limit = ResponseLimit(self._page_timeout, "request_timeout_seconds", max_bytes)
         with _naming_the_stores_setting():
@@ -79,7 +79,7 @@ class StoreClient:
         """Yield a response's first ``max_bytes`` bytes in chunks, as they are stored, while the context is open.
 
         Raises:
-            HttpError: There is no response, or it breaks off.
+            HttpError: There is no response, one that is not a success, or one that breaks off.
         """
         with (
             _naming_the_stores_setting(),

@@ -44,13 +44,15 @@ def agents(
     tenant: StoredTenantName,
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[NAME]", help="Only the agents with this name or ID, with their former states."),
+        typer.Argument(
+            metavar="[NAME]", help="Only the agents with this name or ID, with their runs, tags and former states."
+        ),
     ] = None,
     deleted: Annotated[bool, typer.Option("--deleted", help="Also agents that MLflow no longer has.")] = False,
     output: TableFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the agents of a tenant's server, registered or not: prompts, versions of models, parameters, tags.
+    """List a tenant's agents, registered or not, with their prompts, model versions, parameters and metrics.
 
     An agent is a logged model of MLflow 3 with the type agent. Times are UTC. Reads the database only.
     """

@@ -9,13 +9,8 @@ from datetime import datetime
 import dagster as dg
 from dagster import DagsterRunStatus as Status
 
-from verifywise_mlflow.defs.run_queue.queue_rules import (
-    SENSOR_PRIORITY,
-    TARGETED_PRIORITY,
-    SyncScope,
-    effective_priority,
-    sync_scope,
-)
+from verifywise_mlflow.defs.run_queue.priorities import SENSOR_PRIORITY, TARGETED_PRIORITY, effective_priority
+from verifywise_mlflow.defs.run_queue.queue_rules import SyncScope, sync_scope
 from verifywise_mlflow.defs.run_tags import (
     DELIVERY_JOBS,
     DELIVERY_TAG,

@@ -1,4 +1,4 @@
-"""Priority and deduplication of queued runs. Pure."""
+"""The tags that the run queue's limits and order need, and the deduplication of queued runs. Pure."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import urlsplit
 
+from verifywise_mlflow.defs.run_queue.priorities import default_priority, effective_priority
 from verifywise_mlflow.defs.run_tags import (
     BACKFILL_TAG,
     DELIVERY_ASSETS,
@@ -14,8 +15,6 @@ from verifywise_mlflow.defs.run_tags import (
     DELIVERY_TAG,
     PARTITION_TAG,
     PRIORITY_TAG,
-    SCHEDULE_TAG,
-    SENSOR_TAG,
     SERVER_TAG,
     SLOW,
     SPEED_TAG,
@@ -25,31 +24,11 @@ from verifywise_mlflow.defs.run_tags import (
 )
 from verifywise_mlflow.tenants.tenant import Tenant
 
-SENSOR_PRIORITY = 5
-TARGETED_PRIORITY = 8
-"""The priority of a targeted sync: a change waits for it, and it takes only a few requests."""
-_PRIORITIES = ((BACKFILL_TAG, -10), (SCHEDULE_TAG, 0), (SENSOR_TAG, SENSOR_PRIORITY))
-_MANUAL_PRIORITY = 10
-
 
 def server_of(tenant: Tenant) -> str:
     """Return the tenant's server as ``host:port``."""
     parts = urlsplit(tenant.tracking_uri)
     return f"{(parts.hostname or '').lower()}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
-
-
-def default_priority(tags: Mapping[str, str]) -> int:
-    """Return a run's priority by its requester: a person, then a sensor, then a schedule, then a backfill."""
-    return next((priority for tag, priority in _PRIORITIES if tag in tags), _MANUAL_PRIORITY)
-
-
-def effective_priority(tags: Mapping[str, str]) -> int:
-    """Return a queued run's priority as Dagster reads it: from the priority tag, if the run has one."""
-    tag = tags.get(PRIORITY_TAG)
-    try:
-        return default_priority(tags) if tag is None else int(tag)
-    except ValueError:
-        return 0
 
 
 def missing_queue_tags(tags: Mapping[str, str], server: str | None, *, is_slow: bool) -> dict[str, str]:

@@ -15,6 +15,7 @@ from verifywise_mlflow.common.stages import Stage
 from verifywise_mlflow.defs.assets.external_assets import mlflow_server
 from verifywise_mlflow.defs.dagster_compat.event_log import CheckResultDeletion, delete_superseded_runless_events
 from verifywise_mlflow.defs.dagster_compat.runs import active_backfill_ids, code_location_of
+from verifywise_mlflow.defs.run_queue.priorities import RUN_DELETION_PRIORITY
 from verifywise_mlflow.defs.run_retention.retention_rules import (
     FinishedRun,
     ProtectedRuns,
@@ -26,6 +27,7 @@ from verifywise_mlflow.defs.run_tags import (
     BACKFILL_TAG,
     DELIVERY_JOBS,
     PARTITION_TAG,
+    PRIORITY_TAG,
     REPOSITORY_TAG,
     SYNC_JOB,
     UNCHANGED_TAG,
@@ -53,7 +55,7 @@ def delete_runs(context: dg.OpExecutionContext) -> None:
 
 
 @dg.job(
-    tags={UNCHANGED_TAG: "true", "dagster/priority": "-5"},
+    tags={UNCHANGED_TAG: "true", PRIORITY_TAG: str(RUN_DELETION_PRIORITY)},
     description="Deletes old runs of this code location and their events. Runs that changed nothing are kept for "
     "VERIFYWISE_UNCHANGED_RUN_RETENTION_DAYS, all others for VERIFYWISE_RUN_RETENTION_DAYS. The newest successful run "
     "of each tenant is always kept. The history in the VerifyWise store is not affected.",

@@ -15,7 +15,7 @@ from verifywise_mlflow.common.untrusted_text import quote
 from verifywise_mlflow.defs.assets.external_assets import mlflow_server
 from verifywise_mlflow.defs.partitions import partition_keys
 from verifywise_mlflow.defs.run_queue.active_runs import classify_in_flight, raise_priority, runs_in_flight
-from verifywise_mlflow.defs.run_queue.queue_rules import SENSOR_PRIORITY
+from verifywise_mlflow.defs.run_queue.priorities import SENSOR_PRIORITY
 from verifywise_mlflow.defs.sensors.poll_cursor import PollCursor, failing_since
 from verifywise_mlflow.defs.sensors.poll_decision import (
     Decision,

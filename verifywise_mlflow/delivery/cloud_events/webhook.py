@@ -91,7 +91,7 @@ class Webhook:
 
 @dataclass(slots=True)
 class WebhookConnection:
-    """Open connections to a webhook."""
+    """The open connections to a webhook, with the secrets that sign the events."""
 
     webhook: Webhook
     connection: EventConnection

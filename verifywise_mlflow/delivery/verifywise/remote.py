@@ -140,7 +140,7 @@ class VerifyWise(Protocol):
         """Return the features of the server, which are probed once."""
 
     def account(self) -> Account:
-        """Return our account; the first call logs in."""
+        """Return our account, which the token names; log in first if there is no token yet."""
 
     def inventory(self) -> list[InventoryEntry]:
         """Return all entries of the inventory."""

@@ -100,7 +100,7 @@ class VerifyWiseClient:
         return self._transport.requests
 
     def account(self) -> Account:
-        """Return our account; the first call logs in."""
+        """Return our account, which the token names; log in first if there is no token yet."""
         return self._transport.session.account()
 
     def release(self) -> Release:

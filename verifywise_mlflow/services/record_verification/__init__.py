@@ -1,6 +1,7 @@
 """Verifies that the tables hold exactly the states that were logged, and that the log is what the trail commits.
 
 ``verification.verify_records`` is the entry point. ``version_check`` compares the states of versions in the log with
-those in the tables, with ``matching`` and ``evaluations``; ``field_search`` and ``evaluation_search`` find out which
+those in the tables, with ``matching`` and ``evaluations``; ``tenant_check`` does so with waivers and configurations,
+and ``registry_asset_states`` with prompts and agents; ``field_search`` and ``evaluation_search`` find out which
 field was changed, with values from ``witnesses``; ``judging`` derives verdicts from their inputs again.
 """

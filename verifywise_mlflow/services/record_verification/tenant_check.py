@@ -10,7 +10,6 @@ from verifywise_mlflow.persistence.queries import tenant_state_rows
 from verifywise_mlflow.persistence.queries.stored_states import LoggedState, StoredState
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.state_contents import row_content
-from verifywise_mlflow.services.record_verification.asset_check import check_asset_states
 from verifywise_mlflow.services.record_verification.damages import damage_of
 from verifywise_mlflow.services.record_verification.field_search import (
     Cells,
@@ -24,6 +23,7 @@ from verifywise_mlflow.services.record_verification.matching import (
     mismatches,
     with_logged_syncs,
 )
+from verifywise_mlflow.services.record_verification.registry_asset_states import check_registry_asset_states
 from verifywise_mlflow.services.record_verification.report import Checked, FieldChange, RecordDamage
 from verifywise_mlflow.services.record_verification.witnesses import granted_terms
 
@@ -53,7 +53,7 @@ def check_tenant_states(session: TenantSession, limit: SearchLimit, checked: Che
             damage = damage_of(("", 0), mismatch, _TABLES[kind], changes)
             yield _named(damage, kind, object_id)
     for assets in tenant_state_rows.ASSETS:
-        yield from check_asset_states(session, assets, limit, checked)
+        yield from check_registry_asset_states(session, assets, limit, checked)
 
 
 def _contents(session: TenantSession) -> dict[tuple[str, str], Cells]:

@@ -26,12 +26,12 @@ class VersionStates:
     """Whether there was one evaluation, and the tables have what it gave: so it is with most versions."""
 
     def add_verdicts(self, row: StoredVerdicts, *, keeps_columns: bool) -> None:
-        """Add a row of verdicts, after the states in the log and the badges.
+        """Add a row of verdicts. Call it only after the logged states and the badges were added.
 
         Args:
             row: The row.
-            keeps_columns: Whether the columns are kept even if the hash of the only evaluation confirms them. They have
-                some 30 KB.
+            keeps_columns: Whether to keep the row's columns, some 30 KB, although they are no longer needed once the
+                hash of the version's only evaluation has confirmed them.
         """
         self.has_one_evaluation = not self.verdicts and self._is_only_evaluation(row)
         self.verdicts.append(row._replace(columns=()) if self.has_one_evaluation and not keeps_columns else row)

@@ -1,0 +1,94 @@
+"""Compares the states of prompts and agents in the log with those in the tables, present and former ones."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from verifywise_mlflow.persistence.queries import tenant_state_rows
+from verifywise_mlflow.persistence.queries.stored_states import LoggedState, StoredState
+from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.persistence.state_contents import row_content
+from verifywise_mlflow.persistence.state_tables import StateTable
+from verifywise_mlflow.services.record_verification.damages import GONE, damage_of, damage_of_state
+from verifywise_mlflow.services.record_verification.field_search import (
+    Cells,
+    SearchLimit,
+    changed_fields,
+    columns_of_others,
+)
+from verifywise_mlflow.services.record_verification.matching import (
+    Mismatch,
+    changed_times,
+    mismatches,
+    span_changes,
+    with_moved_times,
+)
+from verifywise_mlflow.services.record_verification.report import Checked, FieldChange, RecordDamage
+
+
+def check_registry_asset_states(
+    session: TenantSession, assets: StateTable, limit: SearchLimit, checked: Checked
+) -> Iterator[RecordDamage]:
+    """Yield the damaged rows of a kind of asset. Each is named by its key, as a model's version is."""
+    logged: defaultdict[str, list[LoggedState]] = defaultdict(list)
+    for entry in tenant_state_rows.logged_tenant_states(session, [assets.kind]):
+        logged[entry.object_id].append(entry)
+        checked.states += 1
+    stored: defaultdict[str, list[StoredState]] = defaultdict(list)
+    for object_id, state in tenant_state_rows.asset_states(session, assets):
+        stored[object_id].append(state)
+    for object_id in sorted({*logged, *stored}):
+        for damage in _damages(session, assets, object_id, logged[object_id], stored[object_id], limit):
+            name, _, number = object_id.rpartition("/") if len(assets.key) > 1 else (object_id, "", "")
+            is_number = number.isdecimal() and len(number) < 10
+            yield replace(damage, model_name=name, version_number=int(number) if is_number else 0, row="")
+
+
+def _damages(
+    session: TenantSession,
+    assets: StateTable,
+    object_id: str,
+    logged: Sequence[LoggedState],
+    states: Sequence[StoredState],
+    limit: SearchLimit,
+) -> Iterator[RecordDamage]:
+    table = assets.table.name
+    stored = sorted(states, key=_order)
+    found = [*mismatches(with_moved_times(logged), stored)]
+    for mismatch in found:
+        changes = changed_times(mismatch, "changed_at")
+        if mismatch.has_other_content and limit.take():
+            changes += _changed_fields(session, assets, object_id, mismatch)
+        yield damage_of(("", 0), mismatch, table, changes)
+    if not found:
+        for state, span in span_changes(stored):
+            yield damage_of_state(("", 0), state, "its span is not that of the log", span)
+    if stored and logged and all(state.table != table for state in stored):
+        yield RecordDamage("removed", table, GONE, written_at=logged[-1].written_at, sync_id=logged[-1].sync_id)
+
+
+def _order(state: StoredState) -> tuple[datetime, bool, datetime]:
+    """Return the sort key of the states of an object: the present one, which has no end, is the last one."""
+    return state.written_at, state.ended_at is None, state.ended_at or state.written_at
+
+
+def _changed_fields(
+    session: TenantSession, assets: StateTable, object_id: str, mismatch: Mismatch
+) -> list[FieldChange]:
+    """Return the fields that differ, found with the values of the other states of the object."""
+    stored, logged = mismatch.stored, mismatch.logged
+    assert stored is not None
+    assert logged is not None
+    content: Cells = {}
+    others: list[Cells] = []
+    for table, row in tenant_state_rows.asset_rows(session, assets):
+        if assets.object_id(row) == object_id:
+            cells: Cells = row_content(assets.table, assets.columns, row)  # type: ignore[assignment]  # texts
+            if (table.name, row["changed_at"]) == (stored.table, stored.written_at):
+                content = cells
+            else:
+                others.append(cells)
+    return changed_fields(content, logged.content, [*others, *columns_of_others(others)])
