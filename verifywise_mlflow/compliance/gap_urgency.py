@@ -1,7 +1,8 @@
 """The order of urgency, which all lists of gaps have.
 
 Gaps are sorted by the severity of the rule, then by the lifecycle stage of the version, then by age, oldest first.
-Waived gaps are left out, since a person has looked at them. The database applies the same order within one rule.
+Its callers leave waived gaps out, since a person has looked at them. The database applies the same order within one
+rule.
 """
 
 from __future__ import annotations
