@@ -9,6 +9,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 
 import verifywise_mlflow
 from verifywise_mlflow_tests.support.documentation import ROOT, read_page
@@ -22,8 +24,19 @@ IDENTIFIER = re.compile(r"[A-Za-z_]\w*(?:\.\w+)*")
 SUFFIXES = (".css", ".json", ".md", ".py", ".sql", ".yaml")
 
 
-def test_the_guide_has_both_tables() -> None:
+def test_the_guide_has_a_table_below_each_heading() -> None:
+    sections = TABLES.split("\n### ")[1:]
+
     assert len(ROWS) > 60
+    assert len(sections) > 5
+    assert [section for section in sections if "\n| to add or change |" not in section] == []
+
+
+def test_the_command_that_adds_a_revision_finds_the_migrations() -> None:
+    scripts = ScriptDirectory.from_config(Config(toml_file=ROOT / "pyproject.toml"))
+
+    assert Path(scripts.dir) == PACKAGE / "persistence" / "migrations"
+    assert ".venv/bin/alembic revision --rev-id 0002 " in TABLES
 
 
 @pytest.mark.parametrize("row", [pytest.param(row, id=row.partition(" |")[0]) for row in ROWS])
@@ -42,6 +55,16 @@ def test_the_modules_that_the_glossary_names_exist() -> None:
 
     assert len(named) > 20
     assert [path for path in named if not (PACKAGE / path).is_file()] == []
+
+
+def test_the_decisions_of_defs_act_on_nothing() -> None:
+    section = read_page("architecture.md").partition("## Decide")[2].partition("\n## ")[0]
+    patterns = re.findall(r"`([\w*]+\.py)`", section)
+    paths = [path for pattern in patterns for path in (PACKAGE / "defs").rglob(pattern)]
+
+    assert len(paths) > len(patterns) > 3
+    acts = re.compile(r"^(?:import|from) (?:dagster|os|time)\b|\bStore\b|\bnow\(", re.MULTILINE)
+    assert [path for path in paths if acts.search(path.read_text(encoding="utf-8"))] == []
 
 
 def test_the_table_of_packages_is_complete_and_in_the_order_of_the_layers() -> None:
