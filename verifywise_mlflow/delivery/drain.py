@@ -90,6 +90,7 @@ class Drain:
         Raises:
             HttpError: the target cannot be read.
             SecretUnavailableError: the reference of a credential cannot be resolved.
+            TenantsFileError: the tenant's policies, whose rules are delivered, cannot be loaded.
             TenantBusyError: a delivery is running.
         """
         with self._exclusive():

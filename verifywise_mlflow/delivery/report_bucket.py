@@ -36,7 +36,8 @@ def upload_report(folder: Path, settings: WritableBucket, name: str, edition: st
         edition: the name of this report among those of the tenant.
 
     Raises:
-        HttpError: an object could not be written. The start page still leads to the earlier report.
+        HttpError: the settings cannot be used, or an object could not be written. The start page still leads to the
+            earlier report.
         SecretUnavailableError: a reference cannot be resolved.
         OSError: a file cannot be read.
     """

@@ -168,4 +168,5 @@ class Target(Protocol):
         Raises:
             HttpError: it cannot be reached, or it refuses the credentials.
             SecretUnavailableError: the reference of a credential cannot be resolved.
+            TenantsFileError: the tenant's policies, whose rules are delivered, cannot be loaded.
         """

@@ -99,6 +99,7 @@ class HttpClient:
 
         Raises:
             HttpError: the settings cannot be used.
+            SecretUnavailableError: the credentials or the proxy of the settings refer to a secret that is missing.
         """
         self._limits = settings.limits
         self._deadline = settings.deadline
@@ -164,7 +165,7 @@ class HttpClient:
         """Send a request, with retries; yield the body's first ``max_bytes`` in chunks while the context is open.
 
         Raises:
-            HttpError: there is no response, one that is not a success, or one that breaks off.
+            HttpError: there is no response, one that is not a success, or one that breaks off or takes too long.
         """
         with ExitStack() as stack:
 

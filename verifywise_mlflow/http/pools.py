@@ -34,6 +34,7 @@ def open_pool(settings: ConnectionSettings) -> PoolManager:
     Raises:
         AddressNotAllowedError: the server is behind a proxy, and its URL holds an address that is not public.
         InvalidSettingsError: a TLS file cannot be used.
+        SecretUnavailableError: the reference of the proxy's password cannot be resolved.
     """
     remove_queries_from_library_logs()
     # Only for https servers: loading a context is slow.

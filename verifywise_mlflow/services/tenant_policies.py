@@ -35,7 +35,7 @@ def load_facts(tenant: Tenant) -> EnvironmentFacts:
     """Return the facts of the operator's files about packages, Python and MLflow.
 
     Raises:
-        InvalidPoliciesError: the file of ends of life has another form.
+        InvalidPoliciesError: the file of ends of life cannot be read, or does not have the expected form.
     """
     try:
         return load_environment_facts(tenant.compliance.end_of_life, tenant.compliance.vulnerability_copy)

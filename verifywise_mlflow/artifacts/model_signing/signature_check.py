@@ -65,8 +65,8 @@ def check_signature(bundle: Bundle, trusted: TrustStore, now: datetime) -> Signe
     """Check the signature of ``bundle``, and its signer against ``trusted`` at ``now`` (aware).
 
     Raises:
-        BadSignatureError: The signature does not match the payload.
-        UnsupportedSignatureError: The check needs more than keys and certificates.
+        BadSignatureError: The signature does not match the payload, or the bundle's key or certificate is unreadable.
+        UnsupportedSignatureError: The check needs more than keys and certificates, or OMS does not support the key.
     """
     is_signed_by = _signature_verifier(bundle)
     match bundle.material:

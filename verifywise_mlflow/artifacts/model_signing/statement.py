@@ -71,7 +71,7 @@ def export_statement(manifest: ArtifactManifest) -> bytes:
     """Return the statement as JSON. The same manifest gives the same bytes.
 
     Raises:
-        NotExportableError: as ``oms_statement``.
+        NotExportableError: for the same reasons as in ``oms_statement``.
     """
     return json.dumps(oms_statement(manifest), indent=2, ensure_ascii=False).encode()
 
@@ -82,7 +82,8 @@ def oms_statement(manifest: ArtifactManifest) -> Statement:
     As in ``model_signing``, git's files and the signatures at the top are ignored.
 
     Raises:
-        NotExportableError: The manifest is incomplete or not hashed, or no file remains.
+        NotExportableError: The manifest is incomplete, a file has no hash or a path that OMS cannot express, or no file
+            remains.
     """
     if manifest.status != "complete":
         raise NotExportableError(f"the manifest is {manifest.status}, not complete: {manifest.reason}")

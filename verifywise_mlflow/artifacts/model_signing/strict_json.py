@@ -21,7 +21,8 @@ def parse_json(content: bytes) -> JsonValue:
     """Return the value in ``content``.
 
     Raises:
-        InvalidJsonError: The JSON is invalid, or an object has a duplicate key: parsers differ on which value counts.
+        InvalidJsonError: The JSON is invalid or beyond a limit, or an object has a duplicate key: parsers differ on
+            which value counts.
     """
     if len(content) > MAX_JSON_BYTES:
         raise InvalidJsonError(f"larger than {MAX_JSON_BYTES} bytes")
@@ -48,7 +49,7 @@ def require_object(value: JsonValue, label: str) -> dict[str, JsonValue]:
     """Return ``value`` if it is an object.
 
     Raises:
-        InvalidJsonError: It is not. The message names it as ``label``.
+        InvalidJsonError: It is not an object. The message names it as ``label``.
     """
     if not isinstance(value, dict):
         raise InvalidJsonError(f"{label} is not an object")
@@ -71,7 +72,7 @@ def require_text(value: JsonValue, label: str) -> str:
     """Return ``value`` if it is text and not empty.
 
     Raises:
-        InvalidJsonError: It is not.
+        InvalidJsonError: It is not text, or is empty. The message names it as ``label``.
     """
     if not isinstance(value, str) or not value:
         raise InvalidJsonError(f"{label} is not text")

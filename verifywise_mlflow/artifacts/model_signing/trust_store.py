@@ -50,7 +50,7 @@ class TrustStore:
 
         Raises:
             InvalidTrustStoreError: A file contains anything other than public keys on a supported curve, or
-                certificates of authorities.
+                certificates of authorities; or the files contain more than ``MAX_TRUSTED_KEYS`` of one kind.
         """
         return TrustStore(
             tuple(_parse_public_key(block) for block in _pem_blocks(public_keys, "PUBLIC KEY", "public key")),
@@ -94,7 +94,7 @@ def require_supported_key(key: object) -> PublicKey:
     """Return ``key`` if OMS supports it.
 
     Raises:
-        UnsupportedKeyError: It does not.
+        UnsupportedKeyError: OMS does not support the key.
     """
     if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name not in SUPPORTED_CURVES:
         raise UnsupportedKeyError("a key that is not on the curve P-256, P-384 or P-521")

@@ -215,7 +215,7 @@ class _WorkerSlot:
         """Return the worker; start one if there is none.
 
         Raises:
-            WorkerLostError: The worker could not be started.
+            WorkerLostError: The worker could not be started, or is not isolated as the tenant requires.
         """
         if self._worker is None:
             if self._failed_starts >= MAX_START_ATTEMPTS:

@@ -36,7 +36,8 @@ def validate_environment(response: bytes, sent_files: Collection[str]) -> Runtim
     """Return the environment that a response contains; the request had the files with these names.
 
     Raises:
-        InvalidWorkerResponseError: The response is not an environment, or is about other files.
+        InvalidWorkerResponseError: The response is not an environment, contradicts itself, exceeds a limit of our
+            parsers, or is about other files.
     """
     try:
         environment = _ENVIRONMENT.validate_json(response, strict=True)
@@ -64,7 +65,8 @@ def validate_signature(response: bytes, path: str) -> SignatureResponse:
     """Return the verification result for the signature at ``path``. The caller must confirm a ``valid``.
 
     Raises:
-        InvalidWorkerResponseError: The response is not such a result, or is about another path.
+        InvalidWorkerResponseError: The response is not such a result, contradicts itself, exceeds a limit of our
+            parsers, or is about another path.
     """
     try:
         returned = _SIGNATURE.validate_json(response, strict=True)

@@ -100,7 +100,7 @@ class Worker:
             seconds: How long the worker may take to read each frame.
 
         Raises:
-            WorkerLostError: The worker did not read the payload in time.
+            WorkerLostError: The worker has ended, or did not read the payload in time.
         """
         view = memoryview(payload)
         for start in range(0, len(view) or 1, protocol.MAX_FRAME_BYTES):
@@ -111,7 +111,7 @@ class Worker:
         """End the request and return its response.
 
         Raises:
-            WorkerLostError: There was no response, or a response longer than ``max_bytes``.
+            WorkerLostError: There was no response in time, or it is invalid or longer than ``max_bytes``.
         """
         self.send(protocol.END, b"", seconds)
         return self._receive(protocol.RESPONSE, max_bytes, seconds)

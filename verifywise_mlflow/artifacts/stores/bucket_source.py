@@ -43,7 +43,7 @@ class Bucket:
         """Return all objects whose keys begin with the folder, which ends with a slash or is empty.
 
         Raises:
-            HttpError: The listing failed.
+            HttpError: The listing failed, or has more objects or pages than allowed.
         """
         with self._listing_lock:
             objects_from_cache = self._list_with_neighbors(folder) if self._is_sorted else None
@@ -59,7 +59,7 @@ class Bucket:
         """Return the objects and folders right below a folder.
 
         Raises:
-            HttpError: The listing failed.
+            HttpError: The listing failed, or has more objects or pages than allowed.
         """
         objects: list[StoredObject] = []
         folders: list[str] = []

@@ -79,7 +79,7 @@ class StoreClient:
         """Yield a response's first ``max_bytes`` bytes in chunks, as they are stored, while the context is open.
 
         Raises:
-            HttpError: There is no response, one that is not a success, or one that breaks off.
+            HttpError: There is no response, one that is not a success, or one that breaks off or takes too long.
         """
         with (
             _naming_the_stores_setting(),

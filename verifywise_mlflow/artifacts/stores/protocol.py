@@ -135,8 +135,8 @@ def xml_root(body: bytes, name: str) -> Element:
     """Parse an XML response, and check the name of its root element.
 
     Raises:
-        InvalidResponseError: The response has another root, or declares a document type, which could define entities.
-            No store declares one.
+        InvalidResponseError: The response is not XML in UTF-8, has another root, or declares a document type, which
+            could define entities. No store declares one.
     """
     try:
         text = body.decode("utf-8")  # only UTF-8: another encoding could hide a document type from the check below

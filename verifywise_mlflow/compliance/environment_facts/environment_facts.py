@@ -68,7 +68,7 @@ def load_environment_facts(end_of_life: Path | None, vulnerability_copy: Path | 
     """Return the facts from an operator's files. A copy of OSV that cannot be read is part of the result.
 
     Raises:
-        EndOfLifeError: the file of ends of life does not have the expected form.
+        EndOfLifeError: the file of ends of life cannot be read, or does not have the expected form.
     """
     days = load_end_of_life(end_of_life)
     if vulnerability_copy is None:

@@ -103,7 +103,8 @@ def load_policy(path: Path, catalog: Catalog | None = None) -> Policy:
         catalog: the frameworks that rules may refer to; by default those that come with the package.
 
     Raises:
-        PolicyError: a file is missing, is not YAML, or contains an invalid rule.
+        PolicyError: a file is missing, is not YAML, or contains an invalid rule; or a rule compares with a threshold
+            that the policy does not have, or no rule compares with a threshold of the policy.
     """
     return _load(path, PolicyContext(catalog or shipped_catalog()))
 

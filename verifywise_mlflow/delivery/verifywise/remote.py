@@ -126,10 +126,10 @@ class VerifyWise(Protocol):
 
     Every method may raise an ``HttpError``: ``RateLimitedError`` with ``retry_after`` (its own short waits are over),
     ``UnauthenticatedError``, ``ForbiddenError``, ``NotFoundError``, ``UnreachableError`` (nothing was sent, or a read
-    failed), ``InvalidResponseError``, ``LimitExceededError``. A method that writes sends its request once, and may also
-    raise ``OutcomeUnknownError``, ``ConflictError`` and ``RefusedError``. Reads are retried within the limits. A method
-    that changes an entry, a risk, evidence or a custom field never waits for a rate limit: the values on which the
-    change was decided would be outdated.
+    failed), ``InvalidResponseError``, ``LimitExceededError``; a ``SecretUnavailableError`` if our credentials cannot be
+    resolved. A method that writes sends its request once, and may also raise ``OutcomeUnknownError``, ``ConflictError``
+    and ``RefusedError``. Reads are retried within the limits. A method that changes an entry, a risk, evidence or a
+    custom field never waits for a rate limit: the values on which the change was decided would be outdated.
     """
 
     @property
