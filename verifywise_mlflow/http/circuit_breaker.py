@@ -1,8 +1,8 @@
 """The circuit breaker: after several failures in a row, requests fail unsent for a while. A dead server costs seconds.
 
 Closed: requests are sent. Open: for ``breaker_open_seconds`` requests fail without being sent. Half-open: after that,
-requests are sent again without retries, until one succeeds or fails. ``breaker_threshold`` failures open the circuit. Both
-settings are among the ``Limits`` in ``settings.py``.
+requests are sent again without retries, until one succeeds or fails. ``breaker_threshold`` failures open the circuit.
+Both settings are among the ``Limits`` in ``settings.py``.
 """
 
 from __future__ import annotations
