@@ -1,4 +1,4 @@
-"""The settings for the webhooks that MLflow sends to us: the section ``webhooks`` of ``tenants.yaml``, with its defaults.
+"""Settings for the webhooks that MLflow sends to us: the section ``webhooks`` of ``tenants.yaml``, with its defaults.
 
 ``delivery/webhooks.py`` has those that we post to.
 """
