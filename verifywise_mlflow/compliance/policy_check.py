@@ -24,7 +24,7 @@ class PolicyCheck:
 
     policy: Policy
     failures: tuple[str, ...]
-    """One line per example on which the rule gives another verdict: file, line, rule, both verdicts."""
+    """One line per example on which the rule gives another verdict: file, line, rule, expected and given verdict."""
 
     @property
     def example_count(self) -> int:

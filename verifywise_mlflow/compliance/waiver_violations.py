@@ -22,7 +22,8 @@ def limit_violations(waiver: Waiver, limits: WaiverLimits, index: MappingIndex, 
     """Return one sentence for each limit that a waiver exceeds: the field, what was found, and what to do.
 
     The term counts from today, for a waiver that is in force as well. So the same waiver gets the same answer whether
-    it is granted today or was granted before, and a shorter ``max_days`` applies to both.
+    it is granted today or was granted before, and a shorter ``max_days`` also applies to waivers
+    in force.
 
     Args:
         waiver: the waiver.

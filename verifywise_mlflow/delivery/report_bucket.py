@@ -32,7 +32,7 @@ def upload_report(folder: Path, settings: WritableBucket, name: str, edition: st
     Args:
         folder: the folder of the report.
         settings: the bucket.
-        name: the permanent name of the report in the bucket: that of the tenant.
+        name: the permanent name of the report in the bucket: the tenant's name.
         edition: the name of this report among those of the tenant.
 
     Raises:

@@ -1,8 +1,8 @@
 """The retry policy: exponential back-off (backoff) with jitter, within a retry budget.
 
-A retryable failure, such as a timeout or a rate limit (429), is retried after ``Retry-After``, or after a random
-back-off (full jitter) whose maximum starts at twice ``BACK_OFF_BASE_SECONDS`` and doubles with each attempt. Three
-budgets bound retries: ``max_attempts`` of the request, ``retry_deadline_seconds`` since its first attempt, and
+A retryable failure, such as a lost connection or a rate limit (429), is retried after ``Retry-After``, or after a
+random back-off (full jitter) whose maximum starts at twice ``BACK_OFF_BASE_SECONDS`` and doubles with each attempt.
+Three budgets bound retries: ``max_attempts`` of the request, ``retry_deadline_seconds`` since its first attempt, and
 ``retry_budget_seconds`` over all retries of the connection; they are among the ``Limits`` in ``settings.py``. When they
 are spent, the failure is recorded with the circuit breaker.
 """

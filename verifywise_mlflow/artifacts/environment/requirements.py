@@ -126,7 +126,7 @@ def exact_pin(specifier: str) -> str | None:
 
 
 def _link_entry(link: str, source: str) -> PackageEntry:
-    """Return a package given by URL or path only. Its name is in ``#egg=``, or is that of the archive or folder."""
+    """Return a package given by URL or path only. Its name is in ``#egg=``, or is the archive's or the folder's."""
     link = link.split(" ", 1)[0]
     is_url = _URL.match(link) is not None
     egg = _EGG.search(link)

@@ -140,7 +140,7 @@ def _parse_certificate(value: JsonValue) -> bytes:
 
 
 def _decode_base64(value: JsonValue, label: str, max_bytes: int | None = None) -> bytes:
-    """Decode canonical base64 of either alphabet; DSSE requires verifiers to accept both."""
+    """Decode canonical base64 of either alphabet; DSSE requires verifiers to accept both alphabets."""
     text = require_text(value, label)
     if max_bytes is not None and len(text) > 4 * (max_bytes // 3 + 1):
         raise InvalidBundleError(f"{label} has more than {max_bytes} bytes")

@@ -68,7 +68,7 @@ def load_chain(certificates: Sequence[bytes]) -> list[x509.Certificate]:
     """Parse certificates from DER.
 
     Raises:
-        InvalidCertificateError: One of them is not a certificate.
+        InvalidCertificateError: One of the texts is not a certificate.
     """
     with _certificate_errors("a certificate in the bundle"):
         return [x509.load_der_x509_certificate(certificate) for certificate in certificates]

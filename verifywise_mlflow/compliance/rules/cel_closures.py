@@ -6,8 +6,8 @@ a policy of 50 rules evaluates 130 conditions on a record. A translated expressi
 This module translates the operators and functions that rules use. The outcome of a translated expression is ``LIBRARY``
 wherever Python might differ from the library: on another function, on a value of an unexpected type, and on every
 error. The library then evaluates the whole expression. So verdicts and error messages are always the library's; the
-tests compare both on random expressions and values. ``&&``, ``||``, ``exists`` and ``all`` use the side that decides
-even if the outcome of the other one is ``LIBRARY``, since CEL absorbs errors on either side.
+tests compare the functions with the library on random expressions and values. ``&&``, ``||``, ``exists`` and ``all``
+use the side that decides even if the outcome of the other side is ``LIBRARY``, since CEL absorbs errors on either side.
 
 A translation costs no more than the library: each node is evaluated at most once per entry of the list that a macro
 runs over, and cel_cost.py limits macros within macros. cel_bound.py computes the upper bound of the cost.

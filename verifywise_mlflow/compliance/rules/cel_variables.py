@@ -19,8 +19,8 @@ In addition to the record's fields, a rule reads
   again only when this list changes;
 * ``origins``: for each field, the origin of its text: ``source``, ``key``, the text as ``raw``, and ``state``, why the
   text is no value (``ValueState``); empty texts if there is none. ``same_person_as`` lists the other fields that name
-  the same person, ``may_be_same_person_as`` those that may do so; both are known for each field, and empty for most.
-  ``earliest`` and ``latest`` are the first and the last day that the date in the text may stand for, as texts for
+  the same person, ``may_be_same_person_as`` those that may do so; both lists are known for each field, and empty for
+  most. ``earliest`` and ``latest`` are the first and the last day that the date in the text may stand for, as texts for
   ``timestamp()``; left out without a date;
 * ``unread``: the kinds of the objects that could not be read (``OBJECT_KINDS``), a list. Always known;
 * ``incomplete``: sentences about what could not be read, a list. Always known;

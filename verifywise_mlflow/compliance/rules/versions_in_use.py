@@ -1,8 +1,9 @@
-"""The versions of a model in use at the same time: the data about the others that a rule on one of them can read.
+"""The versions of a model that are in use at the same time: what a rule on one version can read about the others.
 
 A version is in use if it is in production or staging, or if its deployment status says that it is deployed at least in
-part. A rule reads them as the variable ``model_versions``, which is known only for versions in use. So a change of one
-version causes the evaluation of only those other versions that are in use, however many versions a model has.
+part. A rule reads their numbers as the variable ``model_versions``, which is known only for versions in use. So a
+change of one version causes the evaluation of only those other versions that are in use, however many versions a model
+has.
 
 * ``production``: the numbers of the versions in production or deployed, the newest first, at most ``MAX_LISTED``;
 * ``production_count``: the number of all these versions;

@@ -1,7 +1,7 @@
 """The inventory entry of a version.
 
-Its status is Pending, or Restricted for a failing version if the settings say so. It is never set to Approved: that is
-a person's decision.
+Its status is Pending, Restricted for a failing version if the settings say so, or, in releases that have this status,
+Retired after MLflow no longer has the version. It is never set to Approved: that is a person's decision.
 """
 
 from __future__ import annotations

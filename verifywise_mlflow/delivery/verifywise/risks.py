@@ -1,4 +1,4 @@
-"""The risks of a version: one for each rule that fails.
+"""The risks of a version: one for each rule that fails, or with ``risks: open`` for each rule with a gap.
 
 A rule that passes later resolves its risk; a rule that fails again opens another. A person's decision stays: a risk
 that a person resolved, accepted or deleted is not touched, and not opened again while its rule still fails.

@@ -1,4 +1,4 @@
-"""Our session with VerifyWise: one login per delivery, and another one when the server reports that it has expired.
+"""Our session with VerifyWise: an API token, or one login per delivery and another one when its token has expired.
 
 A server allows five logins a minute per address, including those of people. So a login is one request that is never
 retried, and a token that is refused within a minute is an error: a new token would be refused as well.

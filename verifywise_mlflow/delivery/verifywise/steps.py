@@ -1,7 +1,7 @@
 """The steps of a delivery for a version: a write, a note in the ledger, or a change that is left out.
 
 The functions that decide (``entry.py``, ``risks.py``, ``evidence.py``, ``custom_fields.py``, ``metrics.py``) yield
-steps. ``deliver plan`` lists them and ``deliver run`` executes them, so both see the same ones.
+steps. ``deliver plan`` lists them and ``deliver run`` executes them, so both commands decide alike.
 """
 
 from __future__ import annotations

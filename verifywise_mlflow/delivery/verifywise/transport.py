@@ -85,7 +85,7 @@ class Transport:
             path: The path, with its query.
             route: The path without its values, for traces.
             precedes_change: Whether a change that depends on the response follows. That change must not wait, so this
-                request waits until the rate limit allows both.
+                request waits until the rate limit allows this request and the change.
         """
         name = path.partition("?")[0]
         request = ReadRequest("GET", self._url(path), route=f"/api{route or name}")
