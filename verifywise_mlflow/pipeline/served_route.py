@@ -3,9 +3,9 @@
 For each request by run or logged model, MLflow looks up the run or the logged model in its database, so the request
 takes two to four times as long. An account may have access by only one of the routes, and a server may serve only one
 of them. So the route is chosen for each server by measurement: both are used in turn for the first folders, then the
-faster one. Files that the route by location does not serve, and folders that it shows as empty, are read by the other
-route. A failure or an empty folder by location proves nothing: only MLflow's response for the run or the logged model
-counts.
+route by location unless it is clearly slower. Files that the route by location does not serve, and folders that it
+shows as empty, are read by the other route. A failure or an empty folder by location proves nothing: only MLflow's
+response for the run or the logged model counts.
 """
 
 from __future__ import annotations
