@@ -137,7 +137,7 @@ class Target(Protocol):
 
     @property
     def name(self) -> TargetName:
-        """Its name in the outbox, in the ledger and on the command line."""
+        """The target's name in the outbox, in the ledger and on the command line."""
 
     @property
     def address(self) -> str:

@@ -112,7 +112,11 @@ class OAuth2TokenSource:
         return {"Authorization": f"Bearer {token.value}"}
 
     def renew(self) -> bool:
-        """Discard the token that this thread used last, unless another thread has already replaced it."""
+        """Discard the token that this thread used last, unless another thread has already replaced it.
+
+        Returns:
+            Whether this thread used a token, so that a second attempt may succeed.
+        """
         refused = getattr(self._handed_out, "token", None)
         with self._lock:
             if refused is None:

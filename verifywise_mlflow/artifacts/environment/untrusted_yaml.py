@@ -32,7 +32,8 @@ def parse_yaml_mapping(content: bytes) -> dict[str, YamlValue]:
     """Return the document in ``content``, which must be a mapping. An empty document is an empty mapping.
 
     Raises:
-        UnsafeYamlError: The message is a clause with the reason.
+        UnsafeYamlError: The content is malformed, is no mapping, or exceeds a limit. The message is a clause with the
+            reason.
     """
     if len(content) > MAX_YAML_BYTES:
         raise UnsafeYamlError(f"larger than {MAX_YAML_BYTES} bytes")

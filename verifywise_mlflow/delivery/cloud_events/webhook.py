@@ -49,7 +49,7 @@ class Webhook:
 
     @property
     def name(self) -> TargetName:
-        """Its name in the outbox and on the command line."""
+        """The target's name in the outbox and on the command line."""
         return self.settings.target
 
     @property
@@ -99,7 +99,7 @@ class WebhookConnection:
 
     @property
     def destination(self) -> str:
-        """The reference of its address."""
+        """The reference of the webhook's address."""
         return self.webhook.address
 
     @property
@@ -109,7 +109,7 @@ class WebhookConnection:
         return f"signed with {signing[0]}" if signing else "not signed"
 
     def options(self) -> int:
-        """Return the status of the response to a request that changes nothing."""
+        """Return the status of the response to OPTIONS, which changes nothing."""
         return self.connection.options()
 
     def plan(self, batches: Iterator[Sequence[PendingVersion]]) -> Plan:

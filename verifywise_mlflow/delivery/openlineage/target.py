@@ -58,7 +58,7 @@ class OpenLineageTarget:
 
     @property
     def address(self) -> str:
-        """The address, without credentials."""
+        """The address of the transport, without credentials."""
         match self.settings.transport:
             case HttpTransportSettings(url=url):
                 return url
@@ -103,7 +103,7 @@ class LineageConnection:
 
     @property
     def destination(self) -> str:
-        """The address."""
+        """The address of the transport."""
         return self.target.address
 
     @property

@@ -69,7 +69,7 @@ class InventoryRow(_Row):
     intended_use: Text = None
 
     def entry(self) -> InventoryEntry:
-        """Return it as an entry."""
+        """Return the row as an entry of the inventory."""
         return InventoryEntry(self.id, self.external_key, self.model_dump(exclude={"id", "external_key"}))
 
 
@@ -94,7 +94,7 @@ class RiskRow(_Row):
     threshold: Text = None
 
     def risk(self) -> ModelRisk:
-        """Return it as a risk."""
+        """Return the row as a risk."""
         fields: Fields = self.model_dump(exclude={"id", "model_id", "is_deleted"})
         return ModelRisk(self.id, self.model_id, bool(self.is_deleted), fields)
 
@@ -113,7 +113,7 @@ class FileRow(_Row):
     description: str | None = None
 
     def file(self) -> RemoteFile:
-        """Return it as a file."""
+        """Return the row as a file."""
         return RemoteFile(self.id, self.filename, self.modelId, self.size, self.review_status, self.description)
 
     def reference(self) -> dict[str, FieldValue]:
@@ -150,7 +150,7 @@ class EvidenceRow(_Row):
     evidence_files: Annotated[list[_FileReference], BeforeValidator(_list)] = []
 
     def item(self) -> EvidenceItem:
-        """Return it as an entry."""
+        """Return the row as an entry of the evidence hub."""
         fields: Fields = self.model_dump(exclude={"id", "mapped_model_ids", "evidence_files"})
         return EvidenceItem(
             self.id, fields, tuple(self.mapped_model_ids), tuple(file.id for file in self.evidence_files)
@@ -167,7 +167,7 @@ class DefinitionRow(_Row):
     options: Annotated[list[str], BeforeValidator(_list)] = []
 
     def definition(self) -> CustomFieldDefinition:
-        """Return it as a definition."""
+        """Return the row as the definition of a custom field."""
         return CustomFieldDefinition(self.id, self.field_key, self.label, self.field_type, tuple(self.options))
 
 

@@ -85,7 +85,7 @@ class VerifyWiseTarget:
 
     @property
     def confirm_above(self) -> int:
-        """The setting of that name."""
+        """The setting ``confirm_above``: how many new entries a first delivery may have without a confirmation."""
         return self._settings.confirm_above
 
     def check(self) -> Sequence[CheckFinding]:
