@@ -110,7 +110,8 @@ class VersionChecker:
                 sentence = (
                     f"a row of this version has a value that no write of this program has: {type(error).__name__}"
                 )
-                return [RecordDamage("changed", "canonical_records", sentence, versions.model_name, *numbers)]
+                number = numbers[0] if numbers else 0
+                return [RecordDamage("changed", "canonical_records", sentence, versions.model_name, number)]
             middle = numbers[len(numbers) // 2]
             ranges = [versions._replace(last=middle - 1), versions._replace(first=middle)]
         half = len(ranges) // 2
