@@ -64,7 +64,7 @@ class VerifyWiseSettings(ConfigSection):
     metrics_token: SecretReference | None = None
     """An ingestion token for the metrics of models, for releases with model risk management."""
     allow_private_network: bool = False
-    """Whether the server may have a private, loopback or link-local address."""
+    """Whether the server may have a private, loopback or link-local address, and an unencrypted one."""
     tls: Tls = Tls()
     proxy: Proxy | None = None
 
