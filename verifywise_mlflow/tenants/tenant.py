@@ -57,7 +57,7 @@ class Artifacts(ConfigSection):
     max_version_seconds: int = Field(default=3_600, gt=0)
     """Seconds after which no further file of a version is hashed."""
     sandbox: Isolation = "required"
-    """Whether files are read if the kernel does not isolate the processes that parse them."""
+    """Whether files are parsed if the kernel does not isolate the processes that parse them."""
     trusted_signers: TrustedSigners = TrustedSigners()
     kinds: tuple[FilePattern, ...] = ()
     """The tenant's own file patterns, each with a kind of evidence. They take precedence over the default patterns."""
@@ -67,7 +67,7 @@ class Agents(ConfigSection):
     """Which agents of the server are listed: logged models of the type agent, registered or not."""
 
     experiments: Literal["all", "registry", "none"] = "all"
-    """The experiments to search: all that the account may read, or only those of the registry's runs and models."""
+    """The experiments to search: all that the account may read, only those of the registry's runs and models, or none."""
 
 
 class Evaluations(ConfigSection):
