@@ -32,11 +32,11 @@ class Intervals(ConfigSection):
     """How old stored data may become before it is read again."""
 
     poll: Interval = timedelta(minutes=1)
-    """For the poll of the timestamps of the newest version and, if prompts are stored, of the newest prompt: one request
-    each."""
+    """For the poll of the timestamps of the newest version and, if prompts are stored, of the newest prompt: one
+    request each."""
     listing: Interval = timedelta(minutes=5)
-    """For the listings of models, versions and prompts: one request per 1,000 models, one per 10,000 versions, and one or
-    two for prompts."""
+    """For the listings of models, versions and prompts: one request per 1,000 models, one per 10,000 versions, and one
+    or two for prompts."""
     reconcile: Interval = timedelta(hours=1)
     """For reading all linked runs: changes of their tags and metrics change no timestamp in MLflow."""
     rehash: Interval = timedelta(days=1)

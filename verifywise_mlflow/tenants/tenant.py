@@ -67,7 +67,7 @@ class Agents(ConfigSection):
     """Which agents of the server are listed: logged models of the type agent, registered or not."""
 
     experiments: Literal["all", "registry", "none"] = "all"
-    """The experiments to search: all that the account may read, only those of the registry's runs and models, or none."""
+    """The experiments to search: all that the account may read, those of the registry's runs and models, or none."""
 
 
 class Evaluations(ConfigSection):
