@@ -3,9 +3,9 @@
 For each request by run or logged model, MLflow looks up the run or the logged model in its database, so the request
 takes two to four times as long. An account may have access by only one of the routes, and a server may serve only one
 of them. So the route is chosen for each server by measurement: both are used in turn for the first folders, then the
-route by location unless it is clearly slower. Files that the route by location does not serve, and folders that it
-shows as empty, are read by the other route. A failure or an empty folder by location proves nothing: only MLflow's
-response for the run or the logged model counts.
+route by location unless it is clearly slower; if it seems to be, it is tried again now and then. Files that the route
+by location does not serve, and folders that it shows as empty, are read by the other route. A failure or an empty
+folder by location proves nothing: only MLflow's response for the run or the logged model counts.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from __future__ import annotations
 import re
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from statistics import median
 from typing import Final
 
 from verifywise_mlflow.artifacts.source import ArtifactReadError
@@ -27,9 +27,12 @@ from verifywise_mlflow.http.errors import ForbiddenError, HttpError, Unauthentic
 
 MEASURED_LISTINGS: Final = 4
 """Listings by each route before one is chosen."""
-NOTICEABLE_RATIO: Final = 1.2
+NOTICEABLE_RATIO: Final = 1.5
 """The route by location is chosen up to this ratio of delays, since it costs the server less even if network delay
 hides that."""
+FOLDERS_PER_TRIAL: Final = 16
+"""While the route by object is used, one of this many folders is listed by location: the first delays may have been
+those of a busy server."""
 _OWN_STORE: Final = "mlflow-artifacts:"
 """The anchor of locations in the server's own store. With a host, the store may be another server's."""
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9._-]+")
@@ -51,9 +54,14 @@ class RouteChoice:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._seconds: dict[bool, list[float]] = {True: [], False: []}
-        """The delays of the first listings, by whether the route is by location."""
+        self._shortest: dict[bool, float] = {}
+        """The shortest delay of a listing, in seconds, by whether the route is by location. Longer ones include waiting
+        for our other requests."""
+        self._listings: Counter[bool] = Counter()
+        """The number of listings by each route."""
         self._turn = False
+        self._folders = 0
+        """Folders since both routes were measured."""
         self._is_refused = False
         self._listed_by_location = 0
         """Folders with entries that the route by location has listed."""
@@ -69,7 +77,8 @@ class RouteChoice:
             if self._is_refused:
                 return False
             if self._is_measured():
-                return self._is_location_faster()
+                self._folders += 1
+                return self._is_location_faster() or self._folders % FOLDERS_PER_TRIAL == 0
             self._turn = not self._turn
             return self._turn
 
@@ -84,18 +93,17 @@ class RouteChoice:
             return is_serving and (not self._is_measured() or self._is_location_faster())
 
     def _is_measured(self) -> bool:
-        return all(len(seconds) >= MEASURED_LISTINGS for seconds in self._seconds.values())
+        return all(self._listings[route] >= MEASURED_LISTINGS for route in (True, False))
 
     def _is_location_faster(self) -> bool:
-        return median(self._seconds[True]) < NOTICEABLE_RATIO * median(self._seconds[False])
+        return self._shortest[True] < NOTICEABLE_RATIO * self._shortest[False]
 
     def record(self, seconds: float, *, by_location: bool, is_empty: bool) -> None:
         """Record the delay of a listing, and whether it had no entries."""
         with self._lock:
             self._listed_by_location += by_location and not is_empty
-            measured = self._seconds[by_location]
-            if len(measured) < MEASURED_LISTINGS:
-                measured.append(seconds)
+            self._listings[by_location] += 1
+            self._shortest[by_location] = min(seconds, self._shortest.get(by_location, seconds))
 
     def refuse(self) -> None:
         """Stop using the route by location: the server does not serve it, or not for this account."""

@@ -11,6 +11,7 @@ from verifywise_mlflow.connector.models import RemoteFile
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.artifact_source_resolver import ServerSource
 from verifywise_mlflow.pipeline.served_route import (
+    FOLDERS_PER_TRIAL,
     MEASURED_LISTINGS,
     OwnStoreSource,
     RouteChoice,
@@ -30,8 +31,9 @@ LISTING_BY_LOCATION, FILE_BY_LOCATION = LISTING_ENDPOINTS[-1], FILE_ENDPOINTS[-1
         ([0.004, 0.004, 0.005, 0.004], [0.012, 0.011, 0.015, 0.013], True),
         ([0.050, 0.020, 0.030, 0.040], [0.010, 0.011, 0.012, 0.090], False),
         ([0.105, 0.104, 0.106, 0.103], [0.102, 0.103, 0.104, 0.101], True),
+        ([0.050, 0.060, 0.004, 0.070], [0.012, 0.011, 0.015, 0.013], True),
     ],
-    ids=["by location is faster", "by object is faster", "a distance hides the difference"],
+    ids=["by location is faster", "by object is faster", "a distance hides the difference", "three requests waited"],
 )
 def test_the_faster_route_is_chosen(by_location: list[float], by_object: list[float], is_by_location: bool) -> None:
     choice = RouteChoice()
@@ -47,6 +49,20 @@ def test_the_faster_route_is_chosen(by_location: list[float], by_object: list[fl
     choice.refuse()
     assert not choice.by_location()
     assert not choice.reads_by_location()
+
+
+@pytest.mark.parametrize(("seconds", "count"), [(0.004, 2 * FOLDERS_PER_TRIAL + 1), (0.05, 3)], ids=["fast", "slow"])
+def test_a_route_that_was_slow_at_first_is_tried_again_and_used_if_it_is_fast(seconds: float, count: int) -> None:
+    choice = RouteChoice()
+    for route in [True, False] * MEASURED_LISTINGS:
+        choice.record(0.05 if route else 0.01, by_location=route, is_empty=False)
+
+    routes = []
+    for _ in range(3 * FOLDERS_PER_TRIAL):
+        routes.append(choice.by_location())
+        choice.record(seconds if routes[-1] else 0.01, by_location=routes[-1], is_empty=False)
+
+    assert routes.count(True) == count
 
 
 def test_files_are_read_by_location_as_soon_as_it_has_shown_some() -> None:
