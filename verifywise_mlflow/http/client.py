@@ -144,7 +144,8 @@ class HttpClient:
             request: Its headers are added to the client's.
             limit: The limits of the response.
             target: The name of the request in messages; empty if its URL must not be repeated.
-            kind: The kind of request: only delays of one kind are compared. Empty if they vary too much.
+            kind: The kind of request, for the adaptive limit, which compares delays only among requests of one kind.
+                Empty if the times of such requests vary too much to be compared.
 
         Raises:
             HttpError: there is no response, or one that is not a success or exceeds the limit.

@@ -1,6 +1,7 @@
-"""Which objects of a tenant's server were read and which were not: the listings, the account, and unreadable objects.
+"""Which objects of a tenant's server were read and which were not.
 
-The audit trail and the stored rows show this. Nothing is read from the server.
+That is: what the listings returned, the account that read them (in ``last_sync``), and the objects that could not be
+read. All of it comes from the audit trail and the stored rows; no request is sent to the server.
 """
 
 from __future__ import annotations

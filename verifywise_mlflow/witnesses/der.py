@@ -51,8 +51,9 @@ class _Element:
         """Return the element that begins at a position.
 
         Raises:
-            IndexError: The bytes end within its header.
-            ValueError: The bytes end within its content, or the element does not state its length.
+            IndexError: The bytes end within its first two bytes.
+            ValueError: The bytes end later within the element, in its length or its content, or the element does not
+                state its length.
         """
         length, content = data[start + 1], start + 2
         if length == 0x80:

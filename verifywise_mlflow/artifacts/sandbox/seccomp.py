@@ -1,7 +1,8 @@
 """The seccomp filter of a worker: read from one pipe, write to the other, allocate memory, exit.
 
 The filter is written by hand: libseccomp's Python packages need that library on the machine, and fifteen calls on two
-architectures do not justify it. Any other call fails with EPERM before it reaches the kernel's implementation.
+architectures do not justify it. Any other call fails with EPERM before it reaches the kernel's implementation. A 32-bit
+call, for which the numbers have other meanings, ends the process.
 """
 
 from __future__ import annotations

@@ -68,9 +68,10 @@ def merge_policies(
     """Return several policies as one set of rules, with a tenant's thresholds overriding those of the policies.
 
     Raises:
-        PolicyError: there is no policy; two policies share an id or a rule id, or disagree on a threshold; a rule
-            compares with a threshold that no policy defines; or the tenant overrides a threshold that no policy has, or
-            selects a framework that no rule refers to and that is not one of its own.
+        PolicyError: there is no rule; two policies share an id or a rule id, or disagree on a threshold; a rule
+            compares with a threshold that no policy defines; the tenant sets a threshold that no policy defines and
+            that is not the level of a metric for a rule that reads measures; or the tenant selects a framework that no
+            rule refers to and that is not one of its own.
     """
     catalog = catalog or shipped_catalog()
     ids = [policy.id for policy in policies]
