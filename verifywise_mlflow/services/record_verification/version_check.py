@@ -102,7 +102,7 @@ class VersionChecker:
     # -- reading
 
     def _check_halves(self, ranges: Sequence[VersionRange], error: Exception) -> list[RecordDamage]:
-        """Check versions of which one has a row that cannot be read."""
+        """Check versions in two halves: one of the versions has a row that cannot be read."""
         if len(ranges) == 1:
             (versions,) = ranges
             numbers = state_keys.version_numbers(self.session, versions)
