@@ -31,6 +31,21 @@ VERDICT_COLUMNS: Final = (
     *("thresholds", "day", "input_hash", "fingerprint"),
 )
 """The cells of a verdict, all as text: JSON as it is stored, and a day that is null as an empty text."""
+VERDICT_ARRAYS: Final = {
+    "rule_ids": "text",
+    "rule_versions": "integer",
+    "verdicts": "text",
+    "reasons": "text",
+    "values": "text",
+    "policy_ids": "text",
+    "policy_versions": "text",
+    "origins": "text",
+    "thresholds": "text",
+    "days": "date",
+    "input_hashes": "text",
+    "fingerprints": "text",
+}
+"""The arrays that store these columns, in the same order, each with the type of its elements."""
 SHARED_VERDICT_COLUMNS: Final = ("rule_id", "rule_version", "policy_id", "policy_version", "thresholds", "day")
 """The columns that are equal in all versions that a policy evaluated on the same day."""
 CELL_SEPARATOR: Final = "\x1e"

@@ -9,24 +9,10 @@ from verifywise_mlflow.persistence.queries.stored_states import StoredVerdicts
 from verifywise_mlflow.persistence.queries.version_ranges import RangeQuery, VersionRange, nested_range_query
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
-from verifywise_mlflow.persistence.state_contents import SHARED_VERDICT_COLUMNS, VERDICT_COLUMNS
+from verifywise_mlflow.persistence.state_contents import SHARED_VERDICT_COLUMNS, VERDICT_ARRAYS, VERDICT_COLUMNS
 
-_ARRAYS: Final[Mapping[str, str]] = {
-    "rule_id": "rule_ids",
-    "rule_version": "rule_versions",
-    "verdict": "verdicts",
-    "reason": "reasons",
-    "values": "values",
-    "policy_id": "policy_ids",
-    "policy_version": "policy_versions",
-    "origins": "origins",
-    "thresholds": "thresholds",
-    "day": "days",
-    "input_hash": "input_hashes",
-    "fingerprint": "fingerprints",
-}
+_ARRAYS: Final[Mapping[str, str]] = dict(zip(VERDICT_COLUMNS, VERDICT_ARRAYS, strict=True))
 """The array that has the cells of a column."""
-_ARRAY_TYPES: Final = {"rule_version": "integer[]", "day": "date[]"}
 
 
 def verdict_rows(session: TenantSession, ranges: Sequence[VersionRange]) -> Iterator[tuple[Key, StoredVerdicts]]:
@@ -58,9 +44,9 @@ def _joined(column: str) -> str:
 
 
 def _equals_shared(column: str) -> str:
-    kind = _ARRAY_TYPES.get(column, "text[]")
-    array = f'{_ARRAYS[column]} COLLATE "C"' if kind == "text[]" else _ARRAYS[column]  # "C" compares bytes
-    return f"{array} = CAST(:{column} AS {kind})"
+    array = _ARRAYS[column]
+    collation = ' COLLATE "C"' if VERDICT_ARRAYS[array] == "text" else ""  # "C" compares bytes
+    return f"{array}{collation} = CAST(:{column} AS {VERDICT_ARRAYS[array]}[])"
 
 
 _FIELDS: Final = ", ".join(

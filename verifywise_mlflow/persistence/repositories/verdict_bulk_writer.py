@@ -17,7 +17,7 @@ from sqlalchemy import text
 from verifywise_mlflow.persistence.pg_text_codec import dumps, escape, unescape
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
-from verifywise_mlflow.persistence.state_contents import CELL_SEPARATOR, joined_columns
+from verifywise_mlflow.persistence.state_contents import CELL_SEPARATOR, VERDICT_ARRAYS, joined_columns
 from verifywise_mlflow.persistence.tables import SCHEMA
 
 VERDICTS_PER_STATEMENT: Final = 5_000
@@ -25,7 +25,7 @@ VERDICTS_PER_STATEMENT: Final = 5_000
 
 
 class VerdictRow(NamedTuple):
-    """A verdict's columns, all as text, as they are stored. In the order of ``_COLUMNS``."""
+    """A verdict's columns, all as text, as they are stored. In the order of ``VERDICT_ARRAYS``."""
 
     rule_id: str
     rule_version: str
@@ -59,7 +59,7 @@ class VersionVerdicts:
         """Create it empty."""
         self._keys: list[Key] = []
         self._sizes: list[int] = []
-        self._columns: tuple[list[str], ...] = tuple([] for _ in _COLUMNS)
+        self._columns: tuple[list[str], ...] = tuple([] for _ in VERDICT_ARRAYS)
 
     def add(self, key: Key, verdicts: Sequence[VerdictRow]) -> list[str]:
         """Add all verdicts on a version, at least one; return their joined columns."""
@@ -85,26 +85,12 @@ class VersionVerdicts:
                 "sizes": self._sizes[start:end],
                 **{
                     name: _BETWEEN_VERSIONS.join(column[start:end]) + CELL_SEPARATOR
-                    for name, column in zip(_COLUMNS, self._columns, strict=True)
+                    for name, column in zip(VERDICT_ARRAYS, self._columns, strict=True)
                 },
             }
             start = end
 
 
-_COLUMNS: Final = {
-    "rule_ids": "text",
-    "rule_versions": "integer",
-    "verdicts": "text",
-    "reasons": "text",
-    "values": "text",
-    "policy_ids": "text",
-    "policy_versions": "text",
-    "origins": "text",
-    "thresholds": "text",
-    "days": "date",
-    "input_hashes": "text",
-    "fingerprints": "text",
-}
 _VERSION_SEPARATOR: Final = "\x1d"
 _BETWEEN_VERSIONS: Final = CELL_SEPARATOR + _VERSION_SEPARATOR
 """Control characters separate cells and versions. Canonical JSON escapes them, and of our texts only the reason of an
@@ -141,14 +127,14 @@ def _array(name: str) -> str:
     # Each version's text ends with a separator, since Postgres splits an empty text into no cells.
     empty = ", ''" if name in ("days", "fingerprints") else ""
     cells = f"trim_array(string_to_array(t.{name}, E'\\x1e'{empty}), 1)"
-    return cells if _COLUMNS[name] == "text" else f"{cells}::{_COLUMNS[name]}[]"
+    return cells if VERDICT_ARRAYS[name] == "text" else f"{cells}::{VERDICT_ARRAYS[name]}[]"
 
 
-_names = ", ".join(_COLUMNS)
-_split = ", ".join(f"string_to_array(:{name}, E'\\x1d')" for name in _COLUMNS)
+_names = ", ".join(VERDICT_ARRAYS)
+_split = ", ".join(f"string_to_array(:{name}, E'\\x1d')" for name in VERDICT_ARRAYS)
 _open = ", ".join(f"'{verdict}'" for verdict in OPEN_VERDICTS)
 _selected = {
-    **{name: _array(name) for name in _COLUMNS},
+    **{name: _array(name) for name in VERDICT_ARRAYS},
     "evaluated_at": "array_fill(CAST(:evaluated_at AS timestamptz), ARRAY[t.size])",
     "sync_ids": "array_fill(CAST(:sync_id AS text), ARRAY[t.size])",
     # Only for the first verdict of a rule; for later ones, the trigger that saves the former verdict sets it.
