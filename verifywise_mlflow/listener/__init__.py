@@ -1,1 +1,4 @@
-"""Receives MLflow's webhooks: verifies each delivery, and leaves a hint of what to read again. It contacts nothing."""
+"""Receives MLflow's webhooks: verifies each delivery, and leaves hints of what to read again.
+
+Its only connections are those that it accepts and those to Postgres.
+"""

@@ -24,7 +24,7 @@ from verifywise_mlflow.persistence.store import Store
 _log = logging.getLogger(__name__)
 
 RELOAD_INTERVAL_S: Final = 5
-"""Seconds after which tenants.yaml and the secrets are read again."""
+"""Seconds after which secrets are read again, and tenants.yaml if it has changed."""
 
 _READINESS_LIFETIME_S: Final = 2
 """Seconds for which the result of a database check is reused: anybody may send probes."""
@@ -72,7 +72,7 @@ def create_app(store: Store, routes: Routes) -> Starlette:
 
 
 class _Readiness:
-    """Reports whether hints can be written, with one database check every two seconds at most."""
+    """Reports whether hints could be written at the last check, which is repeated every two seconds at most."""
 
     def __init__(self, writer: HintWriter) -> None:
         self._writer = writer

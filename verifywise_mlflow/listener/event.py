@@ -1,6 +1,7 @@
 """Determines from an event of MLflow which objects to read again. No I/O.
 
-No other part of an event is used: its texts are untrusted, and the registry itself has the current state.
+Besides, only the event's workspace is used, and whether the event is a test. All other texts are untrusted, and the
+registry itself has the current state.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ _ENTITIES: Final[Mapping[str, ObjectKind]] = {
 _DELETABLE: Final = frozenset({"registered_model", "model_version", "prompt", "prompt_version"})
 """MLflow 3.17 reports no deletion of these objects. If a later release does, a listing must confirm the deletion."""
 _ALIASES: Final = frozenset({"model_version_alias", "prompt_alias"})
-"""MLflow keeps aliases at the model or prompt."""
+"""MLflow stores aliases with the model or prompt, so that is read again, too."""
 _VERSIONED: Final = frozenset({"model_version", "model_version_tag", "prompt_version", "prompt_version_tag"})
 
 _TAGS: Final = {"example_key": "example_value"}
@@ -68,7 +69,7 @@ _EXAMPLES: Final[Mapping[tuple[str, str], Mapping[str, object]]] = {
     ("prompt_alias", "created"): {**_PROMPT_VERSION, "alias": "example_alias"},
     ("prompt_alias", "deleted"): {**_PROMPT, "alias": "example_alias"},
 }
-"""The bodies that MLflow sends when a webhook is tested. Nothing else marks a test."""
+"""The ``data`` that MLflow sends when a webhook is tested. Nothing else marks a test."""
 
 
 class MalformedEventError(ValueError):
@@ -80,8 +81,9 @@ class Event:
     """The parts of an event that are used."""
 
     objects: tuple[HintedObject, ...] = ()
-    """The objects to read again; empty if the event concerns no registry object that can be stored."""
+    """The objects to read again; empty for a test, and if the event concerns no registry object that can be stored."""
     is_test: bool = False
+    """Whether the event has the data of MLflow's test call."""
     workspace: str | None = None
     """On a server with workspaces, the workspace of the webhook."""
 
@@ -90,7 +92,7 @@ def read_event(body: bytes) -> Event:
     """Parse an event.
 
     Raises:
-        MalformedEventError: the body does not have the form of MLflow's events.
+        MalformedEventError: the body is not a JSON object with an entity, an action and data.
     """
     try:
         content = orjson.loads(body)

@@ -15,10 +15,10 @@ from verifywise_mlflow.persistence.repositories import change_hints
 from verifywise_mlflow.persistence.store import Store
 
 THREADS: Final = 4
-"""The most transactions at a time. Each takes a few milliseconds."""
+"""The most transactions at a time. Each usually takes a few milliseconds."""
 
 WAIT_S: Final = 8
-"""Seconds after which a delivery that waits for the database gets a 503. MLflow waits for 30."""
+"""Seconds after which a delivery that waits for the database gets a 503. By default, MLflow waits for 30."""
 
 T = TypeVar("T")
 
@@ -33,7 +33,7 @@ class HintWriter:
     """The listener's use of the database."""
 
     def __init__(self, store: Store) -> None:
-        """Store the database connection; its role needs only the privileges of ``db grant listener``."""
+        """Use a store, whose role needs only the privileges that ``db grant listener`` grants."""
         self._store = store
         self._threads = ThreadPoolExecutor(THREADS, "hints")
         self._free_threads = asyncio.Semaphore(THREADS)
@@ -43,7 +43,7 @@ class HintWriter:
         self._threads.shutdown()
 
     async def write(self, tenant_id: str, delivery_id: str, event: Event, now: datetime) -> bool:
-        """Write the hints of a delivery; return False if the delivery was recorded before.
+        """Write the hints of a delivery; return False if it was recorded before, within ``change_hints.REPLAY_WINDOW``.
 
         Raises:
             DatabaseError: the database cannot be used now.

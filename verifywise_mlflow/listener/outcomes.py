@@ -1,4 +1,4 @@
-"""The outcomes of deliveries: replies, counts for Prometheus, and one log line a minute about each trouble."""
+"""The outcomes of deliveries: replies, counts for Prometheus, and at most one log line a minute about each trouble."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ class Outcome(StrEnum):
 
     ACCEPTED = "accepted"
     TEST = "test"
-    """Accepted, and sent by MLflow's test call."""
+    """Accepted; it has the data of MLflow's test call."""
     IGNORED = "ignored"
     """Accepted, but it concerns nothing that a sync reads."""
     REPEATED = "repeated"
     BAD_SIGNATURE = "bad signature"
     LATE = "late"
-    """Signed too long ago, or in the future."""
+    """Signed too long ago, or too far in the future."""
     OTHER_WORKSPACE = "other workspace"
     MALFORMED = "malformed"
     RATE_LIMITED = "rate limited"
     TOO_LARGE = "too large"
     TOO_SLOW = "too slow"
-    """The body did not arrive in time."""
+    """The body did not arrive in time, or the sender closed the connection."""
     BUSY = "busy"
     """Too many deliveries are in progress."""
     DATABASE_UNAVAILABLE = "database unavailable"
@@ -49,7 +49,7 @@ class Reply:
 
 
 class Outcomes:
-    """Counts and logs the outcomes of deliveries. No text of a sender reaches the log."""
+    """Counts the outcomes of deliveries, and logs troubles. No text of a sender reaches the log."""
 
     def __init__(self) -> None:
         """Begin at 0."""
@@ -89,12 +89,12 @@ class Outcomes:
         self._is_current.set(int(is_current))
 
     def log(self, subject: str, trouble: str, sentence: str) -> None:
-        """Log a sentence, unless one about the same trouble of the same subject was logged within a minute."""
+        """Log a sentence, unless one about the same trouble of the same subject was logged in the last minute."""
         now = time.monotonic()
         if now - self._logged_at.get((subject, trouble), -_LOG_INTERVAL_S) >= _LOG_INTERVAL_S:
             self._logged_at[subject, trouble] = now
             _log.warning("%s", sentence)
 
     def exposition(self) -> bytes:
-        """Return all counts as Prometheus' text."""
+        """Return all metrics as Prometheus' text."""
         return generate_latest(self._registry)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class TokenBucket:
-    """Admits a number of requests per minute on average. After a quiet minute, it admits this number at once."""
+    """Admits up to a number of requests per minute on average. After a quiet minute, it admits this number at once."""
 
     def __init__(self, per_minute: int, now: float) -> None:
         """Begin with a full bucket.
@@ -18,7 +18,7 @@ class TokenBucket:
         self._filled_at = now
 
     def take(self, now: float) -> float:
-        """Admit a request and return 0, or return after how many seconds one would be admitted."""
+        """Admit a request and return 0, or refuse it and return after how many seconds the next would be admitted."""
         per_second = self.per_minute / 60
         self._tokens = min(float(self.per_minute), self._tokens + (now - self._filled_at) * per_second)
         self._filled_at = now

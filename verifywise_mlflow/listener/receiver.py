@@ -1,4 +1,7 @@
-"""Checks each delivery, the cheapest check first: path, rate, size, signature, time, content, database."""
+"""Checks each delivery: path, rate, deliveries in progress, type, size, signature, time, content, workspace, database.
+
+Nothing in a body is interpreted before its signature was verified.
+"""
 
 from __future__ import annotations
 
@@ -27,25 +30,26 @@ from verifywise_mlflow.listener.signature import (
 from verifywise_mlflow.persistence.errors import DatabaseError
 
 MAX_BODY_BYTES: Final = 1024**2
-"""The largest body. MLflow 3.17 accepts tags of 100,000 characters, each up to 6 bytes in JSON. Most have 0.3 kB."""
+"""The largest body. Most events have 0.3 kB. A tag of MLflow 3.17 has up to 100,000 characters, which take up to 0.6 MB
+in JSON, and twice as much outside of Unicode's basic plane."""
 
 BODY_TIMEOUT_S: Final = 10
 """Seconds until a body must have arrived."""
 
 MAX_IN_PROGRESS: Final = 64
-"""The most deliveries in progress in this process, and so the most bodies in memory."""
+"""The most deliveries in progress in this process, and so the most bodies that are read at a time."""
 
 MAX_IN_PROGRESS_PER_TENANT: Final = 16
-"""The most deliveries of one tenant in progress. Each process of MLflow sends up to 10 at a time."""
+"""The most deliveries of one tenant in progress. By default, each process of MLflow sends up to 10 at a time."""
 
 UNKNOWN_PATHS_PER_MINUTE: Final = 60
-"""Requests per minute to unknown paths that get a 404. Further guesses get a 429."""
+"""Requests per minute, on average, to unknown paths that get a 404. Further guesses get a 429."""
 
 NOT_FOUND: Final = "Not Found"
 
 
 class Receiver:
-    """Receives the deliveries of all tenants. Its limits are those of this process; all else is in the database."""
+    """Receives the deliveries of all tenants. Its limits apply to this process; the database detects replays."""
 
     def __init__(
         self,
@@ -121,7 +125,7 @@ class Receiver:
         return await self._interpret(route, headers, body)
 
     async def _interpret(self, route: Route, headers: DeliveryHeaders, body: bytes) -> Reply:
-        """Answer a delivery whose signature is right."""
+        """Answer a delivery whose signature is valid."""
         now = self._clock()
         difference = clock_difference(headers, now)
         if abs(difference) > MAX_CLOCK_DIFFERENCE_S:

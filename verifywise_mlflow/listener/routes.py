@@ -1,7 +1,8 @@
 """Routes: the tenant that a path belongs to, and the secrets that sign its deliveries.
 
-``tenants.yaml`` and the secrets are read again while the listener runs. If that fails, the last routes stay in force:
-a mistake in one tenant's settings must not lose the events of all tenants.
+``tenants.yaml`` and the secrets are read again while the listener runs. If the file becomes invalid, the last valid one
+stays in force: a mistake in one tenant's settings must not lose the events of all tenants. If a tenant's secret cannot
+be used, only this tenant has no route.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from verifywise_mlflow.tenants.tenant import Tenant
 _log = logging.getLogger(__name__)
 
 _PATH: Final = re.compile(r"[A-Za-z0-9_-]{22,128}")
-"""22 characters of base64 are 128 bits."""
+"""22 random characters of base64 have more than 128 bits."""
 _MIN_SECRET_CHARACTERS: Final = 16
 
 _DEFAULT_WORKSPACE: Final = "default"
@@ -34,7 +35,7 @@ class Route:
 
     tenant_id: str
     workspace: str
-    """The tenant's workspace on an MLflow server with workspaces."""
+    """The tenant's workspace on an MLflow server with workspaces: ``default`` unless its settings name another."""
     secrets: tuple[bytes, ...]
     events_per_minute: int
 
@@ -43,10 +44,10 @@ class Routes:
     """The routes of all tenants, by path."""
 
     def __init__(self) -> None:
-        """Read the file.
+        """Read the file and the secrets. A tenant whose path or secret cannot be used is logged.
 
         Raises:
-            TenantsFileError: it is missing or invalid.
+            TenantsFileError: the environment names no file, or the file is missing or invalid.
         """
         self._path = tenants_path()
         self._state = _state_of(self._path)
@@ -54,18 +55,21 @@ class Routes:
         self._by_digest: Mapping[bytes, Route] = {}
         self._reported: list[str] = []
         self.is_current = True
-        """Whether the file on disk is the one in force."""
+        """Whether the file that was read last is in force: False if it was invalid."""
         self._resolve()
 
     def __len__(self) -> int:
         return len(self._by_digest)
 
     def find(self, path: str) -> Route | None:
-        """Return the route of a path. The time taken does not reveal how much of a guessed path is right."""
+        """Return the route of a path; None if no tenant has the path.
+
+        The look-up is by the path's hash, so its time does not reveal how much of a guessed path is right.
+        """
         return self._by_digest.get(_digest(path))
 
     def reload(self) -> None:
-        """Read the file if it has changed, and all secrets."""
+        """Read all secrets again, and the file if it has changed or was invalid. Problems are logged, not raised."""
         state = _state_of(self._path)
         problems: list[str] = []
         if state != self._state or not self.is_current:

@@ -12,15 +12,15 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 MAX_HEADER_BYTES: Final = 16 * 1024
 MAX_CONNECTIONS: Final = 1_000
-"""The most open connections. Beyond this number, requests get a 503."""
+"""The number of open connections from which on new requests get a 503."""
 
 CONNECTION_S: Final = 30
-"""Seconds after which a connection is closed, if necessary after the response to the request that is in progress.
-Uvicorn itself waits for the headers of a request forever."""
+"""Seconds after which a connection is closed; if a request is in progress, after its response. Uvicorn itself waits
+forever for the headers of a connection's first request."""
 
 _IDLE_S: Final = 5
 _SHUTDOWN_S: Final = 15
-"""Seconds for deliveries in progress after SIGTERM."""
+"""Seconds for deliveries in progress after SIGINT or SIGTERM."""
 
 
 class BoundedConnection(H11Protocol):

@@ -1,7 +1,7 @@
-"""Verifies that MLflow sent a delivery: its signature, and the time at which it was signed. No I/O.
+"""Verifies the signature of a delivery, and computes how long ago it was signed. No I/O.
 
-MLflow signs as Standard Webhooks describes (https://www.standardwebhooks.com), with headers of its own: HMAC-SHA256
-over ``delivery_id.timestamp.body``.
+MLflow signs like Standard Webhooks (https://www.standardwebhooks.com): HMAC-SHA256 over ``delivery_id.timestamp.body``.
+It has its own names of headers, and the text of the secret is the key.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 MAX_CLOCK_DIFFERENCE_S: Final = 300
-"""The largest accepted difference, in seconds. A retry has the first attempt's time and comes up to a minute later."""
+"""The largest accepted difference, in seconds. A retry has the first attempt's time, and can come minutes later."""
 
 _DELIVERY_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
 _TIMESTAMP: Final = re.compile(r"[0-9]{1,12}")
@@ -29,11 +29,11 @@ class DeliveryHeaders:
     timestamp: str
     """Unix seconds."""
     signature: str
-    """Empty if the webhook was registered without a secret."""
+    """Empty if there is none, as from a webhook that was registered without a secret."""
 
 
 def delivery_headers(headers: Mapping[str, str]) -> DeliveryHeaders | None:
-    """Return the headers of a delivery; None if they are missing or do not have the form of MLflow's headers."""
+    """Return the headers of a delivery; None if the ID or the time is missing or malformed."""
     delivery_id = headers.get("x-mlflow-delivery-id", "")
     timestamp = headers.get("x-mlflow-timestamp", "")
     if not _DELIVERY_ID.fullmatch(delivery_id) or not _TIMESTAMP.fullmatch(timestamp):
@@ -42,7 +42,7 @@ def delivery_headers(headers: Mapping[str, str]) -> DeliveryHeaders | None:
 
 
 def is_genuine(headers: DeliveryHeaders, body: bytes, secrets: Iterable[bytes]) -> bool:
-    """Return whether one of the secrets signed the delivery. The time taken depends on no secret."""
+    """Return whether one of the secrets signed the delivery. Signatures are compared in constant time."""
     signed = f"{headers.delivery_id}.{headers.timestamp}.".encode() + body
     signature = headers.signature.encode()
     matches = [hmac.compare_digest(signature, _signature(secret, signed)) for secret in secrets]
@@ -50,7 +50,7 @@ def is_genuine(headers: DeliveryHeaders, body: bytes, secrets: Iterable[bytes]) 
 
 
 def clock_difference(headers: DeliveryHeaders, now: float) -> float:
-    """Return how many seconds ago the delivery was signed; negative if our clock is behind MLflow's."""
+    """Return how many seconds ago, by our clock, the delivery was signed; negative for a time in the future."""
     return now - int(headers.timestamp)
 
 
