@@ -34,10 +34,10 @@ class AcceptedRange:
 
 
 def parse_accepted(value: object) -> tuple[AcceptedRange, ...]:
-    """Return the accepted ranges in the JSON of a commitment.
+    """Return the accepted ranges in the JSON of a commitment; none for None, since a commitment without any lacks them.
 
     Raises:
-        ValueError: the JSON does not have the form that this program writes.
+        ValueError: the value is not a list, or a part of it lacks one of the three numbers.
     """
     if value is None:
         return ()
@@ -49,7 +49,7 @@ def parse_accepted(value: object) -> tuple[AcceptedRange, ...]:
 
 
 def accepting_entry(accepted: Sequence[AcceptedRange], position: int) -> int | None:
-    """Return the entry by which a person accepted the state at a position; None if a sync committed the state."""
+    """Return the entry by which a person accepted the state at a position; None if it is in no accepted range."""
     return next((part.entry for part in accepted if position in part), None)
 
 

@@ -21,10 +21,10 @@ class Actor:
     database_role: str
     """The role that logged in to Postgres."""
     dagster_user: str | None = None
-    """Who requested the Dagster run, if a reverse proxy authenticated them. None for sensors and schedules."""
+    """Who requested the Dagster run, if a reverse proxy authenticated them. None for sensors and commands."""
 
     def __post_init__(self) -> None:
-        """Shorten the names: the trail accepts every entry."""
+        """Shorten the names, so that no entry becomes too long for the trail."""
         for name in ("os_user", "database_role", "dagster_user"):
             if (text := getattr(self, name)) is not None:
                 object.__setattr__(self, name, text[:MAX_NAME_CHARS])

@@ -1,7 +1,8 @@
 """The hash chain: each entry of a tenant's audit trail is canonical JSON that contains the previous entry's hash.
 
-Canonical JSON has sorted keys, no spaces and ASCII only. The text is stored as it was hashed, so verification needs no
-rules for numbers or escapes: ``SHA-256(text)`` is the entry's hash, and the next entry has it as ``previous_hash``.
+Canonical JSON has sorted keys, no white space between its parts, and ASCII only. The text is stored as it was hashed,
+so verification needs no rules for numbers or escapes: ``SHA-256(text)`` is the entry's hash, and the next entry has it
+as ``previous_hash``.
 
 Three verifiers repeat this deliberately instead of importing it, so that an auditor need not trust this package:
 ``tools/verify_audit_export.py``, ``tools/verify_proof.py`` and ``documents/pack/verify.py``.
@@ -29,7 +30,7 @@ class OversizedEntryError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ChainLink:
-    """One entry of a chain."""
+    """One entry of a chain. In a chain from the database, only a verification shows that the fields are right."""
 
     sequence: int
     """From 1, without gaps."""
@@ -40,10 +41,12 @@ class ChainLink:
 
 
 def make_link(fields: Mapping[str, object], previous: ChainLink | None) -> ChainLink:
-    """Return the link after ``previous`` with these fields. Their values must be JSON types.
+    """Return the link after ``previous`` with these fields, or the first link if ``previous`` is None.
 
     Raises:
         OversizedEntryError: the entry is longer than ``MAX_ENTRY_BYTES``.
+        TypeError: a value is of a type that JSON lacks.
+        ValueError: a number is NaN or infinite.
     """
     sequence = previous.sequence + 1 if previous else 1
     entry = {**fields, "sequence": sequence, "previous_hash": previous.hash if previous else GENESIS_HASH}

@@ -31,7 +31,7 @@ class InvalidCheckpointError(ValueError):
 
 
 class UnknownKeyError(InvalidCheckpointError):
-    """A checkpoint names a key that was not supplied: one from before a key rotation, or somebody else's."""
+    """A checkpoint names a key that the verifier does not trust: one of before or after a rotation, or a stranger's."""
 
     def __init__(self, key_id: str) -> None:
         super().__init__(
@@ -52,7 +52,7 @@ class Checkpoint:
 
     @property
     def names_next_key(self) -> bool:
-        """Whether the text appears to vouch for another key. Only ``verify_claim`` shows whether it is well-formed."""
+        """Whether the text appears to vouch for another key. Only ``KeyChain.verify`` shows whether it does."""
         return '"next_key":' in self.text
 
     def to_json_line(self) -> str:
@@ -64,7 +64,7 @@ class Checkpoint:
         """Parse a line that ``to_json_line`` wrote.
 
         Raises:
-            InvalidCheckpointError: The line is something else.
+            InvalidCheckpointError: The line is not a JSON object with a text and a signature.
         """
         fields = _parse_object(line)
         text, signature = fields.get("checkpoint"), fields.get("signature")
@@ -83,9 +83,9 @@ class CheckpointClaim:
     signed_at: str
     key_id: str
     next_key: str | None = None
-    """The public key, in PEM, that signs all later checkpoints: the key of this checkpoint vouches for it."""
+    """The public key, in PEM, that signs from here on: the key of this checkpoint vouches for it."""
     replaces: tuple[str, ...] = ()
-    """The ids of lost or stolen keys. A later checkpoint that one of these keys signs is refused."""
+    """The ids of lost or stolen keys. A checkpoint of a later entry that one of these keys signs is refused."""
 
 
 def sign_checkpoint(
@@ -99,6 +99,8 @@ def sign_checkpoint(
     """Sign the statement that the tenant's chain ends with ``head``.
 
     Optionally, the statement names the key that replaces ``key``, or the ids of lost keys that ``key`` replaces.
+
+    Raises the errors of ``key.sign``.
     """
     fields: dict[str, object] = {
         "format": CHECKPOINT_FORMAT,
@@ -141,7 +143,7 @@ def parse_claim(checkpoint: Checkpoint) -> CheckpointClaim:
 
 
 def verify_claim(checkpoint: Checkpoint, keys: Sequence[PublicKey]) -> CheckpointClaim:
-    """Return a checkpoint's content after verifying its signature with one of the keys.
+    """Return a checkpoint's content after verifying its signature with the key that it names.
 
     Raises:
         UnknownKeyError: The checkpoint names a key that is not among ``keys``.

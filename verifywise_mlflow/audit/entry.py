@@ -63,38 +63,38 @@ KINDS_WITH_ACTOR: Final[frozenset[EntryKind]] = frozenset(
         "states accepted",
     )
 )
-"""The kinds of entries that a person causes. All other entries follow from the server or the calendar; the entry of
-their sync's start has the actor."""
+"""The kinds of entries that name an actor, since a person can cause them. All other entries follow from the server or
+the calendar; the entry of their sync's start has the actor."""
 Outcome = Literal["complete", "incomplete", "failed", "noted"]
 
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """One event in a tenant's audit trail. Contains no secret: credentials appear by their identity only."""
+    """One event in a tenant's audit trail. Credentials appear by their identity only."""
 
     tenant_id: str
     occurred_at: datetime
     kind: EntryKind
     sync_id: str
     source_uri: str
-    """The tracking server that was read; for a delivery, the system that it went to."""
+    """The tracking server that was read; for a delivery, the system that it went to; empty if neither is known."""
     outcome: Outcome
     code_version: str
     dagster_run_id: str | None = None
     credential_identity: str | None = None
     server_version: str | None = None
     object_kind: str | None = None
-    """``registered model``, ``model version``, ``training run``, ``logged model``, ``artifacts``, ``waiver``,
-    ``database role``, ``states``."""
+    """Such as ``registered model``, ``model version``, ``artifacts``, ``waiver``, ``database role`` or ``states``."""
     object_name: str | None = None
     reason: str | None = None
     counts: Mapping[str, object] = field(default_factory=dict)
-    """Numbers of requests, and per stage the numbers of objects read, changed, incomplete and removed."""
+    """Numbers and other details, which depend on the kind. The end of a sync has, for each stage, the numbers of
+    objects read, changed, incomplete and removed."""
     actor: Actor | None = None
-    """Who caused an entry of ``KINDS_WITH_ACTOR``. The repository sets the actor if there is none."""
+    """Who caused an entry of ``KINDS_WITH_ACTOR``. If it has none when it is appended, it gets that of this process."""
 
     def __post_init__(self) -> None:
-        """Shorten what people and servers write: the trail accepts every entry, and outlives an erasure."""
+        """Shorten what people and servers write, so that the entry fits, and since the trail outlives an erasure."""
         if self.object_name is not None:
             object.__setattr__(self, "object_name", abbreviate(self.object_name))
         for name, max_bytes in _MAX_TEXT_BYTES.items():
@@ -120,7 +120,7 @@ _MAX_BYTES_PER_CHARACTER: Final = 12
 
 
 def shorten_to_bytes(text: str, max_bytes: int) -> str:
-    """Return a text that takes at most this many bytes in canonical JSON, with an ellipsis if it is cut."""
+    """Return a text that takes at most ``max_bytes`` (24 or more) in canonical JSON, with an ellipsis if it is cut."""
     if _MAX_BYTES_PER_CHARACTER * len(text) <= max_bytes or len(canonical_json(text[:max_bytes])) <= max_bytes:
         shortened = truncate(text, max_bytes - _MAX_BYTES_PER_CHARACTER)
         if len(canonical_json(shortened)) <= max_bytes:
@@ -129,7 +129,7 @@ def shorten_to_bytes(text: str, max_bytes: int) -> str:
 
 
 def _shorten_counts(counts: Mapping[str, object]) -> Mapping[str, object]:
-    """Return the counts; if they are too long, only their numbers, and the names of other values if these fit."""
+    """Return the counts; if they are too long, the commitment and numbers, and names of other values if these fit."""
     if len(canonical_json(dict(counts))) <= _MAX_COUNTS_BYTES:
         return counts
     for keeps_names in (True, False):

@@ -1,8 +1,9 @@
 """The chain of keys of one trail: from the public keys that a verifier trusts to the keys for which they vouch.
 
 A checkpoint with a ``next_key`` ends the validity of its own key. A checkpoint that ``replaces`` other keys ends their
-validity. Later signatures of a replaced key are refused, so a stolen key becomes useless. If a lost key could not vouch
-for its successor, the verifier must supply the successor, too.
+validity. Signatures of a replaced key over later entries are refused, so a stolen key cannot vouch for new entries. The
+key becomes valid again if a later checkpoint vouches for it. If a lost key could not vouch for its successor, the
+verifier must supply the successor, too.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ if TYPE_CHECKING:  # imports cryptography, which takes 0.05 s
 
 
 class ReplacedKeyError(InvalidCheckpointError):
-    """A checkpoint was signed by a key after the entry that replaced it."""
+    """A checkpoint of an entry after the one that replaced its key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class KeyChange:
     """One key vouched for the next."""
 
     sequence: int
-    """The entry over which both keys signed."""
+    """The entry whose checkpoint vouches for the new key."""
     old_key_id: str
     new_key_id: str
 
@@ -66,9 +67,10 @@ class KeyChain:
         return claim
 
     def follow(self, claim: CheckpointClaim) -> None:
-        """Apply a verified checkpoint: trust its ``next_key`` instead of its own key, and no key that it ``replaces``.
+        """Apply a checkpoint: after its entry, trust its ``next_key`` instead of its own key, and none it ``replaces``.
 
-        Most checkpoints change no key.
+        Args:
+            claim: What ``verify`` returned. Most checkpoints change no key.
         """
         self._replaced.update(dict.fromkeys(claim.replaces, claim.sequence))
         if claim.next_key is None:

@@ -1,7 +1,7 @@
 """A Merkle tree with all nodes in memory, for inclusion proofs of its leaves and consistency proofs with a former tree.
 
-``merkle.Frontier`` computes only a root, in constant memory. This tree takes 64 bytes and a microsecond for each leaf;
-a path then costs little.
+``merkle.Frontier`` computes only a root, from one hash for each level of the tree. This tree takes about 64 bytes and a
+microsecond for each leaf; a path then costs little.
 
 A step of a path is a sibling's side and its hash in hex: ``left 5feceb66…``. RFC 9162 leaves the side out, since it
 follows from the leaf's position and the tree's size. A verifier of these paths needs neither number.
@@ -19,7 +19,7 @@ _BYTES: Final = 32
 """Bytes of a hash."""
 
 Path = tuple[str, ...]
-"""Steps, from the leaf to the root."""
+"""Steps upwards to the root, from a leaf or another node."""
 
 
 class Growth(NamedTuple):
@@ -30,7 +30,7 @@ class Growth(NamedTuple):
     """
 
     node: str
-    """The largest subtree at the former tree's right edge that both trees have, in hex."""
+    """The hash, in hex, of the largest subtree at the former tree's right edge that both trees have."""
     path: Path
 
 
@@ -54,7 +54,11 @@ class LeafTree:
         return self._levels[-1] or EMPTY_ROOT
 
     def path(self, position: int) -> Path:
-        """Return the path from a leaf."""
+        """Return the path from a leaf.
+
+        Raises:
+            IndexError: the tree has no leaf at this position.
+        """
         if not 0 <= position < self.size:
             raise IndexError(f"a tree of {self.size} leaves has none at {position}")
         return tuple(self._path(0, position))
@@ -63,7 +67,10 @@ class LeafTree:
         """Return the proof that the tree extends the tree of its first ``former_size`` leaves.
 
         Args:
-            former_size: the number of leaves of the former tree, at least 1.
+            former_size: the number of leaves of the former tree.
+
+        Raises:
+            IndexError: the former size is 0 or more than the tree's.
         """
         if not 0 < former_size <= self.size:
             raise IndexError(f"a tree of {self.size} leaves has not grown from {former_size}")

@@ -2,9 +2,10 @@
 
 The leaves are read one by one; only hashes of up to ``PROGRESS_INTERVAL`` of them are in memory.
 
-The roots are computed from the leaves. If a root differs from the committed one, the commitment's stored frontier shows
-which part of the tree differs, provided that the frontier has the committed root. The verification then continues from
-that frontier, so that each commitment is verified by itself.
+Each leaf's stored hash is compared with its text, and the roots are computed from the stored hashes. If a root differs
+from the committed one, the commitment's stored frontier shows which part of the tree differs, provided that the
+frontier has the committed root. The verification then continues from that frontier, so that each commitment is verified
+by itself. Without such a frontier, roots are compared again after the next commitment that has one.
 """
 
 from __future__ import annotations
@@ -33,14 +34,14 @@ class Leaf(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Commitment:
-    """What an entry of the trail says about the log."""
+    """What an entry of the trail says about the log, and what the database stores about this entry."""
 
     sequence: int
     """The entry's number."""
     sync_id: str
     size: int
     root: str | None
-    """In hex; None if the entry was too long to contain the root."""
+    """In hex; None if the entry lacks it."""
     models: int | None
     current: str | None
     syncs: Sequence[str] = ()
@@ -53,7 +54,7 @@ class Commitment:
     """Whether a person accepts states by the entry."""
 
     def verified_frontier(self) -> Frontier | None:
-        """Return the frontier if it has the committed root."""
+        """Return the frontier if it has the committed root, otherwise None."""
         if self.frontier is None:
             return None
         try:
@@ -120,7 +121,7 @@ class _Walk:
     on_progress: Callable[[int], None]
     report: LogReport = field(default_factory=LogReport)
     _frontier: Frontier | None = field(default_factory=Frontier)
-    """The frontier of the leaves so far; None from a missing leaf to the next commitment."""
+    """The frontier of the leaves so far; None after damage, up to the next commitment with a verified frontier."""
     _unappended: list[bytes] = field(default_factory=list)
     """Leaves that the frontier does not have yet: appending many at once takes half of the time."""
     _position: int = 0
@@ -237,7 +238,7 @@ class _Walk:
 
 
 def _differing_range(frontier: Frontier, committed: Frontier, start: int) -> tuple[int, int]:
-    """Return the first and the last position of the first full subtree that differs, from ``start`` on."""
+    """Return the first and last position, from ``start`` on, of the first full subtree that differs; if none, all."""
     first = 0
     for place, peak in enumerate(committed.peaks):
         size = 1 << [bit for bit in range(committed.size.bit_length() - 1, -1, -1) if committed.size >> bit & 1][place]

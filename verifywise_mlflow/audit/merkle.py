@@ -16,7 +16,7 @@ from typing import Final
 EMPTY_ROOT = hashlib.sha256().digest()
 """The root of a tree without leaves."""
 _LEAVES_PER_BATCH: Final = 4096
-"""Leaves that are in memory at once."""
+"""Hashes of leaves that are in memory at once."""
 
 
 def leaf_hash(text: bytes) -> bytes:
@@ -37,7 +37,11 @@ class Frontier:
     peaks: list[bytes] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        """Refuse peaks that no tree of this size has."""
+        """Refuse a number of peaks that no tree of this size has.
+
+        Raises:
+            ValueError: there are more or fewer peaks than full subtrees.
+        """
         if len(self.peaks) != (expected := max(self.size, 0).bit_count()):
             raise ValueError(f"a tree of {self.size} leaves has {expected} full subtrees, not {len(self.peaks)}")
 

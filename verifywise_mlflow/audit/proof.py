@@ -1,4 +1,5 @@
-"""Proofs about the log of states: that an entry of the audit trail commits a state, and that it was the newest one.
+"""Proofs about the log of states: that an entry of the audit trail commits a state, that the state was the newest one,
+and that a later log extends a former one.
 
 A proof has the texts that were hashed and the paths from their hashes to the two roots in the entry. A verifier needs
 no more: see ``documents/pack/verify_proof.py``, which shares no code with this module.
@@ -91,7 +92,11 @@ class Commitment:
 
     @classmethod
     def of_entry(cls, text: str) -> Commitment | None:
-        """Return the commitment in an entry of the trail; None if the entry has none."""
+        """Return the commitment in the text of an entry; None if the entry has none, or lacks one of its roots.
+
+        Raises:
+            ValueError: the text is not JSON, or its accepted states are malformed.
+        """
         entry: object = json.loads(text)
         counts = entry.get("counts") if isinstance(entry, dict) else None
         match counts.get(STATES) if isinstance(counts, dict) else None:
@@ -136,6 +141,10 @@ class CommittedStates:
             model_name: the model.
             states: for each state, its position in the log, the text of its leaf, the text of its content, and its
                 columns of verdicts.
+
+        Raises:
+            KeyError: the model has no states.
+            IndexError: the log has no state at a position.
         """
         newest = [*_split(self._models[model_name])]
         tree, places = LeafTree(newest), {leaf: place for place, leaf in enumerate(newest)}
@@ -147,7 +156,11 @@ class CommittedStates:
         return proved
 
     def models_path(self, model_name: str) -> Path:
-        """Return the path from a model to the root over all models."""
+        """Return the path from a model to the root over all models.
+
+        Raises:
+            KeyError: the model has no states.
+        """
         return self._all_models.path(self._places[model_name])
 
 

@@ -1,8 +1,8 @@
 """Leaves of the state log: one for each state that was written, with the hash of its content.
 
-A leaf's text is RFC 8785 JSON of texts and whole numbers, for which Python's encoder and RFC 8785 agree. The content of
-a state is such JSON, too: an object with the stored text of each column. So a verifier needs no rules for numbers, and
-a proof can contain exactly the text that was hashed.
+A leaf's text is RFC 8785 JSON of texts and whole numbers, for which Python's encoder and RFC 8785 agree as long as keys
+are ASCII. The content of a state is such JSON, too: usually an object with the stored text of each column. So a
+verifier needs no rules for numbers, and a proof can contain exactly the text that was hashed.
 """
 
 from __future__ import annotations
@@ -40,19 +40,22 @@ _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=
 
 
 def content_text(content: Content) -> str:
-    """Return the RFC 8785 JSON of an object of texts, whole numbers below 2^53, nulls, lists and objects."""
+    """Return the RFC 8785 JSON of an object with ASCII keys: texts, whole numbers below 2^53, nulls, lists, objects."""
     return _ENCODER.encode(content)
 
 
 def content_hash(content: Content) -> str:
-    """Return the SHA-256, in hex, of a content's JSON."""
+    """Return the SHA-256, in hex, of ``content_bytes``, which raises the same errors."""
     return hashlib.sha256(content_bytes(content)).hexdigest()
 
 
 def content_bytes(content: Content) -> bytes:
     """Return ``content_text`` in UTF-8.
 
-    orjson takes half of the time of Python's encoder. It refuses lone surrogates, which no stored text has.
+    orjson takes half of the time of Python's encoder.
+
+    Raises:
+        TypeError: a text has a lone surrogate, which no stored text has.
     """
     return orjson.dumps(content, option=orjson.OPT_SORT_KEYS)
 
@@ -70,6 +73,7 @@ class State:
     """What distinguishes several objects of one kind and version: an event, a waiver, a kind of configuration."""
     written_at: datetime
     sync_id: str
+    """Empty for a state that a command wrote."""
     content: str
     """``content_hash`` of the row."""
 

@@ -1,7 +1,8 @@
 """Diagnoses tampering at the first invalid link of a chain, from that link and those after it.
 
-If the chain was changed in one way, the diagnosis is exact. If it was changed in several ways, the diagnosis names one
-of these changes, at the first affected entry. Only a checkpoint reveals truncation and a rebuilt chain.
+If the chain was changed in one way, the diagnosis names this change, or one that would leave the same links. If it was
+changed in several ways, the diagnosis names one of these changes, at the first affected entry. Only a checkpoint or a
+head that was recorded elsewhere reveals truncation and a rebuilt chain.
 """
 
 from __future__ import annotations
@@ -30,11 +31,12 @@ DamageKind = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """The first invalid entry of a chain, and what is wrong with it."""
+    """The first damage of a chain: which entry or checkpoint is invalid, and why."""
 
     kind: DamageKind
     sequence: int
-    """The number of the invalid entry, of the first missing entry, or, for a rewritten chain, of the signed entry."""
+    """The number of the invalid entry or of the first missing one. For a rewritten chain and an invalid checkpoint, the
+    number of the entry that the checkpoint or head is about."""
     sentence: str
 
 

@@ -5,7 +5,8 @@ off right after a checkpoint, remove later checkpoints and append other entries.
 signatures. Only a statement from outside the database shows that entries are missing: a checkpoint that was stored
 elsewhere, or the head of the chain as it was recorded elsewhere. So a verifier who supplies a key gets ``intact`` only
 if such a statement covers every entry, or every entry up to ``through``, the last one that the verifier asks about.
-Otherwise the outcome is ``unproved``, which has an exit code of its own, and the report says what to compare with.
+Otherwise the outcome of a signed trail is ``unproved``, which has an exit code of its own, and the report says what to
+compare with.
 
 The daily verification fails for a damaged trail and for one that no key signed, but not for ``unproved``: entries that
 no checkpoint covers yet are normal between two syncs, and an alert that is always on is not an alert. The verification
@@ -33,18 +34,18 @@ class TrailReport:
     entries: int
     """Number of valid entries, from the first on."""
     head: str | None
-    """The hash of the last valid entry."""
+    """The hash of the last valid entry; None if there is none."""
     damage: Damage | None
     checkpoints: int
     """Number of distinct checkpoints that match the chain."""
     vouched: int
-    """The last entry that a checkpoint covers."""
+    """The last entry that a checkpoint covers; 0 if there is none."""
     signatures_judged: bool
     """Whether a public key was supplied, so that the checkpoints' signatures were verified."""
     last_signed_at: str | None = None
     """The signing time that the checkpoint over the entry ``vouched`` states. Without a key, the text is unverified."""
     witnessed: int = 0
-    """The last entry that a statement from outside the database covers: a checkpoint stored elsewhere, or a head."""
+    """The last entry that a checkpoint stored elsewhere or a recorded head covers; 0 if there is none."""
     key_changes: tuple[KeyChange, ...] = ()
     """The changes of the signing key for which the old key vouched, in their order."""
     unknown_key_id: str | None = None
@@ -61,7 +62,7 @@ class TrailReport:
         return "intact"
 
     def not_proved(self, through: int | None = None) -> list[str]:
-        """Return a sentence about each thing that an undamaged trail does not prove."""
+        """Return a sentence about each thing that an undamaged trail does not prove; none about a damaged one."""
         if self.damage:
             return []
         if not self.signatures_judged:

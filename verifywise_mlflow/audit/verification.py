@@ -1,4 +1,4 @@
-"""Verifies a chain of links with its checkpoints, and reports the damage. Only two links are in memory at a time."""
+"""Verifies a chain of links with its checkpoints, and reports the first damage. Few links are in memory at once."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _TIME_LENGTH = len("2026-03-01T12:30:00.000000+00:00")
 
 @dataclass(frozen=True, slots=True)
 class AnchoredCheckpoint:
-    """A checkpoint with the number of the entry that it signs."""
+    """A checkpoint with the number of the entry that it should sign."""
 
     sequence: int
     checkpoint: Checkpoint
@@ -64,7 +64,7 @@ def verify_chain(
     on_progress: Callable[[int], None] = _ignore_progress,
     heads: Sequence[TrailHead] = (),
 ) -> TrailReport:
-    """Verify a tenant's chain and report the first entry that is not as it was written.
+    """Verify a tenant's chain and report the first damage: an invalid entry, or a statement that does not match.
 
     Args:
         tenant_id: The tenant whose chain it is.
