@@ -21,7 +21,7 @@ def verdict_rows(session: TenantSession, ranges: Sequence[VersionRange]) -> Iter
     Most versions have the same rules, policies, thresholds and days. The query compares each row with one of them, and
     leaves equal columns out: joining and sending them takes longer.
     """
-    nothing: dict[str, list[str | None]] = {name: [] for name in SHARED_VERDICT_COLUMNS}
+    nothing = dict.fromkeys(SHARED_VERDICT_COLUMNS)  # null equals no array, not even an empty one
     row = _QUERIES["version_verdicts"].first_row(session, ranges, nothing)
     shared = _verdicts("version_verdicts", row[2:], None) if row else None
     cells = shared.shared_cells() if shared and shared.is_well_formed() else nothing
