@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import closing
 
 import psycopg2
 import pytest
@@ -94,6 +95,16 @@ def test_the_schemas_name_is_a_plain_identifier_that_is_not_reserved(name: str, 
     found_problem = schema_name_problem(name)
 
     assert found_problem is None if problem is None else problem in str(found_problem)
+
+
+def test_every_word_that_postgres_accepts_only_in_quotes_is_refused(empty_database_url: str) -> None:
+    connection = psycopg2.connect(empty_database_url)
+    with closing(connection), connection.cursor() as cursor:
+        cursor.execute("SELECT word FROM pg_get_keywords() WHERE catcode IN ('R', 'T')")
+        keywords = [word for (word,) in cursor.fetchall()]
+
+    assert "select" in keywords
+    assert [word for word in keywords if schema_name_problem(word) is None] == []
 
 
 def run_cli(database_url: str, schema: str, *arguments: str) -> subprocess.CompletedProcess[str]:

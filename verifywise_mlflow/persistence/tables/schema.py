@@ -7,6 +7,7 @@ import re
 from typing import Final
 
 from sqlalchemy import BigInteger, MetaData, Sequence
+from sqlalchemy.dialects.postgresql.base import RESERVED_WORDS
 
 VARIABLE: Final = "VERIFYWISE_SCHEMA"
 """The environment variable that names the schema."""
@@ -16,16 +17,18 @@ DEFAULT_SCHEMA: Final = "verifywise_mlflow"
 grants its role write access to every table in it."""
 
 _IDENTIFIER: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
-"""A name that Postgres accepts without quotes. It truncates a name after 63 bytes."""
+"""A name that Postgres accepts without quotes, unless it is a keyword. It truncates a name after 63 bytes."""
 
 _RESERVED: Final = re.compile(r"public|information_schema|pg_.*")
+_KEYWORDS: Final = RESERVED_WORDS | {"collation", "concurrently", "lateral", "system_user", "tablesample"}
+"""Keywords that Postgres accepts as a schema's name only in quotes."""
 
 
 def schema_name_problem(name: str) -> str | None:
     """Return why a schema may not have this name; None if it may."""
     if not _IDENTIFIER.fullmatch(name):
         return "it is not a lowercase identifier of at most 63 letters, digits and underscores"
-    if _RESERVED.fullmatch(name):
+    if _RESERVED.fullmatch(name) or name in _KEYWORDS:
         return "the name is reserved"
     return None
 
