@@ -1,4 +1,4 @@
-"""Maps entities to rows and back by field name, upserts (inserts or updates) rows, and selects rows by version."""
+"""Maps entities to rows and back by field name, upserts (inserts or updates) rows, and selects rows by key."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from verifywise_mlflow.connector.models import (
 )
 from verifywise_mlflow.persistence.batch_limits import ROWS_PER_BATCH
 from verifywise_mlflow.persistence.bulk_upsert import upsert_rows
-from verifywise_mlflow.persistence.pg_text_codec import Text
+from verifywise_mlflow.persistence.pg_text_codec import Text, escape
 from verifywise_mlflow.persistence.session import TenantSession
 
 Row: TypeAlias = dict[str, object]
@@ -66,7 +66,10 @@ def _column(value: tuple[object, ...]) -> object:
 
 
 def upsert(session: TenantSession, table: Table, rows: Sequence[Row]) -> None:
-    """Upsert rows by primary key, each with a new revision, a batch per statement."""
+    """Upsert rows by primary key, each with a new revision if the table has revisions, in batches.
+
+    All rows have the same columns, and each key occurs once.
+    """
     for start in range(0, len(rows), ROWS_PER_BATCH):
         upsert_rows(session, table, rows[start : start + ROWS_PER_BATCH])
 
@@ -184,7 +187,7 @@ def to_entity(kind: type[E], row: Mapping[str, object], **other: object) -> E:
 
 
 def to_floats(stored: object) -> dict[str, float]:
-    """Return metrics as floats: JSON has no NaN, and its largest numbers are decoded as integers."""
+    """Return stored metrics as floats: JSON has the names of those that are not finite."""
     return {str(key): float(value) for key, value in stored.items()} if isinstance(stored, dict) else {}
 
 
@@ -193,17 +196,18 @@ def _list(stored: object) -> Iterable[object]:
 
 
 MAX_NAME_BYTES = 2_000
-"""The longest name in a key: an entry of a Postgres index has at most 2,704 bytes, and a key has more parts."""
+"""The longest name in a key, as it is stored: an entry of a Postgres index has at most 2,704 bytes, and a key has more
+parts."""
 
 
 def fits_in_key(*names: str | None) -> bool:
-    """Return whether names can be parts of a key: short enough, and not of invisible characters alone."""
+    """Return whether all names but None can be parts of a key: short, and not of invisible characters alone."""
     return all(name is None or key_problem(name) is None for name in names)
 
 
 def key_problem(name: str) -> str | None:
     """Return why a name cannot be part of a key, as the end of a sentence; None if it can."""
-    if len(name.encode("utf-8", "surrogatepass")) > MAX_NAME_BYTES:
+    if len(escape(name).encode()) > MAX_NAME_BYTES:
         return f"has more than {MAX_NAME_BYTES} bytes"
     if not has_visible_character(name):
         return "consists of invisible characters, which no page can show"

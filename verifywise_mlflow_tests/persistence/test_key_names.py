@@ -22,3 +22,7 @@ def test_a_name_with_a_visible_character_is_accepted(name: str) -> None:
 
 def test_a_name_that_is_too_long_for_an_index_is_refused() -> None:
     assert key_problem("é" * 1_001) == "has more than 2000 bytes"
+
+
+def test_a_name_that_is_too_long_only_as_postgres_stores_it_is_refused() -> None:
+    assert key_problem("a" + "\x00" * 1_000) == "has more than 2000 bytes"
