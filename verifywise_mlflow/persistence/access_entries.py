@@ -1,8 +1,8 @@
 """The audit entries of granted and revoked access: who granted which database role access to a tenant.
 
 The entry of a reader is in the trail of its tenant. The entry of a pipeline or a listener is in the trail of every
-tenant, so that a tenant's trail alone shows who could read and write its rows. A tenant's first sync adds the entries
-of access that was granted before.
+tenant, so that a tenant's trail alone shows to which roles its rows were opened. A tenant's first sync adds the entries
+of pipelines and listeners with access that was granted before.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _REASONS: Final[dict[tuple[AccessEvent, str], str]] = {
 def record_access(
     connection: Connection, event: AccessEvent, role: str, kind: str, tenant_id: str | None, now: datetime
 ) -> None:
-    """Append an entry to the trail of the reader's tenant, or for other roles to the trails of all tenants.
+    """Append an entry to the trail of the reader's tenant, or for other roles to the trails of all synced tenants.
 
     Call it last in a transaction, with the owner's rights. A trail may begin with this entry, since a reader's tenant
     need not have been synced yet.

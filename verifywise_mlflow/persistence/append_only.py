@@ -1,4 +1,4 @@
-"""Checks that the triggers that keep tables append-only and write histories are as the migrations created them.
+"""Checks that the triggers that keep tables append-only or write histories are as the migrations created them.
 
 Triggers refuse changes by every role, the owner included, but the owner can disable, drop or replace a trigger. Such a
 change leaves no row behind: only the catalog shows it, and only while it lasts.
@@ -44,7 +44,7 @@ REMEDY: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """A trigger that keeps a table append-only, or writes its history."""
+    """A trigger that refuses changes of a table, or writes its history."""
 
     table: str
     name: str
@@ -114,9 +114,9 @@ class _StoredTrigger:
 
 
 def append_only_problems(connection: Connection) -> list[str]:
-    """Return how the triggers differ from those of this release, as sentences without a period.
+    """Return how the triggers and the bodies of functions differ from those of this release, as text without a period.
 
-    Any role may call it.
+    Triggers and rules of guarded tables that are not ours are returned, too. Any role may call it.
     """
     triggers, functions, expected = _stored_triggers(connection), _stored_functions(connection), _expected_functions()
     problems = [_guard_problem(guard, triggers.get((guard.table, guard.name))) for guard in GUARDS]

@@ -1,7 +1,8 @@
 """Upserts or inserts many rows with one statement, column by column.
 
 SQLAlchemy needs some 20 µs per row and 2 µs per cell to build a statement. Here each column is sent as one text, which
-Postgres splits. COPY would be as fast, but Postgres refuses it on tables with row-level security.
+Postgres splits, or as an array if a cell has one of the two control characters that the text needs. COPY would be as
+fast, but Postgres refuses it on tables with row-level security.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ Cells: TypeAlias = Sequence[str | None]
 """A column's values, in the text form that Postgres casts to the column's type."""
 
 MAX_CHARACTERS: Final = 4 * 1024**2
-"""The most characters of a statement with several rows: sending a statement takes a multiple of its size in memory."""
+"""The most characters in the cells of a statement with several rows: sending a statement takes a multiple of its size
+in memory."""
 _SEPARATOR: Final = "\x1e"
 """It separates the cells of a column and ends the last cell: Postgres splits an empty text into no cells."""
 _NULL: Final = "\x1f"
@@ -90,7 +92,8 @@ def upsert_columns(
     Args:
         session: The transaction.
         table: The table.
-        columns: The cells of each column, equally many and at least one. ``text_form`` makes them of values.
+        columns: The cells of each column, equally many and at least one; each key occurs once. ``text_form`` makes
+            them of values.
         common: The columns that have one value in all rows, which is not null.
     """
     _write(session, table, columns, common, replaces=True)
@@ -127,7 +130,7 @@ def text_form(column_type: TypeEngine[Any]) -> TextForm:
     """Return how a column's values are sent.
 
     Raises:
-        TypeError: No column of this type has been written in bulk so far.
+        TypeError: The text form of the type is not known here.
     """
     match column_type:
         case Text():

@@ -31,7 +31,7 @@ from sqlalchemy.dialects.postgresql import JSON
 from verifywise_mlflow.persistence.pg_text_codec import Text
 
 MAX_PAGE_BYTES: Final = 4 * 1024**2
-"""The most bytes of text and JSON in the rows of a page. A first row that is larger is a page of its own."""
+"""The bytes of text and JSON after which a page ends: the row that reaches this limit is its last one."""
 
 _OF_FIXED_SIZE: Final = (Boolean, Integer, Date, DateTime)
 _KEY: Final = ("model_name", "version_number")
@@ -40,7 +40,7 @@ _KEY: Final = ("model_name", "version_number")
 def limit_bytes(
     query: Select[Any], linked: Sequence[tuple[Table, str, str]] = (), max_bytes: int = MAX_PAGE_BYTES
 ) -> Select[Any]:
-    """Return the first rows of a query that together have at most ``max_bytes``; at least one row.
+    """Limit a query to its first rows, up to and including the one with which they reach ``max_bytes``.
 
     Args:
         query: It is ordered by the key of a version, and has a LIMIT.

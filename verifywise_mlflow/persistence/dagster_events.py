@@ -3,7 +3,7 @@
 These are the rows that ``DagsterInstance.delete_run`` leaves behind, and the events that sensors report without a run.
 
 Dagster stores each check result twice: as an event, and in a table of results that has no index by run. No other module
-names Dagster's tables, and only ``defs.dagster_compat`` calls this one, with a connection that Dagster opened.
+changes Dagster's tables, and only ``defs.dagster_compat`` calls this one, with a connection that Dagster opened.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class CheckResultRow:
 
 
 def store_check_results(connection: Connection, results: Sequence[CheckResultRow]) -> None:
-    """Store the check results of a run, each for a partition, with their events in the same order."""
+    """Store at least one check result of a run, each for a partition, with their events in the same order."""
     columns = zip(*map(astuple, results), strict=True)
     names = [field.name for field in fields(CheckResultRow)]
     connection.execute(_STORE_RESULTS, dict(zip(names, map(list, columns), strict=True)))
@@ -96,7 +96,10 @@ def checks_with_results(connection: Connection) -> frozenset[CheckKey]:
 
 
 def delete_check_results(connection: Connection, checks: Collection[CheckKey], run_ids: Sequence[str]) -> None:
-    """Delete the results of these checks in these runs."""
+    """Delete the results of these checks in these runs.
+
+    So are those of a check that has the asset of one of them and the name of another.
+    """
     # All three columns are given so that Postgres can use the table's unique index.
     connection.execute(
         delete(_RESULTS).where(
@@ -120,7 +123,7 @@ def delete_runless_check_result(connection: Connection, asset_key: str, check_na
 
 
 def delete_superseded_runless_events(connection: Connection, asset_keys: Collection[str], before: datetime) -> None:
-    """Delete the events that were reported without a run for these assets before a time.
+    """Delete the observations and check results that were reported without a run for these assets before a time.
 
     The newest observation of each partition stays. Every event of a check result is deleted: the current result is in
     the table of results, which holds one row per check and partition for results without a run.

@@ -57,12 +57,12 @@ MIN_SERVER_VERSION = (15,)
 (``security_invoker``)."""
 
 UPGRADE_LOCK_TIMEOUT = "120s"
-"""How long an upgrade waits for open transactions. A transaction that begins meanwhile waits for the upgrade."""
+"""How long an upgrade waits for open transactions of a ``Store``. One that begins meanwhile waits for the upgrade."""
 
 SILENCE_SECONDS = 60
-"""The longest silence of the server's machine. After it, a connection counts as lost, even while a statement waits for
-its result: the system's own limit is two hours. A statement may run longer, since the machine acknowledges packets
-meanwhile.
+"""The longest silence of the server's machine, unless ``statement_seconds`` or the URL sets another limit. After it, a
+connection counts as lost, even while a statement waits for its result: the system's own limit is two hours. A statement
+may run longer, since the machine acknowledges packets meanwhile.
 """
 _INSUFFICIENT_PRIVILEGE = "42501"
 _CREATED_MEANWHILE = frozenset({"23505", "42P06", "42P07"})
@@ -73,7 +73,7 @@ def database_url() -> str:
     """Return the URL from the environment.
 
     Raises:
-        DatabaseError: the variable is not set.
+        DatabaseError: the variable is not set, or empty.
     """
     url = os.environ.get(DATABASE_URL_VARIABLE)
     if not url:
@@ -88,11 +88,11 @@ def connect(url: str, statement_seconds: float | None = None) -> Engine:
 
     Args:
         url: The database.
-        statement_seconds: How long a statement may take, including its wait for locks and for a server that does not
-            respond.
+        statement_seconds: How long a statement may take on the server, including its wait for locks, and how long the
+            server's machine may take to acknowledge data. Without it, only locks and silence have a limit.
 
     Raises:
-        DatabaseError: the URL is not one of Postgres, or the configured schema name is refused.
+        DatabaseError: the URL cannot be read or is not one of Postgres, or the configured schema name is refused.
     """
     if SCHEMA_PROBLEM:
         raise DatabaseError(f"{SCHEMA_VARIABLE} is not the name of a schema for our tables: {SCHEMA_PROBLEM}")
@@ -154,11 +154,12 @@ def _time_limits(statement_seconds: float | None) -> str:
 def upgrade(url: str) -> str:
     """Migrate the schema to the newest revision, creating it first if needed; return that revision.
 
-    It waits for open transactions. Roles with access keep it, and get the privileges that new tables need.
+    It waits for open transactions, for up to two minutes. Roles with access keep it, and get the privileges that new
+    tables need.
 
     Raises:
-        DatabaseError: the schema is newer than this code, belongs to another role or another product, or was locked for
-            too long.
+        DatabaseError: the database cannot be used; or the schema may not be created, is newer than this code, belongs
+            to another role or another product, or was locked for too long.
     """
     engine = connect(url)
     try:
@@ -176,7 +177,7 @@ class SchemaCheck:
     exposures: list[RoleExposure]
     """What readers can do although they should not."""
     append_only_problems: list[str]
-    """How the triggers that protect evidence differ from those of this release."""
+    """How the triggers that protect evidence, and their functions, differ from those of this release."""
 
 
 def check(url: str, *, wait_seconds: float = 0.0) -> SchemaCheck:
@@ -185,7 +186,8 @@ def check(url: str, *, wait_seconds: float = 0.0) -> SchemaCheck:
     Nothing is changed. While the schema is older or missing, wait for a migration for up to ``wait_seconds``.
 
     Raises:
-        DatabaseError: there is no schema, it is at another revision, or it belongs to another product.
+        DatabaseError: the database cannot be used; or there is no schema, it is at another revision, belongs to another
+            product, or is still locked by a migration.
     """
     engine = connect(url)
     try:
@@ -204,13 +206,13 @@ def _check(engine: Engine) -> SchemaCheck:
 
 
 def ensure_schema(engine: Engine) -> None:
-    """Create the schema if there is none; refuse one that is older or newer than this code.
+    """Create the schema if there is none, or if it has no tables; refuse one that is older or newer than this code.
 
-    An existing schema is never migrated here: another process may be running on it with older code.
+    Existing tables are never migrated here: another process may be running on them with older code.
 
     Raises:
-        DatabaseError: the schema is at another revision or belongs to another product, or the database cannot be
-            reached.
+        DatabaseError: the database cannot be used; or the schema is at another revision, belongs to another product or
+            another role, may not be created, or was locked for too long.
     """
     newest = newest_revision()
     with _begin(engine) as connection:
@@ -229,8 +231,8 @@ def refuse_revision_mismatch(current: str | None, newest: str) -> None:
     """Refuse a schema at another revision than the one that this code was written for.
 
     Raises:
-        OutdatedSchemaError: it is older.
-        NewerSchemaError: it is newer.
+        OutdatedSchemaError: it is older, or has no revision.
+        NewerSchemaError: this code does not know its revision.
     """
     if current == newest:
         return
@@ -249,7 +251,11 @@ def _unknown_revision(current: str) -> NewerSchemaError:
 
 
 def current_revision(connection: Connection) -> str | None:
-    """Return the revision that the schema is at, or None before the first migration."""
+    """Return the revision that the schema is at, or None before the first migration.
+
+    Raises:
+        LockTimeoutError: an upgrade held the schema's lock for too long.
+    """
     table = f"{SCHEMA}.{role_grants.REVISION_TABLE}"
     if not connection.scalar(text("SELECT to_regclass(:table) IS NOT NULL"), {"table": table}):
         return None
@@ -264,7 +270,7 @@ def open_connection(engine: Engine) -> Iterator[Connection]:
 
     Raises:
         DatabaseUnreachableError: no connection could be opened.
-        DatabaseError: the server is too old.
+        DatabaseError: the server is too old, or the driver refuses the URL.
     """
     try:
         connection = engine.connect()

@@ -1,6 +1,6 @@
-"""Erasure of a tenant: deletes all its data except the audit trail, which records the erasure and who ran it.
+"""Erasure of a tenant: deletes its data except the audit trail, which records the erasure and who ran it.
 
-Nothing else in this package deletes data that was read: objects that MLflow no longer has get a tombstone.
+Nothing else deletes the row of an object that was read: objects that MLflow no longer has get a tombstone.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ from verifywise_mlflow.persistence.tables import (
 )
 
 RETAINED_TABLES = (audit_trail, audit_checkpoints, checkpoint_receipts, tenant_locks)
-"""Tables that stay: the append-only ones, which prove the erasure, and the locks, one of which the erasure holds."""
+"""Tables that stay: the trail with its checkpoints and receipts, which prove the erasure, and the locks, which the
+erasure holds."""
 
 
 def erased_tables() -> list[Table]:
@@ -44,7 +45,9 @@ def erased_tables() -> list[Table]:
 
 
 def count_erasable_rows(session: TenantSession) -> dict[str, int]:
-    """Return how many rows of the tenant an erasure would delete, by table."""
+    """Return how many rows the tenant has in the tables that an erasure empties, by table; tables without rows are left
+    out.
+    """
     counted = {
         table.name: session.scalar(select(func.count()).where(table.c.tenant_id == session.tenant_id)) or 0
         for table in erased_tables()
@@ -53,13 +56,13 @@ def count_erasable_rows(session: TenantSession) -> dict[str, int]:
 
 
 def erase(store: Store, tenant_id: str, now: datetime) -> Mapping[str, int]:
-    """Erase a tenant and record it in its audit trail; return how many rows were deleted, by table.
+    """Erase a tenant and record it in its audit trail; return how many rows it had, as ``count_erasable_rows`` does.
 
     The tenant's readers lose their access, so that they cannot read a later tenant of the same name.
 
     Raises:
         TenantBusyError: a sync of the tenant, or a delivery to one of its targets, is running.
-        DatabaseError: the current role is not the schema's owner.
+        DatabaseError: the current role lacks the rights of the schema's owner, or the database cannot be used.
     """
     with ExitStack() as locked:
         locked.enter_context(store.exclusive(tenant_id, wait_seconds=0))

@@ -1,4 +1,8 @@
-"""Database errors as sentences, and whether each is transient."""
+"""Database errors as sentences, and whether each is transient.
+
+A function that takes a session or a connection lets the driver's errors pass. The code that opens the transaction
+translates them.
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,8 @@ from contextlib import contextmanager
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 _TRANSIENT_CODES = re.compile(r"08|40|53|57|58|25P0[34]|55006|55P03")
-"""Postgres' error codes for conditions that may clear by themselves: lost connections, deadlocks, a full disk, a
-shutdown, transaction time-outs, locks that others hold. Errors of the program and values that are too large have
-other codes."""
+"""Postgres' error codes for conditions that may clear by themselves, such as lost connections, deadlocks, a full disk,
+a shutdown, time-outs, and locks that others hold."""
 
 LOCK_NOT_AVAILABLE = "55P03"
 """Postgres' error code for a lock that was not granted within ``lock_timeout``."""
@@ -19,12 +22,12 @@ LOCK_NOT_AVAILABLE = "55P03"
 _ACCESS_REFUSED = re.compile(
     r"authentication failed|no pg_hba\.conf entry|does not exist|permission denied for database|not permitted to log in"
 )
-"""The messages with which a server refuses a login, since the driver gives no code for it. If the server's messages are
-in another language, the error counts as transient: one more try costs little."""
+"""Messages with which a server refuses a login, since the driver gives no code for it. If the server's messages are in
+another language, the error counts as transient: one more try costs little."""
 
 
 class DatabaseError(Exception):
-    """The database cannot be used. The message says what to do; it holds no password and no row."""
+    """The database cannot be used, or refuses what was requested. The message holds no password and no row."""
 
     retryable = False
     """Whether the same call may succeed later without anybody's action."""
@@ -35,11 +38,11 @@ class OutdatedSchemaError(DatabaseError):
 
 
 class NewerSchemaError(DatabaseError):
-    """The schema is newer than this code. Only the release that migrated it, or a later one, can use it."""
+    """The schema is at a revision that this code does not know: a newer release migrated it."""
 
 
 class LockTimeoutError(DatabaseError):
-    """Another session held a lock for longer than a statement may wait. Nothing was changed."""
+    """Another session held a lock for longer than a statement may wait. The transaction is rolled back."""
 
     retryable = True
 
@@ -47,18 +50,19 @@ class LockTimeoutError(DatabaseError):
         """Compose the message from the name of the lock and a clause that says who may hold it."""
         super().__init__(
             f"{lock} was not granted in time: {holders}. Wait for it and try again, or look for the oldest transaction "
-            "(the column xact_start of pg_stat_activity) and end it with pg_terminate_backend. Nothing was changed"
+            "(the column xact_start of pg_stat_activity) and end it with pg_terminate_backend. The transaction changed "
+            "nothing"
         )
 
 
 class DatabaseFailedError(DatabaseError):
-    """The connection was lost, or the database could not run a statement: its disk is full, or it shuts down."""
+    """The connection was lost, or the database could not run a statement, for example because its disk is full."""
 
     summary = "the database failed"
     remedy = "Committed data stays, and the next sync resumes from there"
 
     def __init__(self, error: DBAPIError) -> None:
-        """Compose the message from the driver's, without the statement and its values; it never holds the password."""
+        """Compose the message from the driver's, without the statement, its values and the password."""
         message = _message(error)
         remedy = self.remedy
         if _ACCESS_REFUSED.search(message):
@@ -74,21 +78,23 @@ class DatabaseUnreachableError(DatabaseFailedError):
     remedy = "Check VERIFYWISE_DATABASE_URL, and whether the server runs"
 
     def __init__(self, error: DBAPIError) -> None:
-        """Compose the message from the driver's. A refused login stays refused, so it is not retryable."""
+        """Compose the message from the driver's. A refused login is not retryable."""
         super().__init__(error)
         self.retryable = not _ACCESS_REFUSED.search(_message(error))
 
 
 @contextmanager
 def translate_errors(role: str | None) -> Iterator[None]:
-    """Raise a driver's error as one of ours. Errors of the program pass through, since they must be seen.
+    """Raise a driver's error as one of ours. Errors of the program pass through.
 
     Args:
         role: the database role in use.
 
     Raises:
+        LockTimeoutError: another session held a lock for too long.
         DatabaseFailedError: the connection was lost, or the database could not run a statement.
         DatabaseError: the role lacks a privilege, or the database is read-only.
+        DBAPIError: any other error of the driver, unchanged.
     """
     try:
         yield

@@ -43,7 +43,7 @@ def _before_query(
 
 
 def parsed_row(table: Table, row: Mapping[str, object]) -> dict[str, object]:
-    """Return a row of a table, or of some of its columns, with its JSON parsed."""
+    """Return a row that a query with ``JSON_AS_TEXT`` read, of all or some columns of a table, with its JSON parsed."""
     parsed = {name: loads(text) for name in _json_columns(table) if isinstance(text := row.get(name), str)}
     return {**row, **parsed}
 

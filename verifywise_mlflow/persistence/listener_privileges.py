@@ -1,4 +1,4 @@
-"""Whether the current role has the privileges that the listener needs, and no others."""
+"""Whether the current role has the privileges that the listener needs, and cannot read the records of tenants."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def missing_privileges(connection: Connection) -> list[str]:
 
 
 def excess_privilege(connection: Connection) -> str | None:
-    """Return a privilege that the role has and a listener must not have, as the end of a sentence; None without one."""
+    """Return how the current role may read the records of tenants, as the end of a sentence; None if it may not."""
     if reason := rls_bypass_reason(connection):
         return f"{reason}, so it may read and write all tenants"
     query = text("SELECT has_table_privilege(:table, 'SELECT')")

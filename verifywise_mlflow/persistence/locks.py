@@ -1,4 +1,4 @@
-"""Locks that serialize transactions: rows and tables that only a role with write access may lock.
+"""Locks that serialize transactions: on rows and tables, in modes that need write access.
 
 Advisory locks are unsuitable: every role that can log in, even a tenant's reader, may take any of them and make all
 others wait. A reader holds no lock that a sync or a command waits for. Only ``db upgrade`` waits for transactions of
@@ -25,7 +25,7 @@ other locks serialize transactions that append to what they read."""
 _DELIVERY: Final = "delivery to "
 
 LOCK_TIMEOUT: Final = "180s"
-"""How long a statement waits for a lock: longer than an upgrade waits for open transactions."""
+"""How long a statement waits for a lock by default: longer than an upgrade waits for open transactions."""
 
 _INSERT = text(
     f"INSERT INTO {SCHEMA}.tenant_locks (tenant_id, lock) VALUES (:tenant_id, :lock) ON CONFLICT DO NOTHING"  # noqa: S608
@@ -60,7 +60,7 @@ def share_schema(connection: Connection, tenant_id: str) -> str | None:
     """Hold off an upgrade until the transaction ends, and set the tenant; return the schema's revision.
 
     Raises:
-        LockTimeoutError: an upgrade is running or waiting.
+        LockTimeoutError: an upgrade was running or waiting for too long.
     """
     with schema_lock_named():
         row = connection.exec_driver_sql(_SHARE_SCHEMA, {"tenant": tenant_id}).first()
@@ -73,7 +73,7 @@ def schema_lock_named() -> AbstractContextManager[None]:
 
 
 def lock_schema(connection: Connection) -> None:
-    """Wait until no other transaction uses the schema, and hold off later ones until this one ends."""
+    """Wait until no other transaction shares the schema's lock, and hold off later ones until this one ends."""
     connection.execute(text(_ALEMBIC_VERSION))
     connection.execute(text(f"LOCK TABLE {SCHEMA}.alembic_version IN ACCESS EXCLUSIVE MODE"))
 
@@ -96,7 +96,7 @@ def lock_tenant(connection: Connection, tenant_id: str, lock: TenantLock) -> Non
     """Hold a lock of the tenant until the transaction ends.
 
     Raises:
-        LockTimeoutError: another transaction held it for ``LOCK_TIMEOUT``.
+        LockTimeoutError: another transaction held it for too long.
     """
     key = {"tenant_id": tenant_id, "lock": lock}
     with _named_lock(tenant_id, lock):
@@ -106,7 +106,9 @@ def lock_tenant(connection: Connection, tenant_id: str, lock: TenantLock) -> Non
 
 
 def lock_and_read(connection: Connection, tenant_id: str, lock: TenantLock, query: str) -> object:
-    """Hold a lock of the tenant until the transaction ends, and return a value that is read under it: one round trip.
+    """Hold a lock of the tenant until the transaction ends, and return a value that is read under it.
+
+    It takes one round trip, except for the tenant's first use of the lock.
 
     Args:
         connection: The transaction.
@@ -115,7 +117,7 @@ def lock_and_read(connection: Connection, tenant_id: str, lock: TenantLock, quer
         query: The query that returns the value; it may use the parameter ``%(tenant_id)s``.
 
     Raises:
-        LockTimeoutError: another transaction held the lock for ``LOCK_TIMEOUT``.
+        LockTimeoutError: another transaction held the lock for too long.
     """
     key = {"tenant_id": tenant_id, "lock": lock}
     # The second statement begins after the lock was granted, so it sees what the former holder wrote.
@@ -139,7 +141,7 @@ def delivery_lock(target: str) -> DeliveryLock:
 
 
 def delivery_locks(connection: Connection, tenant_id: str) -> list[DeliveryLock]:
-    """Return the locks of all targets that the tenant ever had."""
+    """Return the locks of all targets to which a delivery of the tenant ever began."""
     rows = connection.scalars(_DELIVERY_LOCKS, {"tenant_id": tenant_id, "prefix": f"{_DELIVERY}%"})
     return [DeliveryLock(lock) for lock in rows]
 
@@ -177,7 +179,10 @@ def _without_timeouts(connection: Connection) -> list[str]:
 
 
 def try_lock_tenant(connection: Connection, tenant_id: str, lock: TenantLock) -> bool:
-    """Hold an existing lock of the tenant until the transaction ends; return False if another transaction holds it."""
+    """Hold an existing lock of the tenant until the transaction ends.
+
+    Return False if another transaction holds it, or if it does not exist.
+    """
     return connection.execute(_TRY_LOCK, {"tenant_id": tenant_id, "lock": lock}).first() is not None
 
 

@@ -17,12 +17,14 @@ T = TypeVar("T")
 
 
 def await_migration(use_schema: Callable[[], T], wait_seconds: float) -> T:
-    """Return what ``use_schema`` returns. While the schema is older than this code, call it again once a second.
+    """Return what ``use_schema`` returns.
+
+    While the schema is older than this code or missing, or a lock is not granted in time, call it again once a second.
 
     Raises:
-        OutdatedSchemaError: the schema is still older after ``wait_seconds``.
-        LockTimeoutError: a migration was still running then.
-        DatabaseError: the schema cannot be used for another reason, which waiting does not change.
+        OutdatedSchemaError: the schema is still older or missing after ``wait_seconds``.
+        LockTimeoutError: the lock was not granted by then.
+        DatabaseError: the schema cannot be used for another reason.
     """
     deadline = time.monotonic() + wait_seconds
     is_announced = False

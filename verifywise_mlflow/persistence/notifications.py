@@ -26,11 +26,14 @@ class Listener:
 
     @property
     def is_lost(self) -> bool:
-        """Whether the session has ended: no notification will come any more."""
+        """Whether ``wait`` has found that the session has ended: no notification will come any more."""
         return self._session is None
 
     def wait(self, seconds: float) -> bool:
-        """Wait for a notification, at most this long; return whether one has arrived."""
+        """Wait for a notification, at most this long; return whether one has arrived.
+
+        The wait also ends early, with False, when the session ends.
+        """
         if self._session is None:
             time.sleep(seconds)
             return False

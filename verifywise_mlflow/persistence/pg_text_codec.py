@@ -62,7 +62,11 @@ def _unescaped(match: re.Match[str]) -> str:
 
 
 def to_stored(value: object) -> Stored:
-    """Return a value of JSON's types, with its texts escaped and its numbers finite."""
+    """Return a value of JSON's types, with its texts escaped and the names of numbers that are not finite.
+
+    Raises:
+        TypeError: the value, or a part of it, has no form in JSON.
+    """
     if isinstance(value, str):
         return escape(value)
     if isinstance(value, float):
@@ -77,7 +81,7 @@ def to_stored(value: object) -> Stored:
 
 
 def from_stored(value: Stored) -> Stored:
-    """Return the value from which ``to_stored`` made this one, except that NaN and the infinities stay texts."""
+    """Return a value with its texts unescaped. The names of numbers that are not finite stay texts."""
     if isinstance(value, str):
         return unescape(value)
     if isinstance(value, dict):
@@ -121,8 +125,8 @@ read and hash text costs less than to parse it.
 def dumps(value: object) -> str:
     """Return JSON that Postgres can store. Texts stay readable in it, so that SQL can search for them.
 
-    Keys are sorted, and values that Postgres would change are written in the form in which it returns them. So a stored
-    value that was read with ``loads`` gives the same text again.
+    Keys, which are texts, are sorted, and values that Postgres would change are written in the form in which it returns
+    them. So a stored value that was read with ``loads`` gives the same text again.
     """
     if isinstance(value, list | tuple | dict) and not value:  # as two thirds of the columns of most rows
         return "{}" if isinstance(value, dict) else "[]"

@@ -1,7 +1,8 @@
 """Abilities of a reader, beyond reading its tenant, with which it could stall syncs or fill the disk.
 
-Postgres grants most of them to every role, through PUBLIC. ``db grant`` limits the role itself, if permitted. The
-rights of PUBLIC belong to all products in the database, so an operator revokes them, with the statements given here.
+Postgres grants most of them to every role, through PUBLIC. ``db grant`` limits the role's connections, if permitted.
+The rights of PUBLIC belong to all products in the database, so an operator revokes them, with the statements given
+here.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ from verifywise_mlflow.persistence.sql_identifiers import quoted_identifier
 from verifywise_mlflow.persistence.tables import SCHEMA
 
 READER_CONNECTION_LIMIT: Final = 5
-"""The connection limit that ``db grant`` sets for a reader, unless the role has a limit already."""
+"""The connection limit that ``db grant`` sets for a reader, if permitted and unless the role has a limit already."""
 
 MAX_READER_SHARE: Final = 0.5
-"""The part of the server's connections that all readers together may open."""
+"""The part of the server's connections that all readers together may open without being reported."""
 
 _INSUFFICIENT_PRIVILEGE = "42501"
 
@@ -55,13 +56,16 @@ def limit_connections(connection: Connection, role: str) -> None:
 
 
 def reader_exposures(connection: Connection, role: str | None = None) -> list[RoleExposure]:
-    """Return what readers can do although they should not, by role, or only for ``role``. Any role may call this."""
+    """Return what readers can do although they should not, by role, or only for ``role``.
+
+    Any role that may use the schema may call this.
+    """
     readers = [name for name in _readers(connection) if role in (None, name)]
     return [exposure for name in readers for exposure in _exposures(connection, name)]
 
 
 def _readers(connection: Connection) -> list[str]:
-    """Return the roles that may read the schema's tables and write none. Every role may read this in the catalog."""
+    """Return the roles that may read the audit trail and not add to it, except superusers and Postgres' own roles."""
     query = text(
         """
         SELECT rolname FROM pg_roles

@@ -60,6 +60,7 @@ PIPELINE_PRIVILEGES: Mapping[str, tuple[str, ...]] = {
     "change_hints": (*_WRITE, "DELETE"),
     "webhook_deliveries": (*_WRITE, "DELETE"),
     "webhook_status": _WRITE,
+    "state_models": _WRITE,
     # Append-only.
     "lifecycle_events": _APPEND,
     "integrity_events": _APPEND,
@@ -69,7 +70,6 @@ PIPELINE_PRIVILEGES: Mapping[str, tuple[str, ...]] = {
     "checkpoint_receipts": _APPEND,
     "state_log": _APPEND,
     "state_commitments": _APPEND,
-    "state_models": _WRITE,
     # Triggers write them with the owner's rights.
     "canonical_record_history": _READ,
     "prompt_version_history": _READ,
@@ -79,10 +79,11 @@ PIPELINE_PRIVILEGES: Mapping[str, tuple[str, ...]] = {
     # A role sees its own row, which the policies of row-level security read, and those of pipelines and listeners.
     "role_grants": _READ,
 }
-"""A pipeline's privileges on each table. A new table must be added here: a test compares this with the tables."""
+"""A pipeline's privileges on each table but ``REVISION_TABLE``. A new table must be added here: a test compares this
+with the tables."""
 
 READER_TABLES = tuple(table for table in PIPELINE_PRIVILEGES if table != "tenant_locks")
-"""The tables that a reader may read: all but the locks."""
+"""The tables that a reader may read, besides ``REVISION_TABLE``: all but the locks."""
 
 LISTENER_PRIVILEGES: Mapping[str, tuple[str, ...]] = {
     "change_hints": (*_WRITE, "DELETE"),
@@ -90,18 +91,20 @@ LISTENER_PRIVILEGES: Mapping[str, tuple[str, ...]] = {
     "webhook_status": _WRITE,
     "role_grants": _READ,
 }
-"""A listener's privileges. Other networks reach the listener, so it may only write hints for a pipeline."""
+"""A listener's privileges, besides ``REVISION_TABLE``. Other networks reach the listener, so it has no access to what
+pipelines store."""
 
 REVISION_TABLE = "alembic_version"
-"""The table with the schema's revision, which belongs to no tenant. Every role reads it to refuse a schema of another
-release."""
+"""The table with the schema's revision, which belongs to no tenant. Every role with access reads it, to refuse a schema
+of another release."""
 
 
 def grant(connection: Connection, role: str, kind: RoleKind, tenant_id: str | None, now: datetime) -> None:
     """Grant a role access, with an audit entry. If the role has this access, restore its privileges without an entry.
 
     Raises:
-        DatabaseError: there is no such role, row-level security would not apply to it, or it has other access.
+        DatabaseError: the current role lacks the rights of the schema's owner, there is no such role, row-level
+            security would not apply to it, or it has other access.
     """
     lock_grants(connection, "granting access")
     _refuse_missing(connection, role)
@@ -139,10 +142,11 @@ def grant(connection: Connection, role: str, kind: RoleKind, tenant_id: str | No
 def revoke(connection: Connection, role: str, now: datetime) -> None:
     """Revoke a role's access, even if the role no longer exists, with an audit entry.
 
-    Privileges that were given by other means get no entry: they show no tenant's rows.
+    Privileges that were given by other means get no entry: unless the role bypasses row-level security, they show no
+    tenant's rows.
 
     Raises:
-        DatabaseError: it has no access.
+        DatabaseError: the role has no access, or the current role lacks the rights of the schema's owner.
     """
     lock_grants(connection, "revoking access")
     held = connection.execute(
@@ -161,7 +165,7 @@ def revoke(connection: Connection, role: str, now: datetime) -> None:
 
 
 def regrant_all(connection: Connection) -> None:
-    """Restore the privileges of every role with access, since there may be new tables."""
+    """Restore the privileges of every existing role with access, since there may be new tables."""
     for role, kind in connection.execute(
         select(role_grants.c.role_name, role_grants.c.kind).order_by(role_grants.c.role_name)
     ).all():
@@ -178,7 +182,7 @@ def readers_of(connection: Connection, tenant_id: str) -> list[str]:
 
 
 def is_known_tenant(connection: Connection, tenant_id: str) -> bool:
-    """Return whether the tenant was ever synced."""
+    """Return whether the tenant was synced, and not erased since."""
     return connection.scalar(select(tenants.c.tenant_id).where(tenants.c.tenant_id == tenant_id)) is not None
 
 
@@ -188,16 +192,18 @@ class RoleAccess:
 
     role: str
     kind: Literal["owner", "unbound", "pipeline", "reader", "listener", "none"]
-    """``unbound``: row-level security does not apply to the role. ``none``: it has privileges but sees no rows."""
+    """``unbound``: row-level security does not apply to the role, and it has no grant. ``none``: it has privileges but
+    sees no rows."""
     tenant_id: str | None = None
     granted_at: datetime | None = None
     remark: str | None = None
 
 
 def roles(connection: Connection) -> list[RoleAccess]:
-    """Return the roles with access that the current role sees; those that bypass row-level security come first.
+    """Return the schema's owner, the roles without a grant that bypass row-level security, and the granted roles.
 
-    Ungranted roles with privileges are listed only if the current role sees all grants.
+    Of the granted roles, those are returned whose grants the current role sees. If it sees all grants, the other roles
+    with privileges follow.
     """
     schema_owner = owner(connection)
     access = [RoleAccess(schema_owner, "owner", remark="reads and writes all tenants; for upgrades and erasure")]
@@ -232,7 +238,7 @@ def sees_all_grants(connection: Connection) -> bool:
 
 
 def owner(connection: Connection) -> str:
-    """Return the role that owns the schema."""
+    """Return the role that owns the schema, which must exist."""
     return str(connection.scalar(_OF_SCHEMA, {"schema": SCHEMA}))
 
 
@@ -297,7 +303,7 @@ def _bypass_of(connection: Connection, role: str) -> str | None:
 
 
 def _privileged(connection: Connection) -> set[str]:
-    """Return the roles with privileges on anything in the schema, except its owner."""
+    """Return the roles with privileges on tables, views or sequences of the schema, except their owners."""
     return set(
         connection.scalars(
             text("""

@@ -1,12 +1,12 @@
-"""Leases of runs: who executes a run on which machine, as locks of sessions in Dagster's database.
+"""Leases of runs, so that one worker at a time executes a run: locks of sessions in Dagster's database.
 
 A session-level advisory lock has what a lease needs. Two workers cannot both have it. Postgres releases it when the
 holder's process dies. With ``idle_session_timeout``, Postgres also ends a session that has sent nothing for half a
 minute, by the clock of one server. So it releases the lease of a machine that vanished, of a network that is
 partitioned behind a proxy, and of a process that hangs. There is no row to clean up.
 
-The locks are in Dagster's database, where no reader has access: ``locks.py`` explains why our own database needs other
-locks. A pooler in between must pool sessions, not transactions.
+The locks are in Dagster's database, where readers need no access: ``locks.py`` explains why our own database needs
+other locks. A pooler in between must pool sessions, not transactions.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class LeaseTakenError(LeaseLostError):
 
 
 class RunLease(Closeable):
-    """The lease of one run, held until ``close``."""
+    """The lease of one run, held until ``close`` or until its session is lost."""
 
     def __init__(self, engine: Engine, run_id: str, session: Connection) -> None:
         """Take over a session that holds the lock."""
@@ -64,7 +64,7 @@ class RunLease(Closeable):
         self._session: Connection | None = session
 
     def close(self) -> None:
-        """End the session, which releases the lease."""
+        """End the session, which releases the lease; without a network, after ``SESSION_TIMEOUT_SECONDS``."""
         session, self._session = self._session, None
         if session is not None:
             with suppress(SQLAlchemyError):
@@ -72,11 +72,12 @@ class RunLease(Closeable):
                 session.close()
 
     def renew(self) -> str | None:
-        """Send a heartbeat; return the run's status in Dagster's database. After a lost session, take the lease again.
+        """Send a heartbeat; return the run's status in Dagster's database, or None if it has no such run.
 
         Raises:
-            LeaseLostError: the database does not respond.
             LeaseTakenError: another session has the lease.
+            LeaseLostError: the session has ended, or the database does not respond. The next call tries to take the
+                lease again.
         """
         try:
             if self._session is None:
@@ -108,12 +109,20 @@ class RunLeases:
         )
 
     def acquire(self, run_id: str) -> RunLease | None:
-        """Take the lease of a run; return None if another worker has it."""
+        """Take the lease of a run; return None if another session has it.
+
+        Raises:
+            SQLAlchemyError: the database cannot be used.
+        """
         connection = _lock(self._engine, run_id)
         return None if connection is None else RunLease(self._engine, run_id, connection)
 
     def is_held(self, run_id: str) -> bool:
-        """Return whether a worker holds the lease of a run."""
+        """Return whether a worker holds the lease of a run.
+
+        Raises:
+            SQLAlchemyError: the database cannot be used.
+        """
         unsigned = _key(run_id) & 0xFFFF_FFFF_FFFF_FFFF
         with self._engine.connect() as connection:
             return bool(connection.scalar(_IS_HELD, {"high": unsigned >> 32, "low": unsigned & 0xFFFF_FFFF}))
@@ -135,7 +144,7 @@ def end_sessions(url: str, run_id: str) -> int:
     """End the sessions that a lost run left in our database; return how many there were.
 
     Raises:
-        DatabaseError: the database cannot be used.
+        DatabaseError: the database cannot be used, or the current role may not end them.
     """
     engine = connect(url)
     try:

@@ -22,7 +22,7 @@ FOREIGN_SCHEMAS: Final = (
     # VerifyWise (releases of 2026) keeps all organizations in one schema, next to an alembic_version of its own.
     ForeignSchema("VerifyWise", frozenset({"organizations", "users"})),
     ForeignSchema("VerifyWise", frozenset({"projects", "users"})),
-    # MLflow's tables as of 1.0 (runs) and 1.7 (registered_models). Our registered_models come without experiments.
+    # Our registered_models come without experiments.
     ForeignSchema("MLflow", frozenset({"experiments", "registered_models"})),
     ForeignSchema("MLflow", frozenset({"experiments", "runs"})),
     ForeignSchema("Dagster", frozenset({"event_logs", "runs"})),

@@ -14,7 +14,7 @@ from verifywise_mlflow.persistence.tables import SCHEMA
 
 @dataclass(frozen=True, slots=True)
 class LongTransaction:
-    """A transaction that has held a lock on one of our tables for long."""
+    """A transaction that has been open for long and holds a lock on one of our tables."""
 
     process: int
     role: str
@@ -32,7 +32,7 @@ class RoleRights:
     bypass: str | None
     """Why row-level security does not apply to it, as a clause; None if it applies."""
     missing: Sequence[str]
-    """The privileges that a sync needs and the role lacks, such as ``INSERT on audit_trail``."""
+    """The privileges on tables that a sync needs and the role lacks, such as ``INSERT on audit_trail``."""
 
 
 def server_version(connection: Connection) -> str:
@@ -64,9 +64,9 @@ def role_rights(connection: Connection) -> RoleRights:
 
 
 def long_transactions(connection: Connection, min_age: timedelta) -> list[LongTransaction]:
-    """Return the transactions of at least this age that hold locks on our tables, the oldest first.
+    """Return the transactions older than this age that hold locks on our tables, the oldest first.
 
-    Only a superuser, or a role with pg_read_all_stats, sees the age of other roles' transactions.
+    Only a superuser, or a role with pg_read_all_stats, sees those of roles that it is not a member of.
     """
     query = text(
         """

@@ -20,8 +20,9 @@ Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 class TenantSession:
     """An open transaction and the tenant that it belongs to. ``Store.begin`` opens one.
 
-    Row-level security limits the transaction of a pipeline's or a reader's role to this tenant. The schema's owner
-    bypasses row-level security, so every statement also filters by ``tenant_id``.
+    Row-level security limits a reader to its own tenant, and a pipeline to this one. It does not apply to the schema's
+    owner, and lets a pipeline read the tables ``tenants`` and ``change_hints`` of all tenants. So every statement also
+    filters by ``tenant_id``.
     """
 
     connection: Connection

@@ -1,4 +1,4 @@
-"""Names of our sessions in Postgres (``application_name``), so that those of a lost run can be found and ended."""
+"""Names of sessions in our database (``application_name``), so that those of a lost run can be found and ended."""
 
 from __future__ import annotations
 

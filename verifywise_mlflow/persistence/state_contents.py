@@ -47,7 +47,7 @@ VERDICT_ARRAYS: Final = {
 }
 """The arrays that store these columns, in the same order, each with the type of its elements."""
 SHARED_VERDICT_COLUMNS: Final = ("rule_id", "rule_version", "policy_id", "policy_version", "thresholds", "day")
-"""The columns that are equal in all versions that a policy evaluated on the same day."""
+"""The columns that are usually equal in all versions that a policy evaluated on the same day."""
 CELL_SEPARATOR: Final = "\x1e"
 """Between the cells of a column: no stored cell has it. See ``verdict_bulk_writer``."""
 
@@ -86,7 +86,7 @@ def joined_columns(verdicts: Iterable[Sequence[str]]) -> list[str]:
 def column_hashes(columns: Sequence[str]) -> dict[str, str]:
     """Return the SHA-256, in hex, of each joined column of verdicts, by the column's name; nothing without verdicts.
 
-    One hash for each column costs a fifth of one for each verdict: a version has four times as many verdicts as a
+    One hash for each column costs a fifth of one for each verdict: a version has about four times as many verdicts as a
     verdict has columns, and the columns are joined anyway, to be written.
     """
     if not columns:
@@ -129,12 +129,12 @@ def manifest_content(manifest_text: str) -> Content:
 
 
 def row_content(table: Table, columns: Iterable[str], row: Mapping[str, object]) -> Content:
-    """Return the content of a row of a table with events, waivers or configurations."""
+    """Return the content of a row: the texts of some of its columns, None for null."""
     return {name: None if (value := row[name]) is None else _text(table, name, value) for name in columns}
 
 
 def content_id(content: str) -> str:
-    """Return what identifies an event among those of its version: a part of the hash of its content."""
+    """Return the part of a content's hash that identifies an event among those of its version."""
     return content[:16]
 
 

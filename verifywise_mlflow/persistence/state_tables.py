@@ -1,4 +1,4 @@
-"""Tables of assets beyond models that have a history, and whose states are in the log: how they are named in it."""
+"""Tables of prompt versions and agents, which have a history and whose states are in the log: how it names them."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ class StateTable:
     columns: Sequence[str]
     """What a state's content is."""
     key: tuple[str, ...]
-    """The columns of the primary key after the tenant: a name, and a number if there is one."""
+    """The columns of the primary key after the tenant: a name or an ID, and a number if there is one."""
 
     def object_id(self, row: Mapping[str, Any]) -> str:
         """Return what names a row in the log: its key, joined by slashes."""
         return "/".join(escape(str(row[column])) for column in self.key)
 
     def states(self, rows: Sequence[Mapping[str, Any]], sync_id: str, now: datetime) -> list[State]:
-        """Return the states of rows for the log, below their names."""
+        """Return the states of rows for the log, each with the first column of its key in the place of a model."""
         return [
             State(
                 *(self.kind, escape(str(row[self.key[0]])), 0, self.object_id(row)),

@@ -1,4 +1,4 @@
-"""The store: transactions of one tenant, and a lock that admits one writer per tenant."""
+"""The store: transactions of one tenant, and locks that admit one sync or delivery at a time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["Connection", "Store", "TenantBusyError", "TenantSession"]
 
 
 class TenantBusyError(DatabaseError):
-    """Another sync of the tenant is running and did not end in time."""
+    """Another sync of the tenant, or delivery to the target, is running and did not end in time."""
 
 
 class Store(Closeable):
@@ -50,8 +50,9 @@ class Store(Closeable):
             statement_seconds: how long a statement may take, for a service whose callers wait for it.
 
         Raises:
-            OutdatedSchemaError: the schema is older than this code.
+            OutdatedSchemaError: the schema is older than this code, or missing, and the role may not create it.
             NewerSchemaError: it is newer.
+            LockTimeoutError: a migration was still running after ``wait_seconds``.
             DatabaseError: there is no such database, or it cannot be used.
         """
         self._engine = connect(url, statement_seconds)
@@ -72,13 +73,15 @@ class Store(Closeable):
     def begin(self, tenant_id: str) -> Iterator[TenantSession]:
         """Open a transaction of a tenant. It commits when the block ends and rolls back when the block raises.
 
-        Row-level security limits a pipeline's role to that tenant's rows. A schema that was upgraded since this process
-        started is refused.
+        Row-level security limits what a pipeline's role writes to that tenant's rows. A schema that was upgraded since
+        this process started is refused.
 
         Raises:
             DatabaseUnreachableError: no connection could be opened.
+            LockTimeoutError: an upgrade or another session held a lock for too long.
             DatabaseFailedError: the connection was lost, or the database could not run a statement.
-            DatabaseError: the schema is at another revision by now, or the role lacks a privilege.
+            DatabaseError: the server is too old or read-only, the schema is at another revision by now, or the role
+                lacks a privilege.
         """
         with self._transaction(tenant_id) as connection:
             yield TenantSession(connection, tenant_id, self._dagster_user)
@@ -87,7 +90,8 @@ class Store(Closeable):
     def begin_snapshot(self, tenant_id: str, snapshot: str = "") -> Iterator[TenantSession]:
         """Open a read-only transaction of a tenant that sees one state of the database, however long it reads.
 
-        Raises the same errors as ``begin``. The server's time-outs of idle and long transactions do not apply to it.
+        Raises the same errors as ``begin``, and a ``DBAPIError`` if the other transaction has ended. The server's
+        time-outs of idle and long transactions do not apply to it.
 
         Args:
             tenant_id: The tenant.
@@ -104,7 +108,8 @@ class Store(Closeable):
     def begin_shared(self) -> Iterator[Connection]:
         """Open a transaction that belongs to no tenant: for the list of tenants, role grants and the owner's work.
 
-        Raises the same errors as ``begin``. Row-level security hides all tenants' rows from a pipeline's role here.
+        Raises the same errors as ``begin``. Here, row-level security hides tenants' rows from a pipeline's role, except
+        those of the tables ``tenants`` and ``change_hints``.
         """
         with self._transaction("") as connection:
             yield connection
@@ -125,12 +130,12 @@ class Store(Closeable):
     def exclusive(self, tenant_id: str, *, wait_seconds: float = 600.0, lock: TenantLock = "sync") -> Iterator[None]:
         """Hold a lock of the tenant while the block runs, so that no other sync of the tenant, or delivery, runs.
 
-        The lock belongs to an open transaction, so Postgres releases it when this process dies.
+        The lock belongs to an open transaction, so Postgres releases it when this process dies or loses that
+        connection. The block is not told of a lost connection.
 
         Raises:
             TenantBusyError: another one held it for all of ``wait_seconds``.
-            DatabaseUnreachableError: no connection could be opened.
-            DatabaseFailedError: the connection was lost.
+            DatabaseError: for the same reasons as in ``begin``.
         """
         deadline = time.monotonic() + wait_seconds
         with open_connection(self._engine) as connection, translate_errors(self._engine.url.username):

@@ -1,8 +1,8 @@
 """Refreshes the planner's statistics of tables that have just been filled.
 
-Autovacuum looks at each table once a minute. A first sync fills a table and reads it within that time, and without
-statistics Postgres reads all rows of a tenant for each batch: the time of the sync would grow with the square of the
-number of versions.
+Autovacuum looks at a database once a minute, by default. A first sync may fill a table and read it within that time,
+and without statistics Postgres reads all rows of a tenant for each batch: the time of the sync would grow with the
+square of the number of versions.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ _GROWN = text(
 
 
 def analyze_grown_tables(session: TenantSession, tables: Sequence[Table]) -> list[str]:
-    """Analyze the tables that have grown fourfold since they were last analyzed, and return their names.
+    """Analyze the tables that have grown more than fourfold since they were last analyzed, and return their names.
 
-    A role that does not own the tables may not analyze them. For such a role, this does nothing and leaves the work to
-    autovacuum. A table that another process is analyzing is left out. Until the transaction ends, Postgres holds a lock
-    that blocks only another analysis or a change of the schema.
+    Small tables are left out, and those whose owner's rights the current role lacks: autovacuum analyzes them. Postgres
+    skips a table that another process is analyzing, whose name is returned nevertheless. Until the transaction ends,
+    it holds a lock that blocks only VACUUM, ANALYZE and changes of the schema.
     """
     names = [table.name for table in tables]
     limits = {"growth": _GROWTH, "min_pages": _MIN_PAGES}
