@@ -1,8 +1,8 @@
 """Check the language of Markdown files and of Python comments and docstrings against tools/prose_rules.yaml.
 
-``python tools/check_prose.py [PATH…]``; without paths, the whole repository. Exits with 1 if a phrase is found. Code in
-Markdown (fences, spans, HTML comments, link targets) is not checked, nor is a line that ends with
-``<!-- prose: ok -->`` or ``# prose: ok``.
+``python tools/check_prose.py [PATH…]``, with paths in the repository; without paths, its documents, code and tests.
+Exits with 1 if a phrase is found. Code in Markdown (fences, spans, HTML comments, link targets) is not checked, nor is
+a phrase that begins on a line with ``<!-- prose: ok -->`` or ``# prose: ok``.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Rule:
     instead: str
     exception: re.Pattern[str] | None
     suffix: str | None
-    """Files with another suffix are exempt."""
+    """Files with another suffix are exempt; None if no file is."""
 
 
 def load_rules(path: Path = RULES_FILE) -> list[Rule]:
@@ -56,7 +56,7 @@ def markdown_prose(text: str) -> Iterator[tuple[int, str]]:
 
 
 def python_prose(text: str) -> Iterator[tuple[int, str]]:
-    """Yield each docstring and each block of comments, with the line at which it starts."""
+    """Yield each docstring and each comment, with the line at which it starts."""
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
             yield node.lineno, NOT_PROSE.sub(_blank, node.value.value)
@@ -88,7 +88,7 @@ def violations(path: Path, rules: list[Rule]) -> Iterator[str]:
 
 
 def all_files() -> Iterator[Path]:
-    """Yield the Markdown and Python files of the repository."""
+    """Yield the Markdown files of the repository's root, and the Markdown and Python files in ``FOLDERS``."""
     yield from ROOT.glob("*.md")
     for folder in FOLDERS:
         yield from (path for path in sorted((ROOT / folder).rglob("*")) if path.suffix in (".md", ".py"))

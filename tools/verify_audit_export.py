@@ -1,8 +1,8 @@
 """Verifies an export by `verifywise-mlflow audit export` offline. Needs Python 3.9, and `cryptography` for signatures.
 
-Exit code 0: no damage. With --public-key: signed, too, and a statement from outside covers every entry up to the last
-one (or up to --through), so that none is missing. 1: damaged, or no signature vouches for it. 2: a file is a wrong one,
-is cut off, or cannot be read. 4: no damage, but not all of this is proved."""
+Exit code 0: no damage. With --public-key: signed, too. With --public-key or --through: a statement from outside covers
+every entry up to the last one (or up to --through), so that none is missing. 1: damaged, empty, or not signed by your
+keys. 2: an option or a file is wrong, cut off or unreadable. 4: no damage, but not all of this is proved."""
 
 import json
 import sys

@@ -1,7 +1,7 @@
 """``make release``: builds the packages of the last commit, checks them and puts them into dist/.
 
 ``make release RELEASE_ARGS=--snapshot`` does the same with a commit that is not a release. It needs no tag and no
-section in CHANGELOG.md.
+section in CHANGELOG.md, and ignores files that are not committed.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def say(text: str) -> None:
 
 
 def release(*, snapshot: bool) -> None:
-    """Build, check, and only then write dist/.
+    """Empty dist/, build and check, and only then write the packages into dist/.
 
     Raises:
         ReleaseError: Something prevents the release.

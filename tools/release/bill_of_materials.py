@@ -22,11 +22,11 @@ def write_bill_of_materials(
         installation: The environment with the wheel and requirements/base.txt.
         program: The ``cyclonedx-py`` of the environment that was installed from requirements/sbom.txt.
         project: pyproject.toml.
-        version: The release. The program reads pyproject.toml, which has no version.
+        version: The release's, which the program reads from a copy of pyproject.toml: the original has none.
         output: The file to write.
 
     Raises:
-        ReleaseError: The file describes another release.
+        ReleaseError: The program fails, or the file describes another release.
     """
     with_version = output.with_suffix(".toml")
     text = project.read_text(encoding="utf-8")

@@ -12,7 +12,7 @@ ENTRY = re.compile(r"^- \S", re.MULTILINE)
 
 
 def release_notes(changelog: str, version: str) -> str:
-    """Return the text below the heading ``## VERSION - YYYY-MM-DD``.
+    """Return the text below the heading ``## VERSION - YYYY-MM-DD``, up to the heading of the next version.
 
     Raises:
         ReleaseError: There is no such heading, its date is missing or impossible, or no entry follows it.

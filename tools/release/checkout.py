@@ -14,7 +14,7 @@ class Checkout:
 
     commit: str
     time: int
-    """The commit's, in seconds since 1970. Every file of the packages gets it."""
+    """The commit's, in seconds since 1970, which the build backend gives to the files of the packages."""
     tags: frozenset[str]
     """The tags of this commit."""
     changed_files: tuple[str, ...]

@@ -13,16 +13,17 @@ SHOWN_LINES = 40
 
 
 def output_of(*command: str | Path, cwd: Path, environment: Mapping[str, str] | None = None, umask: int = 0o022) -> str:
-    """Run a program and return what it prints.
+    """Run a program and return what it prints, its errors included.
 
     Args:
         command: The program and its arguments.
         cwd: Its working directory.
         environment: All of its environment variables; None for those of this process.
-        umask: The permissions that files do not get.
+        umask: The permissions that the files it creates do not get.
 
     Raises:
         ReleaseError: It exits with another code than 0.
+        OSError: It cannot be started.
     """
     done = subprocess.run(  # noqa: S603  # programs of a release, and arguments of ours
         [str(part) for part in command],

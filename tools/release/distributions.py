@@ -48,7 +48,7 @@ def build_twice(root: Path, checkout: Checkout, backend: Path, folder: Path) -> 
         folder: An empty folder for the clones and the packages.
 
     Raises:
-        ReleaseError: The builds differ.
+        ReleaseError: A build fails, or the builds differ.
     """
     first, second = (_build_in_clone(root, checkout, backend, folder, surroundings) for surroundings in (FIRST, SECOND))
     require_equal(first.sdist, second.sdist, "of two builds")
@@ -63,7 +63,7 @@ def require_equal(one: Path, other: Path, which: str) -> None:
     """Compare two archives byte by byte.
 
     Raises:
-        ReleaseError: They differ; names the members that do.
+        ReleaseError: They differ; the message names up to ``SHOWN_MEMBERS`` members that do.
     """
     if one.name != other.name:
         raise ReleaseError(f"the names {which} differ: {one.name}, {other.name}")
@@ -76,7 +76,7 @@ def require_equal(one: Path, other: Path, which: str) -> None:
 
 
 def members(archive: Path) -> dict[str, tuple[object, ...]]:
-    """Return what an archive says about each file in it: permissions, time and content."""
+    """Return the properties of each file in an archive that must not differ, such as permissions, time and content."""
     if archive.suffix == ".whl":
         with zipfile.ZipFile(archive) as zipped:
             return {
@@ -97,14 +97,22 @@ def members(archive: Path) -> dict[str, tuple[object, ...]]:
 
 
 def unpack(sdist: Path, folder: Path) -> Path:
-    """Unpack an sdist and return the folder of its project."""
+    """Unpack an sdist and return the folder of its project.
+
+    Raises:
+        ReleaseError: It has more than one folder at its top, or none.
+    """
     with tarfile.open(sdist) as tar:
         tar.extractall(folder, filter="data")
     return only(folder, "*")
 
 
 def only(folder: Path, pattern: str) -> Path:
-    """Return the only path in a folder that matches a pattern."""
+    """Return the only path in a folder that matches a pattern.
+
+    Raises:
+        ReleaseError: No path or several match.
+    """
     found = list(folder.glob(pattern))
     if len(found) != 1:
         raise ReleaseError(f"{folder} should hold one {pattern}, but holds {len(found)}")

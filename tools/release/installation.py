@@ -24,8 +24,8 @@ TESTS = (
     "persistence/test_migrations.py",
     "cli/test_commands.py",
 )
-"""Below verifywise_mlflow_tests: where the package is imported from, decisions, migrations, and commands that sync
-from a real MLflow server into a real Postgres."""
+"""Below verifywise_mlflow_tests: where the package is imported from, decisions, the hash chain, migrations, and
+commands that sync from a real MLflow server into a real Postgres."""
 
 CLEAR_DEMO = """
 from pathlib import Path
@@ -36,14 +36,18 @@ Workdir(Path(".demo")).clear()
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """A virtual environment outside of the checkout, with an empty home and an empty working directory."""
+    """A virtual environment outside of the checkout, with a home and a working directory of its own."""
 
     environment: Path
     home: Path
     work: Path
 
     def run(self, *command: str | Path, cwd: Path | None = None) -> str:
-        """Run a program of the environment, without the variables of this process; return its output."""
+        """Run a program of the environment, without the variables of this process; return its output.
+
+        Raises:
+            ReleaseError: It fails.
+        """
         program, *arguments = command
         variables = {
             "PATH": f"{self.environment / 'bin'}:{os.defpath}",
@@ -92,7 +96,11 @@ def check_commands(installation: Installation, version: str) -> None:
 
 
 def check_demo(installation: Installation) -> str:
-    """Run the demo once, and return its output. Its files are removed again, some of which may be elsewhere."""
+    """Run the demo once, and return its output. Its files are removed again, some of which may be elsewhere.
+
+    Raises:
+        ReleaseError: The demo fails.
+    """
     try:
         return installation.run("verifywise-mlflow", "demo", "--once")
     finally:

@@ -17,13 +17,13 @@ FINAL_VERSION = re.compile(r"\d+(\.\d+)*")
 
 
 def refusals(checkout: Checkout, version: str, changelog: str, manifests: Mapping[str, str]) -> Iterator[str]:
-    """Yield each reason not to release a version, as a sentence that says what to do.
+    """Yield reasons not to release a version, as sentences. Without a tag of the version, only a few are checked.
 
     Args:
         checkout: The state of the checkout.
         version: The version that the build backend computes from the tags.
         changelog: The text of CHANGELOG.md.
-        manifests: The text of each file of deploy/ that names the image, by its path.
+        manifests: The text of each file that may name the image, by its path.
     """
     if checkout.changed_files:
         shown = ", ".join(checkout.changed_files[:SHOWN_FILES])

@@ -1,7 +1,7 @@
 """Verifies a file by `verifywise-mlflow audit prove` offline. Needs Python 3.9, and `cryptography` for signatures.
 It follows hashes: from states, leaves of a Merkle tree (RFC 9162), over entries of the audit trail to what was signed.
-Exit code 0: all of it follows from the checkpoint. 1: refused, with the reason. 2: a file cannot be read. 4: nothing is
-wrong, but a file with --checkpoint does not cover the proof, or a person accepted a state that no sync committed.
+Exit code 0: nothing is wrong, and with --public-key, the last entry is signed. 1: refused. 2: a file cannot be used. 4:
+nothing is wrong, but a --checkpoint does not cover the proof, or a person accepted a state that no sync committed.
 
 NOT PROVED: that MLflow showed the truth, what happened between two syncs, and that the operator's clock was right."""
 
