@@ -99,7 +99,8 @@ def _file_steps(
                 return Sent(uploaded.remote_id)
 
             yield Write(UPLOAD, row.item, content, upload, document.filename)
-    if row.written.get("review_status") is None or _is_superseded_by_us(row, remote):
+    is_undescribed = row.remote_id is None or row.written.get("review_status") is None
+    if is_undescribed or _is_superseded_by_us(row, remote) or _is_made_current_by_us(row, remote):
         metadata: dict[str, FieldValue] = {
             "review_status": _REVIEW,
             "version": f"1.{revision}",
@@ -189,10 +190,13 @@ def _supersede_steps(ledger: Ledger, current_item: str, remote: RemoteState) -> 
             continue
         if row.remote_id is None and row.intended is None:
             continue
-        if is_same(row.written.get("review_status"), _SUPERSEDED):
+        if row.intended is None and is_same(row.written.get("review_status"), _SUPERSEDED):
             continue
         file = _former_file(row, remote)
         content: Content = {**(row.intended or {}), **row.written, "review_status": _SUPERSEDED}
+        if _is_superseded_by_us(row, remote):  # the outcome of a request was unknown
+            yield Note(item, content, row.remote_id)
+            continue
         if file is None or file.review_status not in (None, "draft", _REVIEW):
             yield Note(item, content, row.remote_id, "a person reviewed or deleted it, or it never arrived")
             continue
@@ -219,6 +223,14 @@ def _is_superseded_by_us(row: LedgerRow, remote: RemoteState) -> bool:
         return False
     file = remote.files.get(int(row.remote_id))
     return file is not None and file.review_status == _SUPERSEDED
+
+
+def _is_made_current_by_us(row: LedgerRow, remote: RemoteState) -> bool:
+    """Return whether a request made a file current again without an answer, and nobody has reviewed it since."""
+    if row.remote_id is None or (row.intended or {}).get("review_status") != _REVIEW:
+        return False
+    file = remote.files.get(int(row.remote_id))
+    return file is not None and file.review_status == _REVIEW
 
 
 def _is_current(hub: LedgerRow, document: EvidenceDocument) -> bool:
