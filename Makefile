@@ -4,6 +4,8 @@
 PYTHON ?= python3
 VENV   ?= .venv
 TEST_PROCESSES ?= 3
+# The oldest supported Postgres, as Debian 12 installs it.
+POSTGRES_PROGRAMS ?= /usr/lib/postgresql/15/bin
 COVERAGE_FLOOR ?= 90
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
@@ -13,13 +15,14 @@ AZURITE        := verifywise_mlflow_tests/artifacts/stores/azurite
 COMPAT_SERVERS := $(patsubst $(COMPAT)/servers/%.txt,.compat/%/.ready,$(wildcard $(COMPAT)/servers/*.txt))
 
 .DEFAULT_GOAL := help
-.PHONY: help install lock azurite demo test coverage pictures install-compat compat airgap airgap-test soak bench distributed
-.PHONY: image image-smoke release
+.PHONY: help install lock azurite demo test test-postgres coverage pictures install-compat compat airgap airgap-test soak bench
+.PHONY: distributed image image-smoke release
 .PHONY: check lint types contracts definitions prose docs clean
 
 help:
 	@echo "make demo         start MLflow, Postgres and Dagster with two tenants (DEMO_ARGS=--once exits after the summary)"
 	@echo "make test         run the tests against a real MLflow server and a real Postgres (TEST_ARGS is passed to pytest)"
+	@echo "make test-postgres  run the tests of the store with another Postgres (POSTGRES_PROGRAMS is the folder of its programs)"
 	@echo "make coverage     run the fast tests with branch coverage; fails below COVERAGE_FLOOR percent"
 	@echo "make check        run the linters: code, types, import contracts, Dagster definitions, prose"
 	@echo "make docs         build the documentation into build/docs, offline; fails on a dead link"
@@ -76,11 +79,15 @@ demo: $(READY)
 # Tests of one file stay in one process, since they share what they set up. The order is conftest's: the longest files
 # start first. One process more than cores, since tests wait for servers.
 # With Python's cache of compiled modules, whatever the environment says: each process would compile all of them again.
-test coverage compat airgap-test: export PYTHONDONTWRITEBYTECODE =
+test test-postgres coverage compat airgap-test: export PYTHONDONTWRITEBYTECODE =
 SHARED := --numprocesses=$(TEST_PROCESSES) --dist=loadfile --no-loadscope-reorder
 
 test: $(READY) azurite
 	$(BIN)/pytest $(SHARED) $(TEST_ARGS)
+
+test-postgres: $(READY)
+	VERIFYWISE_DEMO_POSTGRES=$(POSTGRES_PROGRAMS) $(BIN)/pytest $(SHARED) -m "not slow" \
+	  $(addprefix verifywise_mlflow_tests/,persistence histories exports) $(TEST_ARGS)
 
 # Branch coverage slows the tests down, so it measures the fast ones only, which reach nearly all of the code.
 coverage: $(READY) azurite

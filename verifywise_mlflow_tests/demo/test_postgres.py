@@ -11,6 +11,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
+from verifywise_mlflow.demo.errors import ProcessFailedError
 from verifywise_mlflow.demo.servers import postgres_home
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres, remove_postgres, temporary_postgres
 
@@ -51,6 +52,12 @@ def test_a_server_still_running_on_the_data_is_stopped(data: Path) -> None:
     with EmbeddedPostgres(data, databases=["one"]) as leftover_server, EmbeddedPostgres(data) as server:
         assert not leftover_server.process.is_alive()
         assert run(server.url("one"), "SELECT 1") == [(1,)]
+
+
+def test_a_folder_without_programs_is_named(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(postgres_home.PROGRAMS_VARIABLE, str(data.parent))
+    with pytest.raises(ProcessFailedError, match="has no initdb"), EmbeddedPostgres(data):
+        pass
 
 
 def test_a_partial_data_directory_is_created_again(data: Path) -> None:
@@ -112,17 +119,27 @@ class TestAsRoot:
     def test_programs_that_the_account_cannot_run_are_copied(
         self, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        programs = postgres_home.prepare_home(data).programs
+        programs = postgres_home.packaged_programs()
         package = programs.parents[1]
         closed = tmp_path / "closed"
         closed.mkdir(mode=0o700)
         for part in (package, package.with_name(f"{package.name}.libs")):
             (closed / part.name).symlink_to(part)
         unreachable = closed / programs.relative_to(package.parent)
-        monkeypatch.setattr(postgres_home, "_packaged_programs", lambda: unreachable)
+        monkeypatch.setenv(postgres_home.PROGRAMS_VARIABLE, str(unreachable))
         with EmbeddedPostgres(data) as server:
             assert run(server.url("postgres"), "SELECT 1") == [(1,)]
         assert closed.stat().st_mode & 0o777 == 0o700
+
+    def test_other_programs_that_the_account_cannot_run_are_refused(
+        self, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        closed = tmp_path / "closed"
+        closed.mkdir(mode=0o700)
+        (closed / "bin").symlink_to(postgres_home.packaged_programs())
+        monkeypatch.setenv(postgres_home.PROGRAMS_VARIABLE, str(closed / "bin"))
+        with pytest.raises(ProcessFailedError, match="the account nobody cannot run"), EmbeddedPostgres(data):
+            pass
 
     def test_deleting_a_link_keeps_a_foreign_directory(self, tmp_path: Path) -> None:
         foreign_directory = tmp_path / "precious" / "data"

@@ -182,7 +182,8 @@ def test_the_event_trigger_of_the_page_refuses_an_owner_what_triggers_cannot(
         with pytest.raises(psycopg2.errors.RaiseException, match="only a superuser may change the triggers"):
             execute(owner.url, statement.format("verifywise_mlflow"))
     for statement in ("DROP EVENT TRIGGER verifywise_guard_changes", "SET event_triggers = off"):
-        with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        # Before release 17, Postgres does not have this setting.
+        with pytest.raises((psycopg2.errors.InsufficientPrivilege, psycopg2.errors.UndefinedObject)):
             execute(owner.url, statement)
     execute(owner.url, "CREATE TABLE verifywise_mlflow.mine (id int)", "DROP TABLE verifywise_mlflow.mine")
     with Store(owner.url) as store:

@@ -39,10 +39,12 @@ _SETTINGS = {
     # survive a kill of Postgres: synchronous_commit stays on, so a commit has reached the operating system.
     "fsync": "off",
     "full_page_writes": "off",
-    # Dagster opens a connection per query; hashing the random, long password 4,096 times each gains nothing.
-    "scram_iterations": "1",
     "timezone": "UTC",
     "log_timezone": "UTC",
+}
+_SETTINGS_SINCE_16 = {
+    # Dagster opens a connection per query; hashing the random, long password 4,096 times each gains nothing.
+    "scram_iterations": "1",
 }
 
 
@@ -148,7 +150,7 @@ class EmbeddedPostgres:
     def _start(self, home: PostgresHome) -> None:
         for attempt in range(1, MAX_ATTEMPTS + 1):
             self._port = free_port()
-            settings = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
+            settings = [part for name, value in _settings(home).items() for part in ("-c", f"{name}={value}")]
             self._process = ChildProcess(
                 "Postgres",
                 [home.programs / "postgres", "-D", home.data, "-p", str(self._port), *settings],
@@ -195,6 +197,10 @@ def temporary_postgres(databases: Iterable[str] = ()) -> Iterator[EmbeddedPostgr
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _settings(home: PostgresHome) -> dict[str, str]:
+    return {**_SETTINGS, **(_SETTINGS_SINCE_16 if home.release >= 16 else {})}
+
+
 def _initialize(home: PostgresHome) -> None:
     """Create a data directory. It is renamed into place when complete, so that a kill leaves no partial directory."""
     partial = home.data.with_name(f"{home.data.name}-partial")
@@ -204,13 +210,15 @@ def _initialize(home: PostgresHome) -> None:
     password_file = partial.with_name("new-password")
     password_file.touch(mode=0o600)
     home.give_to_account(password_file)
+    settings = _SETTINGS_SINCE_16 if home.release >= 16 else {}
     password_file.write_text(secrets.token_hex(24))
     initdb = home.run(
         "initdb",
         *("--pgdata", partial, "--username", USER, "--pwfile", password_file, "--auth", "scram-sha-256"),
-        *("--set", f"scram_iterations={_SETTINGS['scram_iterations']}"),
-        # Independent of the system's locales: there may be none.
-        *("--encoding", "UTF8", "--locale-provider", "builtin", "--locale", "C.UTF-8", "--no-sync"),
+        *("--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync"),
+        # Independent of the system's locales, where Postgres has its own: there may be none.
+        *(("--locale-provider", "builtin") if home.release >= 17 else ()),
+        *(part for name, value in settings.items() for part in ("--set", f"{name}={value}")),
     )
     if initdb.returncode:
         raise ProcessFailedError(f"Postgres could not create its data directory {home.data}:\n{initdb.stderr.strip()}")

