@@ -105,7 +105,7 @@ def _as_texts(table: Table, names: Iterable[str]) -> str:
 
 
 def _utc_text(value: datetime) -> str:
-    return value.astimezone(UTC).isoformat()
+    return (value if value.tzinfo is UTC else value.astimezone(UTC)).isoformat()
 
 
 def canonical_json(stored: str) -> str:

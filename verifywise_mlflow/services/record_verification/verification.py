@@ -22,6 +22,7 @@ from multiprocessing.util import Finalize
 from typing import Final
 
 from verifywise_mlflow.audit.log_verification import LogReport
+from verifywise_mlflow.common.garbage_collection import collect_less_often
 from verifywise_mlflow.persistence.errors import DatabaseError
 from verifywise_mlflow.persistence.queries import state_keys, trail_commitments
 from verifywise_mlflow.persistence.queries.version_ranges import VersionRange
@@ -85,6 +86,7 @@ def verify_records(
     Raises:
         DatabaseError: The database cannot be read, or a process ended by itself.
     """
+    collect_less_often()
     scope = scope or Scope()
     started, report = time.monotonic(), RecordReport(tenant_id, sample=scope.sample)
     with ExitStack() as stack:
