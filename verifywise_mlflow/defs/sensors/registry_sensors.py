@@ -8,8 +8,10 @@ import dagster as dg
 
 from verifywise_mlflow.defs.jobs import sync_tenant
 from verifywise_mlflow.defs.partitions import partition_keys, tenant_partitions
+from verifywise_mlflow.defs.sensors.first_syncs import TenantsCursor, choose_first_syncs
 from verifywise_mlflow.defs.sensors.poll_tick import ChangePoll, poll_tenants
 from verifywise_mlflow.defs.sensors.probe_pool import ProbePool
+from verifywise_mlflow.defs.sensors.tick_limit import MAX_SYNCS_PER_TICK
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.persistence.database import database_url
 from verifywise_mlflow.persistence.store import Store
@@ -47,30 +49,35 @@ _LISTING_POLL = ChangePoll(
     job=sync_tenant,
     minimum_interval_seconds=30,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Keeps the partitions in line with tenants.yaml and requests the first sync of a new tenant. A tenant "
-    "that is removed from the file is no longer synced; its partition, data and history are kept.",
+    description="Keeps the partitions in line with tenants.yaml and requests the first sync of new tenants, at "
+    f"most {MAX_SYNCS_PER_TICK} in a tick. The cursor lists the others under 'waiting': they follow in the next ticks. "
+    "A tenant that is removed from the file is no longer synced; its partition, data and history are kept.",
 )
 def tenants(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-    """Add a partition for each tenant that has none."""
-    tenants_in_file = load_tenants()
+    """Add a partition for each tenant that has none, up to the limit of a tick, and request its first sync."""
+    tenants_in_file, cursor = load_tenants(), TenantsCursor.from_json(context.cursor)
     digest = fingerprint({name: tenant.model_dump(mode="json") for name, tenant in tenants_in_file.items()})[:16]
     with Store(database_url()) as store:
         # This takes some milliseconds per tenant, so it is skipped if neither the file nor the store has changed.
-        if context.cursor != digest or active_tenants(store) != set(tenants_in_file):
+        if cursor.digest != digest or active_tenants(store) != set(tenants_in_file):
             for tenant_id in reconcile_tenants(store, tenants_in_file, datetime.now(UTC)):
                 context.log.info(
                     f"{tenant_id} was removed from tenants.yaml: it is no longer synced, and its data is kept"
                 )
-    partitions = partition_keys(context.instance)
-    new = [tenant_id for tenant_id in tenants_in_file if tenant_id not in partitions]
-    if not new:
-        return dg.SensorResult(
-            skip_reason=f"all {len(tenants_in_file)} tenants of tenants.yaml have a partition", cursor=digest
+    first_syncs = choose_first_syncs(tenants_in_file, partition_keys(context.instance), cursor.waiting)
+    next_cursor = TenantsCursor(digest=digest, waiting=first_syncs.waiting).to_json()
+    if not first_syncs.requested:
+        skip_reason = f"all {len(tenants_in_file)} tenants of tenants.yaml have a partition"
+        return dg.SensorResult(skip_reason=skip_reason, cursor=next_cursor)
+    if first_syncs.waiting:
+        context.log.info(
+            f"requested the first sync of {len(first_syncs.requested)} tenants; {len(first_syncs.waiting)} follow in "
+            f"the next ticks (limit: {MAX_SYNCS_PER_TICK} syncs per tick)"
         )
     return dg.SensorResult(
-        dynamic_partitions_requests=[tenant_partitions.build_add_request(new)],
-        run_requests=[dg.RunRequest(partition_key=tenant_id) for tenant_id in new],
-        cursor=digest,
+        dynamic_partitions_requests=[tenant_partitions.build_add_request(list(first_syncs.requested))],
+        run_requests=[dg.RunRequest(partition_key=tenant_id) for tenant_id in first_syncs.requested],
+        cursor=next_cursor,
     )
 
 

@@ -1,7 +1,7 @@
 """The most syncs that one tick of a sensor requests.
 
-The limit holds for the sensors that detect changes: ``new_versions``, ``changed_listings`` and ``mlflow_changes``. The
-sensor ``tenants`` requests the first sync of all new tenants in one tick: its next tick is not urgent.
+The limit holds for the sensors that detect changes, ``new_versions``, ``changed_listings`` and ``mlflow_changes``, and
+for ``tenants``, which requests the first syncs of new tenants.
 """
 
 MAX_SYNCS_PER_TICK = 50
