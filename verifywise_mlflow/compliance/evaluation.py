@@ -38,7 +38,7 @@ from verifywise_mlflow.normalizer.unread_object import UnreadObject
 
 EVALUATION_REVISION: Final = 6
 """Increase it when the evaluation of rules, the badge or the data stored with a verdict changes: all living records are
-then evaluated again."""
+then evaluated again. If only the text of reasons changes, increase ``REASON_REVISION`` in ``reason_text.py``."""
 
 
 class Evaluator:

@@ -18,6 +18,7 @@ from typing import Final
 
 from verifywise_mlflow.common.canonical_json import canonical_encoder, finite_or_name
 from verifywise_mlflow.common.json_value import Json
+from verifywise_mlflow.compliance.reason_text import REASON_REVISION
 from verifywise_mlflow.compliance.rules.cel_variables import CelValue
 from verifywise_mlflow.compliance.rules.rule import Rule
 
@@ -34,8 +35,9 @@ def rule_digest(rule: Rule) -> str:
 
 
 def wording_digest(rule: Rule) -> str:
-    """Return the SHA-256 of the parts of a rule that determine the text of its reasons."""
-    return _digest(rule.model_dump(include={"conditions", "reason_values", "reasons", "remedy", "title"}))
+    """Return the SHA-256 of everything but values that determines the text of a rule's reasons."""
+    own = rule.model_dump(include={"conditions", "reason_values", "reasons", "remedy", "title"})
+    return _digest({**own, "revision": REASON_REVISION})
 
 
 def _digest(content: Mapping[str, object]) -> str:

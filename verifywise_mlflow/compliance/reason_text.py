@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
 from verifywise_mlflow.common.untrusted_text import escape_invisible, quote
 from verifywise_mlflow.compliance.rules.cel_expression import CelExpression, ValueExpression
@@ -33,6 +33,9 @@ from verifywise_mlflow.compliance.rules.rule import Rule
 from verifywise_mlflow.normalizer.origin import ValueState
 from verifywise_mlflow.normalizer.record import FIELDS_ABOUT_USE, NORMAL_FORMS
 
+REASON_REVISION: Final = 1
+"""Increase it when this module words a reason or quotes a value differently. All living records are then evaluated
+again, and their verdicts are stored again with the new text. Otherwise an equal verdict keeps its stored reason."""
 _MAX_VALUE_LENGTH = 80
 """Characters of a value that a sentence quotes; the record has the whole value."""
 _MAX_QUOTED_ENTRIES = 3

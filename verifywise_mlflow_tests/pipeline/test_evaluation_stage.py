@@ -9,6 +9,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 
+from verifywise_mlflow.compliance import input_hash, reason_text
+from verifywise_mlflow.compliance.reason_text import REASON_REVISION
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.stages import compliance_results
 from verifywise_mlflow.services.tenant_policies import InvalidPoliciesError, load_rules
@@ -86,6 +88,26 @@ def test_records_are_reevaluated_daily_only_if_a_rule_depends_on_the_day(store: 
     states = [*rows(store, "compliance_result_history"), *rows(store, "compliance_results")]
     # The same verdict on the next day is no other state.
     assert [(row["verdict"], str(row["day"])) for row in states] == [("pass", "2026-03-01"), ("fail", "2026-03-03")]
+
+
+def test_a_new_revision_of_the_reasons_rewrites_those_that_earlier_releases_stored(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store_record(store, "fraud", 1, NOON, owner="bob")
+    tenant = tenant_with_policies(policies=[str(write_policy(tmp_path / "a.yaml", OWNED))], default_policy=False)
+    with monkeypatch.context() as earlier_release:
+        for module in (input_hash, compliance_results):
+            earlier_release.setattr(module, "REASON_REVISION", REASON_REVISION - 1)
+        earlier_release.setattr(reason_text, "_quoted", lambda text: f"<{text}>")
+        evaluate(tenant, store, day(1))
+    (before,) = rows(store, "compliance_results")
+
+    second, third = evaluate(tenant, store, day(2)), evaluate(tenant, store, day(3))
+
+    (after,) = rows(store, "compliance_results")
+    assert ["<bob>" in str(row["reason"]) for row in (before, after)] == [True, False]
+    assert (after["verdict"], after["sync_id"]) == (before["verdict"], second.sync_id)
+    assert [sync.reports[0].progress.read for sync in (second, third)] == [1, 0]
 
 
 @pytest.mark.parametrize(

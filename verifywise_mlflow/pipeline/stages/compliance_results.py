@@ -10,6 +10,7 @@ from verifywise_mlflow import __version__
 from verifywise_mlflow.compliance.badge import Badge, version_badge
 from verifywise_mlflow.compliance.environment_facts.environment_facts import EnvironmentFacts
 from verifywise_mlflow.compliance.evaluation import EVALUATION_REVISION
+from verifywise_mlflow.compliance.reason_text import REASON_REVISION
 from verifywise_mlflow.compliance.rules.ruleset import RuleSet
 from verifywise_mlflow.normalizer.fingerprint import fingerprint
 from verifywise_mlflow.persistence.repositories import delivery_outbox, verdicts
@@ -165,4 +166,4 @@ def evaluation_digest(rules: RuleSet, facts: Mapping[str, str]) -> str:
     It depends on the policies, the thresholds, the release, and, if a rule reads them, on the copies of vulnerabilities
     and ends of life.
     """
-    return fingerprint([rules.digest, __version__, EVALUATION_REVISION, dict(facts)])
+    return fingerprint([rules.digest, __version__, EVALUATION_REVISION, REASON_REVISION, dict(facts)])
