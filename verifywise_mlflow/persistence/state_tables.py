@@ -32,7 +32,7 @@ class StateTable:
         return "/".join(escape(str(row[column])) for column in self.key)
 
     def states(self, rows: Sequence[Mapping[str, Any]], sync_id: str, now: datetime) -> list[State]:
-        """Return the states of rows for the log, each with the first column of its key in the place of a model."""
+        """Return the states of rows for the log, which has the first column of their key as the model's name."""
         return [
             State(
                 *(self.kind, escape(str(row[self.key[0]])), 0, self.object_id(row)),

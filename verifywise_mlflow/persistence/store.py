@@ -131,7 +131,7 @@ class Store(Closeable):
         """Hold a lock of the tenant while the block runs, so that no other sync of the tenant, or delivery, runs.
 
         The lock belongs to an open transaction, so Postgres releases it when this process dies or loses that
-        connection. The block is not told of a lost connection.
+        connection. A lost connection does not end the block.
 
         Raises:
             TenantBusyError: another one held it for all of ``wait_seconds``.

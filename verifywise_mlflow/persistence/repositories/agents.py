@@ -1,4 +1,4 @@
-"""Agents as the last listing returned them, and the experiments that contain the runs and logged models of versions."""
+"""Agents as last listed, and the experiments of the stored training runs and logged models."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from verifywise_mlflow.persistence.state_tables import AGENTS
 from verifywise_mlflow.persistence.tables import agents, logged_models, training_runs
 
 LISTING: Final = "agents"
-"""The name under which ``stage_refreshes`` has the first complete listing of agents."""
+"""The name under which ``stage_refreshes`` records a complete listing of agents."""
 
 
 @value_object
 class ListedAgent:
-    """An agent as it is stored. Its fields are the columns."""
+    """An agent as it is stored. Its fields are columns of the table."""
 
     model_id: str
     name: str | None
@@ -54,7 +54,7 @@ def known_agents(session: TenantSession) -> dict[str, tuple[StoredObject, str | 
 
 
 def registry_experiments(session: TenantSession) -> list[str]:
-    """Return the experiments of the training runs and logged models that versions link to, sorted."""
+    """Return the experiments of all stored training runs and logged models, sorted."""
     of_objects = union(
         *(
             select(table.c.experiment_id).where(

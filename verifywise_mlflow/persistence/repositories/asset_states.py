@@ -1,6 +1,6 @@
 """The states of assets beyond models, such as agents: written with their entries in the log, read with former states.
 
-A trigger moves the former state of a row to the table of its history.
+A trigger saves the former state of a row in the table of its history.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def mark_deleted(
 def present_and_former(
     session: TenantSession, asset: StateTable, columns: Sequence[str], condition: Callable[[Table], ColumnElement[bool]]
 ) -> list[Row[Any]]:
-    """Return columns of the current and former states that meet a condition, in no order.
+    """Return columns of the current and former states that meet a condition: current ones first, otherwise in no order.
 
     The last two columns of a row are when a sync first saw the state, and when a sync first saw the next state: null
     for the current state.

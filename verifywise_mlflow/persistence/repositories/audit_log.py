@@ -38,14 +38,14 @@ _REQUIRED = [
 
 
 class DamagedEntryError(DatabaseError):
-    """An entry was changed after this program wrote it."""
+    """An entry cannot be parsed, so it was changed after this program wrote it."""
 
 
 def append(session: TenantSession, entries: Sequence[AuditEntry]) -> int | None:
     """Append entries, in their order, to the end of the tenant's chain; return the last one's sequence number.
 
-    Entries about what a person started get that person as their actor, unless they name one: an entry about access
-    that was granted earlier names who granted it.
+    Without entries, do nothing and return None. Entries about what a person started get the accounts of this process as
+    their actor, unless they name one: an entry about access that was granted earlier names who granted it.
 
     The tenant's chain stays locked until the transaction ends, so that two processes cannot write the same next link.
     Append last in a transaction: a lock that is taken afterwards could deadlock with another append.
@@ -53,6 +53,7 @@ def append(session: TenantSession, entries: Sequence[AuditEntry]) -> int | None:
     Raises:
         ValueError: an entry belongs to another tenant.
         OversizedEntryError: an entry is longer than ``chain.MAX_ENTRY_BYTES``.
+        LockTimeoutError: another transaction locked the chain for too long.
     """
     if not entries:
         return None
@@ -75,12 +76,20 @@ def append(session: TenantSession, entries: Sequence[AuditEntry]) -> int | None:
 
 
 def lock(session: TenantSession) -> None:
-    """Keep other transactions from appending to the tenant's chain until this one ends."""
+    """Keep other transactions from appending to the tenant's chain until this one ends.
+
+    Raises:
+        LockTimeoutError: another transaction locked the chain for too long.
+    """
     lock_tenant(session.connection, session.tenant_id, "audit trail")
 
 
 def append_checkpoint(session: TenantSession, checkpoint: Checkpoint) -> None:
-    """Store a checkpoint. An equal checkpoint, such as one of the same second, is stored once."""
+    """Store a checkpoint. An equal checkpoint, such as one of the same second, is stored once.
+
+    Raises:
+        InvalidCheckpointError: its text is malformed.
+    """
     claim = parse_claim(checkpoint)
     row = {
         "tenant_id": claim.tenant_id,
@@ -92,7 +101,7 @@ def append_checkpoint(session: TenantSession, checkpoint: Checkpoint) -> None:
 
 
 def head(session: TenantSession) -> ChainLink | None:
-    """Return the last link of the tenant's chain."""
+    """Return the last link of the tenant's chain; None before the first entry."""
     table = audit_trail
     row = session.execute(
         select(table.c.sequence, table.c.entry, table.c.entry_hash)
@@ -132,9 +141,10 @@ def checkpoints(session: TenantSession) -> Iterator[AnchoredCheckpoint]:
 
 
 def current_key_ids(session: TenantSession) -> frozenset[str]:
-    """Return the ids of the keys that signed the last checkpoint: one, unless several signed the same entry.
+    """Return the ids of the keys that signed the last entry with a checkpoint.
 
-    A key that vouched for its replacement there is no longer current. ``verify_chain`` reports malformed checkpoints.
+    A key that vouched for its replacement there is no longer current, and malformed checkpoints are left out:
+    ``verify_chain`` reports them.
     """
     table = audit_checkpoints
     of_tenant = table.c.tenant_id == session.tenant_id
@@ -174,7 +184,7 @@ def entries(
         since: Only those of this time or later.
         kind: Only those of this kind.
         after: Only those with a higher sequence number.
-        untargeted: Leave out the ends of targeted syncs: return only ends of syncs that listed the registry.
+        untargeted: Leave out the entries of targeted syncs.
 
     Raises:
         DamagedEntryError: an entry was changed so that it cannot be parsed.
@@ -209,7 +219,7 @@ def entry_at(session: TenantSession, sequence: int) -> AuditEntry | None:
 
 
 def length(session: TenantSession) -> int:
-    """Return the last sequence number of the tenant's chain."""
+    """Return the last sequence number of the tenant's chain; 0 before the first entry."""
     last = select(func.max(audit_trail.c.sequence)).where(audit_trail.c.tenant_id == session.tenant_id)
     return session.scalar(last) or 0
 

@@ -31,7 +31,7 @@ class BadgedVersion:
 def badged_versions(session: TenantSession, model_name: str) -> list[BadgedVersion]:
     """Return all versions of a model with their badges, newest first, deleted ones included.
 
-    A version whose record became incomplete after its evaluation is incomplete, unless it fails.
+    An evaluated version whose record is incomplete by now has the badge incomplete, unless it fails.
     """
     records, badges = canonical_records, compliance_badges
     same = same_version(badges, records)

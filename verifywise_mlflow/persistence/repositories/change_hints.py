@@ -1,7 +1,8 @@
 """Hints from MLflow's webhooks: which objects a sync is to read again, and whether the webhooks are alive.
 
-A hint is not evidence: only the object's name is stored from an event. All events of one object become one hint, and
-the hints of a tenant are limited: beyond the limit, one hint to list the whole registry replaces them.
+A hint is not evidence: only the object's kind, name and version number are stored from an event. All events of one
+object become one hint, and the hints of a tenant are limited: beyond the limit, one hint to list the whole registry
+replaces them.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import change_hints, revisions, webhook_deliveries, webhook_status
 
 CHANNEL: Final = "verifywise_mlflow_change_hints"
-"""Postgres notifies it of each new hint, with the tenant as payload."""
+"""Postgres notifies it of new hints, with the tenant as payload."""
 
 MAX_HINTS: Final = 200
 """The most hints of a tenant: one hint for the whole registry replaces more of them, which costs less to read."""
 
 REPLAY_WINDOW: Final = timedelta(minutes=15)
-"""How long a delivery is remembered: longer than its signature is valid, even if the clocks differ."""
+"""How long a delivery is remembered, at least: longer than its signature is valid, even if the clocks differ."""
 
 
 class ObjectKind(StrEnum):
@@ -76,9 +77,9 @@ class WebhookStatus:
     """What shows whether a tenant's webhooks are alive."""
 
     last_delivery_at: datetime | None = None
-    """When the last delivery with a valid signature arrived, a test call included."""
+    """When the last delivery with a valid signature arrived, test calls included and repeated ones not."""
     last_event_at: datetime | None = None
-    """When the last delivery arrived that was not a test call."""
+    """When the last such delivery arrived that was not a test call."""
     last_missed_at: datetime | None = None
     """When polling last found a change that no delivery had reported."""
 
@@ -159,7 +160,7 @@ def settle_up_to(session: TenantSession, revision: int) -> None:
 
 
 def tenants_with_hints(connection: Connection) -> list[TenantHints]:
-    """Return the tenants that have hints. The transaction must belong to no tenant."""
+    """Return the tenants that have hints, which a pipeline's role sees of all tenants."""
     table = change_hints
     rows = connection.execute(
         select(
@@ -175,7 +176,7 @@ def tenants_with_hints(connection: Connection) -> list[TenantHints]:
 
 
 def is_new_delivery(session: TenantSession, delivery_id: str, objects: Collection[HintedObject], now: datetime) -> bool:
-    """Remember a delivery and the objects that it names; return False if it was processed before."""
+    """Remember a delivery and the objects that it names; return False if it was remembered already."""
     table = webhook_deliveries
     session.execute(
         delete(table).where(table.c.tenant_id == session.tenant_id, table.c.received_at < now - REPLAY_WINDOW)

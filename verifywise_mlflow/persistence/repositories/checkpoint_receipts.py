@@ -57,7 +57,7 @@ def last_receipts(session: TenantSession) -> dict[str, CheckpointReceipt]:
 
 
 def receipts_with_checkpoints(session: TenantSession) -> Iterator[tuple[CheckpointReceipt, Checkpoint]]:
-    """Yield all receipts, oldest first, each with its checkpoint."""
+    """Yield all receipts of stored checkpoints, oldest first, each with its checkpoint."""
     table, signed = checkpoint_receipts.c, audit_checkpoints.c
     of_receipt = and_(
         signed.tenant_id == table.tenant_id, signed.sequence == table.sequence, signed.signature == table.signature

@@ -1,4 +1,4 @@
-"""The versions of a tenant's mapping, policies, description and declared AI systems, in full.
+"""The versions of a tenant's mapping, policies, description, declared AI systems and redaction settings, in full.
 
 They explain past verdicts.
 """
@@ -48,7 +48,11 @@ def record_config_version(
     sync_id: str,
     now: datetime,
 ) -> ConfigChange | None:
-    """Store a new version; return the change, or None if the version in force has the same digest."""
+    """Store a new version; return the change, or None if the version in force has the same digest.
+
+    Raises:
+        LockTimeoutError: another transaction locked the tenant's configurations or its audit trail for too long.
+    """
     if is_in_force(session, kind, digest):
         return None
     # Two processes may start with the same new configuration: only one of them reports the change.
@@ -63,7 +67,7 @@ def record_config_version(
 def insert_config_version(
     session: TenantSession, kind: str, digest: str, document: Mapping[str, object], sync_id: str, now: datetime
 ) -> None:
-    """Store a version."""
+    """Store a version, and append it to the log of states."""
     row = {"tenant_id": session.tenant_id, "kind": kind, "digest": digest, "document": document, "valid_from": now}
     session.execute(insert(config_versions).values(**row, sync_id=sync_id))
     content = hash_of_row(config_versions, CONFIGURATION_COLUMNS, row)
@@ -102,7 +106,7 @@ def config_version(session: TenantSession, kind: ConfigKind, *, at: datetime | N
 
 
 def all_config_versions(session: TenantSession, kind: ConfigKind) -> list[ConfigVersion]:
-    """Return all versions, oldest first."""
+    """Return all versions of a kind, oldest first."""
     table = config_versions
     query = (
         select(table.c.digest, table.c.document, table.c.valid_from, table.c.sync_id)

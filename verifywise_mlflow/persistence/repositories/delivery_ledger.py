@@ -86,7 +86,7 @@ def confirm(
     remote_id: str | None,
     remark: str | None = None,
 ) -> None:
-    """Record what was written."""
+    """Record what was written. Without ``remote_id``, the stored one stays."""
     values = {"written": dict(content), "written_at": now, "intended": None, "remark": remark}
     _upsert(session, subject, item, values | ({} if remote_id is None else {"remote_id": remote_id}))
 

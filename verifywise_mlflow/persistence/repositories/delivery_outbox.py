@@ -1,8 +1,7 @@
 """The outbox of deliveries: the versions whose current state was not yet delivered to a target.
 
-``enqueue`` is called in the transaction that commits verdicts, so a version is pending if and only if its verdicts were
-committed. ``enqueue`` does nothing for a tenant without a configured target. A version that its target keeps refusing
-is parked (dead letter).
+``enqueue`` is called in the transaction that commits a change, so no committed change is missed. ``enqueue`` does
+nothing for a tenant without a configured target. A version that its target keeps refusing is parked (dead letter).
 """
 
 from __future__ import annotations
@@ -32,14 +31,14 @@ class PendingVersion:
     model_name: str
     version_number: int
     revision: int
-    """The revision of the row; if it differs later, the version has changed since."""
+    """The revision of the row; if it differs later, the version became pending again since."""
     cause: Cause
     pending_since: datetime
     """Since when the version has been pending without interruption."""
     sync_id: str
-    """The sync that changed the version last."""
+    """The sync that changed the version or wrote its badge; empty if a command changed it."""
     tries: int
-    """How many tries have failed since then."""
+    """How many tries have failed since the version last became pending or was unparked."""
 
     @property
     def key(self) -> Key:
@@ -93,7 +92,7 @@ def enqueue(
 
 
 def enqueue_all(session: TenantSession, target: str, now: datetime) -> int:
-    """Make all evaluated versions pending for a target but deleted ones that were never delivered; return how many."""
+    """Make all evaluated versions pending for a target but deleted ones that its ledger lacks; return how many."""
     return session.execute(
         _ENQUEUE_ALL, {"tenant_id": escape(session.tenant_id), "target": target, "now": now}
     ).rowcount
@@ -148,7 +147,7 @@ _OPEN_GAPS: Final = text(
 
 
 def due(session: TenantSession, target: str, now: datetime, limit: int, after: int = 0) -> list[PendingVersion]:
-    """Return the next versions to deliver after a revision, in the order of their changes; parked ones are left out."""
+    """Return the next versions to deliver after a revision, in its order; parked and postponed ones are left out."""
     outbox = delivery_outbox.c
     columns = (outbox.model_name, outbox.version_number, outbox.revision, outbox.cause)
     rows = session.execute(
@@ -237,7 +236,7 @@ class OutboxSummary:
 
 
 def summary(session: TenantSession, target: str) -> OutboxSummary:
-    """Return how many versions are pending for a target."""
+    """Return how many versions are pending and parked for a target."""
     outbox = delivery_outbox.c
     is_parked = outbox.parked_at.is_not(None)
     row = session.execute(
@@ -252,7 +251,7 @@ def summary(session: TenantSession, target: str) -> OutboxSummary:
 
 @dataclass(frozen=True, slots=True)
 class HeldVersion:
-    """A version that is parked, or whose last try failed."""
+    """A version that is parked, or postponed with a reason."""
 
     model_name: str
     version_number: int

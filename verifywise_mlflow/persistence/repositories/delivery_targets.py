@@ -1,4 +1,4 @@
-"""The state of each target of a tenant: since when it is configured, its last delivery, and its last error."""
+"""The state of each target of a tenant: its settings, its confirmation, its last delivery and its last error."""
 
 from __future__ import annotations
 
@@ -49,7 +49,8 @@ def register(
 ) -> TargetState:
     """Record a new target, or one with other settings.
 
-    Its confirmation, its errors and its times start again. What was delivered stays recorded, so it is not sent again.
+    Its confirmation and its error start again; the times of its last delivery stay. What was delivered to the same
+    destination stays recorded, so it is not sent again.
     """
     values = {
         "settings_digest": settings_digest,

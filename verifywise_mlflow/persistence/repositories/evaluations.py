@@ -52,7 +52,8 @@ def due_evaluations(
     Args:
         session: the tenant's transaction.
         among: the logged models to look at; None for all.
-        is_reconcile: whether to return all of them; otherwise those that have changed since they were read.
+        is_reconcile: whether to return all of them; otherwise those that have changed since they were read, or whose
+            assessments were not read.
     """
     models, records, versions = logged_models, canonical_records, model_versions
     joined = VERSIONS_WITH_LOGGED_MODELS.outerjoin(

@@ -26,7 +26,7 @@ class HeldBackFolders:
 
     held_back: int
     total: int
-    """Folders of all existing versions."""
+    """Folders of all existing versions with a manifest."""
     since: datetime
     """When the first of them was held back."""
     example: str
@@ -42,7 +42,7 @@ class ReadableFolder:
 
 
 def hold_back(session: TenantSession, due: Collection[PendingManifest], now: datetime) -> None:
-    """Mark stored manifests as held back without changing anything else in them."""
+    """Mark stored manifests as held back, with their present location; their content stays."""
     table = artifact_manifests
     columns: dict[str, Sequence[object]] = {
         "model_name": [item.key[0] for item in due],
@@ -66,7 +66,7 @@ def hold_back(session: TenantSession, due: Collection[PendingManifest], now: dat
 
 
 def held_back_folders(session: TenantSession) -> HeldBackFolders | None:
-    """Return the folders of existing versions that are held back; None if there are none."""
+    """Return how many folders of existing versions are held back; None if there are none."""
     table, versions = artifact_manifests, model_versions
     of_existing = and_(table.c.tenant_id == session.tenant_id, versions.c.deleted_at.is_(None))
     joined = table.join(versions, same_version(table, versions))

@@ -1,4 +1,4 @@
-"""How much a tenant's syncs have written to its histories today, and what the last sync held back."""
+"""How much a tenant's syncs have written to its histories on the last day, and what the last sync held back."""
 
 from __future__ import annotations
 

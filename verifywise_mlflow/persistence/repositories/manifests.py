@@ -58,8 +58,8 @@ class PendingManifest:
     logged_model_id: str | None
     incarnation: int
     location_key: str
-    """A value that changes if the location changes, if the run can no longer write to it, or if another version takes
-    the name and number."""
+    """A value that changes if the location, the status of the run or the settings for manifests change, or if another
+    version takes the name and number."""
     is_empty_retry: bool = False
     """Whether the version is due only because the model's folder had no files: a listing of the folder shows whether it
     has files now."""
@@ -73,7 +73,7 @@ def pending_manifests(
     retry_failed: bool,
     among: Collection[Key] | None = None,
 ) -> list[PendingManifest]:
-    """Return the versions whose manifest is missing, stale, of a former location, or failed with a transient error.
+    """Return the versions whose manifest is missing, has old hashes or another ``location_key``, or is to be retried.
 
     Args:
         session: the tenant's session.
@@ -280,7 +280,7 @@ class StoredManifest:
 def newest_at_locations(
     session: TenantSession, locations: Collection[str], since: datetime
 ) -> dict[str, StoredManifest]:
-    """Return for each location the newest manifest of any version whose hashes were all computed since then."""
+    """Return the manifest with the newest hashes at each location, if all of them were computed since then."""
     table = artifact_manifests
     digests = [
         hashlib.md5(location.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()

@@ -25,7 +25,7 @@ from verifywise_mlflow.persistence.state_tables import PROMPT_VERSIONS
 from verifywise_mlflow.persistence.tables import prompt_versions, prompts, revisions, stage_refreshes
 
 LISTING: Final = "prompts"
-"""The name under which ``stage_refreshes`` has the first complete listing of prompts."""
+"""The name under which ``stage_refreshes`` records a complete listing of prompts."""
 
 
 @value_object
@@ -43,7 +43,7 @@ class KnownPrompts:
     by_name: Mapping[str, StoredObject]
     """All prompts, tombstones included."""
     were_listed: bool
-    """Whether all prompts were ever listed, so that a prompt that is not stored does not exist."""
+    """Whether all prompts were ever listed. Before, a prompt that is not stored may exist."""
 
 
 def known_prompts(session: TenantSession) -> KnownPrompts:
@@ -73,7 +73,7 @@ def stored_versions(session: TenantSession, names: Collection[str] | None = None
 
 
 def newest_update(session: TenantSession) -> int | None:
-    """Return when a prompt was last updated, in milliseconds since 1970; None if there is no prompt."""
+    """Return when a living prompt was last updated, in milliseconds since 1970; None if no such time is known."""
     table = prompts.c
     is_living = (table.tenant_id == session.tenant_id, table.deleted_at.is_(None))
     newest = session.scalar(select(func.max(table.last_updated_at)).where(*is_living))
@@ -152,7 +152,7 @@ def renew(session: TenantSession, names: Collection[str]) -> None:
 
 
 def were_listed(session: TenantSession) -> bool:
-    """Return whether all prompts were ever listed, so that a prompt that is not stored does not exist."""
+    """Return whether all prompts were ever listed. Before, a prompt that is not stored may exist."""
     return LISTING in tenancy.stage_refreshes_of(session)
 
 
@@ -162,7 +162,7 @@ def record_complete_listing(session: TenantSession, sync_id: str, now: datetime)
 
 
 def prompt_index(session: TenantSession) -> PromptIndex | None:
-    """Return all prompts of the registry, by name; None if they were never listed completely."""
+    """Return all stored prompts by name, deleted ones included; None if they were never listed completely."""
     if not were_listed(session):
         return None
     table, versions = prompts.c, prompt_versions.c

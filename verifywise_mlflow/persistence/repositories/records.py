@@ -44,7 +44,7 @@ class PendingRecord:
 
     key: Key
     version: Mapping[str, object]
-    """The row of ``model_versions``, with JSON as text."""
+    """The row of ``model_versions``, with JSON as text, and the selected revisions."""
     run_id: str | None
     logged_model_id: str | None
     revisions: Mapping[str, object]

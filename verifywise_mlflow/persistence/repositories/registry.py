@@ -1,4 +1,4 @@
-"""Registered models and model versions, as the last listing returned them, and the tombstones of deleted ones."""
+"""Registered models and model versions, as last read, and the tombstones of deleted ones."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 @value_object
 class StoredObject:
-    """The stored columns of one model or version that decide whether it changed."""
+    """The stored columns of one object, such as a model, that decide whether it changed."""
 
     fingerprint: str
     is_deleted: bool
@@ -44,7 +44,7 @@ class StoredObject:
 
 @value_object
 class ListedObject(Generic[T]):
-    """A model or version from a listing, next to what was stored before."""
+    """An object from a listing, such as a model, next to what was stored before."""
 
     entity: T
     fingerprint: str
@@ -136,7 +136,7 @@ def hidden_from_search(session: TenantSession) -> tuple[set[str], set[Key]]:
 
 
 def models_with_hidden_versions(session: TenantSession, names: Collection[str]) -> set[str]:
-    """Return the ones of these models that have a version which plain searches hide."""
+    """Return the ones of these models that have a living version which plain searches hide."""
     table = model_versions
     rows = session.scalars(
         select(table.c.model_name)
@@ -159,7 +159,7 @@ def _stored_columns(table: Table) -> list[ColumnElement[Any]]:
 
 
 def aliases_by_version(session: TenantSession, names: Collection[str] | None = None) -> dict[Key, list[str]]:
-    """Return the sorted aliases of each version that has any: of all models, or of the named ones."""
+    """Return the sorted aliases of each version that has any: of all living models, or of the named ones."""
     table = registered_models
     query = select(table.c.model_name, table.c.aliases).where(
         table.c.tenant_id == session.tenant_id, table.c.deleted_at.is_(None), table.c.aliases != {}
@@ -177,7 +177,7 @@ def aliases_by_version(session: TenantSession, names: Collection[str] | None = N
 def versions_with_other_aliases(
     session: TenantSession, aliases: Mapping[Key, Sequence[str]], names: Collection[str]
 ) -> set[Key]:
-    """Return the versions of the named models whose stored aliases differ from those of their models.
+    """Return the versions whose aliases differ from the stored aliases of the named models' living versions.
 
     Args:
         session: the tenant's session.
@@ -385,7 +385,7 @@ def version_sources(session: TenantSession, keys: Collection[Key]) -> dict[Key, 
 def versions_with_origin(
     session: TenantSession, keys: Collection[Key]
 ) -> dict[Key, tuple[ModelVersion, VersionOrigin]]:
-    """Return versions with the objects that they were registered from."""
+    """Return the versions with these keys, tombstones included, each with its origin."""
     table = model_versions
     rows = session.execute(select(table).where(table.c.tenant_id == session.tenant_id, is_one_of(table, keys)))
     return {

@@ -1,7 +1,7 @@
 """Names that a version had before its model was renamed, and what was recorded about its files under these names.
 
-MLflow stores no former names: two names with equal version numbers and creation times are one version. Without this, a
-rename would hide that bytes changed in place. A former name that another version has taken since is not found.
+MLflow stores no former names: two names with equal version numbers and creation times count as one version. Without
+this, a rename would hide that bytes changed in place. A former name that another version has taken since is not found.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Every row that a version depends on has a revision from one sequence. A watermark says: with these settings, no version
 was pending that depends on rows up to this revision. So the next sync looks only at the versions of newer rows, which
-it finds by the indexes on the revisions. One sync of a tenant runs at a time, so no other writer holds an older
+it finds by the indexes on the revisions. One stage of a tenant runs at a time, so no other writer holds an older
 revision.
 """
 
@@ -62,7 +62,7 @@ class StageScope:
         return self.is_current and self.keys is not None and not self.keys
 
     def including(self, keys: Collection[Key] | None) -> StageScope:
-        """Return a scope that includes more versions; None stands for all."""
+        """Return a scope that includes more versions; None stands for all, which replaces too many versions."""
         if self.keys is None or (keys is not None and not keys):
             return self
         together = None if keys is None else sorted({*self.keys, *keys})

@@ -1,7 +1,7 @@
 """Commitments: an entry of the audit trail has the root of the log of states, and that of all current states.
 
-A commitment reads no old leaf: it continues from the frontier of the last commitment, whose root is in the trail. So a
-state that was forged after its commitment never enters a later root, and the next verification finds it.
+The log's root needs no old leaf: it continues from the frontier of the last commitment, whose root is in the trail. So
+a state that was forged after its commitment never enters a later root of the log, and the next verification finds it.
 """
 
 from __future__ import annotations
@@ -64,9 +64,9 @@ class StateCommitment:
     root: str
     """The root of the log's tree, in hex."""
     models: int
-    """The number of models with states; states that belong to no model count as one more."""
+    """The number of names of models, prompts and agents with states; all other states count as one more."""
     current: str
-    """The root of the tree over the roots of all models' current states, in hex."""
+    """The root of the tree over the roots of the current states of each of these, in hex."""
     syncs: Sequence[str]
     """The other syncs whose states are committed: interrupted or under way."""
     accepted: tuple[AcceptedRange, ...]
@@ -89,9 +89,14 @@ class StateCommitment:
 
 
 def append_with_states(session: TenantSession, entry: AuditEntry) -> AuditEntry:
-    """Append an entry that commits all states so far, and return it as it was appended.
+    """Append an entry that commits all states so far, and return it with its commitment.
 
-    If the states cannot be committed, the entry says why and is marked as incomplete.
+    If the states cannot be committed, the entry says why, and a complete one is marked as incomplete.
+
+    Raises:
+        ValueError: the entry belongs to another tenant.
+        OversizedEntryError: the entry is longer than ``chain.MAX_ENTRY_BYTES``.
+        LockTimeoutError: another transaction locked the audit trail for too long.
     """
     try:
         commitment = commit(session, entry.sync_id)
@@ -116,8 +121,9 @@ def commit(session: TenantSession, sync_id: str) -> StateCommitment | None:
     The caller puts it into an entry, appends the entry and calls ``record``, all in this transaction.
 
     Raises:
-        UncommittableError: the log is not as the last commitment says, or states were added that no sync under way and
-            no interrupted one can have written.
+        UncommittableError: the log is not as the last commitment says, or states were added that no sync under way, no
+            interrupted one and no command can have written.
+        LockTimeoutError: another transaction locked the audit trail for too long.
     """
     lock_tenant(session.connection, session.tenant_id, "audit trail")
     size, start = _size_and_continuation(session)
@@ -130,7 +136,7 @@ def commit(session: TenantSession, sync_id: str) -> StateCommitment | None:
 
 
 def commitment_from(session: TenantSession, start: Continuation, size: int, others: Sequence[str]) -> StateCommitment:
-    """Return the commitment to the first ``size`` states of the log, some of which a former commitment covers.
+    """Return the commitment to the first ``size`` states of the log, which continues from a former one.
 
     Raises:
         UncommittableError: states are missing.

@@ -28,6 +28,9 @@ def append(session: TenantSession, states: Sequence[State]) -> None:
     """Append states, in their order.
 
     The lock of the audit trail is held until the transaction ends, so that positions have no gaps.
+
+    Raises:
+        LockTimeoutError: another transaction held this lock for too long.
     """
     if not states:
         return
@@ -101,7 +104,7 @@ def writes(session: TenantSession, start: int) -> list[Writes]:
 
 
 def newest_write(tenant_id: str) -> Select[tuple[datetime]]:
-    """Return the query of the newest time in the log; it is null before the first state."""
+    """Return the query of the newest time among the last states of the log; it is null before the first state."""
     table = state_log
     recent = (
         select(table.c.written_at)

@@ -17,7 +17,7 @@ from verifywise_mlflow.persistence.tables import poll_watermarks, stage_refreshe
 def activate(
     session: TenantSession, tracking_uri: str, workspace: str | None, now: datetime
 ) -> Literal["new", "inactive"] | None:
-    """Mark a tenant as active; return what it was before, None if it was active."""
+    """Mark a tenant as active, at this address; return what it was before, None if it was active."""
     described = {"tracking_uri": tracking_uri, "workspace": workspace}
     stored = session.execute(
         select(tenants.c.tracking_uri, tenants.c.workspace).where(

@@ -141,7 +141,7 @@ def exceeds(session: TenantSession, kind: ObjectKind[T], limit: int) -> bool:
 def pending_reads_up_to(
     session: TenantSession, kind: ObjectKind[T], limit: int, among: Collection[Key] | None = None
 ) -> list[PendingRead]:
-    """Return the objects of the widest scope with at most ``limit`` objects; if all have more, those of ``CHANGED``.
+    """Return the objects of ``READABLE`` or ``PENDING``, the wider that has at most ``limit``, else of ``CHANGED``.
 
     ``among`` are the versions to look at. They are given only for a tenant with more than ``limit`` readable objects,
     whose scope ``READABLE`` is therefore never chosen.
@@ -237,7 +237,7 @@ def stored_reads(session: TenantSession, kind: ObjectKind[T], ids: Collection[st
 
 
 def experiments_of(session: TenantSession, kind: ObjectKind[T], ids: Collection[str]) -> list[str] | None:
-    """Return the experiments of the given objects; None if the experiment of any of them is not stored."""
+    """Return the experiments of at least one given object; None if the experiment of any of them is not stored."""
     table = kind.table
     rows = session.execute(
         select(func.count(), func.array_agg(table.c.experiment_id.distinct())).where(

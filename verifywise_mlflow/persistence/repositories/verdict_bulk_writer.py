@@ -201,7 +201,7 @@ _UPSERT_BADGES = text(
 def upsert_badges(
     session: TenantSession, rows: Sequence[BadgeRow], digest: str, now: datetime, sync_id: str
 ) -> set[Key]:
-    """Upsert badges by version; return the versions whose badge changed. A trigger saves the former badge."""
+    """Upsert badges by version; return the versions whose badge is new or changed. A trigger saves the former badge."""
     if not rows:
         return set()
     names, numbers, badges, revisions, versions = zip(*rows, strict=True)

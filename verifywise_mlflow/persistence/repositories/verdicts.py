@@ -45,7 +45,8 @@ class PendingEvaluation:
     versions_digest: str | None = None
     """A digest of the model's versions in use, if this version is one of them."""
     is_new_state: bool = True
-    """Whether the record or the policy has changed since its last evaluation, and not only the day."""
+    """Whether the record or the policy has changed since its last evaluation; other versions or another day are not
+    enough."""
 
     def subject(self) -> Subject:
         """Return the values that the rules use; null for a field that no rule uses."""
@@ -76,7 +77,7 @@ def pending_evaluations(
     selection: Selection | None = None,
     among: Collection[Key] | None = None,
 ) -> list[PendingEvaluation]:
-    """Return the next records, sorted by key, whose current state this policy has not evaluated.
+    """Return the next records, sorted by key, whose current state these policies have not evaluated.
 
     A withdrawn record is returned only if no policy has evaluated its content.
 
@@ -86,7 +87,8 @@ def pending_evaluations(
         after: the last key of the previous page.
         limit: the most records to return; fewer if the records are large.
         evaluated_since: records that were evaluated earlier are pending too, for rules that depend on the day.
-        selection: the fields that the rules use; all by default.
+        selection: the fields that the rules use; all by default. If they use the model's versions in use, a change of
+            these makes a record pending.
         among: the versions to look at; None for all.
     """
     if among is not None and not among:
@@ -236,7 +238,7 @@ def _selected_columns(selection: Selection | None) -> Iterator[ColumnElement[obj
 
 
 def subject_from_row(row: Mapping[str, object], in_use: VersionsInUse | None = None) -> Subject:
-    """Return the rules' input from a row of ``canonical_records``. Columns that the row lacks are null."""
+    """Return the rules' input from a row of ``canonical_records``. Fields of the record that the row lacks are null."""
     return Subject(
         canonical_record(row),
         unread_objects_from_json(row["incomplete"]),  # type: ignore[arg-type]  # as records.write_records wrote them

@@ -43,14 +43,18 @@ class StoredWaiver:
 
 
 def lock_waivers(session: TenantSession) -> None:
-    """Lock the tenant's waivers until the transaction ends, so that the waivers that it has read stay current."""
+    """Lock the tenant's waivers until the transaction ends, so that waivers that it reads from now on stay current.
+
+    Raises:
+        LockTimeoutError: another transaction locked them for too long.
+    """
     lock_tenant(session.connection, session.tenant_id, "waivers")
 
 
 def insert_waivers(
     session: TenantSession, granted: Sequence[Waiver], source: Source, now: datetime, sync_id: str
 ) -> None:
-    """Store new waivers."""
+    """Store new waivers, and append them to the log of states."""
     rows = [
         {
             "tenant_id": session.tenant_id,
@@ -82,7 +86,7 @@ def insert_waivers(
 def end_waivers(
     session: TenantSession, waiver_ids: Sequence[int], ended: EndReason, now: datetime, sync_id: str
 ) -> None:
-    """Record that waivers have ended."""
+    """Record that waivers have ended, except those whose end is recorded already."""
     if waiver_ids:
         ended_ids = session.scalars(
             update(waivers)
