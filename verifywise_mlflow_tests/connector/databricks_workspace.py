@@ -21,6 +21,10 @@ RECORDINGS = Path(__file__).parent / "databricks_responses"
 
 _SIZES_AND_ORDERS = {"max_results", "order_by", "view_type"}
 
+UC_MODELS = "/api/2.1/unity-catalog/models"
+UC_MODEL = "/api/2.0/mlflow/unity-catalog/registered-models/get"
+UC_VERSION = "/api/2.0/mlflow/unity-catalog/model-versions/get"
+
 ENDPOINT_NOT_FOUND = make_response(json.dumps({"error_code": "ENDPOINT_NOT_FOUND", "message": "No API found"}), 404)
 
 
@@ -44,6 +48,12 @@ class DatabricksRequest:
         """The key of its response: path and query, without page sizes and orders."""
         query = {key: value for key, value in self.query.items() if key not in _SIZES_AND_ORDERS}
         return self.path, json.dumps(query, sort_keys=True)
+
+
+def uc_row(full_name: str, **fields: object) -> dict[str, object]:
+    """Return a model as Unity Catalog lists it."""
+    catalog, schema, name = full_name.split(".", 2)
+    return {"name": name, "catalog_name": catalog, "schema_name": schema, "full_name": full_name, **fields}
 
 
 def error_response(status: int, code: str, message: str = "the server's message", **headers: str) -> bytes:
