@@ -73,7 +73,8 @@ class CircuitBreaker:
     def record_failure(self, error: HttpError, began_at: float) -> None:
         """Count a request that failed after all retries; open the circuit at ``breaker_threshold``.
 
-        A failure that does not count closes the circuit like a success.
+        A failure that does not count closes the circuit like a success, unless the request was not sent: then it says
+        nothing about the server.
 
         Requests that are in flight together fail together, such as all eight of a sync while a server restarts. They
         count once: a short outage must not open the circuit only because it hit several requests.
@@ -84,7 +85,8 @@ class CircuitBreaker:
         """
         with self._lock:
             if not isinstance(error, _COUNTED_FAILURES):
-                self._close()
+                if error.was_sent:
+                    self._close()
                 return
             now = time.monotonic()
             if began_at >= self._counted_at:

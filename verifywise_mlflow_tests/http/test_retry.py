@@ -16,7 +16,9 @@ from verifywise_mlflow.connector.mlflow_reader import MlflowReader
 from verifywise_mlflow.connector.rest_client import RestClient
 from verifywise_mlflow.http.circuit_breaker import CircuitBreaker
 from verifywise_mlflow.http.errors import (
+    AddressNotAllowedError,
     CircuitOpenError,
+    ConcurrencyLimitError,
     GatewayError,
     HttpError,
     InternalServerError,
@@ -148,6 +150,25 @@ def test_a_late_response_closes_an_open_circuit(late_failure: HttpError | None) 
 
     breaker.check()
     assert not breaker.has_tripped
+
+
+@pytest.mark.parametrize(
+    "unsent",
+    [
+        ConcurrencyLimitError("our other requests to it did not end in time"),
+        AddressNotAllowedError("it has a private address", "Allow it"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_request_that_was_not_sent_does_not_close_an_open_circuit(unsent: HttpError) -> None:
+    breaker = CircuitBreaker(Limits(breaker_threshold=1), "mlflow.example.com")
+    waited_since = time.monotonic()
+    breaker.record_failure(GatewayError("it responded with 502"), waited_since)
+
+    breaker.record_failure(unsent, waited_since)
+
+    with pytest.raises(CircuitOpenError):
+        breaker.check()
 
 
 def test_a_success_resets_the_failure_count() -> None:
