@@ -204,6 +204,24 @@ def test_a_copy_that_is_damaged_or_loses_a_file_is_a_problem_and_no_crash(tmp_pa
         assert vulnerabilities_of(record(p="==1"), copy)["problem"]
 
 
+@pytest.mark.parametrize(
+    ("compression", "damaged"),
+    [(zipfile.ZIP_LZMA, slice(44, 60)), (zipfile.ZIP_DEFLATED, slice(30, 31))],
+    ids=["bytes that LZMA compressed", "a name that is no UTF-8"],
+)
+def test_an_archive_that_is_damaged_elsewhere_is_a_problem_and_no_crash(
+    tmp_path: Path, compression: int, damaged: slice
+) -> None:
+    path = tmp_path / "all.zip"
+    with zipfile.ZipFile(path, "w", compression) as opened:
+        opened.writestr("é.json", json.dumps(advisory("TEST-1", "p" * 400)))
+    content = bytearray(path.read_bytes())
+    content[damaged] = b"\xff" * len(content[damaged])
+    path.write_bytes(content)
+
+    assert vulnerabilities_of(record(p="==1"), open_copy(path))["problem"]
+
+
 def unusable_copies(folder: Path) -> dict[str, Path]:
     """Return the path of each, by the reason that is given."""
     (folder / "text.zip").write_text("no archive", encoding="utf-8")
