@@ -151,6 +151,7 @@ SHA = "0123456789abcdef0123456789abcdef01234567"
         ("numpy~=1.2", "numpy", "~=1.2", False),
         ("uvicorn[standard]==0.1 ; python_version > '3'", "uvicorn", "==0.1", True),
         ("numpy==1.2 \\\n  --hash=sha256:" + "a" * 64, "numpy", "==1.2", True),
+        ("numpy==1.2 --hash  sha256:" + "a" * 64, "numpy", "==1.2", True),
         ("numpy==1.2" + f" \\\n    --hash=sha256:{'a' * 64}" * 200, "numpy", "==1.2", True),
         ("a @ https://u:secret@x.org/a.zip?token=secret", "a", "@ https://x.org/a.zip", False),
         ("a @ https://x.org/a.zip#sha256=" + "a" * 64, "a", "@ https://x.org/a.zip", True),

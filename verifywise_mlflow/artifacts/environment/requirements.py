@@ -32,7 +32,7 @@ MAX_LINES = 20_000
 
 _COMMENT = re.compile(r"(?:^|\s)#.*$")  # one space, not `\s+`, which is quadratic on a line of spaces
 _OPTION_AT_END = re.compile(r"\s--?[A-Za-z].*$")  # --hash=…, --config-settings=…: no marker or URL contains ` --`
-_HASH_OPTION = re.compile(r"\s--hash[=\s]\S*")
+_HASH_OPTION = re.compile(r"\s--hash(?:=|\s+)\S*")
 _INCLUDE = re.compile(r"(?:-r|--requirement)[\s=]*(.*)")
 _EDITABLE = re.compile(r"(?:-e|--editable)[\s=]+(.*)")
 _USER = re.compile(r"//[^/]*@")
