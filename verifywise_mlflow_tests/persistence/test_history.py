@@ -216,5 +216,7 @@ def test_data_frames_show_past_states(store: Store) -> None:
 def test_naive_times_and_reversed_periods_are_refused(store: Store) -> None:
     with pytest.raises(ValueError, match="has no zone: write datetime"):
         dataframes.records_as_of(store, "acme", datetime(2026, 3, 3))
+    with pytest.raises(ValueError, match="has no zone: write datetime"):
+        dataframes.lifecycle_events(store, "acme", until=datetime(2026, 3, 3))
     with pytest.raises(ValueError, match="does not come after"):
         Period(day(3), day(3))

@@ -39,7 +39,10 @@ _VALIDITY = ["valid_from", "sync_id", "valid_to", "ended_by_sync_id"]
 
 
 def records(store: Store, tenant_id: str) -> pd.DataFrame:
-    """Return the canonical records of a tenant's living versions: one row per version, one column per field."""
+    """Return the canonical records of a tenant's living versions: one row per version.
+
+    The columns are the fields of the record, ``incomplete`` and ``findings``.
+    """
     living = canonical_records.c.deleted_at.is_(None)
     return _frame(store, tenant_id, canonical_records, _RECORD, _VERSION, living)
 
@@ -130,8 +133,9 @@ def lifecycle_events(
 
     Events of a version include the aliases that were moved to it or away from it. The interval is ``[since, until)``.
     """
+    start, end = (None if time is None else history.to_utc(time) for time in (since, until))
     with store.begin(tenant_id) as session:
-        recorded = lifecycle_events_of(session, model_name, version_number, since=since, until=until)
+        recorded = lifecycle_events_of(session, model_name, version_number, since=start, until=end)
     rows = [{**columns_of(item.event), "seen_at": item.seen_at, "sync_id": item.sync_id} for item in recorded]
     columns = [*(field.name for field in fields(LifecycleEvent)), "seen_at", "sync_id"]
     return pd.DataFrame(rows, columns=columns).astype({"version_number": "Int64"})
