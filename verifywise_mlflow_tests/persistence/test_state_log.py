@@ -12,7 +12,7 @@ from sqlalchemy import text
 from verifywise_mlflow.audit.entry import AuditEntry, EntryKind
 from verifywise_mlflow.audit.merkle import root_of
 from verifywise_mlflow.audit.state_leaf import State, content_text, hash_of, leaf_text, model_leaf
-from verifywise_mlflow.persistence.queries import committed_states, state_rows
+from verifywise_mlflow.persistence.queries import committed_states, state_rows, trail_commitments
 from verifywise_mlflow.persistence.queries.stage_start import StageStart
 from verifywise_mlflow.persistence.queries.version_ranges import VersionRange
 from verifywise_mlflow.persistence.repositories import audit_log, state_log
@@ -86,6 +86,15 @@ def test_a_commitment_continues_from_the_last_one_and_takes_in_no_forgery(sessio
 
     genuine = [hash_of("acme", position, item) for position, item in enumerate([*written, added])]
     assert committed.counts["states"]["root"] == root_of(genuine).hex()  # type: ignore[index]  # a mapping
+
+
+def test_a_stored_root_of_a_model_without_states_makes_no_other_root_stale(session: TenantSession) -> None:
+    state_log.append(session, [state("churn", 1), state("fraud", 1)])
+    append_with_states(session, entry())
+    for name in ("demand", "pricing", "risk"):
+        session.execute(text("INSERT INTO verifywise_mlflow.state_models VALUES ('acme', :name, 'aa')"), {"name": name})
+
+    assert trail_commitments.current_states(session, 2).stale == ["demand", "pricing", "risk"]
 
 
 def test_states_of_an_interrupted_sync_are_committed_in_its_name(session: TenantSession) -> None:

@@ -73,7 +73,7 @@ def commitments(session: TenantSession, after: int) -> Iterator[Commitment]:
 
 
 def unknown_commitments(session: TenantSession, after: int) -> list[tuple[int, int]]:
-    """Return the size and entry of the stored commitments that the trail does not have."""
+    """Return the size and entry of stored commitments that the trail does not have, at most 100."""
     parameters = {"tenant_id": session.tenant_id, "after": after, "pattern": _PATTERN}
     return [(size, sequence) for size, sequence in session.execute(_UNKNOWN_COMMITMENTS, parameters)]
 
@@ -91,11 +91,11 @@ class CurrentStates:
     root: str
     """In hex."""
     stale: Sequence[str]
-    """Some of the models whose root in ``state_models`` is wrong or missing."""
+    """Up to ``MAX_STALE_MODELS`` of the models whose root in ``state_models`` is wrong, missing or superfluous."""
 
 
 def current_states(session: TenantSession, size: int) -> CurrentStates:
-    """Return the root over the newest of the first ``size`` states, and the models whose stored root differs.
+    """Return the root over the newest of the first ``size`` states, and models whose stored root differs.
 
     ``state_models`` has the roots as of the last commitment, from which the next one continues.
     """
@@ -106,14 +106,16 @@ def current_states(session: TenantSession, size: int) -> CurrentStates:
     for name, of_model in groupby(newest_leaves(session, size), key=itemgetter(0)):
         root = root_of(leaf for _, leaf in of_model)
         models.append(model_leaf(name, root))
-        is_stored = row is not None and (row.model_name, row.root) == (name, root.hex())
-        if not is_stored and len(stale) < MAX_STALE_MODELS:
+        while row is not None and row.model_name < name:  # both are sorted by bytes; the log lacks this model
+            stale.append(row.model_name)
+            row = next(stored, None)
+        if row is None or (row.model_name, row.root) != (name, root.hex()):
             stale.append(name)
         if row is not None and row.model_name == name:
             row = next(stored, None)
-    if row is not None and len(stale) < MAX_STALE_MODELS:
-        stale.append(row.model_name)
-    return CurrentStates(models.size, models.root().hex(), stale)
+    if row is not None:
+        stale += [row.model_name, *(superfluous.model_name for superfluous in stored)]
+    return CurrentStates(models.size, models.root().hex(), stale[:MAX_STALE_MODELS])
 
 
 def _commitment(sequence: int, entry: str, size: int | None, frontier: str | None) -> Commitment | None:
