@@ -14,6 +14,8 @@ from verifywise_mlflow.audit.export import export_lines
 from verifywise_mlflow.audit.tampering import Damage
 from verifywise_mlflow.audit.trail_report import TrailReport
 from verifywise_mlflow.audit.verification import verify_chain
+from verifywise_mlflow.persistence.errors import DatabaseError
+from verifywise_mlflow.persistence.queries.version_trail import last_recorded_at
 from verifywise_mlflow.persistence.repositories import audit_log
 from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.services.audit_signing import sign_chain_head
@@ -112,6 +114,16 @@ def test_tampering_with_disabled_triggers_is_detected(store: Store, statement: s
     damage = verified(store).damage
     assert isinstance(damage, Damage)
     assert (damage.kind, damage.sequence) == (kind, sequence)
+
+
+def test_a_last_entry_without_a_readable_time_is_reported_as_damaged(store: Store) -> None:
+    append(store, entry(1))
+    with store.begin("acme") as session:
+        session.execute(text("ALTER TABLE verifywise_mlflow.audit_trail DISABLE TRIGGER append_only"))
+        session.execute(text("""UPDATE verifywise_mlflow.audit_trail SET entry = '{"occurred_at":"never"}'"""))
+
+    with pytest.raises(DatabaseError, match="not as it was written"), store.begin("acme") as session:
+        last_recorded_at(session)
 
 
 def test_a_checkpoint_is_append_only_like_an_entry(store: Store) -> None:

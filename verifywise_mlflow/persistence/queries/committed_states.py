@@ -68,9 +68,12 @@ def last_commitment(session: TenantSession, *, at: datetime | None = None, last:
         session: the tenant's transaction.
         at: only entries of this time or earlier.
         last: only entries up to this sequence number.
+
+    Raises:
+        DatabaseError: an entry was changed so that its time cannot be read.
     """
     parameters = {"tenant_id": escape(session.tenant_id), "at": at, "last": _NO_LIMIT if last is None else last}
-    with _readable_trail(session.tenant_id):
+    with readable_trail(session.tenant_id):
         row = session.execute(_COMMITMENT, parameters).first()
     return None if row is None else ChainLink(*row)
 
@@ -88,8 +91,12 @@ def last_entry(session: TenantSession) -> int:
 
 
 def first_entry_after(session: TenantSession, sequence: int, at: datetime) -> int | None:
-    """Return the first entry that follows another one and is later than a time; None if there is none."""
-    with _readable_trail(session.tenant_id):
+    """Return the first entry that follows another one and is later than a time; None if there is none.
+
+    Raises:
+        DatabaseError: an entry was changed so that its time cannot be read.
+    """
+    with readable_trail(session.tenant_id):
         first: int | None = session.scalar(
             _FIRST_AFTER, {"tenant_id": escape(session.tenant_id), "after": sequence, "at": at}
         )
@@ -97,7 +104,12 @@ def first_entry_after(session: TenantSession, sequence: int, at: datetime) -> in
 
 
 @contextmanager
-def _readable_trail(tenant_id: str) -> Iterator[None]:
+def readable_trail(tenant_id: str) -> Iterator[None]:
+    """Read entries of a tenant's trail in the block.
+
+    Raises:
+        DatabaseError: an entry was changed so that Postgres cannot read its parts.
+    """
     try:
         yield
     except DataError:

@@ -7,13 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import text
-from sqlalchemy.exc import DataError
 
 from verifywise_mlflow.audit.chain import ChainLink
 from verifywise_mlflow.audit.checkpoint import Checkpoint
 from verifywise_mlflow.common.abbreviation import abbreviate
-from verifywise_mlflow.persistence.errors import DatabaseError
 from verifywise_mlflow.persistence.pg_text_codec import escape
+from verifywise_mlflow.persistence.queries.committed_states import readable_trail
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import SCHEMA
 
@@ -68,7 +67,7 @@ class VersionTrail:
 def version_trail(
     session: TenantSession, names: Collection[str], sync_ids: Collection[str], until: datetime
 ) -> VersionTrail:
-    """Return the entries up to a time that name one of the objects or belong to one of the syncs.
+    """Return the newest entries up to a time that name one of the objects, or are the start or end of one of the syncs.
 
     Raises:
         DatabaseError: an entry was changed so that it cannot be read.
@@ -80,13 +79,8 @@ def version_trail(
         "syncs": list(sync_ids),
         "limit": MAX_ENTRIES + 1,
     }
-    try:
+    with readable_trail(session.tenant_id):
         newest = [ChainLink(*row) for row in session.execute(_ENTRIES, parameters)]
-    except DataError:
-        raise DatabaseError(
-            f"an entry in the trail of {session.tenant_id!r} is not as it was written: run verifywise-mlflow audit "
-            "verify"
-        ) from None
     links = tuple(reversed(newest[:MAX_ENTRIES]))
     last = links[-1].sequence if links else 0
     row = session.execute(_CHECKPOINT, {"tenant": escape(session.tenant_id), "sequence": last}).first()
@@ -94,6 +88,11 @@ def version_trail(
 
 
 def last_recorded_at(session: TenantSession) -> datetime | None:
-    """Return the time of the last entry in the tenant's trail; None without a trail."""
-    row = session.execute(_LAST, {"tenant": escape(session.tenant_id)}).first()
+    """Return the time of the last entry in the tenant's trail; None without a trail.
+
+    Raises:
+        DatabaseError: the entry was changed so that its time cannot be read.
+    """
+    with readable_trail(session.tenant_id):
+        row = session.execute(_LAST, {"tenant": escape(session.tenant_id)}).first()
     return row[1] if row else None
