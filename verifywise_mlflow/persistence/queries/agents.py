@@ -55,7 +55,10 @@ def is_agent_of(records: Table) -> ColumnElement[bool]:
 def stored_agents(
     session: TenantSession, name: str | None = None, *, includes_deleted: bool = False
 ) -> Iterator[StoredAgent]:
-    """Yield agents, sorted by name, the newest first: all, or those with a name or ID."""
+    """Yield agents, sorted by name, and of equal names the newest first: all, or those with a name or ID.
+
+    Agents that MLflow no longer has are left out, unless ``includes_deleted``.
+    """
     table = agents.c
     query = select(*(table[field] for field in StoredAgent._fields)).where(table.tenant_id == session.tenant_id)
     if name is not None:

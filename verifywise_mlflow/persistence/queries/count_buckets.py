@@ -28,7 +28,7 @@ from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import compliance_count_buckets, compliance_counts, revisions
 
 VERSIONS_PER_BUCKET: Final = 500
-"""Versions in a new bucket. A bucket with twice as many is divided."""
+"""The most versions in a new bucket. A bucket with twice as many is divided when it is counted again."""
 _BUCKETS_PER_STATEMENT: Final = 32
 
 

@@ -145,12 +145,22 @@ def current_policies(session: TenantSession, *, at: datetime | None = None) -> S
 
 
 def coverage_of(store: Store, tenant_id: str, frameworks: Sequence[Framework]) -> tuple[FrameworkCoverage, ...]:
-    """Return how the tenant's living versions cover each clause, according to the stored verdicts."""
+    """Return how the tenant's living versions cover each clause, according to the stored verdicts.
+
+    Raises:
+        DatabaseError: the database cannot be used, or another release stored the policies in a form that this one
+            cannot read.
+    """
     with store.begin_snapshot(tenant_id) as session:
         return framework_coverage(frameworks, current_policies(session).references, verdict_groups(session))
 
 
 def stored_catalog(store: Store, tenant_id: str) -> Catalog:
-    """Return the frameworks of the package, and those that the tenant's policies had when it was last evaluated."""
+    """Return the frameworks of the package, and those that the tenant's policies had when it was last evaluated.
+
+    Raises:
+        DatabaseError: the database cannot be used, or another release stored the policies in a form that this one
+            cannot read.
+    """
     with store.begin_snapshot(tenant_id) as session:
         return current_policies(session).catalog

@@ -34,14 +34,17 @@ class DayCounts(Generic[What]):
 
 
 def badges_by_day(session: TenantSession, until: datetime, max_points: int) -> list[DayCounts[str]]:
-    """Return how many versions had each badge, on evenly spaced days from the tenant's first one to ``until``."""
+    """Return how many versions had each badge on some days from the tenant's first badge to ``until``.
+
+    The days are evenly spaced, except that the last one may follow earlier.
+    """
     return _by_day(session.execute(_badge_spans(session)).tuples(), until, max_points)
 
 
 def verdicts_by_day(session: TenantSession, until: datetime, max_points: int) -> list[DayCounts[RuleVerdict]]:
-    """Return, for the same days, how often each rule had each verdict on versions that were not archived.
+    """Return in the same way, from the first verdict on, how often each rule had each verdict.
 
-    The compliance score counts these verdicts; ``not applicable`` is left out.
+    As in the compliance score, archived versions and ``not applicable`` are left out.
     """
     spans = session.execute(
         _VERDICT_SPANS, {"tenant_id": escape(session.tenant_id), "not_applicable": Verdict.NOT_APPLICABLE.value}

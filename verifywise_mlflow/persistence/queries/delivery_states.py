@@ -41,7 +41,7 @@ class StatedVerdict:
     """When an evaluation first gave this verdict."""
     open_since: datetime | None
     waiver: Waiver | None
-    """The waiver in force that covers the verdict, if the verdict is a gap."""
+    """The first waiver in force that covers the verdict, if a gap is open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def version_uses(session: TenantSession, keys: Collection[Key]) -> dict[Key, Ver
 def delivery_states(session: TenantSession, keys: Collection[Key], at: datetime) -> list[DeliveryState]:
     """Return the states of versions, sorted by key; without those that were not evaluated yet.
 
-    Waivers that have expired by ``at`` are ignored.
+    Only waivers that are in force at ``at`` count.
     """
     if not keys:
         return []

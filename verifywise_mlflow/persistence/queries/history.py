@@ -79,7 +79,7 @@ class VerdictState:
     """A hash of everything that the verdict follows from; see ``compliance.input_hash``."""
     span: Validity
     open_since: datetime | None = None
-    """Since when the gap has been open without interruption; None for a verdict that is not a gap."""
+    """Since when the gap has been open without interruption, also while it is not read; None if no gap is open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ badge_states = _states_view("compliance_badge_states", compliance_badge_history,
 
 
 def record_as_of(session: TenantSession, key: Key, at: datetime) -> RecordState | None:
-    """Return a version's record as of a time; None if no sync had seen the version by then.
+    """Return a version's record as of a time; None if it had none.
 
     Raises:
         ValueError: the time is naive.
@@ -123,7 +123,11 @@ def record_states_of(session: TenantSession, key: Key) -> list[RecordState]:
 
 
 def verdicts_as_of(session: TenantSession, key: Key, at: datetime) -> list[VerdictState]:
-    """Return the verdicts on a version as of a time, sorted by rule."""
+    """Return the verdicts on a version as of a time, sorted by rule.
+
+    Raises:
+        ValueError: the time is naive.
+    """
     states = _verdict_states(
         session, *_of_version(verdict_states, session.tenant_id, key), *valid_at(verdict_states, at)
     )

@@ -78,7 +78,7 @@ class ListedModel(NamedTuple):
 
 
 def listed_versions(session: TenantSession, selection: InventorySelection) -> Iterator[ListedVersion]:
-    """Yield versions, sorted by model, the newest version first."""
+    """Yield versions, sorted by model, the highest number first."""
     records, badges = canonical_records.c, compliance_badges.c
     query = (
         select(

@@ -26,7 +26,11 @@ class NamedVersion:
 
 
 def named_versions(session: TenantSession, model_name: str, at: datetime) -> list[NamedVersion]:
-    """Return the versions of a model that had an alias or a stage at a time, without those that were deleted."""
+    """Return the versions of a model that had an alias or a stage at a time, without those that were deleted.
+
+    Raises:
+        ValueError: the time is naive.
+    """
     states = record_states.c
     rows = session.execute(
         select(states.version_number, states.aliases, states.lifecycle_stage)
@@ -63,14 +67,14 @@ def recorded_version_numbers(session: TenantSession, model_name: str, limit: int
 
 
 def recorded_model_names(session: TenantSession, limit: int) -> list[str]:
-    """Return the names of the tenant's models that have a version, tombstones included."""
+    """Return up to ``limit`` names of the tenant's models that have a version, tombstones included."""
     table = canonical_records
     query = select(table.c.model_name).where(table.c.tenant_id == session.tenant_id).distinct().limit(limit)
     return list(session.scalars(query))
 
 
 def recorded_owners(session: TenantSession, limit: int) -> list[str]:
-    """Return the owners of the tenant's versions, tombstones included."""
+    """Return up to ``limit`` owners of the tenant's versions, tombstones included."""
     owner = canonical_records.c.owner
     query = select(owner).where(canonical_records.c.tenant_id == session.tenant_id, owner.is_not(None))
     return list(session.scalars(query.distinct().limit(limit)))
@@ -81,7 +85,7 @@ FilteredName = Literal["model", "owner", "rule"]
 
 
 def names_any(session: TenantSession, kind: FilteredName, name: str) -> bool:
-    """Return whether the tenant has, or had, a model or an owner of this name, or verdicts of the rule, in any case."""
+    """Return whether a name or glob matches a stored model, an owner, or a rule with verdicts, ignoring case."""
     columns: Mapping[FilteredName, Sequence[Column[str]]] = {
         "model": (registered_models.c.model_name, canonical_records.c.model_name),
         "owner": (canonical_records.c.owner,),
@@ -96,5 +100,5 @@ def names_any(session: TenantSession, kind: FilteredName, name: str) -> bool:
 
 
 def visible_tenants(session: TenantSession, limit: int) -> list[str]:
-    """Return the tenants that the role may see: row-level security hides all others."""
+    """Return up to ``limit`` tenants that the role may see: row-level security hides all others."""
     return list(session.scalars(select(tenants.c.tenant_id).order_by(tenants.c.tenant_id).limit(limit)))

@@ -55,7 +55,10 @@ class PromptState:
 def stored_prompt_versions(
     session: TenantSession, name: str | None = None, *, includes_deleted: bool = False
 ) -> Iterator[StoredPromptVersion]:
-    """Yield the versions of prompts, sorted by name, the newest version first."""
+    """Yield the versions of all prompts, or of one, sorted by name, the highest number first.
+
+    A prompt without versions has one row. What MLflow no longer has is left out, unless ``includes_deleted``.
+    """
     table, versions = prompts.c, prompt_versions.c
     is_of_prompt = and_(versions.tenant_id == table.tenant_id, versions.prompt_name == table.prompt_name)
     conditions = [table.tenant_id == session.tenant_id]

@@ -1,7 +1,7 @@
 """Counts of the living versions in a range of keys: verdicts, open gaps, badges; and the sum of several ranges.
 
-One statement counts the rows of a range exactly. The worst gaps and the times at which gaps opened are limited in each
-range and in each sum, so that the counts of a tenant of any size stay small.
+One statement counts the rows of a range exactly. Ranges and sums have only the worst gaps, and ``limit_times`` limits
+the times at which gaps opened, so that the counts of a tenant of any size stay small.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ _MICROSECOND: Final = timedelta(microseconds=1)
 _NO_BADGE: Final = ""
 
 RankedGap: TypeAlias = tuple[int, int, int, str, int, str | None, str]
-"""A gap as a tuple whose order is that of ``attention.most_urgent`` within a rule.
+"""A gap as a tuple whose order is that of ``gap_urgency.most_urgent`` within a rule.
 
 The rank of its stage, when it opened, 0 for a failure and 1 otherwise, the model's name as stored, the version's number
 times -1; then the stage and the verdict."""
@@ -160,10 +160,11 @@ def sum_counts(parts: Iterable[RangeCounts]) -> RangeCounts:
 
 
 def limit_times(counts: RangeCounts, at: datetime, limit: int = MAX_TIMES_PER_RULE) -> datetime | None:
-    """Reduce the times of each rule to ``limit``, or to one time per age group; return until when the counts are valid.
+    """Keep up to ``limit`` times of each rule, else one time per age group; return until when the counts are valid.
 
-    A group that is counted as a whole has the time of its oldest gap, so the counts are valid until the first such gap
-    reaches the next group. Gaps in the last group stay there. None means that age invalidates nothing.
+    The last group always has one time, since gaps stay there. A group that is counted as a whole has the time of its
+    oldest gap, so the counts are valid until the first such gap reaches the next group. None means that age invalidates
+    nothing.
     """
     now = _microseconds(at)
     valid_until: list[int] = []
@@ -203,7 +204,10 @@ def _add(sums: dict[str, dict[str, int]], rule_id: str, verdict: str, count: int
 
 
 def range_starts(session: TenantSession, ranges: Sequence[KeyRange], size: int) -> list[list[Key]]:
-    """Return, for each range with at least twice ``size`` records, the keys that divide it into parts of ``size``."""
+    """Return, for each range with at least twice ``size`` records, the keys that divide it into parts of ``size``.
+
+    The last part may have fewer records.
+    """
     records = canonical_records
     bounds = _bounds(session, ranges)
     in_order = func.row_number().over(order_by=(records.c.model_name, records.c.version_number))

@@ -46,10 +46,10 @@ def _write_column(table: Table) -> Column[Any]:
 
 
 def newest_write(session: TenantSession, stage: str) -> int | datetime | None:
-    """Return a value that changes whenever a tenant's rows of a stage change; None if there are none.
+    """Return a value that changes whenever the content of a tenant's rows of a stage changes; None if there are none.
 
-    The value is the newest revision; verdicts have no revision, so theirs is the time of the last evaluation. An
-    unchanged row is not written, each write draws a new revision, and a deleted object keeps its row.
+    The value is the newest revision: each write of content draws a new one, and a deleted object keeps its row.
+    Verdicts have no revision, so theirs is the time of the last evaluation, which may have changed nothing.
     """
     table = _table(stage)
     newest = select(func.max(_write_column(table))).where(table.c.tenant_id == session.tenant_id)
@@ -81,13 +81,13 @@ def _under_living_versions(tenant_id: str) -> ColumnElement[bool]:
 
 
 def count_changed_files(session: TenantSession) -> int:
-    """Return how many files of living versions changed although the version did not."""
+    """Return how many changes of files were seen in living versions that did not change."""
     counted = select(func.count()).select_from(integrity_events, model_versions)
     return session.scalar(counted.where(_under_living_versions(session.tenant_id))) or 0
 
 
 def newest_changed_files(session: TenantSession, limit: int) -> Sequence[Mapping[str, object]]:
-    """Return the newest of these files."""
+    """Return the newest of these changes."""
     events = integrity_events
     query = (
         select(events.c.model_name, events.c.version_number, events.c.path, events.c.kind, events.c.seen_at)

@@ -35,7 +35,7 @@ class StageStart:
     declared_systems_digest: str | None
     """The digest of the declared AI systems in force; None if none were ever declared."""
     newest_write: datetime | None
-    """The newest time in the log of states."""
+    """The newest time among the last states of the log; None before the first one."""
     newest_hint: int | None = None
     """The newest revision of the hints that are pending; None if there are none."""
 

@@ -1,7 +1,8 @@
 """Reads the states in the tables and in the log, version by version, to compare them.
 
-Each function yields the states of all versions in some ranges, in no order. Each row is hashed as it arrives and then
-discarded, so memory does not grow with the number of a version's states.
+The functions for states yield those of all versions in some ranges, in no order. Each row is hashed as it arrives and
+then discarded, so memory does not grow with the number of a version's states. ``record_rows`` and ``event_rows`` yield
+rows of single versions, in no order.
 """
 
 from __future__ import annotations

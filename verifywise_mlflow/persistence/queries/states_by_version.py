@@ -1,4 +1,4 @@
-"""States, events and waivers of many versions with a few queries, as of a time."""
+"""States and events of many versions with a few queries, as of a time. A naive time raises ``ValueError``."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def living_versions(session: TenantSession) -> list[Key]:
 
 
 def records_as_of(session: TenantSession, keys: Collection[Key], at: datetime) -> dict[Key, RecordState]:
-    """Return the records of the versions that a sync had seen by a time."""
+    """Return the records as of a time, of those versions that had one."""
     query = of_versions(session, record_states, keys, *valid_at(record_states, at))
     states = (record_state(row) for row in session.execute(query).mappings())
     return {state.key: state for state in states}

@@ -59,7 +59,7 @@ class StoredVerdict(NamedTuple):
 
     @property
     def fingerprint(self) -> str:
-        """The hash of all cells except the day."""
+        """The hash of the verdict, as it is stored."""
         return self.cells[-1]
 
 
@@ -71,7 +71,7 @@ class StoredVerdicts(NamedTuple):
 
     table: str
     size: int
-    """The number of verdicts; 0 if the number of days differs from it."""
+    """The number of verdicts; 0 if the number of days, times or syncs differs from it."""
     columns: Sequence[str]
     """In the order of ``VERDICT_COLUMNS``; the cells are joined."""
     first_written_at: datetime | None

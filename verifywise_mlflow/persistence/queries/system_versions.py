@@ -34,7 +34,8 @@ class SystemVersion:
     lifecycle_stage: str | None
     deployment_status: str | None
     system_name: str | None
-    """The system that the version's tags name, as written; None if they name none or hold a description."""
+    """The system that the version's tags name, as written; None if they name none, or if the text is too long for a
+    name."""
     risk_category: str | None
     badge: Badge | None
     """None if the version was not evaluated yet."""
@@ -68,7 +69,7 @@ def system_tags(session: TenantSession) -> Mapping[str, str | None]:
 
 
 def system_versions(session: TenantSession) -> list[SystemVersion]:
-    """Return all living versions, sorted by model, newest first."""
+    """Return all living versions, sorted by model, the highest number first."""
     records, badges = canonical_records, compliance_badges
     is_unread = and_(text("incomplete <> '[]'::jsonb"), badges.c.badge != Badge.FAILING.value)
     query = (
@@ -102,7 +103,11 @@ class VersionInUse:
 
 
 def versions_in_use(session: TenantSession, models: Collection[str], at: datetime) -> list[VersionInUse]:
-    """Return the versions of some models that were in use or had an alias at a time, by model, newest first."""
+    """Return the versions of some models that were in use or had an alias at a time, by model, newest first.
+
+    Raises:
+        ValueError: the time is naive.
+    """
     states = record_states.c
     rows = session.execute(
         select(
@@ -145,7 +150,11 @@ class EarlierVersion:
 
 
 def earlier_versions(session: TenantSession, key: Key, at: datetime, limit: int = 20) -> list[EarlierVersion]:
-    """Return the earlier versions of a model that MLflow had at a time, newest first, at most ``limit``."""
+    """Return the earlier versions of a model that MLflow had at a time, newest first, at most ``limit``.
+
+    Raises:
+        ValueError: the time is naive.
+    """
     states = record_states.c
     rows = session.execute(
         select(states.version_number, states.created_at, states.lifecycle_stage)

@@ -81,7 +81,7 @@ class SharedDataset:
 
 
 def version_lineages(session: TenantSession, model: str | None, limit: int) -> list[VersionLineage]:
-    """Return the lineage of living versions: those in use first, then the newest."""
+    """Return the lineage of living versions: those in production first, then those with an alias, then the newest."""
     records = canonical_records.c
     manifest = records.artifact_manifest
     query = (
@@ -118,7 +118,10 @@ def count_versions(session: TenantSession, model: str | None) -> int:
 
 
 def shared_datasets(session: TenantSession, model: str | None) -> list[SharedDataset]:
-    """Return the data sets that several models share, the most shared first; with ``model``, only those it uses."""
+    """Return up to ``MAX_SHARED_DATASETS`` data sets that several models share, the most shared first.
+
+    With ``model``, only those that it uses are returned.
+    """
     records = canonical_records.c
     entries = (
         func.jsonb_array_elements(records.dataset_reference)

@@ -58,7 +58,7 @@ class VerdictCounts:
 def cached_counts(session: TenantSession, at: datetime) -> VerdictCounts:
     """Return the current counts, from the cache when its revision is current. `at` is the current time.
 
-    Otherwise the stale buckets are counted. A role that may only read counts them each time.
+    Otherwise the stale buckets are counted. A role that may only read stores nothing, so it counts them each time.
     """
     table = compliance_counts
     waiver_ids = [stored.waiver_id for stored in waivers_in_force(session, at)]

@@ -28,7 +28,8 @@ OPTIONAL_FIELDS: Final = tuple(name for name, spec in FIELD_SPECS.items() if not
 class VersionFilter:
     """Which versions to list. The values of one field are alternatives; several fields must all match.
 
-    Texts are compared ignoring case; ``*`` stands for any characters and ``?`` for one.
+    Models, stages, owners, risks and libraries are compared ignoring case; ``*`` stands for any characters and ``?``
+    for one.
     """
 
     models: tuple[str, ...] = ()
