@@ -228,7 +228,7 @@ class TrackingReader:
                 token = response.get("next_page_token")
                 del response
             traces += [trace for trace in rows if trace.assessments]
-            if not token:
+            if token is None or token == "":
                 return traces, False
             if not isinstance(token, str):
                 break

@@ -123,8 +123,9 @@ def test_what_is_malformed_is_left_out(malformed: dict[str, object]) -> None:
     assert count_assessments([assessed_trace({"trace_id": "tr-1", **malformed})]) == ()
 
 
-def test_a_page_token_that_is_not_text_leaves_the_counts_incomplete() -> None:
-    with hostile_server(respond_with(json_response({"traces": [], "next_page_token": 5}))) as server:
+@pytest.mark.parametrize("token", [5, 0, False, []])
+def test_a_page_token_that_is_not_text_leaves_the_counts_incomplete(token: object) -> None:
+    with hostile_server(respond_with(json_response({"traces": [], "next_page_token": token}))) as server:
         reader = TrackingReader(settings_for(server.uri))
 
         assert not reader.trace_assessments(["1"]).is_complete
