@@ -223,6 +223,17 @@ def test_a_page_may_end_with_a_key_that_is_not_valid_text() -> None:
     assert "the path is not valid text" in listing.problems[0]
 
 
+def test_a_page_of_json_may_end_with_half_of_a_surrogate_pair() -> None:
+    items = [{"name": name, "size": "1", "generation": "1"} for name in ("m/x", "m/y\ud800")]
+    with hostile_server(
+        respond_with(json_response({"items": items, "nextPageToken": "1"}), json_response({}))
+    ) as server:
+        listing = list_files(s3_stores(server, prefix="gs://bucket"), "gs://bucket/m")
+
+    assert [file.path for file in listing.files] == ["x"]
+    assert "the path is not valid text" in listing.problems[0]
+
+
 def test_an_unsorted_store_is_listed_one_folder_at_a_time() -> None:
     with hostile_server(respond_with(s3_page("m/b", "m/a"))) as server:
         listing = list_files(s3_stores(server), "s3://bucket/m")
