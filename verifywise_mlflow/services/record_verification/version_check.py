@@ -139,8 +139,15 @@ class VersionChecker:
             states[key].add_verdicts(row, keeps_columns=self.judges_all)
             checked.verdicts += row.size
         for key in [key for key, of_version in states.items() if of_version.lacks_columns]:
-            states[key].verdicts = [row for _, row in verdict_rows(self.session, [VersionRange.of(key)])]
+            states[key].verdicts = self._read_verdicts(key)
         return states
+
+    def _read_verdicts(self, key: Key) -> list[StoredVerdicts]:
+        return [row for _, row in verdict_rows(self.session, [VersionRange.of(key)])]
+
+    def _verdicts(self, key: Key, states: VersionStates) -> list[StoredVerdicts]:
+        """Return the rows of verdicts with their columns, which may have been dropped."""
+        return states.verdicts if all(row.columns for row in states.verdicts) else self._read_verdicts(key)
 
     def _drop_malformed_verdicts(self, key: Key, states: VersionStates) -> None:
         rows, states.verdicts = states.verdicts, []
@@ -162,7 +169,7 @@ class VersionChecker:
             if mismatch.has_other_content and self.limit.take():
                 if contents is None:
                     contents = self._record_contents(key)
-                changes += self._changed_record(key, mismatch, contents, states.verdicts)
+                changes += self._changed_record(key, mismatch, contents, self._verdicts(key, states))
             self._add(key, mismatch, "record", changes)
         if not found:
             for state, changes in span_changes(stored):
@@ -331,7 +338,7 @@ class VersionChecker:
 
 
 def _end(state: StoredState) -> tuple[bool, datetime]:
-    """Return the sort key of states that began at the same time: a state without duration comes first."""
+    """Return the sort key of states that began at the same time: the present one, which has no end, is the last."""
     return state.ended_at is None, state.ended_at or state.written_at
 
 

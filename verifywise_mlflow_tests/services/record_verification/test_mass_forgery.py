@@ -160,6 +160,17 @@ def test_what_was_written_is_proved_by_the_logged_hash(forged: ForgedStore) -> N
     assert written["lifecycle_events", "model-00005", "kind"] == "first seen"
 
 
+def test_the_verdicts_that_read_a_field_prove_its_value_without_a_rebuild(forged: ForgedStore) -> None:
+    report = verify_records(forged.store, "acme", Scope())
+
+    (damage,) = (
+        damage for damage in report.damages if described(damage).startswith("changed canonical_records model-00000")
+    )
+    assert [(change.name, change.written, change.is_proved) for change in damage.fields] == [
+        ("owner", "risk team", True)
+    ]
+
+
 def test_the_alert_names_some_rows_and_the_command(forged: ForgedStore) -> None:
     sentence = damage_sentence(forged.report)
     assert sentence
