@@ -23,6 +23,8 @@ _FLAGS = (
     *("--component-updater=url-source=http://127.0.0.1:9/", "--autofill-server-url=http://127.0.0.1:9/"),
 )
 
+_POLLING_MS: Final = 200
+
 GREEN: Final = """
 names => names.every(name => [...document.querySelectorAll('*')].some(shown => {
     if (shown.children.length || shown.textContent.replaceAll('\\u200b', '') !== name) return false;
@@ -73,13 +75,9 @@ def page() -> Iterator[Page]:
     assert not outside_hosts, f"pages contacted {sorted(map(str, outside_hosts))}"
 
 
-@contextmanager
-def parked(page: Page) -> Iterator[None]:
-    """Show an empty page during the block. Dagster's pages poll and draw all the time, which slows down what runs."""
-    url = page.url
+def park(page: Page) -> None:
+    """Show an empty page while runs are awaited. Dagster's pages poll and draw all the time, which slows runs down."""
     page.goto("about:blank")
-    yield
-    page.goto(url)
 
 
 def resize(page: Page, width: int, height: int) -> None:
@@ -96,8 +94,18 @@ def take_screenshot(page: Page, name: str, directory: Path) -> Path:
 
 def wait_for(page: Page, *texts: str) -> None:
     """Wait until the page shows each text. Dagster inserts zero-width spaces into names."""
-    page.wait_for_function(
+    wait_until(
+        page,
         "texts => { const seen = document.body.innerText.replaceAll('\\u200b', '');"
         " return texts.every(text => seen.includes(text)) }",
-        arg=list(texts),
+        list(texts),
     )
+
+
+def wait_until(page: Page, function: str, argument: object = None) -> None:
+    """Wait until a function of JavaScript returns true.
+
+    By default, playwright calls it for each frame that is drawn. A function that reads the layout of a large page would
+    occupy a core, and the page would take longer.
+    """
+    page.wait_for_function(function, arg=argument, polling=_POLLING_MS)

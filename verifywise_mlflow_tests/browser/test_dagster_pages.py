@@ -51,9 +51,9 @@ def outage(page: Page, servers: RunningDagster) -> Iterator[Proxy]:
     with proxy_before(servers.demo.mlflow_uri) as proxy:
         tenant_settings = {"tracking_uri": proxy.uri, "allow_private_network": True, "workspace": "default"}
         servers.describe("initech", {**tenant_settings, "limits": {"max_attempts": 1}})
-        with chromium.parked(page):
-            servers.evaluate("tenants")
-            servers.wait_for_run("initech", "SUCCESS", launched_by="dagster/sensor_name")
+        chromium.park(page)
+        servers.evaluate("tenants")
+        servers.wait_for_run("initech", "SUCCESS", launched_by="dagster/sensor_name")
 
         proxy.fault = always(reset_before_response)
         _age_last_sync(servers, "initech", timedelta(hours=3))
@@ -73,7 +73,7 @@ def test_lineage_begins_at_the_servers_and_has_the_six_stages(
     page.reload()
 
     wait_for(page, *STAGES, "mlflow_server")
-    page.wait_for_function(chromium.GREEN, arg=STAGES)
+    chromium.wait_until(page, chromium.GREEN, STAGES)
 
     chromium.take_screenshot(page, "lineage", pictures)
 
@@ -119,8 +119,8 @@ def test_four_clicks_show_what_changed_today(
     monkeypatch.setenv("MLFLOW_WORKSPACE", ACME)
     client = MlflowClient(servers.demo.mlflow_uri)
     client.set_model_version_tag("fraud-detection", "2", "owner", "newly-named@acme.example")
-    with chromium.parked(page):
-        servers.sync(ACME)
+    chromium.park(page)
+    servers.sync(ACME)
 
     chromium.resize(page, 2000, 1000)
     reader = Reader(page, servers.uri)
@@ -140,8 +140,8 @@ def test_a_backfill_that_a_person_launches_turns_green(page: Page, servers: Runn
     page.get_by_text("All", exact=True).click()
     with page.expect_response(lambda response: "LaunchPartitionBackfill" in (response.request.post_data or "")):
         page.get_by_role("button", name="Launch backfill").click()
-    with chromium.parked(page):
-        backfill = _wait_for_success(servers)
+    chromium.park(page)
+    backfill = _wait_for_success(servers)
 
     page.goto(f"{servers.uri}/runs/b/{backfill}")
     wait_for(page, backfill, "100% completed")
@@ -184,7 +184,7 @@ def test_a_tenants_figures_are_plotted_over_its_syncs(page: Page, servers: Runni
 
     reader.sees("compliance_score")
     # A single point is about ten pixels wide.
-    page.wait_for_function(chromium.DRAWN_FROM_LEFT_TO_RIGHT)
+    chromium.wait_until(page, chromium.DRAWN_FROM_LEFT_TO_RIGHT)
     page.get_by_text("open_gaps", exact=True).scroll_into_view_if_needed()
     chromium.take_screenshot(page, "plots", pictures)
 
@@ -193,10 +193,10 @@ def test_a_tenants_figures_are_plotted_over_its_syncs(page: Page, servers: Runni
 def test_a_tenant_whose_server_is_down_is_stale_and_reported_once_until_it_recovers(
     page: Page, servers: RunningDagster, outage: Proxy, pictures: Path
 ) -> None:
-    with chromium.parked(page):
-        servers.evaluate("alerts")
-        servers.wait_for_run("initech", "FAILURE", launched_by="dagster/schedule_name")
-        servers.evaluate("stale_tenants", "alerts")
+    chromium.park(page)
+    servers.evaluate("alerts")
+    servers.wait_for_run("initech", "FAILURE", launched_by="dagster/schedule_name")
+    servers.evaluate("stale_tenants", "alerts")
     chromium.resize(page, 1680, 900)
     reader = Reader(page, servers.uri)
     reader.click("Catalog", "canonical_records")
@@ -212,9 +212,11 @@ def test_a_tenant_whose_server_is_down_is_stale_and_reported_once_until_it_recov
     assert sorted(servers.alerts("initech")) == ["sync failed raised", "tenant stale raised"]
 
     outage.fault = lambda _: None
-    with chromium.parked(page):
-        servers.sync("initech")
-        servers.evaluate("alerts")
+    results_page = page.url
+    chromium.park(page)
+    servers.sync("initech")
+    servers.evaluate("alerts")
+    page.goto(results_page)
     wait_for(page, "Each stage completed recently enough")
     assert sorted(servers.alerts("initech")) == [
         *("sync failed raised", "sync failed resolved"),
