@@ -1,10 +1,10 @@
-"""The tables. They have the assets' names and lead with the tenant.
+"""The tables. Those of assets have the assets' names.
 
 Four columns are in several of them:
 
-* ``fingerprint``: SHA-256 of what was read. A row is written only when it differs.
-* ``revision``: drawn from one sequence at each write. What is built from a row stores the row's revision, so comparing
-  revisions finds what is pending.
+* ``fingerprint``: a hash of the content. A sync writes the content again only when it differs.
+* ``revision``: drawn from one sequence at each write of the content. What is built from a row stores the row's
+  revision, so comparing revisions finds what is pending.
 * ``incarnation``: counts the objects with this name and number, from 1. An object that is deleted and created again is
   another object, with another creation time.
 * ``retry``: the last read failed with a transient error, so the next sync reads the object again.

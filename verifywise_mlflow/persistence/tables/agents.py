@@ -64,4 +64,4 @@ agent_history = Table(
     Column("sync_id", Text, nullable=False),
     *end_columns(),
 )
-"""A trigger writes it, as the history of the records."""
+"""A trigger writes it, as the other histories."""

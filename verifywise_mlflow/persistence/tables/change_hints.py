@@ -42,5 +42,5 @@ webhook_status = Table(
     time_column("last_event_at"),
     time_column("last_missed_at"),
 )
-"""Whether a tenant's webhooks are alive: the last verified delivery, the last one that named a real object, and when
-polling last found a change that should have been delivered."""
+"""Whether a tenant's webhooks are alive: the last new delivery with a valid signature, the last one that was not a test
+call, and when polling last found a change that should have been delivered."""

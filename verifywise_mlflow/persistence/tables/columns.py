@@ -19,7 +19,7 @@ def key_column(name: str, *, doc: str | None = None) -> Column[Any]:
 
 
 def version_key_columns() -> tuple[Column[Any], ...]:
-    """The primary key of a table with one row per model version."""
+    """The columns of a primary key that name a model version."""
     return (
         key_column("tenant_id", doc="The tenant's name in tenants.yaml."),
         key_column("model_name", doc="The name of the registered model in MLflow."),
@@ -69,30 +69,28 @@ def redactions_column() -> Column[Any]:
 
 
 def write_columns() -> tuple[Column[Any], ...]:
-    """The columns that describe the last write of a row."""
+    """The columns that describe the last write of a row's content."""
     return (
-        Column(
-            "fingerprint", Text, nullable=False, doc="SHA-256 of the content. The row is written only when it changes."
-        ),
+        Column("fingerprint", Text, nullable=False, doc="SHA-256 of the content, by which a sync finds a change."),
         Column(
             "revision",
             BigInteger,
             nullable=False,
             server_default=revisions.next_value(),
-            doc="A number from a sequence, new with each write. Later stages process rows with a higher revision.",
+            doc="A number from a sequence, new with each write of the content. Later stages process newer revisions.",
         ),
-        time_column("changed_at", nullable=False, doc="When the row was last written, UTC."),
+        time_column("changed_at", nullable=False, doc="When the content was last written, UTC."),
     )
 
 
 def revision_index(table: str) -> Index:
-    """The index by which each sync finds the rows that were written last."""
+    """The index by which a sync finds the rows with the newest revisions."""
     return Index(f"{table}_by_revision", "tenant_id", "revision")
 
 
 def end_columns() -> tuple[Column[Any], ...]:
     """When a state of a history ended, and the sync that ended it.
 
-    When it began is ``changed_at`` in tables and ``valid_from`` in the views of states; of verdicts, ``evaluated_at``.
+    When it began is ``valid_from`` in the views of states; in tables, ``changed_at``, and of verdicts ``evaluated_at``.
     """
     return (time_column("valid_to", nullable=False), Column("ended_by_sync_id", Text, nullable=False))

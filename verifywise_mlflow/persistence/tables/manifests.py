@@ -39,7 +39,7 @@ artifact_manifests = Table(
         doc="Whether the last read failed with a transient error; the next sync tries again.",
     ),
     time_column("read_at", nullable=False, doc="When the files were last listed, UTC."),
-    time_column("hashed_at", nullable=False, doc="When the files were last hashed, UTC."),
+    time_column("hashed_at", nullable=False, doc="When the oldest of the hashes was computed, UTC."),
     time_column(
         "held_back_since",
         doc="Since when the model's folder lists no files and that counts as an outage of the store, UTC.",

@@ -50,9 +50,7 @@ def _record_columns() -> tuple[Column[Any], ...]:
         time_column(
             "deleted_at", doc="Tombstone: since when MLflow no longer has the object, UTC; null while it exists."
         ),
-        Column(
-            "fingerprint", Text, nullable=False, doc="SHA-256 of the content. The row is written only when it changes."
-        ),
+        Column("fingerprint", Text, nullable=False, doc="SHA-256 of the content, by which a sync finds a change."),
     )
 
 
@@ -65,9 +63,9 @@ canonical_records = Table(
         BigInteger,
         nullable=False,
         server_default=revisions.next_value(),
-        doc="A number from a sequence, new with each write. Later stages process rows with a higher revision.",
+        doc="A number from a sequence, new with each write of the content. Later stages process newer revisions.",
     ),
-    time_column("changed_at", nullable=False, doc="When the row was last written, UTC."),
+    time_column("changed_at", nullable=False, doc="When the content was last written, UTC."),
     Column("sync_id", Text, nullable=False, doc="The sync that wrote the row, as in the audit trail."),
     Index("canonical_records_by_change", "tenant_id", "changed_at"),
     revision_index("canonical_records"),
@@ -103,7 +101,7 @@ canonical_record_history = Table(
     Index("canonical_record_history_by_begin", "tenant_id", "changed_at"),
     Index("canonical_record_history_by_end", "tenant_id", "valid_to"),
 )
-"""A trigger writes it, as the other two histories."""
+"""A trigger writes it, as the other histories."""
 
 record_inputs = Table(
     "record_inputs",

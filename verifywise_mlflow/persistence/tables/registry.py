@@ -22,7 +22,7 @@ registered_models = Table(
     key_column("tenant_id", doc="The tenant's name in tenants.yaml."),
     key_column("model_name", doc="The name of the registered model in MLflow."),
     Column("description", Text, doc="The description in MLflow."),
-    Column("tags", Json, nullable=False, doc="All tags, unchanged."),
+    Column("tags", Json, nullable=False, doc="All tags, after redaction."),
     Column("aliases", Json, nullable=False, doc="Aliases, such as champion."),
     time_column("created_at", doc="Creation time in MLflow, UTC."),
     time_column(
@@ -79,7 +79,7 @@ model_versions = Table(
     Column("status_message", Text, doc="Status message in MLflow."),
     Column("run_link", Text, doc="A link to a run on another server."),
     Column("deployment_job_state", Text, doc="State of the deployment job in MLflow."),
-    Column("tags", Json, nullable=False, doc="All tags, unchanged."),
+    Column("tags", Json, nullable=False, doc="All tags, after redaction."),
     Column(
         "hidden_from_search",
         Boolean,

@@ -1,4 +1,4 @@
-"""The database roles with access."""
+"""The database roles to which ``db grant`` gave access."""
 
 from __future__ import annotations
 

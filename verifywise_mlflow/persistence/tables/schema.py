@@ -1,4 +1,4 @@
-"""The schema that holds every table, and the sequence that revisions are drawn from."""
+"""The schema that holds every table, and the sequence from which revisions are drawn."""
 
 from __future__ import annotations
 

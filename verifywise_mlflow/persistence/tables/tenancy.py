@@ -45,7 +45,8 @@ poll_watermarks = Table(
     Column("newest_version_time", BigInteger),
     time_column("updated_at", nullable=False),
 )
-"""The newest time of a version that a poll has seen, in milliseconds since 1970: the next poll looks for newer ones."""
+"""The newest update time of a version in the last complete listing, in milliseconds since 1970. A poll compares it with
+the server's."""
 
 history_usage = Table(
     "history_usage",
@@ -74,4 +75,4 @@ config_versions = Table(
     Column("sync_id", Text, nullable=False),
     Index("config_versions_by_kind", "tenant_id", "kind", "config_version_id"),
 )
-"""The versions of a tenant's mapping, policies, description and redaction settings."""
+"""The versions of a tenant's mapping, policies, description, declared AI systems and redaction settings."""

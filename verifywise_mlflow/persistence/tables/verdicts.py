@@ -53,7 +53,7 @@ def _input_columns() -> tuple[Column[Any], ...]:
             "fingerprint",
             PlainText,
             nullable=False,
-            doc="SHA-256 of the content. The verdict is written only when it changes.",
+            doc="A hash of the content, by which a sync finds a change.",
         ),
         time_column(
             "open_since", doc="Since when the gap has been open without interruption, UTC. Kept while it is not read."
@@ -163,7 +163,8 @@ compliance_counts = Table(
     Column("waiver_ids", Json),
     Column("counts", Json),
 )
-"""A cache. Triggers move ``revision`` with each change of the counted rows; the counts are current until then."""
+"""A cache. Triggers move ``revision`` with each change of the counted rows; the counts are current until then, or until
+``valid_until``, and while the same waivers are in force."""
 
 compliance_count_buckets = Table(
     "compliance_count_buckets",
@@ -198,4 +199,4 @@ waivers = Table(
     Column("end_reason", Text),
     Index("waivers_by_rule", "tenant_id", "rule_id"),
 )
-"""Accepted gaps. A waiver is granted once and ended once; a trigger refuses any other change."""
+"""Accepted gaps. A waiver is granted once and ended at most once; a trigger refuses any other update."""

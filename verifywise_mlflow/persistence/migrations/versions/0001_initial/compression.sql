@@ -1,4 +1,4 @@
--- Postgres compresses what makes a row longer than 2 kB, which is the JSON of nearly every record and the arrays with a
+-- Postgres compresses what makes a row too long, which is the JSON of nearly every record and some arrays with a
 -- version's verdicts. With its old method, pglz, compression is half of the time of writing a record; lz4 takes a
 -- fraction, where the server was built with it.
 DO $$
@@ -20,7 +20,7 @@ BEGIN
     END LOOP;
 END $$;
 
--- No query selects by these columns. Each ANALYZE of them would decompress the verdicts of 30,000 versions.
+-- No query needs statistics of these columns. Each ANALYZE of them would decompress up to 30,000 rows.
 DO $$
 DECLARE
     unselected record;

@@ -1,8 +1,9 @@
--- The history of records, verdicts and badges: each former state with the span of time in which it was valid. Triggers
--- write it, so that no writer can forget it, and so that a role that may write records may not write their history.
+-- The history of records, verdicts, badges, prompt versions and agents: each former state with the span of time in
+-- which it was valid. Triggers write it, so that no writer can forget it, and so that a role that may write records may
+-- not write their history.
 
--- The first columns say when and by which sync a state ended; the row as it was follows. With this order, a column that
--- a later migration adds last to both tables needs no change of the triggers.
+-- When and by which sync a state ended precedes the row as it was. With this order, a column that a later migration
+-- adds last to both tables needs no change of the triggers, except that of verdicts, which names its columns.
 CREATE TABLE {schema}.canonical_record_history (
     valid_to TIMESTAMP WITH TIME ZONE NOT NULL,
     ended_by_sync_id TEXT NOT NULL,
@@ -58,7 +59,7 @@ CREATE FUNCTION {schema}.write_sync_id() RETURNS text LANGUAGE sql STABLE SET se
     SELECT coalesce(current_setting('verifywise_mlflow.sync_id', true), '')
 $$;
 
--- The triggers run with the owner's rights, since writers have none on the history. They fire on every change, so that
+-- The triggers run with the owner's rights, since writers may only read the history. They fire on every change, so that
 -- an UPDATE by hand leaves a trace, too: it sets neither the time nor the sync, and must not be attributed to the last
 -- sync. A clock that was set back must not end a state before it began, hence the greatest of two times: the state then
 -- has a span of no length. An erasure of a tenant must delete its history last.

@@ -1,7 +1,7 @@
--- Row-level security: every role but the owner sees and writes the rows of one tenant. Nobody but the owner has access
--- before `db grant` gives it. A pipeline and a listener set their tenant for each transaction in the setting
--- verifywise_mlflow.tenant. A reader belongs to one tenant regardless of this setting, since a reader could change the
--- setting.
+-- Row-level security: a role to which `db grant` gave access sees and writes the rows of one tenant, apart from the
+-- exceptions below. It does not apply to the owner and to superusers. A pipeline and a listener set their tenant for
+-- each transaction in the setting verifywise_mlflow.tenant. A reader belongs to one tenant regardless of this setting,
+-- since a reader could change the setting.
 
 ALTER TABLE {schema}.role_grants ENABLE ROW LEVEL SECURITY;
 -- A role sees its own grant, and those of pipelines and listeners: the first sync of a tenant writes them into its trail.
@@ -20,8 +20,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     FROM {schema}.role_grants WHERE role_name = current_user
 $$;
 
--- Every table with a tenant but role_grants has a policy. Within a subquery, Postgres evaluates the function once per
--- statement instead of once per row.
+-- Every table with a tenant but role_grants has this policy. Within a subquery, Postgres evaluates the function once
+-- per statement instead of once per row.
 DO $$
 DECLARE
     tenant_table text;

@@ -1,4 +1,4 @@
--- The tables. They carry the assets' names and lead with the tenant. Each write of a row that was read, and of a
+-- The tables. Those of assets have the assets' names. Each write of the content of a row that was read, and of a
 -- canonical record, draws a new number from this sequence: a row that was built from another stores that row's
 -- revision.
 CREATE SEQUENCE {schema}.revisions AS BIGINT;
@@ -42,7 +42,7 @@ CREATE TABLE {schema}.stage_watermarks (
     PRIMARY KEY (tenant_id, stage)
 );
 
--- The newest version time that a sync has stored or a poll has requested a sync for: milliseconds since 1970.
+-- The newest update time of a version in the last complete listing: milliseconds since 1970.
 CREATE TABLE {schema}.poll_watermarks (
     tenant_id TEXT NOT NULL,
     newest_version_time BIGINT,
@@ -57,7 +57,7 @@ CREATE TABLE {schema}.tenant_locks (
     PRIMARY KEY (tenant_id, lock)
 );
 
--- Every version of a tenant's mapping, policies, description and redaction settings, in full.
+-- Every version of a tenant's mapping, policies, description, declared AI systems and redaction settings, in full.
 CREATE TABLE {schema}.config_versions (
     config_version_id BIGINT GENERATED ALWAYS AS IDENTITY,
     tenant_id TEXT NOT NULL,
@@ -493,8 +493,8 @@ CREATE TABLE {schema}.compliance_badges (
 );
 CREATE INDEX compliance_badges_by_evaluation ON {schema}.compliance_badges (tenant_id, evaluated_at);
 
--- A cache: the counts are current while counted_revision equals revision, which triggers move with each change, and
--- until valid_until, if there is such a time.
+-- A cache: the counts are current while counted_revision equals revision, which triggers move with each change, while
+-- the same waivers are in force, and until valid_until, if there is such a time.
 CREATE TABLE {schema}.compliance_counts (
     tenant_id TEXT NOT NULL,
     revision BIGINT NOT NULL,
@@ -593,7 +593,7 @@ CREATE TABLE {schema}.delivery_ledger (
     PRIMARY KEY (tenant_id, target, destination, model_name, version_number, incarnation, item)
 );
 
--- The state of each target of a tenant. Without confirmed_at, its first delivery has not begun.
+-- The state of each target of a tenant. Without confirmed_at, its deliveries wait for a confirmation.
 CREATE TABLE {schema}.delivery_targets (
     tenant_id TEXT NOT NULL,
     target TEXT NOT NULL,

@@ -1,5 +1,5 @@
--- Triggers that keep tables append-only for every role, including the owner. `verifywise-mlflow db check` reports a
--- trigger that is missing, disabled or changed (persistence/append_only.py lists them).
+-- Triggers that keep tables append-only for every role, including the owner. `verifywise-mlflow db check` reports one
+-- that is missing, disabled or changed (persistence/append_only.py lists them).
 
 -- A revoked privilege could be granted again without a trace; a trigger must be disabled or dropped, which shows in the
 -- catalog.
@@ -12,7 +12,7 @@ END $$;
 -- TRUNCATE fires no trigger for each row, and so writes no history.
 CREATE FUNCTION {schema}.refuse_truncation() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 BEGIN
-    RAISE EXCEPTION 'TRUNCATE of % is refused: only verifywise-mlflow tenants erase removes its rows', TG_TABLE_NAME
+    RAISE EXCEPTION 'TRUNCATE of % is refused: it would leave no trace', TG_TABLE_NAME
         USING ERRCODE = 'integrity_constraint_violation';
 END $$;
 
@@ -34,7 +34,8 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- An erasure must delete all rows of the tenant, so that its entry does not cover the deletion of single rows.
+-- An erasure must delete all rows of the tenant in the tables with the trigger refuse_deletion, so that its entry does
+-- not cover the deletion of single rows.
 CREATE FUNCTION {schema}.refuse_partial_erasure() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 DECLARE
     erased_table regclass;
@@ -53,7 +54,7 @@ BEGIN
     RETURN NULL;
 END $$;
 
--- A waiver is granted once and ends once; its terms stay.
+-- A waiver is granted once and ends at most once; its terms stay.
 CREATE FUNCTION {schema}.refuse_waiver_change() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 DECLARE
     writable text[] := CASE WHEN OLD.ended_at IS NULL THEN ARRAY['ended_at', 'end_reason'] ELSE ARRAY[]::text[] END;
