@@ -105,6 +105,7 @@ def grant(connection: Connection, role: str, kind: RoleKind, tenant_id: str | No
     Raises:
         DatabaseError: the current role lacks the rights of the schema's owner, there is no such role, row-level
             security would not apply to it, or it has other access.
+        LockTimeoutError: another transaction locked an audit trail for too long.
     """
     lock_grants(connection, "granting access")
     _refuse_missing(connection, role)
@@ -147,6 +148,7 @@ def revoke(connection: Connection, role: str, now: datetime) -> None:
 
     Raises:
         DatabaseError: the role has no access, or the current role lacks the rights of the schema's owner.
+        LockTimeoutError: another transaction locked an audit trail for too long.
     """
     lock_grants(connection, "revoking access")
     held = connection.execute(
