@@ -18,6 +18,7 @@ from verifywise_mlflow.audit.checkpoint import Checkpoint
 from verifywise_mlflow.persistence.batch_limits import ROWS_PER_FETCH
 from verifywise_mlflow.persistence.errors import DatabaseError
 from verifywise_mlflow.persistence.pg_text_codec import escape, loads
+from verifywise_mlflow.persistence.repositories import state_log
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import SCHEMA, audit_checkpoints, audit_trail
@@ -126,7 +127,7 @@ def newest_leaves(session: TenantSession, size: int) -> Iterator[tuple[str, byte
     rows = session.execute(_NEWEST, {"tenant_id": escape(session.tenant_id), "size": size})
     for page in rows.partitions(ROWS_PER_FETCH):  # yield_per does not limit the pages of a textual query
         for model_name, leaf in page:
-            yield model_name, bytes.fromhex(leaf)
+            yield model_name, state_log.hash_bytes(leaf)
 
 
 def links_between(session: TenantSession, first: int, last: int) -> Iterator[ChainLink]:

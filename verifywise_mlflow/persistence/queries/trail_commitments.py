@@ -124,8 +124,9 @@ def _commitment(sequence: int, entry: str, size: int | None, frontier: str | Non
         parsed = json.loads(entry)
         states = parsed["counts"][STATES]
         committed_size, sync_id = int(states["size"]), str(parsed["sync_id"])
-        accepted = parse_accepted(states.get(ACCEPTED))
-    except (ValueError, KeyError, TypeError):
+        accepted, syncs = parse_accepted(states.get(ACCEPTED)), tuple(map(str, states.get("syncs") or ()))
+        is_acceptance = parsed["kind"] == "states accepted"
+    except (ValueError, OverflowError, KeyError, TypeError):
         return None
     return Commitment(
         sequence,
@@ -134,10 +135,10 @@ def _commitment(sequence: int, entry: str, size: int | None, frontier: str | Non
         states.get("root"),
         states.get("models"),
         states.get("current"),
-        tuple(map(str, states.get("syncs") or ())),
+        syncs,
         _peaks(frontier) if frontier is not None and size == committed_size else None,
         accepted,
-        parsed["kind"] == "states accepted",
+        is_acceptance,
     )
 
 

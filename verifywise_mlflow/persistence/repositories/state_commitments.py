@@ -214,7 +214,7 @@ def _update_models(session: TenantSession, start: int, size: int) -> None:
     )
     changed = []
     for model_name, leaves in groupby(rows, key=itemgetter(0)):
-        root = root_of(bytes.fromhex(leaf) for _, leaf in leaves)
+        root = root_of(state_log.hash_bytes(leaf) for _, leaf in leaves)
         changed.append({"model_name": model_name, "root": root.hex()})
     for first in range(0, len(changed), ROWS_PER_BATCH):
         batch = [{"tenant_id": session.tenant_id, **row} for row in changed[first : first + ROWS_PER_BATCH]]
@@ -230,4 +230,4 @@ def _model_roots(session: TenantSession) -> Iterator[bytes]:
         .order_by(table.c.model_name)
         .execution_options(yield_per=ROWS_PER_FETCH)
     )
-    return (model_leaf(model_name, bytes.fromhex(root)) for model_name, root in rows)
+    return (model_leaf(model_name, state_log.hash_bytes(root)) for model_name, root in rows)

@@ -6,7 +6,6 @@ not evaluated again: that release may have read rules differently.
 
 from __future__ import annotations
 
-import json
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -28,7 +27,7 @@ from verifywise_mlflow.compliance.rules.policy import Policy, PolicyError, defau
 from verifywise_mlflow.compliance.rules.rule import Rule
 from verifywise_mlflow.compliance.rules.ruleset import RuleSet, merge_policies
 from verifywise_mlflow.normalizer.unread_object import unread_objects_from_json
-from verifywise_mlflow.persistence.pg_text_codec import loads, unescape
+from verifywise_mlflow.persistence.pg_text_codec import unescape
 from verifywise_mlflow.persistence.queries.history import record_as_of, record_states
 from verifywise_mlflow.persistence.repositories.config_versions import ConfigVersion, all_config_versions
 from verifywise_mlflow.persistence.repositories.verdict_batch import PolicyIdentity, VerdictRows
@@ -37,10 +36,11 @@ from verifywise_mlflow.persistence.repositories.verdicts import reads_versions
 from verifywise_mlflow.persistence.repositories.versions_in_use import versions_in_use_at
 from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
+from verifywise_mlflow.services.record_verification.forged_cells import day_or_none, json_or_none
 from verifywise_mlflow.services.sandboxed_evaluation import SandboxedEvaluator
 
 MAX_EVALUATORS: Final = 8
-"""Compiled policies that are kept, each for one day."""
+"""Compiled policies that are kept of a period, each for one day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class PolicyPeriod:
         return self.document.get("code_version") == __version__
 
     def digests(self) -> Mapping[str, str]:
-        """Return the digest of each rule, by its ID; empty if another release adopted them."""
+        """Return the digest of each rule that can be read, by its ID; empty if another release adopted them."""
         if self._digests is None:
             self._digests = {}
             if self.is_of_this_release:
@@ -83,13 +83,13 @@ class PolicyPeriod:
         if self._rules is None and self.is_of_this_release:
             documents, thresholds = self.document.get("policies"), self.document.get("thresholds")
             if isinstance(documents, Mapping) and isinstance(thresholds, Mapping):
-                with suppress(ValidationError, PolicyError, TypeError, KeyError):
+                with suppress(ValidationError, PolicyError, TypeError, KeyError, AttributeError):
                     policies = [_policy(document) for document in documents.values()]
                     self._rules = merge_policies(policies, {str(name): value for name, value in thresholds.items()})
         return self._rules
 
     def evaluator(self, day: date) -> SandboxedEvaluator | None:
-        """Return the compiled rules for a day."""
+        """Return the compiled rules for a day; None where ``rules`` returns None."""
         rules = self.rules()
         if rules is None:
             return None
@@ -113,12 +113,12 @@ class PolicyPeriod:
 
 
 class Judge(Closeable):
-    """Knows the policies of all times."""
+    """Derives verdicts with the policies of their time."""
 
     def __init__(self, session: TenantSession) -> None:
         """Read the versions of the policies."""
         versions = _since_clock_went_back(all_config_versions(session, "policy"))
-        self._periods = [PolicyPeriod(version.valid_from, version.document) for version in versions]
+        self._periods = [PolicyPeriod(version.valid_from, _document(version)) for version in versions]
         self._starts = [period.since for period in self._periods]
         self._session = session
 
@@ -128,7 +128,7 @@ class Judge(Closeable):
             period.close()
 
     def period_at(self, at: datetime) -> PolicyPeriod | None:
-        """Return the policies in force at a time."""
+        """Return the policies in force at a time; None if they are not known."""
         place = bisect_right(self._starts, at)
         return self._periods[place - 1] if place else None
 
@@ -140,33 +140,53 @@ class Judge(Closeable):
             at: The time.
             stored_values: The values that are stored with its verdicts, as JSON: the facts in them that come from
                 outside of MLflow may be gone.
+
+        Raises:
+            RuleWorkerUnavailableError: a tenant's own rule needs a process, and none could be started.
         """
         name, number = unescape(key[0]), key[1]
         period = self.period_at(at)
         evaluator = period.evaluator(at.astimezone(UTC).date()) if period else None
         rules = period.rules() if period else None
-        record = record_as_of(self._session, (name, number), at) if evaluator else None
-        if evaluator is None or rules is None or record is None:
+        if evaluator is None or rules is None:
             return None
-        versions = (
-            versions_in_use_at(self._session, name, at, record_states) if reads_versions(evaluator.selection) else None
-        )
-        incomplete = unread_objects_from_json(record.incomplete)
-        subject = Subject(
-            record.record,
-            incomplete,
-            record.findings,  # type: ignore[arg-type]  # as records.write_records wrote them
-            record.origins,
-            versions,
-            _facts(stored_values),
-        )
-        ((*results,),) = evaluator.evaluate([subject])
+        try:
+            subject = self._subject_at((name, number), at, evaluator, stored_values)
+            if subject is None:
+                return None
+            ((*results,),) = evaluator.evaluate([subject])
+        except (ValueError, TypeError, LookupError, AttributeError):
+            # The record has values that this program does not write. The comparison with the log reports them.
+            return None
         identities = {
             rule_id: PolicyIdentity(policy.id, str(policy.version)) for rule_id, policy in rules.policy_of.items()
         }
         made = VerdictRows(identities)
         rows = {result.rule_id: made.row(result, result.fingerprint()) for result in results}
-        return DerivedVerdicts(rows, version_badge(results, complete=not incomplete).value)
+        return DerivedVerdicts(rows, version_badge(results, complete=not subject.incomplete).value)
+
+    def _subject_at(
+        self, key: Key, at: datetime, evaluator: SandboxedEvaluator, stored_values: Iterable[str]
+    ) -> Subject | None:
+        """Return a version's record of a time, with what the rules read besides; None if there was no record."""
+        record = record_as_of(self._session, key, at)
+        if record is None:
+            return None
+        reads_others = reads_versions(evaluator.selection)
+        return Subject(
+            record.record,
+            unread_objects_from_json(record.incomplete),
+            record.findings,  # type: ignore[arg-type]  # as records.write_records wrote them
+            record.origins,
+            versions_in_use_at(self._session, key[0], at, record_states) if reads_others else None,
+            _facts(stored_values),
+        )
+
+
+def _document(version: ConfigVersion) -> Mapping[str, object]:
+    """Return the policies of a version; none if the stored document is not an object, and so not what was written."""
+    document: object = version.document
+    return document if isinstance(document, Mapping) else {}
 
 
 def _since_clock_went_back(versions: Sequence[ConfigVersion]) -> Sequence[ConfigVersion]:
@@ -180,12 +200,14 @@ def _since_clock_went_back(versions: Sequence[ConfigVersion]) -> Sequence[Config
 
 def is_input_hash_right(digest: str, values: str, thresholds: str, day: str, stored_hash: str) -> bool:
     """Return whether the hash of a verdict's inputs follows from the values that are stored with it."""
-    given_on = date.fromisoformat(day) if day else None
+    given_on = day_or_none(day)
+    if day and given_on is None:
+        return False
     body = hash_input_body(digest, thresholds, values)
     if body.isascii() and hash_body(body, given_on) == stored_hash:
         return True
     # Texts that Postgres cannot keep are stored in another form than they were hashed in.
-    decoded_values, decoded_thresholds = loads(values), loads(thresholds)
+    decoded_values, decoded_thresholds = json_or_none(values), json_or_none(thresholds)
     if not isinstance(decoded_values, dict) or not isinstance(decoded_thresholds, dict):
         return False
     levels = {name: value for name, value in decoded_thresholds.items() if isinstance(value, int | float)}
@@ -212,7 +234,8 @@ def _facts(stored_values: Iterable[str]) -> dict[str, dict[str, Json]]:
     for text in stored_values:
         if not any(f'"{name}.' in text for name in facts):
             continue
-        for path, value in json.loads(text).items():
+        values = json_or_none(text)
+        for path, value in values.items() if isinstance(values, dict) else ():
             name, _, member = path.partition(".")
             if name in facts and member:
                 facts[name][member] = value

@@ -11,6 +11,7 @@ from verifywise_mlflow.persistence.repositories import audit_log
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.state_contents import RECORD_COLUMNS
 from verifywise_mlflow.services.record_verification.field_search import Cells
+from verifywise_mlflow.services.record_verification.forged_cells import json_or_none
 
 MAX_WAIVER_ENTRIES = 1_000
 """Entries of the trail about granted waivers that are read."""
@@ -19,13 +20,15 @@ MAX_WAIVER_ENTRIES = 1_000
 def values_read_by_rules(stored: Cells, verdict_values: Iterable[str]) -> Cells:
     """Return the fields of a record as the verdicts on it read them: each stores the values that it rests on.
 
+    Values that were too long, of which only a hash is stored, are left out.
+
     Args:
         stored: The record's content.
         verdict_values: The stored values of the verdicts, as JSON.
     """
     fields: dict[str, str | None] = {}
     for text in verdict_values:
-        values = loads(text)
+        values = json_or_none(text)
         for path, value in values.items() if isinstance(values, dict) else ():
             name, _, member = path.partition(".")
             if name not in RECORD_COLUMNS or (isinstance(value, dict) and "$sha256" in value):
@@ -41,7 +44,7 @@ def values_read_by_rules(stored: Cells, verdict_values: Iterable[str]) -> Cells:
 
 
 def granted_terms(session: TenantSession) -> Iterator[Cells]:
-    """Yield the terms of the granted waivers, as the trail has them."""
+    """Yield the terms of the newest granted waivers, as the trail has them."""
     for _, entry in audit_log.entries(session, kind="waiver granted", limit=MAX_WAIVER_ENTRIES):
         terms = entry.counts
         version = terms.get("version")
@@ -56,7 +59,7 @@ def granted_terms(session: TenantSession) -> Iterator[Cells]:
 
 
 def possible_event_cells(others: Sequence[Cells]) -> Iterator[Cells]:
-    """Yield fields that an event may have had: those of other events of its version, and each kind."""
+    """Yield fields that an event may have had: those of events of its version, each kind, and low incarnations."""
     for name in dict.fromkeys(name for other in others for name in other):
         for cell in dict.fromkeys(other.get(name) for other in others):
             yield {name: cell}

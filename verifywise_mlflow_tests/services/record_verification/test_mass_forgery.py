@@ -25,6 +25,7 @@ from verifywise_mlflow.services.record_verification.report import RecordReport
 from verifywise_mlflow.services.record_verification.verification import Scope, verify_records
 from verifywise_mlflow.tenants.tenant import Artifacts, Tenant
 from verifywise_mlflow_tests.support.databases import migrated_database
+from verifywise_mlflow_tests.support.forging import forge
 from verifywise_mlflow_tests.support.intact_records import assert_intact, described
 from verifywise_mlflow_tests.support.registry import create_workspace
 from verifywise_mlflow_tests.support.seeding import Sizes, model_name, seed
@@ -104,21 +105,6 @@ def forged(
         forge(store, FORGERIES)
         scope = Scope(rebuild=partial(rebuilt_contents, tenant))
         yield ForgedStore(store, url, tenant, verify_records(store, "acme", scope))
-
-
-def forge(store: Store, statements: str) -> None:
-    """Run statements as the owner of the schema, who disables the triggers and enables them again."""
-    with store.begin("acme") as session:
-        session.execute(text("SET LOCAL search_path = verifywise_mlflow, public"))
-        tables = session.scalars(
-            text("SELECT DISTINCT tgrelid::regclass::text FROM pg_trigger WHERE NOT tgisinternal")
-        ).all()
-        for change in ("DISABLE", "ENABLE"):
-            for table in tables:
-                session.execute(text(f"ALTER TABLE {table} {change} TRIGGER USER"))
-            if change == "DISABLE":
-                for statement in filter(str.strip, statements.split(";")):
-                    session.execute(text(statement.replace(":", "\\:")))
 
 
 def named(report: RecordReport) -> set[str]:
