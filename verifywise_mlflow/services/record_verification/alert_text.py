@@ -15,7 +15,7 @@ MAX_NAMED: Final = 3
 
 
 def damage_sentence(report: RecordReport) -> str | None:
-    """Return which rows are damaged and what to do; None if none is."""
+    """Return how many rows are damaged, the first of them, and what to do; None if none is."""
     if report.is_intact:
         return None
     count = report.damage_count
@@ -26,10 +26,10 @@ def damage_sentence(report: RecordReport) -> str | None:
 
 
 def acceptance_sentence(report: RecordReport, since: datetime) -> str | None:
-    """Return which states somebody has accepted since a time; None if nobody has.
+    """Return which states somebody has accepted last, if it was since a time; otherwise None.
 
-    An alert reports an acceptance once, so that the operators notice one that was not theirs. An acceptance is not
-    damage.
+    An acceptance is not damage, but the operators should notice one that was not theirs. One whose entry cannot be read
+    counts as new.
     """
     new = [part for part in report.accepted if part.accepted_at is None or part.accepted_at >= since]
     if not new:

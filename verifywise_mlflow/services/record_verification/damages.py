@@ -16,13 +16,13 @@ _CHANGED: Final = "the row is not what was logged"
 
 
 def damage_of(key: Key, mismatch: Mismatch, table: str, changes: Sequence[FieldChange]) -> RecordDamage:
-    """Return the description of a state without its counterpart.
+    """Return the description of a state whose counterpart is missing or differs.
 
     Args:
         key: The version.
         mismatch: The state.
         table: The table that a logged state belongs to.
-        changes: Which fields differ.
+        changes: Which fields differ, if both exist.
     """
     logged, stored = mismatch.logged, mismatch.stored
     if stored is None:
@@ -39,7 +39,7 @@ def damage_of(key: Key, mismatch: Mismatch, table: str, changes: Sequence[FieldC
 
 
 def damage_of_state(key: Key, state: StoredState, sentence: str, changes: Sequence[FieldChange]) -> RecordDamage:
-    """Return the description of a state that has its counterpart, but whose time, sync or end differs."""
+    """Return the description of a state that has its counterpart, but an end that does not fit."""
     return RecordDamage(
         "changed", state.table, sentence, *key, state.row, state.written_at, state.sync_id or "", tuple(changes)
     )

@@ -1,8 +1,8 @@
 """Finds out which verdict or badge of an evaluation was changed, removed or added.
 
-Only one hash of an evaluation was logged. So the search reverts one change at a time until the hash fits again: it
-tries other words for a verdict or the badge, a verdict less or more, and other ends of a verdict. If the rules of that
-time are known, the verdicts that they give are tried first.
+Only one hash of an evaluation was logged. So the search reverts likely changes, up to ``MAX_CHANGES`` together, until
+the hash fits again: it tries other words for a verdict or the badge, a verdict less or more, and other ends of a
+verdict. If the rules of that time are known, all verdicts that they give are tried first. The search can fail.
 """
 
 from __future__ import annotations
@@ -46,6 +46,8 @@ def explain_evaluation(
     others: Sequence[StoredVerdict],
 ) -> tuple[list[RecordDamage], list[object]]:
     """Return the damaged rows behind an evaluation that was logged with another content.
+
+    If the search fails, return what can be stated without it: unproved suspects, or one damage of the whole evaluation.
 
     Args:
         key: The version.
@@ -98,7 +100,7 @@ class _Search:
     evaluation: Evaluation
 
     def edits(self, derived: DerivedVerdicts | None, others: Sequence[StoredVerdict]) -> Iterator[_Edit]:
-        """Yield single changes, the most frequent first."""
+        """Yield single changes in the order in which they are tried."""
         yield from self._badge_edits()
         if derived:
             yield from (

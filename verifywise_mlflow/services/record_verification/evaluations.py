@@ -1,6 +1,6 @@
 """Replays the evaluations of a version: each in the log must have exactly the verdicts and the badge of the tables.
 
-The log has one state per evaluation: the verdicts that began, by column, those that stayed, and the badge. So the
+The log has one hash per evaluation, of the verdicts that began, by column, those that stayed, and the badge. So the
 verdicts in the tables are sorted by where they begin and end in the log, and each evaluation is composed again.
 """
 
@@ -35,7 +35,7 @@ class Evaluation:
     kept: Mapping[str, StoredVerdict]
     """Those that stayed, by rule."""
     badge: StoredBadge | None
-    """The badge since then, whether it began or stayed."""
+    """The badge since then, whether it began or stayed; None if the tables have none."""
 
     def parts(self) -> Parts:
         """Return what the tables have, ready to be hashed."""
@@ -80,7 +80,7 @@ class Replay:
     doubled: list[StoredVerdict] = field(default_factory=list)
     """Verdicts of rules that already have one in the same evaluation."""
     wrong_ends: list[StoredVerdict | StoredBadge] = field(default_factory=list)
-    """Those that no logged evaluation ended."""
+    """Those with an end that is not the time and sync of a logged evaluation."""
     wrong_open_since: list[tuple[StoredVerdict, datetime | None]] = field(default_factory=list)
     """Verdicts whose gap opened at another time, with that time."""
 

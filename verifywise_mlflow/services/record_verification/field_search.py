@@ -1,4 +1,4 @@
-"""Finds the fields that were changed in a row. The log has only the hash of the row.
+"""Searches for the fields that were changed in a row. The log has only the hash of the row.
 
 Values that the row may have had replace the present ones until the hash is the logged one: that proves the field and
 the value. They come from other witnesses: from what the row was made from, from its former and later states, from the
@@ -18,7 +18,7 @@ from verifywise_mlflow.services.record_verification.report import FieldChange
 Cells = Mapping[str, str | None]
 
 MAX_TRIALS: Final = 5_000
-"""Hashes per row."""
+"""Combinations that are tried per row or evaluation."""
 MAX_CHANGES: Final = 3
 """Independent changes of one row that are tried together."""
 
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class SearchLimit:
-    """How many rows are searched, since an attacker may have changed all of them."""
+    """How many rows one process searches, since an attacker may have changed all of them."""
 
     rows: int = 200
     _taken: list[None] = field(default_factory=list)
@@ -41,7 +41,10 @@ class SearchLimit:
 
 
 def changed_fields(stored: Cells, written: str, others: Iterable[Cells]) -> list[FieldChange]:
-    """Return the fields that differ from what was written; without proof if no combination has the written hash.
+    """Return the fields that differ from what was written.
+
+    If no combination that is tried has the written hash, return those that differ from the most credible content,
+    without proof.
 
     Args:
         stored: The row's content.
@@ -75,7 +78,10 @@ def changed_fields(stored: Cells, written: str, others: Iterable[Cells]) -> list
 def combination_with(
     options: Sequence[T], is_right: Callable[[Sequence[T]], bool], is_allowed: Callable[[Sequence[T]], bool]
 ) -> Sequence[T] | None:
-    """Return the smallest combination of options that is right; None if none of the first ones is."""
+    """Return the smallest combination that is right; None if none of the first ``MAX_TRIALS`` allowed ones is.
+
+    A combination has up to ``MAX_CHANGES`` options.
+    """
     trials = 0
     for size in range(1, MAX_CHANGES + 1):
         for chosen in combinations(options, size):

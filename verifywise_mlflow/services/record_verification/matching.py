@@ -45,7 +45,7 @@ _PAIRINGS: Final[
 def mismatches(logged: Sequence[LoggedState], stored: Sequence[StoredState]) -> Iterator[Mismatch]:
     """Yield the states that have no equal counterpart. A changed row is yielded together with its logged state.
 
-    A table that does not say which sync wrote a row is compared without it.
+    States of a table that does not say which sync wrote a row must come from ``with_logged_syncs``.
     """
     if len(logged) == len(stored) == 1:  # most objects have one state
         ((entry,), (state,)) = logged, stored
@@ -91,7 +91,7 @@ def with_moved_times(logged: Sequence[LoggedState]) -> list[LoggedState]:
 
 
 def changed_times(mismatch: Mismatch, time_column: str, sync_column: str = "sync_id") -> list[FieldChange]:
-    """Return how the time and the sync of a changed row differ from the log, which proves them."""
+    """Return how the time and the sync of a changed row differ from the log, which proves them; none without a row."""
     logged, stored = mismatch.logged, mismatch.stored
     if logged is None or stored is None:
         return []

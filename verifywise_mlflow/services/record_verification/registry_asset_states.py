@@ -71,7 +71,7 @@ def _damages(
 
 
 def _order(state: StoredState) -> tuple[datetime, bool, datetime]:
-    """Return the sort key of the states of an object: the present one, which has no end, is the last one."""
+    """Return the sort key of an object's states. Among those that began together, the present one is the last."""
     return state.written_at, state.ended_at is None, state.ended_at or state.written_at
 
 

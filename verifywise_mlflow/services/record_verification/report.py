@@ -9,7 +9,7 @@ from typing import Literal
 
 DamageKind = Literal["changed", "removed", "added", "not committed as it is", "does not follow"]
 """``removed``: it was logged, and no row has it; ``added``: a row that no write logged. ``does not follow``: a verdict
-that its inputs do not give."""
+that its inputs do not give, or a record that the rows of MLflow do not give."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Checked:
     judged: int = 0
     """Verdicts that were derived again from their inputs."""
     not_judged: int = 0
-    """Verdicts of a rule that is no longer known, or of another release."""
+    """Verdicts that could not be derived again: above all those of an unknown rule or another release, and errors."""
 
     def add(self, other: Checked) -> None:
         """Add what another one has compared."""
@@ -112,13 +112,14 @@ class RecordReport:
     """All of them; more than ``damages`` if there are very many."""
     checked: Checked = field(default_factory=Checked)
     committed: int = 0
-    """States that an entry of the trail commits, as they are."""
+    """The number of states that the last commitment in the trail covers, even if some are damaged."""
     last_commitment: int | None = None
     """The sequence number of the last entry that commits states."""
     not_committed: int = 0
-    """States after the last commitment: of a sync that is under way or was interrupted."""
+    """States in the log beyond that number, as of a sync that is under way or was interrupted; negative if states are
+    missing."""
     sample: int | None = None
-    """How many versions were chosen; null for all."""
+    """How many versions were requested; null for all."""
     accepted: Sequence[AcceptedPart] = ()
     """States that no sync committed, and a person accepted."""
     not_proved: list[str] = field(default_factory=list)
@@ -127,7 +128,7 @@ class RecordReport:
 
     @property
     def is_intact(self) -> bool:
-        """Whether nothing was found."""
+        """Whether no damage was found."""
         return self.damage_count == 0
 
     def add(self, damages: Sequence[RecordDamage]) -> None:

@@ -28,7 +28,7 @@ MAX_PARTS: Final = 5
 def suspicious_rows(
     session: TenantSession, checker: VersionChecker, damages: Sequence[LogDamage]
 ) -> Iterator[RecordDamage]:
-    """Yield the rows in the differing parts of the log that contradict other rows.
+    """Yield the rows in the first differing parts of the log that contradict other rows.
 
     Args:
         session: The transaction.

@@ -1,6 +1,6 @@
 """Verifies a tenant's records: the log against the trail, and the tables against the log.
 
-All transactions see the same state of the database. A large log is verified by several processes: a forked process
+All transactions see the same state of the database. A large log is verified by several processes: another process
 begins with the log, while this process begins to compare versions.
 """
 
@@ -75,7 +75,7 @@ def verify_records(
     scope: Scope | None = None,
     on_progress: Callable[[int, int], None] = _ignore_progress,
 ) -> RecordReport:
-    """Recompute every logged state from the tables, and compare the log with what the trail commits.
+    """Recompute the logged states from the tables, and compare the log with what the trail commits.
 
     Args:
         store: The store.
@@ -85,6 +85,7 @@ def verify_records(
 
     Raises:
         DatabaseError: The database cannot be read, or a process ended by itself.
+        RuleWorkerUnavailableError: A tenant's own rule needs a process, and none could be started.
     """
     collect_less_often()
     scope = scope or Scope()
@@ -245,7 +246,7 @@ class _Setting:
 
 @dataclass(frozen=True, slots=True)
 class _Processes:
-    """Does tasks in other processes while this one does some itself: starting a process takes a second."""
+    """Does tasks in other processes while this one does some itself: starting a process takes time."""
 
     count: int
     """How many others."""
