@@ -19,6 +19,22 @@ class UniqueKeyLoader(yaml.SafeLoader):
     """A safe loader that refuses duplicate keys: YAML itself would keep the last of two equal ones."""
 
 
+IMPOSSIBLE_VALUE_ERRORS: Final = (ValueError, LookupError, AttributeError)
+"""What PyYAML raises for a value that its type does not have: ``2026-13-01``, ``!!bool x``, ``!!timestamp x``."""
+
+
+class _ValueCheckingLoader(UniqueKeyLoader):
+    """``UniqueKeyLoader`` that reports the place of an impossible value, without quoting it."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> object:
+        """Construct the value of a node."""
+        try:
+            return super().construct_object(node, deep)
+        except IMPOSSIBLE_VALUE_ERRORS:
+            problem = "this value is impossible: correct it, or quote it if it is a text"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark) from None
+
+
 class PackagedFileLoader(yaml.CSafeLoader):
     """``UniqueKeyLoader`` with libyaml's parser in C, which takes a tenth of the time, for this package's own files.
 
@@ -30,16 +46,16 @@ def load_strict_yaml(text: str) -> object:
     """Return the value of a YAML document.
 
     Raises:
-        yaml.YAMLError: the text is not YAML, or a mapping has a duplicate key.
+        yaml.YAMLError: the text is not YAML, a mapping has a duplicate key, or a value is impossible: 2026-13-01.
     """
     # Each run reads tenants.yaml: with 200 tenants, Python's parser would take longer than an unchanged sync.
     if (value := _load_by_libyaml(text)) is not None:
         return value
-    return yaml.load(text, Loader=UniqueKeyLoader)  # noqa: S506  # a SafeLoader
+    return yaml.load(text, Loader=_ValueCheckingLoader)  # noqa: S506  # a SafeLoader
 
 
 def _load_by_libyaml(text: str) -> object:
-    """Return the value; None if it is null, deeply nested or invalid: Python's parser has better error messages."""
+    """Return the value; None if it is null, deeply nested or invalid: the loader in Python has better messages."""
     depth = 0
     try:
         for event in yaml.parse(text, Loader=yaml.CSafeLoader):
@@ -47,7 +63,7 @@ def _load_by_libyaml(text: str) -> object:
             if depth > _MAX_DEPTH:
                 return None
         return yaml.load(text, Loader=PackagedFileLoader)  # noqa: S506  # a SafeLoader
-    except (yaml.YAMLError, UnicodeError):
+    except (yaml.YAMLError, *IMPOSSIBLE_VALUE_ERRORS):
         return None
 
 

@@ -9,7 +9,7 @@ from typing import Final
 
 import yaml
 
-from verifywise_mlflow.common.strict_yaml import PackagedFileLoader, UniqueKeyLoader
+from verifywise_mlflow.common.strict_yaml import IMPOSSIBLE_VALUE_ERRORS, PackagedFileLoader, UniqueKeyLoader
 
 
 class YamlSourceError(ValueError):
@@ -129,6 +129,6 @@ class _LocatingLoader(UniqueKeyLoader):
         """Report the line of impossible values, such as 2026-13-01 or a number with thousands of digits."""
         try:
             return super().construct_object(node, deep)
-        except ValueError as error:
+        except IMPOSSIBLE_VALUE_ERRORS as error:
             problem = f"this value is impossible ({error}): correct it, or quote it"
             raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark) from error

@@ -1,4 +1,4 @@
-"""Loads ``tenants.yaml``, and reports each error as a sentence: what was found, what is expected and what to do."""
+"""Loads ``tenants.yaml``, and reports each error as a sentence that names the place and what is wrong."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def tenants_path() -> Path:
 
 
 def shared_waivers_path() -> Path | None:
-    """Return the path of ``waivers.yaml`` next to the tenants file; None if there is no such file.
+    """Return the path of ``waivers.yaml`` next to the tenants file; None if there is no such file, or no variable.
 
     A broken link counts as a file, so that reading it fails instead of withdrawing all waivers.
     """
@@ -49,7 +49,7 @@ def shared_waivers_path() -> Path | None:
 
 
 def shared_ai_systems_path() -> Path | None:
-    """Return the path of ``ai_systems.yaml`` next to the tenants file; None if there is no such file."""
+    """Return the path of ``ai_systems.yaml`` next to the tenants file, as ``shared_waivers_path`` does."""
     return _shared_path("ai_systems.yaml")
 
 
@@ -63,7 +63,8 @@ def load_tenants(path: Path | None = None) -> dict[str, Tenant]:
     """Return the tenants of a file by name; the default file is the one that the environment names.
 
     Raises:
-        TenantsFileError: the file is missing, is not YAML, or describes a tenant wrongly.
+        TenantsFileError: the environment names no file, or one that cannot be read; the file is not YAML, or describes
+            a tenant or the defaults wrongly; or a secret is not within its tenant's scope.
     """
     path = path or tenants_path()
     try:
@@ -152,9 +153,11 @@ def _merged(defaults: Mapping[str, object], own: Mapping[str, object]) -> dict[s
 
 
 def _reason(error: Exception) -> str:
-    """Return what is wrong and where, without quoting the file, except for a duplicate key."""
+    """Return what is wrong and where, without quoting more of the file than a duplicate key or a single character."""
     if isinstance(error, RecursionError):
         return "it is nested too deeply: write it flatter"
+    if isinstance(error, yaml.reader.ReaderError):
+        return f"it contains the character U+{error.character:04X}, which YAML does not allow: remove it"
     if not isinstance(error, yaml.MarkedYAMLError):
         return "it contains bytes that are not UTF-8 text: save it as UTF-8"
     mark = error.problem_mark

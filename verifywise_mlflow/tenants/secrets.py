@@ -10,7 +10,7 @@ from pydantic import ConfigDict, RootModel, field_validator
 
 from verifywise_mlflow.tenants.errors import SecretUnavailableError
 
-_REFERENCE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|file:/.+", re.DOTALL)
+_REFERENCE = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|file:/[^\0]+")
 
 
 class SecretReference(RootModel[str]):
@@ -27,10 +27,10 @@ class SecretReference(RootModel[str]):
         return reference
 
     def resolve(self) -> str:
-        """Return the secret, without the line break that editors add to files.
+        """Return the secret; that of a file without the line breaks at its end, which editors add.
 
         Raises:
-            SecretUnavailableError: the variable is not set or the file cannot be read.
+            SecretUnavailableError: the variable is not set, the file cannot be read or is not UTF-8, or it is empty.
         """
         kind, _, name = self.root.partition(":")
         if kind == "env":

@@ -20,16 +20,20 @@ def http_uri(uri: str, example: str, *, server_kind: str = "server", section: st
     """Return an http(s) URI without credentials, which have a section of their own.
 
     Raises:
-        ValueError: the URI is invalid. The message does not repeat it, because it may contain a secret.
+        ValueError: the URI is invalid, or has credentials, a fragment or an unwanted query. The message does not repeat
+            it, because it may contain a secret.
     """
-    parts = urlsplit(uri)
+    try:
+        parts = urlsplit(uri)
+        _ = parts.port
+    except ValueError:  # its message quotes a part, such as that of a password with a slash
+        raise ValueError(f"this is not an address: write the {server_kind}'s address, for example {example}") from None
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         raise ValueError(f"this is not an http(s) address: write the {server_kind}'s address, for example {example}")
     if parts.username or parts.password:
         raise ValueError(f"the URI contains credentials: remove them from the URI and name them under {section}")
     if (parts.query and not query) or parts.fragment:
         raise ValueError("the URI has a query or a fragment: remove everything after ? or #")
-    _ = parts.port  # raises ValueError for an invalid port
     return uri
 
 

@@ -18,6 +18,22 @@ def test_a_tag_constructs_nothing() -> None:
         load_strict_yaml("!!python/object/apply:os.getcwd []")
 
 
+@pytest.mark.parametrize(
+    "value",
+    ["2026-13-45", "2026-01-01T25:00:00Z", "0b_", "!!int x", "!!float x", "!!bool x", "!!timestamp x", "9" * 5_000],
+)
+def test_an_impossible_value_is_an_error_with_its_line_and_is_not_quoted(value: str) -> None:
+    with pytest.raises(yaml.MarkedYAMLError) as raised:
+        load_strict_yaml(f"a: 1\nb: {value}")
+
+    mark = raised.value.problem_mark
+    assert mark
+    assert (mark.line, raised.value.problem) == (
+        1,
+        "this value is impossible: correct it, or quote it if it is a text",
+    )
+
+
 def test_equal_keys_in_different_mappings_are_allowed() -> None:
     assert load_strict_yaml("a: {x: 1}\nb: {x: 2}") == {"a": {"x": 1}, "b": {"x": 2}}
 

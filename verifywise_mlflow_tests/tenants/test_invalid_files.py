@@ -41,7 +41,8 @@ WRONG_FILES = [
         "duplicate key 'tracking_uri'",
     ),
     ("tenants: {acme: {? [a] : b}}", "is not YAML"),
-    ("tenants: \x00", "is not YAML"),
+    ("tenants: \x00", "is not YAML: it contains the character U+0000, which YAML does not allow: remove it"),
+    ("tenants: {acme: {intervals: {poll: 2026-13-45}}}", "line 1, column 36: this value is impossible"),
 ]
 
 
@@ -110,7 +111,10 @@ WRONG_FIELDS = [
         "tracking_uri",
         "the URI has a query or a fragment: remove everything after ? or #",
     ),
-    ("tracking_uri: 'http://a.example:99999'", "tracking_uri", "ort"),
+    ("tracking_uri: 'http://a.example:99999'", "tracking_uri", "write the server's address"),
+    (f"tracking_uri: 'http://ann:{PASTED}/x@a.example'", "tracking_uri", "write the server's address"),
+    (f"tracking_uri: 'http://{PASTED}[a.example'", "tracking_uri", "write the server's address"),
+    (f"tracking_uri: 'http://{PASTED}\u2100a.example'", "tracking_uri", "write the server's address"),
     ("URI: http://a.example", "URI", "there is no such field"),
     (f"password: {PASTED}", "password", "there is no such field"),
     ("auth: {kind: kerberos}", "auth", "there is no such kind: write none, basic, bearer, oauth2 or sigv4"),
@@ -187,6 +191,11 @@ WRONG_FIELDS = [
     ("proxy: {uri: 'http://proxy.example/path'}", "proxy.uri", "the proxy's address has a path"),
     (f"proxy: {{uri: 'http://ann:{PASTED}@proxy.example'}}", "proxy.uri", "and name them under proxy"),
     (f"proxy: {{uri: 'http://p.example', username: a, password: {PASTED}}}", "proxy.password", "not the secret itself"),
+    (
+        """proxy: {uri: 'http://p.example', username: a, password: "file:/a\\0b"}""",
+        "proxy.password",
+        "write a reference to the secret",
+    ),
     (
         "proxy: {uri: 'http://p.example', username: ann}",
         "proxy",
