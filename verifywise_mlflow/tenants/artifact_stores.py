@@ -1,4 +1,4 @@
-"""The artifact stores that a tenant allows to be read directly, as ``tenants.yaml`` describes them."""
+"""The artifact stores that a tenant allows to be read, as ``tenants.yaml`` describes them."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ class GcsStore(_RemoteStore):
 
 
 class AzureStore(_RemoteStore):
-    """A container of Azure Blob Storage, with a key, a shared access signature, a client secret, or anonymous."""
+    """A container of Azure Blob Storage. Access is by key, shared access signature or client secret, else anonymous."""
 
     endpoint: str | None = None
     """Endpoint of the account's blob service. Null: the one that the prefix names."""

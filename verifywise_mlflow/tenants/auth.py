@@ -41,7 +41,11 @@ class BasicCredentials(ConfigSection):
     password: SecretReference
 
     def authorization(self) -> str:
-        """Return the value of the ``Authorization`` header."""
+        """Return the value of the ``Authorization`` header.
+
+        Raises:
+            SecretUnavailableError: the password cannot be resolved.
+        """
         pair = f"{self.username}:{self.password.resolve()}"
         return "Basic " + base64.b64encode(pair.encode()).decode("ascii")
 
@@ -57,11 +61,19 @@ class BearerCredentials(ConfigSection):
     token: SecretReference
 
     def authorization(self) -> str:
-        """Return the value of the ``Authorization`` header."""
+        """Return the value of the ``Authorization`` header.
+
+        Raises:
+            SecretUnavailableError: the token cannot be resolved.
+        """
         return f"Bearer {self.token.resolve()}"
 
     def identity(self) -> str:
-        """Return the token's reference and a fingerprint, which distinguishes one token from the next."""
+        """Return the token's reference and a fingerprint, which distinguishes one token from the next.
+
+        Raises:
+            SecretUnavailableError: the token cannot be resolved.
+        """
         return f"bearer {_fingerprint(self.token.resolve())} (token from {self.token})"
 
 
@@ -101,7 +113,7 @@ class SigV4Credentials(ConfigSection):
     session_token: SecretReference | None = None
     """For temporary credentials."""
     arn: str | None = None
-    """ARN of a SageMaker tracking server or MLflow app. It includes the region and the service."""
+    """ARN of a SageMaker tracking server or MLflow app, from which ``region`` and ``service`` get their defaults."""
     region: str | None = Field(default=None, pattern="^[a-z0-9-]+$")
     service: str | None = Field(default=None, pattern="^[a-z0-9-]+$")
 
@@ -119,7 +131,7 @@ class SigV4Credentials(ConfigSection):
         return self
 
     def server(self) -> SageMakerServer | None:
-        """Return the server that the ARN names."""
+        """Return the server that the ARN names; None without an ARN."""
         return SageMakerServer.from_arn(self.arn) if self.arn else None
 
     def signing_scope(self) -> tuple[str, str]:
@@ -129,7 +141,11 @@ class SigV4Credentials(ConfigSection):
         return region, self.service or (server.service if server else "sagemaker-mlflow")
 
     def identity(self) -> str:
-        """Return the access key's id, which is not secret, and the secret's reference."""
+        """Return the access key's id, or its fingerprint if it does not look like an id, and the secret's reference.
+
+        Raises:
+            SecretUnavailableError: the id cannot be resolved.
+        """
         key_id = self.access_key_id.resolve()
         # A value without the form of an ID may be the secret, if the two references were swapped.
         shown_id = key_id if re.fullmatch("[A-Z0-9]{16,128}", key_id) else _fingerprint(key_id)

@@ -12,7 +12,7 @@ from verifywise_mlflow.tenants.validators import ConfigSection, http_uri
 
 
 class WritableBucket(ConfigSection):
-    """A bucket of S3 or a compatible store. Objects are written, never read, listed or deleted."""
+    """A bucket of S3 or a compatible store, and a path in it below which objects are written."""
 
     uri: str = Field(pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9_=-][A-Za-z0-9._=-]*)*/?$")
     """The URI of the bucket and of the path below which objects are written."""

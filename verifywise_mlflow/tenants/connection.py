@@ -1,4 +1,4 @@
-"""Opens connections to tenants' servers with the settings from ``tenants.yaml``."""
+"""Opens connections to tenants' MLflow servers with the settings from ``tenants.yaml``."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def connection_settings(tenant: Tenant, deadline: SyncDeadline | None = None) ->
 
 
 def open_reader(tenant: Tenant, deadline: SyncDeadline | None = None) -> Reader:
-    """Return a connection to the tenant's server, which redacts all objects that it returns and all errors.
+    """Return a connection to the tenant's server, which redacts what it returns and its errors: ``RedactingReader``.
 
     Args:
         tenant: The tenant.

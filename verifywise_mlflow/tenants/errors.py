@@ -4,8 +4,8 @@ from __future__ import annotations
 
 
 class TenantsFileError(ValueError):
-    """tenants.yaml cannot be used. The message names the tenant, the field and the remedy, one line per problem."""
+    """tenants.yaml or a variable about it cannot be used. The message has a line per problem, with what to correct."""
 
 
 class SecretUnavailableError(LookupError):
-    """A secret reference cannot be resolved. The message names the reference, which is not itself a secret."""
+    """A secret cannot be used. The message names the reference or setting, never the secret itself."""

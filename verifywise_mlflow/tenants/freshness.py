@@ -26,7 +26,7 @@ class StageFreshness:
 
 
 def stale_after(intervals: Intervals) -> timedelta:
-    """Return how long after its last completion a stage is stale: by default, after two missed intervals."""
+    """Return how long after its last completion a stage is stale: by default, twice ``reconcile`` plus ``GRACE``."""
     return intervals.stale_after or 2 * min(intervals.reconcile, _MAX_INTERVAL) + GRACE
 
 
@@ -36,7 +36,7 @@ def stage_freshness(
     """Return the freshness of each stage.
 
     Args:
-        last_completed: when each stage was last completed; None if never.
+        last_completed: when each stage was last completed, in UTC; None if never.
         intervals: the tenant's intervals.
         known_since: when the tenant was added; the age of a stage that was never completed counts from then.
         now: the current time.

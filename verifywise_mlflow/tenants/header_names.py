@@ -13,7 +13,8 @@ FRAMING_HEADERS: Final = frozenset(
         *("content-length", "content-type", "content-encoding", "accept-encoding"),
     )
 )
-"""The headers for framing and encoding, which the client sets itself; a second value could contradict the client's."""
+"""Headers that may not be added, in lower case. Most are about framing and encoding: the client sets them itself, and a
+second value could contradict it."""
 
 
 def check_header_names(names: Iterable[str], *, reserved: frozenset[str], instead: str) -> None:
@@ -21,7 +22,7 @@ def check_header_names(names: Iterable[str], *, reserved: frozenset[str], instea
 
     Args:
         names: The names.
-        reserved: Names in lower case that the client sets itself.
+        reserved: Names in lower case that must not be added.
         instead: What to do instead, for the error.
 
     Raises:

@@ -9,7 +9,7 @@ from verifywise_mlflow.tenants.tenant import Tenant
 
 
 def version_page_url(tenant: Tenant, model_name: str, version_number: int) -> str:
-    """Return the URL of a version's page. The URL contains no credentials: people open the page with their own access.
+    """Return the URL of a version's page. People open it with their own access.
 
     The routes are those of MLflow's user interface and, for Databricks, those that MLflow's client prints.
     """

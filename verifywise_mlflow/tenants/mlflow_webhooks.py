@@ -31,4 +31,5 @@ class Webhooks(ConfigSection):
     alive_for: Interval = timedelta(hours=1)
     """How long after the last verified delivery the webhooks count as alive."""
     events_per_minute: int = Field(default=600, gt=0, le=100_000)
-    """Deliveries that a listener process accepts in a minute. Others get a 429, and MLflow retries them."""
+    """Deliveries per minute, on average, that a listener process accepts. Others get a 429, and MLflow retries them a
+    few times."""

@@ -20,8 +20,8 @@ class Tls(ConfigSection):
     client_key: AbsolutePath | None = None
     """PEM file of the certificate's key, unless the certificate's file contains the key."""
     strict: bool = True
-    """Whether certificates must follow RFC 5280 to the letter; false for older private authorities. It applies to every
-    TLS connection of the tenant: its server, token issuer and stores."""
+    """Whether certificates must follow RFC 5280 to the letter; false for older private authorities. The tenant's own
+    setting applies to its server, token issuer and stores, that of a delivery target to this target."""
 
     @model_validator(mode="after")
     def _key_has_certificate(self) -> Tls:
@@ -31,7 +31,8 @@ class Tls(ConfigSection):
 
 
 class Proxy(ConfigSection):
-    """A forward proxy for all requests of the tenant: to MLflow, and to the issuer of its tokens."""
+    """A forward proxy. The tenant's is for its MLflow server, token issuer and stores, a delivery target's for this
+    target."""
 
     uri: str
     """``http://host:port``. Requests to an https server pass through the proxy encrypted."""

@@ -1,7 +1,7 @@
 """A reader that redacts the texts that the tenant's settings deny, before anything is stored.
 
-It wraps the connection, so redacted texts never get into a row, a fingerprint, the audit trail or a log. The bytes of
-artifacts pass unchanged, because they are hashed and not stored.
+It wraps the connection, so redacted texts never get into a row, a fingerprint, the audit trail or a log. Names and
+paths that are keys pass unchanged, and so do counts and the bytes of artifacts.
 """
 
 from __future__ import annotations
@@ -47,7 +47,10 @@ K = TypeVar("K", bound=Hashable)
 
 
 class RedactingReader:
-    """Applies a tenant's redaction settings to all that a reader returns, and to the errors that it raises."""
+    """Applies a tenant's redaction settings to the texts that a reader returns, and to the errors that it raises.
+
+    The methods raise the same errors as the reader's.
+    """
 
     def __init__(self, open_reader: Callable[[], Reader], settings: RedactionSettings) -> None:
         """Open the connection. The error of a refused connection may quote a secret, so it is redacted, too."""

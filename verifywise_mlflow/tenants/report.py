@@ -37,5 +37,5 @@ class Report(ConfigSection):
         return self.directory / tenant_id if self.directory else None
 
     def address_of(self, tenant_id: str) -> str | None:
-        """Return the address of a tenant's report."""
+        """Return the address of a tenant's report; None without ``url``."""
         return f"{self.url}/{tenant_id}/index.html" if self.url else None

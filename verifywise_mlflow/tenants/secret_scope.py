@@ -24,7 +24,7 @@ _PATTERN: Final = re.compile(r"file:/(?:[^{},]*/)?\{tenant\}/|env:(?:[A-Z_][A-Z0
 
 
 def secret_scope() -> tuple[str, ...]:
-    """Return the patterns of the environment; none if the variable is not set.
+    """Return the patterns of the environment; none if the variable is not set or empty.
 
     Raises:
         TenantsFileError: a pattern does not separate tenants.
@@ -41,8 +41,8 @@ def secret_scope() -> tuple[str, ...]:
 def out_of_scope(tenants: Mapping[str, BaseModel], patterns: Iterable[str]) -> Iterator[tuple[str, str]]:
     """Yield each reference outside of its tenant's scope, with the tenant.
 
-    If several scopes contain a reference, it belongs to the longest one: ``ACME_EU_TOKEN`` is not in the scope of
-    ``acme`` if there is a tenant ``acme_eu``.
+    If the scopes of several tenants contain a reference, it belongs to the longest one: ``ACME_EU_TOKEN`` is not in the
+    scope of ``acme`` if there is a tenant ``acme_eu``. If two are equally long, it belongs to both tenants.
     """
     scopes = {name: tuple(_scope(pattern, name) for pattern in patterns) for name in tenants}
     for name, tenant in tenants.items():

@@ -28,7 +28,7 @@ from verifywise_mlflow.tenants.server import DatabricksServer, MlflowServer, Ser
 from verifywise_mlflow.tenants.validators import AbsolutePath, ConfigSection, http_uri
 
 _RESERVED_HEADERS = FRAMING_HEADERS | {"authorization", "proxy-authorization", "x-mlflow-workspace"}
-"""The headers for identity, framing and encoding, which the client sets itself; a second value could contradict it."""
+"""``FRAMING_HEADERS``, and the headers for identity, which the client sets itself, too."""
 
 
 class TrustedSigners(ConfigSection):

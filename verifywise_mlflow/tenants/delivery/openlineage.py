@@ -22,7 +22,7 @@ class HttpTransportSettings(ReceiverSettings):
 
     kind: Literal["http"]
     url: str
-    """The address that events are posted to: ``https://marquez.example.com/api/v1/lineage``."""
+    """The address that events are posted to, such as ``https://marquez.example.com/api/v1/lineage``."""
     api_key: SecretReference | None = None
     """Sent as a bearer token."""
 
