@@ -226,7 +226,7 @@ def _is_superseded_by_us(row: LedgerRow, remote: RemoteState) -> bool:
 
 
 def _is_made_current_by_us(row: LedgerRow, remote: RemoteState) -> bool:
-    """Return whether a request made a file current again without an answer, and nobody has reviewed it since."""
+    """Return whether a request made a file current again whose response was lost, and nobody has reviewed it since."""
     if row.remote_id is None or (row.intended or {}).get("review_status") != _REVIEW:
         return False
     file = remote.files.get(int(row.remote_id))
