@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 
 from sqlalchemy import Connection, delete, insert, select, text
 
@@ -228,9 +228,17 @@ def roles(connection: Connection) -> list[RoleAccess]:
     if not sees_all_grants(connection):
         return access
     unmanaged = _privileged(connection) - names - reasons.keys() - {schema_owner}
-    remark = "has privileges that db grant did not give and sees no tenant's rows: revoke it"
-    access += [RoleAccess(role, "none", remark=remark) for role in sorted(unmanaged)]
+    problem = "has privileges that db grant did not give and sees no tenant's rows"
+    access += [RoleAccess(role, "none", remark=f"{problem}: {_remedy(role)}") for role in sorted(unmanaged)]
     return access
+
+
+def _remedy(role: str) -> str:
+    if role != _PUBLIC:
+        return "revoke it"
+    # ``revoke`` takes roles, and PUBLIC is none.
+    statements = (f"REVOKE ALL ON ALL {kind} IN SCHEMA {SCHEMA} FROM PUBLIC" for kind in ("TABLES", "SEQUENCES"))
+    return f"run {'; '.join(statements)}"
 
 
 def sees_all_grants(connection: Connection) -> bool:
@@ -284,6 +292,7 @@ def current_role(connection: Connection) -> str:
     return str(connection.scalar(text("SELECT current_user")))
 
 
+_PUBLIC: Final = "PUBLIC"
 _OF_SCHEMA = text("SELECT pg_get_userbyid(nspowner) FROM pg_namespace WHERE nspname = :schema")
 
 
@@ -309,11 +318,11 @@ def _privileged(connection: Connection) -> set[str]:
     return set(
         connection.scalars(
             text("""
-                SELECT DISTINCT CASE grantee WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(grantee) END
+                SELECT DISTINCT CASE grantee WHEN 0 THEN :public ELSE pg_get_userbyid(grantee) END
                 FROM pg_class, aclexplode(relacl)
                 WHERE relnamespace = CAST(:schema AS regnamespace) AND grantee <> relowner
             """),
-            {"schema": SCHEMA},
+            {"schema": SCHEMA, "public": _PUBLIC},
         )
     )
 

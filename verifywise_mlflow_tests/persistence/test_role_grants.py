@@ -272,6 +272,15 @@ def test_a_role_without_access_cannot_be_revoked(isolated: IsolatedTenants) -> N
                 role_grants.revoke(connection, name, NOW)
 
 
+def test_privileges_of_public_are_listed_with_statements_that_revoke_them(isolated: IsolatedTenants) -> None:
+    with Store(isolated.owner) as store, store.begin_shared() as connection:
+        connection.exec_driver_sql("GRANT SELECT ON verifywise_mlflow.canonical_records TO PUBLIC")
+        (public,) = [access for access in role_grants.roles(connection) if access.role == "PUBLIC"]
+        connection.exec_driver_sql(str(public.remark).rpartition(": run ")[2])
+
+        assert "PUBLIC" not in {access.role for access in role_grants.roles(connection)}
+
+
 def test_an_upgrade_restores_exactly_the_privileges_of_each_role(
     isolated: IsolatedTenants,
 ) -> None:
