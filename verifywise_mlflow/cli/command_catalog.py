@@ -284,7 +284,6 @@ HELP: Mapping[str, CommandHelp] = {
         "acme churn 3 --as-of 2026-03-03 --output churn-3-proof.json",
         changes="the file only",
         failure="the states were not committed by then, or are not as they were logged",
-        program_output="the proof, a JSON document",
     ),
     "audit accept-states": CommandHelp(
         'acme --reason "Ada: rows of a test that ran on the wrong database, ticket 123"',

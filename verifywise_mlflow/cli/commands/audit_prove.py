@@ -17,7 +17,9 @@ from verifywise_mlflow.audit.proof import UnprovableError
 from verifywise_mlflow.cli.arguments import StoredTenantName, time_option
 from verifywise_mlflow.cli.command_catalog import FAILED, MISUSED
 from verifywise_mlflow.cli.failures import exit_on_errors
-from verifywise_mlflow.cli.output import err, fail, fail_to_write
+from verifywise_mlflow.cli.json_output import print_document
+from verifywise_mlflow.cli.output import AsJson, err, fail, fail_to_write
+from verifywise_mlflow.common.file_names import file_stem
 from verifywise_mlflow.common.moments import utc_text
 from verifywise_mlflow.common.untrusted_text import escape_invisible, quote
 from verifywise_mlflow.persistence.database import database_url
@@ -28,6 +30,10 @@ from verifywise_mlflow.services.version_references import require_known_tenant, 
 
 if TYPE_CHECKING:
     from verifywise_mlflow.exports.json_documents.document import JsonDocument
+
+
+class _CheckpointFileError(Exception):
+    """A file with a checkpoint cannot be used."""
 
 
 def prove(
@@ -54,8 +60,10 @@ def prove(
         ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The file to write. Without it, the proof is printed.")
+        Path | None,
+        typer.Option(metavar="FILE", help="The file to write. Without it, the proof is printed, except on a terminal."),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Prove what was recorded of a version: a JSON file that tools/verify_proof.py verifies without this package.
 
@@ -65,11 +73,16 @@ def prove(
         fail(
             "--consistency proves the trail: leave MODEL, VERSION and --as-of out, and give a checkpoint as OLD or NEW",
             MISUSED,
-            as_json=False,
+            as_json,
         )
     if consistency is None and (model is None or version is None):
-        fail(_missing_name(tenant, model), MISUSED, as_json=False)
-    with exit_on_errors(as_json=False), Store(database_url()) as store, store.begin_snapshot(tenant) as session:
+        fail(_missing_name(tenant, model), MISUSED, as_json)
+    if as_json and output is not None:
+        fail("--json prints the proof and --output writes it to a file: use one of them", MISUSED, as_json)
+    if not as_json and output is None and sys.stdout.isatty():
+        name = "growth.json" if model is None else f"{file_stem(model)}-{file_stem(version or '')}-proof.json"
+        fail(f"the proof is a long document for a program: write it with --output {name}", MISUSED, as_json)
+    with exit_on_errors(as_json), Store(database_url()) as store, store.begin_snapshot(tenant) as session:
         require_known_tenant(session)
         try:
             if consistency is not None:
@@ -80,7 +93,12 @@ def prove(
                 saved = None if checkpoint is None else _newest_checkpoint(session, str(checkpoint))
                 document, sentences = _version(session, model, version, as_of, saved)
         except UnprovableError as error:
-            fail(str(error), FAILED, as_json=False)
+            fail(str(error), FAILED, as_json)
+        except _CheckpointFileError as error:
+            fail(str(error), MISUSED, as_json)
+    if as_json:
+        print_document(document)
+        return
     text = json.dumps(document.to_json(), indent=1) + "\n"
     if output is None:
         sys.stdout.write(text)
@@ -88,7 +106,7 @@ def prove(
         try:
             output.write_text(text, encoding="ascii")
         except OSError as error:
-            fail_to_write(output, error, as_json=False)
+            fail_to_write(output, error, as_json)
     for sentence in sentences:  # for people, next to the proof that may be printed
         err.print(escape_invisible(sentence), markup=False, highlight=False, soft_wrap=True)
 
@@ -151,17 +169,21 @@ def _entry(session: TenantSession, reference: str) -> tuple[int, list[Checkpoint
 
 
 def _newest_checkpoint(session: TenantSession, reference: str) -> Checkpoint:
-    """Return the checkpoint in a file that signs the latest entry. Editors on Windows begin a text with a mark."""
+    """Return the checkpoint in a file that signs the latest entry. Editors on Windows begin a text with a mark.
+
+    Raises:
+        _CheckpointFileError: the file cannot be read, or has no checkpoint of the tenant.
+    """
     try:
         lines = [line for line in Path(reference).read_text(encoding="utf-8-sig").splitlines() if line.strip()]
         checkpoints = [Checkpoint.from_json_line(line) for line in lines]
         claims = [parse_claim(checkpoint) for checkpoint in checkpoints]
     except OSError as error:
-        fail(f"{reference}: {error.strerror}; name a file with a checkpoint", MISUSED, as_json=False)
+        raise _CheckpointFileError(f"{reference}: {error.strerror}; name a file with a checkpoint") from None
     except (InvalidCheckpointError, UnicodeDecodeError) as error:
-        fail(f"{reference}: {error}", MISUSED, as_json=False)
+        raise _CheckpointFileError(f"{reference}: {error}") from None
     if not claims:
-        fail(f"{reference}: the file holds no checkpoint", MISUSED, as_json=False)
+        raise _CheckpointFileError(f"{reference}: the file holds no checkpoint")
     if any(claim.tenant_id != session.tenant_id for claim in claims):
-        fail(f"{reference}: a checkpoint is that of {quote(claims[0].tenant_id)}", MISUSED, as_json=False)
+        raise _CheckpointFileError(f"{reference}: a checkpoint is that of {quote(claims[0].tenant_id)}")
     return max(zip(claims, checkpoints, strict=True), key=lambda pair: pair[0].sequence)[1]

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -66,6 +70,44 @@ def test_it_proves_that_the_trail_extends_a_checkpoint_that_was_saved(proved: Pr
     assert f"Entries {first} to {last}: " in result.stderr
 
 
+def run_on_terminal(*arguments: str) -> tuple[int, str]:
+    """Run the command with a terminal for its output; return its exit code and what the terminal shows."""
+    terminal, its_end = pty.openpty()
+    command = [sys.executable, "-m", "verifywise_mlflow.cli", "audit", "prove", *arguments]
+    with subprocess.Popen(command, stdout=its_end, stderr=its_end) as process:
+        os.close(its_end)
+        shown = b""
+        with suppress(OSError):  # EIO after the end of the process
+            while read := os.read(terminal, 65_536):
+                shown += read
+    os.close(terminal)
+    return process.returncode, shown.decode()
+
+
+def test_on_a_terminal_it_names_a_file_to_write_and_prints_the_proof_only_as_json() -> None:
+    refused, said = run_on_terminal("acme", "churn", "1")
+    requested, shown = run_on_terminal("acme", "churn", "1", "--json")
+
+    assert (refused, "write it with --output churn-1-proof.json" in " ".join(said.split())) == (2, True), said
+    assert "{" not in said
+    assert (requested, check_document(shown)["model_name"]) == (0, "churn")
+
+
+def test_json_prints_the_proof_on_one_line_and_nothing_else_and_errors_as_json(proved: ProvedTenants) -> None:
+    printed = runner.invoke(app, ["audit", "prove", "acme", "churn", "1", "--json"])
+    piped = runner.invoke(app, ["audit", "prove", "acme", "churn", "1"])
+    errors = [
+        runner.invoke(app, ["audit", "prove", "acme", *arguments, "--json"])
+        for arguments in (["churn"], ["churn", "9"], ["churn", "1", "--checkpoint", "nosuch"])
+    ]
+
+    assert (printed.exit_code, printed.stderr, printed.stdout.count("\n")) == (0, "", 1)
+    assert check_document(printed.stdout) == check_document(piped.stdout)
+    assert [(it.exit_code, it.stderr, json.loads(it.stdout)["outcome"]) for it in errors] == [
+        (code, "", "failed") for code in (2, 3, 2)
+    ]
+
+
 @pytest.mark.parametrize(
     ("arguments", "exit_code", "said"),
     [
@@ -85,6 +127,7 @@ def test_it_proves_that_the_trail_extends_a_checkpoint_that_was_saved(proved: Pr
         (["acme", "--consistency", "0", "4"], 1, "there is no entry 0: the first entry of a trail is entry 1"),
         (["acme", "--consistency", "1", "no-such-file"], 2, "no-such-file: No such file or directory"),
         (["acme", "churn", "1", "--output", "no/such/folder.json"], 2, "cannot write"),
+        (["acme", "churn", "1", "--output", "p.json", "--json"], 2, "use one of them"),
     ],
 )
 def test_it_says_why_there_is_no_proof(arguments: list[str], exit_code: int, said: str) -> None:
