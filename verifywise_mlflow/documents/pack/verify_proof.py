@@ -1,7 +1,7 @@
 """Verifies a file by `verifywise-mlflow audit prove` offline. Needs Python 3.9, and `cryptography` for signatures.
 It follows hashes: from states, leaves of a Merkle tree (RFC 9162), over entries of the audit trail to what was signed.
-Exit code 0: nothing is wrong, and with --public-key, the last entry is signed. 1: refused. 2: a file cannot be used. 4:
-nothing is wrong, but a --checkpoint does not cover the proof, or a person accepted a state that no sync committed.
+Exit code 0: nothing is wrong, and with --public-key, the last entry is signed. 1: refused. 2: a file is of another
+tenant or unreadable. 4: not refused, but a --checkpoint does not cover it, or a person accepted an uncommitted state.
 
 NOT PROVED: that MLflow showed the truth, what happened between two syncs, and that the operator's clock was right."""
 
@@ -16,8 +16,9 @@ def say(text, to=None):  # no character of a stranger's text can change what the
     print("".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text), file=to)
 
 
-def require(condition, problem):
-    return condition or sys.exit(say(f"REFUSED: {problem}") or 1)
+def require(condition, problem, code=1):
+    outcome, to = {1: ("REFUSED", None), 2: ("cannot be verified, and NO signature was", sys.stderr)}[code]
+    return condition or sys.exit(say(f"{outcome}: {problem}", to) or code)
 
 
 def hash_of(value):
@@ -52,6 +53,8 @@ try:  # utf-8-sig skips the mark that editors on Windows write first
     proof, code = json.loads(path.read_text("utf-8-sig")), 1
     entries, hashes = [*map(json.loads, proof["entries"])], [*map(hash_of, proof["entries"])]
     tenant, first, last = args.tenant or proof["tenant"], entries[0]["sequence"], entries[-1]["sequence"]
+    for it, owner in [(path, proof["tenant"]), *((it, claim["tenant_id"]) for it, _, claim in saved)]:
+        require(owner == tenant, f"{it} is of the tenant {owner!r}, but this must be about {tenant!r}", 2)
     for number, (it, prior) in enumerate(zip(entries, [entries[0]["previous_hash"], *hashes]), first):
         fits = (it["sequence"], it["previous_hash"], it["tenant_id"]) == (number, prior, tenant)
         require(fits, f"entry {number} ({it['tenant_id']!r}) is another tenant's, or does not follow the one before it")
@@ -92,8 +95,7 @@ try:  # utf-8-sig skips the mark that editors on Windows write first
                 model_leaf = hash_of("\0" + json.dumps(model, separators=(",", ":"), ensure_ascii=False))
                 require(root(model_leaf, proof["models_path"]) == committed["current"], f"{what} is not the newest one")
                 newest[leaf["kind"]] = say(f"- {what}, stored by the sync {leaf['sync_id']}") or (content, gave)
-        for field, value in newest["record"][0].items():
-            say(f"  {field}: {value}") if value and len(value) < 200 else None
+        [say(f"  {field}: {value}") for field, value in newest["record"][0].items() if value and len(value) < 200]
         now, gave = newest.get("evaluation", ({"badge": "not proved", "kept": {}}, []))
         require(given.keys() >= now["kept"].items() and ("evaluation" in newest or not given), "a verdict is missing")
         for verdict in gave + [given[kept] for kept in now["kept"].items()]:
@@ -113,7 +115,5 @@ try:  # utf-8-sig skips the mark that editors on Windows write first
             say(f"The log of {was['size']} states (entry {old}) grew to {grown['size']} (entry {number}).")
         say(f"Entries {first} to {last} are one chain.")
 except Exception as error:
-    problem = f"{path}: {error if isinstance(error, ImportError) else getattr(error, 'strerror', problem)}"
-    require(code == 2, problem)
-    sys.exit(say(f"cannot be verified, and NO signature was: {problem}", sys.stderr) or 2)
+    require(False, f"{path}: {error if isinstance(error, ImportError) else getattr(error, 'strerror', problem)}", code)
 sys.exit(print(__doc__.rpartition("\n\n")[2]) or 4 * bool(doubts))

@@ -168,7 +168,7 @@ def take_entries_of_before(proofs: Proofs) -> Proof:
     return _with_parts(proofs.current, proofs.former, "entries", "checkpoints")
 
 
-@_manipulation("the proof of another tenant is shown", says="of the tenant 'acme', but this is about 'globex'")
+@_manipulation("the proof of another tenant is shown", says="of the tenant 'acme', but this must be", exit_code=2)
 def take_proof_of_another_tenant(proofs: Proofs) -> Proof:
     return proofs.other_tenant
 

@@ -67,17 +67,25 @@ def test_each_file_with_checkpoints_must_cover_the_proof(proofs: Proofs, tmp_pat
     assert (code, f"NOT COVERED BY {last_year}" in printed) == (4, True), printed
 
 
-def test_a_checkpoint_of_another_tenant_is_refused_by_name(proofs: Proofs, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("proof", "with_tenant", "wrong_file"), [("newest", False, "saved.jsonl"), ("other_tenant", True, "p.json")]
+)
+def test_a_checkpoint_or_proof_of_another_tenant_is_a_wrong_file_and_no_forgery(
+    proofs: Proofs,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    proof: str,
+    with_tenant: bool,
+    wrong_file: str,
+) -> None:
     saved = _saved(tmp_path, proofs.other_tenant["checkpoints"][0])
+    tenant = ("--tenant", "acme") if with_tenant else ("--checkpoint", saved)
 
-    code, printed = run_script(
-        proofs.newest, tmp_path / "p.json", "--public-key", proofs.public_key, "--checkpoint", saved
-    )
+    code, printed = run_script(getattr(proofs, proof), tmp_path / "p.json", "--public-key", proofs.public_key, *tenant)
 
-    assert (code, "saved.jsonl has a checkpoint of the tenant 'globex', but this is about 'acme'" in printed) == (
-        1,
-        True,
-    )
+    said = capsys.readouterr().err
+    assert (code, printed) == (2, "")
+    assert f"cannot be verified, and NO signature was: {tmp_path}/{wrong_file} is of the tenant 'globex', but" in said
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"{}", b"[]", b"not JSON", b"\xff\xfe{\0", None])
