@@ -21,6 +21,7 @@ from verifywise_mlflow.artifacts.model_signing.signature_check import (
     UnsupportedSignatureError,
     check_signature,
 )
+from verifywise_mlflow.artifacts.model_signing.spec import MAX_PATH_BYTES
 from verifywise_mlflow.artifacts.model_signing.statement_reader import (
     InvalidStatementError,
     SignedFiles,
@@ -130,7 +131,10 @@ def to_model_signature(path: str, check: SignatureCheck) -> ModelSignature:
         reason=check.reason,
         signer=_signer_text(check),
         signed_count=check.signed_count,
-        differences=tuple(f"{difference.path} ({difference.kind})" for difference in check.differences),
+        differences=tuple(
+            f"{difference.path[:MAX_PATH_BYTES]} ({difference.kind})"  # a server may list a longer path
+            for difference in check.differences
+        ),
         difference_count=check.difference_count,
         left_out_count=check.left_out_count,
     )

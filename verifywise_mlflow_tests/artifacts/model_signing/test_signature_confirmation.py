@@ -73,6 +73,17 @@ def test_a_compromised_worker_cannot_return_long_texts(claim: dict[str, str | tu
         validate_signature(json.dumps(response).encode(), CLAIMED.path)
 
 
+def test_an_unsigned_file_with_a_long_name_is_a_mismatch() -> None:
+    files = {**hashes(), "x" * 9_000: "0" * 64}
+
+    with Sandbox() as sandbox:
+        signature = sandbox.verify_signature(bundle("key-p256"), replace(REQUEST, files=files))
+
+    assert (signature.status, signature.difference_count) == ("mismatch", 1)
+    assert signature.differences[0].startswith("xxx")
+    assert signature.differences[0].endswith(" (unsigned)")
+
+
 def test_each_bundle_has_a_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     workers: list[Worker] = []
 
