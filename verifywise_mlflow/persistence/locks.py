@@ -1,4 +1,4 @@
-"""Locks that serialize transactions: on rows and tables, in modes that need write access.
+"""Locks that serialize transactions, on rows and tables.
 
 Advisory locks are unsuitable: every role that can log in, even a tenant's reader, may take any of them and make all
 others wait. A reader holds no lock that a sync or a command waits for. Only ``db upgrade`` waits for transactions of

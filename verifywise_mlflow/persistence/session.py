@@ -21,8 +21,8 @@ class TenantSession:
     """An open transaction and the tenant that it belongs to. ``Store.begin`` opens one.
 
     Row-level security limits a reader to its own tenant, and a pipeline to this one. It does not apply to the schema's
-    owner, and lets a pipeline read the tables ``tenants`` and ``change_hints`` of all tenants. So every statement also
-    filters by ``tenant_id``.
+    owner, and lets a pipeline read the tables ``tenants`` and ``change_hints`` of all tenants. So every statement on
+    rows of the tenant also filters by ``tenant_id``.
     """
 
     connection: Connection

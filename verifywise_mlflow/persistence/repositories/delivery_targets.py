@@ -18,9 +18,11 @@ class TargetState:
 
     settings_digest: str
     enqueued_all_at: datetime
-    """When all versions last became pending: at the first delivery, or when the settings changed."""
+    """When the target was last registered: at its first delivery, or when its settings changed. If it delivers existing
+    versions, all became pending then."""
     confirmed_at: datetime | None
-    """When the delivery of all these versions was allowed, by a person or because there were few; None before."""
+    """When its deliveries were allowed: by a person, or because few entries were new or the target needs no
+    confirmation; None before."""
     waiting_reason: str | None
     """What a person has to confirm; None if nothing."""
     retry_at: datetime | None

@@ -62,7 +62,7 @@ class StageScope:
         return self.is_current and self.keys is not None and not self.keys
 
     def including(self, keys: Collection[Key] | None) -> StageScope:
-        """Return a scope that includes more versions; None stands for all, which replaces too many versions."""
+        """Return a scope that includes more versions; None stands for all. Too many versions become all."""
         if self.keys is None or (keys is not None and not keys):
             return self
         together = None if keys is None else sorted({*self.keys, *keys})

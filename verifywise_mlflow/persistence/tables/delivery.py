@@ -64,4 +64,4 @@ delivery_targets = Table(
     time_column("last_delivered_at"),
     Column("last_error", Text),
 )
-"""The state of each target of a tenant. Without ``confirmed_at``, its deliveries wait for a confirmation."""
+"""The state of each target of a tenant. Without ``confirmed_at``, its deliveries are not allowed yet."""

@@ -20,4 +20,4 @@ delivery_events = Table(
     Index("delivery_events_by_version", "tenant_id", "target", "model_name", "version_number", "event_id"),
 )
 """An event is a row for each webhook that wants it, until it is delivered. ``body`` is canonical JSON, so it consists
-of ASCII only: the bytes that each attempt sends."""
+of ASCII only. Each attempt sends its bytes, or a chat message that is made from it."""

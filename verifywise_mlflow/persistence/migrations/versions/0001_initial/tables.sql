@@ -559,7 +559,8 @@ CREATE TABLE {schema}.delivery_outbox (
 );
 CREATE INDEX delivery_outbox_by_revision ON {schema}.delivery_outbox (tenant_id, target, revision);
 
--- The events that are to be delivered to webhooks, a row for each webhook. Each attempt sends the body.
+-- The events that are to be delivered to webhooks, a row for each webhook. Each attempt sends the body, or a chat
+-- message that is made from it.
 CREATE TABLE {schema}.delivery_events (
     event_id BIGINT GENERATED ALWAYS AS IDENTITY,
     tenant_id TEXT NOT NULL,
@@ -593,7 +594,7 @@ CREATE TABLE {schema}.delivery_ledger (
     PRIMARY KEY (tenant_id, target, destination, model_name, version_number, incarnation, item)
 );
 
--- The state of each target of a tenant. Without confirmed_at, its deliveries wait for a confirmation.
+-- The state of each target of a tenant. Without confirmed_at, its deliveries are not allowed yet.
 CREATE TABLE {schema}.delivery_targets (
     tenant_id TEXT NOT NULL,
     target TEXT NOT NULL,
