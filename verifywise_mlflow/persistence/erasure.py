@@ -74,8 +74,8 @@ def erase(store: Store, tenant_id: str, now: datetime) -> Mapping[str, int]:
         # Before all other locks: a grant locks the table of tenants, which an erasure changes last.
         role_grants.lock_grants(session.connection, "erasing a tenant")
         # The triggers allow the deletions only after the audit entry, so the chain must be locked before the rows. Any
-        # other transaction that appends to the chain first takes one of the locks above or one of the following three: it
-        # waits there and causes no deadlock.
+        # other transaction that appends to the chain first takes one of the locks above or of the following three. So
+        # it waits there and causes no deadlock.
         uri = session.scalar(select(tenants.c.tracking_uri).where(tenants.c.tenant_id == tenant_id).with_for_update())
         lock_tenant(session.connection, tenant_id, "waivers")
         lock_tenant(session.connection, tenant_id, "config versions")
