@@ -11,6 +11,7 @@ import pytest
 from pydantic import JsonValue
 
 from verifywise_mlflow.common.json_value import Json
+from verifywise_mlflow.compliance.environment_facts import vulnerability_copy
 from verifywise_mlflow.compliance.environment_facts.vulnerabilities import MAX_LISTED, vulnerabilities_of
 from verifywise_mlflow.compliance.environment_facts.vulnerability_copy import (
     VulnerabilityCopy,
@@ -220,6 +221,24 @@ def test_an_archive_that_is_damaged_elsewhere_is_a_problem_and_no_crash(
     path.write_bytes(content)
 
     assert vulnerabilities_of(record(p="==1"), open_copy(path))["problem"]
+
+
+def test_an_unusable_copy_is_read_once_for_all_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = archive(tmp_path / "all.zip", {"1.json": "[]", "2.json": "[]"})
+    read = vulnerability_copy._Archive.read
+    places: list[int] = []
+
+    def counted(self: vulnerability_copy._Archive, place: int) -> bytes:
+        places.append(place)
+        return read(self, place)
+
+    monkeypatch.setattr(vulnerability_copy._Archive, "read", counted)
+    copy = VulnerabilityCopy(path)
+
+    problems = [vulnerabilities_of(record(p="==1"), copy)["problem"] for _ in range(3)]
+
+    assert problems == ["it has no entry about PyPI"] * 3
+    assert places == [0, 1]
 
 
 def unusable_copies(folder: Path) -> dict[str, Path]:
