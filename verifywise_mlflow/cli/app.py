@@ -9,6 +9,7 @@ import atexit
 import gc
 import os
 from collections.abc import Iterator
+from functools import cache
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -51,6 +52,7 @@ class LazyGroup(TyperGroup):
             return super().invoke(ctx)
 
 
+@cache  # typer reads the signatures of all subcommands each time, which takes longer than many commands do
 def load(name: str) -> TyperCommand | TyperGroup:
     """Import a command's module; return the command with its own epilog and those of its subcommands."""
     gc.disable()  # imported objects stay
