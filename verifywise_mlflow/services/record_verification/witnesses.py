@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from verifywise_mlflow.normalizer.lifecycle_event import EventKind
 from verifywise_mlflow.persistence.pg_text_codec import dumps, escape, loads
 from verifywise_mlflow.persistence.repositories import audit_log
+from verifywise_mlflow.persistence.repositories.audit_log import DamagedEntryError
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.state_contents import RECORD_COLUMNS
 from verifywise_mlflow.services.record_verification.field_search import Cells
@@ -44,8 +45,12 @@ def values_read_by_rules(stored: Cells, verdict_values: Iterable[str]) -> Cells:
 
 
 def granted_terms(session: TenantSession) -> Iterator[Cells]:
-    """Yield the terms of the newest granted waivers, as the trail has them."""
-    for _, entry in audit_log.entries(session, kind="waiver granted", limit=MAX_WAIVER_ENTRIES):
+    """Yield the terms of the newest granted waivers, as the trail has them; none if one of the entries is damaged."""
+    try:
+        granted = audit_log.entries(session, kind="waiver granted", limit=MAX_WAIVER_ENTRIES)
+    except (DamagedEntryError, ValueError):  # the verification of the trail reports it
+        return
+    for _, entry in granted:
         terms = entry.counts
         version = terms.get("version")
         yield {

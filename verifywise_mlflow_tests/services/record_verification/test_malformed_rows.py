@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
+from verifywise_mlflow.compliance.waivers import Waiver
 from verifywise_mlflow.demo.servers.postgres import EmbeddedPostgres
 from verifywise_mlflow.persistence.store import Store
+from verifywise_mlflow.pipeline.waiver_sync import grant_waiver
 from verifywise_mlflow.services.record_verification.verification import Scope, verify_records
 from verifywise_mlflow.tenants.tenant import Artifacts, Tenant
 from verifywise_mlflow_tests.support.databases import migrated_database
@@ -41,6 +45,14 @@ FORGERIES = [
         "changed state_log model-00005 1",
     ),
     (
+        """
+        UPDATE audit_trail SET entry = replace(entry, '"occurred_at":"', '"occurred_at":"x')
+        WHERE kind = 'waiver granted';
+        UPDATE waivers SET approver = 'Mallory'
+        """,
+        "changed waivers waiver",
+    ),
+    (
         "UPDATE config_versions SET document = '7' WHERE kind = 'policy'",
         "changed config_versions configuration",
     ),
@@ -67,6 +79,16 @@ def store(
             artifacts=Artifacts(sandbox="best_effort"),
         )
         sync(tenant, store)
+        waiver = Waiver(
+            rule="owner",
+            model="model-00000",
+            approver="Ada",
+            reason="Until the team is formed.",
+            expires=date.today() + timedelta(days=30),
+        )
+        with store.begin("acme") as session:
+            now = session.scalar(text("SELECT now()"))
+        grant_waiver(store, tenant, waiver, now)
         assert_intact(store)
         yield store
 
@@ -83,7 +105,7 @@ def test_a_malformed_row_is_named(store: Store, statement: str, damage: str) -> 
 @pytest.mark.parametrize(("part", "malformed"), TRAIL_FORGERIES)
 def test_a_commitment_of_another_form_commits_nothing(store: Store, part: str, malformed: str) -> None:
     def replace(old: str, new: str) -> None:
-        forge(store, f"UPDATE audit_trail SET entry = replace(entry, '{old}', '{new}') WHERE entry LIKE '%sync ended%'")
+        forge(store, f"UPDATE audit_trail SET entry = replace(entry, '{old}', '{new}')")
 
     assert verify_records(store, "acme").last_commitment is not None
     replace(part, malformed)
