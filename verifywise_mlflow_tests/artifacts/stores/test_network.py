@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import ssl
 from collections.abc import Iterator
 from pathlib import Path
@@ -172,6 +173,22 @@ def test_a_response_that_is_not_a_listing_is_an_error(page: bytes, message: str)
 
     assert not listing.is_root_listed
     assert message in listing.problems[0]
+
+
+def test_no_log_shows_the_session_token_of_a_store(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(logging.getLogger("botocore.auth"), "filters", [])  # as in a process that has signed nothing
+    keys = {}
+    for field in ("access_key_id", "secret_access_key", "session_token"):
+        monkeypatch.setenv(f"STORE_{field.upper()}", f"the-{field}")
+        keys[field] = f"env:STORE_{field.upper()}"
+
+    with hostile_server(respond_with(EMPTY)) as server, caplog.at_level(logging.DEBUG):
+        list_files(s3_stores(server, region="eu-west-1", **keys), "s3://bucket/m")
+
+    assert server.requests[0].headers["x-amz-security-token"] == "the-session_token"
+    assert "the-session_token" not in caplog.text
 
 
 def test_an_endless_listing_ends_with_an_error() -> None:
