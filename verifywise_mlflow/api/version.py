@@ -39,7 +39,8 @@ class Verdict(BaseModel):
     since: datetime
     """Since when the verdict has been the same, UTC."""
     open_since: datetime | None
-    """Since when the gap has been open without interruption, UTC; None if it is not a gap."""
+    """Since when the gap has been open without interruption, UTC; None if none is open. A verdict ``not read`` does not
+    close a gap."""
     waiver: str | None
     """Who accepts the gap, until when and why; None if nobody does."""
     clauses: tuple[str, ...]

@@ -210,7 +210,7 @@ class PackedVerdict:
     sync_id: str
     """The sync that wrote it; empty if none did."""
     open_since: datetime | None
-    """Since when the gap has been open, UTC; null for a verdict that is not a gap."""
+    """Since when the gap has been open, UTC; null if none is open. A verdict ``not read`` does not close a gap."""
     waiver_id: int | None
     """The waiver that covers the gap at the time; null if none does."""
     clauses: tuple[CitedClauseName, ...]

@@ -88,7 +88,7 @@ class ShownVerdict(_Part):
     span: ShownSpan
     """When the verdict was valid."""
     open_since: Moment | None
-    """Since when the gap has been open; null for a verdict that is not a gap."""
+    """Since when the gap has been open; null if none is open. A verdict ``not read`` does not close a gap."""
 
 
 class ShownWaiver(_Part):
