@@ -147,8 +147,8 @@ class Store(Closeable):
             while not (is_locked or locks.try_lock_tenant(connection, tenant_id, lock)):
                 if time.monotonic() > deadline:
                     raise TenantBusyError(
-                        f"another {lock} of {tenant_id} has been running for {wait_seconds:.0f} s: wait for it, or end "
-                        "it"
+                        f"another {lock} of {tenant_id} is still running after a wait of {wait_seconds:.0f} s: wait "
+                        "for it, or end it"
                     )
                 time.sleep(0.25)
             try:
