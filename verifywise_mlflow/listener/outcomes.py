@@ -70,7 +70,7 @@ class Outcomes:
         )
         self._is_current = Gauge(
             "verifywise_listener_configuration_current",
-            "0 if tenants.yaml has changed and cannot be read, so that the last valid file is in force.",
+            "0 if tenants.yaml has changed and cannot be used, so that the last valid file is in force.",
             registry=self._registry,
         )
         self._logged_at: dict[tuple[str, str], float] = {}
