@@ -162,7 +162,8 @@ def _reason(error: Exception) -> str:
         return "it contains bytes that are not UTF-8 text: save it as UTF-8"
     mark = error.problem_mark
     place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-    if isinstance(error, yaml.composer.ComposerError | yaml.constructor.ConstructorError):
+    is_handle = "tag handle" in str(error.problem)  # PyYAML quotes the handle of a tag: !handle!suffix
+    if is_handle or isinstance(error, yaml.composer.ComposerError | yaml.constructor.ConstructorError):
         # A value that begins with * or ! is an alias or a tag in YAML, and a password may begin with these characters.
         return f"{place}an alias, a tag or a key that is not supported; quote values that begin with * or !"
     return f"{place}{error.problem}"
