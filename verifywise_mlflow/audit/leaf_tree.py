@@ -70,7 +70,7 @@ class LeafTree:
             former_size: the number of leaves of the former tree.
 
         Raises:
-            IndexError: the former size is 0 or more than the tree's.
+            IndexError: the former size is not between 1 and the tree's size.
         """
         if not 0 < former_size <= self.size:
             raise IndexError(f"a tree of {self.size} leaves has not grown from {former_size}")

@@ -45,7 +45,11 @@ def content_text(content: Content) -> str:
 
 
 def content_hash(content: Content) -> str:
-    """Return the SHA-256, in hex, of ``content_bytes``, which raises the same errors."""
+    """Return the SHA-256, in hex, of ``content_bytes``.
+
+    Raises:
+        TypeError: a text has a lone surrogate, which no stored text has.
+    """
     return hashlib.sha256(content_bytes(content)).hexdigest()
 
 
