@@ -34,7 +34,7 @@ def load_settings_file(path: str, model: type[Settings]) -> Settings:
         raise InvalidSettingsFileError(f"{path}: {'; '.join(problems)}") from None
     except OSError as error:
         raise InvalidSettingsFileError(f"{path} cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
         # The line itself is not quoted.
         raise InvalidSettingsFileError(f"{path} is not YAML{f', line {mark.line + 1}' if mark else ''}") from None
