@@ -32,7 +32,7 @@ class Delivery(ConfigSection):
         return (*self.state_targets(), *(webhook.target for webhook in self.webhooks))
 
     def state_targets(self) -> tuple[TargetName, ...]:
-        """Return the targets that get the state of each version whose verdicts change. Webhooks get events instead."""
+        """Return the targets that get the state of each version that changes. Webhooks get events instead."""
         return tuple(self._state_targets())
 
     def _state_targets(self) -> Iterator[TargetName]:

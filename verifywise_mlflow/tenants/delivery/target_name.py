@@ -5,4 +5,4 @@ from __future__ import annotations
 from typing import NewType
 
 TargetName = NewType("TargetName", str)
-"""``verifywise``, ``openlineage``, or ``webhook`` with the webhook's own name. Keys contain it, so it never changes."""
+"""``verifywise``, ``openlineage`` or ``webhook:NAME``. Keys contain it, so the form never changes."""
