@@ -11,6 +11,8 @@ import logging
 import os
 import signal
 import sys
+import time
+from contextlib import closing
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Final
@@ -29,13 +31,15 @@ from verifywise_mlflow.distributed.run_process import run_in_fork
 from verifywise_mlflow.distributed.run_watch import watch
 from verifywise_mlflow.observability.json_logs import install_json_logs, is_json_requested
 from verifywise_mlflow.persistence.database import database_url
-from verifywise_mlflow.persistence.errors import DatabaseError, NewerSchemaError
+from verifywise_mlflow.persistence.errors import DatabaseError, DatabaseUnreachableError, NewerSchemaError
 from verifywise_mlflow.persistence.migration_wait import MIGRATION_WAIT_SECONDS
 from verifywise_mlflow.persistence.run_leases import RunLeases
 from verifywise_mlflow.persistence.session_names import name_sessions
 from verifywise_mlflow.persistence.store import Store
 
 _LOG: Final = logging.getLogger(__name__)
+_PAUSE_SECONDS: Final = 5.0
+"""How long a worker that cannot reach the database keeps a run before it puts it back."""
 _REFUSED: Final = 1
 _MISUSED: Final = 2
 
@@ -45,7 +49,7 @@ def add_task(app: Celery, instance: dg.DagsterInstance | None) -> None:
 
     @app.task(name=TASK)  # type: ignore[untyped-decorator]  # Celery has no types
     def execute(run_id: str) -> None:
-        _put_back_if_outdated(run_id)
+        _put_back_if_unusable(run_id)
         if code := run_in_fork(partial(_execute, instance, run_id)):
             _LOG.error("the process of run %s ended with %s", run_id, code)
 
@@ -55,18 +59,28 @@ def _execute(instance: dg.DagsterInstance | None, run_id: str) -> None:
         execute_leased(opened, run_id)
 
 
-def _put_back_if_outdated(run_id: str) -> None:
-    """If a newer release has migrated the schema, leave the run to a newer worker, and stop this one.
+def _put_back_if_unusable(run_id: str) -> None:
+    """Leave the run to another worker if this one cannot execute it.
+
+    If a newer release has migrated the schema, this worker stops. If it cannot reach the database, it tries again with
+    the next run: a worker that is cut off from Postgres, but not from the broker, would otherwise lose one run after
+    the other.
 
     Raises:
         Reject: the run's message goes back to the queue.
     """
     try:
-        with _store(database_url()).begin_shared():
+        store = _store(database_url())
+        # A new connection for each run, since only the opening of one has a time limit that holds behind any proxy.
+        with closing(store), store.begin_shared():
             pass  # which refuses another revision
     except NewerSchemaError as error:
         _LOG.error("run %s is left to a newer worker, and this one stops: %s", run_id, error)
         os.kill(os.getppid(), signal.SIGTERM)  # stops the worker, which finishes its other runs and takes no more
+        raise Reject(str(error), requeue=True) from None
+    except DatabaseUnreachableError as error:
+        _LOG.error("run %s is left to another worker: %s", run_id, error)
+        time.sleep(_PAUSE_SECONDS)  # otherwise the broker and the log would see a loop without a pause
         raise Reject(str(error), requeue=True) from None
     except DatabaseError:
         return  # the run meets the same error, and reports it
@@ -74,7 +88,10 @@ def _put_back_if_outdated(run_id: str) -> None:
 
 @lru_cache(maxsize=1)
 def _store(url: str) -> Store:
-    """Return the store with which a process of the pool checks the schema before each run. Its forks never use it."""
+    """Return the store with which a process of the pool checks the schema before each run, with no open connection.
+
+    Its forks never use it. It can be used again after ``close``, which ends its connections.
+    """
     return Store(url)
 
 

@@ -100,9 +100,10 @@ class Installation:
                 worker.stop()
 
     def add_tenant(self, tenant: str, settings: Mapping[str, object]) -> None:
-        """Add a tenant, which is synced only on request."""
+        """Add a tenant, which is synced only on request, unless the schedule ticks before its first sync."""
         document = yaml.safe_load(self.tenants_file.read_text())
-        document["tenants"][tenant] = {**settings, "intervals": {"poll": "7d"}}
+        intervals = dict.fromkeys(("poll", "listing", "reconcile"), "7d")
+        document["tenants"][tenant] = {**settings, "intervals": intervals}
         self.tenants_file.write_text(yaml.safe_dump(document))
         self.instance.add_dynamic_partitions("tenants", [tenant])
 

@@ -42,7 +42,7 @@ class SlowServer:
 
     def _wait(self, context: FaultContext) -> None:
         self.is_reached.set()
-        self.is_released.wait(120)
+        self.is_released.wait()
         context.reply(context.forward())
 
 
@@ -52,5 +52,7 @@ def slow_server(uri: str) -> Iterator[SlowServer]:
     with proxy_before(uri) as proxy:
         slow = SlowServer(proxy)
         slow.hold()
-        yield slow
-        slow.release()
+        try:
+            yield slow
+        finally:
+            slow.release()

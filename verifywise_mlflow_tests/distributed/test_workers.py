@@ -100,20 +100,41 @@ def test_a_run_whose_worker_is_cut_off_from_postgres_ends_there_and_is_retried_e
     run_id = installed.launch("partitioned")
     installed.await_hold(run_id, server)
     before = installed.run_processes()
-    cut_off = max(before, key=lambda worker: len(before[worker]))  # the other one is idle: it executes the retry
+    cut_off = max(before, key=lambda worker: len(before[worker]))  # the other one is idle
 
     installed.networks[cut_off].partition()
     cut_at = time.monotonic()
     # The MLflow server still holds the request, so only the lease can end the process.
     assert installed.await_end(run_id, DETECTION_SECONDS) is FAILURE
     assert time.monotonic() - cut_at < DETECTION_SECONDS
-    wait_for(lambda: before[cut_off] - installed.run_processes()[cut_off], 60, "the end of the run's process")
-    installed.networks[cut_off].heal()
+    left = 1  # the process of the pool
+    wait_for(lambda: len(before[cut_off] & installed.run_processes()[cut_off]) == left, 60, "the end of the processes")
     server.release()
 
-    # Postgres still has the connections that lost their bytes, and one of them had the tenant's lock.
+    # The worker that is cut off may get the retry, too: then it leaves it to the other one. Postgres still has the
+    # connections that lost their bytes, and one of them had the tenant's lock.
     assert installed.await_end(installed.await_retry(run_id)) is SUCCESS
+    installed.networks[cut_off].heal()
     assert_equals_an_undisturbed_sync(installed, undisturbed_url, "partitioned")
+
+
+def test_a_worker_that_reaches_the_broker_but_not_postgres_leaves_its_runs_to_others(
+    installed: Installation, server: SlowServer, add_tenant: Callable[[str], None]
+) -> None:
+    installed.kill_workers()
+    cut_off = installed.start_worker()  # the only one, so it takes the run
+    add_tenant("left")
+    server.release()
+    assert installed.await_end(installed.launch("left")) is SUCCESS  # the worker's connections are in use
+
+    installed.networks[cut_off.pid].partition()
+    run_id = installed.launch("left")
+    wait_for(lambda: f"run {run_id} is left to another worker" in cut_off.log.read_text(), 120, cut_off.log_tail())
+    installed.start_worker()
+
+    assert installed.await_end(run_id) is SUCCESS
+    assert installed.await_sync_end(run_id) == ["sync started", "sync ended"]
+    installed.networks[cut_off.pid].heal()
 
 
 def test_a_person_cancels_a_run_and_its_sync_ends_in_order(
