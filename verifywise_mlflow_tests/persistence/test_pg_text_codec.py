@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -113,9 +114,10 @@ def write_and_read_back(connection: Connection, written: str | None, document: S
 
 
 @pytest.fixture
-def table(store: Store) -> Table:
+def table(store: Store) -> Iterator[Table]:
     METADATA.create_all(store.engine)
-    return ROUND_TRIP_TABLE
+    yield ROUND_TRIP_TABLE
+    METADATA.drop_all(store.engine)  # then the next test gets the same database, instead of a copy of the template
 
 
 @pytest.mark.parametrize("text", TEXTS)
