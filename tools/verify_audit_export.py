@@ -20,6 +20,7 @@ def refuse(problem):
 
 
 def trust(pem):
+    """Let the signatures of a key count from here on; return its hash."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_public_key
 
@@ -45,92 +46,71 @@ def read_key(path):
 
 
 def read_checkpoints(path):
-    lines = enumerate(path.read_bytes().decode("utf-8-sig", "replace").split("\n"), 1)
-    numbered = [(number, line) for number, line in lines if line.strip()]
-    for number, line in numbered:
+    """Read the checkpoints in a file from outside."""
+    for number, line in enumerate(path.read_bytes().decode("utf-8-sig", "replace").split("\n"), 1):
+        if not line.strip():
+            continue
         try:
             checkpoint = json.loads(line)
             claim = json.loads(checkpoint["checkpoint"])
             checkpoint["signature"], claim["format"], claim["entry_hash"], claim["signed_at"]  # all are needed
-            external.setdefault(claim["sequence"] + 0, []).append((f"a checkpoint of {path}", checkpoint))
-            external_keys.add(claim["key_id"])
-            owners[claim["tenant_id"]] = path
+            outside.setdefault(claim["sequence"] + 0, []).append((f"a checkpoint of {path}", checkpoint))
+            outside_keys.add(claim["key_id"])
+            owners.append((path, claim["tenant_id"]))
         except (ValueError, LookupError, TypeError, RecursionError):
             refuse(f"{path}: line {number} is not a checkpoint in UTF-8: copy the file again as it is")
-    if not numbered:
+    if path not in dict(owners):
         refuse(f"{path} has no checkpoint: copy the file again")
 
 
 def parse(line):
-    """Return the content of a line. The first one shows what the file is: an export begins with an entry."""
-    entry, not_an_export = None, f"{arguments.export} does not begin with an entry: it is not an export of a trail"
-    if number == 1 and line[:1] not in b"{\xef\xff\xfe":
-        refuse(not_an_export)
+    """Return the content of a line. Refuse a file that is not an export, was converted, or was cut off."""
+    text = line.replace(b"\0", b"").lstrip(b"\xef\xbb\xbf\xff\xfe")  # as it was before a conversion
+    if place == "line 1" and not (text.startswith(b'{"') and (b'"tenant_id"' in text or b'"checkpoint"' in text)):
+        refuse(f"{export} does not begin with an entry: it is not an export of a trail")
     if b"\r" in line or line[:2] in (b"\xef\xbb", b"\xff\xfe", b"\xfe\xff"):
         problem = f"{place} has other line endings (CR LF) or another encoding than in the export"
         refuse(f"{problem}: copy the file again as it is, as binary, without autocrlf or PowerShell's >")
     try:
-        entry = json.loads(line)
+        return json.loads(line)
     except ValueError:
+        again = "download it again. If it ends there again, the export was cut off"
         if not line.endswith(b"\n"):
-            again = "download it again. If it ends there again, the export was cut off"
-            refuse(f"{arguments.export} ends in the middle of {place}: {again}")
-        if number > 1:
-            raise
-    return entry if number > 1 or {"checkpoint", "tenant_id"} & {*(entry or ())} else refuse(not_an_export)
+            refuse(f"{export} ends in the middle of {place}: {again}")
+        require(False, "it is not JSON")
 
 
-def identify(owner):
-    """Refuse files of another tenant. The first entry states whose trail it is."""
-    path = arguments.export
-    if owner != (tenant or owner):
-        refuse(f"{path} is not evidence about {tenant!a}, but the trail of {owner!a}: ask for the one of {tenant!a}")
-    for other in owners.keys() - {owner}:
-        problem = f"{owners[other]} has a checkpoint of {other!a}, and {path} is the trail of {owner!a}"
-        refuse(f"{problem}: use files of one tenant. If you got them as those of {other!a}, {path} is not its trail")
-    return owner
+def verify_signature(checkpoint, claim):
+    """Verify the signature of a checkpoint, and trust the key for which it vouches."""
+    key_id, at = claim["key_id"], claim["sequence"]
+    if key_id not in keys:
+        problem = f"it names the key {key_id!a}, which was not supplied and for which no other key vouches: "
+        problem += "supply the first key of the trail, and each that replaced a lost one. Compare the hash of your key "
+        problem += "with the one that you noted. If your key is the right one, "
+        if not signed and key_id in outside_keys:
+            refuse(f"{place}: {problem}what vouches for the other key was removed from the export")
+        require(False, f"{problem}the other one is a forger's", "FAILED")
+    require(at <= replaced.get(key_id, at), f"it is of the key {key_id}, which an earlier entry replaced")
+    keys[key_id].verify(bytes.fromhex(checkpoint["signature"]), checkpoint["checkpoint"].encode())
+    replaced.update(dict.fromkeys(claim.get("replaces", []), at))  # lost or stolen keys
+    if "next_key" in claim:  # the holder of this key vouches for the one that signs from here on
+        replaced[key_id] = at
+        changes[f"at entry {at}, the key {key_id} vouches for {trust(claim['next_key'].encode())}"] = at
 
 
-def verified_claim(checkpoint):
-    claim = json.loads(checkpoint["checkpoint"])
-    require(claim["format"] == "verifywise audit checkpoint 1", "this is not a checkpoint of an audit trail")
-    if keys:
-        key_id, at = claim["key_id"], claim["sequence"]
-        if key_id not in keys:
-            problem = f"it names the key {key_id!a}, which was not supplied and for which no other key vouches"
-            problem += (
-                ": supply the first key of the trail, and each that replaced a lost one. Compare the hash of your key "
-            )
-            problem += "with the one that you noted. If your key is the right one, "
-            if key_id in external_keys and not found["signed"]:
-                refuse(f"{place}: {problem}what vouches for the other key was removed from the export")
-            require(False, f"{problem}the other one is a forger's", "FAILED")
-        require(at <= replaced.get(key_id, at), f"it is of the key {key_id}, which an earlier entry replaced")
-        keys[key_id].verify(bytes.fromhex(checkpoint["signature"]), checkpoint["checkpoint"].encode())
-        replaced.update(dict.fromkeys(claim.get("replaces", []), at))  # lost or stolen keys
-        if "next_key" in claim:  # the holder of this key vouches for the one that signs from here on
-            replaced[key_id] = at
-            changes[f"at entry {at}, the key {key_id} vouches for {trust(claim['next_key'].encode())}"] = at
-    return claim
-
-
-def judge(statements):
+def compare(checkpoints):
     """Compare the last entry with the checkpoints over it. A key comes before the one for which it vouches."""
-    global place
-    for place, checkpoint in sorted(statements, key=lambda pair: not any(key in pair[1]["checkpoint"] for key in keys)):
-        claim = verified_claim(checkpoint)
-        signed_at = ascii(claim["signed_at"])[1:-1]
-        problem = f"entry {claim['sequence']} of {claim['tenant_id']!a} is missing, or is not the one signed at "
-        is_match = (claim["tenant_id"], claim["sequence"], claim["entry_hash"]) == (tenant, sequence, previous)
-        require(is_match, problem + signed_at)
-        found.update(signed=sequence, signed_at=signed_at)
-        if not place.startswith("line "):
-            found["witnessed"] = sequence
-    found["checkpoints"] += len({checkpoint["checkpoint"] for _, checkpoint in statements})
-
-
-def counted(number, one, many):
-    return f"{number} {one if number == 1 else many}"
+    global place, matching, signed, signed_at, witnessed
+    for place, checkpoint in sorted(checkpoints, key=lambda it: not any(key in it[1]["checkpoint"] for key in keys)):
+        claim = json.loads(checkpoint["checkpoint"])
+        require(claim["format"] == "verifywise audit checkpoint 1", "this is not a checkpoint of an audit trail")
+        if keys:
+            verify_signature(checkpoint, claim)
+        owner, number, signed_at = claim["tenant_id"], claim["sequence"], ascii(claim["signed_at"])[1:-1]
+        problem = f"entry {number} of {owner!a} is missing, or is not the one signed at {signed_at}"
+        require((owner, number, claim["entry_hash"]) == (tenant, sequence, last_hash), problem)
+        signed, witnessed = sequence, witnessed if place.startswith("line ") else sequence
+    matching += len({checkpoint["checkpoint"] for _, checkpoint in checkpoints})
 
 
 parser = ArgumentParser(description=__doc__)
@@ -141,9 +121,10 @@ parser.add_argument("--checkpoint", type=Path, action="append", default=[], help
 parser.add_argument("--head", metavar="SEQUENCE:HASH", help="an entry's hash that was recorded elsewhere")
 parser.add_argument("--through", type=int, metavar="SEQUENCE", help="the last entry that you ask about")
 arguments = parser.parse_args()
-sequence, previous, tenant, statements = 0, "", arguments.tenant, []
-keys, replaced, changes, external, external_keys, owners = {}, {}, {}, {}, set(), {}
-found = {"checkpoints": 0, "signed": 0, "witnessed": 0}
+export, tenant, sequence, last_hash, checkpoints = arguments.export, arguments.tenant, 0, "", []
+keys, replaced, changes = {}, {}, {}  # by the hash of a key: the key, and the last entry that it may sign
+outside, outside_keys, owners = {}, set(), []  # checkpoints from outside by entry, their keys and their tenants
+matching = signed = witnessed = 0  # the number of checkpoints, and the last entry with one, and with one from outside
 head, _, head_hash = (arguments.head or "0:" + "0" * 64).partition(":")
 if not head.isdecimal() or len(head) > 18 or len(head_hash) != 64:
     refuse("--head must be the number of an entry and its hash in 64 hex digits, such as 12:9f86...")
@@ -151,59 +132,60 @@ try:
     trusted = [read_key(path) for path in arguments.public_key]
     for path in arguments.checkpoint:
         read_checkpoints(path)
-    head, export = int(head), arguments.export.open("rb")
+    head, lines = int(head), export.open("rb")
 except OSError as error:
     refuse(f"{error.filename}: {error.strerror}")
 try:
-    for number, line in enumerate(export, 1):
+    for number, line in enumerate(lines, 1):
         place = f"line {number}"
         entry = parse(line)
         if "checkpoint" in entry:
-            statements.append((place, entry))
+            checkpoints.append((place, entry))
             continue
-        judge(statements)
-        place, tenant, sequence = f"line {number}", tenant if sequence else identify(entry["tenant_id"]), sequence + 1
+        compare(checkpoints)
+        place, sequence, tenant = f"line {number}", sequence + 1, tenant or entry["tenant_id"]
+        for path, owner in [*owners, (export, entry["tenant_id"])] if sequence == 1 else []:
+            if owner != tenant:
+                refuse(f"{path} is not evidence about {tenant!a}, but about {owner!a}: use files of one tenant")
         require(entry["tenant_id"] == tenant, f"it is of the tenant {entry['tenant_id']!a}, not of {tenant!a}")
-        is_linked = (entry["sequence"], entry["previous_hash"]) == (sequence, previous)
+        is_linked = (entry["sequence"], entry["previous_hash"]) == (sequence, last_hash)
         require(is_linked, f"this is not entry {sequence}, or the hash of the entry before it does not match")
         if entry.get("kind") == "states accepted":
             print(f"ACCEPTED by {entry['actor']!a} in entry {sequence}: {entry['reason']!a}")
-        previous = sha256(line.rstrip(b"\n")).hexdigest()
-        statements = external.pop(sequence, [])
+        last_hash = sha256(line.rstrip(b"\n")).hexdigest()
+        checkpoints = outside.pop(sequence, [])
         if sequence == head:
-            require(head_hash.lower() == previous, f"entry {sequence} is not the one that --head states")
-            found["witnessed"] = sequence
+            require(head_hash.lower() == last_hash, f"entry {sequence} is not the one that --head states")
+            witnessed = sequence
     place = "the end"
-    again = f"download {arguments.export} again. If it has none again, all entries were removed"
+    again = f"download {export} again. If it has none again, all entries were removed"
     require(sequence, f"the export has no entry: {again}", "FAILED")
-    judge(statements)
+    compare(checkpoints)
     place = "the end"
-    is_whole = not external and head <= sequence
+    is_whole = not outside and head <= sequence
     require(is_whole, f"entries after {sequence} are missing, according to a checkpoint or head from outside")
 except Exception as error:
-    reasons = {"KeyError": f"it has no {error}", "JSONDecodeError": "it is not JSON", "TypeError": "it is not an entry"}
+    reasons = {"KeyError": f"it has no {error}", "TypeError": "it is not an entry"}
     reasons["InvalidSignature"] = "its signature was not made by the key that it names"
     require(False, reasons.get(type(error).__name__, f"{type(error).__name__} {error}"))
-signed, witnessed, end = found["signed"], found["witnessed"], arguments.through or sequence
-print(f"{tenant!a}: {counted(sequence, 'entry', 'entries')} in one unbroken chain that ends with {previous}")
-if signed:
-    match = counted(found["checkpoints"], "checkpoint matches", "checkpoints match")
-    print(f"{match}, the last at entry {signed}; {counted(sequence - signed, 'entry follows', 'entries follow')} it")
-    print("\n".join([f"signatures {'' if keys else 'NOT '}verified", *trusted, *changes]))
-elif keys:
+end = arguments.through or sequence
+print(f"{tenant!a}: entries 1 to {sequence} form one unbroken chain that ends with {last_hash}")
+if keys and not signed:
     sys.exit("FAILED: no signature vouches for this trail: it was never signed, or its checkpoints were removed")
-else:
+if not signed:
     print("there is no checkpoint, so no signature was verified")
+else:
+    print(f"matching checkpoints: {matching}; the last one is over entry {signed} of {sequence}")
+    print(f"signatures {'' if keys else 'NOT '}verified", *trusted, *changes, sep="\n")
 if witnessed:
     print(f"what you have from outside covers entries 1 to {witnessed}")
 if witnessed < end:
     if end > sequence:
         print(f"NOT proved: the trail ends with entry {sequence}, before entry {end}.")
     elif witnessed or arguments.through:
-        which = f"entry {end}" if witnessed + 1 == end else f"entries {witnessed + 1} to {end}"
-        print(f"NOT proved: nothing from outside covers {which}.")
+        print(f"NOT proved: nothing from outside covers entries {witnessed + 1} to {end}.")
     if end >= sequence:
         print(f"NOT proved: entries after {signed or sequence}, if others ever existed, would not be missed.")
-    than = f", newer than {found['signed_at']}" if signed else ""
+    than = f", newer than {signed_at}" if signed else ""
     print(f"Compare with a checkpoint stored elsewhere{than}, or with a head: see --help")
     sys.exit(4 if keys or arguments.through else 0)

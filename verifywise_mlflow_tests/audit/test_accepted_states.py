@@ -154,7 +154,7 @@ def test_a_proof_of_an_accepted_state_says_so(accepted: Accepted, tmp_path: Path
     assert f"a person accepted it, see entry {entry}." in printed
 
     code, printed = verified(accepted.proof, "globex")
-    assert (code, "is another tenant's" in printed) == (1, True), printed
+    assert (code, "is of the tenant 'acme', but this must be about 'globex'" in printed) == (2, True), printed
 
     document = json.loads(accepted.proof.read_text())
     document["entries"][0] = document["entries"][0].replace('"accepted":[{', '"ignored":[{')

@@ -72,8 +72,8 @@ def test_files_of_another_tenant_are_wrong_files(export: Export) -> None:
     export.give("--checkpoint", signed_checkpoint(globex[1], tenant_id="globex").checkpoint.to_json_line())
 
     code, output = export.verified([link.text for link in acme])
-    assert (code, "given-0 has a checkpoint of 'globex', and " in output) == (2, True), output
-    assert "is the trail of 'acme': use files of one tenant" in output
+    sentence = "given-0 is not evidence about 'acme', but about 'globex': use files of one tenant"
+    assert (code, sentence in output) == (2, True), output
     export.options += ["--tenant", "acme"]
     assert export.verified([link.text for link in acme])[0] == 2
     assert "is not evidence about 'acme'" in export.verified([link.text for link in globex])[1]

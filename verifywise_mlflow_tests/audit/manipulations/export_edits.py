@@ -63,7 +63,7 @@ def repeat_line(export: bytes) -> bytes:
     return _joined([*lines[:4], *lines[3:]])
 
 
-@_manipulation("the last checkpoint is repeated", says="3 checkpoints match", exit_code=0)
+@_manipulation("the last checkpoint is repeated", says="matching checkpoints: 3", exit_code=0)
 def repeat_last_checkpoint(export: bytes) -> bytes:
     return export + _joined(export.splitlines()[-1:])
 
