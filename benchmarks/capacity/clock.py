@@ -28,7 +28,7 @@ class Clock:
         return START + timedelta(seconds=self.now)
 
     def at(self, time: float, action: Action) -> None:
-        """Run an action at a time. Actions of the same time run in the order in which they were added."""
+        """Schedule an action for a given time. Actions of the same time run in the order in which they were added."""
         self._sequence += 1
         heapq.heappush(self._events, (max(time, self.now), self._sequence, action))
 

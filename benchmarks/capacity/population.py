@@ -79,7 +79,7 @@ class Population:
         self.changed.add(name)
 
     def read(self, tenant: SimulatedTenant, at: float, *, reconciled: bool) -> list[Change]:
-        """Store the state of a tenant's server at a time; return the changes that were read."""
+        """Read the state that a tenant's server had at the time ``at``; return the changes that were read."""
         tenant.refreshed_at = at
         read = [change for change in tenant.unread if change.at <= at]
         tenant.unread = [change for change in tenant.unread if change.at > at]

@@ -135,7 +135,7 @@ def error_text(error: Exception | None) -> str:
 
 
 def _render(templates: Sequence[SentenceTemplate], record: RecordState) -> str:
-    """Return the sentences; those of conditions only if the condition is false. Empty if there is none."""
+    """Join the sentences. A sentence with a condition is included only if the condition is false."""
     sentences = []
     for template in templates:
         if template.unless is None or record.is_false(template.unless):

@@ -193,8 +193,8 @@ class Drain:
         return False
 
     def _batches(self, at: datetime) -> Iterator[Sequence[PendingVersion]]:
-        """Yield the versions that are due at a time. No version occurs again after it is delivered, deferred or
-        changed."""
+        """Yield the versions that are due at the time ``at``. No version occurs again after it is delivered, deferred
+        or changed."""
         after = 0
         while True:
             with self._begin() as session:

@@ -26,7 +26,7 @@ TASK: Final = "verifywise_mlflow.execute_run"
 _REDIS_SCHEMES: Final = ("redis", "rediss", "sentinel")
 _LEVELS: Final = ((MANUAL_PRIORITY, 9), (SENSOR_PRIORITY, 6), (SCHEDULE_PRIORITY, 3))
 """The lowest priority of a run for each priority of a message, which are few: Redis has a list for each. A targeted
-sync has that of a sensor's run. Runs of lower priority, such as backfills, have 0."""
+sync has the priority of a sensor's run. Runs of lower priority, such as backfills, have 0."""
 
 _SETTINGS: Final[Mapping[str, object]] = {
     "accept_content": ["json"],

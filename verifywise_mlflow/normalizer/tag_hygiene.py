@@ -41,7 +41,7 @@ class ValueUse:
 
 @dataclass(frozen=True, slots=True)
 class UnknownValue:
-    """A value that should have a normal form, but matches none."""
+    """A text that is not recognized as a value of its field, which has a closed set of values."""
 
     field: str
     found: ValueUse

@@ -17,7 +17,7 @@ from verifywise_mlflow.persistence.tables import agent_history, agents, prompt_v
 
 @value_object
 class StateTable:
-    """A table of present states, and that of the former ones, which a trigger writes."""
+    """A table of current states, and the history table in which a trigger saves former states."""
 
     kind: StateKind
     table: Table

@@ -65,7 +65,7 @@ class SyncOptions:
 
 
 MAX_COUNTED_NOTES = 10
-"""The most notes of a stage in the audit trail and in ``--json``; further notes are counted."""
+"""The audit trail and ``--json`` list at most this many notes of a stage or a sync, and count the others."""
 
 
 LISTING_SHARE = 0.5

@@ -26,7 +26,7 @@ class _Program:
     pairs: tuple[str, ...] = ()
     """Options with ``user:password`` as the next word, or attached; smbclient writes ``user%password``."""
     takes_key_and_value: bool = False
-    """Whether the word after one that announces a secret is its value: ``aws configure set KEY X``."""
+    """Whether the name of a secret is followed by its value as the next word: ``aws configure set KEY X``."""
     takes_token: bool = False
     """Whether the next word that looks generated is a token: ``wandb login X``."""
     takes_login: bool = False

@@ -63,7 +63,7 @@ class Declarations:
         return next((system for system in self.systems if system.has_name(tag)), None)
 
     def system_name(self, model_name: str, tag: str | None) -> str | None:
-        """Return the name of the system that a model belongs to; None if it belongs to none.
+        """Return the name of the system that a model belongs to; None if it belongs to no system.
 
         A long tag describes a use case rather than naming a system.
         """

@@ -117,7 +117,7 @@ def inventory(
 def inventory_of(
     store: Store, tenant_ids: Sequence[str], wanted: InventoryFilter | None = None, limit: int | None = None
 ) -> Iterator[InventoryRow]:
-    """Yield the versions of several tenants, in their order; ``limit`` is that of each tenant.
+    """Yield the versions of several tenants, tenant by tenant; ``limit`` applies to each tenant.
 
     Raises:
         UnresolvedNameError: none of the tenants has such a model, owner, AI system or framework.

@@ -1,4 +1,4 @@
-"""Makes proofs of a version's states at a time, and proofs that a later trail extends a former one."""
+"""Makes proofs of a version's states at a given time, and proofs that a later trail extends a former one."""
 
 from __future__ import annotations
 

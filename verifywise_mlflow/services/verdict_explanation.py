@@ -63,7 +63,7 @@ class Explanation:
 
 
 def explain_verdict(session: TenantSession, key: Key, rule_id: str, at: datetime) -> Explanation | None:
-    """Return why a rule gave its verdict on a version at a time; None if there was no verdict."""
+    """Return why a rule gave its verdict on a version at a given time; None if there was no verdict."""
     verdicts = history.verdicts_as_of(session, key, at)
     verdict = next((verdict for verdict in verdicts if verdict.rule_id == rule_id), None)
     if verdict is None:

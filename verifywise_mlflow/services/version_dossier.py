@@ -265,7 +265,7 @@ def _index(order: Sequence[str], word: str) -> int:
 
 
 def _held_at(badges: Sequence[BadgeState], at: datetime) -> BadgeState | None:
-    """Return the badge that was valid at a time."""
+    """Return the badge that was valid at a given time."""
     return next((badge for badge in badges if badge.span.valid_to is None or badge.span.valid_to > at), None)
 
 

@@ -48,7 +48,7 @@ def stage_freshness(
 
 
 def describe_staleness(stages: Iterable[StageFreshness]) -> str | None:
-    """Return which stages are stale, as a sentence without its full stop; None if none is."""
+    """Return a sentence, without its full stop, that lists the stale stages; None if no stage is stale."""
     stale: dict[str, list[str]] = {}
     for stage in stages:
         if stage.is_stale:

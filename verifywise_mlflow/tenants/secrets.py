@@ -27,7 +27,7 @@ class SecretReference(RootModel[str]):
         return reference
 
     def resolve(self) -> str:
-        """Return the secret; that of a file without the line breaks at its end, which editors add.
+        """Return the secret. Line breaks at the end of a file are removed, because editors add them.
 
         Raises:
             SecretUnavailableError: the variable is not set, the file cannot be read or is not UTF-8, or it is empty.

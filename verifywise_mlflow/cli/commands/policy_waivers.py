@@ -77,7 +77,7 @@ def _print_waiver(record: StoredWaiver, gaps: int, at: datetime) -> None:
 
 
 def _inactive_reason(record: StoredWaiver, at: datetime) -> str:
-    """Return why a waiver is not in force at a time."""
+    """Return why a waiver is not in force at a given time."""
     if at < record.granted_at:
         return "not yet granted"
     return record.end_reason or "expired"

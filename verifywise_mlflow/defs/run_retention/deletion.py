@@ -38,7 +38,7 @@ MAX_DELETIONS_PER_RUN = 2_000
 TIME_BUDGET = timedelta(minutes=10)
 _PAGE_SIZE = 200
 _MAX_SUCCESSES_CHECKED = 10
-"""The most newest successful runs of a series in which a run that covered all stages is searched."""
+"""How many of the newest successful runs of a series are searched for a run that covered all stages."""
 
 _ASSETS_WITH_RUNLESS_EVENTS = (dg.AssetKey(Stage.CANONICAL_RECORDS.value), mlflow_server.key)
 """The assets for which our sensors report events: check results of the first, observations of the second."""

@@ -43,7 +43,7 @@ class TableLayout:
     """Columns with texts that hold JSON."""
 
     def with_number(self, number: int) -> tuple[Column, ...]:
-        """Return the columns, and that of the export's number."""
+        """Return the columns, followed by the column ``export_number``."""
         return (*self.columns, Column("export_number", CellType.INTEGER, _NUMBER_DESCRIPTION, _constant(number)))
 
     def to_json(self) -> dict[str, object]:

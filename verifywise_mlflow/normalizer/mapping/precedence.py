@@ -30,7 +30,7 @@ class Candidate:
     """The normal form, else the text as written. If the origin has a state, the field is null."""
     origin: Origin
     is_known: bool = True
-    """False for a value that should have a normal form, but matches none."""
+    """False if the field has a closed set of values, and the text is not recognized as one of them."""
     date_problem: str | None = None
     """Why the date in the text could not be read for certain."""
 

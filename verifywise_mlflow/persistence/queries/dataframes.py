@@ -105,7 +105,7 @@ def framework_coverage(store: Store, tenant_id: str, frameworks: Sequence[Framew
 
 
 def _with_waivers(store: Store, tenant_id: str, judged: pd.DataFrame, at: datetime) -> pd.DataFrame:
-    """Add a column that says who accepted each gap at a time. The verdicts are unchanged."""
+    """Add a column that says who accepted each gap at a given time. The verdicts are unchanged."""
     with store.begin(tenant_id) as session:
         active = [stored.waiver for stored in waivers.waivers_in_force(session, at)]
     by_rule = {waiver.rule: [other for other in active if other.rule == waiver.rule] for waiver in active}

@@ -40,7 +40,7 @@ class GapCohort:
 
 
 def group_by_age(opened: Collection[GapCohort], at: datetime) -> OpenGaps | None:
-    """Group gaps by their age at a time, which must not be before the gaps were counted; None without gaps."""
+    """Group gaps by their age at a given time, which must not be before the gaps were counted; None without gaps."""
     if not opened:
         return None
     by_age = [0] * (len(AGE_LIMITS_DAYS) + 1)

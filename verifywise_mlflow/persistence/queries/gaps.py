@@ -124,7 +124,7 @@ def listed_gaps(session: TenantSession, selection: GapSelection, limit: int | No
 def urgent_gaps(
     session: TenantSession, at: datetime, severities: Mapping[str, Severity], limit: int | None = None
 ) -> list[UrgentGap]:
-    """Return the most urgent gaps at a time, waived ones left out; ``severities`` by rule ID."""
+    """Return the most urgent gaps at a given time, waived ones left out; ``severities`` by rule ID."""
     ranks = {rule_id: list(Severity).index(severity) for rule_id, severity in severities.items()}
     return [
         UrgentGap(

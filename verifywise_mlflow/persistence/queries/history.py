@@ -195,7 +195,7 @@ def _states_of_changed(
 
 
 def valid_at(states: TableClause, at: datetime) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    """Return the conditions that a state was valid at a time.
+    """Return the conditions that a state was valid at a given time.
 
     Raises:
         ValueError: the time is naive.

@@ -26,7 +26,7 @@ class NamedVersion:
 
 
 def named_versions(session: TenantSession, model_name: str, at: datetime) -> list[NamedVersion]:
-    """Return the versions of a model that had an alias or a stage at a time, without those that were deleted.
+    """Return the versions of a model that had an alias or a stage at a given time, without versions deleted by then.
 
     Raises:
         ValueError: the time is naive.

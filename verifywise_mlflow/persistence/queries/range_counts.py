@@ -49,7 +49,7 @@ from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import canonical_records, compliance_badges, compliance_verdicts
 
 MAX_TIMES_PER_RULE: Final = 16
-"""The most times at which gaps of a rule opened that a range counts separately; more times are counted by age group."""
+"""If gaps of a rule opened at more times than this, a range counts them by age group instead of by time."""
 BEFORE_ALL_KEYS: Final = ("", -(2**31))
 """A key that no version precedes."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -94,7 +94,7 @@ def system_versions(session: TenantSession) -> list[SystemVersion]:
 
 @dataclass(frozen=True, slots=True)
 class VersionInUse:
-    """A version that was in use or had an alias at a time."""
+    """A version that was in use or had an alias at a given time."""
 
     model_name: str
     version_number: int
@@ -103,7 +103,7 @@ class VersionInUse:
 
 
 def versions_in_use(session: TenantSession, models: Collection[str], at: datetime) -> list[VersionInUse]:
-    """Return the versions of some models that were in use or had an alias at a time, by model, newest first.
+    """Return the versions of some models that were in use or had an alias at a given time, by model, newest first.
 
     Raises:
         ValueError: the time is naive.
@@ -150,7 +150,7 @@ class EarlierVersion:
 
 
 def earlier_versions(session: TenantSession, key: Key, at: datetime, limit: int = 20) -> list[EarlierVersion]:
-    """Return the earlier versions of a model that MLflow had at a time, newest first, at most ``limit``.
+    """Return the earlier versions of a model that MLflow had at a given time, newest first, at most ``limit``.
 
     Raises:
         ValueError: the time is naive.
@@ -172,7 +172,7 @@ def earlier_versions(session: TenantSession, key: Key, at: datetime, limit: int 
 
 
 def open_gap_counts(session: TenantSession, at: datetime) -> Mapping[str, Mapping[str, int]]:
-    """Return the numbers of open gaps of living versions that no waiver covers at a time, by model and rule."""
+    """Return the numbers of open gaps of living versions that no waiver covers at a given time, by model and rule."""
     results, records = compliance_verdicts, canonical_records
     query = (
         select(results.c.model_name, results.c.rule_id, func.count())

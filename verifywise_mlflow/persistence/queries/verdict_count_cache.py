@@ -36,7 +36,7 @@ from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import SCHEMA, compliance_counts
 
 MAX_TIMES_PER_RULE: Final = 200
-"""The most times at which gaps of a rule opened in the counts of a tenant; more times are grouped by age."""
+"""If gaps of a rule opened at more times than this, the counts of a tenant group them by age instead of by time."""
 
 
 @dataclass(frozen=True, slots=True)

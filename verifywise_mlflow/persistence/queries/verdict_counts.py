@@ -27,7 +27,7 @@ class RuleCount:
 
 
 def rule_counts(session: TenantSession, at: datetime | None = None) -> list[RuleCount]:
-    """Count the verdicts of each rule over the tenant's living versions, and the gaps waived at a time, if given."""
+    """Count the verdicts of each rule on living versions and, if ``at`` is given, the gaps waived at that time."""
     results, records = compliance_verdicts, canonical_records
     of_tenant = results.c.tenant_id == session.tenant_id
     is_deleted = and_(same_version(records, results), records.c.deleted_at.is_not(None))

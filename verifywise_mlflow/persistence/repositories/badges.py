@@ -65,7 +65,7 @@ class VerdictTally:
 
 
 def verdict_tally(session: TenantSession, keys: list[Key], at: datetime) -> VerdictTally:
-    """Count the verdicts on some versions of one model, and the gaps that are waived at a time."""
+    """Count the verdicts on some versions of one model, and the gaps that are waived at a given time."""
     results = compliance_verdicts
     is_of_versions = and_(
         results.c.tenant_id == session.tenant_id,

@@ -70,7 +70,7 @@ class StageScope:
 
 
 def stage_scope(session: TenantSession, stage: str, basis: str, *, is_full: bool) -> StageScope:
-    """Return the versions that a stage has to look at: those of rows newer than its watermark, or all.
+    """Return the versions that a stage has to look at: all, or those with a row newer than its watermark.
 
     Args:
         session: the tenant's transaction.

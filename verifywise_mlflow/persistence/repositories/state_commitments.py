@@ -1,4 +1,4 @@
-"""Commitments: an entry of the audit trail has the root of the log of states, and that of all current states.
+"""Commitments: entries of the audit trail that have two roots, of the log of states and of all current states.
 
 The log's root needs no old leaf: it continues from the frontier of the last commitment, whose root is in the trail. So
 a state that was forged after its commitment never enters a later root of the log, and the next verification finds it.

@@ -123,7 +123,7 @@ def is_read_again(kind: ObjectKind[T]) -> ColumnElement[bool]:
 def pending_reads(
     session: TenantSession, kind: ObjectKind[T], scope: ReadScope, among: Collection[Key] | None = None
 ) -> list[PendingRead]:
-    """Return the objects to read, sorted by id: those of all versions, or of the versions ``among``."""
+    """Return the objects to read, sorted by id. ``among`` limits them to objects that these versions link to."""
     if among is not None and not among:
         return []
     objects = _linked_objects(session.tenant_id, kind, among).subquery()

@@ -95,7 +95,7 @@ def versions_in_use(session: TenantSession, models: Collection[str]) -> dict[str
 
 
 def versions_in_use_at(session: TenantSession, model: str, at: datetime, states: FromClause) -> VersionsInUse | None:
-    """Return the versions of a model that were in use at a time; None if no version was in use.
+    """Return the versions of a model that were in use at a given time; None if no version was in use.
 
     Args:
         session: the tenant's session.

@@ -38,7 +38,7 @@ class StoredWaiver:
     end_reason: EndReason | None
 
     def is_in_force(self, at: datetime) -> bool:
-        """Return whether it was in force at a time."""
+        """Return whether it was in force at a given time."""
         return self.granted_at <= at < self.waiver.ends_at and (self.ended_at is None or at < self.ended_at)
 
 
@@ -116,12 +116,12 @@ def unended_waivers(session: TenantSession) -> list[StoredWaiver]:
 
 
 def waivers_in_force(session: TenantSession, at: datetime) -> list[StoredWaiver]:
-    """Return the waivers that were in force at a time, oldest first."""
+    """Return the waivers that were in force at a given time, oldest first."""
     return [stored for stored in all_waivers(session) if stored.is_in_force(at)]
 
 
 def is_waived(results: FromClause, at: datetime) -> ColumnElement[bool]:
-    """Return the condition that a waiver in force at a time covers a verdict, as ``Waiver.covers`` decides it."""
+    """Return the condition that a waiver in force at a given time covers a verdict, as ``Waiver.covers`` decides it."""
     day = literal(at.astimezone(UTC).date())
     return (
         select(waivers.c.waiver_id)

@@ -15,7 +15,7 @@ MAX_NAMED: Final = 3
 
 
 def damage_sentence(report: RecordReport) -> str | None:
-    """Return how many rows are damaged, the first of them, and what to do; None if none is."""
+    """Return how many rows are damaged, the first of them, and what to do; None if no row is damaged."""
     if report.is_intact:
         return None
     count = report.damage_count

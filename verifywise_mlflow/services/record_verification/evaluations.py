@@ -103,7 +103,7 @@ class Places:
                     self._moved.setdefault((earlier.written_at, entry.sync_id), place)
 
     def of(self, at: datetime, sync_id: str) -> int | None:
-        """Return the place of the evaluation; None if none can have been it."""
+        """Return the place of the evaluation; None if no evaluation in the log fits."""
         place = self._exact.get((at, sync_id))
         return self._moved.get((at, sync_id)) if place is None else place
 

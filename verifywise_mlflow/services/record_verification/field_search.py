@@ -78,7 +78,7 @@ def changed_fields(stored: Cells, written: str, others: Iterable[Cells]) -> list
 def combination_with(
     options: Sequence[T], is_right: Callable[[Sequence[T]], bool], is_allowed: Callable[[Sequence[T]], bool]
 ) -> Sequence[T] | None:
-    """Return the smallest combination that is right; None if none of the first ``MAX_TRIALS`` allowed ones is.
+    """Return the smallest combination that is right; None if it is not among the first ``MAX_TRIALS`` allowed ones.
 
     A combination has up to ``MAX_CHANGES`` options.
     """

@@ -128,7 +128,7 @@ class Judge(Closeable):
             period.close()
 
     def period_at(self, at: datetime) -> PolicyPeriod | None:
-        """Return the policies in force at a time; None if they are not known."""
+        """Return the policies in force at a given time; None if they are not known."""
         place = bisect_right(self._starts, at)
         return self._periods[place - 1] if place else None
 
@@ -190,7 +190,7 @@ def _document(version: ConfigVersion) -> Mapping[str, object]:
 
 
 def _since_clock_went_back(versions: Sequence[ConfigVersion]) -> Sequence[ConfigVersion]:
-    """Return the versions whose times are in order: which of the others was in force at a time is not known."""
+    """Return the versions whose times are in order. It is unknown when the others were in force."""
     first = max((place for place, (a, b) in enumerate(pairwise(versions), 1) if b.valid_from < a.valid_from), default=0)
     if not first:
         return versions
