@@ -15,7 +15,7 @@ class GapsDocument(JsonDocument):
     NAME: ClassVar[str] = "gaps"
 
     at: datetime
-    """When they were read, UTC: ages and waivers are those of this time."""
+    """When the gaps were read, UTC. Ages and waivers are as of this time."""
     tenants: tuple[str, ...]
     """The tenants that were asked about: those that the database role may see, unless some were named."""
     gaps: tuple[Gap, ...] = ()
@@ -28,7 +28,7 @@ class GapGroupsDocument(JsonDocument):
     NAME: ClassVar[str] = "gap-groups"
 
     at: datetime
-    """When they were counted, UTC: ages and waivers are those of this time."""
+    """When the gaps were counted, UTC. Ages and waivers are as of this time."""
     tenants: tuple[str, ...]
     """The tenants that were asked about: those that the database role may see, unless some were named."""
     by: Grouping

@@ -152,7 +152,7 @@ class SystemsDocument(JsonDocument):
     NAME: ClassVar[str] = "systems"
 
     at: datetime
-    """When it was read, UTC: waivers and reviews are those of this time."""
+    """When the data was read, UTC. Waivers and reviews are as of this time."""
     tenant: str
     """The tenant's name in tenants.yaml."""
     systems: tuple[SystemRow, ...]
@@ -167,7 +167,7 @@ class SystemDocument(JsonDocument):
     NAME: ClassVar[str] = "system"
 
     at: datetime
-    """When it was read, UTC: waivers and reviews are those of this time."""
+    """When the data was read, UTC. Waivers and reviews are as of this time."""
     system: SystemRow
     """The system."""
     models: tuple[SystemModelRow, ...]
