@@ -129,7 +129,7 @@ class _Endpoint(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self.peer: _Endpoint
         self.opens_at = 0.0
-        """When the other side has accepted the connection: nothing arrives there before."""
+        """The earliest time at which the peer can send: only then does it know that the connection was accepted."""
         self._in_transit: deque[tuple[float, bytes]] = deque()
         """Data for this socket, each with the time at which it arrives. Empty data closes the socket."""
         self._timer: asyncio.TimerHandle | None = None

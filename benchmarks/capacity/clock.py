@@ -47,8 +47,8 @@ class Clock:
 class SharedCore:
     """A core that jobs share evenly: the threads of a Python process, which hold the interpreter's lock in turn.
 
-    Jobs are ordered by the service that each job on the core has received when it is done, so a new job changes the
-    times of all others without being compared with them.
+    Jobs are ordered by the virtual time at which they end, as in fair queueing: the seconds on the core that a job
+    present from the start would have received by then. A new job delays the others, but not in virtual time.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -58,7 +58,7 @@ class SharedCore:
         self._clock = clock
         self._jobs: list[tuple[float, int, Action]] = []
         self._service = 0.0
-        """Seconds of service that a job would have received that was there from the start."""
+        """The virtual time now."""
         self._updated_at = 0.0
         self._sequence = 0
         self._expected = 0

@@ -26,7 +26,7 @@ class MetadataFigures:
     versions: int
     round_trip_ms: float
     first_sync: Comparison
-    """With the bare loop as the other side."""
+    """Our first sync, compared with a bare loop."""
     unchanged: Sequence[TimedRead]
     traffic: Sequence[Traffic]
     """Of a bare loop, a first sync and a sync without changes."""

@@ -78,10 +78,11 @@ def compare(
     """Measure the sides in turn.
 
     Args:
-        plain: measures the one side.
-        ours: measures the other.
-        pairs: how often.
-        attempts: how often to measure a pair until it is not disturbed. Then the least disturbed one counts.
+        plain: measures the plain side.
+        ours: measures our side.
+        pairs: the number of pairs.
+        attempts: how often a pair is measured at most, until it is not disturbed. If each attempt is disturbed, the
+            least disturbed one counts.
         watch: begins to observe the load of other processes.
     """
     return Comparison([_least_disturbed(plain, ours, attempts, watch) for _ in range(pairs)])

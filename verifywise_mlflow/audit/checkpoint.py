@@ -31,7 +31,7 @@ class InvalidCheckpointError(ValueError):
 
 
 class UnknownKeyError(InvalidCheckpointError):
-    """A checkpoint names a key that the verifier does not trust: one of before or after a rotation, or a stranger's."""
+    """A checkpoint names an untrusted key: one that a rotation replaced or introduced, or a stranger's."""
 
     def __init__(self, key_id: str) -> None:
         super().__init__(

@@ -12,8 +12,8 @@ A rule reads the result as the variable ``measures``, a map of
 
 A threshold ``least_METRIC`` or ``most_METRIC`` states the level that a metric must reach: ``least_accuracy``,
 ``most_demographic_parity_difference``. A policy or a tenant sets it, and it makes a metric known that is not listed in
-metric_words.yaml. Each entry has the levels that apply to it as ``least`` and ``most``; an entry of ``groups`` has
-those of the difference, ``most_recall_difference``, as ``most`` and those of the ratio as ``least``.
+metric_words.yaml. Each entry has the levels that apply to it as ``least`` and ``most``. In an entry of ``groups``,
+``most`` has the levels of the difference, such as ``most_recall_difference``, and ``least`` the levels of the ratio.
 """
 
 from __future__ import annotations

@@ -98,7 +98,8 @@ def checks_with_results(connection: Connection) -> frozenset[CheckKey]:
 def delete_check_results(connection: Connection, checks: Collection[CheckKey], run_ids: Sequence[str]) -> None:
     """Delete the results of these checks in these runs.
 
-    So are those of a check that has the asset of one of them and the name of another.
+    Assets and names are matched separately, so the results of a check with the asset of one of these checks and the
+    name of another are deleted, too.
     """
     # All three columns are given so that Postgres can use the table's unique index.
     connection.execute(

@@ -125,8 +125,8 @@ read and hash text costs less than to parse it.
 def dumps(value: object) -> str:
     """Return JSON that Postgres can store. Texts stay readable in it, so that SQL can search for them.
 
-    Keys, which are texts, are sorted, and values that Postgres would change are written in the form in which it returns
-    them. So a stored value that was read with ``loads`` gives the same text again.
+    Keys must be texts, and are sorted. A value that Postgres would change is written as Postgres returns it. So a
+    stored value that was read with ``loads`` gives the same text again.
     """
     if isinstance(value, list | tuple | dict) and not value:  # as two thirds of the columns of most rows
         return "{}" if isinstance(value, dict) else "[]"

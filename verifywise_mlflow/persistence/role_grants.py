@@ -204,8 +204,8 @@ class RoleAccess:
 def roles(connection: Connection) -> list[RoleAccess]:
     """Return the schema's owner, the roles without a grant that bypass row-level security, and the granted roles.
 
-    Of the granted roles, those are returned whose grants the current role sees. If it sees all grants, the other roles
-    with privileges follow.
+    A granted role is included only if the current role sees its grant. If the current role sees all grants, the other
+    roles with privileges follow.
     """
     schema_owner = owner(connection)
     access = [RoleAccess(schema_owner, "owner", remark="reads and writes all tenants; for upgrades and erasure")]

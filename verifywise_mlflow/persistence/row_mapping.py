@@ -109,8 +109,8 @@ def looked_up(
 ) -> FromClause:
     """Return a subquery for the row of a table with a given primary key, for a join.
 
-    Because of its limit, Postgres runs the subquery for each of the other rows, by the primary key. The choice of
-    another join would depend on statistics, which a table does not have while it is filled for the first time.
+    The subquery has a limit, so Postgres must run it for each of ``rows``, and uses the primary key. Without the limit,
+    the kind of join would depend on statistics, which a table does not have while it is filled for the first time.
 
     Args:
         table: The table.

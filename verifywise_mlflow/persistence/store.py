@@ -88,15 +88,15 @@ class Store(Closeable):
 
     @contextmanager
     def begin_snapshot(self, tenant_id: str, snapshot: str = "") -> Iterator[TenantSession]:
-        """Open a read-only transaction of a tenant that sees one state of the database, however long it reads.
+        """Open a read-only transaction of a tenant, in which all queries see the same state of the database.
 
-        Raises the same errors as ``begin``, and a ``DBAPIError`` if the other transaction has ended. The server's
-        time-outs of idle and long transactions do not apply to it.
+        The server's time-outs of idle and long transactions do not apply to it. Raises the same errors as ``begin``,
+        and a ``DBAPIError`` if the transaction that exported ``snapshot`` has ended.
 
         Args:
             tenant_id: The tenant.
-            snapshot: The result of ``export_snapshot`` in another such transaction, which must still be open: this
-                transaction sees the same state.
+            snapshot: The result of ``export_snapshot`` in another transaction of this kind that is still open. Both
+                transactions see the same state.
         """
         with self._transaction(
             tenant_id, snapshot, isolation_level="REPEATABLE READ", postgresql_readonly=True

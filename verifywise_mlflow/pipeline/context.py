@@ -116,7 +116,7 @@ class Progress:
     changed: int = 0
     """Objects whose row was written."""
     added: int = 0
-    """Versions whose row was written and which had none before, or a tombstone."""
+    """Versions that were written, and had no row or a tombstone before."""
     removed: int = 0
     """Objects that got a tombstone."""
     incomplete: int = 0

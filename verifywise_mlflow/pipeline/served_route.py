@@ -2,10 +2,10 @@
 
 For each request by run or logged model, MLflow looks up the run or the logged model in its database, so the request
 takes two to four times as long. An account may have access by only one of the routes, and a server may serve only one
-of them. So the route is chosen for each server by measurement: both are used in turn for the first folders, then the
-route by location unless it is clearly slower; if it seems to be, it is tried again now and then. Files that the route
-by location does not serve, and folders that it shows as empty, are read by the other route. A failure or an empty
-folder by location proves nothing: only MLflow's response for the run or the logged model counts.
+of them. So the route is chosen for each server by measurement: both are used in turn for the first folders. Then the
+route by location is used, unless it was clearly slower; in this case it is tried again now and then. Files that the
+route by location does not serve, and folders that it shows as empty, are read by the other route. A failure or an
+empty folder by location proves nothing: only MLflow's response for the run or the logged model counts.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ NOTICEABLE_RATIO: Final = 1.5
 """The route by location is chosen up to this ratio of delays, since it costs the server less even if network delay
 hides that."""
 FOLDERS_PER_TRIAL: Final = 16
-"""While the route by object is used, one of this many folders is listed by location: the first delays may have been
-those of a busy server."""
+"""While the route by object is used, one of this many folders is listed by location: the server may have been busy
+during the first delays."""
 _OWN_STORE: Final = "mlflow-artifacts:"
 """The anchor of locations in the server's own store. With a host, the store may be another server's."""
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9._-]+")
@@ -85,8 +85,8 @@ class RouteChoice:
     def reads_by_location(self) -> bool:
         """Return whether to read a file by its location although its folder was listed by the other route.
 
-        It is read so as soon as the route by location has shown files, and until the other route is known to be faster:
-        a file may be large.
+        The result is true once the route by location has shown files, until the other route is known to be faster: a
+        file may be large.
         """
         with self._lock:
             is_serving = bool(self._listed_by_location) and not self._is_refused

@@ -20,8 +20,8 @@ class Tls(ConfigSection):
     client_key: AbsolutePath | None = None
     """PEM file of the certificate's key, unless the certificate's file contains the key."""
     strict: bool = True
-    """Whether certificates must follow RFC 5280 to the letter; false for older private authorities. The tenant's own
-    setting applies to its server, token issuer and stores, that of a delivery target to this target."""
+    """Whether certificates must follow RFC 5280 to the letter; false for older private authorities. A tenant's
+    setting applies to its server, token issuer and stores; each delivery target has a setting of its own."""
 
     @model_validator(mode="after")
     def _key_has_certificate(self) -> Tls:

@@ -112,7 +112,7 @@ def prove(
 
 
 def _missing_name(tenant: str, model: str | None) -> str:
-    """Return the sentence for a missing model or version; people also write both in one word."""
+    """Return the error for a missing model or version. Some people write both as one argument: ``models:/churn/3``."""
     name, _, version = (model or "").removeprefix("models:/").rpartition("/")
     if name and version:
         return f"MODEL and VERSION are two words: audit prove {tenant} {shlex.quote(name)} {shlex.quote(version)}"

@@ -43,7 +43,7 @@ def verify(
         list[Path] | None,
         typer.Option(
             metavar="FILE",
-            help="A public key in PEM. Only checkpoints count that it has signed, or a key for which it vouches.",
+            help="A public key in PEM. Only checkpoints signed with it, or with a key for which it vouches, count.",
         ),
     ] = None,
     checkpoint: Annotated[

@@ -71,7 +71,7 @@ def lineage(
         typer.Option(
             "--format",
             help="Tables for people, a graph for Mermaid or Graphviz, a picture, or an object for programs.",
-            show_default="that of the file's ending, else text",
+            show_default="by the file's ending, else text",
         ),
     ] = None,
     output: Annotated[

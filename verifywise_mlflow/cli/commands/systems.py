@@ -119,7 +119,7 @@ def _print_contradictions(rows: tuple[SystemRow, ...]) -> None:
 
 
 def _gaps(row: SystemRow, most: int = 4) -> Text:
-    """Return the number of gaps, and of those of the highest severities."""
+    """Return the number of open gaps, followed by the numbers for the highest severities."""
     counts = {"critical": row.critical, "high": row.high, "medium": row.medium, "low": row.low}
     highest = [f"{count:,} {severity}" for severity, count in counts.items() if count][:most]
     return Text(f"{row.open_gaps:,}" + (f" ({', '.join(highest)})" if highest else ""))

@@ -2,8 +2,8 @@
 
 Dagster plots only the newest value of each partition of a partitioned asset, and the plots of its checks mix all
 tenants. It plots values over time only for an unpartitioned asset that the code defines, so there is one for each
-tenant in tenants.yaml. Only a sync materializes these assets. They have no lineage, which with hundreds of tenants
-would bury that of the six stages.
+tenant in tenants.yaml. Only a sync materializes these assets. They have no lineage: with hundreds of tenants, it would
+hide the lineage of the six stages.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ FAILED_SYNC_BACK_OFF = timedelta(hours=1)
     job=sync_tenant,
     cron_schedule=f"*/{RECONCILE_TICK // timedelta(minutes=1)} * * * *",
     default_status=dg.DefaultScheduleStatus.RUNNING,
-    description="Requests a sync of each tenant before its training runs were last read longer ago than "
+    description="Requests a sync of each tenant so often that its training runs are read again within "
     "intervals.reconcile (default: one hour). Tags, metrics and deletions of runs update no timestamp, so polling "
     "cannot detect them. Tenants are spread over the interval. After a failed sync it waits one hour.",
 )

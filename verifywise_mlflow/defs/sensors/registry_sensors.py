@@ -85,9 +85,9 @@ def tenants(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     job=sync_tenant,
     minimum_interval_seconds=60,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Polls each tenant's server once per intervals.poll for the timestamp of its newest version, with one "
-    "request, and with another one for that of its newest prompt if it has prompts. It requests a sync if no sync has "
-    "stored that state yet. Tags, aliases and runs update no timestamp. "
+    description="Polls each tenant's server once per intervals.poll: one request reads the timestamp of the newest "
+    "version, and if there are prompts, another request reads the timestamp of the newest prompt. It requests a "
+    "sync if no sync has stored that state yet. Tags, aliases and runs update no timestamp. "
     "A tenant that cannot be read is polled with exponential back-off, up to 15 minutes: the cursor lists such tenants "
     "under 'failing', as [consecutive failures, first failure, next poll].",
 )

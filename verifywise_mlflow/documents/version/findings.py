@@ -34,7 +34,7 @@ _MAX_FILES = 3
 
 
 def gaps(dossier: VersionDossier) -> Section:
-    """Return the gaps that nobody accepted, each with the time since which it is open and what to do."""
+    """Return the gaps that nobody accepted, each with the time at which it opened and what to do."""
     if dossier.badge is None:
         blocks: tuple[Block, ...] = (Paragraph("No rule has been evaluated on this version yet.", "warning"),)
     elif not dossier.open_gaps:

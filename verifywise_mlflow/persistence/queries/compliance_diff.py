@@ -136,7 +136,7 @@ def _is_within(table: TableClause, period: Period) -> Iterator[ColumnElement[boo
 def _verdicts(
     session: TenantSession, keys: Sequence[Key], at: datetime, is_changed: ColumnElement[bool]
 ) -> Mapping[Key, _Verdicts]:
-    """Return the verdicts at one end of a period. The many states that last longer than the period are not fetched."""
+    """Return the verdicts at a time. ``is_changed`` leaves out the many that did not change during the period."""
     verdicts: defaultdict[Key, dict[str, tuple[str, str]]] = defaultdict(dict)
     query = of_versions(session, verdict_states, keys, *valid_at(verdict_states, at), is_changed)
     names = ("model_name", "version_number", "rule_id", "verdict", "reason")

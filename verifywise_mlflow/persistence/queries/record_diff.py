@@ -11,7 +11,7 @@ from verifywise_mlflow.persistence.queries.history import RecordState
 
 _IDENTIFYING = ("root", "path", "name", "context", "kind", "field", "seen_at")
 """The members that identify an element of a list: root and path of a file, the name of a package, name and context of a
-data set, kind and field of a finding. An element is identified by the ones of these members that it has."""
+data set, kind and field of a finding. Members that an element lacks are left out."""
 
 _NOT_IDENTIFYING = {"files": ("kind",), "evidence_files": ("kind",)}
 """Members that may change while the element stays the same, by list."""

@@ -83,7 +83,7 @@ class _TextColumns:
 
     names: Sequence[str]
     makers: Sequence[tuple[str, Callable[[Any], str]]]
-    """The columns whose text that is hashed differs from the text that is read, with the function that makes it."""
+    """The columns whose text is converted before it is hashed, each with the function that converts it."""
 
     @classmethod
     def of(cls, table: Table, names: Iterable[str]) -> _TextColumns:

@@ -1,11 +1,11 @@
 """A cache of a tenant's verdict counts.
 
 Counting takes seconds for millions of verdicts, and most syncs change none or a few. With each change of a record, a
-verdict or a badge, triggers move two revisions in the same transaction: the tenant's, and that of the bucket with the
-version's key (``count_buckets``). Cached counts are current while the revision and the waivers in force are the same as
-at the computation. They do not depend on the day: gaps are grouped by when they opened, and their age is computed at
-read time. If gaps opened at too many different times, some are counted by age group, and counted again before one
-changes its group. Counts that another release cached are ignored.
+verdict or a badge, triggers raise two revisions in the same transaction: the tenant's revision, and the revision of
+the bucket with the version's key (``count_buckets``). Cached counts are current while the revision and the waivers in
+force are the same as at the computation. They do not depend on the day: gaps are grouped by when they opened, and
+their age is computed at read time. If gaps opened at too many different times, some are counted by age group, and
+counted again before one changes its group. Counts that another release cached are ignored.
 """
 
 from __future__ import annotations

@@ -181,9 +181,9 @@ def entries(
     Args:
         session: The tenant's transaction.
         limit: How many entries at most.
-        since: Only those of this time or later.
-        kind: Only those of this kind.
-        after: Only those with a higher sequence number.
+        since: Only entries of this time or later.
+        kind: Only entries of this kind.
+        after: Only entries with a higher sequence number.
         untargeted: Leave out the entries of targeted syncs.
 
     Raises:

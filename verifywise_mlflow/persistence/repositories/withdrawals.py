@@ -1,7 +1,7 @@
 """Withdrawn records: MLflow no longer has the version, and its record, verdicts and badge stay as they were.
 
-A withdrawal only sets the tombstone. Objects read in the same sync are not applied: the alias was deleted with the
-version, and the name may belong to another model by now.
+A withdrawal only sets the tombstone of the record. Other data of the same sync is not applied to it: MLflow deleted the
+version's aliases, too, and the model's name may belong to another model by now.
 """
 
 from __future__ import annotations

@@ -147,8 +147,8 @@ def _due_runs(context: StageContext, progress: Progress, among: Sequence[Key] | 
         return _due(context, RUNS, ReadScope.ALL, among)
     if context.options.is_targeted:
         return _due(context, RUNS, ReadScope.CHANGED, among)
-    # At most one request. Some registries have thousands of runs that were never ended; if there are too many of
-    # them, they wait for the reconcile like the others.
+    # At most one request. Some registries have thousands of runs that were never ended. If there are too many of
+    # them, they wait for the reconcile, as ended runs do.
     with context.begin() as session:
         return tracked_objects.pending_reads_up_to(session, RUNS, RUNS_PAGE_SIZE, among)
 
@@ -305,9 +305,10 @@ def _read(
 def _experiment_ids(
     context: StageContext, linked: ObjectKind[T], due: Sequence[PendingRead], experiments: _Experiments
 ) -> Sequence[str]:
-    """Return the experiments to search: in a targeted sync those of the objects, if all objects were read before.
+    """Return the experiments to search.
 
-    A server may have many thousands of experiments, which must not slow down a targeted sync.
+    A targeted sync searches only the experiments of the due objects, if all these objects were read before: a server
+    may have many thousands of experiments, which must not slow down a targeted sync.
     """
     if context.options.is_targeted:
         with context.begin() as session:

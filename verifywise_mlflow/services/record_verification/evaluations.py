@@ -88,9 +88,9 @@ class Replay:
 class Places:
     """Finds the evaluation in the log that began or ended a state.
 
-    Usually it has the same time and sync. If the clock went back, the trigger that saves former states set the time of
-    the new state to that of the former one. The new state then has the time of the earlier evaluation and the sync of
-    the later one.
+    Usually it has the same time and sync. If the clock went back, the trigger that saves former states gave the new
+    state the time of the former state. The new state then has the time of the earlier evaluation and the sync of the
+    later one.
     """
 
     def __init__(self, logged: Sequence[LoggedState]) -> None:

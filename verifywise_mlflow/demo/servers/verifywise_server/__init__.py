@@ -1,4 +1,4 @@
-"""A contract server: VerifyWise's REST API as it was measured, in the three dialects that customers run.
+"""A contract server: it replaces VerifyWise and behaves as was measured, in the three dialects that customers run.
 
 All of its code is ours. It defines the behavior that the delivery relies on, including the odd one: a validation error
 is a 500, a missing model is a 204, and an evidence's files may be dropped silently. The demo and tests deliver to it.

@@ -1,4 +1,4 @@
-"""The contract server on a port of 127.0.0.1, with the controls that tests have: faults, a log, a restart."""
+"""The contract server, which behaves like VerifyWise. Tests can cause faults in it, read its log and restart it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class LoggedRequest:
 
 
 class VerifyWiseServer:
-    """A contract server that runs for the duration of a block. Requests are executed one after the other."""
+    """A server that behaves like VerifyWise. It runs within a ``with`` block and executes one request at a time."""
 
     def __init__(
         self,
