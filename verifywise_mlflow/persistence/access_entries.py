@@ -2,7 +2,7 @@
 
 The entry of a reader is in the trail of its tenant. The entry of a pipeline or a listener is in the trail of every
 tenant, so that a tenant's trail alone shows to which roles its rows were opened. A tenant's first sync adds the entries
-of pipelines and listeners with access that was granted before.
+of pipelines and listeners whose access was granted before the sync.
 """
 
 from __future__ import annotations
@@ -36,13 +36,14 @@ _REASONS: Final[dict[tuple[AccessEvent, str], str]] = {
 def record_access(
     connection: Connection, event: AccessEvent, role: str, kind: str, tenant_id: str | None, now: datetime
 ) -> None:
-    """Append an entry to the trail of the reader's tenant, or for other roles to the trails of all synced tenants.
+    """Append an entry to the trail of a reader's tenant; for other roles, to the trails of all synced tenants.
 
     Call it last in a transaction, with the owner's rights. A trail may begin with this entry, since a reader's tenant
     need not have been synced yet.
     """
     if tenant_id is None:
-        # A tenant that another transaction is adding now gets the entry here or by entries_of_earlier_access.
+        # Another transaction may be adding a tenant now. That tenant gets the entry here or from
+        # entries_of_earlier_access.
         connection.execute(text(f"LOCK TABLE {SCHEMA}.tenants IN SHARE MODE"))
     query = select(tenants.c.tenant_id, tenants.c.tracking_uri).order_by(tenants.c.tenant_id)
     if tenant_id is not None:
@@ -57,7 +58,7 @@ def record_access(
 def entries_of_earlier_access(session: TenantSession, uri: str, now: datetime) -> list[AuditEntry]:
     """Return an entry for each pipeline and each listener, with the actor who granted the access.
 
-    They belong in the trail of a new tenant. It has the entries of its readers already.
+    The entries belong in the trail of a new tenant, which already has the entries of its readers.
     """
     table = role_grants
     query = select(table).where(table.c.tenant_id.is_(None)).order_by(table.c.granted_at, table.c.role_name)

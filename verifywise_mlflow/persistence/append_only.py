@@ -1,7 +1,7 @@
-"""Checks that the triggers that keep tables append-only or write histories are as the migrations created them.
+"""Checks the triggers that keep tables append-only or write histories: they must be as the migrations created them.
 
 Triggers refuse changes by every role, the owner included, but the owner can disable, drop or replace a trigger. Such a
-change leaves no row behind: only the catalog shows it, and only while it lasts.
+change leaves no row behind: only the catalog shows the change, and only while it lasts.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ _MIGRATIONS: Final = Path(__file__).parent / "migrations" / "versions"
 _FUNCTION: Final = re.compile(r"CREATE (?:OR REPLACE )?FUNCTION \{schema\}\.(\w+)\(.*?AS \$\$(.*?)\$\$", re.DOTALL)
 
 TRAILS: Final = ("audit_trail", "audit_checkpoints", "checkpoint_receipts")
-"""Rows are added, and never changed or deleted."""
+"""Tables whose rows are added, and never changed or deleted."""
 HISTORIES: Final = (
     *("canonical_record_history", "version_verdict_history", "compliance_badge_history"),
     *("lifecycle_events", "integrity_events", "config_versions", "state_log", "state_commitments"),
     *("prompt_version_history", "agent_history"),
 )
-"""Rows are added, never changed, and deleted by the erasure of their tenant only."""
+"""Tables whose rows are added and never changed. Only the erasure of a tenant deletes its rows."""
 RETAINED: Final = ("canonical_records", "artifact_manifests", "waivers", "prompt_versions", "agents")
-"""Rows change, and are deleted by the erasure of their tenant only."""
+"""Tables whose rows change. Only the erasure of a tenant deletes its rows."""
 DELETABLE: Final = ("version_verdicts", "compliance_badges")
-"""Rows change and are deleted; the history table keeps the former rows."""
+"""Tables whose rows change and are deleted. Their history tables keep the former rows."""
 
 
 REMEDY: Final = (
@@ -64,7 +64,7 @@ class Guard:
     def is_always_on(self) -> bool:
         """Whether the trigger must also fire under ``session_replication_role = replica``.
 
-        Triggers that write histories need not: a logical replica receives the histories as rows.
+        Triggers that write histories need not fire there: a logical replica receives the histories as rows.
         """
         return not self.function.startswith("save_")
 
@@ -108,15 +108,15 @@ GUARDS: Final = tuple(_guards())
 class _StoredTrigger:
     header: str
     function: str
-    """The function's name, preceded by its schema if that is not ours."""
+    """The function's name, preceded by its schema if the schema is not ours."""
     mode: str
     """``O``: enabled, ``A``: always, ``R``: under replication only, ``D``: disabled."""
 
 
 def append_only_problems(connection: Connection) -> list[str]:
-    """Return how the triggers and the bodies of functions differ from those of this release, as text without a period.
+    """Return how the triggers and the bodies of functions differ from this release's, as texts without a period.
 
-    Triggers and rules of guarded tables that are not ours are returned, too. Any role may call it.
+    The result includes triggers and rules of guarded tables that are not ours. Any role may call this function.
     """
     triggers, functions, expected = _stored_triggers(connection), _stored_functions(connection), _expected_functions()
     problems = [_guard_problem(guard, triggers.get((guard.table, guard.name))) for guard in GUARDS]
@@ -151,7 +151,7 @@ def _guard_problem(guard: Guard, stored: _StoredTrigger | None) -> str | None:
 
 
 def _stored_triggers(connection: Connection) -> Mapping[tuple[str, str], _StoredTrigger]:
-    # The function is read separately: pg_get_triggerdef adds its schema or not, depending on search_path.
+    # The function is read separately: whether pg_get_triggerdef adds the function's schema depends on search_path.
     query = text("""
         SELECT relname, tgname, split_part(pg_get_triggerdef(t.oid), ' EXECUTE FUNCTION ', 1) AS header,
                CASE WHEN pronamespace = n.oid THEN proname ELSE concat(pronamespace::regnamespace, '.', proname) END
@@ -174,7 +174,7 @@ def _stored_functions(connection: Connection) -> Mapping[str, str]:
 
 @cache
 def _expected_functions() -> Mapping[str, str]:
-    """Return the bodies of the schema's functions, by name: each as the last migration that defines it has it."""
+    """Return the bodies of the schema's functions by name. The last migration that defines a function decides."""
     files = sorted(_MIGRATIONS.glob("*/*.sql"))
     return {
         name: body.replace("{schema}", SCHEMA)

@@ -1,8 +1,8 @@
 """Upserts or inserts many rows with one statement, column by column.
 
 SQLAlchemy needs some 20 µs per row and 2 µs per cell to build a statement. Here each column is sent as one text, which
-Postgres splits, or as an array if a cell has one of the two control characters that the text needs. COPY would be as
-fast, but Postgres refuses it on tables with row-level security.
+Postgres splits. A column is sent as an array if one of its cells contains one of the two control characters that such a
+text needs. COPY would be as fast, but Postgres refuses it on tables with row-level security.
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ Cells: TypeAlias = Sequence[str | None]
 """A column's values, in the text form that Postgres casts to the column's type."""
 
 MAX_CHARACTERS: Final = 4 * 1024**2
-"""The most characters in the cells of a statement with several rows: sending a statement takes a multiple of its size
-in memory."""
+"""The maximum number of characters in the cells of a statement with several rows. Sending a statement takes a multiple
+of the statement's size in memory."""
 _SEPARATOR: Final = "\x1e"
-"""It separates the cells of a column and ends the last cell: Postgres splits an empty text into no cells."""
+"""The character after each cell of a column, including the last cell, since Postgres splits an empty text into no
+cells."""
 _NULL: Final = "\x1f"
-"""A cell that is null."""
+"""The text of a cell that is null."""
 
 
 def upsert_rows(session: TenantSession, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
@@ -40,7 +41,7 @@ def upsert_rows(session: TenantSession, table: Table, rows: Sequence[Mapping[str
     Args:
         session: The transaction.
         table: The table.
-        rows: At least one, all of the same columns. Each key occurs once.
+        rows: At least one row. All rows have the same columns, and each key occurs once.
     """
     upsert_columns(session, table, _cells(table, rows))
 
@@ -56,7 +57,7 @@ def insert_rows(
     Args:
         session: The transaction.
         table: The table.
-        rows: At least one, all of the same columns.
+        rows: At least one row. All rows have the same columns.
         common: The columns that have one value in all rows, which is not null.
     """
     insert_columns(session, table, _cells(table, rows), common)
@@ -92,8 +93,8 @@ def upsert_columns(
     Args:
         session: The transaction.
         table: The table.
-        columns: The cells of each column, equally many and at least one; each key occurs once. ``text_form`` makes
-            them of values.
+        columns: The cells of each column. All columns have the same number of cells, at least one, and each key occurs
+            once. ``text_form`` has the function that makes a cell from a value.
         common: The columns that have one value in all rows, which is not null.
     """
     _write(session, table, columns, common, replaces=True)
@@ -110,7 +111,7 @@ def _write(
         return
     texts = {name: text_form(table.c[name].type).to_text(value) for name, value in common.items()}
     joined = {name: _joined(cells) for name, cells in columns.items()}
-    are_joined = None not in joined.values()  # else a text contains one of the two control characters
+    are_joined = None not in joined.values()  # otherwise a cell has one of the control characters
     session.execute(
         _statement(table, tuple(columns), tuple(common), are_joined=are_joined, replaces=replaces),
         {**(joined if are_joined else {name: list(cells) for name, cells in columns.items()}), **texts}
@@ -161,7 +162,7 @@ def _array_literal(texts: Sequence[str]) -> str:
 
 
 def _joined(cells: Cells) -> str | None:
-    """Return a column's cells as one text; None if a cell contains a control character that has a meaning here."""
+    """Return a column's cells as one text; None if a cell contains one of the two control characters."""
     joined = _SEPARATOR.join([_NULL if cell is None else cell for cell in cells])
     if joined.count(_SEPARATOR) != len(cells) - 1 or joined.count(_NULL) != cells.count(None):
         return None

@@ -1,4 +1,4 @@
-"""Limits a page of rows in bytes, in the database: a server decides how large its rows are.
+"""Limits the bytes of a page of rows, in the database, since an MLflow server decides how large its rows are.
 
 A page of 500 rows usually has one megabyte. If only the number of rows were limited, 500 large rows would not fit into
 memory.
@@ -34,7 +34,7 @@ from sqlalchemy.types import TypeEngine
 from verifywise_mlflow.persistence.pg_text_codec import Text
 
 MAX_PAGE_BYTES: Final = 4 * 1024**2
-"""The bytes of text and JSON after which a page ends: the row that reaches this limit is its last one."""
+"""The bytes of text and JSON after which a page ends: the row that reaches this limit is the last row of the page."""
 
 _OF_FIXED_SIZE: Final = (Boolean, Integer, Date, DateTime)
 _PAGE: Final = "page"
@@ -44,12 +44,12 @@ _KEY: Final = ("model_name", "version_number")
 def limit_bytes(
     query: Select[Any], linked: Sequence[tuple[Table, str, str]] = (), max_bytes: int = MAX_PAGE_BYTES
 ) -> Select[Any]:
-    """Limit a query to its first rows, up to and including the one with which they reach ``max_bytes``.
+    """Limit a query to its first rows, up to and including the row with which they reach ``max_bytes``.
 
     Args:
-        query: It is ordered by the key of a version, and has a LIMIT.
-        linked: Tables whose rows will be read with the page and count towards the limit: each with the name of its key,
-            and with the column of the query that has the key.
+        query: A query that is ordered by the key of a version and has a LIMIT.
+        linked: Tables whose rows will be read with the page. These rows count towards the limit, too. Each table comes
+            with the name of its key, and with the column of the query that has the key.
         max_bytes: The limit.
     """
     columns = tuple((selected.key, selected.type) for selected in query.selected_columns)
@@ -57,7 +57,7 @@ def limit_bytes(
     return _limited_page(columns, tuple(linked), max_bytes).add_cte(query.cte(_PAGE))
 
 
-@lru_cache(maxsize=64)  # building it takes most of the time of reading an empty page
+@lru_cache(maxsize=64)  # building the query takes most of the time of reading an empty page
 def _limited_page(
     columns: tuple[tuple[str, TypeEngine[Any]], ...], linked: tuple[tuple[Table, str, str], ...], max_bytes: int
 ) -> Select[Any]:

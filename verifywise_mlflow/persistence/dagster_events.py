@@ -1,9 +1,10 @@
-"""SQL on Dagster's tables: stores a run's check results at once, and deletes rows that Dagster never deletes.
+"""SQL on Dagster's tables: stores a run's check results together, and deletes rows that Dagster never deletes.
 
-These are the rows that ``DagsterInstance.delete_run`` leaves behind, and the events that sensors report without a run.
+Dagster never deletes the rows that ``DagsterInstance.delete_run`` leaves behind, and the events that sensors report
+without a run.
 
 Dagster stores each check result twice: as an event, and in a table of results that has no index by run. No other module
-changes Dagster's tables, and only ``defs.dagster_compat`` calls this one, with a connection that Dagster opened.
+changes Dagster's tables, and only ``defs.dagster_compat`` calls this module, with a connection that Dagster opened.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ CheckKey: TypeAlias = tuple[str, str]
 """An asset key as Dagster stores it, and the name of the check."""
 
 # Dagster numbers events when it inserts them, and a result refers to its event. The result of a repeated step replaces
-# the row of the first attempt, and a result replaces the row of its planning.
+# the row of the first attempt, and a result replaces the row that Dagster wrote when it planned the check.
 _STORE_RESULTS: Final = text(
     """
     WITH results AS (
@@ -83,7 +84,10 @@ class CheckResultRow:
 
 
 def store_check_results(connection: Connection, results: Sequence[CheckResultRow]) -> None:
-    """Store at least one check result of a run, each for a partition, with their events in the same order."""
+    """Store at least one check result of a run, and the results' events in the same order.
+
+    Each result is for a partition.
+    """
     columns = zip(*map(astuple, results), strict=True)
     names = [field.name for field in fields(CheckResultRow)]
     connection.execute(_STORE_RESULTS, dict(zip(names, map(list, columns), strict=True)))
@@ -98,8 +102,8 @@ def checks_with_results(connection: Connection) -> frozenset[CheckKey]:
 def delete_check_results(connection: Connection, checks: Collection[CheckKey], run_ids: Sequence[str]) -> None:
     """Delete the results of these checks in these runs.
 
-    Assets and names are matched separately, so the results of a check with the asset of one of these checks and the
-    name of another are deleted, too.
+    Assets and names are matched separately. So a check with the asset of one of these checks and the name of another
+    one of them loses its results, too.
     """
     # All three columns are given so that Postgres can use the table's unique index.
     connection.execute(
@@ -112,7 +116,7 @@ def delete_check_results(connection: Connection, checks: Collection[CheckKey], r
 
 
 def delete_runless_check_result(connection: Connection, asset_key: str, check_name: str, partition: str | None) -> None:
-    """Delete a check's result for a partition that was reported without a run."""
+    """Delete a check's result for a partition, if the result was reported without a run."""
     connection.execute(
         delete(_RESULTS).where(
             _RESULTS.c.asset_key == asset_key,
@@ -124,10 +128,10 @@ def delete_runless_check_result(connection: Connection, asset_key: str, check_na
 
 
 def delete_superseded_runless_events(connection: Connection, asset_keys: Collection[str], before: datetime) -> None:
-    """Delete the observations and check results that were reported without a run for these assets before a time.
+    """Delete the observations and check results that were reported without a run for these assets before a given time.
 
-    The newest observation of each partition stays. Every event of a check result is deleted: the current result is in
-    the table of results, which holds one row per check and partition for results without a run.
+    The newest observation of each partition stays. Every event of a check result is deleted, since the current result
+    is in the table of results. For results without a run, that table has one row per check and partition.
     """
     cutoff = before.astimezone(UTC).replace(tzinfo=None)  # Dagster stores naive UTC
     runless = (_EVENTS.c.run_id == _NO_RUN, _EVENTS.c.timestamp < cutoff)

@@ -1,4 +1,4 @@
-"""The database: its connection, and whether its schema is the one that this release was written for."""
+"""Connects to the database, and checks whether its schema is at the revision that this release was written for."""
 
 from __future__ import annotations
 
@@ -53,16 +53,17 @@ DATABASE_URL_VARIABLE = "VERIFYWISE_DATABASE_URL"
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 MIN_SERVER_VERSION = (15,)
-"""The oldest supported Postgres: the first whose views can run with the querying role's rights
+"""The oldest supported version of Postgres. It is the first version whose views can run with the querying role's rights
 (``security_invoker``)."""
 
 UPGRADE_LOCK_TIMEOUT = "120s"
-"""How long an upgrade waits for open transactions of a ``Store``. One that begins meanwhile waits for the upgrade."""
+"""How long an upgrade waits for open transactions of a ``Store``. A transaction that begins meanwhile waits for the
+upgrade."""
 
 SILENCE_SECONDS = 60
-"""The longest silence of the server's machine, unless ``statement_seconds`` or the URL sets another limit. After it, a
-connection counts as lost, even while a statement waits for its result: the system's own limit is two hours. A statement
-may run longer, since the machine acknowledges packets meanwhile.
+"""How long the server's machine may be silent, unless ``statement_seconds`` or the URL sets another limit. After that
+time, a connection counts as lost, even while a statement waits for its result. The operating system's own limit is two
+hours. A statement may run longer than this limit, since the machine acknowledges packets meanwhile.
 """
 _INSUFFICIENT_PRIVILEGE = "42501"
 _CREATED_MEANWHILE = frozenset({"23505", "42P06", "42P07"})
@@ -89,10 +90,10 @@ def connect(url: str, statement_seconds: float | None = None) -> Engine:
     Args:
         url: The database.
         statement_seconds: How long a statement may take on the server, including its wait for locks, and how long the
-            server's machine may take to acknowledge data. Without it, only locks and silence have a limit.
+            server's machine may take to acknowledge data. Without this argument, only locks and silence have a limit.
 
     Raises:
-        DatabaseError: the URL cannot be read or is not one of Postgres, or the configured schema name is refused.
+        DatabaseError: the URL cannot be read or is no URL of Postgres, or the configured schema name is refused.
     """
     if SCHEMA_PROBLEM:
         raise DatabaseError(f"{SCHEMA_VARIABLE} is not the name of a schema for our tables: {SCHEMA_PROBLEM}")
@@ -152,10 +153,10 @@ def _time_limits(statement_seconds: float | None) -> str:
 
 
 def upgrade(url: str) -> str:
-    """Migrate the schema to the newest revision, creating it first if needed; return that revision.
+    """Create the schema if needed, migrate it to the newest revision, and return that revision.
 
-    It waits for open transactions, for up to two minutes. Roles with access keep it, and get the privileges that new
-    tables need.
+    The upgrade waits for open transactions for up to two minutes. Roles with access keep their access, and get the
+    privileges that new tables need.
 
     Raises:
         DatabaseError: the database cannot be used; or the schema may not be created, is newer than this code, belongs
@@ -181,7 +182,7 @@ class SchemaCheck:
 
 
 def check(url: str, *, wait_seconds: float = 0.0) -> SchemaCheck:
-    """Return the schema's revision, if it is the one that this release needs, and what is wrong with its protection.
+    """Refuse a schema at another revision than this release needs; return the revision and problems of protection.
 
     Nothing is changed. While the schema is older or missing, wait for a migration for up to ``wait_seconds``.
 
@@ -206,7 +207,7 @@ def _check(engine: Engine) -> SchemaCheck:
 
 
 def ensure_schema(engine: Engine) -> None:
-    """Create the schema if there is none, or if it has no tables; refuse one that is older or newer than this code.
+    """Create the schema if there is none, or if it has no tables; refuse a schema older or newer than this code.
 
     Existing tables are never migrated here: another process may be running on them with older code.
 
@@ -231,7 +232,7 @@ def refuse_revision_mismatch(current: str | None, newest: str) -> None:
     """Refuse a schema at another revision than the one that this code was written for.
 
     Raises:
-        OutdatedSchemaError: it is older, or has no revision.
+        OutdatedSchemaError: the schema is older, or has no revision.
         NewerSchemaError: this code does not know its revision.
     """
     if current == newest:
@@ -287,7 +288,7 @@ def refuse_old_server(version: tuple[int, ...]) -> None:
     """Refuse a server that cannot apply row-level security in views.
 
     Raises:
-        DatabaseError: it is older than Postgres 15.
+        DatabaseError: the server is older than Postgres 15.
     """
     if version < MIN_SERVER_VERSION:
         raise DatabaseError(
@@ -357,7 +358,7 @@ def _create_schema(connection: Connection) -> None:
 
 
 def _run_migrations(connection: Connection) -> None:
-    # Imported here: Alembic takes 0.2 s, and most processes find the schema as they need it.
+    # Imported here, since the import takes 0.2 s and most processes need no migration.
     from alembic import command
     from alembic.config import Config
 

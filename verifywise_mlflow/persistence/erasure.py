@@ -30,8 +30,8 @@ from verifywise_mlflow.persistence.tables import (
 )
 
 RETAINED_TABLES = (audit_trail, audit_checkpoints, checkpoint_receipts, tenant_locks)
-"""Tables that stay: the trail with its checkpoints and receipts, which prove the erasure, and the locks, which the
-erasure holds."""
+"""Tables whose rows an erasure keeps. The trail, its checkpoints and its receipts prove the erasure. The locks are held
+by the erasure itself."""
 
 
 def erased_tables() -> list[Table]:
@@ -45,8 +45,9 @@ def erased_tables() -> list[Table]:
 
 
 def count_erasable_rows(session: TenantSession) -> dict[str, int]:
-    """Return how many rows the tenant has in the tables that an erasure empties, by table; tables without rows are left
-    out.
+    """Return how many rows the tenant has in the tables that an erasure empties, by table.
+
+    Tables without rows are left out.
     """
     counted = {
         table.name: session.scalar(select(func.count()).where(table.c.tenant_id == session.tenant_id)) or 0
@@ -56,7 +57,7 @@ def count_erasable_rows(session: TenantSession) -> dict[str, int]:
 
 
 def erase(store: Store, tenant_id: str, now: datetime) -> Mapping[str, int]:
-    """Erase a tenant and record it in its audit trail; return how many rows it had, as ``count_erasable_rows`` does.
+    """Erase a tenant and record it in its audit trail; return how many rows the tenant had, by table.
 
     The tenant's readers lose their access, so that they cannot read a later tenant of the same name.
 
@@ -71,11 +72,11 @@ def erase(store: Store, tenant_id: str, now: datetime) -> Mapping[str, int]:
         for lock in deliveries:
             locked.enter_context(store.exclusive(tenant_id, wait_seconds=0, lock=lock))
         session = locked.enter_context(store.begin(tenant_id))
-        # Before all other locks: a grant locks the table of tenants, which an erasure changes last.
+        # This lock comes before all others: a grant locks the table of tenants, which an erasure changes last.
         role_grants.lock_grants(session.connection, "erasing a tenant")
         # The triggers allow the deletions only after the audit entry, so the chain must be locked before the rows. Any
-        # other transaction that appends to the chain first takes one of the locks above or of the following three. So
-        # it waits there and causes no deadlock.
+        # other transaction that appends to the chain first takes one of the locks above, or one of the next three
+        # locks. So such a transaction waits for that lock and causes no deadlock.
         uri = session.scalar(select(tenants.c.tracking_uri).where(tenants.c.tenant_id == tenant_id).with_for_update())
         lock_tenant(session.connection, tenant_id, "waivers")
         lock_tenant(session.connection, tenant_id, "config versions")

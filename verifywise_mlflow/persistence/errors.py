@@ -22,8 +22,8 @@ LOCK_NOT_AVAILABLE = "55P03"
 _ACCESS_REFUSED = re.compile(
     r"authentication failed|no pg_hba\.conf entry|does not exist|permission denied for database|not permitted to log in"
 )
-"""Messages with which a server refuses a login, since the driver gives no code for it. If the server's messages are in
-another language, the error counts as transient: one more try costs little."""
+"""Messages with which a server refuses a login. The driver has no error code for a refused login. If the server's
+messages are in another language, the error counts as transient: one more try costs little."""
 
 
 class DatabaseError(Exception):
@@ -62,7 +62,7 @@ class DatabaseFailedError(DatabaseError):
     remedy = "Committed data stays, and the next sync resumes from there"
 
     def __init__(self, error: DBAPIError) -> None:
-        """Compose the message from the driver's, without the statement, its values and the password."""
+        """Compose the message from the driver's message, without the statement, its values and the password."""
         message = _message(error)
         remedy = self.remedy
         if _ACCESS_REFUSED.search(message):
@@ -78,7 +78,7 @@ class DatabaseUnreachableError(DatabaseFailedError):
     remedy = "Check VERIFYWISE_DATABASE_URL, and whether the server runs"
 
     def __init__(self, error: DBAPIError) -> None:
-        """Compose the message from the driver's. A refused login is not retryable."""
+        """Compose the message from the driver's message. A refused login is not retryable."""
         super().__init__(error)
         self.retryable = not _ACCESS_REFUSED.search(_message(error))
 

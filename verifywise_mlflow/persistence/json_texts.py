@@ -1,4 +1,4 @@
-"""Rows whose JSON stays text until the process that computes parses it.
+"""Rows whose JSON stays text until the computing process parses it.
 
 A sync reads its rows in one process and computes in another. Pickling and unpickling parsed JSON took as long as
 parsing it, so the process that computes receives the text.
@@ -43,7 +43,7 @@ def _before_query(
 
 
 def parsed_row(table: Table, row: Mapping[str, object]) -> dict[str, object]:
-    """Return a row that a query with ``JSON_AS_TEXT`` read, of all or some columns of a table, with its JSON parsed."""
+    """Return a row of a query with ``JSON_AS_TEXT``, with its JSON parsed. It has all or some columns of the table."""
     parsed = {name: loads(text) for name in _json_columns(table) if isinstance(text := row.get(name), str)}
     return {**row, **parsed}
 

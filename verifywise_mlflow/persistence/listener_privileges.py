@@ -1,4 +1,4 @@
-"""Whether the current role has the privileges that the listener needs, and cannot read the records of tenants."""
+"""Checks that the current role has the privileges that the listener needs, and cannot read the records of tenants."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Locks that serialize transactions, on rows and tables.
 
-Advisory locks are unsuitable: every role that can log in, even a tenant's reader, may take any of them and make all
-others wait. A reader holds no lock that a sync or a command waits for. Only ``db upgrade`` waits for transactions of
-readers, and ends with an error after two minutes.
+Advisory locks are unsuitable: every role that can log in, even a tenant's reader, may take any advisory lock and make
+all other sessions wait. A reader holds no lock that a sync or a command waits for. Only ``db upgrade`` waits for
+transactions of readers, and ends with an error after two minutes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from verifywise_mlflow.persistence.tables import SCHEMA
 DeliveryLock = NewType("DeliveryLock", str)
 TenantLock = Literal["sync", "audit trail", "waivers", "config versions"] | DeliveryLock
 """``sync`` admits one sync of a tenant at a time, and the lock of a target admits one delivery to it at a time. The
-other locks serialize transactions that append to what they read."""
+other locks serialize transactions that read rows and then append to them."""
 
 _DELIVERY: Final = "delivery to "
 
@@ -39,12 +39,12 @@ _TRY_LOCK = text(f"{_SELECT} SKIP LOCKED")
 _DRIVER_LOCK = _SELECT.replace(":tenant_id", "%(tenant_id)s").replace(":lock", "%(lock)s")
 _DRIVER_TRY_LOCK = f"{_DRIVER_LOCK} SKIP LOCKED"
 _TRANSACTION_TIMEOUT_VERSION: Final = (17,)
-"""The first Postgres with a time-out of whole transactions."""
+"""The first version of Postgres with a time-out of whole transactions."""
 
-# Two statements in one round trip. All transactions share the lock, except `db upgrade`, which takes it exclusively: it
-# waits for open transactions, and later ones see the new revision. The second statement must begin after the lock was
-# granted: a single statement could see the revision from before the upgrade. A reader may take the lock in this mode,
-# which conflicts with an upgrade only.
+# These are two statements in one round trip. All transactions share the lock, except `db upgrade`, which takes the lock
+# exclusively. So an upgrade waits for open transactions, and later transactions see the new revision. The second
+# statement must begin after the lock was granted: a single statement could see the revision from before the upgrade. A
+# reader may take the lock in the shared mode, which conflicts with an upgrade only.
 _SHARE_SCHEMA = f"""
     LOCK TABLE {SCHEMA}.alembic_version IN ACCESS SHARE MODE;
     SELECT version_num, set_config('verifywise_mlflow.tenant', %(tenant)s, true) FROM {SCHEMA}.alembic_version
@@ -53,7 +53,7 @@ _ALEMBIC_VERSION = f"""
     CREATE TABLE IF NOT EXISTS {SCHEMA}.alembic_version (
         version_num VARCHAR(32) NOT NULL, CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)
     )
-"""  # as Alembic creates it, but before the first migration, since upgrades lock this table
+"""  # as Alembic creates the table, but before the first migration, since upgrades lock it
 
 
 def share_schema(connection: Connection, tenant_id: str) -> str | None:
@@ -73,7 +73,7 @@ def schema_lock_named() -> AbstractContextManager[None]:
 
 
 def lock_schema(connection: Connection) -> None:
-    """Wait until no other transaction shares the schema's lock, and hold off later ones until this one ends."""
+    """Wait until no other transaction shares the schema's lock, and hold off later ones until this transaction ends."""
     connection.execute(text(_ALEMBIC_VERSION))
     connection.execute(text(f"LOCK TABLE {SCHEMA}.alembic_version IN ACCESS EXCLUSIVE MODE"))
 
@@ -100,7 +100,7 @@ def lock_tenant(connection: Connection, tenant_id: str, lock: TenantLock) -> Non
     """
     key = {"tenant_id": tenant_id, "lock": lock}
     with _named_lock(tenant_id, lock):
-        if connection.execute(_LOCK, key).first() is None:  # the first time
+        if connection.execute(_LOCK, key).first() is None:  # the tenant's first use of the lock
             connection.execute(_INSERT, key)
             connection.execute(_LOCK, key)
 
@@ -124,7 +124,7 @@ def lock_and_read(connection: Connection, tenant_id: str, lock: TenantLock, quer
     statements = f"{_DRIVER_LOCK}; SELECT ({query}), EXISTS ({_DRIVER_LOCK.removesuffix(' FOR UPDATE')})"
     with _named_lock(tenant_id, lock):
         value, is_locked = connection.exec_driver_sql(statements, key).one()
-    if not is_locked:  # the first time
+    if not is_locked:  # the tenant's first use of the lock
         lock_tenant(connection, tenant_id, lock)
         return connection.exec_driver_sql(query, key).scalar()
     return value
@@ -152,10 +152,10 @@ def create_tenant_lock(connection: Connection, tenant_id: str, lock: TenantLock)
 
 
 def begin_long_lock(connection: Connection, tenant_id: str, lock: TenantLock) -> bool:
-    """Set the tenant, disable the server's time-outs of idle and long transactions, and try to lock; in one round trip.
+    """Set the tenant, disable the server's time-outs of idle and long transactions, and try to lock, in one round trip.
 
-    All of this lasts until the transaction ends. Return False if another transaction holds the lock, or if the tenant
-    has no such lock yet.
+    The setting, the disabled time-outs and the lock last until the transaction ends. Return False if another
+    transaction holds the lock, or if the tenant has no such lock yet.
     """
     statements = (
         "SELECT set_config('verifywise_mlflow.tenant', %(tenant_id)s, true)",
@@ -181,7 +181,7 @@ def _without_timeouts(connection: Connection) -> list[str]:
 def try_lock_tenant(connection: Connection, tenant_id: str, lock: TenantLock) -> bool:
     """Hold an existing lock of the tenant until the transaction ends.
 
-    Return False if another transaction holds it, or if it does not exist.
+    Return False if another transaction holds the lock, or if the lock does not exist.
     """
     return connection.execute(_TRY_LOCK, {"tenant_id": tenant_id, "lock": lock}).first() is not None
 

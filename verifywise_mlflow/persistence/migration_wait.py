@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 from verifywise_mlflow.persistence.errors import LockTimeoutError, OutdatedSchemaError
 
 MIGRATION_WAIT_SECONDS: Final = 600.0
-"""How long workers and runs wait, at their start."""
+"""How long workers and runs wait for a migration when they start."""
 _POLL_SECONDS: Final = 1.0
 
 T = TypeVar("T")

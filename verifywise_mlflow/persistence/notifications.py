@@ -1,4 +1,4 @@
-"""Notifications of Postgres. Waiting for one in LISTEN costs neither processor time nor queries."""
+"""Notifications of Postgres. Waiting for a notification with LISTEN costs neither processor time nor queries."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from verifywise_mlflow.persistence.errors import translate_errors
 class Listener:
     """A session that listens to a channel.
 
-    A notification may never arrive: a transaction pooler forwards none, and a session may be lost. So those who wait
-    must also poll at intervals.
+    A notification may never arrive: a transaction pooler forwards none, and a session may be lost. So a caller that
+    waits must also poll at intervals.
     """
 
     def __init__(self, session: psycopg2.extensions.connection) -> None:
@@ -52,7 +52,7 @@ class Listener:
 
 
 def notify(connection: Connection, channel: str) -> None:
-    """Notify those who listen to a channel, when the transaction commits."""
+    """Notify the sessions that listen to a channel, as soon as the transaction commits."""
     connection.execute(select(func.pg_notify(channel, "")))
 
 

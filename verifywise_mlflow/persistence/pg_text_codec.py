@@ -3,8 +3,8 @@
 Postgres stores no NUL in text, no lone surrogate, and no NaN in JSON; MLflow returns all three. They are escaped on
 write and unescaped on read:
 
-* NUL is stored as ``␀``, a lone surrogate as ``␛`` and its four hex digits, and these two characters themselves after a
-  ``␛``. All other text is stored unchanged.
+* NUL is stored as ``␀``. A lone surrogate is stored as ``␛`` and its four hex digits. The characters ``␀`` and ``␛``
+  themselves are stored with a ``␛`` before them. All other text is stored unchanged.
 * NaN and the infinities in JSON are stored as the strings ``NaN``, ``Infinity`` and ``-Infinity``.
 """
 
@@ -35,13 +35,13 @@ _ESCAPED = re.compile(f"{_NUL}|{_ESCAPE}([{_NUL}{_ESCAPE}]|[0-9a-f]{{4}})")
 
 def escape(text: str) -> str:
     """Return the text in a form that Postgres can store."""
-    if text.isascii() and "\x00" not in text:  # most texts are, and a pattern takes ten times as long
+    if text.isascii() and "\x00" not in text:  # most texts are plain, and a pattern takes ten times as long
         return text
     return _TO_ESCAPE.sub(_escaped, text)
 
 
 def unescape(text: str) -> str:
-    """Return the text from which ``escape`` made this one."""
+    """Return the original of a text that ``escape`` returned."""
     if _NUL not in text and _ESCAPE not in text:
         return text
     return _ESCAPED.sub(_unescaped, text)
@@ -62,7 +62,9 @@ def _unescaped(match: re.Match[str]) -> str:
 
 
 def to_stored(value: object) -> Stored:
-    """Return a value of JSON's types, with its texts escaped and the names of numbers that are not finite.
+    """Return a value of JSON's types in the form in which it is stored.
+
+    Texts are escaped, and numbers that are not finite are replaced by their names.
 
     Raises:
         TypeError: the value, or a part of it, has no form in JSON.
@@ -106,7 +108,10 @@ class Text(TypeDecorator[str]):
         return _restored(value)
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[str | None], str | None]:
-        """Return the function that restores a value, without SQLAlchemy's two wrapping calls: a sync reads millions."""
+        """Return the function that restores a value, without SQLAlchemy's two wrapping calls.
+
+        A sync reads millions of values.
+        """
         return _restored
 
 
@@ -115,10 +120,10 @@ def _restored(value: str | None) -> str | None:
 
 
 Json = JSONB(none_as_null=True)
-"""Any value of JSON's types; ``None`` is SQL's NULL. The engine writes and reads it with the two functions below."""
+"""Any value of JSON's types; ``None`` is SQL's NULL. The engine writes and reads it with ``dumps`` and ``loads``."""
 JsonDocument = JSON(none_as_null=True)
-"""Like ``Json``, for large values that are read as a whole. Postgres keeps the text that ``dumps`` returns: to write,
-read and hash text costs less than to parse it.
+"""Like ``Json``, for large values that are read as a whole. Postgres keeps the text that ``dumps`` returns: writing,
+reading and hashing text costs less than parsing it.
 """
 
 
@@ -128,7 +133,7 @@ def dumps(value: object) -> str:
     Keys must be texts, and are sorted. A value that Postgres would change is written as Postgres returns it. So a
     stored value that was read with ``loads`` gives the same text again.
     """
-    if isinstance(value, list | tuple | dict) and not value:  # as two thirds of the columns of most rows
+    if isinstance(value, list | tuple | dict) and not value:  # true of two thirds of the columns of most rows
         return "{}" if isinstance(value, dict) else "[]"
     try:
         serialized = _compact(value)
@@ -136,7 +141,7 @@ def dumps(value: object) -> str:
             serialized = _compact(to_stored(value))
     except ValueError:  # a number that is not finite
         serialized = _compact(to_stored(value))
-    has_large = "+" in serialized and "e+" in serialized  # to look for one character first takes a tenth of the time
+    has_large = "+" in serialized and "e+" in serialized  # looking for one character first takes a tenth of the time
     return _STRING_OR_LARGE.sub(_large, serialized) if has_large else serialized
 
 
@@ -165,14 +170,15 @@ def _large(match: re.Match[str]) -> str:
 
 def loads(serialized: str) -> Stored:
     """Return the value that ``dumps`` serialized; the names of numbers that are not finite stay texts."""
-    if serialized in ("[]", "{}"):  # as two thirds of the columns of most rows
+    if serialized in ("[]", "{}"):  # true of two thirds of the columns of most rows
         return [] if serialized == "[]" else {}
     value = _parsed(serialized)
     return value if _is_plain(serialized) else from_stored(value)
 
 
 def _parsed(serialized: str) -> Stored:
-    # It takes half the time of the standard library, with the same results, even for whole numbers of any size.
+    # This parser takes half the time of the standard library's, with the same results, even for whole numbers of any
+    # size.
     try:
         value: Stored = from_json(serialized)
     except ValueError:  # a lone surrogate, or too many levels
@@ -181,7 +187,7 @@ def _parsed(serialized: str) -> Stored:
 
 
 def restored_json(serialized: str) -> str:
-    """Return JSON for another reader: what ``dumps`` serialized, without the escapes that Postgres needs."""
+    """Return what ``dumps`` serialized as JSON for other readers, without the escapes that Postgres needs."""
     return serialized if _is_plain(serialized) else json.dumps(loads(serialized))
 
 

@@ -1,8 +1,8 @@
 """Abilities of a reader, beyond reading its tenant, with which it could stall syncs or fill the disk.
 
-Postgres grants most of them to every role, through PUBLIC. ``db grant`` limits the role's connections, if permitted.
-The rights of PUBLIC belong to all products in the database, so an operator revokes them, with the statements given
-here.
+Postgres grants most of these abilities to every role, through PUBLIC. All products in the database share the rights of
+PUBLIC, so an operator revokes these rights, with the statements that this module returns. ``db grant`` only limits the
+connections of a reader's role, if permitted.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ READER_CONNECTION_LIMIT: Final = 5
 """The connection limit that ``db grant`` sets for a reader, if permitted and unless the role has a limit already."""
 
 MAX_READER_SHARE: Final = 0.5
-"""The part of the server's connections that all readers together may open without being reported."""
+"""The share of the server's connections that all readers together may open without being reported."""
 
 _INSUFFICIENT_PRIVILEGE = "42501"
 
@@ -52,11 +52,11 @@ def limit_connections(connection: Connection, role: str) -> None:
             connection.exec_driver_sql(_limit_statement(role), execution_options={"no_parameters": True})
     except ProgrammingError as error:
         if error_code(error) != _INSUFFICIENT_PRIVILEGE:
-            raise  # else `reader_exposures` names the statement
+            raise  # otherwise `reader_exposures` returns the statement as a remedy
 
 
 def reader_exposures(connection: Connection, role: str | None = None) -> list[RoleExposure]:
-    """Return what readers can do although they should not, by role, or only for ``role``.
+    """Return what readers can do although they should not: for each reader, or only for ``role``.
 
     Any role that may use the schema may call this.
     """
@@ -65,7 +65,7 @@ def reader_exposures(connection: Connection, role: str | None = None) -> list[Ro
 
 
 def _readers(connection: Connection) -> list[str]:
-    """Return the roles that may read the audit trail and not add to it, except superusers and Postgres' own roles."""
+    """Return the roles that may read the audit trail but not add to it, except superusers and Postgres' own roles."""
     query = text(
         """
         SELECT rolname FROM pg_roles

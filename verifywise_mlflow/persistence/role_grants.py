@@ -1,7 +1,8 @@
 """Database roles: the schema's owner, pipelines that write one tenant at a time, readers of one tenant, and listeners.
 
-Privileges limit a role to tables and statements; row-level security limits it to rows. ``grant`` sets up both, never an
-operator by hand; ``verifywise-mlflow db upgrade`` grants again, so that roles get the tables of a new release.
+Privileges limit a role to tables and statements. Row-level security limits a role to rows. ``grant`` sets up both, and
+an operator never does so by hand. ``verifywise-mlflow db upgrade`` grants the privileges again, so that roles get
+access to the tables of a new release.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ PIPELINE_PRIVILEGES: Mapping[str, tuple[str, ...]] = {
     # history.
     "version_verdicts": (*_WRITE, "DELETE"),
     "compliance_badges": (*_WRITE, "DELETE"),
-    # Triggers create its row and invalidate it.
+    # Triggers create a tenant's row and invalidate it.
     "compliance_counts": (*_READ, "UPDATE"),
     "compliance_count_buckets": _WRITE,
     "waivers": _WRITE,
@@ -56,7 +57,8 @@ PIPELINE_PRIVILEGES: Mapping[str, tuple[str, ...]] = {
     "delivery_events": (*_APPEND, "DELETE"),
     "delivery_ledger": _WRITE,
     "delivery_targets": _WRITE,
-    # A sync removes the hints that it has followed, and the listener the deliveries that are too old to be repeated.
+    # A sync removes the hints that it has followed. The listener removes the deliveries that are too old to be
+    # repeated.
     "change_hints": (*_WRITE, "DELETE"),
     "webhook_deliveries": (*_WRITE, "DELETE"),
     "webhook_status": _WRITE,
@@ -70,17 +72,18 @@ PIPELINE_PRIVILEGES: Mapping[str, tuple[str, ...]] = {
     "checkpoint_receipts": _APPEND,
     "state_log": _APPEND,
     "state_commitments": _APPEND,
-    # Triggers write them with the owner's rights.
+    # Triggers write these tables with the owner's rights.
     "canonical_record_history": _READ,
     "prompt_version_history": _READ,
     "agent_history": _READ,
     "version_verdict_history": _READ,
     "compliance_badge_history": _READ,
-    # A role sees its own row, which the policies of row-level security read, and those of pipelines and listeners.
+    # A role sees its own row, and the rows of pipelines and listeners. The policies of row-level security read the own
+    # row.
     "role_grants": _READ,
 }
-"""A pipeline's privileges on each table but ``REVISION_TABLE``. A new table must be added here: a test compares this
-with the tables."""
+"""A pipeline's privileges on each table except ``REVISION_TABLE``. A new table must be added here: a test compares
+these names with the tables."""
 
 READER_TABLES = tuple(table for table in PIPELINE_PRIVILEGES if table != "tenant_locks")
 """The tables that a reader may read, besides ``REVISION_TABLE``: all but the locks."""
@@ -91,8 +94,8 @@ LISTENER_PRIVILEGES: Mapping[str, tuple[str, ...]] = {
     "webhook_status": _WRITE,
     "role_grants": _READ,
 }
-"""A listener's privileges, besides ``REVISION_TABLE``. Other networks reach the listener, so it has no access to what
-pipelines store."""
+"""A listener's privileges, besides ``REVISION_TABLE``. Other networks reach the listener, so the listener has no access
+to what pipelines store."""
 
 REVISION_TABLE = "alembic_version"
 """The table with the schema's revision, which belongs to no tenant. Every role with access reads it, to refuse a schema
@@ -100,7 +103,9 @@ of another release."""
 
 
 def grant(connection: Connection, role: str, kind: RoleKind, tenant_id: str | None, now: datetime) -> None:
-    """Grant a role access, with an audit entry. If the role has this access, restore its privileges without an entry.
+    """Grant a role access, with an audit entry.
+
+    If the role already has this access, only restore its privileges, without an entry.
 
     Raises:
         DatabaseError: the current role lacks the rights of the schema's owner, there is no such role, row-level
@@ -143,8 +148,8 @@ def grant(connection: Connection, role: str, kind: RoleKind, tenant_id: str | No
 def revoke(connection: Connection, role: str, now: datetime) -> None:
     """Revoke a role's access, even if the role no longer exists, with an audit entry.
 
-    Privileges that were given by other means get no entry: unless the role bypasses row-level security, they show no
-    tenant's rows.
+    A role without a grant loses its privileges without an entry. Unless such a role bypasses row-level security, its
+    privileges show no tenant's rows.
 
     Raises:
         DatabaseError: the role has no access, or the current role lacks the rights of the schema's owner.
@@ -236,7 +241,7 @@ def roles(connection: Connection) -> list[RoleAccess]:
 def _remedy(role: str) -> str:
     if role != _PUBLIC:
         return "revoke it"
-    # ``revoke`` takes roles, and PUBLIC is none.
+    # ``revoke`` takes a role, and PUBLIC is not a role.
     statements = (f"REVOKE ALL ON ALL {kind} IN SCHEMA {SCHEMA} FROM PUBLIC" for kind in ("TABLES", "SEQUENCES"))
     return f"run {'; '.join(statements)}"
 
@@ -262,7 +267,7 @@ def require_owner(connection: Connection, action: str) -> None:
     """Refuse a role without the rights of the schema's owner.
 
     Raises:
-        DatabaseError: the current role lacks them.
+        DatabaseError: the current role lacks these rights.
     """
     if not is_owner(connection):
         raise DatabaseError(
@@ -272,13 +277,13 @@ def require_owner(connection: Connection, action: str) -> None:
 
 
 def lock_grants(connection: Connection, action: str) -> None:
-    """Keep other transactions from granting and revoking access until this one ends.
+    """Keep other transactions from granting and revoking access until this transaction ends.
 
     Raises:
         DatabaseError: the current role lacks the rights of the schema's owner, which the action needs.
     """
     require_owner(connection, action)
-    # Two at once would update the same row of the catalog, which Postgres refuses.
+    # Two simultaneous grants would update the same row of the catalog, which Postgres refuses.
     connection.execute(text(f"LOCK TABLE {SCHEMA}.role_grants IN SHARE ROW EXCLUSIVE MODE"))
 
 
@@ -340,7 +345,7 @@ def _refuse_missing(connection: Connection, role: str) -> None:
 
 
 def _grant_privileges(connection: Connection, role: str, kind: RoleKind) -> None:
-    _revoke_privileges(connection, role)  # including those that an earlier release granted
+    _revoke_privileges(connection, role)  # including privileges that an earlier release granted
     name = quoted_identifier(role)
     by_table = {
         "pipeline": PIPELINE_PRIVILEGES,
@@ -373,5 +378,6 @@ def _views(connection: Connection) -> list[str]:
 
 
 def _execute(connection: Connection, statement: str) -> None:
-    # GRANT takes no parameters. Without any, the driver does not look for placeholders: a role's name may hold a %.
+    # GRANT takes no parameters. Without parameters, the driver does not look for placeholders. A role's name may
+    # contain a %.
     connection.exec_driver_sql(statement, execution_options={"no_parameters": True})

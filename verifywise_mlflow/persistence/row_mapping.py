@@ -77,7 +77,8 @@ def upsert(session: TenantSession, table: Table, rows: Sequence[Row]) -> None:
 def is_one_of(table: Table, keys: Collection[Key]) -> ColumnElement[bool]:
     """Return the condition that a row belongs to one of the given versions.
 
-    It passes two arrays: 500 pairs would become 500 conditions, and planning them takes ten times as long as the read.
+    The condition has two arrays as parameters. As pairs, 500 keys would become 500 conditions, and planning these would
+    take ten times as long as the read.
     """
     wanted = key_rows(keys)
     return tuple_(table.c.model_name, table.c.version_number).in_(select(wanted.c.model_name, wanted.c.version_number))
@@ -115,7 +116,7 @@ def looked_up(
     Args:
         table: The table.
         rows: The rows to join it to, which have the column ``tenant_id``.
-        key: The primary key without the tenant: expressions over ``rows``.
+        key: Expressions over ``rows``, one for each column of the primary key except the tenant.
         columns: The columns to read; all if none are given.
     """
     read = [table.c[name] for name in columns] or [*table.c]
@@ -169,7 +170,7 @@ def fingerprints(session: TenantSession, table: Table, keys: Collection[Key]) ->
 
 
 def to_entity(kind: type[E], row: Mapping[str, object], **other: object) -> E:
-    """Return the entity that a row was built from; ``other`` gives the fields with another name in the row."""
+    """Return the entity that a row was built from; ``other`` has the fields that the row names otherwise."""
     entity_type: type = kind
     values = {name: row[name] for name in _names(entity_type) if name in row and name not in other}
     for name in ("problems", "logged_model_ids"):
@@ -187,7 +188,7 @@ def to_entity(kind: type[E], row: Mapping[str, object], **other: object) -> E:
 
 
 def to_floats(stored: object) -> dict[str, float]:
-    """Return stored metrics as floats: JSON has the names of those that are not finite."""
+    """Return stored metrics as floats. In JSON, numbers that are not finite are stored as their names."""
     return {str(key): float(value) for key, value in stored.items()} if isinstance(stored, dict) else {}
 
 
@@ -196,12 +197,12 @@ def _list(stored: object) -> Iterable[object]:
 
 
 MAX_NAME_BYTES = 2_000
-"""The longest name in a key, as it is stored: an entry of a Postgres index has at most 2,704 bytes, and a key has more
-parts."""
+"""The maximum length of a name in a key, in bytes as stored. An entry of a Postgres index has at most 2,704 bytes, and
+a key has other parts, too."""
 
 
 def fits_in_key(*names: str | None) -> bool:
-    """Return whether all names but None can be parts of a key: short, and not of invisible characters alone."""
+    """Return whether all names except None can be parts of a key: they are short, and have a visible character."""
     return all(name is None or key_problem(name) is None for name in names)
 
 

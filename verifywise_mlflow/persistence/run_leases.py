@@ -1,8 +1,8 @@
-"""Leases of runs, so that one worker at a time executes a run: locks of sessions in Dagster's database.
+"""Leases of runs, so that only one worker at a time executes a run. A lease is a session's lock in Dagster's database.
 
-A session-level advisory lock has what a lease needs. Two workers cannot both have it. Postgres releases it when the
-holder's process dies. With ``idle_session_timeout``, Postgres also ends a session that has sent nothing for half a
-minute, by the clock of one server. So it releases the lease of a machine that vanished, of a network that is
+A session-level advisory lock has what a lease needs. Two workers cannot both have the lock. Postgres releases the lock
+when the holder's process dies. With ``idle_session_timeout``, Postgres also ends a session that has sent nothing for
+half a minute, by the clock of one server. So it releases the lease of a machine that vanished, of a network that is
 partitioned behind a proxy, and of a process that hangs. There is no row to clean up.
 
 The locks are in Dagster's database, where readers need no access: ``locks.py`` explains why our own database needs
@@ -25,9 +25,9 @@ from verifywise_mlflow.persistence.session_names import name_of_run
 
 HEARTBEAT_SECONDS: Final = 2.0
 SESSION_TIMEOUT_SECONDS: Final = 30
-"""Postgres ends a lease's session that was silent for this long."""
+"""The time of silence after which Postgres ends the session of a lease."""
 DAEMON: Final = "daemon"
-"""In place of a run's ID: the lease of Dagster's daemon."""
+"""The name of the lease of Dagster's daemon, in place of a run's ID."""
 
 _TRY_LOCK = text("SELECT pg_try_advisory_lock(:key)")
 _STATUS = text("SELECT status FROM runs WHERE run_id = :run_id")
@@ -144,7 +144,7 @@ def end_sessions(url: str, run_id: str) -> int:
     """End the sessions that a lost run left in our database; return how many there were.
 
     Raises:
-        DatabaseError: the database cannot be used, or the current role may not end them.
+        DatabaseError: the database cannot be used, or the current role may not end these sessions.
     """
     engine = connect(url)
     try:

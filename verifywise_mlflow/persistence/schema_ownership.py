@@ -22,7 +22,7 @@ FOREIGN_SCHEMAS: Final = (
     # VerifyWise (releases of 2026) keeps all organizations in one schema, next to an alembic_version of its own.
     ForeignSchema("VerifyWise", frozenset({"organizations", "users"})),
     ForeignSchema("VerifyWise", frozenset({"projects", "users"})),
-    # Our registered_models come without experiments.
+    # Our own schema has registered_models, too, but no experiments.
     ForeignSchema("MLflow", frozenset({"experiments", "registered_models"})),
     ForeignSchema("MLflow", frozenset({"experiments", "runs"})),
     ForeignSchema("Dagster", frozenset({"event_logs", "runs"})),
@@ -32,8 +32,8 @@ FOREIGN_SCHEMAS: Final = (
 def refuse_foreign_schema(connection: Connection) -> None:
     """Refuse a schema that belongs to VerifyWise, MLflow or Dagster.
 
-    Each of them, like us, expects to own its schema: they share the name ``alembic_version``, and VerifyWise grants its
-    role write access to every table in its schema.
+    Each of these products, like ours, expects to own its schema. All use the table name ``alembic_version``, and
+    VerifyWise grants its role write access to every table in its schema.
 
     Raises:
         DatabaseError: the schema holds another product's tables.

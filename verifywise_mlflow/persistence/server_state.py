@@ -30,7 +30,7 @@ class RoleRights:
 
     role: str
     bypass: str | None
-    """Why row-level security does not apply to it, as a clause; None if it applies."""
+    """Why row-level security does not apply to the role, as a clause; None if row-level security applies."""
     missing: Sequence[str]
     """The privileges on tables that a sync needs and the role lacks, such as ``INSERT on audit_trail``."""
 
@@ -47,7 +47,7 @@ def server_clock(connection: Connection) -> datetime:
 
 
 def role_rights(connection: Connection) -> RoleRights:
-    """Return the rights of the current role, compared with those that ``db grant pipeline`` grants."""
+    """Return the rights of the current role, compared with the rights that ``db grant pipeline`` grants."""
     needed = [(table, privilege) for table, privileges in PIPELINE_PRIVILEGES.items() for privilege in privileges]
     held = connection.execute(
         text(
@@ -66,7 +66,7 @@ def role_rights(connection: Connection) -> RoleRights:
 def long_transactions(connection: Connection, min_age: timedelta) -> list[LongTransaction]:
     """Return the transactions older than this age that hold locks on our tables, the oldest first.
 
-    Only a superuser, or a role with pg_read_all_stats, sees those of roles that it is not a member of.
+    Only a superuser, or a role with pg_read_all_stats, sees the transactions of roles that it is not a member of.
     """
     query = text(
         """

@@ -1,4 +1,4 @@
-"""A transaction of one tenant: what every query and every write of tenant data takes."""
+"""A transaction of one tenant. Every function that reads or writes tenant data takes one as an argument."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 class TenantSession:
     """An open transaction and the tenant that it belongs to. ``Store.begin`` opens one.
 
-    Row-level security limits a reader to its own tenant, and a pipeline to this one. It does not apply to the schema's
-    owner, and lets a pipeline read the tables ``tenants`` and ``change_hints`` of all tenants. So every statement on
-    rows of the tenant also filters by ``tenant_id``.
+    Row-level security limits a reader to its own tenant, and a pipeline to the tenant of the session. Row-level
+    security does not apply to the schema's owner, and lets a pipeline read the tables ``tenants`` and ``change_hints``
+    of all tenants. So every statement on rows of the tenant also filters by ``tenant_id``.
     """
 
     connection: Connection

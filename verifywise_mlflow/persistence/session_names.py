@@ -1,4 +1,4 @@
-"""Names of sessions in our database (``application_name``), so that those of a lost run can be found and ended."""
+"""Names of sessions in our database (``application_name``), by which the sessions of a lost run are found and ended."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _name = _PRODUCT
 
 
 def name_sessions(run_id: str) -> None:
-    """Name the sessions that this process opens from now on after a run."""
+    """Give the name of a run to the sessions that this process opens from now on."""
     global _name  # a worker's process executes one run
     _name = name_of_run(run_id)
 

@@ -1,4 +1,4 @@
-"""The content of a state: the stored texts of its columns, the same for a writer and for a verifier of the tables.
+"""The content of a state: the stored texts of its columns. A writer and a verifier compute the same content.
 
 A column's text is what the writer sends, before Postgres casts it: JSON with sorted keys, times in ISO 8601 in UTC. A
 row that was read gives the same texts again.
@@ -23,8 +23,8 @@ RECORD_COLUMNS: Final = {
     name: text_form(canonical_records.c[name].type).to_text
     for name in (*FIELDS, "origins", "incomplete", "findings", "deleted_at")
 }
-"""The columns of a record's content, each with the function that makes the text that Postgres casts to the column's
-type."""
+"""The columns of a record's content, each with a function that turns a value into text. Postgres casts that text to the
+column's type."""
 
 VERDICT_COLUMNS: Final = (
     *("rule_id", "rule_version", "verdict", "reason", "values", "policy_id", "policy_version", "origins"),
@@ -49,7 +49,7 @@ VERDICT_ARRAYS: Final = {
 SHARED_VERDICT_COLUMNS: Final = ("rule_id", "rule_version", "policy_id", "policy_version", "thresholds", "day")
 """The columns that are usually equal in all versions that a policy evaluated on the same day."""
 CELL_SEPARATOR: Final = "\x1e"
-"""Between the cells of a column: no stored cell has it. See ``verdict_bulk_writer``."""
+"""The character between the cells of a column. No stored cell contains it: see ``verdict_bulk_writer``."""
 
 LIFECYCLE_COLUMNS: Final = ("version_number", "incarnation", "kind", "alias", "previous", "value", "happened_at")
 INTEGRITY_COLUMNS: Final = (
@@ -86,8 +86,8 @@ def joined_columns(verdicts: Iterable[Sequence[str]]) -> list[str]:
 def column_hashes(columns: Sequence[str]) -> dict[str, str]:
     """Return the SHA-256, in hex, of each joined column of verdicts, by the column's name; nothing without verdicts.
 
-    One hash for each column costs a fifth of one for each verdict: a version has about four times as many verdicts as a
-    verdict has columns, and the columns are joined anyway, to be written.
+    Hashing each column costs a fifth of hashing each verdict. A version has about four times as many verdicts as a
+    verdict has columns, and the columns are joined anyway when they are written.
     """
     if not columns:
         return {}
@@ -110,15 +110,15 @@ _cached_hash = lru_cache(maxsize=32)(column_hash)
 
 
 def evaluation_content(columns: Mapping[str, str], kept: Mapping[str, str], badge: str) -> Content:
-    """Return the content of an evaluation: all verdicts that a version has since then, and its badge.
+    """Return the content of an evaluation: all verdicts that a version has after it, and the badge.
 
-    The newest evaluation alone says which verdicts are in force. If it named the verdicts that stayed by their rules
-    only, a proof could pass a former verdict off as one of them.
+    Only the newest evaluation states which verdicts are in force. It names each verdict that stayed by its rule and its
+    fingerprint. With the rule alone, a proof could present a former verdict of that rule as a verdict in force.
 
     Args:
-        columns: ``column_hashes`` of the verdicts that began with it, which are sorted by their rules.
+        columns: ``column_hashes`` of the verdicts that began with the evaluation, which are sorted by their rules.
         kept: the rules whose verdicts stayed, each with the verdict's fingerprint, which is one of its cells.
-        badge: the badge, whether it began or stayed; empty if there is none any more.
+        badge: the badge, whether it began or stayed; empty if the version has no badge any more.
     """
     return {"badge": badge, "kept": dict(kept), "verdicts": dict(columns)}
 
@@ -134,7 +134,7 @@ def row_content(table: Table, columns: Iterable[str], row: Mapping[str, object])
 
 
 def content_id(content: str) -> str:
-    """Return the part of a content's hash that identifies an event among those of its version."""
+    """Return the part of a content's hash that identifies an event among the events of its version."""
     return content[:16]
 
 

@@ -1,4 +1,4 @@
-"""Tables of prompt versions and agents, which have a history and whose states are in the log: how it names them."""
+"""The tables of prompt versions and agents. Both have a history, and their states are in the log of states."""
 
 from __future__ import annotations
 
@@ -23,16 +23,19 @@ class StateTable:
     table: Table
     history: Table
     columns: Sequence[str]
-    """What a state's content is."""
+    """The columns that make up a state's content."""
     key: tuple[str, ...]
     """The columns of the primary key after the tenant: a name or an ID, and a number if there is one."""
 
     def object_id(self, row: Mapping[str, Any]) -> str:
-        """Return what names a row in the log: its key, joined by slashes."""
+        """Return the name of a row in the log: the parts of the row's key, joined by slashes."""
         return "/".join(escape(str(row[column])) for column in self.key)
 
     def states(self, rows: Sequence[Mapping[str, Any]], sync_id: str, now: datetime) -> list[State]:
-        """Return the states of rows for the log, which has the first column of their key as the model's name."""
+        """Return the states of rows for the log.
+
+        In the log, the first column of a row's key takes the place of the model's name.
+        """
         return [
             State(
                 *(self.kind, escape(str(row[self.key[0]])), 0, self.object_id(row)),

@@ -51,7 +51,7 @@ class Store(Closeable):
 
         Raises:
             OutdatedSchemaError: the schema is older than this code, or missing, and the role may not create it.
-            NewerSchemaError: it is newer.
+            NewerSchemaError: the schema is newer.
             LockTimeoutError: a migration was still running after ``wait_seconds``.
             DatabaseError: there is no such database, or it cannot be used.
         """
@@ -109,7 +109,7 @@ class Store(Closeable):
         """Open a transaction that belongs to no tenant: for the list of tenants, role grants and the owner's work.
 
         Raises the same errors as ``begin``. Here, row-level security hides tenants' rows from a pipeline's role, except
-        those of the tables ``tenants`` and ``change_hints``.
+        the rows of the tables ``tenants`` and ``change_hints``.
         """
         with self._transaction("") as connection:
             yield connection
@@ -128,20 +128,20 @@ class Store(Closeable):
 
     @contextmanager
     def exclusive(self, tenant_id: str, *, wait_seconds: float = 600.0, lock: TenantLock = "sync") -> Iterator[None]:
-        """Hold a lock of the tenant while the block runs, so that no other sync of the tenant, or delivery, runs.
+        """Hold a lock of the tenant while the block runs, so that no other sync, or delivery to the target, runs.
 
-        The lock belongs to an open transaction, so Postgres releases it when this process dies or loses that
-        connection. A lost connection does not end the block.
+        The lock belongs to an open transaction, so Postgres releases it when this process dies or loses the
+        transaction's connection. A lost connection does not end the block.
 
         Raises:
-            TenantBusyError: another one held it for all of ``wait_seconds``.
+            TenantBusyError: another process held the lock for all of ``wait_seconds``.
             DatabaseError: for the same reasons as in ``begin``.
         """
         deadline = time.monotonic() + wait_seconds
         with open_connection(self._engine) as connection, translate_errors(self._engine.url.username):
-            # Not the schema's lock: an upgrade waits for the sync's transactions, not for the whole sync.
+            # The schema's lock is not taken here: an upgrade waits for the sync's transactions, not for the whole sync.
             is_locked = locks.begin_long_lock(connection, tenant_id, lock)
-            if not is_locked:  # held, or the tenant's first one
+            if not is_locked:  # another process holds the lock, or the tenant has no such lock yet
                 with self._transaction(tenant_id) as other_connection:
                     locks.create_tenant_lock(other_connection, tenant_id, lock)
             while not (is_locked or locks.try_lock_tenant(connection, tenant_id, lock)):

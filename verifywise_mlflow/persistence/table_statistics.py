@@ -18,7 +18,8 @@ from verifywise_mlflow.persistence.tables import SCHEMA
 _MIN_PAGES: Final = 64
 """Pages of 8 KiB. For a smaller table, every plan is good enough."""
 _GROWTH: Final = 4
-"""The growth of a table that makes its former statistics useless. Analyzing a table of records takes about a second."""
+"""The factor of growth that makes a table's former statistics useless. Analyzing a table of records takes about a
+second."""
 
 _GROWN = text(
     """
@@ -34,9 +35,9 @@ _GROWN = text(
 def analyze_grown_tables(session: TenantSession, tables: Sequence[Table]) -> list[str]:
     """Analyze the tables that have grown more than fourfold since they were last analyzed, and return their names.
 
-    Small tables are left out, and those whose owner's rights the current role lacks: autovacuum analyzes them. Postgres
-    skips a table that another process is analyzing, whose name is returned nevertheless. Until the transaction ends,
-    it holds a lock that blocks only VACUUM, ANALYZE and changes of the schema.
+    Small tables are left out, and tables whose owner's rights the current role lacks: autovacuum analyzes these tables.
+    Postgres skips a table that another process is analyzing, but its name is returned nevertheless. Until the
+    transaction ends, it has a lock on the analyzed tables, which blocks only VACUUM, ANALYZE and changes of the schema.
     """
     names = [table.name for table in tables]
     limits = {"growth": _GROWTH, "min_pages": _MIN_PAGES}
