@@ -1,10 +1,10 @@
-"""The tables. Those of assets have the assets' names.
+"""The tables. A table that belongs to an asset has the asset's name.
 
-Four columns are in several of them:
+Several tables have these columns:
 
 * ``fingerprint``: a hash of the content. A sync writes the content again only when it differs.
-* ``revision``: drawn from one sequence at each write of the content. What is built from a row stores the row's
-  revision, so comparing revisions finds what is pending.
+* ``revision``: a number that is drawn from one sequence at each write of the content. A row that is built from another
+  row stores the revision of that row. So a comparison of revisions finds what is pending.
 * ``incarnation``: counts the objects with this name and number, from 1. An object that is deleted and created again is
   another object, with another creation time.
 * ``retry``: the last read failed with a transient error, so the next sync reads the object again.

@@ -1,4 +1,7 @@
-"""The tables of agents: logged models of the type agent, which may belong to no registered model, and former states."""
+"""The tables of agents and of their former states.
+
+An agent is a logged model of the type agent. It may belong to no registered model.
+"""
 
 from __future__ import annotations
 
@@ -64,4 +67,4 @@ agent_history = Table(
     Column("sync_id", Text, nullable=False),
     *end_columns(),
 )
-"""A trigger writes it, as the other histories."""
+"""A trigger writes this table, like the other histories."""

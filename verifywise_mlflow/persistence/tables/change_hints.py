@@ -31,8 +31,8 @@ webhook_deliveries = Table(
     Column("object_names", Json, nullable=False),
     Index("webhook_deliveries_by_time", "tenant_id", "received_at"),
 )
-"""The deliveries of the last minutes, so that a repeated one has no effect, with the models and prompts that they name:
-a change that a poll finds, but that no delivery has named, was missed."""
+"""The deliveries of the last minutes, so that a repeated delivery has no effect. Each row has the models and prompts
+that its delivery names. If a poll finds a change that no delivery has named, the webhooks have missed that change."""
 
 webhook_status = Table(
     "webhook_status",
@@ -42,5 +42,5 @@ webhook_status = Table(
     time_column("last_event_at"),
     time_column("last_missed_at"),
 )
-"""Whether a tenant's webhooks are alive: the last new delivery with a valid signature, the last one that was not a test
-call, and when polling last found a change that should have been delivered."""
+"""Whether a tenant's webhooks are alive: the last new delivery with a valid signature, the last such delivery that was
+not a test call, and when polling last found a change that should have been delivered."""

@@ -10,7 +10,7 @@ from verifywise_mlflow.persistence.pg_text_codec import Json, Text
 from verifywise_mlflow.persistence.tables.schema import revisions
 
 # `doc` describes a column of a stage's table; Dagster shows it.
-# SQLAlchemy types a column by what it holds, and these functions make columns of several kinds: hence Any here.
+# SQLAlchemy types a column by the type of its values, and these functions make columns of several types: hence Any.
 
 
 def key_column(name: str, *, doc: str | None = None) -> Column[Any]:
@@ -47,7 +47,7 @@ def time_column(name: str, *, nullable: bool = True, doc: str | None = None) -> 
 
 
 def incarnation_column() -> Column[Any]:
-    """How many objects have had this name and number."""
+    """The number of objects that have had this name and number, up to this one."""
     return Column(
         "incarnation",
         Integer,
@@ -91,6 +91,7 @@ def revision_index(table: str) -> Index:
 def end_columns() -> tuple[Column[Any], ...]:
     """When a state of a history ended, and the sync that ended it.
 
-    When it began is ``valid_from`` in the views of states; in tables, ``changed_at``, and of verdicts ``evaluated_at``.
+    The time when the state began is ``valid_from`` in the views of states. In the tables, that time is ``changed_at``;
+    for verdicts, ``evaluated_at``.
     """
     return (time_column("valid_to", nullable=False), Column("ended_by_sync_id", Text, nullable=False))

@@ -27,7 +27,7 @@ delivery_outbox = Table(
     Index("delivery_outbox_by_revision", "tenant_id", "target", "revision"),
 )
 """The versions whose state a target does not have yet. A later change of a pending version replaces its row, with
-another revision: a delivery deletes a row only if it still has the revision that was read."""
+another revision: a delivery deletes a row only if the row still has the revision that was read."""
 
 delivery_ledger = Table(
     "delivery_ledger",
@@ -46,9 +46,9 @@ delivery_ledger = Table(
     time_column("written_at"),
     Column("remark", Text),
 )
-"""What we last wrote. ``destination`` is a digest of the address and the organization, since a remote id means nothing
-anywhere else. ``intended`` is set before a request is sent and cleared after its success: a row that has it at the
-start of a delivery belongs to a request with an unknown outcome."""
+"""The content that we last wrote to a target. ``destination`` is a digest of the address and the organization, since a
+remote ID is valid at that destination only. ``intended`` is set before a request is sent and cleared after its success:
+if a row has an intended content at the start of a delivery, the outcome of its request is unknown."""
 
 delivery_targets = Table(
     "delivery_targets",
@@ -64,4 +64,4 @@ delivery_targets = Table(
     time_column("last_delivered_at"),
     Column("last_error", Text),
 )
-"""The state of each target of a tenant. Without ``confirmed_at``, its deliveries are not allowed yet."""
+"""The state of each target of a tenant. Without ``confirmed_at``, deliveries to the target are not allowed yet."""

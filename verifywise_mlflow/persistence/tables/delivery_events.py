@@ -19,5 +19,5 @@ delivery_events = Table(
     time_column("written_at", nullable=False),
     Index("delivery_events_by_version", "tenant_id", "target", "model_name", "version_number", "event_id"),
 )
-"""An event is a row for each webhook that wants it, until it is delivered. ``body`` is canonical JSON, so it consists
-of ASCII only. Each attempt sends its bytes, or a chat message that is made from it."""
+"""An event has a row for each webhook that it goes to, until it is delivered. ``body`` is canonical JSON, so it
+consists of ASCII only. Each attempt sends the bytes of the body, or a chat message that is made from the body."""

@@ -82,4 +82,4 @@ prompt_version_history = Table(
     Column("sync_id", Text, nullable=False),
     *end_columns(),
 )
-"""A trigger writes it, as the other histories."""
+"""A trigger writes this table, like the other histories."""

@@ -1,4 +1,4 @@
-"""The canonical records, their history, and the revisions of the rows that each was built from."""
+"""The canonical records, their history, and the revisions of the rows that each record was built from."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ canonical_record_history = Table(
     Index("canonical_record_history_by_begin", "tenant_id", "changed_at"),
     Index("canonical_record_history_by_end", "tenant_id", "valid_to"),
 )
-"""A trigger writes it, as the other histories."""
+"""A trigger writes this table, like the other histories."""
 
 record_inputs = Table(
     "record_inputs",

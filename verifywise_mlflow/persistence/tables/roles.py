@@ -19,4 +19,4 @@ role_grants = Table(
     Column("granted_by_os_user", Text, nullable=False),
     Column("granted_by_role", Text, nullable=False),
 )
-"""The policies of row-level security read it."""
+"""The policies of row-level security read this table."""

@@ -36,7 +36,8 @@ def schema_name_problem(name: str) -> str | None:
 _configured: Final = os.environ.get(VARIABLE) or DEFAULT_SCHEMA
 
 SCHEMA_PROBLEM: Final = schema_name_problem(_configured)
-"""Why the configured name is refused, or None. ``database.connect`` raises it: an import cannot report it well."""
+"""Why the configured name is refused, or None. ``database.connect`` raises it: an import cannot report the problem
+well."""
 
 SCHEMA: Final = DEFAULT_SCHEMA if SCHEMA_PROBLEM else _configured
 

@@ -8,7 +8,7 @@ from sqlalchemy import Text as PlainText
 from verifywise_mlflow.persistence.tables.columns import key_column, time_column
 from verifywise_mlflow.persistence.tables.schema import metadata
 
-# Texts are as Postgres keeps them, since they are what is hashed, and sorted by their bytes.
+# The texts are in their stored form (see pg_text_codec), since this form is hashed, and are sorted by their bytes.
 
 state_log = Table(
     "state_log",
@@ -34,7 +34,8 @@ state_commitments = Table(
     Column("sequence", BigInteger, nullable=False),
     Column("frontier", PlainText, nullable=False),
 )
-"""``sequence`` is the trail's entry that commits the first ``size`` states; ``frontier`` has the hex of its peaks."""
+"""``sequence`` is the number of the trail's entry that commits the first ``size`` states. ``frontier`` has the peaks of
+their tree in hex."""
 
 state_models = Table(
     "state_models",
@@ -43,4 +44,4 @@ state_models = Table(
     Column("model_name", PlainText, primary_key=True),
     Column("root", PlainText, nullable=False),
 )
-"""A cache: it follows from the log."""
+"""A cache: the roots can be computed from the log."""

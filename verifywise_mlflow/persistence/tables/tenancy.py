@@ -45,8 +45,8 @@ poll_watermarks = Table(
     Column("newest_version_time", BigInteger),
     time_column("updated_at", nullable=False),
 )
-"""The newest update time of a version in the last complete listing, in milliseconds since 1970. A poll compares it with
-the server's."""
+"""The newest update time of a version in the last complete listing, in milliseconds since 1970. A poll compares this
+time with the newest update time on the server."""
 
 history_usage = Table(
     "history_usage",

@@ -1,8 +1,9 @@
 """The verdicts on each version, its badge, the history of both, waivers, and cached counts.
 
-All verdicts on a version are in one row of ``version_verdicts``, and in its history those that ended together: an array
-for each column, with an element for each rule. ``compliance_results`` and ``compliance_result_history`` are views with
-a row for each verdict; ``compliance_verdicts`` has few columns, for queries over all versions.
+All verdicts on a version are in one row of ``version_verdicts``. A row of its history has the verdicts that ended
+together. Such rows have an array for each column of a verdict, with an element for each rule. ``compliance_results``
+and ``compliance_result_history`` are views with a row for each verdict. ``compliance_verdicts`` is a view with few
+columns, for queries over all versions.
 """
 
 from __future__ import annotations
@@ -74,8 +75,8 @@ def _badge_columns() -> tuple[Column[Any], ...]:
 
 
 def _array_columns() -> tuple[Column[Any], ...]:
-    # JSON is stored as text, which the views cast: to parse it would take as long as everything else of a write.
-    # Texts are escaped as in the views.
+    # JSON is stored as text, which the views cast: parsing it would take as long as the rest of a write.
+    # Texts are escaped in the same way as in the views.
     types: dict[str, TypeEngine[Any]] = {
         "rule_versions": Integer(),
         "evaluated_at": DateTime(timezone=True),
@@ -163,8 +164,8 @@ compliance_counts = Table(
     Column("waiver_ids", Json),
     Column("counts", Json),
 )
-"""A cache. Triggers move ``revision`` with each change of the counted rows; the counts are current until then, or until
-``valid_until``, and while the same waivers are in force."""
+"""A cache. Triggers raise ``revision`` with each change of the counted rows. The counts are current until such a change
+or ``valid_until``, and while the same waivers are in force."""
 
 compliance_count_buckets = Table(
     "compliance_count_buckets",
@@ -179,7 +180,8 @@ compliance_count_buckets = Table(
     Column("basis", PlainText),
     Column("counts", PlainText),
 )
-"""The parts of these counts: each covers the keys from its first key up to the first key of the next bucket."""
+"""The parts of the counts in ``compliance_counts``: each part covers the keys from its first key up to the first key of
+the next bucket."""
 
 waivers = Table(
     "waivers",

@@ -1,6 +1,6 @@
--- Postgres compresses what makes a row too long, which is the JSON of nearly every record and some arrays with a
--- version's verdicts. With its old method, pglz, compression is half of the time of writing a record; lz4 takes a
--- fraction, where the server was built with it.
+-- Postgres compresses the values that make a row too long: the JSON of nearly every record, and some arrays with a
+-- version's verdicts. With the old method, pglz, compression takes half of the time of writing a record. lz4 takes a
+-- fraction of that time, but not every server was built with lz4.
 DO $$
 DECLARE
     long_column record;

@@ -1,11 +1,11 @@
 -- Triggers that invalidate cached counts.
 
--- Every statement that changes a record, a verdict or a badge moves the revision of its buckets and of its tenant in the
--- same transaction; counts of another revision are ignored. The triggers run with the owner's rights, so that a writer
--- needs none and cannot forget the move. TRUNCATE is refused.
+-- Every statement that changes a record, a verdict or a badge raises the revision of the bucket and of the tenant in
+-- the same transaction. Counts of another revision are ignored. The triggers run with the owner's rights, so a writer
+-- needs no rights on the counts and cannot forget the new revision. TRUNCATE is refused.
 --
--- A tenant's row is written first and so is locked; a division of a bucket locks it, too. The next statement sees every
--- division that was committed before, and so finds the bucket that a key belongs to.
+-- The tenant's row is written first, which locks it. A division of a bucket locks the same row. So the next statement
+-- sees every division that was committed before, and finds the bucket that a key belongs to.
 CREATE FUNCTION {schema}.invalidate_counts() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 BEGIN

@@ -2,8 +2,9 @@
 -- which it was valid. Triggers write it, so that no writer can forget it, and so that a role that may write records may
 -- not write their history.
 
--- When and by which sync a state ended precedes the row as it was. With this order, a column that a later migration
--- adds last to both tables needs no change of the triggers, except that of verdicts, which names its columns.
+-- A row begins with the time when the state ended and the sync that ended it. The columns of the former row follow.
+-- With this order, a column that a later migration adds at the end of both tables needs no change of the triggers,
+-- except the trigger of verdicts, which names its columns.
 CREATE TABLE {schema}.canonical_record_history (
     valid_to TIMESTAMP WITH TIME ZONE NOT NULL,
     ended_by_sync_id TEXT NOT NULL,
@@ -60,9 +61,9 @@ CREATE FUNCTION {schema}.write_sync_id() RETURNS text LANGUAGE sql STABLE SET se
 $$;
 
 -- The triggers run with the owner's rights, since writers may only read the history. They fire on every change, so that
--- an UPDATE by hand leaves a trace, too: it sets neither the time nor the sync, and must not be attributed to the last
--- sync. A clock that was set back must not end a state before it began, hence the greatest of two times: the state then
--- has a span of no length. An erasure of a tenant must delete its history last.
+-- an UPDATE by hand leaves a trace, too. Such an UPDATE sets neither the time nor the sync, and must not be attributed
+-- to the last sync. If the clock was set back, a state must not end before it began. So a state ends at the later of
+-- two times, and may have a span of no length. An erasure of a tenant must delete its history last.
 CREATE FUNCTION {schema}.save_former_record() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 BEGIN
@@ -88,7 +89,7 @@ FOR EACH ROW WHEN (OLD.* *<> NEW.*) EXECUTE FUNCTION {schema}.save_former_record
 CREATE TRIGGER save_deleted_record BEFORE DELETE ON {schema}.canonical_records
 FOR EACH ROW EXECUTE FUNCTION {schema}.save_former_record();
 
--- For tables whose history has the table's name in the singular.
+-- This function is for tables whose history has the table's name in the singular.
 CREATE FUNCTION {schema}.save_former_asset() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 DECLARE
@@ -122,9 +123,9 @@ FOR EACH ROW EXECUTE FUNCTION {schema}.save_former_asset();
 
 -- A verdict is another state if anything in it differs. A null fingerprint stands for the former verdict of the rule: a
 -- writer sends only verdicts that differ. If a verdict was changed by hand, its fingerprint no longer matches, so the
--- next evaluation of the version writes the verdict again. A gap keeps the time when it opened while its verdict
--- changes from one open verdict to another, and while the objects that it rests on cannot be read, which does not close
--- it.
+-- next evaluation of the version writes the verdict again. A gap keeps the time when it opened if its verdict changes
+-- to another open verdict. It also keeps this time while the objects that the verdict rests on cannot be read, which
+-- does not close the gap.
 CREATE FUNCTION {schema}.save_former_verdicts() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 DECLARE
@@ -289,7 +290,7 @@ FOR EACH ROW WHEN (OLD.* IS DISTINCT FROM NEW.*) EXECUTE FUNCTION {schema}.save_
 CREATE TRIGGER save_deleted_verdicts BEFORE DELETE ON {schema}.version_verdicts
 FOR EACH ROW EXECUTE FUNCTION {schema}.save_former_verdicts();
 
--- A trigger, since a check constraint would refuse a row before Postgres finds that a former row exists.
+-- This is a trigger, since a check constraint would refuse a row before Postgres finds that a former row exists.
 CREATE FUNCTION {schema}.refuse_missing_verdict() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog AS $$
 BEGIN
     RAISE EXCEPTION 'a fingerprint of the verdicts on % % is null, and the rule has no former verdict',
@@ -326,7 +327,7 @@ END $$;
 CREATE TRIGGER save_former_badge BEFORE UPDATE OR DELETE ON {schema}.compliance_badges
 FOR EACH ROW EXECUTE FUNCTION {schema}.save_former_badge();
 
--- A row for each verdict.
+-- A view with a row for each verdict.
 CREATE VIEW {schema}.compliance_results WITH (security_invoker = true) AS
 SELECT v.tenant_id, v.model_name, v.version_number, r.rule_id, r.rule_version, r.verdict, r.reason,
        r.values::jsonb AS values, r.policy_id, r.policy_version, r.evaluated_at, r.sync_id,
@@ -340,7 +341,7 @@ FROM {schema}.version_verdicts AS v CROSS JOIN LATERAL unnest(
     thresholds, day, input_hash, fingerprint, open_since
 );
 
--- Its columns are those that queries over all versions need: they read a tenth of the bytes.
+-- This view has only the columns that queries over all versions need. So these queries read a tenth of the bytes.
 CREATE VIEW {schema}.compliance_verdicts WITH (security_invoker = true) AS
 SELECT v.tenant_id, v.model_name, v.version_number, r.rule_id, r.verdict, r.evaluated_at, r.open_since
 FROM {schema}.version_verdicts AS v
@@ -360,7 +361,8 @@ FROM {schema}.version_verdict_history AS v CROSS JOIN LATERAL unnest(
     thresholds, day, input_hash, fingerprint, open_since
 );
 
--- Every state; the current one has no end. As of T: WHERE valid_from <= T AND (valid_to > T OR valid_to IS NULL).
+-- The views of all states; the current state has no end.
+-- As of T: WHERE valid_from <= T AND (valid_to > T OR valid_to IS NULL).
 CREATE VIEW {schema}.canonical_record_states WITH (security_invoker = true) AS
 SELECT tenant_id, model_name, description, business_purpose, owner, ai_system, version_number, lifecycle_stage,
        aliases, created_at, last_updated_at, deployment_status, source_run_id, logged_model_id, source_artifact_uri,

@@ -4,13 +4,14 @@
 -- since a reader could change the setting.
 
 ALTER TABLE {schema}.role_grants ENABLE ROW LEVEL SECURITY;
--- A role sees its own grant, and those of pipelines and listeners: the first sync of a tenant writes them into its trail.
--- The grant of another reader names its tenant, so nobody but the owner sees it.
+-- A role sees its own grant. It also sees the grants of pipelines and listeners, since the first sync of a tenant
+-- writes these grants into the tenant's trail. A reader's grant names the reader's tenant, so only that reader and the
+-- owner see it.
 CREATE POLICY own_and_shared_grants ON {schema}.role_grants FOR SELECT
 USING (role_name = current_user OR tenant_id IS NULL);
 
--- The function runs with the rights of the querying role, which sees its own grant. Its search path is fixed: else a
--- reader could put an operator = of its own before Postgres' and pass for a pipeline.
+-- The function runs with the rights of the querying role, which sees its own grant. Its search path is fixed. Otherwise
+-- a reader could define an operator = that precedes Postgres' operator, and pass for a pipeline.
 CREATE FUNCTION {schema}.current_tenant() RETURNS text
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     SELECT CASE kind
@@ -20,8 +21,8 @@ LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
     FROM {schema}.role_grants WHERE role_name = current_user
 $$;
 
--- Every table with a tenant but role_grants has this policy. Within a subquery, Postgres evaluates the function once
--- per statement instead of once per row.
+-- Every table with a tenant, except role_grants, has this policy. Within a subquery, Postgres evaluates the function
+-- once per statement instead of once per row.
 DO $$
 DECLARE
     tenant_table text;

@@ -1,6 +1,6 @@
--- The tables. Those of assets have the assets' names. Each write of the content of a row that was read, and of a
--- canonical record, draws a new number from this sequence: a row that was built from another stores that row's
--- revision.
+-- The tables. A table that belongs to an asset has the asset's name. Each write of the content of a row that was read,
+-- and of a canonical record, draws a new number from this sequence. A row that was built from another row stores the
+-- revision of that row.
 CREATE SEQUENCE {schema}.revisions AS BIGINT;
 
 -- Tenants, and how far each of their stages has come.
@@ -22,8 +22,8 @@ CREATE TABLE {schema}.stage_refreshes (
     PRIMARY KEY (tenant_id, stage)
 );
 
--- How many bytes the tenant's syncs have written to its histories on a day, UTC, and how many changes the last one held
--- back.
+-- How many bytes the tenant's syncs have written to its histories on a day, UTC, and how many changes the last sync
+-- held back.
 CREATE TABLE {schema}.history_usage (
     tenant_id TEXT NOT NULL,
     day DATE NOT NULL,
@@ -50,7 +50,7 @@ CREATE TABLE {schema}.poll_watermarks (
     PRIMARY KEY (tenant_id)
 );
 
--- A transaction locks a row, so that another one waits for it. Readers have no access.
+-- A transaction locks a row, so that another transaction waits for it. Readers have no access.
 CREATE TABLE {schema}.tenant_locks (
     tenant_id TEXT NOT NULL,
     lock TEXT NOT NULL,
@@ -339,7 +339,7 @@ CREATE INDEX lifecycle_events_by_version
 ON {schema}.lifecycle_events (tenant_id, model_name, version_number, event_id);
 CREATE INDEX lifecycle_events_by_time ON {schema}.lifecycle_events (tenant_id, seen_at);
 
--- Canonical records, and the revisions that each was built from.
+-- Canonical records, and the revisions of the rows that each record was built from.
 CREATE TABLE {schema}.canonical_records (
     tenant_id TEXT NOT NULL,
     model_name TEXT NOT NULL,
@@ -440,8 +440,8 @@ WHERE prompt_names IS NOT NULL;
 -- Verdicts, badges and waivers.
 -- All verdicts on a version are one row, with an array for each column of a verdict and an element for each rule: a row
 -- for each verdict would cost several times as much to write. The views compliance_results and compliance_verdicts have
--- a row for each verdict. Elements of values, origins and thresholds are JSON. A row may fill a page: to move its
--- arrays to the TOAST table would cost more than to write them.
+-- a row for each verdict. Elements of values, origins and thresholds are JSON. A row may fill a page, since moving its
+-- arrays to the TOAST table would cost more than writing them.
 CREATE TABLE {schema}.version_verdicts (
     tenant_id TEXT NOT NULL,
     model_name TEXT NOT NULL,
@@ -475,9 +475,9 @@ CREATE TABLE {schema}.version_verdicts (
 ALTER TABLE {schema}.version_verdicts
 ALTER input_hashes SET STORAGE EXTERNAL, ALTER fingerprints SET STORAGE EXTERNAL;
 
--- evaluated_at is when the record was last evaluated; changed_at, since when the badge has had its present value.
--- versions_digest is the digest of the model's versions in use, if this version is in use: a change of one of them
--- evaluates the others again.
+-- evaluated_at is the time of the record's last evaluation. changed_at is the time since which the badge has had its
+-- present value. versions_digest is the digest of the model's versions in use, if this version is in use. After a
+-- change of one version in use, the other versions in use are evaluated again.
 CREATE TABLE {schema}.compliance_badges (
     tenant_id TEXT NOT NULL,
     model_name TEXT NOT NULL,
@@ -493,8 +493,8 @@ CREATE TABLE {schema}.compliance_badges (
 );
 CREATE INDEX compliance_badges_by_evaluation ON {schema}.compliance_badges (tenant_id, evaluated_at);
 
--- A cache: the counts are current while counted_revision equals revision, which triggers move with each change, while
--- the same waivers are in force, and until valid_until, if there is such a time.
+-- A cache. Triggers raise revision with each change of the counted rows. The counts are current while counted_revision
+-- equals revision and the same waivers are in force, but only until valid_until, if there is such a time.
 CREATE TABLE {schema}.compliance_counts (
     tenant_id TEXT NOT NULL,
     revision BIGINT NOT NULL,
@@ -506,9 +506,9 @@ CREATE TABLE {schema}.compliance_counts (
     PRIMARY KEY (tenant_id)
 );
 
--- The parts of these counts: each bucket has the keys from its first one up to that of the next bucket. basis is a digest
--- of what the counts depend on besides rows; counts are JSON as text, which Postgres need not parse. Pages are half full,
--- so that a new revision fits next to the old one.
+-- The parts of the counts above: a bucket has the keys from its first key up to the first key of the next bucket. basis
+-- is a digest of what the counts depend on besides rows. counts are JSON as text, which Postgres need not parse. Pages
+-- are half full, so that the new version of an updated row fits next to the old version.
 CREATE TABLE {schema}.compliance_count_buckets (
     tenant_id TEXT NOT NULL,
     first_model TEXT NOT NULL,
@@ -621,7 +621,8 @@ CREATE TABLE {schema}.change_hints (
     PRIMARY KEY (tenant_id, object_kind, object_name, version_number)
 );
 
--- The deliveries of the last minutes, so that a repeated one has no effect, with the models and prompts that they name.
+-- The deliveries of the last minutes, so that a repeated delivery has no effect. Each row has the models and prompts
+-- that its delivery names.
 CREATE TABLE {schema}.webhook_deliveries (
     tenant_id TEXT NOT NULL,
     delivery_id TEXT NOT NULL,

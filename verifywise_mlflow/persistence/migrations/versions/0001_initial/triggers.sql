@@ -1,5 +1,5 @@
--- Triggers that keep tables append-only for every role, including the owner. `verifywise-mlflow db check` reports one
--- that is missing, disabled or changed (persistence/append_only.py lists them).
+-- Triggers that keep tables append-only for every role, including the owner. `verifywise-mlflow db check` reports a
+-- trigger that is missing, disabled or changed (persistence/append_only.py lists them).
 
 -- A revoked privilege could be granted again without a trace; a trigger must be disabled or dropped, which shows in the
 -- catalog.

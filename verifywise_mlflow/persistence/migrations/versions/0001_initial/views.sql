@@ -1,8 +1,8 @@
 -- Views for people. Each reads with the rights of the role that queries it, so that row-level security applies.
 
--- When each record was last confirmed, without rewriting it: a sync that finds no change only moves its stages' times.
--- A complete listing confirms a version. Nothing confirms a deleted version: its run is not read, and its record is not
--- evaluated again.
+-- When each record was last confirmed. The record is not rewritten for this: a sync that finds no change only sets the
+-- times of its stages. A complete listing confirms a version. Nothing confirms a deleted version: its run is not read,
+-- and its record is not evaluated again.
 CREATE VIEW {schema}.record_confirmations WITH (security_invoker = true) AS
 SELECT r.tenant_id,
        r.model_name,
