@@ -32,7 +32,7 @@ from verifywise_mlflow.normalizer.mapping.key_folding import fold
 from verifywise_mlflow.normalizer.record import NORMAL_FORMS
 
 MAX_NAME_CHARACTERS: Final = 120
-"""Characters of the longest name. A longer text in a tag is a description."""
+"""The maximum length of a name, in characters. A longer text in a tag is a description."""
 
 _CORRECTIONS: Final[Mapping[str, str]] = {
     "string_type": "write a text; YAML reads true, 3 and 2026-01-01 as other types unless they are quoted",
@@ -95,22 +95,22 @@ class DocumentClauses(_Section):
 
 
 class DeclaredDocument(_Section):
-    """A document about the system that is kept elsewhere. It is named, never opened."""
+    """A document about the system, stored elsewhere. The declaration names the document; it is never opened."""
 
     title: _Line
     location: _Line
-    """An address, a path or a file number, as people look it up."""
+    """An address, a path or a file number by which people find the document."""
     version: _Line | None = None
     dated: _Day | None = None
     covers: tuple[DocumentClauses, ...] = ()
 
 
 class RiskDecision(_Section):
-    """The risk category as people decided it."""
+    """The risk category that people decided on."""
 
     category: Annotated[str, AfterValidator(_risk_category)]
     basis: _Sentence | None = None
-    """Why, such as the point of Annex III."""
+    """The reason for the category, such as the point of Annex III."""
     decided_by: _Line | None = None
     decided_on: _Day | None = None
 
@@ -122,19 +122,19 @@ class DeclaredSystem(_Section):
     models: tuple[_Line, ...] = Field(default=(), max_length=1_000)
     """Names of registered models, in which ``*`` matches any characters and ``?`` matches one."""
     purpose: _Sentence | None = None
-    """The intended purpose as approved."""
+    """The approved intended purpose."""
     risk: RiskDecision | None = None
     roles: tuple[Role, ...] = ()
     """The roles that the organization has for this system."""
     provider: _Line | None = None
-    """Who develops the system or has it developed."""
+    """The organization that develops the system or commissions its development."""
     owner: _Line | None = None
     affected_persons: _Sentence | None = None
     last_review: _Day | None = None
     next_review: _Day | None = None
     documents: tuple[DeclaredDocument, ...] = Field(default=(), max_length=200)
     declared_by: _Line
-    """Who states all this."""
+    """The name of the person who makes this declaration."""
     declared_on: _Day
 
     @model_validator(mode="after")
@@ -152,7 +152,7 @@ class DeclaredSystem(_Section):
         return self._patterns.fullmatch(model_name) is not None
 
     def patterns_without_model(self, model_names: Iterable[str]) -> list[str]:
-        """Return those of the declared names and patterns that match no model."""
+        """Return the declared names and patterns that match no model."""
         names = list(model_names)
         return [pattern for pattern in self.models if not any(map(compile_name_patterns([pattern]).fullmatch, names))]
 
@@ -180,7 +180,7 @@ _FILE: Final = EntryFile("ai_systems", "system", _Entry.model_validate, lambda r
 def load_ai_systems(path: Path, tenant_id: str, *, is_own: bool) -> tuple[DeclaredSystem, ...]:
     """Return what a tenant declares, from a YAML file with one key ``ai_systems``.
 
-    An empty file is rejected: it may be half written, and would withdraw all declarations.
+    An empty file is rejected: it may be half written, and it would withdraw all declarations.
 
     Args:
         path: the file.
@@ -188,7 +188,8 @@ def load_ai_systems(path: Path, tenant_id: str, *, is_own: bool) -> tuple[Declar
         is_own: whether the file belongs to this tenant alone; in a shared file, each system names its ``tenant``.
 
     Raises:
-        AiSystemsError: the file is missing, is not YAML, or contains an invalid system, of this tenant or another one.
+        AiSystemsError: the file is missing, is not YAML, or contains an invalid system, of this tenant or of another
+            tenant.
     """
     try:
         found = _FILE.read(path, tenant_id, is_own=is_own)
@@ -205,7 +206,7 @@ def load_ai_systems(path: Path, tenant_id: str, *, is_own: bool) -> tuple[Declar
 
 
 def declarations_document(systems: Iterable[DeclaredSystem]) -> dict[str, object]:
-    """Return declarations as the document that is stored, by name. It keeps their order in the file."""
+    """Return the document that is stored: the declarations by name, in the order of the file."""
     return {
         "systems": {
             system.name: {"position": position, **system.model_dump(mode="json", exclude_defaults=True)}
@@ -218,7 +219,7 @@ def stored_declarations(document: Mapping[str, object]) -> tuple[DeclaredSystem,
     """Return the declarations of a stored document, in the order of their file.
 
     Raises:
-        ValidationError: another release stored them in a form that this one cannot read.
+        ValidationError: another release stored the document in a form that this release cannot read.
     """
     return _StoredDocument.model_validate(document).declarations()
 

@@ -1,7 +1,7 @@
-"""The badge: one word for a model version, and one for a registered model made from the badges of its versions.
+"""The badge: one word for a model version. The badge of a registered model follows from the badges of its versions.
 
-Badges are stored. After a change of the words or of how they are derived, increase ``EVALUATION_REVISION`` in
-``evaluation.py``: otherwise stored badges stay as they are until the record or the policy changes.
+Badges are stored. If you change the words or how they are derived, increase ``EVALUATION_REVISION`` in
+``evaluation.py``. Otherwise, stored badges stay as they are until the record or the policy changes.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class BadgeMeaning:
     of_models: str
     """The words after a number of models with this badge: ``3 with gaps``."""
     tone: BadgeTone
-    """The emphasis. Each output chooses its colors of the tones."""
+    """The emphasis. Each output has its own color for each tone."""
     color: str
-    """The color of its picture. White text on it has a contrast ratio above 4.5, as WCAG 2.2 requires of small text."""
+    """The color of the badge's image. White text on this color has a contrast above 4.5, as WCAG 2.2 requires."""
 
 
 BADGE_MEANINGS: Final[Mapping[str, BadgeMeaning]] = {
@@ -108,7 +108,7 @@ def version_badge(results: Iterable[HasVerdict], *, complete: bool) -> Badge:
 
 
 def worst_badge(badges: Collection[Badge]) -> Badge:
-    """Return the worst of some badges, at least one."""
+    """Return the worst badge. There must be at least one badge."""
     return next(badge for badge in WORST_FIRST if badge in badges)
 
 
@@ -127,7 +127,7 @@ SelectionReason: TypeAlias = Literal["in production", "newest that is not archiv
 
 @dataclass(frozen=True, slots=True)
 class ModelBadge:
-    """A model's badge, the versions that count for it, and why these count."""
+    """A model's badge, the versions that count for the badge, and why these versions count."""
 
     badge: Badge
     version_numbers: tuple[int, ...]

@@ -1,4 +1,4 @@
-"""A badge as an SVG image for pages of other systems. It contains no script, no font and no address."""
+"""A badge as an SVG image for pages of other systems. The image contains no script, no font and no address."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def badge_svg(label: str, badge: Badge, waived: int = 0, *, rule: str = VERSION_
     Args:
         label: the subject, such as a model's name. It is rendered as text, even if it contains markup.
         badge: the word.
-        waived: the number of open gaps that are waived. The word does not change with it.
+        waived: the number of open gaps that are waived. The word does not depend on this number.
         rule: the rule that derives the badge, for the image's tooltip.
     """
     shown_label = _printable(label if len(label) <= _MAX_LABEL_LENGTH else f"{label[: _MAX_LABEL_LENGTH - 1]}…")

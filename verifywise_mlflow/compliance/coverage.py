@@ -1,7 +1,8 @@
 """The coverage of a framework: how much evidence a tenant's records give for each clause. Pure.
 
-It takes counted verdicts and returns a report, which never claims more for a clause than MLflow can show according to
-the catalog. A clause that MLflow cannot show at all is in the report, too: auditors look for blanks first.
+It takes counted verdicts and returns a report. For each clause, the catalog states how much MLflow can show, and the
+report never claims more. The report also has the clauses that MLflow cannot show at all: auditors look for blanks
+first.
 """
 
 from __future__ import annotations
@@ -33,18 +34,18 @@ class ClauseState(StrEnum):
 
 
 class VersionEvidence(StrEnum):
-    """How much one version shows of a clause, by the verdicts of the rules that give evidence for it."""
+    """How much one version shows of a clause, by the verdicts of the rules that give evidence for the clause."""
 
     FAILED = "failed"
-    """A rule found evidence against it."""
+    """A rule found evidence that the clause is not met."""
     ERROR = "error"
     NOT_EVALUATED = "not judged"
-    """A rule has not been evaluated on it yet."""
+    """A rule has not been evaluated on the version yet."""
     IN_PART = "in part"
-    """Some rules found evidence, others did not."""
+    """Some rules found evidence, and other rules did not."""
     NOT_SHOWN = "not shown"
     NOT_READ = "not read"
-    """An object that may show it could not be read, and no rule found evidence or a gap."""
+    """An object that may show evidence could not be read, and no rule found evidence or a gap."""
     SHOWN = "shown"
     NOT_APPLICABLE = "not applicable"
 
@@ -86,13 +87,14 @@ class FrameworkCoverage:
 
     @property
     def state_counts(self) -> Mapping[ClauseState, int]:
-        """Clauses by state, including states without a clause."""
+        """The number of clauses by state, including states without a clause."""
         counts = Counter(clause.state for clause in self.clauses)
         return {state: counts[state] for state in ClauseState}
 
 
 References: TypeAlias = Mapping[str, Collection[tuple[str, str]]]
-"""Rule id to the clauses that the rule gives evidence for, each as its framework's name and its number."""
+"""Rule id to the clauses that the rule gives evidence for. Each clause is a pair of framework name and clause
+number."""
 
 
 def clause_references(rules: Iterable[Rule]) -> References:

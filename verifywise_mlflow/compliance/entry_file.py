@@ -1,4 +1,4 @@
-"""A YAML file with one list of entries that people write, such as waivers and AI systems. Tenants may share it.
+"""A YAML file with one list of entries that people write, such as waivers or AI systems. Tenants may share a file.
 
 In a shared file, each entry names its tenant.
 """
@@ -53,14 +53,14 @@ class EntryFile(Generic[Entry]):
     """What an entry is, for error messages."""
     validate: Callable[[object], Entry]
     name_of: Callable[[Mapping[object, object]], object] = lambda _: None
-    """Returns an entry's name as it stands in the file; without one, messages count entries."""
+    """Returns an entry's name as the file has it. Without a name, messages state the entry's number."""
     corrections: Mapping[str, str] = field(default_factory=dict)
     """Corrections specific to this kind of file, by pydantic's type of error."""
 
     def read(self, path: Path, tenant_id: str, *, is_own: bool) -> TenantEntries[Entry]:
         """Return the entries of a tenant.
 
-        An empty file is rejected: it may be half written, and would withdraw everything in it.
+        An empty file is rejected: it may be half written, and it would withdraw all entries.
 
         Args:
             path: the file.
@@ -120,7 +120,7 @@ class EntryFile(Generic[Entry]):
 
 
 def has_visible_text(text: str) -> str:
-    """Reject text that consists of spaces, control characters and zero-width characters: it names nobody."""
+    """Reject text that consists of spaces, control characters and zero-width characters: such text names nobody."""
     if not any(character.isprintable() and not character.isspace() for character in text):
         raise ValueError("the text has no visible character: write a name or a sentence")
     return text

@@ -1,4 +1,4 @@
-"""Evaluates records against a policy. Pure: takes a record, returns one result per rule, and never raises."""
+"""Evaluates records against a policy. Pure: it takes a record, returns one result for each rule, and never raises."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Evaluator:
 
         Args:
             policy: the rules.
-            today: the day of the evaluation. Without one, conditions that read ``today`` are not evidenced.
+            today: the day of the evaluation. Without a day, conditions that read ``today`` are not evidenced.
             within_budget: the IDs of rules that are skipped on a record if they may exceed the budget (rule_budget.py).
         """
         rules = policy if isinstance(policy, RuleSet) else merge_policies([policy])
@@ -60,7 +60,7 @@ class Evaluator:
         self._within_budget = frozenset(within_budget)
         expressions = (expression for rule in rules.rules for expression in rule.expressions.values())
         self.selection = selection_of(path for expression in expressions for path in expression.paths)
-        """The union of the values that the rules read."""
+        """All values that the rules read, as one selection."""
         self._evidence = EvidenceReader(
             self.selection, thresholds=self._thresholds, measures=self._measures, today=self._today
         )
@@ -122,7 +122,7 @@ class Evaluator:
         return tuple(evaluation.result() for evaluation in self.evaluate_subject(subject))
 
     def evaluate_subject(self, subject: Subject) -> list[RuleEvaluation]:
-        """Return the same results, but compute on demand what only a changed verdict needs, such as its reason.
+        """Return the same results as ``evaluate``, but compute on demand the parts that only a changed verdict needs.
 
         A rule that may exceed its budget on this record is left out.
         """

@@ -1,8 +1,8 @@
-"""Frameworks: the clauses that rules may give evidence for, with the most that MLflow can show of each.
+"""Frameworks: the clauses that rules may give evidence for. Each clause states how much of it MLflow can show at most.
 
 A framework is a YAML file. Some come with the package; operators and tenants add others. Each clause has its number and
-a sentence of our own, never the text of a standard. The amount that MLflow can show is an upper limit: no rule and no
-report may claim more of a clause than the catalog does.
+a sentence of our own, never the text of a standard. How much MLflow can show is an upper limit: no rule and no report
+may claim more of a clause than the catalog does.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ class CatalogError(ValueError):
 
 
 class Obtainable(StrEnum):
-    """How much MLflow can show of a clause's requirement, most first."""
+    """How much MLflow can show of a clause's requirement. The first value is the highest."""
 
     EVIDENCED = "evidenced"
     """A value that MLflow recorded by itself shows what the clause requires."""
     PARTLY = "partly"
     """MLflow shows a part; the clause's ``blank`` says what it does not show."""
     DECLARED_ONLY = "declared only"
-    """MLflow shows a claim, such as a tag, not that the claim is true."""
+    """MLflow shows a claim, such as a tag, but not that the claim is true."""
     SUPPORTS = "supports"
     """The clause is about keeping records, and records, their history and the audit trail exist: no part is met."""
     NOT_OBTAINABLE = "not obtainable from MLflow"
@@ -62,12 +62,12 @@ class ApplicationDate(_Section):
 
     @property
     def short_form(self) -> str:
-        """The date, with a note if nobody checked it."""
+        """The date, with a note if nobody has checked it."""
         return f"{self.applicable_from}{'' if self.checked else ', not checked'}"
 
     @property
     def cited_source(self) -> str:
-        """The source, with the statement that nobody checked it unless somebody did."""
+        """The source. If nobody has checked the date, the text states this."""
         return self.source if self.checked else f"{self.source}; not checked in the official publication"
 
 
@@ -75,19 +75,20 @@ class Clause(_Section):
     """One clause, and how much of it evidence in MLflow can show."""
 
     id: _Sentence
-    """The number as it is cited: ``Annex IV(2)(c)``, ``cl. 7.5.3``, ``MAP 1.1``."""
+    """The number in the form in which people cite it: ``Annex IV(2)(c)``, ``cl. 7.5.3``, ``MAP 1.1``."""
     about: _Sentence
     """What the clause is about, in our own words."""
     obtainable: Obtainable
-    """The most that MLflow can show."""
+    """How much MLflow can show of the clause at most."""
     direct: str = ""
-    """The part that MLflow records by itself, without relying on a declaration. Stated for Annex IV only."""
+    """The part that MLflow records by itself, without a declaration. Only clauses of Annex IV state it."""
     blank: str = ""
     """What MLflow does not show. Required for every clause that is neither evidenced in full nor declared."""
     confidence: Confidence = "high"
     """The confidence that the number and the sentence about the clause are right."""
     applies: str | None = None
-    """The entry of the framework's ``dates`` from which the clause applies; None for a voluntary clause."""
+    """The name of the entry in the framework's ``dates`` that states from when the clause applies; None for a voluntary
+    clause."""
 
     @model_validator(mode="after")
     def _states_what_is_not_shown(self) -> Clause:
@@ -102,9 +103,9 @@ class Framework(_Section):
     name: FrameworkName
     edition: _Sentence
     covers: _Sentence
-    """Which of the framework's clauses the list contains, so that the list is not taken for complete."""
+    """Which clauses of the framework the list contains. Readers must not take the list for complete."""
     source: _Sentence
-    """The source of its numbers and sentences, and how reliable it is."""
+    """The source of the clauses' numbers and sentences, and how reliable the source is."""
     url: _Url | None = None
     """The publisher's page. It is linked, never fetched."""
     dates: Mapping[str, ApplicationDate] = Field(default_factory=dict)
@@ -145,11 +146,12 @@ def shipped_catalog() -> Catalog:
 
 
 def extend_catalog(paths: Iterable[Path]) -> Catalog:
-    """Return the frameworks that come with the package and those of other files.
+    """Return the frameworks that come with the package and the frameworks in other files.
 
     Raises:
         CatalogError: a file cannot be read, is not a valid framework, or has the name of another framework. A framework
-            cannot replace one that comes with the package: its rules would silently give evidence for other clauses.
+            cannot replace a framework that comes with the package: rules would then silently give evidence for other
+            clauses.
     """
     catalog = dict(shipped_catalog())
     sources = {name.casefold(): "this release" for name in catalog}

@@ -1,8 +1,8 @@
-"""The order of urgency, which all lists of gaps have.
+"""The order of urgency, in which all lists show gaps.
 
 Gaps are sorted by the severity of the rule, then by the lifecycle stage of the version, then by age, oldest first.
-Its callers leave waived gaps out, since a person has looked at them. The database applies the same order within one
-rule.
+Callers leave waived gaps out, since a person has looked at them. The database sorts the gaps of one rule in the same
+order.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from verifywise_mlflow.compliance.rules.rule import Severity
 from verifywise_mlflow.compliance.verdict import Verdict
 
 STAGE_RANKS: Final[Mapping[str, int]] = {"production": 0, "staging": 1, "archived": 3}
-"""The rank of a lifecycle stage, most urgent first. An archived version decides nothing any more."""
+"""The rank of a lifecycle stage; rank 0 is the most urgent. An archived version is no longer used for decisions."""
 OTHER_STAGE_RANK: Final = 2
 """The rank of a version in development or without a stage."""
 
@@ -32,7 +32,7 @@ class Gap:
     verdict: str
     reason: str
     open_since: datetime
-    """Since when the gap has been open without interruption, UTC."""
+    """The time since which the gap has been open without interruption, UTC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +48,8 @@ def most_urgent(gaps: Iterable[Gap], severities: Mapping[str, Severity], limit: 
 
     Args:
         gaps: the gaps, in any order.
-        severities: rule ID to severity. A rule that no policy has any more ranks like one of low severity.
-        limit: the most gaps to return; None for all.
+        severities: rule ID to severity. A rule that no policy has any more ranks like a rule of low severity.
+        limit: the maximum number of gaps to return; None for all.
     """
     urgent = [UrgentGap(severities.get(gap.rule_id, Severity.LOW), gap) for gap in gaps]
     return sorted(urgent, key=_rank)[:limit]

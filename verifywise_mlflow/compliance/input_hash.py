@@ -1,10 +1,10 @@
-"""The values that a rule read, as they are stored with its verdict: limited in size, hashed, verifiable offline.
+"""The values that a rule read, in the form stored with the verdict: limited in size, hashed, and verifiable offline.
 
 ``input_hash`` is the SHA-256 of canonical JSON (keys sorted, no spaces, ASCII) of::
 
     {"day": "2026-03-01", "rule": "<digest>", "thresholds": {…}, "values": {…}}
 
-``day`` is null if the rule does not read ``today``. ``values`` are the stored values, so that anybody with the row and
+``day`` is null if the rule does not read ``today``. ``values`` are the stored values, so anybody who has the row and
 the rule can recompute the hash.
 """
 
@@ -23,19 +23,20 @@ from verifywise_mlflow.compliance.rules.cel_variables import CelValue
 from verifywise_mlflow.compliance.rules.rule import Rule
 
 MAX_VALUE_BYTES: Final = 2_000
-"""Bytes of canonical JSON. A longer value is stored as its digest and size; the record's history has all of it."""
+"""The maximum size of a value, in bytes of canonical JSON. For a longer value, only the digest and the size are stored;
+the record's history has the whole value."""
 DIGEST, SIZE = "$sha256", "$bytes"
 
 
 def rule_digest(rule: Rule) -> str:
-    """Return the SHA-256 of everything in a rule that determines its verdict; its texts are not part of it."""
+    """Return the SHA-256 of everything in a rule that determines the verdict; the texts are not hashed."""
     decided_by = {"applies", "evidenced", "id", "requires", "version"}
     conditions = {"__all__": {"holds", "otherwise"}}
     return _digest(rule.model_dump(include={**dict.fromkeys(decided_by, True), "conditions": conditions}))
 
 
 def wording_digest(rule: Rule) -> str:
-    """Return the SHA-256 of everything but values that determines the text of a rule's reasons."""
+    """Return the SHA-256 of everything, except values, that determines the text of a rule's reasons."""
     own = rule.model_dump(include={"conditions", "reason_values", "reasons", "remedy", "title"})
     return _digest({**own, "revision": REASON_REVISION})
 
@@ -45,7 +46,7 @@ def _digest(content: Mapping[str, object]) -> str:
 
 
 def value_json(value: CelValue) -> str:
-    """Return a value's canonical JSON if it is short enough to be stored, else the JSON of its digest and size."""
+    """Return a value's canonical JSON. If it is too long to be stored, return the JSON of its digest and size."""
     kind = type(value)
     if kind is str:
         text = encode_basestring_ascii(value)  # type: ignore[arg-type]  # mypy knows no types that are compared
@@ -81,7 +82,7 @@ def _canonical(value: CelValue) -> str:
 
 
 def hash_input_body(digest: str, thresholds_json: str, values_json: str) -> str:
-    """Return the hash input without the day at its beginning, the only part that changes by itself."""
+    """Return the hash input without the day at its beginning. The day is the only part that changes by itself."""
     return f',"rule":"{digest}","thresholds":{thresholds_json},"values":{values_json}}}'
 
 

@@ -1,19 +1,21 @@
 """Classifies a version's metrics by their names: performance, fairness, groups of people, and other models.
 
-A rule reads the result as the variable ``measures``, a map of
+A rule reads the result as the variable ``measures``, a map with these members:
 
 * ``performance``: the evaluation metrics, a list of ``{name, metric, value}``, where ``metric`` is the common name:
   ``val_F1_score`` is ``f1``. Values measured on training data, targets and impossible values are left out;
 * ``fairness``: the measures between groups, a list of ``{name, metric, value}``: ``demographic_parity_difference``;
 * ``groups``: each metric that was measured by group, a list of ``{metric, groups, count, difference, ratio}``:
-  the greatest value less the smallest, and the smallest divided by the greatest. Only finite values count;
+  ``difference`` is the greatest value minus the smallest value, and ``ratio`` is the smallest value divided by the
+  greatest value. Only finite values count;
 * ``benchmarks``: the names of the metrics of other models, such as ``baseline_accuracy``;
-* ``levels``: the names of the thresholds below, a map of ``performance`` and ``fairness`` to a list.
+* ``levels``: the names of the thresholds described below, as a map from ``performance`` and ``fairness`` to a list.
 
 A threshold ``least_METRIC`` or ``most_METRIC`` states the level that a metric must reach: ``least_accuracy``,
-``most_demographic_parity_difference``. A policy or a tenant sets it, and it makes a metric known that is not listed in
-metric_words.yaml. Each entry has the levels that apply to it as ``least`` and ``most``. In an entry of ``groups``,
-``most`` has the levels of the difference, such as ``most_recall_difference``, and ``least`` the levels of the ratio.
+``most_demographic_parity_difference``. A policy or a tenant sets the threshold. A threshold also makes its metric
+known, even if metric_words.yaml does not list the metric. Each entry of the lists has the levels that apply to the
+entry, as ``least`` and ``most``. In an entry of ``groups``, ``most`` has the levels of the difference, such as
+``most_recall_difference``, and ``least`` the levels of the ratio.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ Words: TypeAlias = tuple[str, ...]
 
 LEAST, MOST = "least_", "most_"
 MAX_NAMED_GROUPS: Final = 20
-"""The most groups that an entry names; ``count`` has the number of all groups."""
+"""The maximum number of groups that an entry names; ``count`` is the number of all groups."""
 _MAX_PERCENT: Final = 100
 _DIFFERENCE, _RATIO = "difference", "ratio"
 _MISSPELLED: Final = 0.85
@@ -68,10 +70,10 @@ def _vocabulary() -> _Vocabulary:
 
 
 def is_level(threshold: str, others: Collection[str]) -> bool:
-    """Return whether a threshold that no rule names is the level of a metric. If not, its name is probably misspelled.
+    """Return whether a threshold that no rule names is the level of a metric. Any other name is probably misspelled.
 
     Args:
-        threshold: its name.
+        threshold: the name of the threshold.
         others: the names of the other thresholds.
     """
     if not threshold.startswith((LEAST, MOST)):
@@ -105,7 +107,7 @@ class _Name:
 
 
 class MeasureReader:
-    """Classifies the metrics of any number of versions, and finds the levels that they must reach."""
+    """Classifies the metrics of any number of versions, and finds the levels that the metrics must reach."""
 
     def __init__(self, levels: Mapping[str, float]) -> None:
         """Store the thresholds that state the level of a metric."""
@@ -215,7 +217,7 @@ def _is_fairness(metric: str) -> bool:
 
 @cache
 def _known_metrics() -> frozenset[str]:
-    """Return the names of all known metrics: a threshold for one of them is not misspelled."""
+    """Return the names of all known metrics: a threshold for a known metric is not misspelled."""
     metrics = frozenset((*_common_names().values(), *_vocabulary().fairness))
     return metrics.union(f"{metric}_{spread}" for metric in metrics for spread in (_DIFFERENCE, _RATIO))
 

@@ -20,7 +20,7 @@ EvaluateExample: TypeAlias = Callable[[Policy, Rule, Example], RuleResult]
 
 @dataclass(frozen=True, slots=True)
 class PolicyCheck:
-    """A valid policy, and the outcome of its examples."""
+    """A valid policy, and the results of its examples."""
 
     policy: Policy
     failures: tuple[str, ...]
@@ -28,7 +28,7 @@ class PolicyCheck:
 
     @property
     def example_count(self) -> int:
-        """How many examples the policy has."""
+        """The number of examples in the policy."""
         return sum(len(rule.examples) for rule in self.policy.rules)
 
     @property
@@ -42,7 +42,7 @@ def check_policy(path: Path, evaluate: EvaluateExample | None = None, catalog: C
 
     Args:
         path: the policy's file.
-        evaluate: evaluates an example: ``evaluate_example``, or a version of it under limits.
+        evaluate: evaluates an example: ``evaluate_example``, or a function that does the same under limits.
         catalog: the frameworks that rules may refer to; by default those that come with the package.
 
     Raises:
@@ -60,7 +60,7 @@ def evaluate_example(policy: Policy, rule: Rule, example: Example) -> RuleResult
 
 
 def alone(policy: Policy, rule: Rule, thresholds: Mapping[str, float] | None = None) -> Policy:
-    """Return a policy with this rule alone, and its policy's thresholds except those that only other rules name.
+    """Return a policy with this rule alone. Thresholds of the policy that only other rules name are left out.
 
     Args:
         policy: the policy that has the rule.

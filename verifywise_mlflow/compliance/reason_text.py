@@ -35,12 +35,13 @@ from verifywise_mlflow.normalizer.record import FIELDS_ABOUT_USE, NORMAL_FORMS
 
 REASON_REVISION: Final = 1
 """Increase it when this module words a reason or quotes a value differently. All living records are then evaluated
-again, and their verdicts are stored again with the new text. Otherwise an equal verdict keeps its stored reason."""
+again, and their verdicts are stored with the new text. Otherwise, an unchanged verdict keeps its stored reason."""
 _MAX_VALUE_LENGTH = 80
-"""Characters of a value that a sentence quotes; the record has the whole value."""
+"""The maximum number of characters of a value that a sentence quotes; the record has the whole value."""
 _MAX_QUOTED_ENTRIES = 3
 _ENTRY_NAMES = ("sentence", "path", "name")
-"""The members by which a sentence names an entry of a list: a finding's sentence, a file's path, a package's name."""
+"""A sentence names an entry of a list by one of these members: a finding's sentence, a file's path, a package's
+name."""
 _FINDINGS = (FINDINGS, FINDINGS_OF_KIND, FINDINGS_ABOUT)
 _ABOUT_USE: tuple[Path, ...] = tuple((field,) for field in FIELDS_ABOUT_USE)
 _DENIALS = (ValueState.NEGATIVE, ValueState.FAILED)
@@ -53,19 +54,19 @@ _CASES_WITHOUT_VALUE = (
 
 
 class RecordState(Protocol):
-    """The evaluation of one record, from which reasons are written."""
+    """The evaluation of one record. Reasons are written from it."""
 
     @property
     def evidence(self) -> Evidence:
-        """What is known of the record."""
+        """The evidence about the record."""
 
     @property
     def activation(self) -> Activation:
-        """The evidence as CEL variables."""
+        """The evidence in the form of CEL variables."""
 
     @property
     def quotes(self) -> dict[str, str]:
-        """Value expression to the text that sentences quote: many rules quote the same values."""
+        """Value expression to the text that sentences quote. Cached, since many rules quote the same values."""
 
     def is_false(self, condition: CelExpression) -> bool:
         """Return whether a condition is false on the record."""
@@ -75,7 +76,7 @@ class ReasonWriter:
     """Writes the reasons of one rule. The parts that depend only on the rule and the outcome are computed once."""
 
     def __init__(self, rule: Rule) -> None:
-        """Take the rule."""
+        """Store the rule."""
         self._rule = rule
         self._outcomes: dict[tuple[ReasonCase, str], _Outcome] = {}
 
@@ -185,7 +186,7 @@ def _unrecognized_text(name: str, evidence: Evidence) -> str:
 
 
 def _texts_without_value(case: ReasonCase, fields: Iterable[str], evidence: Evidence) -> Iterator[str]:
-    """Yield a sentence for each text that the record has instead of a deciding value."""
+    """Yield a sentence for each deciding field whose text is not a value."""
     for text in (evidence.without_value[field] for field in fields if field in evidence.without_value):
         if case in _CASES_WITHOUT_VALUE or (case is ReasonCase.FAIL and text.state in _DENIALS):
             yield (
@@ -270,7 +271,7 @@ def _known_values(expression: CelExpression, evidence: Evidence) -> str:
 
 
 def _missing_values(expression: CelExpression, evidence: Evidence) -> str:
-    """Return which of the values that the expression reads the record does not show."""
+    """Return the values that the expression reads and that the record does not show."""
     paths = dict.fromkeys(map(_without_stated, expression.paths))
     missing = dict.fromkeys(filter(None, (_missing(path, evidence) for path in paths)))
     if missing:
@@ -296,7 +297,7 @@ def _is_stated(field: str, evidence: Evidence) -> bool:
 
 
 def _missing(path: Path, evidence: Evidence) -> str | None:
-    """Return the path if the record has no value there; only the field, if the field has no value at all."""
+    """Return the path if the record has no value there. If the whole field has no value, return only the field."""
     field = path[0]
     # A missing use is a value, not a gap: see USE_NOT_SHOWN.
     if field in {*FIELDS_ABOUT_USE, *CONTEXT_VARIABLES} or field in evidence.unrecognized:
@@ -323,7 +324,7 @@ def _description(value: CelValue) -> str:
 
 
 def _context_description(path: Path, value: CelValue) -> str:
-    """Describe the findings of a record, or the parts of it that could not be read."""
+    """Describe the findings of a record, or the parts of the record that could not be read."""
     if path[0] in _FINDINGS:
         which = {FINDINGS_OF_KIND: " of the kind ", FINDINGS_ABOUT: " about "}.get(path[0], "")
         name = f"findings{which}{''.join(path[1:])}"
@@ -368,7 +369,7 @@ def _quoted(text: str) -> str:
 
 
 def _printable(sentence: str) -> str:
-    """Return a sentence of ours, which quotes what customers wrote, on one line and without its full stop."""
+    """Return one of our sentences on one line, without the full stop. The sentence may quote what customers wrote."""
     return escape_invisible(sentence).rstrip(".")
 
 

@@ -1,8 +1,8 @@
 """Evaluates the rules of a policy on one record. Pure, and never raises.
 
 Rules often read the same values on many versions: no findings, the same packages, the same person. So a rule keeps its
-last decisions and reuses them for equal inputs. The inputs are all data that determine the verdict and are stored with
-it.
+last decisions and reuses them for equal inputs. The inputs are all data that determine the verdict. They are stored
+with the verdict.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from verifywise_mlflow.compliance.verdict import RuleResult, Verdict
 from verifywise_mlflow.normalizer.unread_object import UnreadObject
 
 MAX_KEPT_DECISIONS: Final = 100
-"""The most decisions that a rule keeps. At 2 kB each, a policy of 50 rules keeps 10 MB."""
+"""The maximum number of decisions that a rule keeps. At 2 kB per decision, a policy of 50 rules keeps 10 MB."""
 
 _Inputs: TypeAlias = tuple[Members, Members, Members]
 _ALWAYS: Final = "true"
@@ -57,19 +57,19 @@ class _Decision:
     body: str
     """The hash input without the day."""
     fingerprint: str = ""
-    """Computed on demand, like the result."""
+    """The fingerprint of the verdict. Like the result, it is computed on demand."""
     result: RuleResult | None = None
 
 
 class Decisions:
-    """The last decisions of one rule, by its inputs. They are no longer kept if the inputs rarely repeat."""
+    """The last decisions of one rule, by the rule's inputs. If the inputs rarely repeat, no decisions are kept."""
 
     __slots__ = ("_by_inputs", "_repetitions", "are_useful")
 
     def __init__(self) -> None:
         """Create it empty."""
         self.are_useful = True
-        """Whether inputs repeat often enough for looking them up."""
+        """Whether inputs repeat often enough for a lookup to save time."""
         self._by_inputs: dict[_Inputs, _Decision] = {}
         self._repetitions = 0
 
@@ -105,12 +105,12 @@ class CompiledRule:
     conditions: tuple[tuple[CelExpression, bool], ...]
     """Each condition, with whether a false one fails the rule."""
     pick_values: Picker
-    """Selects the values to store with the verdict from those of the record, in the order of canonical JSON."""
+    """Selects, from the record's values, the values to store with the verdict, in the order of canonical JSON."""
     pick_origins: Picker
-    """Selects the origins to store with the verdict from those of the record."""
+    """Selects, from the record's origins, the origins to store with the verdict."""
     pick_known: Picker
-    """Selects the known variables among those whose members the rule reads: ``has()`` distinguishes a missing member
-    from a missing variable."""
+    """Selects the known variables among the variables whose members the rule reads: ``has()`` distinguishes a missing
+    member from a missing variable."""
     fields: frozenset[str]
     """The fields that the rule names."""
     thresholds_json: str
@@ -125,7 +125,7 @@ class CompiledRule:
 
 
 class RecordEvaluation:
-    """The evaluation of one record. Rules share expressions and values: each is evaluated once."""
+    """The evaluation of one record. An expression or value that several rules share is evaluated once."""
 
     __slots__ = (
         *("_budget", "_known", "_not_in_values", "_origins", "_results", "_unread", "_values", "_variables"),
@@ -165,14 +165,15 @@ class RecordEvaluation:
         return RuleEvaluation(self, rule, self._decide(rule, error))
 
     def _is_affordable(self, rule: CompiledRule) -> bool:
-        """Return whether a rule and its sentences may be evaluated in this process: in the budget, without the library.
+        """Return whether this process may evaluate a rule and its sentences: within the budget, without the CEL
+        library.
 
-        The rule's costly conditions are evaluated now, so that no later step needs the library.
+        The rule's costly conditions are evaluated here, so that no later step needs the library.
         """
         cost = rule.cost
         if cost is None:
             return True
-        if self._unread or not self._budget.take(cost.bounds):  # an unread object has conditions evaluated repeatedly
+        if self._unread or not self._budget.take(cost.bounds):  # an unread object makes evaluations repeat
             return False
         for condition in cost.conditions:
             if condition.text not in self._results:
@@ -249,7 +250,7 @@ class RecordEvaluation:
         return result
 
     def is_false(self, condition: CelExpression) -> bool:
-        """Return whether a condition is false. A condition that cannot be evaluated is not."""
+        """Return whether a condition is false. A condition that cannot be evaluated is not false."""
         try:
             return self.holds(condition) is False
         except CelEvaluationError:
@@ -276,7 +277,7 @@ class RuleEvaluation:
         return self._decision.verdict
 
     def fingerprint(self) -> str:
-        """Return a hash of all parts except the day. A verdict with the stored fingerprint is not written again."""
+        """Return a hash of all parts except the day. A verdict with an unchanged fingerprint is not written."""
         decision = self._decision
         if not decision.fingerprint:
             verdict, unread, wording = decision.verdict, self._unread_text(), self._rule.wording

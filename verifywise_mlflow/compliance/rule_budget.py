@@ -1,8 +1,8 @@
-"""Decides which tenants' own rules may be evaluated in this process: those that provably cost little on a record.
+"""Decides which of the tenants' own rules this process may evaluate: rules that provably cost little on a record.
 
-A rule with macros or ``matches`` may cost more than reading the values that it names. It is evaluated in this process
-if Python functions can decide it, and if the bound of their cost is within the record's remaining budget. Other rules
-are evaluated in a process with limits: see services/sandboxed_evaluation.py.
+A rule with macros or ``matches`` may cost more than reading the values that it names. Such a rule is evaluated in this
+process if Python functions can decide it, and if the upper bound of their cost is within the record's remaining budget.
+Other rules are evaluated in a process with limits: see services/sandboxed_evaluation.py.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ from verifywise_mlflow.compliance.rules.field_paths import Path, value_at
 from verifywise_mlflow.compliance.rules.rule import Rule
 
 MAX_STEPS: Final = 50_000
-"""The budget of all own rules on one record, in steps of a tenth of a microsecond: 5 ms, including the bounds."""
+"""The budget of all tenants' own rules on one record, in steps of a tenth of a microsecond: 5 ms, including the time to
+compute the bounds."""
 
 
 @dataclass(frozen=True, slots=True)
 class RuleCost:
-    """The expressions of one rule that may be costly, and the bounds of all of them."""
+    """The expressions of one rule that may be costly, and the upper bounds of their costs."""
 
     conditions: tuple[CelExpression, ...]
     """The conditions that may be costly."""
@@ -46,7 +47,7 @@ class RuleCost:
 
 
 class RecordBudget:
-    """The remaining budget of own rules on one record."""
+    """The remaining budget of the tenants' own rules on one record."""
 
     __slots__ = ("_sizes", "_steps_left", "_variables")
 
@@ -56,7 +57,7 @@ class RecordBudget:
         self._sizes: dict[Path, Size] = {}
 
     def take(self, bounds: Iterable[CostBound]) -> bool:
-        """Return whether expressions with these bounds may be evaluated; if so, deduct the cost."""
+        """Return whether expressions with these bounds may be evaluated. If they may, deduct the cost."""
         steps = sum(bound.steps(self._size) for bound in bounds)
         if steps > self._steps_left:
             return False
@@ -64,7 +65,7 @@ class RecordBudget:
         return True
 
     def _size(self, path: Path) -> Size:
-        """Return the size of a value. Each part that is examined uses a step, too."""
+        """Return the size of a value. Examining a part of the value uses one step of the budget."""
         size = self._sizes.get(path)
         if size is None:
             exists, value = value_at(path, self._variables)

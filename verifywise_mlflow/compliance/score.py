@@ -25,12 +25,12 @@ SCORE_RULE: Final = (
 
 
 def score(verdicts: Iterable[tuple[Severity, Mapping[str, int]]]) -> float | None:
-    """Return the score by ``SCORE_RULE``; 100 means that no applicable requirement is without evidence.
+    """Return the score by ``SCORE_RULE``; 100 means that there is evidence for every applicable requirement.
 
-    None if no verdict is applicable: without a requirement, nothing is shown.
+    The score is None if no rule is applicable: without a requirement, there is nothing to show.
 
     Args:
-        verdicts: for each rule its severity, and its verdicts with the numbers of versions.
+        verdicts: for each rule, the severity, and the number of versions by verdict.
     """
     passed = applicable = 0
     for severity, counts in verdicts:

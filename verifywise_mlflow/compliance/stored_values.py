@@ -16,16 +16,16 @@ from verifywise_mlflow.compliance.rules.cel_variables import CelValue
 from verifywise_mlflow.compliance.rules.field_paths import ORIGINS, Path, dotted
 
 _MAX_ORIGIN_KEY_LENGTH: Final = 300
-"""Characters of a key, and of a text that is not a value. MLflow's own limit is 250; other servers may have no
-limit."""
+"""The maximum length, in characters, of a key and of a text that is not a value. MLflow's own limit is 250; other
+servers may have no limit."""
 
 Members: TypeAlias = tuple[str, ...]
 Picker: TypeAlias = Callable[[Members], Members]
-"""Selects a verdict's members from those of a record. An empty member stands for no value."""
+"""Selects a verdict's members from the members of a record. An empty member means that there is no value."""
 
 
 class StoredValues:
-    """The paths and fields that any rule reads, each with its place among the members."""
+    """The paths and fields that at least one rule reads, each with its place among the members."""
 
     def __init__(self) -> None:
         """Create it empty; ``value_picker`` and ``origin_picker`` add what a rule reads."""
@@ -33,13 +33,13 @@ class StoredValues:
         self._names: dict[str, int] = {}
         self._variables: dict[str, int] = {}
         self._whole: list[tuple[int, str, str]] = []
-        """Place, key and name of the values that are stored whole."""
+        """Place, key and name of each value that is stored as a whole."""
         self._parts: dict[str, list[tuple[int, str, Path]]] = {}
-        """Variable to the place, key and path below it of the values that are parts of it."""
+        """Variable to its stored parts: the place, the key, and the path below the variable."""
         self._last_parts: dict[str, tuple[CelValue, list[tuple[int, str]]]] = {}
-        """Variable to its last value, and the members of its parts: the next record may have the same object."""
+        """Variable to its last value and the members of the value's parts. The next record may have the same object."""
         self._of_origins: dict[str, list[tuple[int, str, str]]] = {}
-        """Field to the place, key and name of the members of its origin."""
+        """Field to the place, key and name of each member of its origin."""
         self._origin_keys: list[tuple[int, str, str]] = []
 
     def value_picker(self, paths: Sequence[Path]) -> Picker:
@@ -69,11 +69,11 @@ class StoredValues:
         return _picker([self._variables.setdefault(name, len(self._variables)) for name in names])
 
     def known(self, known: Mapping[str, CelValue]) -> Members:
-        """Return the name of each variable that is known; empty for any other."""
+        """Return the name of each known variable, and an empty text for each unknown variable."""
         return tuple([name if name in known else "" for name in self._variables])
 
     def values(self, raw: Mapping[str, CelValue]) -> Members:
-        """Return a member for each path; an empty one for a missing value, which is not the same as null."""
+        """Return a member for each path. For a missing value, which differs from null, the member is empty."""
         members = [""] * len(self._paths)
         for place, key, name in self._whole:
             value: object = raw[name]
@@ -108,7 +108,7 @@ class StoredValues:
         return members
 
     def origins(self, origins: Mapping[str, Mapping[str, object]]) -> Members:
-        """Return a member for each field; empty where the field has no origin."""
+        """Return a member for each field. The member is empty if the field has no origin."""
         members = [""] * len(self._origin_keys)
         for place, key, name in self._origin_keys:
             if (origin := origins.get(name)) is not None:

@@ -1,7 +1,8 @@
 """Finds the unread objects that a verdict depends on.
 
-A rule is undecided because of an unread object if the deciding expression names a field that depends on the object, or
-if the outcome would differ without the object in ``unread``. Only records with an unread object cost time here.
+An unread object makes a rule undecided in two cases. In the first case, the deciding expression names a field that
+depends on the object. In the second case, the outcome differs if ``unread`` does not contain the object. This module
+takes time only for records with an unread object.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from verifywise_mlflow.normalizer.unread_object import ObjectKind, UnreadObject
 
 
 class UnreadEvidence:
-    """The objects of one record that could not be read, and the evidence of the record without them."""
+    """The objects of one record that could not be read, and the evidence that the record has without these objects."""
 
     def __init__(self, objects: Sequence[UnreadObject], activation: Activation) -> None:
         self._objects, self._activation = objects, activation
@@ -25,13 +26,13 @@ class UnreadEvidence:
                 self._kinds_by_field.setdefault(field, []).append(unread.kind)
 
     def behind_missing_evidence(self, decisive: CelExpression) -> tuple[UnreadObject, ...]:
-        """Return the unread objects that leave an expression unknown, or false where it must be true."""
+        """Return the unread objects that make an expression unknown, or false although it must be true."""
         kinds = {kind for path in decisive.paths for kind in self._kinds_by_field.get(field_of(path), ())}
         kinds.update(self._kinds_named(decisive))
         return self._of_kinds(kinds)
 
     def behind_scope(self, applies: CelExpression) -> tuple[UnreadObject, ...]:
-        """Return the unread objects that make a rule seem not to apply. It might apply once they are read."""
+        """Return the unread objects that make a rule not apply. The rule might apply once the objects are read."""
         kinds = set(self._kinds_named(applies))
         unread = {field for path in applies.paths if (field := field_of(path)) in self._kinds_by_field}
         if unread and self._result(applies, self._as_if_unknown(applies, unread)) is not False:

@@ -22,7 +22,7 @@ def validation_messages(
     Args:
         error: pydantic's errors.
         head: the file that contains everything except the rules.
-        rules: for each rule, its file and its index in that file.
+        rules: for each rule, the file and the rule's index in the file.
     """
     details = error.errors(include_url=False)
     return [_message(head, rules, detail) for detail in details if not _is_duplicate(detail, details)]
@@ -38,10 +38,10 @@ _CORRECTIONS = {
 
 
 def _is_duplicate(detail: ErrorDetails, details: Sequence[ErrorDetails]) -> bool:
-    """Return whether an error only repeats another one.
+    """Return whether an error only repeats another error.
 
-    Pydantic does not count an invalid entry, and so reports the list as too short, too. It also reports a value of an
-    example's record once for each type that the value could have had.
+    Pydantic does not count an invalid entry, so it also reports that the list is too short. For a value of an example's
+    record, it reports one error for each type that the field allows.
     """
     location = detail["loc"]
     if location[-1:] == ("datetime",):
@@ -65,7 +65,7 @@ def _message(head: YamlSource, rules: Sequence[tuple[YamlSource, int]], detail: 
 
 
 def _rule_and_field(source: YamlSource, location: Location) -> list[str]:
-    """Return the words that locate an error: the rule by its ID, else by its number, and the field in it."""
+    """Return the words that locate an error: the ID of the rule, or its number if it has no ID, and the field."""
     match location:
         case ("rules", int(index), *field_path):
             rules = source.document["rules"]

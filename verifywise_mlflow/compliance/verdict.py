@@ -14,12 +14,12 @@ from verifywise_mlflow.common.json_value import Json
 class Verdict(StrEnum):
     """The outcome of one rule for one model version.
 
-    A missing value is ``not evidenced``, never a failure: what MLflow does not show may have been done nevertheless. If
-    an object that may show the value could not be read, the verdict is ``not read``. ``not read`` is not counted as a
-    gap: the badge reports that the record is incomplete.
+    A missing value is ``not evidenced``, never a failure: something that MLflow does not show may still have been done.
+    If an object that may show the value could not be read, the verdict is ``not read``. ``not read`` is not counted as
+    a gap: the badge reports that the record is incomplete.
     """
 
-    PASS = "pass"  # noqa: S105  # a verdict, no password
+    PASS = "pass"  # noqa: S105  # a verdict, not a password
     FAIL = "fail"
     NOT_EVIDENCED = "not evidenced"
     NOT_READ = "not read"
@@ -44,17 +44,17 @@ class RuleResult(NamedTuple):
     day: date | None = None
     """The day of the evaluation, UTC, if the rule reads ``today``."""
     input_hash: str = ""
-    """Hash of everything that determines the verdict: see ``input_hash``."""
+    """The hash of everything that determines the verdict: see ``input_hash.py``."""
 
     @property
     def values(self) -> dict[str, Json]:
-        """The values that the rule read, by path, in the record's form; for a long value, its digest and size."""
+        """The values that the rule read, by path, in the record's form. For a long value: the digest and the size."""
         values: dict[str, Json] = json.loads(self.values_json)
         return values
 
     @property
     def origins(self) -> dict[str, dict[str, Json]]:
-        """The provenance of the values: field to ``{source, key}``, with ``raw`` and ``state`` for no value."""
+        """The provenance of the values: field to ``{source, key}``, and for no value also ``raw`` and ``state``."""
         origins: dict[str, dict[str, Json]] = json.loads(self.origins_json)
         return origins
 

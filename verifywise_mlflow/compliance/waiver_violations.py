@@ -1,4 +1,4 @@
-"""Finds the limits of a tenant that a waiver exceeds, and says what to correct."""
+"""Finds the limits of a tenant that a waiver exceeds, and states what to correct."""
 
 from __future__ import annotations
 
@@ -13,22 +13,21 @@ from verifywise_mlflow.normalizer.mapping.mapping_index import MappingIndex
 from verifywise_mlflow.normalizer.origin import ValueState
 
 _FEWEST_DISTINCT_CHARACTERS: Final = 5
-"""The fewest distinct characters of a reason: every sentence has more, and a key that was held down has one."""
+"""The minimum number of distinct characters in a reason. Every sentence has more; a key that was held down has one."""
 _FEWEST_DISTINCT_WORDS: Final = 3
-"""The fewest distinct words of a reason that has several. Some languages write a sentence without spaces."""
+"""The minimum number of distinct words in a reason of several words. Some languages write sentences without spaces."""
 
 
 def limit_violations(waiver: Waiver, limits: WaiverLimits, index: MappingIndex, today: date) -> list[str]:
     """Return one sentence for each limit that a waiver exceeds: the field, what was found, and what to do.
 
-    The term counts from today, for a waiver that is in force as well. So the same waiver gets the same answer whether
-    it is granted today or was granted before, and a shorter ``max_days`` also applies to waivers
-    in force.
+    The term counts from today, even for a waiver that is already in force. So the result does not depend on when the
+    waiver was granted, and a shorter ``max_days`` also applies to waivers in force.
 
     Args:
         waiver: the waiver.
         limits: the tenant's limits.
-        index: the tenant's mapping, which knows the texts that say nothing, such as ``TBD``.
+        index: the tenant's mapping, which lists the texts without a meaning, such as ``TBD``.
         today: the current day, UTC.
     """
     return [
@@ -94,5 +93,5 @@ def _term_violations(waiver: Waiver, limits: WaiverLimits, today: date) -> Itera
 
 
 def _folded(text: str) -> str:
-    """Return a text without differences of case and of spaces, as names are compared."""
+    """Return a text without differences of case and of spaces. Names are compared in this form."""
     return " ".join(text.casefold().split())

@@ -42,7 +42,7 @@ class WaiversError(ValueError):
 
 
 class Waiver(BaseModel):
-    """An accepted gap: which one, by whom, why and until when."""
+    """An accepted gap: its rule and versions, who accepted it, why, and until when."""
 
     model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
@@ -90,7 +90,7 @@ class Waiver(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class WaiverChanges:
-    """The changes that make the stored waivers match a file."""
+    """The changes after which the stored waivers match a file."""
 
     granted: tuple[Waiver, ...]
     withdrawn: tuple[Waiver, ...]
@@ -98,7 +98,7 @@ class WaiverChanges:
 
 
 def waiver_changes(stored: Iterable[Waiver], declared: Iterable[Waiver], today: date) -> WaiverChanges:
-    """Return the changes by a file. A waiver that expired before it was first read is not granted."""
+    """Return the changes that a file makes. A waiver that expired before it was first read is not granted."""
     before, after = dict.fromkeys(stored), dict.fromkeys(declared)
     return WaiverChanges(
         granted=tuple(waiver for waiver in after if waiver not in before and waiver.expires >= today),
@@ -116,7 +116,7 @@ _FILE = EntryFile("waivers", "waiver", _WaiverEntry.model_validate)
 def load_waivers(path: Path, tenant_id: str, *, is_own: bool) -> dict[Waiver, str]:
     """Return a tenant's waivers from a YAML file with one key ``waivers``; each maps to its place: file, line, number.
 
-    An empty file is rejected: it may be half written, and would withdraw all waivers.
+    An empty file is rejected: it may be half written, and it would withdraw all waivers.
 
     Args:
         path: the file.
@@ -124,7 +124,8 @@ def load_waivers(path: Path, tenant_id: str, *, is_own: bool) -> dict[Waiver, st
         is_own: whether the file belongs to this tenant alone; in a shared file, each waiver names its ``tenant``.
 
     Raises:
-        WaiversError: the file is missing, is not YAML, or contains an invalid waiver, of this tenant or another one.
+        WaiversError: the file is missing, is not YAML, or contains an invalid waiver, of this tenant or of another
+            tenant.
     """
     try:
         found = _FILE.read(path, tenant_id, is_own=is_own)

@@ -1,4 +1,4 @@
-"""A YAML file with the line of each value, so that an error message can name it."""
+"""A YAML file with the line of each value, so that error messages can name the line."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PACKAGE: Final = Path(__file__).parent
 """The folder with the default policy and the frameworks."""
 
 MAX_FILE_BYTES: Final = 2_000_000
-"""The largest file, in which 10,000 rules fit. A larger one is probably no policy."""
+"""The maximum size of a file. 10,000 rules fit into this size; a larger file is probably no policy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def read_yaml_source(path: Path, *, expected: str, omitted_key: str = "") -> Yam
 
 
 def _omit(root_node: yaml.MappingNode, key: str) -> None:
-    """Remove a key before its values are constructed: constructing takes most of the time."""
+    """Remove a key before its values are constructed: construction takes most of the time."""
     for _, items in root_node.value:
         for item in items.value if isinstance(items, yaml.SequenceNode) else ():
             if isinstance(item, yaml.MappingNode):
@@ -117,7 +117,7 @@ class _LocatingLoader(UniqueKeyLoader):
     """Loads YAML that people write, and reports the line of each error."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """Reject aliases: ten lines of them can expand to a billion values."""
+        """Reject aliases: ten lines of aliases can expand to a billion values."""
         if self.check_event(yaml.AliasEvent):
             mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]  # the stubs leave it untyped
             raise yaml.MarkedYAMLError(

@@ -1,1 +1,1 @@
-"""Facts about packages, Python and MLflow from outside of MLflow: vulnerabilities and ends of support."""
+"""Facts that do not come from MLflow: vulnerabilities of packages, and the ends of support of Python and MLflow."""

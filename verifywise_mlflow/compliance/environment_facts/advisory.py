@@ -1,7 +1,7 @@
 """One entry of OSV, and the check whether it affects a version of a package.
 
 The form is that of https://ossf.github.io/osv-schema. A version is affected if ``versions`` lists it, or if it lies in
-one of the ranges of type ECOSYSTEM, whose events are compared as PEP 440 orders versions.
+one of the ranges of type ECOSYSTEM, whose events are compared in the order of versions that PEP 440 defines.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from packaging.version import InvalidVersion, Version
 ECOSYSTEM: Final = "PyPI"
 
 UNRATED: Final = 10.0
-"""The severity of an entry without one, such as an entry about a malicious package: nobody said that it is harmless."""
+"""The severity of an entry that states none, such as an entry about a malicious package. It is not assumed harmless."""
 
 _CALCULATORS: Final = {"CVSS_V2": CVSS2, "CVSS_V3": CVSS3, "CVSS_V4": CVSS4}
 _LEAST_SCORES: Final = {"LOW": 0.1, "MODERATE": 4.0, "MEDIUM": 4.0, "HIGH": 7.0, "CRITICAL": 9.0}
-"""The lowest CVSS score of each rating (CVSS 3.1, section 5), for entries that have a rating and no vector."""
+"""The lowest CVSS score of each rating (CVSS 3.1, section 5), for entries that have a rating but no vector."""
 
 _INTRODUCED, _FIXED, _LAST_AFFECTED = "introduced", "fixed", "last_affected"
 _BEGINNING: Final = Version("0.dev0")
@@ -128,7 +128,7 @@ def _normal_versions(versions: Iterable[object]) -> Iterator[str]:
 
 
 def _severity(affected: Mapping[str, object], entry: Mapping[str, object]) -> float | None:
-    """Return the highest score of the vectors, else the lowest score of the rating."""
+    """Return the highest score of the vectors. Without a vector, return the lowest score of the rating."""
     scores = [score for part in (affected, entry) for score in _scores(_list(part.get("severity")))]
     if scores:
         return max(scores)
@@ -143,7 +143,7 @@ def _scores(severities: Iterable[object]) -> Iterator[float]:
             try:
                 yield float(calculator(str(severity.get("score"))).scores()[0])
             except CVSSError:
-                continue  # a vector that nobody can read states no severity
+                continue  # a vector that cannot be parsed states no severity
 
 
 def _list(value: object) -> Sequence[object]:

@@ -1,10 +1,11 @@
-"""The variable ``end_of_life``: until when the Python of a version is supported, and how old its MLflow is.
+"""The variable ``end_of_life``: when support for a version's Python ends, and how old its MLflow is.
 
 * ``python``: the last day on which the line of Python gets security fixes, as a text for ``timestamp()``;
-* ``mlflow_released``: the day of the first release of the line of MLflow, likewise. A line that is newer than all
-  known lines gets the day of the newest known line, since it is not older.
+* ``mlflow_released``: the day of the first release of the line of MLflow, also as a text for ``timestamp()``. A line
+  that is newer than all known lines gets the day of the newest known line: it cannot be older than that line.
 
-A member is left out if the version's environment names no version, or a version of an unknown line.
+The member about Python or MLflow is left out if the environment states no version of this software, or a version of an
+unknown line.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ def shipped_end_of_life() -> EndOfLife:
 
 
 def load_end_of_life(path: Path | None) -> EndOfLife:
-    """Return the days that come with the package, overridden by those of a file.
+    """Return the days that come with the package, overridden by the days in a file.
 
     Raises:
         EndOfLifeError: the file cannot be read, or does not have the expected form.

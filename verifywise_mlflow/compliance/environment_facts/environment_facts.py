@@ -24,10 +24,10 @@ class EnvironmentFacts:
 
     end_of_life: EndOfLife
     vulnerability_copy: VulnerabilityCopy | VulnerabilityCopyError | None = None
-    """The copy, or why it cannot be read; None if the operator gave none."""
+    """The copy of OSV, or why the copy cannot be read; None if the operator gave no copy."""
 
     def of(self, record: CanonicalRecord, variables: Container[str]) -> dict[str, Mapping[str, Json]]:
-        """Return the variables about the environment among those that are named."""
+        """Return those of the named variables that are about the environment."""
         facts: dict[str, Mapping[str, Json]] = {}
         if VULNERABILITIES in variables:
             facts[VULNERABILITIES] = vulnerabilities_of(record, self.vulnerability_copy)
@@ -36,15 +36,15 @@ class EnvironmentFacts:
         return facts
 
     def problems(self, variables: Container[str]) -> list[str]:
-        """Return what an operator must correct if rules read these variables, one sentence each.
+        """Return what an operator must correct if rules read these variables, as one sentence for each problem.
 
-        The entries of the copy are not read here: that takes seconds, and most syncs evaluate nothing.
+        The entries of the copy are not read here: reading them takes seconds, and most syncs evaluate nothing.
         """
         copy = self.vulnerability_copy
         return [str(copy)] if VULNERABILITIES in variables and isinstance(copy, VulnerabilityCopyError) else []
 
     def unusable_copy(self) -> str | None:
-        """Return why the copy cannot be used; None if it can. This reads all entries, which takes seconds."""
+        """Return why the copy cannot be used; None if it can be used. This reads all entries, which takes seconds."""
         copy = self.vulnerability_copy
         try:
             if isinstance(copy, VulnerabilityCopy):
@@ -54,7 +54,7 @@ class EnvironmentFacts:
         return str(copy) if isinstance(copy, VulnerabilityCopyError) else None
 
     def digests(self, variables: Container[str]) -> dict[str, str]:
-        """Return a digest of the facts of each variable. Records evaluated with another digest are outdated."""
+        """Return a digest of the facts of each variable. Records evaluated with other digests are outdated."""
         digests = {}
         if VULNERABILITIES in variables:
             copy = self.vulnerability_copy

@@ -4,13 +4,13 @@
 * ``problem``: why the copy cannot be read; empty otherwise. Without a readable copy, no further member exists;
 * ``copy_date``: when the newest entry was modified, as a text for ``timestamp()``; left out if no entry states it;
 * ``copy_digest``: the copy's SHA-256;
-* ``checked_count``: the packages that were compared, if the version's environment is recorded;
-* ``unchecked``: the names of packages without an exact version, except build tools such as pip; beyond ``MAX_LISTED``,
-  how many more there are;
+* ``checked_count``: the number of packages that were compared, if the version's environment is recorded;
+* ``unchecked``: the names of packages without an exact version, except build tools such as pip; after ``MAX_LISTED``
+  names, the last entry states how many more there are;
 * ``known``: the vulnerabilities as ``{package, id, severity, text}``, the most severe first, at most ``MAX_LISTED``;
   ``text`` names all three and the version. An entry that states no severity counts as 10.
 
-The lists are short enough to be stored with the verdict, which can be computed again when the copy is gone.
+The lists are short enough to be stored with the verdict. So the verdict can be computed again when the copy is gone.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ from verifywise_mlflow.normalizer.record import CanonicalRecord
 
 MAX_LISTED: Final = 8
 _MAX_NAME_LENGTH: Final = 30
-"""The most characters of a name, an id or a version. A list of ``MAX_LISTED`` entries then stays below the limit of
-bytes that are stored with a verdict (``input_hash.MAX_VALUE_BYTES``)."""
+"""The maximum length of a name, an id or a version, in characters. A list of ``MAX_LISTED`` entries then stays below
+the limit of bytes that are stored with a verdict (``input_hash.MAX_VALUE_BYTES``)."""
 
 _NOT_PLAIN: Final = re.compile(r"[^ !#-\[\]-~]")
 
@@ -45,7 +45,7 @@ _NOT_PLAIN: Final = re.compile(r"[^ !#-\[\]-~]")
 @dataclass(frozen=True, slots=True)
 class _Pins:
     versions: Mapping[str, frozenset[Version]]
-    """Package to the versions that the files pin; more than one if they disagree."""
+    """Package to the versions that the files pin; more than one version if the files disagree."""
     unpinned: tuple[str, ...]
 
 
@@ -105,14 +105,14 @@ def _pins(record: CanonicalRecord) -> _Pins | None:
 def _pinned_version(specifier: str) -> Version | None:
     try:
         pin = exact_pin(specifier)
-        # Without a local part: OSV lists torch 2.1.0, which is affected as 2.1.0+cu118, too.
+        # The local part is removed: OSV lists torch 2.1.0, and torch 2.1.0+cu118 is affected, too.
         return Version(Version(pin).public) if pin else None
     except (InvalidVersion, ValueError):
         return None  # a version that only conda has, or a link: OSV has no such version
 
 
 def _known(pins: _Pins, copy: VulnerabilityCopy) -> Iterator[dict[str, Json]]:
-    """Yield each vulnerability once for each package version, however many databases describe it."""
+    """Yield each vulnerability once for each package version, even if several databases describe it."""
     for package, versions in sorted(pins.versions.items()):
         for version in sorted(versions):
             for group in _same(copy.affecting(package, version)):
@@ -128,7 +128,7 @@ def _known(pins: _Pins, copy: VulnerabilityCopy) -> Iterator[dict[str, Json]]:
 
 
 def _same(advisories: Sequence[Advisory]) -> list[list[Advisory]]:
-    """Group the entries that describe the same vulnerability: those that share an id or an alias."""
+    """Group the entries that describe the same vulnerability: entries that share an id or an alias."""
     groups: list[tuple[set[str], list[Advisory]]] = []
     for advisory in advisories:
         names, members = set(advisory.names), [advisory]

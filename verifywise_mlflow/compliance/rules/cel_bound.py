@@ -1,10 +1,11 @@
-"""The upper bound of a translated expression's time on a record, known before the evaluation.
+"""The upper bound of a translated expression's time on a record, computed before the evaluation.
 
 A bound is a number of steps of a tenth of a microsecond, computed from the expression and from the sizes of the values
-that it reads. It holds by construction, since cel_cost.py allows no value to grow: each text comes from the record or
-the expression, no list has more entries than a list in these, and a macro evaluates its body once per entry of its
-range. A step is the evaluation of one node, 200 characters of a text, one entry that ``in`` compares, or 20 characters
-for each instruction of a pattern of ``matches``, whose slowest search takes 5 ns per character and instruction.
+that it reads. The bound is valid by construction, since cel_cost.py allows no value to grow. Each text comes from the
+record or the expression. No list has more entries than the longest list in the record or the expression. A macro
+evaluates its body once per entry of its range. A step is the evaluation of one node, 200 characters of a text, one
+entry that ``in`` compares, or, for each instruction of a pattern of ``matches``, 20 characters. The slowest search of a
+pattern takes 5 ns per character and instruction.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ from verifywise_mlflow.compliance.rules.field_paths import Path
 from verifywise_mlflow.redaction.re2_patterns import PatternError, compile_pattern
 
 MAX_PATTERN_BYTES: Final = 256 * 1024
-"""Memory of one pattern of ``matches``. RE2 refuses a longer program, and searches more slowly once this is used up."""
+"""The memory limit of one pattern of ``matches``. RE2 refuses a program that does not fit, and searches more slowly
+once the memory is used up."""
 
 _CHARACTERS_PER_STEP: Final = 200
 _INSTRUCTION_CHARACTERS_PER_STEP: Final = 20
@@ -41,7 +43,7 @@ _TEXT_FUNCTIONS: Final = frozenset(
     }
 )
 _UNMEASURED: Final = 10**9
-"""Characters of the longest text of a value that is too large to measure."""
+"""The assumed length of the longest text, in characters, in a value that is too large to measure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +51,11 @@ class Size:
     """How large a value is."""
 
     entries: int = 0
-    """The number of entries that a macro runs over."""
+    """The number of entries that a macro iterates over."""
     values: int = 0
-    """The number of values, including the value itself and those of every depth."""
+    """The number of values: the value itself and all values inside it, at any depth."""
     longest: int = 0
-    """Characters of the longest text, including the names of members."""
+    """The length of the longest text in characters. The names of members count as texts."""
 
 
 SizeOf: TypeAlias = Callable[[Path], Size]
@@ -67,9 +69,9 @@ class _Weight:
     per_character: float = 0
     """Steps for each character of the longest text."""
     per_square: float = 0
-    """Steps for each pair of characters of two texts: ``contains`` may compare them all."""
+    """Steps for each pair of characters of two texts: ``contains`` may compare all pairs."""
     lists: float = 0
-    """Nodes that read every entry of a list."""
+    """The number of nodes that read every entry of a list."""
 
     def steps(self, longest: int, values: int) -> float:
         of_text = self.per_character * longest + self.per_square * longest * longest
@@ -82,7 +84,7 @@ class CostBound:
     def __init__(self, root: Node) -> None:
         """Store the expression's tree."""
         self._weights: dict[Path | None, _Weight] = {}
-        """A macro's range to the cost per entry; None to the cost of the parts that are evaluated once."""
+        """A macro's range to the cost per entry. The key None has the cost of the parts that are evaluated once."""
         self._is_bounded = True
         self._constant = Size(values=sum(1 for _ in nodes(root)), longest=max(map(_text_length, nodes(root))))
         self.paths = tuple(dict.fromkeys(_paths(root)))
@@ -121,7 +123,7 @@ class CostBound:
                 times *= entries
             case tuple(path) if source is None:
                 source = path
-            case _:  # a macro over a list in one over another list, or over a list that was made
+            case _:  # a macro inside a macro over another list, or a macro over a constructed list
                 self._is_bounded = False
         for part in node.body:
             self._add(part, times, source)
@@ -147,7 +149,8 @@ def measured_size(value: object, max_values: float = math.inf) -> Size:
 
     Args:
         value: the value.
-        max_values: the most values to count. A value with more gets a size that is too large for any budget.
+        max_values: the maximum number of values to count. A value with more parts gets a size that is too large for any
+            budget.
     """
     entries = len(value) if isinstance(value, (list, dict)) else 0
     values, longest, to_measure = 0, 0, [value]
@@ -165,7 +168,7 @@ def measured_size(value: object, max_values: float = math.inf) -> Size:
 
 
 def program_size(pattern: str) -> float:
-    """Return the instructions of a pattern; infinite if RE2 refuses it."""
+    """Return the number of instructions of a pattern; infinite if RE2 refuses the pattern."""
     try:
         return compile_pattern(pattern, MAX_PATTERN_BYTES).program_size
     except PatternError:
@@ -173,7 +176,7 @@ def program_size(pattern: str) -> float:
 
 
 def _run_over(node: Node) -> int | Path | None:
-    """Return a macro's range: a number of entries, the path of a value of the record as an upper bound, or None."""
+    """Return a macro's range: a number of entries, the path of a record's value as an upper bound, or None."""
     if isinstance(node, Literals):
         return len(node.entries)
     if isinstance(node, Macro) and node.kind == "filter":
@@ -182,7 +185,7 @@ def _run_over(node: Node) -> int | Path | None:
 
 
 def _paths(node: Node) -> Iterator[Path]:
-    """Yield the paths of the record that an expression reads, as far as the expression writes them out."""
+    """Yield the paths of the record that an expression reads, each as far as the expression spells it out."""
     if (path := record_path(node)) is not None:
         yield path
         return

@@ -1,16 +1,19 @@
-"""Translates expressions into Python functions, which take a quarter of the time of a call of the CEL library.
+"""Translates expressions into Python functions. A function takes a quarter of the time of a CEL library call.
 
-The library converts the values that an expression reads to C++ at each evaluation: 3 µs for the simplest condition, and
-a policy of 50 rules evaluates 130 conditions on a record. A translated expression reads the record's Python values.
+At each evaluation, the library converts the values that an expression reads to C++. This takes 3 µs for the simplest
+condition, and a policy of 50 rules evaluates 130 conditions on a record. A translated expression reads the record's
+Python values directly.
 
 This module translates the operators and functions that rules use. The outcome of a translated expression is ``LIBRARY``
-wherever Python might differ from the library: on another function, on a value of an unexpected type, and on every
-error. The library then evaluates the whole expression. So verdicts and error messages are always the library's; the
-tests compare the functions with the library on random expressions and values. ``&&``, ``||``, ``exists`` and ``all``
-use the side that decides even if the outcome of the other side is ``LIBRARY``, since CEL absorbs errors on either side.
+wherever Python might differ from the library: for any other function, for a value of an unexpected type, and for every
+error. The library then evaluates the whole expression. So verdicts and error messages are always those of the library.
+The tests compare the functions with the library on random expressions and values. If one side of ``&&``, ``||``,
+``exists`` or ``all`` decides, it is used even if the outcome of the other side is ``LIBRARY``, since CEL absorbs errors
+on either side.
 
-A translation costs no more than the library: each node is evaluated at most once per entry of the list that a macro
-runs over, and cel_cost.py limits macros within macros. cel_bound.py computes the upper bound of the cost.
+A translated expression costs no more than a call of the library: each node is evaluated at most once per entry of the
+list that a macro iterates over, and cel_cost.py limits macros within macros. cel_bound.py computes the upper bound of
+the cost.
 """
 
 from __future__ import annotations
@@ -29,7 +32,7 @@ from verifywise_mlflow.redaction.re2_patterns import PatternError, compile_patte
 
 Variables: TypeAlias = Mapping[str, CelValue]
 Scope: TypeAlias = Mapping[str, CelValue]
-"""Variable to the current entry of its macro, for the macros around a node."""
+"""For the macros around a node: variable to the current entry of the macro."""
 Closure: TypeAlias = Callable[[Variables, Scope], Outcome]
 
 NO_SCOPE: Final[Scope] = {}
@@ -62,7 +65,7 @@ _UNARY: Final[Mapping[str, Callable[[Value], Outcome]]] = {
 
 
 def closure_of(node: Node) -> Closure:
-    """Return a function that evaluates an expression on variables without a macro's scope."""
+    """Return a function that evaluates an expression outside of any macro."""
     return _translated(node, frozenset())
 
 
@@ -164,7 +167,7 @@ def _flattened(node: Node, function: str) -> list[Node]:
 
 
 def _connective(parts: list[Closure], *, decisive: bool) -> Closure:
-    """Return ``||``, which one True decides, or ``&&``, which one False decides, even if others have no value."""
+    """Return ``||`` (decided by one True) or ``&&`` (decided by one False), even if other operands have no value."""
     neutral = not decisive
 
     def connective(variables: Variables, scope: Scope) -> Outcome:
@@ -250,7 +253,7 @@ def _is_one_of(operand: Closure, texts: frozenset[str]) -> Closure:
 
 
 def _texts(entries: tuple[Node, ...]) -> frozenset[str]:
-    """Return a literal list of texts; empty if an entry is not a text."""
+    """Return the texts of a literal list; empty if an entry is not a text."""
     texts = [entry.value for entry in entries if isinstance(entry, Constant) and isinstance(entry.value, str)]
     return frozenset(texts) if len(texts) == len(entries) else frozenset()
 
@@ -298,7 +301,7 @@ def _macro(macro: Macro, scope: frozenset[str]) -> Closure:
 def _quantifier(source: Closure, name: str, condition: Closure, *, decisive: bool) -> Closure:
     def quantifier(variables: Variables, scope: Scope) -> Outcome:
         entries = source(variables, scope)
-        if type(entries) is not list and type(entries) is not dict:  # a macro over a map runs over its keys
+        if type(entries) is not list and type(entries) is not dict:  # a macro over a map iterates over the keys
             return MISSING if entries is MISSING else LIBRARY
         outcome: Outcome = not decisive
         inner = {**scope}
@@ -314,7 +317,7 @@ def _quantifier(source: Closure, name: str, condition: Closure, *, decisive: boo
 
 
 def _comprehension(source: Closure, name: str, condition: Closure | None, transformation: Closure | None) -> Closure:
-    """Return ``filter`` or ``map``. If one entry has no value, the whole list has none."""
+    """Return ``filter`` or ``map``. If one entry has no value, the whole list has no value."""
 
     def comprehension(variables: Variables, scope: Scope) -> Outcome:
         entries = source(variables, scope)

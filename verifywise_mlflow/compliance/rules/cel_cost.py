@@ -1,14 +1,14 @@
 """Refuses expressions whose memory or time grows faster than the record that they read.
 
-CEL has no loops, but a macro over the result of another macro, or inside another, multiplies their sizes, and ``+``
-doubles a text or list with each step. So
+CEL has no loops. But a macro over the result of another macro, or inside another macro, multiplies the sizes, and ``+``
+can double a text or list with each step. So these rules apply:
 
-* a macro runs over a value of the record, a written list, or a ``filter`` of one of these;
-* a macro inside another runs over a written list;
-* ``+`` adds numbers, times and durations, and joins no texts and lists;
-* the pattern of ``matches`` is a literal, so that it is checked once and no customer's text is compiled.
+* a macro iterates over a value of the record, a literal list, or a ``filter`` of such a value or list;
+* a macro inside another macro iterates over a literal list;
+* ``+`` adds numbers, times and durations; it does not join texts or lists;
+* the pattern of ``matches`` is a literal. So the pattern is checked once, and no customer's text is compiled.
 
-With these rules, the cost of an expression, whose length is limited, is linear in the size of the record.
+The length of an expression is limited. With these rules, its cost is linear in the size of the record.
 """
 
 from __future__ import annotations
@@ -31,13 +31,14 @@ from verifywise_mlflow.compliance.rules.cel_tree import (
 from verifywise_mlflow.compliance.rules.field_paths import STATED, VARIABLES, Path
 
 MAX_EXPRESSION_LENGTH: Final = 4_000
-"""The most characters of an expression: more than three times the longest one of the default policy."""
+"""The maximum length of an expression, in characters: more than three times the longest expression of the default
+policy."""
 
 _RECORD_VALUES = frozenset((STATED, *VARIABLES))
 
 
 def cost_problems(tree: Tree) -> Iterator[str]:
-    """Yield why an expression is refused and what to write instead, as clauses."""
+    """Yield, as clauses, the reasons why an expression is refused, and what to write instead."""
     yield from _macro_problems(tree.root, is_inside=False)
     for node in nodes(tree.root):
         if isinstance(node, Call) and node.function == "_+_" and not tree.is_number_or_time(node):

@@ -1,6 +1,6 @@
 """CEL expressions over a record: compiled at most once, evaluated per record under three-valued logic.
 
-A condition is true, false or unknown; a value expression, used in the sentences of a rule, gives any value.
+A condition is true, false or unknown. A value expression, used in the sentences of a rule, has a value of any type.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class _LazyExpression:
 
     @cached_property
     def paths(self) -> tuple[Path, ...]:
-        """The paths in the text, in their order: ``("owner",)``, ``("runtime_environment", "reproducible")``."""
+        """The paths in the order of the text: ``("owner",)``, ``("runtime_environment", "reproducible")``."""
         return paths_in(self.text)
 
     @property
@@ -121,7 +121,7 @@ class CelExpression(_LazyExpression):
             raise CelExpressionError(f"it gives a {return_type.name()}; write one that is true or false")
 
     def holds(self, activation: Activation) -> bool | None:
-        """Return whether the condition is true; None if that depends on evidence that the record lacks.
+        """Return whether the condition is true; None if the result depends on evidence that the record lacks.
 
         Raises:
             CelEvaluationError: a value has an unexpected type, or the result is not a boolean.
@@ -135,7 +135,7 @@ class CelExpression(_LazyExpression):
         """Return the same result as ``holds``, evaluated by the CEL library alone.
 
         Raises:
-            CelEvaluationError: as ``holds`` does.
+            CelEvaluationError: see ``holds``.
         """
         try:
             value = self._in_pieces.evaluate(activation)
@@ -159,22 +159,22 @@ class ValueExpression(_LazyExpression):
         _ = self._compiled
 
     def value(self, activation: Activation) -> CelValue:
-        """Return the value; None if the record lacks it or it cannot be computed: a sentence never fails."""
+        """Return the value; None if the record lacks it or it cannot be computed. So a sentence never fails."""
         value = self.translated_value(activation.variables)
         return self.value_by_library(activation) if value is LIBRARY else value
 
     def translated_value(self, variables: Variables) -> CelValue | Literal[Undecided.LIBRARY]:
-        """Return the value that the Python function gives; ``LIBRARY`` if the library must evaluate the expression."""
+        """Return the value of the Python function; ``LIBRARY`` if the library must evaluate the expression."""
         outcome = self.closure(variables, NO_SCOPE)
         if outcome is MISSING:
             return None
         # The library orders the members of a map in its own way.
         if type(outcome) in _SENTENCE_TYPES or (type(outcome) is list and SCALARS.issuperset(map(type, outcome))):
-            return outcome  # type: ignore[return-value]  # no duration, and not undecided
+            return outcome  # type: ignore[return-value]  # neither a duration nor undecided
         return LIBRARY
 
     def value_by_library(self, activation: Activation) -> CelValue:
-        """Return the value, evaluated by the CEL library alone; None as for ``value``."""
+        """Return the same result as ``value``, evaluated by the CEL library alone."""
         try:
             return self._in_pieces.evaluate(activation)
         except (MissingEvidenceError, CelEvaluationError):
@@ -211,8 +211,8 @@ def _compile(text: str, paths: tuple[Path, ...]) -> tuple[cel.Expression, Tree]:
     except RuntimeError as error:
         raise CelExpressionError(_compiler_errors(str(error))) from error
     for path in paths:
-        # The members of these maps depend on what the whole policy reads, so an expression may only read single
-        # members, which the compiler cannot check.
+        # The members of these maps depend on what the whole policy reads, and the compiler cannot check them. So an
+        # expression may only read single members.
         if path[0] in (STATED, THRESHOLDS) and len(path) != 2:
             raise CelExpressionError(f"write {path[0]} with the name of one of its members: {path[0]}.NAME")
         if path[0] == ORIGINS and (len(path) != 3 or path[2] not in ORIGIN_MEMBERS):

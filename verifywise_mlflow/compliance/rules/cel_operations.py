@@ -1,9 +1,9 @@
 """CEL's operators and functions on Python values, for the types and values on which they behave alike.
 
-Each function returns a value; ``MISSING`` if the CEL library reports missing evidence, as for a number compared with
-null; or ``LIBRARY`` if the library may report an error or another value than Python: then the library decides. The
-semantics are those of https://github.com/google/cel-spec/blob/master/doc/langdef.md as cel-cpp implements them, and the
-tests compare each operator with the library.
+Each function returns a value, ``MISSING`` or ``LIBRARY``. ``MISSING`` means that the CEL library reports missing
+evidence, for example if a number is compared with null. ``LIBRARY`` means that the library may report an error or
+another value than Python: then the library decides. https://github.com/google/cel-spec/blob/master/doc/langdef.md
+defines the semantics, and cel-cpp implements them. The tests compare each operator with the library.
 """
 
 from __future__ import annotations
@@ -35,10 +35,11 @@ Outcome: TypeAlias = "Value | Undecided"
 Operation: TypeAlias = Callable[[Value, Value], Outcome]
 
 SCALARS: Final = frozenset({str, bool, int, float, type(None)})
-"""The types that JSON has for single values."""
+"""The Python types of JSON's single values."""
 _MIN_INT, _MAX_INT = -(2**63), 2**63 - 1
 _MAX_EXACT_INT: Final = 2**53
-"""Doubles represent every integer up to here exactly. The library compares an integer with a double as doubles."""
+"""Doubles represent every integer up to this one exactly. To compare an integer with a double, the library converts the
+integer to a double."""
 _HOUR: Final = timedelta(hours=1)
 _ORDERED: Final = frozenset({str, int, float, datetime, timedelta})
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
@@ -95,7 +96,7 @@ def is_in(element: Value, container: Value) -> Outcome:
 
 
 def entry(container: Value, key: Value) -> Outcome:
-    """``container[key]``: a map without the key lacks the evidence."""
+    """``container[key]``: if a map lacks the key, evidence is missing."""
     if isinstance(container, dict) and isinstance(key, str):
         return container.get(key, MISSING)
     if isinstance(container, list) and type(key) is int and key >= 0:
@@ -164,7 +165,7 @@ def to_double(value: Value) -> Outcome:
 
 
 def to_timestamp(value: Value) -> Outcome:
-    """``timestamp()`` of a time, or of a text with whole seconds in UTC, as ``origins`` has it."""
+    """``timestamp()`` of a time, or of a text with whole seconds in UTC, the form of the times in ``origins``."""
     if isinstance(value, str):
         return _parsed_time(value)
     return value if isinstance(value, datetime) else MISSING if value is None else LIBRARY

@@ -1,9 +1,10 @@
 """Evaluates macros over long lists in pieces, so that no number of entries can change what a rule decides.
 
 The library stops an evaluation at 10,000 iterations. The time and memory of its ``filter`` and ``map`` grow with the
-square of the entries, to 8 s and 1.5 GB for 9,900. So a server with many entries could keep a rule from failing. Here,
-each macro is evaluated on pieces of its list: ``exists`` is true if it is true on one piece, ``all`` if it is true on
-every piece, the lists of ``filter`` and ``map`` are joined, and the counts of ``exists_one`` are added.
+square of the number of entries, to 8 s and 1.5 GB for 9,900 entries. So a server could prevent a rule from failing by
+sending many entries. Here, each macro is evaluated on pieces of its list: ``exists`` is true if it is true on one
+piece, ``all`` if it is true on every piece, the lists of ``filter`` and ``map`` are joined, and the counts of
+``exists_one`` are added.
 """
 
 from __future__ import annotations
@@ -21,15 +22,15 @@ from verifywise_mlflow.compliance.rules.cel_variables import Activation, CelValu
 from verifywise_mlflow.compliance.rules.field_paths import Path, value_at
 
 MAX_ITERATIONS: Final = 9_000
-"""The most iterations of one evaluation, below the library's own limit."""
+"""The maximum number of iterations of one evaluation, below the library's own limit."""
 MAX_COPIED_ENTRIES: Final = 500
-"""The most entries of one piece for ``filter`` and ``map``, which take 30 ms and 5 MB for 500 entries."""
+"""The maximum number of entries of one piece for ``filter`` and ``map``, which take 30 ms and 5 MB for 500 entries."""
 
 _PIECE = "@piece"
-"""The variable of a piece: no expression can name it."""
+"""The variable whose value is a piece. No expression of a rule can name it."""
 
-# The library's messages for missing evidence; it has no other way to signal it. Only the beginning is compared, where
-# no value of the record can appear. The tests pin these messages.
+# The library's messages for missing evidence; it has no other way to signal it. Only the beginning of a message is
+# compared: no value of the record can appear there. The tests pin these messages.
 _MISSING_EVIDENCE = re.compile(
     r"""
       UNKNOWN:\ No\ value\ with\ name\          # a field that was left out
@@ -42,7 +43,7 @@ _MISSING_EVIDENCE = re.compile(
 
 
 class CelEvaluationError(Exception):
-    """The expression cannot be evaluated on this record, for another reason than missing evidence."""
+    """The expression cannot be evaluated on this record. The reason is not missing evidence."""
 
 
 class MissingEvidenceError(Exception):
@@ -53,23 +54,23 @@ class MissingEvidenceError(Exception):
 class _Macro:
     kind: MacroKind
     variable: str
-    """The variable that stands for the macro's value in the rest of the expression."""
+    """The variable that replaces the macro in the rest of the expression."""
     source: Path
     """The macro's range: a value of the record, or the variable of another macro."""
     expression: cel.Expression
-    """The macro over ``_PIECE``."""
+    """The macro as an expression whose range is ``_PIECE``."""
     iterations: int
-    """Iterations per entry, including those of nested macros."""
+    """The number of iterations per entry, including the iterations of nested macros."""
 
     @property
     def max_entries(self) -> int:
-        """Entries of one piece."""
+        """The maximum number of entries of one piece."""
         by_iterations = max(1, MAX_ITERATIONS // self.iterations)
         return min(by_iterations, MAX_COPIED_ENTRIES) if self.kind in ("filter", "map") else by_iterations
 
 
 class PiecewiseExpression:
-    """An expression, and its macros over values of the record as expressions of their own."""
+    """An expression whose macros over values of the record are separate expressions."""
 
     def __init__(self, expression: cel.Expression, tree: Tree) -> None:
         self._whole = self._rest = expression
@@ -101,7 +102,7 @@ class PiecewiseExpression:
                 if exists:
                     variables[macro.variable] = _value(macro, entries, variables)
             except MissingEvidenceError:
-                pass  # its variable is left out, like that of a field without a value
+                pass  # the variable is left out, like the variable of a field without a value
             except CelEvaluationError as raised:
                 errors[macro.variable] = raised
         try:
@@ -113,7 +114,7 @@ class PiecewiseExpression:
             raise
 
     def _is_short(self, variables: Mapping[str, CelValue]) -> bool:
-        """Return whether the library may evaluate the expression as a whole."""
+        """Return whether the lists are so short that the library may evaluate the expression as a whole."""
         iterations = 0
         for macro in self._macros:
             entries = value_at(macro.source, variables)[1]
@@ -166,7 +167,7 @@ def _value(macro: _Macro, entries: object, variables: Mapping[str, CelValue]) ->
 
 
 def _decided(decisive: bool, values: Iterator[CelValue]) -> CelValue:
-    """Return the decisive value if a piece has it. An error of one piece counts only if no other piece decides."""
+    """Return the decisive value if a piece has it. An error of a piece counts only if no other piece decides."""
     first_error: MissingEvidenceError | CelEvaluationError | None = None
     while True:
         try:
@@ -186,12 +187,12 @@ def _pieces(entries: object, size: int) -> Sequence[CelValue]:
     if isinstance(entries, dict):
         entries = list(entries)  # a macro over a map runs over its keys
     if not isinstance(entries, list) or len(entries) <= size:
-        return [entries]  # type: ignore[list-item]  # of a wrong type: the library says so
+        return [entries]  # type: ignore[list-item]  # the type is wrong: the library reports it
     return [entries[start : start + size] for start in range(0, len(entries), size)]
 
 
 def _outer_macros(tree: Tree) -> Iterator[Macro]:
-    """Yield the macros that are nested in no other. A macro that is the range of another comes first."""
+    """Yield the macros that are not nested in another macro. A macro that is the range of another macro comes first."""
     return _macros_below(tree.root)
 
 

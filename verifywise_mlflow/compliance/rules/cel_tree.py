@@ -1,8 +1,8 @@
 """The syntax tree of a compiled expression, decoded from the form in which the CEL library serializes it.
 
 The form is the message ``CheckedExpr`` of cel-spec (``checked.proto`` and ``syntax.proto``), inside an ``Any``. The
-library offers no other access to its tree. The field numbers below are those of cel-spec. A package for protocol
-buffers would bring a compiler and generated code for one message.
+library offers no other access to its tree. The field numbers below come from cel-spec. A package for protocol buffers
+is not used: it would add a compiler and generated code for a single message.
 """
 
 from __future__ import annotations
@@ -35,10 +35,11 @@ _SUBEXPRESSIONS: Final[Mapping[int, tuple[int, ...]]] = {
     _LIST: (1,),
     _COMPREHENSION: (_RANGE, _ACCUMULATOR, 5, _STEP, _RESULT),
 }
-"""Kind of expression to the fields that hold expressions. In a struct, the entries hold them."""
+"""Kind of expression to the fields with the expressions below it. In a struct, the entries have these expressions."""
 _STRUCT_ENTRIES, _ENTRY_EXPRESSIONS = 2, (3, 4)
 _NEW_ID = 1_000_000
-"""The first ID of inserted nodes, above the IDs of any expression: the library would resolve a known ID as before."""
+"""The first ID of inserted nodes. It is above the IDs of any expression, since the library would resolve an ID that it
+knows to the former node."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,7 @@ class Constant:
     id: int
     value: str | bool | int | float | None
     is_decoded: bool = True
-    """Whether the value is known. For a literal of another type, such as bytes, it is None."""
+    """Whether ``value`` is known. For a literal of another type, such as bytes, ``value`` is None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A function or an operator, such as ``_+_``, with the object of a method as first argument."""
+    """A call of a function, a method or an operator such as ``_+_``. The object of a method is the first argument."""
 
     id: int
     function: str
@@ -125,11 +126,11 @@ class Tree:
         return False
 
     def with_names(self, names: Mapping[int, str]) -> bytes:
-        """Return the serialized expression, with variables replacing the nodes with these IDs."""
+        """Return the serialized expression in which variables replace the nodes with these IDs."""
         return self._with_expression(_with_names(bytes_of(self._checked, _EXPRESSION), names))
 
     def macro_over(self, macro: Macro, name: str) -> bytes:
-        """Return a macro as an expression, with a variable replacing its range.
+        """Return a macro as an expression in which a variable replaces the range.
 
         ``exists_one`` returns the number of entries instead, so that the results of parts can be added up.
         """
@@ -196,7 +197,7 @@ def _node(data: bytes) -> Node:
 
 
 def _macro(node_id: int, fields: Fields) -> Macro:
-    """Return the macro from which a comprehension was expanded. Its accumulator and step identify it."""
+    """Return the macro from which a comprehension was expanded. Accumulator and step identify the macro."""
     variable, accumulator = text_of(fields, 1), _node(bytes_of(fields, _ACCUMULATOR))
     step = _node(bytes_of(fields, _STEP))
     kind: MacroKind

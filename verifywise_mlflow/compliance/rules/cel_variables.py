@@ -1,7 +1,8 @@
-"""The CEL variables that a rule reads: one typed variable per field of the record, and none for an unknown value.
+"""The CEL variables that a rule reads: one typed variable for each field of the record whose value is known.
 
-A field without a value is left out of the activation, so that CEL's three-valued logic returns *unknown* for an
-expression that needs it, and only then: ``a && b`` is false if ``a`` is, even if ``b`` is unknown. These are left out:
+A field without a value is left out of the activation. CEL's three-valued logic then returns *unknown* for an expression
+that needs the value, and only then: if ``a`` is false, ``a && b`` is false even if ``b`` is unknown. These values are
+left out:
 
 * nulls and empty strings, lists and maps: MLflow shows no value;
 * values outside the field's normal forms: the normalizer keeps them as the customer wrote them, and no rule can
@@ -9,26 +10,27 @@ expression that needs it, and only then: ``a && b`` is false if ``a`` is, even i
 
 ``stated`` is a map from each known field to true, so that ``has(stated.owner)`` tests whether a value is known at all.
 
-In addition to the record's fields, a rule reads
+In addition to the record's fields, a rule reads these variables:
 
-* ``findings``: facts that look wrong, a list of ``{kind, field, sentence, count}``, where ``count`` is the number of
-  findings that the entry stands for. Always known: the list may be empty. An object that could not be read has no
-  findings either, so a rule that passes without findings needs ``evidenced: '!("model" in unread)'`` for its objects;
+* ``findings``: facts that look wrong, a list of ``{kind, field, sentence, count}``. ``count`` is the number of findings
+  that the entry summarizes. The list is always known and may be empty. An object that could not be read has no
+  findings, so a rule that passes without findings needs ``evidenced: '!("model" in unread)'`` for its objects;
 * ``findings_of_kind`` and ``findings_about``: the same entries, as a list for each kind and for each field that a
-  finding is about. A rule that reads one of these lists is stored with no other findings, and is decided and written
-  again only when this list changes;
-* ``origins``: for each field, the origin of its text: ``source``, ``key``, the text as ``raw``, and ``state``, why the
-  text is no value (``ValueState``); empty texts if there is none. ``same_person_as`` lists the other fields that name
-  the same person, ``may_be_same_person_as`` those that may do so; both lists are known for each field, and empty for
-  most. ``earliest`` and ``latest`` are the first and the last day that the date in the text may stand for, as texts for
-  ``timestamp()``; left out without a date;
-* ``unread``: the kinds of the objects that could not be read (``OBJECT_KINDS``), a list. Always known;
-* ``incomplete``: sentences about what could not be read, a list. Always known;
+  finding is about. If a rule reads one of these lists, its verdict is stored with the findings of this list only. The
+  rule is decided and its verdict written again only when this list changes;
+* ``origins``: for each field, the origin of its text: ``source``, ``key``, the text as ``raw``, and in ``state`` the
+  reason why the text is no value (``ValueState``). Without an origin, all four are empty texts. ``same_person_as``
+  lists the other fields that name the same person, and ``may_be_same_person_as`` lists the fields that may name the
+  same person. Both lists are known for each field, and empty for most fields. ``earliest`` and ``latest`` are the first
+  and the last day that the date in the text may mean, as texts for ``timestamp()``; without a date, both are left out;
+* ``unread``: a list of the kinds of the objects that could not be read (``OBJECT_KINDS``). It is always known;
+* ``incomplete``: a list of sentences about what could not be read. It is always known;
 * ``measures``: the metrics by their meaning: see metric_interpretation.py. Without metrics, only the levels are known;
 * ``vulnerabilities`` and ``end_of_life``: facts from outside of MLflow about the version's packages, Python and MLflow:
   see the modules of these names in environment_facts;
-* ``model_versions``: the versions of the model in use, known if this version is in use: see versions_in_use.py;
-* ``thresholds``: the policy's thresholds, overridden by the tenant's;
+* ``model_versions``: the versions of the model that are in use. The variable is known only if this version is in use:
+  see versions_in_use.py;
+* ``thresholds``: the policy's thresholds, overridden by the tenant's thresholds;
 * ``today``: midnight, UTC, of the day of the evaluation.
 """
 
@@ -69,9 +71,9 @@ Threshold: TypeAlias = float
 """A number that a rule compares with. Integers stay integers, and CEL compares them with doubles."""
 
 USE_NOT_SHOWN: Final = "none"
-"""The value of a field about use if MLflow shows no stage, alias or tag. This null is the only one with a meaning: the
-version is not shown to be in use, so requirements for use do not apply. If the field were unknown, every experiment in
-a registry would be a gap."""
+"""The value of a field about use if MLflow shows no stage, alias or tag. No other null has a meaning. This null means
+that the version is not shown to be in use, so requirements for use do not apply. Otherwise, every experiment in a
+registry would be a gap."""
 
 _MAP = cel.Type.Map(cel.Type.STRING, cel.Type.DYN)
 _FLAGS = cel.Type.Map(cel.Type.STRING, cel.Type.BOOL)
@@ -138,7 +140,7 @@ PYTHON_TYPES: Final[Mapping[str, type]] = {
 
 
 class Activation:
-    """The variables of one record, as plain values and as the CEL library takes them."""
+    """The variables of one record, as plain values and in the form that the CEL library takes."""
 
     __slots__ = ("_cel", "variables")
 

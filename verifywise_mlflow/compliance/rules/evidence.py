@@ -1,6 +1,7 @@
-"""The values of a record that rules read: what is known, what the record has, and texts that are no value.
+"""The values of a record that rules read: known values, the values in the form of the record, and texts without a
+value.
 
-cel_variables.py describes each variable. An ``EvidenceReader`` is made once for a policy, and reads any number of
+cel_variables.py describes each variable. An ``EvidenceReader`` is created once for a policy, and reads any number of
 records. It selects only the fields and members that the rules read, since a manifest can be large.
 """
 
@@ -55,7 +56,7 @@ _FINDING_LISTS: Final[Mapping[str, tuple[str, Collection[str]]]] = {
     FINDINGS_OF_KIND: ("kind", FINDING_KINDS),
     FINDINGS_ABOUT: ("field", FIELDS),
 }
-"""Variable to the key of a finding by which findings are grouped, and to all groups."""
+"""Variable to a pair: the key by which findings are grouped, and all groups."""
 _ORIGIN_DAYS: Final = ("earliest", "latest")
 _RUNTIME_ENVIRONMENT: Final = "runtime_environment"
 _WITHOUT_REFERENCES: Final = 2
@@ -64,7 +65,7 @@ _WITHOUT_REFERENCES: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class TextWithoutValue:
-    """A text that is no value, and where it stands."""
+    """A text that is no value, and the place of the text."""
 
     state: ValueState
     raw: str
@@ -81,7 +82,7 @@ class Evidence:
     unrecognized: Mapping[str, str]
     """Field to its value, for values outside the field's normal forms."""
     raw: Mapping[str, CelValue]
-    """All selected values in the record's form, known or not. These are stored with the verdicts."""
+    """All selected values, known or not, in the form of the record. These values are stored with the verdicts."""
     without_value: Mapping[str, TextWithoutValue]
     """Field to its text, for the fields whose text is no value."""
     unread: frozenset[str] = frozenset()
@@ -132,15 +133,16 @@ class EvidenceReader:
         measures: MeasureReader | None = None,
         today: date | None = None,
     ) -> None:
-        """Take the selection of the rules, and the values that are the same for all records."""
+        """Store the selection of the rules, and the values that are the same for all records."""
         self._measures = measures
         self._fields = tuple((name, below) for name, below in selection.items() if name not in CONTEXT_TYPES)
         self._context = tuple((name, below) for name, below in selection.items() if name in CONTEXT_TYPES)
         self._selected_fields = frozenset((*selection, *(selection.get(ORIGINS) or ())))
         self._environment: tuple[bytes, CelValue] = (b"", None)
-        """The environment of the last record. Most versions of a model have the same one, with a hundred packages."""
+        """The environment of the last record. Most versions of a model have the same environment, with a hundred
+        packages."""
         self._constants: dict[str, CelValue] = {}
-        """The variables with one value for all records."""
+        """The variables that have the same value for all records."""
         if THRESHOLDS in selection and thresholds:
             members = selection[THRESHOLDS] or thresholds
             self._constants[THRESHOLDS] = {key: _cel_value(thresholds[key]) for key in members if key in thresholds}
@@ -179,12 +181,12 @@ class EvidenceReader:
         return Evidence(known, unrecognized, raw_values, without_value, unread)
 
     def _selected(self, name: str, raw: Json | datetime, members: Selection | None) -> CelValue:
-        """Return the selected members of a field's value; for consecutive equal environments, the same object."""
+        """Return the selected members of a field's value. Consecutive equal environments have the same object."""
         if name != _RUNTIME_ENVIRONMENT:
             return _select(raw, members)
         try:
             # The bytes of 1, 1.0 and true differ, although Python considers these values equal.
-            content = marshal.dumps(raw, _WITHOUT_REFERENCES)  # type: ignore[arg-type]  # else it raises
+            content = marshal.dumps(raw, _WITHOUT_REFERENCES)  # type: ignore[arg-type]  # raises for other types
         except ValueError:  # a type that JSON does not have
             return _select(raw, members)
         if content != self._environment[0]:
@@ -219,7 +221,7 @@ class EvidenceReader:
 
 
 def _findings_by(key: str, names: Iterable[str], findings: Sequence[Mapping[str, Json]]) -> dict[str, CelValue]:
-    """Return a list of findings for each of these kinds or fields; an empty one where there is none."""
+    """Return a list of findings for each of these kinds or fields. The list is empty if there is no finding."""
     lists: dict[str, list[CelValue]] = {name: [] for name in names}
     for finding in findings:
         if (name := finding.get(key)) in lists:
@@ -297,7 +299,7 @@ def _is_empty(value: Json | datetime) -> bool:
 
 
 def _select(value: Json | datetime, members: Selection | None) -> CelValue:
-    """Return the selected members of a value; all of a value without members, which has a wrong type."""
+    """Return the selected members of a value. A value without members has a wrong type: return the whole value."""
     # JSON values are dicts; testing for a Mapping takes ten times as long.
     if members is None or not (isinstance(value, dict) or isinstance(value, Mapping)):  # noqa: SIM101
         return _cel_value(value)
@@ -319,7 +321,7 @@ def _cel_value(value: Json | datetime) -> CelValue:
             for name, member in value.items()
         }
     if isinstance(value, int):
-        # CEL's int has 64 bits; a larger number is replaced by the limit, which compares alike.
+        # CEL's int has 64 bits. A larger number becomes the limit, so that comparisons have the same result.
         return max(_MIN_INT, min(value, _MAX_INT))
     if isinstance(value, str | float | datetime):  # a subclass
         return _cel_text(value) if isinstance(value, str) else value
@@ -327,7 +329,7 @@ def _cel_value(value: Json | datetime) -> CelValue:
 
 
 def _cel_text(text: str) -> str:
-    # A lone surrogate, which a tag may hold, makes the CEL library raise.
+    # The CEL library raises for a lone surrogate, which a tag may contain.
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 

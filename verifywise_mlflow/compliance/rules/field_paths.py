@@ -1,10 +1,10 @@
-"""Which values of a record an expression reads, found in its text, and the selection of those values from a record.
+"""Finds the values of a record that an expression reads, from the text of the expression, and selects these values.
 
-A path is the name of a variable and of the members below it that the text writes out: ``("owner",)``,
+A path is the name of a variable, followed by the names of members that the text spells out: ``("owner",)``,
 ``("runtime_environment", "python_version")``, ``("evaluation_tags", "suite name")``. If the text continues in a form
-that is not recognized here, the path ends there and stands for everything below: a path may cover more than the
-expression reads, never less. A rule sees a record reduced to its paths, so a verdict is based only on the values that
-are stored with it.
+that is not recognized here, the path ends there and includes everything below. So a path may cover more than the
+expression reads, but never less. A rule reads a record that is reduced to the rule's paths, so a verdict is based only
+on the values that are stored with it.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from verifywise_mlflow.normalizer.record import FIELDS
 
 Path: TypeAlias = tuple[str, ...]
 Selection: TypeAlias = "dict[str, Selection | None]"
-"""Name to the selected members; None: the whole value."""
+"""Name to the selected members. None means the whole value."""
 
 STATED, THRESHOLDS, TODAY, INCOMPLETE = "stated", "thresholds", "today", "incomplete"
 FINDINGS, FINDINGS_OF_KIND, FINDINGS_ABOUT = "findings", "findings_of_kind", "findings_about"
 ORIGINS, UNREAD, MEASURES, MODEL_VERSIONS = "origins", "unread", "measures", "model_versions"
 VULNERABILITIES, END_OF_LIFE = "vulnerabilities", "end_of_life"
 ENVIRONMENT_FACTS: Final = (END_OF_LIFE, VULNERABILITIES)
-"""The variables about the record's environment with facts from outside of MLflow."""
+"""The variables about the record's environment whose facts do not come from MLflow."""
 CONTEXT_VARIABLES: Final = (
     *(END_OF_LIFE, FINDINGS, FINDINGS_OF_KIND, FINDINGS_ABOUT, INCOMPLETE, MEASURES, MODEL_VERSIONS, ORIGINS),
     *(THRESHOLDS, TODAY, UNREAD, VULNERABILITIES),
@@ -35,7 +35,8 @@ VARIABLES: Final = (*FIELDS, *CONTEXT_VARIABLES)
 _STRING_OR_COMMENT = re.compile(r"""[rR]?("{3}[\s\S]*?"{3}|'{3}[\s\S]*?'{3}|"(\\.|[^"\\])*"|'(\\.|[^'\\])*')|//.*""")
 _SIMPLE_STRING = re.compile(r""""[^"\\\n]*"|'[^'\\\n]*'""")
 _MEMBER = r"""\.\w+\b(?!\s*\()|\[(?:"[^"]*"|'[^']*')\]"""
-# A name directly after a point is a member of the expression before it, if there is one: .owner alone is the variable.
+# A name directly after a dot is a member of the expression before the dot. Without such an expression, .owner is the
+# variable.
 _PATH = re.compile(rf"""(?<![\w"'])(?<![\w)\]}}"'`]\.)({"|".join((STATED, *VARIABLES))})\b((?:{_MEMBER})*)""")
 _MEMBERS = re.compile(_MEMBER)
 _IDENTIFIER = re.compile(r"[A-Za-z_]\w*")
@@ -54,7 +55,7 @@ def dotted(path: Path) -> str:
 
 
 def field_of(path: Path) -> str:
-    """Return the record's field that a path is about; the variable itself if it is about no single field."""
+    """Return the record's field that a path is about. If it is about no single field, return the variable."""
     if path[0] in (STATED, ORIGINS) and path[1:]:
         return path[1]
     if path[0] in ENVIRONMENT_FACTS:
@@ -78,7 +79,7 @@ def selection_of(paths: Iterable[Path]) -> Selection:
 
 
 def value_at(path: Path, values: Mapping[str, object]) -> tuple[bool, object]:
-    """Return whether there is a value at a path, and the value. Within values, only a dict has members."""
+    """Return whether there is a value at a path, and the value. Inside values, only a dict has members."""
     value: object = values if isinstance(values, dict) else dict(values)
     for name in path:
         if not isinstance(value, dict) or name not in value:

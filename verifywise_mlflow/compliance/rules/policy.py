@@ -1,4 +1,4 @@
-"""A policy, that is, rules and thresholds for the evaluation of records, and its loading from files."""
+"""A policy, and its loading from files. A policy is a set of rules and thresholds for the evaluation of records."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Policy(PolicySection):
 
     @cached_property
     def named_thresholds(self) -> frozenset[str]:
-        """The thresholds that some rule names. The others state levels of metrics."""
+        """The thresholds that a rule names. All other thresholds state levels of metrics."""
         expressions = (expression for rule in self.rules for expression in rule.expressions.values())
         return frozenset(name for expression in expressions for name in expression.thresholds)
 
@@ -77,7 +77,7 @@ class Policy(PolicySection):
     def digest(self) -> str:
         """SHA-256, in hex, of the whole policy except its examples, as canonical JSON.
 
-        Results that were made under another digest are outdated.
+        Results with another digest are outdated.
         """
         content = self.model_dump(mode="json", exclude={"rules": {"__all__": {"examples"}}})
         return sha256_of(canonical_json(content))
@@ -88,7 +88,8 @@ def default_policy(*, with_examples: bool = False) -> Policy:
     """Return the policy that comes with the package. It applies to tenants without a policy of their own.
 
     Args:
-        with_examples: whether its rules have their examples, which are their tests and more than half of the files.
+        with_examples: whether the rules have their examples. The examples are the tests of the rules, and more than
+            half of the files.
     """
     with as_file(files("verifywise_mlflow.compliance") / "policies") as folder:
         context = PolicyContext(shipped_catalog(), is_shipped=True)
@@ -163,7 +164,7 @@ def _file_names(head: YamlSource) -> list[str]:
 
 
 def _rule_file(head: YamlSource, name: str, omitted_key: str) -> YamlSource:
-    """Return a file that the head lists. It must be in the head's folder or below: a policy is copied as one folder."""
+    """Return a file that the head lists, in the head's folder or below: a policy is copied as one folder."""
     location = f"{head.path}:{head.line_of(('files', _file_names(head).index(name)))}: files"
     relative_path = PurePosixPath(name)
     if relative_path.is_absolute() or ".." in relative_path.parts:

@@ -15,12 +15,12 @@ VARINT, FIXED_64, LENGTH = 0, 1, 2
 
 
 def number_of(fields: Fields, number: int) -> int:
-    """Return the number in a field; 0 if there is none."""
+    """Return the integer in the first field that has this number; 0 if there is no such field."""
     return next((content for n, _, content in fields if n == number and isinstance(content, int)), 0)
 
 
 def bytes_of(fields: Fields, number: int) -> bytes:
-    """Return the content of the first field with a number that has bytes; empty if there is none."""
+    """Return the content of the first field that has this number and contains bytes; empty if there is none."""
     return next((content for n, _, content in fields if n == number and isinstance(content, bytes)), b"")
 
 

@@ -1,8 +1,8 @@
 """The sentences that a rule states for its outcomes, with the values of a record filled in.
 
 ``"The packages {unpinned} have no exact version."`` quotes a named value of the rule, or a field by its path, such as
-``{owner}``. Each value is a CEL expression over what the rule itself reads, so a sentence never says more than what is
-stored next to the verdict. The sentence of a condition is shown where the condition is false.
+``{owner}``. Each value is a CEL expression over what the rule itself reads. So a sentence never states more than what
+is stored with the verdict. The sentence of a condition is shown if the condition is false.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 
 class ReasonCase(StrEnum):
-    """An outcome that needs its own sentence: the verdicts, and the different causes of ``not evidenced``."""
+    """An outcome that has its own sentence: a verdict, or one of the causes of ``not evidenced``."""
 
-    PASS = "pass"  # noqa: S105  # a verdict, no password
+    PASS = "pass"  # noqa: S105  # a verdict, not a password
     FAIL = "fail"
     NOT_EVIDENCED = "not evidenced"
-    """MLflow shows none of the values that decide."""
+    """MLflow shows none of the values that decide the verdict."""
     INCONCLUSIVE = "inconclusive"
     """Values are shown, but ``evidenced`` is false: they do not suffice. The verdict is not evidenced."""
     SCOPE_UNKNOWN = "scope unknown"
@@ -47,7 +47,8 @@ class SentenceTemplate:
 
     parts: tuple[str | ValueExpression, ...]
     unless: CelExpression | None = None
-    """The condition that the sentence belongs to: it is shown only if the condition is false. None: always shown."""
+    """The condition that the sentence belongs to: it is shown only if the condition is false. None: the sentence is
+    always shown."""
 
     @property
     def placeholders(self) -> tuple[ValueExpression, ...]:
@@ -86,7 +87,7 @@ def parse_sentence(text: str, values: Mapping[str, str], unless: CelExpression |
 
 
 def paths_not_read(expression: ValueExpression, read: Collection[Path]) -> tuple[str, ...]:
-    """Return those paths of a value, as CEL writes them, that the rule's own expressions do not read."""
+    """Return the paths of a value, in CEL's notation, that the rule's own expressions do not read."""
     return tuple(
         dotted(path)
         for path in expression.paths

@@ -1,4 +1,4 @@
-"""A governance rule as a value: what it requires and why, its clauses, its sentences, and the examples that test it."""
+"""A governance rule as a value: the requirement and its rationale, the clauses, the sentences, and the examples."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ EXPRESSION_FIELDS = ("applies", "evidenced", "requires")
 
 
 class Severity(StrEnum):
-    """The severity of a gap, lowest first."""
+    """The severity of a gap. The lowest severity comes first."""
 
     LOW = "low"
     MEDIUM = "medium"
@@ -59,7 +59,7 @@ class Severity(StrEnum):
 
 
 UNKNOWN_SEVERITY: Final = "unknown"
-"""The severity of a rule that no policy of the tenant has any more: its gaps must not look slight."""
+"""The severity of a rule that no policy of the tenant has any more. The gaps of such a rule must not look minor."""
 
 _UNREAD_KIND = re.compile(r"""(["'])([^"']*)\1\s+in\s+unread\b""")
 
@@ -71,7 +71,7 @@ class PolicyContext:
     catalog: Catalog
     """The frameworks that rules may refer to."""
     is_shipped: bool = False
-    """Whether the policy comes with this package. Its expressions are compiled by the tests only: it takes 0.1 s."""
+    """Whether the policy comes with this package. Only the tests compile its expressions, since this takes 0.1 s."""
 
 
 def _is_shipped(info: ValidationInfo) -> bool:
@@ -83,7 +83,7 @@ def _compiles(text: str, info: ValidationInfo) -> str:
         return text
     compile_expression(text)
     for _, kind in _UNREAD_KIND.findall(text):
-        if kind not in OBJECT_KINDS:  # the comparison would be false for every record
+        if kind not in OBJECT_KINDS:  # otherwise, the comparison would be false for every record
             raise ValueError(f"{kind!r} is no kind of object; the kinds are {', '.join(OBJECT_KINDS)}")
     return text
 
@@ -103,7 +103,7 @@ def _is_record_field(name: str) -> str:
 CelCondition = Annotated[str, AfterValidator(_compiles)]
 """A CEL expression over the fields of a record, true or false."""
 CelValueText = Annotated[str, AfterValidator(_compiles_to_value)]
-"""A CEL expression over the fields of a record that gives any value."""
+"""A CEL expression over the fields of a record. Its value may have any type."""
 Sentence = Annotated[str, Field(min_length=1)]
 Identifier = Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
 ValueName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -120,8 +120,8 @@ class PolicySection(BaseModel):
 class Reference(PolicySection):
     """A clause that a rule gives evidence for. It does not claim that the clause is met.
 
-    The validation context has the catalog of the frameworks. Without one, as for a rule that was stored with an earlier
-    catalog, clauses are not looked up.
+    The validation context has the catalog of the frameworks. Without a catalog, clauses are not looked up. An example
+    is a rule that was stored with an earlier catalog.
     """
 
     framework: FrameworkName
@@ -194,7 +194,7 @@ class ExampleFinding(PolicySection):
     field: RecordField | None = None
     sentence: Sentence = "Something looks wrong."
     count: int = Field(default=1, ge=1)
-    """How many findings the entry stands for."""
+    """The number of findings that the entry summarizes."""
 
 
 class ExampleOrigin(PolicySection):
@@ -219,7 +219,7 @@ class ExampleVersions(PolicySection):
 
 
 class Example(PolicySection):
-    """A record, reduced to the fields that matter, its context, and the verdict that the rule must give on it."""
+    """A record with the fields that matter, the context of the record, and the verdict that the rule must return."""
 
     record: Mapping[RecordField, JsonValue | datetime] = Field(default_factory=dict)
     findings: tuple[ExampleFinding, ...] = ()
@@ -227,13 +227,13 @@ class Example(PolicySection):
     unread: tuple[ObjectKind, ...] = ()
     """The objects that could not be read. The fields that depend on them, by the default mapping, are unknown."""
     thresholds: Mapping[ValueName, float] = Field(default_factory=dict)
-    """Thresholds that a tenant sets, such as a level of a metric; the others are the policy's."""
+    """Thresholds that a tenant sets, such as a level of a metric. All other thresholds come from the policy."""
     model_versions: ExampleVersions | None = None
-    """The versions of the model that are in use; without it, they are unknown."""
+    """The versions of the model that are in use. If it is left out, they are unknown."""
     environment_facts: Mapping[EnvironmentFact, Mapping[str, JsonValue]] = Field(default_factory=dict)
-    """The values of ``vulnerabilities`` and ``end_of_life``; without them, they are unknown."""
+    """The values of ``vulnerabilities`` and ``end_of_life``. A variable that is left out is unknown."""
     today: date | None = None
-    """The day of the evaluation; without it, everything that depends on the day is unknown."""
+    """The day of the evaluation. If it is left out, everything that depends on the day is unknown."""
     verdict: Verdict
 
     def canonical_record(self) -> CanonicalRecord:
@@ -253,16 +253,16 @@ class Example(PolicySection):
             None
             if versions is None
             else VersionsInUse(versions.production, len(versions.production), versions.candidates),
-            self.environment_facts,  # type: ignore[arg-type]  # JSON as pydantic calls it, which is the same
+            self.environment_facts,  # type: ignore[arg-type]  # JSON in pydantic's type, which is the same
         )
 
 
 class Condition(PolicySection):
-    """One of several requirements of a rule, with the verdict and the sentence for the case that it is false."""
+    """One of several requirements of a rule, with the verdict and the sentence for a false condition."""
 
     holds: CelCondition
     otherwise: Literal["fail", "not evidenced"]
-    """The verdict where the condition is false. Where it is unknown, the verdict is ``not evidenced``."""
+    """The verdict if the condition is false. If the condition is unknown, the verdict is ``not evidenced``."""
     reason: Sentence
     """The finding if the condition is false. It precedes the rule's own sentence for the outcome."""
 
@@ -270,7 +270,7 @@ class Condition(PolicySection):
 class Rule(PolicySection):
     """One rule. ``requires`` decides the verdict if ``applies`` and ``evidenced`` are true.
 
-    Each of ``conditions`` must be true, too. A false condition with ``otherwise: fail`` fails the rule even if
+    Each of ``conditions`` must also be true. A false condition with ``otherwise: fail`` fails the rule even if
     ``requires`` is unknown. Any other false or unknown condition makes the verdict ``not evidenced``.
     """
 
@@ -285,17 +285,18 @@ class Rule(PolicySection):
     applies: CelCondition = "true"
     """The versions that the rule applies to."""
     evidenced: CelCondition = "true"
-    """Whether the values that MLflow shows suffice to pass or fail. If not, the verdict is ``not evidenced``."""
+    """Whether the values that MLflow shows suffice to pass or fail. If they do not, the verdict is ``not
+    evidenced``."""
     requires: CelCondition
     conditions: tuple[Condition, ...] = ()
-    """Further requirements, in the order in which the reason names them."""
+    """Further requirements. The reason names them in this order."""
     reason_values: Mapping[ValueName, CelValueText] = Field(default_factory=dict)
     """Named values that the sentences in ``reasons`` and ``conditions`` quote."""
     reasons: Mapping[ReasonCase, Sentence] = Field(default_factory=dict, validate_default=True)
-    """Outcome to the sentence that explains it to a governance officer; a missing one is generated."""
+    """Outcome to the sentence that explains the outcome to a governance officer. A missing sentence is generated."""
     references: tuple[Reference, ...] = Field(min_length=1)
     examples: tuple[Example, ...] = ()
-    """The rule's test."""
+    """The examples that test the rule."""
 
     @field_validator("reasons")
     @classmethod
@@ -304,7 +305,7 @@ class Rule(PolicySection):
     ) -> Mapping[ReasonCase, str]:
         data = info.data
         if _is_shipped(info) or not {*EXPRESSION_FIELDS, "conditions", "reason_values"} <= data.keys():
-            return reasons  # tested already, or one of these fields has an error that is already reported
+            return reasons  # already tested, or a field has an error that is already reported
         values: Mapping[str, str] = data["reason_values"]
         conditions: tuple[Condition, ...] = data["conditions"]
         texts = [*(data[field] for field in EXPRESSION_FIELDS), *(condition.holds for condition in conditions)]
@@ -326,7 +327,7 @@ class Rule(PolicySection):
 
     @property
     def expressions(self) -> Mapping[tuple[str | int, ...], CelExpression]:
-        """The compiled expressions that decide, by their place in the rule: those of EXPRESSION_FIELDS come first."""
+        """The compiled expressions that decide, by their place in the rule; EXPRESSION_FIELDS come first."""
         texts: dict[tuple[str | int, ...], str] = {(field,): getattr(self, field) for field in EXPRESSION_FIELDS}
         texts |= {("conditions", index, "holds"): entry.holds for index, entry in enumerate(self.conditions)}
         return {place: condition_of(text) for place, text in texts.items()}
@@ -343,7 +344,7 @@ class Rule(PolicySection):
 
     @cached_property
     def reason_templates(self) -> Mapping[ReasonCase, tuple[SentenceTemplate, ...]]:
-        """The sentences of each outcome. Those of false conditions come first."""
+        """The sentences of each outcome. The sentences of false conditions come first."""
         values = self.reason_values
         of_conditions = tuple(
             parse_sentence(entry.reason, values, condition_of(entry.holds)) for entry in self.conditions

@@ -18,7 +18,7 @@ from verifywise_mlflow.normalizer.fingerprint import fingerprint
 
 @dataclass(frozen=True)
 class RuleSet:
-    """Several policies as one. Made by ``merge_policies``."""
+    """The rules of several policies. ``merge_policies`` creates it."""
 
     policies: tuple[Policy, ...]
     thresholds: Mapping[str, float]
@@ -46,9 +46,9 @@ class RuleSet:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of everything that determines verdicts and the clauses that they are evidence for.
+        """SHA-256 of everything that determines the verdicts and the clauses that verdicts are evidence for.
 
-        Verdicts made under another digest are outdated.
+        Verdicts with another digest are outdated.
         """
         frameworks = {name: framework.digest for name, framework in self.catalog.items()}
         return fingerprint([[policy.digest for policy in self.policies], self.thresholds, frameworks])
@@ -65,7 +65,7 @@ def merge_policies(
     frameworks: Collection[str] = (),
     catalog: Catalog | None = None,
 ) -> RuleSet:
-    """Return several policies as one set of rules, with a tenant's thresholds overriding those of the policies.
+    """Return several policies as one set of rules. A tenant's thresholds override the thresholds of the policies.
 
     Raises:
         PolicyError: there is no rule; two policies share an id or a rule id, or disagree on a threshold; a rule

@@ -1,13 +1,15 @@
-"""The versions of a model that are in use at the same time: what a rule on one version can read about the others.
+"""The versions of a model that are in use at the same time. A rule on one version can read these facts about the
+others.
 
-A version is in use if it is in production or staging, or if its deployment status says that it is deployed at least in
-part. A rule reads their numbers as the variable ``model_versions``, which is known only for versions in use. So a
-change of one version causes the evaluation of only those other versions that are in use, however many versions a model
-has.
+A version is in use if it is in production or staging, or if its deployment status states that it is at least partly
+deployed. A rule reads the numbers of these versions as the variable ``model_versions``, which is known only for
+versions in use. So if one version changes, only the other versions in use are evaluated again, even if the model has
+many versions.
 
-* ``production``: the numbers of the versions in production or deployed, the newest first, at most ``MAX_LISTED``;
+* ``production``: the numbers of the versions that are in production or deployed, the newest first, at most
+  ``MAX_LISTED``;
 * ``production_count``: the number of all these versions;
-* ``newest_production``: the greatest number among them; 0 if there is none;
+* ``newest_production``: the greatest number of such a version; 0 if there is no such version;
 * ``candidates``: the numbers of the other versions in use, such as a challenger, the newest first, at most
   ``MAX_LISTED``.
 """
@@ -24,7 +26,7 @@ DEPLOYED: Final = "deployed"
 STAGES_IN_USE: Final = (PRODUCTION, "staging")
 
 MAX_LISTED: Final = 20
-"""The most versions that are listed by number: a model may have any number in use."""
+"""The maximum number of versions that are listed. A model may have any number of versions in use."""
 
 
 @dataclass(frozen=True, slots=True)
