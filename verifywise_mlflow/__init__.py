@@ -1,14 +1,16 @@
 """Reads tenants' MLflow servers, stores one canonical record per model version, and evaluates governance rules on it.
 
-The packages, in the order in which data passes through them: ``tenants`` (tenants.yaml), ``connector`` (MLflow over
-REST, read-only), ``artifacts`` (files and their hashes), ``redaction`` (secrets and personal data), ``normalizer`` (the
-canonical record), ``compliance`` (verdicts), ``persistence`` (Postgres), ``audit`` (the audit trail). ``pipeline`` runs
-them as six stages; ``defs`` exposes the stages to Dagster and ``cli`` to a terminal; ``api`` gives Python code read
-access to the store. docs/architecture.md describes the packages, docs/reference/python.md the names in ``__all__``.
+Data passes through the packages in this order: ``tenants`` (tenants.yaml), ``connector`` (MLflow over REST, read-only),
+``artifacts`` (files and their hashes), ``redaction`` (secrets and personal data), ``normalizer`` (the canonical
+record), ``compliance`` (verdicts), ``persistence`` (Postgres), ``audit`` (the audit trail). ``pipeline`` runs these
+packages as six stages. ``defs`` exposes the stages to Dagster, and ``cli`` exposes them to a terminal. ``api`` gives
+Python code read access to the store. docs/architecture.md describes the packages, and docs/reference/python.md
+describes the names in ``__all__``.
 """
 
 TYPE_CHECKING = False
-"""As type checkers read it. Every sandbox process imports this file first and does not need ``typing``."""
+"""Type checkers take this name as true, like ``typing.TYPE_CHECKING``. It is not imported from ``typing``, since every
+sandbox process imports this file first and does not need ``typing``."""
 
 if TYPE_CHECKING:
     from verifywise_mlflow.api import (
@@ -39,13 +41,13 @@ __all__ = [
 ]
 
 __version__: str
-"""The version of the installed package. It is looked up only on access: the lookup takes as long as the rest of the
-start of a sandbox process."""
+"""The version of the installed package. The version is looked up only on access: the lookup takes as long as the rest
+of a sandbox process's start."""
 
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> object:
-        """Return what is imported on access: the public API takes half a second, and most processes do not use it."""
+        """Import a name on first use: the public API takes half a second, and most processes do not use it."""
         if name == "__version__":
             from importlib.metadata import version
 

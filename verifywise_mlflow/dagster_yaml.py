@@ -2,7 +2,7 @@
 
 Run ``python -m verifywise_mlflow.dagster_yaml > dagster.yaml``. Dagster itself reads only some settings from variables:
 the limits of run monitoring, retention and concurrency must be numbers in the file. The file contains no secrets: it
-names the variables that hold them.
+names the variables that hold the secrets.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from verifywise_mlflow.instance_settings import INTEGER_SETTINGS, InvalidSetting
 LOG_LEVEL: Final = "VERIFYWISE_LOG_LEVEL"
 LOG_LEVELS: Final = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 COMPUTE_LOG_DIR: Final = "VERIFYWISE_COMPUTE_LOG_DIR"
-"""A directory for the output of runs; without it, output is discarded."""
+"""The variable with the directory for the output of runs. Without this variable, output is discarded."""
 
 LAUNCHER: Final = "VERIFYWISE_LAUNCHER"
-"""With ``celery``, workers on any machine execute runs; otherwise runs are processes of the code server."""
+"""With the value ``celery``, workers on any machine execute runs. Otherwise runs are processes of the code server."""
 
 
 def instance_config(environment: Mapping[str, str]) -> dict[str, object]:
@@ -62,7 +62,8 @@ def instance_config(environment: Mapping[str, str]) -> dict[str, object]:
                 "max_concurrent_runs": settings["VERIFYWISE_MAX_CONCURRENT_SYNCS"]
                 + settings["VERIFYWISE_MAX_CONCURRENT_DELIVERIES"],
                 "tag_concurrency_limits": [
-                    # One sync of a tenant at a time, for all requesters. The store enforces this, too.
+                    # At most one sync of a tenant runs at a time, no matter who requested it. The store enforces this
+                    # limit, too.
                     {"key": "verifywise/tenant", "value": {"applyLimitPerUniqueValue": True}, "limit": 1},
                     {"key": "verifywise/tenant", "limit": settings["VERIFYWISE_MAX_CONCURRENT_SYNCS"]},
                     {"key": "verifywise/delivery", "limit": settings["VERIFYWISE_MAX_CONCURRENT_DELIVERIES"]},
@@ -118,7 +119,7 @@ _POSTGRES_DB: Mapping[str, object] = {
 _CELERY_LAUNCHER: Mapping[str, object] = {
     "module": "verifywise_mlflow.distributed.launcher",
     "class": "LeasedRunLauncher",
-    "config": {"broker": {"env": "VERIFYWISE_BROKER_URL"}, "backend": None},  # by reference: it holds a password
+    "config": {"broker": {"env": "VERIFYWISE_BROKER_URL"}, "backend": None},  # by reference: the URL holds a password
 }
 
 

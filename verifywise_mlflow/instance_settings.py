@@ -24,7 +24,7 @@ INTEGER_SETTINGS: Final[Mapping[str, tuple[int, str]]] = {
     "VERIFYWISE_SKIPPED_TICK_RETENTION_DAYS": (2, "for ticks of sensors and schedules that requested nothing"),
     "VERIFYWISE_TICK_RETENTION_DAYS": (14, "for ticks that requested runs"),
     "VERIFYWISE_FAILED_TICK_RETENTION_DAYS": (30, "for ticks that failed"),
-    # Dagster has no setting for these two: the job delete_old_runs reads them.
+    # Dagster has no setting for these two periods: the job delete_old_runs reads them.
     "VERIFYWISE_UNCHANGED_RUN_RETENTION_DAYS": (7, "for runs that changed nothing, with their events"),
     "VERIFYWISE_RUN_RETENTION_DAYS": (90, "for all other runs"),
 }

@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 
-with suppress(Exception):  # the run fails in the same way, and reports it
+with suppress(Exception):  # a run fails with the same error, and reports the error
     from verifywise_mlflow.compliance.environment_facts.end_of_life import load_end_of_life
     from verifywise_mlflow.definitions import defs
     from verifywise_mlflow.defs.dagster_compat.run_processes import end_canceled_runs, prepare_job
@@ -21,7 +21,7 @@ with suppress(Exception):  # the run fails in the same way, and reports it
     default_mapping().digest()
     load_scanner()
     load_end_of_life(None)
-    # Nothing connects here: these calls build validators and import the database driver, as a first use would.
+    # These calls open no connection. They build validators and import the database driver, as the first use would.
     load_rules(Tenant(tenant_id="template", tracking_uri="https://template.invalid"))
     connect("postgresql://template.invalid/template").dispose()
     preload_tracing()

@@ -54,7 +54,7 @@ class LazyGroup(TyperGroup):
 
 @cache  # typer reads the signatures of all subcommands each time, which takes longer than many commands do
 def load(name: str) -> TyperCommand | TyperGroup:
-    """Import a command's module; return the command with its own epilog and those of its subcommands."""
+    """Import a command's module; return the command with its epilog and the epilogs of its subcommands."""
     gc.disable()  # imported objects stay
     try:
         module = import_module(f"verifywise_mlflow.cli.commands.{name}")
@@ -63,7 +63,7 @@ def load(name: str) -> TyperCommand | TyperGroup:
     command = typer.main.get_command(module.app)
     assert isinstance(command, TyperCommand | TyperGroup)
     command.name = name
-    # typer takes each module's app for a program of its own, and offers to install completion for it.
+    # typer treats each module's app as a separate program, and adds options that install completion for it.
     command.params = [option for option in command.params if option.name not in _COMPLETION_OPTIONS]
     for path, subcommand in _runnable(command, name):
         if entry := HELP.get(path):
@@ -119,7 +119,7 @@ def root(
         bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Make typer build a group, whose commands LazyGroup has. Prepare the logs for all commands."""
+    """Make typer build a group: ``LazyGroup`` has the commands. Prepare the logs for all commands."""
     if os.environ.get("VERIFYWISE_LOG_FORMAT"):
         from verifywise_mlflow.observability.json_logs import install_json_logs
 

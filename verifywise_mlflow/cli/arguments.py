@@ -42,7 +42,7 @@ TIME_FORMS = "2026-03-03, 2026-03-03T14:30Z, yesterday, 7d. Without a zone it is
 
 
 def time_option(name: str, meaning: str, *, may_be_future: bool = False) -> OptionInfo:
-    """Return an option whose value is a time, parsed to a moment in UTC.
+    """Return an option whose value is parsed as a time and converted to UTC.
 
     Args:
         name: The option's name, such as ``--as-of``.
@@ -82,6 +82,6 @@ def configured_tenant(name: str) -> Tenant:
 
 
 def listed(names: Iterable[str], limit: int = 20) -> str:
-    """Return names for a sentence; if there are many, only the first ones."""
+    """Return up to ``limit`` names as a list for a sentence, with an ellipsis if there are more names."""
     shown = [excerpt(name, 80) for name in islice(names, limit + 1)]
     return ", ".join([*shown[:limit], "..."] if len(shown) > limit else shown) or "none"

@@ -20,7 +20,7 @@ R = TypeVar("R")
 S = TypeVar("S", AgentStateRow, PromptStateRow)
 
 MAX_LISTED: Final = 20
-"""Entries of a list that are printed, unless a single asset is shown."""
+"""The maximum number of entries of a list that are printed, unless a single asset is shown."""
 
 
 def print_by_name(rows: Iterable[R], name_of: Callable[[R], str | None], print_row: Callable[[R], None]) -> bool:
@@ -35,7 +35,7 @@ def print_by_name(rows: Iterable[R], name_of: Callable[[R], str | None], print_r
 
 
 def print_facts(facts: Iterable[tuple[str, str | None]], deleted_at: datetime | None) -> None:
-    """Print the known facts about an asset, and since when MLflow no longer has the asset."""
+    """Print the known facts about an asset, and the time since which MLflow no longer has the asset."""
     deleted = f"MLflow no longer has it since {utc_text(deleted_at)}" if deleted_at else None
     for label, text in (("deleted", deleted), *facts):
         if text:

@@ -32,7 +32,10 @@ def open_trail(tenant: str) -> Iterator[TenantSession]:
 
 
 def refuse_unknown(session: TenantSession, as_json: bool) -> None:
-    """Exit if the trail never existed: the name is then misspelled. An empty trail is another case."""
+    """Exit if the tenant never had a trail: then the tenant's name is misspelled, or no sync has run.
+
+    An empty trail that should have entries does not end the command here.
+    """
     if not audit_log.head(session) and not audit_log.is_expected(session):
         require_known_tenant(session)
         fail(f"the tenant {quote(session.tenant_id)} has no trail yet: sync it first", FAILED, as_json)

@@ -1,4 +1,4 @@
-"""A clause with its evidence, for people and as JSON: the rules, and the versions that show least of the clause."""
+"""A clause with its evidence, for people and as JSON: the rules, and the versions with the least evidence."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from verifywise_mlflow.services.clause_evidence import ClauseEvidence
 WORST_FIRST: Final = (
     *(Verdict.FAIL, Verdict.ERROR, None, Verdict.NOT_EVIDENCED, Verdict.NOT_READ, Verdict.PASS, Verdict.NOT_APPLICABLE),
 )
-"""The verdicts in the order in which they are printed; null for a rule that was not evaluated yet."""
+"""The verdicts in the order in which they are printed. None means that the rule was not evaluated yet."""
 
 
 def clause_as_json(evidence: ClauseEvidence) -> dict[str, object]:
@@ -66,7 +66,7 @@ def _shows(evidence: ClauseEvidence, version: VersionVerdicts) -> str:
 
 
 def print_clause(evidence: ClauseEvidence, tenant: str) -> None:
-    """Print a clause, its rules, and the versions that show least of it."""
+    """Print a clause, its rules, and the versions that show the least evidence for the clause."""
     covered = evidence.coverage
     rows = clause_facts(evidence.framework, covered.clause, covered.application)
     left_out = f" ({evidence.archived_count:,} archived left out)" if evidence.archived_count else ""
@@ -114,7 +114,7 @@ def clause_facts(framework: Framework, clause: Clause, application: ApplicationD
 
 
 def rules_by_verdict(verdicts: Mapping[str, str | None]) -> Text:
-    """Return the rules of each verdict, the worst first; null is the verdict of a rule that was not evaluated yet."""
+    """Return the rules of each verdict, the worst verdict first. None means that a rule was not evaluated yet."""
     lines = []
     for verdict in WORST_FIRST:
         rules = [rule_id for rule_id, given in verdicts.items() if given == verdict]

@@ -66,13 +66,14 @@ class CommandHelp:
     example: str = ""
     """Example arguments."""
     needs: str = "the database"
-    """The requirements: tenants.yaml (``VERIFYWISE_TENANTS``), the database (``VERIFYWISE_DATABASE_URL``), neither."""
+    """The requirements: tenants.yaml (``VERIFYWISE_TENANTS``), the database (``VERIFYWISE_DATABASE_URL``), both, or
+    neither."""
     changes: str = ""
     """The changes that the command makes. Most commands change nothing."""
     failure: str = ""
-    """The meaning of exit code 1, if it means more than that the server or the database cannot be used."""
+    """The meaning of exit code 1; empty if it only means that the server or the database cannot be used."""
     program_output: str = ""
-    """The output for programs of a command without ``--json``."""
+    """The output that programs can read, for a command without ``--json``."""
     names_objects: bool = True
     """Whether arguments name tenants, models, versions or the like, so that names can be misspelled."""
     other_codes: str = ""
@@ -90,7 +91,7 @@ class CommandHelp:
         return "\n\n".join(lines)
 
     def default_failure(self) -> str:
-        """Return the meaning of exit code 1 for a command that has no failure of its own."""
+        """Return the meaning of exit code 1 for a command whose ``failure`` is empty."""
         return "the database cannot be used" if "database" in self.needs else "the output cannot be written"
 
 
@@ -317,4 +318,4 @@ HELP: Mapping[str, CommandHelp] = {
         names_objects=False,
     ),
 }
-"""Path of a command, such as ``policy check``, to its help."""
+"""Maps the path of a command, such as ``policy check``, to the command's help."""

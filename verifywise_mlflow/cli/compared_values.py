@@ -10,15 +10,15 @@ from verifywise_mlflow.services.comparison import ComparedValue, Section
 from verifywise_mlflow.services.record_parts import DataSet
 
 _SHOWN_DIGEST: Final = len("sha256 ") + 12
-"""Characters of a file's hash that are printed: enough to see that two differ."""
+"""The number of characters that are printed of a file's hash: enough to see that two hashes differ."""
 
 
 def brief_sides(value: ComparedValue, brief_by_text: Mapping[str, str]) -> tuple[str | None, str | None]:
-    """Return both values in brief; in full if the values differ, but their brief forms are equal.
+    """Return the brief forms of both values; the full values if the values differ but their brief forms are equal.
 
     Args:
         value: The two values.
-        brief_by_text: Each text of a data set in brief.
+        brief_by_text: Maps the text of each data set to its brief form.
     """
     first, second = (_brief(value.section, text, brief_by_text) for text in (value.first, value.second))
     return (value.first, value.second) if value.differs and first == second else (first, second)
@@ -43,7 +43,7 @@ def brief_data_set(item: DataSet) -> str:
 
 
 def _place(item: DataSet) -> str | None:
-    """Return the place that MLflow states as JSON, whose form depends on the type of the source."""
+    """Return the place of a data set from the JSON of its source. The form of the JSON depends on the source's type."""
     try:
         source = json.loads(item.source or "null")
     except (ValueError, RecursionError):

@@ -54,12 +54,12 @@ def coverage_as_json(coverage: FrameworkCoverage, tenant: str | None) -> dict[st
 
 
 def counts_as_json(coverage: ClauseCoverage) -> dict[str, int]:
-    """Return the number of versions by how much they show of a clause."""
+    """Return the number of versions for each degree of evidence for a clause."""
     return {evidence.value: count for evidence, count in coverage.version_counts.items()}
 
 
 def print_coverage(coverage: FrameworkCoverage, tenant: str | None) -> None:
-    """Print the coverage of a framework's clauses; without a tenant, how much MLflow can show of each."""
+    """Print the coverage of a framework's clauses; without a tenant, how much MLflow can show of each clause."""
     framework = coverage.framework
     name = escape(escape_invisible(framework.name))
     if tenant is None:
@@ -85,7 +85,7 @@ def print_coverage(coverage: FrameworkCoverage, tenant: str | None) -> None:
 
 
 def print_overview(coverages: Sequence[FrameworkCoverage], tenant: str | None) -> None:
-    """Print the clauses of each framework by state; without a tenant, by what MLflow can show."""
+    """Print the number of each framework's clauses by state; without a tenant, by how much MLflow can show."""
     rows = table("framework", "clauses", "of them", right=("clauses",))
     for coverage in coverages:
         if tenant is None:
@@ -103,14 +103,14 @@ def print_overview(coverages: Sequence[FrameworkCoverage], tenant: str | None) -
 
 
 def certainty(coverage: ClauseCoverage) -> str:
-    """Return the confidence in a clause and its date, short enough for a cell: both qualify every statement."""
+    """Return a clause's confidence and date, short enough for a cell: both qualify every statement about the clause."""
     application = coverage.application
     since = f"; from {application.short_form}" if application else ""
     return f"confidence {coverage.clause.confidence}{since}"
 
 
 def framework_remarks(framework: Framework) -> list[str]:
-    """Return the limits of a framework's list: its extent, its source, and the source of each date."""
+    """Return the extent and the source of a framework's list of clauses, and the source of each date."""
     source = framework.source
     dates = [f"From {entry.applicable_from}: {entry.cited_source}." for entry in framework.dates.values()]
     return [
@@ -134,5 +134,6 @@ _WORDS = {
     "not read": (VersionEvidence.NOT_READ,),
     "not applicable": (VersionEvidence.NOT_APPLICABLE,),
 }
-"""Word in the table to the states that it combines, for lack of space. ``--json`` has each state separately."""
+"""Maps each word in the table to the degrees of evidence that it combines, for lack of space. ``--json`` has each
+degree separately."""
 _WORDS_OF_RECORDS = {"recorded": (VersionEvidence.SHOWN,)}

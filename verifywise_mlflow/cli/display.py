@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from verifywise_mlflow.persistence.repositories.waivers import StoredWaiver
 
 MAX_DISPLAY_LENGTH = 300
-"""Characters of one value that are printed; ``--json`` has the whole value."""
+"""The maximum number of characters of one value that are printed; ``--json`` has the whole value."""
 
 
 def escape_rich_markup(text: str) -> str:
@@ -36,7 +36,7 @@ def display(value: object, max_length: int = MAX_DISPLAY_LENGTH) -> Text:
 
 
 def display_name(name: object, max_length: int = MAX_DISPLAY_LENGTH) -> Text:
-    """Return a name for people that no table breaks: half of a name is another name."""
+    """Return a name for people that no table breaks, since half of a name would look like another name."""
     text = display(name, max_length)
     text.no_wrap = True
     return text
@@ -80,7 +80,7 @@ def display_origin(entry: Mapping[str, object] | None) -> Text:
 
 
 _PUBLISHED_KEYS = {"deleted_at": "gone_at", "valid_from": "held_from", "valid_to": "held_until"}
-"""Field to its key in ``--json``, where the two differ: the keys are an interface."""
+"""Maps a field to its key in ``--json``, if the two differ. The keys are a public interface, so they do not change."""
 
 
 def with_published_keys(fields: Mapping[str, object]) -> dict[str, object]:

@@ -13,7 +13,7 @@ def select_frameworks(names: Collection[str], catalog: Catalog) -> Sequence[Fram
     """Return the frameworks with these names, ignoring case; without names, all frameworks of the catalog.
 
     Raises:
-        UnresolvedNameError: a name is not that of a framework in the catalog.
+        UnresolvedNameError: the catalog has no framework with one of the names.
     """
     by_name = {name.casefold(): framework for name, framework in catalog.items()}
     for name in names:

@@ -1,4 +1,4 @@
-"""Prints gaps for people: some lines for each, or a table of groups.
+"""Prints gaps for people: some lines for each gap, or a table of groups.
 
 No name and no time is cut: a part that does not fit into a line of the terminal gets its own lines.
 """
@@ -37,7 +37,7 @@ def print_gaps(gaps: Iterable[Gap], limit: int, *, shows_tenants: bool) -> None:
 
 
 def print_groups(groups: Iterable[GapGroup], by: Grouping, now: datetime, *, shows_tenants: bool) -> None:
-    """Print the groups of each tenant, a line for each."""
+    """Print the groups of each tenant, one line per group."""
     is_empty = True
     for of_tenant in by_tenant(groups, shows_tenants=shows_tenants):
         is_empty = False
@@ -81,7 +81,7 @@ def _print_gap(gap: Gap) -> None:
 
 
 def age_sentence(age_days: int, opened_at: datetime, *, may_be_older: bool) -> str:
-    """Return for how long a gap has been open, as far as that is known."""
+    """Return a text that states for how long a gap has been open, as far as this is known."""
     opened = f"{opened_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
     if may_be_older and not age_days:
         return f"first seen {opened}, less than a day ago"

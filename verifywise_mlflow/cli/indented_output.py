@@ -11,14 +11,14 @@ _MIN_WIDTH = 20
 
 
 def print_whole(text: Text, indent: int = 0) -> None:
-    """Print a line without breaking it, since half of a name is another name."""
+    """Print a line without breaking it, since half of a name would look like another name."""
     out.print(Text(" " * indent) + text, soft_wrap=True)
 
 
 def print_indented(text: Text, indent: int) -> None:
     """Print a text, in several lines if necessary, each indented by a number of spaces."""
     wrapped = text.copy()
-    wrapped.overflow = "ignore"  # passed as an argument, it would also prevent wrapping
+    wrapped.overflow = "ignore"  # passed as an argument, this value would also prevent wrapping
     for line in wrapped.wrap(out, max(out.width - indent, _MIN_WIDTH)):
         line.rstrip()
         print_whole(line, indent)

@@ -14,8 +14,8 @@ def print_document(document: JsonDocument, **members: Iterable[object]) -> None:
 
     Args:
         document: The document.
-        members: At most one member of the document, with the items to print instead of those in the document. They are
-            printed one by one, so that memory stays flat.
+        members: At most one member of the document, with the items to print instead of the items in the document. The
+            items are printed one by one, so that memory use stays constant.
     """
     if not members:
         sys.stdout.write(json.dumps(document.to_json()) + "\n")

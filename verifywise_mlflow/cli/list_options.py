@@ -27,8 +27,8 @@ def choice_option(name: str, meaning: str, choices: Sequence[str], *, metavar: s
 
     Args:
         name: The option's name, such as ``--stage``.
-        meaning: The effect of the option, as the beginning of a sentence that ends with the words.
-        choices: The words.
+        meaning: The effect of the option, as the beginning of a sentence that ends with the list of choices.
+        choices: The words that the option accepts.
         metavar: The name of a value. The help lists the words only if it is ``WORD``.
     """
     words = f": {', '.join(choices)}" if metavar == "WORD" else ""

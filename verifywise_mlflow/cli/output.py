@@ -36,7 +36,7 @@ def table(
     Args:
         headings: The columns.
         title: The table's title.
-        unbroken: Columns that never wrap, by heading. Times and ``display_name`` wrap in no column.
+        unbroken: Columns that never wrap, by heading. Times and the results of ``display_name`` wrap in no column.
         right: Right-aligned columns, by heading: numbers.
     """
     columns = _plain_table(title)
@@ -71,7 +71,7 @@ def print_json(document: object) -> None:
 
 
 def fail_to_write(path: Path, error: OSError, as_json: bool) -> NoReturn:
-    """Exit because a file cannot be written: 1 if the disk is full or broken, 2 if the path is wrong."""
+    """Exit because a file cannot be written: with 1 if the disk is full or broken, with 2 if the path is wrong."""
     reason = error.strerror
     if error.errno == errno.ENOENT:
         reason = f"the folder {path.parent} does not exist: create it"

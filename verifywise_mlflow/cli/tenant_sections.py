@@ -1,4 +1,4 @@
-"""Prints a list of several tenants: a heading for each, and a note if a limit cuts its rows."""
+"""Prints the rows of several tenants: a heading for each tenant, and a note if a limit cuts the rows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ R = TypeVar("R", Gap, GapGroup, InventoryRow)
 
 
 def by_tenant(rows: Iterable[R], *, shows_tenants: bool) -> Iterator[list[R]]:
-    """Yield the rows of each tenant, which are adjacent, after its heading."""
+    """Print the heading of each tenant and then yield the tenant's rows. The rows of a tenant must be adjacent."""
     for tenant, of_tenant in groupby(rows, key=lambda row: row.tenant):
         if shows_tenants:
             print_whole(Text(f"tenant {escape_invisible(tenant)}", "bold underline"))
@@ -26,6 +26,6 @@ def by_tenant(rows: Iterable[R], *, shows_tenants: bool) -> Iterator[list[R]]:
 
 
 def print_limit(rows: Sequence[object], limit: int, noun: str) -> None:
-    """Print that there are more rows than the limit, if there are."""
+    """Print a note if there are more rows than the limit."""
     if len(rows) > limit:
         out.print(Text(f"The first {limit:,} {noun} are shown: --limit shows more, --output and --json all.", "yellow"))

@@ -20,7 +20,7 @@ from verifywise_mlflow.persistence.queries.history import VerdictState
 from verifywise_mlflow.services.clause_evidence import RuleOnVersion, VersionClause, VersionClauses
 
 MAX_FILES: Final = 20
-"""The most files of a clause that are printed; ``--json`` has all of them."""
+"""The maximum number of files of a clause that are printed; ``--json`` has all files."""
 
 
 _ABOUT_ORIGINS: Final = ("stated.", "origins.")
@@ -69,7 +69,7 @@ def _rule_as_json(applied: RuleOnVersion) -> dict[str, object]:
 
 
 def _shows(entry: VersionClause) -> str:
-    """Return how much the version shows of a clause; without a rule, at most that its record exists."""
+    """Return the version's evidence for a clause; without a rule, at most that a record of the version exists."""
     if entry.evidence:
         return entry.evidence.value
     obtainable = entry.cited.clause.obtainable
@@ -118,7 +118,7 @@ def _print_clause(entry: VersionClause) -> None:
 def _print_values(verdict: VerdictState) -> None:
     values = table("value", "as it stood", "from")
     for path, value in verdict.values.items():
-        if path.startswith(_ABOUT_ORIGINS):  # the column "from" has the important part
+        if path.startswith(_ABOUT_ORIGINS):  # the column "from" shows the origin
             continue
         entry = verdict.origins.get(path) or verdict.origins.get(path.partition(".")[0])
         values.add_row(display(path), display(value), display_origin(entry))

@@ -1,7 +1,7 @@
 """The page that ``show`` prints about a version: the most important facts first, on one screen.
 
-Its order is the one in which a governance officer reads: which version this is, its badge, its gaps, the people who
-answer for it, and its training data. ``version_details`` prints everything.
+The page has the order in which a governance officer reads: the name of the version, its badge, its gaps, the people who
+are responsible for it, and its training data. ``version_details`` prints everything.
 """
 
 from __future__ import annotations
@@ -26,15 +26,16 @@ from verifywise_mlflow.services.record_parts import PromptUse
 from verifywise_mlflow.services.version_dossier import JudgedRule, VersionDossier
 
 MAX_GAPS: Final = 4
-"""The most gaps on the page with title and clauses, the severest ones. Each takes three or four lines."""
+"""The maximum number of gaps that the page shows with title and clauses: the severest gaps. Each takes three or four
+lines."""
 _MAX_VALUE: Final = 100
-"""Characters of a value on the page."""
+"""The maximum number of characters of a value on the page."""
 _MAX_ENTRIES: Final = 4
-"""Entries of a list on the page, such as data sets and metrics."""
+"""The maximum number of entries of a list on the page, such as data sets and metrics."""
 _MAX_CLAUSES: Final = 3
-"""The most clauses of a gap on the page: they take one line."""
+"""The maximum number of clauses of a gap on the page: they take one line."""
 _MAX_NAMES: Final = 6
-"""Names in a list at the end of a section."""
+"""The maximum number of names in a list at the end of a section."""
 
 _WHAT_IT_IS: Final = ("business_purpose", "ai_system", "risk_category", "data_sensitivity")
 _WHO_ANSWERS: Final = ("owner", "compliance_approver", "reviewer", "validator")
@@ -50,12 +51,12 @@ _COLORS_OF_INCOMPLETE: Final[Mapping[str, str]] = {Verdict.PASS: "", **dict.from
 
 
 def verdict_colors(*, is_complete: bool) -> Mapping[str, str]:
-    """Return the color of each verdict and badge that has one."""
+    """Return the color of each verdict and badge that has a color."""
     return _COLORS if is_complete else {**_COLORS, **_COLORS_OF_INCOMPLETE}
 
 
 def print_page(dossier: VersionDossier, declared: DeclaredSystem | None) -> None:
-    """Print the most important facts about a version, with its AI system as declared, if a declaration names one."""
+    """Print the most important facts about a version. If its AI system is declared, the declaration is shown, too."""
     print_heading(dossier)
     _print_gaps(dossier)
     _print_fields(dossier, "What it is", _WHAT_IT_IS, declared)
@@ -68,7 +69,7 @@ def print_page(dossier: VersionDossier, declared: DeclaredSystem | None) -> None
 
 
 def print_heading(dossier: VersionDossier) -> None:
-    """Print which version this is, at which moment, and its badge."""
+    """Print the name of the version, the time of the state that is shown, and the badge."""
     record, state, badge = dossier.record, dossier.state, dossier.badge
     out.print(Text(f"{escape_invisible(record.model_name)} version {record.version_number}", style="bold"))
     aliases = record.aliases if isinstance(record.aliases, Sequence) else ()
@@ -139,7 +140,7 @@ def _gap(judged: JudgedRule) -> Text:
 
 
 def rule_line(judged: JudgedRule, style: str) -> Text:
-    """Return a rule with its verdict and since when: ``owner: not evidenced since 2026-03-02``."""
+    """Return a rule with its verdict and the verdict's beginning: ``owner: not evidenced since 2026-03-02``."""
     verdict = judged.verdict
     since = (judged.open_since if judged.is_gap else verdict.span.valid_from).astimezone(UTC)
     return Text.assemble(
@@ -172,7 +173,7 @@ def _print_fields(
 
 
 def _brief_origin(origin: Mapping[str, object] | None) -> Text:
-    """Return the place of a value; also its text if the text is not a value."""
+    """Return the tag, alias or attribute that a value came from; also its text if the text is no value."""
     if origin is None or origin.get("state"):
         return display_origin(origin)
     return display(f"{origin.get('source')} {origin.get('key')}", _MAX_VALUE)

@@ -1,7 +1,7 @@
 """A table that breaks lines between words only, and prints its rows one below the other where columns do not fit.
 
-Rich narrows columns below their longest word, and then cuts times and names in the middle. Half of a name is another
-name, and a cut name cannot be copied.
+Rich narrows columns below their longest word, and then cuts times and names in the middle. Half of a name looks like
+another name, and a cut name cannot be copied.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from rich.table import Column, Table
 from rich.text import Text
 
 MAX_WHOLE_WORD: Final = 64
-"""Characters of the longest word that is never cut in a column that wraps: the length of a SHA-256."""
+"""The maximum length of a word that is never cut in a column that wraps, in characters: the length of a SHA-256."""
 _MAX_LABEL: Final = 20
-"""Characters of the longest heading that is printed to the left of its value, if rows are printed as lists."""
+"""The maximum length of a heading that is printed to the left of its value if rows are printed as lists, in
+characters."""
 _GAP: Final = 2
-"""Characters between two columns."""
+"""The number of spaces between two columns."""
 _BOUND_SPACE: Final = "\ue000"
 """Replaces a space at which no line may break. Cells cannot contain it, since it is invisible and thus escaped."""
 _TIME: Final = re.compile(r"(\d{4}-\d{2}-\d{2}) (\d{2}:\d{2})")
@@ -66,7 +67,7 @@ class WholeWordTable(Table):
             return None
         widths = list(least)
         by_need = sorted(range(len(columns)), key=lambda index: most[index] - least[index])
-        for place, index in enumerate(by_need):  # columns that need least get all that they need
+        for place, index in enumerate(by_need):  # the columns that need the least space get all of it
             share = min(most[index] - least[index], spare // (len(columns) - place))
             widths[index] += share
             spare -= share
@@ -81,7 +82,7 @@ class WholeWordTable(Table):
             yield Text.from_markup(self.title) if isinstance(self.title, str) else self.title
         for number, cells in enumerate(zip(*columns, strict=True)):
             values = zip(self.columns, labels, cells, strict=True)
-            if not self.show_header:  # the first cell of each row says what the second one is
+            if not self.show_header:  # the first cell of each row names the second cell
                 names = [cells[0], *(Text() for _ in cells[2:])]
                 values = zip(self.columns[1:], names, cells[1:], strict=True)
             elif number:
@@ -95,7 +96,7 @@ def _bind_times(cell: RenderableType | None) -> RenderableType | None:
     """Return a cell whose dates are bound to their times."""
     if isinstance(cell, Text):
         bound = cell.copy()
-        bound.plain = _TIME.sub(_BOUND_TIME, cell.plain)  # as long as before, so that the styles stay in place
+        bound.plain = _TIME.sub(_BOUND_TIME, cell.plain)  # the length stays the same, so the styles stay in place
         return bound
     return _TIME.sub(_BOUND_TIME, cell) if isinstance(cell, str) else cell
 

@@ -44,7 +44,7 @@ def public_key() -> None:
 
 
 def _print_public_key(key: PublicKey) -> None:
-    """Print the key for a file, and its hash for people."""
+    """Print the key to standard output, for a file, and the key's hash to standard error, for people."""
     sys.stdout.write(key.pem())
     err.print(f"The hash of the key, by which all commands and scripts name it: {key.key_id}", soft_wrap=True)
 

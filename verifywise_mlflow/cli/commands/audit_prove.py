@@ -122,7 +122,7 @@ def _missing_name(tenant: str, model: str | None) -> str:
 def _version(
     session: TenantSession, model: str, version: str, as_of: datetime | None, saved: Checkpoint | None
 ) -> tuple[JsonDocument, list[str]]:
-    """Return the proof of a version, and what to say about it."""
+    """Return the proof of a version, and the sentences to print about the proof."""
     from verifywise_mlflow.exports.json_documents.proofs import StateProofDocument
 
     key = (model, resolve_version(session, model, version, as_of))
@@ -150,7 +150,7 @@ def _version(
 
 
 def _consistency(session: TenantSession, old: str, new: str) -> tuple[JsonDocument, list[str]]:
-    """Return the proof that the trail only grew, and what to say about it."""
+    """Return the proof that the trail only grew, and the sentences to print about the proof."""
     from verifywise_mlflow.exports.json_documents.proofs import ConsistencyProofDocument
 
     (former, signed), (later, signed_later) = _entry(session, old), _entry(session, new)
@@ -169,7 +169,7 @@ def _entry(session: TenantSession, reference: str) -> tuple[int, list[Checkpoint
 
 
 def _newest_checkpoint(session: TenantSession, reference: str) -> Checkpoint:
-    """Return the checkpoint in a file that signs the latest entry. Editors on Windows begin a text with a mark.
+    """Return the checkpoint of a file that signs the latest entry. The file may begin with a byte order mark.
 
     Raises:
         _CheckpointFileError: the file cannot be read, or has no checkpoint of the tenant.

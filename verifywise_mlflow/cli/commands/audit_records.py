@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from verifywise_mlflow.services.record_verification.version_check import RebuildRecords
 
 MAX_PRINTED: Final = 200
-"""Damaged rows that are printed; ``--json`` has more."""
+"""The maximum number of damaged rows that are printed; ``--json`` has more."""
 _MAX_CELL: Final = 80
 
 

@@ -81,7 +81,8 @@ def verify(
     with exit_on_errors(as_json), open_trail(tenant) as session:
         if not saved_checkpoints and not heads:
             refuse_unknown(session, as_json)
-        # The checkpoints first: a chain that is read later contains every entry that they refer to.
+        # The checkpoints are read first: a chain that is read later contains every entry to which the checkpoints
+        # refer.
         stored, length = audit_log.checkpoints(session), audit_log.length(session)
         with _progress(length, is_shown=not as_json) as show:
             report = verify_trail(
@@ -149,9 +150,9 @@ def _checkpoints(path: Path, tenant: str, as_json: bool) -> list[Checkpoint]:
 
 
 def _refuse_wrong_key(report: TrailReport, keys: list[PublicKey], saved: list[Checkpoint], as_json: bool) -> None:
-    """Exit if no supplied key has signed anything, but the trail and the saved checkpoints name another one.
+    """Exit if no supplied key has signed anything, and the trail and the saved checkpoints name another key.
 
-    If the saved checkpoints do not name it, the trail may have been signed again with another key: that is damage.
+    If the saved checkpoints do not name that key, the trail may have been signed again with that key: this is damage.
     """
     if report.vouched or report.unknown_key_id not in {parse_claim(item).key_id for item in saved}:
         return
@@ -191,7 +192,7 @@ def _progress(length: int, *, is_shown: bool) -> Iterator[Callable[[int], None]]
 
 def _print_report(report: TrailReport, outcome: TrailOutcome, through: int | None) -> None:
     if report.damage:
-        # A key that was not supplied is not damage yet, but nothing distinguishes it from that of a forger.
+        # A key that was not supplied is no proof of damage, but nothing distinguishes this key from a forger's key.
         verdict = "FAILED" if report.damage.kind == "unknown key" else "DAMAGED"
         _print(f"{report.tenant_id}: {verdict} ({report.damage.kind}): {report.damage.sentence}", "red")
         _print(f"{_entries_up_to(report.entries, 'is', 'are')} consistent")

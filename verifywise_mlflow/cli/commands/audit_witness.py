@@ -42,7 +42,7 @@ class WitnessStatus:
     stored_at: datetime | None = None
     receipt: Mapping[str, str] = field(default_factory=dict)
     problem: str | None = None
-    """Why the witness has just not accepted the newest checkpoint."""
+    """The reason why the witness did not accept the newest checkpoint just now; None without a problem."""
 
     @property
     def place(self) -> str | None:
@@ -58,7 +58,7 @@ class JudgedToken:
     sequence: int
     """The entry that the stamped checkpoint signs."""
     existed_at: datetime | None = None
-    """When the checkpoint existed, as the authority says."""
+    """The time at which the checkpoint existed, as the time-stamping authority states."""
     problem: str | None = None
 
 

@@ -33,7 +33,7 @@ from verifywise_mlflow.services.version_references import require_recorded, reso
 app = typer.Typer()
 
 MAX_ROWS: Final = 30
-"""The most values of a section that are printed; ``--json`` and ``--output`` have all of them."""
+"""The maximum number of values of a section that are printed; ``--json`` and ``--output`` have all values."""
 _MAX_VALUE: Final = 60
 
 Reference = Annotated[str, typer.Argument(help="The version's number, alias (champion, @champion) or stage.")]

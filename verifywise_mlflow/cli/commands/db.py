@@ -160,7 +160,7 @@ def roles(as_json: AsJson = False) -> None:
 @dataclass(frozen=True, slots=True)
 class _Grant:
     is_known: bool
-    """Whether the database knows the tenant, if one is given."""
+    """Whether the database has the tenant; True if no tenant is given."""
     exposures: Sequence[RoleExposure]
 
 
@@ -172,7 +172,7 @@ def _grant(role: str, kind: role_grants.RoleKind, tenant_id: str | None, as_json
 
 
 def _print_exposures(exposures: Sequence[RoleExposure]) -> None:
-    """Print the excess rights of readers, each with the statement that revokes it and who may run that."""
+    """Print readers' excess rights, each with the statement that revokes it and the role that may run the statement."""
     by_remedy: dict[tuple[str, str, str], list[str]] = {}
     for exposure in exposures:
         by_remedy.setdefault((exposure.ability, exposure.remedy, exposure.needs), []).append(exposure.role)

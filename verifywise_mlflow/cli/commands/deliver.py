@@ -34,7 +34,8 @@ TargetOption = Annotated[
     str | None, typer.Option("--target", help="Only this target: verifywise, openlineage, or webhook and its name.")
 ]
 MAX_LISTED = 50
-"""Changes of a plan, and versions with a problem, that are listed for people. ``--json`` has all of them."""
+"""The maximum number of changes of a plan, and of versions with a problem, that are listed for people. ``--json`` has
+all."""
 
 
 @app.command()

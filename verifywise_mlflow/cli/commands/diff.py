@@ -47,7 +47,7 @@ from verifywise_mlflow.services.version_references import require_known, resolve
 app = typer.Typer()
 
 _LISTED_VERSIONS: Final = 10
-"""The most versions whose history is offered if changes were reversed."""
+"""The maximum number of versions for which the command ``history`` is suggested if changes were reversed."""
 
 Change = tuple[Sequence[Difference], ComplianceChange | None]
 """The changes of a version's record, and of its verdicts."""
@@ -101,7 +101,7 @@ def diff(
 
 
 def _print_reversed(tenant: str, changes: Mapping[Key, int]) -> None:
-    """Print how many changes lie between two equal states, and the commands that list them."""
+    """Print how many changes lie between two equal states, and the commands that list these changes."""
     total = sum(changes.values())
     lie = "changes lie" if total > 1 else "change lies"
     commands = [
@@ -186,7 +186,7 @@ def _line(change: Difference, indent: str) -> Text:
     if change.path == ("record",):
         return Text(f"{indent}{'first seen' if change.before is None else 'not recorded'}")
     before, after = (_display_value(change.path, value) for value in (change.before, change.after))
-    if before.plain == after.plain:  # two times within one second
+    if before.plain == after.plain:  # both values are times within one second
         before, after = display(json_ready(change.before), 120), display(json_ready(change.after), 120)
     return Text.assemble(indent, (escape_invisible(change.field), "cyan"), ": ", before, " → ", after)
 

@@ -87,6 +87,6 @@ def _print_events(entries: Sequence[RecordedEvent]) -> None:
     for entry in entries:
         event = entry.event
         version = display_name(" ".join(filter(None, (event.model_name, str(event.version_number or "")))))
-        change = display(replace(event, happened_at=None).sentence)  # the time has a column of its own
+        change = display(replace(event, happened_at=None).sentence)  # another column has the time
         rows.add_row(display(entry.seen_at), version, change, *(display(event.happened_at) for _ in times))
     out.print(rows)

@@ -36,7 +36,7 @@ from verifywise_mlflow.services.per_tenant_reading import read_each, readable_te
 app = typer.Typer()
 
 _LIMIT = 20
-"""Gaps that are printed for people, unless the command line says otherwise."""
+"""The maximum number of gaps that are printed for people, unless an option sets another number."""
 
 
 @app.command()
@@ -100,7 +100,7 @@ def gaps(
     with exit_on_errors(as_json), Store(database_url()) as store:
         names = readable_tenants(store, tenants or ())
         require_known_filters(store, names, wanted.versions, wanted.rules)
-        most = limit if output or as_json else (limit or _LIMIT) + 1  # one more shows that there are more
+        most = limit if output or as_json else (limit or _LIMIT) + 1  # one more gap shows that gaps are left out
 
         def listed(session: TenantSession) -> Iterator[Gap]:
             return open_gaps(session, now, wanted, most)

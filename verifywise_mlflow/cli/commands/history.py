@@ -36,7 +36,8 @@ from verifywise_mlflow.services.version_references import require_recorded, reso
 app = typer.Typer()
 
 _SETTLED: Final = ("pass", "not applicable", None)
-"""Verdicts that require no action. Changes among them are printed with ``--all`` only. None: no verdict."""
+"""Verdicts that require no action. Changes among these verdicts are printed with ``--all`` only. None means that there
+is no verdict."""
 
 
 @app.command()
@@ -85,7 +86,7 @@ def history(
 
 
 def _is_settled(change: HistoryChange) -> bool:
-    """Return whether the change is one between settled verdicts."""
+    """Return whether a change leads from one settled verdict to another settled verdict."""
     return isinstance(change, ChangedVerdict) and change.before in _SETTLED and change.after in _SETTLED
 
 

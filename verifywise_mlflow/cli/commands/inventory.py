@@ -33,7 +33,7 @@ from verifywise_mlflow.services.per_tenant_reading import readable_tenants
 app = typer.Typer()
 
 _LIMIT = 100
-"""Versions that are printed for people, unless the command line says otherwise."""
+"""The maximum number of versions that are printed for people, unless an option sets another number."""
 
 
 @app.command()
@@ -104,5 +104,5 @@ def inventory(
             print_document(document, versions=inventory_of(store, names, wanted, limit))
         else:
             most = limit or _LIMIT
-            rows = inventory_of(store, names, wanted, most + 1)  # one more shows that there are more
+            rows = inventory_of(store, names, wanted, most + 1)  # one more row shows that rows are left out
             print_inventory(rows, most, shows_tenants=len(names) != 1)

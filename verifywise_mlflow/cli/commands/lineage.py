@@ -113,7 +113,7 @@ def lineage(
 
 
 def _check_file(output: Path, output_format: Format | None, as_json: bool) -> None:
-    """Exit unless the options and the file's ending agree on what to write, before anything is read."""
+    """Exit, before anything is read, if the options and the file's ending contradict each other or name no format."""
     ending = output.suffix.lower()
     if ending in TABLE_ENDINGS:
         check_output(output, as_json)

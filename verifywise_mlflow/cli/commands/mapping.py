@@ -23,7 +23,7 @@ from verifywise_mlflow.normalizer.record import MAY_LACK_VALUE, PRECEDENCE_FIELD
 app = typer.Typer()
 
 MAX_TEXTS: Final = 8
-"""The most texts of each kind that are printed, of those that are not values; ``--json`` has all of them."""
+"""The maximum number of texts without a value that are printed for each value state; ``--json`` has all texts."""
 
 
 @app.command()
@@ -80,14 +80,14 @@ def rule_of(field: str, tag_mapping: TagMapping) -> dict[str, list[str]]:
 
 
 def _texts_without_value(field: str, tag_mapping: TagMapping) -> Iterator[tuple[str, str, Sequence[str]]]:
-    """Yield the texts that are not values of a field, with where this is stated and what they mean."""
+    """Yield the texts that are not values of a field, with their scope in the mapping and their value state."""
     for scope in (field, ANY_FIELD) if field in MAY_LACK_VALUE else ():
         for state, texts in tag_mapping.value_states.get(scope, {}).items():
             yield scope, state, tuple(texts)
 
 
 def _briefly(field: str, tag_mapping: TagMapping) -> list[str]:
-    """Return the first of these texts, and how many there are: the list of placeholders is long."""
+    """Return the first texts without a value, and how many more there are: the list of placeholders is long."""
     return [
         f"{scope}: {state}: {', '.join(texts[:MAX_TEXTS])}"
         + (f" and {len(texts) - MAX_TEXTS:,} more, see --json" if len(texts) > MAX_TEXTS else "")

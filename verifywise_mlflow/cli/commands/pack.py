@@ -148,7 +148,7 @@ def _pack_system(
     provable = provability(session, at)
     for used in versions_in_use(session, models, at):
         contents = pack_contents(session, (used.model_name, used.version_number), at, provable)
-        assert contents is not None  # the snapshot has a record of it at this time
+        assert contents is not None  # the snapshot has a record of the version at this time
         path = directory / f"{file_stem(used.model_name)}-{used.version_number}.zip"
         try:
             directory.mkdir(parents=True, exist_ok=True)

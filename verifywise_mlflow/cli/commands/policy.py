@@ -45,9 +45,9 @@ for command in (rules, rule, gaps, check, waivers, waive, unwaive):
 
 RuleId = Annotated[str, typer.Argument(metavar="RULE", help="The rule's id in its policy.")]
 _MAX_POLICY_TEXT = 4_000
-"""The most characters of each text of a rule that are printed: enough for its whole rationale."""
+"""The maximum number of characters that are printed of each text of a rule: enough for a whole rationale."""
 _MAX_ROWS = 40
-"""Rows in the table of changes. --json prints all."""
+"""The maximum number of rows in the table of changes. ``--json`` prints all rows."""
 
 
 @app.command()

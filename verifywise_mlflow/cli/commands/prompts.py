@@ -38,7 +38,7 @@ from verifywise_mlflow.services.version_references import require_known_tenant
 app = typer.Typer()
 
 _DIGEST: Final = 12
-"""Hexadecimal digits of a digest that are printed, unless a single prompt is shown."""
+"""The number of hexadecimal digits of a digest that are printed, unless a single prompt is shown."""
 
 
 @app.command()

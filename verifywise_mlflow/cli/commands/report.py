@@ -88,7 +88,7 @@ def report(
 
 
 def _tenant_with(systems: Sequence[str], session: TenantSession) -> tuple[str]:
-    """Return the tenant, which has all of these AI systems."""
+    """Return the session's tenant. An AI system that the tenant does not have is an error."""
     models_of_systems(session, system_names(session), systems)
     return (session.tenant_id,)
 

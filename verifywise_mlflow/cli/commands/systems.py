@@ -36,7 +36,7 @@ from verifywise_mlflow.services.version_references import require_known_tenant
 app = typer.Typer()
 
 MAX_LISTED = 20
-"""Versions in use of a model that are listed by number."""
+"""The maximum number of a model's versions in use that are listed by number."""
 
 
 @app.command()

@@ -28,7 +28,7 @@ from verifywise_mlflow.tenants.loading import TENANTS_VARIABLE
 app = typer.Typer()
 
 _MAX_ROWS = 25
-"""Rows of each table. ``--json`` prints all."""
+"""The maximum number of rows of each table. ``--json`` prints all rows."""
 
 
 @app.command()

@@ -38,7 +38,7 @@ from verifywise_mlflow.tenants.validators import http_uri
 app = typer.Typer()
 
 SECRET_BYTES = 32
-"""Random bytes of a new path and of a new secret."""
+"""The number of random bytes in a new path and in a new secret."""
 
 
 def _listener(url: str) -> str:

@@ -30,5 +30,5 @@ def worker(
             FAILED,
             as_json=False,
         )
-    # A new program, without the command line's modules: the processes of runs are forked from it.
+    # This starts a new program without the modules of the command line: the processes of runs are forked from it.
     os.execv(sys.executable, [sys.executable, "-m", "verifywise_mlflow.distributed.worker", str(processes)])  # noqa: S606
