@@ -1,7 +1,7 @@
-"""The agents of a server. The stage of training runs, which lists the experiments anyway, lists them at a reconcile.
+"""The agents of a server. The stage of training runs lists them at a reconcile, as it lists the experiments anyway.
 
-An agent is a logged model in an experiment, often one from which no version was registered. As with runs, nothing shows
-that an agent's tags have changed, so a reconcile reads all agents.
+An agent is a logged model in an experiment. Often, no version was registered from this logged model. As with runs,
+nothing shows that an agent's tags have changed, so a reconcile reads all agents.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from verifywise_mlflow.pipeline.change_detection import ChangeSet
 from verifywise_mlflow.pipeline.context import Note, Progress, ReadFailure, StageContext
 
 MAX_SEARCHES: Final = 20
-"""The most searches of a sync, each in ``AGENT_EXPERIMENTS`` experiments; agents in further experiments are not
-listed."""
+"""The maximum number of searches in a sync. Each search covers ``AGENT_EXPERIMENTS`` experiments. Agents in further
+experiments are not listed."""
 MAX_VALUES: Final = 200
-"""The most parameters, metrics and tags of an agent that are stored: the first ones by name."""
+"""The maximum number of an agent's parameters, metrics and tags that are stored: the first ones by name."""
 MAX_VALUE_LENGTH: Final = 500
-"""The most characters of a parameter or tag that are stored."""
+"""The maximum number of characters that are stored of a parameter or tag."""
 _LINKED_PROMPTS: Final = "mlflow.linkedPrompts"
 
 

@@ -15,7 +15,7 @@ from verifywise_mlflow.pipeline.removal_guard import Loss, confirm_removals
 K = TypeVar("K")
 
 STATE_BYTES: Final = 2_000
-"""The bytes that a former state of an asset is charged to the quota: its row in the history and its state in the
+"""The bytes that count against the quota for a former state of an asset: for a row in the history and a state in the
 log."""
 
 
@@ -38,7 +38,11 @@ def remove_missing(
     *,
     listing_is_complete: bool,
 ) -> int:
-    """Mark assets that a listing no longer shows as deleted if the removal guard allows it; return how many rows."""
+    """Mark as deleted the assets that a listing no longer shows, if the removal guard allows it.
+
+    Returns:
+        The number of rows that were marked.
+    """
     missing = [key for key in living if key not in listed]
     removal = confirm_removals(
         missing,

@@ -3,8 +3,9 @@
 Threads read; only the stage's own thread writes. The server's adaptive limit (``http/adaptive_limit.py``) decides how
 many requests are in flight. A thread that finds no further version helps the other threads with their files.
 
-Memory holds at most one version and a chunk of one file for each of the ``max_concurrent_requests`` threads, and the
-manifests that wait to be written: ``VERSIONS_PER_BATCH`` in a batch, and in the queue twice as many, or two per thread.
+Memory holds at most one version and a chunk of one file for each of the ``max_concurrent_requests`` threads. Memory
+also holds the manifests that wait to be written: up to ``VERSIONS_PER_BATCH`` manifests in a batch. The queue has up to
+twice this number of manifests, or up to two manifests per thread if this is more.
 """
 
 from __future__ import annotations
@@ -61,12 +62,12 @@ def read_versions(
 
     Args:
         context: The stage's context.
-        due: The versions to read, those of one run next to each other.
+        due: The versions to read. The versions of one run are next to each other.
         tools: The resources for reading, which threads share.
         threads: How many read at the same time.
 
     Raises:
-        ReadingStoppedError: After all versions that could be read were yielded.
+        ReadingStoppedError: No further request can be sent. All versions that could be read were yielded before.
         UnauthenticatedError: The server refused the credentials.
     """
     reading = _Reading(context, due, tools, threads)
@@ -103,8 +104,8 @@ class _Reading:
         self._under_way = 0
         """Versions that are being read."""
         self._lock = threading.Lock()
-        """Held while a thread takes its next version. To take one may read a batch of versions from the database. Only
-        one thread does so at a time, so two connections suffice."""
+        """Held while a thread takes its next version, for which it may read a batch of versions from the database. Only
+        one thread reads from the database at a time, so two connections suffice."""
         self._done: queue.Queue[VersionReading | None] = queue.Queue(2 * max(VERSIONS_PER_BATCH, threads))
         """Versions that were read, and None for each thread that has ended. While the queue is full, threads wait for
         the writer. After the writer has stopped, the queue has space for the last two items of each thread."""
@@ -112,7 +113,7 @@ class _Reading:
         self._failure: Exception | None = None
 
     def work(self) -> None:
-        """Read one version after the other, then help the other threads with theirs."""
+        """Read one version after the other, then help the other threads with their versions."""
         try:
             while taken := self._next():
                 try:
@@ -160,7 +161,7 @@ class _Reading:
         self._done.put(VersionReading(version, result))
 
     def batches(self, threads: int) -> Iterator[list[VersionReading]]:
-        """Yield what the threads have read, until all have ended."""
+        """Yield the versions that the threads have read, until all threads have ended."""
         batch: list[VersionReading] = []
         ends_at = time.monotonic() + BATCH_SECONDS
         while threads:
@@ -186,6 +187,6 @@ class _Reading:
             self._done.get()
 
     def raise_failure(self) -> None:
-        """Raise what ended a thread."""
+        """Raise the exception that ended a thread."""
         if self._failure:
             raise self._failure

@@ -1,4 +1,6 @@
-"""Records a version when a tenant's settings, mapping, policies or declared AI systems change, with an audit entry.
+"""Records a config version when a tenant's settings, mapping, policies or declared AI systems change.
+
+Each config version gets an audit entry.
 
 ``stage_configurations.py`` has the configurations that stages record.
 """
@@ -28,9 +30,10 @@ _LABELS: Final[Mapping[ConfigKind, str]] = {"ai systems": "declaration of AI sys
 Document = Mapping[str, object]
 
 _MAX_RECORDED_SETTINGS = 100
-"""The most changed settings that an audit entry names. The table of versions holds each document in full."""
+"""The maximum number of changed settings that an audit entry names. The table of config versions has each document in
+full."""
 _MAX_RECORDED_VALUE_CHARS = 300
-"""The most characters of a setting as JSON. For a longer setting, the entry holds only the name."""
+"""The maximum number of characters of a setting as JSON. For a longer setting, the entry has only the name."""
 
 
 class ConfigEntryFactory(Protocol):
@@ -45,16 +48,16 @@ class ConfigEntryFactory(Protocol):
 def record_tenant_version(
     session: TenantSession, tenant: Tenant, sync_id: str, now: datetime, make_entry: ConfigEntryFactory
 ) -> list[AuditEntry]:
-    """Record the tenant's settings from now on; return an audit entry if they changed.
+    """Record that the tenant's settings are in force from now on; return an audit entry if the settings changed.
 
-    The settings hold references to secrets, never secrets. The mapping is left out, because it has its own versions.
+    The settings contain references to secrets, never secrets. The mapping is left out, because it has its own versions.
     """
     document = tenant.model_dump(mode="json", exclude={"mapping"})
     return _record_version(session, "tenant", fingerprint(document), document, sync_id, now, make_entry)
 
 
 def record_in_stage(context: StageContext, kind: ConfigKind, digest: str, document: Callable[[], Document]) -> None:
-    """Record a version if its digest differs from that of the version in force. Only then is the document made."""
+    """Record a version if its digest differs from the digest of the version in force. Only then call ``document``."""
     with context.begin() as session:
         if config_versions.is_in_force(session, kind, digest):
             return
@@ -91,7 +94,8 @@ def _record_version(
 def changed_settings(previous: Mapping[str, object], new: Mapping[str, object]) -> dict[str, object]:
     """Return the settings that differ between two documents, by dotted name, as ``{previous, new}``.
 
-    Null stands for a setting that the document does not have. A setting that is too long on either side maps to null.
+    If a document does not have a setting, the value for this document is null. A setting that is too long in either
+    document maps to null.
     """
     before, after = dict(_settings("", previous)), dict(_settings("", new))
     names = [name for name in dict.fromkeys((*before, *after)) if before.get(name) != after.get(name)]

@@ -26,22 +26,23 @@ from verifywise_mlflow.pipeline.version_prefetch import VersionPrefetch
 from verifywise_mlflow.tenants.tenant import Tenant
 
 MAX_TRAIL_OBJECTS = 20
-"""The most objects of a targeted sync's scope that the audit trail names."""
+"""The maximum number of objects in a targeted sync's scope that the audit trail names."""
 MAX_TRAIL_NAME = 100
-"""The most characters of each name."""
+"""The maximum number of characters of each name."""
 
 
 @dataclass(frozen=True, slots=True)
 class SyncOptions:
-    """What a sync does in addition to the work that is due, or instead of a part of it."""
+    """The options of a sync. They add to the work that is due, or replace a part of this work."""
 
     reconcile: bool = False
     """Read all linked runs and failed manifests again, even if the tenant's reconcile interval has not passed."""
     rehash: bool = False
     """List and hash all artifacts again, even if the tenant's rehash interval has not passed."""
     accept_removals: str | None = None
-    """Who checked the server, and why this person accepts a large loss. It lifts the removal guard, and the outage
-    guard for model folders that an earlier sync held back. It is stored in the audit trail."""
+    """Who checked the server, and why this person accepts a large loss. If this is set, the removal guard does not
+    apply, and the outage guard does not apply to model folders that an earlier sync held back. The audit trail stores
+    the text."""
     only: tuple[HintedObject, ...] | None = None
     """The models and versions that a targeted sync reads; None for a sync that lists the registry."""
 
@@ -69,14 +70,15 @@ MAX_COUNTED_NOTES = 10
 
 
 LISTING_SHARE = 0.5
-"""The share of a sync's remaining time that the listing of models may take, and then the listing of versions."""
+"""The share of a sync's remaining time that the listing of models may take. The listing of versions may take the same
+share of the time that remains when it begins."""
 
 
 class NoteKind(StrEnum):
     """Whether a note needs attention."""
 
     INFO = "info"
-    """No action is needed: a setting of the tenant causes it, or a later sync continues. The data-quality check
+    """No action is needed: a setting of the tenant is the cause, or a later sync continues. The data-quality check
     ``complete`` passes."""
     WARNING = "warning"
     """Data is missing or held back, or a protection is not in force. The data-quality check ``complete`` fails."""
@@ -116,7 +118,7 @@ class Progress:
     changed: int = 0
     """Objects whose row was written."""
     added: int = 0
-    """Versions that were written, and had no row or a tombstone before."""
+    """Versions that were written, and that had no row or only a tombstone before."""
     removed: int = 0
     """Objects that got a tombstone."""
     incomplete: int = 0
@@ -152,7 +154,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class StageReport:
-    """A stage that has run to its end."""
+    """The report of a stage that has run to its end."""
 
     stage: Stage
     progress: Progress
@@ -230,15 +232,16 @@ class StageContext:
     report_progress: Callable[[int, int], None]
     """A callback that receives how many objects are done, and the total."""
     deadline: SyncDeadline
-    """After it, requests fail."""
+    """The time after which requests fail."""
     history: HistoryBudget
-    """What the sync may still write to the histories today."""
+    """The bytes that the sync may still write to the histories today."""
     make_entry: EntryFactory
     """Makes an entry of the audit trail. Append it in the transaction of the rows that it describes."""
     declared_systems_digest: str | None = None
-    """The digest of the declared AI systems in force when the stage began; None if none were ever declared."""
+    """The digest of the declared AI systems in force when the stage began; None if no system was ever declared."""
     version_prefetch: VersionPrefetch | None = None
-    """The listing of versions, if an earlier stage of this sync has requested it and no other sync has stored one."""
+    """The listing of versions, if an earlier stage of this sync has requested it and no other sync has stored a version
+    since then."""
     left_to_listing: LeftToListing = field(default_factory=LeftToListing)
     """Objects that the sync's stages have found and that only a listing can show correctly."""
 
@@ -254,8 +257,9 @@ class StageContext:
     def is_reconcile_due(self) -> bool:
         """Whether the stage must read everything now.
 
-        A reconcile is due after nine tenths of the interval. Otherwise a schedule that fires once per interval would
-        find every second reconcile a few seconds early. A targeted sync never reads everything.
+        A reconcile is due after nine tenths of the interval. A schedule may fire once per interval, but a few seconds
+        early. If the full interval had to pass, every second firing would find no reconcile due. A targeted sync never
+        reads everything.
         """
         if self.options.is_targeted:
             return False

@@ -1,4 +1,4 @@
-"""Traces the copies of a listing to their originals, which may be in the listing or among the tombstones.
+"""Traces the copied versions of a listing to their originals, which may be in the listing or among the tombstones.
 
 A listing is traced page by page. A copy whose original is unknown is traced again at the end of the listing: the
 original may be on a later page.
@@ -26,7 +26,7 @@ from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
 
 MAX_LOCATION_READS: Final = 200
-"""The most copies whose location a sync requests. The next reconcile continues."""
+"""The maximum number of copies whose location a sync requests. The next reconcile continues."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class TracedCopies:
 
     origins: Mapping[Key, VersionOrigin]
     outdated: Set[Key]
-    """Copies whose stored origin differs, such as those whose original was not listed before."""
+    """Copies whose stored origin differs, such as copies whose original was not listed before."""
     unlocated: Sequence[ModelVersion] = ()
     """Copies whose original is unknown, and whose location was not requested yet or not returned by MLflow."""
 
@@ -55,7 +55,7 @@ def trace_copies(session: TenantSession, listed: Sequence[ModelVersion], *, is_r
     Args:
         session: the tenant's session.
         listed: the versions of a page of the listing.
-        is_reconcile: whether the location of a copy that MLflow did not state before is requested again.
+        is_reconcile: whether to request the location of a copy again if MLflow did not state this location before.
     """
     copies = [version for version in listed if names_version(version.source)]
     if not copies:
@@ -88,15 +88,15 @@ def trace_copies(session: TenantSession, listed: Sequence[ModelVersion], *, is_r
 
 
 def locate_copies(traced: TracedCopies, read_location: Callable[[str, int], str | None], ahead: int) -> TracedCopies:
-    """Return the copies. Those whose original is unknown get the location that MLflow states for them.
+    """Return the copies. A copy whose original is unknown gets the location that MLflow states for the copy.
 
-    MLflow resolves the source of a copy when it registers it. So MLflow knows the files of a copy even if the original
-    was deleted or renamed before any sync, or is hidden from the account.
+    MLflow resolves the source of a copy when it registers the copy. So MLflow knows the files of a copy even if the
+    original was deleted or renamed before any sync, or is hidden from the account.
 
     Args:
         traced: the copies of a listing.
         read_location: requests the location of one version.
-        ahead: the most locations that are requested at the same time.
+        ahead: the maximum number of locations that are requested at the same time.
     """
     located: dict[Key, VersionOrigin] = {}
     keys = map(version_key, traced.unlocated[:MAX_LOCATION_READS])
@@ -113,7 +113,10 @@ def locate_copies(traced: TracedCopies, read_location: Callable[[str, int], str 
 def _unlisted_originals(
     session: TenantSession, copies: Sequence[ModelVersion], listed: Mapping[Key, ModelVersion]
 ) -> dict[Key, ModelVersion]:
-    """Return the stored versions that copies lead to and that are not listed. One query per hop, usually none."""
+    """Return the stored versions that copies lead to and that are not listed.
+
+    Each hop from a copy to its original takes one query; usually there is no hop.
+    """
     found: dict[Key, ModelVersion] = {}
     searched: set[Key] = set()
     frontier = copies

@@ -26,7 +26,7 @@ def read_due(context: StageContext, due: Sequence[PendingManifest], progress: Pr
 
     Args:
         context: The stage's context.
-        due: The versions to read, those of one run next to each other.
+        due: The versions to read. The versions of one run are next to each other.
         progress: The stage's progress, to which the results are added.
 
     Raises:
@@ -88,7 +88,7 @@ def _read_all(context: StageContext, due: Sequence[PendingManifest], tools: Read
             context.report_progress(done, len(due))
         conclude_empty_folders(context, tools, empty, progress)
     except ReadingStoppedError as error:
-        # Empty folders are evaluated together, so if this sync is cut short, the next one reads them again.
+        # Empty folders are evaluated together, so if this sync is cut short, the next sync reads them again.
         _leave_to_next_sync(progress, error.due, len(due) - (progress.read - read_before), error.cause)
 
 

@@ -1,7 +1,8 @@
-"""Decides whether model folders that list no files have lost them, once all folders of the sync have been read.
+"""Treats the model folders that list no files, after all folders of the sync have been read.
 
-``store_outage_guard`` decides; this module collects the evidence and acts on the decision. A version that is held back
-keeps its stored manifest, so no record, verdict or badge follows from an outage.
+``store_outage_guard`` decides whether such a folder has lost its files. This module collects the evidence and acts on
+the decision. A version that is held back keeps its stored manifest, so no record, verdict or badge follows from an
+outage.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ class _EvaluatedFolder:
 def conclude_empty_folders(
     context: StageContext, tools: ReadingTools, empty: Sequence[EmptyFolder], progress: Progress
 ) -> None:
-    """Record the folders that are empty, and hold back those whose store may be unavailable.
+    """Record the folders that are empty, and hold back the folders whose store may be unavailable.
 
     Raises:
         ReadingStoppedError: no further request can be sent. The folders of earlier stores are recorded.
@@ -149,9 +150,10 @@ class _StoreCanary:
     def confirms_empty(self, empty: Sequence[_EvaluatedFolder]) -> bool:
         """Return whether the store lists anything else and no longer serves a file of the folder.
 
-        The first request lists a folder that is known to have files; without one, the experiment's folder in the
-        server's own store. If that shows nothing, a second request lists the parent of the empty folder. Then one file
-        that the folder had is requested: a server that lists nothing may still serve it.
+        The first request lists a folder that is known to have files. If there is no such folder, it lists the
+        experiment's folder in the server's own store. If this listing is empty, a second request lists the parent of
+        the empty folder. The last request is for one file that the folder had: a server that lists nothing may still
+        serve the file.
         """
         emptied = next((folder for folder in empty if folder.history is FolderHistory.HAD_FILES), None)
         folder = emptied or empty[0]
@@ -181,7 +183,7 @@ class _StoreCanary:
 
 
 def _hold_back(context: StageContext, folders: Sequence[_EvaluatedFolder], progress: Progress) -> None:
-    """Leave known manifests as they are, and store that a version without one could not be read."""
+    """Leave known manifests as they are, and store that a version without a manifest could not be read."""
     known = [folder for folder in folders if folder.history is FolderHistory.HAD_FILES or folder.empty.result is None]
     if known:
         with context.begin() as session:
@@ -198,7 +200,7 @@ def _hold_back(context: StageContext, folders: Sequence[_EvaluatedFolder], progr
 
 def _held_back_result(context: StageContext, folder: _EvaluatedFolder) -> ManifestReadResult:
     result = folder.empty.result
-    assert result is not None  # without it, the folder has a stored manifest that is held back already
+    assert result is not None  # a folder without a result has a stored manifest, which is held back already
     manifest = replace(
         result.manifest,
         status="partial" if result.manifest.files else "unreachable",
@@ -218,7 +220,10 @@ def _record(
     readable_count: int,
     progress: Progress,
 ) -> None:
-    """Record the empty folders that are not held back. One that was only listed is read, unless it was always empty."""
+    """Record the empty folders that are not held back.
+
+    A folder that was only listed is read, unless it was always empty.
+    """
     readings: list[Reading] = []
     for folder in folders:
         if folder.empty.result is None and folder.history is FolderHistory.WAS_EMPTY:

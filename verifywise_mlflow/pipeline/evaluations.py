@@ -1,8 +1,8 @@
 """The assessments of the traces of generative applications, which the stage of training runs reads.
 
-One search shows those of all logged models in the experiments that are due, so a sync sends a handful of requests
-however many versions there are, and none for a tenant without generative versions. As with runs, only a reconcile reads
-all assessments, because nothing shows that one was added.
+One search shows the assessments of all logged models in the experiments that are due. So a sync sends only a handful of
+requests, even if there are many versions. It sends none for a tenant without generative versions. As with runs, only a
+reconcile reads all assessments, because nothing shows that an assessment was added.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from verifywise_mlflow.pipeline.context import Note, NoteKind, Progress, ReadFai
 from verifywise_mlflow.pipeline.recording import record_read_failures
 
 MAX_EXPERIMENTS: Final = 200
-"""The most experiments of one search."""
+"""The maximum number of experiments in one search."""
 
 _NOT_OFFERED: Final = (EndpointNotFoundError, NotFoundError, RequestRejectedError)
-"""Errors that say that the server has no such search. In earlier releases, its path may match another endpoint, which
-refuses the method."""
+"""Errors that show that the server has no such search. In earlier releases of MLflow, the path of the search may match
+another endpoint, which refuses the method."""
 
 
 def refresh(context: StageContext, progress: Progress, among: Collection[str]) -> None:
@@ -91,7 +91,7 @@ def _read(
 
 
 def _experiments(context: StageContext, progress: Progress, due: Sequence[DueEvaluation]) -> list[str]:
-    """Return the experiments to search. If there are too many, each sync begins at a different one."""
+    """Return the experiments to search. If there are too many, each sync begins at a different experiment."""
     experiments = list(dict.fromkeys(item.experiment_id for item in due))
     if len(experiments) <= MAX_EXPERIMENTS:
         return experiments
@@ -121,7 +121,8 @@ def _datasets(reader: Reader, experiments: Sequence[str]) -> Sequence[Evaluation
     """Return the evaluation data sets that changed last; none if the server cannot list them.
 
     Raises:
-        DeadlineExceededError: the sync's deadline has passed. Any other HTTP error means that they cannot be listed.
+        DeadlineExceededError: the sync's deadline has passed. After any other HTTP error, the data sets count as
+            impossible to list.
     """
     try:
         return reader.newest_evaluation_datasets(experiments)

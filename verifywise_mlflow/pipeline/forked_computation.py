@@ -67,8 +67,8 @@ class ForkedComputation(Generic[B, R]):
             target=_serve, args=(compute, first, connection_of_child, self._connection), name="computation"
         )
         with warnings.catch_warnings():
-            # Python 3.12 warns if other threads run: the child might wait for a lock that one of them held. The child
-            # takes only locks of the interpreter and of malloc, which both reset them at a fork.
+            # Python 3.12 warns if other threads run: the child might wait for a lock that another thread held. The
+            # child takes only locks of the interpreter and of malloc, which both reset their locks at a fork.
             warnings.simplefilter("ignore", DeprecationWarning)
             self._process.start()
         connection_of_child.close()
@@ -82,7 +82,7 @@ class ForkedComputation(Generic[B, R]):
         self._connection.close()
 
     def start(self, batch: B) -> None:
-        """Begin to compute a batch. The result of the batch before must have been returned.
+        """Begin to compute a batch. The result of the previous batch must have been returned.
 
         Raises:
             ComputingProcessLostError: The process has ended.
@@ -97,7 +97,7 @@ class ForkedComputation(Generic[B, R]):
 
         Raises:
             ComputingProcessLostError: The process has ended.
-            Exception: What the computation raised.
+            Exception: The exception that the computation raised.
         """
         try:
             result, error = self._connection.recv()
@@ -118,7 +118,7 @@ class ForkedComputation(Generic[B, R]):
 
 
 def is_forking_useful() -> bool:
-    """Return whether a second process computes while this one waits for the database, and forking is safe."""
+    """Return whether forking is safe, and a second process can compute while this process waits for the database."""
     return sys.platform == "linux" and len(os.sched_getaffinity(0)) > 1
 
 

@@ -3,7 +3,7 @@
 A hash is reused for a file in a settled location (a logged model that is ready, or a run that has ended), and for an
 object whose store shows the same state, such as its ETag. An equal ETag is only the store's statement, so it counts
 until the next scheduled rehash, which reads all bytes. Changes in place are detected in settled locations only: in
-others, files may be added and changed at any time.
+other locations, files may be added and changed at any time.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def detect_integrity_events(
     """Return the files whose bytes changed since the previous read, although the version did not change.
 
     A version that is not ready may still get files, and so may a run that has not ended. A read from before the
-    version's creation belongs to another version of the same name and number. ``was_emptied`` says whether integrity
+    version's creation belongs to another version of the same name and number. ``was_emptied`` is true if integrity
     events of the version are recorded: then a stored manifest without files means that the files were removed.
     """
     if version.status not in (None, "READY") or predates_version(version, stored):

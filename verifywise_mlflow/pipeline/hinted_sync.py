@@ -1,7 +1,7 @@
-"""Which sync follows the hints of a tenant's webhooks, and which hints are settled when a sync has ended.
+"""Decides which sync follows the hints of a tenant's webhooks, and which hints are settled when a sync has ended.
 
-A hint is settled by a sync that has read the object that it names, or by one whose two listings were complete. A hint
-that arrives while a sync runs stays.
+A sync settles a hint if it has read the object that the hint names, or if both listings of the sync were complete. A
+hint that arrives while a sync runs stays pending.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def plan_hinted_sync(store: Store, tenant: Tenant) -> HintedSync:
 
 
 def targeted_options(session: TenantSession, tenant: Tenant, objects: Sequence[HintedObject]) -> SyncOptions:
-    """Return the options of a sync that reads only these objects, or those of a sync of the registry.
+    """Return the options of a sync that reads only these objects, or the options of a sync of the whole registry.
 
     A sync of the registry is needed on Databricks, whose point reads differ from its listings, and for a tenant without
     a complete listing, where nothing is known about objects that are not named.
@@ -56,7 +56,7 @@ def targeted_options(session: TenantSession, tenant: Tenant, objects: Sequence[H
 
 
 def _models_among_prompts(session: TenantSession, objects: Sequence[HintedObject]) -> Iterator[HintedObject]:
-    """Yield the models among the named prompts: a model with the prompt tag is a prompt to MLflow's webhooks."""
+    """Yield the models among the named prompts: MLflow's webhooks report a model with the prompt tag as a prompt."""
     prompts = [item for item in objects if item.kind is ObjectKind.PROMPT]
     stored = registry.stored_models(session, {item.name for item in prompts}) if prompts else {}
     for item in prompts:
@@ -78,15 +78,15 @@ class HintSettlement:
     _has_begun: bool = False
 
     def begin(self, newest_hint: int | None) -> None:
-        """Store the newest hint's revision from before the first listing. A later call, after a retry, is ignored.
+        """Store the revision of the newest hint before the first listing.
 
-        The listing of versions may have been requested by the first attempt.
+        A later call, after a retry, has no effect: the first attempt may have requested the listing of versions.
         """
         if not self._has_begun:
             self._has_begun, self._covered = True, newest_hint
 
     def settle(self, session: TenantSession, reports: Sequence[StageReport], now: datetime) -> None:
-        """Settle the hints that a sync without failure has followed, in the transaction that records its end.
+        """Settle the hints of a sync that did not fail, in the transaction that records the end of the sync.
 
         Objects that only a listing can show become a hint to list the registry.
         """

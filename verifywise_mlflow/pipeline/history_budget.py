@@ -1,8 +1,8 @@
 """The daily quota of bytes that a tenant's server may add to the histories, which are kept permanently.
 
 A server that changes everything at every sync would fill the disk. Beyond the quota, a change of a stored object is
-held back to the next day: the stored state stays as it is, so that no state gets lost, and the next day's sync stores
-the difference. New models and versions, deletions, and the effects of a changed mapping are never held back.
+held back until the next day. The stored state stays as it is, so no state gets lost, and the next day's sync stores the
+difference. New models and versions, deletions, and the effects of a changed mapping are never held back.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from verifywise_mlflow.persistence.repositories.records import BuiltRecord
 from verifywise_mlflow.persistence.session import TenantSession
 
 EVENT_BYTES = 800
-"""Bytes that a lifecycle event is charged, with its audit entry and their indexes (measured: 750)."""
+"""The bytes that count against the quota for a lifecycle event, its audit entry and their indexes (measured: 750)."""
 STATES_PER_CHANGE = 3
-"""A changed record is charged this many times its size: its former state moves to the history, with the former verdicts
-and the values that they read."""
+"""A changed record counts against the quota with this many times its size: its former state moves to the history, with
+the former verdicts and the values that these verdicts read."""
 
 
 @dataclass(slots=True)
@@ -32,11 +32,11 @@ class HistoryBudget:
     used: int
     """Bytes written on that day, including those of this stage."""
     sync_held_back: int = 0
-    """Changes that the earlier stages of the sync held back."""
+    """The number of changes that earlier stages of the sync held back."""
     stored_held_back: int = 0
     """The number of changes held back on this day, as stored in the database."""
     held_back: int = 0
-    """Changes that this stage held back."""
+    """The number of changes that this stage held back."""
     _unrecorded: int = 0
 
     @property
@@ -46,7 +46,7 @@ class HistoryBudget:
 
     @property
     def sentence(self) -> str | None:
-        """A sentence that says how much was held back and until when; None if nothing was."""
+        """A sentence that states how much was held back and until when; None if nothing was held back."""
         if not self.held_back:
             return None
         return (

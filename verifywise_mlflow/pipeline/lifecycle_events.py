@@ -44,8 +44,8 @@ def version_events(
 ) -> Iterator[LifecycleEvent]:
     """Yield the events of a version since its previous read: stage, status, deployment job.
 
-    A new version has no stage and no deployment job, so their values at the first read are transitions from none. A
-    version always has a status, so its first status is not a transition.
+    A version has no stage and no deployment job when it is created, so a stage or deployment job at the first read is a
+    transition from none. A version always has a status, so its first status is not a transition.
 
     Args:
         change: the version as the current listing shows it.

@@ -54,7 +54,7 @@ class ReadingTools:
     stores: ArtifactStores
     trusted_signers: TrustedSigners
     redactor: EntityRedactor
-    """One redactor for all versions, so that names of files, which repeat, are scanned once."""
+    """One redactor for all versions. The names of files repeat, and each name is scanned only once."""
     routes: RouteChoice = field(default_factory=RouteChoice)
     map_in_order: MapInOrder = one_by_one
     """Reads the files of one version."""
@@ -116,7 +116,7 @@ class FolderListing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class _Root:
-    """A root of files: its source, and the same with a cache in front."""
+    """A root of files: its source, and the same source with a cache in front."""
 
     cached: CachingSource
     source: DirectSource
@@ -131,9 +131,9 @@ class _Roots:
 
 
 class ManifestReader:
-    """Reads the manifests of the versions of one run, whose shared roots are listed and hashed once.
+    """Reads the manifests of the versions of one run. The roots that these versions share are listed and hashed once.
 
-    Threads may share it.
+    Threads may share an instance.
     """
 
     def __init__(self, context: StageContext, tools: ReadingTools) -> None:
@@ -205,7 +205,7 @@ class ManifestReader:
             return FolderListing.UNREADABLE
 
     def lists_anything_at(self, linked: LinkedVersion) -> bool:
-        """Return whether a model's folder, or its parent folder if there is one, lists anything: one request."""
+        """List a model's folder, or its parent folder if there is one; return whether it has entries. One request."""
         location = self._readable_location(linked)
         root = self._open_roots(linked, location).model
         path = path_in_root(location)

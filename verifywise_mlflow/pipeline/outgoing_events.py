@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def write_outgoing_events(context: StageContext, session: TenantSession, events: Iterable[VersionEvent]) -> None:
-    """Write events for the webhooks that want their types, and make their versions pending."""
+    """Write events for the webhooks that are set to receive their types, and mark their versions as pending."""
     webhooks = context.tenant.delivery.webhooks
     if not webhooks:
         return
@@ -44,7 +44,7 @@ class ComplianceEvents:
     """Compares the badges and gaps of a batch of versions before and after it is written."""
 
     def __init__(self, context: StageContext, rules: Sequence[Rule]) -> None:
-        """Prepare the comparison, which the tenants without webhooks skip."""
+        """Prepare the comparison. It is skipped for a tenant without webhooks."""
         self._context = context
         self._rules: Mapping[str, Rule] = {rule.id: rule for rule in rules}
         self._is_wanted = bool(context.tenant.delivery.webhooks)

@@ -1,7 +1,8 @@
-"""Overlaps computation with the database: while a batch is computed, the previous one is written, the next one read.
+"""Overlaps computation with the database.
 
-A batch is written in one transaction, and counts as done when the transaction has ended. At most three batches are in
-memory: the one that is computed, the results of the previous one, and the next one.
+While a batch is computed, the previous batch is written and the next batch is read. A batch is written in one
+transaction, and counts as done when the transaction has ended. At most three batches are in memory: the batch that is
+computed, the results of the previous batch, and the next batch.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ D = TypeVar("D")
 R = TypeVar("R")
 """The result of a batch, which is to be written."""
 W = TypeVar("W")
-"""What was written of a batch."""
+"""The result of writing a batch."""
 
 
 def overlapped_batches(
@@ -34,13 +35,13 @@ def overlapped_batches(
 
     Args:
         begin: Opens a transaction.
-        read: Returns the batch after an item: for None the first batch, and for the last item an empty one. It must not
-            depend on what ``write`` wrote for the two batches before.
-        compute: Returns the result of a batch. If there are several batches, it runs in a process of its own, so it
-            must not change anything that outlives it, and items and results must be picklable.
+        read: Returns the batch after an item. For None, this is the first batch; for the last item, an empty batch. It
+            must not depend on what ``write`` wrote for the two previous batches.
+        compute: Returns the result of a batch. If there are several batches, it runs in a process of its own. So its
+            result must be its only effect, and items and results must be picklable.
         write: Writes a result.
-        full_batch: How many items a batch has if others follow. A batch of fewer, larger items may be followed by
-            others, too.
+        full_batch: The number of items in a batch that is followed by other batches. A batch of fewer, larger items may
+            be followed by other batches, too.
     """
     with begin() as session:
         batch = read(session, None)
@@ -55,7 +56,7 @@ def overlapped_batches(
     last = batch[-1]
     choice = ForkedComputation if is_forking_useful() else InlineComputation
     with choice(compute, batch) as computation:
-        batch = ()  # frees this reference: only the computation holds the batch
+        batch = ()  # drops this reference, so that only the computation refers to the batch
         with begin() as session:
             following = read(session, last)
         is_over = False

@@ -1,4 +1,4 @@
-"""The versions that a stage which works on our store looks at: all in a reconcile, otherwise those that changed."""
+"""Selects the stored versions that a stage looks at: all versions in a reconcile, otherwise the changed versions."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def stage_scope(context: StageContext, session: TenantSession, basis: str, *, is
     Args:
         context: the stage.
         session: a transaction of the tenant.
-        basis: a digest of all that makes a version pending besides the rows that it depends on.
+        basis: a digest of everything that makes a version pending, except the rows that the version depends on.
         is_full: whether to look at all versions although no reconcile is due.
     """
     return stage_watermarks.stage_scope(session, context.stage, basis, is_full=is_full or context.is_reconcile_due)
@@ -29,13 +29,14 @@ def advance_watermark(
     processed: Sequence[Key],
     still_pending: Callable[[TenantSession, Sequence[Key]], Collection[object]],
 ) -> None:
-    """Advance the stage's watermark, so that the next sync looks at newer rows only, unless a version is still pending.
+    """Advance the stage's watermark unless a version is still pending, so that the next sync looks at newer rows only.
 
     Args:
         context: the stage.
-        scope: the versions that it looked at.
-        processed: those that were pending. If they are too many to look at again, the next sync looks at all versions.
-        still_pending: returns which of these are still pending.
+        scope: the versions that the stage looked at.
+        processed: the versions that were pending. If there are too many to look at again, the next sync looks at all
+            versions.
+        still_pending: returns which of the processed versions are still pending.
     """
     if scope.is_current or len(processed) > MAX_CHANGED:
         return

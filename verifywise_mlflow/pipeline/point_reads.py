@@ -23,7 +23,7 @@ K = TypeVar("K", str, tuple[str, int])
 T = TypeVar("T")
 
 MAX_POINT_READS: Final = 400
-"""The most versions that a targeted sync reads. Reading more takes longer than a listing."""
+"""The maximum number of versions that a targeted sync reads. Reading more takes longer than a listing."""
 
 _OF_ONE_OBJECT: Final = (InternalServerError, InvalidResponseError, LimitExceededError, RequestRejectedError)
 """Errors that concern one object: the server failed on it, or its response cannot be used."""
@@ -72,13 +72,13 @@ class PointReads(Generic[K, T]):
 
 
 def read_named(keys: Collection[K], read: Callable[[K], T], identify: Callable[[T], K], ahead: int) -> PointReads[K, T]:
-    """Read each object, and check that it is the one that was requested.
+    """Read each object, and check that the server returned the requested object.
 
     Args:
         keys: the objects, in the order in which they are requested.
         read: reads one object.
         identify: returns the key of an object that was read.
-        ahead: the most objects that are requested at the same time.
+        ahead: the maximum number of objects that are requested at the same time.
 
     Raises:
         UnauthenticatedError: the server refuses the credentials.

@@ -1,7 +1,8 @@
-"""The prompts of the registry. The searches for hidden models list them, so the stage of versions stores them.
+"""The prompts of the registry. The searches for hidden models also list prompts, so the stage of versions stores them.
 
-Like models, prompts are compared, guarded and marked as deleted. A record names prompts: a change of a prompt's version
-or alias gives the prompt a new revision, which makes the records that name the prompt pending.
+Prompts are compared with the stored rows, protected by the removal guard, and marked as deleted, as models are. A
+record names prompts. So a change of a prompt's version or alias gives the prompt a new revision, and the records that
+name the prompt become pending.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def refresh(context: StageContext, progress: Progress, known: KnownPrompts) -> N
         context,
         progress,
         RemovableAsset("prompt version", _name, lambda key: reader.prompt_version(*key), prompts.mark_versions_deleted),
-        # The versions of a prompt that is gone are marked with it.
+        # If a prompt is gone, its versions are marked as deleted with the prompt.
         [key for key, row in stored_versions.items() if not row.is_deleted and key[0] in names],
         set(map(_key, listed_versions.rows)),
         listing_is_complete=listed_versions.is_complete,
@@ -69,7 +70,7 @@ def _stored_versions(context: StageContext, known: KnownPrompts) -> Mapping[Key,
 
 
 def refresh_named(context: StageContext, progress: Progress, keys: Collection[Key]) -> None:
-    """Read named prompts and versions one by one, and store those that differ. Missing ones are left to a listing.
+    """Read named prompts and versions one by one, and store those that differ. Missing objects are left to a listing.
 
     Args:
         context: the stage.
@@ -93,7 +94,7 @@ def refresh_named(context: StageContext, progress: Progress, keys: Collection[Ke
 def _due_versions(
     keys: Collection[Key], found: Mapping[str, Prompt], stored_aliases: Mapping[Key, Sequence[str]]
 ) -> list[Key]:
-    """Return the named versions, and those whose aliases differ from their prompt's: an alias may have moved."""
+    """Return the named versions, and versions whose aliases differ from the prompt's aliases, which may have moved."""
     aliases: dict[Key, list[str]] = {}
     for prompt in found.values():
         for alias, number in sorted(prompt.aliases.items()):
@@ -104,7 +105,7 @@ def _due_versions(
 
 
 def _note_problems(progress: Progress, listed: Listing[Prompt], versions: Listing[PromptVersion]) -> None:
-    """Add the problems of the prompts' listings as notes, except for those that are notes already."""
+    """Add the problems of the prompts' listings as notes, except for problems that are notes already."""
     known = {note.text for note in progress.notes}
     notes = (Note(problem) for problem in dict.fromkeys((*listed.problems, *versions.problems)))
     progress.notes += [note for note in notes if note.text not in known]
@@ -134,8 +135,8 @@ def _write(
             key = _key(version)
             with_aliases = ListedPromptVersion(version, aliases.get(key, []))
             changed_versions.add_if_changed(with_aliases, version.created_at, stored_versions.get(key))
-    # Versions are written before prompts: if the sync is killed in between, the next one finds the prompts still
-    # changed and renews their revisions.
+    # Versions are written before prompts: if the sync is killed in between, the next sync finds that the prompts still
+    # differ, and renews their revisions.
     for batch in changed_versions.batches():
         admitted = [change for change in batch if _is_admitted(context, change)]
         with context.begin() as session:

@@ -28,10 +28,11 @@ K = TypeVar("K")
 T = TypeVar("T")
 
 MAX_READ_FAILURE_ENTRIES = 100
-"""The most entries for single read failures per stage. A note in the entry of the sync's end counts the remaining
-ones."""
+"""The maximum number of entries for single read failures per stage. A note in the entry of the sync's end counts the
+remaining failures."""
 MAX_LISTING_FAILURE_ENTRIES = 5
-"""The most entries per listing stage, whose failures are recorded in each sync for as long as they last."""
+"""The maximum number of such entries for a stage that lists the registry. The failures of such a stage are recorded in
+each sync for as long as they last."""
 
 
 def record_events(
@@ -52,7 +53,7 @@ def admit_changes(
     changes: Sequence[ListedObject[T]],
     events_of: Callable[[ListedObject[T]], Iterable[LifecycleEvent]],
 ) -> list[ListedObject[T]]:
-    """Return the changes to write. If the quota is reached, changes of known objects that have events are held back."""
+    """Return the changes to write. Beyond the quota, a change of a known object is held back if it has events."""
     admitted = []
     for change in changes:
         size = EVENT_BYTES * sum(1 for _ in events_of(change))
@@ -70,7 +71,7 @@ def record_removals(
     removal: RemovalDecision[K],
     write_tombstones: Callable[[TenantSession, Sequence[K]], list[Tombstone]],
 ) -> None:
-    """Write tombstones for deleted objects and record each of them, and who accepted a large loss."""
+    """Write tombstones for deleted objects. Record each deletion, and who accepted a large loss."""
     for start in range(0, len(removal.deleted), ROWS_PER_BATCH):
         with context.begin() as session:
             if start == 0:

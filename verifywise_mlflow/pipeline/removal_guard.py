@@ -17,11 +17,11 @@ from verifywise_mlflow.http.errors import DeadlineExceededError, HttpError, NotF
 K = TypeVar("K")
 
 MAX_UNGUARDED_REMOVALS = 20
-"""Up to this many removals of one sync are never held back: small registries are cleaned up as a whole."""
+"""The number of removals in one sync that are never held back: people clean up a small registry as a whole."""
 MAX_REMOVED_SHARE = 0.25
 """A loss of more than this share of the known objects is held back and reported."""
 MAX_CONFIRMATIONS_PER_SYNC = 200
-"""The most missing objects that are requested one by one, unless a person accepted the loss; the next sync
+"""The maximum number of missing objects that are requested one by one, unless a person accepted the loss. The next sync
 continues."""
 
 
@@ -46,7 +46,7 @@ class Loss:
 
 @dataclass(slots=True)
 class RemovalDecision(Generic[K]):
-    """The missing objects that are deleted, and those whose deletion is not proven."""
+    """The missing objects that are deleted, and the missing objects whose deletion is not proven."""
 
     deleted: list[K] = field(default_factory=list)
     unconfirmed: list[tuple[K, str]] = field(default_factory=list)
@@ -69,11 +69,11 @@ def confirm_removals(
 
     Args:
         missing: the objects that the listing no longer shows.
-        losses: the size of the loss of these objects, then of the objects that would be deleted with them.
+        losses: the loss of these objects, then the loss of other objects that are deleted with them.
         listing_is_complete: whether the listing has shown all objects that it can show.
         is_accepted: whether a person has checked the server and accepts a large loss.
         read_object: reads one object.
-        ahead: how many are requested at the same time at most.
+        ahead: the maximum number of objects that are requested at the same time.
 
     Raises:
         UnauthenticatedError: the server refuses the credentials.

@@ -1,11 +1,11 @@
-"""The two routes to files that a tracking server stores itself: by their location, or by their run or logged model.
+"""The two routes to files that a tracking server stores itself: by location, or by object (the run or logged model).
 
-For each request by run or logged model, MLflow looks up the run or the logged model in its database, so the request
-takes two to four times as long. An account may have access by only one of the routes, and a server may serve only one
-of them. So the route is chosen for each server by measurement: both are used in turn for the first folders. Then the
-route by location is used, unless it was clearly slower; in this case it is tried again now and then. Files that the
-route by location does not serve, and folders that it shows as empty, are read by the other route. A failure or an
-empty folder by location proves nothing: only MLflow's response for the run or the logged model counts.
+For each request by object, MLflow looks up the run or the logged model in its database, so the request takes two to
+four times as long. An account may have access by only one of the routes, and a server may serve only one route. So the
+route is chosen for each server by measurement: both routes are used in turn for the first folders. Then the route by
+location is used, unless it was clearly slower; a slower route by location is tried again now and then. Files that the
+route by location does not serve, and folders that it shows as empty, are read by object. A failure or an empty folder
+by location proves nothing: only MLflow's response for the run or the logged model counts.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ from verifywise_mlflow.connector.models import RemoteFile
 from verifywise_mlflow.http.errors import ForbiddenError, HttpError, UnauthenticatedError
 
 MEASURED_LISTINGS: Final = 4
-"""Listings by each route before one is chosen."""
+"""The number of listings by each route before a route is chosen."""
 NOTICEABLE_RATIO: Final = 1.5
-"""The route by location is chosen up to this ratio of delays, since it costs the server less even if network delay
-hides that."""
+"""The route by location is chosen if its delay is at most this many times the delay by object. It costs the server
+less, even if network delay hides the difference."""
 FOLDERS_PER_TRIAL: Final = 16
-"""While the route by object is used, one of this many folders is listed by location: the server may have been busy
-during the first delays."""
+"""While the route by object is used, one folder out of this many is listed by location: the server may have been busy
+when the first delays were measured."""
 _OWN_STORE: Final = "mlflow-artifacts:"
-"""The anchor of locations in the server's own store. With a host, the store may be another server's."""
+"""The anchor of locations in the server's own store. An anchor with a host may lead to the store of another server."""
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9._-]+")
 """Names that both routes read in the same way."""
 
@@ -55,8 +55,8 @@ class RouteChoice:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._shortest: dict[bool, float] = {}
-        """The shortest delay of a listing, in seconds, by whether the route is by location. Longer ones include waiting
-        for our other requests."""
+        """The shortest delay of a listing, in seconds, by whether the route is by location. Longer delays include
+        waiting for our other requests."""
         self._listings: Counter[bool] = Counter()
         """The number of listings by each route."""
         self._turn = False
@@ -68,7 +68,7 @@ class RouteChoice:
 
     @property
     def is_proven(self) -> bool:
-        """Whether the route by location has listed enough folders to be believed if it shows an empty one."""
+        """Whether the route by location has listed so many folders that it is believed if it shows an empty folder."""
         return self._listed_by_location >= MEASURED_LISTINGS
 
     def by_location(self) -> bool:
@@ -85,8 +85,8 @@ class RouteChoice:
     def reads_by_location(self) -> bool:
         """Return whether to read a file by its location although its folder was listed by the other route.
 
-        The result is true once the route by location has shown files, until the other route is known to be faster: a
-        file may be large.
+        The result is true after the route by location has shown files, until the other route is known to be faster. The
+        choice matters, because a file may be large.
         """
         with self._lock:
             is_serving = bool(self._listed_by_location) and not self._is_refused
@@ -122,7 +122,7 @@ class OwnStoreSource:
         Args:
             by_location: The source by location.
             by_object: The source by run or logged model.
-            choice: The choice of route of the server.
+            choice: The route choice for the server.
             may_be_empty: Whether a root without entries is plausible, such as a run whose model is elsewhere.
         """
         self._may_be_empty = may_be_empty
@@ -151,13 +151,13 @@ class OwnStoreSource:
             entries = self._location_route.list_directory(path)
         except (ArtifactReadError, UnauthenticatedError):
             entries = self._object_route.list_directory(path)
-            # The route by object succeeded, so the reason is the route by location, not the folder or the server.
+            # The route by object succeeded, so the failure is due to the route by location, not the folder or server.
             self._leave_location_route()
             return entries
         self._choice.record(time.monotonic() - started, by_location=True, is_empty=not entries)
         is_trusted = self._has_listed or (self._may_be_empty and not path and self._choice.is_proven)
         if not entries and not is_trusted:
-            # A folder that is elsewhere than its run says appears empty.
+            # A folder appears empty if it is elsewhere than its run states.
             self._by_location = False
             if entries := self._object_route.list_directory(path):
                 self._leave_location_route()

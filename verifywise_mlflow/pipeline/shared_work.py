@@ -1,7 +1,7 @@
-"""Lets threads that have no other work help those that read one version's many files or folders.
+"""Lets idle threads help the threads that read one version's many files or folders.
 
 A thread that maps a function over items calls the function itself, and each idle thread takes items, too. So one
-version with a thousand files is read as fast as a hundred versions with ten, without additional threads.
+version with a thousand files is read as fast as a hundred versions with ten files each, without additional threads.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class SharedWork:
     """The maps under way, and the threads that help. An instance is a ``MapInOrder``."""
 
     def __init__(self, max_ahead: int) -> None:
-        """Take how many results may wait for an earlier one, which bounds memory."""
+        """Store the maximum number of results that may wait for an earlier result. This limit bounds memory."""
         self._max_ahead = max_ahead
         self._changed = threading.Condition()
         """Held briefly whenever an item is taken or its result arrives."""
@@ -41,7 +41,7 @@ class SharedWork:
             shared.end()
 
     def help(self, is_over: Callable[[], bool]) -> None:
-        """Help with the maps of other threads until ``is_over`` returns true. Each ``recheck`` calls it again."""
+        """Help with the maps of other threads until ``is_over`` returns true. ``recheck`` calls ``is_over`` again."""
         while True:
             with self._changed:
                 while not (shared := self._map_in_need()):
@@ -116,7 +116,7 @@ class _Map(Generic[T, R]):
             self._changed.notify_all()
 
     def results(self) -> Iterator[R]:
-        """Yield the results in order; while waiting for one, call the function for further items."""
+        """Yield the results in order; while waiting for a result, call the function for further items."""
         while True:
             with self._changed:
                 while self._yielded not in self._results and not self.can_take:

@@ -16,7 +16,7 @@ STORE_LOOKS_UNAVAILABLE: Final = "the artifact store looks unavailable"
 
 
 class FolderHistory(StrEnum):
-    """What earlier readings say about a folder that lists no files now."""
+    """What earlier readings show about a folder that lists no files now."""
 
     HAD_FILES = "had files"
     """The folder had files: they were removed, or the store is unavailable."""
@@ -28,10 +28,10 @@ class FolderHistory(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StoreReading:
-    """The folders of one store, each counted once, however many versions share it."""
+    """The numbers of folders in one store. Each folder counts once, even if several versions share it."""
 
     emptied: int
-    """Folders that had files and list none in this sync."""
+    """Folders that had files and list no files in this sync."""
     never_read: int
     """Folders that list no files at their first reading."""
     readable: int
@@ -60,9 +60,9 @@ def decide_outage(reading: StoreReading, confirms_empty: Callable[[], bool]) -> 
     """Return which empty folders are held back.
 
     Several folders that are emptied at once are held back until their files are back or a person accepts the loss: a
-    store may be unavailable in part, and an event cannot be revoked. One emptied folder becomes an event if the store
-    is proven to be available. Folders that are empty at their first reading prove nothing; they are held back if most
-    folders of their store are empty, so that the outage is not recorded as versions without files.
+    store may be unavailable in part, and an event cannot be revoked. A single emptied folder becomes an event if the
+    store is proven to be available. Folders that are empty at their first reading prove nothing. They are held back if
+    most folders of their store are empty, so that an outage is not recorded as versions without files.
 
     Args:
         reading: the store's folders.

@@ -90,7 +90,7 @@ class Sync:
     now: Callable[[], datetime] = _utc_now
     sync_id: str = field(default_factory=lambda: str(uuid.uuid4()))
     stages: Collection[Stage] = ()
-    """The stages that are certain to run, so that one may request what a later one needs."""
+    """The stages that are certain to run. An earlier stage may request what a later stage needs."""
     hints: Sequence[ChangeHint] = ()
     """The hints that a targeted sync follows. It settles them unless it fails."""
     reports: list[StageReport] = field(default_factory=list)
@@ -164,7 +164,7 @@ class Sync:
         try:
             with self.store.exclusive(self.tenant.tenant_id):
                 if self._signing_key is None:
-                    # Before anything is read: if signatures are required, no sync may end without one.
+                    # Before anything is read: if signatures are required, no sync may end without a signature.
                     self._signing_key = signing_key_of(self.store, self.tenant.tenant_id, self.now())
                 refresh = load_stage(stage)
                 context = self._context(stage, self.now())
@@ -203,8 +203,8 @@ class Sync:
             start = stage_start(session, stage, now.astimezone(UTC).date())
             now = start.time_of_writes(now)
             redacted_since = start.redacted_since
-            # Recorded in each stage: a sync with other redaction settings may have run since the previous stage. A new
-            # catalog of token patterns also makes the settings differ.
+            # Each stage records the redaction settings: a sync with other settings may have run since the previous
+            # stage. A new catalog of token patterns also makes the settings differ.
             redaction = self.tenant.redaction
             if (digest := redaction.digest()) != start.redaction_digest:
                 redaction_epoch.record_redaction_settings(session, redaction, digest, now, self.sync_id)
@@ -218,7 +218,7 @@ class Sync:
             if stage is Stage.TRAINING_RUNS and any(report.progress.changed for report in self.reports):
                 self._loading = compile_in_background()  # while the runs of the changed versions are read
         if stage is Stage.CANONICAL_RECORDS and self._reader:
-            _ = self._reader.server  # waits for its thread: the offline stages may fork, which no thread survives
+            _ = self._reader.server  # waits for its thread: the offline stages may fork, and a fork ends threads
         if stage is Stage.MODEL_VERSIONS:
             version_prefetch, self._version_prefetch = self._version_prefetch, None
             if version_prefetch and not version_prefetch.is_current(start.newest_version_revision):
@@ -250,7 +250,7 @@ class Sync:
     def _begin_early(self, stored_revision: int | None) -> None:
         """Request the listing of versions and load what later stages need while this stage waits for the server.
 
-        Databricks lists the versions of each model on its own, so they cannot be requested before the models are known.
+        Databricks lists the versions of each model separately, so they cannot be requested before the models are known.
         """
         is_listed_later = (
             Stage.MODEL_VERSIONS in self.stages and self.tenant.server.kind == "mlflow" and not self.options.is_targeted
@@ -272,7 +272,7 @@ class Sync:
             if not progress.is_cut_short and not (self.options.is_targeted and stage in _STAGES_OF_THE_SERVER):
                 tenancy.record_refresh(session, stage, self.sync_id, context.now, reconciled=progress.is_reconcile)
             record_read_failures(context, session, progress)
-            if progress.changed >= _MANY_CHANGES:  # the next stage joins what this one has filled
+            if progress.changed >= _MANY_CHANGES:  # the next stage joins the tables that this stage filled
                 analyze_grown_tables(session, [*metadata.tables.values()])
 
     def _start_entry(self) -> AuditEntry:
@@ -356,7 +356,7 @@ def _credential_identity(tenant: Tenant) -> str:
 
 
 def _error_text(error: BaseException) -> str:
-    """Return an error for the audit trail; only the type if it is not ours, because its text may quote anything."""
+    """Return an error for the audit trail; of an error that is not ours, only the type: its text may quote anything."""
     if not isinstance(error, Exception):  # Ctrl-C, SIGTERM, a run that Dagster terminates
         return "the sync was interrupted"
     is_ours = type(error).__module__.startswith("verifywise_mlflow.")

@@ -28,12 +28,12 @@ def named_versions(objects: Sequence[HintedObject]) -> set[Key]:
 
 
 def named_models(objects: Sequence[HintedObject]) -> set[str]:
-    """Return the models among the named objects, those of named versions included."""
+    """Return the models among the named objects, including the models of named versions."""
     return {item.name for item in objects if _is_of_model(item)}
 
 
 def models_to_read(session: TenantSession, objects: Sequence[HintedObject]) -> list[str]:
-    """Return the named models, and those of named versions that are new: a model's tags apply to its versions."""
+    """Return the named models, and the models of new named versions: a model's tags apply to its versions."""
     versions = named_versions(objects)
     stored = registry.stored_versions(session, versions) if versions else {}
     new = {name for name, number in versions if is_gone(stored.get((name, number)))}
@@ -64,7 +64,7 @@ def is_left_to_listing(created_at: datetime | None, stored: StoredObject | None,
 
 
 def versions_to_read(session: TenantSession, objects: Sequence[HintedObject]) -> list[Key]:
-    """Return the named versions, and the versions of named models whose stored aliases differ from their model's."""
+    """Return the named versions, and versions of named models whose stored aliases differ from the model's aliases."""
     names, versions = named_models(objects), named_versions(objects)
     aliases = registry.aliases_by_version(session, names)
     others = registry.versions_with_other_aliases(session, aliases, names) - versions
@@ -106,7 +106,7 @@ def as_listed(
         name, before = key[0], stored.get(key)
         is_new = is_gone(before)
         if is_new and version.hidden_from_search and version.source in PROMPT_SOURCES:
-            continue  # a prompt's
+            continue  # a prompt's version
         is_left = name in left_models or (is_new and name in hiding)
         if is_left or is_left_to_listing(version.created_at, before, has_prompt_tag=version.hidden_from_search):
             left.add(key)

@@ -1,4 +1,4 @@
-"""Requests the listing of versions while that of models is read, so that the sync only waits for the slower one.
+"""Requests the listing of versions while the listing of models is read. So the sync waits only for the slower listing.
 
 Versions are listed in a stage of their own. Before it begins, another sync of the tenant may have stored a newer
 listing: then the stage must list the versions again.

@@ -1,4 +1,4 @@
-"""Loads what later stages need while the first one waits for the server: a quarter of a second of CPU time.
+"""Loads what later stages need while the first stage waits for the server: a quarter of a second of CPU time.
 
 These are the stages' modules, the default mapping and the default policy. The listing of versions is requested first.
 """

@@ -40,7 +40,7 @@ def refresh(context: StageContext) -> Progress:
             among=scope.keys,
         )
     if due or settings.trusted_signers != TrustedSigners():  # an unreadable signer is always reported
-        from verifywise_mlflow.pipeline.due_manifests import read_due  # a sync without new files needs none of it
+        from verifywise_mlflow.pipeline.due_manifests import read_due  # not needed without new files
 
         read_due(context, due, progress)
     progress.notes += _outage_notes(context)
@@ -62,7 +62,7 @@ def _settings_digest(tenant: Tenant) -> str:
 
 
 def _outage_notes(context: StageContext) -> list[Note]:
-    """Return the note on the folders that are held back, also by earlier syncs."""
+    """Return the note on the folders that this sync or an earlier sync has held back."""
     with context.begin() as session:
         folders = held_back_folders(session)
     if folders is None:

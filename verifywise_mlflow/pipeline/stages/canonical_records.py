@@ -53,7 +53,7 @@ from verifywise_mlflow.tenants.tenant import Tenant
 Row = Mapping[str, object]
 
 RECORDS_PER_BATCH = 500
-"""Records that one transaction writes: fewer if their rows are large (``persistence/byte_limit.py``)."""
+"""The number of records that one transaction writes. Large rows reduce the number (``persistence/byte_limit.py``)."""
 _NO_MANIFEST = "the artifacts were not read yet"
 
 
@@ -245,7 +245,7 @@ def _record_inputs(due: PendingRecord, linked: _LinkedRows) -> RecordInputs:
 
 
 def _logged_model_link(due: PendingRecord, row: Row | None) -> LoggedModelLink | None:
-    """Return how the version's source names the logged model; None for a path that is not exactly its location."""
+    """Return how the version's source names the logged model; None for a path other than the model's exact location."""
     location = due.version["logged_model_location"]
     if due.logged_model_id is None or location is None:
         return "id" if due.logged_model_id else None
@@ -270,7 +270,7 @@ def _evaluation(logged_model: Row | None) -> Mapping[str, Json] | None:
 
 
 def _experiment_name(run: Row | None, logged_model: Row | None) -> str | None:
-    """Return the name of the experiment that the run names, or else the one that the logged model names."""
+    """Return the name of the run's experiment, or else of the logged model's experiment."""
     named = next((row for row in (run, logged_model) if row and row["experiment_id"] is not None), None)
     return _optional_text(named, "experiment_name")
 

@@ -38,7 +38,7 @@ from verifywise_mlflow.services.sandboxed_evaluation import SandboxedEvaluator
 from verifywise_mlflow.services.tenant_policies import load_facts, load_rules
 
 RECORDS_PER_BATCH = 250
-"""Records of a batch: the verdicts on one record have some 35 KB."""
+"""The number of records in a batch. The verdicts on one record take about 35 KB."""
 
 
 def refresh(context: StageContext) -> Progress:
@@ -118,7 +118,7 @@ class _Evaluation:
         return self._pending(session, after.key if after else None, self._among)
 
     def still_due(self, session: TenantSession, keys: Sequence[Key]) -> Sequence[PendingEvaluation]:
-        """Return the due ones among some records, at most a batch."""
+        """Return the records with these keys that are due, at most a batch."""
         return self._pending(session, None, keys)
 
     def _pending(
@@ -163,7 +163,7 @@ class _Evaluation:
 def evaluation_digest(rules: RuleSet, facts: Mapping[str, str]) -> str:
     """Return the digest that is stored with each badge. If it changes, all living records are evaluated again.
 
-    It depends on the policies, the thresholds, the release, and, if a rule reads them, on the copies of vulnerabilities
-    and ends of life.
+    The digest depends on the policies, the thresholds and the release. If a rule reads vulnerabilities or ends of life,
+    it also depends on the stored copies of these data.
     """
     return fingerprint([rules.digest, __version__, EVALUATION_REVISION, REASON_REVISION, dict(facts)])

@@ -97,7 +97,7 @@ def _refresh_all(context: StageContext) -> Progress:
 
 
 def _refresh_named(context: StageContext, objects: Sequence[HintedObject]) -> Progress:
-    """Read the named versions and those whose aliases differ from their models'; write the versions that differ.
+    """Read the named versions, and versions whose aliases differ from their models' aliases; write what changed.
 
     Versions that only a listing can show are not written.
     """

@@ -74,7 +74,7 @@ def _refresh_all(context: StageContext) -> Progress:
 
 
 def _refresh_named(context: StageContext, objects: Sequence[HintedObject]) -> Progress:
-    """Read the named models and those of new versions; write the models that differ.
+    """Read the named models and the models of new versions; write the models that differ.
 
     Models that only a listing can show are not written: a model with the prompt tag, which may hide it, and a model
     that has taken the name of a living model, whose versions must get their tombstones first.

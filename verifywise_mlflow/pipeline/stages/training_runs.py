@@ -50,18 +50,19 @@ from verifywise_mlflow.pipeline.recording import record_read_failures
 T = TypeVar("T", TrainingRun, LoggedModel)
 
 PAGES_AHEAD = 3
-"""Pages that are read ahead of the page that is written. The server's adaptive limit decides how many are requested at
-once."""
+"""The number of pages that are read ahead of the page that is written. The server's adaptive limit decides how many
+pages are requested at once."""
 
 MAX_SINGLE_READS = 200
-"""The most objects of a sync that are requested by ID because a search did not return them. The next reconcile
+"""The maximum number of objects that a sync requests by ID because a search did not return them. The next reconcile
 continues."""
 
 MIN_ROTATED_READS = 1_000
 """A reconcile with more reads than this begins at a different object each time."""
 
 MAX_PAGE_SPLITS = 32
-"""The most times that a sync splits a failed page into halves. Eight splits isolate one bad run among 200."""
+"""The maximum number of times that a sync splits a failed page into halves. Eight splits isolate one bad run among
+200."""
 
 
 def refresh(context: StageContext) -> Progress:
@@ -162,7 +163,7 @@ def _due(
             return due
         changed = {read.object_id for read in tracked_objects.pending_reads(session, linked, ReadScope.CHANGED)}
     # The objects of new and changed versions come first. The others begin at a position that depends on the sync's ID:
-    # if the deadline cuts syncs short, it is not always the same objects that are left out.
+    # if the deadline cuts several syncs short, they do not always leave out the same objects.
     others = [read for read in due if read.object_id not in changed]
     start = crc32(context.sync_id.encode()) % len(others) if others else 0
     return [read for read in due if read.object_id in changed] + others[start:] + others[:start]
@@ -178,7 +179,7 @@ class _Experiments:
     _listing: Listing[Experiment] | None = None
 
     def listing(self) -> Listing[Experiment]:
-        """Return all experiments, which the first call lists."""
+        """Return all experiments. The first call lists them."""
         if self._listing is None:
             self._listing = self.reader().experiments()
             self.names |= {experiment.experiment_id: experiment.name for experiment in self._listing.rows}
@@ -236,7 +237,7 @@ class _ObjectReader(Generic[T]):
     page_splits: int = 0
 
     def read_page(self, ids: Sequence[str], experiment_ids: Sequence[str]) -> _SearchResult[T]:
-        """Search for a page of objects. The server fails a page for one bad row, so its halves are retried."""
+        """Search for a page of objects. One bad row makes the server fail the page, so its halves are retried."""
         try:
             listing = self.search(ids, experiment_ids)
         except (InternalServerError, InvalidResponseError, LimitExceededError) as error:
@@ -252,7 +253,10 @@ class _ObjectReader(Generic[T]):
         return _SearchResult(list(listing.rows), dict.fromkeys(ids, "; ".join(listing.problems[:3])))
 
     def read_singles(self, search_errors: Mapping[str, str | None], ahead: int) -> dict[str, _SingleRead[T]]:
-        """Request objects that the search did not return, several at a time, each with the search's error."""
+        """Request the objects that the search did not return, several at a time.
+
+        ``search_errors`` has the search's error for the ID of each object.
+        """
         requested = list(search_errors)[: MAX_SINGLE_READS - self.single_reads]
         self.single_reads += len(requested)
         return {
@@ -329,7 +333,7 @@ def _single_reads(
     result: _SearchResult[T],
     stored: Mapping[str, StoredRead],
 ) -> Mapping[str, _SingleRead[T]]:
-    """Return the result of each object of a page; request those that the search did not return."""
+    """Return the result of each object of a page; request the objects that the search did not return."""
     reads = {_object_id(item): _SingleRead(item) for item in result.objects}
     missing: dict[str, str | None] = {}
     for object_id in (item.object_id for item in page if item.object_id not in reads):
