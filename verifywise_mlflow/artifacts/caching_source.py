@@ -20,13 +20,14 @@ from verifywise_mlflow.connector.models import RemoteFile
 T = TypeVar("T")
 
 MAX_CONTENT_BYTES = 256 * 1024
-"""The most bytes of small files that are cached for one root. The environment files of a model have a few thousand."""
+"""The maximum number of bytes of small files that are cached for one root. The environment files of a model have a few
+thousand bytes."""
 
 
 class CachingSource:
     """An ``ArtifactSource`` with a cache of listings, hashes and small files.
 
-    Threads may share it: one of them requests a listing or a file, and the others wait for its result.
+    Threads may share an instance: one thread requests a listing or a file, and the other threads wait for the result.
     """
 
     def __init__(self, source: ArtifactSource) -> None:
@@ -34,7 +35,7 @@ class CachingSource:
         self._listings: dict[str, Sequence[RemoteFile] | ArtifactReadError] = {}
         self._hashes: dict[str, FileHash | NotHashed] = {}
         self._contents: dict[str, bytes] = {}
-        """Path to content, for small files that the versions of one model share; ``MAX_CONTENT_BYTES`` together."""
+        """Path to content, for small files that the versions of one model share: ``MAX_CONTENT_BYTES`` in total."""
         self._earlier: dict[str, EarlierHash] = {}
         self._reused: set[str] = set()
         """The files whose hash was reused from an earlier sync."""
@@ -103,7 +104,7 @@ class CachingSource:
         return cached
 
     def read_whole(self, path: str, max_bytes: int) -> bytes:
-        """Return all bytes of a small file. The same bytes are hashed, so that the parsed file is the hashed one.
+        """Return all bytes of a small file. The same bytes are hashed, so the hash belongs to the parsed bytes.
 
         Raises:
             ArtifactReadError: The file cannot be read, or is larger than ``max_bytes``.

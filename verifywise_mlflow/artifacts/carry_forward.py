@@ -13,8 +13,8 @@ CARRIED_FORWARD_NOTE = "carried forward from an earlier sync"
 def carry_forward(current: ArtifactManifest, earlier: ArtifactManifest) -> ArtifactManifest:
     """Return ``current``, with the data of ``earlier`` where ``current`` has none.
 
-    Status, reason and gap are those of ``current``. A file that is listed with the same size keeps its earlier hash;
-    otherwise bytes could be changed unnoticed during an outage of the store.
+    Status, reason and gap come from ``current``. A file that is listed with the same size keeps its earlier hash.
+    Without this hash, bytes could be changed unnoticed during an outage of the store.
     """
     if current.status == "complete" or current.status == "none":
         return current

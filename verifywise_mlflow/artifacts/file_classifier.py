@@ -41,7 +41,7 @@ class FilePattern:
     folders: tuple[str, ...] = ()
     """Globs for any directory in the path."""
     paths: tuple[str, ...] = ()
-    """Globs for the whole path. A glob without a slash or ``*`` matches a file at the top of the root only."""
+    """Globs for the whole path. A glob without a slash or ``*`` matches only a file at the top of the root."""
     roots: tuple[Root, ...] = ("model", "run")
 
 
@@ -58,7 +58,7 @@ DEFAULT_PATTERNS: tuple[FilePattern, ...] = (
     ),
     # Code of a model: evaluate.py is not an evaluation.
     FilePattern(FileKind.OTHER, names=("*.py", "*.pyc", "*.pyi")),
-    # This pattern precedes those of evidence: fairness_model.pkl is a binary that somebody will load.
+    # This pattern precedes the patterns of evidence: fairness_model.pkl is a binary that somebody will load.
     FilePattern(
         FileKind.MODEL,
         names=(

@@ -32,7 +32,7 @@ class EarlierHash:
     store_state: str | None
     """The object's state in its store when it was listed for that read: see ``RemoteFile``."""
     is_settled: bool
-    """Whether the file was supposed to stay unchanged since."""
+    """Whether the file was supposed to stay unchanged since that read."""
 
     def holds_for(self, size: int | None, store_state: str | None) -> bool:
         """Return whether a file with this listed size and state is unchanged, as far as its store shows.
@@ -67,12 +67,12 @@ def hash_stream(chunks: Iterable[bytes], max_bytes: int) -> FileHash | NotHashed
 
 
 def over_limit(max_bytes: int, scope: str = "") -> NotHashed:
-    """Return the result for a file with more than ``max_bytes`` bytes; ``scope`` says what the limit is for."""
+    """Return the result for a file with more than ``max_bytes`` bytes; ``scope`` states what the limit applies to."""
     return NotHashed(f"not hashed: over the limit of {max_bytes} bytes{scope}", ReadOutcome.OVER_LIMIT)
 
 
 def size_mismatch(listed: int | None, counted: int) -> str | None:
-    """Return a clause if the listed size differs from the counted one, else ``None``. Both are in bytes."""
+    """Return a clause if the listed size differs from the counted size, else ``None``. Both sizes are in bytes."""
     if listed is None or listed == counted:
         return None
     return f"listed with {listed} bytes, but {counted} were served"

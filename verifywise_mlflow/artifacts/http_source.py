@@ -1,4 +1,4 @@
-"""The common part of sources that read over HTTP: converts errors, and records whether one may be transient."""
+"""The common part of sources that read over HTTP: converts errors, and records whether an error may be transient."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from verifywise_mlflow.http.errors import HttpError
 
 
 class HttpSource:
-    """The base of an ``ArtifactSource`` that reads over HTTP. Threads may share it."""
+    """The base class of an ``ArtifactSource`` that reads over HTTP. Threads may share an instance."""
 
     passed_on: ClassVar[tuple[type[HttpError], ...]] = ()
-    """Errors that are raised unchanged, since they say nothing about a file."""
+    """Errors that are raised unchanged, since they do not concern a file."""
 
     def __init__(self) -> None:
         self.has_retryable_failure = False

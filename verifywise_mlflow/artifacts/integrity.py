@@ -18,7 +18,7 @@ ChangeKind = Literal["changed", "added", "removed"]
 
 @dataclass(frozen=True, slots=True)
 class ByteChange:
-    """One file whose bytes differ from those that an earlier sync read at the same path."""
+    """One file whose bytes differ from the bytes that an earlier sync read at the same path."""
 
     kind: ChangeKind
     root: Root
@@ -26,7 +26,7 @@ class ByteChange:
     former_sha256: str | None
     """Null for a file that was added."""
     sha256: str | None
-    """None for a file that was removed, and for one whose hash is unknown although its size changed."""
+    """None for a file that was removed, and for a file whose size changed but whose hash is unknown."""
     former_size: int | None
     size: int | None
 
@@ -47,7 +47,7 @@ class ByteChange:
 
 @dataclass(frozen=True, slots=True)
 class DetectedChange:
-    """A change and the time of its detection. It happened between the previous read and that time."""
+    """A change and the time of its detection. The change happened between the previous read and that time."""
 
     change: ByteChange
     seen_at: datetime
@@ -58,11 +58,11 @@ def changes_in_place(
 ) -> tuple[ByteChange, ...]:
     """Return the changes between two manifests, sorted by root and path.
 
-    A file counts as changed if both syncs hashed it with different results, or if only the earlier one did and the size
-    differs now. In the model's own folder, a file counts as added if the earlier sync listed that folder completely,
-    and as removed if both syncs did. A folder without files is not a baseline, since its store may have been
-    unavailable. A run's other files may come and go, because reports are added to runs later. Manifests of different
-    locations are not compared.
+    A file counts as changed if both syncs hashed it with different results, or if only the earlier sync hashed it and
+    the size differs now. In the model's own folder, a file counts as added if the earlier sync listed the folder
+    completely, and as removed if both syncs listed the folder completely. A folder without files is not a baseline,
+    since its store may have been unavailable. A run's other files may come and go, because reports are added to runs
+    later. Manifests of different locations are not compared.
 
     Args:
         earlier: The manifest of the earlier sync.
@@ -96,7 +96,7 @@ def _changes(earlier: ArtifactManifest, current: ArtifactManifest, *, is_baselin
 def _is_changed(old: ArtifactFile, new: ArtifactFile) -> bool:
     if new.sha256:
         return old.sha256 != new.sha256
-    # Without this, growing a file past the hash limit would be a way to change it unnoticed.
+    # Without this test, a file could be changed unnoticed by growing it past the hash limit.
     return None not in (old.size, new.size) and old.size != new.size
 
 

@@ -13,7 +13,7 @@ class ManifestLimits:
 
     max_files: int = 10_000
     max_directories: int = 2_000
-    """Directories per root. Each costs one listing request."""
+    """Directories per root. Each directory costs one listing request."""
     max_depth: int = 32
     """Path segments below the root. A symlinked loop on the server ends here."""
     max_file_bytes: int = 16 * GIB

@@ -1,7 +1,7 @@
 """Derives the location of a model version's files from its registry entry. Pure.
 
 ``source`` is an arbitrary string that the client sent when it registered the version. Each form that MLflow's clients
-write is recognized; any other is unreachable, with the reason.
+write is recognized. Files at a source of any other form are unreachable, with the reason.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class LoggedModelFiles:
 
 @dataclass(frozen=True, slots=True)
 class RunFiles:
-    """The files are in a run's artifacts at ``path`` (relative, empty for all of them)."""
+    """The files are in a run's artifacts at ``path`` (relative, empty for all artifacts of the run)."""
 
     run_id: str
     path: str
@@ -86,7 +86,7 @@ def locate_files(origin: VersionOrigin, run: TrainingRun | None, logged_model: L
     Args:
         origin: What the version was registered from, from ``trace_origin``.
         run: The run of the origin; None if there is no run, or it could not be read.
-        logged_model: The logged model of the origin; None if there is none, or it could not be read.
+        logged_model: The logged model of the origin; None if there is no logged model, or it could not be read.
     """
     if not (origin.source or "").strip():
         return NoFiles("the version names no source")
@@ -140,7 +140,7 @@ def _run_files_in_server_store(source: str, uri: ArtifactUri, origin: VersionOri
     """Return the run that ``mlflow-artifacts:/EXPERIMENT/RUN/artifacts/path`` names, although it could not be read.
 
     The version's own run ID may have any form. Another run's ID must have the form that MLflow generates. Such a source
-    is as trustworthy as ``runs:/RUN/path``: the client asserts it, and the server serves it from that run only.
+    is as trustworthy as ``runs:/RUN/path``: the client asserts it, and the server serves the files only from that run.
     """
     for position, (segment, following) in enumerate(zip(uri.segments, uri.segments[1:], strict=False)):
         if following == "artifacts" and (segment == origin.run_id or _DEFAULT_RUN_ID.fullmatch(segment)):

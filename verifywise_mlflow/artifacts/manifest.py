@@ -42,7 +42,7 @@ class ReadOutcome(StrEnum):
 
 
 class ManifestGap(StrEnum):
-    """The strongest reason why a manifest is not complete. It decides what a reconcile does about it."""
+    """The strongest reason why a manifest is not complete. The reason decides what a reconcile does about the gap."""
 
     NONE = "none"
     """Nothing is missing."""
@@ -60,7 +60,7 @@ Root = Literal["model", "run"]
 
 @value_object
 class ArtifactFile:
-    """One file. If the bytes were not read, ``sha256`` is null, ``outcome`` classifies why and ``note`` explains it."""
+    """One file. If its bytes were not read, ``sha256`` is null, and ``outcome`` and ``note`` state the reason."""
 
     root: Root
     path: str
@@ -118,7 +118,7 @@ class RuntimeEnvironment:
 
 
 SignatureStatus = Literal["valid", "mismatch", "untrusted", "invalid", "not verified"]
-"""``valid``: by a trusted signer, over every file of the model except those that the signer ignored.
+"""``valid``: by a trusted signer, over every file of the model except the files that the signer ignored.
 ``mismatch``: by a trusted signer, but over other files. ``untrusted``: by a signer that the tenant does not trust.
 ``invalid``: a broken bundle or a wrong signature. ``not verified``: the signature could not be checked."""
 
@@ -137,14 +137,14 @@ class ModelSignature:
     signed_count: int | None
     """Number of files in the statement; null if it could not be read."""
     differences: tuple[str, ...] = ()
-    """Files that differ from the signed ones, as text; at most 100 of them."""
+    """Files that differ from the signed files, as text; at most 100 of them."""
     difference_count: int = 0
     left_out_count: int = 0
     """Number of files of the model that the signer ignored."""
 
 
 ManifestStatus = Literal["complete", "partial", "unreachable", "none"]
-"""``complete``: every file is listed and, if hashing is on, hashed. ``partial``: some are not, ``reason`` says which.
+"""``complete``: every file is listed and, if hashing is on, hashed. ``partial``: some are not; ``reason`` states which.
 ``unreachable``: no listing could be read. ``none``: MLflow names no location for the files."""
 
 

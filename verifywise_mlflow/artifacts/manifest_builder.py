@@ -31,7 +31,7 @@ from verifywise_mlflow.common.canonical_json import canonical_json
 from verifywise_mlflow.connector.models import RemoteFile
 
 MAX_SIGNATURE_BUNDLES = 20
-"""Signature bundles verified per version."""
+"""The maximum number of signature bundles that are verified for one version."""
 MAX_SIGNATURE_BUNDLE_BYTES = 16 * 1024**2
 
 
@@ -53,14 +53,15 @@ def build_manifest(
     Args:
         location: Where the model's files are, from ``locate_files``.
         model_files: The root that contains the model's folder. It is not used if ``location`` is unreachable.
-        run_files: The artifacts of the version's run. If the model is in that same run, pass the same object: its
-            folder is then excluded from the run's files. A ``CachingSource`` is read once for all its versions.
+        run_files: The artifacts of the version's run. If the model is in that same run, pass the same object as for
+            ``model_files``: then the model's folder is excluded from the run's files. A ``CachingSource`` is read once
+            for all its versions.
         model_path: The model's folder within ``model_files``: ``RunFiles.path``, empty for a logged model.
         limits: Limits on listing and hashing.
         hash_files: If false, only environment files are read.
         sandbox: Parses environment files and verifies signatures.
         patterns: The tenant's file patterns, which take precedence over the defaults.
-        trusted: Signers whose model signatures are trusted; without it, no signer is trusted.
+        trusted: Signers whose model signatures are trusted; if None, no signer is trusted.
         map_in_order: Reads directories and files, possibly several at the same time.
     """
     uri = None if isinstance(location, NoFiles) else location.uri
@@ -164,7 +165,7 @@ def _verify_signatures(
             checked.append(ModelSignature(path, "not verified", reason, None, None))
             continue
         if model.listing.problems:
-            # A missing file is indistinguishable from one that was not listed.
+            # A missing file is indistinguishable from a file that was not listed.
             reason = "not every file of the model could be listed"
             checked.append(ModelSignature(path, "not verified", reason, None, None))
             continue
@@ -179,7 +180,7 @@ def _verify_signatures(
 
 
 def manifest_digest(files: Iterable[ArtifactFile]) -> str | None:
-    """Return the SHA-256 over a JSON line ``[root, path, size, sha256]`` per file, sorted; None without all hashes."""
+    """Return the SHA-256 over a JSON line ``[root, path, size, sha256]`` per file, sorted; None if any lacks a hash."""
     digest = hashlib.sha256()
     for file in sorted(files, key=lambda file: (file.root, file.path)):
         if file.sha256 is None:

@@ -24,7 +24,7 @@ HASHING_OFF_NOTE = "not hashed: hashing is switched off"
 
 @dataclass(frozen=True, slots=True)
 class ListedRoot:
-    """One root of a version's files, and what it lists."""
+    """One root of a version's files, and its listing."""
 
     root: Root
     source: CachingSource
@@ -67,7 +67,7 @@ class EntryBuilder:
         """Hash the listed files, in the order of the listing, and keep the content of the environment files."""
         listed = [(root, file) for root in roots for file in root.listing.files]
         hashed: list[tuple[ListedRoot, RemoteFile, FileHash | NotHashed]] = []
-        # How much of the limit a file of unknown size uses is known only when it has been read.
+        # Only reading a file of unknown size shows how much of the limit the file uses.
         for has_size, group in groupby(listed, key=lambda item: item[1].size is not None):
             files = list(group)
             read_all = self.map_in_order if has_size else one_by_one
@@ -97,7 +97,7 @@ class EntryBuilder:
 
     @property
     def has_failure(self) -> bool:
-        """Whether a file was not read or not parsed for another reason than one of the tenant's limits."""
+        """Whether a file was not read or not parsed, and a limit of the tenant is not the reason."""
         return any(outcome is not ReadOutcome.OVER_LIMIT for _, outcome in self.unread)
 
     def summarize_unread(self) -> list[str]:
@@ -116,7 +116,7 @@ class EntryBuilder:
             yield task
 
     def _limit(self, root: ListedRoot, file: RemoteFile) -> int | NotHashed:
-        """Return how many bytes of a file may be read, or its result if that is already certain."""
+        """Return how many bytes of a file may be read, or the file's result if it is certain without reading."""
         if not self.hash_files:
             return NotHashed(HASHING_OFF_NOTE, ReadOutcome.HASHING_OFF)
         if ProblemKind.TOO_MANY in root.listing.problem_kinds:
@@ -136,16 +136,16 @@ class EntryBuilder:
 
 @dataclass(frozen=True, slots=True)
 class _ReadTask:
-    """A file to hash, with the bytes that may be read of it, or with its result."""
+    """A file to hash, with the number of bytes that may be read, or with its result."""
 
     source: CachingSource
     file: RemoteFile
     limit: int | NotHashed
     is_environment: bool
-    """Whether the file's content is parsed. Such a file is small, so it is read even if no other file is."""
+    """Whether the file's content is parsed. Such a file is small, so it is read even if no other file is read."""
 
     def run(self) -> tuple[FileHash | NotHashed, bytes | str | None]:
-        """Return the file's hash, and for an environment file also its content or why it cannot be read."""
+        """Return the file's hash. For an environment file, also return its content, or why it cannot be read."""
         content = self._read_whole() if self.is_environment else None
         if isinstance(content, bytes):
             return self.source.file_hash(self.file.path, MAX_FILE_BYTES), content

@@ -12,7 +12,8 @@ R = TypeVar("R")
 class MapInOrder(Protocol):
     """Calls a function for each item, possibly in several threads, and yields the results in the order of the items.
 
-    Each item is requested when its call can begin. If a call raises, its exception is raised instead of its result.
+    Each item is taken from ``items`` when its call can begin. If a call raises, its exception is raised in place of its
+    result.
     """
 
     def __call__(self, function: Callable[[T], R], items: Iterable[T], /) -> Iterator[R]:

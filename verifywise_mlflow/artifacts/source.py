@@ -1,4 +1,4 @@
-"""The protocol for reading artifacts. HTTP and credentials are the adapters' concern."""
+"""The protocol for reading artifacts. Its implementations take care of HTTP and credentials."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ class ArtifactReadError(OSError):
 
 
 class ArtifactSource(Protocol):
-    """One root of files: a run's artifacts or a logged model's."""
+    """One root of files: the artifacts of a run or of a logged model."""
 
     def list_directory(self, path: str) -> Sequence[RemoteFile]:
         """Return the entries below ``path`` (relative, ``""`` for the root), with paths relative to the same root.
 
-        A path that is a file or does not exist has no entries: MLflow does not distinguish them.
+        A path that is a file or does not exist has no entries: MLflow does not distinguish the two cases.
 
         Raises:
             ArtifactReadError: The listing failed or is incomplete.
@@ -31,5 +31,5 @@ class ArtifactSource(Protocol):
         To detect a longer file, readers request one byte more than they accept.
 
         Raises:
-            ArtifactReadError: On opening, or while iterating if the stream breaks off before its end.
+            ArtifactReadError: The file cannot be opened, or, during iteration, the stream breaks off before its end.
         """

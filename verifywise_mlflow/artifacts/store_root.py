@@ -1,7 +1,7 @@
 """The part of an artifact store that a model's folder belongs to: the outage guard evaluates it as a unit. Pure.
 
-MLflow gives each experiment an artifact location, and runs and logged models a folder below it. Two experiments may be
-in two stores, and only one of these may be unavailable.
+MLflow gives each experiment an artifact location, and each run and logged model a folder below this location. Two
+experiments may be in two stores, and only one of the two stores may be unavailable.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from verifywise_mlflow.artifacts.uris import parse_uri
 
 
 def store_root(location: ModelLocation, stored_below: str | None) -> str:
-    """Return the URI that stands for the store of a model's folder.
+    """Return the URI that identifies the store of a model's folder.
 
     Args:
         location: The folder.

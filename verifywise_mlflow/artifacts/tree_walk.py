@@ -17,7 +17,7 @@ from verifywise_mlflow.http.errors import LimitExceededError, ResponseTimeoutErr
 
 @dataclass(frozen=True, slots=True)
 class RejectedEntry(RemoteFile):
-    """An entry that a source lists but does not open: a link, a device."""
+    """An entry that a source lists but does not open, such as a link or a device."""
 
     reason: str = field(kw_only=True)
 
@@ -79,11 +79,11 @@ def walk(
     excluded: Collection[str] = (),
     map_in_order: MapInOrder = one_by_one,
 ) -> FileListing:
-    """List every file below ``path``; stop as soon as it is certain that there are more than the limits allow.
+    """List every file below ``path``; stop as soon as it is certain that there are more files than the limits allow.
 
     Args:
         source: The root that is listed.
-        path: The directory to start in, relative to that root; ``""`` is the root itself.
+        path: The directory to start in, relative to the source's root; ``""`` is the root itself.
         limits: Limits on files, directories and depth.
         excluded: Directories or files, relative to the root, that are skipped with everything below them.
         map_in_order: Lists the directories of one level.

@@ -2,7 +2,7 @@
 
 MLflow writes one folder in many ways: ``/x``, ``file:/x``, ``file:///x``, ``C:\\x``, ``file:C:/x``, with and
 without percent signs and trailing slashes. A comparison of texts would take ``s3://b/run-10`` for a part of
-``s3://b/run-1``. A comparison of segments does not.
+``s3://b/run-1``. A comparison of segments avoids this error.
 """
 
 from __future__ import annotations
@@ -17,9 +17,10 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(.*)", re.DOTALL)  # two letter
 _DRIVE = re.compile(r"/*([A-Za-z]):(?=[\\/]|$)")
 _MAX_DECODINGS = 5
 _MAX_CACHED_CHARS = 1_024
-"""Characters of the longest text that is cached, so that a hostile server cannot fill the memory."""
+"""The maximum number of characters of a text that is cached, so that a hostile server cannot fill the memory."""
 _CACHED = 256
-"""Cached results of each function: several checks read the location of one version, and the prefixes of all stores."""
+"""The number of cached results per function: several checks parse the location of one version, and the prefixes of all
+stores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ def is_allowed_location(uri: str, allowed_locations: Sequence[str] | None) -> bo
     """Whether the tenant's settings allow reading files at ``uri``.
 
     Args:
-        uri: The resolved URI of a folder. ``runs:/`` and ``models:/`` do not say where the bytes are, so no list of
+        uri: The resolved URI of a folder. ``runs:/`` and ``models:/`` do not state where the bytes are, so no list of
             locations contains them.
         allowed_locations: URI prefixes of whole path segments, written as MLflow writes URIs. ``None`` allows
             everything that the tracking server serves; an empty list allows only the server's own store.

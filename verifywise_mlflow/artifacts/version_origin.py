@@ -18,7 +18,8 @@ from verifywise_mlflow.common.value_object import value_object
 from verifywise_mlflow.connector.models import ModelVersion
 
 MAX_COPY_HOPS = 16
-"""The depth to which copies of copies are followed. People copy a version once per environment, three or four times."""
+"""The maximum length of a chain of copies that is followed. People copy a version once per environment, so three or
+four times."""
 
 MAX_VERSION_NUMBER = 2**31 - 1
 """MLflow's column for the number of a version is a 32-bit integer, like ours."""
@@ -41,7 +42,7 @@ class VersionOrigin:
     source: str | None
     """The source of the original, or of the version itself if it is not a copy or its original is unknown."""
     run_id: str | None = None
-    """The run that the version names, else the run that its original or a source ``runs:/…`` names."""
+    """The run that the version names, or else the run that the version's original or a source ``runs:/…`` names."""
     copied_from: tuple[VersionKey, ...] = ()
     """The chain from the version that was copied to the original; empty if the version is not a copy."""
     problem: str | None = None
@@ -118,12 +119,12 @@ def own_origin(version: ModelVersion) -> VersionOrigin:
 def names_version(source: str | None) -> bool:
     """Whether a source belongs to a copy: a ``models:`` URI that does not name a logged model."""
     stripped = (source or "").strip()
-    # Each sync calls this for every version, so the cheap test of the text comes before the parsing.
+    # Each sync calls this function for every version, so the cheap test of the text comes before the parsing.
     return stripped[:7].lower() == "models:" and parse_logged_model_id(stripped) is None
 
 
 def copy_targets(source: str | None) -> Iterator[VersionKey]:
-    """Yield the versions that the source of a copy may mean, the likeliest first.
+    """Yield the versions that the source of a copy may mean, with the most likely version first.
 
     MLflow writes names unescaped; other writers escape them. A name may itself contain a percent sign.
     """
@@ -170,7 +171,7 @@ def location_key(uri: str) -> str | None:
 
 
 def _original(copy: ModelVersion, source: str, find_version: VersionLookup) -> ModelVersion | str:
-    """Return the version from which a copy was made, or why it is unknown."""
+    """Return the version from which a copy was made, or why this version is unknown."""
     if parse_uri(source).anchor != "models:":
         return f"{quote(source)} names another registry"
     targets = list(copy_targets(source))

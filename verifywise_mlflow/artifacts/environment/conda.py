@@ -105,7 +105,7 @@ def _add_conda_package(file: EnvironmentFile, spec: str, label: str) -> None:
 
 
 def _to_pep440(constraint: str) -> tuple[str, bool]:
-    """Return conda's constraint as a PEP 440 specifier, and whether it allows one version only."""
+    """Return conda's constraint as a PEP 440 specifier, and whether the constraint allows only one version."""
     if constraint and constraint[0] not in "=<>!~":
         constraint = f"={constraint}" if " " not in constraint else "=" + "=".join(constraint.split())
     exact = _EXACT.fullmatch(constraint)
@@ -115,8 +115,8 @@ def _to_pep440(constraint: str) -> tuple[str, bool]:
     if version.endswith("*"):
         prefix = version.rstrip(".*")
         return (f"=={prefix}.*" if prefix else ""), False
-    # Conda reads `=1.2` as 1.2.*. With a build string or three parts it allows one release only, as written by
-    # `conda env export --no-builds` and by MLflow (python=3.9.6).
+    # Conda reads `=1.2` as 1.2.*. A constraint with a build string or three parts allows only one release.
+    # `conda env export --no-builds` and MLflow write such constraints (python=3.9.6).
     if exact["operator"] == "==" or exact["build"] or version.count(".") >= 2:
         return f"=={version}", True
     return f"=={version}.*", False

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from verifywise_mlflow.artifacts.manifest import Requirement
 
 BUILD_TOOLS = frozenset({"pip", "setuptools", "wheel"})
-"""Packages that install others and that no model uses. MLflow itself writes ``pip<=23`` and an unpinned ``wheel``."""
+"""Packages that install other packages and that no model uses. MLflow writes ``pip<=23`` and an unpinned ``wheel``."""
 
 MAX_PACKAGES = 5_000
 
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
-    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, because it starts with that mark
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, because this mark starts with the mark of UTF-16
     (codecs.BOM_UTF32_BE, "utf-32-be"),
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
@@ -29,7 +29,7 @@ class PackageEntry:
 
     requirement: Requirement
     is_conditional: bool = False
-    """Whether it has an environment marker. Different pins then need not conflict."""
+    """Whether the line has an environment marker. Then different pins of the package need not conflict."""
     is_build_tool: bool = False
     """Whether the package is needed only for the installation, so that it may stay unpinned."""
 
@@ -45,7 +45,7 @@ class EnvironmentFile:
     """Included files (``-r requirements.txt``), as written."""
     problems: list[str] = field(default_factory=list)
     is_complete: bool = True
-    """False if some requirement may not have been understood. Nothing can then be said about pins."""
+    """False if some requirement may not have been understood. Then nothing is known about pins."""
 
     def add(self, package: PackageEntry) -> None:
         """Add a package, up to ``MAX_PACKAGES``."""

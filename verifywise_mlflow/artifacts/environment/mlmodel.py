@@ -25,7 +25,7 @@ class MLmodel:
     flavors: dict[str, str | None] = field(default_factory=dict)
     """Flavor to the version of its library; None for a flavor without a version, like python_function."""
     tasks: tuple[str, ...] = ()
-    """The model's tasks, such as ``llm/v1/chat``: first those of the metadata, then those of the flavors."""
+    """The model's tasks, such as ``llm/v1/chat``: first the tasks of the metadata, then the tasks of the flavors."""
     prompts: tuple[str, ...] = ()
     """The URIs of the prompts that were logged with the model."""
     serialization_format: str | None = None

@@ -23,12 +23,14 @@ from verifywise_mlflow.artifacts.environment.environment_file import (
 from verifywise_mlflow.artifacts.manifest import Requirement
 
 MAX_LINE_CHARS = 4_000
-"""Characters of the longest requirement that is parsed, without its hashes. Python's int() refuses 4,300 digits."""
+"""The maximum number of characters of a requirement, without its hashes. Python's int() refuses 4,300 digits."""
 MAX_JOINED_CHARS = 100_000
-"""Characters of a line with its continuation lines. A hash takes some 80, and a release may have hundreds of files."""
+"""The maximum number of characters of a line with its continuation lines. A hash takes about 80 characters, and a
+release may have hundreds of files."""
 MAX_NAME_CHARS = 200
 MAX_LINES = 20_000
-"""The most lines that are parsed: a file of one megabyte can have half a million lines, and each takes microseconds."""
+"""The maximum number of lines that are parsed: a file of one megabyte can have half a million lines, and each line
+takes microseconds."""
 
 _COMMENT = re.compile(r"(?:^|\s)#.*$")  # one space, not `\s+`, which is quadratic on a line of spaces
 _OPTION_AT_END = re.compile(r"\s--?[A-Za-z].*$")  # --hash=…, --config-settings=…: no marker or URL contains ` --`
@@ -126,7 +128,7 @@ def exact_pin(specifier: str) -> str | None:
 
 
 def _link_entry(link: str, source: str) -> PackageEntry:
-    """Return a package given by URL or path only. Its name is in ``#egg=``, or is the archive's or the folder's."""
+    """Return a package that only a URL or path names. Its name is in ``#egg=``, or is the archive's or folder's."""
     link = link.split(" ", 1)[0]
     is_url = _URL.match(link) is not None
     egg = _EGG.search(link)

@@ -14,11 +14,13 @@ import yaml
 YamlValue: TypeAlias = "str | list[YamlValue] | dict[str, YamlValue]"
 
 MAX_YAML_BYTES = 1024 * 1024
-"""The largest file. Environment files have a few kilobytes; an MLmodel with a wide signature has a few hundred."""
+"""The largest file. Environment files have a few kilobytes; an MLmodel with a wide signature has a few hundred
+kilobytes."""
 MAX_YAML_DEPTH = 50
 MAX_YAML_VALUES = 50_000
 MAX_YAML_ALIASES = 20
-"""The most aliases of a file. PyYAML writes one for an object that occurs twice; twenty cannot expand much."""
+"""The maximum number of aliases in a file. PyYAML writes an alias for an object that occurs twice; twenty aliases
+cannot expand much."""
 
 _STANDARD_TAGS = "tag:yaml.org,2002:"
 _PLAIN_TYPES = frozenset({"str", "int", "float", "bool", "null", "timestamp", "binary", "seq", "map"})

@@ -26,7 +26,7 @@ _MATERIAL_KINDS = ("publicKey", "x509CertificateChain", "certificate")
 
 
 class NotABundleError(ValueError):
-    """The bytes do not claim to be an OMS bundle: another kind of signature, or none."""
+    """The bytes do not claim to be an OMS bundle: they are another kind of signature, or no signature."""
 
 
 class InvalidBundleError(ValueError):
@@ -44,7 +44,7 @@ class KeyMaterial:
 
 @dataclass(frozen=True, slots=True)
 class CertificateMaterial:
-    """The method ``certificate``: DER certificates, the signer's own first."""
+    """The method ``certificate``: DER certificates, with the signer's own certificate first."""
 
     certificates: tuple[bytes, ...]
 

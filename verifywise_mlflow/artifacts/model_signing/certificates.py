@@ -37,7 +37,7 @@ _CODE_SIGNING_PURPOSES = frozenset({ExtendedKeyUsageOID.CODE_SIGNING, ExtendedKe
 
 
 class InvalidCertificateError(ValueError):
-    """A certificate cannot be parsed. The message says which."""
+    """A certificate cannot be parsed. The message states which certificate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +80,10 @@ def distrust_reason(
     authorities: Sequence[x509.Certificate],
     now: datetime,
 ) -> str | None:
-    """Return why no trusted authority vouches for ``leaf`` at ``now`` (aware), or ``None`` if one does.
+    """Return why ``leaf`` is not trusted at ``now`` (aware), or ``None`` if it is trusted.
 
     The specification (8.2) checks certificates at the current time. A signature with a certificate carries no
-    trustworthy time, so a signature made after the key expired looks like one made before.
+    trustworthy time, so a signature that was made after the key expired looks like a signature made before.
     """
     if not authorities:
         return "the tenant trusts no authority"
@@ -113,8 +113,9 @@ def _check_chain(
 ) -> None:
     """Raise ``VerificationError`` unless a chain of certificates that are valid at ``now`` leads to an authority.
 
-    The library's default policy, that of the web PKI, rejects code signers and many companies' authorities. Our policy
-    requires that an authority follows RFC 5280, and that it may issue certificates for code signing.
+    The library's default policy is the policy of the web PKI, which rejects code signers and many companies'
+    authorities. Our policy requires that an authority follows RFC 5280, and that it may issue certificates for code
+    signing.
     """
     everything = ExtensionPolicy.permit_all()
     authority = (
@@ -131,8 +132,8 @@ def _key_usage_violation(leaf: x509.Certificate) -> str | None:
     """Return why this certificate may not sign models, or ``None``.
 
     The certificate must state key usage, extended key usage, or both, and each stated usage must allow signing. The
-    reference implementation requires only that one of them allows signing. But a company's authority grants the usage
-    digital-signature to every web server, and web servers must not sign models.
+    reference implementation requires only that one of the two allows signing. But a company's authority grants the
+    usage digital-signature to every web server, and web servers must not sign models.
     """
     usage, purposes = _extension(leaf, x509.KeyUsage), _extension(leaf, x509.ExtendedKeyUsage)
     if usage is None and purposes is None:

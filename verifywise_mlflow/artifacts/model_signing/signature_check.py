@@ -53,12 +53,12 @@ class Signer:
 
 @dataclass(frozen=True, slots=True)
 class SignerVerdict:
-    """The signer of a signature that is not known to be bad, and whether the tenant trusts that signer."""
+    """The signer of a signature that was not found to be bad, and whether the tenant trusts this signer."""
 
     signer: Signer | None
     """Null if the bundle only names a key that the tenant does not trust: the signature then could not be checked."""
     distrust_reason: str | None
-    """Why the tenant does not trust the signer; null if it does."""
+    """Why the tenant does not trust the signer; null if the tenant trusts the signer."""
 
 
 def check_signature(bundle: Bundle, trusted: TrustStore, now: datetime) -> SignerVerdict:

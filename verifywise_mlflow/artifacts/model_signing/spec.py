@@ -15,7 +15,7 @@ PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://model_signing/signature/v1.0"
 EARLY_PREDICATE_TYPE = "https://model_signing/Digests/v0.1"
-"""The format of model-signing 0.2, which signed other bytes than DSSE requires, and no list of ignored paths."""
+"""The format of model-signing 0.2. It signs other bytes than DSSE requires, and has no list of ignored paths."""
 
 DEFAULT_IGNORED_PATHS = frozenset({".git", ".gitattributes", ".github", ".gitignore"})
 """Names at the top of the model that are always ignored, even if the statement does not list them."""
@@ -39,7 +39,7 @@ def is_canonical_path(path: str) -> bool:
 
 
 def is_ignored(path: str, ignored: AbstractSet[str]) -> bool:
-    """Whether ``path`` is an ignored path or is below one. All are relative to the model."""
+    """Whether ``path`` is an ignored path or is below an ignored path. All paths are relative to the model."""
     return not ignored.isdisjoint([path, *map(str, PurePosixPath(path).parents)])
 
 

@@ -1,7 +1,7 @@
 """Exports a manifest as the statement that OpenSSF Model Signing signs.
 
-The statement equals the one that ``model_signing`` signs for the same folder. The two, or their root digests, can be
-compared without the model's bytes.
+The statement equals the statement that ``model_signing`` signs for the same folder. The two statements, or their root
+digests, can be compared without the model's bytes.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Statement(TypedDict):
 
 
 def export_statement(manifest: ArtifactManifest) -> bytes:
-    """Return the statement as JSON. The same manifest gives the same bytes.
+    """Return the statement as JSON. The same manifest always results in the same bytes.
 
     Raises:
         NotExportableError: for the same reasons as in ``oms_statement``.

@@ -52,7 +52,7 @@ class SignedFiles:
     ignored_paths: frozenset[str]
     """Paths that the signer ignored, each with everything below it."""
     incomparable_reason: str | None = None
-    """Why the entries cannot be compared with SHA-256 hashes of whole files; null if they can."""
+    """Why the entries cannot be compared with SHA-256 hashes of whole files; null if they can be compared."""
 
     def ignores(self, path: str) -> bool:
         """Whether the signer ignored ``path``."""
@@ -148,7 +148,7 @@ def _parse_ignored_paths(value: JsonValue) -> frozenset[str]:
         return DEFAULT_IGNORED_PATHS
     ignored: set[str] = set()
     for entry in require_list(value, "the list of ignored paths", at_least=0, at_most=MAX_IGNORED_PATHS):
-        # Normalized like the reference implementation, which accepts `.git/` and `./a`.
+        # Normalized as in the reference implementation, which accepts `.git/` and `./a`.
         path = str(PurePosixPath(require_text(entry, "an ignored path")))
         if not is_canonical_path(path):  # `.` would ignore every file that is added to the model
             raise InvalidStatementError("an ignored path is absolute, leads out of the model or is the whole model")

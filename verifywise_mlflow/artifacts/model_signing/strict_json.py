@@ -1,4 +1,4 @@
-"""Parses untrusted JSON: limits apply before memory is spent, and only one reading is possible."""
+"""Parses untrusted JSON: limits apply before memory is spent, and ambiguous documents are refused."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ JsonValue: TypeAlias = "str | int | float | bool | list[JsonValue] | dict[str, J
 MAX_JSON_BYTES = 16 * 1024**2
 """The largest document. The reference implementation's bundle for 50,000 files has about 12 MB."""
 MAX_JSON_VALUES = 500_000
-"""The most values: eight for each file, with a margin. Delimiters are counted, including commas within texts."""
+"""The maximum number of values: eight for each file, with a margin. Delimiters are counted, including commas within
+texts."""
 
 
 class InvalidJsonError(ValueError):
@@ -57,7 +58,7 @@ def require_object(value: JsonValue, label: str) -> dict[str, JsonValue]:
 
 
 def require_list(value: JsonValue, label: str, *, at_least: int = 1, at_most: int) -> list[JsonValue]:
-    """Return ``value`` if it is a list of that length.
+    """Return ``value`` if it is a list with ``at_least`` to ``at_most`` items.
 
     Raises:
         InvalidJsonError: It is not a list, or too short or too long.

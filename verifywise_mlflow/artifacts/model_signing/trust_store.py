@@ -14,14 +14,15 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 MAX_TRUSTED_KEYS = 100
-"""The most keys, and the most authorities. For a signature by an unknown key, every trusted key is tried."""
+"""The maximum number of keys, and of authorities. For a signature by an unknown key, every trusted key is tried."""
 
 SUPPORTED_CURVES: dict[str, hashes.HashAlgorithm] = {
     "secp256r1": hashes.SHA256(),
     "secp384r1": hashes.SHA384(),
     "secp521r1": hashes.SHA512(),
 }
-"""The curves that OMS supports, and the hash that each signs (from OMS's and Sigstore's algorithm registries)."""
+"""The curves that OMS supports, each with the hash that is signed with it (from OMS's and Sigstore's registries of
+algorithms)."""
 
 PublicKey: TypeAlias = ec.EllipticCurvePublicKey
 
@@ -33,7 +34,7 @@ class UnsupportedKeyError(ValueError):
 
 
 class InvalidTrustStoreError(ValueError):
-    """A tenant's key or authority cannot be used. The message says which and why, without quoting it."""
+    """A tenant's key or authority cannot be used. The message states which of them and why, without quoting it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +60,12 @@ class TrustStore:
 
 
 def key_fingerprint(key: PublicKey) -> str:
-    """Return the SHA-256 of the key's PEM file, as ``sha256sum key.pem`` prints it. OMS bundles use it as key hint."""
+    """Return the SHA-256 of the key's PEM file, as ``sha256sum key.pem`` prints it: the key hint in OMS bundles."""
     return hashlib.sha256(_encode(key, serialization.Encoding.PEM)).hexdigest()
 
 
 def is_hint_for_key(hint: str, key: PublicKey) -> bool:
-    """Whether ``hint`` is the fingerprint of ``key`` in either encoding; OMS does not specify which."""
+    """Whether ``hint`` is the fingerprint of ``key`` in PEM or DER; OMS does not specify which encoding is hashed."""
     return hint.lower() in (
         key_fingerprint(key),
         hashlib.sha256(_encode(key, serialization.Encoding.DER)).hexdigest(),
@@ -75,7 +76,7 @@ def load_public_key(encoded: bytes) -> PublicKey:
     """Parse a public key, PEM or DER, on a curve that OMS supports.
 
     Raises:
-        UnsupportedKeyError: It is on another curve or of another kind.
+        UnsupportedKeyError: The key is on another curve or of another kind.
         ValueError: It is not a public key.
     """
     try:

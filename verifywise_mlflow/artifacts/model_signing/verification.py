@@ -1,4 +1,4 @@
-"""Verifies a model signature: the signer, and that the model's files are the signed ones."""
+"""Verifies a model signature: checks the signer, and compares the model's files with the signed files."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from verifywise_mlflow.artifacts.model_signing.trust_store import TrustStore
 from verifywise_mlflow.common.untrusted_text import quote
 
 MAX_REPORTED_PATHS = 100
-"""The most paths that a result lists. Its counts are exact."""
+"""The maximum number of paths that a result lists. The counts of a result are exact."""
 
 DifferenceKind = Literal["changed", "missing", "unsigned"]
 _DIFFERENCE_TEXT: Mapping[DifferenceKind, str] = {
@@ -44,7 +44,7 @@ _DIFFERENCE_TEXT: Mapping[DifferenceKind, str] = {
 
 @dataclass(frozen=True, slots=True)
 class FileDifference:
-    """One file that differs from the signed one."""
+    """One file that differs from the signed file."""
 
     kind: DifferenceKind
     path: str

@@ -28,7 +28,7 @@ _FILES = {"ä": "0" * 64}
 
 
 def warm_up() -> list[SignatureStatus]:
-    """Sign with a throw-away key. Verify by key, by certificate, after its expiry, and without a bundle."""
+    """Sign with a throw-away key. Verify by key, by certificate, by an expired certificate, and without a bundle."""
     key = ec.generate_private_key(ec.SECP256R1())
     certificate = _certificate(key)
     public_pem = key.public_key().public_bytes(

@@ -32,14 +32,15 @@ from verifywise_mlflow.artifacts.sandbox.worker_process import (
 from verifywise_mlflow.common.closeable import Closeable
 
 PROCESS_PROTECTIONS = ("separate-process", "empty-environment")
-"""Protections that exist on every system, because the way of starting the processes provides them."""
+"""Protections that exist on every system, because they result from the way in which the processes are started."""
 MAX_REQUESTS_PER_WORKER = 50
-"""Versions after which a parsing worker is replaced, so that a compromised one does not last."""
+"""The number of versions after which a parsing worker is replaced, so that a compromised worker does not last."""
 MAX_CPU_S = 5 * MAX_REQUESTS_PER_WORKER
 MAX_REASON_CHARS = 2_000
 """The maximum length, in characters, of the reason why a file could not be read."""
 MAX_START_ATTEMPTS = 3
-"""Consecutive failed starts after which no process is started: ten thousand files must not cause as many attempts."""
+"""The number of consecutive failed starts after which no process is started: ten thousand files must not cause ten
+thousand attempts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,8 @@ class ParsedEnvironment:
 class Sandbox(Closeable):
     """Owns one worker process for each kind of work, started on first use. Use it as a context manager.
 
-    Not thread-safe: one thread at a time uses it. A ``SandboxPool`` has several for several threads.
+    It is not thread-safe: only one thread at a time may use it. A ``SandboxPool`` has several sandboxes for several
+    threads.
     """
 
     def __init__(
@@ -94,18 +96,19 @@ class Sandbox(Closeable):
 
     @property
     def parses_left(self) -> int:
-        """Requests that the running worker may still serve before it is replaced; 0 if none runs."""
+        """Requests that the running worker may still serve before it is replaced; 0 if no worker runs."""
         return MAX_REQUESTS_PER_WORKER - self._parsing.requests_served if self._parsing.is_running else 0
 
     def start_parsing_worker(self) -> None:
-        """Start the worker that parses, if it does not run. The first ``parse_environment`` reports a failure."""
+        """Start the parsing worker, if it does not run. The first ``parse_environment`` reports a failed start."""
         with suppress(WorkerLostError):
             self._parsing.worker()
 
     def parse_environment(self, contents: Mapping[str, bytes], read_errors: Mapping[str, str]) -> ParsedEnvironment:
         """Parse environment files as ``read_environment`` does. Malformed bytes never raise an error.
 
-        If the files crash the worker, each file is parsed by itself, and the result of the others is kept.
+        If the files crash the worker, each file is parsed separately, and the results of the files that do not crash it
+        are kept.
         """
         if not contents:
             return ParsedEnvironment(read_environment({}, read_errors), {})  # nothing to parse
@@ -137,7 +140,7 @@ class Sandbox(Closeable):
         except (WorkerLostError, InvalidWorkerResponseError) as error:
             return ModelSignature(request.path, "not verified", _failure_reason(error), None, None)
         finally:
-            self._verifying.stop()  # one process per bundle: none can affect the verdict on another
+            self._verifying.stop()  # one process per bundle: no bundle can affect the verdict on another bundle
         # Imports cryptography, which few versions need, since most are not signed.
         from verifywise_mlflow.artifacts.sandbox.signature_confirmation import confirmed_signature
 
@@ -191,7 +194,7 @@ class Sandbox(Closeable):
 
 
 class _ParserLostError(Exception):
-    """The parsing worker was lost. The message says how."""
+    """The parsing worker was lost. The message states how."""
 
 
 class _WorkerSlot:
@@ -212,7 +215,7 @@ class _WorkerSlot:
         return self._worker is not None
 
     def worker(self) -> Worker:
-        """Return the worker; start one if there is none.
+        """Return the worker; start a worker if there is none.
 
         Raises:
             WorkerLostError: The worker could not be started, or is not isolated as the tenant requires.

@@ -16,4 +16,4 @@ class SandboxLimits:
     parse_timeout_s: float = 10.0
     """Seconds for the environment files of one version. Benign files take milliseconds."""
     max_response_bytes: int = 8 * MIB
-    """The longest response. An environment of 15,000 packages, the most that our parsers keep, takes half of that."""
+    """The longest response. An environment of 15,000 packages, which is our parsers' maximum, takes half of this."""

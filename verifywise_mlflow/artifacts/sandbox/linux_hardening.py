@@ -1,7 +1,8 @@
 """The steps by which a process gives up its rights on Linux. Each raises ``OSError`` if the kernel refuses it.
 
-Written against the kernel's own interface (prctl(2), capget(2), unshare(2), landlock(7)) because the existing packages
-are early releases by single authors. They also contain rules and path handling, which an empty rule set does not need.
+The steps use the kernel's own interface (prctl(2), capget(2), unshare(2), landlock(7)), because the existing packages
+are early releases by single authors. These packages also contain rules and path handling, which an empty rule set does
+not need.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ def _unshare_namespace(flag: int, name: str) -> None:
 
 
 def _change_to_empty_root() -> None:
-    """Change the root to a kernel folder that lists only this process's pipes and where nothing can be created."""
+    """Change the root to a kernel folder. It lists only this process's pipes, and nothing can be created in it."""
     os.chroot("/proc/self/fdinfo")
     os.chdir("/")
     if Path("/proc").exists():
@@ -106,13 +107,13 @@ def _landlock_network() -> None:
 
 STEPS: tuple[tuple[str, Callable[[], object]], ...] = (
     ("no-new-privileges", _forbid_new_privileges),
-    # Separate steps: without a profile, Ubuntu 24.04 grants the first and none of the others.
+    # Separate steps: without a profile, Ubuntu 24.04 grants the first step and refuses the others.
     ("user-namespace", lambda: _unshare_namespace(_CLONE_NEWUSER, "user")),
     ("network-namespace", lambda: _unshare_namespace(_CLONE_NEWNET, "net")),
     ("ipc-namespace", lambda: _unshare_namespace(_CLONE_NEWIPC, "ipc")),
     ("empty-root", _change_to_empty_root),
     ("no-capabilities", _drop_capabilities),
-    # This step follows the changes of capabilities, which would reset it.
+    # This step comes after the changes of capabilities, which would undo it.
     ("dies-with-parent", lambda: prctl(_PR_SET_PDEATHSIG, _SIGKILL)),
     ("not-dumpable", lambda: prctl(_PR_SET_DUMPABLE, 0)),
     ("landlock", _landlock_files),

@@ -1,4 +1,4 @@
-"""Lockdown: a process gives up every right that it does not need, tests whether that worked, and reports the result.
+"""Lockdown: a process gives up every right that it does not need, tests whether this worked, and reports the result.
 
 Each step is independent. A step that the kernel or a container refuses is missing from the report, and the others
 continue. The audit trail records the protections under which files were parsed and signatures verified.
@@ -21,7 +21,8 @@ ESCAPE_ATTEMPTS = ("reading-files", "writing-files", "network", "new-processes",
 
 
 Isolation: TypeAlias = Literal["required", "best_effort"]
-"""``required``: untrusted files are parsed only if the kernel isolates the worker. ``best_effort``: they always are."""
+"""``required``: untrusted files are parsed only if the kernel isolates the worker. ``best_effort``: they are always
+parsed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ def _steps(memory_bytes: int, cpu_seconds: int) -> list[tuple[str, Callable[[], 
     ]
     if sys.platform != "linux":
         return limits
-    # Imported here, since these modules exist on Linux only, and before the first step, which prevents imports.
+    # Imported here, since these modules exist only on Linux. The first step prevents imports, so they precede it.
     from verifywise_mlflow.artifacts.sandbox import linux_hardening, seccomp
 
     return [*linux_hardening.STEPS, *limits, ("seccomp", seccomp.install)]
@@ -78,7 +79,7 @@ def _limit_memory(memory_bytes: int) -> None:
 
 
 def _limit_resources(cpu_seconds: int) -> None:
-    """Set the other limits. Afterwards no descriptor can be opened on any system: no file, no socket, no pipe."""
+    """Set the other limits. After that, no descriptor can be opened on any system: no file, no socket, no pipe."""
     bounds = {
         resource.RLIMIT_CPU: (cpu_seconds, cpu_seconds + 5),  # SIGXCPU arrives before SIGKILL and names the cause
         resource.RLIMIT_CORE: (0, 0),  # a core dump would write a customer's bytes to our disk

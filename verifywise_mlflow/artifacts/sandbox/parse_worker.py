@@ -19,7 +19,7 @@ _SAMPLES: tuple[dict[str, bytes], ...] = tuple(
     }
     for encoding in ("utf-8", "utf-16", "utf-32")
 )
-"""Files that are parsed before the lockdown, since Python loads codecs at first use and the lockdown prevents that."""
+"""Files that are parsed before the lockdown: Python loads codecs at first use, and the lockdown prevents loading."""
 
 
 def main(memory_bytes: int, cpu_seconds: int) -> None:

@@ -1,6 +1,7 @@
-"""Sandboxes for several threads: at most one per core works at a time, and each is opened when it is first needed.
+"""Sandboxes for several threads. At most one sandbox per core works at a time.
 
-A second sandbox is opened only if work waits for the first: a start costs more than parsing ten versions' files.
+Each sandbox is opened when it is first needed. A second sandbox is opened only if work waits for the first sandbox: a
+start costs more than parsing ten versions' files.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class SandboxPool(Closeable):
         """Held while a sandbox is taken or returned."""
         self._cores = threading.BoundedSemaphore(os.cpu_count() or 1)
         self._idle: defaultdict[Work, list[Sandbox]] = defaultdict(list)
-        """Kind of work to its idle sandboxes, so that a starting worker delays no other kind."""
+        """Kind of work to its idle sandboxes, so that a starting worker does not delay another kind of work."""
         self._in_use: Counter[Work] = Counter()
         self._opened: list[Sandbox] = []
         self._starting: threading.Thread | None = None
@@ -62,7 +63,7 @@ class SandboxPool(Closeable):
         return tuple(dict.fromkeys(chain.from_iterable(used.unblocked_attempts for used in self._opened)))
 
     def start_parsing_worker(self) -> None:
-        """Start a worker that parses in the background, so that it is ready when the first files have been read."""
+        """Start a parsing worker in the background, so that it is ready when the first files have been read."""
         with self._changed:
             sandbox = self._take("parsing", _has_no_worker)
             self._starting = threading.Thread(target=self._start, args=(sandbox,), name="sandbox-start", daemon=True)
@@ -81,7 +82,10 @@ class SandboxPool(Closeable):
             return parsed
 
     def _start_successor(self) -> None:
-        """Start a worker that replaces one about to end, unless one is being started or all cores have one."""
+        """Start a successor of a worker that is about to end.
+
+        No worker is started if another worker is being started already, or if every core has a worker.
+        """
         with self._changed:
             is_starting = self._starting is not None and self._starting.is_alive()
             has_core = len(self._opened) < (os.cpu_count() or 1) or any(map(_has_no_worker, self._idle["parsing"]))
@@ -109,7 +113,10 @@ class SandboxPool(Closeable):
             self._return(work, sandbox)
 
     def _take(self, work: Work, is_fit: Callable[[Sandbox], bool]) -> Sandbox:
-        """Return the fit idle sandbox whose worker ends first; open a sandbox if there is none."""
+        """Return an idle sandbox for which ``is_fit`` is true; open a sandbox if there is none.
+
+        Among several such sandboxes, the sandbox whose worker ends first is returned.
+        """
         sandbox = min(filter(is_fit, self._idle[work]), key=lambda idle: idle.parses_left or sys.maxsize, default=None)
         if sandbox:
             self._idle[work].remove(sandbox)

@@ -1,4 +1,4 @@
-"""The wire protocol between the product and its sandbox workers: frames of a kind, a length and a payload.
+"""The wire protocol between the product and its sandbox workers. A frame has a kind, a length and a payload.
 
 Workers use ``WorkerChannel``, the inner end of the two pipes. The outer end is ``worker_process.Worker``.
 """
@@ -30,7 +30,7 @@ RESPONSE = 6
 """From the worker: the response to a request."""
 
 MAX_FRAME_BYTES = 1024 * 1024
-"""Payload of one frame. The product splits longer chunks."""
+"""The maximum number of bytes in the payload of one frame. The product splits longer chunks."""
 
 OUT_OF_MEMORY_EXIT_STATUS = 77
 """Exit status of a worker that caught a ``MemoryError`` at its memory limit."""
@@ -58,7 +58,7 @@ class SignatureEvidence:
     payload: str
     signature: str
     certificates: tuple[str, ...]
-    """Certificates in Base64, the signer's own first; empty if a key made the signature."""
+    """Certificates in Base64, with the signer's own certificate first; empty if a key made the signature."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class SignatureResponse:
 
 
 class WorkerChannel:
-    """Reads frames from standard input and writes to standard output, with one buffer, so that memory does not grow.
+    """Reads frames from standard input and writes to standard output. It uses one buffer, so memory does not grow.
 
     Create it before the process locks itself down.
     """
@@ -82,7 +82,7 @@ class WorkerChannel:
         self._payload = memoryview(bytearray(MAX_FRAME_BYTES))
 
     def receive_frame(self) -> tuple[int, memoryview]:
-        """Wait for the next frame, whose payload is valid until the next call. Exit the process at the end of input."""
+        """Return the next frame. Its payload is valid until the next call. At the end of input, exit the process."""
         self._fill(memoryview(self._header))
         kind, length = HEADER.unpack(self._header)
         payload = self._payload[:length]

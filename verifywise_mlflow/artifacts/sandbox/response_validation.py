@@ -1,4 +1,4 @@
-"""Validates worker responses. A response is as untrusted as the file, so only well-formed ones are accepted.
+"""Validates worker responses. A response is as untrusted as the file, so only well-formed responses are accepted.
 
 A compromised parser can still lie about the file it read. It cannot name files that it was not sent, contradict itself,
 or return more than the parsers' own limits allow.
@@ -22,14 +22,15 @@ MAX_SIGNATURE_RESPONSE_BYTES = 20 * 1024**2
 """The longest response: a bundle of 16 MiB, and the result."""
 MAX_DIFFERENCES = 100
 MAX_TEXT_CHARS = 2 * MAX_LINE_CHARS
-"""Characters of the longest text. The longest that our parsers write is a requirement within a sentence, or a path."""
+"""The maximum number of characters of a text. The longest text of our parsers is a requirement within a sentence, or a
+path."""
 
 _ENVIRONMENT = TypeAdapter(RuntimeEnvironment)
 _SIGNATURE = TypeAdapter(SignatureResponse)
 
 
 class InvalidWorkerResponseError(ValueError):
-    """A response that no uncompromised worker gives."""
+    """A response that only a compromised worker sends."""
 
 
 def validate_environment(response: bytes, sent_files: Collection[str]) -> RuntimeEnvironment:
@@ -62,7 +63,7 @@ def validate_environment(response: bytes, sent_files: Collection[str]) -> Runtim
 
 
 def validate_signature(response: bytes, path: str) -> SignatureResponse:
-    """Return the verification result for the signature at ``path``. The caller must confirm a ``valid``.
+    """Return the verification result for the signature at ``path``. The caller must confirm the status ``valid``.
 
     Raises:
         InvalidWorkerResponseError: The response is not such a result, contradicts itself, exceeds a limit of our

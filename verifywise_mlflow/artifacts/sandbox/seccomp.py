@@ -1,8 +1,8 @@
-"""The seccomp filter of a worker: read from one pipe, write to the other, allocate memory, exit.
+"""The seccomp filter of a worker: it may read from one pipe, write to the other pipe, allocate memory, and exit.
 
-The filter is written by hand: libseccomp's Python packages need that library on the machine, and fifteen calls on two
-architectures do not justify it. Any other call fails with EPERM before it reaches the kernel's implementation. A 32-bit
-call, for which the numbers have other meanings, ends the process.
+The filter is written by hand: libseccomp's Python packages need libseccomp on the machine, and fifteen calls on two
+architectures do not justify this dependency. Any call that is not allowed fails with EPERM before it reaches the
+kernel's implementation. A 32-bit call ends the process, because the numbers have other meanings for 32-bit calls.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ ALLOW, KILL_PROCESS, REFUSE = 0x7FFF0000, 0x80000000, 0x00050000 | EPERM
 _PR_SET_SECCOMP, _MODE_FILTER = 22, 2
 _LOAD_WORD, _JUMP_IF_EQUAL, _JUMP_IF_ANY_BIT, _RETURN = 0x20, 0x15, 0x45, 0x06
 _CALL, _ARCHITECTURE, _FIRST_ARGUMENT, _THIRD_ARGUMENT = 0, 4, 16, 32
-"""Offsets in the kernel's ``struct seccomp_data``; for arguments, of the lower half on little-endian machines."""
+"""Offsets in the kernel's ``struct seccomp_data``. The offset of an argument is the offset of its lower half on
+little-endian machines."""
 _PROT_EXEC = 0x4
 
 

@@ -1,7 +1,7 @@
 """Confirms a sandboxed process's verdict in our own process: a signature is valid only for a signer trusted here.
 
-A bundle that takes over the worker can make it return anything, so the worker's verdict alone is not evidence. The
-signature in the bundle is evidence: only the holder of a trusted key can have made it over that payload.
+A bundle that takes over the worker can make the worker return anything, so the worker's verdict alone is not evidence.
+The signature in the bundle is evidence: only the holder of a trusted key can have signed the payload.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _UNCONFIRMED = "the sandbox found it valid, but it is not by a signer whom the t
 
 
 def confirmed_signature(request: SignatureRequest, response: SignatureResponse) -> ModelSignature:
-    """Return the result of a worker; ``not verified`` instead of a ``valid`` that its evidence does not confirm."""
+    """Return the result of a worker; ``not verified`` in place of ``valid`` if the evidence does not confirm it."""
     if response.evidence is None:
         return response.signature
     trusted = TrustStore.from_pem(

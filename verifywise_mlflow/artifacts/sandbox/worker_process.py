@@ -1,7 +1,7 @@
 """Our own process's end of the protocol: starts a worker, sends it opaque bytes and waits with a timeout.
 
-Only the length of a response is checked here. However a worker ends, ``WorkerLostError`` is raised with the reason. It
-is not an ``OSError``, because artifact sources would handle an ``OSError`` as their own.
+Only the length of a response is checked here. If a worker ends in any way, ``WorkerLostError`` is raised with the
+reason. This error is not an ``OSError``, because artifact sources would handle an ``OSError`` as their own error.
 """
 
 from __future__ import annotations
@@ -26,16 +26,17 @@ VERIFY_WORKER = "verifywise_mlflow.artifacts.sandbox.verify_worker"
 """The worker programs, by module."""
 
 START_TIMEOUT_S = 30.0
-"""The timeout of a start, which takes a tenth of a second on an idle machine."""
+"""The timeout of a start. On an idle machine, a start takes a tenth of a second."""
 
 _ISOLATION_FLAGS = ("-I", "-S", "-B", "-X", "utf8")
-"""No environment variable, user folder or .pth file affects what is run, and no bytecode is written."""
+"""With these options, no environment variable, user folder or .pth file affects what is run, and no bytecode is
+written."""
 _BOOTSTRAP = (
     "import sys; sys.path[:] = sys.argv[4:]; from importlib import import_module; "
     "import_module(sys.argv[1]).main(int(sys.argv[2]), int(sys.argv[3]))"
 )
 _LIBRARY_PATHS = ("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
-"""The only variables passed on: some Python installations do not start without them."""
+"""The only environment variables that are passed on: some Python installations do not start without them."""
 _PIPE_BYTES = 1024 * 1024
 _MAX_READY_BYTES = 2_000
 
@@ -68,7 +69,7 @@ _starter = _Starter()
 
 
 class Worker:
-    """One worker process. Not thread-safe, but any thread may use it, one at a time."""
+    """One worker process. Any thread may use it, but only one thread at a time."""
 
     def __init__(self, program: str, memory_bytes: int, cpu_seconds: int) -> None:
         """Start the process and wait until it has locked itself down.

@@ -15,13 +15,14 @@ from verifywise_mlflow.connector.models import RemoteFile
 from verifywise_mlflow.http.errors import InvalidResponseError, LimitExceededError
 
 MAX_OBJECTS = 100_000
-"""The most objects below one folder. A folder with more is not a model."""
+"""The maximum number of objects below one folder. A folder with more objects is not a model."""
 MAX_PAGES = 1_000
-"""The most pages of one folder's listing. A store may send small or empty pages, but not hundreds of them."""
+"""The maximum number of pages in one folder's listing. A store may send small or empty pages, but not hundreds of
+them."""
 
 
 class Bucket:
-    """One bucket or container, with a listing cache for all its folders. Threads may share it."""
+    """One bucket or container, with a listing cache for all its folders. Threads may share an instance."""
 
     def __init__(self, client: StoreClient, api: StoreApi, scope: str) -> None:
         """Describe the bucket.
@@ -37,7 +38,7 @@ class Bucket:
         self._cache = ListingCache()
         self._is_sorted = api.is_sorted
         self._listing_lock = threading.Lock()
-        """Makes threads list one after the other: a page that one of them reads has the neighbors that others need."""
+        """Makes threads list one after the other: a page that one thread reads also has folders that others need."""
 
     def list_objects(self, folder: str) -> Sequence[StoredObject]:
         """Return all objects whose keys begin with the folder, which ends with a slash or is empty.
@@ -70,7 +71,7 @@ class Bucket:
         return Page(tuple(objects), tuple(folders), None)
 
     def _list_with_neighbors(self, folder: str) -> Sequence[StoredObject] | None:
-        """List objects from the folder on, through the cache; None if the store does not sort its listings."""
+        """Return the folder's objects, and cache the listed objects of its neighbors. None if listings are unsorted."""
         pages = 0
         while (cached := self._cache.lookup(folder)).resume is not None:
             _check_count(cached.objects)
@@ -128,7 +129,7 @@ class BucketSource(HttpSource):
                 if self._directories is None:
                     self._directories = self._tree()
                 return self._directories.get(path, [])
-            # The parent folder of a model that is a single file: one level suffices.
+            # This is the parent folder of a model that is a single file: one level suffices.
             page = self._bucket.list_folder(f"{self._root}{path}/" if path else self._root)
         folders = [RemoteFile(self._relative(name.removesuffix("/")), True, None) for name in page.folders]
         return folders + [self._file(item) for item in page.objects if not _is_placeholder(item)]
@@ -173,7 +174,7 @@ class BucketSource(HttpSource):
 
 
 def _is_placeholder(item: StoredObject) -> bool:
-    """Return whether an object is the empty one that consoles create for a folder. Any other object is a file."""
+    """Return whether an object is the empty object that consoles create for a folder. Any other object is a file."""
     return item.key.endswith("/") and item.size == 0
 
 

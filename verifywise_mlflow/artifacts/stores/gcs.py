@@ -27,7 +27,8 @@ _SCOPE = "https://www.googleapis.com/auth/devstorage.read_only"
 class GcsApi:
     """One bucket."""
 
-    # Without this header, Google decompresses objects stored with Content-Encoding: gzip, and other bytes are hashed.
+    # Without this header, Google decompresses objects that are stored with Content-Encoding: gzip. Then the hash would
+    # not be the hash of the stored bytes.
     headers: Mapping[str, str] = {"Accept-Encoding": "gzip"}
     is_sorted = True
 
@@ -68,8 +69,8 @@ class GcsApi:
 class ServiceAccountAuth:
     """Self-signed tokens: google-auth signs them with a service account's own key, without a request to a token issuer.
 
-    google-auth is given the key. It would otherwise look for credentials in the environment, in gcloud's files and at
-    the instance.
+    google-auth gets the key from us. Without a key, it would look for credentials in the environment, in gcloud's files
+    and at the instance.
     """
 
     def __init__(self, key: str) -> None:
@@ -97,7 +98,7 @@ class ServiceAccountAuth:
         return {"Authorization": headers["authorization"]}
 
     def renew(self) -> bool:
-        """Return False: the server would refuse another token signed with the same key, too."""
+        """Return False: the server would also refuse another token that is signed with the same key."""
         return False
 
 

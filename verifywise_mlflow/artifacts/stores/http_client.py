@@ -1,7 +1,7 @@
 """The HTTP client of one artifact store: GET requests whose bytes are returned as they are stored.
 
-It uses ``http/client.py``, with its SSRF guard, deadlines, retries and proxy. A URL may hold a signature, so no message
-repeats a URL.
+It uses ``http/client.py``, with its SSRF guard, deadlines, retries and proxy. A URL may contain a signature, so no
+message repeats a URL.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MAX_PAGE_BYTES = 64 * 1024**2
 """The largest page of a listing. A page of Azure has 5,000 names of up to 1,024 characters, which may be escaped."""
 _LISTING, _OBJECT = "store listing", "store object"
 """The names of the two kinds of request in traces."""
-# S3 and Azure send XML, Google JSON. Only the code is quoted: the rest may repeat the request with its signature.
+# S3 and Azure send XML, Google sends JSON. Only the code is quoted: the rest may repeat the request with its signature.
 _ERROR_CODE = re.compile(rb"<Code>([A-Za-z0-9.]{1,60})</Code>|\"reason\": ?\"([A-Za-z]{1,60})\"")
 _REMEDIES: Remedies = {
     401: "Check the store's auth: it does not accept the credentials.",
@@ -34,7 +34,7 @@ _REMEDIES: Remedies = {
 
 
 class StoreClient:
-    """One store, one set of credentials. Threads may share it."""
+    """The client of one store with one set of credentials. Threads may share an instance."""
 
     def __init__(self, settings: ConnectionSettings, headers: Mapping[str, str]) -> None:
         """Resolve the credentials; no request is sent yet.
@@ -68,7 +68,7 @@ class StoreClient:
         """Return a response's body.
 
         Raises:
-            HttpError: There is no response, or one that is not a success or exceeds a limit.
+            HttpError: There is no response, or the response is not a success or exceeds a limit.
         """
         limit = ResponseLimit(self._page_timeout, "request_timeout_seconds", max_bytes)
         with _naming_the_stores_setting():
@@ -79,7 +79,7 @@ class StoreClient:
         """Yield a response's first ``max_bytes`` bytes in chunks, as they are stored, while the context is open.
 
         Raises:
-            HttpError: There is no response, one that is not a success, or one that breaks off or takes too long.
+            HttpError: There is no response, or the response is not a success, breaks off or takes too long.
         """
         with (
             _naming_the_stores_setting(),
@@ -100,7 +100,7 @@ class StoreClient:
 
 @contextmanager
 def _naming_the_stores_setting() -> Iterator[None]:
-    """Make the SSRF guard's error name the setting of the store instead of the tenant's."""
+    """Make the SSRF guard's error name the setting of the store instead of the setting of the tenant."""
     try:
         yield
     except AddressNotAllowedError as error:

@@ -1,8 +1,8 @@
 """Caches the keys of a bucket during a sync, as contiguous ranges of their sorted order. Pure.
 
-A page of a listing holds a thousand keys, a model version about six. So the listing for one version starts at its
-folder and continues over its neighbors, which are then served from the cache: all versions of a bucket cost about one
-request per thousand objects, in any order.
+A page of a listing has a thousand keys, and a model version has about six. So the listing for one version starts at the
+version's folder and continues over the neighboring folders, which are then served from the cache. All versions of a
+bucket cost about one request per thousand objects, in any order.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from operator import attrgetter
 from verifywise_mlflow.artifacts.stores.protocol import StoredObject
 
 MAX_OBJECTS = 200_000
-"""The most cached objects: about 60 MB, and twice the limit of one folder. The oldest ranges are evicted first."""
+"""The maximum number of cached objects. They take about 60 MB, and are twice the limit of one folder. The oldest ranges
+are evicted first."""
 
 
 @dataclass(slots=True)
@@ -63,8 +64,8 @@ class ListingCache:
         """Add a page that was listed from ``start`` on.
 
         Returns:
-            False, and nothing is changed, if the keys are not sorted or begin before ``start``, or if a page that is
-            not the last one has no new key.
+            False if the page was not added: its keys are not sorted or begin before ``start``, or it is not the last
+            page and has no new key.
         """
         new_objects = [item for item in objects if item.key > start]
         keys = [start, *(item.key for item in new_objects)]
@@ -83,7 +84,7 @@ class ListingCache:
 
     def _at(self, key: str) -> _KeyRange | None:
         covering = [key_range for key_range in self._ranges if key_range.covers(key)]
-        # the one of two overlapping ranges that extends further
+        # of two overlapping ranges, the range that extends further
         return max(covering, key=lambda key_range: (key_range.end is None, key_range.end or ""), default=None)
 
     def _ending_at(self, key: str) -> _KeyRange | None:

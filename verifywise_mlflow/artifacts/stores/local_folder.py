@@ -20,7 +20,7 @@ from verifywise_mlflow.artifacts.tree_walk import RejectedEntry, require_normali
 from verifywise_mlflow.connector.models import RemoteFile
 
 MAX_ENTRIES = 100_000
-"""The most entries of one directory."""
+"""The maximum number of entries in one directory."""
 _CHUNK_BYTES = 1024**2
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # O_NONBLOCK: if a FIFO replaces the file between stat and open, the open does not wait for a writer.
@@ -53,7 +53,7 @@ class LocalFolderSource:
         """Whether a read failed with an error that may be transient."""
 
     def list_directory(self, path: str) -> Sequence[RemoteFile]:
-        """List the entries of a directory; none if the directory does not exist, as in MLflow."""
+        """List the entries of a directory. As in MLflow, a directory that does not exist has no entries."""
         try:
             with self._directory(_segments(path)) as directory, os.scandir(directory) as entries:
                 listed = [
@@ -83,7 +83,7 @@ class LocalFolderSource:
         *folders, name = path.split("/")
         try:
             with self._directory(folders) as directory:
-                # Check before opening: merely opening some devices has effects.
+                # Check before opening: for some devices, opening alone has effects.
                 _require_regular(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode)
                 file = os.open(name, _FILE, dir_fd=directory)
                 try:
@@ -123,7 +123,7 @@ class LocalFolderSource:
                 try:
                     inner = os.open(name, _DIRECTORY, dir_fd=directory)
                 except NotADirectoryError:
-                    # A link, or a single file registered as a model, which MLflow lists as an empty folder.
+                    # A link, or a single file that is registered as a model, which MLflow lists as an empty folder.
                     if stat.S_ISLNK(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):
                         raise ArtifactReadError(f"{name!r} is a symbolic link, which is not followed") from None
                     raise
@@ -149,7 +149,7 @@ class LocalFolderSource:
 def _listed(entry: os.DirEntry[str], path: str) -> RemoteFile:
     try:
         status = entry.stat(follow_symlinks=False)
-    except OSError as error:  # deleted since, or not accessible
+    except OSError as error:  # deleted in the meantime, or not accessible
         return RejectedEntry(path, False, None, reason=f"its type cannot be read: {error.strerror}")
     if stat.S_ISDIR(status.st_mode):
         return RemoteFile(path, True, None)

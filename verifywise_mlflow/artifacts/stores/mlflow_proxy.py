@@ -2,7 +2,7 @@
 
 A URI with ``…/mlflow-artifacts/artifacts/…`` belongs to an MLflow server that serves artifacts, and is read as MLflow's
 own client reads it. The files of other web servers cannot be listed, not even by MLflow's client: reading such a URI
-fails with that reason.
+fails, and the error states this reason.
 """
 
 from __future__ import annotations

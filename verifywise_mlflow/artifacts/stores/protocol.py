@@ -1,4 +1,4 @@
-"""The interface of object-store APIs: pages of keys by prefix, objects by key; and safe parsing of XML listings."""
+"""The interface of object-store APIs: pages of keys by prefix, and objects by key. Also parses XML listings safely."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from xml.etree import ElementTree
 from verifywise_mlflow.http.errors import InvalidResponseError
 
 _STATE_CHARS = 24
-"""Hexadecimal digits of a state's digest. Few suffice, since it is compared with one other digest only."""
+"""The number of hexadecimal digits in a state's digest. Few suffice, since a digest is compared with only one other
+digest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,15 +119,15 @@ class Element:
         return self._element.get("Encoded") == "true"
 
     def children(self, name: str) -> Iterator[Element]:
-        """Yield the children with that name."""
+        """Yield the children with this name."""
         return (Element(child) for child in self._element if child.tag.rpartition("}")[2] == name)
 
     def child(self, name: str) -> Element | None:
-        """Return the first child with that name."""
+        """Return the first child with this name."""
         return next(self.children(name), None)
 
     def child_text(self, name: str) -> str:
-        """Return the text of the first child with that name; empty if there is none."""
+        """Return the text of the first child with this name; empty if there is no such child."""
         element = self.child(name)
         return element.text if element else ""
 
@@ -136,7 +137,7 @@ def xml_root(body: bytes, name: str) -> Element:
 
     Raises:
         InvalidResponseError: The response is not XML in UTF-8, has another root, or declares a document type, which
-            could define entities. No store declares one.
+            could define entities. No store declares a document type.
     """
     try:
         text = body.decode("utf-8")  # only UTF-8: another encoding could hide a document type from the check below

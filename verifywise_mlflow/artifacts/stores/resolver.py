@@ -53,10 +53,10 @@ class ArtifactStores(Closeable):
 
         Args:
             stores: The stores that may be read directly.
-            allowed_locations: URI prefixes that restrict them; None restricts nothing.
+            allowed_locations: URI prefixes to which the stores are restricted; None restricts nothing.
             file_timeout_seconds: The time limit for reading one local file.
         """
-        # The longest prefix first: a folder's settings take precedence over those of its bucket.
+        # The longest prefix first: the settings of a folder take precedence over the settings of its bucket.
         self._stores = sorted(stores, key=lambda store: -len(parse_uri(store.prefix).segments))
         self._allowed = allowed_locations
         self._file_timeout_seconds = file_timeout_seconds
@@ -87,7 +87,7 @@ class ArtifactStores(Closeable):
         return store is not None and store.prefers_direct
 
     def open_root(self, uri: str) -> DirectSource | None:
-        """Return the folder at the URI, a run's or a logged model's artifacts; None if no store covers it."""
+        """Return the folder at the URI: the artifacts of a run or logged model. None if no store covers the URI."""
         store = self._store_for(uri)
         return self._open(store, uri, "") if store else None
 
@@ -174,7 +174,7 @@ def _store_api(store: ObjectStoreSettings) -> StoreApi:
 
 
 def _covers(store: StoreSettings, uri: str) -> bool:
-    # is_allowed_location() treats the tracking server's own store specially; that does not hold for any other store.
+    # is_allowed_location() always accepts the tracking server's own store, so the anchors are compared, too.
     return parse_uri(uri).anchor == parse_uri(store.prefix).anchor and is_allowed_location(uri, [store.prefix])
 
 

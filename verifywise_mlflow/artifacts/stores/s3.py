@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from botocore.auth import S3SigV4Auth
 
 _JUST_BEFORE_SLASH = ".\ufffd"
-"""Sorts right before the slash: the full stop precedes it, and almost no key lies between ``.\ufffd`` and the slash."""
+"""A text that sorts right before the slash: the full stop precedes the slash, and almost no key lies between
+``.\ufffd`` and the slash."""
 
 
 class S3Api:
@@ -41,14 +42,14 @@ class S3Api:
 
     def page_url(self, request: ListingRequest) -> str:
         """Return the URL of ListObjectsV2."""
-        # encoding-type is set since a key may hold characters that XML cannot.
+        # encoding-type is set, because a key may contain characters that XML cannot contain.
         params = {"encoding-type": "url", "list-type": "2", "max-keys": "1000", "prefix": request.prefix}
         if request.is_by_folder:
             params["delimiter"] = "/"
         if request.token is not None:
             params["continuation-token"] = request.token
         elif request.start:
-            # start-after is exclusive, and an object may have the very name of a folder, with its slash.
+            # start-after is exclusive, and an object may have exactly the name of a folder, including the slash.
             params["start-after"] = (
                 f"{request.start[:-1]}{_JUST_BEFORE_SLASH}" if request.start.endswith("/") else request.start
             )
@@ -84,8 +85,8 @@ class S3Api:
 class S3Signer:
     """Credentials that sign each request with botocore's S3 signer; nothing else of botocore is used.
 
-    The sessions of botocore look for credentials in the environment, in files and at the instance; this signer is given
-    its keys.
+    The sessions of botocore look for credentials in the environment, in files and at the instance. This signer gets its
+    keys from us.
     """
 
     def __init__(self, keys: AwsKeys, region: str) -> None:
@@ -104,7 +105,7 @@ class S3Signer:
         default = {"http": 80, "https": 443}[url.scheme]
         # The host is set here: through a proxy, urllib3 would add a default port, which the signature omits.
         host = f"{url.hostname}:{url.port}" if url.port not in (None, default) else url.hostname or ""
-        # S3 refuses a header of its own that the signature does not cover, such as that of a retention lock.
+        # S3 refuses an S3 header that the signature does not cover, such as the header of a retention lock.
         own = {name: value for name, value in request.headers.items() if name.lower().startswith("x-amz-")}
         signed = AWSRequest(method=request.method, url=request.url, data=request.body, headers={**own, "Host": host})
         self._signer.add_auth(signed)
@@ -128,5 +129,5 @@ def _signer(keys: AwsKeys, region: str) -> S3SigV4Auth:
 
 
 def _query(params: Mapping[str, str]) -> str:
-    # A space becomes %20, since a signature reads + as itself. The order is that of the signature.
+    # A space becomes %20, since a signature reads + as itself. The parameters have the order of the signature.
     return urlencode(sorted(params.items()), quote_via=lambda text, *_: escape_key(text, keep=""))

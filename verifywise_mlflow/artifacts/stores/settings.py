@@ -14,9 +14,9 @@ from verifywise_mlflow.http.settings import ConnectionSettings
 @dataclass(frozen=True, slots=True)
 class _StoreSettings:
     prefix: str
-    """The URI, as MLflow writes it, of the folder that may be read with everything below it."""
+    """The URI of a folder, as MLflow writes it. The folder may be read with everything below it."""
     prefers_direct: bool
-    """Whether files that the tracking server also serves are read directly instead."""
+    """Whether files are read directly even if the tracking server also serves them."""
 
 
 @dataclass(frozen=True, slots=True)
