@@ -38,7 +38,7 @@ def texts(given: str | Iterable[str]) -> tuple[str, ...]:
 def closed_words(parameter: str, given: str | Iterable[str], allowed: Collection[str]) -> tuple[str, ...]:
     """Check that words belong to a closed set, and return them.
 
-    A misspelled word would match no row, which looks like good news.
+    A misspelled word would match no row, and an empty result looks like good news.
 
     Raises:
         InvalidArgumentError: a word is not in the set.

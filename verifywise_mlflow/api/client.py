@@ -57,7 +57,7 @@ def connect(url: str | None = None) -> Client:
     The role of a reader suffices: ``verifywise-mlflow db grant reader``.
 
     Args:
-        url: ``postgresql://user:password@host:5432/database``; by default that of the environment variable
+        url: ``postgresql://user:password@host:5432/database``; by default, the value of the environment variable
             ``VERIFYWISE_DATABASE_URL``.
 
     Raises:
@@ -70,12 +70,12 @@ def connect(url: str | None = None) -> Client:
 class Client:
     """Reads what syncs have stored. Use it as a context manager, or call ``close``.
 
-    - A tenant is named as in tenants.yaml. Methods that take several read all tenants that the database role may see if
-      none is named.
+    - A tenant has the same name as in tenants.yaml. If no tenant is named, methods that take several tenants read all
+      tenants that the database role may see.
     - A version is a number, an alias (``champion``, ``@champion``), or a lifecycle stage that only this version has.
     - A time is a ``datetime`` with a zone, or a text such as ``2026-03-03``, ``yesterday`` or ``7d``. A text without a
       zone is local time.
-    - A filter takes one text or several, which are alternatives. ``*`` stands for any characters.
+    - A filter takes one text or several texts, which are alternatives. ``*`` matches any characters.
     - Tables are pandas data frames, which need the extra ``pandas``. Times in them are UTC.
 
     Every method raises ``StoreError`` if the database cannot be used, ``NotFoundError`` for a name that does not exist,
@@ -124,11 +124,12 @@ class Client:
             stages: ``production``, ``staging``, ``development``, ``archived``.
             owners: Persons or teams.
             risks: Risk categories.
-            badges: Badges, such as ``failing``, or ``not evaluated``. The error for an unknown one lists all.
-            missing: Fields of the record. Only versions without a value in at least one of them.
+            badges: Badges, such as ``failing``, or ``not evaluated``. The error for an unknown badge lists all badges.
+            missing: Fields of the record. Only versions without a value in at least one of these fields are returned.
             libraries: MLflow flavors, such as ``sklearn``.
             ai_systems: Names of AI systems.
-            frameworks: Governance frameworks. Only versions to which a rule that refers to one of them applies.
+            frameworks: Governance frameworks. A version is returned if a rule that refers to one of these frameworks
+                applies to it.
             include_deleted: Also return versions that MLflow no longer has.
         """
         with translated_errors():
@@ -197,7 +198,8 @@ class Client:
             ai_systems: Names of AI systems.
             frameworks: Governance frameworks that the rule refers to.
             min_age_days: The minimum age in whole days.
-            waived: Only gaps that a waiver covers, or only the others; by default both.
+            waived: True for the gaps that a waiver covers, False for the gaps that no waiver covers; by default, all
+                gaps.
         """
         now = datetime.now(UTC)
         wanted = GapFilter(
@@ -224,7 +226,7 @@ class Client:
     ) -> pd.DataFrame:
         """Return the values of two versions side by side: metrics, parameters, data, packages, files, verdicts, tags.
 
-        ``differs`` says whether they differ, and ``difference`` by how much, for numbers.
+        ``differs`` states whether the two values differ. For numbers, ``difference`` states by how much.
 
         Args:
             tenant: The tenant.
@@ -245,7 +247,7 @@ class Client:
         """Return the record, origins, badge and verdicts of a version, as they are now or as they were at a time.
 
         Raises:
-            NotFoundError: Also if nothing was recorded of the version by that time.
+            NotFoundError: There is no such version, or nothing was recorded of it by that time.
         """
         with translated_errors():
             at = moment(as_of)
@@ -284,7 +286,7 @@ class Client:
         """Return how records, verdicts and badges differ between two times: one row per value.
 
         ``kind`` is ``record``, ``verdict`` or ``badge``, and ``subject`` the field or the rule. A change that was
-        reversed within the period is left out; ``history`` has it.
+        reversed within the period is left out; ``history`` contains such changes.
 
         Args:
             tenant: The tenant.
@@ -351,8 +353,8 @@ class Client:
     def lineage(self, tenant: str, model: str | None = None, max_nodes: int = DEFAULT_NODES) -> Lineage:
         """Return what versions were made from: data sets, training runs and files, as a graph.
 
-        Versions in production come first, then those with an alias, then the newest. ``graph.left_out`` is a sentence
-        about the nodes beyond ``max_nodes``, which is at most 2,000.
+        Versions in production come first, then versions with an alias, then the newest versions. ``graph.left_out`` is
+        a sentence about the nodes beyond ``max_nodes``, which is at most 2,000.
         """
         with translated_errors(), self._store.begin_snapshot(tenant) as session:
             require_known_tenant(session)
@@ -367,7 +369,7 @@ class Client:
     def _frame_of_each(
         self, tenants: Collection[str], row_type: type[R], read: Callable[[TenantSession], Iterable[R]]
     ) -> pd.DataFrame:
-        """Read rows of each of these tenants, or of all, and return them as a frame: one row per object."""
+        """Read rows of the named tenants, by default of all tenants, and return them as a frame: one row per object."""
         with translated_errors():
             from verifywise_mlflow.api.frames import frame_of
 
@@ -381,7 +383,7 @@ class Client:
         version: int | str | None = None,
         at: datetime | None = None,
     ) -> int | None:
-        """Return the number of the version, if one is named; raise unless everything that is named exists."""
+        """Return the number of the named version, or None. Raise if a named tenant, model or version does not exist."""
         if version is not None and model is None:
             raise InvalidArgumentError("a version needs its model: pass model, too")
         with self._store.begin_snapshot(tenant) as session:

@@ -1,4 +1,4 @@
-"""Rows as pandas data frames with stable types, also when there are no rows."""
+"""Rows as pandas data frames. The types of the columns are the same even if there are no rows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _DTYPES: Final = {
     CellType.BOOLEAN: "boolean",
     CellType.TIME: "datetime64[us, UTC]",
 }
-"""Pandas types that have a missing value of their own. All other columns hold Python objects."""
+"""The pandas types of columns: these types can represent a missing value. All other columns hold Python objects."""
 
 
 def frame_of(row_type: type[R], rows: Iterable[R]) -> pd.DataFrame:
@@ -38,6 +38,6 @@ def frame_of(row_type: type[R], rows: Iterable[R]) -> pd.DataFrame:
 
 
 def frame_of_objects(row_type: type[R], rows: Iterable[R]) -> pd.DataFrame:
-    """Return one row per object, with a column for each field, for rows with values of any type."""
+    """Return one row per object, with a column for each field. The values may have any type."""
     names = [field.name for field in fields(row_type)]  # type: ignore[arg-type]  # the callers' classes are dataclasses
     return pd.DataFrame([[getattr(row, name) for name in names] for row in rows], columns=names, dtype=object)

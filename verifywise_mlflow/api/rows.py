@@ -22,4 +22,4 @@ class TenantRow:
     versions: int
     """The versions that MLflow has now."""
     last_sync_at: datetime | None
-    """When a sync last evaluated the tenant, UTC."""
+    """The time at which a sync last evaluated the tenant, UTC."""

@@ -29,26 +29,26 @@ class Verdict(BaseModel):
     rule_id: str
     """The rule's ID in its policy."""
     title: str
-    """What the rule requires; empty for a rule that the tenant's policies do not have."""
+    """The rule's requirement; empty for a rule that the tenant's policies do not have."""
     severity: str
     """critical, high, medium or low; empty for a rule that the tenant's policies do not have."""
     verdict: str
     """pass, fail, not evidenced, not read, not applicable or error."""
     reason: str
-    """Why."""
+    """The reason for the verdict."""
     since: datetime
-    """Since when the verdict has been the same, UTC."""
+    """The time since which the verdict has been the same, UTC."""
     open_since: datetime | None
-    """Since when the gap has been open without interruption, UTC; None if none is open. A verdict ``not read`` does not
-    close a gap."""
+    """The time since which the gap has been open without interruption, UTC; None if there is no open gap. A verdict
+    ``not read`` does not close a gap."""
     waiver: str | None
-    """Who accepts the gap, until when and why; None if nobody does."""
+    """Who accepts the gap, until when and why; None if nobody accepts it."""
     clauses: tuple[str, ...]
     """The clauses that the rule gives evidence for, such as ``EU AI Act Art. 10(2)(b)``."""
 
 
 class VersionRecord(BaseModel):
-    """What was known of a version at a time."""
+    """What was known of a version at a given time."""
 
     model_config = ConfigDict(**DESCRIBED, frozen=True, ser_json_inf_nan="strings")
 
@@ -59,9 +59,9 @@ class VersionRecord(BaseModel):
     version_number: int
     """The version's number."""
     as_of: datetime
-    """The time, UTC."""
+    """The time of the state that this object describes, UTC."""
     fields: Mapping[str, JsonValue | datetime | date]
-    """The canonical record: each field with its value; None if there is none."""
+    """The canonical record: each field with its value; None for a field without a value."""
     origins: Mapping[str, Mapping[str, object]]
     """For each value, the tag, alias or attribute that it came from."""
     findings: tuple[str, ...]
@@ -70,11 +70,11 @@ class VersionRecord(BaseModel):
     """Sentences about what could not be read. If there are any, a missing value may exist in MLflow."""
     badge: Annotated[str | None, Field(description=f"{BADGE_WORDS}; None if the version had not been evaluated.")]
     verdicts: tuple[Verdict, ...]
-    """What matters first: gaps before other verdicts, then by severity."""
+    """The verdicts in order of importance: gaps before other verdicts, then by severity."""
     valid_from: datetime
-    """Since when the record has been the same, UTC."""
+    """The time since which the record has been the same, UTC."""
     deleted_at: datetime | None
-    """Since when MLflow no longer had the version, UTC; None while it existed."""
+    """The time since which MLflow no longer had the version, UTC; None if the version existed."""
 
     def __getitem__(self, field: str) -> JsonValue | datetime | date:
         """Return the value of a field of the record."""
@@ -87,11 +87,11 @@ class VersionRecord(BaseModel):
 
 
 def known_version(session: TenantSession, model: str, version: int | str, at: datetime) -> VersionDossier:
-    """Return what was known of a version at a time.
+    """Return what was known of a version at a given time.
 
     Raises:
         UnresolvedNameError: there is no such version.
-        NotFoundError: nothing was recorded of it by then.
+        NotFoundError: nothing was recorded of it by that time.
     """
     key = (model, resolve_version(session, model, str(version), at))
     known = dossier(session, key, at)
@@ -105,7 +105,7 @@ def known_version(session: TenantSession, model: str, version: int | str, at: da
 
 
 def version_record(known: VersionDossier) -> VersionRecord:
-    """Return what the API shows of a dossier."""
+    """Return a dossier as the record that the API returns."""
     state = known.state
     return VersionRecord(
         tenant=known.tenant_id,

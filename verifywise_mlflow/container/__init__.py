@@ -1,1 +1,1 @@
-"""What runs in a container: the start of a service from files and variables, and its health check."""
+"""The code that starts a service in a container from files and variables, and that checks the service's health."""

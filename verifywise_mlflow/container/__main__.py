@@ -2,8 +2,8 @@
 
 ``python -m verifywise_mlflow.container webserver|daemon|code-server|worker|listen [OPTION…]`` replaces this process by
 the service. Before a service of Dagster starts, ``dagster.yaml`` and ``workspace.yaml`` are written to
-``DAGSTER_HOME``; a mounted file is not replaced.
-Any other first argument is a command: ``… verifywise-mlflow --help``.
+``DAGSTER_HOME``; a mounted file is not replaced. If the first argument is not a service, the arguments are run as a
+command: ``… verifywise-mlflow --help``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MARK: Final = "# Generated when the container started.\n"
 
 
 def service_file() -> Path:
-    """Return the file that says which service this container runs. The health check reads it."""
+    """Return the file with the name of the service that this container runs. The health check reads it."""
     return Path(tempfile.gettempdir()) / "verifywise-service"
 
 

@@ -28,7 +28,7 @@ _NEWEST: Final = "SELECT extract(epoch FROM max(timestamp)) FROM daemon_heartbea
 
 
 def daemon_problem(environment: Mapping[str, str], now: float) -> str | None:
-    """Return why the daemon is not healthy at a time, in seconds since the epoch; None if it is."""
+    """Return why the daemon is not healthy at ``now``, in seconds since the epoch; None if it is healthy."""
     try:
         database = database_of(_instance_file(environment), environment)
     except (OSError, yaml.YAMLError) as error:
@@ -55,7 +55,7 @@ def database_of(instance: object, environment: Mapping[str, str]) -> Mapping[str
     """Return the parameters of a connection to Dagster's database, from the content of dagster.yaml.
 
     Returns:
-        None if the storage is configured neither in our form nor in that of Dagster's Helm chart.
+        None if the storage is configured neither in our form nor in the form of Dagster's Helm chart.
     """
     match instance:
         case {"storage": {"postgres": {"postgres_db": dict(fields)}}}:
@@ -76,7 +76,7 @@ _PARAMETERS: Final[Mapping[str, str]] = {
     "password": "password",
     "db_name": "dbname",
 }
-"""Dagster's names of the parameters to the names in Postgres' client library."""
+"""Maps Dagster's names of the parameters to the names in Postgres' client library."""
 
 
 def _value(field: object, environment: Mapping[str, str]) -> str:

@@ -1,7 +1,7 @@
 """The health check of a container: exits with 0 if its service answers, else with 1 and the reason.
 
-``python -m verifywise_mlflow.container.health [SERVICE]`` checks the service; by default, the one that the entry point
-started. Checks run every half minute in every container, so they import little: never Dagster.
+``python -m verifywise_mlflow.container.health [SERVICE]`` checks the service; by default, the service that the entry
+point started. Checks run every half minute in every container, so they import few modules, and never Dagster.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from verifywise_mlflow.instance_settings import InvalidSettingError
 from verifywise_mlflow.services.installation.broker import BROKER_URL, broker_problem
 
 TIMEOUT: Final = 5
-"""Seconds until a service that does not answer is unhealthy."""
+"""The time in seconds after which a service that does not answer is unhealthy."""
 
 
 def problem(service: Service, environment: Mapping[str, str]) -> str | None:
@@ -39,7 +39,7 @@ def problem(service: Service, environment: Mapping[str, str]) -> str | None:
         case Service.CODE_SERVER:
             return _code_server_problem(port_of(environment, CODE_SERVER_PORT))
         case Service.DAEMON:
-            from verifywise_mlflow.container.daemon_health import daemon_problem  # needs the database's driver
+            from verifywise_mlflow.container.daemon_health import daemon_problem  # imports the database driver
 
             return daemon_problem(environment, time.time())
         case Service.WORKER:
@@ -62,7 +62,7 @@ def _code_server_problem(port: int) -> str | None:
     import grpc  # type: ignore[import-untyped]  # not for the other services
     from grpc_health.v1 import health_pb2, health_pb2_grpc  # type: ignore[import-untyped]
 
-    request = health_pb2.HealthCheckRequest(service="DagsterApi")  # the name under which Dagster registers it
+    request = health_pb2.HealthCheckRequest(service="DagsterApi")  # the name that Dagster's server uses
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         try:
             status = health_pb2_grpc.HealthStub(channel).Check(request, timeout=TIMEOUT).status

@@ -1,7 +1,7 @@
 """Secrets that are mounted as files, for settings that are read from environment variables.
 
 ``NAME_FILE`` names the file that holds the value of ``NAME``, as in the official images of Postgres. A file keeps the
-secret out of the container's configuration, which everybody who may list containers can read.
+secret out of the container's configuration. Everybody who may list containers can read this configuration.
 """
 
 from __future__ import annotations

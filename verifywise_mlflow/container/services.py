@@ -1,4 +1,4 @@
-"""The services that one image runs, and the command of each."""
+"""The services that one image runs, and the command of each service."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def service_command(
         case Service.LISTEN:
             port = str(port_of(environment, LISTENER_PORT))
             command = [_CLI, "listen", "--host", _ALL_ADDRESSES, "--port", port]
-    # For the lines that a command of Dagster logs before it imports our code.
+    # This option is for the lines that a command of Dagster logs before it imports our code.
     log_format = ["--log-format", "json"] if command[0] != _CLI and is_json_requested(environment) else []
     return [*command, *log_format, *options]
 

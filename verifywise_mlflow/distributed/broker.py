@@ -25,15 +25,16 @@ TASK: Final = "verifywise_mlflow.execute_run"
 
 _REDIS_SCHEMES: Final = ("redis", "rediss", "sentinel")
 _LEVELS: Final = ((MANUAL_PRIORITY, 9), (SENSOR_PRIORITY, 6), (SCHEDULE_PRIORITY, 3))
-"""The lowest priority of a run for each priority of a message, which are few: Redis has a list for each. A targeted
-sync has the priority of a sensor's run. Runs of lower priority, such as backfills, have 0."""
+"""For each priority of a message, the lowest priority of a run whose message has this priority. Messages have few
+priorities, since Redis has a list for each. The message of a targeted sync has the same priority as the message of a
+sensor's run. Messages of runs with a lower priority, such as backfills, have the priority 0."""
 
 _SETTINGS: Final[Mapping[str, object]] = {
     "accept_content": ["json"],
     "task_serializer": "json",
     "task_ignore_result": True,  # the state of a run is in Dagster's database
     # A message is acknowledged after its run. Otherwise each process would reserve one more message, which would wait
-    # for that process although another one is idle.
+    # for that process even if another process is idle.
     "task_acks_late": True,
     "worker_prefetch_multiplier": 1,
     "worker_cancel_long_running_tasks_on_connection_loss": False,
@@ -43,13 +44,13 @@ _SETTINGS: Final[Mapping[str, object]] = {
     "worker_redirect_stdouts": False,  # Dagster captures the output of runs by its file descriptors
     "broker_connection_retry_on_startup": True,
     "broker_connection_max_retries": None,
-    # A broker that restarts delays a launch for at most half a minute.
+    # If the broker restarts, a launch is delayed by at most half a minute.
     "task_publish_retry_policy": {"max_retries": 12, "interval_start": 0.1, "interval_step": 0.5, "interval_max": 3},
 }
 _REDIS_OPTIONS: Final[Mapping[str, object]] = {
     "priority_steps": [0, 3, 6, 9],
     # Redis delivers an unacknowledged message again after this time, in seconds. A run that has started is not started
-    # again, so a run that takes longer does no harm.
+    # again, so a repeated message of a longer run does no harm.
     "visibility_timeout": 3_600,
     "socket_connect_timeout": 5,
     "socket_timeout": 20,

@@ -1,4 +1,4 @@
-"""Dagster's daemon with a lease: one of several daemons works, and another takes over when it ends.
+"""Dagster's daemon with a lease: one of several daemons works, and another daemon takes over when the first one ends.
 
 ``python -m verifywise_mlflow.distributed.daemon`` takes the options of ``dagster-daemon run``. Two plain daemons would
 both evaluate each sensor and submit each backfill: Dagster only logs that another daemon sends heartbeats. Our daemon
@@ -34,18 +34,19 @@ from verifywise_mlflow.persistence.run_leases import (
 )
 
 SENSOR_LOOP_SECONDS: Final = 1.0
-"""The time between two searches for due sensors. After a change, mlflow_changes is evaluated again this soon."""
+"""The time between two searches for due sensors. After a change, the sensor mlflow_changes is evaluated again within
+this time."""
 STANDBY_SECONDS: Final = 5.0
 """The time between two attempts to take over."""
 SILENCE_SECONDS: Final = SESSION_TIMEOUT_SECONDS / 2
-"""Without a heartbeat for this long, the daemon ends itself. A heartbeat may take 12 s to fail, and Postgres gives the
-lease to another daemon only after that."""
+"""If no heartbeat succeeds for this time, the daemon ends itself. A heartbeat may take 12 s to fail. Even then, the
+daemon ends before Postgres gives the lease to another daemon."""
 _LOG: Final = logging.getLogger(__name__)
 
 
 @runtime_checkable
 class MessageLauncher(Protocol):
-    """A launcher that may send the message of a run again: ``launcher.py``, without importing Celery."""
+    """A launcher that can send the message of a run again. It describes ``launcher.py`` without importing Celery."""
 
     def send(self, run: dg.DagsterRun) -> None:
         """Send a run's message."""
@@ -64,7 +65,7 @@ def acquire(leases: RunLeases) -> RunLease:
 
 
 def keep(lease: RunLease) -> None:
-    """Renew the lease for as long as this process lives, and end the process if that fails."""
+    """Renew the lease for as long as this process lives, and end the process if the renewal fails."""
     renewed_at = time.monotonic()
     while True:
         time.sleep(HEARTBEAT_SECONDS)
@@ -86,7 +87,7 @@ def finish_launches(instance: dg.DagsterInstance, launcher: object) -> None:
     for run in instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.NOT_STARTED])):
         if (
             BACKFILL_TAG in run.tags
-        ):  # only the daemon creates runs of backfills; Dagster itself repairs those of sensors and schedules
+        ):  # only the daemon creates runs of backfills; Dagster itself repairs runs of sensors and schedules
             instance.submit_run(run.run_id, workspace=None)  # type: ignore[arg-type]  # our coordinator reads none
     if not isinstance(launcher, MessageLauncher):
         return

@@ -1,8 +1,8 @@
-"""The heartbeat of a worker: a file that it touches while it can take runs from the broker, for its health check.
+"""The heartbeat of a worker, for its health check: the worker touches a file while it can take runs from the broker.
 
 Workers take no commands from the broker, so the network offers no health check. The event loop that receives runs
-touches the file, only while it is connected: a worker that hangs, has lost its broker or is stopping no longer touches
-it.
+touches the file only while the worker is connected. A worker that hangs, has lost its broker or is stopping no longer
+touches the file.
 
 Nothing of Celery is imported here until a worker starts: health checks run every half minute.
 """
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from celery import Celery
 
 HEARTBEAT_FILE: Final = "VERIFYWISE_HEARTBEAT_FILE"
-"""The variable with the file's path; without it, a worker writes none."""
+"""The variable with the file's path; without it, a worker writes no file."""
 INTERVAL_SECONDS: Final = 10.0
 MAX_AGE_SECONDS: Final = 60.0
-"""A heartbeat that is older means an unhealthy worker. On an overloaded machine, the event loop is late by seconds."""
+"""A worker whose heartbeat is older is unhealthy. On an overloaded machine, the event loop is late by seconds."""
 
 
 def add_heartbeat(app: Celery, file: Path) -> None:
@@ -42,7 +42,7 @@ def add_heartbeat(app: Celery, file: Path) -> None:
 
 
 def heartbeat_problem(file: Path, now: float) -> str | None:
-    """Return why a worker is not healthy at a time, in seconds since the epoch; None if it can take runs."""
+    """Return why a worker is not healthy at ``now``, in seconds since the epoch; None if it can take runs."""
     try:
         age = now - file.stat().st_mtime
     except OSError as error:

@@ -1,9 +1,9 @@
-"""The run launcher: sends the ID of a run to the broker, and knows from the run's lease whether a worker has it.
+"""The run launcher: sends the ID of a run to the broker, and reads from the run's lease whether a worker has the run.
 
-dagster.yaml names the class; Dagster's webserver and daemon load it. ``CeleryRunLauncher`` reads the state of a task
-from Celery, where the state stays ``STARTED`` when the worker's machine vanishes. It cancels through a message to all
-workers, which a worker that has just lost its connection does not receive. Here, state and cancellation use Dagster's
-database.
+dagster.yaml names the class; Dagster's webserver and daemon load it. Dagster's ``CeleryRunLauncher`` reads the state of
+a task from Celery, where the state stays ``STARTED`` if the worker's machine vanishes. It cancels a run by a message to
+all workers. A worker that has just lost its connection does not receive this message. Here, state and cancellation use
+Dagster's database.
 """
 
 from __future__ import annotations
@@ -48,13 +48,14 @@ class LeasedRunLauncher(CeleryRunLauncher):
         """Send a run's ID to the broker. A run whose ID is sent twice is executed once."""
         priority = message_priority(effective_priority(run.tags), self._url)
         queue = run.tags.get(DAGSTER_CELERY_QUEUE_TAG, self.default_queue)
-        # Dagster's own method writes two events and a tag with the message's ID, which only its result backend needs.
+        # Dagster's own method also writes two events and a tag with the message's ID, which only Celery's result
+        # backend needs.
         message = self.celery.signature(TASK, kwargs={"run_id": run.run_id}, immutable=True)
         message.apply_async(priority=priority, queue=queue, routing_key=f"{queue}.{TASK}")
         self._instance.report_engine_event("The run's ID was sent to the broker.", run, cls=type(self))
 
     def terminate(self, run_id: str) -> bool:
-        """Cancel a run: its worker sees the new status within two seconds. Returns False if it has ended already."""
+        """Cancel a run: its worker sees the new status within two seconds. Returns False if the run has ended."""
         run = self._instance.get_run_by_id(run_id)
         if run is None or run.is_finished:
             return False
@@ -72,8 +73,8 @@ class LeasedRunLauncher(CeleryRunLauncher):
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
         """Return whether a worker holds the run's lease. If not, end the sessions that the run left in our database.
 
-        A machine that vanished leaves its sessions open, and the tenant's lock belongs to one of them: the retry would
-        wait for it until Postgres gives up the connection, which takes two hours by default.
+        A machine that vanished leaves its sessions open, and the tenant's lock belongs to one of these sessions. The
+        retry would wait for the lock until Postgres gives up the connection, which takes two hours by default.
         """
         if self._leases.is_held(run.run_id):
             return CheckRunHealthResult(WorkerStatus.RUNNING)

@@ -19,7 +19,7 @@ _LOG: Final = logging.getLogger(__name__)
 
 
 def set_on_new_runs(has_new_run: threading.Event, dagster_url: str, is_over: threading.Event) -> None:
-    """Set an event whenever a run is queued, until another event is set."""
+    """Set ``has_new_run`` whenever a run is queued, until ``is_over`` is set."""
     engine = create_engine(
         dagster_url, poolclass=NullPool, connect_args={"application_name": "verifywise-mlflow run queue"}
     )

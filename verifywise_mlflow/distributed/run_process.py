@@ -1,8 +1,8 @@
 """Executes a run in a process that is forked for it and ends with it.
 
 Celery can replace a process after each task (``worker_max_tasks_per_child``), but then stalls: a process that has ended
-its last task sleeps for a second, and a run that arrives meanwhile waits for two to six. So the processes of Celery's
-pool stay, execute nothing themselves, and fork.
+its last task sleeps for a second, and a run that arrives meanwhile waits for two to six seconds. So the processes of
+Celery's pool stay. They execute no run themselves: they fork a process for each run.
 """
 
 from __future__ import annotations
@@ -32,4 +32,4 @@ def run_in_fork(work: Callable[[], None]) -> int:
     except BaseException:  # noqa: BLE001  # it ends here in any case, and its parent reports the code
         _LOG.exception("the process of a run failed")
     finally:
-        os._exit(code)  # without the exit handlers of the process that it was forked from
+        os._exit(code)  # without the exit handlers of the parent process

@@ -1,9 +1,9 @@
-"""Watches a run from inside its process: keeps the lease, and ends the process when it no longer has the run.
+"""Watches a run from inside its process: keeps the lease, and ends the process if it no longer has the run.
 
-The watch is a thread that reads the run's status every two seconds over the session that holds the lease. So a person's
-cancellation, a monitor that has given up the run and a lost connection all reach the process in the same way, without
-the broker. Each heartbeat resets the process's alarm: without a heartbeat, the kernel ends the process, even if it
-hangs in a call that never returns.
+The watch is a thread that reads the run's status every two seconds over the session that holds the lease. In this way,
+without the broker, the process detects that a person has canceled the run, that a monitor has given up the run, or that
+the connection is lost. Each heartbeat resets the process's alarm: without a heartbeat, the kernel ends the process,
+even if it hangs in a call that never returns.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from verifywise_mlflow.persistence.run_leases import (
 )
 
 SILENCE_SECONDS: Final = SESSION_TIMEOUT_SECONDS - 10
-"""Without its database for this long, a process ends itself, before Postgres releases the lease and others retry."""
+"""A process that cannot reach its database for this time ends itself, before Postgres releases the lease and the run is
+retried."""
 END_SECONDS: Final = 15
 """How long a process may take to clean up after its run has ended."""
 _ENDED: Final = frozenset({"SUCCESS", "FAILURE", "CANCELED"})
@@ -42,7 +43,7 @@ class Action(Enum):
 
 
 def next_action(status: str | None, ended_seconds: float) -> Action:
-    """Decide from the last heartbeat.
+    """Return the action that follows from the last heartbeat.
 
     Args:
         status: the run's status in Dagster's database; None if it could not be read.
@@ -57,7 +58,7 @@ def next_action(status: str | None, ended_seconds: float) -> Action:
 def watch(lease: RunLease) -> Iterator[None]:
     """Watch the lease's run while the block runs. Only the main thread may call it."""
     done = threading.Event()
-    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # which ends the process
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)  # the default action ends the process
     _set_alarm()
     thread = threading.Thread(target=_watch, args=(lease, done), name="run watch", daemon=True)
     thread.start()
@@ -91,6 +92,6 @@ def _watch(lease: RunLease, done: threading.Event) -> None:
             log.error("run %s has ended, and its process has not: it is killed", lease.run_id)
             os.kill(os.getpid(), signal.SIGKILL)
         if action is Action.INTERRUPT:
-            # The interrupt is repeated at each heartbeat: after the first one, Dagster retries the step by its retry
-            # policy.
+            # The interrupt is repeated at each heartbeat: after the first interrupt, Dagster retries the step by its
+            # retry policy.
             os.kill(os.getpid(), signal.SIGTERM)

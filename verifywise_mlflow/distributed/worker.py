@@ -1,6 +1,6 @@
 """A worker: imports everything once, then forks a process for each run that the broker delivers.
 
-``python -m verifywise_mlflow.distributed.worker PROCESSES``, which ``verifywise-mlflow worker`` starts.
+``verifywise-mlflow worker`` starts it as ``python -m verifywise_mlflow.distributed.worker PROCESSES``.
 """
 
 from __future__ import annotations
@@ -60,23 +60,24 @@ def _execute(instance: dg.DagsterInstance | None, run_id: str) -> None:
 
 
 def _put_back_if_unusable(run_id: str) -> None:
-    """Leave the run to another worker if this one cannot execute it.
+    """Leave the run to another worker if this worker cannot execute it.
 
-    If a newer release has migrated the schema, this worker stops. If it cannot reach the database, it tries again with
-    the next run: a worker that is cut off from Postgres, but not from the broker, would otherwise lose one run after
-    the other.
+    If a newer release has migrated the schema, this worker stops. If this worker cannot reach the database, it tries
+    again with the next run. Otherwise a worker that is cut off from Postgres, but not from the broker, would lose one
+    run after another.
 
     Raises:
         Reject: the run's message goes back to the queue.
     """
     try:
         store = _store(database_url())
-        # A new connection for each run, since only the opening of one has a time limit that holds behind any proxy.
+        # Each run opens a new connection: only the opening of a connection has a time limit that works behind any
+        # proxy.
         with closing(store), store.begin_shared():
-            pass  # which refuses another revision
+            pass  # begin_shared refuses another revision of the schema
     except NewerSchemaError as error:
         _LOG.error("run %s is left to a newer worker, and this one stops: %s", run_id, error)
-        os.kill(os.getppid(), signal.SIGTERM)  # stops the worker, which finishes its other runs and takes no more
+        os.kill(os.getppid(), signal.SIGTERM)  # the worker finishes its other runs, takes no more and ends
         raise Reject(str(error), requeue=True) from None
     except DatabaseUnreachableError as error:
         _LOG.error("run %s is left to another worker: %s", run_id, error)
@@ -88,9 +89,10 @@ def _put_back_if_unusable(run_id: str) -> None:
 
 @lru_cache(maxsize=1)
 def _store(url: str) -> Store:
-    """Return the store with which a process of the pool checks the schema before each run, with no open connection.
+    """Return the store, without an open connection, with which a process of the pool checks the schema before each run.
 
-    Its forks never use it. It can be used again after ``close``, which ends its connections.
+    The forks of the process never use the store. The store can be used again after ``close``, which ends its
+    connections.
     """
     return Store(url)
 

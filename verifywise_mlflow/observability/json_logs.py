@@ -108,7 +108,7 @@ def install_json_logs() -> None:
 
 
 def _format_console_of(logger: logging.Logger) -> None:
-    """Make the console handlers of a logger write JSON: those that it has, and those that are added later.
+    """Make the console handlers of a logger write JSON: its present handlers, and handlers that are added later.
 
     A command of Dagster may configure its loggers before our code is loaded or after.
     """

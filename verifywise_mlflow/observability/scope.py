@@ -1,7 +1,8 @@
 """The scope of the current code: the tenant, the sync, the stage and its span, for logs and spans.
 
 It is a context variable, so that concurrent syncs of one process do not mix. A thread has the scope of the code that
-started it only if it runs in a copy of its context: ``Thread(target=copy_context().run, args=(work,))``.
+started it only if the thread runs in a copy of that code's context:
+``Thread(target=copy_context().run, args=(work,))``.
 
 Dagster logs about a run between its stages, too. So the scope of a run's sync is also stored by the run's ID.
 """
@@ -18,13 +19,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SyncScope:
-    """A sync, and the stage of it that is running."""
+    """A sync and its running stage."""
 
     tenant_id: str
     sync_id: str
     stage: str | None = None
     span: Span | None = None
-    """The span that further spans are children of; None if traces are off."""
+    """The parent of further spans; None if traces are off."""
     tracer: Tracer | None = None
 
 

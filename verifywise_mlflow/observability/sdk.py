@@ -1,4 +1,5 @@
-"""The OpenTelemetry SDK, set up for processes that may run one sync and end. Only ``tracing.py`` imports it, if needed.
+"""The OpenTelemetry SDK, set up for processes that may run one sync and end. Only ``tracing.py`` imports this module,
+and only if traces are on.
 
 The SDK reads its other settings from the environment: endpoint, headers, certificates, sampler, limits.
 """
@@ -18,7 +19,7 @@ from verifywise_mlflow import __version__
 
 INSTRUMENTATION: Final = "verifywise_mlflow"
 EXPORT_TIMEOUT_S: Final = 3.0
-"""How long one export may take, including retries, unless a variable says otherwise. With OpenTelemetry's default, a
+"""The timeout of one export, including retries, unless a variable sets another timeout. With OpenTelemetry's default, a
 collector that hangs would delay the end of each sync by 10 s."""
 
 
@@ -26,7 +27,7 @@ class TraceExport:
     """A tracer whose spans go to the collector that the environment names."""
 
     def __init__(self, processor: SpanProcessor | None = None) -> None:
-        """Set up the export; ``processor`` replaces the one that exports to the collector."""
+        """Set up the export; ``processor`` replaces the processor that exports to the collector."""
         self._provider = TracerProvider(resource=service_resource(), shutdown_on_exit=False)
         self._provider.add_span_processor(processor or BatchSpanProcessor(_exporter()))
         self.tracer = self._provider.get_tracer(INSTRUMENTATION, __version__)

@@ -43,7 +43,8 @@ class SyncTelemetry:
             attributes = {"verifywise.tenant": self._scope.tenant_id, "verifywise.sync_id": self._scope.sync_id}
             if self._dagster_run_id:
                 attributes["verifywise.dagster_run_id"] = self._dagster_run_id
-            # Not the current span of the context: a Dagster run enters and leaves a sync in different contexts.
+            # The span is not made the current span of the context: a Dagster run enters and leaves a sync in different
+            # contexts.
             self._scope = replace(
                 self._scope, span=used.start_span("sync", parent_context(None), attributes=attributes), tracer=used
             )

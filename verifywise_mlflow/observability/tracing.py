@@ -1,4 +1,4 @@
-"""The tracer of this process. It exists only if OTEL_* variables request traces; until then nothing is imported.
+"""The tracer of this process. It exists only if OTEL_* variables request traces. Otherwise the SDK is not imported.
 
 Spans carry no customer's values: no names of models or people, no URL, no message of an error. docs/how-to/observe.md
 lists their attributes, and a test compares the list with an exported sync.
@@ -36,7 +36,7 @@ def tracer() -> Tracer | None:
 
 
 def preload_tracing() -> None:
-    """Import the SDK if traces are on, for processes that are forked from this one. No thread is started."""
+    """Import the SDK if traces are on, for processes that are forked from this process. No thread is started."""
     if is_exported("traces", os.environ):
         with suppress(ImportError):  # the first sync reports it
             import verifywise_mlflow.observability.sdk  # noqa: F401
@@ -51,7 +51,7 @@ def flush_traces() -> None:
 def _configured_export() -> TraceExport | None:
     if not any(name.startswith("OTEL_") for name in os.environ):  # nearly always
         return None
-    # Cached by process: an exporting thread does not survive a fork.
+    # The export is cached for each process, since an exporting thread does not survive a fork.
     return _export(os.getpid(), tuple(sorted(item for item in os.environ.items() if item[0].startswith("OTEL_"))))
 
 
@@ -92,7 +92,7 @@ def request_span(method: str, route: str) -> Iterator[RequestSpan]:
     """Trace one attempt of a request, from its sending to the end of its response.
 
     Args:
-        method: Such as ``GET``.
+        method: The HTTP method, such as ``GET``.
         route: The template of the URL's path, without its values; empty if there is none.
     """
     scope = current_scope.get()
