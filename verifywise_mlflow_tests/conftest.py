@@ -1,6 +1,6 @@
-"""Real servers for the tests: one Postgres and one MLflow a session, a database and a workspace a test.
+"""Real servers for the tests: one Postgres and one MLflow per session, one database and one workspace per test.
 
-With pytest-xdist, all processes share the two servers, which its controller starts.
+With pytest-xdist, all processes share the two servers, which the controller starts.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import hypothesis
 import pytest
 
 # MLflow's client, which fills the servers, sends telemetry. MLflow's own detection of test environments does not cover
-# every process in which the tests import it.
+# every process in which the tests import MLflow.
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 
 # jsonschema compiles a grammar for the format `iri`, for more than a second in each process. No schema has the format.
@@ -93,10 +93,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> GroupSc
 def pytest_collection_finish() -> None:
     """Prepare Dagster's files, and exempt from garbage collection what the imports and the collection created.
 
-    These objects live until the end. Each full collection would visit all of them again: an eighth of the CPU time of
-    the fast tests.
+    These objects live until the end. Each full collection would visit all of them again, which takes an eighth of the
+    CPU time of the fast tests.
     """
-    if "dagster" in sys.modules:  # otherwise its import, a second, is left to the tests
+    if "dagster" in sys.modules:  # importing Dagster takes a second and is left to the tests
         from verifywise_mlflow_tests.support.dagster_files import copy_new_files
 
         copy_new_files()
@@ -107,7 +107,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the shell says about Dagster, MLflow and us must not reach the tests."""
+    """Remove the shell's variables for Dagster, MLflow and this product, which must not affect the tests."""
     for name in (
         "DAGSTER_HOME",
         "VERIFYWISE_TENANTS",
@@ -138,7 +138,7 @@ def pytest_configure_node(node: WorkerController) -> None:
 
 @pytest.fixture(scope="session")
 def _shared_servers(request: pytest.FixtureRequest) -> str | None:
-    """The folder that says where the controller's servers are; None in the only process of a session."""
+    """The folder with the addresses of the controller's servers; None if the session has one process only."""
     folder: str | None = getattr(request.config, "workerinput", {}).get("servers")
     return folder
 
@@ -147,7 +147,7 @@ def _shared_servers(request: pytest.FixtureRequest) -> str | None:
 def services_parent(
     _shared_servers: str | None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[], Path]]:
-    """A function that returns the address of the process that services are forked from, and starts it on demand."""
+    """A function that returns the address of the process from which services are forked, and starts it on demand."""
     with ExitStack() as stack:
 
         @cache
@@ -252,13 +252,13 @@ def tenant(mlflow_uri: str, workspace: str) -> Tenant:
         tracking_uri=mlflow_uri,
         workspace=workspace,
         allow_private_network=True,
-        artifacts=Artifacts(sandbox="best_effort"),  # the tests also run where the kernel offers less
+        artifacts=Artifacts(sandbox="best_effort"),  # the tests also run on kernels that offer less isolation
     )
 
 
 @pytest.fixture(scope="session")
 def s3_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The endpoint of an S3 server, for files of a group in ``scheduling.GROUPS``. Each test takes a new bucket."""
+    """The endpoint of an S3 server, for files of a group in ``scheduling.GROUPS``. Each test makes a new bucket."""
     from verifywise_mlflow_tests.artifacts.stores.servers import s3_server
 
     with s3_server(tmp_path_factory.mktemp("s3") / "log") as endpoint:
@@ -294,9 +294,9 @@ def _synced_bank(
 
 @pytest.fixture
 def synced_bank(_synced_bank: Bank, monkeypatch: pytest.MonkeyPatch) -> Bank:
-    """A bank that was synced twice, and the environment that points to it: for files of a group in ``GROUPS``.
+    """A bank that was synced twice, and the environment that names it, for files of a group in ``scheduling.GROUPS``.
 
-    Tests only read it.
+    Tests only read the bank.
     """
     monkeypatch.setenv("VERIFYWISE_TENANTS", str(_synced_bank.tenants_file))
     monkeypatch.setenv("VERIFYWISE_DATABASE_URL", _synced_bank.database_url)
@@ -305,7 +305,7 @@ def synced_bank(_synced_bank: Bank, monkeypatch: pytest.MonkeyPatch) -> Bank:
 
 @pytest.fixture(scope="session", autouse=True)
 def _shared_sandboxes() -> Iterator[None]:
-    """Lend the sandbox's workers of one sync to the next one. Tests that look at the workers request their own."""
+    """Lend the sandbox's workers of one sync to the next sync. Tests that examine workers request ``own_sandboxes``."""
     from verifywise_mlflow.pipeline import due_manifests  # the whole pipeline, not for the controller
     from verifywise_mlflow_tests.support.shared_sandboxes import LendingPool, stop_shared_sandboxes
 
@@ -328,7 +328,7 @@ def own_sandboxes(monkeypatch: pytest.MonkeyPatch) -> None:
 def tenants_file(
     mlflow_uri: str, workspace: str, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Path:
-    """A tenants.yaml with one tenant, and the environment that points to it and to the database."""
+    """A tenants.yaml with one tenant, and the environment that names this file and the database."""
     path = tmp_path / "tenants.yaml"
     path.write_text(
         f"tenants:\n  acme: {{tracking_uri: '{mlflow_uri}', workspace: {workspace}, allow_private_network: true, "

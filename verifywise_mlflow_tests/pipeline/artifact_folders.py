@@ -1,4 +1,4 @@
-"""The folders in which the session's MLflow server keeps a workspace's artifacts, to be taken away and brought back."""
+"""The folders with a workspace's artifacts at the session's MLflow server, which tests remove and restore."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class ArtifactFolders:
 
     @contextmanager
     def away(self, folder: Path | None = None) -> Iterator[None]:
-        """Remove a folder during the block, as if it were not mounted; by default the workspace's whole store."""
+        """Remove a folder (by default the workspace's whole store) during the block, as if it were not mounted."""
         folder = folder or self.root / "workspaces" / self.workspace
         hidden = folder.with_name(f"{folder.name}.away")
         folder.rename(hidden)

@@ -1,6 +1,7 @@
 """Two tenants of one server: one connects directly, the other through a proxy that injects faults.
 
-They read one workspace, which no test may change: filling it takes longer than syncing it, and many tests sync it.
+Both tenants read one workspace. No test may change it: many tests sync this workspace, and filling it takes longer than
+syncing it.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ def full_registry(registry: Registry) -> Registry:
 
 
 def _fill(registry: Registry) -> None:
-    """Register a version of each kind: with its files in a run, in a logged model, and copied from another model's."""
+    """Register a version of each kind: files in a run, files in a logged model, and a copy of another version."""
     client = registry.client
     registry.trained_version("churn")
     run_id = registry.run(metrics={"auc": 0.7}, tags={"owner": "ada"})
@@ -79,7 +80,7 @@ def healthy_tenant(full_workspace: str, mlflow_uri: str) -> Tenant:
 
 @pytest.fixture
 def without_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the random waits between attempts as short as possible; a wait that the server requests stays."""
+    """Make the random waits between attempts as short as possible. Waits that the server requests stay."""
     monkeypatch.setattr("random.uniform", lambda least, _most: least)
 
 

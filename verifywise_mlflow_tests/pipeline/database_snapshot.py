@@ -1,7 +1,7 @@
 """All rows of a database, without the columns that say when and by which sync they were written.
 
-Two databases that were filled from one server, one by a single sync and one by many killed syncs, must be equal. Every
-table is compared, including future ones: a column is left out only if it is named here.
+If one database was filled by a single sync, and another one by many killed syncs from the same server, both databases
+must be equal. Every table is compared, including future tables: a column is left out only if it is named here.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def snapshot(url: str, *, exactly: bool = False) -> dict[str, list[str]]:
 
 
 def differences(url: str, other: str) -> dict[str, tuple[list[str], list[str]]]:
-    """Return, by table, the rows that only one of the databases has, for each of the two."""
+    """Return, by table and for each of the two databases, the rows that only this database has."""
     rows, other_rows = snapshot(url), snapshot(other)
     return {
         table: (_without(rows[table], other_rows[table]), _without(other_rows[table], rows[table]))

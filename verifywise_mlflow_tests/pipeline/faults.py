@@ -157,7 +157,7 @@ def last_entry(store: Store, tenant_id: str) -> Row:
 
 
 def has_requested_everything(proxy: Proxy) -> bool:
-    """Return whether all kinds of requests of a sync were sent; which routes to files were measured differs."""
+    """Return whether all kinds of requests of a sync were sent. The measured routes to files differ between syncs."""
     requested = {exchange.kind.removeprefix("/api/2.0/mlflow/") for exchange in proxy.exchanges}
     return (
         requested >= METADATA_ENDPOINTS
@@ -167,7 +167,7 @@ def has_requested_everything(proxy: Proxy) -> bool:
 
 
 def recorded_files(store: Store) -> dict[object, tuple[object, ...]]:
-    """Return each version's files and environment as recorded, without whether they could be read again."""
+    """Return each version's recorded files and environment, without the columns about the last attempt to read them."""
     return {
         row["model_name"]: (
             [tuple(file[part] for part in ("root", "path", "size", "sha256")) for file in _listed(row)],
@@ -187,7 +187,7 @@ def _listed(row: Row) -> list[dict[str, object]]:
 def assert_only_evidence_lost(
     now: Mapping[tuple[object, object], object], before: Mapping[tuple[object, object], object]
 ) -> None:
-    """Check that files that could not be read again cost verdicts their evidence at most, with one gap per version."""
+    """Check that after a failed reading of files verdicts lack evidence at most, with one gap per version."""
     changed = {key: (before[key], verdict) for key, verdict in now.items() if verdict != before[key]}
     assert now.keys() == before.keys()
     gaps = {rule_id for (_, rule_id), (_, verdict) in changed.items() if verdict != "not read"}

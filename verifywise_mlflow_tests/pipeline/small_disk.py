@@ -1,8 +1,9 @@
 """A Postgres whose disk is small and can be filled to the last byte.
 
 ``python -m verifywise_mlflow_tests.pipeline.small_disk`` prints its URL, then reads commands, one per line:
-``fill`` fills the disk, ``free`` frees it. It responds to each with a line and exits at the end of its input. The disk
-is a tmpfs in a mount namespace of this process: no other process sees it, and it vanishes with the process.
+``fill`` fills the disk, ``free`` frees it. The program responds to each command with a line, and exits at the end of
+its input. The disk is a tmpfs in a mount namespace of this process: no other process sees the disk, and the disk
+vanishes with the process.
 """
 
 from __future__ import annotations
@@ -26,16 +27,16 @@ FORBIDDEN = "this machine lets nobody mount a small disk in a namespace of one's
 DISK_BYTES = 192 * 1024**2
 """A new data directory takes some 60 MB."""
 
-# Root needs no namespace of users: the account `nobody`, as which Postgres then runs, would not exist in it. Any other
-# account needs one, which maps the account to itself.
+# Root needs no user namespace: Postgres then runs as the account `nobody`, which would not exist in the namespace. Any
+# other account needs a user namespace that maps the account to itself.
 IN_A_NAMESPACE = ("unshare", "--mount", *(() if os.geteuid() == 0 else ("--map-current-user", "--keep-caps")))
 
 
 class SmallDisk:
-    """The program from the side of who uses it."""
+    """The running program, as a test uses it."""
 
     def __init__(self, process: Popen[str]) -> None:
-        """Store the running program, and wait until its Postgres takes connections."""
+        """Store the running program, and wait until its Postgres accepts connections."""
         self._process = process
         self.url = self._line()
         if self.url == FORBIDDEN:
@@ -46,7 +47,7 @@ class SmallDisk:
         self._run_command("fill")
 
     def free(self) -> None:
-        """Give the bytes back."""
+        """Free the filled space."""
         self._run_command("free")
 
     def _run_command(self, command: str) -> None:
@@ -78,7 +79,7 @@ def postgres_on_a_small_disk() -> Iterator[SmallDisk]:
 
 
 def main() -> None:
-    """Be the program."""
+    """Run the program."""
     directory = Path(tempfile.mkdtemp(prefix="verifywise-small-disk-"))
     try:
         try:
@@ -119,7 +120,7 @@ def _mount(directory: Path) -> None:
 
 
 def _unmount(directory: Path) -> None:
-    ctypes.CDLL(None).umount2(os.fsencode(directory), 2)  # lazily: it goes with the last file
+    ctypes.CDLL(None).umount2(os.fsencode(directory), 2)  # lazily: the mount ends when the last file is closed
     directory.rmdir()
 
 

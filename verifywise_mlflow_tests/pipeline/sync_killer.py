@@ -1,11 +1,12 @@
-"""Syncs a tenant with the command line, and kills each sync at a place where none was killed before.
+"""Syncs a tenant with the command line, and kills each sync at a place where no earlier sync was killed.
 
-``python -m verifywise_mlflow_tests.pipeline.sync_killer [options of sync]`` reads places to spare, a line each. A place
-is a stage and the line that opened a transaction with a write. A sync is killed right before the commit, and a later
-one right after it. The first sync that passes all places ends by itself and is the last. Each kill is printed.
+``python -m verifywise_mlflow_tests.pipeline.sync_killer [options of sync]`` reads places to omit, one per line. A place
+is a stage and the line that opened a transaction with a write. At each place, one sync is killed right before the
+commit, and a later sync right after the commit. The first sync that passes all places ends by itself and is the last
+sync. Each kill is printed.
 
-A sync is a fork of this process, which has imported everything and has compiled every SQL statement: it first syncs
-into the database of ``UNDISTURBED_DATABASE_URL``. Hundreds of starts would take minutes.
+Each sync is a fork of this process. The process has imported everything and has compiled every SQL statement, since it
+first syncs into the database of ``UNDISTURBED_DATABASE_URL``. Without forks, hundreds of starts would take minutes.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ _begin = Store.begin
 
 
 def main(options: list[str]) -> int:
-    """Sync undisturbed, then kill syncs until one ends; return the exit code of the one that fails, or 0."""
+    """Sync undisturbed, then kill syncs until a sync ends by itself; return the exit code of a failed sync, or 0."""
     share_compiled_statements()
     if code := _sync_undisturbed(options):
         return code
@@ -108,7 +109,7 @@ def _begin_that_kills(
 
 
 def _current_place() -> str:
-    """Return the stage that runs, if any does, and the function and line that opens a transaction."""
+    """Return the running stage, if there is one, and the function and line that opens a transaction."""
     frame = sys._getframe(2)
     wrapper_names = {"__enter__", "begin", "enter_context"}
     while frame.f_code.co_name in wrapper_names and not frame.f_code.co_filename.endswith("sync.py"):

@@ -51,7 +51,7 @@ def test_an_agent_is_followed_from_its_first_listing_to_its_deletion(
     registry.version("churn")
     first = sync(tenant, store)
 
-    # 1. Both are stored, also the one that was never registered; no secret is.
+    # 1. Both agents are stored, including the agent that was never registered. No secret is stored.
     stored = {row["name"]: row for row in rows(store, "agents")}
     shown = stored["support-bot"]
     assert (shown["status"], shown["experiment_name"], shown["params"]) == ("READY", "bots", {"llm": "gpt-5"})
@@ -75,12 +75,12 @@ def test_an_agent_is_followed_from_its_first_listing_to_its_deletion(
     assert requests(second) < requests(first)
     assert rows(store, "agent_history") == []
 
-    # 3. A reconcile sees a tag, which moves no time in MLflow; the history has the former state.
+    # 3. A reconcile reads a new tag, although MLflow changes no timestamp for it; the history has the former state.
     sync(tenant, store, RECONCILE)
     assert [row["tags"]["owner"] for row in rows(store, "agent_history")] == ["care"]  # type: ignore[index]  # JSON
     assert all(report.is_unchanged for report in sync(tenant, store, RECONCILE).reports)
 
-    # 4. People and programs see it.
+    # 4. People and programs see the agents.
     monkeypatch.setenv("VERIFYWISE_DATABASE_URL", database_url)
     page = CliRunner().invoke(app, ["agents", "acme", "support-bot"])
     assert page.exit_code == 0, page.output
@@ -100,12 +100,12 @@ def test_an_agent_is_followed_from_its_first_listing_to_its_deletion(
     assert ("prompt", "version") not in edges
     assert "support-bot" in CliRunner().invoke(app, ["lineage", "acme", "bot"]).output
 
-    # 5. One is deleted: a tombstone, and its history stays.
+    # 5. One agent is deleted: it gets a tombstone, and its history stays.
     client.delete_logged_model(bot)
     sync(tenant, store, RECONCILE)
     assert states(store) == {"support-bot": False, "shadow-bot": True}
 
-    # 6. The log of states has all of it.
+    # 6. The log of states has all of these states.
     report = verify_records(store, "acme")
     assert report.is_intact, report.damages
     with store.begin("acme") as session:
@@ -143,7 +143,7 @@ def test_what_cannot_be_read_is_not_gone(registry: Registry, tenant: Tenant, sto
         sync(proxied, store, RECONCILE)
         assert states(store) == {"support-bot": True}
 
-        # 3. It is missing in both.
+        # 3. It is missing in both responses.
         proxy.fault = missing(bot, saying(404, '{"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "no"}'))
         sync(proxied, store, RECONCILE)
         assert states(store) == {"support-bot": False}

@@ -1,4 +1,4 @@
-"""MLflow deprecated stages: an old one does not take a version that an alias puts in production out of scope."""
+"""MLflow deprecated stages: if an alias puts a version in production, an old stage does not take it out of scope."""
 
 from __future__ import annotations
 

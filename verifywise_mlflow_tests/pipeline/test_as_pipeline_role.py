@@ -1,4 +1,4 @@
-"""A tenant's whole life runs as the database role of production, which only syncs, not as the schema's owner."""
+"""The whole life of a tenant runs with the database role of production, which only syncs and is not the owner."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from verifywise_mlflow_tests.support.syncing import Row, rows, sync
 
 @pytest.fixture
 def as_pipeline(database_url: str, store: Store) -> Iterator[Store]:
-    """The store as a pipeline's role has it; ``store`` is the owner's, who sees everything."""
+    """The store with the role of a pipeline. ``store`` has the role of the owner, who sees everything."""
     with login_role(database_url, new_name("pipeline")) as role:
         with store.begin_shared() as connection:
             role_grants.grant(connection, role.name, "pipeline", None, datetime.now(UTC))

@@ -53,7 +53,7 @@ def test_files_are_read_at_the_same_time_each_once_and_the_manifests_are_as_if_r
 ) -> None:
     file_count = fill(registry)
     with proxy_before(tenant.tracking_uri) as proxy:
-        # Long enough for other threads to send their requests meanwhile.
+        # Long enough for other threads to send their requests during the wait.
         proxy.fault = lambda exchange: late(0.1) if exchange.kind.endswith(FILE_ENDPOINTS) else None
         sync(tenant.model_copy(update={"tracking_uri": proxy.uri}), store)
         reads, most_at_once = proxy.requests_ending_with(FILE_ENDPOINTS), proxy.most_at_once

@@ -1,4 +1,4 @@
-"""An alias is dangling only where its version is known to be gone from a model that exists."""
+"""An alias is dangling only if its version is known to be deleted from a model that exists."""
 
 from __future__ import annotations
 

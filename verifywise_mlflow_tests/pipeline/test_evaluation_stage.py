@@ -1,4 +1,4 @@
-"""Records are evaluated by their tenant's policies and thresholds, and again when those or the day change."""
+"""Records are evaluated by their tenant's policies, and again if a policy, a threshold or the day changes."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ def test_an_evaluation_by_mlflow_becomes_evidence(
 
     first = sync(tenant, store)
 
-    # 1. It is counted.
+    # 1. Each assessment is counted.
     read = evaluation(store)
     assert [read[name] for name in ("state", "is_complete", "assessed_traces", "expectations")] == ["read", True, 3, 3]
     by_name = {counts["name"]: counts for counts in read["assessments"]}
@@ -132,7 +132,7 @@ def test_an_evaluation_by_mlflow_becomes_evidence(
             dumped = str(connection.execute(text(f"SELECT * FROM verifywise_mlflow.{table}")).all())
             assert not [word for word in ("hunter2", "kept secret", "lovelace", "Italy") if word in dumped], table
 
-    # 4. A sync without changes sends no request for them. A reconcile sees what was added, in two requests.
+    # 4. A sync without changes sends no request for assessments. A reconcile reads new assessments in two requests.
     assert requests(sync(tenant, store)) <= requests(first) - 2
     unchanged = sync(tenant, store, RECONCILE)
     assert evaluation(store) == read

@@ -1,4 +1,4 @@
-"""A forked process computes with what this one had, and ends in every way without a trace."""
+"""A forked process computes with the values of this process, and leaves nothing behind however it ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The disk of Postgres is full: the sync ends with a clear error, writes nothing by halves, and the next continues."""
+"""The disk of Postgres is full: the sync ends with a clear error, writes nothing partially, and the next continues."""
 
 from __future__ import annotations
 

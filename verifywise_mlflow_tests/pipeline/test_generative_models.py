@@ -1,4 +1,4 @@
-"""What MLflow's own client records about a generative model reaches its record: its prompts with their versions."""
+"""The record of a generative model has the prompts, with their versions, that MLflow's own client records."""
 
 from __future__ import annotations
 

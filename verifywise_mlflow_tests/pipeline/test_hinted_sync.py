@@ -72,7 +72,7 @@ def pending(store: Store) -> list[HintedObject]:
 
 
 def follow_hints(tenant: Tenant, store: Store, during: Callable[[], object] = lambda: None) -> SyncOptions:
-    """Run the sync that the hints call for; do something when the first models were read. Return its options."""
+    """Run the sync that the hints require; act when the first models were read. Return the options of the sync."""
     plan = plan_hinted_sync(store, tenant)
     events = iter((during,))
 

@@ -142,7 +142,7 @@ def test_production_versions_are_rehashed_more_often(
     version = registry.trained_version("churn")
     if alias:
         registry.client.set_registered_model_alias("churn", alias, version.version)
-    short_intervals = Intervals.model_construct(rehash=timedelta(microseconds=1))  # shorter than a file can say
+    short_intervals = Intervals.model_construct(rehash=timedelta(microseconds=1))  # too short for a tenants.yaml
     impatient_tenant = tenant.model_copy(update={"intervals": short_intervals})
     sync(impatient_tenant, store)
     overwrite(registry, version.run_id, "model.pkl", OTHER_BYTES)

@@ -21,7 +21,7 @@ from verifywise_mlflow_tests.support.registry import MODEL_FILES, Registry
 READ_ALL = ("--reconcile", "--rehash")
 
 
-@pytest.mark.timeout(900)  # some seventy syncs: half a minute, but on a machine that does other things, too
+@pytest.mark.timeout(900)  # some seventy syncs: half a minute, more on a busy machine
 @pytest.mark.slow(seconds=60)
 def test_syncs_killed_around_every_commit_leave_the_same_rows_as_one_undisturbed_sync(
     registry: Registry,
@@ -47,7 +47,7 @@ def test_syncs_killed_around_every_commit_leave_the_same_rows_as_one_undisturbed
     # Every stage's boundary: right after the transaction that closes it.
     closed = [kill.split()[1] for kill in kills if kill.startswith("after") and "._close_stage" in kill]
     assert {*closed} == {stage.value for stage in Stage}
-    # And inside of every stage, before and after what it writes itself.
+    # And inside every stage, before and after the writes of the stage.
     for moment in ("before", "after"):
         inside = [kill.split()[1] for kill in kills if kill.startswith(moment) and "sync._" not in kill]
         assert {*inside} >= {stage.value for stage in Stage}
@@ -60,7 +60,7 @@ def test_syncs_killed_around_every_commit_leave_the_same_rows_as_one_undisturbed
 
 
 def use_one_rule(tenants_file: Path) -> None:
-    """Replace the default policy: about seventy syncs evaluate every version again, and any rule serves."""
+    """Replace the default policy: about seventy syncs evaluate every version again, and any rule is sufficient."""
     document = yaml.safe_load(tenants_file.read_text())
     document["tenants"]["acme"]["compliance"] = one_rule_compliance(tenants_file.parent).model_dump(mode="json")
     tenants_file.write_text(yaml.safe_dump(document))
@@ -115,7 +115,7 @@ def sync(*options: str) -> None:
 
 
 def sync_with_kills(*options: str, undisturbed_url: str, sparing: Sequence[str] = ()) -> list[str]:
-    """Sync once undisturbed, and until another sync ends by itself; return where the others were killed."""
+    """Sync once undisturbed, then kill syncs until a sync ends by itself; return the places of the kills."""
     process = subprocess.run(
         [sys.executable, "-m", "verifywise_mlflow_tests.pipeline.sync_killer", *options],
         input="\n".join(sparing),

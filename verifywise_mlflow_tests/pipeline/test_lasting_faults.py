@@ -49,13 +49,13 @@ class SyncedTenant:
 
     @property
     def impatient(self) -> Tenant:
-        """The tenant with timeouts that a test can wait for, which a healthy response may exceed on a busy machine."""
+        """The tenant with timeouts that a test can wait for. A healthy response may exceed them on a busy machine."""
         return self.tenant.model_copy(update={"limits": SHORT_TIMEOUTS})
 
 
 @pytest.fixture(scope="module")
 def synced_tenant(full_workspace: str, mlflow_uri: str, postgres: EmbeddedPostgres) -> Iterator[SyncedTenant]:
-    """A synced tenant. The tests that use it show that its rows stay, so the next test finds it as it was."""
+    """A synced tenant. Each test checks that the tenant's rows are unchanged, so the next test can use it, too."""
     with proxy_before(mlflow_uri) as proxy, migrated_database(postgres) as url, Store(url) as store:
         tenant = tenant_of_workspace("proxied", proxy.uri, full_workspace)
         sync(tenant, store)

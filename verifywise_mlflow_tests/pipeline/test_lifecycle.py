@@ -1,4 +1,4 @@
-"""Which events lie between two reads, and which would claim more than MLflow shows."""
+"""Which events follow from two reads, and which events would claim more than MLflow shows."""
 
 from __future__ import annotations
 

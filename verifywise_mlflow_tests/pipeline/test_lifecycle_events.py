@@ -72,7 +72,7 @@ def test_each_change_between_two_syncs_is_recorded_once(registry: Registry, tena
         (NAME, 2, "first seen", None, None, None),
     ]
     assert happened_at(store, first, "first seen", 1) == time_of(created.creation_timestamp)
-    assert happened_at(store, first, "stage", 1) is None  # what moved the time may have been the description
+    assert happened_at(store, first, "stage", 1) is None  # the description may have changed the time
 
     client.transition_model_version_stage(NAME, "1", "Archived")
     client.transition_model_version_stage(NAME, "2", "Staging")

@@ -32,15 +32,15 @@ class OwnPostgres:
     data: Path
 
     def restart(self, mode: str) -> None:
-        """Shut it down, ``immediate`` (as a crash) or ``fast``, and start it again on the same port."""
+        """Shut the server down, ``immediate`` (as a crash) or ``fast``, and start it again on the same port."""
         self.control("restart", "--mode", mode, "--log", str(prepare_home(self.data).data / "restarted.log"))
 
     def stop(self) -> None:
-        """Shut it down as a crash would."""
+        """Stop the server as a crash would."""
         self.control("stop", "--mode", "immediate")
 
     def control(self, *arguments: str) -> None:
-        """Let pg_ctl do something to it."""
+        """Run a command of pg_ctl on the server."""
         home = prepare_home(self.data)
         process = home.run("pg_ctl", *arguments, "--wait", "--silent", "--pgdata", home.data)
         assert process.returncode == 0, process.stderr
@@ -100,7 +100,7 @@ def test_a_database_restart_during_a_sync_is_a_clear_error_and_the_next_sync_con
     assert own_postgres.server.password not in message
     assert resumed.exit_code == 0, resumed.output
     assert differences(lost_url, database_url) == {}
-    # The restarted server took the entry of the sync that it had cut off.
+    # The restarted server stored the entry about the sync that the restart interrupted.
     assert outcomes(lost_url) == ["failed", "incomplete"]
 
 

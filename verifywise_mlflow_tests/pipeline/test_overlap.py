@@ -1,4 +1,4 @@
-"""While one page is written, the next one is requested: a server that responds only after both requests shows this."""
+"""While a page is written, the next page is requested: a server that responds only after both requests shows this."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""While a batch is computed, the last one is written and the next one is read; a batch counts once it is committed."""
+"""While a batch is computed, the last batch is written and the next batch is read. A batch counts once committed."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_batch_is_written_and_the_next_one_read_while_another_is_computed() ->
         return read(session, after)
 
     def compute(batch: Sequence[int]) -> list[int]:
-        if batch[0] == 3:  # the third batch is read after the first one is written
+        if batch[0] == 3:  # the third batch is read after the first batch is written
             assert is_third_read.wait(TIMEOUT_S)
         return tenfold(batch)
 

@@ -1,4 +1,4 @@
-"""Prompts of a real registry are stored without their texts, and records say what the registry has of them."""
+"""Prompts of a real registry are stored without their texts, and records state which prompts the registry has."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_prompt_is_followed_from_its_first_version_to_its_deletion(
     registry.version("churn")
     first = sync(tenant, store)
 
-    # 1. It is stored, without its text.
+    # 1. The prompt is stored, without its text.
     (prompt,) = rows(store, "prompts")
     (version,) = rows(store, "prompt_versions")
     assert (prompt["prompt_name"], prompt["deleted_at"]) == ("letter", None)
@@ -71,13 +71,13 @@ def test_a_prompt_is_followed_from_its_first_version_to_its_deletion(
     assert "4711" not in dumped
     assert "hunter2" not in dumped
 
-    # 2. Records say what the registry has of it.
+    # 2. Records state what the registry has of the prompt.
     assert links(store) == [(1, None, "found", digest(TEXT))]
     assert links(store, "reader") == [(None, "production", "not in the registry", None)]
     assert "prompt not in the registry" in finding_kinds(store, "reader")
     assert record(store, "churn")["linked_prompts"] is None
 
-    # 3. An unchanged sync writes nothing and sends no request more.
+    # 3. An unchanged sync writes nothing and sends no additional request.
     second = sync(tenant, store)
     assert all(report.is_unchanged for report in second.reports)
     assert requests(second) <= requests(first)
@@ -98,7 +98,7 @@ def test_a_prompt_is_followed_from_its_first_version_to_its_deletion(
     former = [row for row in rows(store, "prompt_version_history") if row["version_number"] == 1]
     assert [row["template_sha256"] for row in former] == [digest(TEXT)]
 
-    # 6. People and programs see it.
+    # 6. People and programs see the prompt.
     monkeypatch.setenv("VERIFYWISE_DATABASE_URL", database_url)
     shown = CliRunner().invoke(app, ["prompts", "acme", "letter"])
     assert shown.exit_code == 0, shown.output
@@ -113,7 +113,7 @@ def test_a_prompt_is_followed_from_its_first_version_to_its_deletion(
     lineage = json.loads(CliRunner().invoke(app, ["lineage", "acme", "reader", "--json"]).stdout)
     assert [node["name"] for node in lineage["graph"]["nodes"] if node["kind"] == "prompt"] == ["letter"]
 
-    # 7. A version is deleted, then all of the prompt.
+    # 7. A version is deleted, then the whole prompt.
     client.delete_prompt_alias("letter", "production")
     client.delete_prompt_version("letter", "1")
     sync(tenant, store)
@@ -125,7 +125,7 @@ def test_a_prompt_is_followed_from_its_first_version_to_its_deletion(
     assert [row["deleted_at"] is not None for row in rows(store, "prompts")] == [True]
     assert CliRunner().invoke(app, ["prompts", "acme"]).output.startswith("The registry has no prompts")
 
-    # 8. The log of states has all of it.
+    # 8. The log of states has all of these states.
     report = verify_records(store, "acme")
     assert report.is_intact, report.damages
     with store.begin("acme") as session:

@@ -1,4 +1,4 @@
-"""An object that is recreated under its name is another object; and one bad run does not affect the others."""
+"""An object that is recreated under its name is another object. A bad run does not affect other runs."""
 
 from __future__ import annotations
 

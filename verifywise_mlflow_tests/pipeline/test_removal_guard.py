@@ -9,7 +9,7 @@ from verifywise_mlflow.pipeline.removal_guard import MAX_CONFIRMATIONS_PER_SYNC,
 
 
 class Server:
-    """Returns a response for each object, and remembers which objects were requested."""
+    """Returns a response for each object, and records which objects were requested."""
 
     def __init__(self, responses: dict[str, HttpError | None] | None = None) -> None:
         self.responses = responses or {}

@@ -1,4 +1,4 @@
-"""Files in the server's own store are read by the faster route, and what one route does not serve by the other."""
+"""Files in the server's own store are read by the faster route, or by the other route if the first one fails."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_what_the_route_by_location_does_not_serve_is_read_by_the_other(
     without_pauses: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # Both routes are measured in turn, and which root gets which one depends on the threads.
+    # Both routes are measured in turn. The threads determine which root is read by which route.
     monkeypatch.setattr(RouteChoice, "by_location", lambda choice: not choice._is_refused)
     proxy.fault = always(fault, endpoints)
 

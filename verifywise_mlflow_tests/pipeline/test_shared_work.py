@@ -32,7 +32,7 @@ def helped_work() -> Iterator[SharedWork]:
 
 
 def meeting() -> Callable[[int], int]:
-    """Return a function whose first calls return only once as many threads are in it as can be."""
+    """Return a function whose first calls return only once the maximum number of threads has called it."""
     barrier = threading.Barrier(1 + HELPERS)
 
     def call(number: int) -> int:

@@ -1,4 +1,4 @@
-"""An unavailable store causes no false event: MLflow lists its folders as empty, as if they had been emptied."""
+"""An unavailable store causes no false event, although MLflow lists its folders as empty."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def notes(run: Sync) -> str:
 
 
 def conclusions(store: Store) -> Mapping[str, list[Row]]:
-    """Return everything that a reader of the database sees of the versions, with its history."""
+    """Return everything that a reader of the database sees of the versions, including the history."""
     return {
         table: rows(store, table)
         for table in (
@@ -239,7 +239,7 @@ def test_a_server_that_fails_while_accepted_folders_are_read_leaves_them_to_the_
         sync(fragile_tenant, store, REHASH)
         proxy.forget()
         unavailable = always(saying(503, "restarting"), LISTING_ENDPOINTS)
-        # Each folder is first listed by its location and by its run; the fifth request is the first that reads one.
+        # Each folder is first listed by its location and by its run. The fifth request is the first to read a folder.
         proxy.fault = lambda exchange: (
             unavailable(exchange) if len(proxy.requests_ending_with(LISTING_ENDPOINTS)) > 4 else None
         )

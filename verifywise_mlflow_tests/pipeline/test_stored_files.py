@@ -94,7 +94,7 @@ def test_objects_are_downloaded_again_if_the_store_shows_a_change_or_the_rehash_
     parsed = len([name for name in MODEL_FILES if name in ENVIRONMENT_FILES])
 
     def sync_again(max_depth: int, *, rehash: bool = False) -> tuple[object, object]:
-        """Sync with other settings, for which every manifest is due; return the store's requests and the hash time."""
+        """Sync with changed settings, so that every manifest is due; return the store's requests and the hash time."""
         run = sync(in_bucket(tenant, bucket, max_depth=max_depth), store, SyncOptions(rehash=rehash))
         (row,) = rows(store, "artifact_manifests")
         return run.reports[3].counts()["store_requests"], row["hashed_at"]

@@ -17,7 +17,7 @@ PAGE_SECONDS = 0.05
 
 
 def search_endlessly(server: HostileServer, request: ReceivedRequest) -> bytes:
-    """Answer a page of one row, slowly, and always promise another one."""
+    """Answer slowly with a page of one row, and always promise another page."""
     if "registered-models/search" not in request.target and "model-versions/search" not in request.target:
         return json_response({}, 404)
     if "is_prompt" in request.target:

@@ -187,7 +187,7 @@ def test_only_a_listing_says_what_the_prompt_tag_hides(registry: Registry, light
     assert hints(store) == []
     assert hidden(store) == {("churn", 1), ("churn", 2), ("credit", None)}
     client.set_model_version_tag("churn", "2", "owner", "ada@example.com")
-    # MLflow's client refuses this for what it takes for a prompt. Its server does not.
+    # MLflow's client refuses this for an object that looks like a prompt. MLflow's server does not refuse it.
     client._get_registry_client().set_registered_model_tag("credit", "risk", "high")  # type: ignore[no-untyped-call]
     registry.version("churn")
     targeted_sync(light_tenant, store, ("churn", 2), "credit", ("churn", 3))

@@ -1,6 +1,6 @@
-"""Registries of other projects, served by a real MLflow, if they lie next to the checkout.
+"""Syncs registries of other projects, which a real MLflow serves.
 
-They are not part of this repository, so these tests run only if ``../shared/registries`` exists.
+The registries are not part of this repository, so these tests run only if ``../shared/registries`` exists.
 """
 
 from __future__ import annotations

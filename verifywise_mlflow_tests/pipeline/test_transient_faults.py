@@ -57,7 +57,7 @@ def test_a_transient_fault_leaves_no_trace_in_the_records(
     store: Store,
     without_pauses: None,
 ) -> None:
-    # Every kind of request meets it once: the probe, each listing, each search, each artifact call.
+    # Every kind of request meets the fault once: the probe, each listing, each search, each artifact call.
     proxy.fault = once_for_each_kind(TRANSIENT_FAULTS[name])
 
     sync(proxied_tenant, store)
@@ -92,7 +92,7 @@ def test_a_fault_that_retries_do_not_cure_is_repaired_by_the_next_reconcile(
     without_pauses: None,
 ) -> None:
     proxy.fault = once_for_each_kind(LASTING_FAULTS[name].fault)
-    # One kind of request after the other meets it, since most of them end the sync.
+    # One kind of request after the other meets the fault, since a fault of most kinds ends the sync.
     for _ in range(2 * len(METADATA_ENDPOINTS)):
         with suppress(HttpError):
             sync(impatient_tenant, store, EVERYTHING)
@@ -101,6 +101,6 @@ def test_a_fault_that_retries_do_not_cure_is_repaired_by_the_next_reconcile(
     assert has_requested_everything(proxy)
     proxy.fault = lambda _: None
 
-    sync(proxied_tenant, store, EVERYTHING)  # the same tenant; a busy machine must not make it too late
+    sync(proxied_tenant, store, EVERYTHING)  # the same tenant, with timeouts for a busy machine
 
     assert stored_rows(store, proxied_tenant.tenant_id) == stored_rows(store, "healthy")

@@ -36,7 +36,7 @@ def test_two_concurrent_processes_leave_the_same_rows_as_one_sync(
         sync(tenant, alone)
         alone_url = alone.engine.url.render_as_string(hide_password=False)
 
-    # There is no schema yet, so that both try to create it.
+    # There is no schema yet, so both syncs try to create it.
     monkeypatch.setenv("VERIFYWISE_DATABASE_URL", empty_database_url)
     command = [sys.executable, "-m", "verifywise_mlflow.cli", "sync", "acme", "--json"]
     processes = [subprocess.Popen(command, env=os.environ.copy(), stdout=subprocess.DEVNULL) for _ in range(2)]

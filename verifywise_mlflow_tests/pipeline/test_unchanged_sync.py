@@ -1,4 +1,6 @@
-"""What a sync of an unchanged tenant costs: most syncs are such, so a statement or a request more is noticed here."""
+"""The cost of a sync of an unchanged tenant.
+
+Most syncs are of this kind, so these tests detect each additional statement and request."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Versions that were registered from a logged model's path, from a run's path, or from another version.
 
-MLflow 3.17 fills in the run of such versions. Those that MLflow 3.1 and 3.2 registered by a path have none, so the
-tests remove it from the server's database.
+MLflow 3.17 fills in the run of such versions. Versions that MLflow 3.1 and 3.2 registered by a path have no run, so the
+tests remove the run from the server's database.
 """
 
 from __future__ import annotations

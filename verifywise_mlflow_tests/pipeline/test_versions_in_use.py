@@ -1,4 +1,4 @@
-"""A rule on a version reads which other versions of its model are in use, and their changes evaluate it again."""
+"""A rule can read which other versions of the model are in use. Changes of these versions cause a new evaluation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Waivers of a file: when it is read, what is noted about it, and what withdraws nothing."""
+"""A file of waivers: when a sync reads it, what the trail records about it, and which problems withdraw no waiver."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_a_broken_file_withdraws_nothing(store: Store, tmp_path: Path, broken: s
 def test_a_dangling_link_next_to_tenants_yaml_withdraws_nothing(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As a volume that is mounted late."""
+    """Such a link exists if a volume is mounted late."""
     monkeypatch.setenv("VERIFYWISE_TENANTS", str(tmp_path / "tenants.yaml"))
     (tmp_path / "waivers.yaml").symlink_to(tmp_path / "..data" / "waivers.yaml")
 

@@ -58,7 +58,7 @@ def test_a_waived_gap_is_still_a_gap_and_opens_again_by_itself(store: Store, tmp
     assert {first[model, 1, "owner"] for model in ("fraud", "fraud-2", "churn")} == {"not evidenced"}
     assert waiver_entries(store) == [("waiver granted", "owner on fraud*")]
     ends = datetime(2026, 3, 4, tzinfo=UTC)
-    # Without any sync, and to the moment.
+    # Without any sync, and at the exact time.
     assert open_and_waived(store, ends - timedelta(seconds=1)) == (1, 2)
     assert open_and_waived(store, ends) == (3, 0)
     evaluate(tenant, store, day(4))
@@ -112,7 +112,7 @@ def test_dataframes_show_a_waiver_next_to_its_gap_as_of_then(store: Store, tmp_p
         ["model_name", "rule_id", "verdict", "waived"]
     ].values.tolist() == [["fraud", "owner", "not evidenced", WAIVER.sentence]]
     assert later["waived"].isna().all()
-    assert dataframes.verdicts(store, "acme")["waived"].isna().all()  # it is long over
+    assert dataframes.verdicts(store, "acme")["waived"].isna().all()  # the waiver expired long ago
     assert len(earlier_frame) == len(later) == len(dataframes.verdicts(store, "acme"))
 
 
@@ -126,7 +126,7 @@ def test_a_waiver_by_command_applies_at_once_and_ends_by_command(store: Store) -
     assert [open_and_waived(store, at) for at in (day(1), day(2))] == [(1, 0), (0, 1)]
     with pytest.raises(WaiverCommandError, match="already in force"):
         grant_waiver(store, tenant, WAIVER, day(2))
-    evaluate(tenant, store, day(2))  # there is no file: it has no say over this one
+    evaluate(tenant, store, day(2))  # there is no file, so no file withdraws this waiver
     assert open_and_waived(store, day(2)) == (0, 1)
     (row,) = rows(store, "waivers")
     withdraw_waiver(store, tenant, int(str(row["waiver_id"])), day(3))
@@ -270,7 +270,7 @@ def test_the_trail_names_who_granted_and_withdrew_a_waiver_and_who_ran_the_sync(
         ("waiver granted", account, "ada"),
         ("waiver granted", account, None),
         ("waiver withdrawn", account, None),
-        ("waiver expired", None, None),  # nobody started it
+        ("waiver expired", None, None),  # nobody started the sync
     ]
     assert {kind for kind, by, _ in entries if by} >= {"sync started", "tenant activated", "policy changed"}
     with store.begin("acme") as session:

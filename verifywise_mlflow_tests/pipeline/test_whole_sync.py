@@ -192,7 +192,7 @@ def test_a_second_sync_writes_nothing_but_its_two_audit_entries(
     registry.version("run never was", run_id="f" * 32)
     sync(tenant, store)
     # xmin is the transaction that wrote a row last: any write changes it, even without a difference.
-    written = {Stage.COMPLIANCE_RESULTS.value: "version_verdicts"}  # the former is a view
+    written = {Stage.COMPLIANCE_RESULTS.value: "version_verdicts"}  # compliance_results is a view
     tables = [written.get(stage, stage.value) for stage in Stage]
     tables += ["logged_models", "record_inputs", "compliance_badges", "tenants"]
     before = {table: rows(store, f"{table} AS t, LATERAL (SELECT t.xmin AS written) AS x") for table in tables}
@@ -382,7 +382,7 @@ def test_an_unreadable_object_is_reported_once(registry: Registry, tenant: Tenan
     entries = [row for row in rows(store, "audit_entries") if row["object_kind"] == "training run"]
     assert [(entry["object_name"], entry["outcome"]) for entry in entries] == [("f" * 32, "incomplete")]
     ends = [entry for entry in rows(store, "audit_entries") if entry["kind"] == "sync ended"]
-    for end in ends:  # although the second had nothing to read again
+    for end in ends:  # although the second sync had nothing to read again
         assert "incomplete records of living versions: 1" in str(end["reason"])
         assert end["counts"]["incomplete_records"] == 1  # type: ignore[index]  # a JSON object
 

@@ -1,4 +1,4 @@
-"""No reading, no new model of the name, no mapping and no policy changes a withdrawn record or its verdicts."""
+"""No reading, new model of the same name, mapping or policy changes a withdrawn record or its verdicts."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_a_new_model_of_the_name_changes_no_withdrawn_record(
     successor = record(store, "churn", 1)
     assert (successor["owner"], successor["risk_category"], successor["deleted_at"]) == ("grace", "minimal", None)
     assert "incarnation 2" in str(successor["findings"])
-    # The predecessor's states remain, and its gaps are none of the successor's.
+    # The predecessor's states remain, and the successor does not inherit its gaps.
     (predecessor,) = (
         row
         for row in rows(store, "canonical_record_history", "revision")

@@ -1,4 +1,4 @@
-"""A tenant with a policy of one rule and a waiver of it."""
+"""A tenant with a policy of one rule and a waiver of this rule."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ POLICY = Path(__file__).with_name("waived_rules.yaml")
 
 
 def pilot_tenant(**compliance: object) -> Tenant:
-    """Return a tenant with a small policy, whose waivers may name a pattern, as most of these do."""
+    """Return a tenant with a small policy. Its waivers may name a pattern, as most waivers of the tests do."""
     usual = {"default_policy": False, "policies": [str(POLICY)], "waiver_limits": {"allow_patterns": True}}
     return tenant_with_policies(**{**usual, **compliance})
 

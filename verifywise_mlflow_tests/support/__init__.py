@@ -1,4 +1,4 @@
-"""What tests of several packages share. A helper that one package needs lies in that package's folder.
+"""Helpers that tests of several packages share. A helper that only one package needs is in that package's folder.
 
 Servers and databases:
 
@@ -7,12 +7,12 @@ Servers and databases:
 - ``registry``: fills a real MLflow registry through MLflow's own client
 - ``session_servers``: the Postgres and the MLflow server that all processes of a session share
 - ``scheduling``: which test files run in one process, and which begin first
-- ``mlflow_process``: MLflow's command line, whose server takes one process and omits what no test needs
+- ``mlflow_process``: MLflow's command line, with a server of one process that omits work that no test needs
 - ``seeding``: fills a real MLflow's SQLite database with thousands of rows, past its API
 - ``dagster_migrations``: makes Dagster's SQLite files cheap to open
 - ``dagster_files``: copies the SQLite files of a new Dagster instance
-- ``warm_parent``: a process that has imported what services import, and is forked for each
-- ``warm_services``: starts the services of tests from it
+- ``warm_parent``: a process that has imported what services import, and is forked for each service
+- ``warm_services``: starts the services of tests from this process
 - ``compiled_statements``: lets all stores of a process share compiled SQL
 - ``shared_sandboxes``: lends the worker processes of one sync to the next one
 - ``running_listener``: a listener of webhooks, which the MLflow server of a session delivers to
@@ -22,7 +22,7 @@ Servers and databases:
 - ``certificate_authorities``: certificates and TLS contexts of a private authority
 - ``login_roles``: database roles that may log in
 - ``softhsm``: a PKCS#11 token with an Ed25519 key, in SoftHSM
-- ``webhook_installation``: MLflow with webhooks, the listener and Dagster, each as processes
+- ``webhook_installation``: MLflow with webhooks, the listener and Dagster, each in processes of its own
 - ``read_side_bank``: a bank with two tenants, synced twice, for everything that only reads the store
 
 Contents:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def accepting(listener: socket.socket, handle: Callable[[socket.socket], None]) -> Iterator[None]:
-    """Call ``handle`` with each connection until the block ends. It must not block: it starts a thread."""
+    """Call ``handle`` with each connection until the block ends. ``handle`` must not block: it starts a thread."""
     thread = threading.Thread(target=_accept, args=(listener, handle), daemon=True)
     thread.start()
     try:

@@ -1,4 +1,4 @@
-"""Private certificate authorities for tests, each with a certificate for a server at 127.0.0.1 and one for a client."""
+"""Private certificate authorities for tests, each with certificates for a server at 127.0.0.1 and for a client."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Authority:
 def make_authority(directory: Path, name: str = "authority", *, has_key_usage: bool = True) -> Authority:
     """Create an authority and its certificates, in files whose names begin with ``name``.
 
-    Without key usage the authority is like one made by plain ``openssl req -x509``: strict verification rejects it.
+    Without key usage, the authority is like the result of plain ``openssl req -x509``: strict verification rejects it.
     """
     key = ec.generate_private_key(ec.SECP256R1())
     authority = Authority(*(directory / f"{name}-{role}.pem" for role in ("authority", "server", "client")))

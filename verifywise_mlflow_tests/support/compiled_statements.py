@@ -1,4 +1,4 @@
-"""Compiles a SQL statement once a process instead of once for each store that a test opens.
+"""Compiles a SQL statement once per process instead of once for each store that a test opens.
 
 SQLAlchemy caches compiled statements by engine and dialect. A process of the product opens one store; the tests open
 thousands, and would spend a quarter of their time on compiling the same statements again.

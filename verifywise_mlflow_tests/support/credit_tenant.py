@@ -1,6 +1,6 @@
-"""A tenant as a bank has it: a model with a champion, a challenger and an archived version, under the default policy.
+"""A bank's tenant: a model with a champion, a challenger and an archived version, under the default policy.
 
-It is written into the store directly, in a second, and evaluated as a sync evaluates it.
+The tenant is written into the store directly, in a second, and evaluated as a sync evaluates it.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def credit_tenant(postgres: EmbeddedPostgres) -> Iterator[CreditTenant]:
 
 
 def fill(store: Store) -> None:
-    """Write the tenant: recorded on the first of March, evaluated on the second, changed on the fifth."""
+    """Write the tenant: its records are stored on 1 March, evaluated on 2 March, and changed on 5 March."""
     with store.begin("acme") as session:
         tenancy.activate(session, "https://mlflow.acme.example", None, day(1))
     for number in _TAGS:
@@ -125,7 +125,7 @@ def _write_version(store: Store, number: int, tags: Mapping[str, str], now: date
     model = RegisteredModel(MODEL, aliases=_ALIASES)
     write_record(store, RecordInputs(version=version, model=model, run=run, manifest=_manifest(number)), now)
     written = {"tenant_id": "acme", "problems": [], "fingerprint": "f", "changed_at": now}
-    if now != day(1):  # the rows are those of the first sync
+    if now != day(1):  # these are the rows of the first sync
         return
     with store.begin("acme") as session:
         session.execute(

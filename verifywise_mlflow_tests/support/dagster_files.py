@@ -1,7 +1,7 @@
 """Copies the SQLite files of a new Dagster instance, instead of creating their tables each time.
 
-An instance has three such files, and one more for each run. Creating their tables and indexes, each of which waits for
-the disk, is more than half of the time of many tests.
+An instance has three such files, and one more for each run. Creating each of their tables and indexes waits for the
+disk, which takes more than half of the time of many tests.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _open_schedules = SqliteScheduleStorage.from_local
 
 
 def copy_new_files() -> None:
-    """Make Dagster's storages copy a file that does not exist yet. They look at its revision as always."""
+    """Make Dagster's storages copy a file that does not exist yet. They check the revision of the copy as always."""
     SqliteEventLogStorage._initdb = _init_events  # type: ignore[assignment,method-assign]
     SqliteRunStorage.from_local = classmethod(_runs_from_local)  # type: ignore[assignment,method-assign]
     SqliteScheduleStorage.from_local = classmethod(_schedules_from_local)  # type: ignore[assignment,method-assign]

@@ -1,7 +1,7 @@
-"""Reads Dagster's migration scripts once a process instead of each time that Dagster opens a SQLite file.
+"""Reads Dagster's migration scripts once per process instead of each time that Dagster opens a SQLite file.
 
 Dagster opens three files for an instance and one for each run. Each time, alembic compiles a hundred scripts to find
-the newest one: two thirds of the time of many tests.
+the newest script. This takes two thirds of the time of many tests.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _read = ScriptDirectory.from_config
 
 
 def cache_scripts() -> None:
-    """Make alembic remember Dagster's script directories, which do not change. Others, such as ours, are read again."""
+    """Make alembic cache Dagster's script directories, which do not change. Other directories are read again."""
     ScriptDirectory.from_config = _from_config  # type: ignore[method-assign]  # a function serves as well
 
 

@@ -1,8 +1,8 @@
 """Databases for tests: empty, or with our schema.
 
-A database with our schema is emptied after a test and lent to the next one. Migrating takes half a second, and so does
-copying a template: a database is some 400 files. Emptying takes 20 ms. A database in which a test changed anything but
-rows, such as a grant or a column, or in which it wrote many rows, is dropped.
+A database with our schema is emptied after a test and lent to the next test. Migrating takes half a second, and so does
+copying a template: a database is some 400 files. Emptying takes 20 ms. A database is dropped if a test changed anything
+but rows, such as a grant or a column, or if it wrote many rows.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ END $$
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What a database without rows is like."""
+    """The schema and the settings of a database without rows."""
 
     definitions: str
     bytes: int
@@ -117,26 +117,26 @@ class Description:
 _new: dict[str, Description] = {}
 """A new database, by server. The random password of a server identifies it."""
 _changes: dict[str, str] = {}
-"""The text that changes with the definitions, when they last were those of a new database; by URL."""
+"""A text that changes with the definitions, as it was when they last equaled a new database; by URL."""
 _connections: dict[str, psycopg2.extensions.connection] = {}
-"""This process's connections to the lent databases, for all that happens between tests; by URL."""
+"""The connections with which this process prepares the lent databases between tests, by URL."""
 _idle: dict[str, list[str]] = {}
 """The URLs of this process's emptied databases, by server. Servers without the template have no entry."""
 
 
 def create_template(postgres: EmbeddedPostgres) -> None:
-    """Create the database that all others are copies of."""
+    """Create the database that all other databases are copied from."""
     upgrade(postgres.create_database(_TEMPLATE))
     adopt_template(postgres)
 
 
 def adopt_template(postgres: EmbeddedPostgres) -> None:
-    """Use the template that another process created on this server. A connection to it would block copying."""
+    """Use the template that another process created on this server. A connection to the template blocks copying."""
     _idle[postgres.password] = []
 
 
 def create_migrated_database(postgres: EmbeddedPostgres, prefix: str = "test") -> str:
-    """Create a database with our schema and return its URL. It lasts as long as the server."""
+    """Create a database with our schema and return its URL. The database lasts as long as the server."""
     if postgres.password not in _idle:
         create_template(postgres)
     return _create(postgres, f"{prefix}_{uuid.uuid4().hex}", f"TEMPLATE {_TEMPLATE}")
@@ -204,7 +204,7 @@ def _empty(url: str, new: Description) -> bool:
 
 
 def _maintenance(url: str) -> psycopg2.extensions.connection:
-    """Return this process's connection to a lent database for all that happens between tests."""
+    """Return the connection that this process uses to prepare a lent database between tests."""
     if url not in _connections:
         _connections[url] = psycopg2.connect(url)
         _connections[url].autocommit = True

@@ -28,7 +28,7 @@ RULE = """
 
 
 def rule_yaml(rule_id: str, requires: str, *, applies: str = "'true'", version: int = 1, title: str = "Held") -> str:
-    """Return the YAML of a rule; expressions in their quotes."""
+    """Return the YAML of a rule. The expressions are passed with their quotes."""
     return RULE.format(rule_id=rule_id, requires=requires, applies=applies, version=version, title=title)
 
 
@@ -40,7 +40,7 @@ def write_policy(path: Path, *rules: str, policy_id: str = "ours", version: int 
 
 
 def one_rule_compliance(folder: Path) -> Compliance:
-    """Return settings with one cheap rule, for tests in which the default policy's evaluation is only a cost."""
+    """Return settings with one cheap rule, for tests that need no verdicts of the default policy."""
     policy = write_policy(folder / "one-rule.yaml", rule_yaml("named", """'model_name != ""'"""))
     return Compliance(default_policy=False, policies=(policy,))
 

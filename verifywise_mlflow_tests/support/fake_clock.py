@@ -14,6 +14,6 @@ class FakeClock:
         return self.now
 
     def sleep(self, seconds: float) -> None:
-        """Move on."""
+        """Advance the clock."""
         self.sleeps.append(seconds)
         self.now += seconds

@@ -1,4 +1,4 @@
-"""Changes rows as the owner of the schema can, whom no trigger stops."""
+"""Changes rows as the owner of the schema can: no trigger stops the owner."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Two tenants with gaps of several ages, waivers, an AI system, and names that try to harm a spreadsheet or a terminal.
 
-They are written into the store directly and evaluated as a sync evaluates them, on days of March.
+The tenants are written into the store directly, and evaluated as a sync evaluates them, on several days in March.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class GovernedTenants:
 
 @contextmanager
 def governed_tenants(postgres: EmbeddedPostgres) -> Iterator[GovernedTenants]:
-    """The two tenants, for all tests of a module: none of them may write."""
+    """The two tenants, for all tests of a module. No test may write."""
     with migrated_database(postgres) as url, Store(url) as store, TemporaryDirectory() as folder:
         _fill(store, Path(folder))
         yield GovernedTenants(url, store)
@@ -77,7 +77,7 @@ def _fill(store: Store, folder: Path) -> None:
     _record(store, "fraud", 7, day(1), tenant_id="globex", stage="Staging", tags={"owner": "Fraud Desk"})
     both = write_policy(folder / "policy.yaml", OWNED, PRIVATE)
     _evaluate(store, day(1), both)
-    # Version 2 loses its owner on day 3 and gets another one on day 5: the verdict changes, the gap stays open.
+    # Version 2 loses its owner on day 3 and gets another owner on day 5: the verdict changes, the gap stays open.
     unowned = {name: value for name, value in credit.items() if name != "owner"}
     _record_in_use(store, day(3), unowned)
     _evaluate(store, day(3), both)

@@ -81,7 +81,7 @@ def hostile_server(
     """Serve the script's bytes, one thread per connection, until the block ends."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = HostileServer(listener.getsockname()[1], "https" if tls else "http")
-        # A client of an earlier server on this port may still exist, whose limit was adapted to that server.
+        # A client of an earlier server on this port may still exist. Its limit was adapted to the earlier server.
         pools._limits.pop(("127.0.0.1", server.port), None)
         accepting = threading.Thread(target=_accept, args=(listener, server, script, tls), daemon=True)
         accepting.start()
@@ -94,7 +94,7 @@ def hostile_server(
 
 
 def respond_with(*responses: bytes) -> Callable[[HostileServer, ReceivedRequest], bytes]:
-    """Return a script that sends the responses in order, and the last one repeatedly."""
+    """Return a script that sends the responses in order, and repeats the last response."""
     remaining = list(responses)
     return lambda _server, _request: remaining.pop(0) if len(remaining) > 1 else remaining[0]
 

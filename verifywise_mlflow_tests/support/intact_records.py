@@ -1,4 +1,4 @@
-"""Verifies that a history left every record as it was logged: for the ends of tests that write histories."""
+"""Verifies that no record differs from its leaf in the log of states, at the end of tests that write histories."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def assert_intact(store: Store, tenant_id: str = "acme", *, judges: bool = True)
 
 
 def described(damage: RecordDamage) -> str:
-    """Return what a damage is about, on one line: what, which table, which row, which fields."""
+    """Return a description of a damage on one line: its kind, the table, the row and the fields."""
     names = [change.name for change in damage.fields]
     number = str(damage.version_number or "")
     return " ".join(filter(None, (damage.kind, damage.table, damage.model_name, number, damage.row, *names)))

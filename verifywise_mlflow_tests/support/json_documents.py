@@ -10,13 +10,13 @@ from jsonschema import Draft202012Validator, FormatChecker  # type: ignore[impor
 
 from verifywise_mlflow_tests.support.published_schemas import DOCUMENT_SCHEMAS, read_schema
 
-# JSON of many shapes, which tests index freely: hence Any here.
+# Tests index JSON of many shapes freely, hence Any here.
 
 
 def check_document(output: str) -> dict[str, Any]:
-    """Check what a command printed, which must be one document and name its schema; return it.
+    """Check that a command printed one document, which names its schema and matches it; return the document.
 
-    Readers must expect members that a later release adds, so that the schemas allow them. Here, each must be described.
+    The schemas allow unknown members, since a later release may add members. Here, each member must be described.
     """
     document: dict[str, Any] = json.loads(output)
     name = str(document["schema"]).rpartition("/")[2]
@@ -31,7 +31,7 @@ def _validator(name: str) -> Draft202012Validator:
 
 
 def _closed(schema: Any) -> Any:
-    """Return the schema with all objects closed whose members it lists."""
+    """Return the schema, changed so that objects with listed members allow no other members."""
     if isinstance(schema, dict):
         closed = {name: _closed(value) for name, value in schema.items()}
         return (

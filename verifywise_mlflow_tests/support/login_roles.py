@@ -36,7 +36,7 @@ def execute(url: str, *statements: str | sql.Composable) -> None:
 
 @contextmanager
 def login_role(database_url: str, name: str, options: str = "") -> Iterator[LoginRole]:
-    """A role that may log in to the database, and nothing else. It has to go before its database."""
+    """A role that may only log in to the database. It must be dropped before its database."""
     password = secrets.token_hex(16)
     role = sql.Identifier(name)
     execute(

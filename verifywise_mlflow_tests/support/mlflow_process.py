@@ -1,4 +1,4 @@
-"""``mlflow_program`` without costs of requests that no test needs: a program for ``MlflowServer``."""
+"""``mlflow_program`` without the work of requests that no test needs. ``MlflowServer`` runs it as its program."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ PROGRAM: Final = (sys.executable, "-m", __spec__.name if __spec__ else __name__)
 def _cut_cost_of_requests(app: FastAPI) -> None:
     """Omit work that no test needs: a quarter of the cost of each request.
 
-    MLflow reads the workspace of each request from its database; the tests neither change nor delete one. And it
-    measures the time of gateways, for which each request gets a task of its own.
+    MLflow reads the workspace of each request from its database; the tests neither change nor delete a workspace.
+    MLflow also measures the time of gateways, and starts a task for each request to do so.
     """
     from mlflow.store.workspace.sqlalchemy_store import SqlAlchemyStore
 

@@ -1,4 +1,4 @@
-"""Tenants that together have a secret in each field that takes one, at servers that echo their requests."""
+"""Tenants that together have a secret in each field that takes a secret, at servers that echo their requests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ S3_KEYS: Final = ("access_key_id", "secret_access_key", "session_token")
 def tenants_with_secrets(
     secret: Callable[..., str], canaries: Canaries, echo: HostileServer, private: HostileServer, directory: Path
 ) -> dict[str, dict[str, object]]:
-    """Return tenants that together have a secret in each field that takes one."""
+    """Return tenants that together have a secret in each field that takes a secret."""
     bearer = {"kind": "bearer", "token": secret("bearer token")}
     oauth2 = {"kind": "oauth2", "client_id": "us", "client_secret": secret("oauth2 client_secret")}
     sigv4 = {name: secret(f"sigv4 {name}") for name in S3_KEYS}
@@ -197,13 +197,13 @@ def witnesses(secret: Callable[..., str], canaries: Canaries, echo: HostileServe
 
 
 def web_token(canaries: Canaries) -> str:
-    """Return a token whose claims are those of VerifyWise, and whose signature is a canary."""
+    """Return a token with the claims of a VerifyWise token and with a canary as its signature."""
     claims = json.dumps({"id": 1, "organizationId": 1, "roleName": "Admin"}).encode()
     return f"e30.{base64.urlsafe_b64encode(claims).decode().rstrip('=')}.{canaries.new('verifywise token')}"
 
 
 def kafka(secret: Callable[..., str]) -> dict[str, object]:
-    """Return a cluster that is not there."""
+    """Return the settings of a cluster that does not exist."""
     return {
         "kind": "kafka",
         "bootstrap_servers": ["kafka.invalid:9093"],
@@ -251,7 +251,7 @@ def echoing(issued_token: str) -> object:
 
 
 def _describe(request: ReceivedRequest) -> str:
-    """Credentials come first, since excerpts are short. Basic authentication is also decoded."""
+    """Describe a request. Credentials come first, since excerpts are short. Basic authentication is also decoded."""
     values = sorted(
         request.headers.items(), key=lambda header: header[0] not in {"authorization", "proxy-authorization"}
     )

@@ -32,7 +32,7 @@ class Canaries:
         return self.marker_by_purpose[purpose]
 
     def key(self, purpose: str, pem: str) -> str:
-        """Take a key that was made elsewhere; its longest line identifies it."""
+        """Add a key that was made elsewhere. The key's longest line identifies it."""
         self.marker_by_purpose[purpose] = max(pem.splitlines(), key=len)[8:56]
         return pem
 
@@ -67,7 +67,7 @@ def _readable(data: bytes) -> Iterator[bytes]:
 def fields_for_secrets(model: type[BaseModel], outer: frozenset[type[BaseModel]] = frozenset()) -> set[str]:
     """Return the fields of a model, and of the models in it, that take a reference to a secret.
 
-    Conditions of a mapping contain conditions, so a model within itself is not entered again.
+    Conditions of a mapping contain conditions, so a model that contains itself is not entered again.
     """
     fields: set[str] = set()
     if model in outer:
@@ -103,7 +103,7 @@ def _kinds(annotation: object) -> Iterator[object]:
 
 
 def all_of_a_database(url: str) -> Iterator[bytes]:
-    """Yield every value of every table, including those of the system catalog with user-supplied text."""
+    """Yield every value of every table, including the tables of the system catalog that contain user-supplied text."""
     with closing(psycopg2.connect(url)) as connection, connection.cursor() as cursor:
         cursor.execute(
             "SELECT table_schema, table_name FROM information_schema.tables WHERE table_type = 'BASE TABLE' "

@@ -85,7 +85,7 @@ class UpstreamResponse:
 
 
 class FaultContext:
-    """The arguments of a fault: the request, the connection to the server, and that to the client."""
+    """The arguments of a fault: the request, the connection to the server, and the connection to the client."""
 
     def __init__(self, exchange: Exchange, proxy: Proxy, connection: socket.socket) -> None:
         self.exchange = exchange
@@ -158,7 +158,7 @@ class Proxy:
         return len(self.exchanges)
 
     def requests_ending_with(self, ending: str | tuple[str, ...]) -> list[Exchange]:
-        """Return the requests to the endpoints with this ending, or one of these, e.g. ``runs/search``."""
+        """Return the requests to the endpoints with one of these endings, such as ``runs/search``."""
         return [exchange for exchange in self.exchanges if exchange.kind.endswith(ending)]
 
     def forget(self) -> None:
@@ -231,7 +231,7 @@ def proxy_before(upstream: str) -> Iterator[Proxy]:
 
     class Server(ThreadingHTTPServer):
         def shutdown_request(self, request: socket.socket | tuple[bytes, socket.socket]) -> None:
-            """Close without the base class's shutdown, which would precede a reset."""
+            """Close without the base class's shutdown, which the client would receive before a reset."""
             assert isinstance(request, socket.socket)
             self.close_request(request)
 
@@ -251,14 +251,14 @@ def proxy_before(upstream: str) -> Iterator[Proxy]:
 
 
 def always(fault: Fault, ending: str | tuple[str, ...] = "") -> Choice:
-    """Choose a fault for every request to the endpoints with this ending, or one of these."""
+    """Choose a fault for every request to the endpoints with one of these endings."""
     return lambda exchange: fault if exchange.kind.endswith(ending) else None
 
 
 def once_for_each_kind(fault: Fault, *, sparing: str | None = None) -> Choice:
-    """Choose a fault for the first request to each endpoint: the listing of models, the run search, a file …
+    """Choose a fault for the first request to each endpoint, such as the listing of models, the run search or a file.
 
-    Paths that contain ``sparing`` are forwarded.
+    Requests whose path contains ``sparing`` are forwarded.
     """
     seen_kinds: set[str] = set()
     lock = threading.Lock()
@@ -333,7 +333,7 @@ def saying(
     content_type: str | None = "application/json",
     **headers: str,
 ) -> Fault:
-    """Respond like this without contacting the server; ``Retry_After`` becomes the header ``Retry-After``."""
+    """Send this response without contacting the server; ``Retry_After`` becomes the header ``Retry-After``."""
 
     def fault(context: FaultContext) -> None:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -357,7 +357,7 @@ def huge(total_bytes: int) -> Fault:
 
 
 def gzip_bomb(unpacked_bytes: int) -> Fault:
-    """Respond with few bytes that decompress to this many."""
+    """Respond with few bytes that decompress to this number of bytes."""
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
     first_chunk = packer.compress(b"{" + b" " * _MEBIBYTE) + packer.flush(zlib.Z_FULL_FLUSH)
     repeated_chunk = packer.compress(b" " * _MEBIBYTE) + packer.flush(zlib.Z_FULL_FLUSH)

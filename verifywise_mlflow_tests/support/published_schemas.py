@@ -1,7 +1,7 @@
 """The JSON Schemas in the package, their copies in the docs, and tables of their members for the pages.
 
-The schemas of events and facets are written by hand, in the packages that send these. The schemas of documents are
-generated from classes.
+The schemas of events and facets are written by hand, in the packages that send the events and facets. The schemas of
+documents are generated from classes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ FACET_SCHEMAS: Final = _PACKAGE / "delivery" / "openlineage" / "schemas"
 DOCUMENT_SCHEMAS: Final = _PACKAGE / "exports" / "json_documents" / "schemas"
 PUBLISHED: Final = DOCS / "reference" / "schemas"
 
-# A schema is JSON of many shapes, which is indexed freely: hence Any here.
+# Schemas are JSON of many shapes and are indexed freely, hence Any here.
 
 
 def schema_files() -> Iterator[Path]:
@@ -30,7 +30,7 @@ def schema_files() -> Iterator[Path]:
 
 
 def publish_schemas() -> None:
-    """Copy the schemas of the package to the docs, and delete copies of others."""
+    """Copy the schemas of the package to the docs, and delete copies of schemas that the package does not have."""
     PUBLISHED.mkdir(exist_ok=True)
     files = {path.name: path.read_bytes() for path in schema_files()}
     for path in PUBLISHED.iterdir():
@@ -47,11 +47,11 @@ def read_schema(path: Path) -> dict[str, Any]:
 
 
 def member_table(properties: Mapping[str, Any], definitions: Mapping[str, Any] | None = None) -> Iterator[str]:
-    """Yield a table of the members of an object, and of those of the objects in them.
+    """Yield a table of the members of an object, including the members of nested objects.
 
     Args:
         properties: The members and their schemas.
-        definitions: The schemas that others refer to, by name: ``$defs``.
+        definitions: The schemas that other schemas refer to, by name: ``$defs``.
     """
     yield "| member | type | meaning |"
     yield "|---|---|---|"

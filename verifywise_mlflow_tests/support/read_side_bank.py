@@ -31,7 +31,7 @@ CUSTOMERS: Final = Dataset("customers", "c4d1e0aa", "local", '{"uri": "s3://bank
 
 @dataclass(frozen=True, slots=True)
 class Bank:
-    """A database with what the syncs stored, and the tenants.yaml that they used."""
+    """A database with the rows that the syncs stored, and the tenants.yaml that they used."""
 
     database_url: str
     tenants_file: Path
@@ -42,7 +42,7 @@ class Bank:
 
 @contextmanager
 def synced_bank(database_url: str, mlflow_uri: str, artifacts: Path, folder: Path) -> Iterator[Bank]:
-    """Fill two workspaces, sync them twice, and give the result."""
+    """Fill two workspaces, sync them twice, and yield the result."""
     now = datetime.now(UTC)
     bank = Bank(
         database_url,

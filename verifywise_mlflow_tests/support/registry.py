@@ -1,7 +1,7 @@
-"""Fills a real MLflow registry through MLflow's own client, in the few words that the tests need.
+"""Fills a real MLflow registry through MLflow's own client, with the few operations that the tests need.
 
-Half of the time of many tests is spent on this, so it sends no request that it can do without: it remembers what it
-created, and writes files into the server's artifact folder, where an upload would put them.
+Many tests spend half of their time here, so this module avoids requests: it remembers what it created, and writes files
+into the folder of the server's artifacts instead of uploading them.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ class Registry:
         tags: Mapping[str, str] | None = None,
         description: str | None = None,
     ) -> ModelVersion:
-        """Register a version, and its model if need be."""
+        """Register a version, and its model if the model does not exist."""
 
         def register() -> ModelVersion:
             return self.client.create_model_version(
@@ -109,7 +109,7 @@ class Registry:
         return register()
 
     def trained_version(self, model: str) -> ModelVersion:
-        """Register a version as MLflow 2 did: its files lie in the run that made it."""
+        """Register a version as MLflow 2 did: the files of the version are in its training run."""
         files = {f"model/{name}": content for name, content in MODEL_FILES.items()}
         run_id = self.run(files=files, metrics={"accuracy": 0.93})
         return self.version(model, run_id=run_id, source=f"{self._runs[run_id].artifact_uri}/model")
@@ -172,7 +172,7 @@ def _write(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def create_workspace(mlflow_uri: str, environment: pytest.MonkeyPatch) -> str:
-    """Create a workspace and point MLflow's own client to it, which reads its server and workspace from variables."""
+    """Create a workspace and set the environment variables that direct MLflow's own client to it."""
     name = f"test-{uuid.uuid4().hex[:12]}"
     environment.setenv("MLFLOW_TRACKING_URI", mlflow_uri)
     environment.setenv("MLFLOW_WORKSPACE", name)

@@ -29,12 +29,12 @@ class WebhookSecrets:
 
     @property
     def secret(self) -> str:
-        """The one that MLflow signs with."""
+        """The secret that MLflow signs with."""
         return self.secrets[0]
 
 
 def new_secrets(number: int = 1) -> WebhookSecrets:
-    """Return random ones."""
+    """Return a random path and random secrets."""
     return WebhookSecrets(secrets.token_urlsafe(24), tuple(secrets.token_urlsafe(24) for _ in range(number)))
 
 
@@ -46,11 +46,11 @@ class RunningListener:
 
     @property
     def url(self) -> str:
-        """Its address."""
+        """The listener's address."""
         return f"http://127.0.0.1:{self.port}"
 
     def address(self, of: WebhookSecrets) -> str:
-        """Return where MLflow delivers the events of a tenant."""
+        """Return the address to which MLflow delivers the events of a tenant."""
         return f"{self.url}/mlflow/{of.path}"
 
     def get(self, path: str) -> urllib3.BaseHTTPResponse:
@@ -66,7 +66,7 @@ def write_tenants(
     settings: Mapping[str, Mapping[str, object]] | None = None,
     workspace: str | None = None,
 ) -> None:
-    """Write a tenants.yaml with webhooks, its secrets into files next to it, and name it in the environment.
+    """Write a tenants.yaml with webhooks and files with its secrets, and name the tenants.yaml in the environment.
 
     Args:
         path: The file.

@@ -1,7 +1,7 @@
-"""Which tests run in one process, and which begin first.
+"""Decides which tests run in one process, and which tests begin first.
 
-Tests of one file stay in one process, since they share what they set up. So do those of several files that share
-servers which take long to start.
+Tests of one file stay in one process, since they share their set-up. Tests of several files also stay in one process
+if they share servers that take long to start.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ GROUPS: Final[Mapping[str, Sequence[str]]] = {
     "the demo": (
         "verifywise_mlflow_tests/demo/test_demo.py",
         "verifywise_mlflow_tests/demo/test_change_delay.py",
-        "verifywise_mlflow_tests/browser/test_dagster_pages.py",  # it changes the demo's registries
+        "verifywise_mlflow_tests/browser/test_dagster_pages.py",  # this file changes the demo's registries
         "verifywise_mlflow_tests/demo/test_stopped_demo.py",
     ),
     "the servers of object stores": (
@@ -51,14 +51,14 @@ _POSITION_OF: Final = {file: position for files in GROUPS.values() for position,
 
 
 class GroupScheduling(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
-    """Gives each process of pytest-xdist one group of files after the other."""
+    """Assigns groups of files to the processes of pytest-xdist: each process runs one group at a time."""
 
     def _split_scope(self, nodeid: str) -> str:
         return group(super()._split_scope(nodeid))
 
 
 def group(file: str) -> str:
-    """Return the name of the files that run in one process together with this one."""
+    """Return the name of the group of files that run in one process, for a file of the group."""
     return _GROUP_OF.get(file, file)
 
 
@@ -71,7 +71,7 @@ def sort_longest_first(items: list[pytest.Item]) -> None:
             of_files = seconds.setdefault(group(file), Counter())
             of_files[file] = max(of_files[file], mark.kwargs["seconds"])
     total = {name: of_files.total() for name, of_files in seconds.items()}
-    # The sort is stable: all else stays in its order.
+    # The sort is stable: all other files stay in their order.
     items.sort(key=lambda item: (-total.get(group(_file(item)), 0), _POSITION_OF.get(_file(item), 0)))
 
 

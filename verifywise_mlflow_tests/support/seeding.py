@@ -1,6 +1,6 @@
 """Fills a real MLflow server's SQLite database with thousands of rows in a second, past its API.
 
-The rows are those that MLflow 3.17 itself writes: its own table definitions are used, with their defaults.
+The rows equal the rows that MLflow 3.17 writes: they are made with MLflow's own table definitions and defaults.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _READY = 2  # MLflow's number for a logged model that is complete
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How much a workspace is to hold."""
+    """The number of objects in a workspace."""
 
     models: int
     versions: int
@@ -56,7 +56,7 @@ class Sizes:
 
 
 def seed(database: Path, workspace: str, sizes: Sizes) -> None:
-    """Write models ``model-00000`` …, their versions, and what these come from, into a workspace."""
+    """Write models ``model-00000`` …, their versions, and the versions' runs and logged models into a workspace."""
     assert max(sizes.runs, sizes.logged_models) <= sizes.versions
     with _engine(database).begin() as connection:
         experiments = _experiments(connection, workspace, sizes.experiments)
@@ -67,7 +67,7 @@ def seed(database: Path, workspace: str, sizes: Sizes) -> None:
 
 @cache
 def _engine(database: Path) -> Engine:
-    """Return the engine of a file: it remembers compiled statements, and keeps no connection."""
+    """Return the engine of a file. The engine caches compiled statements and keeps no connection."""
     return create_engine(f"sqlite:///{database}", poolclass=NullPool)
 
 
@@ -202,7 +202,7 @@ def _registry(
                 "creation_time": _LONG_AGO + index,
                 "last_updated_time": _LONG_AGO + index,
                 "source": f"models:/{logged_model}" if logged_model else "s3://bucket/model",
-                # MLflow's client sends the run along; those who register over REST may not.
+                # MLflow's client sends the run, too. A registration over REST may omit the run.
                 "run_id": None if logged_model and index % 2 else run,
             }
         )

@@ -1,7 +1,8 @@
-"""The Postgres and the MLflow server of a session, which all of its processes share.
+"""The Postgres and the MLflow server of a session, which all processes of the session share.
 
-With pytest-xdist, the controller starts them while its workers collect tests. It writes where they are into a file that
-the workers wait for, and stops them after the workers. If it is killed, the watchdog of ``ChildProcess`` does.
+With pytest-xdist, the controller starts the servers while its workers collect tests. It writes the addresses into a
+file that the workers wait for, and stops the servers after the workers. If the controller is killed, the watchdog of
+``ChildProcess`` stops the servers.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ class SharedServers:
 
     @property
     def folder(self) -> str:
-        """The folder with the files that say where they are."""
+        """The folder with the files that state the addresses of the servers."""
         return self._folder.name
 
     def stop(self) -> None:
@@ -113,12 +114,12 @@ class SharedServers:
 
 
 def shared_parent(folder: str) -> Path:
-    """Return the address of the process that the controller's services, and a worker's, are forked from."""
+    """Return the address of the process that the services of the controller and of its workers are forked from."""
     return Path(folder, "services.socket")
 
 
 def shared_postgres(folder: str) -> EmbeddedPostgres:
-    """Return the controller's Postgres, for a worker."""
+    """Return the controller's Postgres to a worker."""
     description = _read(Path(folder, "postgres.json"))
     server = RunningPostgres(int(description["port"]), description["password"])
     adopt_template(server)
@@ -126,7 +127,7 @@ def shared_postgres(folder: str) -> EmbeddedPostgres:
 
 
 def shared_mlflow(folder: str) -> RunningMlflow:
-    """Return the controller's MLflow, for a worker."""
+    """Return the controller's MLflow to a worker."""
     description = _read(Path(folder, "mlflow.json"))
     return RunningMlflow(description["uri"], Path(description["database"]), Path(description["template"]))
 
@@ -139,7 +140,7 @@ def _publish(path: Path, description: dict[str, object]) -> None:
 
 
 def _read(path: Path) -> dict[str, str]:
-    """Wait for a file of the controller, and return its content."""
+    """Wait until the controller has written a file, and return the content of the file."""
     deadline = time.monotonic() + _START_TIMEOUT_S
     failure = path.with_name("failure.json")
     while not path.exists():

@@ -1,7 +1,7 @@
 """Lends the worker processes of one sync to the next one.
 
 Each sync that reads files starts one or two worker processes, which takes a third of the time of many tests. Tests of
-the sandbox itself use their own.
+the sandbox itself use worker processes of their own.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ os.register_at_fork(after_in_child=_idle.clear)  # two processes must not talk t
 
 
 class LendingPool(SandboxPool):
-    """A pool that takes idle sandboxes first, and does not stop its own at the end."""
+    """A pool that uses idle sandboxes first, and does not stop its sandboxes at the end."""
 
     def __init__(self, open_sandbox: partial[Sandbox]) -> None:
-        """Take what opens a sandbox."""
+        """Store the function that opens a sandbox."""
         self._lent = _idle[open_sandbox.func, open_sandbox.args, tuple(sorted(open_sandbox.keywords.items()))]
         self._open_new = open_sandbox
         super().__init__(self._open_idle)
 
     def close(self) -> None:
-        """Return all sandboxes, for the next pool."""
+        """Give all sandboxes back for the next pool."""
         if self._starting:
             self._starting.join()
-        self._lent += reversed(self._opened)  # the first one is needed first
+        self._lent += reversed(self._opened)  # the first sandbox is needed first
 
     def _open_idle(self) -> Sandbox:
         with suppress(IndexError):

@@ -1,4 +1,4 @@
-"""What a script for outsiders imports: they run it without installing anything."""
+"""Finds the imports of a script for outsiders, who run it without installing anything."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def write_record(
     deleted_at: datetime | None = None,
     metrics: dict[str, float] | None = None,
 ) -> int:
-    """Write the record of these inputs; return how many states that added. The sync id holds the day."""
+    """Write the record of these inputs; return the number of added states. The sync ID contains the day."""
     normalized = normalize(record_inputs, default_mapping())
     if metrics is not None:
         normalized = replace(normalized, record=replace(normalized.record, metrics=metrics))

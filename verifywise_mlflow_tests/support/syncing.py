@@ -33,7 +33,7 @@ def targeted_sync(tenant: Tenant, store: Store, *named: str | tuple[str, int]) -
 
 
 def rows(store: Store, table: str, order: str = "1, 2, 3") -> list[Row]:
-    """Return all rows of a table, as the columns' types give them."""
+    """Return all rows of a table, with values in the Python types of the columns."""
     with store.begin_shared() as connection:
         result = connection.execute(text(f"SELECT * FROM verifywise_mlflow.{table} ORDER BY {order}")).mappings()
         return [dict(row) for row in result]

@@ -1,4 +1,4 @@
-"""Traces with assessments, in the form in which a client sends them to MLflow: one request for each trace."""
+"""Traces with assessments, as a client sends them to MLflow, with one request for each trace."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Entries for an audit trail, and how tests append them."""
+"""Makes entries of an audit trail, and appends them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A plain client of the contract server for tests: it says what VerifyWise answers, and hides nothing."""
+"""A plain client of the contract server for tests. It returns each response of VerifyWise unchanged."""
 
 from __future__ import annotations
 

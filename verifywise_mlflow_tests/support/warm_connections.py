@@ -1,9 +1,9 @@
 """Keeps the connections of a closed store for the next store on the same database.
 
-For a new connection, Postgres starts a process, whose first queries read the catalogs: a fifth of the time of many
-tests. Connections are kept only to databases that are lent to one test after the other, and only those of the
-superuser, to whom no grant, limit or password of a test applies. A kept connection has no transaction, lock or setting
-left from its former use.
+For a new connection, Postgres starts a process, and the first queries of the process read the catalogs. This takes a
+fifth of the time of many tests. Connections are kept only if their database is lent to one test after the other, and
+only if their role is the superuser: no grant, limit or password of a test applies to the superuser. A kept connection
+has no transaction, lock or setting left from its former use.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ os.register_at_fork(after_in_child=_idle.clear)  # two processes must not use on
 
 
 class WarmConnection(psycopg2.extensions.connection):  # type: ignore[misc]  # psycopg2 has no types
-    """A connection that survives its end, unless it is broken or belongs to another process."""
+    """A connection that ``close`` keeps open, unless it is broken or belongs to another process."""
 
     opened_with: tuple[tuple[str, Hashable], ...] = ()
     opened_by = 0
@@ -43,11 +43,11 @@ class WarmConnection(psycopg2.extensions.connection):  # type: ignore[misc]  # p
         super().close()
 
     def is_alive(self) -> bool:
-        """Return whether the server still has it."""
+        """Return whether the server still serves the connection."""
         return self._execute("SELECT 1")
 
     def _forget(self) -> bool:
-        """End the transaction, and release everything that the session has; return False if the session is lost."""
+        """End the transaction and reset the session's locks and settings; return False if the session is lost."""
         if self.closed or self.get_transaction_status() == psycopg2.extensions.TRANSACTION_STATUS_UNKNOWN:
             return False
         with suppress(psycopg2.Error):
@@ -67,7 +67,7 @@ class WarmConnection(psycopg2.extensions.connection):  # type: ignore[misc]  # p
 
 
 def keep_connections(engine: Engine) -> None:
-    """Make an engine take kept connections, and keep its own, if its database is one of those that are lent."""
+    """If the engine's database is lent to tests, make the engine use kept connections, and keep its own connections."""
     event.listen(engine, "do_connect", _connect)
 
 

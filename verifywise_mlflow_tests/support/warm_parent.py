@@ -4,8 +4,8 @@ Imports are most of the CPU time of a start: two to four seconds for Dagster's s
 process runs the module as ``python -m`` does, with its own environment, folder, log, session and command line.
 
 ``python -m verifywise_mlflow_tests.support.warm_parent SOCKET PADDING`` accepts a connection for each service. The
-client sends a line of JSON, and gets the process id at the start and the exit code at the end. The padding is space for
-the command lines of the forked processes, which ``ps`` and the tests read.
+client sends a line of JSON, and receives the process ID at the start and the exit code at the end. The padding reserves
+memory for the command lines of the forked processes, since ``ps`` and the tests read these command lines.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def _unregister_metrics(module: ModuleType) -> None:
 
 
 def _run(order: Mapping[str, Any]) -> NoReturn:
-    """Be the service."""
+    """Run the service in the forked process."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,4 +1,4 @@
-"""Starts services from a process that has imported everything, instead of from nothing: see ``warm_parent``."""
+"""Starts services by forking a process that has imported everything: see ``warm_parent``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _COLD_VARIABLES: Final = ("VERIFYWISE_SCHEMA",)
 
 
 class WarmProcess:
-    """A forked service: what ``ChildProcess`` uses of ``subprocess.Popen``."""
+    """A forked service, with the part of the interface of ``subprocess.Popen`` that ``ChildProcess`` uses."""
 
     def __init__(self, connection: socket.socket) -> None:
         """Store the connection to the parent, which has sent the process id."""
@@ -50,12 +50,12 @@ class WarmProcess:
         return code
 
     def send_signal(self, number: int) -> None:
-        """Send a signal, if it still runs."""
+        """Send a signal if the service still runs."""
         if self.poll() is None:
             os.kill(self.pid, number)
 
     def kill(self) -> None:
-        """Kill it, if it still runs."""
+        """Kill the service if it still runs."""
         self.send_signal(signal.SIGKILL)
 
     def _await_end(self, timeout: float | None) -> int | None:
@@ -67,13 +67,13 @@ class WarmProcess:
 
 
 class WarmPopen:
-    """Stands for the module ``subprocess`` where services are started, and forks those that the parent knows."""
+    """Replaces the module ``subprocess`` where services are started, and forks the services that the parent can run."""
 
     DEVNULL, STDOUT, PIPE = subprocess.DEVNULL, subprocess.STDOUT, subprocess.PIPE
     TimeoutExpired = subprocess.TimeoutExpired
 
     def __init__(self, address: Callable[[], Path]) -> None:
-        """Store the function that returns the parent's address and, if nobody has, starts the parent."""
+        """Store the function that returns the parent's address. It starts the parent if the parent does not run."""
         self._address = address
 
     def Popen(  # noqa: N802  # the name that it stands for
@@ -95,7 +95,7 @@ class WarmPopen:
 
 
 def _connect(address: Path) -> socket.socket:
-    """Connect to the parent, which may be starting."""
+    """Connect to the parent, which may still be starting."""
     deadline = time.monotonic() + _START_SECONDS
     while True:
         connection = socket.socket(socket.AF_UNIX)
@@ -122,7 +122,7 @@ def running_parent(address: Path) -> Iterator[Path]:
         ) as parent,
     ):
         yield address
-        parent.communicate()  # it ends when its input does
+        parent.communicate()  # the parent ends when its input ends
 
 
 @contextmanager

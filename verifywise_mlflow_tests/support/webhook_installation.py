@@ -1,4 +1,4 @@
-"""MLflow with webhooks, the listener, Postgres and Dagster, each as processes, as in production."""
+"""MLflow with webhooks, the listener, Postgres and Dagster, each in processes of its own, as in production."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class WebhookInstallation:
         return MlflowApi(self.mlflow.uri, tenant)
 
     def change(self, tenant: str, number: int, timeout_seconds: float = 60) -> ChangeTimes:
-        """Name the owner of a version, or remove it, and wait for the verdict that this changes.
+        """Set or remove the owner of a version, and wait until the verdict changes.
 
         Raises:
             TimeoutError: the verdict did not change in time.
