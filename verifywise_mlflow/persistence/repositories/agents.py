@@ -45,7 +45,7 @@ class ListedAgent:
 
 
 def known_agents(session: TenantSession) -> dict[str, tuple[StoredObject, str | None]]:
-    """Return the stored state of each agent with its experiment, by ID, tombstones included."""
+    """Return, by ID, the stored state of each agent and the agent's experiment, tombstones included."""
     table = agents.c
     columns = (table.fingerprint, table.deleted_at.is_not(None), table.created_at, table.incarnation)
     query = select(table.model_id, table.experiment_id, *columns).where(table.tenant_id == session.tenant_id)
@@ -78,7 +78,7 @@ def write_agents(
 
 
 def mark_agents_deleted(session: TenantSession, model_ids: Collection[str], sync_id: str, now: datetime) -> int:
-    """Soft delete (tombstone) agents; return how many were living."""
+    """Soft delete (tombstone) agents; return how many of them were living."""
     is_named = agents.c.model_id == any_(cast(list(model_ids), ARRAY(Text)))
     return asset_states.mark_deleted(session, AGENTS, is_named, sync_id, now)
 

@@ -1,6 +1,8 @@
-"""The states of assets beyond models, such as agents: written with their entries in the log, read with former states.
+"""The states of assets beyond models, such as agents.
 
-A trigger saves the former state of a row in the table of its history.
+They are written together with their entries in the log of states.
+
+A trigger saves the former state of a row in the history table, from which former states are read.
 """
 
 from __future__ import annotations
@@ -45,10 +47,10 @@ def mark_deleted(
 def present_and_former(
     session: TenantSession, asset: StateTable, columns: Sequence[str], condition: Callable[[Table], ColumnElement[bool]]
 ) -> list[Row[Any]]:
-    """Return columns of the current and former states that meet a condition: current ones first, otherwise in no order.
+    """Return columns of the states that meet a condition: first current states, then former states, each in no order.
 
-    The last two columns of a row are when a sync first saw the state, and when a sync first saw the next state: null
-    for the current state.
+    The last two columns of a row are the time when a sync first saw the state, and the time when a sync first saw the
+    next state. The last column is null for the current state.
     """
     present, former = asset.table, asset.history
     return [

@@ -27,7 +27,7 @@ from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import audit_checkpoints, audit_trail, tenants
 
 ENTRIES_PER_FETCH = 2_000
-"""Entries per fetch from a server-side cursor, which bounds memory for a trail of any length."""
+"""The number of entries in one fetch from a server-side cursor. It bounds memory for a trail of any length."""
 
 
 _KEY_ID = re.compile(r"sha256:[0-9a-f]{64}")
@@ -42,13 +42,14 @@ class DamagedEntryError(DatabaseError):
 
 
 def append(session: TenantSession, entries: Sequence[AuditEntry]) -> int | None:
-    """Append entries, in their order, to the end of the tenant's chain; return the last one's sequence number.
+    """Append entries, in their order, to the end of the tenant's chain; return the last entry's sequence number.
 
     Without entries, do nothing and return None. Entries about what a person started get the accounts of this process as
-    their actor, unless they name one: an entry about access that was granted earlier names who granted it.
+    their actor, unless they already have an actor. An entry about access that was granted earlier has the actor who
+    granted the access.
 
     The tenant's chain stays locked until the transaction ends, so that two processes cannot write the same next link.
-    Append last in a transaction: a lock that is taken afterwards could deadlock with another append.
+    This must be the last step of a transaction: a lock that is taken afterwards could deadlock with another append.
 
     Raises:
         ValueError: an entry belongs to another tenant.
@@ -66,7 +67,7 @@ def append(session: TenantSession, entries: Sequence[AuditEntry]) -> int | None:
     rows = []
     for entry in entries:
         if entry.kind in KINDS_WITH_ACTOR and entry.actor is None:
-            entry = replace(entry, actor=actor)  # everything below is about the entry with its actor
+            entry = replace(entry, actor=actor)  # from here on, the entry has its actor
         link = make_link(_entry_fields(entry), link)
         rows.append(
             {"tenant_id": entry.tenant_id, "sequence": link.sequence, "entry": link.text, "entry_hash": link.hash}
@@ -76,7 +77,7 @@ def append(session: TenantSession, entries: Sequence[AuditEntry]) -> int | None:
 
 
 def lock(session: TenantSession) -> None:
-    """Keep other transactions from appending to the tenant's chain until this one ends.
+    """Keep other transactions from appending to the tenant's chain until this transaction ends.
 
     Raises:
         LockTimeoutError: another transaction locked the chain for too long.
@@ -88,7 +89,7 @@ def append_checkpoint(session: TenantSession, checkpoint: Checkpoint) -> None:
     """Store a checkpoint. An equal checkpoint, such as one of the same second, is stored once.
 
     Raises:
-        InvalidCheckpointError: its text is malformed.
+        InvalidCheckpointError: the checkpoint's text is malformed.
     """
     claim = parse_claim(checkpoint)
     row = {
@@ -128,7 +129,7 @@ def links(session: TenantSession) -> Iterator[ChainLink]:
 def checkpoints(session: TenantSession) -> Iterator[AnchoredCheckpoint]:
     """Iterate over the tenant's checkpoints in the order of their entries.
 
-    The query runs at once, so that a later query finds every entry that these checkpoints cover.
+    The query runs immediately, so that a later query finds every entry that these checkpoints cover.
     """
     table = audit_checkpoints
     rows = session.execute(
@@ -143,8 +144,8 @@ def checkpoints(session: TenantSession) -> Iterator[AnchoredCheckpoint]:
 def current_key_ids(session: TenantSession) -> frozenset[str]:
     """Return the ids of the keys that signed the last entry with a checkpoint.
 
-    A key that vouched for its replacement there is no longer current, and malformed checkpoints are left out:
-    ``verify_chain`` reports them.
+    A key is no longer current if it vouched for its replacement with that checkpoint. Malformed checkpoints are left
+    out: ``verify_chain`` reports them.
     """
     table = audit_checkpoints
     of_tenant = table.c.tenant_id == session.tenant_id
@@ -162,7 +163,7 @@ def current_key_ids(session: TenantSession) -> frozenset[str]:
 
 
 def is_expected(session: TenantSession) -> bool:
-    """Return whether there must be a trail: the first write of a tenant has an entry."""
+    """Return whether the tenant must have a trail. The first write of a tenant appends an entry."""
     tenant_row = select(tenants.c.tenant_id).where(tenants.c.tenant_id == session.tenant_id)
     return session.scalar(tenant_row) is not None
 
@@ -180,7 +181,7 @@ def entries(
 
     Args:
         session: The tenant's transaction.
-        limit: How many entries at most.
+        limit: The maximum number of entries.
         since: Only entries of this time or later.
         kind: Only entries of this kind.
         after: Only entries with a higher sequence number.
@@ -226,7 +227,7 @@ def length(session: TenantSession) -> int:
 
 def current_actor(connection: Connection, dagster_user: str | None = None) -> Actor:
     """Return the accounts under which this program writes."""
-    # The role that logged in: SET ROLE changes current_user only.
+    # session_user is the role that logged in: SET ROLE changes current_user only.
     role = connection.scalar(text("SELECT session_user"))
     return Actor(operating_system_user(), str(role), dagster_user)
 

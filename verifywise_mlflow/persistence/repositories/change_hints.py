@@ -1,7 +1,7 @@
 """Hints from MLflow's webhooks: which objects a sync is to read again, and whether the webhooks are alive.
 
 A hint is not evidence: only the object's kind, name and version number are stored from an event. All events of one
-object become one hint, and the hints of a tenant are limited: beyond the limit, one hint to list the whole registry
+object become one hint. The number of a tenant's hints is limited: beyond the limit, one hint to list the whole registry
 replaces them.
 """
 
@@ -20,17 +20,19 @@ from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import change_hints, revisions, webhook_deliveries, webhook_status
 
 CHANNEL: Final = "verifywise_mlflow_change_hints"
-"""Postgres notifies it of new hints, with the tenant as payload."""
+"""The Postgres channel for notifications of new hints. The payload is the tenant."""
 
 MAX_HINTS: Final = 200
-"""The most hints of a tenant: one hint for the whole registry replaces more of them, which costs less to read."""
+"""The maximum number of hints of a tenant. One hint for the whole registry replaces a larger number of hints, since
+reading the registry then costs less."""
 
 REPLAY_WINDOW: Final = timedelta(minutes=15)
-"""How long a delivery is remembered, at least: longer than its signature is valid, even if the clocks differ."""
+"""The minimum time for which a delivery is remembered. It is longer than a signature is valid, even if the clocks
+differ."""
 
 
 class ObjectKind(StrEnum):
-    """What a hint names."""
+    """The kind of object that a hint names."""
 
     MODEL = "model"
     PROMPT = "prompt"
@@ -57,7 +59,7 @@ class ChangeHint:
 
     object: HintedObject
     revision: int
-    """New with each event of the object."""
+    """A new number for each event of the object."""
     first_received_at: datetime
     received_at: datetime
 
@@ -74,18 +76,18 @@ class TenantHints:
 
 @dataclass(frozen=True, slots=True)
 class WebhookStatus:
-    """What shows whether a tenant's webhooks are alive."""
+    """The times that show whether a tenant's webhooks are alive."""
 
     last_delivery_at: datetime | None = None
-    """When the last delivery with a valid signature arrived, test calls included and repeated ones not."""
+    """When the last delivery with a valid signature arrived. Test calls count, but repeated deliveries do not."""
     last_event_at: datetime | None = None
-    """When the last such delivery arrived that was not a test call."""
+    """When the last delivery with a valid signature arrived that was not a test call."""
     last_missed_at: datetime | None = None
     """When polling last found a change that no delivery had reported."""
 
 
 def record(session: TenantSession, objects: Collection[HintedObject], now: datetime) -> None:
-    """Add hints, and notify those who wait for them as soon as the transaction commits."""
+    """Add hints. As soon as the transaction commits, notify the sessions that wait for hints."""
     if not objects:
         return
     table = change_hints
@@ -148,7 +150,8 @@ def settle(session: TenantSession, hints: Collection[ChangeHint]) -> None:
 def newest_pending(tenant_id: str) -> Select[tuple[int | None]]:
     """Return the query for the newest revision of a tenant's hints. Run it before a listing begins.
 
-    A change happens before its hint gets a revision, so the listing covers this hint and all with lower revisions.
+    A change happens before its hint gets a revision, so the listing covers the newest hint and all hints with lower
+    revisions.
     """
     return select(func.max(change_hints.c.revision)).where(change_hints.c.tenant_id == tenant_id)
 
@@ -160,7 +163,7 @@ def settle_up_to(session: TenantSession, revision: int) -> None:
 
 
 def tenants_with_hints(connection: Connection) -> list[TenantHints]:
-    """Return the tenants that have hints, which a pipeline's role sees of all tenants."""
+    """Return the tenants that have hints. A pipeline's role sees the hints of all tenants."""
     table = change_hints
     rows = connection.execute(
         select(
@@ -176,7 +179,7 @@ def tenants_with_hints(connection: Connection) -> list[TenantHints]:
 
 
 def is_new_delivery(session: TenantSession, delivery_id: str, objects: Collection[HintedObject], now: datetime) -> bool:
-    """Remember a delivery and the objects that it names; return False if it was remembered already."""
+    """Remember a delivery and the objects that it names; return False if the delivery was remembered already."""
     table = webhook_deliveries
     session.execute(
         delete(table).where(table.c.tenant_id == session.tenant_id, table.c.received_at < now - REPLAY_WINDOW)
@@ -195,7 +198,7 @@ def is_new_delivery(session: TenantSession, delivery_id: str, objects: Collectio
 
 
 def names_reported_since(session: TenantSession, since: datetime) -> set[str]:
-    """Return the models and prompts that deliveries have named since then, which is within ``REPLAY_WINDOW``."""
+    """Return the models and prompts that deliveries have named since a time within ``REPLAY_WINDOW``."""
     table = webhook_deliveries.c
     rows = session.scalars(
         select(table.object_names).where(table.tenant_id == session.tenant_id, table.received_at >= since)
@@ -204,7 +207,7 @@ def names_reported_since(session: TenantSession, since: datetime) -> set[str]:
 
 
 def status(session: TenantSession) -> WebhookStatus:
-    """Return what shows whether the tenant's webhooks are alive."""
+    """Return the times that show whether the tenant's webhooks are alive."""
     table = webhook_status
     row = session.execute(
         select(table.c.last_delivery_at, table.c.last_event_at, table.c.last_missed_at).where(
@@ -219,8 +222,8 @@ def record_delivery(session: TenantSession, now: datetime, *, is_event: bool) ->
 
     Args:
         session: the tenant's transaction.
-        now: when it arrived.
-        is_event: whether it reports a change; a test call does not.
+        now: when the delivery arrived.
+        is_event: whether the delivery reports a change; a test call does not.
     """
     _write_status(session, {"last_delivery_at": now, **({"last_event_at": now} if is_event else {})})
 

@@ -17,7 +17,7 @@ from verifywise_mlflow.persistence.tables import audit_checkpoints, audit_trail,
 
 @dataclass(frozen=True, slots=True)
 class CheckpointReceipt:
-    """A witness's statement that it has had a checkpoint since a time."""
+    """A witness's statement that the witness has had a checkpoint since a given time."""
 
     witness: str
     stored_at: datetime

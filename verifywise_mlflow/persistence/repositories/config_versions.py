@@ -1,6 +1,6 @@
 """The versions of a tenant's mapping, policies, description, declared AI systems and redaction settings, in full.
 
-They explain past verdicts.
+These versions explain past verdicts.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def insert_config_version(
 
 
 def is_in_force(session: TenantSession, kind: ConfigKind, digest: str) -> bool:
-    """Return whether the version in force has a digest. Its document, which may be large, is not read."""
+    """Return whether the version in force has this digest. The version's document may be large and is not read."""
     return session.scalar(digest_in_force(session.tenant_id, kind)) == digest
 
 
@@ -91,7 +91,7 @@ def digest_in_force(tenant_id: str, kind: ConfigKind) -> Select[tuple[str]]:
 
 
 def config_version(session: TenantSession, kind: ConfigKind, *, at: datetime | None = None) -> ConfigVersion | None:
-    """Return the version in force, now or at a time; None before the first."""
+    """Return the version in force, now or at a given time; None before the first version."""
     table = config_versions
     query = (
         select(table.c.digest, table.c.document, table.c.valid_from, table.c.sync_id)

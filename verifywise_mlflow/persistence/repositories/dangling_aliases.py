@@ -1,7 +1,8 @@
 """Aliases that point to a version that MLflow no longer has, and the evidence for that.
 
 MLflow sets an alias only to an existing version, but up to 3.1 it keeps the alias when the version is deleted. The
-evidence that a version is gone is its tombstone, or a complete listing that was read after the alias without it.
+evidence that a version is gone is its tombstone, or a complete listing that lacks the version, if the listing was read
+after the alias.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The events that are to be delivered to webhooks: written in the transaction of the change, deleted after delivery."""
+"""The events to deliver to webhooks. They are written in the transaction of the change, and deleted after delivery."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class WaitingEvent:
     """An event that was not yet delivered to a webhook."""
 
     event_id: int
-    """The number of the row, by which the events of a version are ordered. The event's own id is in its body."""
+    """The number of the row, by which the events of a version are ordered. The body has the event's own ID."""
     body: str
 
 

@@ -1,8 +1,8 @@
 """The ledger of deliveries: what we last wrote to a target, by version and item.
 
-A write is recorded twice: its intended content before the request is sent, and its written content after the request
-succeeded. If the process dies in between, the row keeps the intention, and the next delivery finds out whether the
-request arrived.
+A write is recorded twice: the intended content before the request is sent, and the written content after the request
+succeeded. If the process dies in between, the row keeps the intended content, and the next delivery finds out whether
+the request arrived.
 """
 
 from __future__ import annotations
@@ -40,13 +40,13 @@ class LedgerRow:
 
     item: str
     remote_id: str | None = None
-    """None if the item was never created at the target, or if it is unknown whether it was."""
+    """None if the item was never created at the target, or if it is unknown whether the item was created."""
     written: Content = field(default_factory=dict)
     """What the last successful write contained."""
     intended: Content | None = None
     """The content of a request with an unknown outcome; None if there is no such request."""
     remark: str | None = None
-    """Why the item is no longer written, such as that a person deleted it at the target."""
+    """Why the item is no longer written, for example because a person deleted it at the target."""
 
 
 def rows_of(

@@ -20,8 +20,8 @@ from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import SCHEMA, delivery_outbox
 
 Cause = Literal["verdicts", "waivers", "withdrawal", "events", "all versions"]
-"""Why a version last became pending. ``events``: events for a webhook; ``all versions``: a new target, or a target with
-changed settings."""
+"""Why a version last became pending. ``events`` means events for a webhook. ``all versions`` means a new target, or a
+target with changed settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,8 @@ class PendingVersion:
     model_name: str
     version_number: int
     revision: int
-    """The revision of the row; if it differs later, the version became pending again since."""
+    """The revision of the row. If the row has another revision later, the version became pending again in the
+    meantime."""
     cause: Cause
     pending_since: datetime
     """Since when the version has been pending without interruption."""
@@ -92,14 +93,17 @@ def enqueue(
 
 
 def enqueue_all(session: TenantSession, target: str, now: datetime) -> int:
-    """Make all evaluated versions pending for a target but deleted ones that its ledger lacks; return how many."""
+    """Make all evaluated versions pending for a target, except deleted versions that the target's ledger lacks.
+
+    Return how many versions became pending.
+    """
     return session.execute(
         _ENQUEUE_ALL, {"tenant_id": escape(session.tenant_id), "target": target, "now": now}
     ).rowcount
 
 
 def all_versions(session: TenantSession, target: str, now: datetime) -> list[PendingVersion]:
-    """Return what ``enqueue_all`` would make pending, without writing it; the revisions are 0."""
+    """Return the versions that ``enqueue_all`` would make pending, without writing them; the revisions are 0."""
     rows = session.execute(
         text(_ALL_VERSIONS), {"tenant_id": escape(session.tenant_id), "target": target, "now": now}
     ).mappings()
@@ -127,7 +131,7 @@ _ENQUEUE_ALL: Final = text(f"INSERT INTO {SCHEMA}.delivery_outbox ({_COLUMNS}) {
 def enqueue_gaps(
     session: TenantSession, targets: Sequence[str], rule_ids: Collection[str], *, sync_id: str, now: datetime
 ) -> None:
-    """Make the versions pending that have an open gap of a rule: a waiver of it was granted or has ended."""
+    """Make the versions pending that have an open gap of a rule, since a waiver of the gap was granted or has ended."""
     if not targets or not rule_ids:
         return
     rows = session.execute(
@@ -147,7 +151,7 @@ _OPEN_GAPS: Final = text(
 
 
 def due(session: TenantSession, target: str, now: datetime, limit: int, after: int = 0) -> list[PendingVersion]:
-    """Return the next versions to deliver after a revision, in its order; parked and postponed ones are left out."""
+    """Return the next versions to deliver after a revision, by revision; parked and postponed versions are left out."""
     outbox = delivery_outbox.c
     columns = (outbox.model_name, outbox.version_number, outbox.revision, outbox.cause)
     rows = session.execute(
@@ -170,7 +174,7 @@ def is_any_due(session: TenantSession, target: str, now: datetime) -> bool:
 
 
 def lock(session: TenantSession, target: str, versions: Collection[PendingVersion] | None = None) -> None:
-    """Lock rows in the order in which ``enqueue`` writes them: otherwise a sync could be the victim of a deadlock.
+    """Lock rows in the order in which ``enqueue`` writes them. Otherwise a sync could be the victim of a deadlock.
 
     Args:
         session: The transaction, which has not changed the outbox yet.
@@ -206,7 +210,7 @@ def defer(
 def record_failure(
     session: TenantSession, target: str, version: PendingVersion, *, until: datetime, reason: str | None
 ) -> None:
-    """Count a try that failed, and set the time of the next one."""
+    """Count a try that failed, and set the time of the next try."""
     _update(session, target, version, tries=version.tries + 1, not_before=until, reason=reason)
 
 
@@ -216,7 +220,7 @@ def park(session: TenantSession, target: str, version: PendingVersion, *, at: da
 
 
 def unpark(session: TenantSession, target: str) -> int:
-    """Make all parked and postponed versions due; return how many."""
+    """Make all parked and postponed versions due; return how many versions these are."""
     outbox = delivery_outbox.c
     is_held = or_(outbox.parked_at.is_not(None), outbox.not_before.is_not(None))
     values = {"tries": 0, "parked_at": None, "not_before": None, "reason": None}
@@ -229,7 +233,7 @@ class OutboxSummary:
     """What is pending for a target."""
 
     pending: int
-    """Pending versions, including postponed ones, without parked ones."""
+    """The number of pending versions. Postponed versions count, but parked versions do not."""
     parked: int
     oldest: datetime | None
     """Since when the oldest version that is not parked has been pending."""
@@ -262,7 +266,7 @@ class HeldVersion:
 
 
 def held_versions(session: TenantSession, target: str, limit: int) -> list[HeldVersion]:
-    """Return the versions with a reason why they are still pending, parked ones first."""
+    """Return the versions with a reason why they are still pending, parked versions first."""
     outbox = delivery_outbox.c
     columns = (outbox.model_name, outbox.version_number, outbox.tries, outbox.reason, outbox.not_before)
     rows = session.execute(

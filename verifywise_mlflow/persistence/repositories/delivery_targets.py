@@ -18,20 +18,20 @@ class TargetState:
 
     settings_digest: str
     enqueued_all_at: datetime
-    """When the target was last registered: at its first delivery, or when its settings changed. If it delivers existing
-    versions, all became pending then."""
+    """When the target was last registered: at its first delivery, or when its settings changed. If the target gets
+    existing versions, all versions became pending at that time."""
     confirmed_at: datetime | None
-    """When its deliveries were allowed: by a person, or because few entries were new or the target needs no
-    confirmation; None before."""
+    """When deliveries to the target were allowed; None before. A person allowed them, or few entries were new, or the
+    target needs no confirmation."""
     waiting_reason: str | None
-    """What a person has to confirm; None if nothing."""
+    """What a person has to confirm; None if a person has to confirm nothing."""
     retry_at: datetime | None
     """The earliest time of the next delivery after an error stopped the last delivery."""
     last_tried_at: datetime | None
     last_delivered_at: datetime | None
     """When a delivery last ended without an error."""
     last_error: str | None
-    """Why the last delivery stopped; None if it did not."""
+    """Why the last delivery stopped; None if it ended without an error."""
 
 
 def target_state(session: TenantSession, target: str) -> TargetState | None:
@@ -49,10 +49,10 @@ def target_state(session: TenantSession, target: str) -> TargetState | None:
 def register(
     session: TenantSession, target: str, settings_digest: str, now: datetime, *, confirmed: bool
 ) -> TargetState:
-    """Record a new target, or one with other settings.
+    """Record a new target, or a target with other settings.
 
-    Its confirmation and its error start again; the times of its last delivery stay. What was delivered to the same
-    destination stays recorded, so it is not sent again.
+    The target's confirmation and error are reset; the times of its last delivery stay. What was delivered to the same
+    destination stays recorded, so that it is not sent again.
     """
     values = {
         "settings_digest": settings_digest,
@@ -85,7 +85,7 @@ def record_success(session: TenantSession, target: str, now: datetime) -> None:
 
 
 def record_error(session: TenantSession, target: str, error: str, now: datetime, retry_at: datetime) -> None:
-    """Record why a delivery stopped, and when the next one may begin."""
+    """Record why a delivery stopped, and when the next delivery may begin."""
     _update(session, target, last_tried_at=now, last_error=error, retry_at=retry_at)
 
 

@@ -1,6 +1,7 @@
-"""The evaluations of logged models, stored as columns of these: which are due to be read, and the results.
+"""The evaluations of logged models: which evaluations are due to be read, and the results.
 
-So a changed evaluation gives its logged model a new revision, by which the records of its versions become pending.
+They are columns of the table of logged models. So a changed evaluation gives its logged model a new revision, and the
+records of the model's versions become pending.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from verifywise_mlflow.persistence.row_mapping import rows_of
 from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import canonical_records, logged_models, model_versions, revisions
 
-# A version without a record is not known to be generative. MLflow itself sets these signs of a generative version: the
-# type of an agent, the prompts that an application has used, and the metrics of an evaluation, such as `correct/mean`.
+# A version without a record is not known to be generative. MLflow itself sets the following signs of a generative
+# version: the type of an agent, the prompts that an application has used, and the metrics of an evaluation, such as
+# `correct/mean`.
 _LOOKS_GENERATIVE: Final = text(
     "(lower(logged_models.model_type) = 'agent' OR jsonb_exists(logged_models.tags, 'mlflow.linkedPrompts') "
     "OR jsonb_path_exists(logged_models.metrics, '$.keyvalue().key ? (@ like_regex \"/(mean|median|min|max)$\")'))"
@@ -38,7 +40,7 @@ class DueEvaluation:
     basis: str
     """The logged model's fingerprint."""
     datasets: tuple[DatasetInput, ...]
-    """The data sets that its metrics name."""
+    """The data sets that the logged model's metrics name."""
     stored: Mapping[str, Json] | None
     """The evaluation as it was last read."""
     stored_error: str | None
@@ -52,8 +54,8 @@ def due_evaluations(
     Args:
         session: the tenant's transaction.
         among: the logged models to look at; None for all.
-        is_reconcile: whether to return all of them; otherwise those that have changed since they were read, or whose
-            assessments were not read.
+        is_reconcile: whether to return all these logged models. Otherwise only logged models are returned that have
+            changed since they were read, or whose assessments were not read.
     """
     models, records, versions = logged_models, canonical_records, model_versions
     joined = VERSIONS_WITH_LOGGED_MODELS.outerjoin(
@@ -114,8 +116,8 @@ def write_evaluations(
     Args:
         session: the tenant's transaction.
         read: the logged models, each with its evaluation.
-        error: why the assessments could not be read; None if they were.
-        now: when they were read.
+        error: why the assessments could not be read; None if they were read.
+        now: when the assessments were read.
     """
     if not read:
         return 0

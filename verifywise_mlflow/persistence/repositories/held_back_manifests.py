@@ -1,4 +1,4 @@
-"""Manifests that are held back: the model's folder lists no files, and that counts as an outage of the store.
+"""Manifests that are held back, since the model's folder lists no files and this counts as an outage of the store.
 
 A manifest with files stays as it was read before the outage. The manifest of a version that was never read before is
 marked as unreachable.
@@ -26,16 +26,16 @@ class HeldBackFolders:
 
     held_back: int
     total: int
-    """Folders of all existing versions with a manifest."""
+    """The number of folders of all existing versions with a manifest."""
     since: datetime
-    """When the first of them was held back."""
+    """When the first of these folders was held back."""
     example: str
-    """The location of one of them."""
+    """The location of one of these folders."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReadableFolder:
-    """A model's folder that had files at its last reading, and a version that has it."""
+    """A model's folder that had files at its last reading, and a version that has this folder."""
 
     location: str
     version: PendingManifest

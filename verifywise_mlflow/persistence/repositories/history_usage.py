@@ -12,7 +12,7 @@ from verifywise_mlflow.persistence.tables import history_usage
 
 
 def add(session: TenantSession, day: date, written: int, *, held_back: int, now: datetime) -> None:
-    """Add to the bytes written on a day, which starts at 0, and set how many changes are held back."""
+    """Add to the number of bytes written on a day, which starts at 0, and set how many changes are held back."""
     table = history_usage
     row = {"tenant_id": session.tenant_id, "day": day, "bytes_written": written}
     statement = insert(table).values(row | {"held_back": held_back, "updated_at": now})

@@ -20,7 +20,7 @@ from verifywise_mlflow.persistence.tables import integrity_events, model_version
 
 @dataclass(frozen=True, slots=True)
 class IntegrityEvent:
-    """A changed file, and when it was last read before it changed."""
+    """A changed file, and the time when it was last read before the change."""
 
     key: Key
     incarnation: int

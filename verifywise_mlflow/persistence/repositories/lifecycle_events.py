@@ -21,7 +21,7 @@ from verifywise_mlflow.persistence.tables import lifecycle_events
 
 @dataclass(frozen=True, slots=True)
 class RecordedEvent:
-    """An event, and when and by which sync it was seen."""
+    """An event, the time when it was seen, and the sync that saw it."""
 
     event: LifecycleEvent
     seen_at: datetime
