@@ -42,7 +42,7 @@ _PENDING = "PENDING_REGISTRATION"
 
 @value_object
 class RehashBefore:
-    """Hashes that were computed before these times are computed again."""
+    """The times before which a hash is stale. Older hashes are computed again."""
 
     production: datetime
     non_production: datetime
@@ -54,7 +54,7 @@ class PendingManifest:
 
     key: Key
     run_id: str | None
-    """The version's own run, or that of its original or its logged model."""
+    """The version's own run, or the run of its original or of its logged model."""
     logged_model_id: str | None
     incarnation: int
     location_key: str
@@ -73,7 +73,7 @@ def pending_manifests(
     retry_failed: bool,
     among: Collection[Key] | None = None,
 ) -> list[PendingManifest]:
-    """Return the versions whose manifest is missing, has old hashes or another ``location_key``, or is to be retried.
+    """Return the versions whose manifest is missing, has old hashes or another ``location_key``, or must be retried.
 
     Args:
         session: the tenant's session.
@@ -129,8 +129,8 @@ def pending_manifests(
         manifests.c.location_key.is_(None),
         manifests.c.location_key != location_key,
         manifests.c.retry,
-        # Manifests that are held back cannot be hashed: without this, every sync during an outage would list all
-        # folders.
+        # Manifests that are held back cannot be hashed: without this exception, every sync during an outage would list
+        # all folders.
         and_(manifests.c.hashed_at < oldest, ~is_held_back),
         and_(gap == ManifestGap.FAILED.value, ~is_held_back, literal(retry_failed)),
     ]
@@ -149,8 +149,8 @@ def pending_manifests(
         .where(
             versions.c.tenant_id == session.tenant_id,
             versions.c.deleted_at.is_(None),
-            # Its files may still be uploading: with a manifest read now, files that arrive later would count as
-            # changed.
+            # The files of such a version may still be uploading: with a manifest read now, files that arrive later
+            # would count as changed.
             versions.c.status.is_distinct_from(_PENDING),
             or_(*is_due, is_empty),
         )
@@ -201,13 +201,13 @@ class ManifestReadResult:
     hashed_at: datetime
     """When the oldest hash of the manifest was computed."""
     held_back_since: datetime | None = None
-    """Since when the empty folder counts as an outage of the store."""
+    """The time since which the empty folder counts as an outage of the store."""
 
 
 def write_manifests(
     session: TenantSession, read: Sequence[ManifestReadResult], sync_id: str, now: datetime
 ) -> list[ManifestReadResult]:
-    """Upsert the manifests that changed, and record that the others were read. Return the changed ones."""
+    """Upsert and return the manifests that changed, and record that the other manifests were read."""
     before = fingerprints(session, artifact_manifests, [item.pending.key for item in read])
     changed = [item for item in read if before.get(item.pending.key) != item.fingerprint]
     same = [item for item in read if before.get(item.pending.key) == item.fingerprint]
@@ -280,7 +280,7 @@ class StoredManifest:
 def newest_at_locations(
     session: TenantSession, locations: Collection[str], since: datetime
 ) -> dict[str, StoredManifest]:
-    """Return the manifest with the newest hashes at each location, if all of them were computed since then."""
+    """Return the manifest with the newest hashes at each location, if no hash was computed before ``since``."""
     table = artifact_manifests
     digests = [
         hashlib.md5(location.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()

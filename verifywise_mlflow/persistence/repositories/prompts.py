@@ -1,4 +1,4 @@
-"""Prompts and their versions, as the last listing returned them, and an index of them for the records that name them.
+"""Prompts and their versions, as the last listing returned them, and an index for the records that name prompts.
 
 A change of a version or an alias gives the prompt itself a new revision. So a record depends on the rows of the prompts
 that it names, and on no others.
@@ -30,7 +30,7 @@ LISTING: Final = "prompts"
 
 @value_object
 class ListedPromptVersion:
-    """A version of a prompt with what the prompts' listing adds: its aliases, sorted."""
+    """A version of a prompt, and the version's aliases from the prompts' listing, sorted."""
 
     version: PromptVersion
     aliases: Sequence[str]
@@ -38,12 +38,12 @@ class ListedPromptVersion:
 
 @value_object
 class KnownPrompts:
-    """What is stored of a tenant's prompts."""
+    """The stored state of a tenant's prompts."""
 
     by_name: Mapping[str, StoredObject]
     """All prompts, tombstones included."""
     were_listed: bool
-    """Whether all prompts were ever listed. Before, a prompt that is not stored may exist."""
+    """Whether all prompts were ever listed. Before the first such listing, a prompt that is not stored may exist."""
 
 
 def known_prompts(session: TenantSession) -> KnownPrompts:
@@ -62,7 +62,7 @@ def known_prompts(session: TenantSession) -> KnownPrompts:
 
 
 def stored_versions(session: TenantSession, names: Collection[str] | None = None) -> dict[Key, StoredObject]:
-    """Return the stored versions of prompts by key, tombstones included: of all prompts, or of the named ones."""
+    """Return the stored versions of prompts by key, tombstones included: of all prompts, or of the named prompts."""
     table = prompt_versions.c
     columns = (table.fingerprint, table.deleted_at.is_not(None), table.created_at, table.incarnation)
     query = select(table.prompt_name, table.version_number, *columns).where(table.tenant_id == session.tenant_id)
@@ -81,7 +81,7 @@ def newest_update(session: TenantSession) -> int | None:
 
 
 def aliases_by_version(session: TenantSession, names: Collection[str]) -> dict[Key, list[str]]:
-    """Return the sorted aliases of each living version of the named prompts that has any."""
+    """Return the sorted aliases of each living version of the named prompts. Versions without aliases are left out."""
     table = prompt_versions.c
     rows = session.execute(
         select(table.prompt_name, table.version_number, table.aliases).where(
@@ -134,7 +134,7 @@ def mark_prompts_deleted(session: TenantSession, names: Collection[str], sync_id
 
 
 def mark_versions_deleted(session: TenantSession, keys: Collection[Key], sync_id: str, now: datetime) -> int:
-    """Soft delete (tombstone) versions of prompts; return how many were living. Their prompts get a new revision."""
+    """Soft delete (tombstone) versions of prompts; return how many were living. Each prompt gets a new revision."""
     renew(session, {name for name, _ in keys})
     names, numbers = [name for name, _ in keys], [number for _, number in keys]
     wanted = rows_of(prompt_versions, {"prompt_name": names, "version_number": numbers})

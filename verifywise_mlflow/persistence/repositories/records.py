@@ -1,4 +1,4 @@
-"""Canonical records, and which are pending because an input changed."""
+"""Canonical records, and which records are pending because an input changed."""
 
 from __future__ import annotations
 
@@ -49,7 +49,8 @@ class PendingRecord:
     logged_model_id: str | None
     revisions: Mapping[str, object]
     is_remapped: bool = False
-    """Whether the mapping or the release, which no server can change, has changed since the record was built."""
+    """Whether the mapping or the release has changed since the record was built. No MLflow server can change these
+    two."""
 
     @property
     def deleted_at(self) -> datetime | None:
@@ -70,7 +71,7 @@ def pending_records(
     """Return the next versions, sorted by key, whose record is older than one of its inputs or than the tombstone.
 
     Fewer than ``limit`` are returned if their rows are large. ``among`` are the versions to look at; None for all.
-    ``with_other_prompts`` is the result of the function of this name.
+    ``with_other_prompts`` is the result of the function with this name.
     """
     if among is not None and not among:
         return []
@@ -149,7 +150,7 @@ def pending_records(
 def with_other_prompts(session: TenantSession) -> list[Key]:
     """Return the versions whose record was built from other states of the prompts that it names."""
     inputs = record_inputs
-    # Without + 0, Postgres would scan all prompts from the newest one on.
+    # Without + 0, Postgres would scan all prompts, beginning with the newest prompt.
     newest = (
         select(func.max(prompts.c.revision + 0))
         .where(prompts.c.tenant_id == inputs.c.tenant_id, prompts.c.prompt_name == any_(inputs.c.prompt_names))
@@ -166,7 +167,10 @@ def with_other_prompts(session: TenantSession) -> list[Key]:
 
 
 def count_incomplete(session: TenantSession, kind: ObjectKind | None = None) -> int:
-    """Return how many living versions have an incomplete record because any object, or one of a kind, was not read."""
+    """Return how many living versions have an incomplete record because an object of ``kind`` was not read.
+
+    Without ``kind``, an object of any kind counts.
+    """
     table = canonical_records
     is_incomplete = and_(
         table.c.tenant_id == session.tenant_id, table.c.deleted_at.is_(None), text("incomplete <> '[]'::jsonb")
@@ -177,18 +181,21 @@ def count_incomplete(session: TenantSession, kind: ObjectKind | None = None) -> 
 
 @dataclass(frozen=True, slots=True)
 class BuiltRecord:
-    """A record that was just built, as it is written. It is sent from one process to another, so it holds no row."""
+    """A record that was just built, ready to be written.
+
+    It is sent from one process to another, so it does not contain the version's row.
+    """
 
     key: Key
     deleted_at: datetime | None
     revisions: Mapping[str, object]
     """The revisions of the record's inputs."""
     is_remapped: bool
-    """As in ``PendingRecord``."""
+    """The same as in ``PendingRecord``."""
     cells: Sequence[str | None]
-    """In the order of ``RECORD_COLUMNS``."""
+    """The cells of the row, in the order of ``RECORD_COLUMNS``."""
     fingerprint: str
-    """The hash of its content, as in the log of states."""
+    """The hash of the record's content, as in the log of states."""
     size: int
     """The size of the content in bytes."""
     is_incomplete: bool
@@ -197,7 +204,7 @@ class BuiltRecord:
     def of(
         cls, pending: PendingRecord, normalized: NormalizedRecord, registry_prompts: PromptIndex | None = None
     ) -> BuiltRecord:
-        """Return a record ready to write. Slow work is done here, outside of the database's transaction."""
+        """Return a record ready to write. Slow work is done here, outside the database's transaction."""
         record, names = normalized.record, normalized.prompt_names
         values = (
             *(getattr(record, name) for name in FIELDS),
@@ -235,15 +242,15 @@ def write_records(
     now: datetime,
     admit: Callable[[Sequence[BuiltRecord]], Sequence[BuiltRecord]] = _admit_all,
 ) -> list[BuiltRecord]:
-    """Upsert the records that changed, and the input revisions of all that are not held back.
+    """Upsert the records that changed, and the input revisions of all records that are not held back.
 
     Args:
         session: The tenant's transaction.
         built: The records.
         sync_id: The sync that writes them.
         now: The time of the write.
-        admit: Takes the records whose former state would move to the history, and returns the ones to write. The others
-            stay pending.
+        admit: Takes the records whose former state would move to the history, and returns the records to write. The
+            other records stay pending.
 
     Returns:
         The records that were written.

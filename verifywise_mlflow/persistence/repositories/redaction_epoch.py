@@ -1,4 +1,4 @@
-"""When the current redaction settings of a tenant took effect: objects that were read before must be read again."""
+"""When a tenant's current redaction settings took effect. Objects that were read earlier must be read again."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _KIND = "redaction"
 def record_redaction_settings(
     session: TenantSession, settings: RedactionSettings, digest: str, now: datetime, sync_id: str
 ) -> None:
-    """Store settings that differ from those in force, with their digest."""
+    """Store settings that differ from the settings in force, with their digest."""
     insert_config_version(session, _KIND, digest, settings.model_dump(mode="json"), sync_id, now)
 
 
 def newest(tenant_id: str) -> Select[tuple[str, datetime]]:
-    """Return the query for the digest of the settings in force and their start; it returns no row before the first."""
+    """Return the query for the digest and the start of the settings in force; without settings, it returns no row."""
     return (
         select(config_versions.c.digest, config_versions.c.valid_from)
         .where(config_versions.c.tenant_id == tenant_id, config_versions.c.kind == _KIND)

@@ -1,4 +1,4 @@
-"""Registered models and model versions, as last read, and the tombstones of deleted ones."""
+"""Registered models and model versions, as last read, and the tombstones of deleted models and versions."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ class StoredObject:
     created_at: datetime | None
     incarnation: int
     is_hidden: bool = False
-    """Whether plain searches hide it, since it carries the prompt tag."""
+    """Whether plain searches hide the object, since it has the prompt tag."""
 
 
 @value_object
 class ListedObject(Generic[T]):
-    """An object from a listing, such as a model, next to what was stored before."""
+    """An object from a listing, such as a model, together with its stored state from before."""
 
     entity: T
     fingerprint: str
@@ -79,7 +79,7 @@ class Tombstone:
 
 
 def stored_models(session: TenantSession, names: Collection[str] | None = None) -> dict[str, StoredObject]:
-    """Return the stored models by name, tombstones included; all of them without ``names``."""
+    """Return the stored models by name, tombstones included; without ``names``, all models."""
     table = registered_models
     query = select(table.c.model_name, *_stored_columns(table)).where(table.c.tenant_id == session.tenant_id)
     if names is not None:
@@ -88,14 +88,14 @@ def stored_models(session: TenantSession, names: Collection[str] | None = None) 
 
 
 def stored_versions(session: TenantSession, keys: Collection[Key] | None = None) -> dict[Key, StoredObject]:
-    """Return the stored versions by key, tombstones included; all of them without ``keys``."""
+    """Return the stored versions by key, tombstones included; without ``keys``, all versions."""
     table = model_versions
     query = select(table.c.model_name, table.c.version_number, *_stored_columns(table)).where(
         table.c.tenant_id == session.tenant_id
     )
     if keys is not None:
         query = query.where(is_one_of(table, keys))
-    # In pages: otherwise the driver holds the whole result next to what is built from it.
+    # The rows are read in pages: otherwise the driver holds the whole result in memory, next to what is built from it.
     rows = session.execute(query.execution_options(yield_per=ROWS_PER_FETCH))
     return {(name, number): StoredObject(*stored) for name, number, *stored in rows}
 
@@ -122,7 +122,7 @@ def living_versions(session: TenantSession) -> Iterator[Key]:
 
 
 def hidden_from_search(session: TenantSession) -> tuple[set[str], set[Key]]:
-    """Return the models and versions that plain searches hide, since they carry the prompt tag."""
+    """Return the models and versions that plain searches hide, since they have the prompt tag."""
     models, versions = registered_models, model_versions
     names = session.scalars(
         select(models.c.model_name).where(models.c.tenant_id == session.tenant_id, models.c.hidden_from_search)
@@ -136,7 +136,7 @@ def hidden_from_search(session: TenantSession) -> tuple[set[str], set[Key]]:
 
 
 def models_with_hidden_versions(session: TenantSession, names: Collection[str]) -> set[str]:
-    """Return the ones of these models that have a living version which plain searches hide."""
+    """Return the given models that have a living version which plain searches hide."""
     table = model_versions
     rows = session.scalars(
         select(table.c.model_name)
@@ -159,7 +159,7 @@ def _stored_columns(table: Table) -> list[ColumnElement[Any]]:
 
 
 def aliases_by_version(session: TenantSession, names: Collection[str] | None = None) -> dict[Key, list[str]]:
-    """Return the sorted aliases of each version that has any: of all living models, or of the named ones."""
+    """Return the sorted aliases of each version with aliases, for all living models or for the named models."""
     table = registered_models
     query = select(table.c.model_name, table.c.aliases).where(
         table.c.tenant_id == session.tenant_id, table.c.deleted_at.is_(None), table.c.aliases != {}
@@ -209,7 +209,7 @@ def write_models(session: TenantSession, models: Sequence[ListedObject[Registere
 
 @value_object
 class ListedVersion:
-    """A version with what the models' listing adds: its aliases."""
+    """A version, and the version's aliases from the models' listing."""
 
     version: ModelVersion
     aliases: Sequence[str]
@@ -222,7 +222,7 @@ def write_versions(
     *,
     copy_origins: Mapping[Key, VersionOrigin] = MappingProxyType({}),
 ) -> None:
-    """Upsert versions. ``copy_origins`` holds the origin of each version that is a copy."""
+    """Upsert versions. ``copy_origins`` has the origin of each version that is a copy."""
     rows: list[Row] = []
     for listed in versions:
         version = listed.entity.version
@@ -250,7 +250,7 @@ def _origin_columns(origin: VersionOrigin) -> Row:
 
 
 def to_origin(row: Mapping[str, Any]) -> VersionOrigin:
-    """Return the origin that a row of ``model_versions`` holds."""
+    """Return the origin in a row of ``model_versions``."""
     copied_from = tuple((item["model_name"], item["version_number"]) for item in row["copied_from"])
     if copied_from:
         return VersionOrigin(row["origin_source"], row["origin_run_id"], copied_from)
@@ -260,14 +260,14 @@ def to_origin(row: Mapping[str, Any]) -> VersionOrigin:
 
 @value_object
 class StoredCopy:
-    """The stored origin of a copy, with the fields that identify the copy: MLflow never changes either."""
+    """The stored origin of a copy, and the fields that identify the copy. MLflow changes neither of them."""
 
     source: str | None
     created_at: datetime | None
     origin: VersionOrigin
 
     def is_same_copy(self, version: ModelVersion) -> bool:
-        """Whether the origin is that of ``version``, not of an earlier version with its name and number."""
+        """Whether the origin belongs to ``version``, and not to an earlier version with the same name and number."""
         return (self.source, self.created_at) == (version.source, version.created_at)
 
 
@@ -291,7 +291,7 @@ def stored_copies(session: TenantSession) -> dict[Key, StoredCopy]:
 
 
 def mark_models_deleted(session: TenantSession, names: Collection[str], now: datetime) -> list[Tombstone]:
-    """Soft delete (tombstone) models and their versions. Return the tombstones of those that were living."""
+    """Soft delete (tombstone) models and their versions. Return the tombstones of the objects that were living."""
     return [
         tombstone
         for table in (registered_models, model_versions)
@@ -302,7 +302,7 @@ def mark_models_deleted(session: TenantSession, names: Collection[str], now: dat
 
 
 def mark_versions_deleted(session: TenantSession, keys: Collection[Key], now: datetime) -> list[Tombstone]:
-    """Soft delete (tombstone) versions. Return the tombstones of those that were living."""
+    """Soft delete (tombstone) versions. Return the tombstones of the objects that were living."""
     table = model_versions
     return _mark_deleted(session, table, and_(table.c.tenant_id == session.tenant_id, is_one_of(table, keys)), now)
 

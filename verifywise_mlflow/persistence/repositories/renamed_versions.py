@@ -1,7 +1,8 @@
 """Names that a version had before its model was renamed, and what was recorded about its files under these names.
 
-MLflow stores no former names: two names with equal version numbers and creation times count as one version. Without
-this, a rename would hide that bytes changed in place. A former name that another version has taken since is not found.
+MLflow stores no former names. So two model names count as names of one version if the version numbers and the creation
+times are equal. Without this rule, a rename would hide that bytes changed in place. A former name is not found if
+another version has taken it since.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from verifywise_mlflow.persistence.tables import integrity_events, model_version
 
 
 def other_names(session: TenantSession, keys: Collection[Key]) -> dict[Key, tuple[str, ...]]:
-    """Return the other model names under which versions were seen: with the same number and creation time, sorted."""
+    """Return the other model names under which versions were seen with the same number and creation time, sorted."""
     if not keys:
         return {}
     named, other = model_versions, model_versions.alias()
@@ -58,7 +59,7 @@ def newest_manifests(session: TenantSession, keys: Collection[Key]) -> dict[Key,
 
 
 def changes_in_place(session: TenantSession, keys: Collection[Key]) -> dict[Key, list[DetectedChange]]:
-    """Return the changed files of the given versions, also those seen under another name, the oldest first."""
+    """Return the changed files of the given versions under all their names, the oldest change first."""
     changes = integrity.changes_by_key(session, keys)
     names = _names_with_events(session, keys)
     under_other_names = integrity.changes_by_key(

@@ -1,8 +1,8 @@
 """Watermarks of the stages that look for pending versions in our store.
 
-Every row that a version depends on has a revision from one sequence. A watermark says: with these settings, no version
-was pending that depends on rows up to this revision. So the next sync looks only at the versions of newer rows, which
-it finds by the indexes on the revisions. One stage of a tenant runs at a time, so no other writer holds an older
+Every row that a version depends on has a revision from one sequence. A watermark states that with these settings, no
+version that depends on rows up to this revision was pending. So the next sync looks only at the versions of newer rows,
+which it finds by the indexes on the revisions. One stage of a tenant runs at a time, so no other writer holds an older
 revision.
 """
 
@@ -30,7 +30,8 @@ from verifywise_mlflow.persistence.tables import (
 )
 
 MAX_CHANGED: Final = 2_000
-"""The most changed versions that are looked up one by one; for more, a pass over all versions is faster."""
+"""The maximum number of changed versions that are looked up one by one. For more versions, a pass over all versions is
+faster."""
 _REVISED: Final = (
     registered_models,
     model_versions,
@@ -52,7 +53,7 @@ class StageScope:
     newest_revision: int
     """The newest revision of the tenant's rows when the stage began."""
     keys: Sequence[Key] | None
-    """The versions, sorted; None for all."""
+    """The versions, sorted; None for all versions."""
     is_current: bool
     """Whether the watermark is at the newest revision."""
 
@@ -62,7 +63,7 @@ class StageScope:
         return self.is_current and self.keys is not None and not self.keys
 
     def including(self, keys: Collection[Key] | None) -> StageScope:
-        """Return a scope that includes more versions; None stands for all. Too many versions become all."""
+        """Return a scope that includes more versions. None means all versions, and so do too many versions."""
         if self.keys is None or (keys is not None and not keys):
             return self
         together = None if keys is None else sorted({*self.keys, *keys})
@@ -70,7 +71,7 @@ class StageScope:
 
 
 def stage_scope(session: TenantSession, stage: str, basis: str, *, is_full: bool) -> StageScope:
-    """Return the versions that a stage has to look at: all, or those with a row newer than its watermark.
+    """Return the versions that a stage has to look at: all, or the versions with a row newer than the watermark.
 
     Args:
         session: the tenant's transaction.
@@ -88,7 +89,7 @@ def stage_scope(session: TenantSession, stage: str, basis: str, *, is_full: bool
 
 
 def advance(session: TenantSession, scope: StageScope) -> None:
-    """Set a stage's watermark to the revision at which its scope was taken. Nothing in the scope may be pending."""
+    """Set a stage's watermark to the revision of the stage's scope. Nothing in the scope may be pending any more."""
     if scope.is_current:
         return
     statement = insert(stage_watermarks).values(
@@ -109,7 +110,7 @@ def _newest_revision(session: TenantSession) -> ColumnElement[int]:
 def versions_linking(
     session: TenantSession, runs: ColumnElement[bool], logged: ColumnElement[bool]
 ) -> list[Key] | None:
-    """Return the versions that link to runs or logged models with a condition; None if there are too many."""
+    """Return the versions that link to runs or logged models with a condition; None if there are too many versions."""
     return _limited(session, _linking(session, runs, logged))
 
 

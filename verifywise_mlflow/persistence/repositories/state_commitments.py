@@ -1,7 +1,8 @@
-"""Commitments: entries of the audit trail that have two roots, of the log of states and of all current states.
+"""Commitments: entries of the audit trail with two roots, one of the log of states and one of all current states.
 
-The log's root needs no old leaf: it continues from the frontier of the last commitment, whose root is in the trail. So
-a state that was forged after its commitment never enters a later root of the log, and the next verification finds it.
+The log's root is computed without old leaves: the computation continues from the frontier of the last commitment, whose
+root is in the trail. So a state that was forged after its commitment never enters a later root of the log, and the next
+verification finds it.
 """
 
 from __future__ import annotations
@@ -60,15 +61,16 @@ class StateCommitment:
     """The statement of an entry about the states: their number, and two roots with which each state can be proved."""
 
     size: int
-    """States in the log."""
+    """The number of states in the log."""
     root: str
     """The root of the log's tree, in hex."""
     models: int
     """The number of names of models, prompts and agents with states; all other states count as one more."""
     current: str
-    """The root of the tree over the roots of the current states of each of these, in hex."""
+    """The root of the tree of current states, in hex. The leaves are one root of current states for each of these
+    names, and one for all other states."""
     syncs: Sequence[str]
-    """The other syncs whose states are committed: interrupted or under way."""
+    """The other syncs whose states are committed. They are interrupted or under way."""
     accepted: tuple[AcceptedRange, ...]
     """The states that a person accepted, in this commitment and all earlier ones."""
     frontier: Frontier
@@ -91,7 +93,7 @@ class StateCommitment:
 def append_with_states(session: TenantSession, entry: AuditEntry) -> AuditEntry:
     """Append an entry that commits all states so far, and return it with its commitment.
 
-    If the states cannot be committed, the entry says why, and a complete one is marked as incomplete.
+    If the states cannot be committed, the entry states why, and a complete entry is marked as incomplete.
 
     Raises:
         ValueError: the entry belongs to another tenant.
@@ -118,11 +120,11 @@ def append_with_states(session: TenantSession, entry: AuditEntry) -> AuditEntry:
 def commit(session: TenantSession, sync_id: str) -> StateCommitment | None:
     """Return the commitment to all states in the log; None if no state was added since the last commitment.
 
-    The caller puts it into an entry, appends the entry and calls ``record``, all in this transaction.
+    The caller puts the commitment into an entry, appends the entry and calls ``record``, all in this transaction.
 
     Raises:
-        UncommittableError: the log is not as the last commitment says, or states were added that no sync under way, no
-            interrupted one and no command can have written.
+        UncommittableError: the log differs from the last commitment, or states were added that no sync under way, no
+            interrupted sync and no command can have written.
         LockTimeoutError: another transaction locked the audit trail for too long.
     """
     lock_tenant(session.connection, session.tenant_id, "audit trail")
@@ -165,13 +167,13 @@ def record(session: TenantSession, commitment: StateCommitment, sequence: int) -
 
 
 def largest_size(session: TenantSession) -> int:
-    """Return the number of states in the largest stored commitment; 0 without one."""
+    """Return the number of states in the largest stored commitment; 0 without a commitment."""
     table = state_commitments
     return session.scalar(select(func.max(table.c.size)).where(table.c.tenant_id == session.tenant_id)) or 0
 
 
 def _size_and_continuation(session: TenantSession) -> tuple[int, Continuation]:
-    """Return the size of the log, and the last commitment, with the root that is in the trail, to continue from."""
+    """Return the size of the log, and the last commitment to continue from, with the root that is in the trail."""
     table, trail, log = state_commitments, audit_trail, log_table
     last = (
         select(table.c.size, table.c.frontier, table.c.sequence)

@@ -1,6 +1,6 @@
 """The log of states: every write of a state appends a leaf in the same transaction. Append-only.
 
-The roots of its tree are committed by entries of the audit trail: see ``state_commitments``.
+Entries of the audit trail commit the roots of the log's tree: see ``state_commitments``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from verifywise_mlflow.persistence.tables import SCHEMA, state_log
 
 _SIZE = f"SELECT coalesce(max(position) + 1, 0) FROM {SCHEMA}.state_log WHERE tenant_id = %(tenant_id)s"  # noqa: S608
 _RECENT = 100
-"""The newest time is searched in this many of the last states, since commands write states between those of a sync."""
+"""The number of last states in which the newest time is searched. Commands write states between the states of a
+sync."""
 
 
 def append(session: TenantSession, states: Sequence[State]) -> None:
@@ -30,7 +31,7 @@ def append(session: TenantSession, states: Sequence[State]) -> None:
     The lock of the audit trail is held until the transaction ends, so that positions have no gaps.
 
     Raises:
-        LockTimeoutError: another transaction held this lock for too long.
+        LockTimeoutError: another transaction held the lock of the audit trail for too long.
     """
     if not states:
         return
@@ -79,7 +80,10 @@ def leaf_hashes(session: TenantSession, start: int = 0, stop: int | None = None)
 
 
 def hash_bytes(stored: str) -> bytes:
-    """Return a stored hash; no bytes if it is not in hex: such a text was forged, and differs from every hash."""
+    """Return a stored hash as bytes; no bytes if the text is not in hex.
+
+    Such a text was forged, and must differ from every hash.
+    """
     try:
         return bytes.fromhex(stored)
     except ValueError:
@@ -91,7 +95,7 @@ class Writes:
     """The states of one kind that one sync wrote."""
 
     sync_id: str
-    """Empty for commands."""
+    """The ID of the sync; empty for commands."""
     kind: str
     first: int
     """The position of the first of these states."""
@@ -100,7 +104,7 @@ class Writes:
 
 
 def writes(session: TenantSession, start: int) -> list[Writes]:
-    """Return which syncs wrote which kinds of states from a position on, in the order of the first ones."""
+    """Return which syncs wrote which kinds of states from a position on, in the order of the first states."""
     table, position = state_log, state_log.c.position
     query = (
         select(table.c.sync_id, table.c.kind, func.min(position), func.max(position), func.count())

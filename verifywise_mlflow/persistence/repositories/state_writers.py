@@ -47,14 +47,15 @@ _OF_FORMER_COMMANDS = text(
     GROUP BY kind ORDER BY 2
     """  # noqa: S608  # the schema's name is a constant
 )
-"""A command commits its own states at once, so uncommitted states of another transaction cannot be from a command."""
+"""A command commits its own states in the same transaction, so uncommitted states of another transaction cannot be from
+a command."""
 
 
 class Writers(NamedTuple):
     """The writers of states that are not committed yet."""
 
     others: Sequence[str]
-    """The other syncs, interrupted or under way."""
+    """The other syncs that wrote states. They are interrupted or under way."""
     refused: Sequence[Writes]
     """The states that no sync under way, no interrupted sync and no command can have written."""
 
@@ -89,10 +90,11 @@ def problem_with(write: Writes) -> str:
 
 
 def _open_syncs(session: TenantSession, sync_ids: Collection[str]) -> set[str]:
-    """Return the ones of these syncs that are under way or interrupted: the trail has their start and no end.
+    """Return the given syncs that are under way or interrupted: the trail has their start but not their end.
 
-    A sync that was killed counts as interrupted until a later one has ended, and for a day at least. Without this
-    limit, states could be added in its name at any time. States of a later sync do not show that it ended: a sync holds
-    no lock between two stages, so its genuine states may follow those of a later sync.
+    A sync that was killed counts as interrupted until a later sync has ended, and for a day at least. Without this
+    limit, states could be added in the killed sync's name at any time. States of a later sync do not show that an
+    earlier sync has ended. A sync holds no lock between two stages, so its genuine states may follow states of a later
+    sync.
     """
     return set(session.scalars(_OPEN_SYNCS, {"tenant_id": session.tenant_id, "ids": [*sync_ids]}))

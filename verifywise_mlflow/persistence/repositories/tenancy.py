@@ -17,7 +17,7 @@ from verifywise_mlflow.persistence.tables import poll_watermarks, stage_refreshe
 def activate(
     session: TenantSession, tracking_uri: str, workspace: str | None, now: datetime
 ) -> Literal["new", "inactive"] | None:
-    """Mark a tenant as active, at this address; return what it was before, None if it was active."""
+    """Mark a tenant as active, at this address; return the tenant's former state, or None if it was active already."""
     described = {"tracking_uri": tracking_uri, "workspace": workspace}
     stored = session.execute(
         select(tenants.c.tracking_uri, tenants.c.workspace).where(
@@ -71,11 +71,12 @@ class StageRefresh:
 
     refreshed_at: datetime
     reconciled_at: datetime | None
-    """When the stage last read every object again, if it otherwise reads only changed objects."""
+    """When the stage last read every object again. Stages have this time if they otherwise read only changed
+    objects."""
 
 
 def stage_refreshes_of(session: TenantSession) -> dict[str, StageRefresh]:
-    """Return the tenant's stages with their times."""
+    """Return the times of the tenant's stages, by stage."""
     table = stage_refreshes
     rows = session.execute(
         select(table.c.stage, table.c.refreshed_at, table.c.reconciled_at).where(table.c.tenant_id == session.tenant_id)

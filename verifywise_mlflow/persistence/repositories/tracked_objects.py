@@ -1,7 +1,7 @@
-"""Training runs and logged models, as last read, and which of them are pending.
+"""Training runs and logged models, as last read, and which of these objects are pending.
 
-Versions link to both by an id, and both are read in the same way, so the two tables share these functions. ``RUNS`` and
-``LOGGED_MODELS`` say which column of the versions links to which table.
+Versions link to runs and logged models by an ID. Both kinds of objects are read in the same way, so the two tables
+share these functions. ``RUNS`` and ``LOGGED_MODELS`` state which column of the versions links to which table.
 """
 
 from __future__ import annotations
@@ -69,9 +69,10 @@ RUN_ID: ColumnElement[str] = case(
     (model_versions.c.origin_run_id.is_not(None), model_versions.c.origin_run_id),
     (IS_LINKED, logged_models.c.source_run_id),
 )
-"""The run of a version: its own run, that of its original, or that of the logged model that it was registered from.
+"""The run of a version: its own run, the run of its original, or the run of the logged model it was registered from.
 
-Not COALESCE: Postgres takes that for a function that may leak rows, so under row-level security no index finds the run.
+This is not COALESCE: Postgres treats COALESCE as a function that may leak rows, so under row-level security no index
+finds the run.
 """
 
 
@@ -94,17 +95,20 @@ _UNFINISHED = ("RUNNING", "SCHEDULED")
 
 @value_object
 class PendingRead:
-    """An object to read, and the newest revision of the versions that link to it. The read covers it."""
+    """An object to read, and the newest revision of the versions that link to the object.
+
+    The read covers this revision.
+    """
 
     object_id: str
     revision: int
 
 
 class ReadScope(IntEnum):
-    """Which of the objects that living versions link to are read; each scope includes the narrower ones."""
+    """Which of the objects that living versions link to are read. Each scope includes the narrower scopes."""
 
     CHANGED = 1
-    """Objects of new and changed versions, and those whose last read failed with a transient error."""
+    """Objects of new and changed versions, and objects whose last read failed with a transient error."""
     PENDING = 2
     """In addition, objects that were unfinished when they were last read."""
     READABLE = 3
@@ -113,8 +117,11 @@ class ReadScope(IntEnum):
 
 
 def is_read_again(kind: ObjectKind[T]) -> ColumnElement[bool]:
-    """Return the condition, as in the partial index, that an object is read again although no version changed."""
-    # Without parameters: the planner compares it with the condition of the index.
+    """Return the condition that an object is read again although no version changed.
+
+    The partial index has the same condition.
+    """
+    # The condition has no parameters, since the planner compares it with the condition of the index.
     name = kind.table.name
     is_unfinished = f"{name}.read_error IS NULL AND {name}.status IN ('RUNNING', 'SCHEDULED')"
     return literal_column(f"({name}.retry OR {is_unfinished})", Boolean)
@@ -141,10 +148,10 @@ def exceeds(session: TenantSession, kind: ObjectKind[T], limit: int) -> bool:
 def pending_reads_up_to(
     session: TenantSession, kind: ObjectKind[T], limit: int, among: Collection[Key] | None = None
 ) -> list[PendingRead]:
-    """Return the objects of ``READABLE`` or ``PENDING``, the wider that has at most ``limit``, else of ``CHANGED``.
+    """Return the objects of the widest scope with at most ``limit`` objects, or else of ``CHANGED``.
 
-    ``among`` are the versions to look at. They are given only for a tenant with more than ``limit`` readable objects,
-    whose scope ``READABLE`` is therefore never chosen.
+    ``among`` are the versions to look at. The caller gives them only for a tenant with more than ``limit`` readable
+    objects. So the scope ``READABLE`` is not chosen for such a tenant.
     """
     if among is not None and not among:
         return []
@@ -186,7 +193,7 @@ def _linked_objects(
         (is_readable, ReadScope.READABLE.value),
         else_=ReadScope.ALL.value,
     )
-    # An object may have been read for a newer version that is not among those to look at.
+    # An object may have been read for a newer version that is not among the versions to look at.
     revision = func.greatest(newest.c.revision, table.c.read_for_revision).label("revision")
     return select(newest.c.object_id, revision, scope.label("scope")).select_from(
         newest.outerjoin(table, is_same_object)
@@ -195,7 +202,7 @@ def _linked_objects(
 
 @value_object
 class ReadResult(Generic[T]):
-    """The result of reading one object. ``entity`` is None if it could not be read; ``read_error`` says why."""
+    """The result of reading one object. ``entity`` is None if the read failed; ``read_error`` states why."""
 
     object_id: str
     revision: int
@@ -237,7 +244,7 @@ def stored_reads(session: TenantSession, kind: ObjectKind[T], ids: Collection[st
 
 
 def experiments_of(session: TenantSession, kind: ObjectKind[T], ids: Collection[str]) -> list[str] | None:
-    """Return the experiments of at least one given object; None if the experiment of any of them is not stored."""
+    """Return the experiments of at least one given object; None if the experiment of any given object is not stored."""
     table = kind.table
     rows = session.execute(
         select(func.count(), func.array_agg(table.c.experiment_id.distinct())).where(
@@ -290,7 +297,10 @@ def write_read_results(
 
 
 def _mark_shared_locations(session: TenantSession, location_keys: Collection[str]) -> None:
-    """Mark logged models that share a location: a path that names it is ambiguous. MLflow never creates such models."""
+    """Mark logged models that share a location, since a path with this location is ambiguous.
+
+    MLflow never creates such models.
+    """
     table = logged_models
     is_affected = (table.c.tenant_id == session.tenant_id) & table.c.location_key.in_(location_keys)
     counted = select(table.c.location_key, (func.count() > 1).label("is_shared")).where(is_affected)
@@ -307,7 +317,7 @@ def _mark_shared_locations(session: TenantSession, location_keys: Collection[str
 
 
 def mark_read(session: TenantSession, kind: ObjectKind[T], read: Sequence[PendingRead]) -> None:
-    """Record that objects were read and did not change. Their revision stays, so nothing is rebuilt from them."""
+    """Record that objects were read and did not change. Their revision stays, so no record is built again from them."""
     table = kind.table
     values = (
         func.unnest(

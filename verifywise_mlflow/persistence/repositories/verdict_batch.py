@@ -46,7 +46,7 @@ class EvaluationContext:
 
 
 class VerdictRows:
-    """Makes the rows of verdicts. Versions that share a result of a rule share its row, too."""
+    """Makes the rows of verdicts. Versions that share a result of a rule also share the row of the verdict."""
 
     def __init__(self, policy_of: Mapping[str, PolicyIdentity]) -> None:
         """Store the policy of each rule."""
@@ -81,15 +81,15 @@ class VerdictRows:
 
 
 _MAX_KNOWN_ROWS: Final = 5_000
-"""The most rows that are cached: at 2 kB each, they take 10 MB. Then the cache starts again."""
+"""The maximum number of cached rows: at 2 kB each, they take 10 MB. A full cache is emptied."""
 
 
 class VerdictBatch:
     """The verdicts on a batch of records that differ from the stored ones.
 
-    An equal verdict keeps its first time, sync, day and policy; the badge says which policy evaluated the record last,
-    and when. A verdict ends if no policy has its rule any more. A trigger saves ended verdicts as history, and reads
-    the time and the sync from two settings of the transaction.
+    An equal verdict keeps its first time, sync, day and policy. The badge has the policy that evaluated the record
+    last, and the time of that evaluation. A verdict ends if no policy has its rule any more. A trigger saves ended
+    verdicts as history, and reads the time and the sync from two settings of the transaction.
 
     Records are added one by one, so that the objects of one evaluation are freed before the next: with all objects of a
     batch alive, Python's cycle detection takes two fifths of the time of the evaluation.
@@ -104,9 +104,9 @@ class VerdictBatch:
         """The number of verdicts that are new, differ or end."""
         self._new_states: list[Key] = []
         self._contents: dict[Key, str] = {}
-        """For each version with changed verdicts, the hash of its evaluation's content."""
+        """The hash of the evaluation's content, for each version with changed verdicts."""
         self._kept: dict[Key, Mapping[str, str]] = {}
-        """For each record whose verdicts all stay, the fingerprint of each rule's verdict."""
+        """The fingerprint of each rule's verdict, for each record whose verdicts all stay."""
 
     def __len__(self) -> int:
         """The number of records."""
@@ -119,7 +119,7 @@ class VerdictBatch:
 
     @property
     def new_states(self) -> Sequence[Key]:
-        """The records whose content, policy or verdicts changed, for deliveries. Another day alone is not a change."""
+        """The records whose content, policy or verdicts changed, for deliveries. A new day alone is not a change."""
         return self._new_states
 
     def count(self, badge: Badge) -> int:

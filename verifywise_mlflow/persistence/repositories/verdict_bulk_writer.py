@@ -21,11 +21,11 @@ from verifywise_mlflow.persistence.state_contents import CELL_SEPARATOR, VERDICT
 from verifywise_mlflow.persistence.tables import SCHEMA
 
 VERDICTS_PER_STATEMENT: Final = 5_000
-"""The most verdicts in one statement. A version with more verdicts has a statement of its own."""
+"""The maximum number of verdicts in one statement. A version with more verdicts has a statement of its own."""
 
 
 class VerdictRow(NamedTuple):
-    """A verdict's columns, all as text, as they are stored. In the order of ``VERDICT_ARRAYS``."""
+    """A verdict's columns, all as text, in their stored form and in the order of ``VERDICT_ARRAYS``."""
 
     rule_id: str
     rule_version: str
@@ -37,26 +37,26 @@ class VerdictRow(NamedTuple):
     origins: str
     thresholds: str
     day: str
-    """ISO 8601; empty for none."""
+    """The day in ISO 8601; empty if the rule does not depend on the day."""
     input_hash: str
     fingerprint: str
-    """Empty if the stored verdict of the rule stays as it is."""
+    """The hash of the verdict; empty if the stored verdict of the rule stays as it is."""
 
     @classmethod
     def stored(cls, rule_id: str) -> VerdictRow:
-        """Return the row that says that the stored verdict of a rule stays."""
+        """Return the row which states that the stored verdict of a rule stays."""
         return cls(rule_id, "0", *[""] * 10)
 
 
 class VersionVerdicts:
     """The verdicts to write: a row for each version.
 
-    Each column of a version is joined to one text at once: with one tuple per verdict, Python's cycle detection would
-    visit each.
+    Each column of a version is joined to one text immediately. With one tuple per verdict, Python's cycle detection
+    would visit each tuple.
     """
 
     def __init__(self) -> None:
-        """Create it empty."""
+        """Create an empty collection."""
         self._keys: list[Key] = []
         self._sizes: list[int] = []
         self._columns: tuple[list[str], ...] = tuple([] for _ in VERDICT_ARRAYS)
@@ -93,15 +93,15 @@ class VersionVerdicts:
 
 _VERSION_SEPARATOR: Final = "\x1d"
 _BETWEEN_VERSIONS: Final = CELL_SEPARATOR + _VERSION_SEPARATOR
-"""Control characters separate cells and versions. Canonical JSON escapes them, and of our texts only the reason of an
-error can contain them."""
+"""Control characters separate cells and versions. Canonical JSON escapes these characters. Among the other texts, only
+the reason of an error can contain them."""
 OPEN_VERDICTS: Final = ("fail", "error", "not evidenced")
 """The verdicts that are open gaps."""
 _KEY = ("tenant_id", "model_name", "version_number")
 
 
 def without_separators(text: str) -> str:
-    """Return the text with the separators as spaces."""
+    """Return the text with spaces in place of the separators."""
     return text.replace(CELL_SEPARATOR, " ").replace(_VERSION_SEPARATOR, " ")
 
 
@@ -116,7 +116,7 @@ def stored_text(text: str) -> str:
 
 def stored_json(canonical: str) -> str:
     """Return canonical JSON as it is stored."""
-    # Few values have one of these characters, and a search for one character takes a tenth of the time of a pattern.
+    # Few values contain these characters, and a search for one character takes a tenth of the time of a pattern.
     has_escape = "\\" in canonical and "\\u" in canonical
     if (has_escape or ("+" in canonical and "e+" in canonical)) and _NEEDS_RECODING.search(canonical):
         return dumps(json.loads(canonical))
@@ -137,7 +137,8 @@ _selected = {
     **{name: _array(name) for name in VERDICT_ARRAYS},
     "evaluated_at": "array_fill(CAST(:evaluated_at AS timestamptz), ARRAY[t.size])",
     "sync_ids": "array_fill(CAST(:sync_id AS text), ARRAY[t.size])",
-    # Only for the first verdict of a rule; for later ones, the trigger that saves the former verdict sets it.
+    # This sets the time for the first verdict of a rule only. For later verdicts, the trigger that saves the former
+    # verdict sets it.
     "open_since": f"ARRAY(SELECT CASE WHEN verdict IN ({_open}) THEN CAST(:evaluated_at AS timestamptz) END "  # noqa: S608
     f"FROM unnest({_array('verdicts')}) WITH ORDINALITY AS u (verdict, place) ORDER BY place)",
 }
@@ -153,7 +154,7 @@ _UPSERT = text(
 
 
 def upsert_verdicts(session: TenantSession, verdicts: VersionVerdicts, now: datetime, sync_id: str) -> None:
-    """Upsert the verdicts on versions. A trigger keeps stored verdicts, and saves those that end as history."""
+    """Upsert the verdicts on versions. A trigger keeps stored verdicts, and saves ended verdicts as history."""
     for parameters in verdicts.statements():
         session.execute(
             _UPSERT,
@@ -174,7 +175,7 @@ class BadgeRow(NamedTuple):
     badge: str
     record_revision: int
     versions_digest: str | None
-    """A digest of the model's versions in use, if this version is one of them."""
+    """A digest of the model's versions in use, if this version is in use."""
 
 
 _UPSERT_BADGES = text(

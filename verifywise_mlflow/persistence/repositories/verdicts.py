@@ -1,4 +1,4 @@
-"""Which records have an evaluation pending, and the current verdicts on records."""
+"""The records that have an evaluation pending, and the current verdicts on records."""
 
 from __future__ import annotations
 
@@ -36,17 +36,17 @@ class PendingEvaluation:
     key: Key
     """The version's model name and number."""
     row: Mapping[str, object]
-    """The columns that the rules use, with JSON as text: objects cost much more to send to another process."""
+    """The columns that the rules use, with JSON as text, since sending objects to another process costs much more."""
     in_use: VersionsInUse | None
     """The model's versions in use, if a rule reads them."""
     revision: int
     present: Mapping[str, str]
     """The fingerprint of the record's stored verdict by rule."""
     versions_digest: str | None = None
-    """A digest of the model's versions in use, if this version is one of them."""
+    """A digest of the model's versions in use, if this version is in use."""
     is_new_state: bool = True
-    """Whether the record or the policy has changed since its last evaluation; other versions or another day are not
-    enough."""
+    """Whether the record or the policy has changed since the record's last evaluation. A change of other versions, or
+    another day, does not count."""
 
     def subject(self) -> Subject:
         """Return the values that the rules use; null for a field that no rule uses."""
@@ -57,7 +57,7 @@ _LARGE: Final[Mapping[str, tuple[str, ...]]] = {
     "artifact_manifest": ("files", "changed_in_place"),
     "runtime_environment": ("packages",),
 }
-"""The members that have most of a record's bytes. They are loaded only if a rule uses them."""
+"""The members of fields that have most of a record's bytes. They are loaded only if a rule uses them."""
 _FIELDS_BEHIND: Final = {
     MEASURES: ("metrics",),
     MODEL_VERSIONS: ("lifecycle_stage", "deployment_status"),
@@ -83,12 +83,12 @@ def pending_evaluations(
 
     Args:
         session: the tenant's session.
-        policy_digest: a digest of the policies; records with another one are pending.
+        policy_digest: a digest of the policies; records with another digest are pending.
         after: the last key of the previous page.
-        limit: the most records to return; fewer if the records are large.
+        limit: the maximum number of records to return; fewer are returned if the records are large.
         evaluated_since: records that were evaluated earlier are pending too, for rules that depend on the day.
-        selection: the fields that the rules use; all by default. If they use the model's versions in use, a change of
-            these makes a record pending.
+        selection: the fields that the rules use; all by default. If the rules use the model's versions in use, a change
+            of these versions makes a record pending.
         among: the versions to look at; None for all.
     """
     if among is not None and not among:
@@ -162,9 +162,9 @@ def _versions_in_use(
 
 
 def _badge_of_record(after: Key | None) -> ColumnElement[bool]:
-    """Return the join condition of a badge and its record, for keys after `after` if one is given.
+    """Return the join condition of a badge and its record, for keys after `after` if a key is given.
 
-    The key also limits the badges: otherwise each batch scans all badges before it again.
+    The key also limits the badges: otherwise each batch scans all badges before its first key again.
     """
     records, badges = canonical_records, compliance_badges
     same = same_version(badges, records)
@@ -218,7 +218,7 @@ def evaluated_records(
 
 
 def _selected_columns(selection: Selection | None) -> Iterator[ColumnElement[object]]:
-    """Yield the record's columns that rules use; of large values only the members that rules use."""
+    """Yield the record's columns that rules use. Of large values, yield only the members that rules use."""
     used_fields = dict.fromkeys(FIELDS) if selection is None else selection | (selection.get("stated") or {})
     for variable, fields in _FIELDS_BEHIND.items():
         if variable in used_fields:

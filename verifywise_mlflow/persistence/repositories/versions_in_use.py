@@ -1,5 +1,7 @@
-"""The versions of each model that are in use, and a digest of them: if it changes, these versions are evaluated
-again."""
+"""The versions of each model that are in use, and a digest of them.
+
+If the digest changes, these versions are evaluated again.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,7 @@ _SEPARATOR: Final = "/"
 
 
 def is_in_use(records: FromClause) -> ColumnElement[bool]:
-    """Return the condition that a record is of a living version in use, in the form of the partial index."""
+    """Return the condition that a record belongs to a living version in use. The partial index has this condition."""
     return and_(
         records.c.deleted_at.is_(None),
         or_(records.c.lifecycle_stage.in_(STAGES_IN_USE), records.c.deployment_status.in_(STATUSES_IN_USE)),
@@ -48,7 +50,7 @@ def is_in_use(records: FromClause) -> ColumnElement[bool]:
 
 
 def digests_by_model(tenant_id: str, first_model: str | None, models: Collection[str] | None = None) -> Subquery:
-    """Return a query of each model's digest of its versions in use, from ``first_model`` on, for all models or some."""
+    """Return a query of the digest of each model's versions in use, from ``first_model`` on, for all or some models."""
     records = canonical_records
     version = func.concat_ws(
         _SEPARATOR, records.c.version_number, records.c.lifecycle_stage, records.c.deployment_status
@@ -84,7 +86,7 @@ def keys_in_use(session: TenantSession, models: Collection[str]) -> list[Key]:
 
 
 def versions_in_use(session: TenantSession, models: Collection[str]) -> dict[str, VersionsInUse]:
-    """Return the versions in use of those models that have any."""
+    """Return the versions in use by model. Models without versions in use are left out."""
     records = canonical_records
     query = _grouped(records).where(
         records.c.tenant_id == session.tenant_id,

@@ -1,4 +1,7 @@
-"""Stored waivers. A waiver is granted once and ended once, so the waivers in force at any time can be queried."""
+"""Stored waivers.
+
+A waiver is granted once and ends at most once. So the waivers in force at any time can be queried.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ EndReason = Literal["withdrawn", "expired", "superseded"]
 
 @dataclass(frozen=True, slots=True)
 class StoredWaiver:
-    """A waiver, and when and how it was granted and ended."""
+    """A waiver, and how and when it was granted and ended."""
 
     waiver_id: int
     waiver: Waiver
@@ -38,15 +41,15 @@ class StoredWaiver:
     end_reason: EndReason | None
 
     def is_in_force(self, at: datetime) -> bool:
-        """Return whether it was in force at a given time."""
+        """Return whether the waiver was in force at a given time."""
         return self.granted_at <= at < self.waiver.ends_at and (self.ended_at is None or at < self.ended_at)
 
 
 def lock_waivers(session: TenantSession) -> None:
-    """Lock the tenant's waivers until the transaction ends, so that waivers that it reads from now on stay current.
+    """Lock the tenant's waivers until the transaction ends, so that waivers stay as the transaction reads them.
 
     Raises:
-        LockTimeoutError: another transaction locked them for too long.
+        LockTimeoutError: another transaction locked the waivers for too long.
     """
     lock_tenant(session.connection, session.tenant_id, "waivers")
 
@@ -155,7 +158,7 @@ def _select_waivers(session: TenantSession, *conditions: ColumnElement[bool]) ->
 
 def _waiver_from_row(row: Mapping[str, object]) -> StoredWaiver:
     columns = {"rule": "rule_id", "model": "model", "version": "version_number", "expires": "expires_on"}
-    # Not validated: a waiver that another release accepted must not be hidden by the limits of this one.
+    # The waiver is not validated: the limits of this release must not hide a waiver that another release accepted.
     waiver = Waiver.model_construct(
         **{name: row[column] for name, column in columns.items()},  # type: ignore[arg-type]  # the columns' types
         approver=row["approver"],

@@ -1,7 +1,7 @@
-"""Withdrawn records: MLflow no longer has the version, and its record, verdicts and badge stay as they were.
+"""Withdrawn records. MLflow no longer has the version; the version's record, verdicts and badge stay as they were.
 
-A withdrawal only sets the tombstone of the record. Other data of the same sync is not applied to it: MLflow deleted the
-version's aliases, too, and the model's name may belong to another model by now.
+A withdrawal only sets the tombstone of the record. Other data of the same sync is not applied to the record: MLflow
+deleted the version's aliases, too, and the model's name may belong to another model by now.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from verifywise_mlflow.persistence.tables import (
 def withdraw_records(session: TenantSession, keys: Collection[Key], sync_id: str, now: datetime) -> set[Key]:
     """Copy the tombstones of deleted versions to their records, and return the keys of these records.
 
-    A version has no record if it was deleted before a sync could build one. The record of a predecessor, with another
-    creation time, is left alone.
+    A version has no record if it was deleted before a sync could build one. The record of a predecessor, which has
+    another creation time, is not changed.
     """
     records, versions, badges = canonical_records, model_versions, compliance_badges
     ended_rows = (
@@ -70,7 +70,7 @@ def withdraw_records(session: TenantSession, keys: Collection[Key], sync_id: str
             sync_id=sync_id,
         )
     )
-    # The verdicts were given on this content. Without this, the new revision would be evaluated.
+    # The verdicts refer to this content. Without this update, the new revision would be evaluated.
     session.execute(
         update(badges)
         .where(badges.c.tenant_id == session.tenant_id, badges.c.record_revision == ended.c.revision)
@@ -86,8 +86,8 @@ def withdraw_records(session: TenantSession, keys: Collection[Key], sync_id: str
 def end_predecessor_verdicts(session: TenantSession, keys: Collection[Key], sync_id: str, now: datetime) -> None:
     """Delete the verdicts and badges of a former version with the same name and number as a new one.
 
-    The history keeps them. The successor's gaps and badge begin with the successor, not with its predecessor. Call this
-    before the successors' records are written.
+    The history keeps these verdicts and badges. The successor's gaps and badge begin with the successor, not with the
+    predecessor. Call this before the successors' records are written.
     """
     records, versions = canonical_records, model_versions
     predecessors = (
