@@ -1,4 +1,4 @@
 """What Dagster loads: assets, checks, jobs, partitions, resources, schedules, sensors.
 
-Of the other packages, only ``distributed`` imports Dagster.
+Besides this package, only ``distributed`` imports Dagster.
 """

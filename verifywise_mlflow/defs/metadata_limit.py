@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final, TypeVar
 
 MAX_METADATA_BYTES: Final = 64 * 1024
-"""The most bytes of an event's metadata, which Dagster stores as JSON of about this size."""
+"""The maximum size of an event's metadata in bytes. Dagster stores the metadata as JSON of about this size."""
 LEFT_OUT: Final = "left_out"
 
 V = TypeVar("V")

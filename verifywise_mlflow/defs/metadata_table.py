@@ -15,7 +15,7 @@ _MAX_CELL_LENGTH: Final = 120
 
 
 def rows_table(rows: Sequence[Mapping[str, object]]) -> dg.TableMetadataValue:
-    """Return rows as a table. There must be at least one row: it gives the column names."""
+    """Return rows as a table. There must be at least one row: its keys are the column names."""
     return dg.MetadataValue.table(
         [dg.TableRecord({name: cell(value) for name, value in row.items()}) for row in rows],
         schema=dg.TableSchema([dg.TableColumn(name) for name in rows[0]]),

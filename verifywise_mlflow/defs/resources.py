@@ -36,7 +36,7 @@ class TenantSync(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster'
     """Opens one sync for the run's tenant and ends it with the run, so each run leaves one audit entry for its end.
 
     Credentials and the database URL are read when they are used, from the places that tenants.yaml and the environment
-    name. None of them passes through Dagster's configuration.
+    name. Neither the credentials nor the URL pass through Dagster's configuration.
     """
 
     reconcile: bool = Field(default=False, description="Reread all linked runs, not only those that are due.")
@@ -67,8 +67,8 @@ class TenantSync(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster'
                 store = Store(database_url(), dagster_user=user, wait_seconds=MIGRATION_WAIT_SECONDS)
                 cleanup.enter_context(store)
                 options, hints = self._plan(context.run, store, tenant)
-                # Set only after the sync has started: a sync that failed to start must not be ended, and a retry of the
-                # step starts its own.
+                # This is set only after the sync has started: a sync that failed to start must not be ended, and a
+                # retry of the step starts another sync.
                 self._sync = Sync(
                     tenant,
                     store,
@@ -119,7 +119,7 @@ class TenantSync(dg.ConfigurableResource):  # type: ignore[type-arg]  # Dagster'
 
 
 def planned_stages(run: dg.DagsterRun) -> list[Stage]:
-    """Return the stages of a run: all of them, or those that were selected or are retried."""
+    """Return the stages of a run: all stages, or the stages that were selected or are retried."""
     steps = run.step_keys_to_execute
     if steps is None and run.asset_selection is not None:
         steps = [key.path[-1] for key in run.asset_selection]

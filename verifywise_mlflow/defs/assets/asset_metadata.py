@@ -34,7 +34,7 @@ MetadataEntry: TypeAlias = (
 )
 
 SOURCE_URL: Final = "VERIFYWISE_SOURCE_URL"
-"""The environment variable with the URL of the package's folder, at the installed release, in a code browser."""
+"""The environment variable with the URL at which a code browser shows the package's folder at the installed release."""
 PREVIEW_ROWS: Final = 5
 MAX_SCOPE_ROWS: Final = 20
 
@@ -52,7 +52,7 @@ def stage_metadata(stage: Stage) -> dict[str, object]:
 def materialization_metadata(sync: Sync, report: StageReport) -> dict[str, MetadataEntry]:
     """Return the metadata of a materialization besides its counts: link, preview of the newest rows, durations."""
     metadata: dict[str, MetadataEntry] = {"mlflow": dg.MetadataValue.url(models_page_url(sync.tenant))}
-    # Also after a sync that changed nothing: today's changes must not vanish from the page with the next sync.
+    # The preview is read even if this sync changed nothing. Otherwise today's changes would vanish with the next sync.
     with sync.store.begin(sync.tenant.tenant_id) as session:
         rows = newest_rows(session, report.stage, PREVIEW_ROWS)
     if rows:
@@ -75,7 +75,7 @@ def scope_metadata(options: SyncOptions) -> dict[str, MetadataEntry]:
 
 
 def models_page_url(tenant: Tenant) -> str:
-    """Return the URL of the tenant's models in the server's own user interface. It holds no credentials."""
+    """Return the URL of the tenant's models in the server's own user interface. The URL contains no credentials."""
     base = quote(tenant.tracking_uri, safe=":/%[]@,;=+&~")
     match tenant.server:
         case DatabricksServer(registry="unity_catalog"):
@@ -93,7 +93,7 @@ def _durations(reports: Sequence[StageReport]) -> dg.TableMetadataValue:
 
 
 def _code_references(stage: Stage) -> dg.CodeReferencesMetadataValue:
-    """Return a link to the stage's own module. The function that builds the assets is the same for all six."""
+    """Return a link to the stage's own module. The function that builds the assets is the same for all six stages."""
     module = import_module(f"verifywise_mlflow.pipeline.stages.{stage.value}")
     path, line = Path(str(module.__file__)), module.refresh.__code__.co_firstlineno
     relative = path.relative_to(Path(verifywise_mlflow.__file__).parent).as_posix()

@@ -8,7 +8,7 @@ from verifywise_mlflow.persistence.tables import SCHEMA, metadata, views
 
 
 def column_schema(relation: str) -> dg.TableSchema:
-    """Return the columns of a stage's table or view; ``doc`` of each is its description."""
+    """Return the columns of a stage's table or view. The description of a column is its ``doc``."""
     relations = {**metadata.tables, **views.tables}
     return dg.TableSchema(
         columns=[

@@ -24,7 +24,7 @@ from verifywise_mlflow.tenants.tenant import Tenant
 
 @dataclass(frozen=True, slots=True)
 class ComplianceEvents:
-    """The events for a tenant's compliance at a time."""
+    """The events for a tenant's compliance at a given time."""
 
     tenant: Tenant
     rules: RuleSet

@@ -1,9 +1,9 @@
 """A tenant's compliance metrics over time, as an unpartitioned asset per tenant.
 
 Dagster plots only the newest value of each partition of a partitioned asset, and the plots of its checks mix all
-tenants. It plots values over time only for an unpartitioned asset that the code defines, so there is one for each
-tenant in tenants.yaml. Only a sync materializes these assets. They have no lineage: with hundreds of tenants, it would
-hide the lineage of the six stages.
+tenants. It plots values over time only for an unpartitioned asset that the code defines, so there is one such asset for
+each tenant in tenants.yaml. Only a sync materializes these assets. They have no lineage: with hundreds of tenants,
+their lineage would hide the lineage of the six stages.
 """
 
 from __future__ import annotations

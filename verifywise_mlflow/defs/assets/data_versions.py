@@ -1,7 +1,8 @@
 """A data version per stage and tenant, so that an unchanged stage does not mark its descendants as out of date.
 
-Dagster's default is the run's ID, with which each sync would mark them. A hash of the newest revision costs one read at
-the end of an index, and the store writes only changed rows.
+Dagster's default data version is the run's ID, so each sync would mark the descendants. Here, the data version is a
+hash of the newest revision. It costs one read at the end of an index, and it changes only with the data, since the
+store writes only changed rows.
 """
 
 from __future__ import annotations

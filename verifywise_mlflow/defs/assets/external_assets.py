@@ -1,4 +1,4 @@
-"""Assets that Dagster never materializes by themselves: the tenants' MLflow servers, prompts and agents."""
+"""External assets, which Dagster has no code to materialize: the tenants' MLflow servers, prompts and agents."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from verifywise_mlflow.pipeline.sync import Sync
 STAGES_READING_MLFLOW = frozenset(
     {Stage.REGISTERED_MODELS, Stage.MODEL_VERSIONS, Stage.TRAINING_RUNS, Stage.ARTIFACT_MANIFESTS}
 )
-"""The stages that read the server. The other two read only our store."""
+"""The stages that read the server. The other two stages read only our store."""
 
 mlflow_server = dg.AssetSpec(
     "mlflow_server",
@@ -32,7 +32,7 @@ mlflow_server = dg.AssetSpec(
 
 
 def _read_by_a_stage(name: str, table: str, deps: Sequence[dg.CoercibleToAssetDep], description: str) -> dg.AssetSpec:
-    """Return an asset that a stage reads from MLflow in addition to its own and stores in a table."""
+    """Return an asset that a stage reads from MLflow in addition to the stage's own asset, and stores in a table."""
     return dg.AssetSpec(
         name,
         partitions_def=tenant_partitions,

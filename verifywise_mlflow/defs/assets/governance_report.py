@@ -62,7 +62,7 @@ def _write(settings: Report, tenant_id: str) -> dict[str, dg.MetadataValue]:
     if folder is not None:
         summary, start_page = _write_folder(folder, tenant_id, now), str(folder / "index.html")
     else:
-        assert settings.bucket is not None  # the settings have one of both
+        assert settings.bucket is not None  # the settings have either a folder or a bucket
         with tempfile.TemporaryDirectory(prefix="verifywise-report-") as scratch:
             local = Path(scratch) / "report"
             summary = _write_folder(local, tenant_id, now)

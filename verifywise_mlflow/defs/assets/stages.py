@@ -148,14 +148,15 @@ def _build_asset(definition: _StageAsset) -> dg.AssetsDefinition:
         ],
         partitions_def=tenant_partitions,
         check_specs=[*rule_check_specs(stage.value, descriptions), *stage_check_specs(stage)],
-        # A subset may be executed, for two reasons. A run without work need not yield anything. And the results of the
-        # rules can be logged: yielding a result would cost two more events, its planning and the step's output.
+        # A subset may be executed, for two reasons. First, a run without work need not yield anything. Second, the
+        # results of the rules can be logged: yielding a result would cost two more events, its planning and the step's
+        # output.
         can_subset=True,
     )
     def asset(
         context: dg.AssetExecutionContext, tenant_sync: TenantSync
     ) -> Iterator[dg.MaterializeResult[None] | dg.AssetCheckResult]:
-        if not context.selected_asset_keys:  # "Execute all" on the page of checks, which gives no partition
+        if not context.selected_asset_keys:  # "Execute all" on the page of checks passes no partition
             raise dg.Failure(
                 f"checks cannot be executed on their own. Materialize {stage.value} for a tenant instead",
                 allow_retries=False,
@@ -175,19 +176,20 @@ def _build_asset(definition: _StageAsset) -> dg.AssetsDefinition:
             RuleWorkerUnavailableError,
             UnauthenticatedAcceptanceError,
         ) as error:
-            if isinstance(error, NewerSchemaError):  # migrated since this process started: a newer one can do the sync
+            if isinstance(error, NewerSchemaError):  # migrated since the start: a newer process can do the sync
                 context.instance.add_run_tags(context.run.run_id, RETRY_ALL_STEPS)
             # Dagster may retry only transient errors: retrying a wrong password would lock the account.
             raise dg.Failure(shorten(str(error)), allow_retries=getattr(error, "retryable", False)) from None
         metadata = _counts(report) | scope_metadata(sync.options) | materialization_metadata(sync, report)
-        # Counting tag uses takes seconds with 100,000 versions, so the report is made only if a record changed. It
-        # stays with that materialization until its run is deleted.
+        # Counting tag uses takes seconds with 100,000 versions, so the report is made only if a record changed. The
+        # report stays with the materialization until the run is deleted.
         if stage is Stage.CANONICAL_RECORDS and report.progress.changed:
             metadata["tag_hygiene"] = tag_hygiene_table(tag_hygiene(sync.store, sync.tenant))
         compliance = ComplianceEvents.load(sync.store, sync.tenant) if is_evaluation else None
         if compliance:
             metadata |= _audit_trail_head(sync) | compliance.metadata()
-        # Not in the MaterializeResult: the event of the step's output would hold all metadata a second time.
+        # The metadata is not in the MaterializeResult: the event of the step's output would hold all metadata a second
+        # time.
         context.add_asset_metadata(within_size_limit(metadata))
         yield dg.MaterializeResult(data_version=_data_version(sync, stage))
         for event in asset_events(sync, report):

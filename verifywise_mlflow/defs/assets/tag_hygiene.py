@@ -9,7 +9,7 @@ from verifywise_mlflow.normalizer.tag_hygiene import TagHygiene
 from verifywise_mlflow.services.tag_hygiene import problem_rows
 
 _MAX_ROWS = 50
-"""`verifywise-mlflow tags --json` lists all."""
+"""The maximum number of rows. `verifywise-mlflow tags --json` lists all rows."""
 _TEXT_COLUMNS = ("problem", "where", "key", "value", "probably", "example")
 _SCHEMA = dg.TableSchema([*map(dg.TableColumn, _TEXT_COLUMNS), dg.TableColumn("uses", "int")])
 

@@ -1,6 +1,6 @@
 """Checks of data quality, per tenant: the data is complete, it is fresh, and no file changed under its version.
 
-Each check costs a sync three events. ``rule_specs`` says why checks are partitioned.
+Each check costs a sync three events. ``rule_specs`` explains why checks are partitioned.
 """
 
 from __future__ import annotations
@@ -101,8 +101,8 @@ def _record_results(sync: Sync) -> Iterator[dg.AssetCheckResult]:
         description=f"{incomplete:,} records of existing versions lack something that MLflow shows",
         metadata={"incomplete": incomplete},
     )
-    # compliance_results is left out: it runs after this stage in the same sync, so after an outage it is still stale
-    # now.
+    # compliance_results is left out: it runs after this stage in the same sync, so after an outage it is still stale at
+    # this point.
     yield freshness_result([stage for stage in stages if stage.stage in _CHECKS])
 
 
@@ -124,7 +124,7 @@ def freshness_result(stages: Sequence[StageFreshness], last_sync_outcome: str = 
 
 
 def _integrity_result(sync: Sync, unread: int) -> dg.AssetCheckResult:
-    """Return the result of the check ``intact``. Files that were not read may have changed."""
+    """Return the result of the check ``intact``. Files that were not read may have changed, so they are a warning."""
     with sync.store.begin(sync.tenant.tenant_id) as session:
         count = count_changed_files(session)
         unread = unread or records.count_incomplete(session, "files")

@@ -1,4 +1,5 @@
-"""Open gaps as Dagster tables, in the order of ``compliance.gap_urgency``: for a check, and for all rules together."""
+"""Open gaps as Dagster tables, in the order of ``compliance.gap_urgency``: one table per check, and one for all
+rules."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ from verifywise_mlflow.defs.metadata_table import cell
 from verifywise_mlflow.services.compliance_summary import days_open
 from verifywise_mlflow.tenants.tenant import Tenant
 
-# There are few columns, since Dagster repeats the schema in each result, in more bytes than the cells take.
+# There are few columns, since Dagster repeats the table's schema in each result. The schema takes more bytes than the
+# cells.
 _COLUMNS: Final = (
     dg.TableColumn("version"),
     dg.TableColumn("verdict"),

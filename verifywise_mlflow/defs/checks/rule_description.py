@@ -1,4 +1,4 @@
-"""The description of a rule on its check's page, the same for all tenants: its requirement, reason and remedy."""
+"""The description of a rule on its check's page: requirement, reason and remedy. It is the same for all tenants."""
 
 from __future__ import annotations
 

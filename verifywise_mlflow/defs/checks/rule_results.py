@@ -41,8 +41,8 @@ def rule_check_results(
         rules: the tenant's rules.
         summary: the outcome of these rules.
         descriptions: the checks that Dagster knows, by name. Each of them gets a result, even if the tenant's policies
-            do not contain the rule. A rule that was added after the code was loaded gets none.
-        now: the time that the age of gaps is computed for.
+            do not contain the rule. A rule that was added after the code was loaded gets no result.
+        now: the time at which the age of gaps is computed.
         target: the materialization that the results belong to.
     """
     tenant_checks = {check_name(rule.id) for rule in rules.rules}

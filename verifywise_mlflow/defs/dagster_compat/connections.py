@@ -47,9 +47,10 @@ def notify(instance: dg.DagsterInstance, channel: str) -> None:
 def reuse_connections(instance: dg.DagsterInstance) -> None:
     """Give the instance a connection pool for Dagster's database.
 
-    By default a run opens a new connection for each event, which is hundreds per sync: half the time of an unchanged
-    sync. Dagster offers the pool for its webserver only; a run that writes as often gains as much. A second call for
-    the same instance does nothing: a second pool would leave the first pool's connections open.
+    By default a run opens a new connection for each event. A sync has hundreds of events, and their connections took
+    half the time of an unchanged sync. Dagster offers the pool for its webserver only, but a run that writes as often
+    gains as much. A second call for the same instance does nothing: a second pool would leave the first pool's
+    connections open.
     """
     if instance not in _pooled_instances:
         _pooled_instances.add(instance)
@@ -64,10 +65,10 @@ def reuse_connections(instance: dg.DagsterInstance) -> None:
 def share_connections() -> None:
     """Give all instances of this process, which does not fork, one connection pool for Dagster's database.
 
-    By default the daemon opens 16 connections a second, and the code server one whenever a sensor reads the runs:
-    Postgres starts a process for each, which reads the catalogs again. A connection is tested before it is reused, so a
-    restart of Postgres causes no error. No call waits for a connection: beyond four, connections are opened and closed
-    on demand.
+    By default the daemon opens 16 connections a second, and the code server opens a connection whenever a sensor reads
+    the runs. For each connection, Postgres starts a process, which reads the catalogs again. A connection is tested
+    before it is reused, so a restart of Postgres causes no error. No call waits for a connection: beyond four,
+    connections are opened and closed on demand.
     """
 
     @cache
@@ -97,8 +98,8 @@ def share_connections_of_code_server() -> None:
 def remember_schema(instance: dg.DagsterInstance) -> None:
     """Check once whether Dagster's tables have the parts that older releases lacked.
 
-    Dagster checks this before most writes, 100 times a sync, each time with a query of Postgres' catalogs, and six
-    times over a new connection, since it already holds the pool's only one.
+    Dagster checks this before most writes, 100 times a sync. Each check queries Postgres' catalogs. Six of the checks
+    open a new connection, since Dagster already holds the pool's only connection at that time.
     """
     runs, events = instance.run_storage, instance.event_log_storage
     if isinstance(runs, SqlRunStorage) and isinstance(events, SqlEventLogStorage):
@@ -111,7 +112,7 @@ def _remember_if_true(storage: object, method: str) -> None:
     look, known = getattr(storage, method), set()
 
     def remembered(*arguments: object) -> bool:
-        name = arguments[-1:]  # the first may be a connection
+        name = arguments[-1:]  # the first argument may be a connection
         if name not in known and look(*arguments):
             known.add(name)
         return name in known
@@ -137,7 +138,7 @@ def open_before_forks() -> dg.DagsterInstance | None:
 
 
 def _use_one_pool(instance: dg.DagsterInstance) -> None:
-    """Close all connections, which must not cross a fork, and let the storages of one database share the next ones."""
+    """Close all connections, which must not cross a fork. The storages of one database share the next connections."""
     storages = (instance.run_storage, instance.event_log_storage, instance.schedule_storage)
     engines: dict[str, Any] = {}  # SQLAlchemy's
     for storage in storages:
@@ -147,7 +148,7 @@ def _use_one_pool(instance: dg.DagsterInstance) -> None:
 
 
 def _look_at_schema(instance: dg.DagsterInstance) -> None:
-    """Read the properties with which Dagster checks whether its tables are those of its release."""
+    """Read the properties with which Dagster checks whether its tables match its release."""
     instance.get_run_records(limit=1)
     instance.get_asset_records([dg.AssetKey("registered_models")])
     events = instance.event_log_storage

@@ -36,7 +36,7 @@ def look_at_queue_on(has_new_run: threading.Event) -> None:
                     if has_new_run.wait(min(remaining, 0.5)):
                         break
                     yield None
-                has_new_run.clear()  # before the next look: a run that is queued later sets it again
+                has_new_run.clear()  # cleared before the next look: a run that is queued later sets it again
 
     daemon.core_loop = look
 

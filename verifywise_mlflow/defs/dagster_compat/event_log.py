@@ -23,8 +23,8 @@ _STORE_EVENT: Final = "store_event"
 def check_results_at_once(instance: dg.DagsterInstance) -> Iterator[None]:
     """Store the check results that a step reports during the block in one transaction at the block's end.
 
-    By default, Dagster stores each result in four transactions, which was a fifth of the CPU time of an unchanged sync.
-    If the block raises, no result is stored. Without Postgres, the instance stores each result at once.
+    By default, Dagster stores each result in four transactions, which took a fifth of the CPU time of an unchanged
+    sync. If the block raises, no result is stored. Without Postgres, the instance stores each result at once.
     """
     storage = instance.event_log_storage
     if not (isinstance(storage, SqlEventLogStorage) and hasattr(storage, "postgres_url")):
@@ -85,8 +85,8 @@ def latest_materialization(
 def delete_previous_runless_result(instance: dg.DagsterInstance, result: dg.AssetCheckEvaluation) -> None:
     """Delete the last result that a sensor reported for the same check and partition; results of runs stay.
 
-    Dagster's table of results is unique over check, run and partition, and a sensor's result has no run. Without this,
-    the second result of a partition, perhaps weeks later, would fail its tick and each tick after it.
+    Dagster's table of results is unique over check, run and partition, and a sensor's result has no run. If the last
+    result stayed, the second result of a partition, perhaps weeks later, would fail its tick and each later tick.
     """
     storage = instance.event_log_storage
     if isinstance(storage, SqlEventLogStorage):  # true of every storage that Dagster ships

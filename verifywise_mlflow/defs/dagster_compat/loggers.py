@@ -17,7 +17,7 @@ def log_runs_by(handler: logging.Handler) -> None:
     """
 
     def create_logger(name: str, level: str | int) -> logging.Logger:
-        logger = logging.Logger(name, level)  # outside of Python's hierarchy, as Dagster's: no record is written twice
+        logger = logging.Logger(name, level)  # not in Python's hierarchy, like Dagster's: no record is written twice
         logger.addHandler(handler)
         return logger
 

@@ -1,4 +1,4 @@
-"""The processes of runs: forked from one that has imported everything, and interrupted until a canceled run ends."""
+"""Runs in forks of a process that has imported everything, and the interruption of canceled runs until they end."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def fork_run_processes(template: str) -> None:
     By default each run is a new Python process, which imports Dagster and this project again: two seconds of CPU time,
     more than an unchanged sync itself. Python's fork server imports them once, at the first run. The fork server has
     one thread and no connection, so forks are safe. It belongs to one code server: after a reload of the code, Dagster
-    starts a new code server, whose runs have the new code. In any other process, and without ``os.fork``, this does
-    nothing.
+    starts a new code server, whose runs have the new code. In any other process, and without ``os.fork``, this function
+    does nothing.
 
     Args:
         template: the module to import before the first fork. An exception other than ImportError would end the process

@@ -22,7 +22,7 @@ from verifywise_mlflow.defs.run_tags import (
 
 _ENDED = [Status.SUCCESS, Status.FAILURE, Status.CANCELED]
 _MAX_ENDED_RUNS = 20
-"""The most ended runs to read: some of them were canceled in the queue."""
+"""The maximum number of ended runs to read. Several are read, since some runs were canceled in the queue."""
 _IN_FLIGHT = [Status.QUEUED, Status.NOT_STARTED, Status.STARTING, Status.STARTED, Status.CANCELING]
 
 
@@ -31,9 +31,10 @@ class InFlightSyncs:
     """The syncs that have not ended, from the point of view of a sensor that has found a change."""
 
     busy: frozenset[str]
-    """Tenants whose sync is running, or will start as soon as a sync that the sensor requests would."""
+    """Tenants whose sync is running, or will start no later than a sync that the sensor could request now."""
     promotable: Mapping[str, str]
-    """Other tenants with a queued sync, and its run ID. Most belong to a backfill and may wait for an hour."""
+    """Maps the other tenants with a queued sync to the ID of its run. Most of these runs belong to a backfill and may
+    wait for an hour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +53,8 @@ class HintFollowers:
 def runs_in_flight(instance: dg.DagsterInstance) -> list[dg.DagsterRun]:
     """Return the tenants' runs that have not ended, from all requesters, except deliveries.
 
-    Runs of all jobs count: runs that a person starts on an asset's page, and those of backfills, belong to Dagster's
-    own job.
+    Runs of all jobs count: runs that a person starts on an asset's page, and runs of backfills, belong to Dagster's own
+    job.
     """
     runs = instance.get_runs(filters=dg.RunsFilter(statuses=_IN_FLIGHT))
     return [run for run in runs if _is_of_tenant(run)]
@@ -65,7 +66,7 @@ def tenants_in_flight(instance: dg.DagsterInstance) -> set[str]:
 
 
 def classify_in_flight(runs: Iterable[dg.DagsterRun]) -> InFlightSyncs:
-    """Separate the tenants that a sensor must wait for from those whose queued sync it can promote.
+    """Separate the tenants that a sensor must wait for from the tenants whose queued sync it can promote.
 
     A queued run of single assets and a targeted sync count as neither: they may not read the changed objects.
     """
@@ -101,7 +102,7 @@ def hint_followers(
 
 
 def _separate_starting(runs: Iterable[dg.DagsterRun]) -> tuple[set[str], set[str]]:
-    """Return the tenants with a sync that will read all present hints, and those with a run that has started.
+    """Return the tenants with a sync that will read all present hints, and the tenants with a run that has started.
 
     A sync reads the hints after it has reported its start, so a sync that is still starting will read all of them.
     """
@@ -120,7 +121,7 @@ def _separate_starting(runs: Iterable[dg.DagsterRun]) -> tuple[set[str], set[str
 
 
 def _has_failed(instance: dg.DagsterInstance, tenant_id: str) -> bool:
-    """Return whether the tenant's last targeted sync failed; canceled ones do not count."""
+    """Return whether the tenant's last targeted sync failed; canceled syncs do not count."""
     ended = dg.RunsFilter(
         job_name=TARGETED_SYNC_JOB, tags={PARTITION_TAG: tenant_id}, statuses=[Status.SUCCESS, Status.FAILURE]
     )
@@ -130,7 +131,7 @@ def _has_failed(instance: dg.DagsterInstance, tenant_id: str) -> bool:
 def raise_priority(instance: dg.DagsterInstance, run_id: str, priority: int) -> None:
     """Raise a queued run to ``priority``; do nothing if it has started. Dagster reads the tag when it dequeues runs.
 
-    ``add_run_tags`` rewrites the whole run as it was read just before. For a run that has started, this could overwrite
+    ``add_run_tags`` rewrites the whole run as it was read just before. If the run has started, this could overwrite
     what the run's own process writes.
     """
     run = instance.get_run_by_id(run_id)

@@ -37,7 +37,7 @@ from verifywise_mlflow.tenants.loading import load_tenants, tenants_path
 install_json_logs()  # dagster.yaml names this module, so the daemon and the webserver import it
 
 _JUDGED_RUNS: Final = 3
-"""This many of a tenant's last runs decide whether the tenant is slow."""
+"""The number of a tenant's last runs that decide whether the tenant is slow."""
 _submission_lock = threading.Lock()
 """Sensors, schedules and backfills submit from threads of one daemon. Without the lock, two threads that submit runs of
 one tenant at once would each find an empty queue."""

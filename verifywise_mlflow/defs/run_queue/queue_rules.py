@@ -47,7 +47,10 @@ def missing_queue_tags(tags: Mapping[str, str], server: str | None, *, is_slow: 
 
 
 def missing_delivery_tags(tags: Mapping[str, str]) -> dict[str, str]:
-    """Return the tags of a run that delivers, without those of its tenant and server, for which syncs would wait."""
+    """Return the missing tags of a run that delivers.
+
+    Tags for the tenant and the server are left out, since syncs would wait for a run with these tags.
+    """
     needed = {PRIORITY_TAG: str(default_priority(tags)), DELIVERY_TAG: "true"}
     return {tag: value for tag, value in needed.items() if tag not in tags}
 
@@ -57,7 +60,7 @@ def is_delivery(job_name: str, assets: Collection[str]) -> bool:
 
     Args:
         job_name: the run's job.
-        assets: the assets that were selected; empty for all of the job.
+        assets: the assets that were selected; empty for all assets of the job.
     """
     return job_name in DELIVERY_JOBS or (bool(assets) and DELIVERY_ASSETS.issuperset(assets))
 
@@ -82,7 +85,7 @@ def sync_scope(job_name: str, assets: Collection[object] | None) -> SyncScope | 
 
     Args:
         job_name: the run's job.
-        assets: the assets that were selected; none for all of the job.
+        assets: the assets that were selected; none for all assets of the job.
     """
     if assets:
         return None
@@ -125,7 +128,7 @@ def deduplicate(submitted: QueuedRun, queued: Sequence[QueuedRun]) -> Deduplicat
     A queued run reads everything when it starts, so a second run would find nothing new. The submitted run is canceled,
     unless a backfill submitted it: then the queued run is canceled. Two backfills both keep their runs, since Dagster
     derives a backfill's outcome from its own runs. A run that has started is not a duplicate: it may have read objects
-    before they changed. A sync of the whole registry replaces a targeted one if it starts at least as soon.
+    before they changed. A sync of the whole registry replaces a targeted sync if it starts at least as soon.
     """
     tenant = submitted.tags.get(PARTITION_TAG)
     if tenant is None:
@@ -139,7 +142,7 @@ def deduplicate(submitted: QueuedRun, queued: Sequence[QueuedRun]) -> Deduplicat
 
 
 def _covers(queued: QueuedRun, submitted: QueuedRun) -> bool:
-    """Return whether a queued sync reads the whole registry at least as soon as a submitted one reads parts of it."""
+    """Return whether a queued sync reads the whole registry no later than the submitted sync reads parts of it."""
     return (queued.scope, submitted.scope) == (SyncScope.REGISTRY, SyncScope.HINTED_OBJECTS) and effective_priority(
         queued.tags
     ) >= effective_priority(submitted.tags)

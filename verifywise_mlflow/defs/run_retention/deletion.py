@@ -34,14 +34,15 @@ from verifywise_mlflow.defs.run_tags import (
 )
 
 MAX_DELETIONS_PER_RUN = 2_000
-"""The most runs that one execution deletes: 500 tenants with one sync an hour create 500 runs an hour."""
+"""The maximum number of runs that one execution deletes: 500 tenants with one sync an hour create 500 runs an hour."""
 TIME_BUDGET = timedelta(minutes=10)
 _PAGE_SIZE = 200
 _MAX_SUCCESSES_CHECKED = 10
-"""How many of the newest successful runs of a series are searched for a run that covered all stages."""
+"""The maximum number of a series' newest successful runs that are searched for a run that covered all stages."""
 
 _ASSETS_WITH_RUNLESS_EVENTS = (dg.AssetKey(Stage.CANONICAL_RECORDS.value), mlflow_server.key)
-"""The assets for which our sensors report events: check results of the first, observations of the second."""
+"""The assets for which our sensors report events: check results for the first asset, observations for the second
+asset."""
 
 _ENDED = [Status.SUCCESS, Status.FAILURE, Status.CANCELED]
 

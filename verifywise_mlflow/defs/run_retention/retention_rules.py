@@ -55,7 +55,7 @@ class ProtectedRuns:
 
     newest_success: Mapping[RunSeries, datetime]
     """When the newest successful run that covered all stages of its series was created. Dagster's pages show the
-    status, check results and metrics of that run as current; older ones are superseded."""
+    status, check results and metrics of that run as current; older runs are superseded."""
     active_backfills: frozenset[str]
     """Backfills under way: their runs stay, since Dagster counts them."""
     retried: frozenset[str]

@@ -11,7 +11,7 @@ from verifywise_mlflow.persistence.repositories import tenancy
 from verifywise_mlflow.persistence.store import Store
 
 DAMAGED_TRAILS = "damaged"
-"""The metadata key of a failed step that maps each damaged trail's tenant to the damage."""
+"""The key in a failed step's metadata. Its value maps the tenant of each damaged trail to the damage."""
 REPORTED_FOR: Final = timedelta(hours=25)
 """How long an acceptance of states is reported like damage: until the next daily verification, so that operators notice
 an acceptance that was not theirs."""

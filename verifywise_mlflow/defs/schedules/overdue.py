@@ -23,15 +23,15 @@ class LastRead:
     """When a tenant was last read, and the age at which it must be read again."""
 
     read_at: datetime | None
-    """None if the tenant was never read."""
+    """The time of the last read; None if the tenant was never read."""
     interval: timedelta
 
 
 def overdue_tenants(last_reads: Mapping[str, LastRead], now: datetime, tick: timedelta) -> list[str]:
     """Return the tenants to sync in this tick, most overdue first, so that each is read within its interval.
 
-    The limit is twice the number of an ordinary tick, but never below ``MIN_TICK_LIMIT``. So after an outage, when all
-    tenants are overdue at once, the syncs that sensors and people request are not held up.
+    The limit is twice the number of syncs in an ordinary tick, but never below ``MIN_TICK_LIMIT``. So after an outage,
+    when all tenants are overdue at once, the syncs that sensors and people request are not held up.
     """
     overdue: list[tuple[float, str]] = []
     for tenant_id, last in last_reads.items():

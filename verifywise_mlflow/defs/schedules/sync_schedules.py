@@ -52,7 +52,7 @@ def reconcile(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg
     "schedule.",
 )
 def rehash(context: dg.ScheduleEvaluationContext) -> list[dg.RunRequest] | dg.SkipReason:
-    """Request the syncs without which hashes would become too old."""
+    """Request the syncs that hash files again before their hashes become too old."""
     return _run_requests(context, REHASH_TICK, _last_manifest_sync)
 
 

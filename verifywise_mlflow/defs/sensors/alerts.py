@@ -73,7 +73,7 @@ def alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
                 new_alerts += raised_or_resolved
             new_alerts += _integrity_alerts(store, tenants, last_integrity_events, now)
     except DatabaseError as error:
-        # Alerts about stale tenants stay open, and runs that fail for the same reason are reported.
+        # Alerts about stale tenants stay open meanwhile, and runs that fail for the same reason are reported.
         context.log.warning(f"did not check for stale tenants and integrity events: {error}")
     undelivered = dispatch(new_alerts, settings.targets, state, context.log.warning)
     watermark = runs[-1].update_timestamp if runs else state.runs_watermark
@@ -120,8 +120,8 @@ def _observe_runs(
 def _relevant_runs(records: list[dg.RunRecord]) -> Iterator[dg.DagsterRun]:
     """Skip failures that Dagster retries by itself, deliveries, reports, and single assets that people materialize.
 
-    Targeted syncs are skipped, too: the success of one says nothing about the registry, and after a failure the next
-    listing finds the change.
+    Targeted syncs are skipped, too: the success of a targeted sync says nothing about the registry, and after a failure
+    the next listing finds the change.
     """
     for run in (record.dagster_run for record in records):
         will_retry = run.status is dg.DagsterRunStatus.FAILURE and run.tags.get(WILL_RETRY_TAG) == "true"
@@ -186,7 +186,7 @@ def _observe_deliveries(store: Store, tenants: Mapping[str, Tenant], now: dateti
 
 def _observe_webhooks(store: Store, tenants: Mapping[str, Tenant], _now: datetime) -> Iterator[Observation]:
     for tenant_id, tenant in tenants.items():
-        problem = None  # also if the section was removed while the alert is open
+        problem = None  # so the alert ends if the section is removed
         if tenant.webhooks is not None:
             with store.begin(tenant_id) as session:
                 problem = silence(change_hints.status(session))

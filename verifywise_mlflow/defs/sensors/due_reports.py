@@ -93,5 +93,5 @@ def _state(session: TenantSession, now: datetime) -> str | None:
 def _parse_cursor(cursor: str | None) -> dict[str, RequestedReport]:
     try:
         return _CURSOR.validate_json(cursor) if cursor else {}
-    except ValidationError:  # of another release
+    except ValidationError:  # the cursor of another release
         return {}

@@ -1,4 +1,4 @@
-"""The new tenants whose first sync a tick of the sensor ``tenants`` requests, and the sensor's cursor. Pure."""
+"""Chooses the new tenants whose first sync the sensor ``tenants`` requests in a tick; the sensor's cursor. Pure."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ class FirstSyncs:
     requested: tuple[str, ...]
     """The tenants to add a partition for, and to sync."""
     waiting: tuple[str, ...]
-    """The others. They have no partition yet, so no other sensor and no schedule requests a sync of them."""
+    """The other new tenants. They have no partition yet, so no other sensor and no schedule requests their sync."""
 
 
 def choose_first_syncs(configured: Iterable[str], partitions: Collection[str], waiting: Iterable[str]) -> FirstSyncs:
-    """Return the new tenants: those of tenants.yaml that have no partition.
+    """Return the new tenants, which are in tenants.yaml and have no partition.
 
-    A tenant that has waited comes before one that was added later, wherever the file has it. Otherwise the order is
-    that of the file. A tenant that was removed from the file waits no longer; one that the cursor has lost is still
-    new, since it has no partition.
+    Tenants that have waited come before tenants that were added later, regardless of their place in the file. Otherwise
+    the order of the file applies. A tenant that was removed from the file no longer waits. A waiting tenant that the
+    cursor has lost is still new, since it has no partition.
     """
     new = dict.fromkeys(tenant_id for tenant_id in configured if tenant_id not in partitions)
     in_order = list(dict.fromkeys([*(tenant_id for tenant_id in waiting if tenant_id in new), *new]))

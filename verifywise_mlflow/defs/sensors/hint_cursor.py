@@ -14,11 +14,11 @@ class RequestedHints(NamedTuple):
     """The last request for a tenant, stored as an array."""
 
     revision: int
-    """The revision of the newest hint at that time."""
+    """The revision of the newest hint at the time of the request."""
     requested_at: float
     """In seconds since 1970, UTC."""
     retries: int
-    """How many consecutive requests repeated an unsuccessful one."""
+    """The number of consecutive requests that repeated an unsuccessful request."""
 
 
 class HintCursor(Cursor):

@@ -1,4 +1,4 @@
-"""For which tenants with hints a targeted sync is requested: once for each hint, and again after a failure. Pure."""
+"""Decides when a targeted sync is requested for a tenant with hints: once per hint, and again after a failure. Pure."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from verifywise_mlflow.persistence.repositories.change_hints import TenantHints
 
 FIRST_RETRY_DELAY = timedelta(minutes=1)
 MAX_RETRY_DELAY = timedelta(minutes=15)
-"""The longest delay of a retry. The first is one minute, and each further one doubles: wrong credentials that are tried
-with each event would lock the account."""
+"""The longest delay of a retry. The first delay is one minute, and each further delay is twice as long: wrong
+credentials that are tried with each event would lock the account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +39,7 @@ def decide(
     Args:
         cursor: the cursor of the last tick.
         hints: the hints of all tenants.
-        tenants: the tenants that are synced. Hints of others are ignored.
+        tenants: the tenants that are synced. Hints of other tenants are ignored.
         followers: the runs that follow hints.
         now: the current time.
     """

@@ -32,7 +32,8 @@ class Suspicion(NamedTuple):
 
 
 MAX_SUSPECTED_MODELS = 5
-"""The most suspected models per tenant: if webhooks miss changes of more models, these suffice to show it."""
+"""The maximum number of suspected models per tenant: if webhooks miss changes of more models, this number suffices to
+detect it."""
 
 
 class PollCursor(Cursor):
@@ -45,7 +46,8 @@ class PollCursor(Cursor):
     failing: Mapping[str, FailureStreak] = Field(default_factory=dict)
     """Tenants whose last poll failed."""
     requested: Mapping[str, str] = Field(default_factory=dict)
-    """Tenant to the token of the change for which a sync was last requested, until a sync has stored that change."""
+    """Maps a tenant to the token of the change for which a sync was last requested, until a sync has stored that
+    change."""
     suspected: Mapping[str, Suspicion] = Field(default_factory=dict)
     """Tenants with a change that their webhooks have not reported."""
 

@@ -20,7 +20,8 @@ is noticed soon."""
 _YEAR = timedelta(days=365)
 
 FAILURES_BEFORE_REPORT = 3
-"""After this many consecutive failures, the server's page shows that it cannot be read. Two may be a restart."""
+"""After this many consecutive failures, the server's page shows that it cannot be read. A restart may cause two
+failures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class PollSucceeded:
 
 @dataclass(frozen=True, slots=True)
 class PollFailed:
-    """The server was polled and could not be read. That says nothing about its content."""
+    """The server was polled and could not be read. This failure says nothing about the server's content."""
 
     reason: str
 
@@ -91,9 +92,9 @@ def decide(
 ) -> Decision:
     """Return the outcome of a tick.
 
-    A sync is requested once for each change: if the sync fails, the next schedule requests another, not each tick. A
-    tenant stays pending if a sync of it is in flight or the tick has reached ``MAX_SYNCS_PER_TICK``. A tenant that left
-    ``intervals`` is dropped from the cursor.
+    A sync is requested once for each change: if the sync fails, the next schedule requests another sync, and the ticks
+    do not. A tenant stays pending if a sync of it is in flight or the tick has reached ``MAX_SYNCS_PER_TICK``. A tenant
+    that left ``intervals`` is dropped from the cursor.
     """
     changed = [
         tenant_id

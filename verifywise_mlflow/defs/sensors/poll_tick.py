@@ -53,8 +53,8 @@ class ChangePoll(Generic[K, T]):
     """Return the token of the change that a sync would find; None if there is no change."""
     pool: ProbePool
     budget_seconds: float
-    """The time for probes. Dagster discards a tick that takes 60 s, with its cursor, and part of that is for our store
-    and Dagster's."""
+    """The time for probes. Dagster discards a tick that takes 60 s, together with its cursor. Our store and Dagster's
+    store need a part of this time."""
     max_probe_seconds: float
     """The maximum duration of a probe, by its own timeouts."""
     unreported: Callable[[Store, str, T], Collection[str]]
@@ -111,7 +111,7 @@ def poll_tenants(context: dg.SensorEvaluationContext, poll: ChangePoll[K, T]) ->
         )
     context.log.info(summary)
     # run_key is the idempotency key, by which Dagster deduplicates requests: a tick that is retried after a crash has
-    # the same run keys; the same change at another time has another key.
+    # the same run keys; the same change at another time has another run key.
     tick = (cursor.ticked_at or now).isoformat()
     return dg.SensorResult(
         run_requests=[
@@ -138,10 +138,11 @@ def _poll_results(store: Store, poll: ChangePoll[K, T], tenants: list[Tenant]) -
         probes, budget_seconds=poll.budget_seconds, max_probe_seconds=poll.max_probe_seconds
     ):
         if isinstance(probe_result.outcome, ConcurrencyLimitError):
-            # The other sensor, on another thread, used all of the server's connections. That says nothing about the
+            # The other sensor, on another thread, used all of the server's connections. This says nothing about the
             # server, so the tenant stays pending.
             continue
-        # Done here rather than in the pool: if our own database fails, the tick must fail, and no tenant may be blamed.
+        # The result is compared with the store here rather than in the pool: if our own database fails, the tick must
+        # fail, and the failure must not count against a tenant.
         has_webhooks = by_id[probe_result.tenant_id].webhooks is not None
         yield probe_result.tenant_id, _poll_result(store, poll, probe_result, has_webhooks=has_webhooks)
 

@@ -28,7 +28,7 @@ class Probe(Generic[T]):
 
     tenant_id: str
     server: str
-    """The server. Tenants may share one; its limit of concurrent probes applies to all of them together."""
+    """The server. Tenants may share a server; its limit of concurrent probes applies to all these tenants together."""
     send: Callable[[], T]
 
 

@@ -1,4 +1,4 @@
-"""The sensors that detect changes: tenants in tenants.yaml, and what a few requests show of their registries."""
+"""The sensors that detect changes of tenants.yaml, and changes of registries that a few requests show."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ _NEWEST_UPDATES_POLL = ChangePoll(
     read=change_polls.fetch_newest_updates,
     change_token=change_polls.update_change_token,
     unreported=change_polls.unreported_creation,
-    # Two probes per server, the default limit of a connection: a third would wait and take a thread from other servers.
+    # A server gets two probes, the default limit of its connections: a third probe would wait and take a thread from
+    # other servers.
     pool=ProbePool(max_probes=32, max_probes_per_server=2),
     budget_seconds=40,
     max_probe_seconds=12,
@@ -36,7 +37,7 @@ _LISTING_POLL = ChangePoll(
     known=lambda _store, _tenant_id: None,
     read=lambda tenant, _known: change_polls.fetch_fingerprints(tenant),
     change_token=change_polls.registry_change_token,
-    # Fewer threads, since each probe holds a whole registry in memory while it is read.
+    # This pool has fewer threads, since each probe holds a whole registry in memory while it reads.
     pool=ProbePool(max_probes=16, max_probes_per_server=2),
     budget_seconds=40,
     max_probe_seconds=20,
@@ -92,7 +93,7 @@ def tenants(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     "under 'failing', as [consecutive failures, first failure, next poll].",
 )
 def new_versions(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-    """Poll the tenants that are due for their newest updates."""
+    """Poll the newest updates of the tenants that are due."""
     return poll_tenants(context, _NEWEST_UPDATES_POLL)
 
 

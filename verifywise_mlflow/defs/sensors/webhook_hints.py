@@ -1,7 +1,7 @@
 """The sensor that requests a targeted sync as soon as MLflow's webhooks have reported a change.
 
 Dagster evaluates a sensor once a second at best. So a tick waits for hints, with Postgres' LISTEN, and returns when
-there are some.
+hints arrive.
 """
 
 from __future__ import annotations
@@ -29,13 +29,14 @@ from verifywise_mlflow.tenants.tenant import Tenant
 
 MAX_WAIT_SECONDS: Final = 4.5
 """How long a tick waits. Our daemon starts the next tick up to a second later, Dagster's own daemon every five seconds.
-A daemon that is stopped waits for the tick, and has ten seconds in containers."""
+A daemon that is being stopped waits for the end of the tick. In containers it has ten seconds to stop."""
 LOOK_SECONDS: Final = 1.0
-"""The time between two reads of the table while no notification arrives: a transaction pooler forwards none."""
+"""The time between two reads of the table while no notification arrives: a transaction pooler forwards no
+notifications."""
 DEBOUNCE_SECONDS: Final = 0.3
 MAX_DEBOUNCE_SECONDS: Final = 1.0
-"""A tick waits until no event has arrived for the debounce time above, but no longer than this: a pipeline registers a
-version, sets its tags and moves an alias within a second."""
+"""A tick waits until no event has arrived for ``DEBOUNCE_SECONDS``, but no longer than this time: a pipeline registers
+a version, sets its tags and moves an alias within a second."""
 
 
 @dg.sensor(
@@ -50,13 +51,13 @@ version, sets its tags and moves an alias within a second."""
 def mlflow_changes(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """Wait for hints; request the syncs that follow them."""
     deadline = time.monotonic()
-    if has_sensor_threads(context.instance):  # otherwise, all other sensors would wait, too
+    if has_sensor_threads(context.instance):  # without threads, all other sensors would wait, too
         deadline += MAX_WAIT_SECONDS
     try:
         with Store(database_url()) as store, listen(store.engine, CHANNEL) as listener:
             decision = _await_hints(context.instance, store, listener, HintCursor.from_json(context.cursor), deadline)
     except DatabaseError:
-        time.sleep(max(deadline - time.monotonic(), 0))  # each failure is a row in Dagster's database
+        time.sleep(max(deadline - time.monotonic(), 0))  # a pause: each failure is a row in Dagster's database
         raise
     following = len(decision.cursor.requested)
     return dg.SensorResult(
@@ -75,7 +76,7 @@ def mlflow_changes(context: dg.SensorEvaluationContext) -> dg.SensorResult:
 def _await_hints(
     instance: dg.DagsterInstance, store: Store, listener: Listener, cursor: HintCursor, deadline: float
 ) -> HintDecision:
-    """Return the first decision that requests a sync; after the deadline the last one."""
+    """Return the first decision that requests a sync; after the deadline, the last decision."""
     decision, seen = HintDecision(cursor, {}), None
     while True:
         if (hints := _hints(store)) != seen:
@@ -89,8 +90,8 @@ def _await_hints(
 
 
 def _decide(instance: dg.DagsterInstance, store: Store, cursor: HintCursor) -> HintDecision:
-    # Otherwise a sync that has read older hints and ends in between would count as one that left the newest hint
-    # pending.
+    # The runs are read before the hints. Otherwise a sync that has read older hints and ends between the two reads
+    # would count as a sync that left the newest hint pending.
     runs_before = runs_in_flight(instance) if cursor.requested else []
     hints = _hints(store)
     if not hints:
@@ -105,7 +106,7 @@ def _hints(store: Store) -> list[TenantHints]:
 
 
 def _is_known(hints: list[TenantHints], cursor: HintCursor) -> bool:
-    """Return whether all hints have been followed by a request: there is nothing to wait for."""
+    """Return whether a sync was already requested for each hint, so that no debounce is needed."""
     return all(
         (last := cursor.requested.get(each.tenant_id)) is not None and last.revision == each.newest_revision
         for each in hints

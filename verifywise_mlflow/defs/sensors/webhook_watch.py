@@ -1,4 +1,4 @@
-"""Compares the changes that polls find with those that webhooks reported: polling is relaxed while they agree."""
+"""Compares the changes that polls and webhooks find: while they agree, tenants are polled less often."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class WebhookWatch:
     """Tenants with changes that no event has reported at all."""
 
     def with_unreported(self, models: Mapping[str, Collection[str]], now: datetime) -> dict[str, Suspicion]:
-        """Return the suspicions for the next tick, with the models by tenant whose changes this tick has found."""
+        """Return the suspicions for the next tick, including this tick's unreported models of each tenant."""
         found = {
             tenant_id: Suspicion(int(now.timestamp()), tuple(sorted(names)[:MAX_SUSPECTED_MODELS]))
             for tenant_id, names in models.items()
