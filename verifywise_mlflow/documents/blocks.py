@@ -1,7 +1,7 @@
 """The parts of a document: sections with paragraphs, lists and tables. One document has several renderings.
 
 Texts are as customers wrote them: renderers escape them, so that nothing in them acts as markup. The builders of blocks
-limit the length of texts with ``shorten`` and that of tables with ``limited_table``.
+limit the length of texts with ``shorten``, and the length of tables with ``limited_table``.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from datetime import UTC, date, datetime
 from typing import ClassVar, Final, Literal, TypeAlias
 
 Tone: TypeAlias = Literal["good", "bad", "warning", "quiet"]
-"""How a word is colored. The word itself has the same meaning: no meaning rests on a color alone."""
+"""How a word is colored. The word itself has the same meaning as its color: no meaning depends on a color alone."""
 Form: TypeAlias = Literal["text", "code"]
 
 MAX_TEXT_LENGTH: Final = 600
-"""The most characters of a text from MLflow in a document; the JSON files have the whole text."""
+"""The maximum length, in characters, of a text from MLflow in a document; the JSON files have the whole text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Cell:
     """The source or meaning of the text, shown smaller below it."""
     tone: Tone | None = None
     form: Form = "text"
-    """``code`` is for a hash, path or name, which is shown exactly."""
+    """``code`` is for a hash, path or name, which is shown without any change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Table:
     headings: tuple[str, ...]
     rows: tuple[Row, ...]
     remark: str = ""
-    """A sentence that says how many rows the table leaves out, and which file has them."""
+    """A sentence that states how many rows the table leaves out, and which file has these rows."""
 
 
 Block: TypeAlias = Paragraph | Bullets | Table
@@ -85,7 +85,8 @@ class Document:
     subtitle: str
     sections: tuple[Section, ...]
     as_of: datetime
-    """The time of the state that it shows. No document says when it was written: equal states give equal bytes."""
+    """The time of the state that the document shows. No document states when it was written: equal states give equal
+    bytes."""
 
 
 def limited_table(
@@ -99,7 +100,7 @@ def limited_table(
 
 
 def shorten(text: str, max_length: int = MAX_TEXT_LENGTH) -> str:
-    """Return a text, or the beginning of a long one with its length."""
+    """Return a text. If the text is too long, return its beginning and its length."""
     return text if len(text) <= max_length else f"{text[:max_length]}… ({len(text):,} characters)"
 
 

@@ -1,4 +1,4 @@
-"""The declared facts about the AI system, by the names that outlines use."""
+"""The declared facts about the AI system, under the names that outlines use."""
 
 from __future__ import annotations
 

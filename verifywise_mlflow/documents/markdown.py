@@ -1,4 +1,4 @@
-"""Renders documents as Markdown: no text from MLflow acts as markup."""
+"""Renders documents as Markdown. No text from MLflow acts as markup."""
 
 from __future__ import annotations
 
@@ -55,5 +55,5 @@ def _cell(cell: Cell) -> str:
 
 
 def _line(text: str) -> str:
-    """Return a text for one line. A hyphen or number at its start would begin a list."""
+    """Return a text for one line. A hyphen or number at the start of the text would begin a list, so it is escaped."""
     return re.sub(r"^(?:(\d+)(?=[.)](?:\s|$))|(?=[-+]))", r"\1\\", escape_markdown(text.strip()))

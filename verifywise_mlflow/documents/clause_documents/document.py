@@ -36,7 +36,7 @@ TO_BE_WRITTEN: Final = "To be written by a person"
 
 
 class Filling(StrEnum):
-    """What fills a clause. It never exceeds what MLflow can show of the clause according to the framework's catalog."""
+    """What fills a clause. The filling never exceeds what MLflow can show of the clause according to the catalog."""
 
     EVIDENCE = "evidence"
     """MLflow recorded what the clause requires."""
@@ -46,7 +46,8 @@ class Filling(StrEnum):
     TAGS_ONLY = "tags only"
     """All values come from tags and descriptions that people wrote."""
     DECLARED = "declared only"
-    """MLflow shows nothing of the clause; the file of AI systems states something about it, or names a document."""
+    """MLflow shows nothing of the clause. The file of AI systems states something about the clause, or names a
+    document."""
     BLANK = "blank"
 
 
@@ -60,14 +61,14 @@ _BY_RECORDED_VALUES: Final[Mapping[Obtainable, Filling]] = {
 
 @dataclass(frozen=True, slots=True)
 class FilledClause:
-    """A clause of the document with what fills it."""
+    """A clause of the document, and what fills the clause."""
 
     outlined: OutlinedClause
     evidence: VersionClause
     values: tuple[ShownValue, ...]
     facts: tuple[DeclaredFact, ...]
     documents: tuple[DeclaredFact, ...]
-    """Declared documents that claim to cover the clause: their titles, and where they are."""
+    """Declared documents that claim to cover the clause: the title and the location of each document."""
 
     @property
     def filling(self) -> Filling:
@@ -151,7 +152,7 @@ def _place(document: DeclaredDocument) -> str:
 
 
 def _read_by(rule: RuleOnVersion) -> Iterator[ShownValue]:
-    """Yield the values by which a rule passed, for a clause whose outline names none."""
+    """Yield the values by which a rule passed. They fill a clause whose outline names no values."""
     verdict = rule.verdict
     if verdict is None or verdict.verdict != Verdict.PASS:
         return

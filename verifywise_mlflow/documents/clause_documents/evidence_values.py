@@ -1,7 +1,7 @@
 """The values that a version shows, by the names that outlines use, each with its source.
 
-A name is a field of the canonical record, or one of ``COMBINED``: values that are made from a part of the record, such
-as the packages, or from other stored data, such as the lifecycle events.
+A name is a field of the canonical record, or one of ``COMBINED``. The values of ``COMBINED`` are computed from a part
+of the record, such as the packages, or from other stored data, such as the lifecycle events.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from verifywise_mlflow.services.system_facts import SystemFacts
 from verifywise_mlflow.services.version_dossier import VersionDossier
 
 MAX_ROWS: Final = 40
-"""The most rows of one kind, such as metrics: the JSON files of a pack have all rows."""
+"""The maximum number of rows of one kind, such as metrics. The JSON files of a pack have all rows."""
 
 _WRITTEN_BY_PEOPLE: Final = frozenset(("version tag", "model tag", "run tag", "config"))
 """Sources of claims, except for MLflow's own tags."""
@@ -35,14 +35,14 @@ class ShownValue:
     label: str
     text: str
     source: str
-    """The source of the value, as people look it up."""
+    """The source of the value, in the form in which people can look it up."""
     is_claim: bool = False
-    """Whether a person wrote the value into a tag or a description, so that nothing proves it."""
+    """Whether a person wrote the value into a tag or a description. Nothing then proves the value."""
     form: Form = "text"
 
 
 def shown_values(name: str, dossier: VersionDossier, facts: SystemFacts) -> list[ShownValue]:
-    """Return a version's values under a name of an outline, at most ``MAX_ROWS`` rows and a note about the rest."""
+    """Return a version's values under a name of an outline: at most ``MAX_ROWS`` rows, and a note on further rows."""
     rows = list(COMBINED[name](dossier, facts) if name in COMBINED else _field(name, dossier))
     if len(rows) > MAX_ROWS:
         rows[MAX_ROWS:] = [ShownValue("and more", f"{len(rows) - MAX_ROWS:,} more", "record.json has all of them")]

@@ -1,4 +1,4 @@
-"""Outlines: which clauses a document has, in which order, and what fills each of them."""
+"""Outlines: the clauses of a document, their order, and what fills each clause."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ class OutlinedClause(_Section):
     """The clause's id in the framework's catalog."""
     title: str
     values: tuple[Annotated[str, AfterValidator(_is_evidence)], ...] = ()
-    """The names of a version's values for the clause."""
+    """The names of the version's values that fill the clause."""
     declared: tuple[Annotated[str, AfterValidator(_is_fact)], ...] = ()
-    """The names of declared facts for the clause."""
+    """The names of the declared facts that fill the clause."""
     asks: str
     """What a person has to write."""
 
@@ -71,7 +71,7 @@ _SHIPPED: Final[Mapping[str, str]] = {"EU AI Act": "annex_iv.yaml"}
 
 
 def outline_of(framework: Framework) -> Outline:
-    """Return the outline of a framework: our own, or one with all clauses of its catalog in their order."""
+    """Return the outline of a framework: our own outline, or an outline with all clauses of the catalog."""
     name = _SHIPPED.get(framework.name)
     return _shipped(name) if name else _from_catalog(framework)
 

@@ -1,1 +1,1 @@
-"""Renders blocks as HTML: with our own styles, without scripts, and without a request to anywhere."""
+"""Renders blocks as HTML. The pages have our own styles, and contain no scripts and no requests."""

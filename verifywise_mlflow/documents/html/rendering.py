@@ -15,12 +15,12 @@ from verifywise_mlflow.documents.blocks import Cell, Document, Row, Section
 
 _PACKAGE: Final = "verifywise_mlflow.documents.html"
 _MAX_CACHED: Final = 120
-"""The longest text whose escaped form is cached: the same short texts are on thousands of pages."""
+"""The maximum length of a text whose escaped form is cached. The same short texts are on thousands of pages."""
 
 
 @cache
 def environment() -> Environment:
-    """Return the Jinja environment of all our templates. Templates of other packages are given as text."""
+    """Return the Jinja environment of all our templates. Other packages pass their templates to it as texts."""
     templates = Environment(
         loader=PackageLoader(_PACKAGE),
         autoescape=True,
@@ -53,13 +53,13 @@ def render_document(document: Document, links: Mapping[str, str] | None = None) 
 
 
 def render_sections(sections: Sequence[Section], level: int = 2) -> Markup:
-    """Return sections for a page of another package, with headings from a level on. Use ``stylesheet`` with them."""
+    """Return sections for a page of another package. Headings begin at ``level``. The page needs ``stylesheet``."""
     template = environment().get_template("sections.html.j2")
     return Markup(template.render(sections=sections, level=level))  # noqa: S704  # escaped by the template
 
 
 def _visible(value: object) -> object:
-    """Escape a text for HTML, with characters that could hide or reorder it made visible. Lines stay lines."""
+    """Escape a text for HTML. Characters that could hide or reorder text become visible. Lines stay lines."""
     return _escaped(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 

@@ -1,5 +1,5 @@
 """Lineage graphs as text for Mermaid and Graphviz, and as a picture.
 
-Names in a graph were written by customers. Each format escapes them in its own way, after invisible characters were
-escaped and long texts were cut.
+Names in a graph were written by customers. First, invisible characters are escaped and long texts are cut. Then each
+format escapes the names in its own way.
 """

@@ -26,7 +26,7 @@ KIND_TITLES: Final = {
     "version": "versions",
     "files": "files",
 }
-"""Kinds of nodes in the order of the lineage, with their headings."""
+"""The kinds of nodes in the order of the lineage, each with its heading."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """A lineage graph as an SVG picture: one column for each kind of node, readable on light and on dark pages.
 
-The columns are fixed, so a layout is only an order within each of them. A node is placed at the mean height of the
-nodes that it is connected with, so that few edges cross. The picture loads nothing and runs no script.
+The columns are fixed, so a layout is only an order of the nodes in each column. A node is placed at the mean height of
+the nodes that it is connected to, so that few edges cross. The picture loads nothing and runs no script.
 """
 
 from __future__ import annotations
@@ -18,10 +18,11 @@ from verifywise_mlflow.documents.lineage.captions import KIND_TITLES, MAX_CAPTIO
 from verifywise_mlflow.services.lineage_graph import DatasetNode, LineageGraph, LineageNode
 
 _WIDTH, _LINE, _PADDING, _GAP, _CHANNEL, _MARGIN, _TOP = 250, 15, 7, 12, 110, 16, 44
-"""Pixels: a node's width, a line's height, the space in a node, between nodes, between columns, around all, above."""
+"""Pixels: a node's width, a line's height, and the spaces: in a node, between nodes, between columns, around the
+picture, and above."""
 _MAX_LINE_CHARACTERS: Final = 32
-"""About the number of characters that fit into a node at 12 pixels. Longer texts are clipped, and the node's tooltip
-has the whole caption."""
+"""The approximate number of characters that fit into a node at 12 pixels. Longer texts are clipped, and the node's
+tooltip has the whole caption."""
 
 _STYLE: Final = """
 .lineage { color-scheme: light dark; background: #fff; font: 12px system-ui, sans-serif; }
@@ -89,7 +90,7 @@ def _titles(graph: LineageGraph) -> Mapping[str, str]:
 
 
 def _layout(graph: LineageGraph) -> Mapping[str, _Box]:
-    """Return a box for each node. Versions keep the graph's order, which the other columns follow."""
+    """Return a box for each node. Versions keep the graph's order. The other columns follow the versions."""
     neighbors: defaultdict[str, list[str]] = defaultdict(list)
     for edge in graph.edges:
         neighbors[edge.source].append(edge.target)

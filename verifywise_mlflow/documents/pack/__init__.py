@@ -1,5 +1,6 @@
 """The evidence pack: one archive about one version, for an audit folder, readable without this product.
 
-``archive.build_pack`` returns its bytes, from one ``PackContents``. Most other modules make one or several of its
-files; ``verify`` and ``verify_proof`` are packed themselves, and ``json_text`` only writes JSON for the others.
+``archive.build_pack`` returns the bytes of the archive, from one ``PackContents``. Most other modules create one or
+several files of the archive. ``verify`` and ``verify_proof`` are themselves files of the archive. ``json_text`` only
+writes JSON for the other modules.
 """

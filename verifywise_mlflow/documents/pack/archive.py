@@ -1,6 +1,6 @@
 """Builds the archive: each file from the same contents, in a fixed order, with fixed times and permissions.
 
-The files are stored, not compressed: another build of zlib compresses to other bytes, and equal states must give equal
+The files are not compressed. Different builds of zlib compress to different bytes, but equal states must give equal
 archives on every machine.
 """
 
@@ -62,7 +62,7 @@ def build_pack(contents: PackContents, frameworks: Sequence[Framework] = ()) -> 
 
 
 def pack_files(contents: PackContents, frameworks: Sequence[Framework] = ()) -> Mapping[str, bytes]:
-    """Return the files of the archive by name, with a document in the order of the clauses for each framework."""
+    """Return the files of the archive by name. For each framework, there is a document in the order of the clauses."""
     others, left_out = _other_files(contents, frameworks)
     described = {
         name: _ABOUT.get(name) or "A document in the order of a framework's clauses, with blanks for people to fill."
@@ -80,7 +80,7 @@ def pack_files(contents: PackContents, frameworks: Sequence[Framework] = ()) -> 
 
 
 def archive_of(packed: Mapping[str, bytes], at: datetime) -> bytes:
-    """Return files as an archive with fixed permissions, all with one time."""
+    """Return files as an archive. All files have fixed permissions and the same time."""
     buffer = io.BytesIO()
     moment = at.astimezone(UTC)
     date_time = moment.timetuple()[:6] if moment.year >= _FIRST_ZIP_YEAR else (_FIRST_ZIP_YEAR, 1, 1, 0, 0, 0)
@@ -96,7 +96,7 @@ def archive_of(packed: Mapping[str, bytes], at: datetime) -> bytes:
 def _other_files(
     contents: PackContents, frameworks: Sequence[Framework]
 ) -> tuple[Mapping[str, bytes], Mapping[str, str]]:
-    """Return the files except those that list other files, and the reasons why files are left out."""
+    """Return all files that do not list other files, and the reasons why files are left out."""
     known = contents.dossier
     packed: dict[str, bytes] = {}
     left_out: dict[str, str] = {}

@@ -1,7 +1,7 @@
 """The file ``bom.cdx.json``: the version as a CycloneDX 1.6 bill of materials with a model card.
 
-The model of cyclonedx-python-lib has no ``modelCard``, so the document is built here; tests validate it with the
-official schema, which that library brings.
+The model of cyclonedx-python-lib has no ``modelCard``, so the document is built here. Tests validate the document
+against the official schema, which is a part of that library.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _OTHERWISE_SHOWN: Final = (
     *("model_name", "version_number", "description", "business_purpose", "base_model", "base_model_license"),
     *("dataset_reference", "evidence_files"),
 )
-"""The fields with members of their own."""
+"""The fields that have their own members in the document."""
 _PROPERTY_FIELDS: Final = tuple(
     name
     for name, spec in FIELD_SPECS.items()
     if name not in (*_OTHERWISE_SHOWN, "linked_prompts") and spec.type is not FieldType.JSON_OBJECT
 )
-"""All other fields whose values are short texts: ``record.json`` has those with a structure."""
+"""All other fields whose values are short texts. ``record.json`` has the fields whose values have a structure."""
 _LIBRARY_OF_FLAVOR: Final = {"sklearn": "scikit-learn", "pytorch": "PyTorch", "xgboost": "XGBoost"}
 
 
@@ -53,7 +53,7 @@ def cyclonedx_json(contents: PackContents) -> bytes:
         "serialNumber": f"urn:uuid:{uuid5(NAMESPACE_URL, identity)}",
         "version": 1,
         "metadata": {
-            # The time of the state, so that equal states give equal bytes.
+            # The time of the state, not of writing, so that equal states give equal bytes.
             "timestamp": known.as_of.astimezone(UTC).isoformat(),
             "tools": {"components": [{"type": "application", "name": "verifywise-mlflow", "version": __version__}]},
             "component": _model_component(known),

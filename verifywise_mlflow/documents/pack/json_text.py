@@ -1,4 +1,4 @@
-"""JSON in the files of a pack: ASCII, times in ISO 8601, numbers that are not finite as words."""
+"""JSON in the files of a pack: ASCII, with times in ISO 8601, and with words for numbers that are not finite."""
 
 from __future__ import annotations
 
@@ -20,5 +20,5 @@ def lines(values: Iterable[object]) -> bytes:
 
 
 def canonical(value: object) -> str:
-    """Return the text that a hash of the value is computed over."""
+    """Return the text from which the hash of the value is computed."""
     return canonical_json(json_ready(value))

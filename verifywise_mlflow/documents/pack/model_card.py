@@ -1,7 +1,7 @@
 """The files ``model-card.md``, in the form of Hugging Face's model cards, and ``model-card.json``.
 
-The JSON follows the schema 0.0.2 of Google's Model Card Toolkit. Both hold only what is recorded; where MLflow shows
-nothing, the card says so.
+The JSON follows the schema 0.0.2 of Google's Model Card Toolkit. Both files contain only recorded facts. If MLflow
+shows nothing, the card states this.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from verifywise_mlflow.documents.version.wording import label, show_value
 from verifywise_mlflow.services.version_dossier import VersionDossier
 
 MAX_METRICS: Final = 200
-"""The most metrics of a card; ``record.json`` has all of them."""
+"""The maximum number of metrics in a card; ``record.json`` has all metrics."""
 MAX_ROWS: Final = 100
 
 _HUB_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}(?:/[A-Za-z0-9][A-Za-z0-9._-]{0,95})?")
@@ -246,6 +246,6 @@ def _visible(text: str) -> str:
 
 
 def _finite_metrics(known: VersionDossier) -> list[tuple[str, float]]:
-    """Return the metrics that are finite: neither JSON nor YAML's tools can represent the others."""
+    """Return the metrics that are finite: JSON and the tools for YAML cannot represent other numbers."""
     metrics = known.record.metrics or {}
     return [(name, value) for name, value in sorted(metrics.items()) if math.isfinite(value)]

@@ -1,4 +1,4 @@
-"""The file ``proof.json``: hashes that ``verify.py`` recomputes, and what the audit trail has about the version."""
+"""The file ``proof.json``: hashes that ``verify.py`` recomputes, and the audit trail's entries about the version."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ def proof_json(contents: PackContents) -> bytes:
         {
             **about(known),
             "record_sha256": _sha256(record_values(known)),
-            # The hash of a verdict whose rule has changed since is left out: the rules in this pack do not give it.
+            # If the rule of a verdict has changed since the evaluation, the hash is left out: it does not follow from
+            # the rules in this pack.
             "verdict_input_hashes": {
                 verdict.rule_id: verdict.input_hash
                 for verdict in verdicts

@@ -1,6 +1,7 @@
 """The file ``spdx.json``: the version in SPDX 3.0.1, with the profiles AI and Dataset.
 
-The bindings are generated from the specification's model: they refuse a property, type or value that it does not have.
+The bindings are generated from the specification's model. They refuse a property, type or value that the model does not
+have.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from verifywise_mlflow.services.version_dossier import VersionDossier
 
 E = TypeVar("E", bound=spdx.Element)
 
-# Only words with the same meaning in SPDX: a guess would be a claim of ours. The CycloneDX file has the others.
+# Only words that have the same meaning in SPDX. A guess would be our own claim. The CycloneDX file has all other words.
 _RISKS: Final = {
     "high": spdx.ai_SafetyRiskAssessmentType.high,
     "medium": spdx.ai_SafetyRiskAssessmentType.medium,
@@ -44,7 +45,7 @@ def spdx_json(contents: PackContents) -> bytes:
 
 
 class _Document:
-    """Collects the elements of one document. Their identifiers follow from the version and the time of its state."""
+    """Collects the elements of one document. Identifiers are derived from the version and the time of its state."""
 
     def __init__(self, known: VersionDossier) -> None:
         self._known = known
@@ -149,7 +150,7 @@ class _Document:
         return elements
 
     def _data_sets(self) -> dict[str, list[spdx.Element]]:
-        """Return the data sets by how the model used them."""
+        """Return the data sets, grouped by how the model used them."""
         by_use: dict[str, list[spdx.Element]] = {}
         for number, data_set in enumerate(self._known.data_sets, 1):
             is_evaluation = (data_set.context or "").casefold() in EVALUATION_CONTEXTS

@@ -19,11 +19,12 @@ from verifywise_mlflow.services.evidence_pack import PackContents
 from verifywise_mlflow.services.version_dossier import JudgedRule, VersionDossier
 
 MAX_LINES: Final = 20_000
-"""The newest changes in ``history.jsonl``; the first line says how many older ones are left out."""
+"""The maximum number of changes in ``history.jsonl``, the newest ones. The first line states how many older changes are
+left out."""
 
 
 def record_json(contents: PackContents) -> bytes:
-    """Return the canonical record with the origin of each value, and what is missing."""
+    """Return the canonical record with the origin of each value, and the missing values."""
     known, state = contents.dossier, contents.record_states[-1]
     missing = (asdict(field) for field in known.unknowns.missing_fields)
     return pretty(
@@ -49,7 +50,7 @@ def record_values(known: VersionDossier) -> Mapping[str, object]:
 
 
 def about(known: VersionDossier) -> Mapping[str, object]:
-    """Return what each document states: the version and the time."""
+    """Return the members that each document has: the version and the time."""
     return {
         "tenant": known.tenant_id,
         "model_name": known.record.model_name,

@@ -1,4 +1,4 @@
-"""Renders documents as PDF. Equal documents give equal bytes: there is no time in them, and no font of the machine."""
+"""Renders documents as PDF. Equal documents give equal bytes: a PDF contains no time and no font of the machine."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from verifywise_mlflow.common.untrusted_text import escape_invisible
 from verifywise_mlflow.documents.blocks import Block, Cell, Document, Section, Table
 
 _ACCESSIBLE: Final = "ua-1"
-"""PDF/UA-1: the order of reading, headings, tables and the language are in the file, for screen readers."""
+"""PDF/UA-1: for screen readers, the file states the order of reading, the headings, the tables and the language."""
 _NARROWEST: Final = 14
 _WIDEST: Final = 160
-"""The width of a column grows with its texts up to this many characters."""
+"""The maximum number of characters up to which the width of a column grows with its texts."""
 
 
 def render_pdf(document: Document) -> bytes:
     """Return a document as PDF.
 
-    It is PDF/UA-1 unless a text has a character that the fonts in the package lack, such as Chinese: then it is still
-    tagged, and the character is shown as a box.
+    The PDF conforms to PDF/UA-1 unless a text has a character that the fonts in the package lack, such as a Chinese
+    character. Then the PDF is still tagged, and the character is shown as a box.
     """
     source = (files("verifywise_mlflow.documents.pdf") / "document.typ").read_bytes()
     inputs = {"document": json.dumps(_document(document))}

@@ -13,7 +13,7 @@ from verifywise_mlflow.documents.report.gap_figures import SEVERITIES
 from verifywise_mlflow.documents.report.tenant_state import ModelSummary, TenantState
 
 MAX_PRODUCTION: Final = 20
-"""The most models in production that the portfolio lists."""
+"""The maximum number of models in production that the portfolio lists."""
 SOON: Final = timedelta(days=30)
 
 

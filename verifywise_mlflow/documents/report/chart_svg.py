@@ -1,7 +1,7 @@
 """Renders charts as SVG with vl-convert, which contains Vega-Lite and needs neither a browser nor a network.
 
-The image has no colors of its own: it refers to CSS variables of the page, so that it follows the page's theme. It has
-no script, no link and no style sheet. Its text alternative is a title, a description and a table next to it.
+The image has no colors of its own. It refers to CSS variables of the page, so its colors follow the page's theme. It
+has no script, no link and no style sheet. Its text alternative is a title, a description and a table next to it.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ _BAR_PX: Final = 30
 _AREA_HEIGHT_PX: Final = 200
 _MAX_LABEL_LENGTH: Final = 36
 _FONT_PX: Final = 14
-"""The font size with which texts are measured. The page shows them at 12 px, since its font may be wider than the
-library's."""
+"""The font size with which texts are measured. The page shows the texts at 12 px, since the page's font may be wider
+than the library's font."""
 _SVG: Final = "{http://www.w3.org/2000/svg}"
 _ELEMENTS: Final = frozenset({"svg", "g", "path", "line", "rect", "text", "tspan", "defs", "clipPath"})
 _ATTRIBUTES: Final = frozenset(
@@ -63,7 +63,7 @@ _DAYS: Final[Json] = {
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One color of a chart."""
+    """A series of a chart, with its own color."""
 
     name: str
     color: str
@@ -80,12 +80,12 @@ class Chart:
     """The series of the chart, which the legend lists."""
     headings: Sequence[str]
     rows: Sequence[Sequence[str | float]]
-    """The numbers of the chart, a row for each bar or each day."""
+    """The numbers of the chart: a row for each bar or each day."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A bar of a chart, and how much of it each series takes."""
+    """A bar of a chart, and the length that each series takes of the bar."""
 
     label: str
     counts: Mapping[str, int]
@@ -100,7 +100,7 @@ def stacked_bars(
     Args:
         chart_id: identifies the chart on its page.
         title: what the chart shows.
-        heading: what a bar stands for.
+        heading: what a bar represents.
         unit: what is counted, as a plural.
         series: the parts of a bar, in their order.
         bars: the bars. Their labels may be texts of tenants.
@@ -198,7 +198,7 @@ def area_over_time(
 
 
 def percentage_over_time(chart_id: str, title: str, series: Series, points: Sequence[tuple[date, float]]) -> Chart:
-    """Return a chart of a line over days, from 0 to 100 percent. A value holds until the next point.
+    """Return a line chart over days, from 0 to 100 percent. A value holds until the next point.
 
     Args:
         chart_id: identifies the chart on its page.
@@ -231,7 +231,7 @@ def percentage_over_time(chart_id: str, title: str, series: Series, points: Sequ
 def _color(series: Sequence[Series]) -> Json:
     return {
         "field": "series",
-        "legend": None,  # the page has one, which wraps
+        "legend": None,  # the page has its own legend, which wraps
         "scale": {
             "domain": [part.name for part in series],
             "range": [f"var({part.color})" for part in series],
@@ -240,7 +240,7 @@ def _color(series: Sequence[Series]) -> Json:
 
 
 def _distinct_labels(bars: Sequence[Bar]) -> list[str]:
-    """Return short labels that differ: bars with the same label would become one."""
+    """Return short labels that differ: bars with the same label would become one bar."""
     labels: list[str] = []
     for bar in bars:
         label = excerpt(bar.label, _MAX_LABEL_LENGTH)
@@ -251,10 +251,10 @@ def _distinct_labels(bars: Sequence[Bar]) -> list[str]:
 
 
 def _svg(chart_id: str, title: str, description: str, spec: Mapping[str, Json]) -> Markup:
-    """Return the image, with nothing in it but shapes and texts."""
+    """Return the image, which contains only shapes and texts."""
     document = {"$schema": "https://vega.github.io/schema/vega-lite/v5.json", "config": _CONFIG, **spec}
     rendered = vl_convert.vegalite_to_svg(json.dumps(document), allowed_base_urls=[])
-    root = ET.fromstring(rendered)  # noqa: S314  # the library has written it, and escapes texts
+    root = ET.fromstring(rendered)  # noqa: S314  # the library wrote this XML, and it escapes texts
     _sanitize(root)
     for name in ("width", "height"):
         root.attrib.pop(name, None)

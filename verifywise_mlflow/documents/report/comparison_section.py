@@ -12,7 +12,7 @@ _MAX_VALUE: Final = 200
 
 
 def comparison_section(comparison: Comparison) -> Section:
-    """Return the differences of two versions of a model: metrics first, then parameters, data sets and the rest."""
+    """Return the differences between two versions of a model: metrics, parameters, data sets, then other values."""
     former, latter = comparison.first.record.version_number, comparison.second.record.version_number
     differing = comparison.differing
     unknown = sum(value.differs is None for value in comparison.values)

@@ -15,14 +15,14 @@ from verifywise_mlflow.services.compliance_summary import GAP_AGE_BUCKETS
 from verifywise_mlflow.services.gaps import Gap
 
 SEVERITIES: Final = (*(severity.value for severity in reversed(Severity)), UNKNOWN_SEVERITY)
-"""The most severe first."""
+"""The severities, the most severe first."""
 AGE_GROUPS: Final = tuple(bucket.replace("_", " ") for bucket in GAP_AGE_BUCKETS)
-"""The youngest first."""
+"""The age groups, the youngest first."""
 NO_OWNER: Final = "no owner recorded"
 MAX_URGENT: Final = 500
-"""The most gaps that the page of gaps lists: the most urgent of all rules."""
+"""The maximum number of gaps on the page of gaps: the most urgent gaps of all rules."""
 MAX_PER_RULE: Final = 500
-"""The most gaps that the page of a rule lists: the most urgent."""
+"""The maximum number of gaps on the page of a rule: the rule's most urgent gaps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +53,11 @@ class RuleGaps:
     oldest: datetime | None = None
     """When the oldest open gap was opened."""
     versions: list[ListedGap] = field(default_factory=list)
-    """The first ``MAX_PER_RULE``, the most urgent first."""
+    """The first ``MAX_PER_RULE`` gaps, the most urgent first."""
 
     @property
     def unlisted(self) -> int:
-        """How many gaps ``versions`` leaves out."""
+        """The number of gaps that ``versions`` leaves out."""
         return self.open + self.waived - len(self.versions)
 
 
@@ -68,7 +68,7 @@ class GapFigures:
     open: int = 0
     waived: int = 0
     by_severity: Counter[str] = field(default_factory=Counter)
-    """The number of open gaps by severity. The other members count open gaps, too."""
+    """The number of open gaps by severity. All other members also count only open gaps."""
     by_age: Mapping[str, Counter[str]] = field(default_factory=lambda: {group: Counter() for group in AGE_GROUPS})
     """Age group to severity to count."""
     by_owner: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
@@ -78,7 +78,7 @@ class GapFigures:
     """Open gaps, the most urgent first."""
 
     def worst_owners(self, limit: int) -> list[tuple[str, Mapping[str, int]]]:
-        """Return the owners with the most open gaps of the highest severities, and the sum of all others."""
+        """Return the owners with the most open gaps of the highest severities, and the sum of all other owners."""
         ranked = sorted(
             self.by_owner.items(), key=lambda item: ([-item[1][severity] for severity in SEVERITIES], item[0])
         )
@@ -91,14 +91,14 @@ class GapFigures:
         return shown
 
     def ranked_rules(self) -> list[RuleGaps]:
-        """Return the rules with gaps: the most severe first, then those with the most open gaps."""
+        """Return the rules with gaps: the most severe first; within a severity, the rule with the most gaps first."""
         return sorted(self.rules.values(), key=lambda rule: (_rank(rule.severity), -rule.open, rule.rule_id))
 
 
 def count_gaps(gaps: Iterable[Gap]) -> GapFigures:
     """Count gaps. They are iterated once, the most urgent first."""
     figures = GapFigures()
-    texts: dict[str | None, str | None] = {}  # one object for each name of a model or an owner
+    texts: dict[str | None, str | None] = {}  # keeps one object for each name of a model or an owner
     for gap in gaps:
         rule = figures.rules.get(gap.rule_id)
         if rule is None:

@@ -29,13 +29,13 @@ from verifywise_mlflow.services.system_facts import SystemFacts
 from verifywise_mlflow.services.version_dossier import VersionDossier, dossiers
 
 VERSIONS_PER_BATCH: Final = 100
-"""The most versions that are in memory at a time."""
+"""The maximum number of versions that are in memory at the same time."""
 MAX_LISTED_VERSIONS: Final = 500
-"""The most versions in the table of a model's page; older versions are links below it."""
+"""The maximum number of versions in the table of a model's page. Below the table, there are links to older versions."""
 GAPS: Final = "waivers"
 """The anchor of the last section about gaps."""
 MAX_BADGES: Final = 50
-"""The most changes of badges on a model's page."""
+"""The maximum number of badge changes on a model's page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def write_model_pages(
     footer: TenantFooter,
     models: Sequence[ModelSummary],
 ) -> int:
-    """Write the pages of models and of their versions; return how many versions have one."""
+    """Write the pages of models and of their versions; return how many versions have a page."""
     summaries = {model.name: model for model in models}
     keys = [(model.name, number) for model in models for number in sorted(model.version_numbers)]
     systems = declarations(session, writer.at)
@@ -76,7 +76,7 @@ def write_model_pages(
         written.add(name)
         count += _write_model(writer, paths, footer, systems, summaries[name], of_model)
     for model in models:
-        if model.name not in written:  # it has no version
+        if model.name not in written:  # the model has no version
             _write_model(writer, paths, footer, systems, model, iter(()))
     return count
 

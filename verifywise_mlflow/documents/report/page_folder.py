@@ -1,6 +1,7 @@
 """Writes a folder of pages next to its destination, and replaces the destination atomically when it is complete.
 
-A reader sees the earlier report or the new one, never a mixture. A report that fails leaves the earlier one in place.
+A reader sees either the earlier report or the new report, never a mixture. A report that fails leaves the earlier one
+in place.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ class PageFolder:
 
 @contextmanager
 def replaced_folder(destination: Path) -> Iterator[PageFolder]:
-    """Yield a folder to fill. It replaces the destination when the block ends, and vanishes if the block raises.
+    """Yield a folder to fill. When the block ends, the folder replaces the destination. If the block raises, the folder
+    is deleted.
 
     Raises:
         UnsuitableFolderError: the destination is a file, or a folder with anything other than a report.
@@ -67,7 +69,7 @@ def require_replaceable(destination: Path) -> None:
     """Refuse to replace a folder or file that is not a report.
 
     Raises:
-        UnsuitableFolderError: it is a file, or a folder with anything other than a report.
+        UnsuitableFolderError: the destination is a file, or a folder with anything other than a report.
     """
     if destination.is_symlink() or (destination.exists() and not destination.is_dir()):
         raise UnsuitableFolderError(f"{destination} is not a folder: name a folder for the report")
@@ -78,7 +80,7 @@ def require_replaceable(destination: Path) -> None:
 
 
 def _put_in_place(work: Path, destination: Path) -> None:
-    """Rename the folder; if there is an earlier one, swap both, so that the path exists at every moment."""
+    """Rename the folder. If there is an earlier folder, swap the two, so that the path always exists."""
     if not destination.exists():
         work.rename(destination)
     elif not _exchange(work, destination):
@@ -89,7 +91,7 @@ def _put_in_place(work: Path, destination: Path) -> None:
 
 
 def _exchange(one: Path, other: Path) -> bool:
-    """Swap two folders; return False if the system or the file system cannot."""
+    """Swap two folders; return False if the operating system or the file system cannot swap them."""
     if sys.platform != "linux":
         return False
     library = ctypes.CDLL(None, use_errno=True)

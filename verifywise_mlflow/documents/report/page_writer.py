@@ -25,12 +25,12 @@ class TenantFooter:
 
 @dataclass(frozen=True, slots=True)
 class PageWriter:
-    """Writes the pages of one tenant, or those about all of them."""
+    """Writes the pages of one tenant, or the pages about all tenants."""
 
     folder: PageFolder
     at: datetime
     search_sources: Sequence[str]
-    """The scripts with the entries of the search."""
+    """The scripts with the entries that the search finds."""
     paths: TenantPaths | None = None
     """None if the pages are about all tenants."""
     only_systems: Sequence[str] = ()

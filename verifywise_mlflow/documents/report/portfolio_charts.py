@@ -36,7 +36,7 @@ _CLAUSES: Final = tuple(
 
 
 def portfolio_charts(state: TenantState) -> Sequence[Chart]:
-    """Return the charts that have data."""
+    """Return the charts for which there are data."""
     charts = []
     if len(state.score_history) > 1:
         charts.append(percentage_over_time("score", "Compliance score over time", _SCORE, state.score_history))

@@ -1,4 +1,4 @@
-"""The templates of the report, on the environment of all documents: every text is escaped."""
+"""The templates of the report. They use the Jinja environment of all documents, which escapes every text."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from verifywise_mlflow.documents.report.site_paths import SCRIPT, START, STYLES,
 
 TITLE: Final = "Model governance report"
 _MAX_BRIEF: Final = 300
-"""The most characters of a tenant's text in a cell."""
+"""The maximum length, in characters, of a tenant's text in a cell."""
 
 
 @cache
 def environment() -> Environment:
-    """Return the environment of the report's templates, which may use those of all documents."""
+    """Return the environment of the report's templates, which may use the templates of all documents."""
     of_documents = document_environment()
-    assert of_documents.loader is not None  # it has templates
+    assert of_documents.loader is not None  # the environment has templates
     environment = of_documents.overlay(
         loader=ChoiceLoader([PackageLoader("verifywise_mlflow.documents.report"), of_documents.loader])
     )
-    # An overlay shares these mappings with its original.
+    # An overlay shares these mappings with its original, so they are copied.
     environment.filters = {
         **of_documents.filters,
         "brief": lambda text: excerpt(text, _MAX_BRIEF),

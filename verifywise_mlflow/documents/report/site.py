@@ -1,4 +1,4 @@
-"""Writes the site: a folder that works from a file system and from any web server, and requests nothing from elsewhere.
+"""Writes the site: a folder of pages for a file system or any web server. The pages request nothing from elsewhere.
 
 Equal states give equal files, apart from ages and waivers, which depend on the time of the report.
 """
@@ -32,13 +32,13 @@ from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.pipeline.forked_computation import ForkedComputation, is_forking_useful
 
 MIN_VERSIONS_TO_FORK: Final = 300
-"""The number of versions from which a second process saves more time than its start takes."""
+"""From this number of versions on, a second process saves more time than starting the process takes."""
 _ASSETS: Final = files("verifywise_mlflow.documents.report") / "assets"
 
 
 @dataclass(frozen=True, slots=True)
 class SiteSummary:
-    """What was written."""
+    """A summary of what was written."""
 
     folder: Path
     start_page: Path
@@ -51,7 +51,7 @@ class SiteSummary:
 
 @dataclass(frozen=True, slots=True)
 class _Share:
-    """The models whose pages a process writes, by tenant."""
+    """The models whose pages one process writes, by tenant."""
 
     models: Sequence[tuple[TenantPaths, TenantFooter, Sequence[ModelSummary]]]
 
@@ -70,11 +70,11 @@ def write_site(
         tenant_ids: the tenants, at least one.
         destination: the folder. It is replaced at once, when the report is complete.
         at: the current time.
-        systems: the AI systems that the report is about, which each tenant has; empty for all models.
+        systems: the AI systems that the report is about. Each tenant must have them. Empty for all models.
 
     Raises:
         UnresolvedNameError: a tenant has no such AI system.
-        UnsuitableFolderError: the destination has something other than a report.
+        UnsuitableFolderError: the destination contains something other than a report.
         OSError: a file cannot be written.
         DatabaseError: the database cannot be used.
     """
@@ -126,7 +126,7 @@ def _write_models(
 def _halves(
     everything: Sequence[tuple[TenantPaths, TenantFooter, Sequence[ModelSummary]]],
 ) -> tuple[_Share, _Share]:
-    """Return two shares with about the same number of versions: each model goes to the share that has fewer."""
+    """Return two shares with about the same number of versions: each model is added to the smaller share."""
     sizes = [0, 0]
     shares: tuple[list[tuple[TenantPaths, TenantFooter, Sequence[ModelSummary]]], ...] = ([], [])
     for paths, footer, models in everything:

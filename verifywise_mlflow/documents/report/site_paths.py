@@ -24,7 +24,7 @@ class TenantPaths:
 
     tenant_id: str
     is_only: bool
-    """Whether the site has no other tenant, so that its first page is the portfolio of this one."""
+    """Whether the site has no other tenant. Its first page is then the portfolio of this tenant."""
 
     @property
     def folder(self) -> str:
@@ -79,7 +79,7 @@ class TenantPaths:
 
 
 def file_name(name: str) -> str:
-    """Return a file name, without an ending, for any text: its readable part, and a hash for similar ones."""
+    """Return a file name, without an ending, for any text: a readable part, and a hash for similar texts."""
     digest = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGEST_LENGTH]
     ascii_name = unicodedata.normalize("NFKD", name[: 4 * _MAX_READABLE]).encode("ascii", "ignore").decode("ascii")
     readable = re.sub(r"[^a-z0-9]+", "-", ascii_name.lower())[:_MAX_READABLE].strip("-")

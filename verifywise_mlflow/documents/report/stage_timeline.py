@@ -12,7 +12,7 @@ from verifywise_mlflow.persistence.repositories.lifecycle_events import Recorded
 MAX_LANES = 12
 _STAGE_ORDER = ("Production", "Staging", "Archived")
 MAX_SPANS_PER_LANE = 60
-"""The most spans of a lane, the newest ones; the list of events has a longer history."""
+"""The maximum number of spans in a lane, the newest spans. The list of events has a longer history."""
 
 
 @dataclass(frozen=True, slots=True)

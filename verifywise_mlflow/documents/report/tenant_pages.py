@@ -23,11 +23,11 @@ from verifywise_mlflow.documents.report.site_paths import TenantPaths, file_name
 from verifywise_mlflow.documents.report.tenant_state import TenantState
 
 MODELS_PER_PAGE: Final = 500
-"""A page with this many rows opens within a second."""
+"""The maximum number of rows on a page. A page with this many rows opens within a second."""
 
 
 def write_tenant_pages(writer: PageWriter, paths: TenantPaths, state: TenantState) -> None:
-    """Write all pages about a tenant except for those of models and versions."""
+    """Write all pages about a tenant except the pages of models and versions."""
     blanks = [
         (coverage.framework.name, blank, len(coverage.clauses))
         for coverage in state.coverage

@@ -31,7 +31,7 @@ from verifywise_mlflow.services.list_filters import models_of_systems
 from verifywise_mlflow.services.reading_completeness import Completeness, completeness
 
 MAX_DAYS: Final = 60
-"""The most points in the charts of badges and of the score over time."""
+"""The maximum number of points in the charts of badges and of the score over time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +44,9 @@ class ModelSummary:
     badge: ModelBadge | None
     """None for a model without versions."""
     counting: InventoryRow
-    """The newest version that counts for the badge; the model's own row if it has no version."""
+    """The newest version that counts for the badge. If the model has no version, this is the model's own row."""
     open_gaps: Mapping[str, int]
-    """Open gaps of all living versions, by severity."""
+    """The number of open gaps of all living versions, by severity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +58,9 @@ class TenantState:
     only_systems: Sequence[str]
     """The AI systems to which all members but ``completeness`` are limited; empty for all models."""
     models: Sequence[ModelSummary]
-    """By name."""
+    """The models, by name."""
     badges: Mapping[str | None, int]
-    """Badge to the number of living versions; None stands for versions that were not evaluated."""
+    """Badge to the number of living versions. The key None is for versions that were not evaluated."""
     score: float | None
     score_history: Sequence[tuple[date, float]]
     """The score on past days, by the severities of today's rules; rules that no longer exist are left out. This history
@@ -77,7 +77,7 @@ class TenantState:
 
     @property
     def version_count(self) -> int:
-        """The living versions."""
+        """The number of living versions."""
         return sum(self.badges.values())
 
     @property
@@ -87,11 +87,11 @@ class TenantState:
 
 
 def tenant_state(session: TenantSession, at: datetime, systems: Collection[str] = ()) -> TenantState:
-    """Return the state of a tenant at the current time, of all models or of those of some AI systems.
+    """Return the state of a tenant at the current time: all models, or only the models of some AI systems.
 
     Raises:
         UnresolvedNameError: the tenant has no such AI system.
-        DatabaseError: another release stored the policies in a form that this one cannot read.
+        DatabaseError: another release stored the policies in a form that this release cannot read.
     """
     policies = current_policies(session)
     models: Collection[str] | None = None
@@ -136,7 +136,7 @@ def _models(
     models, badges = [], Counter[str | None]()
     listed = inventory(session, InventoryFilter(ai_systems=tuple(systems)))
     for name, rows in groupby(listed, key=lambda row: row.model_name):
-        versions = list(rows)  # the newest first
+        versions = list(rows)  # the newest version first
         badge = model_badge(
             [
                 EvaluatedVersion(row.version_number, row.lifecycle_stage, Badge(row.badge) if row.badge else None)

@@ -1,7 +1,7 @@
 """Draws a model's stages and aliases over time.
 
-It is drawn here rather than by the chart library, since a site may have thousands of timelines: this takes a hundredth
-of the time.
+The timeline is not drawn by the chart library, since a site may have thousands of timelines. This module takes a
+hundredth of the library's time.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class _Label:
 
 
 def timeline_svg(lanes: Sequence[Lane], at: datetime) -> Markup:
-    """Return the image of lanes up to a time; its text alternative is the table below it on the page."""
+    """Return the image of lanes up to a time. The image's text alternative is the table below the image."""
     begin = min(span.begin for lane in lanes for span in lane.spans)
     seconds = max((at - begin).total_seconds(), 1.0)
     height = _LANE_PX * len(lanes)

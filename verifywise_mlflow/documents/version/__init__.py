@@ -1,4 +1,4 @@
 """The facts about one version in plain words: the sections that the evidence pack and the report share.
 
-``page.version_sections`` returns them; each other module builds a few.
+``page.version_sections`` returns all sections. Each other module builds a few sections.
 """

@@ -1,4 +1,4 @@
-"""Gaps, waivers, all verdicts, and the way from a clause to its evidence."""
+"""The sections on gaps, waivers, all verdicts, and the way from a clause to its evidence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The first sections: the state at a glance, what the model is, and who answers for it."""
+"""The first sections: the state at a glance, what the model is, and who is responsible for the model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from verifywise_mlflow.services.version_dossier import VersionDossier
 
 
 def at_a_glance(dossier: VersionDossier) -> Section:
-    """Return the badge, the gaps in figures and who answers for the version."""
+    """Return the badge, the number of gaps, and who is responsible for the version."""
     open_gaps, waived = dossier.open_gaps, len(dossier.gaps) - len(dossier.open_gaps)
     by_severity = Counter(judged.rule.severity for judged in open_gaps)
     severities = ", ".join(

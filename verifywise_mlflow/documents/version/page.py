@@ -1,4 +1,4 @@
-"""The sections about a version in their order, and the document of the evidence pack that consists of them."""
+"""The sections about a version in their order, and the document of the evidence pack with these sections."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def version_sections(
     Args:
         dossier: What is known.
         facts: The AI system that the model belongs to; None leaves its section out.
-        with_clauses: Whether the sections include the tables by clause. These are the longest tables, and in a report
+        with_clauses: Whether the sections include the tables by clause. These tables are the longest, and in a report
             of thousands of pages they repeat what the tables of rules have.
     """
     return (

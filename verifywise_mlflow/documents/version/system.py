@@ -8,7 +8,7 @@ from verifywise_mlflow.services.system_facts import SystemFacts
 
 
 def system_it_belongs_to(facts: SystemFacts) -> Section:
-    """Return the declaration of the system, or a sentence that there is none."""
+    """Return the declaration of the system, or a sentence that states that there is no declaration."""
     blocks: tuple[Block, ...]
     if facts.declared is None:
         name = f"Tags name the AI system “{shorten(facts.system_name, 200)}”." if facts.system_name else ""

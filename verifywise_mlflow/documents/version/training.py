@@ -12,7 +12,7 @@ from verifywise_mlflow.services.record_parts import Environment, PromptUse
 from verifywise_mlflow.services.version_dossier import VersionDossier
 
 MAX_ROWS = 100
-"""The most rows of a table on a page. The JSON files of the pack have all rows."""
+"""The maximum number of rows of a table on a page. The JSON files of the pack have all rows."""
 
 
 def what_it_was_trained_on(dossier: VersionDossier) -> Section:
@@ -175,7 +175,7 @@ def _environment(dossier: VersionDossier) -> Iterator[Block]:
 
 
 def describe_pins(environment: Environment) -> str:
-    """Return whether the packages are pinned. Build tools, such as pip, need not be for a reproducible environment."""
+    """Return whether the packages are pinned. Build tools, such as pip, need no pin to be reproducible."""
     if not environment.is_reproducible:
         return f"Not every part is pinned: {shorten(', '.join(environment.missing_pins) or 'reason unknown', 300)}."
     unpinned = [package.name for package in environment.packages if not package.pinned]

@@ -1,4 +1,4 @@
-"""Words for people: labels of fields, where a value comes from, what a clause and a verdict mean."""
+"""Words for people: labels of fields, origins of values, and meanings of clauses and verdicts."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def label(field: str) -> str:
 
 
 def origin_note(origin: Mapping[str, object] | None, shown: str = "") -> str:
-    """Return where a value comes from, and how it was written there if that differs from what is shown."""
+    """Return where a value comes from, and the original text if it differs from the shown text."""
     if origin is None:
         return ""
     key, source = str(origin.get("key")), str(origin.get("source"))
@@ -107,7 +107,7 @@ _MAX_RAW_LENGTH: Final = 80
 
 
 def field_cell(dossier: VersionDossier, field: str) -> Cell:
-    """Return the value of a field with its origin, or why there is none."""
+    """Return the value of a field with its origin, or the reason why there is no value."""
     value = getattr(dossier.record, field)
     if value is None:
         missing = next((entry for entry in dossier.unknowns.missing_fields if entry.field == field), None)

@@ -21,7 +21,8 @@
     labelSwitch();
   });
 
-  // Search: the entries are scripts of the site, because pages that are opened as files may not read other files.
+  // Search: the entries are in scripts of the site. A page that is opened as a file may load scripts, but may not read
+  // other files.
   const search = document.querySelector("[data-search]");
   const field = search.querySelector("input");
   const list = search.querySelector("ul");
