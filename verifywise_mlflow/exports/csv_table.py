@@ -1,6 +1,6 @@
-"""Tables as CSV (RFC 4180) in UTF-8. A text that a spreadsheet would take for a formula gets an apostrophe before it.
+"""Tables as CSV (RFC 4180) in UTF-8. A text that a spreadsheet would treat as a formula is prefixed with an apostrophe.
 
-Every text is in quotes, so that none becomes several cells in a program that separates cells by semicolons.
+Every text is in quotes. Otherwise, a program that separates cells by semicolons could split a text into several cells.
 """
 
 from __future__ import annotations

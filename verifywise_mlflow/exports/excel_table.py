@@ -1,6 +1,6 @@
 """Tables as Excel workbooks: numbers and times keep their type, texts stay texts, and a sheet explains the columns.
 
-Rows are written to the disk one by one. A text that a spreadsheet would take for a formula has the cell property
+Rows are written to the disk one by one. A text that a spreadsheet would treat as a formula has the cell property
 ``quotePrefix``: it stays a text even if somebody edits the cell.
 """
 
@@ -23,12 +23,12 @@ from verifywise_mlflow.exports.spreadsheet_text import may_be_formula
 from verifywise_mlflow.exports.table_columns import Cell, CellType, Column
 
 MAX_ROWS_PER_SHEET: Final = 1_048_575
-"""Excel's limit, minus the heading. Further rows go to another sheet."""
+"""Excel's maximum number of rows, minus the heading. Further rows go to another sheet."""
 MAX_TEXT: Final = 32_000
-"""The most characters of a cell; Excel refuses more than 32,767."""
+"""The maximum number of characters in a cell; Excel refuses more than 32,767."""
 _MAX_EXACT: Final = 2**53
-"""The largest integer that is written as a number. Excel's numbers are floats, in which a larger integer loses digits,
-so it is written as a text, like NaN and the infinities."""
+"""The largest integer that is written as a number. Excel's numbers are floats, so a larger integer would lose digits.
+It is written as a text, like NaN and the infinities."""
 _FIRST_YEAR: Final = 1900
 """The first year of Excel's dates: earlier dates are written as texts."""
 
@@ -37,7 +37,7 @@ _WIDTHS: Final = {CellType.TEXT: 24, CellType.TEXTS: 24, CellType.TIME: 20, Cell
 
 def write_excel(path: Path, columns: tuple[Column, ...], rows: Iterable[object]) -> int:
     """Write the rows and return how many there were. Times are in UTC."""
-    with TemporaryDirectory() as folder:  # for the rows, until the workbook is closed
+    with TemporaryDirectory() as folder:  # holds the rows until the workbook is closed
         workbook = Workbook(
             path,
             {
@@ -80,7 +80,7 @@ def _write_sheet(sheet: Worksheet, columns: tuple[Column, ...], rows: Iterator[o
         sheet.set_column(place, place, max(_WIDTHS.get(column.type, 10), min(len(column.name) + 2, 30)))
         sheet.write_string(0, place, column.name, formats.heading)
     count = 0
-    for count, row in enumerate(rows, start=1):  # the number of the last row is the count
+    for count, row in enumerate(rows, start=1):  # the last value of ``count`` is the number of rows
         for place, column in enumerate(columns):
             _write_cell(sheet, count, place, column.value(row), formats)
     sheet.autofilter(0, 0, count, len(columns) - 1)

@@ -13,7 +13,8 @@ from verifywise_mlflow.exports.table_columns import Cell, CellType, Column
 
 ROWS_PER_GROUP: Final = 10_000
 CHARACTERS_PER_GROUP: Final = 16_000_000
-"""The most rows and characters in memory at a time: long texts make a group smaller."""
+"""The maximum number of rows and of characters in a row group, which is kept in memory. Long texts make a group
+smaller."""
 
 _TYPES: Final = {
     CellType.TEXT: pa.string(),
@@ -57,7 +58,7 @@ def _groups(rows: Iterable[list[Cell]]) -> Iterator[list[list[Cell]]]:
 
 
 def _encodable(value: Cell) -> Cell:
-    """Return the value with lone surrogates, which UTF-8 does not have, as escapes."""
+    """Return the value with escapes for lone surrogates, which UTF-8 cannot encode."""
     if isinstance(value, tuple):
         return tuple(map(_encodable_text, value))
     return _encodable_text(value) if isinstance(value, str) else value

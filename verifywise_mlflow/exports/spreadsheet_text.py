@@ -1,4 +1,4 @@
-"""Texts for spreadsheets: which ones a program might evaluate instead of showing them."""
+"""Determines which texts a spreadsheet program might evaluate instead of showing them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import re
 from typing import Final
 
 _FORMULA_STARTS: Final = frozenset("=+-@\t\r\n＝＋－＠")
-"""What a formula begins with, in its full-width forms, too, and what some programs skip before it."""
+"""The characters that begin a formula, also in their full-width forms, and the characters that some programs skip
+before a formula."""
 _NUMBER: Final = re.compile(r"[-+]?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?", re.ASCII)
 
 

@@ -1,4 +1,4 @@
-"""The columns of a table, derived from the fields of a row's class: names, types and what they mean."""
+"""The columns of a table, derived from the fields of a row's class: names, types and meanings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Cell: TypeAlias = str | int | float | bool | datetime | date | tuple[str, ...] |
 
 
 class CellType(StrEnum):
-    """The type of a column's values. Each of them may be missing."""
+    """The type of a column's values. Each value may be missing."""
 
     TEXT = "text"
     INTEGER = "integer"
@@ -34,7 +34,7 @@ class CellType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table, and how a row gives its value."""
+    """A column of a table, and how to get its value from a row."""
 
     name: str
     type: CellType
@@ -54,9 +54,10 @@ _TYPES = {
 def columns_of(row_type: type) -> tuple[Column, ...]:
     """Return a column for each field of a dataclass, in their order.
 
-    A field that is itself such a class, or null, gives a column for each of its fields: ``waiver_approver``. The
-    descriptions are the docstrings of the fields, as in the JSON Schema of the same class. A field for values of
-    any type (``object``) is a column of texts: a text as it is, other values as JSON.
+    If the type of a field is itself such a class, or such a class or null, there is a column for each field of that
+    class: ``waiver_approver``. The descriptions are the docstrings of the fields, as in the JSON Schema of the same
+    class. A field for values of any type (``object``) becomes a column of texts. Texts are unchanged; other values are
+    written as JSON.
 
     Raises:
         TypeError: a table has no form for the type of a field.

@@ -1,6 +1,6 @@
-"""Writes rows to a file: CSV, Excel or Parquet, as the ending of its name says.
+"""Writes rows to a file: CSV, Excel or Parquet. The ending of the file name decides the format.
 
-Memory does not grow with the number of rows. The file appears under its name once it is complete.
+Memory does not grow with the number of rows. The file gets its name only when it is complete.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class TableFileError(ValueError):
 def write_table(path: Path, row_type: type[R], rows: Iterable[R]) -> int:
     """Write rows to a file, with a column for each field of their class, and return how many there were.
 
-    A file of that name is replaced. If anything fails, it stays as it was.
+    An existing file at the path is replaced. If anything fails, the existing file stays as it was.
 
     Raises:
         TableFileError: the ending is unknown, the path belongs to something other than a file, or the extra is not
@@ -93,8 +93,8 @@ def _writer(path: Path) -> Writer:
 
 @contextmanager
 def _replaced(path: Path) -> Iterator[Path]:
-    """Give a new file in the same folder; rename it to the path at the end, or delete it if the block raises."""
-    target = path.resolve()  # of a link, the file that it points to is replaced
+    """Yield a new file in the same folder. At the end, rename it to the path; if the block raises, delete it."""
+    target = path.resolve()  # if the path is a link, the file that it points to is replaced
     part = target.with_name(f".{target.name[:100]}.{secrets.token_hex(4)}.part")
     try:
         part.touch(exist_ok=False)

@@ -15,11 +15,11 @@ class AgentsDocument(JsonDocument):
     NAME: ClassVar[str] = "agents"
 
     at: datetime
-    """When it was read, UTC."""
+    """When the agents were read from the database, UTC."""
     tenant: str
     """The tenant's name in tenants.yaml."""
     agent_name: str | None = None
-    """The name or ID that was asked about; null for all."""
+    """The requested name or ID; null for all agents."""
     history: tuple[AgentStateRow, ...] = ()
     """The present and former states of these agents, the newest first; empty for all agents."""
     agents: tuple[AgentRow, ...] = ()

@@ -52,4 +52,4 @@ DOCUMENTS: Final[tuple[type[JsonDocument], ...]] = (
     WebhooksDocument,
     WebhookCheckDocument,
 )
-"""In the order of the reference page."""
+"""The documents in the order of the reference page."""

@@ -36,15 +36,15 @@ class EventRow:
     alias: str | None
     """The alias that moved; null for other events."""
     previous: str | None
-    """The former value, as MLflow writes it."""
+    """The former value, in MLflow's form."""
     value: str | None
     """The value since then."""
     happened_at: Moment | None
     """When it happened; null unless MLflow reports it."""
     seen_at: Moment
-    """When a sync saw it."""
+    """When a sync saw the event."""
     sync_id: str
-    """That sync, as in the audit trail."""
+    """The ID of that sync, as in the audit trail."""
 
 
 class EventsDocument(JsonDocument):
@@ -55,7 +55,7 @@ class EventsDocument(JsonDocument):
     tenant: str
     """The tenant's name in the database."""
     since: Moment | None
-    """The start of the period; null without one."""
+    """The start of the period; null if the period has no start."""
     until: Moment
     """The end of the period, which is not a part of it."""
     events: tuple[EventRow, ...]
@@ -64,16 +64,17 @@ class EventsDocument(JsonDocument):
 
 @value_object
 class FieldChange:
-    """A value of a record that changed."""
+    """A changed value of a record."""
 
     __pydantic_config__: ClassVar[ConfigDict] = DESCRIBED
 
     path: tuple[str, ...]
-    """The field of the record, then the members that lead to a nested value. ``record`` alone: the whole record."""
+    """The field of the record, followed by the members that lead to a nested value. ``record`` alone means the whole
+    record."""
     before: JsonValue
     """The value before; null if there was none."""
     after: JsonValue
-    """The value after; null if there is none any more."""
+    """The value after; null if there is no value any more."""
 
 
 @value_object
@@ -117,7 +118,7 @@ class VersionDifference:
     differences: tuple[FieldChange, ...]
     """What changed in its record."""
     badge: BadgeChange | None
-    """How its badge changed; null if it did not."""
+    """How its badge changed; null if the badge did not change."""
     verdicts: tuple[RuleChange, ...]
     """The verdicts that changed, by rule."""
 
@@ -134,18 +135,19 @@ class DiffDocument(JsonDocument):
     until: Moment = Field(serialization_alias="to")
     """The end of the period."""
     records_begin: Moment | None
-    """When the tenant's first record was written: nothing is known of the time before. Null without any record."""
+    """When the tenant's first record was written. Nothing is known about the time before it. Null if there is no
+    record."""
     versions: tuple[VersionDifference, ...]
     """The versions that differ, by model and number."""
 
 
 class _Change(BaseModel):
-    """What all changes of a history have."""
+    """The members that all changes of a history have."""
 
     model_config = ConfigDict(**DESCRIBED, frozen=True)
 
     at: Moment
-    """When it was seen; for a waiver, when it was granted or ended."""
+    """When a sync saw the change; for a waiver, when it was granted or when it ended."""
     sync_id: str
     """The sync that saw it; empty for a change that no sync made."""
 
@@ -156,7 +158,7 @@ class EventChange(_Change):
     what: Literal["event"]
     """The kind of change."""
     kind: str
-    """As in the events of the command ``events``."""
+    """The kind of event, as the command ``events`` prints it."""
     model_name: str
     """The registered model."""
     version_number: int | None
@@ -196,7 +198,7 @@ class VerdictChange(_Change):
     reason: str | None = None
     """The reason of the verdict after."""
     policy_version: str | None = None
-    """The version of the policy that first gave it."""
+    """The version of the policy that first led to this verdict."""
 
 
 class BadgeStateChange(_Change):
@@ -205,7 +207,7 @@ class BadgeStateChange(_Change):
     what: Literal["badge"]
     """The kind of change."""
     before: str | None
-    """The badge before; null for the first one."""
+    """The badge before; null for the first badge."""
     after: str
     """The badge after."""
 
@@ -218,17 +220,17 @@ class WaiverChange(_Change):
     waiver_id: int
     """The number of the waiver."""
     outcome: str
-    """granted, withdrawn, expired or another reason of its end."""
+    """granted, withdrawn, expired or another reason why the waiver ended."""
     rule: str
     """The rule whose gaps are accepted."""
     model: str
     """The model, or a pattern of models."""
     version: int | None
-    """The version; null for all of them."""
+    """The version; null for all versions."""
     approver: str
     """Who accepted the gaps."""
     reason: str
-    """Why."""
+    """The reason for accepting the gaps."""
     expires: date
     """The last day of the waiver, UTC."""
 
@@ -236,11 +238,11 @@ class WaiverChange(_Change):
 HistoryChange: TypeAlias = Annotated[
     EventChange | RecordChange | VerdictChange | BadgeStateChange | WaiverChange, Field(discriminator="what")
 ]
-"""A change in the history of a version, as ``what`` says."""
+"""A change in the history of a version. ``what`` states the kind of change."""
 
 
 class HistoryDocument(JsonDocument):
-    """Everything that changed of a version."""
+    """All changes of a version."""
 
     NAME: ClassVar[str] = "history"
 

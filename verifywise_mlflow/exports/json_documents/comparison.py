@@ -32,7 +32,7 @@ class ComparedVersion:
     open_gaps: int
     """Gaps that no waiver covers."""
     gone_at: datetime | None
-    """Since when MLflow no longer has it, UTC; null while it exists."""
+    """The time since which MLflow no longer has the version, UTC; null while the version exists."""
 
 
 class CompareDocument(JsonDocument):
@@ -51,11 +51,11 @@ class CompareDocument(JsonDocument):
     second: ComparedVersion
     """The version that was named second."""
     values: tuple[ComparedValue, ...]
-    """All values that at least one of the versions has, equal ones included, by section and name."""
+    """All values that at least one of the versions has, by section and name. Equal values are included."""
 
 
 def compare_document(comparison: Comparison) -> CompareDocument:
-    """Return a comparison as it is printed."""
+    """Return a comparison in the printed form."""
     first, second = comparison.first, comparison.second
     return CompareDocument(
         at=first.as_of,

@@ -21,7 +21,7 @@ class JsonDocument(BaseModel):
     NAME: ClassVar[str]
     """The name, such as ``inventory``."""
     VERSION: ClassVar[int] = 1
-    """Raised with a change that could break a reader."""
+    """Increase it with a change that could break a reader."""
 
     @classmethod
     def schema_name(cls) -> str:
@@ -38,15 +38,15 @@ class JsonDocument(BaseModel):
         return {"schema": self.schema_id(), **self.model_dump(mode="json", by_alias=True)}
 
     def chunks(self, member: str, items: Iterable[object]) -> Iterator[str]:
-        """Yield the document's text, with any number of items as the value of one member, so that memory stays flat.
+        """Yield the document's text. One member may have any number of items: memory does not grow with their number.
 
         Args:
-            member: The field that holds the items: a tuple, and empty in this document.
+            member: The field for the items. Its type is a tuple, which is empty in this document.
             items: The items, each of the field's type.
         """
         item = TypeAdapter[object](get_args(type(self).model_fields[member].annotation)[0])
         texts = (json.dumps(item.dump_python(value, mode="json")) for value in items)
-        first = next(texts, "")  # a wrong name in a filter is an error before anything is printed
+        first = next(texts, "")  # so a wrong name in a filter raises before anything is printed
         head = {name: value for name, value in self.to_json().items() if name != member}
         yield f"{json.dumps(head)[:-1]}, {json.dumps(member)}: [{first}"
         for text in texts:
@@ -55,7 +55,7 @@ class JsonDocument(BaseModel):
 
 
 def json_schema(document: type[JsonDocument]) -> dict[str, Any]:  # Any: a schema is JSON of many shapes
-    """Return the JSON Schema of what a document prints. A reader must expect members that a later release adds."""
+    """Return the JSON Schema of a printed document. A reader must accept members that a later release adds."""
     generated = document.model_json_schema(mode="serialization")
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -76,7 +76,7 @@ def _plain(schema: Any) -> Any:
         return [_plain(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    # A member may be called "title" or "description": that one is a schema, not a text.
+    # A member may be called "title" or "description". Its value is then a schema, not a text.
     plain = {name: _plain(value) for name, value in schema.items() if name != "title" or not isinstance(value, str)}
     if isinstance(text := plain.get("description"), str):
         plain["description"] = " ".join(text.split())

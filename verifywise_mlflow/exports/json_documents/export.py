@@ -15,7 +15,7 @@ class ExportDocument(JsonDocument):
     NAME: ClassVar[str] = "export"
 
     at: datetime
-    """When it began, UTC."""
+    """When the export began, UTC."""
     tenant: str
     """The tenant's name in tenants.yaml."""
     directory: str
@@ -23,8 +23,8 @@ class ExportDocument(JsonDocument):
     format: Literal["parquet", "jsonl"]
     """The format of the files."""
     export_number: int
-    """The number of the export, which its rows and its part files have. The first one is 1."""
+    """The number of the export, which is also in its rows and part files. The first export has the number 1."""
     reason_for_all: str | None
-    """Why everything was exported; null if only what changed since the last export was."""
+    """Why everything was exported; null if only changes since the last export were exported."""
     rows: Mapping[str, int]
-    """The rows that were written, by table; without gaps if they are the same as in the last export."""
+    """The number of written rows by table. The table of gaps is missing if it is the same as in the last export."""

@@ -10,7 +10,7 @@ from verifywise_mlflow.services.gaps import Gap, GapGroup, Grouping
 
 
 class GapsDocument(JsonDocument):
-    """The gaps of one tenant or several."""
+    """The gaps of one or several tenants."""
 
     NAME: ClassVar[str] = "gaps"
 
@@ -19,11 +19,11 @@ class GapsDocument(JsonDocument):
     tenants: tuple[str, ...]
     """The tenants that were asked about: those that the database role may see, unless some were named."""
     gaps: tuple[Gap, ...] = ()
-    """The gaps that match, by tenant, the most urgent first."""
+    """The gaps that match the filters, by tenant, the most urgent first."""
 
 
 class GapGroupsDocument(JsonDocument):
-    """The gaps of one tenant or several, counted by what they have in common."""
+    """The gaps of one or several tenants, counted by what they have in common."""
 
     NAME: ClassVar[str] = "gap-groups"
 
@@ -34,4 +34,4 @@ class GapGroupsDocument(JsonDocument):
     by: Grouping
     """What the gaps of a group have in common."""
     groups: tuple[GapGroup, ...] = ()
-    """The groups, by tenant, the one with the worst gaps first."""
+    """The groups, by tenant. The group with the worst gaps is first."""

@@ -10,13 +10,13 @@ from verifywise_mlflow.services.inventory import InventoryRow
 
 
 class InventoryDocument(JsonDocument):
-    """The model versions of one tenant or several."""
+    """The model versions of one or several tenants."""
 
     NAME: ClassVar[str] = "inventory"
 
     at: datetime
-    """When it was read, UTC."""
+    """When the inventory was read from the database, UTC."""
     tenants: tuple[str, ...]
-    """The tenants that were asked about: those that the database role may see, unless some were named."""
+    """The tenants that the command was about: the named tenants, or all tenants that the database role may see."""
     versions: tuple[InventoryRow, ...] = ()
-    """The versions that match, by tenant and model, the newest first."""
+    """The versions that match the filters, by tenant and model, the newest first."""

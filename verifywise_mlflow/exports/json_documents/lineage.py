@@ -9,13 +9,13 @@ from verifywise_mlflow.services.lineage_graph import LineageGraph
 
 
 class LineageDocument(JsonDocument):
-    """What the living versions of a tenant, or of one model, were made from."""
+    """The lineage of the living versions of a tenant or of one model."""
 
     NAME: ClassVar[str] = "lineage"
 
     tenant: str
     """The tenant's name in tenants.yaml."""
     model_name: str | None
-    """The model that was asked about; null for all of them."""
+    """The requested model; null for all models."""
     graph: LineageGraph
-    """Data sets, training runs, versions and files, and what was made from what."""
+    """Data sets, training runs, versions and files, and which of them was made from which."""

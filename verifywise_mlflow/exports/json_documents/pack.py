@@ -16,7 +16,7 @@ JsonObject = Mapping[str, JsonValue]
 
 
 class _VersionDocument(JsonDocument):
-    """A document about one version as of a time."""
+    """A document about one version at a given time."""
 
     tenant: str
     """The tenant's name in tenants.yaml."""
@@ -37,9 +37,9 @@ class PackedFile:
     name: str
     """The file's name."""
     bytes: int
-    """Its size."""
+    """The file's size in bytes."""
     sha256: str
-    """Its SHA-256, in hex."""
+    """The file's SHA-256, in hex."""
 
 
 class PackDocument(_VersionDocument):
@@ -59,7 +59,7 @@ class PackDocument(_VersionDocument):
 
 @value_object
 class PackedVersion:
-    """A version of the system, and its archive."""
+    """A version of the AI system, and the archive of this version."""
 
     __pydantic_config__ = DESCRIBED
 
@@ -68,7 +68,8 @@ class PackedVersion:
     version_number: int
     """The version's number in MLflow."""
     in_use_as: tuple[str, ...]
-    """Why it counts as in use at that time: production or staging, deployed or partly deployed, and ``alias NAME``."""
+    """Why the version counts as in use at that time: production or staging, deployed or partly deployed, ``alias
+    NAME``."""
     path: str
     """The archive."""
     bytes: int
@@ -101,11 +102,11 @@ class MissingValue:
     field: str
     """The field's name."""
     description: str
-    """What it would say."""
+    """What the field describes."""
     because: str
-    """Why it has no value."""
+    """Why the field has no value."""
     text: str | None
-    """The text that is not a value; null if there is none."""
+    """The text that is not a value; null if there is no text."""
 
 
 class PackRecordDocument(_VersionDocument):
@@ -114,21 +115,21 @@ class PackRecordDocument(_VersionDocument):
     NAME: ClassVar[str] = "pack-record"
 
     valid_from: datetime
-    """Since when the record has been as it is, UTC."""
+    """The time since which the record has been in this state, UTC."""
     sync_id: str
     """The sync that wrote it; empty if none did."""
     record: JsonObject
-    """The value of each field, as docs/reference/canonical-record.md describes them; null where nothing is known."""
+    """The value of each field, as docs/reference/canonical-record.md describes it; null if the value is unknown."""
     origins: Mapping[str, JsonObject]
-    """Field to where its value comes from."""
+    """Field to the origin of its value."""
     incomplete: tuple[JsonObject, ...]
-    """The objects that could not be read: kind, sentences, and the fields that rest on them."""
+    """The objects that could not be read: the kind, sentences, and the fields that depend on the object."""
     findings: tuple[JsonObject, ...]
     """What was read but looks wrong."""
     deleted_at: datetime | None
-    """Since when MLflow no longer has the version, UTC; null while it exists."""
+    """The time since which MLflow no longer has the version, UTC; null while the version exists."""
     missing_fields: tuple[MissingValue, ...]
-    """The fields without a value, and why."""
+    """The fields without a value, each with the reason."""
 
 
 @value_object
@@ -142,7 +143,7 @@ class PackedBadge:
     rule: str
     """How badges follow from verdicts."""
     valid_from: datetime
-    """Since when the version has had it, UTC."""
+    """The time since which the version has had this badge, UTC."""
     sync_id: str
     """The sync that wrote it; empty if none did."""
 
@@ -154,11 +155,11 @@ class PackedPolicy:
     __pydantic_config__ = DESCRIBED
 
     digest: str
-    """A hash of everything in them."""
+    """A hash of everything in the policies."""
     in_force_since: datetime
-    """Since when they have been in force, UTC."""
+    """The time since which the policies have been in force, UTC."""
     code_version: str | None
-    """The release that evaluated them first."""
+    """The release that first evaluated records with these policies."""
 
 
 @value_object
@@ -175,7 +176,7 @@ class CitedClauseName:
 
 @value_object
 class PackedVerdict:
-    """The verdict of a rule, with everything that it follows from."""
+    """The verdict of a rule, with everything that determines the verdict."""
 
     __pydantic_config__ = DESCRIBED
 
@@ -184,35 +185,36 @@ class PackedVerdict:
     rule_version: int
     """The version of the rule."""
     title: str
-    """What the rule requires; empty if the policies of the time do not have it."""
+    """What the rule requires; empty if the policies at that time do not have the rule."""
     severity: str
-    """The severity of a gap; empty if the policies of the time do not have the rule."""
+    """The severity of a gap; empty if the policies at that time do not have the rule."""
     verdict: str
     """pass, fail, not evidenced, not read, not applicable or error."""
     reason: str
     """What was found, what was expected and what to do."""
     values: JsonObject
-    """The values that the rule read, by path; for a long one, its digest and size."""
+    """The values that the rule read, by path. For a long value, its digest and size."""
     origins: Mapping[str, JsonObject]
-    """Field to where its value comes from."""
+    """Field to the origin of its value."""
     thresholds: JsonObject
     """The thresholds that the rule compared with."""
     day: date | None
-    """The day of the evaluation, if the rule reads it."""
+    """The day of the evaluation, if the rule reads the day."""
     input_hash: str
     """The hash of the rule, values, thresholds and day."""
     policy_id: str
     """The policy that has the rule."""
     policy_version: str
-    """The version of the policy that gave this verdict first."""
+    """The version of the policy that first led to this verdict."""
     valid_from: datetime
-    """Since when the verdict has been the same, UTC."""
+    """The time since which the verdict has been the same, UTC."""
     sync_id: str
     """The sync that wrote it; empty if none did."""
     open_since: datetime | None
-    """Since when the gap has been open, UTC; null if none is open. A verdict ``not read`` does not close a gap."""
+    """The time since which the gap has been open, UTC; null if no gap is open. A verdict ``not read`` does not close a
+    gap."""
     waiver_id: int | None
-    """The waiver that covers the gap at the time; null if none does."""
+    """The waiver that covers the gap at that time; null if no waiver covers it."""
     clauses: tuple[CitedClauseName, ...]
     """The clauses that the rule gives evidence for."""
 
@@ -224,27 +226,27 @@ class PackedWaiver:
     __pydantic_config__ = DESCRIBED
 
     waiver_id: int
-    """Its number."""
+    """The waiver's number."""
     rule: str
     """The rule."""
     model: str
-    """The model, or a pattern."""
+    """The model, or a pattern of models."""
     version: int | None
-    """The version; null for all."""
+    """The version; null for all versions."""
     approver: str
     """Who accepted the gap."""
     reason: str
-    """Why."""
+    """The reason for accepting the gap."""
     expires: date
-    """The last day on which it is valid, UTC."""
+    """The last day on which the waiver is valid, UTC."""
     source: str
-    """Whether it was granted by file or by command."""
+    """Whether the waiver was granted by file or by command."""
     granted_at: datetime
-    """When it was granted, UTC."""
+    """When the waiver was granted, UTC."""
     ended_at: datetime | None
-    """When its end was recorded, UTC; null if it was not by the time."""
+    """When the end of the waiver was recorded, UTC; null if no end was recorded by that time."""
     end_reason: str | None
-    """Why it ended."""
+    """Why the waiver ended."""
 
 
 @value_object
@@ -262,13 +264,13 @@ class PackedClause:
     about: str
     """What the clause is about, in our own words."""
     obtainable: str
-    """The most that MLflow can show of it."""
+    """How much of the clause MLflow can show at most."""
     not_shown_by_mlflow: str
     """What MLflow does not show."""
     version_shows: str | None
-    """How much the version shows; null if no rule gives evidence for it."""
+    """How much the version shows of the clause; null if no rule gives evidence for the clause."""
     rules: tuple[str, ...]
-    """The rules that give evidence for it."""
+    """The rules that give evidence for the clause."""
 
 
 class PackVerdictsDocument(_VersionDocument):
@@ -281,9 +283,9 @@ class PackVerdictsDocument(_VersionDocument):
     policy: PackedPolicy | None
     """The policies in force at the time; null before the first evaluation."""
     verdicts: tuple[PackedVerdict, ...]
-    """The verdicts, what matters first."""
+    """The verdicts, the most important first."""
     waivers: tuple[PackedWaiver, ...]
-    """All waivers up to the time that covered one of the rules, the oldest first."""
+    """All waivers up to that time that covered one of the rules, the oldest first."""
     clauses: tuple[PackedClause, ...]
     """The clauses of all frameworks that rules refer to."""
     rules: Mapping[str, JsonObject]
@@ -297,16 +299,16 @@ class PackedEntry:
     __pydantic_config__ = DESCRIBED
 
     sequence: int
-    """Its place in the tenant's chain, from 1."""
+    """The place of the entry in the tenant's chain, from 1."""
     sha256: str
-    """The SHA-256 of its text, in hex."""
+    """The SHA-256 of the entry's text, in hex."""
     entry: str
     """The text that was hashed: canonical JSON."""
 
 
 @value_object
 class PackedCheckpoint:
-    """A signed statement about the trail."""
+    """A signed statement about the audit trail."""
 
     __pydantic_config__ = DESCRIBED
 
@@ -324,10 +326,12 @@ class PackProofDocument(_VersionDocument):
     record_sha256: str
     """The SHA-256 of the member ``record`` of record.json, as canonical JSON."""
     verdict_input_hashes: Mapping[str, str]
-    """Rule ID to the hash of its verdict's inputs; only of verdicts that the rules in this pack give."""
+    """Rule ID to the hash of the verdict's inputs. Only verdicts that follow from the rules in this pack are
+    included."""
     older_entries_left_out: bool
     """Whether there are more entries about the version than the pack has."""
     audit_entries: tuple[PackedEntry, ...]
-    """What the trail has about the version, the oldest first."""
+    """The entries of the audit trail about the version, the oldest first."""
     checkpoint: PackedCheckpoint | None
-    """The first checkpoint that covers these entries, else the last one; null if none was signed."""
+    """The first checkpoint that covers these entries. If no checkpoint covers them, the last checkpoint; null if no
+    checkpoint was signed."""

@@ -15,12 +15,13 @@ class PromptsDocument(JsonDocument):
     NAME: ClassVar[str] = "prompts"
 
     at: datetime
-    """When it was read, UTC."""
+    """When the prompts were read from the database, UTC."""
     tenant: str
     """The tenant's name in tenants.yaml."""
     prompt_name: str | None = None
-    """The prompt that was asked about; null for all."""
+    """The requested prompt; null for all prompts."""
     history: tuple[PromptStateRow, ...] = ()
-    """The present and former states of this prompt's versions, the newest first; empty for all prompts."""
+    """The present and former states of the requested prompt's versions, the newest first; empty if all prompts are
+    listed."""
     prompts: tuple[PromptRow, ...] = ()
-    """The versions, by prompt, the newest first."""
+    """The versions of the prompts, by prompt, the newest first."""

@@ -12,14 +12,15 @@ from verifywise_mlflow.exports.json_documents.pack import JsonObject, PackedChec
 
 
 class _TrailDocument(JsonDocument):
-    """A part of the trail, and what vouches for it."""
+    """A part of the audit trail, and the checkpoints that vouch for it."""
 
     tenant: str
     """The tenant's name in tenants.yaml."""
     entries: tuple[str, ...]
-    """Entries of the audit trail, as the texts that were hashed; each has the hash of the one before it."""
+    """Entries of the audit trail, as the texts that were hashed. Each entry has the hash of the entry before it."""
     checkpoints: tuple[PackedCheckpoint, ...]
-    """Checkpoints that sign some of these entries. Nothing vouches for the document unless one signs the last entry."""
+    """Checkpoints that sign some of these entries. Nothing vouches for the document unless a checkpoint signs the last
+    entry."""
 
 
 class StateProofDocument(_TrailDocument):
@@ -28,15 +29,17 @@ class StateProofDocument(_TrailDocument):
     NAME: ClassVar[str] = "state-proof"
 
     model_name: str
-    """The registered model, as it is in the leaves."""
+    """The name of the registered model, as the leaves have it."""
     version_number: int
     """The version's number in MLflow."""
     states: tuple[ProvedState, ...]
     """The newest record, manifest and evaluation, and former evaluations whose verdicts are still in force."""
     models_path: tuple[str, ...]
-    """From the model's leaf to the root of the newest states of all models. That leaf is JSON with model and root."""
+    """The path from the model's leaf to the root of the newest states of all models. The leaf is JSON with model and
+    root."""
     rules: Mapping[str, JsonObject]
-    """Rule to what decides it. The verdict's ``input_hash`` follows from it; left out where it cannot be recomputed."""
+    """Rule ID to the parts of the rule that decide the verdict. The verdict's ``input_hash`` follows from these parts.
+    A rule is left out if the hash cannot be recomputed."""
 
     @classmethod
     def of(cls, proof: VersionProof) -> StateProofDocument:
@@ -59,9 +62,11 @@ class ConsistencyProofDocument(_TrailDocument):
     NAME: ClassVar[str] = "consistency-proof"
 
     log_node: str | None
-    """The hash of the last full subtree of the log in the first of the entries that commit it; null without any."""
+    """The hash of the last full subtree of the log in the first entry that commits the log; null if no entry commits
+    it."""
     log_path: tuple[str, ...]
-    """From it to the root of the log in the last entry. The steps on the left alone lead to the root in the first."""
+    """The path from ``log_node`` to the root of the log in the last entry. The steps on the left alone lead to the root
+    in the first entry."""
 
     @classmethod
     def of(cls, proof: ConsistencyProof) -> ConsistencyProofDocument:

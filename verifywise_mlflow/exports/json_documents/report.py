@@ -9,7 +9,7 @@ from verifywise_mlflow.exports.json_documents.document import JsonDocument
 
 
 class ReportDocument(JsonDocument):
-    """What the report shows, and where it is."""
+    """The content of the report, and its location."""
 
     NAME: ClassVar[str] = "report"
 
@@ -20,12 +20,12 @@ class ReportDocument(JsonDocument):
     start_page: str
     """The page to open first."""
     tenants: tuple[str, ...]
-    """The tenants that it is about."""
+    """The tenants that the report is about."""
     only_systems: tuple[str, ...]
-    """The AI systems that it is about; empty for all models."""
+    """The AI systems that the report is about; empty for all models."""
     models: int
-    """Registered models, each with a page."""
+    """The number of registered models. Each model has a page."""
     versions: int
-    """Model versions, each with a page."""
+    """The number of model versions. Each version has a page."""
     pages: int
-    """All pages."""
+    """The number of all pages."""

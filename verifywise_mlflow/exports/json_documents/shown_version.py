@@ -1,4 +1,4 @@
-"""What ``show --json`` prints: everything that is recorded of a version as of a time, and the verdicts on it."""
+"""What ``show --json`` prints: everything that is recorded of a version at a given time, and the verdicts on it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ShownSpan(_Part):
     """When a state was valid."""
 
     held_from: Moment
-    """Since when."""
+    """The start of the period."""
     sync_id: str
     """The sync that wrote it; empty if none did."""
     held_until: Moment | None
@@ -40,7 +40,7 @@ class ShownBadge(_Part):
     evaluated_at: Moment
     """When an evaluation last gave this badge."""
     span: ShownSpan
-    """When the version had it."""
+    """When the version had this badge."""
     rule: str
     """How badges follow from verdicts."""
 
@@ -62,9 +62,9 @@ class ShownVerdict(_Part):
     rule_version: int
     """The version of the rule."""
     title: str
-    """What the rule requires; empty if the policy of the time does not have it."""
+    """What the rule requires; empty if the policy at that time does not have the rule."""
     severity: str
-    """low, medium, high or critical; empty if the policy of the time does not have the rule."""
+    """low, medium, high or critical; empty if the policy at that time does not have the rule."""
     clauses: tuple[ShownClause, ...]
     """The clauses that the rule gives evidence for."""
     verdict: str
@@ -76,19 +76,20 @@ class ShownVerdict(_Part):
     policy_id: str
     """The policy that has the rule."""
     policy_version: str
-    """The version of the policy that first gave the verdict."""
+    """The version of the policy that first led to this verdict."""
     origins: Mapping[str, JsonObject]
-    """Where each value came from."""
+    """Field to the origin of its value."""
     thresholds: Mapping[str, float]
-    """What the rule compared with."""
+    """The thresholds that the rule compared with."""
     day: date | None
     """The day of the evaluation, if the rule depends on it."""
     input_hash: str
-    """A hash of everything that the verdict follows from."""
+    """A hash of everything that determines the verdict."""
     span: ShownSpan
     """When the verdict was valid."""
     open_since: Moment | None
-    """Since when the gap has been open; null if none is open. A verdict ``not read`` does not close a gap."""
+    """The time since which the gap has been open; null if no gap is open. A verdict ``not read`` does not close a
+    gap."""
 
 
 class ShownWaiver(_Part):
@@ -101,25 +102,25 @@ class ShownWaiver(_Part):
     model: str
     """The model, or a pattern of models."""
     version: int | None
-    """The version; null for all of them."""
+    """The version; null for all versions."""
     approver: str
     """Who accepted the gaps."""
     reason: str
-    """Why."""
+    """The reason for accepting the gaps."""
     expires: date
     """The last day of the waiver, UTC."""
     source: str
-    """file or command: where it was granted."""
+    """file or command: how the waiver was granted."""
     granted_at: Moment
-    """When it was granted."""
+    """When the waiver was granted."""
     ended_at: Moment | None
-    """When its end was recorded; null while it is in force."""
+    """When the end of the waiver was recorded; null while the waiver is in force."""
     ended: str | None
-    """Why it ended."""
+    """Why the waiver ended."""
 
 
 class ShowDocument(JsonDocument):
-    """Everything that is recorded of a version as of a time."""
+    """Everything that is recorded of a version at a given time."""
 
     NAME: ClassVar[str] = "version"
 
@@ -128,15 +129,15 @@ class ShowDocument(JsonDocument):
     as_of: Moment
     """The time of the state."""
     record: JsonObject
-    """The canonical record, by field; null where nothing is known."""
+    """The canonical record, by field; null if the value is unknown."""
     origins: Mapping[str, JsonObject]
     """Field to where its value comes from."""
     incomplete: tuple[JsonObject, ...]
-    """The objects that could not be read: kind, sentences, and the fields that rest on them."""
+    """The objects that could not be read: the kind, sentences, and the fields that depend on the object."""
     findings: tuple[JsonObject, ...]
     """What was read but looks wrong."""
     gone_at: Moment | None
-    """Since when MLflow no longer has the version; null while it exists."""
+    """The time since which MLflow no longer has the version; null while the version exists."""
     revision: int
     """A number that grows with each write of the record."""
     span: ShownSpan

@@ -1,4 +1,4 @@
-"""What ``systems --json`` prints: all systems of a tenant, or one of them."""
+"""What ``systems --json`` prints: all AI systems of a tenant, or one AI system."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ class DeclaredFacts:
     __pydantic_config__: ClassVar[ConfigDict] = DESCRIBED
 
     purpose: str | None
-    """The intended purpose as approved."""
+    """The approved intended purpose."""
     risk_category: str | None
-    """The risk category as decided: prohibited, high, limited, medium, low or minimal."""
+    """The risk category that people decided on: prohibited, high, limited, medium, low or minimal."""
     risk_basis: str | None
-    """Why it was decided."""
+    """The reason for the risk category."""
     risk_decided_by: str | None
-    """Who decided it."""
+    """Who decided on the risk category."""
     risk_decided_on: date | None
-    """When it was decided."""
+    """When the risk category was decided on."""
     roles: tuple[str, ...]
     """provider, deployer, importer or distributor: the roles of the organization for this system."""
     provider: str | None
-    """Who develops the system or has it developed."""
+    """The organization that develops the system or commissions its development."""
     owner: str | None
-    """Who answers for the system."""
+    """Who is responsible for the system."""
     affected_persons: str | None
     """Whom the system's output is about."""
     last_review: date | None
@@ -48,9 +48,9 @@ class DeclaredFacts:
     next_review: date | None
     """The day by which the next review is due."""
     declared_by: str
-    """Who states all this."""
+    """Who made the declaration."""
     declared_on: date
-    """When."""
+    """The day of the declaration."""
 
 
 @value_object
@@ -62,30 +62,30 @@ class SystemRow:
     tenant: str
     """The tenant's name in tenants.yaml."""
     system: str
-    """The system's name, as declared or else as a tag has it."""
+    """The system's name as declared. If it is not declared, the name that a tag has."""
     models: tuple[str, ...]
-    """The registered models that belong to it. Empty: a declared system without a model in MLflow."""
+    """The registered models that belong to it. Empty for a declared system without a model in MLflow."""
     versions: int
-    """Versions of these models that MLflow has."""
+    """The number of versions of these models in MLflow."""
     versions_in_use: int
-    """Those in production or staging, or deployed at least in part."""
+    """The number of these versions that are in production or staging, or at least partly deployed."""
     badge: str | None
     """The worst badge of its models; null without a model."""
     open_gaps: int
     """Gaps that no waiver covers."""
     critical: int
-    """Those of critical severity."""
+    """Open gaps of critical severity."""
     high: int
-    """Those of high severity."""
+    """Open gaps of high severity."""
     medium: int
-    """Those of medium severity."""
+    """Open gaps of medium severity."""
     low: int
-    """Those of low severity."""
+    """Open gaps of low severity."""
     risk_categories: tuple[str, ...]
     """The risk categories that tags state for versions that are not archived, sorted; at most 20, each cut after 120
     characters, since a tag may have any text."""
     declared: DeclaredFacts | None
-    """What is declared about it; null if only tags name it."""
+    """What is declared about the system; null if only tags name the system."""
     is_review_overdue: bool
     """Whether the declared day of the next review has passed."""
     contradictions: tuple[str, ...]
@@ -103,45 +103,45 @@ class SystemModelRow:
     model_name: str
     """The registered model, as MLflow names it."""
     assigned_by: str
-    """declared or tag: what assigns it to the system."""
+    """declared or tag: what assigns the model to the system."""
     badge: str | None
     """The badge of the model."""
     versions: int
-    """Versions that MLflow has."""
+    """The number of versions in MLflow."""
     versions_in_use: tuple[int, ...]
-    """Those in production or staging, or deployed at least in part, the newest first."""
+    """The versions in production or staging, or at least partly deployed, the newest first."""
     open_gaps: int
     """Gaps that no waiver covers."""
 
 
 @value_object
 class SystemDocumentRow:
-    """A document about the system that is kept elsewhere. It was not opened."""
+    """A document about the system, stored elsewhere. This product did not open it."""
 
     __pydantic_config__: ClassVar[ConfigDict] = DESCRIBED
 
     title: str
-    """Its title."""
+    """The document's title."""
     location: str
-    """Where to find it."""
+    """Where to find the document."""
     version: str | None
-    """Its version."""
+    """The document's version."""
     dated: date | None
-    """Its date."""
+    """The document's date."""
     clauses: tuple[str, ...]
-    """The clauses that it is declared to cover, such as ``EU AI Act Annex IV(5)``."""
+    """The clauses that the document is declared to cover, such as ``EU AI Act Annex IV(5)``."""
 
 
 @value_object
 class DeclarationRow:
-    """A state of the declaration, from when a sync found it until the next one."""
+    """A state of the declaration. It was valid from the sync that found it until the next state."""
 
     __pydantic_config__: ClassVar[ConfigDict] = DESCRIBED
 
     recorded_at: datetime
-    """When a sync found it, UTC."""
+    """When a sync found this state, UTC."""
     sync_id: str
-    """That sync, as in the audit trail."""
+    """The ID of that sync, as in the audit trail."""
     declared: DeclaredFacts | None
     """What was declared; null if the declaration had been removed."""
 
@@ -179,7 +179,7 @@ class SystemDocument(JsonDocument):
 
 
 def declared_facts(declared: DeclaredSystem) -> DeclaredFacts:
-    """Return what is declared, as it is printed."""
+    """Return what is declared, in the printed form."""
     risk = declared.risk
     return DeclaredFacts(
         purpose=declared.purpose,
@@ -199,7 +199,7 @@ def declared_facts(declared: DeclaredSystem) -> DeclaredFacts:
 
 
 def system_row(tenant: str, system: AiSystem, today: date) -> SystemRow:
-    """Return a system as it is printed."""
+    """Return a system in the printed form."""
     gaps = system.gaps
     return SystemRow(
         tenant=tenant,

@@ -25,14 +25,15 @@ class ServerSettingRow:
     name: str
     """The variable."""
     value: str
-    """What to set it to, and when."""
+    """The value to set, and when to set it."""
     is_private: bool
-    """Whether MLflow does not document it: for networks of tests and for listeners with a private address."""
+    """Whether MLflow does not document the variable. Such a variable is for test networks and for listeners with a
+    private address."""
 
 
 @value_object
 class WebhookFindingRow:
-    """A difference between the registered webhooks and the one that is needed."""
+    """A difference between the registered webhooks and the webhook that is needed."""
 
     __pydantic_config__: ClassVar[ConfigDict] = DESCRIBED
 
@@ -49,17 +50,18 @@ class WebhookDeliveries:
     __pydantic_config__: ClassVar[ConfigDict] = DESCRIBED
 
     is_alive: bool
-    """Whether one has arrived within webhooks.alive_for, and no change without one was found as long."""
+    """Whether a delivery has arrived within the time webhooks.alive_for, and polling found no unreported change in this
+    time."""
     last_delivery_at: datetime | None
-    """When the last delivery with a valid signature arrived, a test call included, UTC."""
+    """When the last delivery with a valid signature arrived, UTC. Test calls count."""
     last_event_at: datetime | None
-    """When the last one arrived that named a change, UTC."""
+    """When the last delivery that named a change arrived, UTC."""
     last_missed_at: datetime | None
     """When polling last found a change that a webhook should have reported, UTC."""
     pending_hints: int
-    """Objects that no sync has read since an event named them."""
+    """The number of objects that no sync has read since an event named them."""
     oldest_hint_at: datetime | None
-    """When the oldest of them was first named, UTC."""
+    """When an event first named the oldest of these objects, UTC."""
 
 
 class WebhooksDocument(JsonDocument):
@@ -70,11 +72,11 @@ class WebhooksDocument(JsonDocument):
     tenant: str
     """The tenant's name in tenants.yaml."""
     server_version: str | None
-    """The release of MLflow, as it reports it; null if unknown."""
+    """The release that the MLflow server reports; null if unknown."""
     has_webhooks: bool
-    """Whether that release can send webhooks. If not, polling goes on."""
+    """Whether that release can send webhooks. If it cannot, polling continues."""
     server: str
-    """The same in a sentence, or why the server could not be read."""
+    """The same fact in a sentence, or why the server could not be read."""
     url_prefix: str
     """The address to deliver to, without the path secret at its end."""
     path_reference: str
@@ -82,15 +84,15 @@ class WebhooksDocument(JsonDocument):
     secret_reference: str
     """The reference to the secret that MLflow is to sign with."""
     workspace: str | None
-    """The workspace to register it in."""
+    """The workspace in which to register the webhook."""
     events: tuple[str, ...]
-    """The events to register it for."""
+    """The events for which to register the webhook."""
     settings: tuple[ServerSettingRow, ...]
     """Variables of MLflow's server."""
     python: str
     """A program that registers the webhook and makes MLflow test it."""
     curl: str
-    """The same for a shell."""
+    """Shell commands that do the same."""
 
 
 class WebhookCheckDocument(JsonDocument):
@@ -99,23 +101,23 @@ class WebhookCheckDocument(JsonDocument):
     NAME: ClassVar[str] = "webhook-check"
 
     at: datetime
-    """When it was read, UTC."""
+    """When the webhooks were checked, UTC."""
     tenant: str
     """The tenant's name in tenants.yaml."""
     is_as_wanted: bool
     """Whether MLflow lists the webhook with all events, and nothing is to be done."""
     server_version: str | None
-    """The release of MLflow, as it reports it; null if unknown."""
+    """The release that the MLflow server reports; null if unknown."""
     not_listed_because: str | None
-    """Why the webhooks could not be listed; null if they were."""
+    """Why the webhooks could not be listed; null if they were listed."""
     problems: tuple[str, ...]
     """Why the list may be incomplete."""
     delivered_events: tuple[str, ...]
-    """Events that concern us and that an active webhook delivers."""
+    """The events that this product needs and that an active webhook delivers."""
     findings: tuple[WebhookFindingRow, ...]
     """What is missing, disabled or superfluous."""
     other_webhooks: int | None
-    """Webhooks that lead to other services; null if they could not be listed."""
+    """The number of webhooks that lead to other services; null if the webhooks could not be listed."""
     deliveries: WebhookDeliveries
     """The deliveries so far."""
 

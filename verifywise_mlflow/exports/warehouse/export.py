@@ -1,7 +1,9 @@
-"""Exports a tenant: everything at first, and then only what transactions wrote since the last export.
+"""Exports a tenant. The first export writes everything; later exports write only what has changed since the last
+export.
 
-All tables are read in one snapshot of the database. An export that is interrupted leaves the directory as it was:
-part files are written aside, moved into their folders, and count once the state names them.
+All tables are read in one snapshot of the database. An interrupted export leaves the directory as it was. Part files
+are written to a separate folder and then moved into the folders of their tables. They count only when the state names
+them.
 """
 
 from __future__ import annotations
@@ -54,20 +56,20 @@ class ExportResult:
 
     export_number: int
     reason_for_all: str | None
-    """Why everything was exported; None if only changes were."""
+    """Why everything was exported; None if only changes were exported."""
     rows: dict[str, int]
-    """The rows that were written, by table."""
+    """The number of written rows by table."""
 
 
 def export_tenant(
     store: Store, tenant_id: str, directory: Path, file_format: FileFormat, now: datetime
 ) -> ExportResult:
-    """Export what the directory does not hold yet.
+    """Export what the directory does not contain yet.
 
     Args:
         store: The store.
         tenant_id: The tenant.
-        directory: The directory. It is created, and holds one tenant in one format.
+        directory: The directory. It is created if it is missing. It contains one tenant in one format.
         file_format: ``parquet`` or ``jsonl``.
         now: The current time, which ages of gaps and waivers depend on.
 
@@ -118,7 +120,7 @@ class _Export:
         self._reason = _reason_for_all(former, self._position, self._layout)
         self._former = former
         self._base = None if self._reason else former
-        """The export that this one adds to."""
+        """The state after the last export, to which this export adds."""
         self._number = former.export_number + 1 if former else 1
 
     def run(self) -> ExportResult:
@@ -138,7 +140,7 @@ class _Export:
         return ExportResult(self._number, self._reason, rows)
 
     def _has_no_gaps_of_today(self) -> bool:
-        """Return whether the exported gaps are of an earlier day: ages and waivers have changed."""
+        """Return whether the exported gaps are from an earlier day. Ages and waivers have then changed."""
         return self._base is None or self._base.exported_at.date() < self._now.astimezone(UTC).date()
 
     def _write(self, staging: Path, layout: TableLayout, rows: Iterable[object]) -> int:
@@ -148,7 +150,7 @@ class _Export:
         return _parquet_writer()(path, columns, rows)
 
     def _commit(self, staging: Path, rows: dict[str, int]) -> None:
-        """Move the files into their folders and write the state; then remove what it no longer names."""
+        """Move the files into their folders, write the state, and remove the files that it no longer names."""
         parts = dict(self._base.parts) if self._base else {}
         for table, count in rows.items():
             layout = _TABLES[table]

@@ -1,4 +1,4 @@
-"""Tables as JSON Lines: an object per row, with JSON columns as values rather than as texts."""
+"""Tables as JSON Lines: an object per row. JSON columns are written as values, not as texts."""
 
 from __future__ import annotations
 
@@ -33,5 +33,5 @@ def _value(cell: Cell, *, is_json: bool) -> object:
         return cell
     if is_json:
         return orjson.Fragment(cell)
-    # UTF-8 has no lone surrogates: they become escapes.
+    # UTF-8 cannot encode lone surrogates, so they are written as escapes.
     return cell if cell.isascii() else cell.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,6 +1,6 @@
-"""How exported tables are written; their columns are declared in ``persistence/queries/warehouse_tables.py``.
+"""The form of exported tables. Their columns are declared in ``persistence/queries/warehouse_tables.py``.
 
-This module adds the table of gaps, and describes all tables for programs: ``schema.json``.
+This module adds the table of gaps, and describes all tables for programs in ``schema.json``.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from verifywise_mlflow.persistence.queries.warehouse_tables import EXPORT_TABLES
 from verifywise_mlflow.services.gaps import Gap
 
 LAYOUT_VERSION: Final = 1
-"""Raised with a change that could break a reader. Columns may be added without that."""
+"""Increase it with a change that could break a reader. An added column does not require this."""
 GAPS: Final = "gaps"
 
 _CELL_TYPES: Final[Mapping[ColumnType, CellType]] = {
@@ -30,7 +30,7 @@ _CELL_TYPES: Final[Mapping[ColumnType, CellType]] = {
 
 @dataclass(frozen=True, slots=True)
 class TableLayout:
-    """A table as it is written to files."""
+    """A table in the form in which it is written to files."""
 
     name: str
     description: str
@@ -38,7 +38,7 @@ class TableLayout:
     is_replaced: bool
     """Whether a new part file replaces all others: the table is a snapshot."""
     columns: tuple[Column, ...]
-    """Without ``export_number``, which each table has."""
+    """The columns except ``export_number``, which each table has."""
     json_columns: frozenset[str] = frozenset()
     """Columns with texts that hold JSON."""
 
@@ -93,7 +93,7 @@ LAYOUTS: Final = (*map(layout_of, EXPORT_TABLES), GAPS_LAYOUT)
 
 
 def schema_document() -> dict[str, object]:
-    """Return what ``schema.json`` holds."""
+    """Return the content of ``schema.json``."""
     return {"version": LAYOUT_VERSION, "tables": [layout.to_json() for layout in LAYOUTS]}
 
 

@@ -39,10 +39,10 @@ class ExportState(BaseModel):
     export_number: int
     exported_at: datetime
     layout: str
-    """SHA-256 of ``schema.json``. After a change, everything is exported again, so that new columns have values."""
+    """SHA-256 of ``schema.json``. If it changes, everything is exported again, so that new columns have values."""
     database: str
     oldest_open: int
-    """The position in the database's transactions up to which everything was exported."""
+    """The position in the sequence of the database's transactions up to which everything was exported."""
     parts: Mapping[str, tuple[int, ...]]
     """The numbers of the part files of each table."""
 
@@ -70,7 +70,7 @@ def read_state(directory: Path) -> ExportState | None:
 
 
 def write_json(path: Path, document: object) -> None:
-    """Replace a file by a JSON document, so that a reader sees the former or the new one."""
+    """Replace a file by a JSON document, so that a reader sees either the former document or the new one."""
     part = path.with_name(f".{path.name}.part")
     with part.open("w", encoding="utf-8") as file:
         json.dump(document, file, indent=1)
@@ -81,7 +81,7 @@ def write_json(path: Path, document: object) -> None:
 
 
 def remove_other_parts(directory: Path, tables: Mapping[str, object], state: ExportState | None) -> None:
-    """Remove the part files that do not belong to the state: those of an interrupted export, and replaced ones."""
+    """Remove the part files that the state does not name: files of an interrupted export, and replaced files."""
     for table in tables:
         kept = set(state.parts.get(table, ())) if state else set()
         for path in (directory / table).glob("part-*"):
