@@ -34,7 +34,7 @@ _NEWEST: Final[QueryParams] = (("max_results", 1), ("order_by", "last_updated_ti
 
 @dataclass(frozen=True, slots=True)
 class NewestUpdates:
-    """When the objects of a registry were last updated, in milliseconds since 1970; None if no time is shown."""
+    """When the objects of a registry were last updated, in milliseconds since 1970; None if the time is unknown."""
 
     version: int | None
     """MLflow advances this time for a new version, a stage transition and a new description, but not for tags, aliases
@@ -42,11 +42,12 @@ class NewestUpdates:
     created: tuple[str, int] | None = None
     """The model name and the number of the version that was updated last, if it has not changed since its creation."""
     prompt: int | None = None
-    """MLflow advances it for a new prompt, a new version of one, and a version's deletion. None if not requested."""
+    """MLflow advances this time for a new prompt, a new version of a prompt, and the deletion of such a version. None
+    if it was not requested."""
 
 
 def newest_updates(settings: ConnectionSettings, *, with_prompts: bool = False) -> NewestUpdates:
-    """Return when a server's versions and, if requested, its prompts were last updated: one request for each."""
+    """Return when a server's versions and, if requested, its prompts were last updated. Each takes one request."""
 
     def newest(client: RestClient, endpoint: MlflowEndpoint, rows_key: str, filters: QueryParams = ()) -> Row | None:
         # Not ``client.probe``, which limits a response to 64 KiB: a tag or the text of a prompt can be longer.
@@ -100,10 +101,10 @@ class RegistryDigests:
 
 
 def digest_registry(settings: ConnectionSettings, digests: Digests) -> RegistryDigests:
-    """Run the searches: ``ceil(models / 1,000) + ceil(versions / 10,000)`` requests; one for an empty search.
+    """Run the searches: ``ceil(models / 1,000) + ceil(versions / 10,000)`` requests; one request for an empty search.
 
     One more request shows whether there are prompts; if so, their versions are searched, too. Each row is digested as
-    soon as it is parsed, so that sixteen registries can be read at once without being in memory as a whole.
+    soon as it is parsed. So sixteen registries can be read at once without being in memory as a whole.
     """
 
     def fetch(client: RestClient) -> RegistryDigests:

@@ -1,7 +1,7 @@
 """The allow-list of read-only endpoints, which ensures that nothing on a customer's server is changed.
 
-All are GET requests, except some of MLflow's searches and a count, which are POST requests that write nothing.
-``RestClient`` sends nothing else.
+All endpoints take GET requests, except some of MLflow's searches and a count. These take POST requests, which write
+nothing. ``RestClient`` sends nothing else.
 
 A path is matched segment by segment before it is percent-encoded. No segment may contain a slash or consist of dots.
 The client then encodes everything else, including percent signs, so the server receives exactly the listed segments.
@@ -74,7 +74,7 @@ class MlflowEndpoint(Endpoint):
     SEARCH_LOGGED_MODELS = ("POST", "api/2.0/mlflow/logged-models/search")
     GET_LOGGED_MODEL = ("GET", "api/2.0/mlflow/logged-models/{id}")
     SEARCH_EVALUATION_DATASETS = ("POST", "api/3.0/mlflow/datasets/search")
-    # Its rows hold excerpts of inputs and outputs, which the parser drops (trace_assessments.py).
+    # The rows have excerpts of inputs and outputs, which the parser drops (trace_assessments.py).
     SEARCH_TRACES = ("POST", "api/3.0/mlflow/traces/search")
     # The server aggregates: the response has a count, and no trace.
     COUNT_TRACES = ("POST", "api/3.0/mlflow/traces/metrics")
@@ -83,7 +83,7 @@ class MlflowEndpoint(Endpoint):
     LIST_SERVED_ARTIFACTS = ("GET", "api/2.0/mlflow-artifacts/artifacts")
     GET_SERVED_ARTIFACT = ("GET", "api/2.0/mlflow-artifacts/artifacts/{id}", rf"{_SEGMENT}(?:/{_SEGMENT}){{0,64}}")
     LIST_LOGGED_MODEL_ARTIFACTS = ("GET", "api/2.0/mlflow/logged-models/{id}/artifacts/directories")
-    # A logged model's file has no other route than the one that MLflow's web pages use.
+    # The route that MLflow's web pages use is the only route to a logged model's file.
     GET_LOGGED_MODEL_ARTIFACT = ("GET", "ajax-api/2.0/mlflow/logged-models/{id}/artifacts/files")
 
 

@@ -1,4 +1,4 @@
-"""Errors that only MLflow's REST API has; ``http/errors.py`` has all others."""
+"""Errors that only MLflow's REST API has; ``http/errors.py`` has all other errors."""
 
 from __future__ import annotations
 
@@ -18,6 +18,6 @@ class EndpointNotFoundError(HttpError):
 class ArtifactStoreError(HttpError):
     """500 on an artifact endpoint: the server could not read its artifact store.
 
-    MLflow sends this status when it lacks a library or a credential for the store, and up to 3.1 also for a missing
-    file. A retry a second later would get the same response.
+    MLflow sends this status if it lacks a library or a credential for the store; MLflow up to 3.1 also sends it for a
+    missing file. A retry a second later gets the same response.
     """

@@ -1,8 +1,8 @@
 """Finds models and versions that are hidden by the prompt tag. Pure: takes listings, yields versions to request.
 
 MLflow stores prompts in the registry's tables, and its searches omit everything with the prompt tag. So anyone who may
-set a tag can hide a model: the tag on a model hides the model; the tag on one version hides all versions of the model,
-even after that version is deleted. Both can be combined.
+set a tag can hide a model. The tag on a model hides the model. The tag on one version hides all versions of the model,
+even after the tagged version is deleted. A model and its versions can be hidden at the same time.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ from verifywise_mlflow.connector.response_row import Row
 from verifywise_mlflow.connector.text_intake import TextIntake
 
 PROMPT_SOURCES = frozenset({"dummy-source", "prompt-template"})
-"""The sources that MLflow writes for versions of prompts. Its client writes one of them, its store the other."""
+"""The sources that MLflow writes for versions of prompts: MLflow's client writes one source, its store the other."""
 
 MAX_LATEST_VERSIONS = 20
-"""The most versions in a row of the model search. MLflow includes the newest version of each of its four stages."""
+"""The maximum number of versions in a row of the model search. MLflow includes the newest version of each of its four
+stages."""
 
 MAX_GAP_PROBES = 50
-"""The most requests for version numbers that are missing among prompts. All versions of a prompt have the tag, so a
-version with a missing number was deleted or does not belong to a prompt."""
+"""The maximum number of requests for version numbers that are missing among prompts. All versions of a prompt have the
+tag, so a version with a missing number was deleted or does not belong to a prompt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +37,12 @@ class ListedModel:
 
     @property
     def is_prompt(self) -> bool:
-        """Whether the row looks like a prompt. A model without versions counts as one: it has nothing to govern."""
+        """Whether the row looks like a prompt. So does a model without versions: it has nothing to govern."""
         return all(version.source in PROMPT_SOURCES for version in self.latest_versions)
 
     @property
     def newest_version_number(self) -> int:
-        """The highest version number in the row; 0 if it has none."""
+        """The highest version number in the row; 0 if the row has no version."""
         return max((version.version_number for version in self.latest_versions), default=0)
 
 
@@ -57,7 +58,7 @@ def parse_listed_model(value: object, intake: TextIntake | None = None) -> Liste
 
 
 def without_contents(listed: ListedModel) -> ListedModel:
-    """Return the model with only the data that reveal hidden versions, which are small enough to keep during a sync."""
+    """Return the model with only the data that reveal hidden versions. These are small enough to keep during a sync."""
     return ListedModel(
         RegisteredModel(listed.model.name),
         tuple(
@@ -68,7 +69,7 @@ def without_contents(listed: ListedModel) -> ListedModel:
 
 
 def has_model_without_listed_versions(models: Iterable[ListedModel], names_with_listed: Set[str]) -> bool:
-    """Return whether a model has versions, but none of them is listed."""
+    """Return whether any model has versions of which none is listed."""
     return any(row.latest_versions and row.model.name not in names_with_listed for row in models)
 
 
@@ -78,7 +79,9 @@ def unlisted_versions(
     names_with_listed: Set[str],
     tagged: Iterable[tuple[str, int]],
 ) -> Iterator[tuple[str, int]]:
-    """Yield the versions that may exist although no search lists them, as (model name, number), a model's newest first.
+    """Yield the versions that may exist although no search lists them, as (model name, number).
+
+    The newest version of a model comes first.
 
     Args:
         models: all models that are not prompts, including hidden ones.
@@ -92,7 +95,7 @@ def unlisted_versions(
         # A tagged version of a model that is not a prompt hides that model's versions.
         if name in newest:
             newest[name] = max(number, newest[name])
-    # Lazily: a server may claim two billion versions.
+    # Yielded lazily: a server may claim two billion versions.
     yield from (
         (name, number)
         for name, last in sorted(newest.items())

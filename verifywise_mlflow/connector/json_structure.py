@@ -1,7 +1,7 @@
 """Counts the values and the nesting of a JSON text before it is parsed.
 
-A body with three bytes per value (``{},{},…``) takes seventy bytes of memory per value once it is parsed. So the
-structural characters outside of strings are counted first, in C and without creating an object per value.
+A body with three bytes per value (``{},{},…``) takes seventy bytes of memory per value after it is parsed. So the
+structural characters outside of strings are counted before, in C and without creating an object per value.
 """
 
 from __future__ import annotations
@@ -26,17 +26,18 @@ class JsonStructure:
     values: int
     """The number of values, or more; keys do not count."""
     depth: int
-    """How deep its objects and lists nest."""
+    """How deeply objects and lists are nested."""
 
 
 def measure(body: bytes, *, max_values: int) -> JsonStructure:
-    """Return the number of values and the depth. If there are more than ``max_values``, both may be too low.
+    """Return the number of values and the depth. If there are more than ``max_values``, both results may be too low.
 
     For a text that is not JSON, the result is arbitrary: parsing reports the error.
     """
     structure = body
     if b"\\" in structure:
-        # An escaped quote ends no string. Escaped backslashes go first, so that none seems to escape a quote.
+        # An escaped quote ends no string. Escaped backslashes are removed first, so that they do not seem to escape a
+        # quote.
         structure = structure.replace(rb"\\", b"").replace(rb"\"", b"")
     structure = structure.translate(None, _NOT_STRUCTURE).replace(b'""', b"")
     values, depth, level = 1, 0, 0

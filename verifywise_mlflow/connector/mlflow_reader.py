@@ -53,7 +53,7 @@ from verifywise_mlflow.http.errors import (
 from verifywise_mlflow.http.settings import ConnectionSettings
 
 MAX_HIDDEN_VERSION_PROBES = 1_000
-"""The most versions per listing that are requested one by one, because no search lists them."""
+"""The maximum number of versions per listing that are requested one by one because no search lists them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +106,7 @@ class MlflowReader(TrackingReader):
 
     @property
     def server(self) -> ServerInfo:
-        """What the server reports about itself. Waits for the request of its version."""
+        """What the server reports about itself. Waits for the response with the server's version."""
         return self._server.result()
 
     def _probe(self, workspace: str | None, *, has_prefix: bool) -> Future[ServerInfo]:
@@ -132,7 +132,7 @@ class MlflowReader(TrackingReader):
         return server
 
     def _detect_ajax_paths(self) -> None:
-        """Use the web pages' paths if only those honor ``--static-prefix``, as before MLflow 3.17."""
+        """Use the paths of the web pages if only these paths honor ``--static-prefix``, as before MLflow 3.17."""
         try:
             # Not ``probe``, which limits a response to 64 KiB: a model's tags can be longer.
             self._client.get_json(MlflowEndpoint.SEARCH_MODELS, {"max_results": 1})
@@ -184,7 +184,7 @@ class MlflowReader(TrackingReader):
         ).read()
 
     def prompts(self) -> Listing[Prompt]:
-        """List every prompt, from the search that ``registered_models()`` has just made, or else from another one."""
+        """List every prompt, from the search that ``registered_models()`` has just made, or else from a new search."""
         known, self._prompts = self._prompts, None
         if known is None:
             tagged = self._tagged_models()
@@ -192,7 +192,7 @@ class MlflowReader(TrackingReader):
         return known
 
     def prompt_versions(self) -> Listing[PromptVersion]:
-        """List every version of a prompt, from the search that ``model_versions()`` has just made, or from another."""
+        """List all versions of prompts, from the search that ``model_versions()`` has just made, or a new search."""
         known, self._prompt_versions = self._prompt_versions, None
         return known or _prompt_versions_of(self._tagged_versions())
 
@@ -228,9 +228,9 @@ class MlflowReader(TrackingReader):
         return models
 
     def model_versions(self) -> ListingPages[ModelVersion, tuple[str, int]]:
-        """List every model version in any status, including those hidden by the prompt tag, without prompts.
+        """List every model version in any status, including versions that the prompt tag hides, without prompts.
 
-        A version that no search lists is requested by itself. Versions of prompts are searched only if there are
+        A version that no search lists is requested separately. Versions of prompts are searched only if there are
         prompts, or a model without listed versions.
         """
         return ListingPages(self._version_pages, version_key)
@@ -238,7 +238,7 @@ class MlflowReader(TrackingReader):
     def _version_pages(self, listed: Listed[tuple[str, int]]) -> Iterator[Sequence[ModelVersion]]:
         yield from search_versions(self._client, self._limits).read_pages(listed)
         if not listed.keys:
-            yield ()  # an empty page, for callers that request only the first one: the code below needs the models
+            yield ()  # an empty page, for callers that request only the first page: the code below needs the models
         names_with_listed = {name for name, _ in listed.keys}
         models = self._listed_models()
         tagged: Listing[ModelVersion | PromptVersion] = Listing(())
@@ -262,7 +262,7 @@ class MlflowReader(TrackingReader):
     def _requested_versions(
         self, candidates: Iterator[tuple[str, int]], problems: Problems
     ) -> dict[tuple[str, int], ModelVersion]:
-        """Request versions that no search lists, each by itself; return those that exist and belong to no prompt."""
+        """Request each version that no search lists; return the versions that exist and belong to no prompt."""
         probed = list(islice(candidates, MAX_HIDDEN_VERSION_PROBES + 1))
         existing: dict[tuple[str, int], ModelVersion] = {}
         for key, result in read_each(
@@ -278,7 +278,7 @@ class MlflowReader(TrackingReader):
                 problems.add(f"model_versions: version {key[1]} of a hidden model: {result}", kind)
                 if result.retryable:
                     break
-            # The number of a deleted version stays free; MLflow 3.17 reports it as forbidden.
+            # Otherwise, the version was deleted: MLflow does not find it, and MLflow 3.17 reports it as forbidden.
         if len(probed) > MAX_HIDDEN_VERSION_PROBES:
             problems.add(
                 f"model_versions: there may be more than {MAX_HIDDEN_VERSION_PROBES:,} hidden versions; the others "
@@ -289,7 +289,7 @@ class MlflowReader(TrackingReader):
     def registered_model(self, name: str) -> RegisteredModel:
         """Read one registered model by its name.
 
-        ``hidden_from_search`` says whether the model has the prompt tag. Only a listing shows whether the tag hides it.
+        ``hidden_from_search`` is true if the model has the prompt tag. Only a listing shows whether the tag hides it.
         """
         response = self._client.get_json(MlflowEndpoint.GET_MODEL, {"name": name})
         model = parsing.registered_model(response.get("registered_model"))
@@ -298,14 +298,14 @@ class MlflowReader(TrackingReader):
     def model_version(self, name: str, number: int) -> ModelVersion:
         """Read one version by its model's name and its number.
 
-        ``hidden_from_search`` says whether this version has the prompt tag. The tag of another version hides it, too.
+        ``hidden_from_search`` is true if this version has the prompt tag. The tag of another version hides it, too.
         """
         response = self._client.get_json(MlflowEndpoint.GET_VERSION, {"name": name, "version": number})
         version = parsing.model_version(response.get("model_version"))
         return replace(version, hidden_from_search=IS_PROMPT in version.tags)
 
     def version_location(self, name: str, number: int) -> str | None:
-        """Return the location of a version's files: the one to which MLflow resolved the source at registration."""
+        """Return the location of a version's files, to which MLflow resolved the source at registration."""
         response = self._client.get_json(MlflowEndpoint.GET_VERSION_LOCATION, {"name": name, "version": number})
         location = response.get("artifact_uri")
         return location if isinstance(location, str) and location.strip() else None

@@ -1,7 +1,7 @@
 """MLflow's objects as immutable values, under MLflow's own names.
 
-Every time is UTC with MLflow's millisecond precision. ``None`` means that MLflow has no value; parsing converts an
-empty string, a missing key and the stage ``"None"`` to it. ``problems`` lists the parts of a response that were
+Every time is UTC with MLflow's millisecond precision. ``None`` means that MLflow has no value. Parsing converts an
+empty string, a missing key and the stage ``"None"`` to ``None``. ``problems`` lists the parts of a response that were
 unusable; the rest of the object is used. ``redactions`` lists the redactions by the tenant's settings; the connector
 itself redacts nothing.
 """
@@ -28,7 +28,7 @@ class Redaction:
     kind: str
     """The kind of secret or personal data: ``password``, ``github pat``, ``email``; ``denied`` for a denied key."""
     count: int = 1
-    """How often it occurred in this place."""
+    """How often this kind occurred in this place."""
 
 
 @value_object
@@ -56,7 +56,7 @@ class ModelVersion:
     version_number: int
     created_at: datetime | None = None
     last_updated_at: datetime | None = None
-    """MLflow does not update it for tags and aliases."""
+    """MLflow does not update this time for tags and aliases."""
     stage: str | None = None
     """``Staging``, ``Production`` or ``Archived``."""
     description: str | None = None
@@ -100,7 +100,7 @@ class PromptVersion:
     prompt_type: str | None = None
     """``text`` or ``chat``; null before MLflow 3."""
     template_sha256: str | None = None
-    """SHA-256, in hex, of the template's UTF-8 bytes as MLflow stores them: for a chat, JSON. Null if it has none."""
+    """SHA-256, in hex, of the template's UTF-8 bytes as MLflow stores them: for a chat, JSON. Null if there is none."""
     template_length: int | None = None
     """Characters."""
     variables: tuple[str, ...] = ()
@@ -109,7 +109,7 @@ class PromptVersion:
     model_config: Mapping[str, str] = field(default_factory=dict)
     """The model that the prompt's version is meant for, with its parameters. See ``prompts.model_config``."""
     tags: Mapping[str, str] = field(default_factory=dict)
-    """The tags, without those from which the other fields are taken."""
+    """The tags, without the tags from which the other fields are taken."""
     problems: tuple[str, ...] = ()
     redactions: tuple[Redaction, ...] = ()
 
@@ -143,7 +143,7 @@ class TrainingRun:
     ended_at: datetime | None = None
     artifact_uri: str | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
-    """The value at the highest step of each metric. NaN is a value; MLflow stores an infinity as ±1.797e308."""
+    """The value at the highest step of each metric. NaN counts as a value; MLflow stores an infinity as ±1.797e308."""
     params: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     datasets: tuple[DatasetInput, ...] = ()
@@ -180,7 +180,7 @@ class LoggedModel:
     params: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     datasets: tuple[DatasetInput, ...] = ()
-    """The data sets on which the model's metrics were measured, each once."""
+    """The data sets on which the model's metrics were measured. Each data set is listed once."""
     tags: Mapping[str, str] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     redactions: tuple[Redaction, ...] = ()
@@ -203,7 +203,7 @@ AssessmentSource = Literal["HUMAN", "LLM_JUDGE", "CODE", "OTHER"]
 
 @value_object
 class AssessmentCounts:
-    """The assessments of one name from one kind of source, counted. Their texts and authors are not kept."""
+    """The numbers of assessments with one name from one kind of source. Their texts and authors are not kept."""
 
     name: str
     source: AssessmentSource
@@ -212,34 +212,34 @@ class AssessmentCounts:
     sources: int
     """The number of distinct assessors: people, models or functions."""
     passed: int
-    """The values true and yes."""
+    """The number of values true and yes."""
     failed: int
-    """The values false and no."""
+    """The number of values false and no."""
     numbers: int
     least: float | None
     mean: float | None
     most: float | None
     others: int
-    """Values that are neither: texts, lists and objects."""
+    """The number of other values: texts, lists and objects."""
     errors: int
-    """Assessments without a value, because the scorer failed."""
+    """The number of assessments without a value, because the scorer failed."""
     first_at: datetime | None
     newest_at: datetime | None
 
 
 @value_object
 class ModelAssessments:
-    """The assessments of a logged model's traces, counted. No trace is kept."""
+    """The numbers of assessments of a logged model's traces. No trace is kept."""
 
     model_id: str
     traces: int
     """The number of traces with an assessment."""
     counts: tuple[AssessmentCounts, ...]
-    """The most frequent ones first."""
+    """The counts, with the most frequent name and source first."""
     names_left_out: int
-    """How many more pairs of name and source were counted but are not listed."""
+    """How many other pairs of name and source were counted but are not listed."""
     expectations: int
-    """Expected answers, which are no assessments."""
+    """The number of expected answers, which are not assessments."""
     digest: str
     """SHA-256, in hex, of the counted assessments: their traces, IDs, names, kinds of source and values."""
 
@@ -268,6 +268,6 @@ class RemoteFile:
     path: str
     is_directory: bool
     size: int | None
-    """Bytes. MLflow omits it for directories and empty files; parsing sets 0 for the latter."""
+    """Bytes. MLflow omits the size of directories and empty files; parsing sets 0 for empty files."""
     store_state: str | None = None
     """A digest of the object's state in its store, such as its ETag; None for files that MLflow lists."""

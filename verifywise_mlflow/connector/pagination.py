@@ -1,13 +1,13 @@
 """Pagination with proof of completeness: reads a listing page by page, and proves that no row is missing.
 
 MLflow's page tokens are plain offsets into the server's current rows. A row that is deleted on an earlier page shifts
-all later ones, and the next page silently starts one row too late. So each page after the first is requested from one
-row before its token, and must start with the last row of the page before. If a page does not, or its token is not an
-offset, the listing is read again until a read lists exactly the objects of the reads before it. A listing without
-either proof after ``MAX_READS`` reads is marked incomplete.
+all later rows, and the next page silently starts one row too late. So each page after the first page is requested from
+one row before its token, and must start with the last row of the previous page. If a page starts with another row, or
+its token is not an offset, the listing is read again until a read lists exactly the objects of the previous reads. A
+listing without either proof after ``MAX_READS`` reads is marked incomplete.
 
 The rows are yielded page by page, while the next page is already being requested. So memory never holds a whole
-listing, only its keys, each with a hash of its row.
+listing. It holds only the keys of the listing, each with a hash of its row.
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
 
 MAX_READS = 3
-"""Attempts to read a listing that changes while it is read."""
+"""The maximum number of reads of a listing that changes while it is read."""
 
 MAX_TOKEN_LENGTH = 4_096
-"""Characters of a page token, which is sent back in a URL. MLflow's has about 30."""
+"""The maximum number of characters of a page token, which is sent back in a URL. MLflow's tokens have about 30."""
 
 _TOKEN_FIELDS: Final = frozenset({"offset", "experiment_ids", "filter_string", "order_by"})
-"""The keys in MLflow's page tokens. Tokens of logged models repeat the search."""
+"""The keys in MLflow's page tokens. The page tokens of a search for logged models repeat the search."""
 
 PAGE_SHRINK_FACTOR = 4
 """A page that exceeds a limit is requested again with this many times fewer rows, down to one row."""
 
 ROW_BYTES = 600
-"""Bytes of memory of a parsed row without its texts: the object, its times, its key (measured: 200 to 800)."""
+"""The bytes of memory of a parsed row without its texts: the object, its times, its key (measured: 200 to 800)."""
 
 OVERFULL: Final = "pages with more rows than requested"
 CUT_SHORT: Final = "listings that the deadline cut short"
@@ -60,7 +60,7 @@ UNREADABLE: Final = "objects that could not be read"
 
 @dataclass(frozen=True, slots=True)
 class Listing(Generic[T]):
-    """All rows of one kind, and whether the listing is complete."""
+    """All listed rows of one kind, and whether the listing is complete."""
 
     rows: tuple[T, ...]
     problems: Problems = field(default_factory=Problems)
@@ -83,7 +83,7 @@ class PagedListing(Generic[T, K]):
     parse: Callable[[object, TextIntake], T]
     identify: Callable[[T], K]
     page_size: int
-    """Rows to request. Each page after the first has one more row, which is the last one of the page before."""
+    """The number of rows to request. Each page after the first has one more row: the last row of the previous page."""
     max_page_size: int | None = None
     """The server's limit on the rows of a page, if it has one."""
     keeps_beginning: bool = True
@@ -143,7 +143,7 @@ class _Read(Generic[T, K]):
 
 
 def read_listing(listing: PagedListing[T, K], limits: Limits) -> Listing[T]:
-    """Return all rows at once, in memory; see ``read_pages``."""
+    """Return all rows of a listing, in memory; see ``read_pages``."""
     return listing_pages(listing, limits).read()
 
 
@@ -244,7 +244,7 @@ def _fetch_page(listing: PagedListing[T, K], token: str | None, page_size: int) 
 
 
 def _requested_rows(rows: object, requested: int, name: str, problems: Problems) -> object:
-    """Return the rows of a page without those beyond the requested number."""
+    """Return the rows of a page, without the rows beyond the requested number."""
     if not isinstance(rows, list) or len(rows) <= requested:
         return rows
     problems.add(
@@ -269,7 +269,7 @@ def _page(read: _Read[T, K], keys: Sequence[K], objects: Sequence[T], name: str,
     """Return the rows of a page that were not yielded yet, and record all rows of the page as listed.
 
     An equal duplicate is a row that was shifted. A duplicate with other contents makes the listing incomplete, and the
-    first row is used: otherwise the two would replace each other in every sync.
+    first row is used. If both rows were used, they would replace each other in every sync.
     """
     page: dict[K, T] = {}
     for key, row in zip(keys, objects, strict=True):

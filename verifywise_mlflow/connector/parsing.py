@@ -31,7 +31,7 @@ _MALFORMED: Final = "malformed rows"
 """The kind of problem for which a row is left out."""
 
 _MAX_VERSION_NUMBER = 2**31 - 1  # the limit of MLflow's column, and of ours
-_MAX_PROFILE = 10_000  # characters of a profile; MLflow's have about 20
+_MAX_PROFILE = 10_000  # characters of a profile; MLflow's profiles have about 20
 _LOGGED_MODEL_STATUS_PREFIX = "LOGGED_MODEL_"
 
 
@@ -167,13 +167,13 @@ def _measured_datasets(data: Row) -> tuple[DatasetInput, ...]:
         if isinstance(item, dict) and isinstance(name := item.get("dataset_name"), str) and name
         for digest in (item.get("dataset_digest"),)
     }
-    # These texts count against the limits, as all others.
+    # These texts count against the limits, as all other texts do.
     pairs = data.bounded_texts("metrics' data sets", sorted(named, key=lambda pair: (pair[0], pair[1] or "")))
     return tuple(DatasetInput(name, digest, None, None, None) for name, digest in pairs)
 
 
 def evaluation_dataset(value: object, intake: TextIntake | None = None) -> EvaluationDataset:
-    """Parse a row of ``datasets/search``: no people, no tags, and of the profile only the number of records."""
+    """Parse a row of ``datasets/search``, without people and tags. From the profile, use only the number of records."""
     row = Row(value, intake)
     return EvaluationDataset(
         row.identity("dataset_id"),

@@ -1,8 +1,8 @@
 """Converts rows of the registry's searches to prompts. Pure. The text of a prompt goes no further than this module.
 
-A prompt is a registered model with a tag, and its text is a tag of a model version, as is its configuration (MLflow's
-``prompt/constants.py``). The text may hold secrets and is intellectual property, so only its digest, its length and the
-names of its variables are passed on.
+A prompt is a registered model with a tag. The prompt's text and its configuration are tags of a model version (MLflow's
+``prompt/constants.py``). The text may contain secrets and is intellectual property, so only its digest, its length and
+the names of its variables are passed on.
 """
 
 from __future__ import annotations
@@ -32,12 +32,13 @@ _CONFIG_FIELDS: Final = frozenset(
         *("presence_penalty", "stop_sequences"),
     }
 )
-"""The parameters that MLflow's ``PromptModelConfig`` defines. All others are specific to a provider."""
+"""The parameters that MLflow's ``PromptModelConfig`` defines. All other parameters are specific to a provider."""
 
 MAX_VARIABLES: Final = 100
-"""The most variables of a version, and the most parameters of its model: the first ones by name are kept."""
+"""The maximum number of variables of a version, and of parameters of its model. The first ones by name are kept."""
 _MAX_NAME: Final = 200
-"""Characters of the name of a variable or parameter, or of a parameter's value. Longer ones are cut."""
+"""The maximum number of characters in the name of a variable or parameter, or in a parameter's value. Longer texts are
+cut."""
 NOT_KEPT: Final = "(not kept)"
 """Replaces a value that is left out."""
 
@@ -45,7 +46,7 @@ _VARIABLE: Final = re.compile(r"\{\{\s{0,20}([a-zA-Z_][a-zA-Z0-9_]{0,199}(?:\.[a
 
 
 def is_prompt_version(version: ModelVersion) -> bool:
-    """Return whether a version belongs to a prompt. Anyone may set the tag, but no model has the source."""
+    """Return whether a version belongs to a prompt. Anyone may set the prompt tag, but no model has such a source."""
     return version.source in PROMPT_SOURCES and version.tags.get(IS_PROMPT) == "true"
 
 
@@ -88,7 +89,7 @@ def parse_tagged_version(value: object, intake: TextIntake) -> ModelVersion | Pr
     if not is_prompt_version(version):
         return version
     text = version.tags.get(_TEXT, "")
-    if len(text) > MAX_SHARED_LENGTH:  # a shorter one may be shared, so that it was counted once only
+    if len(text) > MAX_SHARED_LENGTH:  # a shorter text may be shared, and then was counted only once
         intake.retained_bytes -= getsizeof(text)  # counted as retained memory, but dropped here
     return to_prompt_version(version)
 
@@ -100,7 +101,7 @@ def tagged_version_key(version: ModelVersion | PromptVersion) -> tuple[str, int]
 
 
 def variables(text: str) -> tuple[str, ...]:
-    """Return the names of the variables in a template, sorted. MLflow writes them in double braces."""
+    """Return the names of the variables in a template, sorted. MLflow writes the names in double braces."""
     return tuple(sorted({name[:_MAX_NAME] for name in _VARIABLE.findall(text)})[:MAX_VARIABLES])
 
 

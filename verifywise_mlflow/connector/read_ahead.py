@@ -1,4 +1,4 @@
-"""Prefetch: while one object or page is processed, the next ones are already being requested.
+"""Prefetch: while one object or page is processed, the next objects or pages are already being requested.
 
 The number of reads ahead bounds the memory. The adaptive limit of the server (``http/adaptive_limit.py``) bounds the
 requests in flight.
@@ -28,7 +28,7 @@ def read_ahead(keys: Iterable[K], read: Callable[[K], T], ahead: int) -> Iterato
     Args:
         keys: The keys of the objects to read.
         read: Called in other threads.
-        ahead: How many keys may be read, or being read, beyond the one that is processed.
+        ahead: The maximum number of keys that are read, or being read, in advance of the key that is processed.
 
     Raises:
         Exception: The error that ``read`` raised for the next key in order. No further read starts.
@@ -63,7 +63,7 @@ def read_each(keys: Iterable[K], read: Callable[[K], T], ahead: int) -> Iterator
 
 
 def pages_ahead(pages: Iterator[T]) -> Iterator[T]:
-    """Yield the pages of a listing. While a page is processed, the next one is read, so two pages are in memory."""
+    """Yield the pages of a listing. While a page is processed, the next page is read, so two pages are in memory."""
     for _, page in read_ahead(iter(int, 1), lambda _: next(pages, _END), 1):
         if page is _END:
             return
@@ -85,6 +85,6 @@ def _start(read: Callable[[K], T], key: K) -> Future[T]:
         except BaseException as error:  # noqa: BLE001 - raised by result() in the thread that waits
             future.set_exception(error)
 
-    # The context has the trace span of the thread's requests, and the deadline that the calling thread has extended.
+    # The context has the parent span for the thread's requests, and the deadline that the calling thread has extended.
     threading.Thread(target=copy_context().run, args=(run,), name="read-ahead", daemon=True).start()
     return future

@@ -45,7 +45,7 @@ class Reader(Protocol):
         """List every version, in any status, by its model's name and its number."""
 
     def prompts(self) -> Listing[Prompt] | None:
-        """List every prompt of the registry; None if this kind of server has none that can be read."""
+        """List every prompt of the registry; None if prompts cannot be read from this kind of server."""
 
     def prompt_versions(self) -> Listing[PromptVersion]:
         """List every version of a prompt."""
@@ -84,7 +84,7 @@ class Reader(Protocol):
         """Read one logged model by its id, in any experiment."""
 
     def agents(self, experiment_ids: Sequence[str]) -> Listing[LoggedModel] | None:
-        """List the logged models of the type agent in some experiments; None if the server offers none."""
+        """List the logged models of the type agent in some experiments; None if the server has no logged models."""
 
     def evaluation_datasets(self, experiment_ids: Sequence[str]) -> Listing[EvaluationDataset]:
         """List the evaluation data sets of some experiments, without their records."""

@@ -1,4 +1,4 @@
-"""The registry's two searches, each page by page."""
+"""The registry's two searches, for models and for versions, which return pages."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ QueryParams = tuple[tuple[str, str | int], ...]
 """Query parameters in order; ``order_by`` may occur more than once."""
 
 PROMPT_FILTER: Final[QueryParams] = (("filter", f"tags.`{IS_PROMPT}` = 'true'"),)
-"""The filter that finds prompts and all objects that the prompt tag hides. A search without it finds neither."""
+"""The filter that finds prompts and all objects that the prompt tag hides. A search without this filter finds neither
+of them."""
 
 MODELS_PAGE_SIZE = 1_000  # the server's maximum
 VERSIONS_PAGE_SIZE = 10_000  # as MLflow's own client; the server's maximum is 200,000
@@ -40,7 +41,7 @@ def search_model_rows(
     identify: Callable[[T], K],
     filters: QueryParams = (),
 ) -> ListingPages[T, K]:
-    """Return the pages of the model search, with what ``parse`` returns for each row."""
+    """Return the pages of the model search, with the result of ``parse`` for each row."""
     fetch = _page_fetcher(client, MlflowEndpoint.SEARCH_MODELS, ("name ASC",), filters)
     size = MODELS_PAGE_SIZE
     return listing_pages(PagedListing(fetch, "registered_models", parse, identify, size, size), limits)
@@ -61,7 +62,7 @@ def search_version_rows(
     number_column: str = "version_number",
     max_page_size: int | None = None,
 ) -> ListingPages[T, K]:
-    """Return the pages of the version search, with what ``parse`` returns for each row.
+    """Return the pages of the version search, with the result of ``parse`` for each row.
 
     The keyword parameters are for Databricks, which has another column for a version's number, and smaller pages.
     """
@@ -88,5 +89,5 @@ def version_key(version: ModelVersion) -> tuple[str, int]:
 
 
 def page_token_param(token: str | None) -> QueryParams:
-    """Return the parameter that requests a page; none for the first page."""
+    """Return the parameter that requests a page; no parameter for the first page."""
     return (("page_token", token),) if token else ()

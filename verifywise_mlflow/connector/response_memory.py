@@ -1,8 +1,8 @@
 """Bounds the memory of parsed responses over all threads of the process: one large response at a time.
 
 A response takes up to ten times its size while it is parsed. The process that evaluates the sensors reads many servers
-at once, so large responses are parsed one after the other. Only parsing waits for the lock, never a request, so no
-server decides how long a thread holds it.
+at once, so large responses are parsed one after the other. Only parsing waits for the lock, never a request. So no
+server decides how long a thread holds the lock.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Final
 
 LARGE_RESPONSE_BYTES: Final = 512 * 1024
-"""A response beyond this size is parsed only while no other thread parses one."""
+"""A response beyond this size is parsed only while no other thread parses such a response."""
 
 
 class ResponseMemory:
@@ -27,7 +27,8 @@ class ResponseMemory:
     def __call__(self) -> Iterator[None]:
         """Release the lock at the end of the block, if it was claimed.
 
-        A nested block releases it only if it fails: its response is dropped, and another request may follow.
+        A nested block releases the lock only if the block fails: its response is dropped, and another request may
+        follow.
         """
         if getattr(self._thread, "is_in_block", False):
             try:

@@ -21,8 +21,8 @@ UNUSABLE: Final = "unusable values"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_INTEGER: Final = 2**63 - 1
 
-# A run has dozens of pairs, and checking each in Python would be most of the cost of reading the run. So C code checks
-# the usual case, in which all pairs are well-formed; only other lists are read pair by pair.
+# A run has dozens of pairs. Checking each pair in Python would be most of the cost of reading the run. So C code checks
+# whether all pairs are well-formed, which is the usual case. Only other lists are read pair by pair.
 _OBJECTS = frozenset((dict,))
 _TEXTS = frozenset((str,))
 _FLOATS = frozenset((float,))
@@ -75,7 +75,7 @@ class Row:
         return value
 
     def integer(self, name: str, *, minimum: int = 0, maximum: int = MAX_INTEGER) -> int:
-        """Return a required integer; MLflow writes some of them as strings."""
+        """Return a required integer; MLflow writes some integers as strings."""
         number = _parse_integer(self.fields.get(name))
         if number is not None and minimum <= number <= maximum:
             return number
@@ -100,7 +100,7 @@ class Row:
         return [self._within(item, label) for item in self._texts.first(name, self._items(name))]
 
     def row(self, name: str, label: str = "") -> Row:
-        """Return an object; an empty one if it is missing. Problems within the object begin with ``label``."""
+        """Return an object; an empty object if it is missing. Problems within the object begin with ``label``."""
         value = self.fields.get(name)
         if isinstance(value, dict):
             return self._within(value, label)
@@ -109,7 +109,7 @@ class Row:
         return self._within({}, label)
 
     def pairs(self, name: str) -> dict[str, str]:
-        """Return one of MLflow's key/value lists as a dictionary; an empty value counts."""
+        """Return one of MLflow's key/value lists as a dictionary, including pairs with an empty value."""
         items = self._items(name)
         fast_pairs = _well_formed_pairs(items, "")
         if fast_pairs is not None and _TEXTS.issuperset(map(type, fast_pairs.values())):
@@ -144,7 +144,7 @@ class Row:
         return self._texts.numbers("metrics", metrics)
 
     def bounded_texts(self, name: str, pairs: Sequence[tuple[str, str | None]]) -> Iterator[tuple[str, str | None]]:
-        """Yield the pairs of texts that fit the limits."""
+        """Yield the pairs of texts that are within the limits."""
         for first, second in self._texts.first(name, pairs):
             taken = self._texts.text(name, first)
             if taken is not None:
@@ -171,7 +171,7 @@ class Row:
         return [item for item in value if isinstance(item, dict)]
 
     def _unusable(self, name: str, value: object) -> None:
-        # Of a list or an object, only the type is reported: it may be nested too deep to print.
+        # For a list or an object, only the type is reported: the value may be nested too deeply to print.
         self.problems.add(f"{self._label}{name} could not be used: {_described(value)}", UNUSABLE)
 
 

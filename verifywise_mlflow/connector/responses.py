@@ -24,14 +24,15 @@ from verifywise_mlflow.http.response import Response
 from verifywise_mlflow.http.status_errors import Remedies, error_of_status
 
 MAX_LENIENT_BYTES = 4 * 1024**2
-"""The largest response that the standard library parses after orjson has failed. It takes four times the memory."""
+"""The largest response that the standard library parses after orjson has failed. The standard library takes four times
+the memory."""
 
 
 def parse_json_object(response: Response, *, max_values: int, max_depth: int) -> dict[str, object]:
     """Return the JSON object of a successful response. Its values and its nesting are counted before it is parsed.
 
     Raises:
-        InvalidResponseError: the body is not a JSON object: it is HTML, such as a login page with status 200, or is
+        InvalidResponseError: the body is not a JSON object. It may be HTML, such as a login page with status 200, or be
             empty, which must not look like an empty registry.
         LimitExceededError: the body has more than ``max_values`` values, or is nested deeper than ``max_depth``.
     """
@@ -60,10 +61,10 @@ def parse_json_object(response: Response, *, max_values: int, max_depth: int) ->
 
 def _parse(body: bytes, target: str) -> object:
     try:
-        # At least 1.5 times as fast as the standard library; parsing is most of the cost of reading a run.
+        # orjson is at least 1.5 times as fast as the standard library. Parsing is most of the cost of reading a run.
         return orjson.loads(body)
     except orjson.JSONDecodeError:
-        # orjson rejects lone surrogates and a bare NaN, and a single client can cause them in a page.
+        # orjson rejects lone surrogates and a bare NaN, and a single client can make a page contain them.
         if len(body) > MAX_LENIENT_BYTES:
             raise LimitExceededError(
                 f"{target} responded with {len(body):,} bytes of JSON with NaN, a lone surrogate or an error in it. At "
@@ -76,8 +77,8 @@ _ERROR_CODE = re.compile(r"[A-Za-z][\w.]{0,99}", re.ASCII)
 """An error code such as ``RESOURCE_DOES_NOT_EXIST``. A text of another form is not shown as a code."""
 
 _ENDPOINT_MISSING_CODES = frozenset(("ENDPOINT_NOT_FOUND", "FEATURE_DISABLED", "METASTORE_DOES_NOT_EXIST"))
-"""Databricks' error codes for an endpoint that it does not have. Taken for missing objects, they could delete the
-records of a whole registry."""
+"""Databricks' error codes for an endpoint that it does not have. If they counted as missing objects, the records of a
+whole registry could be deleted."""
 _REMEDIES: Remedies = {
     401: "Check the tenant's auth: the server does not accept it.",
     403: "Grant the account READ, or the object does not exist.",
@@ -87,7 +88,7 @@ _REMEDIES: Remedies = {
 
 
 def error_from_response(response: Response, host: str) -> HttpError:
-    """Return the error that a status other than 200 stands for."""
+    """Return the error for a response with a status other than 200."""
     code, message = _mlflow_error(response)
     if code and echoes_credentials(code, response.auth_headers):
         code = None
@@ -114,7 +115,7 @@ def _error(response: Response, host: str, code: str | None, message: str) -> Htt
 
 
 def _mlflow_error(response: Response) -> tuple[str | None, str]:
-    """Return MLflow's error code and message, if the response has that form."""
+    """Return MLflow's error code and message, if the response has the form of MLflow's errors."""
     if not response.is_json:
         return None, ""
     try:

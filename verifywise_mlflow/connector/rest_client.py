@@ -27,7 +27,7 @@ Params = Mapping[str, str | int] | tuple[tuple[str, str | int], ...]
 
 
 class RestClient:
-    """One MLflow server, one set of credentials. Threads may share it."""
+    """The client of one MLflow server with one set of credentials. Threads may share an instance."""
 
     def __init__(self, settings: ConnectionSettings) -> None:
         limits = settings.limits
@@ -59,7 +59,7 @@ class RestClient:
         return self._http.traffic
 
     def use_ajax_paths(self) -> None:
-        """Use the paths of MLflow's web pages from now on: before 3.17, only those honor ``--static-prefix``."""
+        """Use the paths of MLflow's web pages from now on: before 3.17, only these paths honor ``--static-prefix``."""
         self._uses_ajax_paths = True
 
     def close(self) -> None:
@@ -68,7 +68,8 @@ class RestClient:
 
     def get_json(self, endpoint: Endpoint, params: Params = (), *, identifier: str | None = None) -> dict[str, object]:
         """Send a GET request; return the JSON object of the response."""
-        # The duration of a search depends on the size of its page, so its delays do not show the server's load.
+        # The duration of a search depends on the size of its page, so the delays of searches do not show the server's
+        # load.
         kind = "" if endpoint.name.startswith("SEARCH_") else endpoint.name
         request = self._request(endpoint, params, identifier)
         return self._fetch_json(endpoint, request, self._json_limit, identifier, kind=kind)
@@ -76,9 +77,10 @@ class RestClient:
     def post_json(self, endpoint: Endpoint, body: Mapping[str, object], *, kind: str = "") -> dict[str, object]:
         """Send one of MLflow's POST searches; return the JSON object of the response.
 
-        ``kind`` is the same for searches that take the server equally long, and empty for all others: see ``Permit``.
+        ``kind`` is the same for searches that take the server equally long, and empty for all other searches: see
+        ``Permit``.
         """
-        # ASCII with escapes, so that a lone surrogate in a name can be sent.
+        # The body is ASCII with escapes, so that a lone surrogate in a name can be sent.
         encoded = json.dumps(body).encode("ascii")
         headers = {"Content-Type": "application/json"}
         request = ReadRequest(endpoint.method, self._url(endpoint, ()), headers, encoded, endpoint.route)
@@ -147,7 +149,7 @@ class RestClient:
 def fetch_with_client(settings: ConnectionSettings, fetch: Callable[[RestClient], T]) -> T:
     """Call ``fetch`` with a client, and close the client; return what ``fetch`` returns.
 
-    Before 3.17, ``--static-prefix`` does not move the API. A reader detects that when it opens; here, ``fetch`` is
+    Before 3.17, ``--static-prefix`` does not move the API. A reader detects this when it opens. Here, ``fetch`` is
     called a second time, with the paths of MLflow's web pages.
     """
     client = RestClient(settings)
@@ -164,6 +166,6 @@ def fetch_with_client(settings: ConnectionSettings, fetch: Callable[[RestClient]
 
 
 def _query(params: Params) -> str:
-    # surrogatepass: the server's names and page tokens may hold a lone surrogate, and must be sent all the same.
+    # surrogatepass: the server's names and page tokens may contain a lone surrogate, and must be sent nevertheless.
     # A space becomes %20, since AWS signatures read + as itself.
     return urlencode(params, errors="surrogatepass", quote_via=quote)

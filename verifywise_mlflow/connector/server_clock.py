@@ -18,7 +18,7 @@ class ServerClock:
     version: str
     """The version as the server reports it: untrusted text."""
     date: datetime | None
-    """The header Date, to the second; None if there is none."""
+    """The time in the header Date, with a precision of one second; None if the header is missing."""
 
 
 def read_server_clock(settings: ConnectionSettings) -> ServerClock:

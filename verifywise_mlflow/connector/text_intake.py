@@ -14,33 +14,34 @@ T = TypeVar("T")
 V = TypeVar("V")
 
 MAX_TEXT_LENGTH: Final = 100_000
-"""Characters of the longest text. The longest in MLflow is the tag of a model version, with the same limit."""
+"""The maximum number of characters of a text. The longest text in MLflow is the tag of a model version, with the same
+limit."""
 MAX_OBJECT_TEXT: Final = 1_000_000
-"""Characters of all texts of one object together: ten times the longest text."""
+"""The maximum number of characters of all texts of one object together: ten times the longest text."""
 MAX_ITEMS: Final = 10_000
-"""The most tags, aliases, metrics, parameters or data sets of one object."""
+"""The maximum number of tags, aliases, metrics, parameters or data sets of one object."""
 
 TOO_LONG: Final = "texts beyond a limit"
 """The kind of problem for which a text is left out."""
 
 _MAX_KNOWN = 10_000
-"""The most texts that objects share: enough for the keys of tags, and for owners and stages."""
+"""The maximum number of texts that objects share: enough for the keys of tags, and for owners and stages."""
 MAX_SHARED_LENGTH: Final = 200
-"""Characters of the longest text that objects share."""
+"""The maximum number of characters of a text that objects share."""
 
 
 class TextIntake:
-    """The texts of one listing, or of one object that is read by itself."""
+    """The texts of one listing, or of one object that is read separately."""
 
     __slots__ = ("_known", "retained_bytes")
 
     def __init__(self) -> None:
         self._known: dict[str, str] = {}
         self.retained_bytes = 0
-        """Bytes of memory of the accepted texts, each counted once, and of the dictionaries that hold them."""
+        """The bytes of memory of the accepted texts and of their dictionaries. Each text is counted once."""
 
     def take(self, text: str) -> str:
-        """Return the text, or an equal one that was accepted before."""
+        """Return the text, or an equal text that was accepted before."""
         known = self._known.get(text)
         if known is not None:
             return known
@@ -51,7 +52,7 @@ class TextIntake:
 
 
 class ObjectTexts:
-    """The texts and the problems of one object, which share its limits."""
+    """The texts and the problems of one object. The object's limits apply to all its texts together."""
 
     __slots__ = ("_characters_left", "_intake", "problems")
 
@@ -61,7 +62,7 @@ class ObjectTexts:
         self.problems = Problems()
 
     def text(self, name: str, text: str) -> str | None:
-        """Return a text that fits the limits; otherwise report a problem and return None.
+        """Return a text that is within the limits; otherwise report a problem and return None.
 
         A text that is too long is left out, not cut: a part of a URI, a JSON document or a secret is another text.
         The problem contains the text's digest, so that a change of the text is detected.
@@ -78,7 +79,7 @@ class ObjectTexts:
         return self._intake.take(text)
 
     def texts(self, name: str, pairs: Mapping[str, str]) -> dict[str, str]:
-        """Return the pairs that fit the limits; report the others."""
+        """Return the pairs that are within the limits; report the other pairs."""
         lengths = list(map(len, pairs.values()))
         characters = sum(map(len, pairs)) + sum(lengths)
         if self._fits(len(pairs), characters, max(lengths, default=0)):
@@ -92,7 +93,7 @@ class ObjectTexts:
         return self._retain(taken)
 
     def numbers(self, name: str, pairs: Mapping[str, float]) -> dict[str, float]:
-        """Return the pairs whose keys fit the limits; report the others."""
+        """Return the pairs whose keys are within the limits; report the other pairs."""
         if self._fits(len(pairs), sum(map(len, pairs)), max(map(len, pairs), default=0)):
             take = self._intake.take
             return self._retain({take(key): number for key, number in pairs.items()})
@@ -100,7 +101,7 @@ class ObjectTexts:
         return self._retain({taken_key: pairs[key] for key, taken_key in keys if taken_key is not None})
 
     def first(self, name: str, items: Sequence[T]) -> Sequence[T]:
-        """Return the first ``MAX_ITEMS`` items; report how many others there are."""
+        """Return the first ``MAX_ITEMS`` items; report how many other items there are."""
         if (more := len(items) - MAX_ITEMS) > 0:
             self.problems.add(f"{more:,} {name} were not taken in: an object may have at most {MAX_ITEMS:,}", TOO_LONG)
         return items[:MAX_ITEMS]
@@ -110,7 +111,7 @@ class ObjectTexts:
         return pairs
 
     def _fits(self, items: int, characters: int, longest: int) -> bool:
-        """Return whether all items fit the limits; if so, count their characters."""
+        """Return whether all items are within the limits; if so, count their characters."""
         if items > MAX_ITEMS or longest > MAX_TEXT_LENGTH or characters > self._characters_left:
             return False
         self._characters_left -= characters

@@ -1,9 +1,9 @@
 """Counts the assessments of traces, by logged model. A trace's contents never leave this module.
 
-MLflow has no request for assessments alone. ``traces/metrics`` counts them without their source, for one logged model
-at a time; ``traces/search`` returns them with excerpts of inputs and outputs, with rationales and names of
-people. Only what governance needs is counted: the assessments of each name and kind of source, how many of them passed,
-and the ranges of their numbers and times.
+MLflow has no request for assessments alone. ``traces/metrics`` counts assessments without their source, and only for
+one logged model per request. ``traces/search`` returns assessments with excerpts of inputs and outputs, with rationales
+and with names of people. This module counts only what governance needs: the assessments with each name and kind of
+source, how many of them passed, and the ranges of their numbers and times.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from verifywise_mlflow.connector.text_intake import TextIntake
 from verifywise_mlflow.http.errors import InvalidResponseError
 
 MAX_NAMES: Final = 50
-"""The most pairs of name and source that are listed for one logged model."""
+"""The maximum number of pairs of name and source that are listed for one logged model."""
 MAX_NAME_LENGTH: Final = 250
-"""Characters of the longest name, as in MLflow's own column."""
+"""The maximum number of characters of a name, as in MLflow's own column."""
 
 _MODEL: Final = "mlflow.modelId"
 _SOURCES: Final[Mapping[str, AssessmentSource]] = {
@@ -78,7 +78,7 @@ def _assessments(trace: Row) -> Iterator[Assessment]:
             continue  # a newer assessment has replaced this one
         kind = "feedback" if "feedback" in row.fields else "expectation" if "expectation" in row.fields else None
         if kind is None:
-            continue  # a reference to an issue says nothing about quality
+            continue  # a reference to an issue does not assess quality
         try:
             identity, name = row.identity("assessment_id"), row.identity("assessment_name")
         except InvalidResponseError:
@@ -123,7 +123,7 @@ def _time(value: object) -> datetime | None:
 
 @dataclass(slots=True)
 class _Counted:
-    """The assessments of one name from one kind of source, while they are counted."""
+    """The assessments with one name from one kind of source, while they are counted."""
 
     traces: set[str] = field(default_factory=set)
     sources: set[bytes] = field(default_factory=set)
@@ -159,7 +159,7 @@ def _mean(numbers: list[float]) -> float | None:
 
 
 def count_assessments(traces: Iterable[AssessedTrace]) -> tuple[ModelAssessments, ...]:
-    """Count the assessments of some traces for each logged model, sorted by its ID. A trace counts once."""
+    """Count the assessments of some traces for each logged model; sort the results by its ID. A trace counts once."""
     by_model: dict[str, dict[str, AssessedTrace]] = {}
     for trace in traces:
         if trace.model_id is not None and trace.assessments:

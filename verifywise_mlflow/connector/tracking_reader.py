@@ -1,4 +1,4 @@
-"""The tracking API of a server: experiments, runs, logged models, and the artifacts that it serves.
+"""The tracking API of a server: experiments, runs, logged models, and the artifacts that the server serves.
 
 Open-source MLflow and Databricks share these endpoints; they differ in their registries.
 """
@@ -37,17 +37,18 @@ EXPERIMENTS_PAGE_SIZE = 5_000  # the server's maximum is 50,000
 RUNS_PAGE_SIZE = 200  # about 0.5 s of a small server's time; MLflow's filter parser accepts at most 4,996 IDs
 LOGGED_MODELS_PAGE_SIZE = 1_000
 AGENT_EXPERIMENTS = 1_000
-"""The most experiments in one search for agents: databases limit the values of a statement, the strictest to 2,100."""
+"""The maximum number of experiments in one search for agents: databases limit the values of a statement. The strictest
+limit is 2,100."""
 EVALUATION_DATASETS_PAGE_SIZE = 50  # the server's maximum
 TRACES_PAGE_SIZE = 500  # the server's maximum
 MAX_TRACE_PAGES = 4
-"""Pages of traces that one sync reads."""
+"""The maximum number of pages of traces that one sync reads."""
 
-# != '' stands for IS NOT NULL, which MLflow's filter lacks before 3.17.
+# != '' has the effect of IS NOT NULL, which MLflow's filter lacks before 3.17.
 _OF_A_MODEL = "metadata.`mlflow.modelId` != ''"
 _OF_A_RUN = "metadata.`mlflow.sourceRun` != ''"
 AGENT = "agent"
-"""The type that MLflow's documentation gives to the logged model of an agent."""
+"""The type that MLflow's documentation states for the logged model of an agent."""
 
 
 class TrackingReader:
@@ -68,7 +69,7 @@ class TrackingReader:
 
     def experiments(self) -> Listing[Experiment]:
         """List every experiment that the account may see, including deleted ones."""
-        # In this order only a permanent deletion moves rows; the server's default order is by time.
+        # In this order, only a permanent deletion moves rows; the server's default order is by time.
         return self._search_experiments("experiment_id ASC", EXPERIMENTS_PAGE_SIZE)
 
     def _search_experiments(self, order: str, page_size: int) -> Listing[Experiment]:
@@ -87,7 +88,7 @@ class TrackingReader:
         if not experiment_ids or not _quoted(run_ids):
             return Listing(())  # without experiments, MLflow's search always returns nothing
         body = {
-            # As strings: for numbers, MLflow 3.17 returns an empty page.
+            # The IDs are sent as strings: for numbers, MLflow 3.17 returns an empty page.
             "experiment_ids": list(experiment_ids),
             "filter": f"attributes.run_id IN ({_quoted(run_ids)})",
             "run_view_type": "ALL",
@@ -140,14 +141,14 @@ class TrackingReader:
         """List the logged models of the type agent in up to ``AGENT_EXPERIMENTS`` experiments.
 
         Returns:
-            The agents, including those of deleted experiments, which MLflow keeps; None if the server has no logged
-            models, as before MLflow 3.
+            The agents, including the agents of deleted experiments, which MLflow keeps. None if the server has no
+            logged models, as before MLflow 3.
         """
         body = {
             "experiment_ids": list(experiment_ids),
-            # The type is what a client wrote.
+            # ILIKE, because clients write the type in any case.
             "filter": f"model_type ILIKE '{AGENT}'",
-            # In this order only a deletion moves rows.
+            # In this order, only a deletion moves rows.
             "order_by": [{"field_name": "creation_timestamp", "ascending": True}],
         }
         try:
@@ -235,7 +236,7 @@ class TrackingReader:
         return traces, True
 
     def trace_counts(self, experiment_ids: Sequence[str]) -> TraceCounts:
-        """Count the traces of some experiments and their assessments, on the server: no trace is read."""
+        """Count the traces of some experiments and their assessments. The server counts, so no trace is read."""
 
         def count(view: str, metric: str) -> int:
             body = {
@@ -329,7 +330,7 @@ class TrackingReader:
 
 
 def _single_page_size(identifiers: Sequence[str]) -> int:
-    """Return a page size that is never exactly filled: MLflow up to 3.1 follows a full page with an empty one."""
+    """Return a page size that is never exactly reached: after a full page, MLflow up to 3.1 sends an empty page."""
     return len(identifiers) + 1
 
 

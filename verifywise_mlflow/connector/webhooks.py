@@ -45,7 +45,7 @@ PROMPT_EVENTS: Final = (
 )
 
 MAX_WEBHOOKS: Final = 1_000
-"""The most registered webhooks that are read. A server has a few."""
+"""The maximum number of registered webhooks that are read. A server has a few webhooks."""
 
 _PAGE_SIZE: Final = 100
 
@@ -65,7 +65,7 @@ class RegisteredWebhook:
 
 
 def available_events(version: str | None) -> tuple[str, ...]:
-    """Return the events that a release of MLflow can deliver; all of them if the release is unknown."""
+    """Return the events that a release of MLflow can deliver; all known events if the release is unknown."""
     release = _release(version)
     if release is None or release >= Version(FIRST_RELEASE_WITH_PROMPTS):
         return MODEL_EVENTS + PROMPT_EVENTS

@@ -68,7 +68,7 @@ class RouteChoice:
 
     @property
     def is_proven(self) -> bool:
-        """Whether the route by location has listed so many folders that it is believed if it shows an empty folder."""
+        """Whether the route by location has listed enough folders that an empty folder in its listing is believed."""
         return self._listed_by_location >= MEASURED_LISTINGS
 
     def by_location(self) -> bool:

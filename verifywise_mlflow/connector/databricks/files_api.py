@@ -1,9 +1,9 @@
 """Maps artifact URIs to paths of Databricks' Files API. Pure.
 
-Databricks has no counterpart to MLflow's ``get-artifact``. The Files API is documented for volumes; for the folders in
-which Databricks stores artifacts itself, the paths are those that MLflow's client tries first (its artifact
-repositories for runs and logged models). MLflow's client can also use signed URLs of a cloud's storage. These lead to
-hosts that no tenant has named, so they are not used here.
+Databricks has no counterpart to MLflow's ``get-artifact``. The Files API is documented for volumes. For the folders in
+which Databricks stores artifacts itself, this module uses the paths that MLflow's client tries first (its artifact
+repositories for runs and logged models). MLflow's client can also use signed URLs of a cloud's storage. Such URLs lead
+to hosts that no tenant has named, so they are not used here.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def files_api_root(artifact_uri: str, owner_id: str) -> str | None:
 
     Args:
         artifact_uri: the artifact URI of the run or the logged model.
-        owner_id: the id of that run or logged model. A URI that names another one is not followed.
+        owner_id: the id of this run or logged model. A URI that names another run or logged model is not followed.
     """
     if managed := _MANAGED_FOLDER.fullmatch(artifact_uri):
         if managed["owner"] != owner_id:

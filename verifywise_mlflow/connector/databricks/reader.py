@@ -56,8 +56,8 @@ class DatabricksReader(TrackingReader):
 
         Args:
             settings: the workspace's address, and a bearer token.
-            registry: which of its two registries to read.
-            catalogs: for ``unity_catalog``, the catalogs to read; if empty, all that the account may see.
+            registry: which of the workspace's two registries to read.
+            catalogs: for ``unity_catalog``, the catalogs to read; if empty, all catalogs that the account may see.
 
         Raises:
             InvalidSettingsError: a setting does not apply to Databricks.
@@ -106,10 +106,10 @@ class DatabricksReader(TrackingReader):
         raise NotFoundError("the prompts of Databricks are not read")
 
     def agents(self, experiment_ids: Sequence[str]) -> None:
-        """Return None: it was never tried whether Databricks' search accepts the type of a logged model."""
+        """Return None: nobody has tried whether Databricks' search accepts the type of a logged model."""
 
     def trace_assessments(self, experiment_ids: Sequence[str]) -> TraceAssessments:  # noqa: ARG002  # the interface
-        """Raise an error: Databricks keeps traces elsewhere, and its search was never tried."""
+        """Raise an error: Databricks stores traces elsewhere, and nobody has tried its search."""
         raise EndpointNotFoundError("the assessments of traces in Databricks are not read")
 
     def registered_model(self, name: str) -> RegisteredModel:
@@ -140,12 +140,12 @@ class DatabricksReader(TrackingReader):
         return self._read_each(run_ids, self.run)
 
     def logged_models(self, model_ids: Sequence[str], experiment_ids: Sequence[str]) -> Listing[LoggedModel]:
-        """Read logged models one by one, in any experiment; a search would return 50 a page."""
+        """Read logged models one by one, in any experiment; a search returns only 50 logged models per page."""
         del experiment_ids
         return self._read_each(model_ids, self.logged_model)
 
     def _read_each(self, ids: Sequence[str], read: Callable[[str], T]) -> Listing[T]:
-        """Return the objects that could be read. As after a search, a caller requests a missing one to learn why."""
+        """Return the objects that could be read. As after a search, the caller requests each missing object itself."""
         rows: list[T] = []
         for _, result in read_each(ids, read, self._limits.max_concurrent_requests):
             if not isinstance(result, HttpError):
@@ -186,7 +186,7 @@ class DatabricksReader(TrackingReader):
             return fetch({"page_token": token} if token else {})
 
         listing = read_listing(
-            # The endpoint takes no page size; Databricks documents 1,000 entries a page.
+            # The endpoint accepts no page size; Databricks documents 1,000 entries per page.
             PagedListing(
                 fetch_page,
                 "files",
@@ -210,7 +210,7 @@ class DatabricksReader(TrackingReader):
         return [] if is_file else files
 
     def _root(self, owner_id: str, artifact_uri: Callable[[], str | None]) -> str:
-        """Return the Files API path of a run's or a logged model's artifacts; each is looked up once."""
+        """Return the Files API path of a run's or a logged model's artifacts. Each path is looked up once."""
         if owner_id not in self._roots:
             uri = artifact_uri()
             root = files_api_root(uri, owner_id) if uri else None

@@ -1,7 +1,7 @@
 """Models in Unity Catalog: three-part names, aliases and tags, no stages.
 
 The listings follow docs.databricks.com/api/uc-registered-models. They include neither aliases nor tags, and the
-documented endpoints for one object have no tags either. So each model and each version is read by itself, as MLflow's
+documented endpoints for one object have no tags either. So each model and each version is read separately, as MLflow's
 client does. A registry of M models and V versions costs about 2 M + V requests.
 """
 
@@ -40,7 +40,7 @@ MODELS_PAGE_SIZE = 1_000
 VERSIONS_PAGE_SIZE = 1_000
 
 READ_PAGE_SIZE = 500
-"""Objects of a page, each read by itself before the page is yielded."""
+"""The number of objects in a page. Each object is read separately before the page is yielded."""
 
 _MAX_VERSION_NUMBER = 2**31 - 1  # the limit of our own column
 
@@ -49,14 +49,14 @@ class UnityCatalog:
     """Reads the models of a metastore, or of some of its catalogs."""
 
     def __init__(self, client: RestClient, limits: Limits, catalogs: Sequence[str] = ()) -> None:
-        """Read ``catalogs``; if empty, all that the account may see."""
+        """Read ``catalogs``; if this is empty, read all catalogs that the account may see."""
         self._client = client
         self._limits = limits
         self._catalogs = frozenset(catalog.lower() for catalog in catalogs)
         self._listed: Listing[RegisteredModel] | None = None
 
     def registered_models(self) -> ListingPages[RegisteredModel, str]:
-        """List every registered model that the account may read (privilege EXECUTE), and read each by itself."""
+        """List every registered model that the account may read (privilege EXECUTE), and read each model separately."""
 
         def read_pages(listed: Listed[str]) -> Iterator[Sequence[RegisteredModel]]:
             self._listed = self._list_models()
@@ -68,7 +68,7 @@ class UnityCatalog:
         return ListingPages(read_pages, _name)
 
     def model_versions(self) -> ListingPages[ModelVersion, tuple[str, int]]:
-        """List every version of these models, in any status, and read each by itself."""
+        """List every version of these models, in any status, and read each version separately."""
 
         def read_pages(listed: Listed[tuple[str, int]]) -> Iterator[Sequence[ModelVersion]]:
             # Reuse the listing that registered_models() has just made.
@@ -158,7 +158,7 @@ class UnityCatalog:
     def _read_each(
         self, rows: Iterable[E], read: Callable[[E], E], name: str, identify: Callable[[E], K], listed: Listed[K]
     ) -> Iterator[Sequence[E]]:
-        """Yield pages of the objects, each read by itself. An object that can never be read stays as it was listed."""
+        """Yield pages of objects, each read separately. An object that can never be read is yielded as listed."""
         page: list[E] = []
         count, failures = 0, 0
         first_failure: HttpError | None = None
@@ -167,9 +167,9 @@ class UnityCatalog:
             if not isinstance(result, HttpError):
                 page.append(result)
             elif isinstance(result, NotFoundError):
-                continue  # deleted since it was listed
+                continue  # deleted after it was listed
             elif result.retryable:
-                # Omitted, so that the record of an earlier sync stays: a record without tags would be worse.
+                # The object is omitted, so that the record of an earlier sync stays: a record without tags is worse.
                 failures += 1
                 first_failure = first_failure or result
                 continue
@@ -240,5 +240,5 @@ def _catalog(model: RegisteredModel) -> str:
 
 
 def _stable_cause(error: HttpError) -> str:
-    """Return an error's code or type, which is the same at every sync; the server's text may hold a changing number."""
+    """Return an error's code or type, which is the same at every sync. The server's text may have varying numbers."""
     return error.code or type(error).__name__

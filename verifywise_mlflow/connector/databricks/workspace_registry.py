@@ -14,7 +14,7 @@ from verifywise_mlflow.connector.registry_search import search_model_rows, searc
 from verifywise_mlflow.connector.rest_client import RestClient
 from verifywise_mlflow.http.settings import Limits
 
-MAX_VERSIONS_PAGE_SIZE = 10_000  # as documented; for models it is 1,000, as on MLflow's own server
+MAX_VERSIONS_PAGE_SIZE = 10_000  # as documented; the maximum for models is 1,000, as on MLflow's own server
 
 
 class WorkspaceRegistry:
