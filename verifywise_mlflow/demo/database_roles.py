@@ -9,16 +9,16 @@ from verifywise_mlflow.persistence import database, role_grants
 from verifywise_mlflow.persistence.store import Store
 
 PIPELINE_ROLE = "verifywise_pipeline"
-"""The database role that the demo's Dagster runs as."""
+"""The database role of the demo's Dagster."""
 
 LISTENER_ROLE = "verifywise_listener"
 """The database role of the demo's webhook listener, which writes hints and reads no record."""
 
 
 def grant_pipeline_role(postgres: EmbeddedPostgres) -> Login:
-    """Upgrade the schema as its owner; return the login of Dagster's role, which may sync and owns Dagster's database.
+    """Upgrade the schema as its owner; return the login of Dagster's role.
 
-    Row-level security applies to that role, as in production.
+    The role may sync and owns Dagster's database. Row-level security applies to it, as in production.
     """
     login = postgres.create_login(PIPELINE_ROLE, owns="dagster")
     database.upgrade(postgres.url("verifywise_mlflow"))

@@ -1,6 +1,7 @@
 """The demo's delivery: a contract server that replaces VerifyWise, and its contents after the delivery.
 
-Each tenant is an organization on that server, with a user whose role is the least that a delivery needs: Editor.
+Each tenant is an organization on that server. Its user has the role with the least rights that a delivery needs:
+Editor.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ BUSY_TIMEOUT_S = 120.0
 
 
 class DemoVerifyWise:
-    """The contract server of the demo. It stores its data in the demo's folder, so a resumed demo finds them again."""
+    """The contract server of the demo. Its data is in the demo's folder, so a resumed demo finds the data again."""
 
     def __init__(self, file: Path, password_file: Path, tenants: Sequence[str], port: int | None) -> None:
         """Describe the server; ``port`` is the port of an earlier demo."""
@@ -82,7 +83,7 @@ def deliver(database_url: str, tenants: Mapping[str, Tenant], report_progress: C
 
 
 def _run(drain: Drain) -> DrainReport:
-    """Deliver, once a delivery that Dagster's sensor has requested has ended."""
+    """Wait until a delivery that Dagster's sensor has requested has ended; then deliver."""
     deadline = time.monotonic() + BUSY_TIMEOUT_S
     while True:
         report = drain.run(confirmed=True)

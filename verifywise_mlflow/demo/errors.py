@@ -10,4 +10,4 @@ class ProcessFailedError(DemoError):
 
 
 class DagsterApiError(DemoError):
-    """Dagster did not respond, or not as expected."""
+    """Dagster did not respond, or its response was not as expected."""

@@ -38,7 +38,7 @@ from verifywise_mlflow.tenants.loading import TENANTS_VARIABLE
 
 OWNER_TAG: Final = "owner"
 TIMEOUT_S: Final = 120.0
-"""Seconds to wait for the badge. A busy machine may take ten times as long as an idle one."""
+"""Seconds to wait for the badge. A busy machine may take ten times as long as an idle machine."""
 POLL_S: Final = 0.1
 _SUBJECT: Final = f"{CREDIT_SCORING}, version {DOCUMENTED_VERSION}, of {TENANT}"
 
@@ -99,7 +99,7 @@ def _running_demo(folder: Workdir) -> _RunningDemo:
 
 
 def _home_option() -> str:
-    """Return the option that names the demo's folder, with the folder if the summary's variables are set."""
+    """Return the option ``--home``, with the demo's folder if the variables that the summary lists are set."""
     tenants_file = os.environ.get(TENANTS_VARIABLE)
     if tenants_file and (home := Workdir(Path(tenants_file).parent)).environment_file.exists():
         return f"--home {shlex.quote(str(home.path))}"
@@ -177,7 +177,7 @@ def _how_it_was_noticed(store: Store, began_at: datetime) -> str:
 
 
 def _page(demo: _RunningDemo, began_at: datetime) -> str:
-    """Return the page of the run that read the change, or of the asset if that run cannot be found."""
+    """Return the page of the run that read the change, or the asset's page if that run cannot be found."""
     try:
         api = DagsterApi(demo.dagster_uri)
         runs = [run for job in (TARGETED_JOB, JOB) for run in api.sync_runs(job)]

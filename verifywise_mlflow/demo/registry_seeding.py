@@ -18,19 +18,19 @@ def seed_registries(tracking_uri: str, logs: Path, report_progress: Callable[[st
     """Train and register the tenants' models.
 
     Args:
-        tracking_uri: The MLflow server, with workspaces enabled and without these two.
+        tracking_uri: The MLflow server. Workspaces must be enabled, and the two tenants' workspaces must not exist.
         logs: The folder for the logs.
         report_progress: Called with each line of progress.
 
     Raises:
-        ProcessFailedError: A process failed. What it registered until then stays.
+        ProcessFailedError: A process failed. The models that it registered until then stay.
     """
     with ExitStack() as stack:
         processes = [stack.enter_context(_seeding_process(tenant, tracking_uri, logs)) for tenant in TENANTS]
         reported = [0 for _ in processes]
         running = True
         while running:
-            # Checked before the logs are read, so that no last line is missed.
+            # Checked before the logs are read, so that the last line is never missed.
             running = any(process.is_alive() for process in processes)
             for index, process in enumerate(processes):
                 done = _steps(process)

@@ -70,7 +70,7 @@ def print_failures(console: Console, outcomes: Sequence[SyncOutcome], dagster_ur
 
 
 def print_addresses(console: Console, dagster_uri: str, mlflow_uri: str, tenant_ids: Sequence[str]) -> None:
-    """Print the addresses to open in a browser, one per line without wrapping, so that they stay clickable."""
+    """Print the addresses to open in a browser, one per line and unwrapped, so that they stay clickable."""
     addresses = {
         "Lineage in Dagster": f"{dagster_uri}/asset-groups",
         "Partitions": f"{dagster_uri}/assets/compliance_results?view=partitions",

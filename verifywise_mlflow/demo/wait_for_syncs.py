@@ -23,13 +23,13 @@ class SyncOutcome:
     tenant_id: str
     run_id: str
     failure: str | None
-    """The reason of a failure; None for success."""
+    """The reason for a failure; None for success."""
 
 
 def request_syncs(api: DagsterApi, tenant_ids: Sequence[str]) -> None:
     """Request a sync of each tenant that was synced before.
 
-    The sensor ``tenants`` requests the first sync of the others, after it has added their partitions.
+    The sensor ``tenants`` requests the first sync of other tenants, after it has added their partitions.
     """
     synced_before = {run.tenant_id for run in api.sync_runs()}
     for tenant_id in tenant_ids:

@@ -19,7 +19,7 @@ class DemoWebhooks:
     """The webhooks of all tenants of the demo."""
 
     def __init__(self, folder: Path, tenants: Sequence[str]) -> None:
-        """Describe them. Nothing is written yet."""
+        """Describe the webhooks. Nothing is written yet."""
         self._folder = folder
         self._tenants = tenants
 

@@ -19,7 +19,7 @@ LAYOUT_VERSION = 4
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """The ports of an earlier demo. Free ones are reused, so that bookmarks stay valid."""
+    """The ports of an earlier demo. Ports that are still free are reused, so that bookmarks stay valid."""
 
     mlflow: int
     dagster: int
@@ -96,7 +96,7 @@ class Workdir:
 
     def clear(self) -> None:
         """Delete everything except the lock."""
-        self._marker.unlink(missing_ok=True)  # first, so that a half-deleted demo is never resumed
+        self._marker.unlink(missing_ok=True)  # deleted first, so that a half-deleted demo is never resumed
         remove_postgres(self.postgres)
         for entry in self.path.iterdir():
             if entry == self._lock:

@@ -25,5 +25,5 @@ def main(tenant: str, tracking_uri: str) -> None:
 
 
 if __name__ == "__main__":
-    gc.freeze()  # the imported objects stay: collecting them again and again takes a second
+    gc.freeze()  # the imported objects stay: visiting them in each collection takes a second
     main(*sys.argv[1:])

@@ -1,4 +1,4 @@
-"""A bank: MLflow's stages, governance tags on versions in snake_case, commits on its runs."""
+"""A bank, which uses MLflow's stages, governance tags in snake_case on versions, and commits on runs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ def seed(registry: Registry) -> None:
 
 
 def _credit_scoring(registry: Registry) -> None:
-    """Credit scoring is high risk by Annex III. The production version has all the evidence that the rules require."""
+    """Credit scoring is high risk by Annex III of the AI Act. The production version has all evidence that rules
+    require."""
     registry.create_model(CREDIT_SCORING, description="Probability that a consumer loan is not paid back")
 
     first = registry.train(
@@ -88,7 +89,7 @@ def _credit_scoring(registry: Registry) -> None:
 
 
 def _fraud_detection(registry: Registry) -> None:
-    """Personal data in production without a privacy assessment; the next version has unpinned requirements."""
+    """Personal data in production without a privacy assessment, then a version with unpinned requirements."""
     registry.create_model(FRAUD_DETECTION, description="Card payments to hold back")
     unassessed = registry.train(
         FRAUD_DETECTION,
@@ -111,7 +112,7 @@ def _fraud_detection(registry: Registry) -> None:
 
 
 def _loan_loss_forecast(registry: Registry) -> None:
-    """In production with a metric that is not a number."""
+    """A version in production with a metric that is not a number."""
     registry.create_model(LOAN_LOSS_FORECAST, description="Expected losses of the next quarter")
     unmeasured = registry.train(
         LOAN_LOSS_FORECAST,
@@ -125,7 +126,7 @@ def _loan_loss_forecast(registry: Registry) -> None:
 
 
 def _collections_uplift(registry: Registry) -> None:
-    """Registered from a notebook: no run, no tags, no owner."""
+    """A version that was registered from a notebook: no run, no tags, no owner."""
     registry.create_model(COLLECTIONS_UPLIFT)
     registry.register_without_run(COLLECTIONS_UPLIFT, LogisticRegression(), loan_applicants(2023))
 

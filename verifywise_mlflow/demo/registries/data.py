@@ -15,7 +15,7 @@ class Data:
     name: str
     features: pd.DataFrame
     target: pd.Series
-    """0 and 1, or a quantity."""
+    """The values to predict: 0 and 1, or a quantity."""
 
 
 def loan_applicants(year: int) -> Data:
@@ -50,7 +50,7 @@ def tumors() -> Data:
 
 
 def disease_progressions() -> Data:
-    """Return the diabetes data of Efron and others, standing in for the occupancy of beds."""
+    """Return the diabetes data of Efron and others, which the demo uses as data about the occupancy of beds."""
     features, target = load_diabetes(return_X_y=True, as_frame=True)
     return Data("ward_occupancy", features, target)
 

@@ -1,4 +1,4 @@
-"""A hospital group: aliases instead of stages, tags on models and runs, written inconsistently."""
+"""A hospital group, which uses aliases instead of stages. Its tags on models and runs are written inconsistently."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _readmission_risk(registry: Registry) -> None:
 
 
 def _tumour_triage(registry: Registry) -> None:
-    """The champion's run was deleted in a clean-up, and nobody is named as its owner."""
+    """A champion whose run was deleted in a clean-up. No owner is named."""
     registry.create_model(TUMOUR_TRIAGE, tags={"contains-pii": "true", "riskLevel": "High risk (Annex III)"})
     registered = registry.train(
         TUMOUR_TRIAGE,
@@ -66,7 +66,7 @@ def _tumour_triage(registry: Registry) -> None:
 
 
 def _sepsis_warning(registry: Registry) -> None:
-    """A name that is hard to store in Postgres. The training run names the approver, which approves no version."""
+    """A name with unusual characters. The training run names an approver, which does not count for the version."""
     registry.create_model(
         SEPSIS_WARNING,
         description="Warns of sepsis six hours ahead",
@@ -83,7 +83,7 @@ def _sepsis_warning(registry: Registry) -> None:
 
 
 def _bed_occupancy(registry: Registry) -> None:
-    """No personal data, no high risk: few rules apply. The next version was bought, without any documents."""
+    """No personal data and no high risk: few rules apply. The next version was bought without any documents."""
     registry.create_model(BED_OCCUPANCY, description="Beds in use tomorrow")
     registered = registry.train(
         BED_OCCUPANCY,

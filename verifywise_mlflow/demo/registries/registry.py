@@ -19,7 +19,8 @@ from sklearn.model_selection import train_test_split
 from verifywise_mlflow.demo.registries.data import Data
 
 PINNED = tuple(f"{package}=={version(package)}" for package in ("scikit-learn", "numpy", "pandas", "scipy"))
-"""Pinned requirements. If they are given, MLflow skips its inference of requirements, which loads the model again."""
+"""Pinned requirements. If requirements are given, MLflow skips its inference of requirements, which loads the model
+again."""
 UNPINNED = ("scikit-learn", "numpy")
 
 
@@ -39,8 +40,8 @@ class Registry:
         """Create the workspace, and enter it.
 
         Args:
-            tracking_uri: the MLflow server's.
-            workspace: its name.
+            tracking_uri: The tracking URI of the MLflow server.
+            workspace: The workspace's name.
             report_progress: Called with a line for each step.
         """
         os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
@@ -75,7 +76,7 @@ class Registry:
             data: The data; a quarter of it is held out for evaluation.
             start: Experiment and tags of the run.
             requirements: The requirements in the model's environment.
-            model_card: text of a ``model_card.md``, logged with the run.
+            model_card: The text of a ``model_card.md``, which is logged with the run.
             measured: False for a run whose only metric is NaN.
             report: Whether to log the held-out data and a report of the evaluation.
             groups: A column of the data; metrics are also logged for the rows below and above its median.
@@ -135,7 +136,7 @@ class Registry:
     def register_agent(
         self, name: str, prompt: str, *, experiment: str, params: Mapping[str, str], tags: Mapping[str, str]
     ) -> ModelVersion:
-        """Log an agent that uses the newest version of a prompt, and register it. Its code is elsewhere."""
+        """Log an agent that uses the newest version of a prompt, and register it. The agent's code is not in MLflow."""
         mlflow.set_experiment(experiment)
         agent = mlflow.create_external_model(name=name, model_type="agent", params=dict(params), tags=dict(tags))
         number = self.client.get_prompt_version_by_alias(prompt, "production").version

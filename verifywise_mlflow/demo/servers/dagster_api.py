@@ -1,4 +1,4 @@
-"""A client of Dagster's GraphQL API, the one that its own pages use."""
+"""A client of Dagster's GraphQL API, which Dagster's own pages use, too."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class SyncRun(BaseModel):
 
     @property
     def tenant_id(self) -> str | None:
-        """Its partition."""
+        """The run's partition."""
         return next((tag.value for tag in self.tags if tag.key == "dagster/partition"), None)
 
     @property
@@ -191,7 +191,7 @@ class DagsterApi:
         )
 
     def mark_canceled(self, run_ids: Sequence[str]) -> None:
-        """Mark runs as canceled whose processes no longer exist."""
+        """Mark runs whose processes no longer exist as canceled."""
         self._query(
             """
             mutation ($ids: [String!]!) {

@@ -84,7 +84,8 @@ class DagsterServers:
     def _start(self) -> None:
         self._home.mkdir(parents=True, exist_ok=True)
         write_instance(self._home, self._settings)
-        # One after the other: a process that starts before the code server listens retries after half a minute.
+        # The processes start one after another: a process that starts before the code server listens retries only after
+        # half a minute.
         code_port = free_port()
         code_server = self._child(
             "Dagster's code server",

@@ -15,14 +15,14 @@ START_TIMEOUT_S: Final = 60.0
 
 
 class ListenerServer:
-    """``verifywise-mlflow listen``. Entering starts it without waiting for it."""
+    """``verifywise-mlflow listen``. Entering the block starts the listener and does not wait until it is ready."""
 
     def __init__(self, *, environment: Mapping[str, str], log: Path, preferred_port: int | None = None) -> None:
         """Describe the server.
 
         Args:
             environment: The variables with the places of tenants.yaml and the database.
-            log: Its log file.
+            log: The listener's log file.
             preferred_port: The port to use if it is free.
         """
         self._environment = child_environment(**environment)

@@ -1,7 +1,8 @@
-"""MLflow's command line, whose ``server`` serves in the same process: a program for ``MlflowServer``.
+"""MLflow's command line, with a command ``server`` that serves in the same process. ``MlflowServer`` runs it.
 
 MLflow starts uvicorn as a second process, which imports all of MLflow again. This takes half of a start's CPU time.
-``--static-prefix`` has no effect here: MLflow reads it from the environment during its import, before it is set.
+``--static-prefix`` has no effect here: MLflow reads it from the environment during its import, before the option's
+value is set there.
 """
 
 from __future__ import annotations
@@ -24,16 +25,16 @@ def main(prepare: Callable[[FastAPI], None] = lambda _app: None) -> None:
     Args:
         prepare: Called with the application before it serves.
     """
-    gc.disable()  # during the imports, whose objects stay
+    gc.disable()  # during the imports: the imported objects are never freed
     from mlflow import server
     from mlflow.cli import cli
 
     def serve_here(command: Sequence[str], *, extra_env: Mapping[str, str], **_: object) -> NoReturn:
-        """Run the command that MLflow would start: uvicorn, whose arguments follow its name."""
+        """Run the command that MLflow would start. It is uvicorn, with the arguments after the name."""
         import uvicorn
 
         os.environ.update(extra_env)
-        from mlflow.server import fastapi_app  # uvicorn would import it
+        from mlflow.server import fastapi_app  # the module that uvicorn would import
 
         prepare(fastapi_app.app)
         gc.freeze()

@@ -15,7 +15,8 @@ from verifywise_mlflow.demo.servers.ports import free_port
 from verifywise_mlflow.demo.servers.process import ChildProcess, child_environment, wait_for_port
 
 START_TIMEOUT_S = 120.0
-"""Seconds. A start takes 5 to 10 on two cores, a few more if MLflow first creates the tables of a new database."""
+"""In seconds. A start takes 5 to 10 s on two cores, and a few seconds more if MLflow first creates a new database's
+tables."""
 MAX_ATTEMPTS = 3
 """Another process may take the free port before MLflow does."""
 
@@ -37,13 +38,13 @@ class MlflowServer:
         """Describe the server.
 
         Args:
-            backend_uri: SQLAlchemy URL of its database, for example a SQLite file.
-            artifacts: Its artifact folder.
-            log: Its log file.
+            backend_uri: The SQLAlchemy URL of the server's database, for example of a SQLite file.
+            artifacts: The server's artifact folder.
+            log: The server's log file.
             arguments: More arguments of ``mlflow server``, e.g. ``--enable-workspaces`` or ``--static-prefix=/ml``.
-            environment: More environment variables. It does not inherit our MLflow variables.
+            environment: More environment variables. The server does not inherit our MLflow variables.
             preferred_port: The port to use if it is free.
-            program: The command of MLflow, e.g. that of another Python.
+            program: The command of MLflow, e.g. the command of another Python installation.
         """
         self._backend_uri = backend_uri
         self._artifacts = artifacts
@@ -109,7 +110,8 @@ class MlflowServer:
             ],
             log=self._log,
             env=child_environment(
-                # In the environment instead of the arguments: it holds a password, and any user can list processes.
+                # The URI is in the environment instead of the arguments: it holds a password, and any user can list the
+                # arguments of processes.
                 MLFLOW_BACKEND_STORE_URI=self._backend_uri,
                 MLFLOW_DISABLE_TELEMETRY="true",
                 MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false",  # no job runner: half of the start-up time

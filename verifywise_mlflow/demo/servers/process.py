@@ -63,13 +63,13 @@ class ChildProcess:
         """Start the program.
 
         Args:
-            name: Its name in messages.
+            name: The program's name in messages.
             command: The program and its arguments.
             log: The file for its output; it is truncated first.
-            env: Its whole environment.
-            cwd: Its working directory.
+            env: The program's whole environment.
+            cwd: The program's working directory.
             account: The account to run as; only root can choose one.
-            stop_signal: The signal that makes it stop promptly and cleanly.
+            stop_signal: The signal that makes the program stop promptly and cleanly.
         """
         self.name = name
         self.log = log
@@ -96,20 +96,20 @@ class ChildProcess:
 
     @property
     def pid(self) -> int:
-        """Its process id, which is also its group id."""
+        """The program's process id, which is also its group id."""
         return self._process.pid
 
     def is_alive(self) -> bool:
-        """Return whether it is running."""
+        """Return whether the program is running."""
         return self.exit_code is None
 
     @property
     def exit_code(self) -> int | None:
-        """Its exit code: negative for the signal that killed it, None while it runs."""
+        """The program's exit code: negative for the signal that killed it, None while it runs."""
         return self._process.poll()
 
     def owns_port(self, port: int) -> bool:
-        """Return whether it or one of its descendants listens on the port, rather than another program."""
+        """Return whether this program or one of its descendants listens on the port, rather than another program."""
         try:
             process = psutil.Process(self.pid)
             family = [process, *process.children(recursive=True)]
@@ -122,7 +122,7 @@ class ChildProcess:
             return False
 
     def log_tail(self, lines: int = 20) -> str:
-        """Return the last lines of its log."""
+        """Return the last lines of the program's log."""
         text = self.log.read_text(encoding="utf-8", errors="replace")
         return "\n".join(text.splitlines()[-lines:])
 
@@ -133,7 +133,7 @@ class ChildProcess:
     def stop(self) -> None:
         """Stop the program and its descendants; kill those that do not stop in time. Idempotent."""
         if self.is_alive():
-            # The leader first: it may stop its own children in order.
+            # The leader gets the signal first: it may stop its own children in order.
             self._process.send_signal(self._stop_signal)
             try:
                 self._process.wait(watchdog.STOP_TIMEOUT_S)
@@ -217,6 +217,6 @@ def wait_for_port(child: ChildProcess, port: int, *, seconds: float) -> None:
 
 
 def _is_open(port: int) -> bool:
-    """Return whether any program listens on the port. Finding the program costs a hundred times as much CPU time."""
+    """Return whether any program listens on the port. Finding out which one costs a hundred times as much CPU time."""
     with socket.socket() as client:
         return client.connect_ex(("127.0.0.1", port)) == 0

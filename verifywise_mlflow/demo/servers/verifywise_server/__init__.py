@@ -1,6 +1,6 @@
-"""A contract server: it replaces VerifyWise and behaves as was measured, in the three dialects that customers run.
+"""A contract server, which replaces VerifyWise. Its behavior was measured on the three dialects that customers run.
 
-All of its code is ours. It defines the behavior that the delivery relies on, including the odd one: a validation error
+All of its code is ours. It defines the behavior that the delivery relies on, including odd behavior: a validation error
 is a 500, a missing model is a 204, and an evidence's files may be dropped silently. The demo and tests deliver to it.
 Tests can also make it slow, make it lose a request or a response, and restart it.
 

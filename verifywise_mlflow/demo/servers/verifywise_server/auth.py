@@ -61,7 +61,7 @@ def identify(request: ReceivedRequest, state: State, secret: bytes, dialect: Dia
 
     Raises:
         RefusedError: 400 without a token, 401 for a wrong signature, an unknown user or a revoked token, 406 for an
-            expired token, 403 if the user has another role or organization by now.
+            expired token, 403 if the user's role or organization has changed since.
     """
     token = request.headers.get("authorization", "").partition(" ")[2]
     if not token:
@@ -106,7 +106,7 @@ def create_token(call: Call) -> Response:
     user = call.state.find("user", call.caller.user)
     assert user is not None
     expires = call.now + timedelta(days=days)
-    # The second claim distinguishes two tokens of the same second.
+    # The claim ``number`` distinguishes two tokens of the same second.
     number = len(call.state.all("token", call.caller.organization))
     token = sign({**_claims(user, expires), "type": "api_token", "number": number}, call.secret)
     row = call.state.add(
@@ -118,7 +118,7 @@ def create_token(call: Call) -> Response:
 
 
 def delete_token(call: Call) -> Response:
-    """Answer ``DELETE /tokens/:id`` and ``POST /tokens/:id/revoke``. In A, the token stays accepted nevertheless."""
+    """Answer ``DELETE /tokens/:id`` and ``POST /tokens/:id/revoke``. A1 and A2 still accept the token."""
     require_role(call, "Admin")
     identifier = call.identifier(on_error=400)
     row = call.state.find("token", identifier, call.caller.organization)
@@ -135,7 +135,7 @@ def sign(claims: Mapping[str, object], secret: bytes) -> str:
 
 
 def verify(token: str, secret: bytes) -> Document | None:
-    """Return the claims of a token; None if we have not signed it."""
+    """Return the claims of a token; None if this server has not signed the token."""
     signed, _, signature = token.rpartition(".")
     if not compare_digest(_encode(hmac.digest(secret, signed.encode(), "sha256")).encode(), signature.encode()):
         return None

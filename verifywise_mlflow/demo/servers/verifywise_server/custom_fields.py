@@ -1,4 +1,4 @@
-"""Custom fields, which only B has: definitions by entity type, and a value per definition and entity."""
+"""Custom fields, which only dialect B has: definitions by entity type, and a value per definition and entity."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_TEXT = 10_000
 
 
 def list_definitions(call: Call) -> Response:
-    """Answer ``GET /custom-fields/definitions/:entity_type``: the probe by which B differs from A."""
+    """Answer ``GET /custom-fields/definitions/:entity_type``: the probe that distinguishes B from A1 and A2."""
     (entity_type,) = call.parameters
     if entity_type not in _ENTITIES:
         raise RefusedError(400, "Invalid entity_type")

@@ -29,7 +29,7 @@ class Dialect(StrEnum):
 
     @property
     def drops_evidence_files(self) -> bool:
-        """Whether evidence is created without its files, which cannot be added or attached later either."""
+        """Whether evidence is created without its files. The files cannot be added or attached later either."""
         return self is Dialect.A2
 
     @property

@@ -23,7 +23,7 @@ def get_evidence(call: Call) -> Response:
 
 
 def create_evidence(call: Call) -> Response:
-    """Answer ``POST /evidenceHub``. A2 says 201 and drops the files."""
+    """Answer ``POST /evidenceHub``. A2 responds with 201 and drops the files."""
     content = call.json()
     if call.dialect.requires_evidence_description and "description" not in content:
         raise RefusedError(500, "Named replacement :description has no entry in the replacement map")
@@ -49,7 +49,7 @@ def update_evidence(call: Call) -> Response:
     updated = {**row, **changes, "updated_at": call.timestamp}
     check_lengths(updated, ("evidence_name", "evidence_type"), status=500)
     before = integers(row["mapped_model_ids"])
-    # Without the key, the history says that every model was removed, although the models stay.
+    # Without the key ``mapped_model_ids``, the history records that every model was removed, although the models stay.
     default = [] if call.dialect.forgets_models_of_evidence else before
     after = integers(content.get("mapped_model_ids", default))
     for model in before:

@@ -1,4 +1,5 @@
-"""Faults that a test can inject: fail, lose a request or its response, be slow, let a person change something first."""
+"""Faults that a test can inject: errors, lost requests or responses, slow responses, a person's change before a
+request."""
 
 from __future__ import annotations
 
@@ -21,12 +22,12 @@ class Fault(StrEnum):
     LOSE_ANSWER = "lose answer"
     """The request is executed, and the connection is closed without a response: the client cannot know the outcome."""
     WAIT = "wait"
-    """The request is executed after an action of the test."""
+    """The request is executed after an action that the test supplies."""
 
 
 @dataclass(slots=True)
 class PlannedFault:
-    """A fault of the next requests that match."""
+    """A fault of the next requests that match its method and path."""
 
     fault: Fault
     times: int
@@ -34,7 +35,7 @@ class PlannedFault:
     path: re.Pattern[str]
     answer: Response = field(default_factory=lambda: Response(500))
     first: Callable[[], object] = field(default=lambda: None)
-    """The action before the request."""
+    """The action that is called before the request is executed."""
 
 
 class Faults:
@@ -60,7 +61,7 @@ class Faults:
 
         Args:
             status: The status of the response.
-            times: How many requests.
+            times: The number of requests.
             method: Only requests with this method; any method if empty.
             path: Only requests whose whole path, without ``/api``, matches this expression.
             headers: The headers of the response.

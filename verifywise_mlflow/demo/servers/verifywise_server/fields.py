@@ -24,7 +24,7 @@ def check_lengths(content: Mapping[str, object], names: Collection[str], *, stat
 
 
 def check_choice(content: Mapping[str, object], name: str, choices: Collection[str], *, status: int) -> None:
-    """Refuse a value that is not one of an enumeration's."""
+    """Refuse a value that does not belong to an enumeration."""
     value = content.get(name)
     if value is not None and value not in choices:
         raise RefusedError(status, f'invalid input value for enum enum_{name}: "{value}"')

@@ -28,7 +28,8 @@ _EXTENSIONS = {
     "image/png": {".png"},
     "image/jpeg": {".jpg", ".jpeg"},
 }
-"""Media type to extensions: both must agree. JSON, plain text and archives are not among them."""
+"""Maps media types to extensions: the type and the extension of a file must agree. JSON, plain text and archives are
+not allowed."""
 _REVIEW_STATUSES = ("draft", "pending_review", "approved", "rejected", "expired", "superseded")
 _LISTED = ("id", "filename", "size", "mimetype", "upload_date", "uploaded_by", "review_status")
 _SHOWN = (*_LISTED, "modelId")
@@ -72,7 +73,7 @@ def upload(call: Call) -> Response:
 
 
 def list_files(call: Call) -> Response:
-    """Answer ``GET /file-manager``, newest first: a page of at most 100, or without pages the first 1,000."""
+    """Answer ``GET /file-manager``, newest first: a page of at most 100 files; without a page, the first 1,000."""
     rows = call.state.all("file", call.caller.organization)[::-1]
     page, size = (_positive(call, name) for name in ("page", "pageSize"))
     if page is None or size is None:
@@ -122,7 +123,7 @@ def update_metadata(call: Call) -> Response:
 
 
 def download(call: Call) -> Response:
-    """Answer ``GET /file-manager/:id``, in A for an Admin only. The content is sent as text, which ours is."""
+    """Answer ``GET /file-manager/:id``, in A1 and A2 for an Admin only. Content is sent as text: our files are text."""
     if call.dialect is not Dialect.B:
         require_role(call, "Admin")
     return Response(200, str(_row(call)["content"]))

@@ -37,7 +37,7 @@ def record(
 
 
 def record_changes(call: Call, kind: Kind, old: Document, new: Mapping[str, object]) -> None:
-    """Add an entry for each field that changes. A change of nothing leaves no trace."""
+    """Add an entry for each field that changes. If nothing changes, no entry is added."""
     for field, value in new.items():
         if field != "updated_at" and old.get(field) != value:
             record(call, kind, old["id"], "updated", field=field, old=old.get(field), new=value)

@@ -1,4 +1,4 @@
-"""The model inventory. It validates nothing itself: a value that the database refuses is a 500."""
+"""The model inventory. It validates nothing itself: a value that the database refuses results in a 500."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def get_model(call: Call) -> Response:
 
 
 def create_model(call: Call) -> Response:
-    """Answer ``POST /modelInventory``. Nothing is required, and in A nothing is unique."""
+    """Answer ``POST /modelInventory``. No field is required, and in A1 and A2 no field is unique."""
     content = call.json()
     row: Document = {
         **dict.fromkeys((*_TEXTS, "hosting_provider"), ""),
@@ -85,7 +85,7 @@ def _row(call: Call) -> Document | None:
 
 
 def _accepted(content: Document, row: Document) -> Document:
-    """Return the fields that the release knows; others are ignored."""
+    """Return the fields that the release knows; other fields are ignored."""
     fixed = {"id", "created_at", "updated_at"}
     accepted = {name: value for name, value in content.items() if name in row and name not in fixed}
     capabilities = accepted.get("capabilities")

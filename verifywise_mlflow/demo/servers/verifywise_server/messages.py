@@ -16,14 +16,14 @@ MAX_JSON_BYTES = 10 * 1024**2
 
 @dataclass(frozen=True, slots=True)
 class ReceivedRequest:
-    """A request as it arrived."""
+    """A request as the server received it."""
 
     method: str
     path: str
-    """Without ``/api`` and the query."""
+    """The path without ``/api`` and the query."""
     query: Mapping[str, str]
     headers: Mapping[str, str]
-    """By lower-case name."""
+    """The headers by lower-case name."""
     body: bytes
     address: str
     """The client's IP address."""

@@ -1,4 +1,4 @@
-"""Model risk management, which only B has: metrics that a machine posts with a token of its own."""
+"""Model risk management, which only dialect B has: metrics that a machine posts with an ingestion token."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def ingest(call: Call) -> Response:
     """Answer ``POST /mrm/models/:external_key/metrics``: a result for each point.
 
     All points must be valid. If one point of a batch is a duplicate, the first builds lose the new points, although
-    their response says that these were stored.
+    their response states that these points were stored.
     """
     content = call.json()
     batch = content.get("points")

@@ -35,7 +35,7 @@ class RateLimiter:
         """Start with no request counted.
 
         Args:
-            all_requests: The limit of all routes, if the release has one.
+            all_requests: The limit of all routes, if the release has such a limit.
             clock: Returns seconds.
         """
         self._all_requests = all_requests
@@ -45,7 +45,8 @@ class RateLimiter:
     def admit(self, request: ReceivedRequest) -> tuple[Response | None, Mapping[str, str]]:
         """Count a request; return a 429 if it exceeds a limit, and the headers for its response.
 
-        The limit of a route applies after the limit of all routes, and its headers replace those of the other limit.
+        The limit of a route applies after the limit of all routes. Its headers replace the headers of the limit of all
+        routes.
         """
         headers: dict[str, str] = {}
         for limit in self._limits(request):

@@ -1,4 +1,4 @@
-"""Model risks: every error is a 400, and a deletion is a mark."""
+"""Model risks: every error is a 400, and a deletion only marks the risk."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def list_risks(call: Call) -> Response:
 
 
 def get_risk(call: Call) -> Response:
-    """Answer ``GET /modelRisks/:id``: 404 also for a deleted one."""
+    """Answer ``GET /modelRisks/:id``: 404 also for a deleted risk."""
     row = _row(call)
     if row["is_deleted"]:
         raise RefusedError(404, "Model risk not found.")
@@ -38,7 +38,7 @@ def get_risk(call: Call) -> Response:
 
 
 def create_risk(call: Call) -> Response:
-    """Answer ``POST /modelRisks``. Nothing is unique."""
+    """Answer ``POST /modelRisks``. No field is unique."""
     content = call.json()
     for name in _REQUIRED:
         if name not in content:
@@ -107,6 +107,6 @@ def _check(call: Call, row: Document) -> None:
         date.fromisoformat(str(row["target_date"])[:10])
     except ValueError:
         raise RefusedError(400, f'invalid input syntax for type date: "{row["target_date"]}"') from None
-    # The model may be another organization's: references are not checked.
+    # The model may belong to another organization: references are not checked.
     if model is not None and not (isinstance(model, int) and call.state.find("model", model)):
         raise RefusedError(400, "insert or update violates foreign key constraint on model_id")

@@ -32,7 +32,7 @@ class Route:
     takes_ingestion_token: bool = False
 
     def parameters(self, method: str, path: str, dialect: Dialect) -> tuple[str, ...] | None:
-        """Return the variable segments of a path; None if it is not this endpoint's."""
+        """Return the variable segments of a path; None if the path belongs to another endpoint."""
         if method != self.method or (self.is_only_in_b and dialect is not Dialect.B):
             return None
         pattern = re.sub(r":\w+", "([^/]+)", self.template)

@@ -27,9 +27,9 @@ class LoggedRequest:
 
     method: str
     path: str
-    """Without ``/api`` and the query."""
+    """The path without ``/api`` and the query."""
     status: int | None
-    """None if the request was lost."""
+    """The status of the response; None if the request was lost."""
     body: bytes
     at: float
     """The time by the server's clock."""
@@ -51,8 +51,8 @@ class VerifyWiseServer:
         """Describe the server.
 
         Args:
-            dialect: The releases that it behaves like.
-            all_requests: The limit of all routes, if it differs from the dialect's.
+            dialect: The releases that the server behaves like.
+            all_requests: The limit of all routes, if it differs from the dialect's limit.
             file: The file for the server's state; without it, the state is in memory.
             preferred_port: The port to use if it is free.
             clock: Returns seconds since 1970: rate limits, tokens and timestamps follow it.
@@ -151,7 +151,7 @@ class VerifyWiseServer:
         self.requests.clear()
 
     def _answer(self, request: ReceivedRequest) -> Response | None:
-        """Return the response; None to close the connection without one."""
+        """Return the response; None to close the connection without a response."""
         planned = self.faults.next(request)
         answer: Response | None = None
         if planned is not None:
@@ -170,7 +170,7 @@ class VerifyWiseServer:
 
 
 class _HttpServer(ThreadingHTTPServer):
-    """Knows its connections, so that it can close those that a client keeps alive."""
+    """Records its connections, so that it can close the connections that a client keeps alive."""
 
     daemon_threads = True
     block_on_close = False
@@ -200,7 +200,7 @@ class _HttpServer(ThreadingHTTPServer):
                 try:
                     connection.shutdown(socket.SHUT_RDWR)
                 except OSError:
-                    continue  # the client has closed it already
+                    continue  # the client has closed the connection already
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Print nothing about a client that closed its connection."""

@@ -113,7 +113,7 @@ class State:
         return document
 
     def find(self, kind: Kind, identifier: int, organization: int | None = None) -> Document | None:
-        """Return a document; if an organization is given, only a document of it."""
+        """Return a document; if an organization is given, only a document of that organization."""
         row = self._database.execute(
             "SELECT content, organization FROM documents WHERE kind = ? AND id = ?", (kind, identifier)
         ).fetchone()
