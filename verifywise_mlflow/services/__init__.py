@@ -1,1 +1,1 @@
-"""Use cases of people, sensors and checks, and what stages and deliveries share, such as the policies of a tenant."""
+"""Use cases of people, sensors and checks, and the code that stages and deliveries share, such as tenants' policies."""

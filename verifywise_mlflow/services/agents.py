@@ -32,7 +32,8 @@ class AgentRow:
     tenant: str
     """The tenant's name in tenants.yaml."""
     agent_name: str | None
-    """The name of the logged model. Each time that an agent is logged, MLflow creates one of the same name."""
+    """The name of the logged model. MLflow creates another logged model of this name each time that the agent is
+    logged."""
     model_id: str
     """The ID of the logged model."""
     status: str | None
@@ -42,7 +43,8 @@ class AgentRow:
     source_run_id: str | None
     """The run that logged the agent; null for an agent whose code is elsewhere."""
     prompts: tuple[str, ...]
-    """The prompts that MLflow has linked to the agent, each with its version, and with its state unless it is found."""
+    """The prompts that MLflow has linked to the agent, each with its version. A prompt that is not found has its state,
+    too."""
     registered_as: tuple[str, ...]
     """The versions of models that were registered from the agent; empty if it was never registered."""
     parameters: tuple[str, ...]
@@ -68,15 +70,15 @@ class AgentStateRow:
     model_id: str
     """The ID of the logged model."""
     status: str | None
-    """The status then."""
+    """The status in this state."""
     prompts: tuple[str, ...]
-    """The prompts that were linked to it then."""
+    """The prompts that were linked to the agent in this state."""
     tags: tuple[str, ...]
-    """The tags then, each with its value."""
+    """The agent's tags in this state, each with its value."""
     valid_from: datetime
     """When a sync first saw this state, UTC."""
     valid_to: datetime | None
-    """When a sync first saw another one, UTC; null for the present state."""
+    """When a sync first saw the next state, UTC; null for the present state."""
 
 
 def agent_rows(
@@ -86,8 +88,8 @@ def agent_rows(
 
     Args:
         session: The tenant's transaction.
-        name: Only the agents with this name or ID.
-        includes_deleted: Also those that MLflow no longer has.
+        name: The name or ID of the agents to yield; None for all agents.
+        includes_deleted: Whether to yield agents that MLflow no longer has, too.
     """
     registered = versions_of_agents(session)
     for agent in stored_agents(session, name, includes_deleted=includes_deleted):
@@ -113,7 +115,7 @@ def require_known_agent(session: TenantSession, name: str) -> None:
     """Raise an error if the tenant never had such an agent.
 
     Raises:
-        UnresolvedNameError: it never had one.
+        UnresolvedNameError: the tenant never had such an agent.
     """
     names = agent_names(session)
     if name not in names:

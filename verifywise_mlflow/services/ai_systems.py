@@ -1,8 +1,9 @@
 """AI systems: which models belong together, what MLflow shows of them, and what people declare about them.
 
-A model belongs to one system. A declaration that names the model decides; otherwise the tag does, as the mapping reads
-it into the record's field ``ai_system``. Declarations stay separate from what MLflow shows: where the two differ, that
-is a ``Contradiction``, and neither replaces the other.
+A model belongs to one system. A declaration that names the model decides which system. Without such a declaration, the
+tag decides that the mapping reads into the record's field ``ai_system``. Declarations stay separate from what MLflow
+shows. If a declaration and MLflow differ, the difference is a ``Contradiction``, and neither value replaces the other
+value.
 """
 
 from __future__ import annotations
@@ -36,12 +37,12 @@ from verifywise_mlflow.persistence.session import TenantSession
 Assigned = Literal["declared", "tag"]
 Subject = Literal["risk category", "membership"]
 MAX_LISTED_VERSIONS: Final = 10
-"""The most versions that a sentence lists by number."""
+"""The maximum number of versions that a sentence lists by their numbers."""
 MAX_LISTED_TEXTS: Final = 10
-"""The most contradictions that are reported between one declaration and the tags of one model. Each text that
-contradicts the declaration gets a sentence."""
+"""The maximum number of contradictions that are reported between one declaration and the tags of one model. Each text
+that contradicts the declaration gets a sentence."""
 MAX_EXCERPT: Final = 120
-"""The most characters of a tag's text that a sentence quotes."""
+"""The maximum number of characters that a sentence quotes from a tag."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +50,14 @@ class Declarations:
     """What a tenant declares about its systems."""
 
     systems: tuple[DeclaredSystem, ...] = ()
-    """In the order of the file: if two of them name a model, the first one counts."""
+    """The declared systems, in the order of the file. If two systems name the same model, the first system counts."""
 
     def naming(self, model_name: str) -> list[DeclaredSystem]:
         """Return the systems whose declaration names a model."""
         return [system for system in self.systems if system.includes(model_name)]
 
     def of(self, model_name: str, tag: str | None) -> DeclaredSystem | None:
-        """Return the declaration that a model belongs to, by the model's name or by the system that its tags name."""
+        """Return the declaration of a model's system, found by the model's name, otherwise by the model's tag."""
         by_name = next(iter(self.naming(model_name)), None)
         if by_name is not None or tag is None:
             return by_name
@@ -65,7 +66,7 @@ class Declarations:
     def system_name(self, model_name: str, tag: str | None) -> str | None:
         """Return the name of the system that a model belongs to; None if it belongs to no system.
 
-        A long tag describes a use case rather than naming a system.
+        A long tag is ignored: it describes a use case instead of naming a system.
         """
         declared = self.of(model_name, tag)
         if declared is not None:
@@ -75,7 +76,7 @@ class Declarations:
 
 @dataclass(frozen=True, slots=True)
 class Contradiction:
-    """A point on which a declaration and MLflow, two declarations, or two tags in MLflow differ."""
+    """A difference between a declaration and MLflow, between two declarations, or between two tags in MLflow."""
 
     subject: Subject
     sentence: str
@@ -92,7 +93,7 @@ class SystemModel:
     versions: tuple[SystemVersion, ...]
     """The living versions, newest first."""
     gaps: Mapping[str, int]
-    """Open gaps of the living versions that no waiver covers, by the rule's severity."""
+    """The number of gaps of the living versions that no waiver covers, by the rule's severity."""
 
     @property
     def in_use(self) -> tuple[SystemVersion, ...]:
@@ -124,13 +125,13 @@ class AiSystem:
 
     @property
     def badge(self) -> Badge | None:
-        """The worst badge of its models; null without a model."""
+        """The worst badge of the system's models; None without a model."""
         badges = {of_model.badge for model in self.models if (of_model := model.badge)}
         return worst_badge(badges) if badges else None
 
     @property
     def gaps(self) -> Mapping[str, int]:
-        """The open gaps of its models that no waiver covers, by the rule's severity, the most severe first."""
+        """The number of the models' gaps that no waiver covers, by the rule's severity, the most severe first."""
         total: Counter[str] = Counter()
         for model in self.models:
             total.update(model.gaps)
@@ -138,7 +139,7 @@ class AiSystem:
 
     @property
     def shown_risk_categories(self) -> Mapping[str | None, int]:
-        """The risk categories that MLflow shows, each with its number of versions; archived ones are left out."""
+        """The risk categories that MLflow shows, each with its number of versions. Archived versions are left out."""
         return Counter(version.risk_category for model in self.models for version in _current(model.versions))
 
     def is_review_overdue(self, today: date) -> bool:
@@ -151,7 +152,7 @@ class AiSystems:
     """All systems of a tenant."""
 
     systems: tuple[AiSystem, ...]
-    """By name."""
+    """Sorted by name."""
     models_without_system: tuple[str, ...]
     """Models with a living version that no declaration and no tag assigns."""
 
@@ -162,7 +163,10 @@ class AiSystems:
 
 @dataclass(frozen=True, slots=True)
 class RecordedDeclaration:
-    """A declaration of a system, and the sync that found it; the declaration is None if the sync found it removed."""
+    """A declaration of a system, and the sync that found it.
+
+    The declaration is None if the sync found that the declaration was removed.
+    """
 
     declared: DeclaredSystem | None
     recorded_at: datetime
@@ -170,22 +174,22 @@ class RecordedDeclaration:
 
 
 def declarations(session: TenantSession, at: datetime | None = None) -> Declarations:
-    """Return the tenant's declarations about its systems, now or as recorded at a time.
+    """Return the tenant's declarations about its systems, as recorded now or at a given time.
 
     Raises:
-        DatabaseError: another release stored it in a form that this one cannot read.
+        DatabaseError: another release stored the declarations in a form that this release cannot read.
     """
     version = config_versions.config_version(session, "ai systems", at=at)
     return Declarations(_read(version.document)) if version else Declarations()
 
 
 def system_names(session: TenantSession) -> Mapping[str, str]:
-    """Return the system of each model that belongs to one, by model name. Models without a living version have none."""
+    """Return the name of each model's system, by model. Models without a system or a living version are left out."""
     return _names(declarations(session), system_tags(session))
 
 
 def ai_systems(session: TenantSession, at: datetime) -> AiSystems:
-    """Return all systems of the tenant: those that are declared, and those that only tags name.
+    """Return all systems of the tenant: the declared systems, and the systems that only tags name.
 
     Args:
         session: The tenant's transaction.
@@ -226,7 +230,7 @@ def ai_systems(session: TenantSession, at: datetime) -> AiSystems:
 
 
 def declaration_history(session: TenantSession, name: str) -> list[RecordedDeclaration]:
-    """Return the declarations of a system in the order in which syncs found them, each change once."""
+    """Return the declarations of a system in the order in which syncs found them. A repetition is left out."""
     history: list[RecordedDeclaration] = []
     for version in config_versions.all_config_versions(session, "ai systems"):
         found = next((system for system in _read(version.document) if system.has_name(name)), None)
@@ -245,7 +249,7 @@ def _read(document: Mapping[str, object]) -> tuple[DeclaredSystem, ...]:
 
 
 def _names(declared: Declarations, tags: Mapping[str, str | None]) -> dict[str, str]:
-    """Return the system of each model. If tags spell it in several ways, the spelling of the first model counts."""
+    """Return the system of each model. If tags spell a system in several ways, the first model's spelling counts."""
     spellings: dict[str, str] = {}
     names = {}
     for model, tag in tags.items():

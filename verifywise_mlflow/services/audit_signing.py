@@ -1,8 +1,8 @@
 """Signs the head of a tenant's audit trail as a checkpoint, and records when another key begins to sign.
 
-A trail has one key at a time. A process with another key signs nothing, so that neither a forgotten worker nor a wrong
-setting mixes two keys. If the previous key is configured, too, it vouches for the new key in a checkpoint over a
-separate entry, ``signing key changed``, so verifiers who trust the previous key need no other.
+At any given time, only one key signs a trail. A process with another key signs nothing, so that neither a forgotten
+worker nor a wrong setting mixes two keys. If the previous key is configured, too, it vouches for the new key: it signs
+a checkpoint over a separate entry, ``signing key changed``. So verifiers who trust the previous key need no other key.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.errors import SecretUnavailableError
 from verifywise_mlflow.tenants.secrets import SecretReference
 
-if TYPE_CHECKING:  # with cryptography, which takes 0.05 s; most syncs sign nothing
+if TYPE_CHECKING:  # these import cryptography, which takes 0.05 s; most syncs sign nothing
     from verifywise_mlflow.audit.keys import Signer
 
 SIGNING_KEY_VARIABLE: Final = "VERIFYWISE_AUDIT_SIGNING_KEY"
 """A reference to an Ed25519 private key: ``env:NAME`` or ``file:/absolute/path`` in PEM, or ``pkcs11:`` (RFC 7512)."""
 PREVIOUS_KEY_VARIABLE: Final = "VERIFYWISE_AUDIT_PREVIOUS_SIGNING_KEY"
-"""The same reference for the key that has signed until now, while it is being replaced."""
+"""A reference, in the same form, to the key that has signed until now and is being replaced."""
 _PKCS11_SCHEME: Final = "pkcs11:"
 
 
@@ -37,7 +37,7 @@ class WrongSigningKeyError(SecretUnavailableError):
 
 
 def signing_key() -> Signer | None:
-    """Return the signing key; None if none is configured.
+    """Return the signing key; None if no key is configured.
 
     Raises:
         SecretUnavailableError: the variable is set, but it does not refer to a usable key.
@@ -46,7 +46,7 @@ def signing_key() -> Signer | None:
 
 
 def previous_signing_key() -> Signer | None:
-    """Return the key that is being replaced; None if none is configured.
+    """Return the key that is being replaced; None if no such key is configured.
 
     Raises:
         SecretUnavailableError: the variable is set, but it does not refer to a usable key.
@@ -55,9 +55,9 @@ def previous_signing_key() -> Signer | None:
 
 
 def signing_key_of(store: Store, tenant_id: str, now: datetime) -> Signer | None:
-    """Return the signing key after making sure that it signs the tenant's trail; None if none is configured.
+    """Return the signing key after making sure that it signs the tenant's trail; None if no key is configured.
 
-    If it replaces another key, the replacement is recorded in the trail here, before a sync reads anything.
+    If the key replaces another key, this function records the replacement in the trail, before a sync reads anything.
 
     Raises:
         SecretUnavailableError: the key cannot be used, or is not the key that signs this trail.
@@ -70,10 +70,10 @@ def signing_key_of(store: Store, tenant_id: str, now: datetime) -> Signer | None
 
 
 def sign_chain_head(session: TenantSession, key: Signer, now: datetime) -> Checkpoint | None:
-    """Sign the head of the tenant's hash chain and store the checkpoint; None if the chain is empty.
+    """Sign the head of the tenant's hash chain; store and return the checkpoint. Return None if the chain is empty.
 
     Raises:
-        SecretUnavailableError: the key cannot be used any more, or it is not the one that signs this trail.
+        SecretUnavailableError: the key cannot be used any more, or it is not the key that signs this trail.
     """
     change_key(session, key, now)
     head = audit_log.head(session)
@@ -87,10 +87,10 @@ def sign_chain_head(session: TenantSession, key: Signer, now: datetime) -> Check
 def change_key(
     session: TenantSession, key: Signer, now: datetime, previous_key_lost: str | None = None
 ) -> list[Checkpoint]:
-    """Record that ``key`` signs the trail from now on; return the checkpoints over that entry, the old key's first.
+    """Record that ``key`` signs the trail from now on; return the checkpoints over this entry, the old key's first.
 
-    Return none if the key signs the trail already, or if nothing has signed it yet. ``previous_key_lost`` is the reason
-    why the previous key cannot vouch for the new one.
+    Return an empty list if the key signs the trail already, or if no key has signed the trail yet.
+    ``previous_key_lost`` is the reason why the previous key cannot vouch for the new one.
 
     Raises:
         WrongSigningKeyError: another key signs the trail, and it is neither configured as the previous key nor lost.
@@ -148,7 +148,7 @@ def _key(variable: str) -> Signer | None:
             return Pkcs11Key.from_uri(reference)
         except SecretUnavailableError as error:
             raise SecretUnavailableError(f"{variable}: {error}") from None
-    # With cryptography, which takes 0.05 s; most syncs sign nothing.
+    # This imports cryptography, which takes 0.05 s. Most syncs sign nothing.
     from verifywise_mlflow.audit.keys import InvalidKeyError, SigningKey
 
     try:

@@ -15,15 +15,16 @@ from verifywise_mlflow.persistence.store import Store
 from verifywise_mlflow.tenants.errors import SecretUnavailableError
 
 PUBLIC_KEYS_VARIABLE = "VERIFYWISE_AUDIT_PUBLIC_KEYS"
-"""Paths of PEM files, separated by ``:``: the first key of the trails, and each key that replaced a lost one. Keys for
-which these vouch are found in the trail. Without the variable, signatures are not verified."""
+"""Paths of PEM files, separated by ``:``. The files contain the first key of the trails, and each key that replaced a
+lost key. The trail itself contains the keys for which these keys vouch. Without the variable, signatures are not
+verified."""
 
 
 def public_keys() -> list[PublicKey]:
     """Return the public keys to verify signatures with.
 
     Raises:
-        SecretUnavailableError: a configured file cannot be read, or does not hold a public key.
+        SecretUnavailableError: a configured file cannot be read, or does not contain a public key.
     """
     return [_public_key(Path(path)) for path in os.environ.get(PUBLIC_KEYS_VARIABLE, "").split(":") if path]
 
@@ -53,7 +54,7 @@ def verify_audit_trails(
     Args:
         store: The store.
         tenant_ids: The tenants.
-        keys: Trusted public keys. Without any, no signature is verified.
+        keys: Trusted public keys. Without keys, no signature is verified.
         external_checkpoints: Returns the checkpoints of a tenant that are stored outside the database.
     """
     reports = []

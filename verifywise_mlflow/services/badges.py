@@ -28,11 +28,11 @@ class BadgeReport:
     counted_versions: tuple[int, ...]
     verdicts: Mapping[str, int]
     waived_gaps: Mapping[str, int]
-    """Rule ID to the number of its open gaps that are waived. Waivers do not change the badge."""
+    """The number of gaps that a waiver covers, by rule ID. Waivers do not change the badge."""
     badge_since: datetime | None
     """Since when a version has had this badge; null for the badge of a model."""
     evaluated_at: datetime | None
-    """When the versions were last evaluated: the earliest of their times."""
+    """The earliest of the times at which the versions were last evaluated."""
     deleted_at: datetime | None
     """Since when MLflow no longer has the version; null while it exists, and for the badge of a model."""
 

@@ -39,14 +39,14 @@ K = TypeVar("K", bound=Hashable)
 
 CONNECT_TIMEOUT_S = 3.0
 POLL_TIMEOUT_S = 5.0
-"""How long a poll waits: MLflow responds in 0.1 s, or in 1 s if it hashes passwords. A server that hangs occupies a
-thread for this long."""
+"""How long a poll waits for a response. MLflow responds in 0.1 s, or in 1 s if it hashes passwords. A server that hangs
+occupies a thread for this long."""
 LISTING_TIMEOUT_S = 15.0
 """How long a poll waits for a page of 10,000 versions."""
 MAX_POLL_RESPONSE_BYTES = 8 * 1024**2
 MAX_POLL_LISTING_BYTES = 64 * 1024**2
-"""The most memory of a listing. It is lower than in a sync, since the process that evaluates the sensors reads sixteen
-servers at once. A listing of 100,000 versions fits, since a poll keeps only digests."""
+"""The maximum memory of a listing. The limit is lower than in a sync, since the process that evaluates the sensors
+reads sixteen servers at once. A listing of 100,000 versions stays below the limit, since a poll keeps only digests."""
 
 
 def has_prompts(store: Store, tenant_id: str) -> bool:
@@ -56,10 +56,10 @@ def has_prompts(store: Store, tenant_id: str) -> bool:
 
 
 def fetch_newest_updates(tenant: Tenant, with_prompts: bool) -> NewestUpdates:
-    """Return when the versions were last updated, and the prompts if ``with_prompts``.
+    """Return when the versions and, if ``with_prompts``, the prompts were last updated.
 
     Raises:
-        HttpError: the server could not be read. There is no retry, because the next poll is one.
+        HttpError: the server could not be read. There is no retry here: the next poll is the retry.
         SecretUnavailableError: a credential cannot be resolved.
     """
     with redacted_errors(EntityRedactor(tenant.redaction)):
@@ -79,7 +79,7 @@ def update_change_token(store: Store, tenant_id: str, newest: NewestUpdates) -> 
 
 @dataclass(frozen=True, slots=True)
 class RegistryFingerprints:
-    """The fingerprints of all listed objects, equal to those that a sync would store."""
+    """The fingerprints of all listed objects, equal to the fingerprints that a sync stores."""
 
     models: Mapping[str, str]
     """The fingerprints of models, including models that the prompt tag hides."""
@@ -152,7 +152,7 @@ def fetch_fingerprints(tenant: Tenant) -> RegistryFingerprints:
 def registry_change_token(store: Store, tenant_id: str, listed: RegistryFingerprints) -> str | None:
     """Return a token for the differences between the listings and the store; None if a sync would write nothing.
 
-    Models that MLflow hides among the prompts are in no plain search, so they do not count as missing.
+    Models that MLflow hides among the prompts do not count as missing, since a plain search never returns them.
     """
     with store.begin(tenant_id) as session:
         models, versions = registry.stored_models(session), registry.stored_versions(session)
@@ -175,7 +175,7 @@ def _differences(
     complete: Collection[str],
     hidden: Set[K] = frozenset(),
 ) -> list[tuple[str, K, str]]:
-    """Return the objects whose listed fingerprint differs from the stored one, and those that are no longer listed."""
+    """Return the objects whose listed and stored fingerprints differ, and the objects that are no longer listed."""
     differences = [(field, key, digest) for key, digest in listed.items() if _is_changed(stored.get(key), digest)]
     if field in complete:
         living = {key for key, row in stored.items() if not row.is_deleted}
@@ -194,10 +194,10 @@ def unreported_creation(store: Store, tenant_id: str, newest: NewestUpdates) -> 
 
 
 def unreported_models(store: Store, tenant_id: str, listed: RegistryFingerprints) -> Collection[str]:
-    """Return the models with a change that a webhook reports, and for which no hint is pending.
+    """Return the models that have a change of a kind that webhooks report, but no pending hint.
 
-    Such changes are new models and versions, tags of versions and aliases; MLflow has no webhook for any other change.
-    While a model is missing, a new model may be the missing one under another name.
+    These kinds are new models, new versions, tags of versions, and aliases. MLflow has no webhook for other changes.
+    While a model is missing, a new model may be the missing model under another name.
     """
     with store.begin(tenant_id) as session:
         models, versions = registry.stored_models(session), registry.stored_versions(session)

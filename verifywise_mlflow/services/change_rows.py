@@ -45,7 +45,7 @@ class ChangeRow:
 
 
 def net_changes(session: TenantSession, period: Period) -> Iterator[ChangeRow]:
-    """Yield the differences of records, then those of badges and verdicts, each sorted by version."""
+    """Yield the differences of records, then the differences of badges and verdicts, each sorted by version."""
     for before, after in net_record_transitions(session, period):
         for difference in differences(before, after):
             yield ChangeRow(*after.key, "record", difference.field, difference.before, difference.after)
@@ -63,7 +63,7 @@ class HistoryRow:
     __pydantic_config__: ClassVar[ConfigDict] = DESCRIBED
 
     at: datetime
-    """When a sync saw it; of a waiver, when it was granted or ended."""
+    """When a sync saw the change; for a waiver, when it was granted or ended."""
     kind: Literal["event", "record", "verdict", "badge", "waiver"]
     """What changed."""
     subject: str
@@ -73,7 +73,7 @@ class HistoryRow:
     after: object
     """The value after; null if there is none any more."""
     reason: str | None
-    """Of a verdict and a waiver, why; of an event, a sentence."""
+    """For a verdict or a waiver, the reason; for an event, a sentence about it."""
     sync_id: str
     """Empty if no sync made the change."""
 

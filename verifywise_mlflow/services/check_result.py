@@ -15,9 +15,9 @@ class CheckResult:
     subject: str
     outcome: Outcome
     detail: str
-    """How many objects were read, or why not."""
+    """How many objects were read, or why they could not be read."""
     remedy: str | None = None
-    """What to do about it."""
+    """What to do about the result; None if nothing is to be done."""
 
     def to_json(self) -> dict[str, object]:
         """Return the object that ``check --json`` prints. Its keys are an interface."""

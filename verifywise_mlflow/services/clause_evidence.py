@@ -1,6 +1,6 @@
-"""Leads from a clause to its evidence: rules, versions, and a version's values, origins and files.
+"""Finds the evidence for a clause: rules, versions, and a version's values, origins and files.
 
-It reads stored verdicts and evaluates nothing.
+The module reads stored verdicts and evaluates nothing.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ class CountedRule:
 
     rule: StoredRule
     verdict_counts: Mapping[str, int]
-    """The number of versions by verdict; archived ones are left out."""
+    """The number of versions by verdict. Archived versions are left out."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClauseEvidence:
-    """The rules and versions behind a clause."""
+    """The rules that give evidence for a clause, and the versions with their verdicts."""
 
     framework: Framework
     coverage: ClauseCoverage
@@ -94,7 +94,7 @@ def clause_evidence(session: TenantSession, cited: Sequence[CitedClause], limit:
 
 @dataclass(frozen=True, slots=True)
 class RuleOnVersion:
-    """A rule that gives evidence for a clause, and its verdict on a version; None if it was not evaluated yet."""
+    """A rule that gives evidence for a clause, and its verdict on a version; None before the first evaluation."""
 
     rule: StoredRule
     verdict: VerdictState | None
@@ -102,7 +102,7 @@ class RuleOnVersion:
 
 @dataclass(frozen=True, slots=True)
 class VersionClause:
-    """What a version shows of a clause."""
+    """The evidence that a version has for a clause."""
 
     cited: CitedClause
     evidence: VersionEvidence | None
@@ -114,7 +114,7 @@ class VersionClause:
 
 @dataclass(frozen=True, slots=True)
 class VersionClauses:
-    """What a version shows of some clauses."""
+    """The evidence that a version has for some clauses."""
 
     key: Key
     lifecycle_stage: str | None
@@ -123,7 +123,7 @@ class VersionClauses:
 
 
 def version_evidence(session: TenantSession, cited: Sequence[CitedClause], key: Key) -> VersionClauses | None:
-    """Return what a version shows of some clauses; None if there is no such version."""
+    """Return the evidence that a version has for some clauses; None if there is no such version."""
     now = datetime.now(UTC)
     state = history.record_as_of(session, key, now)
     if state is None:
@@ -152,7 +152,7 @@ def _rules_of(cited: CitedClause, references: References) -> tuple[str, ...]:
 
 
 def files_read(record: CanonicalRecord, rules: Sequence[RuleOnVersion]) -> Iterator[Mapping[str, object]]:
-    """Yield the files behind the fields that the rules read, each once."""
+    """Yield the source files of the fields that the rules read, each file once."""
     fields = {path.partition(".")[0] for applied in rules if applied.verdict for path in applied.verdict.values}
     manifest = record.artifact_manifest if isinstance(record.artifact_manifest, Mapping) else {}
     listed = [file for file in _list(manifest.get("files")) if isinstance(file, Mapping)]

@@ -35,7 +35,7 @@ Section: TypeAlias = Literal[
     "origin",
 ]
 SECTIONS: Final[tuple[Section, ...]] = get_args(Section)
-"""In the order in which they are shown."""
+"""The sections, in the order in which they are shown."""
 
 _OTHER_SECTIONS: Final = frozenset(
     {
@@ -43,14 +43,14 @@ _OTHER_SECTIONS: Final = frozenset(
         *("runtime_environment", "artifact_manifest", "evidence_files"),
     }
 )
-"""Fields of the record that are left out here: the key, and fields that have a section of their own."""
+"""Fields of the record that the section ``record`` leaves out: the key, and fields with a section of their own."""
 _ORIGIN: Final = (
     *("source_run_id", "logged_model_id", "source_artifact_uri", "artifact_uri", "experiment_id"),
     *("created_at", "last_updated_at", "training_started_at", "training_ended_at"),
 )
-"""Fields of the record that identify one version and differ between any two."""
+"""Fields of the record that identify one version, so that they differ between any two versions."""
 _SYSTEM_TAGS: Final = "mlflow."
-"""The prefix of tags that MLflow sets itself. The record has the relevant ones as fields."""
+"""The prefix of tags that MLflow sets itself. The record has the relevant tags as fields."""
 
 
 @value_object
@@ -64,9 +64,9 @@ class ComparedValue:
     name: str
     """The metric, parameter, data set, field, rule, package, file or tag."""
     first: str | None
-    """The value of the first version as text; null if it has none."""
+    """The value of the first version as text; null if this version has no such value."""
     second: str | None
-    """The value of the second version as text; null if it has none."""
+    """The value of the second version as text; null if this version has no such value."""
     differs: bool | None
     """Whether the values differ; null if that is unknown, as for files that were not hashed."""
     first_number: float | None = None
@@ -74,11 +74,11 @@ class ComparedValue:
     second_number: float | None = None
     """The second value if it is a finite number."""
     difference: float | None = None
-    """The second number minus the first one."""
+    """The second number minus the first number."""
     relative_difference: float | None = None
-    """The difference divided by the size of the first number; null if that is zero."""
+    """The difference divided by the absolute value of the first number; null if the first number is zero."""
     note: str | None = None
-    """What else there is to say: the title of a rule."""
+    """An additional text, such as the title of a rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Comparison:
     first: VersionDossier
     second: VersionDossier
     values: tuple[ComparedValue, ...]
-    """By section, then by name."""
+    """Sorted by section, then by name."""
 
     @property
     def differing(self) -> tuple[ComparedValue, ...]:
@@ -99,7 +99,7 @@ class Comparison:
 def compare(session: TenantSession, first: VersionDossier, second: VersionDossier) -> Comparison:
     """Return all values of two versions of a model side by side.
 
-    Their tags are those of the last sync, since former tags are not stored.
+    The tags are as of the last sync, since former tags are not stored.
     """
     return compare_with(stored_tags(session, (first, second)), first, second)
 
@@ -110,7 +110,7 @@ class StoredTags:
 
     versions: Mapping[Key, Mapping[str, str]]
     runs: Mapping[str, Mapping[str, str]]
-    """By the ID of the run. Tags that MLflow sets itself are left out."""
+    """The tags of each run, by run ID. Tags that MLflow sets itself are left out."""
 
 
 def stored_tags(session: TenantSession, dossiers: Sequence[VersionDossier]) -> StoredTags:
@@ -188,7 +188,7 @@ def _data_set_name(item: DataSet) -> str:
 
 
 def data_set_text(item: DataSet) -> str:
-    """Return the value of a data set that is compared: its digest, and its source as MLflow states it."""
+    """Return the text by which data sets are compared: the digest, and the source as MLflow states it."""
     parts = (item.digest and f"digest {item.digest}", item.source)
     return ", ".join(part for part in parts if part) or "no digest and no source"
 
@@ -234,7 +234,7 @@ def _compared(
 
 
 def _number(section: Section, value: object) -> float | None:
-    """Return a metric's value, or a parameter's if its text is a number."""
+    """Return the value of a metric, or the value of a parameter if its text is a number."""
     if section not in ("metrics", "parameters") or not isinstance(value, str | int | float):
         return None
     try:

@@ -42,29 +42,29 @@ class RuleSummary:
     rule: Rule
     verdicts: Mapping[str, int]
     archived: Mapping[str, int]
-    """How many of these verdicts are on archived versions."""
+    """The number of verdicts on archived versions, by verdict. They are included in ``verdicts``."""
     open_gaps: int
-    """Gaps that no waiver covers."""
+    """The number of gaps that no waiver covers."""
     open_gaps_by_age: tuple[int, ...]
-    """The number of these gaps by age, in the order of ``GAP_AGE_BUCKETS``."""
+    """The number of open gaps by age, in the order of ``GAP_AGE_BUCKETS``."""
     oldest_gap_days: int | None
-    """Whole days for which the oldest of them has been open."""
+    """The number of whole days for which the oldest open gap has been open."""
     worst_gaps: Sequence[Gap]
     """The most urgent of the open gaps."""
 
     @property
     def waived_gaps(self) -> int:
-        """Gaps that a waiver covers. They remain gaps."""
+        """The number of gaps that a waiver covers. They remain gaps."""
         return sum(self.verdicts.get(verdict, 0) for verdict in OPEN_VERDICTS) - self.open_gaps
 
     @property
     def scored_verdicts(self) -> Mapping[str, int]:
-        """The verdicts on versions that are not archived: those that the score counts."""
+        """The verdicts that the score counts: verdicts on versions that are not archived."""
         return Counter(self.verdicts) - Counter(self.archived)
 
     @property
     def evaluated_versions(self) -> int:
-        """Versions that have a verdict of the rule."""
+        """The number of versions that have a verdict of the rule."""
         return sum(self.verdicts.values())
 
 
@@ -75,7 +75,7 @@ class ComplianceSummary:
     rules: Sequence[RuleSummary]
     """The summaries of the rules, in the order of the policies."""
     badges: Mapping[str | None, int]
-    """How many versions have each badge; None stands for versions that were not evaluated."""
+    """The number of versions by badge. The key None is for versions that were not evaluated."""
 
     def urgent_gaps(self, limit: int = WORST_GAPS_PER_RULE) -> list[UrgentGap]:
         """Return the most urgent gaps over all rules, at most ``WORST_GAPS_PER_RULE``."""
@@ -84,7 +84,7 @@ class ComplianceSummary:
         return most_urgent(gaps, severities, min(limit, WORST_GAPS_PER_RULE))
 
     def metrics(self) -> dict[str, int | float]:
-        """Return metrics to plot over time. A metric without a value is left out, because 0 would be a statement."""
+        """Return metrics to plot over time. A metric without a value is left out: 0 would look like a result."""
         percent = score((summary.rule.severity, summary.scored_verdicts) for summary in self.rules)
         oldest = [summary.oldest_gap_days for summary in self.rules if summary.oldest_gap_days is not None]
         by_severity = {

@@ -1,4 +1,4 @@
-"""Checks what this account may read on a tenant's server. Stores nothing."""
+"""Checks what the configured account may read on a tenant's server. Stores nothing."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def _failure(subject: str, error: HttpError, remedy: str) -> CheckResult:
 def _check_runs(
     report: CheckReport, reader: Reader, newest: Sequence[ModelVersion], experiment_ids: Sequence[str]
 ) -> str | None:
-    """Search for the runs of the newest versions, and request one run that is missing; return a readable run's ID."""
+    """Search for the runs of the newest versions, and request one run that is not found; return a readable run's ID."""
     subject = "training runs"
     run_ids = list(dict.fromkeys(version.run_id for version in newest if version.run_id))[:RUNS_PAGE_SIZE]
     if not run_ids:
@@ -156,7 +156,8 @@ def _check_missing_run(
     try:
         reader.run(run_id)
     except NotFoundError:
-        # The run was permanently deleted: no permission helps, and the records will say so.
+        # The run was permanently deleted. No permission makes it readable, and the records will state that it is
+        # deleted.
         outcome = "readable" if is_part else "nothing there"
         return CheckResult(subject, outcome, f"{detail}; {run_id} no longer exists")
     except ForbiddenError as error:

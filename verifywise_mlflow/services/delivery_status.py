@@ -15,7 +15,7 @@ from verifywise_mlflow.tenants.delivery.target_name import TargetName
 from verifywise_mlflow.tenants.tenant import Tenant
 
 STUCK_AFTER: Final = timedelta(hours=1)
-"""Deliveries to a target count as stuck once the oldest pending version is older than this."""
+"""Deliveries to a target count as stuck if the oldest pending version has waited for longer than this."""
 
 
 @dataclass(frozen=True, slots=True)

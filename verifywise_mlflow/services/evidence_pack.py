@@ -24,16 +24,16 @@ from verifywise_mlflow.services.version_dossier import VersionDossier, dossier
 
 @dataclass(frozen=True, slots=True)
 class PackContents:
-    """The contents of a pack about one version as of a time."""
+    """The contents of a pack about one version as of a given time."""
 
     dossier: VersionDossier
     facts: SystemFacts
     record_states: Sequence[RecordState]
-    """The states up to the time, as they were known then, the oldest first. The same holds for ``verdict_states`` and
-    the badges of the dossier."""
+    """The states of the record up to the pack's time, as they were known at that time, the oldest first. The same
+    applies to ``verdict_states`` and to the badges of the dossier."""
     verdict_states: Sequence[VerdictState]
     policy: ConfigVersion | None
-    """The policies in force at the time, in full."""
+    """The policies in force at the pack's time, in full."""
     trail: VersionTrail
     proof: VersionProof | None
     """The proof that the audit trail commits the record and the verdicts."""
@@ -42,20 +42,20 @@ class PackContents:
 
     @property
     def rule_documents(self) -> Mapping[str, Mapping[str, object]]:
-        """The rules in force at the time, by ID, as they were recorded."""
+        """The rules in force at the pack's time, by ID, as they were recorded."""
         return rule_documents(self.policy)
 
 
 @dataclass(frozen=True, slots=True)
 class Provability:
-    """The moment whose states can be proved, shared by all packs of a time; or the reason why there is none."""
+    """The moment whose states can be proved, or why there is no such moment. All packs of a given time share it."""
 
     moment: ProvableMoment | None
     reason: str = ""
 
 
 def provability(session: TenantSession, at: datetime) -> Provability:
-    """Return the moment that can be proved for a time. This reads the whole log of states."""
+    """Return the moment whose states can be proved for a given time. This reads the whole log of states."""
     try:
         return Provability(provable_moment(session, at))
     except UnprovableError as error:
@@ -65,16 +65,16 @@ def provability(session: TenantSession, at: datetime) -> Provability:
 def pack_contents(
     session: TenantSession, key: Key, at: datetime | None = None, provable: Provability | None = None
 ) -> PackContents | None:
-    """Return the contents of a pack; None if no sync had seen the version by the time.
+    """Return the contents of a pack; None if no sync had seen the version by the given time.
 
-    Without a time, the state is that of the last entry in the audit trail, so packs are equal until the next entry or
-    checkpoint.
+    Without a time, the pack shows the state as of the last entry in the audit trail. So packs are equal until the next
+    entry or checkpoint.
 
     Args:
         session: the tenant's transaction.
         key: the version.
         at: the time.
-        provable: the moment that can be proved for that time, if it was determined before.
+        provable: the result of ``provability`` for that time, if it was computed before.
 
     Raises:
         DatabaseError: the audit trail or the policies cannot be read.
@@ -151,6 +151,6 @@ def _badge_as_known(badge: BadgeState, at: datetime) -> BadgeState:
 
 
 def _as_known(span: Validity, at: datetime) -> Validity:
-    """Return a span without its end if that is after a time: the end was not known then."""
+    """Return a span. If its end is after a given time, it is left out, since it was not known at that time."""
     is_later = span.valid_to is not None and span.valid_to > at
     return replace(span, valid_to=None, ended_by_sync_id=None) if is_later else span

@@ -26,7 +26,7 @@ class TenantFreshness(NamedTuple):
 
 
 def load_stage_freshness(session: TenantSession, tenant: Tenant, now: datetime) -> list[StageFreshness]:
-    """Return the freshness of each stage of a tenant, in order; empty if the store does not know the tenant yet."""
+    """Return the freshness of each stage of a tenant, in order; empty if the store has no entry for the tenant yet."""
     timestamps = stage_timestamps(session)
     if timestamps is None:
         return []

@@ -1,4 +1,4 @@
-"""The gaps of one tenant or several: which version does not meet which rule, since when, and who accepts that."""
+"""The gaps of one tenant or several: which version does not meet which rule, since when, and who accepts the gap."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class GapWaiver:
     approver: str
     """Who accepted the gap."""
     reason: str
-    """Why."""
+    """Why the person accepted the gap."""
     expires_on: date
     """The last day on which the waiver is in force, UTC."""
 
@@ -66,7 +66,7 @@ class Gap:
     verdict: str
     """fail, not evidenced or error."""
     reason: str
-    """Why."""
+    """Why the rule gave this verdict."""
     ai_system: str | None
     """The AI system that the model is a part of, according to its tags or to what the tenant declares."""
     model_name: str
@@ -78,13 +78,13 @@ class Gap:
     owner: str | None
     """The person or team accountable for the model."""
     opened_at: datetime
-    """Since when every evaluation found a gap, UTC: the start of the uninterrupted run of such verdicts. An evaluation
-    that could not read what the rule rests on does not end it."""
+    """The time of the first evaluation in the uninterrupted series of evaluations that found a gap, UTC. An evaluation
+    that could not read an object that the rule needs does not interrupt the series."""
     may_be_older: bool
-    """Whether the gap may have been there before: no evaluation right before opened_at found that the rule was met or
-    did not apply. Usually, recording began then."""
+    """Whether the gap may have existed before opened_at: no evaluation right before that time found that the rule was
+    met or did not apply. Usually, recording began at that time."""
     age_days: int
-    """For how many whole days the gap has been open."""
+    """The number of whole days for which the gap has been open."""
     waiver: GapWaiver | None
     """Who accepts the gap now; null if nobody does."""
     clauses: tuple[str, ...]
@@ -104,30 +104,32 @@ class Grouping(StrEnum):
 
 @value_object
 class GapGroup:
-    """The gaps of a tenant that have the same owner, severity, age, rule, model or AI system, counted."""
+    """The number of a tenant's gaps that have the same owner, severity, age, rule, model or AI system."""
 
     __pydantic_config__: ClassVar[ConfigDict] = DESCRIBED
 
     tenant: str
     """The tenant's name in tenants.yaml."""
     group: str | None
-    """The owner, severity, age, rule, model or AI system that the gaps have in common; null if they have none."""
+    """The owner, severity, age, rule, model or AI system that the gaps have in common; null for gaps that lack this
+    property."""
     open: int
-    """Gaps that nobody accepts."""
+    """The number of gaps that nobody accepts."""
     waived: int
-    """Gaps that a waiver covers."""
+    """The number of gaps that a waiver covers."""
     critical: int
-    """Those of critical severity, waived ones included. The same holds for the other severities."""
+    """The number of gaps of critical severity, including waived gaps. The next three fields include waived gaps,
+    too."""
     high: int
-    """Those of high severity."""
+    """The number of gaps of high severity."""
     medium: int
-    """Those of medium severity."""
+    """The number of gaps of medium severity."""
     low: int
-    """Those of low severity."""
+    """The number of gaps of low severity."""
     versions: int
-    """Versions with such a gap."""
+    """The number of versions with such a gap."""
     oldest_opened_at: datetime
-    """When the oldest of them was opened, UTC."""
+    """When the oldest of the gaps was opened, UTC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,27 +139,27 @@ class GapFilter:
     versions: VersionFilter = field(default_factory=VersionFilter)
     severities: tuple[str, ...] = ()
     rules: tuple[str, ...] = ()
-    """IDs of rules; ``*`` stands for any characters."""
+    """IDs of rules; ``*`` matches any characters."""
     ai_systems: tuple[str, ...] = ()
     """Names of AI systems."""
     frameworks: tuple[str, ...] = ()
     """Governance frameworks that the rule refers to."""
     min_age_days: int = 0
-    """Gaps that have been open for this number of whole days at least."""
+    """Gaps that have been open for at least this number of whole days."""
     is_waived: bool | None = None
-    """Only waived ones, or only those that no waiver covers."""
+    """True for waived gaps only, False for gaps that no waiver covers, None for both kinds."""
 
 
 def open_gaps(
     session: TenantSession, at: datetime, wanted: GapFilter | None = None, limit: int | None = None
 ) -> Iterator[Gap]:
-    """Yield a tenant's gaps, the most urgent first. Memory does not grow with their number.
+    """Yield a tenant's gaps, the most urgent first. Memory does not grow with the number of gaps.
 
     Args:
         session: The tenant's transaction.
         at: The current time: ages and waivers depend on it.
         wanted: Which gaps to list.
-        limit: The most gaps to yield.
+        limit: The maximum number of gaps to yield.
 
     Raises:
         UnresolvedNameError: the tenant has no such AI system, or its policies refer to no such framework.
@@ -168,7 +170,7 @@ def open_gaps(
 
 
 def group_gaps(session: TenantSession, at: datetime, by: Grouping, wanted: GapFilter | None = None) -> list[GapGroup]:
-    """Return a tenant's gaps, counted by a property: the group with the most severe gaps first; by age, the oldest.
+    """Return a tenant's gaps, counted by a property. The most severe group comes first; by age, the oldest group.
 
     Raises:
         UnresolvedNameError: the tenant has no such AI system, or its policies refer to no such framework.
@@ -207,11 +209,11 @@ class _Context:
     at: datetime
     policies: StoredPolicies
     clauses: Mapping[str, tuple[str, ...]]
-    """Rule ID to the clauses that the rule gives evidence for."""
+    """The clauses that each rule gives evidence for, by rule ID."""
     systems: Mapping[str, str]
-    """Model to its AI system."""
+    """The AI system of each model, by the model's name."""
     waivers: Mapping[str, Sequence[Waiver]]
-    """Rule ID to the waivers in force, the one that ends last first."""
+    """The waivers in force, by rule ID. The waiver that ends last comes first."""
 
     @classmethod
     def read(cls, session: TenantSession, at: datetime) -> _Context:
@@ -296,7 +298,7 @@ _SEVERITIES: Final = [severity.value for severity in Severity]
 
 @dataclass(slots=True)
 class _Tally:
-    """The gaps of a group, as they are counted."""
+    """The counts of one group, which grow while its gaps are read."""
 
     by_rank: Counter[int] = field(default_factory=Counter)
     waived: int = 0

@@ -1,6 +1,7 @@
 """Checks what a server offers for generative applications: prompts, agents, evaluation data sets, counts of traces.
 
-The endpoint decides whether a server offers a feature: behind a gateway, the number of the release proves nothing.
+A request to a feature's endpoint shows whether the server offers the feature. Behind a gateway, the release number
+proves nothing.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from verifywise_mlflow.http.errors import HttpError, NotFoundError, RequestRejec
 from verifywise_mlflow.services.check_result import CheckResult
 
 MAX_EXPERIMENTS: Final = 1_000
-"""The most experiments whose traces are counted: the first ones."""
+"""The maximum number of experiments whose traces are counted. The first experiments are counted."""
 _OF_DATABRICKS: Final = "the prompts of Databricks have an API of their own, which is not read"
 
-# In earlier releases, the path may match another endpoint, with an ID in it, that refuses the method.
+# In earlier releases, the path may match another endpoint that expects an ID at this place and refuses the method.
 _NOT_OFFERED: Final = (EndpointNotFoundError, NotFoundError, RequestRejectedError)
 
 
@@ -26,7 +27,7 @@ def check_generative(reader: Reader, experiment_ids: Sequence[str]) -> Iterator[
     """Yield a result for each kind of object. A kind that the server lacks is not a failure: no sync requires it.
 
     Args:
-        reader: The connection, after it has listed models and versions, which also lists the prompts.
+        reader: The connection. It must have listed models and versions, which also lists the prompts.
         experiment_ids: The experiments that the account may read.
     """
     yield (prompts := _prompts(reader))

@@ -1,4 +1,4 @@
-"""The inventory: every model version of one tenant or several, with what a governance officer needs first."""
+"""The inventory: every model version of one tenant or several, with the fields that an officer needs first."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class InventoryRow:
     last_trained_at: datetime | None
     """When the training run ended, UTC; if it has not ended, when it started; null without a readable run."""
     last_changed_at: datetime | None
-    """When a sync last saw a change of the version's record, UTC: of a stage, alias, tag, run or file."""
+    """When a sync last saw a change in the version's record (a stage, alias, tag, run or file), UTC."""
     is_incomplete: bool
     """Whether a part of the record could not be read: a value that is missing here may exist in MLflow."""
     deleted_at: datetime | None
@@ -76,13 +76,13 @@ class InventoryRow:
 
 @dataclass(frozen=True, slots=True)
 class InventoryFilter:
-    """What to list. The values of one field are alternatives; several fields must all match."""
+    """Which versions to list. The values of one field are alternatives; several fields must all match."""
 
     versions: VersionFilter = field(default_factory=VersionFilter)
     ai_systems: tuple[str, ...] = ()
     """Names of AI systems."""
     frameworks: tuple[str, ...] = ()
-    """Governance frameworks: versions to which a rule applies that refers to one of them."""
+    """Governance frameworks. A version matches if a rule that refers to one of them applies to the version."""
 
 
 def inventory(
@@ -90,12 +90,13 @@ def inventory(
 ) -> Iterator[InventoryRow]:
     """Yield a tenant's versions, sorted by model, the newest version first, then the models without versions.
 
-    Memory does not grow with their number. A filter that is about versions leaves out models without any.
+    Memory does not grow with the number of versions. A filter on a property of versions leaves out models without
+    versions.
 
     Args:
         session: The tenant's transaction.
         wanted: Which versions to list.
-        limit: The most rows to yield.
+        limit: The maximum number of rows to yield.
 
     Raises:
         UnresolvedNameError: the tenant has no such AI system, or its policies refer to no such framework.

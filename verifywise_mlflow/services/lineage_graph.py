@@ -1,6 +1,6 @@
 """The lineage of a tenant's versions as a graph: data set → run → version → files, and prompt → agent → version.
 
-A graph has at most as many nodes as requested; a sentence says how many versions are left out, and which.
+A graph has at most the requested number of nodes. A sentence states how many versions are left out, and which.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from verifywise_mlflow.persistence.queries.training_lineage import DatasetKey, V
 from verifywise_mlflow.persistence.session import TenantSession
 
 MAX_NODES: Final = 2_000
-"""The largest graph that can be requested: the layout of a larger one takes seconds, and nobody reads it."""
+"""The maximum number of nodes that can be requested. The layout of a larger graph takes seconds, and nobody reads
+it."""
 DEFAULT_NODES: Final = 200
 
 
@@ -68,7 +69,7 @@ class PromptNode:
     name: str
     """The prompt's name."""
     version_number: int | None
-    """The version of the prompt; null if none is named, or if the alias points to none."""
+    """The version of the prompt; null if no version is named, or if the alias points to no version."""
     state: str
     """found, deleted, not in the registry, or without version."""
     template_sha256: str | None
@@ -115,7 +116,7 @@ class VersionNode:
 
 @dataclass(frozen=True, slots=True)
 class FilesNode:
-    """The files of a version. Versions with the same files have one node."""
+    """The files of a version. Versions with the same files share one node."""
 
     __pydantic_config__ = DESCRIBED
 
@@ -157,11 +158,11 @@ class SharedDatasetUse:
     __pydantic_config__ = DESCRIBED
 
     name: str | None
-    """The name in MLflow; the first one in alphabetical order if it has several."""
+    """The name in MLflow. If the data set has several names, it is the first in alphabetical order."""
     digest: str | None
     """MLflow's digest."""
     source: str | None
-    """Where the data is; only of a data set without a digest."""
+    """Where the data is; only for a data set without a digest."""
     models: tuple[str, ...]
     """The models, sorted, up to 50 of them."""
     model_count: int
@@ -179,13 +180,13 @@ class LineageGraph:
     version_count: int
     """The living versions, including those that are left out."""
     left_out: str | None
-    """A sentence about the versions that have no node; null if there are none."""
+    """A sentence about the versions that have no node; null if all versions have nodes."""
     nodes: tuple[LineageNode, ...]
     """The nodes: versions, and what they were made from."""
     edges: tuple[LineageEdge, ...]
-    """The edges, which lead from data sets to runs, to versions, to files, and from prompts to agents, to versions."""
+    """The edges. They lead from data sets to runs to versions to files, and from prompts to agents to versions."""
     shared_datasets: tuple[SharedDatasetUse, ...]
-    """The data sets that several models share; of a graph of one model, only those that the model uses."""
+    """The data sets that several models share; in the graph of one model, only the data sets that this model uses."""
 
 
 def lineage_graph(session: TenantSession, model: str | None = None, max_nodes: int = DEFAULT_NODES) -> LineageGraph:

@@ -34,17 +34,17 @@ class LineageRow:
     """The data set's name or source, the run's ID, the agent's name or ID, or the name of the model or prompt and the
     number of the version."""
     from_digest: str | None
-    """MLflow's digest of a data set, SHA-256 of a prompt's template; null for others."""
+    """MLflow's digest of a data set, or the SHA-256 of a prompt's template; null for other kinds."""
     to_kind: NodeKind
     """run, agent, version or files."""
     to_name: str | None
     """The run's ID, the agent's name or ID, the model and the number of the version, or where the files are."""
     to_digest: str | None
-    """The hash over all paths and hashes of the files; null for others, and if a file is not hashed."""
+    """The hash over all paths and hashes of the files; null for other kinds, and if a file is not hashed."""
     use: str | None
     """What a run used a data set for, such as training, or the alias that names a prompt."""
     shared: bool
-    """Whether it is a data set that several models of the tenant use."""
+    """Whether the edge starts at a data set that several models of the tenant use."""
 
 
 def lineage_rows(graph: LineageGraph) -> Iterator[LineageRow]:

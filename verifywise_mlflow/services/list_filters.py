@@ -1,4 +1,4 @@
-"""Resolves the names by which people narrow a list of versions or gaps: a misspelled name is not an empty list."""
+"""Resolves the names by which people filter versions or gaps. A misspelled name is an error, not an empty list."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from verifywise_mlflow.persistence.store import Store
 
 
 def models_of_systems(session: TenantSession, systems: Mapping[str, str], names: Collection[str]) -> list[str]:
-    """Return the models of some AI systems, whose names are compared regardless of case and separators.
+    """Return the models of some AI systems. Systems' names are compared regardless of case and separators.
 
     Args:
         session: The tenant's transaction.
@@ -42,7 +42,7 @@ def models_of_systems(session: TenantSession, systems: Mapping[str, str], names:
 
 
 def rules_of_frameworks(session: TenantSession, policies: StoredPolicies, names: Collection[str]) -> list[str]:
-    """Return the rules that refer to some frameworks, whose names are compared regardless of case and separators.
+    """Return the rules that refer to some frameworks. Frameworks' names are compared regardless of case and separators.
 
     Raises:
         UnresolvedNameError: no rule of the tenant refers to a framework of that name.

@@ -33,7 +33,7 @@ def read_each(store: Store, tenant_ids: Iterable[str], read: Callable[[TenantSes
     """Yield the data of each tenant, in the given order.
 
     Raises:
-        UnresolvedNameError: a filter names something that none of the tenants has.
+        UnresolvedNameError: a filter names an object that none of the tenants has.
     """
     errors: list[UnresolvedNameError] = []
     has_read = False

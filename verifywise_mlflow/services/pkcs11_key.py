@@ -39,7 +39,7 @@ _LOGIN = threading.Lock()
 
 @dataclass(frozen=True, slots=True)
 class Pkcs11Location:
-    """Where a key is, as its URI says."""
+    """The location of a key, as its URI states it."""
 
     token: str
     """The label of the token."""
@@ -54,7 +54,7 @@ class Pkcs11Location:
         """Parse a PKCS#11 URI.
 
         Raises:
-            SecretUnavailableError: it lacks an attribute or has an unknown one.
+            SecretUnavailableError: the URI lacks an attribute or has an unknown attribute.
         """
         path, _, query = uri.removeprefix("pkcs11:").partition("?")
         found = {**_attributes(path, ";", _PATH_ATTRIBUTES), **_attributes(query, "&", _QUERY_ATTRIBUTES)}
@@ -147,7 +147,7 @@ def _find(session: pkcs11.Session, label: str, kind: pkcs11.ObjectClass) -> pkcs
 def _attributes(text: str, separator: str, allowed: tuple[str, ...]) -> Mapping[str, str]:
     pairs = [pair.partition("=") for pair in text.split(separator) if pair]
     if unknown := [name for name, _, _ in pairs if name not in allowed]:
-        # Only the name: the value of pin-value is a secret.
+        # The message quotes only the name of the attribute, since the value of pin-value is a secret.
         raise SecretUnavailableError(
             f"the PKCS#11 URI has {unknown[0]!r}; it may have {', '.join(allowed)} in this part"
         )

@@ -1,4 +1,4 @@
-"""The rules of a tenant's policies as they were recorded, and the parts of them that decide a verdict."""
+"""The rules of a tenant's policies as they were recorded, and the parts of each rule that decide its verdict."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def rule_documents(policy: ConfigVersion | None) -> Mapping[str, Mapping[str, ob
 
 
 def deciding_parts(rule: Mapping[str, object]) -> Mapping[str, object]:
-    """Return the parts of a recorded rule that determine its verdict: those that ``input_hash.rule_digest`` hashes."""
+    """Return the parts of a recorded rule that determine its verdict: what ``input_hash.rule_digest`` hashes."""
     conditions = rule.get("conditions")
     decided_by = [
         {name: condition.get(name) for name in ("holds", "otherwise")}
@@ -28,7 +28,7 @@ def deciding_parts(rule: Mapping[str, object]) -> Mapping[str, object]:
 
 
 def recorded_digest(rule: Mapping[str, object]) -> str:
-    """Return the digest of a recorded rule, equal to that of ``input_hash.rule_digest``."""
+    """Return the digest of a recorded rule, equal to the result of ``input_hash.rule_digest``."""
     return sha256_of(canonical_json(deciding_parts(rule)))
 
 

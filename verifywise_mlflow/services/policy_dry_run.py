@@ -21,12 +21,12 @@ from verifywise_mlflow.services.tenant_policies import InvalidPoliciesError, ten
 from verifywise_mlflow.tenants.tenant import Tenant
 
 _MAX_EXAMPLES = 5
-"""The most versions that are named per change."""
+"""The maximum number of versions that are named per change."""
 
 
 @dataclass(frozen=True, slots=True)
 class VerdictChange:
-    """A change of a verdict or badge; None stands for no verdict or badge."""
+    """A change of a verdict or badge; None means that there is no verdict or badge."""
 
     rule_id: str | None
     """None for a change of the badge."""
@@ -39,9 +39,9 @@ class DryRunResult:
     """The changes that the proposed rules would make."""
 
     evaluated_count: int = 0
-    """Versions that were evaluated: all that exist in MLflow."""
+    """The number of versions that were evaluated: all versions that exist in MLflow."""
     stale_count: int = 0
-    """Versions without verdicts on the current record. A sync evaluates them."""
+    """The number of versions without verdicts on the current record. The next sync evaluates them."""
     changes: Counter[VerdictChange] = field(default_factory=Counter)
     examples: dict[VerdictChange, list[Key]] = field(default_factory=dict)
 
@@ -59,10 +59,10 @@ def proposed_rules(
     """Return a tenant's rules with proposed policies and thresholds.
 
     A proposed policy replaces the tenant's policy of the same ID; a policy with a new ID is added. With
-    ``replaces_all``, the proposed policies replace all of the tenant's.
+    ``replaces_all``, the proposed policies replace all policies of the tenant.
 
     Raises:
-        InvalidPoliciesError: a file does not hold a policy, or the policies contradict each other.
+        InvalidPoliciesError: a file does not contain a policy, or the policies contradict each other.
     """
     compliance = tenant.compliance
     catalog = tenant_catalog(tenant)
@@ -90,7 +90,7 @@ def proposed_rules(
 
 
 def dry_run(store: Store, tenant_id: str, rules: RuleSet, facts: EnvironmentFacts, today: date) -> DryRunResult:
-    """Evaluate all records of existing versions with other rules, and compare with their stored verdicts."""
+    """Evaluate all records of existing versions with other rules, and compare the results with the stored verdicts."""
     with SandboxedEvaluator(rules, today=today, environment_facts=facts) as evaluator:
         return _dry_run(store, tenant_id, evaluator)
 

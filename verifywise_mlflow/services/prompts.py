@@ -1,4 +1,4 @@
-"""The prompts of the registry: their versions, and which versions of models use them. Never a prompt's text."""
+"""The prompts of the registry: their versions, and the versions of models that use them, without prompts' texts."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class PromptRow:
     template_sha256: str | None
     """SHA-256 of the template's UTF-8 bytes as MLflow stores them: for a chat, JSON. The template is not stored."""
     template_length: int | None
-    """Characters of the template."""
+    """The number of characters of the template."""
     variables: tuple[str, ...]
     """The names of the template's variables, sorted."""
     has_response_format: bool | None
@@ -51,7 +51,7 @@ class PromptRow:
     model: str | None
     """The provider and the model that the version is meant for, if it states them."""
     parameters: tuple[str, ...]
-    """The parameters of that model, each with its value; those that MLflow does not define without it."""
+    """The parameters of that model, each with its value. A parameter that MLflow does not define has no value here."""
     commit_message: str | None
     """The commit message in MLflow."""
     tags: tuple[str, ...]
@@ -75,13 +75,13 @@ class PromptStateRow:
     version_number: int
     """The version's number in MLflow."""
     template_sha256: str | None
-    """SHA-256 of the template then."""
+    """SHA-256 of the template in this state."""
     aliases: tuple[str, ...]
-    """The aliases that pointed to the version then."""
+    """The aliases that pointed to the version in this state."""
     valid_from: datetime
     """When a sync first saw this state, UTC."""
     valid_to: datetime | None
-    """When a sync first saw another one, UTC; null for the present state."""
+    """When a sync first saw the next state, UTC; null for the present state."""
 
 
 def prompt_rows(
@@ -91,8 +91,8 @@ def prompt_rows(
 
     Args:
         session: The tenant's transaction.
-        name: Only this prompt.
-        includes_deleted: Also those that MLflow no longer has.
+        name: The prompt to yield; None for all prompts.
+        includes_deleted: Whether to yield prompts and versions that MLflow no longer has, too.
     """
     uses = uses_of_prompts(session)
     for version in stored_prompt_versions(session, name, includes_deleted=includes_deleted):
@@ -108,7 +108,7 @@ def require_known_prompt(session: TenantSession, name: str) -> None:
     """Raise an error if the tenant never had such a prompt.
 
     Raises:
-        UnresolvedNameError: it never had one.
+        UnresolvedNameError: the tenant never had such a prompt.
     """
     names = prompt_names(session)
     if name not in names:

@@ -1,4 +1,4 @@
-"""Makes proofs of a version's states at a given time, and proofs that a later trail extends a former one."""
+"""Makes proofs of a version's states at a given time, and proofs that a later trail extends a former trail."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ from verifywise_mlflow.persistence.state_contents import (
 from verifywise_mlflow.services.policy_documents import deciding_parts, recorded_digest, rule_documents
 
 MAX_ENTRIES: Final = 5_000
-"""The most entries in the proof of a version, from the entry that commits its states to the entry that was signed."""
+"""The maximum number of entries in the proof of a version, from the entry that commits its states to the signed
+entry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ class ProvableMoment:
 def provable_moment(
     session: TenantSession, at: datetime | None = None, *, covered_by: Checkpoint | None = None
 ) -> ProvableMoment:
-    """Return the last moment, up to a time, whose states can be proved.
+    """Return the last moment up to a given time whose states can be proved.
 
     Without a time, it is the last moment that a checkpoint covers, if there is one.
 
@@ -72,8 +73,8 @@ def provable_moment(
         covered_by: the checkpoint that must cover the moment, such as one that an auditor saved.
 
     Raises:
-        UnprovableError: nothing was committed by then, the log differs from what was committed, the checkpoint is
-            too many entries later, or the given one does not cover the moment.
+        UnprovableError: nothing was committed by that time, the log differs from the committed log, the checkpoint is
+            too many entries later, or the given checkpoint does not cover the moment.
     """
     covering = None if covered_by is None else parse_claim(covered_by)
     until = covering.sequence if covering is not None and at is None else None
@@ -116,7 +117,7 @@ def provable_moment(
 
 
 def _no_commitment(session: TenantSession, at: datetime | None, until: int | None) -> str:
-    """Return the sentence that no entry commits states by then, with the first entry that does."""
+    """Return a sentence: no entry commits states by that time. It names the first entry that commits states."""
     when = f" up to {utc_text(at)}" if at else "" if until is None else f" up to entry {until:,}, which was signed"
     sentence = f"no entry in the trail of {quote(session.tenant_id)} commits states{when}"
     first = committed_states.first_commitment(session)
@@ -129,7 +130,7 @@ def _covered_entry(session: TenantSession, covering: CheckpointClaim, first: int
     """Return the entry that a checkpoint signs; the proof has the entries from ``first`` up to it.
 
     Raises:
-        UnprovableError: the entry is an earlier one, or not in the trail as it was signed.
+        UnprovableError: the entry is earlier than ``first``, or the trail does not have it as it was signed.
     """
     number = covering.sequence
     if number < first:
@@ -155,7 +156,7 @@ def prove_version(session: TenantSession, key: Key, moment: ProvableMoment) -> V
     A manifest that has changed since then is left out, since former manifests are not stored.
 
     Raises:
-        UnprovableError: the version had no record then, or a row is not the one that was logged.
+        UnprovableError: the version had no record then, or a row differs from the logged row.
     """
     tenant_id, name, number = escape(session.tenant_id), escape(key[0]), key[1]
     logged = sorted(state for _, state in state_rows.logged_states(session, [VersionRange.of((name, number))]))
@@ -204,7 +205,7 @@ def prove_consistency(
 ) -> ConsistencyProof:
     """Return the proof that the trail up to a later entry extends the trail up to a former entry.
 
-    The proof has all entries in between, about a kilobyte each: each entry has the hash of the one before.
+    The proof has all entries in between, about a kilobyte each: each entry has the hash of the entry before.
 
     Args:
         session: the tenant's transaction.
@@ -213,7 +214,7 @@ def prove_consistency(
         checkpoints: checkpoints to include in addition to the stored ones of both entries.
 
     Raises:
-        UnprovableError: an entry does not exist, or the log differs from what was committed.
+        UnprovableError: an entry does not exist, or the log differs from the committed log.
     """
     if former < 1:
         raise UnprovableError(f"there is no entry {former:,}: the first entry of a trail is entry 1")
@@ -245,7 +246,7 @@ class _ShownState(NamedTuple):
     logged: LoggedState
     content: Content
     verdicts: Mapping[str, str] = {}
-    """The joined columns of the verdicts that began with an evaluation."""
+    """The columns of the verdicts that began with an evaluation. The cells of each column are joined into one text."""
 
 
 class _Verdict(NamedTuple):
@@ -253,7 +254,7 @@ class _Verdict(NamedTuple):
     begin: int
     """The evaluation that gave the verdict, as an index into the version's evaluations in the log."""
     end: int
-    """The evaluation that gave another verdict, or none."""
+    """The evaluation that ended the verdict: it gave another verdict or no verdict."""
 
     def is_in_force(self, place: int) -> bool:
         return self.begin <= place < self.end
@@ -268,7 +269,7 @@ def _leaf(tenant_id: str, key: Key, state: LoggedState) -> str:
 
 
 def _record(session: TenantSession, key: Key, logged: LoggedState) -> Content:
-    """Return the record that a sync wrote; an empty one if no row has the logged hash.
+    """Return the record that a sync wrote; an empty record if no row has the logged hash.
 
     The time does not identify the record: if the clock was set back, the row has the time of the former state.
     """
@@ -289,7 +290,7 @@ def _manifest(session: TenantSession, key: Key, logged: LoggedState) -> Content 
 def _evaluations(
     session: TenantSession, key: Key, logged: Sequence[LoggedState], size: int
 ) -> tuple[list[_ShownState], Mapping[str, Mapping[str, str]]]:
-    """Return the newest evaluation and those whose verdicts it kept, and the verdicts in force, sorted by rule.
+    """Return the newest evaluation, earlier evaluations whose verdicts it kept, and the verdicts in force by rule.
 
     Evaluations are in the order of the log, since the clock may have been set back between two of them.
 
@@ -297,7 +298,7 @@ def _evaluations(
         session: the tenant's transaction.
         key: the version.
         logged: all states of the version, in the order of the log.
-        size: how many states the log has at the moment.
+        size: the number of states in the log at the moment of the proof.
     """
     evaluations = [state for state in logged if state.kind == "evaluation"]
     places = {(state.written_at, state.sync_id): place for place, state in enumerate(evaluations)}
@@ -338,7 +339,7 @@ def _evaluations(
 def _rules(
     session: TenantSession, in_force: Mapping[str, Mapping[str, str]], at: datetime
 ) -> Iterator[tuple[str, Mapping[str, object]]]:
-    """Yield each rule's deciding parts if the inputs of its verdict, with them, give the stored hash."""
+    """Yield each rule's deciding parts if these parts and the inputs of its verdict have the stored hash."""
     documents = rule_documents(config_versions.config_version(session, "policy", at=at))
     for rule_id, cells in in_force.items():
         if (rule := documents.get(rule_id)) is not None:

@@ -1,7 +1,7 @@
 """Which objects of a tenant's server were read and which were not.
 
-That is: what the listings returned, the account that read them (in ``last_sync``), and the objects that could not be
-read. All of it comes from the audit trail and the stored rows; no request is sent to the server.
+The module returns the results of the listings, the account that read the server (in ``last_sync``), and the objects
+that could not be read. All of this comes from the audit trail and the stored rows. No request is sent to the server.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class StageReading:
     completed_at: datetime | None
     """When the stage last completed; None if it never did."""
     read: int | None
-    """Objects that the stage read in that sync; None if the sync did not run the stage."""
+    """The number of objects that the stage read in that sync; None if the sync did not run the stage."""
     incomplete: int
-    """Objects that the stage could not read at all, or only in part."""
+    """The number of objects that the stage could not read, or could read only in part."""
     notes: Sequence[str]
     """The stage's notes, such as why a listing is incomplete."""
     is_listing: bool
@@ -51,23 +51,23 @@ class Completeness:
 
     stages: Sequence[StageReading]
     last_sync: AuditEntry | None
-    """The end of the last sync that listed the registry."""
+    """The entry about the end of the last sync that listed the registry."""
     syncs: Sequence[AuditEntry]
-    """The ends of the last syncs, newest first."""
+    """The entries about the ends of the last syncs, newest first."""
     unread: Sequence[UnreadVersion]
     """Versions whose record is incomplete because an object could not be read, by model and version."""
     unread_count: int
-    """All such versions, including those that ``unread`` leaves out."""
+    """The number of all such versions, including the versions that ``unread`` leaves out."""
     hidden_count: int
-    """Models and versions that a listing omits although the server has them."""
+    """The number of models and versions that a listing omits although the server has them."""
     head: ChainLink | None
     """The last entry of the audit trail, which the figures of a report can be checked against."""
 
 
 def completeness(session: TenantSession, models: Collection[str] | None = None) -> Completeness:
-    """Return which objects of the tenant's server were read by now; ``models`` narrows the unread versions."""
+    """Return which objects of the tenant's server were read so far; ``models`` limits the unread versions."""
     syncs = [entry for _, entry in audit_log.entries(session, limit=MAX_SYNCS, kind="sync ended")]
-    # A targeted sync says nothing about objects that it did not read.
+    # A targeted sync gives no information about objects that it did not read.
     listings = audit_log.entries(session, limit=1, kind="sync ended", untargeted=True)
     last = listings[0][1] if listings else None
     refreshes = tenancy.stage_refreshes_of(session)

@@ -1,6 +1,6 @@
-"""The parts of a canonical record that are JSON, as values: files, data sets, the environment.
+"""Typed values for the JSON parts of a canonical record: files, data sets, the environment.
 
-Every record, present or former, has these parts, so they can be shown as of a time. Earlier releases may have written
+Every record, present or former, has these parts, so they can be shown as of any time. Earlier releases may have written
 fewer members: a member that is missing or of another type is None or empty.
 """
 
@@ -111,7 +111,7 @@ def prompts(record: CanonicalRecord) -> tuple[PromptUse, ...]:
 
 
 def environment(record: CanonicalRecord) -> Environment | None:
-    """Return the environment; None if the record has none."""
+    """Return the environment; None if the record has no environment."""
     stored = record.runtime_environment
     if not isinstance(stored, Mapping):
         return None

@@ -1,7 +1,7 @@
 """The process that evaluates tenants' own rules: a rule that needs too much memory or time ends only this process.
 
 The process is limited, not isolated: an expression may read the system's time zones. It holds no credentials and no
-connections, and its environment is empty. Requests are pickled, since the process that started it sends them and is
+connections, and its environment is empty. Requests are pickled, since they come from the parent process, which is
 trusted. Responses are JSON.
 """
 
@@ -60,7 +60,7 @@ def _evaluator(rules: RuleSet, today: date | None) -> Evaluator:
 
 
 def _receive(channel: WorkerChannel) -> tuple[bytes, bytes]:
-    """Return the rules of a request, empty if they are those of the last request, and its records."""
+    """Return a request's rules and records. The rules are empty if they equal the rules of the last request."""
     rules, subjects = bytearray(), bytearray()
     while True:
         kind, payload = channel.receive_frame()

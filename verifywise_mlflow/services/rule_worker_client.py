@@ -1,4 +1,4 @@
-"""The product's end of the process for tenants' own rules: starts it, sends requests and validates responses."""
+"""The client of the process for tenants' own rules: starts the process, sends requests and validates responses."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class EvaluationLimits:
     """Limits on one request to the worker."""
 
     memory_bytes: int = 256 * 1024**2
-    """The bytes that an evaluation may allocate. A record with 10,000 files takes a tenth of them."""
+    """The bytes that an evaluation may allocate. A record with 10,000 files takes a tenth of this limit."""
     cpu_seconds: int = 3
     """The CPU time of a request. A hundred records and fifty rules take 0.1 s."""
     timeout_seconds: float = 60.0
@@ -69,7 +69,7 @@ class RuleWorker(Closeable):
     """
 
     def __init__(self, limits: EvaluationLimits | None = None) -> None:
-        """Start nothing yet."""
+        """Store the limits. The process starts with the first request."""
         self.limits = limits or EvaluationLimits()
         self._own: tuple[int, Worker] | None = None
         """The worker, with the ID of the process that started it."""
@@ -77,7 +77,7 @@ class RuleWorker(Closeable):
 
     @property
     def is_running(self) -> bool:
-        """Whether the next request is served by a process that has served others."""
+        """Whether a process that has served a request before will serve the next request."""
         return self._own is not None and self._own[0] == os.getpid()
 
     def close(self) -> None:
@@ -94,7 +94,8 @@ class RuleWorker(Closeable):
             subjects: the records.
 
         Raises:
-            WorkerLostError: the process ended, exceeded a limit, or sent an invalid response. It has been terminated.
+            WorkerLostError: the process ended, exceeded a limit, or sent an invalid response. The process has been
+                terminated.
             RuleWorkerUnavailableError: no process could be started.
         """
         try:

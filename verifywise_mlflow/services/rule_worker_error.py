@@ -14,7 +14,7 @@ class RuleWorkerUnavailableError(Exception):
     retryable = True
 
     def __init__(self, error: WorkerLostError) -> None:
-        """Take how the start failed."""
+        """Store the error with which the start failed."""
         super().__init__(
             f"the process that evaluates the tenant's own rules: {error}. No verdict was changed: sync again once the "
             "system can start a process"

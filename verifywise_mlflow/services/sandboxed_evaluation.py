@@ -1,9 +1,9 @@
-"""Evaluates records, and tenants' own rules under limits of memory and time.
+"""Evaluates records. Tenants' own rules are evaluated under limits of memory and time.
 
 The default policy, and own rules that only compare values, are evaluated in this process. Own rules with macros or
 ``matches`` are evaluated in this process, too, if they provably cost little on the record (compliance/rule_budget.py).
-Otherwise, a worker process evaluates them. It is started when it is first needed. A rule that exceeds a limit there
-gets the verdict ``error``; every other rule is decided.
+Otherwise, a worker process evaluates them. The worker is started when it is first needed. A rule that exceeds a limit
+in the worker gets the verdict ``error``. All other rules are evaluated as usual.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from verifywise_mlflow.compliance.verdict import EvaluatedRule, RuleResult
 from verifywise_mlflow.services.rule_worker_client import RuleWorker, encode_rules
 
 MAX_LOST_RECORDS: Final = 2
-"""After a rule has exceeded a limit on this many records, it is not evaluated on further ones, so that its cost is
+"""After a rule has exceeded a limit on this many records, it is not evaluated on further records, so that its cost is
 bounded."""
 
 _Evaluated: TypeAlias = tuple[Subject, list[EvaluatedRule]]
@@ -57,12 +57,12 @@ class SandboxedEvaluator(Closeable):
         limited_ids = [rule.id for rule in rules.rules if _is_limited(rules.policy_of[rule.id], rule)]
         self._evaluator = Evaluator(rules, today=today, within_budget=limited_ids)
         self.selection = self._evaluator.selection
-        """The values that the rules read, together."""
+        """All values that the rules read."""
         self._positions = {rule.id: number for number, rule in enumerate(rules.rules)}
         self._worker = worker or RuleWorker()
         self._worker_ids: frozenset[str] = frozenset()
-        """The rules that the worker had to evaluate so far. Each request uses all of them, so that the rules rarely
-        change."""
+        """The rules that the worker had to evaluate so far. Each request uses all of these rules, so that the rules of
+        a request rarely change."""
         self._losses: dict[str, _Losses] = {}
 
         @cache
@@ -96,7 +96,7 @@ class SandboxedEvaluator(Closeable):
         yield from self._completed(waiting)
 
     def _completed(self, evaluated: Sequence[_Evaluated]) -> Iterator[list[EvaluatedRule]]:
-        """Yield the verdicts on each record, completed by those of the rules that this process left out."""
+        """Yield the verdicts on each record, completed with the verdicts of the rules that this process left out."""
         all_ids = frozenset(self._positions)
         left_out = [all_ids.difference(verdict.rule_id for verdict in verdicts) for _, verdicts in evaluated]
         self._worker_ids = self._worker_ids.union(*left_out)
@@ -123,7 +123,7 @@ class SandboxedEvaluator(Closeable):
         return [[*verdicts, *errors] for verdicts, errors in zip(decided, failed, strict=True)]
 
     def _decide_by(self, subjects: Sequence[Subject], rule_ids: frozenset[str]) -> list[list[EvaluatedRule]]:
-        """Return the verdicts on each record; narrow a lost request down to its record and its rule."""
+        """Return the verdicts on each record. If a request is lost, find the record and the rule that cause it."""
         was_running = self._worker.is_running
         try:
             return [[*verdicts] for verdicts in self._worker.evaluate(self._encoded(rule_ids), subjects)]

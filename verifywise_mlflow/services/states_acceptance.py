@@ -50,9 +50,9 @@ class Acceptance:
 
     accepted: AcceptedRange
     count: int
-    """How many of the accepted states had been refused: states of a sync under way may be between them."""
+    """The number of accepted states that had been refused. States of a running sync may be between them."""
     writers: Sequence[Writes]
-    """The syncs and commands in whose name they were written."""
+    """The syncs and commands in whose name the refused states were written."""
     checkpoint: Checkpoint | None
     """The checkpoint over the entry; None without a signing key."""
 
@@ -104,7 +104,7 @@ def accept_in(session: TenantSession, reason: str, now: datetime) -> Acceptance:
 
 
 def _continuation(session: TenantSession, size: int) -> Continuation:
-    """Return the last commitment of the trail, with a frontier that has its root."""
+    """Return the last commitment of the trail, with a frontier that has the committed root."""
     commitments = trail_commitments.commitments(session, trail_commitments.last_erasure(session))
     if not (newest := deque(commitments, maxlen=1)):
         return Continuation(Frontier())
@@ -113,8 +113,8 @@ def _continuation(session: TenantSession, size: int) -> Continuation:
         raise UncommittableError(
             f"the log has {size:,} states, but entry {last.sequence:,} commits {last.size:,}: {_RESTORE}"
         )
-    # The stored frontier may be forged. If it does not give the committed root, it is computed from the leaves, which
-    # must give that root.
+    # The stored frontier may be forged. If it does not have the committed root, the frontier is computed from the
+    # leaves, and must then have that root.
     frontier = last.verified_frontier() or Frontier().extend(state_log.leaf_hashes(session, 0, last.size))
     if (frontier.size, frontier.root().hex()) != (last.size, last.root):
         raise UncommittableError(f"the log is not what entry {last.sequence:,} of the trail commits: {_RESTORE}")

@@ -24,7 +24,7 @@ class SystemFacts:
 
 
 def system_facts(session: TenantSession, dossier: VersionDossier) -> SystemFacts:
-    """Return the facts around a version as of the dossier's time."""
+    """Return the AI system and the earlier versions of a version, as of the dossier's time."""
     record = dossier.record
     declared = declarations(session, dossier.as_of)
     return SystemFacts(

@@ -22,12 +22,12 @@ COLUMNS = ("problem", "where", "key", "value", "field", "probably", "uses", "exa
 
 
 def tag_hygiene(store: Store, tenant: Tenant) -> TagHygiene:
-    """Return what to fix in the tags of a tenant's models, versions, runs and logged models, by its own mapping."""
+    """Return what to fix in the tags of a tenant's models, versions, runs and logged models, by its mapping."""
     return hygiene_with_mapping(store, tenant.tenant_id, default_mapping().extended_by(tenant.mapping))
 
 
 def current_mapping(store: Store, tenant_id: str) -> TagMapping | None:
-    """Return the mapping that the tenant's records were last built with; None if none were built."""
+    """Return the mapping that the tenant's records were last built with; None if no record was built."""
     with store.begin(tenant_id) as session:
         mapping = config_version(session, "mapping")
     return TagMapping.model_validate(mapping.document["mapping"]) if mapping else None

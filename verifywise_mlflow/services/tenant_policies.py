@@ -19,7 +19,7 @@ def load_rules(tenant: Tenant) -> RuleSet:
     """Return the tenant's rules. The files are read at each call, so that an edit takes effect at the next sync.
 
     Raises:
-        InvalidPoliciesError: a file does not hold a policy or a framework, or the policies contradict each other.
+        InvalidPoliciesError: a file does not contain a policy or a framework, or the policies contradict each other.
     """
     compliance = tenant.compliance
     catalog = tenant_catalog(tenant)
@@ -35,7 +35,7 @@ def load_facts(tenant: Tenant) -> EnvironmentFacts:
     """Return the facts of the operator's files about packages, Python and MLflow.
 
     Raises:
-        InvalidPoliciesError: the file of ends of life cannot be read, or does not have the expected form.
+        InvalidPoliciesError: the file with end-of-life dates cannot be read, or does not have the expected form.
     """
     try:
         return load_environment_facts(tenant.compliance.end_of_life, tenant.compliance.vulnerability_copy)
@@ -44,10 +44,10 @@ def load_facts(tenant: Tenant) -> EnvironmentFacts:
 
 
 def tenant_catalog(tenant: Tenant) -> Catalog:
-    """Return the frameworks that the tenant's rules may refer to: those of the package, the operator and the tenant.
+    """Return the frameworks that the tenant's rules may refer to. They come from the package, operator and tenant.
 
     Raises:
-        InvalidPoliciesError: a file does not hold a framework, or has the name of another one.
+        InvalidPoliciesError: a file does not contain a framework, or has the name of another framework.
     """
     try:
         return extend_catalog(tenant.compliance.framework_files)

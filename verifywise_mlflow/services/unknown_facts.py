@@ -1,6 +1,6 @@
 """Unknown facts of a version: facts that were not read, that MLflow does not show, or that no MLflow server records.
 
-In a document without them, readers would take silence for a good sign.
+Documents must list them, since readers take the absence of a statement for a good sign.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Unknowns:
 
     unread_objects: tuple[UnreadObject, ...]
     missing_fields: tuple[MissingField, ...]
-    """In the order of the record."""
+    """The fields without a value, in the order of the record."""
     is_manifest_missing: bool
     """Whether no list of files is recorded at all."""
     files_without_hash: tuple[ArtifactFile, ...]

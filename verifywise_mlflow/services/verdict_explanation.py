@@ -1,8 +1,8 @@
 """Explains a verdict of any time: finds the rule and the record of that time, and evaluates the rule again.
 
-Three comparisons are made: the stored hash with the values that are stored with the verdict, these values with the
-record of that time, and the stored verdict with the one that the rule gives on that record now. Differences are
-reported and nothing is changed.
+Three comparisons are made. First, the stored hash is compared with the values that are stored with the verdict. Second,
+these values are compared with the record of that time. Third, the stored verdict is compared with the verdict that the
+rule now gives on that record. Differences are reported, and nothing is changed.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Explanation:
     """The revision of the record that was evaluated."""
     recomputed: RuleResult | None
     problems: tuple[str, ...]
-    """Why the verdict does not follow from its stored inputs. Empty if it does."""
+    """Why the verdict does not follow from its stored inputs; empty if the verdict follows from them."""
     remarks: tuple[str, ...]
     waivers: Sequence[StoredWaiver]
     """The waivers that covered the verdict at the requested time."""
@@ -154,7 +154,7 @@ def _reproduce(
 
 
 def _stored_facts(values: Mapping[str, Json]) -> dict[str, dict[str, Json]]:
-    """Return the environment facts that are stored with a verdict, since the copy from which they came may be gone."""
+    """Return the environment facts that are stored with a verdict: the original facts may no longer be available."""
     facts: dict[str, dict[str, Json]] = {name: {} for name in ENVIRONMENT_FACTS}
     for path, value in values.items():
         name, _, member = path.partition(".")

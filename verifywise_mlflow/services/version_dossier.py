@@ -1,7 +1,7 @@
-"""All facts about one version as of a time, and its unknown facts, as one value.
+"""One value with all facts about one version as of a given time, including its unknown facts.
 
 The evidence pack, the report and other documents for people are rendered only from a dossier.
-``dossiers`` loads many of them with a few queries for each batch.
+``dossiers`` loads many dossiers with a few queries for each batch.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from verifywise_mlflow.services.record_parts import (
 from verifywise_mlflow.services.unknown_facts import Unknowns, find_unknowns, never_in_mlflow
 
 VERSIONS_PER_BATCH: Final = 250
-"""The most versions that are loaded at a time: a record may have a megabyte."""
+"""The maximum number of versions that are loaded together, since a record may have a megabyte."""
 
 _VERDICT_ORDER: Final = (
     *(Verdict.FAIL, Verdict.ERROR, Verdict.NOT_EVIDENCED, Verdict.NOT_READ),
@@ -56,10 +56,10 @@ class JudgedRule:
     """A rule and its verdict on the version."""
 
     rule: StoredRule
-    """The rule; its texts are empty if the policy of the time does not have it."""
+    """The rule; its texts are empty if the policy at that time did not have the rule."""
     verdict: VerdictState
     waiver: StoredWaiver | None
-    """The waiver that covered the gap at the time; None for a verdict that is not a gap."""
+    """The waiver that covered the gap at that time; None for a verdict that is not a gap."""
     clauses: tuple[CitedClause, ...]
     """The clauses that the rule gives evidence for."""
 
@@ -76,7 +76,7 @@ class JudgedRule:
 
 @dataclass(frozen=True, slots=True)
 class VersionDossier:
-    """All facts about one version as of a time."""
+    """All facts about one version as of a given time."""
 
     tenant_id: str
     as_of: datetime
@@ -89,17 +89,17 @@ class VersionDossier:
     environment: Environment | None
     badge: BadgeState | None
     badges: tuple[BadgeState, ...]
-    """All badges up to the time, the oldest first."""
+    """All badges up to that time, the oldest first."""
     rules: tuple[JudgedRule, ...]
-    """In the order of importance: gaps, the most severe ones first; then other verdicts."""
+    """Sorted by importance: first the gaps, the most severe gap first, then the other verdicts."""
     waivers: tuple[StoredWaiver, ...]
-    """All waivers up to the time that covered one of the rules, ended ones included, the oldest first."""
+    """All waivers up to that time for one of the rules, including ended waivers, the oldest first."""
     lifecycle_events: tuple[RecordedEvent, ...]
-    """Oldest first."""
+    """The lifecycle events, oldest first."""
     integrity_events: tuple[tuple[IntegrityEvent, datetime], ...]
-    """Changes of files under the unchanged version, each with when it was seen, oldest first."""
+    """Changes of files under the unchanged version, each with the time at which a sync saw it, oldest first."""
     policies: StoredPolicies
-    """The policies of the time. All dossiers that are loaded together share this object."""
+    """The policies in force at that time. All dossiers that are loaded together share this object."""
     unknowns: Unknowns
     """The facts that were not read, that MLflow does not show, or that no MLflow server records."""
 
@@ -131,12 +131,12 @@ class VersionDossier:
 
     @property
     def frameworks(self) -> tuple[Framework, ...]:
-        """The frameworks that the rules of the time refer to."""
+        """The frameworks that the rules in force at that time refer to."""
         names = {name for clauses in self.policies.references.values() for name, _ in clauses}
         return tuple(framework for name, framework in self.policies.catalog.items() if name in names)
 
     def clauses_of(self, framework: Framework) -> tuple[VersionClause, ...]:
-        """Return what the version shows of each clause of a framework, with the rules, but without files."""
+        """Return the version's evidence for each clause of a framework, with the rules, but without files."""
         judged = {entry.verdict.rule_id: entry for entry in self.rules}
         references = self.policies.references
         clauses = []
@@ -153,19 +153,19 @@ class VersionDossier:
 
 
 def dossier(session: TenantSession, key: Key, at: datetime | None = None) -> VersionDossier | None:
-    """Return the dossier of one version, as of now or of a time; None if no sync had seen the version by then."""
+    """Return the dossier of one version, as of now or a given time; None if no sync had seen the version by then."""
     return next(dossiers(session, [key], at), None)
 
 
 def dossiers(
     session: TenantSession, versions: Iterable[Key] | None = None, at: datetime | None = None
 ) -> Iterator[VersionDossier]:
-    """Yield the dossiers of versions in their order, as of now or of a time. Versions without a record are left out.
+    """Yield the dossiers of versions in the given order, as of now or a time, without versions that lack a record.
 
     Args:
         session: The tenant's transaction.
         versions: The versions; None for all that MLflow has now, sorted by key.
-        at: The time.
+        at: The time; None for now.
     """
     at = at or datetime.now(UTC)
     policies = current_policies(session, at=at)
@@ -185,7 +185,7 @@ class _Loader:
     policies: StoredPolicies
     waivers: Sequence[StoredWaiver]
     clauses: Mapping[str, tuple[CitedClause, ...]]
-    """Rule ID to the clauses that the rule gives evidence for."""
+    """The clauses that each rule gives evidence for, by rule ID."""
     never_in_mlflow: tuple[CitedClause, ...]
 
     def load(self, keys: Sequence[Key]) -> Iterator[VersionDossier]:
@@ -270,7 +270,7 @@ def _held_at(badges: Sequence[BadgeState], at: datetime) -> BadgeState | None:
 
 
 def _waivers_until(session: TenantSession, at: datetime) -> list[StoredWaiver]:
-    """Return the waivers that were granted by a time, as they were known then."""
+    """Return the waivers that were granted by a given time, as they were known at that time."""
     return [
         stored if stored.ended_at is None or stored.ended_at <= at else replace(stored, ended_at=None, end_reason=None)
         for stored in waivers.all_waivers(session)

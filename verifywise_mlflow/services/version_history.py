@@ -25,9 +25,9 @@ class SeenEvent:
     KIND: ClassVar[Literal["event"]] = "event"
 
     at: datetime
-    """When a sync saw it. The same holds for the other changes, apart from waivers."""
+    """When a sync saw the event. In the other classes, except ``ChangedWaiver``, it is when a sync saw the change."""
     sync_id: str
-    """That sync."""
+    """The sync that saw the event."""
     event: LifecycleEvent
 
 
@@ -41,7 +41,7 @@ class ChangedRecord:
     sync_id: str
     """Empty if no sync made the change."""
     differences: Sequence[Difference]
-    """The differences from the state before; for the first state, one with the path ``("record",)``."""
+    """The differences from the previous state; for the first state, one difference with the path ``("record",)``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +54,11 @@ class ChangedVerdict:
     sync_id: str
     rule_id: str
     before: str | None
-    """None if the rule was not evaluated."""
+    """The former verdict; None if the rule was not evaluated."""
     after: str | None
-    """None if no policy has the rule any more."""
+    """The new verdict; None if no policy has the rule any more."""
     reason: str | None
-    """The reason of the verdict after."""
+    """The reason for the new verdict."""
     policy_version: str | None
     """The version of the policy that first gave this verdict."""
 
@@ -72,7 +72,7 @@ class ChangedBadge:
     at: datetime
     sync_id: str
     before: str | None
-    """None for the first badge."""
+    """The former badge; None for the first badge."""
     after: str
 
 
@@ -83,9 +83,9 @@ class ChangedWaiver:
     KIND: ClassVar[Literal["waiver"]] = "waiver"
 
     at: datetime
-    """When it was granted or ended."""
+    """When the waiver was granted or ended."""
     sync_id: str
-    """Empty for its end."""
+    """Empty for the end of a waiver."""
     stored: StoredWaiver
     outcome: str
     """``granted``, ``expired`` or another reason for the end of the waiver."""

@@ -34,14 +34,15 @@ from verifywise_mlflow.persistence.row_mapping import Key
 from verifywise_mlflow.persistence.session import TenantSession
 
 MAX_LISTED: Final = 10
-"""The most versions that an error lists."""
+"""The maximum number of versions that an error lists."""
 _MAX_DIGITS: Final = 9
 
 
 def resolve_version(session: TenantSession, model_name: str, reference: str, at: datetime | None = None) -> int:
-    """Return the number of the version that a reference means, now or at a time.
+    """Return the number of the version that a reference means, now or at a given time.
 
-    A number is returned without a query. An alias with exactly this spelling comes first, then one in another case.
+    A number is returned without a query. An alias with exactly this spelling takes precedence over an alias in another
+    case.
 
     Raises:
         UnresolvedNameError: no version, or more than one, has that alias or stage; or the model is not known.
@@ -136,7 +137,7 @@ def require_known_rule(session: TenantSession, key: Key, rule_id: str) -> None:
     """Raise unless the rule has ever given a verdict on the version.
 
     Raises:
-        UnresolvedNameError: the rule has not, although others have.
+        UnresolvedNameError: the rule never gave a verdict on the version, although other rules did.
     """
     rule_ids = {state.rule_id for state in verdict_states_of(session, key)}
     if rule_ids and rule_id not in rule_ids:

@@ -16,7 +16,7 @@ TIMEOUT: Final = 5
 
 
 def broker_problem(url: str) -> str | None:
-    """Return why the broker cannot be used; None if it can. The text omits its URL, which has the password."""
+    """Return why the broker cannot be used; None if it can be used. The text omits its URL, which has the password."""
     if not url:
         return f"{BROKER_URL} is not set"
     kombu = import_module("kombu")  # Celery's client, which only workers need
@@ -24,12 +24,12 @@ def broker_problem(url: str) -> str | None:
         with kombu.Connection(url, connect_timeout=TIMEOUT) as connection:
             connection.ensure_connection(max_retries=1, timeout=TIMEOUT)
     except Exception as error:  # noqa: BLE001  # each transport has errors of its own
-        return f"The broker does not accept connections: {type(error).__name__}"  # its text has the URL
+        return f"The broker does not accept connections: {type(error).__name__}"  # the error's text has the URL
     return None
 
 
 def check_broker(environment: Mapping[str, str]) -> Iterator[Finding]:
-    """Yield the finding; none if runs do not go through a broker."""
+    """Yield the finding; no finding if runs do not go through a broker."""
     url = environment.get(BROKER_URL) or ""
     if not url and environment.get(LAUNCHER) != "celery":
         return

@@ -14,14 +14,14 @@ MAX_SKEW: Final = timedelta(seconds=5)
 def check_skew(
     subject: str, clock: datetime, before: datetime, after: datetime, precision: timedelta = timedelta(0)
 ) -> Finding:
-    """Return a finding that says whether another clock agrees with ours.
+    """Return a finding that states whether another clock agrees with ours.
 
     Args:
-        subject: Whose clock it is.
-        clock: What it showed.
-        before: Our time before it was read.
-        after: Our time afterwards.
-        precision: The resolution of the clock: it may have shown up to this much less than its time.
+        subject: The name of the machine whose clock it is.
+        clock: The time that the other clock showed.
+        before: Our time before the other clock was read.
+        after: Our time after the other clock was read.
+        precision: The resolution of the other clock. The time that it showed may be too early by up to this much.
     """
     behind, ahead = before - (clock + precision), clock - after
     if max(behind, ahead) <= MAX_SKEW:

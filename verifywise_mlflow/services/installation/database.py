@@ -22,8 +22,8 @@ from verifywise_mlflow.services.installation.clock_skew import check_skew
 from verifywise_mlflow.services.installation.finding import Finding
 
 MAX_TRANSACTION_AGE: Final = timedelta(hours=2)
-"""Older transactions are reported. It is the default of VERIFYWISE_RUN_TIMEOUT_SECONDS: no sync lasts longer, and a
-sync holds the tenant's lock to its end."""
+"""The age from which transactions are reported. It is the default of VERIFYWISE_RUN_TIMEOUT_SECONDS: no sync lasts
+longer, and a sync holds the tenant's lock to its end."""
 
 
 def utc_now() -> datetime:

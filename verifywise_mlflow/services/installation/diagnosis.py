@@ -1,4 +1,4 @@
-"""Runs all checks of the installation. A problem of an earlier check may explain those of later ones."""
+"""Runs all checks of the installation. A problem of an earlier check may explain the problems of later checks."""
 
 from __future__ import annotations
 

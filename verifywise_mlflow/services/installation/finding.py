@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 Outcome = Literal["ok", "warning", "problem", "skipped"]
-"""``problem``: something does not work, or soon will not. ``warning``: it works, and could be safer."""
+"""``problem``: something does not work, or will soon stop working. ``warning``: it works, but could be safer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class Finding:
     detail: str
     """What was found."""
     remedy: str | None = None
-    """What to do; None if nothing is to be done, or if ``detail`` says it."""
+    """What to do; None if nothing is to be done, or if ``detail`` states it."""
 
     def to_json(self) -> dict[str, object]:
         """Return the object that ``doctor --json`` prints. Its keys are an interface."""

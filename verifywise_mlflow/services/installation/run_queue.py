@@ -10,8 +10,8 @@ from verifywise_mlflow.services.metrics.collector import QueueUnreadableError
 from verifywise_mlflow.services.metrics.queue_state import QueueState
 
 MAX_WAIT_SECONDS: Final = 900
-"""A longer wait of the oldest queued run is reported. Runs of a backfill may wait longer by design, so it is only a
-warning."""
+"""The seconds that the oldest queued run may wait without a warning. A longer wait is only a warning, since runs of a
+backfill may wait longer by design."""
 
 
 def check_queue(read_queue: Callable[[], QueueState] | None) -> Iterator[Finding]:

@@ -21,7 +21,7 @@ from verifywise_mlflow.services.installation.finding import Finding
 
 DISTRIBUTION: Final = "verifywise-mlflow"
 MIN_FREE_BYTES: Final = 1024**3
-"""Free space below which syncs may soon fail: Dagster's logs and temporary files grow without notice."""
+"""The free space below which syncs may soon fail: Dagster's logs and temporary files grow without notice."""
 
 
 def check_packages(requirements: Iterable[str] | None = None) -> Finding:
@@ -65,7 +65,7 @@ def check_sandbox(*, is_required: bool) -> Finding:
 
 
 def check_disk(directories: Mapping[str, Path], min_free_bytes: int = MIN_FREE_BYTES) -> Iterator[Finding]:
-    """Check the free space of directories, which are given by their purpose."""
+    """Check the free space of directories. The key of each directory is its purpose."""
     for purpose, directory in directories.items():
         subject = f"disk: {purpose}"
         try:
@@ -92,7 +92,7 @@ def used_directories(environment: Mapping[str, str]) -> dict[str, Path]:
 
 
 def check_telemetry() -> Iterator[Finding]:
-    """Check that telemetry that is requested can be exported."""
+    """Check that the requested telemetry can be exported."""
     signals: tuple[Literal["traces", "metrics"], ...] = ("traces", "metrics")
     for signal in signals:
         if problem := export_problem(signal, os.environ):
@@ -103,7 +103,7 @@ def check_telemetry() -> Iterator[Finding]:
 
 def _check_sdk(subject: str) -> Finding:
     try:
-        import verifywise_mlflow.observability.sdk  # noqa: F401  # whether it can be imported
+        import verifywise_mlflow.observability.sdk  # noqa: F401  # the check is the import itself
     except ImportError:
         return Finding(subject, "problem", MISSING_SDK)
     return Finding(subject, "ok", "the SDK is installed, and OTEL_* variables request it")

@@ -31,7 +31,7 @@ _SERVERS_AT_ONCE: Final = 8
 
 
 def check_secrets(tenants: Mapping[str, Tenant]) -> Iterator[Finding]:
-    """Resolve every reference of every tenant; no secret is kept or shown."""
+    """Resolve every reference of every tenant; no secret is stored or shown."""
     references = 0
     failures = []
     for tenant_id, tenant in tenants.items():

@@ -1,4 +1,4 @@
-"""Checks whether MLflow's webhooks arrive, by what the listener and the syncs have recorded."""
+"""Checks whether MLflow's webhooks arrive, according to the records of the listener and of the syncs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from verifywise_mlflow.services.webhooks.health import silence
 from verifywise_mlflow.tenants.tenant import Tenant
 
 SILENT_FOR: Final = timedelta(days=7)
-"""How long a registry may be without a change before the silence of its webhooks is reported."""
+"""How long no webhook may arrive before a warning is shown: a registry may be without changes for days."""
 
 MISSED_WITHIN: Final = timedelta(days=1)
 """How long after a missed change a warning is shown."""
@@ -48,7 +48,7 @@ def check_webhooks(tenants: Mapping[str, Tenant], url: str, now: datetime) -> It
 
 
 def webhook_problem(status: WebhookStatus, now: datetime) -> str | None:
-    """Return the problem that a tenant's deliveries show; None if they arrive."""
+    """Return the problem that a tenant's deliveries show; None if the deliveries arrive."""
     last_delivery, last_missed = status.last_delivery_at, status.last_missed_at
     if last_delivery is None:
         return "no delivery has arrived yet"

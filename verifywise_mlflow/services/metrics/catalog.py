@@ -1,4 +1,4 @@
-"""Every metric that the endpoint serves: name, type, labels and meaning. Dashboards and alerts may name no other."""
+"""Every metric that the endpoint serves: name, type, labels and meaning. Dashboards and alerts may use no others."""
 
 from __future__ import annotations
 
@@ -91,7 +91,8 @@ _METRICS: Final = (
 METRICS: Final[Mapping[str, Metric]] = {metric.name: metric for metric in _METRICS}
 
 DURATION_BUCKETS: Final = (1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0)
-"""Upper limits of the buckets in seconds: from an unchanged sync to the default limit of a run."""
+"""Upper limits of the buckets in seconds: from the duration of a sync without changes to the default time limit of a
+run."""
 
 
 def exposed_names(metric: Metric) -> tuple[str, ...]:

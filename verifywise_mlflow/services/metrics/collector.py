@@ -1,8 +1,8 @@
 """Reads all metrics at an interval, so that a scrape costs no query, regardless of the number of scrapers.
 
-Gauges are read from the database each time. Counters are raised by the syncs that ended since the last reading, which
-are read from the audit trail: a sync runs in its own process, which ends before anything could scrape it. They start at
-0 with this process, as Prometheus expects of counters.
+Gauges are read from the database each time. Counters grow with the syncs that ended since the last reading. These syncs
+are read from the audit trail, since each sync runs in its own process, which ends before anything could scrape it.
+Counters start at 0 when this process starts, as Prometheus expects.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def _utc_now() -> datetime:
 
 
 class MetricsCollector:
-    """The metrics of all tenants, and the counters over the life of this process. Threads may read it."""
+    """The metrics of all tenants, and the counters over the life of this process. Several threads may read it."""
 
     def __init__(
         self,
@@ -160,7 +160,7 @@ def _set_tenant(gauges: Readings, tenant_id: str, state: TenantState) -> None:
         gauges.set("verifywise_compliance_score", score, tenant_id)
     if last := state.last_sync:
         gauges.set("verifywise_circuit_breaker_open", float(last.circuit_openings > 0), tenant_id)
-    # A targeted sync says nothing about the whole registry, and the next sync does not repeat its failure.
+    # A targeted sync does not show the state of the whole registry, and the next sync does not repeat its failure.
     if last := state.last_registry_sync:
         gauges.set("verifywise_last_sync_timestamp_seconds", last.ended_at.timestamp(), tenant_id)
         gauges.set("verifywise_last_sync_duration_seconds", last.seconds, tenant_id)

@@ -1,4 +1,4 @@
-"""Pushes the readings to an OpenTelemetry collector, under the same names as Prometheus has them."""
+"""Pushes the readings to an OpenTelemetry collector, with the same metric names as for Prometheus."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from verifywise_mlflow.services.metrics.tenant_state import EndedSync
 
 
 class MetricsPush:
-    """Pushes at OTEL_METRIC_EXPORT_INTERVAL, which is a minute by default, until it is closed."""
+    """Pushes at the interval OTEL_METRIC_EXPORT_INTERVAL, a minute by default, until it is closed."""
 
     def __init__(self, collector: MetricsCollector) -> None:
         """Start pushing."""

@@ -11,8 +11,8 @@ class QueueState:
     """The runs that have not ended, and the daemons."""
 
     runs: Mapping[str, int]
-    """By status in lower case, such as ``queued``; statuses without runs included."""
+    """The number of runs by status in lower case, such as ``queued``, including statuses without runs."""
     oldest_queued_seconds: float
-    """How long the oldest queued run has waited; 0 if none waits."""
+    """How long the oldest queued run has waited; 0 if no run waits."""
     daemons: Mapping[str, bool]
-    """The daemons that the instance needs, and whether each has reported lately."""
+    """Whether each daemon that the instance needs has sent a heartbeat lately, by the daemon's name."""

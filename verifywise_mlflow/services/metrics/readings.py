@@ -29,7 +29,7 @@ class Readings:
         values[labels] = values.get(labels, 0.0) + amount
 
     def of(self, name: str) -> Mapping[Labels, float]:
-        """Return the values of a metric by labels; empty if it has none."""
+        """Return the values of a metric by labels; empty if the metric has no values."""
         return self._values.get(name, {})
 
     def copy(self) -> Readings:
@@ -40,7 +40,7 @@ class Readings:
         return copied
 
     def merged(self, other: Readings) -> Readings:
-        """Return the values of both."""
+        """Return the values of these and the other readings."""
         merged = self.copy()
         merged._values.update(other.copy()._values)
         return merged
@@ -53,7 +53,7 @@ class Readings:
 
 @dataclass(slots=True)
 class Durations:
-    """How many syncs took how long, in ``DURATION_BUCKETS``."""
+    """The number of syncs in each of ``DURATION_BUCKETS``, and the sum of their durations."""
 
     counts: list[int] = field(default_factory=lambda: [0] * (len(DURATION_BUCKETS) + 1))
     total_seconds: float = 0.0
@@ -64,7 +64,7 @@ class Durations:
         self.total_seconds += seconds
 
     def cumulative(self) -> list[tuple[str, float]]:
-        """Return the buckets as Prometheus has them: their upper limit, and how many syncs took at most that long."""
+        """Return Prometheus' cumulative buckets: each upper limit, and how many syncs took at most that long."""
         counted, total = [], 0
         for limit, count in zip((*map(str, DURATION_BUCKETS), "+Inf"), self.counts, strict=True):
             total += count

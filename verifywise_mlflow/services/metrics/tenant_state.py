@@ -20,12 +20,12 @@ from verifywise_mlflow.services.tenant_policies import load_rules
 from verifywise_mlflow.tenants.tenant import Tenant
 
 MAX_SYNCS: Final = 500
-"""The most syncs of a tenant that one reading counts; a tenant has at most two syncs a minute."""
+"""The maximum number of syncs of a tenant that one reading counts; a tenant has at most two syncs a minute."""
 
 
 @dataclass(frozen=True, slots=True)
 class EndedSync:
-    """A sync that ended, by its entry in the audit trail."""
+    """A sync that ended, as its entry in the audit trail describes it."""
 
     sequence: int
     ended_at: datetime
@@ -36,7 +36,7 @@ class EndedSync:
     incomplete: int
     circuit_openings: int
     is_targeted: bool
-    """Whether the sync read named objects only."""
+    """Whether the sync read only named objects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +44,9 @@ class WebhookState:
     """What a tenant's webhooks have reported."""
 
     pending: int
-    """Hints that no sync has followed yet."""
+    """The number of hints that no sync has processed yet."""
     oldest_seconds: float
-    """How long the oldest of them has waited."""
+    """How long the oldest pending hint has waited."""
     last_delivery_at: datetime | None
 
 
@@ -55,7 +55,7 @@ class TenantState:
     """A tenant at one time."""
 
     lag_seconds: Mapping[str, float]
-    """By stage."""
+    """The lag of each stage, by the stage's name."""
     is_stale: bool
     incomplete_records: int
     compliance: ComplianceSummary

@@ -1,4 +1,4 @@
-"""The events between two states of a version's compliance: its badge and its open gaps."""
+"""The events that follow from two states of a version's compliance: its badge and its open gaps."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def compliance_events(
 
     Args:
         key: The version.
-        before: Its state before the evaluation; None before the first one.
-        after: Its state after it.
+        before: The version's state before the evaluation; None before the first evaluation.
+        after: The version's state after the evaluation.
         rules: The rules in force, by id.
     """
     previous = before or _NOT_EVALUATED

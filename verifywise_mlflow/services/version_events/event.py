@@ -19,8 +19,8 @@ from verifywise_mlflow.tenants.delivery.event_type import EventType
 
 TYPE_PREFIX: Final = "ai.verifywise.mlflow."
 SCHEMA_PREFIX: Final = "tag:verifywise.ai,2026:mlflow/events/"
-"""The prefix of the schemas' names. A tag URI (RFC 4151) does not promise that a server has the schema, which the
-package and the docs contain."""
+"""The prefix of the schemas' names. A tag URI (RFC 4151) does not promise that a server has the schema. The package and
+the docs contain the schemas."""
 _IDS: Final = uuid.UUID("6f1d7c0a-53a1-4d0e-9a63-0c1f1b0f6a55")
 """The namespace of the events' ids."""
 
@@ -48,7 +48,7 @@ class EventData(TypedDict):
 
 
 class CloudEvent(TypedDict):
-    """The members of an event's envelope that are read again."""
+    """The members of a stored event's envelope that this package reads back."""
 
     id: str
     type: str
@@ -64,8 +64,8 @@ def cloud_event(event: VersionEvent, *, tenant_id: str, sync_id: str, seen_at: d
     Args:
         event: The event.
         tenant_id: The tenant.
-        sync_id: The sync that saw it.
-        seen_at: When it was seen.
+        sync_id: The sync that saw the change.
+        seen_at: When the sync saw the change.
         page_url: The version's page in MLflow.
     """
     data: dict[str, Json] = {

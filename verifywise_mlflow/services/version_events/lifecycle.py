@@ -14,7 +14,7 @@ from verifywise_mlflow.services.version_events.event import VersionEvent
 from verifywise_mlflow.tenants.delivery.event_type import EventType
 
 MAX_FILES: Final = 100
-"""The most changed files that one event lists; ``file_count`` counts all."""
+"""The maximum number of changed files that one event lists; ``file_count`` counts all changed files."""
 _TYPES: Final = {
     EventKind.FIRST_SEEN: EventType.FIRST_SEEN,
     EventKind.STAGE: EventType.STAGE_CHANGED,
@@ -26,7 +26,7 @@ _TYPES: Final = {
 
 
 def from_lifecycle_events(events: Iterable[LifecycleEvent]) -> Iterator[VersionEvent]:
-    """Yield the events about versions and their aliases. Events of a model alone, the status and jobs are left out."""
+    """Yield the events about versions and their aliases. Events about a model alone, a status or a job are left out."""
     for event in events:
         event_type = _TYPES.get(event.kind)
         if event_type is None or event.version_number is None:
@@ -51,7 +51,7 @@ def _details(event_type: EventType, event: LifecycleEvent) -> dict[str, Json]:
 
 
 def from_integrity_events(events: Iterable[IntegrityEvent]) -> Iterator[VersionEvent]:
-    """Yield one event for each version whose files changed in place. The events of a version follow each other."""
+    """Yield one event for each version whose files changed in place. A version's events must be adjacent."""
     for (model_name, version_number), group in groupby(events, key=lambda event: event.key):
         changes = list(group)
         more = f", and {len(changes) - 1:,} more changes" if len(changes) > 1 else ""

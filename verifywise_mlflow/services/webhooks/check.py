@@ -22,7 +22,7 @@ from verifywise_mlflow.tenants.tenant import Tenant
 
 @dataclass(frozen=True, slots=True)
 class Deliveries:
-    """What the listener and the syncs have recorded."""
+    """What the listener and the syncs have recorded about a tenant's webhooks."""
 
     status: WebhookStatus
     pending_hints: int
@@ -38,7 +38,8 @@ class WebhookCheck:
     unlisted_because: str | None
     """Why the webhooks could not be listed, and what to do."""
     is_forbidden: bool
-    """Whether the account lacks the permission to list them, which is not a problem: administrators can list them."""
+    """Whether the account lacks the permission to list webhooks. That is not a problem: administrators can list
+    them."""
     problems: tuple[str, ...]
     """Why the list may be incomplete."""
     deliveries: Deliveries
@@ -66,7 +67,7 @@ def check_webhooks(
         webhooks: The tenant's section ``webhooks``.
         store: The database.
         support: Which events the server can send.
-        listener: The listener's address; None accepts any.
+        listener: The listener's address; None accepts any address.
         now: The current time.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Compares the webhooks in MLflow with the one that a tenant needs: finds missing, disabled and superfluous ones."""
+"""Compares the webhooks in MLflow with the webhook that a tenant needs: it may be missing, disabled or superfluous."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from verifywise_mlflow.connector.webhooks import RegisteredWebhook
 from verifywise_mlflow.services.webhooks.registration import LISTENER_PREFIX
 
 MAX_LISTED: Final = 10
-"""The most webhooks or events that one sentence names."""
+"""The maximum number of webhooks or events that one sentence names."""
 
 FindingKind = Literal["missing", "disabled", "superfluous"]
 
@@ -28,7 +28,7 @@ class WantedWebhook:
     """The listener's address; None accepts any listener with that path."""
 
     def is_led_to_by(self, url: str) -> bool:
-        """Return whether an address is that of the tenant at our listener."""
+        """Return whether an address leads to the tenant's path at our listener."""
         if self.listener is None:
             return url.endswith(LISTENER_PREFIX + self.path)
         return url == self.listener.rstrip("/") + LISTENER_PREFIX + self.path
@@ -40,7 +40,7 @@ class WantedWebhook:
 
 @dataclass(frozen=True, slots=True)
 class WebhookFinding:
-    """A difference between what is registered and what is wanted."""
+    """A difference between the registered webhooks and the wanted webhook."""
 
     kind: FindingKind
     sentence: str
@@ -55,7 +55,7 @@ class WebhookComparison:
     """Wanted events that an active webhook delivers."""
     findings: tuple[WebhookFinding, ...]
     elsewhere: int
-    """Webhooks that lead to other services."""
+    """The number of webhooks that lead to other services."""
 
 
 def compare(registered: Sequence[RegisteredWebhook], wanted: WantedWebhook) -> WebhookComparison:

@@ -11,7 +11,8 @@ from verifywise_mlflow.tenants.mlflow_webhooks import Webhooks
 from verifywise_mlflow.tenants.tenant import Tenant
 
 LATE: Final = timedelta(minutes=2)
-"""How late a delivery may arrive: MLflow repeats a failed delivery, and the listener refuses some with 429."""
+"""How late a delivery may arrive: MLflow repeats a failed delivery, and the listener refuses some deliveries with
+429."""
 
 
 def are_alive(webhooks: Webhooks, status: WebhookStatus, now: datetime) -> bool:
@@ -41,13 +42,13 @@ def relaxed_intervals(
 def are_missed(
     models: Collection[str], found_at: datetime, reported: Collection[str], status: WebhookStatus, now: datetime
 ) -> bool | None:
-    """Return whether webhooks that once worked have missed a change that a poll found; None if it is too early to say.
+    """Return whether webhooks that once worked have missed a change that a poll found; None if it is too early.
 
     Args:
         models: the models with changes.
         found_at: when the poll found them.
-        reported: the models that deliveries have named since ``LATE`` before ``found_at``. Times of changes of tags and
-            aliases are unknown, so any event of the model counts as one of its change.
+        reported: the models that deliveries have named since ``LATE`` before ``found_at``. The times at which tags and
+            aliases changed are unknown, so any event about the model counts as an event about its change.
         status: the last deliveries and the last missed change.
         now: the current time.
     """

@@ -1,7 +1,7 @@
 """The requests with which an administrator of MLflow registers our webhook, as a Python program and as curl commands.
 
-We never write to a tenant's MLflow, so these are only texts. They have variables for the secrets, unless the values are
-given.
+We never write to a tenant's MLflow, so this module only returns texts. The texts contain variables instead of the
+secrets, unless the secrets are given.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SECRET_VARIABLE: Final = "WEBHOOK_SECRET"  # noqa: S105  # a name
 
 LISTENER_EXAMPLE: Final = "https://listener.example.com"
 LISTENER_PREFIX: Final = "/mlflow/"
-"""The listener's path, which the path secret of a tenant follows."""
+"""The listener's path up to the path secret of a tenant."""
 
 SERVER_SETTINGS: Final[Mapping[str, str]] = {
     "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY": (
@@ -61,11 +61,11 @@ class Registration:
     """The listener's address, without the path of a tenant."""
     events: Sequence[str]
     values: SecretValues | None = None
-    """The secrets to write into the texts; None writes variables."""
+    """The secrets to write into the texts. With None, the texts contain variables."""
 
     @property
     def name(self) -> str:
-        """The webhook's name in MLflow, where it may have 63 characters."""
+        """The webhook's name in MLflow, which may have up to 63 characters."""
         return f"verifywise-{self.tenant_id}"[:63].rstrip("._-")
 
     @property
