@@ -61,7 +61,7 @@ def connect(url: str | None = None) -> Client:
             ``VERIFYWISE_DATABASE_URL``.
 
     Raises:
-        StoreError: There is no URL, the database cannot be reached, or its schema is not that of this release.
+        StoreError: There is no URL, the database cannot be reached, or its schema does not match this release.
     """
     with translated_errors():
         return Client(Store(url or database_url()))
@@ -233,7 +233,7 @@ class Client:
             model: The registered model.
             first: A version, such as ``"champion"``.
             second: Another version, such as ``"challenger"``.
-            as_of: Compare the states at this time. Tags are always those of the last sync.
+            as_of: Compare the states at this time. Tags are always the tags of the last sync.
         """
         with translated_errors():
             from verifywise_mlflow.api.frames import frame_of
@@ -244,7 +244,7 @@ class Client:
                 return frame_of(ComparedValue, compare(session, one, other).values)
 
     def record(self, tenant: str, model: str, version: int | str, as_of: datetime | str | None = None) -> VersionRecord:
-        """Return the record, origins, badge and verdicts of a version, as they are now or as they were at a time.
+        """Return the record, origins, badge and verdicts of a version, as they are now or were at a given time.
 
         Raises:
             NotFoundError: There is no such version, or nothing was recorded of it by that time.

@@ -1,6 +1,7 @@
 """The root command. It lists every command and imports a command's module only when that command runs.
 
-Importing all modules takes two seconds, for SQLAlchemy, pydantic and the pipeline; ``--help`` needs none of these.
+Importing all modules takes two seconds, for SQLAlchemy, pydantic and the pipeline. ``--help`` needs none of these
+modules.
 """
 
 from __future__ import annotations

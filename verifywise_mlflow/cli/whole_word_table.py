@@ -1,4 +1,4 @@
-"""A table that breaks lines between words only, and prints its rows one below the other where columns do not fit.
+"""A table that breaks lines between words only, and prints each row as a list if the columns do not fit.
 
 Rich narrows columns below their longest word, and then cuts times and names in the middle. Half of a name looks like
 another name, and a cut name cannot be copied.

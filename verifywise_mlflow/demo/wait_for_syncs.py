@@ -77,7 +77,7 @@ def wait_for_syncs(
 def first_runs(runs: Sequence[SyncRun], tenant_ids: Sequence[str], *, since: float) -> Mapping[str, SyncRun]:
     """Return the first run of each tenant created since a point in time; the runs may be in any order.
 
-    If a schedule and a sensor request runs for the same tenant, the run queue cancels one run: the other one counts.
+    If a schedule and a sensor request runs for the same tenant, the run queue cancels one run. The other run counts.
     """
     firsts: dict[str, SyncRun] = {}
     for run in sorted(runs, key=lambda run: run.created):

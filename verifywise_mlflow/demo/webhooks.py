@@ -39,7 +39,7 @@ class DemoWebhooks:
         return {"path": f"file:{self._file(f'{tenant}.path')}", "secret": f"file:{self._file(f'{tenant}.secret')}"}
 
     def register(self, tracking_uri: str, listener: str) -> None:
-        """Register the webhooks in MLflow, where each tenant is a workspace, replacing those of an earlier demo."""
+        """Register the webhooks in MLflow, in each tenant's workspace, and replace the webhooks of an earlier demo."""
         for tenant in self._tenants:
             registration = Registration(
                 tenant, tracking_uri, tenant, listener, MODEL_EVENTS + PROMPT_EVENTS, self._values(tenant)

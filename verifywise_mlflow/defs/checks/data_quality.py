@@ -49,7 +49,7 @@ CHECKS_OF_LISTINGS: Final = tuple(
     dg.AssetCheckKey(dg.AssetKey(stage.value), _COMPLETE)
     for stage in (Stage.REGISTERED_MODELS, Stage.MODEL_VERSIONS, Stage.TRAINING_RUNS, Stage.ARTIFACT_MANIFESTS)
 )
-"""The checks that a targeted sync does not evaluate: reading a few objects says nothing about the others."""
+"""The checks that a targeted sync does not evaluate: reading a few objects says nothing about the other objects."""
 
 
 def stage_check_specs(stage: Stage) -> list[dg.AssetCheckSpec]:

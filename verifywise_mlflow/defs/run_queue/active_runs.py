@@ -68,7 +68,7 @@ def tenants_in_flight(instance: dg.DagsterInstance) -> set[str]:
 def classify_in_flight(runs: Iterable[dg.DagsterRun]) -> InFlightSyncs:
     """Separate the tenants that a sensor must wait for from the tenants whose queued sync it can promote.
 
-    A queued run of single assets and a targeted sync count as neither: they may not read the changed objects.
+    A queued run of single assets and a targeted sync belong to neither group: they may not read the changed objects.
     """
     busy, promotable = set(), {}
     for run in runs:
@@ -87,7 +87,7 @@ def classify_in_flight(runs: Iterable[dg.DagsterRun]) -> InFlightSyncs:
 def hint_followers(
     instance: dg.DagsterInstance, requested: Iterable[str], runs_before: Iterable[dg.DagsterRun]
 ) -> HintFollowers:
-    """Return the tenants with a run that will read their hints, that may have read them too early, or that failed.
+    """Return the tenants by their run: it will read the hints, may have read them too early, or has failed.
 
     Args:
         instance: Dagster's instance.

@@ -56,7 +56,7 @@ def stale_tenants(context: dg.SensorEvaluationContext) -> dg.SensorResult:
 
 
 def _reported(cursor: str | None) -> dict[str, str]:
-    """Return the tenants that the last tick reported as stale, and when a sync had last reached the check."""
+    """Return the tenants that the last tick reported as stale, each with the time of the check's last run in a sync."""
     try:
         return _CURSOR.validate_json(cursor or "{}")
     except ValidationError:  # the cursor of another release

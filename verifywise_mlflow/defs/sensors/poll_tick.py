@@ -1,4 +1,4 @@
-"""One tick of a polling sensor: probes the tenants that are due and requests syncs for those that changed."""
+"""One tick of a polling sensor: probes the tenants that are due and requests syncs of the changed tenants."""
 
 from __future__ import annotations
 

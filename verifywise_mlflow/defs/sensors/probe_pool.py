@@ -87,7 +87,7 @@ class ProbePool:
 
     @property
     def thread_count(self) -> int:
-        """The number of live threads, including those that still hang from earlier ticks."""
+        """The number of live threads, including threads that still hang from earlier ticks."""
         return self._threads
 
     def run(

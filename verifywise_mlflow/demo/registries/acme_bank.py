@@ -39,8 +39,7 @@ def seed(registry: Registry) -> None:
 
 
 def _credit_scoring(registry: Registry) -> None:
-    """Credit scoring is high risk by Annex III of the AI Act. The production version has all evidence that rules
-    require."""
+    """Credit scoring is high risk by Annex III of the AI Act. The production version has all required evidence."""
     registry.create_model(CREDIT_SCORING, description="Probability that a consumer loan is not paid back")
 
     first = registry.train(

@@ -90,8 +90,7 @@ def prepare_home(data: Path) -> PostgresHome:
 
 
 def remove_home(data: Path) -> None:
-    """Delete a data directory. If it is a link to a temporary directory, delete that directory and the programs in
-    it."""
+    """Delete a data directory. If it is a link to a temporary directory, delete that directory and its programs."""
     if data.is_symlink():
         folder = data.resolve().parent
         data.unlink()

@@ -131,7 +131,7 @@ class ChildProcess:
         return ProcessFailedError(f"{self.name} {description}. The end of its log {self.log}:\n{self.log_tail()}")
 
     def stop(self) -> None:
-        """Stop the program and its descendants; kill those that do not stop in time. Idempotent."""
+        """Stop the program and its descendants; kill the processes that do not stop in time. Idempotent."""
         if self.is_alive():
             # The leader gets the signal first: it may stop its own children in order.
             self._process.send_signal(self._stop_signal)
@@ -217,6 +217,9 @@ def wait_for_port(child: ChildProcess, port: int, *, seconds: float) -> None:
 
 
 def _is_open(port: int) -> bool:
-    """Return whether any program listens on the port. Finding out which one costs a hundred times as much CPU time."""
+    """Return whether any program listens on the port.
+
+    Finding out which program listens costs a hundred times as much CPU time.
+    """
     with socket.socket() as client:
         return client.connect_ex(("127.0.0.1", port)) == 0
