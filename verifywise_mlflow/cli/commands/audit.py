@@ -81,7 +81,7 @@ def show(
 def checkpoint(tenant: TrailOf) -> None:
     """Sign the current end of a tenant's trail and print the checkpoint as one line. Save it elsewhere.
 
-    The signing key is the one that VERIFYWISE_AUDIT_SIGNING_KEY refers to: env:NAME, file:/absolute/path or pkcs11:...
+    VERIFYWISE_AUDIT_SIGNING_KEY refers to the signing key: env:NAME, file:/absolute/path or pkcs11:...
     """
     with exit_on_errors(as_json=False):
         key = audit_keys.require_signing_key()

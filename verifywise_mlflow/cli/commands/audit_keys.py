@@ -60,8 +60,9 @@ def rotate_key(
 ) -> None:
     """Record in a tenant's trail that another key signs from now on, and print the checkpoints over that entry.
 
-    The new key is that of VERIFYWISE_AUDIT_SIGNING_KEY, and the one of VERIFYWISE_AUDIT_PREVIOUS_SIGNING_KEY vouches
-    for it, so verifiers who trust the previous key need no other. With both variables set, each sync does the same.
+    VERIFYWISE_AUDIT_SIGNING_KEY refers to the new key, VERIFYWISE_AUDIT_PREVIOUS_SIGNING_KEY to the previous one. The
+    previous key vouches for the new key, so verifiers who trust the previous key need no other. If both variables are
+    set, each sync does the same.
     """
     with exit_on_errors(as_json=False):
         key = require_signing_key()

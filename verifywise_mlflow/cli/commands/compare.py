@@ -53,7 +53,7 @@ def compare(
     """Compare two versions of a model side by side: metrics, parameters, data, packages, files, verdicts.
 
     Prints the differences. For example: compare acme churn champion challenger. An alias means the version that had it
-    at the time of --as-of; tags are always those of the last sync. Reads the database only.
+    at the time of --as-of. Tags have no history: they are as the last sync read them. Reads the database only.
     """
     check_output(output, as_json)
     with exit_on_errors(as_json), Store(database_url()) as store, store.begin_snapshot(tenant) as session:

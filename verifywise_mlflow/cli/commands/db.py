@@ -73,7 +73,7 @@ def check(
 
 @grant.command()
 def pipeline(role: Role, as_json: AsJson = False) -> None:
-    """Let a role sync. It writes for one tenant at a time, the one set in its session."""
+    """Let a role sync. In each session, it writes for the one tenant that the session has set."""
     _grant(role, "pipeline", None, as_json)
     if as_json:
         print_json({"role": role, "kind": "pipeline"})

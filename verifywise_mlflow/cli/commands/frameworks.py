@@ -57,9 +57,9 @@ def frameworks(
 ) -> None:
     """Show how much evidence a tenant's records hold for each clause of each framework.
 
-    Without --framework: an overview of the frameworks. With it: each clause; those that MLflow holds no information on
-    are listed as blanks. With --clause: the rules and versions behind a clause; with --model and --version: a version's
-    verdicts, values, origins and files. Reads the database only.
+    Without --framework: an overview of the frameworks. With --framework: each clause. Clauses on which MLflow holds no
+    information are listed as blanks. With --clause: the rules and versions behind a clause. With --model and --version:
+    a version's verdicts, values, origins and files. Reads the database only.
     """
     if (model is None) != (version is None):
         fail("--model and --version belong together: name both or neither", 2, as_json)

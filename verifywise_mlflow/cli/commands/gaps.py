@@ -81,7 +81,7 @@ def gaps(
 ) -> None:
     """List the gaps of tenants, or count them: severity, rule, version, owner, since when, waiver.
 
-    The most urgent come first. Repeat an option for alternatives; different options narrow the list.
+    The most urgent gaps come first. Repeat an option for alternatives; different options narrow the list.
     Times are UTC. Reads the database only.
     """
     check_output(output, as_json)

@@ -34,7 +34,7 @@ def mapping(
 ) -> None:
     """Show how a field of the record is filled for a tenant: sources, keys and values.
 
-    Without tenants.yaml, the mapping is that of the last sync.
+    Without tenants.yaml, it shows the mapping that the last sync used.
     """
     with exit_on_errors(as_json):
         if field not in PRECEDENCE_FIELDS:

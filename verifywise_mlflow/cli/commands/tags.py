@@ -35,7 +35,7 @@ _MAX_ROWS = 25
 def tags(tenant: StoredTenantName, as_json: AsJson = False) -> None:
     """Report which tags of a tenant cannot be interpreted, and suggest a mapping.
 
-    Reads the database only. Without tenants.yaml, the mapping is that of the last sync.
+    Reads the database only. Without tenants.yaml, it uses the mapping of the last sync.
     """
     with exit_on_errors(as_json), Store(database_url()) as store:
         report = hygiene_with_mapping(store, tenant, mapping_of(tenant, as_json))
