@@ -1,5 +1,5 @@
-"""Delivers verdicts to other systems, from an outbox that is written in the transaction that commits them.
+"""Delivers verdicts to other systems from an outbox. The transaction that commits verdicts also writes the outbox.
 
-``target.py`` is the interface of these systems; ``drain.py`` delivers the pending versions to one of them.
+``target.py`` is the interface of these systems. ``drain.py`` delivers the pending versions to one system.
 ``report_bucket.py`` uploads reports, which need no outbox.
 """

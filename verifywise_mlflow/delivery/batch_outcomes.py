@@ -1,8 +1,9 @@
-"""Decides how the versions of a batch ended, for targets to which events are sent one by one.
+"""Determines the outcome of each version of a batch, for targets to which events are sent one by one.
 
-A refused event affects only its version, which is tried again and finally parked, while other versions continue. An
-error of the connection or of the credentials affects all versions, so it ends the delivery and does not count as a try
-of any version. Server errors (500) may be either: after several versions in a row, the cause is probably the server.
+A refused event affects only its version. The version is tried again and finally parked, while other versions continue.
+An error of the connection or of the credentials affects all versions. So it ends the delivery and does not count as a
+try of any version. A server error (500) may be of either kind: if several versions in a row fail with it, the cause is
+probably the server.
 """
 
 from __future__ import annotations
@@ -23,14 +24,14 @@ from verifywise_mlflow.persistence.repositories.delivery_outbox import PendingVe
 
 MAX_SERVER_ERRORS_IN_A_ROW: Final = 3
 BATCH_SECONDS: Final = 60.0
-"""After this time, no further event of a batch is sent. The next delivery continues."""
+"""After this time, no further event of a batch is sent. The next delivery sends the remaining events."""
 
 
 class BatchOutcomes:
-    """The outcomes of one batch, as they become known."""
+    """Collects the outcomes of one batch."""
 
     def __init__(self, batch: Sequence[PendingVersion], clock: Callable[[], float] = time.monotonic) -> None:
-        """Start the batch's time."""
+        """Start the clock of the batch."""
         self._batch = batch
         self._clock = clock
         self._deadline = clock() + BATCH_SECONDS
@@ -60,7 +61,7 @@ class BatchOutcomes:
         )
 
     def result(self, counts: Mapping[str, int]) -> BatchResult:
-        """Return what the batch did. Versions that were not tried are deferred."""
+        """Return the result of the batch. Versions that were not tried are deferred."""
         stop = self._stop
         reason = stop or ResponseTimeoutError(f"the batch took longer than {BATCH_SECONDS:g} seconds")
         outcomes = [

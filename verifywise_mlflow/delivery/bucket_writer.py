@@ -1,4 +1,4 @@
-"""Writes objects to a bucket with S3's interface: PutObject, Signature Version 4, and nothing else."""
+"""Writes objects to a bucket with S3's interface. It uses only PutObject, with Signature Version 4."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from verifywise_mlflow.tenants.bucket import WritableBucket
 from verifywise_mlflow.tenants.connection import proxy_settings
 
 _ATTEMPTS: Final = 3
-"""The most attempts to write an object. Writing the same object again changes nothing."""
+"""The maximum number of attempts to write an object. Writing the same object again changes nothing."""
 _LIMIT: Final = ResponseLimit(60.0, max_bytes=64 * 1024)
 _REMEDIES: Remedies = {
     403: "The credentials may not write objects there, or belong to another store.",
@@ -31,7 +31,7 @@ _REMEDIES: Remedies = {
 
 
 class BucketWriter:
-    """Writes objects. Threads may share it."""
+    """Writes objects. Several threads may use the same writer."""
 
     def __init__(self, base_url: str, client: WritingHttpClient) -> None:
         self._base_url, self._client = base_url, client
@@ -40,7 +40,7 @@ class BucketWriter:
         """Write an object and return the response.
 
         Raises:
-            HttpError: It could not be written.
+            HttpError: The object could not be written.
         """
         request = WriteRequest("PUT", f"{self._base_url}/{escape_key(key)}", headers, content, "object")
         for attempt in count(1):

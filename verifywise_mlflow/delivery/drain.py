@@ -28,10 +28,10 @@ from verifywise_mlflow.persistence.store import Store, TenantBusyError
 from verifywise_mlflow.tenants.errors import SecretUnavailableError, TenantsFileError
 
 MAX_TRIES: Final = 3
-"""Failed tries after which a version is parked."""
+"""The number of failed tries after which a version is parked."""
 RETRY_AFTER: Final = (timedelta(minutes=2), timedelta(minutes=15))
-"""The wait after the first failed try, and after the second. A request that timed out may still be executed in this
-time, so that the next try finds its effect."""
+"""The waits after the first and after the second failed try. A request that timed out may still be executed during the
+wait, so that the next try finds its effect."""
 TARGET_RETRY_AFTER: Final = timedelta(minutes=5)
 """The wait after an error that stopped the whole delivery."""
 
@@ -54,7 +54,7 @@ class DrainReport:
     counts: Counter[str] = field(default_factory=Counter)
     """The number of writes by kind."""
     remarks: list[str] = field(default_factory=list)
-    """Reasons of failures, and descriptions of what was left unchanged, each with its version."""
+    """The reasons of failures and the descriptions of what was left unchanged. Each names its version."""
 
 
 class Drain:
@@ -69,12 +69,12 @@ class Drain:
         now: Callable[[], datetime] = _utc_now,
         dagster_run_id: str | None = None,
     ) -> None:
-        """Take the tenant and the target; nothing is read or sent yet."""
+        """Store the tenant and the target; nothing is read or sent yet."""
         self._store, self._tenant_id, self._target, self._now = store, tenant_id, target, now
         self._dagster_run_id = dagster_run_id
 
     def is_due(self) -> bool:
-        """Return whether a delivery has work now for which no person has to act. No request is sent."""
+        """Return whether a delivery has work now that requires no action by a person. No request is sent."""
         now = self._now()
         with self._begin() as session:
             state = delivery_targets.target_state(session, self._target.name)
@@ -108,8 +108,8 @@ class Drain:
 
         Args:
             confirmed: Whether a person has allowed a large first delivery.
-            retry_parked: Whether parked and postponed versions become due now.
-            max_seconds: After this time, no further batch begins; what is left stays pending.
+            retry_parked: Whether parked and postponed versions become due immediately.
+            max_seconds: After this time, no further batch begins. The remaining versions stay pending.
 
         Raises:
             DatabaseError: the store cannot be used.
@@ -172,11 +172,11 @@ class Drain:
     def _confirm(self, session: TenantSession, now: datetime) -> TargetState:
         delivery_targets.confirm(session, self._target.name, now)
         state = delivery_targets.target_state(session, self._target.name)
-        assert state is not None  # registered before
+        assert state is not None  # the caller has registered it
         return state
 
     def _admit(self, connection: Connection, report: DrainReport) -> bool:
-        """Return whether the first delivery is small enough; if not, record that it waits until a person allows it."""
+        """Return whether the first delivery is small enough. If not, record that it waits for a person to allow it."""
         limit = self._target.confirm_above
         new_entries = connection.plan(self._batches(self._now())).new_entries
         with self._begin() as session:
@@ -212,7 +212,7 @@ class Drain:
         yield from (pending[start : start + size] for start in range(0, len(pending), size))
 
     def _settle(self, connection: Connection, result: BatchResult) -> None:
-        """Record how the versions of a batch ended, with an entry in the audit trail if anything was written."""
+        """Record the outcomes of a batch. If anything was written, add an entry to the audit trail."""
         name, now = self._target.name, self._now()
         with self._begin() as session:
             delivery_outbox.lock(session, name, [outcome.version for outcome in result.outcomes])

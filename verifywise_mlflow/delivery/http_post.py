@@ -1,7 +1,8 @@
-"""Posts events to a server, through the guarded connections of ``http``: one attempt each, since the outbox retries.
+"""Posts events to a server through the guarded connections of ``http``. Each event gets one attempt: the outbox
+retries.
 
-No redirect is followed, the response is bounded in time and size and is not quoted, and no message repeats the URL,
-which may be a secret.
+No redirect is followed. The response is limited in time and size, and is not quoted. No message repeats the URL, which
+may be a secret.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from verifywise_mlflow.tenants.delivery.receiver import ReceiverSettings
 USER_AGENT: Final = "verifywise-mlflow"
 CONNECT_TIMEOUT_S: Final = 5.0
 RESPONSE_TIMEOUT_S: Final = 10.0
-"""The time from the request to the last byte of the response."""
+"""The maximum time from the request to the last byte of the response."""
 _MAX_RESPONSE_BYTES: Final = 64 * 1024
 _REMEDIES: Remedies = {
     401: "Check the credentials: they are missing or wrong.",
@@ -53,7 +54,7 @@ class Receiver:
 
     url: str = field(repr=False)
     label: str
-    """The receiver's name in messages: never the URL."""
+    """The receiver's name in messages. It is never the URL."""
     connection: ConnectionSettings = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
     """Headers of each request."""
@@ -65,10 +66,10 @@ class Receiver:
         """Return the receiver that the settings describe.
 
         Args:
-            settings: How it is reached.
-            url: Its address.
-            label: Its name in messages.
-            headers: Sent in addition to those of the settings.
+            settings: How to reach the receiver.
+            url: The receiver's address.
+            label: The receiver's name in messages.
+            headers: Headers to send in addition to the headers in the settings.
 
         Raises:
             SecretUnavailableError: The reference of a header or of the proxy's password cannot be resolved.
@@ -97,14 +98,14 @@ class EventConnection:
         """Post a body with one attempt.
 
         Raises:
-            HttpError: It was not accepted with a status from 200 to 299. Whether it arrived may be unknown.
+            HttpError: The body was not accepted with a status from 200 to 299. Whether it arrived may be unknown.
         """
         _, error = self._exchange("POST", body, headers)
         if error:
             raise error
 
     def options(self) -> int:
-        """Return the status of the response to OPTIONS, which shows that a server is there and changes nothing.
+        """Send OPTIONS, which changes nothing, and return the status. It shows that a server responds.
 
         Raises:
             HttpError: There is no response.
@@ -128,7 +129,7 @@ class EventConnection:
                 error.finding, f"If {receiver.label} is meant to be there, set allow_private_network: true for it."
             ) from None
         try:
-            with suppress(HttpError), withhold_urls():  # the status suffices
+            with suppress(HttpError), withhold_urls():  # only the status is needed
                 chunks = iter_body(response, timeout=RESPONSE_TIMEOUT_S, server=receiver.label, decompress=False)
                 for _ in take_bytes(chunks, _MAX_RESPONSE_BYTES):
                     pass  # reading the response frees the connection for reuse
@@ -146,7 +147,7 @@ def open_receiver(receiver: Receiver) -> Iterator[EventConnection]:
     """
     try:
         parts = parse_url(receiver.url)
-    except LocationParseError:  # its text has the URL
+    except LocationParseError:  # the error's text has the URL
         parts = Url()
     if parts.scheme not in ("http", "https") or not parts.host or parts.auth is not None:
         raise InvalidSettingsError(f"{receiver.label} has no address of the form https://host/path without a user")

@@ -1,8 +1,8 @@
 """Uploads a report to a bucket.
 
-A bucket cannot replace a folder atomically. So each report has its own path, and the object that is written last is a
-start page that leads to it: readers see either the earlier report or the new one. Earlier reports stay until the
-bucket's lifecycle rule deletes them, so the credentials need no right to read, list or delete.
+A bucket cannot replace a folder atomically. So each report has its own path. The start page is written last and leads
+to the newest report: readers see either the earlier report or the new report. Earlier reports stay until the bucket's
+lifecycle rule deletes them, so the credentials need no right to read, list or delete.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from verifywise_mlflow.tenants.bucket import WritableBucket
 
 START_PAGE: Final = "index.html"
 MAX_CONCURRENT: Final = 8
-"""The most objects that are written at a time: a report has thousands of them."""
+"""The maximum number of objects that are written concurrently. A report has thousands of objects."""
 _CONTENT_TYPES: Final = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -33,7 +33,7 @@ def upload_report(folder: Path, settings: WritableBucket, name: str, edition: st
         folder: the folder of the report.
         settings: the bucket.
         name: the permanent name of the report in the bucket: the tenant's name.
-        edition: the name of this report among those of the tenant.
+        edition: the name of this report among the reports of the tenant.
 
     Raises:
         HttpError: the settings cannot be used, or an object could not be written. The start page still leads to the

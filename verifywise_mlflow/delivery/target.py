@@ -1,12 +1,12 @@
 """The interface of the systems to which verdicts are delivered.
 
 A target receives the pending versions of the outbox, reads their current state from the store, and makes the other
-system agree with it. The outbox coalesces changes: a version that changed several times since the last delivery is
-pending once. So a target compares states and must not rely on seeing each change.
+system agree with it. The outbox coalesces changes: if a version changed several times since the last delivery, it is
+pending once. So a target compares states. It must not rely on seeing each change.
 
-The drain (``drain.py``) does the work that all targets share: it admits one delivery per tenant and target at a time,
-requires the confirmation of a large first delivery, retries, parks, and records each batch in the audit trail. It opens
-a target only if something is due, so a tenant without changes costs no request.
+The drain (``drain.py``) does the work that all targets share. It runs at most one delivery per tenant and target at the
+same time. It requires a confirmation for a large first delivery. It retries and parks versions, and records each batch
+in the audit trail. It opens a target only if something is due, so a tenant without changes costs no request.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ class OutcomeKind(StrEnum):
     """The other system agrees with the store, or a person there changed the fields that we would write. The version is
     no longer pending."""
     DEFERRED = "deferred"
-    """Not tried, or not completely, for a reason unrelated to the version: a rate limit, or a server that is down. The
-    version stays pending, and no try is counted."""
+    """The version was not tried, or not completely delivered, for a reason unrelated to the version: a rate limit, or a
+    server that is down. The version stays pending, and no try is counted."""
     FAILED = "failed"
-    """The other system refused the version. It is tried again; after ``MAX_TRIES`` it is parked."""
+    """The other system refused the version. The version is tried again; after ``MAX_TRIES`` tries it is parked."""
     PARKED = "parked"
     """A person has to decide, since another try cannot succeed: two remote entries match, or a field is refused."""
 
@@ -44,10 +44,10 @@ class VersionOutcome:
     version: PendingVersion
     kind: OutcomeKind
     reason: str | None = None
-    """The reason as a sentence without secrets. For a delivered version, it says what was left alone and why, or is
-    None."""
+    """The reason as a sentence without secrets. For a delivered version, it states what was left alone and why; None if
+    nothing was left alone."""
     retry_at: datetime | None = None
-    """The earliest time of the next try, if the other system named one."""
+    """The earliest time of the next try, if the other system named a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +55,9 @@ class BatchResult:
     """The result of a batch."""
 
     outcomes: Sequence[VersionOutcome]
-    """One for each version of the batch."""
+    """One outcome for each version of the batch."""
     counts: Mapping[str, int] = field(default_factory=dict)
-    """The numbers of writes, for the audit trail and for people: ``{"create entry": 3, "requests": 9}``."""
+    """The numbers of writes by kind, for the audit trail and for people: ``{"create entry": 3, "requests": 9}``."""
     stop_reason: str | None = None
     """Why no further batch may be tried now: the server is down, or our rate limit is used up."""
 
@@ -76,16 +76,16 @@ class PlannedChange:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The writes that a delivery would make now. ``deliver run`` then makes exactly these."""
+    """The writes that a delivery would make now. ``deliver run`` makes exactly these writes."""
 
     changes: Sequence[PlannedChange]
     left_alone: Sequence[PlannedChange] = ()
     """Writes that are left out, since a person changed the same fields in the other system."""
     new_entries: int = 0
-    """The number that ``confirm_above`` limits. 0 for a target that needs no confirmation."""
+    """The number of new entries, which ``confirm_above`` limits. 0 for a target that needs no confirmation."""
 
     def counts(self) -> dict[str, int]:
-        """Return the number of changes by action, in the order of their first."""
+        """Return the number of changes by action. Actions are in the order in which they first occur."""
         counts: dict[str, int] = {}
         for change in self.changes:
             counts[change.action] = counts.get(change.action, 0) + 1
@@ -99,7 +99,7 @@ class CheckFinding:
     subject: str
     works: bool
     sentence: str
-    """What was found and, if it does not work, what to do."""
+    """What was found and, if something does not work, what to do."""
 
 
 class Connection(Protocol):
@@ -107,7 +107,7 @@ class Connection(Protocol):
 
     @property
     def destination(self) -> str:
-        """The address and the organization or account to which the ledger's remote ids belong. It is not secret."""
+        """The address and the organization or account to which the ledger's remote ids belong; not secret."""
 
     @property
     def identity(self) -> str:
@@ -153,11 +153,11 @@ class Target(Protocol):
 
     @property
     def confirm_above(self) -> int | None:
-        """How many new entries a first delivery may have without a person's confirmation; None: any number."""
+        """The maximum number of new entries in a first delivery without a person's confirmation; None: any number."""
 
     @property
     def batch_size(self) -> int:
-        """Versions per batch: each batch is one entry of the audit trail."""
+        """The number of versions per batch. Each batch is one entry of the audit trail."""
 
     def check(self) -> Sequence[CheckFinding]:
         """Check what works at the target, without writing anything. Failures are findings."""
@@ -166,7 +166,7 @@ class Target(Protocol):
         """Open the target for one delivery.
 
         Raises:
-            HttpError: it cannot be reached, or it refuses the credentials.
+            HttpError: the other system cannot be reached, or it refuses the credentials.
             SecretUnavailableError: the reference of a credential cannot be resolved.
             TenantsFileError: the tenant's policies, whose rules are delivered, cannot be loaded.
         """

@@ -1,7 +1,8 @@
 """Signs webhooks according to the specification Standard Webhooks, so that receivers can verify them with a library.
 
-The signature covers the event's id, the time of the attempt and the body, so that neither an altered event nor an old
-one is accepted. Several secrets may sign: a receiver accepts any of them while the secret is rotated.
+The signature covers the event's id, the time of the attempt and the body. So a receiver accepts neither an altered
+event nor an old event. Several secrets may sign: while a secret is rotated, a receiver accepts a signature by any of
+them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import hmac
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-SECRET_PREFIX: Final = "whsec_"  # noqa: S105  # the prefix of secrets, no secret
+SECRET_PREFIX: Final = "whsec_"  # noqa: S105  # the prefix of secrets, not a secret
 MIN_SECRET_BYTES: Final = 24
 MAX_SECRET_BYTES: Final = 64
 
@@ -26,7 +27,7 @@ def signature_headers(event_id: str, body: bytes, timestamp: int, secrets: Itera
     """Return the headers that authenticate a request.
 
     Args:
-        event_id: The event's id: the same in each attempt.
+        event_id: The event's id, which is the same in each attempt.
         body: The request's body.
         timestamp: The time of the attempt, in seconds since 1970.
         secrets: ``whsec_`` and 24 to 64 bytes in base64, the current one first.

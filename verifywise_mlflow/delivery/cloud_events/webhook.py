@@ -1,8 +1,8 @@
-"""A webhook as a target of deliveries: posts the events that wait for it, the events of a version in their order.
+"""A webhook as a target of deliveries. It posts the pending events. The events of one version are posted in order.
 
-Delivery is at least once. An event is removed after the webhook has accepted it, so a process that is killed in between
-sends it again, with the same bytes and the same id. An event that is not accepted holds back the later events of its
-version, which keeps their order, but not those of other versions.
+Delivery is at least once. An event is removed after the webhook has accepted it. If the process is killed in between,
+the next delivery sends the event again, with the same bytes and the same id. If an event is not accepted, the later
+events of its version wait, so that their order is kept. Events of other versions do not wait.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Webhook:
 
     @property
     def address(self) -> str:
-        """The reference of the webhook's address, which is a secret."""
+        """The reference of the webhook's address. The address is a secret."""
         return str(self.settings.url)
 
     @property
@@ -63,7 +63,7 @@ class Webhook:
         return fingerprint(self.name)
 
     def check(self) -> Sequence[CheckFinding]:
-        """Check whether the secrets can be used and a server responds. No event is sent."""
+        """Check whether the secrets can be used and whether a server responds. No event is sent."""
         try:
             with self.connect() as connection:
                 sentence = f"it responded with {connection.options()} to OPTIONS; no event was sent"
@@ -109,11 +109,11 @@ class WebhookConnection:
         return f"signed with {signing[0]}" if signing else "not signed"
 
     def options(self) -> int:
-        """Return the status of the response to OPTIONS, which changes nothing."""
+        """Send OPTIONS, which changes nothing, and return the status of the response."""
         return self.connection.options()
 
     def plan(self, batches: Iterator[Sequence[PendingVersion]]) -> Plan:
-        """Return the events that wait, up to ``EVENTS_READ_AT_ONCE`` of each version. Nothing is sent."""
+        """Return the pending events, up to ``EVENTS_READ_AT_ONCE`` of each version. Nothing is sent."""
         changes = [
             PlannedChange("post event", *version.key, detail=json.loads(event.body)["type"])
             for batch in batches
@@ -139,7 +139,7 @@ class WebhookConnection:
         return outcomes.result({"events posted": posted})
 
     def _waiting(self, version: PendingVersion) -> Iterator[WaitingEvent]:
-        """Yield a version's events in their order. Each must be removed before the next one is requested."""
+        """Yield a version's events in their order. Each event must be removed before the next event is requested."""
         while events := self._first_events(version):
             yield from events
 

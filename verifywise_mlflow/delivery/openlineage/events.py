@@ -1,13 +1,13 @@
 """Makes the OpenLineage events about model versions. Pure.
 
-For a version that a training run produced, the events are about that run: its data sets are the inputs, the version is
-the output. For a version without a run that could be read, the event is about the version as a data set. The evaluation
-of a version is a run, too: the version is its input, with the verdicts as data quality assertions, and the sync is its
-parent.
+For a version that a training run produced, the events are about that run: the run's data sets are the inputs, and the
+version is the output. If no run of a version could be read, the event is about the version as a data set. The
+evaluation of a version is also a run: the version is its input, with the verdicts as data quality assertions, and the
+sync is its parent.
 
-Each training run and each version's evaluation is a job of its own. Receivers show the inputs and outputs of a job's
-last run, or those of all its runs together: with a job per experiment, a version would lose its data sets or show those
-of others.
+Each training run is a separate job, and so is the evaluation of each version. Receivers show the inputs and outputs of
+a job's last run, or of all runs of the job together. With one job per experiment, a version would lose its data sets or
+show the data sets of other versions.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ PRODUCER: Final = f"tag:verifywise.ai,2026:mlflow/{__version__}"
 MAX_DESCRIPTION_CHARS: Final = 4_000
 _END_STATES: Final = {"FINISHED": RunState.COMPLETE, "FAILED": RunState.FAIL, "KILLED": RunState.ABORT}
 _UNDECIDED: Final = frozenset(("not applicable", "not read"))
-"""Verdicts that say nothing about success."""
+"""The verdicts that state neither success nor failure."""
 
 LineageEvent = RunEvent | DatasetEvent
 
@@ -72,7 +72,7 @@ class Naming:
 
 
 def lineage_events(state: LineageState, sync_id: str, naming: Naming, include_verdicts: bool) -> Iterator[LineageEvent]:
-    """Yield the events about a version: its origin, and the results of a sync's evaluation."""
+    """Yield the events about a version: the events about its origin, and the event about a sync's evaluation."""
     yield from _origin_events(state, naming)
     yield from _evaluation_events(state, sync_id, naming, include_verdicts)
 

@@ -1,4 +1,4 @@
-"""Our own facets, for facts that OpenLineage's standard facets cannot express. ``schemas/`` describes each."""
+"""Our own facets, for facts that the standard facets of OpenLineage cannot express. ``schemas/`` has their schemas."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import attr
 from openlineage.client.facet_v2 import DatasetFacet, RunFacet
 
 FACET_SCHEMA_PREFIX: Final = "tag:verifywise.ai,2026:mlflow/facets/"
-"""A tag URI (RFC 4151) does not promise that a server has the schema, which the package and the docs contain."""
+"""A tag URI (RFC 4151) does not promise that a server has the schema. The package and the docs contain the schema."""
 
 
 @attr.define

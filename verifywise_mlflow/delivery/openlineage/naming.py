@@ -1,7 +1,7 @@
 """The names of data sets, models and jobs in lineage.
 
-Other producers of lineage name the same data sets, so that their graphs connect: a data set in a store has the name
-that OpenLineage's naming rules give it. Objects that only MLflow knows are in the namespace of its server.
+Other producers of lineage use the same names of data sets, so that the graphs connect. A data set in a store has the
+name that OpenLineage's naming rules require. Objects that only MLflow knows are in the namespace of the MLflow server.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from verifywise_mlflow.common.store_schemes import AZURE_SCHEMES, OBJECT_STORE_S
 
 EVALUATION_NAMESPACE: Final = "verifywise-mlflow"
 _RUN_IDS: Final = uuid.UUID("0b6a2a4e-1d6f-4c0e-8a6b-7f3f4d2c9e11")
-"""The namespace of run ids that are derived from texts other than UUIDs."""
+"""The namespace for run ids that are derived from texts other than UUIDs."""
 _STORE_SCHEMES: Final = frozenset(OBJECT_STORE_SCHEMES) | {"hdfs", "dbfs", "https", "http", "file"}
 _ALIASES: Final = {"s3a": "s3", "s3n": "s3", "gcs": "gs"}
 
 
 @dataclass(frozen=True, slots=True)
 class DatasetName:
-    """A data set's identity: the two together are unique."""
+    """A data set's identity: namespace and name together are unique."""
 
     namespace: str
     name: str
@@ -46,12 +46,12 @@ def data_set_name(reference: Mapping[str, Json], namespace: str) -> DatasetName:
 
 
 def version_name(model_name: str, version_number: int, namespace: str) -> DatasetName:
-    """Return the name of a model version: the URI by which MLflow itself calls it."""
+    """Return the name of a model version: the URI that MLflow itself uses for it."""
     return DatasetName(namespace, f"models:/{model_name}/{version_number}")
 
 
 def run_uuid(text: str) -> str:
-    """Return a run's id as a UUID: MLflow's ids and those of syncs are UUIDs already."""
+    """Return a run's id as a UUID. The ids of MLflow's runs and of syncs are already UUIDs."""
     try:
         return str(uuid.UUID(text))
     except ValueError:
@@ -66,7 +66,7 @@ def _name_in_store(uri: str) -> DatasetName | None:
     scheme, path = _ALIASES.get(parts.scheme, parts.scheme), parts.path.strip("/")
     if scheme not in _STORE_SCHEMES or not path:
         return None
-    # The text before the @ is a container on Azure, and would be credentials elsewhere.
+    # The text before the @ is a container on Azure, but credentials elsewhere.
     host = parts.netloc if scheme in AZURE_SCHEMES else parts.netloc.rpartition("@")[2]
     return DatasetName(f"{scheme}://{host}", path) if host else DatasetName(scheme, f"/{path}")
 

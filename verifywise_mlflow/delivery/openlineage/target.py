@@ -1,6 +1,6 @@
-"""OpenLineage as a target of deliveries: sends the lineage and the verdicts of each version whose state changed.
+"""OpenLineage as a target of deliveries. It sends the lineage and the verdicts of each version whose state changed.
 
-A repeated event is harmless: it describes a state, and runs and data sets keep their names.
+A repeated event is harmless: an event describes a state, and the names of runs and data sets do not change.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class LineageConnection:
 
     @property
     def identity(self) -> str:
-        """Our identity there, by reference."""
+        """Our identity at the receiver, by reference."""
         match self.target.settings.transport:
             case HttpTransportSettings(api_key=key) if key:
                 return f"token (from {key})"
@@ -118,7 +118,7 @@ class LineageConnection:
                 return "none"
 
     def probe(self) -> str:
-        """Return a sentence that says whether the transport works; no event is sent."""
+        """Return a sentence that states whether the transport works; no event is sent."""
         match self.target.settings.transport:
             case HttpTransportSettings():
                 connection: EventConnection = self.transport.connection  # type: ignore[attr-defined]  # ours
@@ -160,5 +160,5 @@ class LineageConnection:
     def _emit(self, event: LineageEvent) -> None:
         try:
             self.transport.emit(event)
-        except RuntimeError as error:  # of the library's transports
+        except RuntimeError as error:  # raised by the library's transports
             raise UnreachableError(str(error)) from None

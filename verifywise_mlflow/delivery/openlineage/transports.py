@@ -2,8 +2,8 @@
 
 The library's HTTP transport is not used. It follows redirects, takes proxies and credentials from the environment and
 connects to any address. Its client, ``OpenLineageClient``, is not used either: it reads settings from the environment
-and from a file in the current directory. Its transport for Kafka only logs that a message was lost, so ours waits for
-the broker's confirmation.
+and from a file in the current directory. Its transport for Kafka only logs that a message was lost. So our transport
+waits for the broker's confirmation.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from openlineage.client.client import Event
 
 KAFKA_TIMEOUT_S: Final = 10.0
-"""The time for a broker's confirmation of a message."""
+"""The maximum time until a broker confirms a message."""
 
 
 class GuardedHttpTransport(Transport):
@@ -47,7 +47,7 @@ class GuardedHttpTransport(Transport):
         """Post an event.
 
         Raises:
-            HttpError: it was not accepted.
+            HttpError: the event was not accepted.
         """
         self.connection.post(Serde.to_json(event).encode("ascii"), {"Content-Type": "application/json"})
 
@@ -59,7 +59,7 @@ class ConfirmedKafkaTransport(KafkaTransport):
         """Produce a message.
 
         Raises:
-            UnreachableError: no broker has confirmed it in time.
+            UnreachableError: no broker has confirmed the message in time.
         """
         errors: list[KafkaError] = []
 
@@ -84,7 +84,7 @@ def open_transport(settings: TransportSettings) -> Iterator[Transport]:
     """Open the transport that the settings describe.
 
     Raises:
-        HttpError: it cannot be used.
+        HttpError: the transport cannot be used.
         SecretUnavailableError: the reference of a credential cannot be resolved.
     """
     match settings:
@@ -108,7 +108,7 @@ def _receiver(settings: HttpTransportSettings) -> Receiver:
 
 def _kafka(settings: KafkaTransportSettings) -> ConfirmedKafkaTransport:
     try:
-        import confluent_kafka  # noqa: F401  # for a clear error
+        import confluent_kafka  # noqa: F401  # imported here so that a missing package is a clear error
     except ImportError:
         raise InvalidSettingsError(
             "Kafka's client is not installed: install the package with the extra openlineage-kafka"

@@ -1,1 +1,1 @@
-"""The target VerifyWise: an inventory entry per version, risks, evidence, custom fields and metrics, over REST."""
+"""The target VerifyWise: writes inventory entries, risks, evidence, custom fields and metrics over REST."""

@@ -1,4 +1,4 @@
-"""``deliver check`` of VerifyWise: the release, the account's rights, and which features work. Nothing is written."""
+"""``deliver check`` for VerifyWise: the release, the account's rights, and working features. Nothing is written."""
 
 from __future__ import annotations
 

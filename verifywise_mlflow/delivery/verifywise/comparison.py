@@ -1,7 +1,7 @@
-"""Compares the desired fields with those that we last wrote and those in VerifyWise, and yields the resulting steps.
+"""Compares the desired fields with the last written fields and with the fields in VerifyWise, and yields the steps.
 
-``change_steps`` changes entries, risks, evidence and custom fields: a field whose value differs from the one that we
-last wrote belongs to a person.
+``change_steps`` changes entries, risks, evidence and custom fields. If the value of a field differs from the value that
+we last wrote, the field belongs to a person.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ Update: TypeAlias = Callable[[VerifyWise, int, Mapping[str, FieldValue]], None]
 class _RemoteObject(Protocol):
     @property
     def id(self) -> int:
-        """The object's id there."""
+        """The object's id in VerifyWise."""
 
 
 T = TypeVar("T", bound=_RemoteObject)
 
 
 def is_same(left: object, right: object) -> bool:
-    """Return whether two values of a field mean the same: VerifyWise returns an empty text as null or unchanged."""
+    """Return whether two values of a field mean the same. VerifyWise may return an empty text as null."""
     if left in (None, "") and right in (None, ""):
         return True
     return left == right
 
 
 def is_settled(desired: Mapping[str, FieldValue], row: LedgerRow) -> bool:
-    """Return whether the desired fields are those that we last wrote, so that nothing must be read."""
+    """Return whether the desired fields are the fields that we last wrote. If they are, nothing must be read."""
     return row.intended is None and all(
         name in row.written and is_same(row.written[name], value) for name, value in desired.items()
     )
@@ -46,24 +46,24 @@ def is_settled(desired: Mapping[str, FieldValue], row: LedgerRow) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class FieldChanges:
-    """The fields of an object that may be changed, and those that are left alone."""
+    """The fields of an object that may be changed, and the fields that are left alone."""
 
     changed: dict[str, FieldValue]
     """The fields to send."""
     left_alone: tuple[str, ...]
-    """Fields whose value differs from the one that we last wrote."""
+    """Fields whose value differs from the value that we last wrote."""
     content: Content
-    """The content for the ledger once the changes are sent."""
+    """The content that the ledger gets once the changes are sent."""
     is_news: bool
-    """Whether the ledger needs this content even if nothing is sent: the server already holds a value that the ledger
-    lacks, or the outcome of an earlier request is unknown."""
+    """Whether the ledger needs this content even if nothing is sent. This is so if the server already has a value that
+    the ledger lacks, or if the outcome of an earlier request is unknown."""
 
 
 def field_changes(desired: Mapping[str, FieldValue], row: LedgerRow, present: Mapping[str, object]) -> FieldChanges:
-    """Compare the desired fields with those that we last wrote and with those on the server.
+    """Compare the desired fields with the fields that we last wrote and with the fields on the server.
 
-    A field may be changed if it has the value that we last wrote, or the value that we tried to write with an unknown
-    outcome, or if it is empty and we never wrote it.
+    A field may be changed in three cases: it has the value that we last wrote; it has a value that we tried to write
+    with an unknown outcome; or it is empty and we never wrote it.
     """
     changed: dict[str, FieldValue] = {}
     held: dict[str, FieldValue] = {}
@@ -94,11 +94,11 @@ def change_steps(
     """Yield the steps that change an object.
 
     Args:
-        action: The kind of change, for counts.
-        row: What the ledger knows of the object.
-        changes: Its changes.
-        update: Sends them.
-        describe: Returns the text of plans and remarks about some fields.
+        action: The kind of change, for the counts.
+        row: The ledger's row about the object.
+        changes: The changes of the object.
+        update: Sends the changes.
+        describe: Returns a text about some fields, for plans and remarks.
     """
     if changes.left_alone:
         yield LeftAlone(action, f"changed by hand: {describe(changes.left_alone)}")
@@ -120,7 +120,7 @@ def deletion_steps(action: str, row: LedgerRow) -> Iterator[Step]:
 
 
 def the_only(found: Sequence[T], description: str) -> T | None:
-    """Return the object that has one of our marks; None if there is none.
+    """Return the only object that has one of our marks; None if there is no such object.
 
     Args:
         found: The objects that have the mark.
@@ -128,7 +128,7 @@ def the_only(found: Sequence[T], description: str) -> T | None:
             …'``.
 
     Raises:
-        AmbiguousError: there are several.
+        AmbiguousError: there are several such objects.
     """
     if len(found) > 1:
         ids = ", ".join(str(each.id) for each in found)

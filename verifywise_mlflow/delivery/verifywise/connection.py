@@ -1,4 +1,4 @@
-"""One delivery to VerifyWise: plans or executes the steps of each pending version."""
+"""One delivery to VerifyWise. It plans or executes the steps of each pending version."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.store import Store
 
 _DEFAULT_WAIT: Final = timedelta(minutes=15)
-"""The wait after a rate limit that names no time: the longest window of VerifyWise's limits."""
+"""The wait after a rate limit that states no time. It is the longest window of VerifyWise's limits."""
 _OF_ONE_VERSION: Final = (RefusedError, ConflictError, OutcomeUnknownError, NotFoundError)
 """Errors that affect only one version."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Pause:
-    """Why a delivery is postponed, and until when, if the server said so."""
+    """The reason why a delivery is postponed, and the time until when, if the server stated it."""
 
     sentence: str
     until: datetime | None
@@ -104,7 +104,7 @@ class VerifyWiseConnection:
         return BatchResult(outcomes, dict(counts), stop.sentence if stop else None)
 
     def _deliver(self, work: Workload, counts: Counter[str]) -> tuple[VersionOutcome, _Pause | None]:
-        """Deliver a version; return its outcome, and the reason if no further version may be tried now."""
+        """Deliver a version. Return its outcome, and a reason if no further version may be tried now."""
         version = work.version
         executor = Executor(self._begin, self._remote, work.subject, work.ledger, self._now, counts)
         try:
@@ -131,7 +131,7 @@ class VerifyWiseConnection:
         return VersionOutcome(version, OutcomeKind.DELIVERED, reason), None
 
     def _deliver_files(self, work: Workload, executor: Executor) -> None:
-        """Deliver the evidence, unless the limit of its requests is used up, which delays nothing else."""
+        """Deliver the evidence, unless the limit of file requests is used up. Nothing else waits for evidence."""
         assert work.desired is not None  # the caller has checked it
         try:
             for step in file_steps(work.desired, work.ledger, self._remote):

@@ -1,4 +1,4 @@
-"""The custom fields of an inventory entry, in releases that have them: they show the badge."""
+"""The custom fields of an inventory entry, in releases with custom fields. They show the badge."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PREFIX: Final = "custom_field/"
 SET: Final = "set custom field"
 _VALUE: Final = "value"
 _DEFINER: Final = "Admin"
-"""The role that may define custom fields. Other roles would be refused."""
+"""The role that may define custom fields. VerifyWise refuses other roles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +43,16 @@ def custom_field_steps(
 
     Args:
         values: The value of each field.
-        entry_id: The entry, if it exists already: what it holds is read only if something must be written.
-        ledger: What we last wrote of the version.
-        remote: What the server holds.
+        entry_id: The id of the entry, if it exists already. Its values are read only if something must be written.
+        ledger: What we last wrote about the version.
+        remote: The server's objects.
     """
     rows = {field: ledger.get(PREFIX + field.key) or LedgerRow(PREFIX + field.key) for field in values}
     pending = [field for field, value in values.items() if not is_settled({_VALUE: value}, rows[field])]
     if not pending or not remote.release.has_custom_fields:
         return
     if entry_id is not None and entry_id not in remote.entries:
-        return  # a person deleted it
+        return  # a person deleted the field
     present = remote.client.custom_field_values(entry_id) if entry_id is not None else {}
     yield from _undefinable(remote)
     for field in pending:

@@ -32,7 +32,7 @@ from verifywise_mlflow.tenants.mlflow_links import version_page_url
 from verifywise_mlflow.tenants.tenant import Tenant
 
 RISK_TERM: Final = timedelta(days=30)
-"""The target date of a risk, which VerifyWise requires, is this long after its opening. People may change it."""
+"""VerifyWise requires a target date for each risk. It is this long after the risk is opened. People may change it."""
 _LEVELS: Final[Mapping[Severity | None, str]] = {
     Severity.LOW: "Low",
     Severity.MEDIUM: "Medium",
@@ -59,12 +59,12 @@ class DesiredState:
     key: str
     """The version's key in VerifyWise."""
     is_gone: bool
-    """Whether MLflow no longer has the version: then its entry is retired, in releases with this status, and everything
-    else stays unchanged."""
+    """Whether MLflow no longer has the version. Then the entry is retired, in releases that have this status, and
+    everything else stays unchanged."""
     entry: Mapping[str, FieldValue]
     status: EntryStatus
     failing: Mapping[str, DesiredRisk]
-    """Rule id to its risk."""
+    """Rule id to the risk of the rule."""
     undecided: frozenset[str]
     """Rules whose risks stay as they are."""
     evidence_name: str
@@ -102,10 +102,10 @@ def desired_state(
         tenant: The tenant.
         settings: What is delivered.
         rules: The texts of each rule, by id.
-        policies: The policies that the verdicts follow from, with their versions.
+        policies: The policies from which the verdicts follow, with their versions.
         state: The version's current state.
-        today: The day that a new risk is opened.
-        has_intended_use: Whether the release's inventory has that field.
+        today: The day on which new risks are opened.
+        has_intended_use: Whether the release's inventory has the field ``intended_use``.
     """
     record = state.record
     key = external_key(tenant.tenant_id, record.model_name, record.version_number, state.incarnation)
@@ -135,7 +135,7 @@ def desired_state(
 
 
 def _verdict_kinds(settings: VerifyWiseSettings) -> tuple[frozenset[str], frozenset[str]]:
-    """Return the verdicts that open a risk, and those that leave it as it is."""
+    """Return the verdicts that open a risk, and the verdicts that leave a risk as it is."""
     if settings.risks == "open":
         return frozenset((Verdict.FAIL, Verdict.ERROR, Verdict.NOT_EVIDENCED)), frozenset((Verdict.NOT_READ,))
     return frozenset((Verdict.FAIL,)), frozenset((Verdict.ERROR, Verdict.NOT_EVIDENCED, Verdict.NOT_READ))

@@ -1,7 +1,8 @@
 """The inventory entry of a version.
 
-Its status is Pending, Restricted for a failing version if the settings say so, or, in releases that have this status,
-Retired after MLflow no longer has the version. It is never set to Approved: that is a person's decision.
+The status of the entry is Pending. If the settings require it, the status of a failing version is Restricted. In
+releases with the status Retired, the entry gets this status when MLflow no longer has the version. A delivery never
+sets the status Approved: approval is a person's decision.
 """
 
 from __future__ import annotations
@@ -36,11 +37,11 @@ def entry_steps(
     """Yield the steps that make the inventory entry agree with the desired fields.
 
     Args:
-        key: The version's key there.
+        key: The version's key in VerifyWise.
         fields: The entry's fields without its status.
         status: The status to set, unless a person has set another one.
-        ledger: What we last wrote of the version.
-        remote: What the server holds.
+        ledger: What we last wrote about the version.
+        remote: The server's objects.
 
     Raises:
         AmbiguousError: two entries have the version's key.
@@ -52,8 +53,8 @@ def entry_steps(
         if entry is None:
             yield _creation(key, desired)
             return
-        # The entry was created by a request with an unknown outcome, or is in an earlier ledger: fields that agree are
-        # ours.
+        # The entry was created by a request with an unknown outcome, or is in an earlier ledger. So fields that have
+        # the desired values are ours.
         agreeing = {name: value for name, value in desired.items() if entry.fields.get(name) == value}
         row = LedgerRow(ITEM, str(entry.id), written=agreeing)
         yield Note(ITEM, agreeing, row.remote_id)
@@ -68,7 +69,7 @@ def _creation(key: str, desired: Mapping[str, FieldValue]) -> Write:
 
 
 def status_steps(status: EntryStatus, row: LedgerRow, remote: RemoteState) -> Iterator[Step]:
-    """Yield the steps that change only the status of an entry, since MLflow no longer has its version."""
+    """Yield the steps that change only the status of an entry whose version MLflow no longer has."""
     yield from _changes({"status": status}, row, remote)
 
 

@@ -1,4 +1,4 @@
-"""The errors of requests to VerifyWise, in addition to those of every HTTP connection (``http/errors.py``)."""
+"""The errors of requests to VerifyWise, in addition to the errors of all HTTP connections (``http/errors.py``)."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from verifywise_mlflow.http.errors import HttpError
 
 
 class OutcomeUnknownError(HttpError):
-    """A request that writes was sent, and no response says whether it was executed.
+    """A request that writes was sent, but no response states whether it was executed.
 
-    The cause is a time-out, a lost connection, or a gateway's 502, 503 or 504. List and match before sending the
-    request again.
+    The cause is a time-out, a lost connection, or a gateway's 502, 503 or 504. Before the request is sent again,
+    objects must be listed and matched.
     """
 
 
 class ConflictError(HttpError):
-    """409: there is such an object already, by a unique key of the release."""
+    """409: an object with the same unique key exists already."""
 
 
 class RefusedError(HttpError):

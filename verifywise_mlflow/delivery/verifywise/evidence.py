@@ -1,6 +1,6 @@
-"""The evidence of a version: a file for each state, linked to one entry of the evidence hub and to the model.
+"""The evidence of a version: one file for each state, linked to an entry of the evidence hub and to the model.
 
-Some releases do not store the link from the hub's entry to its file, so the link is read back after writing.
+Some releases do not store the link from the hub's entry to the file, so the link is read back after it was written.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ def evidence_steps(
     """Yield the steps that make the evidence agree with a version's state.
 
     Args:
-        key: The version's key there.
+        key: The version's key in VerifyWise.
         name: The name of the evidence.
         document: The file of the current state.
-        ledger: What we last wrote of the version.
-        remote: What the server holds.
+        ledger: What we last wrote about the version.
+        remote: The server's objects.
 
     Raises:
         AmbiguousError: two files have the name of the document, or two entries have the version's reference.
@@ -194,7 +194,7 @@ def _supersede_steps(ledger: Ledger, current_item: str, remote: RemoteState) -> 
             continue
         file = _former_file(row, remote)
         content: Content = {**(row.intended or {}), **row.written, "review_status": _SUPERSEDED}
-        if _is_superseded_by_us(row, remote):  # the outcome of a request was unknown
+        if _is_superseded_by_us(row, remote):  # the outcome of an earlier request was unknown
             yield Note(item, content, row.remote_id)
             continue
         if file is None or file.review_status not in (None, "draft", _REVIEW):
@@ -209,7 +209,7 @@ def _supersede_steps(ledger: Ledger, current_item: str, remote: RemoteState) -> 
 
 
 def _former_file(row: LedgerRow, remote: RemoteState) -> RemoteFile | None:
-    """Return a file of an earlier state, also if the outcome of its upload is unknown; None if it does not exist."""
+    """Return a file of an earlier state, even if the outcome of its upload is unknown; None if it is missing."""
     if row.remote_id is not None:
         return remote.files.get(int(row.remote_id))
     found = remote.files_named(str((row.intended or {}).get("filename")))
@@ -217,7 +217,7 @@ def _former_file(row: LedgerRow, remote: RemoteState) -> RemoteFile | None:
 
 
 def _is_superseded_by_us(row: LedgerRow, remote: RemoteState) -> bool:
-    """Return whether we superseded a file, and nobody has reviewed it since: its state may become current again."""
+    """Return whether we superseded a file that nobody has reviewed since. Such a file may become current again."""
     statuses = {row.written.get("review_status"), (row.intended or {}).get("review_status")}
     if row.remote_id is None or row.remark is not None or _SUPERSEDED not in statuses:
         return False
@@ -226,7 +226,7 @@ def _is_superseded_by_us(row: LedgerRow, remote: RemoteState) -> bool:
 
 
 def _is_made_current_by_us(row: LedgerRow, remote: RemoteState) -> bool:
-    """Return whether a request made a file current again whose response was lost, and nobody has reviewed it since."""
+    """Return whether our request, whose response was lost, made a file current again that nobody has reviewed since."""
     if row.remote_id is None or (row.intended or {}).get("review_status") != _REVIEW:
         return False
     file = remote.files.get(int(row.remote_id))
@@ -254,5 +254,5 @@ def _whole(fields: Mapping[str, FieldValue]) -> dict[str, FieldValue]:
 
 
 def _reference(key: str) -> str:
-    """Return the last line of the description of the evidence, by which it is found again."""
+    """Return the last line of the description of the evidence. The evidence is found again by this line."""
     return f"Reference: {key}"

@@ -1,7 +1,7 @@
 """The evidence file of a version: its record, its verdicts and its manifest, as Markdown.
 
-All texts of customers are escaped or in code spans, so that no link, image or HTML in them has an effect. The same
-state gives the same bytes, since a file is sent only when its digest changes.
+All texts of customers are escaped or in code spans, so that no link, image or HTML in them has an effect. Equal states
+give equal bytes, since a file is sent only when its digest changes.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from verifywise_mlflow.persistence.queries.delivery_states import DeliveryState,
 
 MEDIA_TYPE: Final = "text/markdown"
 MAX_FILES: Final = 500
-"""The most files of a manifest that the document lists."""
+"""The maximum number of files that the document lists."""
 MAX_VALUE_CHARACTERS: Final = 2_000
 _IN_OWN_SECTION: Final = frozenset(("artifact_manifest", "evidence_files"))
 _ORDER: Final = ("fail", "error", "not evidenced", "not read", "pass", "not applicable")
@@ -33,7 +33,7 @@ class EvidenceDocument:
     """A document to upload."""
 
     filename: str
-    """It contains the digest, so a file of this name has this content."""
+    """The name contains the digest, so a file of this name has this content."""
     content: bytes
     digest: str
 
@@ -47,7 +47,7 @@ def evidence_document(
         tenant_id: The tenant.
         state: The version's current state.
         titles: Rule id to what the rule requires.
-        policies: The policies that the verdicts follow from, with their versions.
+        policies: The policies from which the verdicts follow, with their versions.
         page_url: The version's page in MLflow.
     """
     content = ("\n".join(_lines(tenant_id, state, titles, policies, page_url)) + "\n").encode("utf-8", "replace")

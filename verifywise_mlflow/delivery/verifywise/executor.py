@@ -1,4 +1,4 @@
-"""Executes the steps of a version: each write between two entries of the ledger."""
+"""Executes the steps of a version. The ledger is written before and after each write to VerifyWise."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class Executor:
             begin: Opens a transaction of the tenant.
             remote: The server.
             subject: The version.
-            ledger: What we last wrote of it.
+            ledger: What we last wrote about the version.
             now: The clock.
-            counts: The counts of what was written so far in the batch. The steps add to them.
+            counts: The numbers of writes so far in the batch. The steps add to these numbers.
         """
         self._begin, self._remote, self._subject, self._now, self._counts = begin, remote, subject, now, counts
         row = ledger.get(entry.ITEM)
@@ -102,8 +102,8 @@ class Executor:
         try:
             definition = client.create_custom_field(step.field_key, step.label, step.field_type)
         except (ForbiddenError, RefusedError, ConflictError) as error:
-            # Only an Admin may define a custom field, unless an Admin grants the right to others. Everything else works
-            # without it.
+            # Only an Admin may define a custom field, unless an Admin grants this right to others. Everything else
+            # works without the right.
             self._remote.refused_fields[step.field_key] = str(error)
             self.remarks.append(f"{DEFINE}: {step.field_key}: {error}")
             return

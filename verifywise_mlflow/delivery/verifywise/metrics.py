@@ -16,7 +16,7 @@ from verifywise_mlflow.persistence.repositories.delivery_ledger import Content
 PREFIX: Final = "metric/"
 SEND: Final = "send metric"
 MAX_METRICS: Final = 100
-"""The most metrics of a version that are sent, in the order of their names."""
+"""The maximum number of metrics of a version that are sent, in the order of their names."""
 MAX_NAME_CHARACTERS: Final = 100
 
 

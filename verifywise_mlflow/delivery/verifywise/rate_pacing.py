@@ -1,8 +1,8 @@
 """Stays below VerifyWise's rate limits, which people at the same address share with us.
 
-Each response states the limit, how much of it is left and when it resets (``RateLimit-*``). A part of each limit is
-left to others. If the limit resets soon, a request waits until then. Otherwise, it fails with an error that has
-``retry_after``, and the delivery continues later.
+Each response states the limit, the remaining requests and the time of the reset (``RateLimit-*``). A part of each limit
+is left to others. If the limit resets soon, a request waits until the reset. Otherwise, the request fails with an error
+that has ``retry_after``, and the delivery continues later.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from verifywise_mlflow.http.errors import RateLimitedError
 RESERVED_SHARE: Final = 0.2
 """The part of each limit that is left to others: people use VerifyWise from the same address, behind one proxy."""
 MAX_WAIT_SECONDS: Final = 90.0
-"""The longest wait: longer than the window of most requests, a minute, and shorter than that of file requests, a
-quarter of an hour."""
+"""The longest wait. It is longer than the window of most requests, a minute, and shorter than the window of requests
+about files, a quarter of an hour."""
 
 
 class Budget(StrEnum):
@@ -38,16 +38,16 @@ class _Window:
 
 
 class RatePacing:
-    """The rest of each budget, according to the server's last response."""
+    """The remaining requests of each budget, according to the server's last response."""
 
     def __init__(self, clock: Callable[[], float], sleep: Callable[[float], None]) -> None:
-        """Start without known limits. ``clock`` returns seconds of any monotonic clock."""
+        """Start without known limits. ``clock`` returns the seconds of a monotonic clock."""
         self._clock = clock
         self._sleep = sleep
         self._windows: dict[Budget, _Window] = {}
 
     def wait(self, budget: Budget, needed: int = 1) -> None:
-        """Wait until ``needed`` requests may be sent; 0 means no wait.
+        """Wait until ``needed`` requests may be sent. If ``needed`` is 0, do not wait.
 
         Raises:
             RateLimitedError: the wait would be too long. Nothing was sent.
@@ -63,7 +63,7 @@ class RatePacing:
             del self._windows[budget]
 
     def pause(self, seconds: float, reason: str) -> None:
-        """Wait, unless the time is too long.
+        """Wait for some seconds, unless this time is too long.
 
         Raises:
             RateLimitedError: the time is too long. ``retry_after`` states it.

@@ -1,7 +1,7 @@
 """Maps VerifyWise's responses to errors, and finds which of our values its database refuses.
 
-VerifyWise validates little: it responds with 500 to a text that is too long and to an unknown status, as to its own
-failures.
+VerifyWise validates little. It responds with 500 to a text that is too long and to an unknown status, as it does for
+its own failures.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _REMEDIES: Remedies = {
 
 
 def error_from_response(response: Response) -> HttpError:
-    """Return the error that a status other than a success stands for."""
+    """Return the error for the status of an unsuccessful response."""
     sentence = f"{response.target} responded with {response.status}: {_quote(response)}"
     if response.status == 406:
         return UnauthenticatedError(f"{sentence}. {_REMEDIES[401]}")
@@ -56,11 +56,11 @@ def error_from_response(response: Response) -> HttpError:
 
 
 def error_of_write(error: HttpError, content: Mapping[str, object]) -> HttpError:
-    """Return the error of a request that writes: whether it was refused, or may have been executed.
+    """Return the error of a request that writes. It states whether the request was refused or may have been executed.
 
     Args:
         error: What the HTTP client raised.
-        content: What was sent, to name the values that a database refuses.
+        content: The content that was sent. The error names the values that a database refuses.
     """
     if not error.was_sent:
         return error
@@ -72,7 +72,7 @@ def error_of_write(error: HttpError, content: Mapping[str, object]) -> HttpError
 
 
 def _explain(content: Mapping[str, object]) -> str:
-    """Return a sentence on the values that exceed a limit; if none does, on the existing limits."""
+    """Return a sentence on the values that exceed a limit. If no value does, return a sentence on the limits."""
     too_long = {
         name: len(value)
         for name, value in content.items()
@@ -93,7 +93,7 @@ def _explain(content: Mapping[str, object]) -> str:
 
 
 def _quote(response: Response) -> str:
-    """Return the server's text without its envelope, shortened for a message."""
+    """Return the server's text without the JSON around it, shortened for a message."""
     if not response.is_json:
         return response.quote(response.body)
     try:

@@ -1,7 +1,7 @@
 """VerifyWise's objects, and the protocol of the REST client that reads and writes them.
 
-Field names are those of VerifyWise's API. The client maps the responses of every release to these classes; fields that
-a release lacks are empty, and ``Release`` says which.
+Field names are those of VerifyWise's API. The client maps the responses of every release to these classes. Fields that
+a release lacks are empty; ``Release`` states the features of a release.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Release:
     has_custom_fields: bool
     has_model_metrics: bool
     links_files_on_create: bool
-    """Whether ``POST /evidenceHub`` keeps ``evidence_files``. Read back in any case."""
+    """Whether ``POST /evidenceHub`` stores ``evidence_files``. The files are read back in any case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +37,9 @@ class Account:
 
     user_id: int
     organization: str
-    """The organization's id in this server; remote ids belong to it."""
+    """The organization's id on this server. Remote ids belong to this organization."""
     role: str
-    """``Admin``, ``Editor``, ``Reviewer``, ``Auditor``."""
+    """``Admin``, ``Editor``, ``Reviewer`` or ``Auditor``."""
     email: str | None
 
 
@@ -50,7 +50,7 @@ class InventoryEntry:
     id: int
     external_key: str | None
     fields: Fields
-    """The columns as the server has them: provider, model, version, status, reference_link, capabilities (one text),
+    """The columns in the form of the server: provider, model, version, status, reference_link, capabilities (one text),
     biases, limitations, hosting_provider, provider_model, status_date, approver; in dialect B also type and
     intended_use."""
 
@@ -124,17 +124,18 @@ class MetricPoint:
 class VerifyWise(Protocol):
     """A connection to one VerifyWise server with one account.
 
-    Every method may raise an ``HttpError``: ``RateLimitedError`` with ``retry_after`` (its own short waits are over),
-    ``UnauthenticatedError``, ``ForbiddenError``, ``NotFoundError``, ``UnreachableError`` (nothing was sent, or a read
-    failed), ``InvalidResponseError``, ``LimitExceededError``; a ``SecretUnavailableError`` if our credentials cannot be
-    resolved. A method that writes sends its request once, and may also raise ``OutcomeUnknownError``, ``ConflictError``
-    and ``RefusedError``. Reads are retried within the limits. A method that changes an entry, a risk, evidence or a
-    custom field never waits for a rate limit: the values on which the change was decided would be outdated.
+    Every method may raise an ``HttpError``: ``RateLimitedError`` with ``retry_after`` (after short waits in the method
+    itself), ``UnauthenticatedError``, ``ForbiddenError``, ``NotFoundError``, ``UnreachableError`` (nothing was sent, or
+    a read failed), ``InvalidResponseError``, ``LimitExceededError``; a ``SecretUnavailableError`` if our credentials
+    cannot be resolved. A method that writes sends its request once, and may also raise ``OutcomeUnknownError``,
+    ``ConflictError`` and ``RefusedError``. Reads are retried within the limits. A method that changes an entry, a risk,
+    evidence or a custom field never waits for a rate limit: after a wait, the values on which the change was decided
+    would be outdated.
     """
 
     @property
     def requests(self) -> int:
-        """How many requests were sent."""
+        """The number of requests that were sent."""
 
     def release(self) -> Release:
         """Return the features of the server, which are probed once."""
@@ -146,7 +147,7 @@ class VerifyWise(Protocol):
         """Return all entries of the inventory."""
 
     def inventory_entry(self, entry_id: int) -> InventoryEntry | None:
-        """Return an entry; None if there is none (any more)."""
+        """Return an entry; None if it does not exist (any more)."""
 
     def create_inventory_entry(self, fields: Fields, external_key: str | None) -> InventoryEntry:
         """Create an entry. ``external_key`` is sent only if the release has it."""
@@ -158,7 +159,7 @@ class VerifyWise(Protocol):
         """Return all risks, deleted ones included."""
 
     def risk(self, risk_id: int) -> ModelRisk | None:
-        """Return a risk; None if there is none (any more)."""
+        """Return a risk; None if it does not exist (any more)."""
 
     def create_risk(self, model_id: int, fields: Fields) -> ModelRisk:
         """Create a risk."""
@@ -182,7 +183,7 @@ class VerifyWise(Protocol):
         """Create an entry of the evidence hub, and return the server's response, which may lack the files."""
 
     def update_evidence(self, evidence_id: int, fields: Fields, model_ids: Sequence[int]) -> None:
-        """Change an entry. The models are always sent: without them, A2 and B log a false removal."""
+        """Change an entry. The models are always sent: if they are left out, A2 and B log a false removal."""
 
     def attach_file(self, file_id: int, evidence_id: int) -> None:
         """Attach a file to an entry of the evidence hub. Attaching it again has no effect."""

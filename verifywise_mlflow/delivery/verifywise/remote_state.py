@@ -1,7 +1,7 @@
-"""The objects in VerifyWise, which are read only if something must be compared with them.
+"""The objects in VerifyWise. They are read only if something must be compared with them.
 
-Listings find objects by our marks. An object that is about to be changed is read again right before, since people work
-in VerifyWise, too.
+Listings find objects by our marks. An object is read again right before it is changed, since people also work in
+VerifyWise.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from verifywise_mlflow.delivery.verifywise.remote import (
 
 
 class RemoteState:
-    """The state of a server: listings from when they were first needed, and single objects as they are now.
+    """The state of a server. A listing is read once, when it is first needed; single objects are read as they are now.
 
-    Our own writes do not update the listings, since the ledger has them.
+    Our own writes do not update the listings, since the ledger has these writes.
     """
 
     def __init__(self, client: VerifyWise, *, reads_current: bool = True) -> None:
@@ -32,7 +32,7 @@ class RemoteState:
         Args:
             client: The connection.
             reads_current: Whether entries, risks and evidence are read again before a change. A plan takes them from
-                the listings, since it changes none and a request per object would take minutes.
+                the listings, since a plan changes nothing and one request per object would take minutes.
         """
         self.client = client
         self._reads_current = reads_current
@@ -61,7 +61,7 @@ class RemoteState:
         return {entry.id: entry for entry in self.client.inventory()}
 
     def current_entry(self, entry_id: int) -> InventoryEntry | None:
-        """Return an inventory entry as it is now; None if there is none (any more)."""
+        """Return an inventory entry as it is now; None if it does not exist (any more)."""
         return self.client.inventory_entry(entry_id) if self._reads_current else self.entries.get(entry_id)
 
     def entries_with_key(self, key: str) -> list[InventoryEntry]:
@@ -83,12 +83,12 @@ class RemoteState:
         return {risk.id: risk for risk in self.client.risks()}
 
     def current_risk(self, risk_id: int) -> ModelRisk | None:
-        """Return a risk as it is now; None if there is none."""
+        """Return a risk as it is now; None if it does not exist."""
         if not self._reads_current:
             return self.risks.get(risk_id)
-        _ = self.entries  # needed for the change; read before the risk, so that nothing delays the change
+        _ = self.entries  # the change needs them; they are read before the risk, so that nothing delays the change
         risk = self.client.risk(risk_id)
-        if risk is None:  # only the listing has deleted risks
+        if risk is None:  # deleted risks are only in the listing
             self.__dict__.pop("risks", None)
         return risk or self.risks.get(risk_id)
 
@@ -102,7 +102,7 @@ class RemoteState:
         return {file.id: file for file in self.client.files()}
 
     def files_named(self, filename: str) -> list[RemoteFile]:
-        """Return the files of a name."""
+        """Return the files that have a name."""
         return [file for file in self.files.values() if file.filename == filename]
 
     @cached_property
@@ -115,14 +115,14 @@ class RemoteState:
         return [item for item in self.evidence.values() if _ends_with(item.fields.get("description"), reference)]
 
     def current_evidence(self, evidence_id: int) -> EvidenceItem | None:
-        """Return an entry of the evidence hub as it is now; None if there is none (any more)."""
+        """Return an entry of the evidence hub as it is now; None if it does not exist (any more)."""
         if self._reads_current:
             self.__dict__.pop("evidence", None)
         return self.evidence.get(evidence_id)
 
     @cached_property
     def definitions(self) -> dict[str, CustomFieldDefinition]:
-        """The custom fields of the inventory by key; those that we create are added."""
+        """The custom fields of the inventory by key. Custom fields that we create are added."""
         return {definition.field_key: definition for definition in self.client.custom_field_definitions()}
 
 

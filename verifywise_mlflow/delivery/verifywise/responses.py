@@ -1,4 +1,4 @@
-"""Parses VerifyWise's responses, ``{message, data}``, into the objects of ``remote.py``, in any release."""
+"""Parses the responses of any release of VerifyWise, ``{message, data}``, into the objects of ``remote.py``."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class RiskRow(_Row):
 
 
 class FileRow(_Row):
-    """A file of the file manager. The listing says neither the model nor the description."""
+    """A file of the file manager. The listing states neither the model nor the description."""
 
     id: int
     filename: str
@@ -117,12 +117,12 @@ class FileRow(_Row):
         return RemoteFile(self.id, self.filename, self.modelId, self.size, self.review_status, self.description)
 
     def reference(self) -> dict[str, FieldValue]:
-        """Return the reference to the file as evidence has it."""
+        """Return the reference to the file in the form that evidence has."""
         return self.model_dump(include={"id", "filename", "size", "mimetype", "upload_date", "uploaded_by"})
 
 
 class Pagination(_Row):
-    """The total number of files, of which a page lists some."""
+    """The total number of files. A page lists some of them."""
 
     total: int
 
@@ -179,13 +179,13 @@ class ValueRow(_Row):
 
 
 class MetricResult(_Row):
-    """The result of one point."""
+    """The result of one value of a metric."""
 
     status: str
 
 
 class MetricResults(_Row):
-    """The results of the points of a request."""
+    """The results of the values in a request."""
 
     results: list[MetricResult]
 
@@ -194,8 +194,8 @@ def parse_data(response: Response, form: TypeAdapter[T], limits: Limits) -> T:
     """Return the data of a successful response.
 
     Raises:
-        InvalidResponseError: it is not JSON, or does not have the expected form.
-        LimitExceededError: it is larger than the limits allow.
+        InvalidResponseError: the response is not JSON, or does not have the expected form.
+        LimitExceededError: the response is larger than the limits allow.
     """
     content = parse_json_object(response, max_values=limits.max_values, max_depth=limits.max_depth)
     try:

@@ -43,7 +43,7 @@ from verifywise_mlflow.http.settings import Limits
 from verifywise_mlflow.tenants.delivery.verifywise import VerifyWiseSettings
 
 _INVENTORY = "model_inventory"
-"""The entity type of inventory entries for custom fields."""
+"""The entity type that custom fields of inventory entries have."""
 _DEFINITIONS = f"/custom-fields/definitions/{_INVENTORY}"
 _FILE_PAGE: Final = 100
 
@@ -78,8 +78,8 @@ class VerifyWiseClient:
         Args:
             settings: The server and our account there.
             limits: The limits on the time and size of responses.
-            redact: Redacts what the server says before a message quotes it.
-            clock: Returns seconds, on any clock that never goes back.
+            redact: Redacts texts of the server before a message quotes them.
+            clock: Returns the seconds of a monotonic clock.
             sleep: Waits for a rate limit.
 
         Raises:
@@ -96,7 +96,7 @@ class VerifyWiseClient:
 
     @property
     def requests(self) -> int:
-        """How many requests were sent."""
+        """The number of requests that were sent."""
         return self._transport.requests
 
     def account(self) -> Account:
@@ -135,7 +135,7 @@ class VerifyWiseClient:
         return [row.entry() for row in self._transport.read("/modelInventory", _ENTRIES)]
 
     def inventory_entry(self, entry_id: int) -> InventoryEntry | None:
-        """Return an entry; None if there is none (any more)."""
+        """Return an entry; None if it does not exist (any more)."""
         path, route = f"/modelInventory/{entry_id}", "/modelInventory/{id}"
         response = self._transport.get(path, route=route, precedes_change=True)
         return None if response.status == 204 else self._transport.parse(response, _ENTRY).entry()
@@ -155,7 +155,7 @@ class VerifyWiseClient:
         return [row.risk() for row in self._transport.read("/modelRisks?filter=all", _RISKS)]
 
     def risk(self, risk_id: int) -> ModelRisk | None:
-        """Return a risk; None if there is none (any more)."""
+        """Return a risk; None if it does not exist (any more)."""
         path, route = f"/modelRisks/{risk_id}", "/modelRisks/{id}"
         try:
             response = self._transport.get(path, route=route, precedes_change=True)
@@ -176,8 +176,8 @@ class VerifyWiseClient:
     def files(self) -> list[RemoteFile]:
         """Return the files of the file manager.
 
-        One request without pages lists the newest thousand. Only further files are read in pages of a hundred, since
-        each request counts against a limit of a hundred in fifteen minutes.
+        One request without pages lists the newest thousand files. Only further files are read in pages of a hundred
+        files, since each request counts against a limit of a hundred requests in fifteen minutes.
         """
         listing = self._transport.read("/file-manager", _FILES)
         rows = {row.id: row for row in listing.files}
@@ -187,14 +187,14 @@ class VerifyWiseClient:
             listing = self._transport.read(f"/file-manager?page={page}&pageSize={_FILE_PAGE}", _FILES)
             rows |= {row.id: row for row in listing.files}
             if len(rows) == known:
-                break  # some were deleted meanwhile
+                break  # some files were deleted meanwhile
             page += 1
         for row in rows.values():
             self._file_references[row.id] = row.reference()
         return [row.file() for row in rows.values()]
 
     def upload_file(self, upload: FileUpload) -> RemoteFile:
-        """Upload a file. Its name should be ASCII: VerifyWise reads others as Latin-1."""
+        """Upload a file. Its name should be ASCII: VerifyWise decodes other names as Latin-1."""
         body, content_type = encode_multipart_formdata(
             {
                 "file": (upload.filename, upload.content, upload.media_type),
@@ -230,7 +230,7 @@ class VerifyWiseClient:
         return self._file_references.get(file.id) or {"id": file.id, "filename": file.filename, "size": file.size}
 
     def update_evidence(self, evidence_id: int, fields: Fields, model_ids: Sequence[int]) -> None:
-        """Change an entry. The models are always sent: without them, A2 and B log a false removal."""
+        """Change an entry. The models are always sent: if they are left out, A2 and B log a false removal."""
         content = {**fields, "mapped_model_ids": list(model_ids)}
         path, route = f"/evidenceHub/{evidence_id}", "/evidenceHub/{id}"
         self._transport.change("PATCH", path, content, route=route, waits=False)
@@ -281,7 +281,7 @@ class VerifyWiseClient:
     def post_metric(self, external_key: str, point: MetricPoint) -> str:
         """Post one value of a metric; return the server's result: ok, warn, breach, no_threshold or duplicate.
 
-        Each request has one value: early builds lose the new values of a batch in which one is a duplicate.
+        Each request has one value. If a batch contains a duplicate, early builds lose the new values of the batch.
         """
         context = {"context": dict(point.context)} if point.context else {}
         content = {"metric": point.metric, "value": point.value, "at": point.at.isoformat(), **context}

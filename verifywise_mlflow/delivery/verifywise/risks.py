@@ -1,7 +1,8 @@
-"""The risks of a version: one for each rule that fails, or with ``risks: open`` for each rule with a gap.
+"""The risks of a version: one risk for each rule that fails, or, with ``risks: open``, for each rule with a gap.
 
-A rule that passes later resolves its risk; a rule that fails again opens another. A person's decision stays: a risk
-that a person resolved, accepted or deleted is not touched, and not opened again while its rule still fails.
+If the rule passes later, its risk is resolved. If the rule fails again, another risk is opened. A person's decision
+stays: a risk that a person resolved, accepted or deleted is not changed, and no other risk is opened while the rule
+still fails.
 """
 
 from __future__ import annotations
@@ -32,9 +33,9 @@ class DesiredRisk:
     """The risk of a rule that fails."""
 
     fields: Mapping[str, FieldValue]
-    """risk_name, risk_level, description, mitigation_plan; they follow the verdict."""
+    """risk_name, risk_level, description and mitigation_plan. They follow from the verdict."""
     target_date: date
-    """Set when the risk is opened, and then left to people."""
+    """Set when the risk is opened. Only people change it later."""
 
 
 def risk_steps(
@@ -47,11 +48,11 @@ def risk_steps(
     """Yield the steps that make the risks agree with the verdicts.
 
     Args:
-        key: The version's key there.
+        key: The version's key in VerifyWise.
         failing: The risk of each rule that fails.
-        undecided: The rules whose verdict says neither that they fail nor that they pass; their risks stay.
-        ledger: What we last wrote of the version.
-        remote: What the server holds.
+        undecided: The rules whose verdict is neither a failure nor a pass. The risks of these rules stay as they are.
+        ledger: What we last wrote about the version.
+        remote: The server's objects.
 
     Raises:
         AmbiguousError: two risks have the same reference.
@@ -68,9 +69,10 @@ def risk_steps(
 def _failing_steps(key: str, risk: DesiredRisk, row: LedgerRow, remote: RemoteState) -> Iterator[Step]:
     if row.intended is not None and row.intended.get(_CLOSED):
         present = _present(row, remote)
-        if present is not None and present.fields.get("status") == _RESOLVED:  # by our request: it was executed
+        if present is not None and present.fields.get("status") == _RESOLVED:  # our request resolved it
             row = LedgerRow(row.item, row.remote_id, row.intended)
-    # An intention without content is the first risk of the rule; with closed content, the next one.
+    # An intention without written content is about the first risk of the rule. With closed content, it is about the
+    # next risk.
     if not row.written or row.written.get(_CLOSED):
         occurrence = _occurrence(row) + 1
         reference = _reference(key, occurrence)
@@ -122,7 +124,7 @@ def _passing_steps(row: LedgerRow, remote: RemoteState) -> Iterator[Step]:
 
 
 def _settle_unknown_opening(row: LedgerRow, remote: RemoteState) -> Iterator[Step]:
-    """Yield the steps that end a risk whose opening has an unknown outcome and whose rule passes by now."""
+    """Yield the steps that end a risk whose rule passes now. The outcome of the request that opened it is unknown."""
     assert row.intended is not None  # the caller has checked it
     reference = str(row.intended.get("description") or "").rpartition("\n")[2]
     found = remote.risks_with_reference(reference) if reference else []
@@ -164,7 +166,7 @@ def _with_reference(fields: Mapping[str, FieldValue], reference: str) -> dict[st
 
 
 def _reference(key: str, occurrence: int) -> str:
-    """Return the last line of a risk's description, by which the risk is found again."""
+    """Return the last line of a risk's description. The risk is found again by this line."""
     return f"Reference: {key}/{occurrence}"
 
 

@@ -1,7 +1,7 @@
-"""Our session with VerifyWise: an API token, or one login per delivery and another one when its token has expired.
+"""Our session with VerifyWise: an API token, or one login per delivery. If the token expires, there is another login.
 
-A server allows five logins a minute per address, including those of people. So a login is one request that is never
-retried, and a token that is refused within a minute is an error: a new token would be refused as well.
+A server allows five logins per minute and address, including the logins of people. So a login is one request that is
+never retried. If a token is refused within a minute, this is an error: a new token would also be refused.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _REMEDIES: Remedies = {
 
 
 class Session:
-    """Credentials that log in at their first use. Threads may share them."""
+    """Credentials that log in at their first use. Several threads may use them."""
 
     def __init__(
         self, server: ConnectionSettings, auth: VerifyWiseLogin | VerifyWiseToken, clock: Callable[[], float]
@@ -46,9 +46,9 @@ class Session:
         """Prepare the session; no request is sent and no secret is resolved yet.
 
         Args:
-            server: Where to log in; its credentials are not used.
+            server: The server to log in to. The credentials in these settings are not used.
             auth: The login or the API token.
-            clock: Returns seconds, on any clock that never goes back.
+            clock: Returns the seconds of a monotonic clock.
         """
         limits = replace(server.limits, max_attempts=1, request_timeout_seconds=server.limits.token_timeout_seconds)
         self._server = replace(server, credentials=StaticHeaders, limits=limits)
@@ -57,13 +57,13 @@ class Session:
         self._lock = threading.Lock()
         self._token: _Token | None = None
         self.logins = 0
-        """Requests for a token so far."""
+        """The number of requests for a token so far."""
 
     def account(self) -> Account:
         """Return the account that the token names.
 
         Raises:
-            HttpError: there is no token, or it is not one of VerifyWise.
+            HttpError: there is no token, or it is not a token of VerifyWise.
             SecretUnavailableError: the reference of the credential cannot be resolved.
         """
         account = account_of(self._current().value)
@@ -72,12 +72,12 @@ class Session:
         return account
 
     def headers(self, request: Request) -> Mapping[str, str]:
-        """Return the header with the token; log in if there is none."""
+        """Return the header with the token; log in if there is no token yet."""
         del request
         return {"Authorization": f"Bearer {self._current().value}"}
 
     def renew(self) -> bool:
-        """Discard a token that has expired; return whether a new one may be accepted."""
+        """Discard a token that has expired; return whether a new token may be accepted."""
         with self._lock:
             if isinstance(self._auth, VerifyWiseToken) or self._token is None:
                 return False
@@ -126,7 +126,7 @@ class Session:
 class _Token:
     value: str = field(repr=False)
     issued_at: float
-    """On the session's clock."""
+    """The time of issue, on the session's clock."""
 
 
 def _parse_token(body: bytes) -> str:
@@ -142,7 +142,7 @@ def _parse_token(body: bytes) -> str:
 
 
 def _error_from(response: Response) -> HttpError:
-    """Return the error of a login. Nothing of the response is quoted: it may repeat the password."""
+    """Return the error of a login. The response is not quoted, since it may repeat the password."""
     sentence = f"VerifyWise responded to the login with {response.status}"
     error = error_of_token_request(response.status, response.headers, sentence, _REMEDIES)
     error.retryable = False

@@ -1,7 +1,7 @@
 """The steps of a delivery for a version: a write, a note in the ledger, or a change that is left out.
 
 The functions that decide (``entry.py``, ``risks.py``, ``evidence.py``, ``custom_fields.py``, ``metrics.py``) yield
-steps. ``deliver plan`` lists them and ``deliver run`` executes them, so both commands decide alike.
+steps. ``deliver plan`` lists the steps and ``deliver run`` executes them, so both commands make the same decisions.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ class Sent:
     """The result of a request that writes."""
 
     remote_id: str | None = None
-    """The id of the object, for the ledger; None if the ledger has it already, or the object has no id."""
+    """The id of the object, for the ledger. None if the ledger has the id already, or if the object has no id."""
     remark: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """A request that writes. The ledger gets its content before it is sent and after it succeeded."""
+    """A request that writes. Its content is stored in the ledger before the request is sent and after it succeeded."""
 
     action: str
-    """``create entry``, ``open risk``…: the kind, for counts."""
+    """The kind of write, for the counts: ``create entry``, ``open risk``…"""
     item: str
     content: Content
     send: Callable[[VerifyWise, int], Sent]
@@ -44,7 +44,7 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A change of the ledger alone: the server has the intended content already, or we no longer write the object."""
+    """A change of the ledger alone. The server has the intended content already, or we no longer write the object."""
 
     item: str
     content: Content

@@ -25,7 +25,7 @@ from verifywise_mlflow.tenants.delivery.verifywise import VERIFYWISE, VerifyWise
 from verifywise_mlflow.tenants.tenant import Tenant
 
 DELIVERY_REVISION: Final = 1
-"""Increase it when a release writes other fields or texts, so that all versions are delivered again."""
+"""Increase it if a release of this package writes other fields or texts, so that all versions are delivered again."""
 
 
 def _utc_now() -> datetime:
@@ -56,7 +56,7 @@ class VerifyWiseTarget:
             settings: The server, and what is delivered to it.
             store: Our database.
             now: The time for the ledger and the outbox.
-            clock: Returns seconds, for rate limits and sessions.
+            clock: Returns the seconds of a monotonic clock, for rate limits and sessions.
             sleep: Waits for a rate limit.
         """
         self._tenant, self._settings, self._store, self._now = tenant, settings, store, now

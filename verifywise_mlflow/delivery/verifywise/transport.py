@@ -39,12 +39,12 @@ from verifywise_mlflow.tenants.delivery.verifywise import VerifyWiseSettings
 T = TypeVar("T")
 
 _MAX_PAUSES: Final = 3
-"""The most times that one request waits for a rate limit before the delivery stops."""
+"""The maximum number of waits of one request for a rate limit. After that, the delivery stops."""
 _JSON: Final = "application/json"
 
 
 class Transport:
-    """One server, one account, one request after the other. Paths begin after ``/api``."""
+    """Connects to one server with one account. Sends one request after the other. Paths begin after ``/api``."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class Transport:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        """Prepare the transport; nothing is sent or resolved yet. The arguments are those of ``VerifyWiseClient``."""
+        """Prepare the transport; nothing is sent or resolved yet. ``VerifyWiseClient`` describes the arguments."""
         self._settings = settings
         self._limits = limits
         self._redact = redact
@@ -74,7 +74,7 @@ class Transport:
 
     @property
     def requests(self) -> int:
-        """How many requests were sent."""
+        """The number of requests that were sent."""
         metrics = self._metrics_http.traffic.requests if self._metrics_http else 0
         return self._http.traffic.requests + self.session.logins + metrics
 
@@ -84,7 +84,7 @@ class Transport:
         Args:
             path: The path, with its query.
             route: The path without its values, for traces.
-            precedes_change: Whether a change that depends on the response follows. That change must not wait, so this
+            precedes_change: Whether a change follows that depends on the response. The change must not wait. So this
                 request waits until the rate limit allows this request and the change.
         """
         name = path.partition("?")[0]
@@ -114,8 +114,8 @@ class Transport:
     ) -> None:
         """Send content as JSON, once; ignore the body of the response.
 
-        ``waits`` says whether the request may wait for a rate limit. It must not if it depends on values that were just
-        read.
+        ``waits`` states whether the request may wait for a rate limit. A request that depends on values that were just
+        read must not wait.
         """
         self._write(self._http, method, path, _encode(content), _JSON, content, route=route, waits=waits)
 
@@ -148,10 +148,11 @@ class Transport:
         route: str | None = None,
         waits: bool = True,
     ) -> Response:
-        """Send a request that writes. It is repeated only if a rate limit refused it and it may wait.
+        """Send a request that writes. It is repeated only if a rate limit refused it and ``waits`` is true.
 
         Raises:
-            HttpError: it was not executed, or is not known to have been. ``content`` is for the message of a refusal.
+            HttpError: the request was not executed, or it is unknown whether it was executed. ``content`` is for the
+                message of a refusal.
         """
         target = f"{method} /api{path}"
         request = WriteRequest(method, self._url(path), {"Content-Type": content_type}, body, f"/api{route or path}")
@@ -169,7 +170,7 @@ class Transport:
             raise OutcomeUnknownError(f"{error}. The request was executed, but not what it created is known") from None
 
     def _paced(self, budget: Budget, send: Callable[[], Response], *, needed: int) -> Response:
-        """Send a request when its rate limit allows ``needed`` requests, or at once if it is 0; return the response."""
+        """Send a request when the rate limit allows ``needed`` requests; 0 means immediately. Return the response."""
         pauses = 0
         while True:
             self._pacing.wait(budget, needed)

@@ -1,6 +1,7 @@
 """All steps of a version in their order: first the entry, to which everything else belongs, and last the evidence.
 
-Evidence comes last because VerifyWise limits its requests most: an entry with its risks does not wait for a file.
+Evidence comes last because VerifyWise has the lowest limit for requests about files. So an entry with its risks does
+not wait for a file.
 """
 
 from __future__ import annotations
@@ -55,14 +56,14 @@ def file_steps(desired: DesiredState, ledger: Ledger, remote: RemoteState) -> It
 
 
 def retirement_steps(ledger: Ledger, remote: RemoteState) -> Iterator[Step]:
-    """Yield the steps that retire the entry of a version whose name and number another version has now."""
+    """Yield the steps that retire the entry of a deleted version. Another version has its name and number now."""
     row = ledger.get(entry.ITEM)
     if row is not None and row.written.get("status") != "Retired" and remote.release.has_external_key:
         yield from entry.status_steps("Retired", row, remote)
 
 
 def _unless_deleted(steps: Iterator[Step], ledger: Ledger, remote: RemoteState) -> Iterator[Step]:
-    """Yield the steps; if a person deleted the entry to which they belong, only those before the first write."""
+    """Yield the steps. If a person deleted their entry, yield only the steps before the first write."""
     row = ledger.get(entry.ITEM)
     if row is not None and row.remark == DELETED_BY_HAND:
         return

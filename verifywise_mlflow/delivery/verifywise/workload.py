@@ -27,10 +27,10 @@ class Workload:
     version: PendingVersion
     subject: Subject
     desired: DesiredState | None
-    """None if nothing is delivered: the version is out of scope and has no entry, or was not evaluated yet."""
+    """None if nothing is delivered: the version is out of scope and has no entry, or it was not evaluated yet."""
     ledger: Ledger
     predecessors: tuple[tuple[Subject, Ledger], ...]
-    """Deleted versions with the same name and number that were delivered."""
+    """Deleted versions with the same name and number, if they were delivered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +43,11 @@ class DeliverySettings:
     """The texts of each rule, by id."""
     destination: str
     has_intended_use: bool
-    """Whether the release's inventory has that field."""
+    """Whether the release's inventory has the field ``intended_use``."""
 
 
 def destination(url: str, organization: str) -> str:
-    """Return a digest of an address and an organization there, which remote ids belong to."""
+    """Return a digest of an address and of an organization at this address. Remote ids belong to this organization."""
     return hashlib.sha256(f"{url}\x1f{organization}".encode()).hexdigest()[:16]
 
 
