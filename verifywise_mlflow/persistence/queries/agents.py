@@ -18,7 +18,7 @@ from verifywise_mlflow.persistence.tables import agents, canonical_records, mode
 
 
 class StoredAgent(NamedTuple):
-    """An agent."""
+    """The current state of an agent."""
 
     model_id: str
     name: str | None
@@ -55,7 +55,7 @@ def is_agent_of(records: Table) -> ColumnElement[bool]:
 def stored_agents(
     session: TenantSession, name: str | None = None, *, includes_deleted: bool = False
 ) -> Iterator[StoredAgent]:
-    """Yield agents, sorted by name, and of equal names the newest first: all, or those with a name or ID.
+    """Yield all agents, or the agents with a given name or ID, sorted by name; of equal names, the newest agent first.
 
     Agents that MLflow no longer has are left out, unless ``includes_deleted``.
     """
@@ -71,13 +71,13 @@ def stored_agents(
 
 
 def agent_names(session: TenantSession) -> list[str]:
-    """Return the names and IDs of a tenant's agents, those that MLflow no longer has included, sorted."""
+    """Return the names and IDs of a tenant's agents, sorted. Agents that MLflow no longer has are included."""
     rows = session.execute(select(agents.c.name, agents.c.model_id).where(agents.c.tenant_id == session.tenant_id))
     return sorted({text for row in rows for text in row if text is not None})
 
 
 def agent_states(session: TenantSession, name: str) -> list[AgentState]:
-    """Return the current and former states of the agents with a name or ID, the newest first."""
+    """Return the current and former states of the agents with a given name or ID, the newest state first."""
     named = select(agents.c.model_id).where(
         agents.c.tenant_id == session.tenant_id, or_(agents.c.name == name, agents.c.model_id == name)
     )
@@ -90,7 +90,8 @@ def agent_states(session: TenantSession, name: str) -> list[AgentState]:
 def versions_of_agents(session: TenantSession) -> dict[str, list[Key]]:
     """Return the living versions of models that were registered from agents, by the agent's ID."""
     versions, records = model_versions, canonical_records
-    # The record names a logged model only if the version was really registered from it; the versions have the index.
+    # The record names a logged model only if the version was really registered from that model. The versions have the
+    # index for this join.
     is_linked = and_(versions.c.tenant_id == agents.c.tenant_id, versions.c.logged_model_id == agents.c.model_id)
     is_registered = and_(same_version(versions, records), is_agent_of(records))
     rows = session.execute(

@@ -1,4 +1,4 @@
-"""The verdicts of a clause's rules on a tenant's living versions: counted by rule, and of the worst versions."""
+"""The verdicts of a clause's rules on a tenant's living versions: counts by rule, and the worst versions."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def verdict_counts_of(session: TenantSession, rule_ids: Collection[str]) -> Mapp
 
 
 def worst_versions(session: TenantSession, rule_ids: Collection[str], limit: int) -> list[VersionVerdicts]:
-    """Return the versions with the worst verdicts of these rules, the worst first; of equal ones, production first.
+    """Return the versions with the worst verdicts of these rules, the worst first; of equal versions, production first.
 
     The order is: failed, error, not evaluated, not shown, not read, in part, shown, not applicable. Archived
     and deleted versions are left out.

@@ -1,4 +1,4 @@
-"""Reads the parts of a proof: the entry that commits the log of states, its leaves, and the checkpoint that signs it.
+"""Reads the parts of a proof: the leaves of the log of states, the entry that commits the log, and its checkpoint.
 
 Names are in their stored form: see ``pg_text_codec``.
 """
@@ -92,7 +92,7 @@ def last_entry(session: TenantSession) -> int:
 
 
 def first_entry_after(session: TenantSession, sequence: int, at: datetime) -> int | None:
-    """Return the first entry that follows another one and is later than a time; None if there is none.
+    """Return the first entry after an entry that is also later than a given time; None if there is no such entry.
 
     Raises:
         DatabaseError: an entry was changed so that its time cannot be read.
@@ -120,9 +120,9 @@ def readable_trail(tenant_id: str) -> Iterator[None]:
 
 
 def newest_leaves(session: TenantSession, size: int) -> Iterator[tuple[str, bytes]]:
-    """Yield the newest states in the first leaves of the log, in the order of the models' trees.
+    """Yield the newest states among the first ``size`` leaves of the log, in the order of the models' trees.
 
-    Each has the name of its model and its hash.
+    Each state comes as the name of its model and its hash.
     """
     rows = session.execute(_NEWEST, {"tenant_id": escape(session.tenant_id), "size": size})
     for page in rows.partitions(ROWS_PER_FETCH):  # yield_per does not limit the pages of a textual query
@@ -143,7 +143,7 @@ def links_between(session: TenantSession, first: int, last: int) -> Iterator[Cha
 
 
 def first_signed(session: TenantSession, from_sequence: int) -> int | None:
-    """Return the first entry from a sequence number on that a checkpoint signs; None if there is none."""
+    """Return the first entry that a checkpoint signs, from a sequence number on; None if there is no such entry."""
     table = audit_checkpoints
     return session.scalar(
         select(table.c.sequence)
@@ -154,7 +154,7 @@ def first_signed(session: TenantSession, from_sequence: int) -> int | None:
 
 
 def last_signed(session: TenantSession) -> int | None:
-    """Return the last entry that a checkpoint signs; None if there is none."""
+    """Return the last entry that a checkpoint signs; None if no checkpoint signs any."""
     table = audit_checkpoints
     return session.scalar(
         select(table.c.sequence)
@@ -176,6 +176,6 @@ def checkpoints_of(session: TenantSession, sequence: int) -> list[Checkpoint]:
 
 
 def manifest_written(session: TenantSession, key: Key) -> tuple[datetime, object] | None:
-    """Return a version's manifest and when it was written; None without one. Former manifests are not stored."""
+    """Return a version's manifest and when it was written; None without a manifest. Former manifests are not stored."""
     row = session.execute(_MANIFEST, {"tenant_id": escape(session.tenant_id), "name": key[0], "number": key[1]}).first()
     return None if row is None else (row[0], loads(row[1]))

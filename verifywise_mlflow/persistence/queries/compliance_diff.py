@@ -38,7 +38,7 @@ class VerdictChange:
     before: str | None
     """None if the rule was not evaluated on the version."""
     after: str | None
-    """None if it is no longer evaluated."""
+    """None if the rule is no longer evaluated on the version."""
     reason: str | None
     """The reason of the later verdict."""
 
@@ -74,7 +74,7 @@ def net_compliance_changes(session: TenantSession, period: Period) -> Iterator[C
 def changes_within(session: TenantSession, period: Period) -> dict[Key, int]:
     """Return how many states of records, verdicts and badges began within a period, by version, sorted by key.
 
-    Unlike a net difference, it counts changes that were reversed before the end.
+    Unlike a net difference, the number includes changes that were reversed before the end.
     """
     begun = union_all(
         *(
@@ -108,7 +108,10 @@ def _differences(before: _Verdicts, after: _Verdicts) -> tuple[VerdictChange, ..
 
 
 def _versions_with_changes(session: TenantSession, period: Period) -> list[Key]:
-    """Return the versions with a state that began or ended after the start; some of them may be equal at both ends."""
+    """Return the versions with a state that began or ended after the start.
+
+    Some of these versions may have equal states at the start and at the end.
+    """
     since = literal(to_utc(period.since), DateTime(timezone=True))
     changed = union(
         *(
@@ -136,7 +139,10 @@ def _is_within(table: TableClause, period: Period) -> Iterator[ColumnElement[boo
 def _verdicts(
     session: TenantSession, keys: Sequence[Key], at: datetime, is_changed: ColumnElement[bool]
 ) -> Mapping[Key, _Verdicts]:
-    """Return the verdicts at a time. ``is_changed`` leaves out the many that did not change during the period."""
+    """Return the verdicts at a given time.
+
+    ``is_changed`` leaves out the many verdicts that did not change during the period.
+    """
     verdicts: defaultdict[Key, dict[str, tuple[str, str]]] = defaultdict(dict)
     query = of_versions(session, verdict_states, keys, *valid_at(verdict_states, at), is_changed)
     names = ("model_name", "version_number", "rule_id", "verdict", "reason")

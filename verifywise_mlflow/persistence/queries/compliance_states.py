@@ -1,4 +1,4 @@
-"""The badges and verdicts of some versions, to compare before and after an evaluation."""
+"""The badges and verdicts of some versions, for a comparison of the states before and after an evaluation."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class StoredVerdict:
     verdict: str
     reason: str
     is_open: bool
-    """Whether the verdict is an open gap, or was one when the objects that it rests on could still be read."""
+    """Whether the verdict is an open gap, or was an open gap when the objects that it rests on could still be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class ComplianceState:
 
 
 def compliance_states(session: TenantSession, keys: Collection[Key]) -> dict[Key, ComplianceState]:
-    """Return the states of those versions that were evaluated."""
+    """Return the states of the versions. Versions that were never evaluated are left out."""
     if not keys:
         return {}
     wanted = keys_of_versions(keys)

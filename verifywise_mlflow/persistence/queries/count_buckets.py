@@ -1,6 +1,6 @@
-"""Buckets: ranges of a tenant's keys whose counts are cached, so that a change costs the count of its bucket.
+"""Buckets: ranges of a tenant's keys whose counts are cached, so that a change costs only the count of one bucket.
 
-Triggers move the revision of the buckets that a statement changed. A stale bucket is counted again from its rows, and a
+Triggers raise the revision of the buckets that a statement changed. A stale bucket is counted again from its rows. A
 bucket with too many versions is divided. Buckets are ranges rather than hashes of the keys: a bulk writer's batch is
 sorted by key, so it invalidates one or two buckets, and a count needs no other index than the primary key.
 """
@@ -28,7 +28,8 @@ from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import compliance_count_buckets, compliance_counts, revisions
 
 VERSIONS_PER_BUCKET: Final = 500
-"""The most versions in a new bucket. A bucket with twice as many is divided when it is counted again."""
+"""The maximum number of versions in a new bucket. A bucket with twice this number is divided when it is counted
+again."""
 _BUCKETS_PER_STATEMENT: Final = 32
 
 
@@ -85,7 +86,7 @@ def _stored_buckets(session: TenantSession, basis: str, at: datetime) -> list[_B
     is_current = and_(
         table.c.counted_revision == table.c.revision,
         table.c.basis == basis,
-        table.c.counted_at <= at,  # after the clock was set back, gaps are younger again
+        table.c.counted_at <= at,  # after the clock was set back, gaps are younger than counted
         or_(table.c.valid_until.is_(None), table.c.valid_until > at),
     )
     rows = session.execute(
@@ -117,8 +118,9 @@ def _starts_of_stale(session: TenantSession, buckets: Sequence[_Bucket]) -> dict
 def _divide(session: TenantSession, basis: str, at: datetime) -> None:
     """Divide the stale buckets that are too large.
 
-    The tenant's row is locked as the triggers lock it. So no trigger looks for the bucket of a key during the division,
-    and only one transaction divides. Counts of the undivided bucket are invalid by then, so its revision moves.
+    The tenant's row is locked in the same way as by the triggers. So no trigger looks for the bucket of a key during
+    the division, and only one transaction divides. Counts of the undivided bucket become invalid, so its revision is
+    raised.
     """
     counts, table = compliance_counts, compliance_count_buckets
     session.execute(select(counts.c.revision).where(counts.c.tenant_id == session.tenant_id).with_for_update())
@@ -144,7 +146,7 @@ def _divide(session: TenantSession, basis: str, at: datetime) -> None:
 def _store(
     session: TenantSession, buckets: Sequence[_Bucket], counted: Sequence[BucketCounts], basis: str, at: datetime
 ) -> None:
-    """Store the counts of the buckets whose revision has not moved since. Other counts match no state of the rows."""
+    """Store the counts of the buckets whose revision is still the same. Other counts match no state of the rows."""
     table = compliance_count_buckets
     rows = rows_of(
         table,

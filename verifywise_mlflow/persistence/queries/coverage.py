@@ -1,7 +1,7 @@
 """Coverage of the frameworks' clauses by a tenant's living versions. The database counts the verdicts.
 
-Policies and a tenant's own frameworks are read from the store, as they were at the last evaluation: a reader of the
-store has no tenants.yaml, and the files may have changed since.
+Policies and a tenant's own frameworks are read from the store, as they were at the last evaluation. A reader of the
+store has no tenants.yaml, and the files may have changed since that evaluation.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from verifywise_mlflow.persistence.tables import canonical_records, compliance_v
 def verdict_groups(
     session: TenantSession, rule_ids: Collection[str] | None = None, models: Collection[str] | None = None
 ) -> Iterator[VerdictGroup]:
-    """Yield living versions of some or all models, grouped by equal verdicts of some or all rules, archived ones apart.
+    """Yield living versions of some or all models, grouped by equal verdicts of some or all rules.
 
-    Many versions usually make few groups. The groups are fetched in pages nevertheless, since nothing limits their
-    number.
+    Archived versions are in separate groups. Many versions usually make few groups. The groups are fetched in pages
+    nevertheless, since nothing limits their number.
     """
     records, results = canonical_records, compliance_verdicts
     is_same_version = same_version(results, records)
@@ -63,7 +63,7 @@ def verdict_groups(
 
 
 def is_archived(records: FromClause) -> ColumnElement[bool]:
-    """Return the condition that a version is archived. A version without a stage is not."""
+    """Return the condition that a version is archived. A version without a stage is not archived."""
     return func.coalesce(records.c.lifecycle_stage == "archived", false())
 
 
@@ -112,10 +112,10 @@ class StoredPolicies:
 
 
 def current_policies(session: TenantSession, *, at: datetime | None = None) -> StoredPolicies:
-    """Return the policies that last evaluated the tenant, now or at a time; without rules before the first evaluation.
+    """Return the policies that last evaluated the tenant, now or at a given time; before an evaluation, without rules.
 
     Raises:
-        DatabaseError: another release stored them in a form that this one cannot read.
+        DatabaseError: another release stored the policies in a form that this release cannot read.
     """
     current = config_versions.config_version(session, "policy", at=at)
     if current is None:
@@ -148,7 +148,7 @@ def coverage_of(store: Store, tenant_id: str, frameworks: Sequence[Framework]) -
     """Return how the tenant's living versions cover each clause, according to the stored verdicts.
 
     Raises:
-        DatabaseError: the database cannot be used, or another release stored the policies in a form that this one
+        DatabaseError: the database cannot be used, or another release stored the policies in a form that this release
             cannot read.
     """
     with store.begin_snapshot(tenant_id) as session:
@@ -156,10 +156,10 @@ def coverage_of(store: Store, tenant_id: str, frameworks: Sequence[Framework]) -
 
 
 def stored_catalog(store: Store, tenant_id: str) -> Catalog:
-    """Return the frameworks of the package, and those that the tenant's policies had when it was last evaluated.
+    """Return the frameworks of the package, and the frameworks of the tenant's policies at its last evaluation.
 
     Raises:
-        DatabaseError: the database cannot be used, or another release stored the policies in a form that this one
+        DatabaseError: the database cannot be used, or another release stored the policies in a form that this release
             cannot read.
     """
     with store.begin_snapshot(tenant_id) as session:

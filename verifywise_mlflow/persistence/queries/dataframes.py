@@ -1,4 +1,4 @@
-"""Stored data as pandas data frames, for notebooks and exports: current, as of a time, and changes.
+"""Stored data as pandas data frames, for notebooks and exports: current states, states as of a given time, and changes.
 
 Times are UTC and time-zone aware; a naive time raises ``ValueError``. Rows are read through SQLAlchemy rather than
 ``read_sql``, so that the column types decode texts and JSON.
@@ -50,8 +50,8 @@ def records(store: Store, tenant_id: str) -> pd.DataFrame:
 def verdicts(store: Store, tenant_id: str) -> pd.DataFrame:
     """Return the verdicts on a tenant's living versions: one row per version and rule.
 
-    ``evaluated_at`` and ``policy_version`` say since when the verdict has been the same; ``waived`` says who accepts
-    the gap now, until when and why.
+    ``evaluated_at`` and ``policy_version`` state since when the verdict has been the same. ``waived`` states who
+    accepts the gap now, until when and why.
     """
     columns = [*_VERDICT, "evaluated_at"]
     judged = _frame(store, tenant_id, compliance_results, columns, [*_VERSION, "rule_id"])
@@ -59,14 +59,17 @@ def verdicts(store: Store, tenant_id: str) -> pd.DataFrame:
 
 
 def records_as_of(store: Store, tenant_id: str, at: datetime) -> pd.DataFrame:
-    """Return the canonical records of the versions that existed at a time, as of that time, with their validity."""
+    """Return the canonical records of the versions that existed at a given time, in their state at that time.
+
+    Each row has the validity of its state.
+    """
     states = history.record_states
     conditions = (*history.valid_at(states, at), states.c.deleted_at.is_(None))
     return _frame(store, tenant_id, states, [*_RECORD, *_VALIDITY], _VERSION, *conditions)
 
 
 def verdicts_as_of(store: Store, tenant_id: str, at: datetime) -> pd.DataFrame:
-    """Return the verdicts on the versions that existed at a time, as of that time, with their validity."""
+    """Return the verdicts on the versions that existed at a given time, as of that time, with their validity."""
     states = history.verdict_states
     order = [*_VERSION, "rule_id"]
     judged = _frame(store, tenant_id, states, [*_VERDICT, *_VALIDITY], order, *history.valid_at(states, at))
@@ -105,7 +108,7 @@ def framework_coverage(store: Store, tenant_id: str, frameworks: Sequence[Framew
 
 
 def _with_waivers(store: Store, tenant_id: str, judged: pd.DataFrame, at: datetime) -> pd.DataFrame:
-    """Add a column that says who accepted each gap at a given time. The verdicts are unchanged."""
+    """Add a column with the waivers that cover each gap at a given time, as texts. The verdicts are unchanged."""
     with store.begin(tenant_id) as session:
         active = [stored.waiver for stored in waivers.waivers_in_force(session, at)]
     by_rule = {waiver.rule: [other for other in active if other.rule == waiver.rule] for waiver in active}

@@ -36,15 +36,16 @@ class DayCounts(Generic[What]):
 def badges_by_day(session: TenantSession, until: datetime, max_points: int) -> list[DayCounts[str]]:
     """Return how many versions had each badge on some days from the tenant's first badge to ``until``.
 
-    The days are evenly spaced, except that the last one may follow earlier.
+    The days are evenly spaced, except that the last interval may be shorter.
     """
     return _by_day(session.execute(_badge_spans(session)).tuples(), until, max_points)
 
 
 def verdicts_by_day(session: TenantSession, until: datetime, max_points: int) -> list[DayCounts[RuleVerdict]]:
-    """Return in the same way, from the first verdict on, how often each rule had each verdict.
+    """Return how many versions had each verdict of each rule on some days from the first verdict to ``until``.
 
-    As in the compliance score, archived versions and ``not applicable`` are left out.
+    The days are spaced as in ``badges_by_day``. As in the compliance score, archived versions and ``not applicable``
+    are left out.
     """
     spans = session.execute(
         _VERDICT_SPANS, {"tenant_id": escape(session.tenant_id), "not_applicable": Verdict.NOT_APPLICABLE.value}
@@ -57,7 +58,7 @@ def verdicts_by_day(session: TenantSession, until: datetime, max_points: int) ->
 def _by_day(
     spans: Iterable[tuple[What, date, date | None, int]], until: datetime, max_points: int
 ) -> list[DayCounts[What]]:
-    """Return the counts of days from spans: a badge or verdict, its first day, the day of its end, and the versions."""
+    """Return the counts of days from spans: badge or verdict, first day, day of the end, and number of versions."""
     changes: defaultdict[date, Counter[What]] = defaultdict(Counter)
     for what, begin, end, count in spans:
         changes[begin][what] += count
@@ -89,7 +90,7 @@ def _badge_spans(session: TenantSession) -> Select[tuple[str, date, date | None,
     )
 
 
-# Reads the arrays of the tables rather than the views, which would also expand the texts of each verdict.
+# The query reads the arrays of the tables. The views would also expand the texts of each verdict.
 _VERDICT_SPANS = text(
     f"""
     SELECT r.rule_id, r.verdict,
@@ -114,7 +115,7 @@ _VERDICT_SPANS = text(
 
 
 def _evenly(first: date, last: date, count: int) -> Sequence[date]:
-    """Return days from the first to the last, both included."""
+    """Return evenly spaced days from the first to the last day, both included."""
     days = (last - first).days
     step = max(1, -(-days // max(count - 1, 1)))
     return [*(first + timedelta(days=offset) for offset in range(0, days, step)), last]

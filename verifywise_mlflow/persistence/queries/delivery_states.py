@@ -22,7 +22,7 @@ from verifywise_mlflow.persistence.tables import canonical_records, compliance_b
 
 @dataclass(frozen=True, slots=True)
 class VersionUse:
-    """What decides whether a version is delivered."""
+    """The values that decide whether a version is delivered."""
 
     incarnation: int
     lifecycle_stage: str | None
@@ -64,12 +64,15 @@ class DeliveryState:
 
     @property
     def judged_at(self) -> datetime | None:
-        """When the version's newest verdict was first given. An evaluation that changes nothing leaves this time."""
+        """When the version's newest verdict was first given.
+
+        An evaluation that changes nothing does not change this time.
+        """
         return max((verdict.evaluated_at for verdict in self.verdicts), default=None)
 
 
 def version_uses(session: TenantSession, keys: Collection[Key]) -> dict[Key, VersionUse]:
-    """Return what decides whether versions are delivered; without those that have no record."""
+    """Return the values that decide whether versions are delivered. Versions without a record are left out."""
     records, versions = canonical_records, model_versions
     rows = session.execute(
         select(
@@ -86,7 +89,7 @@ def version_uses(session: TenantSession, keys: Collection[Key]) -> dict[Key, Ver
 
 
 def delivery_states(session: TenantSession, keys: Collection[Key], at: datetime) -> list[DeliveryState]:
-    """Return the states of versions, sorted by key; without those that were not evaluated yet.
+    """Return the states of versions, sorted by key. Versions that were not evaluated yet are left out.
 
     Only waivers that are in force at ``at`` count.
     """
@@ -114,7 +117,7 @@ def delivery_states(session: TenantSession, keys: Collection[Key], at: datetime)
 
 
 def policy_versions(session: TenantSession) -> dict[str, str]:
-    """Return the policies that the current verdicts follow from, by id, with their versions."""
+    """Return the IDs and versions of the policies that the current verdicts follow from."""
     current = config_version(session, "policy")
     policies = current.document.get("policies") if current else None
     if not isinstance(policies, Mapping):

@@ -1,4 +1,4 @@
-"""The ages of open gaps, counted, and the reasons of some of them. ``gaps`` lists and counts the gaps themselves."""
+"""The numbers of open gaps by age, and the reasons of some gaps. ``gaps`` lists and counts the gaps themselves."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from verifywise_mlflow.persistence.tables import compliance_results
 AGE_LIMITS_DAYS: Final = (7, 30, 90)
 """Upper limits of the age groups, in whole days; the last group has no limit."""
 WORST_GAPS_PER_RULE: Final = 5
-"""Gaps of each rule that are listed individually."""
+"""The number of gaps of each rule that are listed individually."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class OpenGaps:
     """The gaps of a rule that no waiver covers, by age."""
 
     by_age: tuple[int, ...]
-    """The number of gaps in each age group of ``AGE_LIMITS_DAYS``, and of older ones."""
+    """The number of gaps in each age group of ``AGE_LIMITS_DAYS``, and of older gaps."""
     oldest: datetime
     """When the oldest gap opened."""
 

@@ -1,4 +1,4 @@
-"""Gaps of a tenant's living versions, waived ones included: listed one by one, or counted by what they have in common.
+"""Gaps of a tenant's living versions, waived gaps included: a list, or the numbers of gaps with a common property.
 
 Rows of a list come through a server-side cursor, since a large tenant has millions of gaps.
 """
@@ -61,9 +61,10 @@ class GapSelection:
     """Which gaps to read. ``None`` does not narrow the selection."""
 
     at: datetime
-    """The current time, at which waivers are in force or not."""
+    """The current time, which decides which waivers are in force."""
     severity_ranks: Mapping[str, int]
-    """Rule ID to the rank of its severity, 0 for the least. A rule that is missing ranks below all."""
+    """Rule ID to the rank of the rule's severity; 0 is the lowest severity. A missing rule ranks below all other
+    rules."""
     versions: VersionFilter = field(default_factory=VersionFilter)
     models: Collection[str] | None = None
     rules: Collection[str] | None = None
@@ -90,7 +91,7 @@ CountedBy: TypeAlias = Literal["owner", "rule_id", "model_name", "severity_rank"
 
 
 class CountedGaps(NamedTuple):
-    """Gaps with something in common."""
+    """The number of gaps with a common property."""
 
     key: str | None
     by_rank: tuple[int, ...]
@@ -124,7 +125,7 @@ def listed_gaps(session: TenantSession, selection: GapSelection, limit: int | No
 def urgent_gaps(
     session: TenantSession, at: datetime, severities: Mapping[str, Severity], limit: int | None = None
 ) -> list[UrgentGap]:
-    """Return the most urgent gaps at a given time, waived ones left out; ``severities`` by rule ID."""
+    """Return the most urgent gaps at a given time, without waived gaps; ``severities`` are by rule ID."""
     ranks = {rule_id: list(Severity).index(severity) for rule_id, severity in severities.items()}
     return [
         UrgentGap(
@@ -188,7 +189,7 @@ def counted_gaps(
 
 
 def _gaps(session: TenantSession, selection: GapSelection) -> Subquery:
-    """Return the selected gaps as rows, waived ones and others."""
+    """Return the selected gaps as rows, waived gaps included."""
     records, stored = canonical_records, version_verdicts
     given = (
         func.unnest(stored.c.rule_ids, stored.c.verdicts, stored.c.reasons, stored.c.open_since, stored.c.evaluated_at)
@@ -254,9 +255,10 @@ def _waiver_condition(gaps: Subquery, selection: GapSelection) -> Iterator[Colum
 
 
 def _opening_is_recorded(gaps: Subquery) -> ColumnElement[bool]:
-    """Return the condition that a verdict which was not a gap ended when the gap opened."""
+    """Return the condition that a former verdict of the rule, which was no gap, ended when the gap opened."""
     history = version_verdict_history
-    # The arrays are compared directly: as rows, the verdicts of a version would be expanded for each of its gaps.
+    # The arrays are compared directly. As rows of a view, the verdicts of a version would be expanded for each of its
+    # gaps.
     former = history.c.verdicts[func.array_position(history.c.rule_ids, gaps.c.rule_id)]
     return (
         select(literal(1))

@@ -1,7 +1,7 @@
-"""Reads the history of records, verdicts and badges: their states as of a time, or all of them in order.
+"""Reads the history of records, verdicts and badges: the states as of a given time, or all states in order.
 
 Triggers write the history. A state is valid in the half-open interval ``[valid_from, valid_to)``. Times are UTC and
-time-zone aware; a naive time is refused, since a guess could return another day's state.
+time-zone aware; a naive time is refused, since a guess of its zone could return another day's state.
 """
 
 from __future__ import annotations
@@ -79,7 +79,8 @@ class VerdictState:
     """A hash of everything that the verdict follows from; see ``compliance.input_hash``."""
     span: Validity
     open_since: datetime | None = None
-    """Since when the gap has been open without interruption, also while it is not read; None if no gap is open."""
+    """Since when the gap has been open without interruption, even while its objects are not read; None if no gap is
+    open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ badge_states = _states_view("compliance_badge_states", compliance_badge_history,
 
 
 def record_as_of(session: TenantSession, key: Key, at: datetime) -> RecordState | None:
-    """Return a version's record as of a time; None if it had none.
+    """Return a version's record as of a given time; None if the version had no record.
 
     Raises:
         ValueError: the time is naive.
@@ -123,7 +124,7 @@ def record_states_of(session: TenantSession, key: Key) -> list[RecordState]:
 
 
 def verdicts_as_of(session: TenantSession, key: Key, at: datetime) -> list[VerdictState]:
-    """Return the verdicts on a version as of a time, sorted by rule.
+    """Return the verdicts on a version as of a given time, sorted by rule.
 
     Raises:
         ValueError: the time is naive.

@@ -78,7 +78,7 @@ class ListedModel(NamedTuple):
 
 
 def listed_versions(session: TenantSession, selection: InventorySelection) -> Iterator[ListedVersion]:
-    """Yield versions, sorted by model, the highest number first."""
+    """Yield versions, sorted by model; of each model, the highest number first."""
     records, badges = canonical_records.c, compliance_badges.c
     query = (
         select(
@@ -117,7 +117,7 @@ def listed_versions(session: TenantSession, selection: InventorySelection) -> It
 
 
 def models_without_versions(session: TenantSession, selection: InventorySelection) -> Iterator[ListedModel]:
-    """Yield the models that have no version to list, sorted by name; no model if the selection is about versions."""
+    """Yield the models without a version to list, sorted by name; no model if the selection is about versions."""
     wanted = selection.versions
     if wanted.is_about_versions or selection.applied_rules is not None:
         return

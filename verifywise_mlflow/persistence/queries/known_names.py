@@ -55,7 +55,7 @@ def is_recorded(session: TenantSession, key: Key) -> bool:
 
 
 def recorded_version_numbers(session: TenantSession, model_name: str, limit: int) -> list[int]:
-    """Return the numbers of a model's versions, tombstones included, the highest `limit` ones, lowest first."""
+    """Return the highest ``limit`` version numbers of a model, tombstones included, sorted from the lowest."""
     table = canonical_records
     query = (
         select(table.c.version_number)
@@ -81,7 +81,7 @@ def recorded_owners(session: TenantSession, limit: int) -> list[str]:
 
 
 FilteredName = Literal["model", "owner", "rule"]
-"""What the names of a filter of versions or gaps are names of."""
+"""What a name in a filter of versions or gaps refers to."""
 
 
 def names_any(session: TenantSession, kind: FilteredName, name: str) -> bool:

@@ -1,4 +1,4 @@
-"""The current state of versions for lineage, with the hashes and the sync that identify its inputs."""
+"""The current state of versions for lineage, with the hashes and the sync that identify the state's inputs."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ class LineageState:
     """SHA-256 of the canonical record's content."""
     record_revision: int
     policy_digest: str
-    """A digest of the policies that evaluated it last."""
+    """A digest of the policies that evaluated the version last."""
     evaluated_at: datetime
     sync_id: str
     """The sync that wrote the record."""
 
 
 def lineage_states(session: TenantSession, keys: Collection[Key], at: datetime) -> dict[Key, LineageState]:
-    """Return the states of versions by key; without those that were not evaluated yet."""
+    """Return the states of versions by key. Versions that were not evaluated yet are left out."""
     if not keys:
         return {}
     records, badges = canonical_records, compliance_badges

@@ -31,7 +31,10 @@ class Overview:
 def overview(
     store: Store, tenant_id: str, severities: Mapping[str, Severity], at: datetime, *, urgent: int = 5
 ) -> Overview:
-    """Return the overview of a tenant at the current time, with up to ``urgent`` gaps; ``severities`` by rule ID."""
+    """Return the overview of a tenant at the current time, with up to ``urgent`` gaps.
+
+    ``severities`` are by rule ID.
+    """
     models = registered_models
     with store.begin(tenant_id) as session:
         counts = cached_counts(session, at)

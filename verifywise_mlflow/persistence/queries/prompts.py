@@ -1,4 +1,4 @@
-"""Versions of prompts, and the versions of models whose records name them."""
+"""Versions of prompts, and the versions of models whose records name prompts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from verifywise_mlflow.persistence.tables import (
 
 
 class StoredPromptVersion(NamedTuple):
-    """A version of a prompt; if the number is None, a prompt without versions."""
+    """A version of a prompt. If the number is None, it is a prompt without versions."""
 
     prompt_name: str
     version_number: int | None
@@ -55,9 +55,10 @@ class PromptState:
 def stored_prompt_versions(
     session: TenantSession, name: str | None = None, *, includes_deleted: bool = False
 ) -> Iterator[StoredPromptVersion]:
-    """Yield the versions of all prompts, or of one, sorted by name, the highest number first.
+    """Yield the versions of all prompts, or of one prompt, sorted by name; of each prompt, the highest number first.
 
-    A prompt without versions has one row. What MLflow no longer has is left out, unless ``includes_deleted``.
+    A prompt without versions has one row. Prompts and versions that MLflow no longer has are left out, unless
+    ``includes_deleted``.
     """
     table, versions = prompts.c, prompt_versions.c
     is_of_prompt = and_(versions.tenant_id == table.tenant_id, versions.prompt_name == table.prompt_name)
@@ -80,14 +81,14 @@ def stored_prompt_versions(
 
 
 def prompt_names(session: TenantSession) -> list[str]:
-    """Return the names of a tenant's prompts, those that MLflow no longer has included, sorted."""
+    """Return the names of a tenant's prompts, sorted. Prompts that MLflow no longer has are included."""
     table = prompts.c
     query = select(table.prompt_name).where(table.tenant_id == session.tenant_id).order_by(table.prompt_name)
     return list(session.scalars(query))
 
 
 def prompt_states(session: TenantSession, name: str) -> list[PromptState]:
-    """Return the current and former states of a prompt's versions, the newest first."""
+    """Return the current and former states of a prompt's versions, the newest state first."""
     columns = ("version_number", "template_sha256", "aliases")
     rows = present_and_former(session, PROMPT_VERSIONS, columns, lambda table: table.c.prompt_name == name)
     states = [PromptState(*row) for row in rows]

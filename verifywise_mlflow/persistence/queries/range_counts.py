@@ -1,7 +1,7 @@
-"""Counts of the living versions in a range of keys: verdicts, open gaps, badges; and the sum of several ranges.
+"""Counts of the living versions in a range of keys: verdicts, open gaps and badges. Counts of ranges can be added up.
 
-One statement counts the rows of a range exactly. Ranges and sums have only the worst gaps, and ``limit_times`` limits
-the times at which gaps opened, so that the counts of a tenant of any size stay small.
+One statement counts the rows of a range exactly. Counts of ranges and their sums have only the worst gaps, and
+``limit_times`` limits the times at which gaps opened. So the counts of a tenant of any size stay small.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ _NO_BADGE: Final = ""
 RankedGap: TypeAlias = tuple[int, int, int, str, int, str | None, str]
 """A gap as a tuple whose order is that of ``gap_urgency.most_urgent`` within a rule.
 
-The rank of its stage, when it opened, 0 for a failure and 1 otherwise, the model's name as stored, the version's number
-times -1; then the stage and the verdict."""
+The parts that order gaps are the rank of the stage, the time when the gap opened, 0 for a failure and 1 otherwise, the
+model's name as stored, and the version's number times -1. The stage and the verdict follow."""
 Times: TypeAlias = list[tuple[int, int]]
 """Microseconds since 1970 at which gaps opened, each with the number of gaps."""
 
@@ -76,18 +76,18 @@ class KeyRange:
 
 @dataclass(slots=True)
 class RangeCounts:
-    """The counts of a range, or the sum of several."""
+    """The counts of a range, or the sum of the counts of several ranges."""
 
     verdicts: dict[str, dict[str, int]] = field(default_factory=dict)
     """Rule ID to verdict to number of living versions."""
     archived: dict[str, dict[str, int]] = field(default_factory=dict)
-    """Like ``verdicts``, but only the archived ones among these versions."""
+    """Like ``verdicts``, but only for the archived versions among these versions."""
     opened: dict[str, Times] = field(default_factory=dict)
-    """For each rule, when the gaps opened that no waiver covers."""
+    """For each rule, the times when the gaps that no waiver covers opened."""
     worst: dict[str, list[RankedGap]] = field(default_factory=dict)
-    """The most urgent of these gaps, the worst first."""
+    """The most urgent of the gaps that no waiver covers, the worst gap first."""
     badges: dict[str, int] = field(default_factory=dict)
-    """Badge to number of living versions; the empty text counts those that were not evaluated."""
+    """Badge to number of living versions. The empty text is the badge of versions that were not evaluated."""
 
     def to_json(self) -> str:
         """Return the counts as JSON in ASCII."""
@@ -102,7 +102,7 @@ class RangeCounts:
         return counts
 
     def by_badge(self) -> dict[str | None, int]:
-        """Return the number of versions with each badge; None counts those that were not evaluated."""
+        """Return the number of versions with each badge. None is the badge of versions that were not evaluated."""
         return {badge or None: count for badge, count in self.badges.items()}
 
 
@@ -137,7 +137,7 @@ def count_ranges(session: TenantSession, ranges: Sequence[KeyRange], at: datetim
 
 
 def sum_counts(parts: Iterable[RangeCounts]) -> RangeCounts:
-    """Return the counts of several ranges together."""
+    """Return the sum of the counts of several ranges."""
     total = RangeCounts()
     worst: defaultdict[str, list[Sequence[RankedGap]]] = defaultdict(list)
     opened: defaultdict[str, Counter[int]] = defaultdict(Counter)
@@ -160,11 +160,11 @@ def sum_counts(parts: Iterable[RangeCounts]) -> RangeCounts:
 
 
 def limit_times(counts: RangeCounts, at: datetime, limit: int = MAX_TIMES_PER_RULE) -> datetime | None:
-    """Keep up to ``limit`` times of each rule, else one time per age group; return until when the counts are valid.
+    """Reduce more than ``limit`` times of a rule to one time per age group; return until when the counts are valid.
 
-    The last group always has one time, since gaps stay there. A group that is counted as a whole has the time of its
-    oldest gap, so the counts are valid until the first such gap reaches the next group. None means that age invalidates
-    nothing.
+    The last group always has one time, since its gaps stay in that group. A group that is counted as a whole has the
+    time of its oldest gap. So the counts are valid until the first such gap reaches the next group. None means that age
+    does not invalidate the counts.
     """
     now = _microseconds(at)
     valid_until: list[int] = []
@@ -233,7 +233,7 @@ def range_starts(session: TenantSession, ranges: Sequence[KeyRange], size: int) 
 
 
 def _bounds(session: TenantSession, ranges: Sequence[KeyRange]) -> FromClause:
-    """Return the ranges as rows with their places, from 1 on."""
+    """Return the ranges as rows, each with its place, from 1 on."""
     ends = [key_range.end or _after_all_keys(session) for key_range in ranges]
     arrays = (
         cast([key_range.first[0] for key_range in ranges], ARRAY(PlainText)),
@@ -256,7 +256,7 @@ def _bounds(session: TenantSession, ranges: Sequence[KeyRange]) -> FromClause:
 
 def _after_all_keys(session: TenantSession) -> Key:
     # The greatest name, with a number that no column can hold, ends the last range. A record that is added meanwhile
-    # moves the revision.
+    # raises the revision.
     records = canonical_records
     greatest = session.scalar(
         select(cast(records.c.model_name, PlainText))
@@ -283,7 +283,7 @@ def _counted(session: TenantSession, bounds: FromClause, at: datetime) -> Compou
     """Return the counts of a range as rows: kind, rule, verdict or badge, stage, time, stored name, number."""
     records, results, badges = canonical_records, compliance_verdicts, compliance_badges
     is_living = and_(_is_in_range(records, bounds, session.tenant_id), records.c.deleted_at.is_(None))
-    open_since = func.coalesce(results.c.open_since, results.c.evaluated_at)  # one inserted by hand has no open_since
+    open_since = func.coalesce(results.c.open_since, results.c.evaluated_at)  # a verdict inserted by hand has none
     is_open_gap = and_(results.c.verdict.in_(OPEN_VERDICTS), ~_is_covered(session, at))
     living = (
         select(

@@ -1,4 +1,4 @@
-"""The difference of two states of a record, member by member, for people. No database access."""
+"""The differences between two states of a record, member by member, for people. No function reads the database."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Difference:
     """One value that changed."""
 
     path: tuple[str, ...]
-    """The record's field, then the members that lead to a nested value: ``("metrics", "auc")``."""
+    """The record's field, and then the members that lead to a nested value: ``("metrics", "auc")``."""
     before: object
     """None if there was no value."""
     after: object
@@ -36,8 +36,8 @@ class Difference:
 def differences(before: RecordState | None, after: RecordState | None) -> list[Difference]:
     """Return the differences between two states of a version's record, in the order of the record's fields.
 
-    If one state is missing, the only difference has the path ``("record",)``. An equal value with another source is a
-    difference of ``origins``.
+    If one state is missing, the only difference has the path ``("record",)``. If an equal value has another source, the
+    difference is in ``origins``.
     """
     if before is None or after is None:
         was, became = ("kept" if state else None for state in (before, after))
@@ -88,7 +88,7 @@ def _is_list(value: object) -> bool:
 
 
 def _named(field: str, elements: object) -> dict[str, object]:
-    """Return a list's elements by their identity; equal identities are numbered."""
+    """Return a list's elements by their identity. Elements with equal identities are numbered."""
     assert isinstance(elements, Sequence)  # the caller checked
     named: dict[str, object] = {}
     for element in elements:

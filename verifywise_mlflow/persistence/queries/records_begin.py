@@ -1,4 +1,4 @@
-"""When the records of a tenant begin: before that time, MLflow may have had versions that nobody recorded."""
+"""When the records of a tenant begin. Before that time, MLflow may have had versions that nobody recorded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from verifywise_mlflow.persistence.tables import canonical_record_history, canon
 
 
 def records_begin(session: TenantSession) -> datetime | None:
-    """Return when the tenant's first record was written; None before the first one."""
+    """Return when the tenant's first record was written; None before the first record."""
     # The tables are queried one by one: each has an index on the time, and the view over both has none.
     firsts = [
         session.scalar(select(func.min(table.c.changed_at)).where(table.c.tenant_id == session.tenant_id))

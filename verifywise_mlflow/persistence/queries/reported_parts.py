@@ -11,7 +11,7 @@ from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import model_versions
 
 ReportedParts = tuple[Mapping[str, str], Sequence[str]]
-"""Tags, and aliases in their order."""
+"""A version's tags, and its aliases in the stored order."""
 
 
 def reported_parts(session: TenantSession, keys: Collection[Key]) -> dict[Key, ReportedParts]:
