@@ -1,4 +1,4 @@
-"""The content of a stage's table: a value that changes with it, and its newest rows for people."""
+"""The content of a stage's table: a value that changes with the content, and the newest rows for people."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _PREVIEW_COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
 
 
 def _table(stage: str) -> Table:
-    # A version's badge stands for its verdicts, which would be some thirty times as many rows.
+    # A version's badge represents its verdicts, which would be some thirty times as many rows.
     return compliance_badges if stage == "compliance_results" else tables.metadata.tables[f"{tables.SCHEMA}.{stage}"]
 
 
@@ -46,10 +46,10 @@ def _write_column(table: Table) -> Column[Any]:
 
 
 def newest_write(session: TenantSession, stage: str) -> int | datetime | None:
-    """Return a value that changes whenever the content of a tenant's rows of a stage changes; None if there are none.
+    """Return a value that changes whenever the content of a tenant's rows of a stage changes; None without such rows.
 
-    The value is the newest revision: each write of content draws a new one, and a deleted object keeps its row.
-    Verdicts have no revision, so theirs is the time of the last evaluation, which may have changed nothing.
+    The value is the newest revision: each write of content draws a new revision, and a deleted object keeps its row.
+    Verdicts have no revision. Their value is the time of the last evaluation, even if that evaluation changed nothing.
     """
     table = _table(stage)
     newest = select(func.max(_write_column(table))).where(table.c.tenant_id == session.tenant_id)
@@ -87,7 +87,7 @@ def count_changed_files(session: TenantSession) -> int:
 
 
 def newest_changed_files(session: TenantSession, limit: int) -> Sequence[Mapping[str, object]]:
-    """Return the newest of these changes."""
+    """Return the newest changes of files that were seen in living versions that did not change."""
     events = integrity_events
     query = (
         select(events.c.model_name, events.c.version_number, events.c.path, events.c.kind, events.c.seen_at)

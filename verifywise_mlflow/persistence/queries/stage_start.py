@@ -1,4 +1,4 @@
-"""Reads everything that a stage needs to know of its tenant at its start with one statement: a sync has six stages."""
+"""Reads what a stage needs to know of its tenant at its start with one statement, since a sync has six stages."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class StageStart:
     redacted_since: datetime | None
     """Since when these settings are in force."""
     history_bytes: int
-    """Bytes that were written to the histories on the day."""
+    """The number of bytes that were written to the histories on the day."""
     held_back: int
     """How many changes the tenant's last sync, or this sync so far, held back."""
     newest_version_revision: int | None
@@ -35,7 +35,7 @@ class StageStart:
     declared_systems_digest: str | None
     """The digest of the declared AI systems in force; None if none were ever declared."""
     newest_write: datetime | None
-    """The newest time among the last states of the log; None before the first one."""
+    """The newest time among the last states of the log; None before the first state."""
     newest_hint: int | None = None
     """The newest revision of the hints that are pending; None if there are none."""
 
@@ -43,7 +43,8 @@ class StageStart:
         """Return the time of the stage's writes: now, or right after the newest stored time if that is slightly later.
 
         So no state ends before it began, and a sync, a version and a time identify a write. If the stored time is
-        further ahead, a wrong clock wrote it, and the present clock is used: one error must not last forever.
+        further ahead, a wrong clock wrote that time. Then the present clock is used, since one error must not last
+        forever.
         """
         if self.newest_write is None or not now < self.newest_write < now + _MAX_CLOCK_SKEW:
             return now
@@ -54,7 +55,7 @@ def stage_start(session: TenantSession, stage: str, day: date) -> StageStart:
     """Return the state in which a stage begins on a day.
 
     Raises:
-        TenantErasedError: the tenant, which the sync stored when it began, was erased since.
+        TenantErasedError: the tenant, which the sync stored when it began, was erased since then.
     """
     usage, refreshes = history_usage, stage_refreshes
     redaction = redaction_epoch.newest(session.tenant_id).lateral("redaction")

@@ -18,7 +18,7 @@ class StageTimestamps:
 
     first_seen_at: datetime
     refreshed_at: Mapping[str, datetime]
-    """Stage to the time of its last completion; stages that never completed are missing."""
+    """The time of each stage's last completion, by stage. Stages that never completed are missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,10 @@ def stage_timestamps(session: TenantSession) -> StageTimestamps | None:
 
 
 def new_integrity_events(session: TenantSession, after: int) -> NewIntegrityEvents | None:
-    """Summarize the tenant's integrity events after an id; None if there are none. Ids grow within a tenant."""
+    """Summarize the tenant's integrity events after an ID; None if there are none.
+
+    IDs grow within a tenant.
+    """
     table = integrity_events
     new = (table.c.tenant_id == session.tenant_id) & (table.c.event_id > after)
     row = session.execute(

@@ -1,4 +1,4 @@
-"""Which versions to compare with the log of states: those that the log has, a sample, and those that it lacks."""
+"""The versions to compare with the log of states: versions in the log, a sample, and models that are not in the log."""
 
 from __future__ import annotations
 
@@ -58,10 +58,10 @@ _SAMPLE: Final = text(
 
 
 def logged_ranges(session: TenantSession, max_states: int) -> Iterator[tuple[VersionRange, int]]:
-    """Yield ranges of all versions that the log has, each with the number of its states in the log.
+    """Yield ranges of all versions in the log, each range with its number of states in the log.
 
-    A range is a model, or a part of a model that has more than ``max_states``. All ranges of a model have all numbers,
-    also those that the log does not have. The name '' stands for states that belong to no model.
+    A range is a model, or a part of a model that has more than ``max_states``. The ranges of a model together have all
+    numbers, including the numbers that the log does not have. The name '' is for states that belong to no model.
     """
     for name, states in session.execute(_LOGGED_MODELS, {"tenant_id": session.tenant_id}):
         if states <= max_states:
@@ -81,7 +81,7 @@ def _parts(session: TenantSession, name: str, max_states: int) -> Iterator[tuple
 
 
 def sampled_keys(session: TenantSession, size: int, seed: str) -> list[tuple[Key, int]]:
-    """Return versions for a sample: those with the lowest SHA-256 of seed, name and number, joined by slashes.
+    """Return versions for a sample: the versions with the lowest SHA-256 of seed, name and number, joined by slashes.
 
     So an auditor who chooses the seed knows which versions the sample must have.
     """

@@ -1,8 +1,8 @@
-"""Reads the states in the tables and in the log, version by version, to compare them.
+"""Reads the states in the tables and the states in the log, version by version, for a comparison of both.
 
-The functions for states yield those of all versions in some ranges, in no order. Each row is hashed as it arrives and
-then discarded, so memory does not grow with the number of a version's states. ``record_rows`` and ``event_rows`` yield
-rows of single versions, in no order.
+The functions for states yield the states of all versions in some ranges, in no order. Each row is hashed as it arrives
+and then discarded, so memory does not grow with the number of a version's states. ``record_rows`` and ``event_rows``
+yield rows of single versions, in no order.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ def logged_states(session: TenantSession, ranges: Sequence[VersionRange]) -> Ite
 def record_states(session: TenantSession, ranges: Sequence[VersionRange]) -> Iterator[tuple[Key, StoredState]]:
     """Yield the states of records.
 
-    The columns are read as texts, from which the same content is built as ``record_content`` returns: decoding each
-    value would take twice as long.
+    The columns are read as texts, and the content is built from these texts. The content equals the result of
+    ``record_content``, which would take twice as long, since it needs decoded values.
     """
     for table, query in (("canonical_records", _RECORDS), ("canonical_record_history", _RECORD_HISTORY)):
         for row in query.rows(session, ranges):
@@ -79,7 +79,7 @@ def record_states(session: TenantSession, ranges: Sequence[VersionRange]) -> Ite
 
 @dataclass(frozen=True, slots=True)
 class _TextColumns:
-    """Columns that are read as texts, in the order in which their names are sorted in what is hashed."""
+    """Columns that are read as texts, sorted by name as in the content that is hashed."""
 
     names: Sequence[str]
     makers: Sequence[tuple[str, Callable[[Any], str]]]
@@ -101,7 +101,7 @@ class _TextColumns:
 
 
 def _as_texts(table: Table, names: Iterable[str]) -> str:
-    """Return the columns of a query, which ``_text_maker`` is for."""
+    """Return the columns for a query, in the form from which ``_text_maker`` makes texts."""
     return ", ".join(name if isinstance(table.c[name].type, DateTime) else f"{name}::text" for name in names)
 
 
@@ -110,17 +110,17 @@ def _utc_text(value: datetime) -> str:
 
 
 def canonical_json(stored: str) -> str:
-    """Return JSON as ``dumps`` writes it, from JSON as Postgres does."""
+    """Return JSON in the form that ``dumps`` writes, from JSON in the form that Postgres writes."""
     return _short_json(stored) if len(stored) < MAX_REMEMBERED_JSON else _canonical_json(stored)
 
 
 MAX_REMEMBERED_JSON: Final = 2_000
-"""The longest JSON that is cached, in characters: many records have equal short values, and versions of a model have
-equal environments."""
+"""The maximum length of JSON that is cached, in characters. Many records have equal short values, and versions of a
+model have equal environments."""
 
 
 def _canonical_json(stored: str) -> str:
-    # orjson takes a quarter of the time of Python's encoder, and differs from it in very large and very small numbers
+    # orjson takes a quarter of the time of Python's encoder. The results differ in very large and very small numbers
     # only.
     canonical = orjson.dumps(orjson.loads(stored), option=orjson.OPT_SORT_KEYS)
     has_extreme_number = b"0.0000" in canonical or _EXPONENT.search(canonical)
@@ -128,7 +128,8 @@ def _canonical_json(stored: str) -> str:
 
 
 _EXPONENT: Final = re.compile(rb"e[-+]?\d+(?:[,}\]]|\Z)")
-"""The pattern begins with a letter, since a search for a letter is much faster than one for the digits before it."""
+"""The pattern begins with a letter, since a search for a letter is much faster than a search for the digits before
+it."""
 
 
 _short_json = lru_cache(maxsize=5_000)(_canonical_json)
@@ -150,7 +151,7 @@ _RECORD_HISTORY: Final = range_query(
 
 
 def record_rows(session: TenantSession, keys: Sequence[Key]) -> Iterator[tuple[Key, str, Mapping[str, Any]]]:
-    """Yield the rows of records, present and former ones, each with its key and the name of its table."""
+    """Yield the rows of current and former records, each with its key and the name of its table."""
     wanted = _key_rows(keys)
     names = (*RECORD_COLUMNS, "revision", "changed_at", "sync_id", "fingerprint")
     for table in (canonical_records, canonical_record_history):
@@ -179,7 +180,7 @@ def record_rows(session: TenantSession, keys: Sequence[Key]) -> Iterator[tuple[K
 
 
 def badge_states(session: TenantSession, ranges: Sequence[VersionRange]) -> Iterator[tuple[Key, StoredBadge]]:
-    """Yield the badges of versions, present and former ones."""
+    """Yield the current and former badges of versions."""
     for table, query in (("compliance_badges", _BADGES), ("compliance_badge_history", _BADGE_HISTORY)):
         for name, number, *fields in query.rows(session, ranges):
             yield (name, number), StoredBadge(table, *fields)

@@ -1,4 +1,4 @@
-"""States and events of many versions with a few queries, as of a time. A naive time raises ``ValueError``."""
+"""States and events of many versions as of a given time, with a few queries. A naive time raises ``ValueError``."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def living_versions(session: TenantSession) -> list[Key]:
 
 
 def records_as_of(session: TenantSession, keys: Collection[Key], at: datetime) -> dict[Key, RecordState]:
-    """Return the records as of a time, of those versions that had one."""
+    """Return the records as of a given time. Versions without a record at that time are left out."""
     query = of_versions(session, record_states, keys, *valid_at(record_states, at))
     states = (record_state(row) for row in session.execute(query).mappings())
     return {state.key: state for state in states}
 
 
 def verdicts_as_of(session: TenantSession, keys: Collection[Key], at: datetime) -> Mapping[Key, list[VerdictState]]:
-    """Return the verdicts on versions as of a time, sorted by rule."""
+    """Return the verdicts on versions as of a given time, sorted by rule."""
     query = of_versions(session, verdict_states, keys, *valid_at(verdict_states, at))
     states: defaultdict[Key, list[VerdictState]] = defaultdict(list)
     for row in session.execute(query).mappings():
@@ -61,7 +61,7 @@ def verdicts_as_of(session: TenantSession, keys: Collection[Key], at: datetime) 
 
 
 def badges_until(session: TenantSession, keys: Collection[Key], at: datetime) -> Mapping[Key, list[BadgeState]]:
-    """Return the badges that versions have had up to a time, the oldest first."""
+    """Return the badges that versions have had up to a given time, the oldest badge first."""
     query = of_versions(session, badge_states, keys, badge_states.c.valid_from <= to_utc(at))
     states: defaultdict[Key, list[BadgeState]] = defaultdict(list)
     for row in session.execute(query).mappings():
@@ -74,7 +74,10 @@ def badges_until(session: TenantSession, keys: Collection[Key], at: datetime) ->
 def lifecycle_events_until(
     session: TenantSession, keys: Collection[Key], at: datetime
 ) -> Mapping[Key, list[RecordedEvent]]:
-    """Return the events of versions up to a time, oldest first, including aliases that moved to or from a version."""
+    """Return the events of versions up to a given time, oldest first.
+
+    The events include moves of aliases to or from a version.
+    """
     table = lifecycle_events
     own_events = of_versions(session, table, keys, table.c.seen_at <= to_utc(at), table.c.kind != EventKind.ALIAS.value)
     of_aliases = select(table).where(
@@ -99,7 +102,7 @@ def lifecycle_events_until(
 def integrity_events_until(
     session: TenantSession, keys: Collection[Key], at: datetime
 ) -> Mapping[Key, list[tuple[IntegrityEvent, datetime]]]:
-    """Return the changes of versions' files up to a time, each with the time at which it was seen, oldest first."""
+    """Return the changes of versions' files up to a given time, each with the time when it was seen, oldest first."""
     table = integrity_events
     query = of_versions(session, table, keys, table.c.seen_at <= to_utc(at))
     events: defaultdict[Key, list[tuple[IntegrityEvent, datetime]]] = defaultdict(list)

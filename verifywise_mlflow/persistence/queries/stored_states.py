@@ -1,4 +1,4 @@
-"""States that a verification compares: as the log has them, and as the tables have them."""
+"""The states that a verification compares: states in the log, and states in the tables."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class StoredState(NamedTuple):
     """The part of the key that distinguishes the row from other rows of its version."""
     written_at: datetime
     sync_id: str | None
-    """None if the table does not say."""
+    """None if the table does not have the sync."""
     content: str
-    """The hash of its content."""
+    """The hash of the state's content."""
     ended_at: datetime | None = None
     ended_by: str | None = None
 
@@ -40,7 +40,7 @@ class StoredVerdict(NamedTuple):
 
     table: str
     cells: tuple[str, ...]
-    """In the order of ``VERDICT_COLUMNS``."""
+    """The cells, in the order of ``VERDICT_COLUMNS``."""
     written_at: datetime
     sync_id: str
     open_since: datetime | None
@@ -64,25 +64,25 @@ class StoredVerdict(NamedTuple):
 
 
 class StoredVerdicts(NamedTuple):
-    """A row of verdicts: those on a version now, or those that ended together.
+    """A row of verdicts: the current verdicts on a version, or former verdicts that ended together.
 
     Each column is one text: splitting a text is much cheaper than reading an array.
     """
 
     table: str
     size: int
-    """The number of verdicts; 0 if the number of days, times or syncs differs from it."""
+    """The number of verdicts; 0 if the number of days, times or syncs is different."""
     columns: Sequence[str]
-    """In the order of ``VERDICT_COLUMNS``; the cells are joined."""
+    """The columns, in the order of ``VERDICT_COLUMNS``, each with its cells joined."""
     first_written_at: datetime | None
     first_sync_id: str | None
     written_at: Sequence[datetime] | None
-    """Null if all verdicts have the time and the sync of the first."""
+    """Null if all verdicts have the time and the sync of the first verdict."""
     sync_ids: Sequence[str] | None
     opened_with_first: Sequence[int] | None
     """The places, from 1 on, of the gaps that opened at the time of the first verdict."""
     open_since: Sequence[datetime | None] | None
-    """Null if all other verdicts are not gaps."""
+    """Null if no other verdict is a gap."""
     ended_at: datetime | None
     ended_by: str | None
 
@@ -93,7 +93,7 @@ class StoredVerdicts(NamedTuple):
         return self.size > 0 and separators == {self.size - 1} and sizes == {self.size}
 
     def shared_cells(self) -> dict[str, list[str | None]]:
-        """Return the cells of the columns that most versions share; null for a day that is null."""
+        """Return the cells of the columns that most versions share. A day that is null is None."""
         columns = zip(VERDICT_COLUMNS, self.columns, strict=True)
         return {
             name: [cell or None if name == "day" else cell for cell in column.split(CELL_SEPARATOR)]

@@ -1,4 +1,4 @@
-"""Reads what the grouping of models into AI systems needs: a tag, and a few columns of each living version."""
+"""Reads the data for grouping models into AI systems: a tag, and a few columns of each living version."""
 
 from __future__ import annotations
 
@@ -34,23 +34,23 @@ class SystemVersion:
     lifecycle_stage: str | None
     deployment_status: str | None
     system_name: str | None
-    """The system that the version's tags name, as written; None if they name none, or if the text is too long for a
-    name."""
+    """The system that the version's tags name, as written; None if the tags name no system, or if the text is too long
+    for a name."""
     risk_category: str | None
     badge: Badge | None
     """None if the version was not evaluated yet."""
 
     @property
     def is_in_use(self) -> bool:
-        """Whether it is in production or staging, or deployed at least in part."""
+        """Whether the version is in production or staging, or deployed at least in part."""
         return self.lifecycle_stage in STAGES_IN_USE or self.deployment_status in STATUSES_IN_USE
 
 
 def system_tags(session: TenantSession) -> Mapping[str, str | None]:
     """Return, for each model with a living version, the system that its tags name, by model name.
 
-    Versions that name a system decide: the newest in production, else the newest in use, else the newest that is not
-    archived, else the newest archived one.
+    Among the versions that name a system, the newest version in production decides. Without such a version, the newest
+    version in use decides, then the newest version that is not archived, then the newest archived version.
     """
     records = canonical_records
     rank = case(
@@ -69,7 +69,7 @@ def system_tags(session: TenantSession) -> Mapping[str, str | None]:
 
 
 def system_versions(session: TenantSession) -> list[SystemVersion]:
-    """Return all living versions, sorted by model, the highest number first."""
+    """Return all living versions, sorted by model; of each model, the highest number first."""
     records, badges = canonical_records, compliance_badges
     is_unread = and_(text("incomplete <> '[]'::jsonb"), badges.c.badge != Badge.FAILING.value)
     query = (

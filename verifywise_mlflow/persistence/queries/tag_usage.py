@@ -1,4 +1,4 @@
-"""How a tenant's living objects are tagged. The database counts, and returns distinct keys and values only."""
+"""How a tenant's living objects are tagged. The database counts the tags, and returns distinct keys and values only."""
 
 from __future__ import annotations
 
@@ -16,13 +16,15 @@ from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import logged_models, model_versions, registered_models, training_runs
 
 MAX_DISTINCT: Final = 10_000
-"""The most keys and the most values that are counted, most used first: a server may have any number of them."""
+"""The maximum number of keys, and of values, that are counted, most used first. A server may have any number of
+both."""
 
 _MAX_VALUE_LENGTH = 201
-"""Characters of a value that are returned: one more than the longest recognized value, so that longer ones show."""
+"""The number of characters of a value that are returned. It is one more than the longest recognized value has, so that
+longer values can be recognized as longer."""
 
 _SEPARATOR = "\x01"
-# One text that is compared byte by byte: comparing an array in the database's collation takes twice as long.
+# This is one text that is compared byte by byte: comparing an array in the database's collation takes twice as long.
 _OF_VERSION = func.concat(
     cast(model_versions.c.model_name, Text), _SEPARATOR, cast(model_versions.c.version_number, Text), type_=Text()
 ).collate("C")

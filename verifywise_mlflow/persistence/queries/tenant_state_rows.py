@@ -1,4 +1,4 @@
-"""Reads the states that belong to no version of a model, such as waivers and prompts, in the tables and in the log."""
+"""Reads the states in the tables and in the log that belong to no version of a model, such as waivers and prompts."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TENANT_KINDS: Final = ("waiver granted", "waiver ended", "configuration", *(asse
 
 
 def logged_tenant_states(session: TenantSession, kinds: Sequence[str]) -> Iterator[LoggedState]:
-    """Yield the states of some of these kinds that the log has, in its order."""
+    """Yield the states of some of these kinds in the log, in the order of the log."""
     rows = session.execute(
         text(
             f"""
@@ -55,7 +55,10 @@ def tenant_states(session: TenantSession) -> Iterator[tuple[str, str, StoredStat
 
 
 def tenant_rows(session: TenantSession) -> Iterator[tuple[str, str, Table, Sequence[str], Mapping[str, Any]]]:
-    """Yield the rows of waivers and configurations, each with its kind of state; a waiver that has ended has two."""
+    """Yield the rows of waivers and configurations, each with its kind of state.
+
+    A waiver that has ended has two kinds of states, so its row is yielded twice.
+    """
     for table in (waivers, config_versions):
         query = select(table).where(table.c.tenant_id == session.tenant_id)
         rows = session.execute(query.order_by(*table.primary_key).execution_options(yield_per=ROWS_PER_FETCH))
@@ -69,7 +72,7 @@ def tenant_rows(session: TenantSession) -> Iterator[tuple[str, str, Table, Seque
 
 
 def asset_states(session: TenantSession, assets: StateTable) -> Iterator[tuple[str, StoredState]]:
-    """Yield the states of assets of a kind, present and former ones, each with its object in the log."""
+    """Yield the current and former states of assets of a kind, each with its object in the log."""
     for table, row in asset_rows(session, assets):
         content = hash_of_row(assets.table, assets.columns, row)
         ended = (row.get("valid_to"), row.get("ended_by_sync_id"))
@@ -78,7 +81,7 @@ def asset_states(session: TenantSession, assets: StateTable) -> Iterator[tuple[s
 
 
 def asset_rows(session: TenantSession, assets: StateTable) -> Iterator[tuple[Table, Mapping[str, Any]]]:
-    """Yield the rows of assets of a kind, the present ones first, each with its table."""
+    """Yield the rows of assets of a kind, each with its table. Current states come first."""
     for table in (assets.table, assets.history):
         query = select(table).where(table.c.tenant_id == session.tenant_id)
         rows = session.execute(query.execution_options(yield_per=ROWS_PER_FETCH))

@@ -1,4 +1,4 @@
-"""Reads the commitments of states in the audit trail, and the log that they commit, to verify both."""
+"""Reads the commitments in the audit trail, and the log of states that they commit, for a verification of both."""
 
 from __future__ import annotations
 
@@ -55,17 +55,20 @@ _PEAK_BYTES: Final = 32
 
 
 def export_snapshot(session: TenantSession) -> str:
-    """Return the snapshot's ID, with which another transaction sees the same state: see ``Store.begin_snapshot``."""
+    """Return the ID of this transaction's snapshot. With it, another transaction sees the same state.
+
+    See ``Store.begin_snapshot``.
+    """
     return str(session.scalar(text("SELECT pg_export_snapshot()")))
 
 
 def last_erasure(session: TenantSession) -> int:
-    """Return the number of the entry of the tenant's last erasure, after which the log began again; 0 without one."""
+    """Return the number of the entry of the tenant's last erasure, or 0. After an erasure, the log began again."""
     return session.scalar(_LAST_ERASURE, {"tenant_id": session.tenant_id}) or 0
 
 
 def commitments(session: TenantSession, after: int) -> Iterator[Commitment]:
-    """Yield the commitments of the entries after number ``after``, in their order, each with the stored frontier."""
+    """Yield the commitments of the entries after entry ``after``, in their order, each with the stored frontier."""
     parameters = {"tenant_id": session.tenant_id, "after": after, "pattern": _PATTERN}
     for sequence, entry, size, frontier in session.execute(_COMMITMENTS, parameters):
         if (commitment := _commitment(sequence, entry, size, frontier)) is not None:
@@ -73,7 +76,7 @@ def commitments(session: TenantSession, after: int) -> Iterator[Commitment]:
 
 
 def unknown_commitments(session: TenantSession, after: int) -> list[tuple[int, int]]:
-    """Return the size and entry of stored commitments that the trail does not have, at most 100."""
+    """Return the size and entry of up to 100 stored commitments that the trail does not have."""
     parameters = {"tenant_id": session.tenant_id, "after": after, "pattern": _PATTERN}
     return [(size, sequence) for size, sequence in session.execute(_UNKNOWN_COMMITMENTS, parameters)]
 
@@ -89,7 +92,7 @@ class CurrentStates:
 
     models: int
     root: str
-    """In hex."""
+    """The root over these states, in hex."""
     stale: Sequence[str]
     """Up to ``MAX_STALE_MODELS`` of the models whose root in ``state_models`` is wrong, missing or superfluous."""
 
@@ -97,7 +100,7 @@ class CurrentStates:
 def current_states(session: TenantSession, size: int) -> CurrentStates:
     """Return the root over the newest of the first ``size`` states, and models whose stored root differs.
 
-    ``state_models`` has the roots as of the last commitment, from which the next one continues.
+    ``state_models`` has the roots as of the last commitment, from which the next commitment continues.
     """
     models = Frontier()
     stale: list[str] = []

@@ -1,4 +1,4 @@
-"""The inputs of versions: data sets, training runs and files; and the data sets that several models use."""
+"""The inputs of versions (data sets, training runs and files), and the data sets that several models use."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from verifywise_mlflow.persistence.tables import agents, canonical_records
 
 MAX_SHARED_DATASETS: Final = 1_000
 MAX_MODELS_LISTED: Final = 50
-"""The most models of a shared data set that are listed by name; all of them are counted."""
+"""The maximum number of models of a shared data set that are listed by name. All its models are counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class VersionLineage:
 
 
 _LISTS: Final = ("aliases", "datasets", "prompts", "agent_prompts")
-"""Fields that are null in the table where there are no entries."""
+"""Fields that are null in the table if a version has no entries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class SharedDataset:
 
     key: DatasetKey
     name: str | None
-    """The first of its names in alphabetical order."""
+    """The first of the data set's names in alphabetical order."""
     models: Sequence[str]
     """Up to ``MAX_MODELS_LISTED`` names, sorted."""
     model_count: int
@@ -81,7 +81,10 @@ class SharedDataset:
 
 
 def version_lineages(session: TenantSession, model: str | None, limit: int) -> list[VersionLineage]:
-    """Return the lineage of living versions: those in production first, then those with an alias, then the newest."""
+    """Return the lineage of living versions.
+
+    Versions in production come first, then versions with an alias, then the newest versions.
+    """
     records = canonical_records.c
     manifest = records.artifact_manifest
     query = (
@@ -120,7 +123,7 @@ def count_versions(session: TenantSession, model: str | None) -> int:
 def shared_datasets(session: TenantSession, model: str | None) -> list[SharedDataset]:
     """Return up to ``MAX_SHARED_DATASETS`` data sets that several models share, the most shared first.
 
-    With ``model``, only those that it uses are returned.
+    With ``model``, only data sets that this model uses are returned.
     """
     records = canonical_records.c
     entries = (

@@ -26,11 +26,11 @@ class UnreadVersion:
 def unread_versions(
     session: TenantSession, limit: int, models: Collection[str] | None = None
 ) -> tuple[list[UnreadVersion], int]:
-    """Return the first living versions with an incomplete record, by model and version, and how many there are.
+    """Return the first living versions with an incomplete record, by model and version, and the number of all of them.
 
     Args:
         session: The tenant's transaction.
-        limit: The most versions to return.
+        limit: The maximum number of versions to return.
         models: Only versions of these models.
     """
     records = canonical_records
@@ -54,7 +54,7 @@ def unread_versions(
 
 
 def count_hidden(session: TenantSession) -> int:
-    """Return how many living models and versions a listing omits although reading them by name returns them."""
+    """Return how many living models and versions a listing omits, although a request by name returns them."""
     return sum(
         session.scalar(
             select(func.count())

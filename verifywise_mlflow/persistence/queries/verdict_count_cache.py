@@ -1,11 +1,12 @@
 """A cache of a tenant's verdict counts.
 
-Counting takes seconds for millions of verdicts, and most syncs change none or a few. With each change of a record, a
-verdict or a badge, triggers raise two revisions in the same transaction: the tenant's revision, and the revision of
-the bucket with the version's key (``count_buckets``). Cached counts are current while the revision and the waivers in
-force are the same as at the computation. They do not depend on the day: gaps are grouped by when they opened, and
-their age is computed at read time. If gaps opened at too many different times, some are counted by age group, and
-counted again before one changes its group. Counts that another release cached are ignored.
+Counting takes seconds for millions of verdicts, and most syncs change no verdict or a few verdicts. With each change of
+a record, a verdict or a badge, triggers raise two revisions in the same transaction: the tenant's revision, and the
+revision of the bucket with the version's key (``count_buckets``). Cached counts are current while the revision and the
+waivers in force are the same as at the computation. They do not depend on the day: gaps are grouped by the time when
+they opened, and their age is computed at read time. If gaps opened at too many different times, some gaps are counted
+by age group. They are counted again before one of them changes its group. Counts that another release cached are
+ignored.
 """
 
 from __future__ import annotations
@@ -50,22 +51,23 @@ class VerdictCounts:
     opened: Mapping[str, Sequence[GapCohort]]
     """The gaps of each rule that no waiver covers."""
     worst: Mapping[str, Sequence[Gap]]
-    """The most urgent gaps of each rule that no waiver covers."""
+    """The most urgent of these gaps, by rule."""
     badges: Sequence[tuple[str | None, int]]
-    """Badge and number of versions; None counts those that were not evaluated."""
+    """Each badge and its number of versions. None is the badge of versions that were not evaluated."""
 
 
 def cached_counts(session: TenantSession, at: datetime) -> VerdictCounts:
-    """Return the current counts, from the cache when its revision is current. `at` is the current time.
+    """Return the current counts, from the cache if the cache's revision is current. ``at`` is the current time.
 
-    Otherwise the stale buckets are counted. A role that may only read stores nothing, so it counts them each time.
+    Otherwise the stale buckets are counted. A role that may only read stores no counts, so it counts these buckets each
+    time.
     """
     table = compliance_counts
     waiver_ids = [stored.waiver_id for stored in waivers_in_force(session, at)]
     is_current = and_(
         table.c.counted_revision == table.c.revision,
         table.c.waiver_ids == literal(waiver_ids, Json),
-        table.c.counted_at <= at,  # after the clock was set back, gaps are younger again
+        table.c.counted_at <= at,  # after the clock was set back, gaps are younger than counted
         or_(table.c.valid_until.is_(None), table.c.valid_until > at),
     )
     may_write = func.has_table_privilege(f"{SCHEMA}.{table.name}", "UPDATE")
@@ -80,7 +82,7 @@ def cached_counts(session: TenantSession, at: datetime) -> VerdictCounts:
     buckets = bucket_counts(session, fingerprint([_FORMAT, waiver_ids]), at, may_write=may_store)
     computed, valid_until = _summed(session, buckets, at)
     if cached and may_store:
-        # If the revision has moved, something changed during the computation: the counts match no state.
+        # If the revision is another one now, something changed during the computation, and the counts match no state.
         session.execute(
             update(table)
             .where(table.c.tenant_id == session.tenant_id, table.c.revision == cached.revision)
@@ -129,7 +131,7 @@ def _worst_gaps(session: TenantSession, total: RangeCounts) -> dict[str, list[Ga
     def gaps_of(rule_id: str) -> Iterator[Gap]:
         for _, opened, _, stored_name, number, stage, verdict in total.worst[rule_id]:
             name = unescape(stored_name)
-            # A verdict that changed since the count has another reason or none. Its change moved the revision, so the
+            # A verdict that changed since the count has another reason or none. The change raised the revision, so the
             # counts are not stored.
             reason = texts.get((name, -number, rule_id), "")
             yield Gap(rule_id, name, -number, stage, verdict, reason, to_time(opened))
@@ -152,7 +154,7 @@ _CACHED: Final = TypeAdapter(_CachedCounts)
 
 
 def _current_format(cached: object) -> VerdictCounts | None:
-    """Return the cached counts; None if there are none, or another release cached them."""
+    """Return the cached counts; None if there are no cached counts, or if another release cached them."""
     try:
         decoded = _CACHED.validate_python(cached)
     except ValidationError:

@@ -41,8 +41,8 @@ def rule_counts(session: TenantSession, at: datetime | None = None) -> list[Rule
         )
         return Counter({(rule_id, verdict): count for rule_id, verdict, count in rows})
 
-    # All verdicts are counted from an index, and the few of deleted versions are subtracted: looking up the record of
-    # each verdict would take seconds.
+    # All verdicts are counted from an index, and the few verdicts on deleted versions are subtracted. Looking up the
+    # record of each verdict would take seconds.
     living = counted(true())
     living.subtract(counted(is_deleted, among=results.join(records, is_deleted)))
     # Only rules with a waiver are checked for waived gaps: checking millions of gaps would take minutes.

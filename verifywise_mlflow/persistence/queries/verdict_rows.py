@@ -16,10 +16,10 @@ _ARRAYS: Final[Mapping[str, str]] = dict(zip(VERDICT_COLUMNS, VERDICT_ARRAYS, st
 
 
 def verdict_rows(session: TenantSession, ranges: Sequence[VersionRange]) -> Iterator[tuple[Key, StoredVerdicts]]:
-    """Yield the verdicts on versions, present and former ones, in no order.
+    """Yield the current and former verdicts on versions, in no order.
 
-    Most versions have the same rules, policies, thresholds and days. The query compares each row with one of them, and
-    leaves equal columns out: joining and sending them takes longer.
+    Most versions have the same rules, policies, thresholds and days. The query compares each row with the first row,
+    and leaves equal columns out. Joining and sending these columns would take longer.
     """
     nothing = dict.fromkeys(SHARED_VERDICT_COLUMNS)  # null equals no array, not even an empty one
     row = _QUERIES["version_verdicts"].first_row(session, ranges, nothing)
@@ -52,7 +52,7 @@ def _equals_shared(column: str) -> str:
 _FIELDS: Final = ", ".join(
     (
         "is_shared",
-        # A null day is an empty cell, and equal times and syncs are sent once, so the joined texts do not show how many
+        # A null day is an empty cell, and equal times and syncs are sent once. So the joined texts do not show how many
         # elements these arrays have.
         "CASE WHEN size = ALL (ARRAY[cardinality(days), cardinality(evaluated_at), cardinality(sync_ids)])"
         " THEN size ELSE 0 END",
@@ -69,7 +69,7 @@ _FIELDS: Final = ", ".join(
 def _query(table: str, end: str) -> RangeQuery:
     has_shared = " AND ".join(map(_equals_shared, SHARED_VERDICT_COLUMNS))
 
-    # Postgres unpacks a column at each use, so values that are used twice are computed once, by queries within others.
+    # Postgres unpacks a column at each use. So nested queries compute the values that are used twice only once.
     def select(rows: str) -> str:
         return f"""
             SELECT model_name, version_number, {_FIELDS}, {end} FROM (

@@ -1,4 +1,4 @@
-"""Which versions a list shows: conditions on canonical records and badges, for the inventory and the list of gaps."""
+"""Conditions on canonical records and badges for the versions that the inventory and the list of gaps show."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from verifywise_mlflow.persistence.pg_text_codec import escape
 from verifywise_mlflow.persistence.tables import canonical_records, compliance_badges
 
 ROWS_PER_FETCH: Final = 1_000
-"""Rows of a list that are in memory at a time."""
+"""The number of rows of a list that are in memory at a time."""
 
 NOT_EVALUATED: Final = "not evaluated"
 """The value that stands for the missing badge of a version that was not evaluated yet."""
@@ -26,7 +26,9 @@ OPTIONAL_FIELDS: Final = tuple(name for name, spec in FIELD_SPECS.items() if not
 
 @dataclass(frozen=True, slots=True)
 class VersionFilter:
-    """Which versions to list. The values of one field are alternatives; several fields must all match.
+    """Which versions to list.
+
+    The values of one field are alternatives. If several fields have values, all these fields must match.
 
     Models, stages, owners, risks and libraries are compared ignoring case; ``*`` stands for any characters and ``?``
     for one.
@@ -80,7 +82,10 @@ def matches_glob(text: ColumnElement[Any], globs: Collection[str]) -> ColumnElem
 
 
 def is_any_of(text: ColumnElement[Any], values: Collection[str]) -> ColumnElement[bool]:
-    """Return the condition that a text is one of some values, which are passed as one array: there may be thousands."""
+    """Return the condition that a text is one of some values.
+
+    The values are passed as one array, since there may be thousands.
+    """
     return cast(text, PlainText) == func.any(cast([escape(value) for value in values], ARRAY(PlainText)))
 
 

@@ -1,4 +1,4 @@
-"""The rows of many versions of a tenant, each version looked up by its key."""
+"""Queries for the rows of many versions of a tenant, which look up each version by its key."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from verifywise_mlflow.persistence.session import TenantSession
 def of_versions(
     session: TenantSession, states: FromClause, keys: Collection[Key], *conditions: ColumnElement[bool]
 ) -> Select[tuple[object, ...]]:
-    """Return a query for the rows of these versions in a table or view. It looks up each version by its key.
+    """Return a query for the rows of these versions in a table or view. The query looks up each version by its key.
 
     With a plain join to a view of all states, Postgres would read every state of the tenant for each batch.
     """

@@ -1,4 +1,4 @@
-"""Selects rows by model and version: those of single versions, of parts of models, or of whole models.
+"""Selects rows by model and version: the rows of single versions, of parts of models, or of whole models.
 
 The ranges are passed as arrays and looked up one by one, regardless of Postgres' statistics.
 """
@@ -19,18 +19,18 @@ from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import SCHEMA
 
 ROWS_PER_FETCH: Final = 100
-"""The most rows that the driver fetches at once. The verdicts on a version have some 30 KB, and Postgres writes a fetch
-of more than 4 MB (``work_mem``) to a file first.
+"""The maximum number of rows in one fetch of the driver. The verdicts on a version have some 30 KB, and Postgres writes
+a fetch of more than 4 MB (``work_mem``) to a file first.
 """
 _LOWEST: Final = -(2**31)
 _HIGHEST: Final = 2**31 - 1
 
 
 class VersionRange(NamedTuple):
-    """Versions of a model. Number 0 stands for the model itself."""
+    """Versions of a model. Number 0 is the model itself."""
 
     model_name: str
-    """In its stored form: see ``pg_text_codec``."""
+    """The name in its stored form: see ``pg_text_codec``."""
     first: int = _LOWEST
     last: int = _HIGHEST
     """The last number, included."""
@@ -74,7 +74,7 @@ def _parameters(session: TenantSession, ranges: Sequence[VersionRange]) -> dict[
 
 
 def range_query(table: str, columns: str, *, of_models: bool = False) -> RangeQuery:
-    """Return the query of some columns of a table; with ``of_models``, of the rows that have no version's number."""
+    """Return the query of some columns of a table. With ``of_models``, it reads the rows without a version's number."""
     fields = f"model_name, coalesce(version_number, 0), {columns}"
     return nested_range_query(table, lambda rows: f"SELECT {fields} FROM {rows}", of_models=of_models)  # noqa: S608
 

@@ -17,7 +17,7 @@ from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import SCHEMA
 
 MAX_ENTRIES = 5_000
-"""The newest entries about a version. The whole trail can be exported with ``audit export``."""
+"""The maximum number of entries about a version; the newest are returned. ``audit export`` exports the whole trail."""
 
 # One pass parses each of the tenant's entries once: no index knows which version an entry is about.
 _ENTRIES = text(
@@ -61,13 +61,14 @@ class VersionTrail:
     is_truncated: bool
     """Whether older entries are left out."""
     checkpoint: Checkpoint | None
-    """The first checkpoint that covers all of the links, else the last one; None if none was signed."""
+    """The first checkpoint that covers all of the links, or else the last checkpoint; None if no checkpoint was
+    signed."""
 
 
 def version_trail(
     session: TenantSession, names: Collection[str], sync_ids: Collection[str], until: datetime
 ) -> VersionTrail:
-    """Return the newest entries up to a time that name one of the objects, or are the start or end of one of the syncs.
+    """Return the newest entries, up to a given time, that name one of the objects, or start or end one of the syncs.
 
     Raises:
         DatabaseError: an entry was changed so that it cannot be read.

@@ -1,4 +1,4 @@
-"""How many gaps are in each waiver's scope. A waiver without gaps in its scope is probably misspelled."""
+"""The number of gaps in each waiver's scope. A waiver without gaps in its scope is probably misspelled."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""The rows of a tenant that an export has not seen yet, table by table, for a data warehouse.
+"""The rows of a tenant that were not exported to a data warehouse yet, table by table.
 
 Postgres' transaction numbers decide which rows are new: the system column ``xmin`` names the transaction that wrote a
-row. Our own revisions and times are unsuitable: a transaction may commit after a later one was exported, and its rows
-would be missed. A row that was written while another transaction was open may be exported twice, but is never missed.
+row. Our own revisions and times are unsuitable. A transaction may commit after a later transaction was exported, and
+the rows of the earlier transaction would be missed. A row that was written while another transaction was open may be
+exported twice, but is never missed.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ from verifywise_mlflow.persistence.queries.warehouse_tables import STORED, Expor
 from verifywise_mlflow.persistence.session import TenantSession
 
 Cells: TypeAlias = tuple[object, ...]
-"""A row. JSON values are texts."""
+"""The values of a row. JSON values are texts."""
 
 ROWS_AT_A_TIME: Final = 100
-"""The most rows that the driver fetches at once: one row may have a megabyte."""
+"""The maximum number of rows in one fetch of the driver, since one row may have a megabyte."""
 _XID_MASK: Final = 2**32 - 1
 """Postgres stores the last 32 bits of a transaction's number."""
 _tenant_id: Final[ColumnElement[str]] = literal_column(f"{STORED}.tenant_id", Text)
@@ -34,9 +35,10 @@ class Position:
     """A place in the sequence of a database's transactions."""
 
     database: str
-    """The database and its timeline. A restore changes the timeline, in which alone transaction numbers are valid."""
+    """The database and its timeline. Transaction numbers are valid within one timeline only, and a restore changes the
+    timeline."""
     oldest_open: int
-    """The oldest transaction that was open: the snapshot sees all transactions before it."""
+    """The number of the oldest open transaction. The snapshot sees all transactions before this transaction."""
     next_transaction: int
 
 
@@ -57,7 +59,7 @@ def read_position(session: TenantSession) -> Position:
 
 
 def changed_rows(session: TenantSession, table: ExportTable, now: Position, since: int | None) -> Iterator[Cells]:
-    """Yield the rows of a table that were written by the transaction ``since`` or a later one; without it, all rows.
+    """Yield the rows of a table that transaction ``since`` or a later transaction wrote; without ``since``, all rows.
 
     Args:
         session: A transaction that sees one state of the database.
@@ -80,7 +82,7 @@ def changed_rows(session: TenantSession, table: ExportTable, now: Position, sinc
 
 
 def _written_from(now: Position, since: int) -> ColumnElement[bool]:
-    """Return the condition that a transaction with this number or a later one wrote the row."""
+    """Return the condition that a transaction with this number or a later number wrote the row."""
     following = bindparam("next_transaction", now.next_transaction, BigInteger)
     age = (following - _XMIN).op("&", return_type=BigInteger())(_XID_MASK)
     return following - age >= since

@@ -1,4 +1,4 @@
-"""The tables of an export for a data warehouse: their columns, and the stored tables that they are read from.
+"""The tables of an export for a data warehouse: their columns, and the stored tables from which they are read.
 
 Records, verdicts and badges are exported as states with the time in which they were valid. So a change adds rows, and
 exported rows stay true, except that a state without an end gets an end.
@@ -50,7 +50,7 @@ from verifywise_mlflow.persistence.tables import (
 )
 
 ColumnType = Literal["text", "integer", "boolean", "time", "date", "json"]
-"""``json`` is a text that holds JSON."""
+"""``json`` is a text with JSON."""
 
 STORED: Final = "stored"
 """The name that a query gives to the stored table."""
@@ -77,7 +77,8 @@ class ExportTable:
     """The columns that identify a row. If several rows have the same key, the row of the latest export is valid."""
     columns: tuple[ExportColumn, ...]
     sources: tuple[tuple[FromClause, _Expressions], ...]
-    """The tables that rows are read from, each with its expressions by column name; a column without one is null."""
+    """The tables that rows are read from, each with its expressions by column name. A column without an expression is
+    null."""
 
 
 _FIELD_TYPES: Final[Mapping[FieldType, ColumnType]] = {
@@ -108,7 +109,7 @@ _KEY: Final = ("tenant", "model_name", "version_number")
 
 
 def _stored(table: Table, **renamed: str) -> tuple[FromClause, dict[str, ColumnElement[Any]]]:
-    """Return a stored table with its columns, some under another name, and with JSON as texts."""
+    """Return a stored table with its columns: the columns in ``renamed`` under another name, and JSON as text."""
     source = table.alias(STORED)
     names = {"tenant_id": "tenant", **renamed}
     return source, {
@@ -123,7 +124,7 @@ def _states(*tables: Table) -> tuple[tuple[FromClause, dict[str, ColumnElement[A
 
 
 def _asset_table(name: str, description: str, assets: StateTable) -> ExportTable:
-    """Return the table of assets beyond models, with the columns and descriptions of the stored one."""
+    """Return the table of assets beyond models, with the columns and descriptions of the stored table."""
     left_out = {"tenant_id", "fingerprint", "revision", "changed_at", "sync_id"}
     return ExportTable(
         name,
@@ -151,7 +152,7 @@ def _stored_type(stored: TypeEngine[Any]) -> ColumnType:
 
 
 def _verdicts(table: Table) -> tuple[FromClause, dict[str, ColumnElement[Any]]]:
-    """Return the verdicts in the arrays of a table, one row each."""
+    """Return the verdicts in the arrays of a table, one row for each verdict."""
     source, columns = _stored(table)
     arrays: dict[str, ColumnClause[Any]] = {
         "rule_ids": column("rule_id", Text),
@@ -374,4 +375,4 @@ EXPORT_TABLES: Final = (
         (_audit_entries(),),
     ),
 )
-"""In the order in which they are exported."""
+"""The tables, in the order in which they are exported."""

@@ -1,7 +1,7 @@
 """The initial schema: tables, history, triggers, views and row-level security.
 
-The statements are in the SQL files of the folder ``0001_initial``, which run in the order of ``FILES``. They name the
-schema as ``{schema}``, since the setting ``VERIFYWISE_SCHEMA`` may give it another name.
+The statements are in the SQL files of the folder ``0001_initial``, which run in the order of ``FILES``. The statements
+write ``{schema}`` for the schema's name, since the setting ``VERIFYWISE_SCHEMA`` may change the name.
 """
 
 from pathlib import Path
@@ -29,5 +29,6 @@ def upgrade() -> None:
     folder = Path(__file__).with_suffix("")
     for name in FILES:
         statements = (folder / name).read_text(encoding="utf-8").replace("{schema}", SCHEMA)
-        # On the driver's own cursor: SQLAlchemy would look for parameters behind each % and : of the statements.
+        # The statements run on the driver's own cursor: SQLAlchemy would look for parameters behind each % and : in
+        # them.
         op.get_bind().connection.cursor().execute(statements)
