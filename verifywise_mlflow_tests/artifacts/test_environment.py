@@ -96,7 +96,7 @@ def test_files_written_by_mlflow_with_exact_versions_are_reproducible() -> None:
         ({"requirements": "b\na>=1\nc==1\n", "mlmodel": MLMODEL}, ("a", "b")),
         ({"requirements": "# nothing\n", "mlmodel": MLMODEL}, ("no packages named",)),
         ({"conda": "dependencies: [python>=3.8, numpy==1.2]"}, ("python",)),
-        ({"conda": CONDA, "requirements": "scikit-learn\n"}, ()),  # pinned anywhere is pinned
+        ({"conda": CONDA, "requirements": "scikit-learn\n"}, ()),  # a package that one file pins counts as pinned
         ({"conda": CONDA, "requirements": "scikit-learn==1.4\n"}, ("scikit-learn",)),
         ({"conda": CONDA, "python_env": "python: '3.10'"}, ("python",)),
         ({"conda": CONDA, "python_env": "python: 3.9"}, ()),

@@ -1,4 +1,4 @@
-"""The lockdown: each escape attempt is made by a locked-down process, and again by a free one as a control."""
+"""The lockdown: a locked-down process makes each escape attempt, and a free process makes it again as a control."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ print(*lockdown._refused_attempts())
 
 
 def refused_with_only(*steps: str) -> set[str]:
-    """Return what only these steps refuse; skip the test if the kernel does not grant them."""
+    """Return the actions that these steps alone refuse; skip the test if the kernel does not support the steps."""
     process = subprocess.run(
         [sys.executable, "-c", SINGLE_STEPS_PROGRAM, " ".join(steps)], capture_output=True, text=True, check=False
     )

@@ -1,4 +1,4 @@
-"""What a version was registered from: chains of copies, and which of them lead nowhere."""
+"""What a version was registered from: chains of copies, and chains that lead to no original."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What auditors look at: an export, and the evidence for the files of a group in ``scheduling.GROUPS``."""
+"""Fixtures with an export and with the evidence, for the files of a group in ``scheduling.GROUPS``."""
 
 from __future__ import annotations
 

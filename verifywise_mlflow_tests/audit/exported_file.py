@@ -37,7 +37,7 @@ class Export:
         return process.returncode, process.stdout + process.stderr
 
     def give(self, option: str, content: str) -> None:
-        """Hand a file to the auditor."""
+        """Write a file into the auditor's folder."""
         path = self.folder / f"given-{len(self.options)}"
         path.write_text(content)
         self.options += [option, str(path)]

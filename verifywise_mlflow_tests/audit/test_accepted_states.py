@@ -186,7 +186,7 @@ def test_the_script_for_exports_prints_who_accepted_what(accepted: Accepted, tmp
 
     code, printed = run_script("verify_audit_export.py", str(export), "--tenant", "acme")
 
-    assert code == 0  # the trail is whole: what it says about states is for --records and proofs
+    assert code == 0  # the trail itself is intact: only --records and proofs examine the states
     (line,) = [line for line in printed.splitlines() if line.startswith("ACCEPTED by {")]
     assert f"in entry {accepted.acceptance['entry']}: " in line
     assert REASON in line

@@ -1,4 +1,4 @@
-"""Every entry of something that a person starts names the account, the database role and the user of Dagster."""
+"""Every entry about an action that a person starts names the account, the database role and the user of Dagster."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each command on the page for auditors succeeds, in the order of the page, in a folder with the items on its list."""
+"""The commands on the page for auditors succeed in their order, in a folder with the items that the page lists."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from verifywise_mlflow_tests.support.audit_chains import KEY, NOW, make_chain_of
 LINKS = make_chain_of_length(8)
 SECOND, THIRD = SigningKey.generate(), SigningKey.generate()
 CHANGES = [
-    signed_checkpoint(LINKS[2], SECOND),  # before the one that vouches for it: the database orders by signature
+    signed_checkpoint(LINKS[2], SECOND),  # before its key is vouched for: the database orders by signature
     signed_checkpoint(LINKS[2], KEY, next_key=SECOND.public),
     signed_checkpoint(LINKS[5], SECOND, next_key=THIRD.public),
     signed_checkpoint(LINKS[5], THIRD),

@@ -1,4 +1,4 @@
-"""Keys are compatible with openssl, and an unusable one is rejected without being quoted."""
+"""Keys are compatible with openssl, and an unusable key is rejected by an error that does not quote it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The walk over a log of states: which part of it is not as it was committed."""
+"""The walk over a log of states finds the part of the log that differs from the commitment."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def test_states_that_a_person_accepted_need_no_sync_and_no_later_entry_hides_the
     acceptance = replace(second, sync_id="", syncs=(), accepted=accepted, is_acceptance=True)
     later = replace(third, accepted=accepted)
 
-    assert found(verify(LEAVES, [first, replace(acceptance, syncs=("sync 1",)), later])) == []  # it is under way
+    assert found(verify(LEAVES, [first, replace(acceptance, syncs=("sync 1",)), later])) == []  # the sync is under way
     assert found(verify(LEAVES, [first, acceptance, later])) == [("sync", 5, 10)]  # of the state at 5
     whole = replace(acceptance, accepted=(AcceptedRange(5, 10, second.sequence),))
     assert found(verify(LEAVES, [first, whole, replace(third, accepted=whole.accepted)])) == []

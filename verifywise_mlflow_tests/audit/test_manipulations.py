@@ -1,4 +1,4 @@
-"""Each manipulation of database, trail, export and proof is noticed, by what the page says notices it."""
+"""Each manipulation of database, trail, export and proof is detected by the check that the page names."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ EXIT_CODES = {"intact": 0, "unproved": 4}
 
 @pytest.fixture(scope="module")
 def trails(_evidence: Evidence) -> tuple[Trail, Trail]:
-    """The tenant's trail, and that of another tenant."""
+    """The tenant's trail, and the trail of another tenant."""
     with _evidence.rolled_back() as session:
         return read_trail(session), read_trail(TenantSession(session.connection, "globex"))
 

@@ -1,4 +1,4 @@
-"""Roots are those of RFC 9162's definition, and appending needs no old leaf."""
+"""Roots follow the definition of RFC 9162, and an append needs no old leaf."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that are not evidence for or against an export: cut, of another tenant, of another kind, wrong keys."""
+"""Files that are no evidence for or against an export: cut files, files of another tenant or kind, wrong keys."""
 
 from __future__ import annotations
 

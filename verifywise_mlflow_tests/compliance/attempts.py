@@ -1,4 +1,4 @@
-"""Attempts to fool the default policy: a version that has all evidence, and changes to it, read from attempts.yaml."""
+"""Attempts to fool the default policy: a version that has all evidence, and changes from attempts.yaml."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ EVIDENCE: Mapping[str, str | float] = {
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A change of the evidence, and the verdict that it must lead to."""
+    """A change of the evidence, and the verdict that must follow from it."""
 
     rule: str
     changes: Mapping[str, str | float | None]
@@ -133,7 +133,7 @@ def attempts() -> tuple[Attempt, ...]:
 
 
 def results(evidence: Mapping[str, str | float | None], evaluator: Evaluator | None = None) -> dict[str, RuleResult]:
-    """Return the verdict of each rule on a version with this evidence, by the rule's id: by default, of all rules."""
+    """Return the verdicts on a version with this evidence, by the rule's ID; by default, the verdicts of all rules."""
     return _results(subject_with(evidence), evidence, evaluator)
 
 
@@ -275,7 +275,7 @@ def _evaluator(thresholds: tuple[tuple[str, float], ...] = ()) -> Evaluator:
 
 
 def _versions_in_use(record: CanonicalRecord, evidence: Mapping[str, str | float | None]) -> VersionsInUse:
-    """Return the versions in use: this one as its record has it, and the others by their stage."""
+    """Return the versions in use: this version according to its record, and the other versions by their stage."""
     others = {int(number): stage for number, stage in _below("other version ", evidence).items() if stage}
     is_in_production = record.lifecycle_stage == "production" or record.deployment_status == "deployed"
     production = [number for number, stage in others.items() if stage == "production"]

@@ -1,4 +1,4 @@
-"""What a file of AI systems may contain, and what its errors say."""
+"""The permitted content of a file of AI systems, and the errors for other content."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ def test_an_attempt_gets_the_verdict_that_it_deserves(attempt: Attempt) -> None:
 
 
 def test_without_an_attempt_each_rule_passes() -> None:
-    # Otherwise an attempt could get its verdict for another reason than the one it is listed for.
+    # Otherwise an attempt could get its verdict for another reason than the listed reason.
     bases = {attempt.rule: attempt.base for attempt in attempts()}
 
     verdicts = {rule: results({**EVIDENCE, **base})[rule].verdict for rule, base in bases.items()}

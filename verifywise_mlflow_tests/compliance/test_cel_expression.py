@@ -1,4 +1,4 @@
-"""Three-valued logic: a condition that depends on missing evidence is unknown, and no other condition is."""
+"""Three-valued logic: only a condition that depends on missing evidence is unknown."""
 
 from __future__ import annotations
 

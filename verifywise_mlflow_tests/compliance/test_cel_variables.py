@@ -140,6 +140,6 @@ def test_findings_are_listed_by_kind_and_by_field() -> None:
     ],
 )
 def test_a_misspelled_kind_or_field_of_findings_is_refused(text: str, message: str) -> None:
-    # It would never have a finding, and a rule that requires none would always pass.
+    # A misspelled kind or field would never have a finding, and a rule that requires no finding would always pass.
     with pytest.raises(CelExpressionError, match=message):
         compile_expression(text)

@@ -1,4 +1,4 @@
-"""What counted verdicts show of clauses: never more than MLflow can show, and blanks stay in the report."""
+"""Counted verdicts never show more of a clause than MLflow can show, and the report keeps what is missing."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ def test_the_examples_contain_every_verdict_that_a_rule_can_give(rule: Rule) -> 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
 def test_each_string_in_a_rule_decides_one_of_its_examples(rule: Rule) -> None:
-    """A string that is misspelled, or that no record contains, is detected: changing it must break an example."""
+    """Changing a string must break an example: this detects strings that are misspelled or that no record contains."""
     for place, expression in rule.expressions.items():
         text = expression.text
         for string in (match for match in re.finditer(r'"([^"]*)"', text) if match[1]):
@@ -167,7 +167,7 @@ def test_the_default_policy_has_these_rules() -> None:
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
 def test_a_rule_uses_no_pattern_with_a_repetition_count_or_on_each_of_many_values(rule: Rule) -> None:
-    # The library compiles a pattern at each call: on twelve metrics one took a millisecond.
+    # The library compiles a pattern at each call: on twelve metrics, a pattern took a millisecond.
     for text in (expression.text for expression in rule.expressions.values()):
         assert not re.search(r"(exists|all|filter|map)\([^)]*\.matches\(|\.matches\([^)]*\{", text)
 
@@ -198,7 +198,7 @@ def test_each_group_of_the_record_is_read_by_a_rule() -> None:
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
 def test_a_rule_refers_only_to_clauses_whose_evidence_is_rules(rule: Rule) -> None:
-    # Clauses that the stored records are the evidence for need no verdict on a version.
+    # If the stored records are the evidence for a clause, the clause needs no verdict on a version.
     for reference in rule.references:
         clause = shipped_catalog()[reference.framework].by_id[reference.clause]
         assert clause.obtainable is not Obtainable.SUPPORTS

@@ -59,7 +59,7 @@ def test_a_result_stores_the_values_that_the_rule_reads_and_nothing_else() -> No
     "edge",
     [
         datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=3))),
-        datetime(1, 1, 1, 0, 0, 0, 1),  # the store adds a time zone, but nothing may raise
+        datetime(1, 1, 1, 0, 0, 0, 1),  # the store adds a time zone, but a value without a time zone must not raise
         datetime(9999, 12, 31, 23, tzinfo=timezone(timedelta(hours=-3))),
     ],
     ids=str,

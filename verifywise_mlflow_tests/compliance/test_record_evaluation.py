@@ -1,4 +1,4 @@
-"""A kept decision is used for equal inputs only, so no record gets the verdict or the reason of another."""
+"""A cached decision is used for equal inputs only, so no record gets the verdict or the reason of another record."""
 
 from __future__ import annotations
 

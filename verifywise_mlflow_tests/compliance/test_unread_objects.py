@@ -1,4 +1,4 @@
-"""An object that could not be read opens exactly one gap: that of the incomplete record."""
+"""An object that could not be read opens exactly one gap, the gap of the rule ``complete-record``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from verifywise_mlflow_tests.compliance.attempts import EVIDENCE, results_on, ve
 
 
 def evidenced_version(place: str = "version") -> RecordInputs:
-    """Return a production version without a gap, if an approval may stand where its tags are.
+    """Return a production version. It has no gap if the policy accepts an approval in this place.
 
     Args:
         place: the object that has the tags: version, model, run or logged model.
@@ -128,7 +128,7 @@ def test_an_unread_object_opens_exactly_one_gap(case: str) -> None:
 @pytest.mark.parametrize(("case", "place"), CASES)
 def test_evidence_that_only_an_unread_object_has_opens_no_other_gap(case: str, place: str) -> None:
     inputs = evidenced_version(place)
-    before = gaps(verdicts_on(inputs))  # an approval counts on the version alone
+    before = gaps(verdicts_on(inputs))  # an approval counts only if it is on the version
 
     assert gaps(verdicts_on(unreadable(inputs, case))) - {"complete-record"} <= before
 
@@ -187,7 +187,7 @@ def test_each_field_that_no_source_fills_names_the_objects_that_it_is_copied_fro
         ("run", "owner", True),
         ("run", "experiment_name", True),  # the run names its experiment
         ("run", "description", False),
-        ("model", "lifecycle_stage", True),  # it has the aliases
+        ("model", "lifecycle_stage", True),  # the model has the aliases
         ("model", "description", True),
         ("experiment", "experiment_name", True),
         ("logged model", "code_commit", True),

@@ -1,4 +1,4 @@
-"""What a waiver covers, until when it is valid, and what a waivers file may contain."""
+"""The gaps that a waiver covers, the term of a waiver, and the permitted content of a file of waivers."""
 
 from __future__ import annotations
 

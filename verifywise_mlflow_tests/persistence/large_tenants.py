@@ -20,7 +20,7 @@ LOCATION = "s3://bucket/1233"
 """Where its files lie."""
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
-# $tenant, $now, $rules and $size, that of their arrays, are put in; n is a version's number in the tenant.
+# $tenant, $now, $rules and $size (of the arrays of rules) are replaced; n is a version's number in the tenant.
 _ROWS = """
 INSERT INTO registered_models (tenant_id, model_name, tags, aliases, hidden_from_search, problems, fingerprint,
                                changed_at)
@@ -136,7 +136,7 @@ CREATE TEMP VIEW of_models AS SELECT DISTINCT model FROM of_versions;
 
 
 def fill(connection: Connection, *, tenants: Sequence[str] = TENANTS, versions: int = VERSIONS) -> None:
-    """Write the tenants, and have the planner know how many rows there are."""
+    """Write the tenants, and analyze the tables, so that the planner knows the numbers of rows."""
     connection.execute(text("SET LOCAL search_path = verifywise_mlflow, pg_temp"))
     connection.execute(text(_OF_VERSIONS.format(per_model=VERSIONS_A_MODEL, versions=versions)))
     for tenant in tenants:

@@ -21,7 +21,7 @@ PgConnection: TypeAlias = psycopg2.extensions.connection
 
 
 def relations(connection: PgConnection, *kinds: str) -> list[str]:
-    """Return the names of the schema's tables (``r``) and views (``v``), but for the one of Alembic."""
+    """Return the names of the schema's tables (``r``) and views (``v``), without Alembic's table."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT relname FROM pg_class WHERE relnamespace = 'verifywise_mlflow'::regnamespace"
@@ -38,7 +38,7 @@ def fill(connection: PgConnection, tenant_id: str) -> None:
 
 
 def insert(connection: PgConnection, table: str, tenant_id: str) -> None:
-    """Insert rows of a tenant into a table; of those with the same key the first."""
+    """Insert rows of a tenant into a table. If several rows have the same key, insert the first of them."""
     for row in _rows(table, _columns(connection, table), tenant_id):
         statement = sql.SQL("INSERT INTO verifywise_mlflow.{} ({}) VALUES ({}) ON CONFLICT DO NOTHING").format(
             sql.Identifier(table),
@@ -73,7 +73,7 @@ def _rows(table: str, columns: dict[str, str], tenant_id: str) -> Iterator[dict[
             link = make_link({**entry_fields, "tenant_id": tenant_id}, link)
             row |= {"sequence": link.sequence, "entry": link.text, "entry_hash": link.hash}
         if table in ("canonical_record_history", "prompt_version_history", "agent_history"):
-            row["revision"] = 1_000_000 + number  # not a present row's revision: the trigger copies that one here
+            row["revision"] = 1_000_000 + number  # not the revision of a current row, which the trigger copies here
         if table == "role_grants":
             row |= {"role_name": f"role {number} of {tenant_id} {HOSTILE}", "kind": "reader"}
         yield row

@@ -1,4 +1,4 @@
-"""What Postgres' catalog says of our schema, and whether the code's table definitions agree with it."""
+"""Our schema in Postgres' catalog, and its differences from the table definitions in the code."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def differences_from_code(connection: Connection) -> list[object]:
         "include_schemas": True,
         "version_table_schema": SCHEMA,
         "compare_type": True,
-        "compare_server_default": False,  # Postgres writes nextval() in other words than SQLAlchemy
+        "compare_server_default": False,  # Postgres spells nextval() differently from SQLAlchemy
         "include_name": lambda name, kind, _: kind != "schema" or name == SCHEMA,
     }
     return list(compare_metadata(MigrationContext.configure(connection, opts=options), metadata))
 
 
 def all_rows(connection: PgConnection, excluding: str = "") -> Rows:
-    """Return all rows of all tables but one, as JSON."""
+    """Return all rows of all tables except one table, as JSON."""
     rows = {}
     with connection.cursor() as cursor:
         for table in relations(connection, "r"):
@@ -40,7 +40,7 @@ def all_rows(connection: PgConnection, excluding: str = "") -> Rows:
 
 
 def catalog(connection: PgConnection) -> dict[str, list[object]]:
-    """Return what the catalog says of everything in the schema."""
+    """Return the catalog's description of everything in the schema."""
     schema_condition = f"relnamespace = '{SCHEMA}'::regnamespace"
     queries = {
         "tables": "SELECT relname, relkind, relrowsecurity, reloptions, relacl::text FROM pg_class "

@@ -13,7 +13,7 @@ def wait_for_a_blocked_upgrade(engine: Engine) -> None:
     """Return once a session waits for the schema's lock.
 
     Raises:
-        AssertionError: none did within 60 seconds.
+        AssertionError: no session waited within 60 seconds.
     """
     deadline = time.monotonic() + 60
     with engine.connect() as connection:

@@ -87,7 +87,7 @@ def visible_rows(connection: PgConnection, names: Iterable[str] | None = None) -
 
 
 def tenant_relations(connection: PgConnection) -> list[str]:
-    """Return the tables and views with data of tenants: not those of roles and locks."""
+    """Return the tables and views with data of tenants, which are all except the tables of roles and locks."""
     return [relation for relation in relations(connection, "r", "v") if relation not in {"role_grants", "tenant_locks"}]
 
 

@@ -37,14 +37,14 @@ from verifywise_mlflow_tests.support.login_roles import LoginRole, execute, logi
 from verifywise_mlflow_tests.support.trail_entries import NOW
 
 CHANGEABLE = {
-    # What MLflow held when it was last read, and how far the stages have come.
+    # The state of MLflow at the last reading, and the progress of the stages.
     *("registered_models", "model_versions", "prompts", "training_runs", "logged_models", "record_inputs"),
     *("tenants", "stage_refreshes", "stage_watermarks", "poll_watermarks", "history_usage", "tenant_locks"),
     # Caches of what is stored elsewhere.
     *("compliance_counts", "compliance_count_buckets", "state_models"),
-    # Queues of deliveries, and what a target has.
+    # Queues of deliveries, and what was delivered to each target.
     *("delivery_outbox", "delivery_events", "delivery_ledger", "delivery_targets"),
-    # What webhooks reported: hints, from which nothing is concluded.
+    # Reports of webhooks. They are only hints: nothing is concluded from them.
     *("change_hints", "webhook_deliveries", "webhook_status"),
     # Each change is an entry in the trail.
     "role_grants",
@@ -105,7 +105,7 @@ def test_rows_are_deleted_only_by_a_transaction_that_says_so_in_the_trail_of_the
                 query(owner, DELETION)
     with logged_in(isolated.owner) as owner:
         query(owner, own)
-        query(owner, DELETION)  # until here it could be the beginning of an erasure
+        query(owner, DELETION)  # until here, this could be the beginning of an erasure
         with guarded_by_triggers():
             query(owner, "DELETE FROM verifywise_mlflow.lifecycle_events")
         owner.rollback()

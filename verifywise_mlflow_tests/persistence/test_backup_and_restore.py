@@ -1,6 +1,6 @@
 """The disaster drill of docs/how-to/back-up-and-restore.md, with Postgres' own programs.
 
-The signed trail shows whether a restore is exact, and what it lost.
+The signed trail shows whether a restore is exact, and which entries it lost.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ LOST = {
 
 
 def sign(store: Store) -> Checkpoint:
-    """Sign the end of the trail, as for a place outside of the database."""
+    """Sign the end of the trail, for a copy outside the database."""
     with store.begin("acme") as session:
         checkpoint = sign_chain_head(session, KEY, datetime.now(UTC))
     assert checkpoint is not None
@@ -49,7 +49,7 @@ def sign(store: Store) -> Checkpoint:
 
 
 def damage_of_trail(store: Store, *checkpoints: Checkpoint) -> Damage | None:
-    """Verify the trail against checkpoints from outside of the database."""
+    """Verify the trail against checkpoints from outside the database."""
     with store.begin("acme") as session:
         links, stored = audit_log.links(session), audit_log.checkpoints(session)
         return verify_chain("acme", links, stored, checkpoints, [KEY.public]).damage

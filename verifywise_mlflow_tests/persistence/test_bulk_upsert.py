@@ -1,4 +1,4 @@
-"""Bulk upserts store every value as SQLAlchemy's own inserts do, also one that contains the separators of the cells."""
+"""Bulk upserts store every value as SQLAlchemy's own inserts do, even if a value contains the separators of cells."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from verifywise_mlflow.persistence.tables import model_versions
 
 @pytest.mark.parametrize(("max_bytes", "expected"), [(1, 1), (50_000, 1), (150_000, 2), (250_000, 3), (10**9, 10)])
 def test_a_page_ends_at_the_row_that_reaches_the_limit(max_bytes: int, expected: int, store: Store) -> None:
-    # One letter, which Postgres compresses a hundred times: the limit counts what is read.
+    # A repeated letter, which Postgres compresses to a hundredth: the limit counts the bytes that are read.
     versions = [ModelVersion("churn", number, tags={"note": "d" * 100_000}) for number in range(1, 11)]
     listed = [ListedObject(ListedVersion(version, []), "f") for version in versions]
     query = (

@@ -27,7 +27,7 @@ def judge(store: Store, number: int, verdicts: dict[str, Verdict]) -> None:
 
 
 def adopt(store: Store, rule_id: str, framework: str, clause: str) -> None:
-    """Keep a policy as the last stage does, or as releases before did, which knew of one policy alone."""
+    """Store a policy as the last stage does, or as earlier releases did, which supported only one policy."""
     policy = {"rules": {rule_id: {"references": [{"framework": framework, "clause": clause, "confidence": "high"}]}}}
     document = {"policies": {"ours": policy}}
     with store.begin("acme") as session:

@@ -25,7 +25,7 @@ ROLES = ("verifywise_owner", "verifywise_pipeline", "acme_auditor")
 
 @pytest.fixture
 def server(postgres: EmbeddedPostgres) -> Iterator[str]:
-    """The administrator's URL; what the page creates is taken away again."""
+    """The administrator's URL. Everything that the page creates is removed afterward."""
     yield postgres.url("postgres")
     execute(postgres.url("postgres"), "DROP DATABASE verifywise WITH (FORCE)", f"DROP ROLE {', '.join(ROLES)}")
 

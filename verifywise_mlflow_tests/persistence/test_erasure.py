@@ -1,4 +1,4 @@
-"""Erasing a tenant deletes everything of it except the audit trail, and nothing of other tenants."""
+"""Erasing a tenant deletes everything of the tenant except the audit trail, and nothing of other tenants."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ RETAINED_TABLES = {"audit_trail", "audit_checkpoints", "checkpoint_receipts", "t
 
 @pytest.fixture
 def filled(database_url: str, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[PgConnection]:
-    """Rows of two tenants in every table; tenants.yaml has only the other one."""
+    """Rows of two tenants in every table. The tenants.yaml has only the tenant that is not erased."""
     (tmp_path / "tenants.yaml").write_text("tenants:\n  globex: {tracking_uri: 'https://mlflow.example'}\n")
     monkeypatch.setenv("VERIFYWISE_TENANTS", str(tmp_path / "tenants.yaml"))
     monkeypatch.setenv("VERIFYWISE_DATABASE_URL", database_url)

@@ -26,7 +26,7 @@ COMMANDS = re.findall(r"^verifywise-mlflow ([^#\n]+?)\s+#", PAGE, re.MULTILINE)
 
 @pytest.fixture
 def store_with_history(store: Store, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Store:
-    """A version that came into production on 3 March and lost a verdict at the same noon."""
+    """A version that came into production and lost a verdict at noon on 3 March."""
     monkeypatch.setenv("VERIFYWISE_DATABASE_URL", database_url)
     key = ("churn", 3)
     with store.begin("acme") as session:

@@ -25,7 +25,7 @@ from verifywise_mlflow_tests.support.login_roles import login_role, new_name
 
 @pytest.fixture
 def older_schema_url(empty_database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A database at the initial revision, and this code as that of a later release."""
+    """A database at the initial revision, and this code changed to expect the revision of a later release."""
     database.upgrade(empty_database_url)
     monkeypatch.setattr(database, "MIGRATIONS", migrations_with_a_second_revision(tmp_path / "migrations"))
     monkeypatch.setattr(migration_wait, "_POLL_SECONDS", 0.02)
@@ -102,7 +102,7 @@ def test_a_newer_schema_is_refused_at_once(older_schema_url: str) -> None:
 
 
 def await_log(caplog: pytest.LogCaptureFixture, pattern: str) -> None:
-    """Wait until a line matches."""
+    """Wait until a line of the log matches."""
     deadline = time.monotonic() + 30
     while not re.search(pattern, caplog.text):
         assert time.monotonic() < deadline, caplog.text

@@ -53,7 +53,7 @@ LONG_AGO = NOW - timedelta(days=400)
 
 @pytest.fixture(scope="module")
 def stores(postgres: EmbeddedPostgres) -> Iterator[Mapping[str, Store]]:
-    """The full tenants, as the owner and as the two kinds of roles see them."""
+    """Stores with the full tenants, for the owner and for the two kinds of roles."""
     with migrated_database(postgres) as owner, Store(owner) as store:
         with store.engine.begin() as connection:
             fill(connection)
@@ -210,7 +210,7 @@ def test_counts_after_one_change_read_one_bucket(stores: Mapping[str, Store]) ->
         verdict_count_cache.cached_counts(session, NOW)
 
     with stores["pipeline"].begin("acme") as session, session.connection.begin_nested() as savepoint:
-        count(session)  # it divides the tenant into buckets
+        count(session)  # this query divides the tenant into buckets
         session.execute(
             update(canonical_records)
             .where(canonical_records.c.tenant_id == "acme", canonical_records.c.model_name == MODEL)
@@ -230,7 +230,8 @@ def test_counts_after_one_change_read_one_bucket(stores: Mapping[str, Store]) ->
 
 
 def test_a_manifests_location_and_an_entrys_kind_use_their_indexes(session: TenantSession) -> None:
-    # Row-level security evaluates its own condition before an expression that could fail: an index on one is useless.
+    # Row-level security evaluates its own condition before an expression that could fail, so an index on such an
+    # expression is useless.
     used_indexes = [
         step.index
         for question in ("the newest manifest at a place", "the trail's entries of a rare kind")

@@ -1,4 +1,4 @@
-"""A reader stalls no sync and no command; ``db grant`` and ``db check`` say what an operator still has to revoke."""
+"""A reader blocks no sync and no command; ``db grant`` and ``db check`` report what an operator still has to revoke."""
 
 from __future__ import annotations
 

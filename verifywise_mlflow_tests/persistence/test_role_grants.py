@@ -34,7 +34,7 @@ PRIVILEGES = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", 
 
 
 def privileges_of(owner: PgConnection, role: str) -> dict[str, set[str]]:
-    """Return what a role may do with each table and view, by the catalog, column privileges included."""
+    """Return a role's privileges on each table and view, including column privileges, from the catalog."""
     return {
         relation: {
             privilege
@@ -183,7 +183,7 @@ def test_a_role_of_any_name_can_be_granted_and_revoked(isolated: IsolatedTenants
     name += new_name("")
     with login_role(isolated.owner, name) as role:
         with Store(isolated.owner) as store:
-            for _ in range(2):  # again is not another access
+            for _ in range(2):  # a second grant of the same access adds no entry
                 with store.begin_shared() as connection:
                     role_grants.grant(connection, name, "reader", OTHER_TENANT, NOW)
             with logged_in(role.url) as connection:
@@ -381,7 +381,7 @@ def test_the_commands_grant_and_revoke_access(isolated: IsolatedTenants, monkeyp
 
 def test_a_reader_reads_its_tenant_through_the_store(isolated: IsolatedTenants) -> None:
     with Store(isolated.reader.url) as store:
-        assert overview(store, OWN_TENANT, {}, NOW).versions == 0  # those that fill made are gone
+        assert overview(store, OWN_TENANT, {}, NOW).versions == 0  # the grants that ``fill`` made are gone
         with store.begin(OWN_TENANT) as session:
             assert role_grants.is_known_tenant(session.connection, OWN_TENANT)
             assert not role_grants.is_known_tenant(session.connection, OTHER_TENANT)

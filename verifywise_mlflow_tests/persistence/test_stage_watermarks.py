@@ -1,4 +1,4 @@
-"""A stage that looks at the versions of newer rows only finds what a pass over all versions finds."""
+"""A stage that examines only the versions of newer rows finds the same as a pass over all versions."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ CHANGES: Mapping[str, tuple[str, str]] = {
 """What changes, and the stages for which that makes a version pending."""
 
 SETUP = (
-    # A copy, which has the run of its original, and a version that knows its run by its logged model alone.
+    # A copy, which has the run of its original, and a version whose run only its logged model names.
     "UPDATE model_versions SET run_id = NULL, origin_run_id = 'run-5' WHERE run_id = 'run-7'",
     "UPDATE model_versions SET run_id = NULL WHERE run_id = 'run-8'",
     "UPDATE training_runs SET read_for_revision = (SELECT max(revision) FROM model_versions)",
@@ -129,7 +129,7 @@ def session(store: Store) -> Iterator[TenantSession]:
 
 
 def scope_of(session: TenantSession, stage: str) -> Collection[Key] | None:
-    """Return the versions to look at, as the stages choose them."""
+    """Return the versions that the stages choose to examine."""
     scope = stage_watermarks.stage_scope(session, stage, "basis", is_full=False)
     if scope.keys is None:
         return None

@@ -1,4 +1,4 @@
-"""The hashed content of a state: no other state has the same text, and the stored row gives the same text again."""
+"""The hashed text of a state: different states have different texts, and the stored row yields the same text again."""
 
 from __future__ import annotations
 

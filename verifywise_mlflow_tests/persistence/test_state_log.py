@@ -1,4 +1,4 @@
-"""The log of states: what is written is appended, and a commitment continues from the last one without old leaves."""
+"""The log of states: each write is appended, and a commitment continues from the last commitment without old leaves."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def session(store: Store) -> Iterator[TenantSession]:
 
 
 def forge(session: TenantSession, statement: str) -> None:
-    """Change what is append-only, as the schema's owner can: without the triggers."""
+    """Change append-only rows with disabled triggers, as the schema's owner can."""
     session.execute(text("SET LOCAL session_replication_role = replica"))
     for table in ("state_log", "state_commitments"):
         session.execute(text(f"ALTER TABLE verifywise_mlflow.{table} DISABLE TRIGGER USER"))

@@ -53,7 +53,7 @@ def reading(run_id: str, status: str = "FINISHED", revision: int = 10**9) -> Rea
 
 
 def test_a_thousand_versions_are_written_with_one_statement_per_batch(store: Store) -> None:
-    # Counted by the database: the driver may make a statement of each row of what we send as one.
+    # The database counts: the driver may split a statement that we send into one statement per row.
     with store.begin("acme") as session:
         session.connection.exec_driver_sql(COUNTING)
         registry.write_versions(session, [listed_version(number) for number in range(1_000)], NOW)

@@ -1,4 +1,4 @@
-"""A table that has just been filled is analyzed, so that a lookup by key reads the rows of its keys alone."""
+"""A table that has just been filled is analyzed, so that a lookup by key reads only the rows with these keys."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ def test_a_role_without_privileges_cannot_query(isolated: IsolatedTenants) -> No
 STILL_OURS = {
     "the setting of pipelines": ["SET verifywise_mlflow.tenant = 'globex'"],
     "the setting, for this transaction": ["SELECT set_config('verifywise_mlflow.tenant', 'globex', true)"],
-    # If the policy's function resolved = by its caller's search_path, no role would be a reader.
+    # If the policy's function resolved the operator = by the caller's search_path, no role would count as a reader.
     "an operator of its own": [
         "CREATE FUNCTION den.never(text, text) RETURNS boolean LANGUAGE sql AS 'SELECT false'",
         "CREATE OPERATOR den.= (LEFTARG = text, RIGHTARG = text, FUNCTION = den.never)",
@@ -113,7 +113,7 @@ STILL_OURS = {
 @pytest.mark.parametrize("attack", STILL_OURS)
 def test_no_permitted_statement_moves_a_reader_to_another_tenant(isolated: IsolatedTenants, attack: str) -> None:
     with logged_in(isolated.reader.url) as reader:
-        relations_by_name = tenant_relations(reader)  # its own operators would mislead this query, too
+        relations_by_name = tenant_relations(reader)  # the role's own operators would mislead this query, too
         for statement in STILL_OURS[attack]:
             query(reader, statement)
 
@@ -184,7 +184,7 @@ def test_neither_a_function_in_a_query_nor_statistics_leak_other_tenants_rows(
     assert statistics == []
 
 
-# The trigger's function runs with the owner's rights. On a table of the role's own it would write a false history.
+# The trigger's function runs with the owner's rights. On a table that the role owns, it would write a false history.
 DEFINER_FUNCTION = """
     CREATE TEMP TABLE borrowed (LIKE verifywise_mlflow.version_verdicts);
     CREATE TRIGGER borrowed BEFORE UPDATE ON borrowed
@@ -235,7 +235,7 @@ def test_a_pipeline_can_neither_move_rows_to_another_tenant_nor_change_its_rows(
         with logged_in(isolated.pipeline.url, OWN_TENANT) as pipeline, pipeline.cursor() as cursor:
             cursor.execute(f"UPDATE verifywise_mlflow.{table} SET tenant_id = tenant_id WHERE tenant_id = 'globex'")
             assert cursor.rowcount == 0
-            # The terms of a waiver, its tenant included, are guarded by a trigger, which comes first.
+            # A trigger guards the terms of a waiver, including the tenant. The trigger runs first.
             with pytest.raises(psycopg2.Error, match="only be ended" if table == "waivers" else "row-level security"):
                 cursor.execute(f"UPDATE verifywise_mlflow.{table} SET tenant_id = 'hooli'")
 

@@ -111,7 +111,7 @@ def test_only_changed_verdicts_are_written(store: Store) -> None:
         judge(store, changed, 5),
     ]
 
-    # The last policy has one changed expression, one new rule and one rule less. The passing of a day writes nothing.
+    # The last policy has one changed expression, one new rule and one rule less. A new day alone writes nothing.
     assert written_counts == [4, 0, 3, 0]
     with store.begin("acme") as session:
         states = history.verdict_states_of(session, KEY)

@@ -55,19 +55,19 @@ MANUAL_STATEMENTS = (
 
 @dataclass
 class TenantActions:
-    """The tenant acme, to whom things happen at a time that passes."""
+    """The tenant acme with actions that change it, and a clock that advances."""
 
     store: Store
     at: datetime
 
     def store_verdicts(self, key: tuple[str, int], verdict: Verdict) -> None:
-        """Keep a version's record, and give it the same verdict by each rule."""
+        """Store a version's record, with the same verdict of each rule."""
         version = ModelVersion(*key, tags={"day": self.at.isoformat()})
         write_record(self.store, RecordInputs(version=version, model=RegisteredModel(key[0])), self.at)
         write_verdicts(self.store, dict.fromkeys(RULES, verdict), self.at, key=key)
 
     def mark_deleted(self, key: tuple[str, int]) -> None:
-        """Keep that a version is gone."""
+        """Store that a version was deleted."""
         record_inputs = RecordInputs(version=ModelVersion(*key), model=RegisteredModel(key[0]))
         write_record(self.store, record_inputs, self.at, deleted_at=self.at)
 
@@ -85,7 +85,7 @@ class TenantActions:
             waivers.end_waivers(session, ids, "withdrawn", self.at, "")
 
     def edit(self, statement: str) -> None:
-        """Change rows past all our code."""
+        """Change rows by SQL, without our code."""
         with self.store.begin_shared() as connection:
             connection.execute(text("SET LOCAL search_path = verifywise_mlflow"))
             connection.execute(text(statement))
@@ -106,7 +106,7 @@ ACTIONS: st.SearchStrategy[Callable[[TenantActions], None]] = st.one_of(
 
 
 def figures_at(counts: VerdictCounts, at: datetime) -> object:
-    """What a standing says at a time."""
+    """Return the figures as of a time."""
     ages = {rule_id: group_by_age(gap_starts, at) for rule_id, gap_starts in counts.opened.items()}
     worst = {rule_id: list(gaps) for rule_id, gaps in counts.worst.items() if gaps}
     return counts.verdicts, counts.archived, ages, worst, dict(counts.badges)
@@ -120,7 +120,7 @@ def cached_and_computed_figures(tenant: TenantActions) -> tuple[object, object]:
 
 @pytest.fixture
 def small_buckets(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bucket of two versions is divided."""
+    """Make buckets so small that a bucket of two versions is divided."""
     monkeypatch.setattr(count_buckets, "VERSIONS_PER_BUCKET", 1)
 
 
@@ -193,7 +193,7 @@ def test_counts_cached_by_another_release_are_ignored(store: Store, other: str) 
 
     cached_figures, computed_figures = cached_and_computed_figures(tenant)
     assert cached_figures == computed_figures
-    assert not reads_verdicts(store, day(1))  # they come from the cache
+    assert not reads_verdicts(store, day(1))  # the figures come from the cache
 
 
 def test_counts_are_not_cached_if_something_changed_meanwhile(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

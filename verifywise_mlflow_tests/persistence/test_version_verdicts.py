@@ -1,4 +1,4 @@
-"""However many verdicts on a version change at once, each former one has its row in the history, with its times."""
+"""Each former verdict has its row and times in the history, even if many verdicts on a version change at once."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class State:
 
 
 def expected_states() -> set[State]:
-    """Return all states, as a writer of one verdict after the other makes them."""
+    """Return all states that a writer makes if it writes one verdict after the other."""
     current: dict[str, State] = {}
     ended: set[State] = set()
 

@@ -1,4 +1,4 @@
-"""Builds malformed bundles with valid signatures, so that a rejection has a cause other than the signature."""
+"""Builds malformed bundles with valid signatures, so that the signature cannot be the cause of a rejection."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 """Signs the folder of ``signed_folder`` with the reference implementation, in every way that needs no Sigstore.
 
 The bundles are kept in the repository, so that the tests need neither the reference implementation nor a network. The
-reference implementation would bring 14 packages (Sigstore's and The Update Framework's among them), and 1.1.1 needs one
-more that it does not declare. To regenerate them with new keys, run from the root of the repository:
+reference implementation would bring 14 packages (Sigstore's and The Update Framework's among them), and its release
+1.1.1 needs another package that it does not declare. To regenerate the bundles with new keys, run from the root of the
+repository:
 
     python -m venv build/oms && build/oms/bin/pip install model-signing==1.1.1 pyOpenSSL
     build/oms/bin/python -m verifywise_mlflow_tests.artifacts.model_signing.make_bundles

@@ -169,7 +169,7 @@ LOG: Json = {"certificate": {"rawBytes": "AAAA"}, "tlogEntries": [{}]}
 def test_a_broken_bundle_is_invalid(
     edit: Callable[[dict[str, Json], dict[str, Json]], object], expected_message: str
 ) -> None:
-    # The hint names the signing key: otherwise a bad signature could be one by an unknown key.
+    # The hint names the signing key: otherwise a bad signature could be the signature of an unknown key.
     result = check(_naming_the_trusted_key(edited(edit)))
 
     assert result.status == "invalid"

@@ -1,4 +1,4 @@
-"""The specification's own test vectors: invalid ones are never valid, and valid ones are parsed."""
+"""The specification's own test vectors: invalid vectors never count as valid, and valid vectors are parsed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The statement exported from a manifest, compared with that of the reference implementation."""
+"""The statement exported from a manifest, compared with the statement of the reference implementation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a tenant can configure as trusted, and the errors for what cannot be used."""
+"""The keys and authorities that a tenant can trust, and the errors for unusable ones."""
 
 from __future__ import annotations
 

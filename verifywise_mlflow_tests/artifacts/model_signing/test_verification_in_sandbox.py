@@ -1,4 +1,4 @@
-"""Verification in a locked-down process, in which nothing can be imported."""
+"""Verification in a locked-down process, which cannot import modules."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Worker programs for tests. Each locks itself down like the real ones and then misbehaves."""
+"""Worker programs for tests. Each program locks itself down like the real workers and then misbehaves."""

@@ -1,4 +1,4 @@
-"""A worker that attempts one forbidden action. Run as a program, it attempts the same without a lockdown."""
+"""A worker that attempts one forbidden action. If run as a program, it attempts this action without a lockdown."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def gcs(endpoint: str) -> Backend:
     _send("POST", f"{endpoint}/storage/v1/b?project=test", f'{{"name": "{bucket}"}}'.encode(), _JSON)
 
     def put(key: str, content: bytes) -> None:
-        # The emulator accepts an empty object in no simpler form.
+        # The emulator accepts an empty object only in this form.
         parts = [_part("application/json", json.dumps({"name": key}).encode()), _part("text/plain", content)]
         query = "?uploadType=multipart"
         body = b"".join(parts) + b"--part--"

@@ -1,4 +1,4 @@
-"""A whole sync that reads stores directly: the server cannot read them, or the tenant prefers direct reads."""
+"""A whole sync that reads stores directly, because the server cannot read them or the tenant prefers direct reads."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def s3(s3_endpoint: str) -> Backend:
 
 @pytest.fixture(scope="module")
 def server(s3: Backend, mlflow_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
-    """A server whose artifacts are in a bucket for which it has no credentials. The tests only read it."""
+    """A server without credentials for the bucket with its artifacts. The tests only read the server."""
     tmp_path = tmp_path_factory.mktemp("direct")
     with MlflowServer(
         backend_uri=f"sqlite:///{shutil.copyfile(mlflow_template, tmp_path / 'mlflow.db')}",

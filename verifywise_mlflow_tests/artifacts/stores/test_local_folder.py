@@ -121,7 +121,7 @@ def test_a_root_that_is_a_link_is_not_followed(share: Path) -> None:
 
 
 def test_a_file_that_is_replaced_by_a_link_is_not_followed(share: Path) -> None:
-    """Replaced between listing and reading, as an attacker with access to the share could do."""
+    """The file is replaced between listing and reading, as an attacker with access to the share could do."""
     write_files(share, {"model/weights": "weights"})
     source = LocalFolderSource(share, (), timeout_seconds=10)
     assert len(walk(source, "", ManifestLimits()).files) == 2

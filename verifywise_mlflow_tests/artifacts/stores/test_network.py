@@ -178,7 +178,7 @@ def test_a_response_that_is_not_a_listing_is_an_error(page: bytes, message: str)
 def test_no_log_shows_the_session_token_of_a_store(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(logging.getLogger("botocore.auth"), "filters", [])  # as in a process that has signed nothing
+    monkeypatch.setattr(logging.getLogger("botocore.auth"), "filters", [])  # as before a process has signed anything
     keys = {}
     for field in ("access_key_id", "secret_access_key", "session_token"):
         monkeypatch.setenv(f"STORE_{field.upper()}", f"the-{field}")

@@ -1,7 +1,7 @@
 """The evidence that is manipulated: a tenant that was synced three times, with its export, proof and checkpoints.
 
-``credit`` changed its owner, its champion and a file; a waiver of ``fraud`` was granted and withdrawn, another one is
-in force; a threshold changed once, and one sync was killed. ``globex`` is another tenant.
+The owner, the champion and a file of ``credit`` changed. A waiver of ``fraud`` was granted and withdrawn, and another
+waiver is in force. A threshold changed once, and one sync was killed. ``globex`` is another tenant.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _LATER_SETTINGS: Final = "compliance: {thresholds: {most_production_versions: 2}
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A database with the evidence, and what an auditor was given, in a folder."""
+    """A database with the evidence, and a folder with the files that an auditor was given."""
 
     database_url: str
     store: Store
@@ -68,7 +68,7 @@ class Evidence:
 
     @contextmanager
     def manipulated(self, change: Callable[[TenantSession], None], *, with_triggers: bool = False) -> Iterator[None]:
-        """Change the database, by default with all triggers disabled, and take everything back at the end."""
+        """Change the database, by default with all triggers disabled, and undo all changes at the end."""
         with (
             self.store.begin("acme") as session,
             nullcontext() if with_triggers else disabled_triggers(session.connection),
@@ -109,7 +109,7 @@ def _sync_tenants(
 ) -> None:
     now = datetime.now(UTC).replace(microsecond=0)
     registries, workspaces = {}, {}
-    for tenant_id in ("globex", "acme"):  # the last workspace stays the one that is changed
+    for tenant_id in ("globex", "acme"):  # MLflow's client keeps the last workspace, which is changed below
         workspaces[tenant_id] = create_workspace(mlflow_uri, environment)
         registries[tenant_id] = Registry(MlflowClient(mlflow_uri), folder, artifacts)
         registries[tenant_id].version("pricing", tags={"owner": "Sales"})
@@ -129,7 +129,7 @@ def _sync_tenants(
         (folder / "tenants.yaml").write_text(f"tenants:\n{''.join(lines)}")
 
     write_settings(["owner", "description"])
-    # Not before the versions were registered: files may change until then.
+    # Only after the versions were registered: files may change until then.
     _sync(folder, store, "acme", "sync-1", datetime.now(UTC))
     _sync(folder, store, "globex", "sync-of-globex", datetime.now(UTC))
     client = registries["acme"].client

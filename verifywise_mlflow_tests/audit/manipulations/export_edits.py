@@ -1,4 +1,4 @@
-"""Manipulations of an exported file, beyond those of the trail that it holds."""
+"""Manipulations of an exported file, in addition to the manipulations of the exported trail."""
 
 from __future__ import annotations
 

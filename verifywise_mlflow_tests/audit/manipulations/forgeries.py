@@ -1,6 +1,6 @@
-"""What an owner of the database does to hide a changed record: everything that follows from it is computed again.
+"""Hides a changed record as the owner of the database can: everything that depends on the record is computed again.
 
-The record and its leaf are those of version 1 of ``credit``.
+The changed record and its leaf belong to version 1 of ``credit``.
 """
 
 from __future__ import annotations
@@ -41,14 +41,14 @@ _MODEL, _VERSION = "credit", 1
 
 
 def adapt_fingerprint(session: TenantSession) -> None:
-    """Make the record's fingerprint that of its content."""
+    """Set the record's fingerprint to the fingerprint of its content."""
     session.execute(
         update(canonical_records).where(*_of_version(canonical_records)).values(fingerprint=_record_hash(session))
     )
 
 
 def adapt_content_of_leaf(session: TenantSession) -> None:
-    """Make the content of the record's newest leaf that of the record."""
+    """Set the content of the record's newest leaf to the hash of the record."""
     newest = select(func.max(log_table.c.position)).where(*_of_version(log_table), log_table.c.kind == "record")
     session.execute(
         update(log_table)
@@ -58,7 +58,7 @@ def adapt_content_of_leaf(session: TenantSession) -> None:
 
 
 def adapt_hashes_of_leaves(session: TenantSession) -> None:
-    """Make the hash of each leaf that of its text."""
+    """Set the hash of each leaf to the hash of the leaf's text."""
     for position, state, stored in [*state_log.states(session)]:
         if (right := hash_of(session.tenant_id, position, state)) != stored:
             session.execute(
@@ -69,7 +69,7 @@ def adapt_hashes_of_leaves(session: TenantSession) -> None:
 
 
 def adapt_commitments(session: TenantSession) -> None:
-    """Make each stored frontier and the roots of the models' trees those of the leaves."""
+    """Compute each stored frontier and the roots of the models' trees from the leaves."""
     leaves = [*state_log.leaf_hashes(session)]
     table = state_commitments
     for size in session.scalars(select(table.c.size).where(table.c.tenant_id == session.tenant_id)).all():
@@ -90,7 +90,7 @@ def adapt_commitments(session: TenantSession) -> None:
 
 
 def adapt_trail(session: TenantSession) -> None:
-    """Make the roots in the entries those of the leaves, and compute the chain again. The checkpoints stay."""
+    """Compute the roots in the entries from the leaves, and compute the chain again. The checkpoints stay."""
     trail = read_trail(session)
     changes = {}
     for link in trail.links:
@@ -103,12 +103,12 @@ def adapt_trail(session: TenantSession) -> None:
 
 
 def sign_with_another_key(session: TenantSession) -> None:
-    """Replace the checkpoints with those of a key that is not the auditor's."""
+    """Replace the checkpoints with checkpoints of a key that the auditor does not have."""
     write_trail(session, read_trail(session).signed_again(STRANGER))
 
 
 def add_leaf_of_newest_event(session: TenantSession) -> None:
-    """Append the leaf that the write of an event would have appended."""
+    """Append the leaf that a sync appends when it writes an event."""
     row = dict(
         session.execute(select(lifecycle_events).order_by(lifecycle_events.c.event_id.desc())).mappings().first() or {}
     )
@@ -118,7 +118,7 @@ def add_leaf_of_newest_event(session: TenantSession) -> None:
 
 
 def accept_states(session: TenantSession) -> None:
-    """Let syncs commit again, as a person with the command can."""
+    """Accept the states, as a person can with the command, so that syncs commit again."""
     accept_in(session, "nothing to see here", datetime.now(UTC))
 
 

@@ -1,4 +1,4 @@
-"""Manipulations of a proof by ``audit prove``, which an auditor was given."""
+"""Manipulations of a proof that ``audit prove`` wrote and an auditor received."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ ProofEdit = Callable[[Proofs], Proof]
 
 @dataclass(frozen=True, slots=True)
 class ProofManipulation:
-    """A manipulation of a proof, and why ``tools/verify_proof.py`` refuses it, with the auditor's key."""
+    """A manipulation of a proof, and the reason why ``tools/verify_proof.py`` refuses it with the auditor's key."""
 
     what: str
     edit: ProofEdit
@@ -250,7 +250,7 @@ def _with_other_root(proof: Proof) -> Proof:
 
 
 def _with_parts(proof: Proof, other: Proof, *names: str) -> Proof:
-    """Return a proof with parts of another one."""
+    """Return a proof with parts of another proof."""
     return {**proof, **{name: other[name] for name in names}}
 
 
@@ -262,7 +262,7 @@ def _with_content(proof: Proof, kind: str, change: Mapping[str, str]) -> Proof:
 
 
 def cells_of(proof: Proof, rule_id: str) -> dict[str, str]:
-    """Return the cells of a rule's verdict, of the last evaluation in the proof that gave one."""
+    """Return the cells of a rule's verdict from the last evaluation in the proof that has a verdict of the rule."""
     columns, place = _columns_with(proof, rule_id)
     return {name: column.split(CELL_SEPARATOR)[place] for name, column in columns.items()}
 

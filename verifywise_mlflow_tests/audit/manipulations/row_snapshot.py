@@ -1,4 +1,4 @@
-"""Copies of all rows of a database, which take back what a manipulation did: cheaper than a database for each."""
+"""Copies of all rows of a database, which undo a manipulation. A new database per manipulation would take longer."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class RowSnapshot:
         return cls(_digests(connection))
 
     def restore(self, connection: Connection) -> None:
-        """Make the rows of each changed table those of the copy."""
+        """Replace the rows of each changed table with the copied rows."""
         with disabled_triggers(connection):
             for name, digest in _digests(connection).items():
                 if digest != self.digests[name]:
@@ -46,7 +46,7 @@ class RowSnapshot:
 
 @contextmanager
 def disabled_triggers(connection: Connection) -> Iterator[None]:
-    """Switch all triggers of our tables off, as the owner of the schema can, and on again."""
+    """Disable all triggers of our tables, as the owner of the schema can, and enable them again."""
     query = text(
         """
         SELECT tgrelid::regclass::text AS table, tgname, tgenabled

@@ -16,7 +16,7 @@ _PLACES = {
 
 @dataclass(frozen=True, slots=True)
 class StateManipulation:
-    """A manipulation of stored states by SQL, and what must notice it."""
+    """A manipulation of stored states by SQL, and the check that must detect it."""
 
     group: str
     what: str

@@ -1,4 +1,4 @@
-"""Manipulations of a trail: of its entries and checkpoints, as they are in the database and in an export."""
+"""Manipulations of the entries and checkpoints of a trail, in the database and in an export."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class Trail:
     checkpoints: Sequence[AnchoredCheckpoint]
 
     def up_to(self, sequence: int) -> Trail:
-        """Return its beginning."""
+        """Return the beginning of the trail."""
         kept = [anchored for anchored in self.checkpoints if anchored.sequence <= sequence]
         return Trail(self.tenant_id, self.links[:sequence], kept)
 
     def rebuilt(self, changes: Mapping[int, Mapping[str, object]]) -> Trail:
-        """Return it with other fields in some entries, and all hashes computed again."""
+        """Return the trail with other fields in some entries, and with all hashes computed again."""
         links: list[ChainLink] = []
         for link in self.links:
             fields = {**json.loads(link.text), **changes.get(link.sequence, {})}
@@ -41,7 +41,7 @@ class Trail:
         return replace(self, links=links)
 
     def signed_again(self, key: SigningKey) -> Trail:
-        """Return it with checkpoints of another key over the same entries."""
+        """Return the trail with checkpoints of another key over the same entries."""
         signed = [
             AnchoredCheckpoint(
                 anchored.sequence,
@@ -58,7 +58,7 @@ TrailEdit = Callable[[Trail, Trail], Trail]
 
 @dataclass(frozen=True, slots=True)
 class TrailManipulation:
-    """A manipulation of a trail, and what must notice it, in the database and in an export."""
+    """A manipulation of a trail, and the checks that must detect it in the database and in an export."""
 
     what: str
     edit: TrailEdit

@@ -14,7 +14,7 @@ from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.services.proofs import provable_moment, prove_consistency, prove_version
 from verifywise_mlflow_tests.audit.proofs.proved_tenants import FIRST_SYNC, ProvedTenants
 
-# JSON of many shapes, which the tests change freely: hence Any.
+# The tests change JSON of many shapes freely, hence Any.
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Runs ``tools/verify_proof.py`` in this process: hundreds of manipulations would take a minute as programs."""
+"""Runs ``tools/verify_proof.py`` in this process. A process for each of hundreds of manipulations takes a minute."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tenants of the tests of proofs: one that was synced on three days, and another one. A key signed each sync."""
+"""The tenants of the tests of proofs: ``acme`` was synced on three days, ``globex`` twice. A key signed each sync."""
 
 from __future__ import annotations
 

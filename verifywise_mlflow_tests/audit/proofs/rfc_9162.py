@@ -1,4 +1,4 @@
-"""The algorithms by which RFC 9162 verifies proofs of inclusion and of consistency, to compare our paths with."""
+"""The algorithms of RFC 9162 for the verification of inclusion and consistency, with which tests verify our paths."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def root_from_inclusion(leaf: bytes, position: int, size: int, path: Sequence[by
 
 
 def is_consistent(former_size: int, former_root: bytes, size: int, root: bytes, path: Sequence[bytes]) -> bool:
-    """Return whether a path proves that the later tree begins with the former one's leaves (RFC 9162, 2.1.4.2)."""
+    """Return whether a path proves that the later tree begins with the former tree's leaves (RFC 9162, 2.1.4.2)."""
     if not 0 < former_size <= size:
         return False
     if former_size == size:

@@ -135,7 +135,7 @@ def test_it_says_why_there_is_no_proof(arguments: list[str], exit_code: int, sai
 
     assert result.exit_code == exit_code, result.output
     assert said in " ".join(result.output.split())
-    assert "as of entry" not in result.output  # no word of success
+    assert "as of entry" not in result.output  # no message of success
 
 
 def test_the_proof_of_what_an_auditor_s_checkpoint_covers_is_covered_by_it(
@@ -193,7 +193,7 @@ class _UndoError(Exception):
 
 @contextmanager
 def forged(proved: ProvedTenants, table: str, statement: str) -> Iterator[TenantSession]:
-    """Change rows as the owner of the database can, past the triggers; undo it at the end of the block."""
+    """Change rows with disabled triggers, as the owner of the database can; undo this at the end of the block."""
     with suppress(_UndoError), proved.store.begin("acme") as session:
         session.execute(text(f"ALTER TABLE verifywise_mlflow.{table} DISABLE TRIGGER USER"))
         session.execute(text(statement.format(table=f"verifywise_mlflow.{table}")))

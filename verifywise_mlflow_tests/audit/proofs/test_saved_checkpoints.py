@@ -1,4 +1,4 @@
-"""The keys and checkpoints that an auditor saved: what covers a proof, what contradicts it, what cannot be read."""
+"""Keys and checkpoints that an auditor saved: which of them cover a proof, contradict a proof, or cannot be read."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_checkpoint_over_an_entry_that_is_not_in_the_file_is_no_damage_and_no_
 
 
 def test_each_file_with_checkpoints_must_cover_the_proof(proofs: Proofs, tmp_path: Path) -> None:
-    """Otherwise, a proof that begins after the auditor's last visit would pass as one that begins with it."""
+    """Otherwise, a proof that begins after the auditor's last visit would pass as a proof since the visit."""
     covering = tmp_path / "covering.jsonl"
     covering.write_text(json.dumps(proofs.newest["checkpoints"][0]))
     last_year = _saved(tmp_path, proofs.first["checkpoints"][0])

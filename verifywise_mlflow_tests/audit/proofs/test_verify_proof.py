@@ -26,7 +26,7 @@ from verifywise_mlflow_tests.support.standalone_scripts import imported_packages
 
 
 def run_program(document: Any, file: Path, *arguments: str | Path, isolated: bool) -> subprocess.CompletedProcess[str]:
-    """Run the script as a program without environment variables; isolated, it sees no installed package."""
+    """Run the script as a program without environment variables and without access to installed packages."""
     file.write_text(json.dumps(document))
     flags = ["-I", "-S"] if isolated else ["-I"]
     command = [sys.executable, *flags, str(SCRIPT), str(file), *map(str, arguments)]
@@ -98,13 +98,13 @@ Change = Callable[[Any, Proofs], object]
 
 
 def _edit(state: Any, **fields: object) -> None:
-    """Change a leaf so that it still is one."""
+    """Change a member of a leaf, so that the text is still a leaf."""
     leaf = {**json.loads(state["leaf"]), **fields}
     state["leaf"] = json.dumps(leaf, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def _rewrite(state: Any, **fields: object) -> None:
-    """Change a text, and the hash of it in the leaf."""
+    """Change a text, and the text's hash in the leaf."""
     state["content"] = json.dumps({**json.loads(state["content"]), **fields}, sort_keys=True, separators=(",", ":"))
     _edit(state, content=hashlib.sha256(state["content"].encode()).hexdigest())
 
@@ -116,7 +116,7 @@ def _state(proof: Any, kind: str) -> Any:
 
 
 def _pass_off_as_newest(proof: Any, proofs: Proofs) -> None:
-    """Show the record of the first sync with its true path in the log, as if it were the newest one."""
+    """Show the record of the first sync, with its true path in the log, as the newest record."""
     former = copy.deepcopy(_state(proofs.first, "record"))
     former["log_path"] = list(proofs.log.path(json.loads(former["leaf"])["position"]))
     former["model_path"] = _state(proof, "record")["model_path"]
@@ -124,19 +124,19 @@ def _pass_off_as_newest(proof: Any, proofs: Proofs) -> None:
 
 
 def _drop_evaluations(proof: Any) -> None:
-    """Leave out the former evaluations, whose verdicts the newest one kept."""
+    """Leave out the former evaluations, whose verdicts the newest evaluation kept."""
     proof["states"] = [state for state in proof["states"] if state["model_path"] is not None]
 
 
 def _add_verdict(proof: Any) -> None:
-    """Add a verdict of another rule to those that the newest evaluation gave."""
+    """Add a verdict of another rule to the verdicts that the newest evaluation gave."""
     columns = _state(proof, "evaluation")["verdicts"]
     for name, column in columns.items():
         columns[name] = f"{column}\x1e{'mine' if name == 'rule_id' else column}"
 
 
 def _resigned(proof: Any, key: SigningKey, **fields: object) -> None:
-    """Sign another claim, with a key."""
+    """Sign another claim with the given key."""
     text = json.dumps({**json.loads(proof["checkpoints"][0]["checkpoint"]), **fields})
     proof["checkpoints"][0] = {"checkpoint": text, "signature": key.sign(text.encode()).hex()}
 
@@ -146,7 +146,7 @@ def _entry(proof: Any, **fields: object) -> None:
 
 
 def _own_tree(proof: Any, proofs: Proofs) -> None:
-    """Commit to another record in an entry of one's own, signed with a key of one's own."""
+    """Commit to another record in a forged entry, signed with the forger's own key."""
     state = proof["states"][0]
     _rewrite(state, owner="Trustworthy Team")
     root = hashlib.sha256(b"\0" + state["leaf"].encode()).hexdigest()
@@ -226,7 +226,7 @@ def test_a_manipulated_proof_of_a_version_is_refused_with_a_reason(
 
 
 def _renamed_tenant(proof: Any, proofs: Proofs) -> None:
-    """Call another tenant's proof that of acme, wherever that is possible without the key."""
+    """Present another tenant's proof as acme's: change the name wherever this is possible without the key."""
     text = json.dumps(proofs.other_tenant["entries"]).replace("globex", "acme")
     proof.update(proofs.other_tenant, tenant="acme", entries=json.loads(text))
 
@@ -259,7 +259,7 @@ def _changed(document: Any, path: tuple[str | int, ...]) -> Any:
         holder = holder[parent]
     value = holder[name]
     if isinstance(value, str):
-        # A digit of a hash becomes another one; of any other text the last letter.
+        # In a hash, one digit changes; in any other text, the last letter.
         holder[name] = value[:-1] + ("1" if value[-1:] == "0" else "0")
     else:
         holder[name] = value + 1

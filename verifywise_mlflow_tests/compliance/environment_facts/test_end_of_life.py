@@ -1,4 +1,4 @@
-"""The days that are known of the lines of Python and MLflow."""
+"""The known days of support and release of the lines of Python and MLflow."""
 
 from __future__ import annotations
 

@@ -242,7 +242,7 @@ def test_an_unusable_copy_is_read_once_for_all_records(tmp_path: Path, monkeypat
 
 
 def unusable_copies(folder: Path) -> dict[str, Path]:
-    """Return the path of each, by the reason that is given."""
+    """Return the path of each unusable copy, by the reason that the product states."""
     (folder / "text.zip").write_text("no archive", encoding="utf-8")
     (folder / "empty").mkdir()
     of_npm = {"id": "A", "affected": [{"package": {"ecosystem": "npm", "name": "p"}}]}
