@@ -1,7 +1,7 @@
-"""Ranges of the log of states that a person accepted, since no sync could commit them.
+"""Ranges in the log of states. A person accepted the states of these ranges, since no sync could commit them.
 
-Every later commitment repeats the ranges. So each entry that commits a state says whether a sync wrote the state or a
-person accepted it, and a proof needs no other entry to show that.
+Every later commitment repeats the ranges. So each entry that commits a state shows whether a sync wrote the state or a
+person accepted it, and a proof needs no other entry.
 """
 
 from __future__ import annotations
@@ -13,17 +13,18 @@ from typing import Final
 ACCEPTED: Final = "accepted"
 """The JSON key of a commitment's accepted ranges."""
 MAX_RANGES: Final = 100
-"""The most ranges of a tenant: each commitment repeats them all, and an entry of the trail must stay short."""
+"""The maximum number of ranges of a tenant. Each commitment repeats all ranges, and an entry of the trail must stay
+short."""
 
 
 @dataclass(frozen=True, slots=True)
 class AcceptedRange:
-    """States from one position of the log to another, both included."""
+    """The states from a first to a last position of the log, including both positions."""
 
     first: int
     last: int
     entry: int
-    """The sequence number of the entry that says who accepted them, and why."""
+    """The sequence number of the entry that states who accepted the range, and why."""
 
     def __contains__(self, position: int) -> bool:
         return self.first <= position <= self.last
@@ -34,7 +35,7 @@ class AcceptedRange:
 
 
 def parse_accepted(value: object) -> tuple[AcceptedRange, ...]:
-    """Return the accepted ranges in the JSON of a commitment; none for None, since a commitment without any lacks them.
+    """Return the accepted ranges in the JSON of a commitment; empty for None, which a commitment without ranges has.
 
     Raises:
         ValueError: the value is not a list, or a part of it lacks one of the three numbers.
@@ -49,7 +50,7 @@ def parse_accepted(value: object) -> tuple[AcceptedRange, ...]:
 
 
 def accepting_entry(accepted: Sequence[AcceptedRange], position: int) -> int | None:
-    """Return the entry by which a person accepted the state at a position; None if it is in no accepted range."""
+    """Return the entry by which a person accepted the state at a position; None if no accepted range has it."""
     return next((part.entry for part in accepted if position in part), None)
 
 

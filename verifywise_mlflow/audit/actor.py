@@ -1,4 +1,4 @@
-"""The actor: who ran the program that wrote an entry, as reported by the systems that authenticated this person.
+"""The actor: the person who ran the program that wrote an entry, according to the systems that authenticated them.
 
 This product has no login of its own. The operating system, Postgres, and the reverse proxy in front of Dagster each
 name the account that they have authenticated.
@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 MAX_NAME_CHARS = 200
-"""Characters after which a name is cut. In canonical JSON, an escaped character takes up to 12 bytes."""
+"""The maximum number of characters of a name. A longer name is cut. In canonical JSON, an escaped character takes up to
+12 bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,5 +32,5 @@ class Actor:
 
     @property
     def name(self) -> str:
-        """The person, as precisely as it is known."""
+        """The person, as precisely as the accounts show."""
         return self.dagster_user or self.os_user

@@ -4,7 +4,7 @@ Canonical JSON has sorted keys, no white space between its parts, and ASCII only
 so verification needs no rules for numbers or escapes: ``SHA-256(text)`` is the entry's hash, and the next entry has it
 as ``previous_hash``.
 
-Three verifiers repeat this deliberately instead of importing it, so that an auditor need not trust this package:
+Three verifiers repeat this code deliberately instead of importing it, so that an auditor need not trust this package:
 ``tools/verify_audit_export.py``, ``tools/verify_proof.py`` and ``documents/pack/verify.py``.
 """
 
@@ -33,7 +33,7 @@ class ChainLink:
     """One entry of a chain. In a chain from the database, only a verification shows that the fields are right."""
 
     sequence: int
-    """From 1, without gaps."""
+    """The number of the entry, from 1, without gaps."""
     text: str
     """Canonical JSON, ASCII."""
     hash: str

@@ -1,10 +1,12 @@
 """Checkpoints: signed statements of the length of a tenant's chain and the hash of its last entry.
 
-A chain alone does not reveal truncation, and an attacker who can write to the database can rebuild it after a change.
-But the attacker cannot sign the new chain. The text that was signed is stored unchanged, as canonical JSON in ASCII.
+A chain alone does not reveal truncation, and an attacker who can write to the database can rebuild the chain after a
+change. But the attacker cannot sign the new chain. The text that was signed is stored unchanged, as canonical JSON in
+ASCII.
 
-A checkpoint can name the key that replaces its own, or lost keys that its own replaces. Only the checkpoint's text can
-name keys, never the entry that it signs: the next checkpoint also signs an entry that an attacker appended.
+A checkpoint can name the key that replaces the checkpoint's own key, or lost keys that the checkpoint's own key
+replaces. Only the checkpoint's text can name keys. The signed entry cannot, since the next checkpoint also signs an
+entry that an attacker appended.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ class InvalidCheckpointError(ValueError):
 
 
 class UnknownKeyError(InvalidCheckpointError):
-    """A checkpoint names an untrusted key: one that a rotation replaced or introduced, or a stranger's."""
+    """A checkpoint names an untrusted key: a key that a rotation replaced or introduced, or a stranger's key."""
 
     def __init__(self, key_id: str) -> None:
         super().__init__(
@@ -85,7 +87,7 @@ class CheckpointClaim:
     next_key: str | None = None
     """The public key, in PEM, that signs from here on: the key of this checkpoint vouches for it."""
     replaces: tuple[str, ...] = ()
-    """The ids of lost or stolen keys. A checkpoint of a later entry that one of these keys signs is refused."""
+    """The ids of lost or stolen keys. A checkpoint over a later entry is refused if one of these keys signs it."""
 
 
 def sign_checkpoint(
@@ -122,7 +124,7 @@ def parse_claim(checkpoint: Checkpoint) -> CheckpointClaim:
     """Return a checkpoint's content without verifying its signature.
 
     Raises:
-        InvalidCheckpointError: It is not a statement about a chain.
+        InvalidCheckpointError: The text is not a statement about a chain.
     """
     fields = _parse_object(checkpoint.text)
     sequence = fields.get("sequence")
@@ -147,7 +149,7 @@ def verify_claim(checkpoint: Checkpoint, keys: Sequence[PublicKey]) -> Checkpoin
 
     Raises:
         UnknownKeyError: The checkpoint names a key that is not among ``keys``.
-        InvalidCheckpointError: It is not a statement about a chain, or its signature is wrong.
+        InvalidCheckpointError: The text is not a statement about a chain, or the signature is wrong.
     """
     claim = parse_claim(checkpoint)
     key = next((key for key in keys if key.key_id == claim.key_id), None)

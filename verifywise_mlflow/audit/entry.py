@@ -1,11 +1,12 @@
 """One entry of the audit trail.
 
-To add a kind of entry: name it in ``EntryKind``, and in ``KINDS_WITH_ACTOR`` if a person causes it; append it with
-``persistence/repositories/audit_log.py``; describe it in ``docs/reference/audit-trail.md``.
+To add a kind of entry, name the kind in ``EntryKind``, and also in ``KINDS_WITH_ACTOR`` if a person causes such
+entries. Append entries with ``persistence/repositories/audit_log.py``. Describe the kind in
+``docs/reference/audit-trail.md``.
 
-To add a field: give it a default, since stored entries lack it; fill it in ``Sync.make_entry``
-(``pipeline/sync.py``); add it to the view ``audit_entries`` with a migration. ``export.py`` needs no change: it
-writes the text that was hashed.
+To add a field, give it a default, since stored entries lack it. Fill it in ``Sync.make_entry`` (``pipeline/sync.py``).
+Add it to the view ``audit_entries`` with a migration. ``export.py`` needs no change: it writes the text that was
+hashed.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ KINDS_WITH_ACTOR: Final[frozenset[EntryKind]] = frozenset(
     )
 )
 """The kinds of entries that name an actor, since a person can cause them. All other entries follow from the server or
-the calendar; the entry of their sync's start has the actor."""
+the calendar. For them, the entry about the start of the sync has the actor."""
 Outcome = Literal["complete", "incomplete", "failed", "noted"]
 
 
@@ -84,17 +85,19 @@ class AuditEntry:
     credential_identity: str | None = None
     server_version: str | None = None
     object_kind: str | None = None
-    """Such as ``registered model``, ``model version``, ``artifacts``, ``waiver``, ``database role`` or ``states``."""
+    """The kind of object, such as ``registered model``, ``model version``, ``artifacts``, ``waiver``, ``database role``
+    or ``states``."""
     object_name: str | None = None
     reason: str | None = None
     counts: Mapping[str, object] = field(default_factory=dict)
-    """Numbers and other details, which depend on the kind. The end of a sync has, for each stage, the numbers of
-    objects read, changed, incomplete and removed."""
+    """Numbers and other details, which depend on the kind. The entry about the end of a sync has, for each stage, the
+    numbers of objects read, changed, incomplete and removed."""
     actor: Actor | None = None
-    """Who caused an entry of ``KINDS_WITH_ACTOR``. If it has none when it is appended, it gets that of this process."""
+    """Who caused an entry of ``KINDS_WITH_ACTOR``. An entry that has no actor when it is appended gets the actor of
+    this process."""
 
     def __post_init__(self) -> None:
-        """Shorten what people and servers write, so that the entry fits, and since the trail outlives an erasure."""
+        """Shorten texts by people and servers: an entry has a maximum length, and the trail outlives an erasure."""
         if self.object_name is not None:
             object.__setattr__(self, "object_name", abbreviate(self.object_name))
         for name, max_bytes in _MAX_TEXT_BYTES.items():
@@ -111,12 +114,13 @@ _MAX_TEXT_BYTES: Final[Mapping[str, int]] = {
     "server_version": 256,
     "credential_identity": 1024,
 }
-"""Bytes of a text's canonical JSON beyond which it is cut, so that an entry stays below ``chain.MAX_ENTRY_BYTES``."""
+"""The maximum bytes of each text in canonical JSON. Longer texts are cut, so that an entry stays below
+``chain.MAX_ENTRY_BYTES``."""
 STATES: Final = "states"
 """The key in ``counts`` under which an entry commits the log of states. Its value is never shortened."""
 _MAX_COUNTS_BYTES: Final = 16 * 1024
 _MAX_BYTES_PER_CHARACTER: Final = 12
-"""Canonical JSON escapes a character outside of the basic plane as two units of UTF-16."""
+"""Canonical JSON escapes a character outside of the basic plane as two UTF-16 code units."""
 
 
 def shorten_to_bytes(text: str, max_bytes: int) -> str:
@@ -129,7 +133,7 @@ def shorten_to_bytes(text: str, max_bytes: int) -> str:
 
 
 def _shorten_counts(counts: Mapping[str, object]) -> Mapping[str, object]:
-    """Return the counts; if they are too long, the commitment and numbers, and names of other values if these fit."""
+    """Return the counts. If they are too long, keep the commitment, numbers and, with enough space, other names."""
     if len(canonical_json(dict(counts))) <= _MAX_COUNTS_BYTES:
         return counts
     for keeps_names in (True, False):

@@ -1,7 +1,7 @@
 """Exports a trail as lines. Each entry is the text that was hashed; a checkpoint follows the entry that it signs.
 
 ``tools/verify_audit_export.py`` verifies an export without a database and without this package. Among the checkpoints
-of one entry, those that vouch for a key come first: a reader needs the key for the others.
+of one entry, the checkpoints that vouch for a key come first: a reader needs that key for the other checkpoints.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The chain of keys of one trail: from the public keys that a verifier trusts to the keys for which they vouch.
 
 A checkpoint with a ``next_key`` ends the validity of its own key. A checkpoint that ``replaces`` other keys ends their
-validity. Signatures of a replaced key over later entries are refused, so a stolen key cannot vouch for new entries. The
-key becomes valid again if a later checkpoint vouches for it. If a lost key could not vouch for its successor, the
-verifier must supply the successor, too.
+validity. Signatures of a replaced key over later entries are refused, so a stolen key cannot vouch for new entries. A
+replaced key becomes valid again if a later checkpoint vouches for it. If a lost key could not vouch for its successor,
+the verifier must supply the successor, too.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ if TYPE_CHECKING:  # imports cryptography, which takes 0.05 s
 
 
 class ReplacedKeyError(InvalidCheckpointError):
-    """A checkpoint of an entry after the one that replaced its key."""
+    """The checkpoint's key was replaced at an earlier entry than the checkpoint's entry."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyChange:
-    """One key vouched for the next."""
+    """A key vouched for the next key."""
 
     sequence: int
     """The entry whose checkpoint vouches for the new key."""
@@ -55,8 +55,8 @@ class KeyChain:
         Raises:
             UnknownKeyError: No trusted key has this id.
             ReplacedKeyError: The key was replaced before this entry.
-            InvalidCheckpointError: It is not a checkpoint, its signature is wrong, or it vouches for something other
-                than a key.
+            InvalidCheckpointError: The text is not a checkpoint, its signature is wrong, or it vouches for something
+                other than a key.
         """
         claim = verify_claim(checkpoint, tuple(self._trusted.values()))
         replaced_at = self._replaced.get(claim.key_id, claim.sequence)
@@ -67,7 +67,7 @@ class KeyChain:
         return claim
 
     def follow(self, claim: CheckpointClaim) -> None:
-        """Apply a checkpoint: after its entry, trust its ``next_key`` instead of its own key, and none it ``replaces``.
+        """Apply a checkpoint: after its entry, trust its ``next_key`` instead of its own, and no key it ``replaces``.
 
         Args:
             claim: What ``verify`` returned. Most checkpoints change no key.

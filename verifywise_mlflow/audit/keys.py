@@ -35,7 +35,7 @@ class PublicKey:
         """Parse a key that ``pem`` or ``openssl pkey -pubout`` wrote.
 
         Raises:
-            InvalidKeyError: The text is something else.
+            InvalidKeyError: The text is not such a key.
         """
         if b"PRIVATE KEY" in pem:
             raise InvalidKeyError(
@@ -94,7 +94,7 @@ class SigningKey:
         """Parse a key that ``pem`` or ``openssl genpkey -algorithm ed25519`` wrote.
 
         Raises:
-            InvalidKeyError: The text is something else, or a key that is encrypted with a password.
+            InvalidKeyError: The text is not such a key, or the key is encrypted with a password.
         """
         try:
             key = load_pem_private_key(pem, password=None)

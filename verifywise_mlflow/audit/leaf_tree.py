@@ -16,14 +16,14 @@ from typing import Final, NamedTuple
 from verifywise_mlflow.audit.merkle import EMPTY_ROOT
 
 _BYTES: Final = 32
-"""Bytes of a hash."""
+"""The number of bytes of a hash."""
 
 Path = tuple[str, ...]
 """Steps upwards to the root, from a leaf or another node."""
 
 
 class Growth(NamedTuple):
-    """A consistency proof: it shows that a tree begins with the leaves of a former one (RFC 9162, section 2.1.4).
+    """A consistency proof: it shows that a tree begins with the leaves of a former tree (RFC 9162, section 2.1.4).
 
     The steps with the side ``left`` lead from the node to the former root. All steps lead to the later root: the
     siblings on the right were added.

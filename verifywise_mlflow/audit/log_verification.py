@@ -1,11 +1,11 @@
 """Verifies a log of states against the trail's commitments, and reports the damage.
 
-The leaves are read one by one; only hashes of up to ``PROGRESS_INTERVAL`` of them are in memory.
+The leaves are read one by one. At most ``PROGRESS_INTERVAL`` hashes of leaves are in memory.
 
 Each leaf's stored hash is compared with its text, and the roots are computed from the stored hashes. If a root differs
-from the committed one, the commitment's stored frontier shows which part of the tree differs, provided that the
+from the committed root, the commitment's stored frontier shows which part of the tree differs, provided that the
 frontier has the committed root. The verification then continues from that frontier, so that each commitment is verified
-by itself. Without such a frontier, roots are compared again after the next commitment that has one.
+by itself. Without such a frontier, roots are compared again only after the next commitment with such a frontier.
 """
 
 from __future__ import annotations
@@ -34,22 +34,22 @@ class Leaf(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Commitment:
-    """What an entry of the trail says about the log, and what the database stores about this entry."""
+    """The statement of an entry of the trail about the log, and what the database stores about this entry."""
 
     sequence: int
     """The entry's number."""
     sync_id: str
     size: int
     root: str | None
-    """In hex; None if the entry lacks it."""
+    """The committed root, in hex; None if the entry lacks it."""
     models: int | None
     current: str | None
     syncs: Sequence[str] = ()
-    """The other syncs whose states it commits."""
+    """The other syncs whose states the entry commits."""
     frontier: Sequence[bytes] | None = None
     """The frontier to which the database appends the next leaves; None if it has no row for this entry."""
     accepted: Sequence[AcceptedRange] = ()
-    """The states that a person accepted, of this commitment and of all before."""
+    """The states that a person accepted, up to and including this commitment."""
     is_acceptance: bool = False
     """Whether a person accepts states by the entry."""
 
@@ -84,7 +84,7 @@ class LogReport:
     damages: list[LogDamage] = field(default_factory=list)
     leaves: int = 0
     committed: int = 0
-    """States that a commitment covers."""
+    """The number of states that a commitment covers."""
     last: Commitment | None = None
     commitments: int = 0
 
@@ -127,7 +127,7 @@ class _Walk:
     _position: int = 0
     """The position of the next leaf."""
     _compared: int = 0
-    """The size that the last commitment with a root commits."""
+    """The size of the log in the last commitment that has a root."""
     _ahead: Leaf | None = None
 
     def to(self, commitment: Commitment) -> None:
@@ -166,7 +166,7 @@ class _Walk:
             self._report_root(commitment, compared, frontier, continued)
 
     def _compare_accepted(self, commitment: Commitment, former: Sequence[AcceptedRange]) -> None:
-        """Report a commitment that omits states accepted before, or accepts states in the entry of a sync."""
+        """Report a commitment that omits earlier accepted states, or a sync's commitment that accepts states."""
         named, added = commitment.accepted[: len(former)], commitment.accepted[len(former) :]
         is_own = all(commitment.is_acceptance and part.entry == commitment.sequence for part in added)
         if [*named] == [*former] and is_own:
@@ -238,7 +238,7 @@ class _Walk:
 
 
 def _differing_range(frontier: Frontier, committed: Frontier, start: int) -> tuple[int, int]:
-    """Return the first and last position, from ``start`` on, of the first full subtree that differs; if none, all."""
+    """Return the first and last position of the first differing full subtree from ``start`` on, or of all leaves."""
     first = 0
     for place, peak in enumerate(committed.peaks):
         size = 1 << [bit for bit in range(committed.size.bit_length() - 1, -1, -1) if committed.size >> bit & 1][place]

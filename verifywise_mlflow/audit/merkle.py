@@ -1,8 +1,9 @@
-"""Merkle trees as in RFC 9162, section 2.1: hashes of leaves and nodes, and roots. ``leaf_tree`` has their paths.
+"""Merkle trees as in RFC 9162, section 2.1: hashes of leaves and nodes, and roots. ``leaf_tree`` has the paths.
 
-A leaf's hash is SHA-256 of a zero byte and its text, a node's is SHA-256 of a one byte and its two children, so that no
-leaf can pass for a node. The tree of n leaves splits at the largest power of two below n, so it consists of full
-subtrees, one for each one bit of n. Their roots, the *frontier*, suffice to append leaves: no old leaf is read.
+A leaf's hash is SHA-256 of a zero byte and the leaf's text. A node's hash is SHA-256 of a one byte and the hashes of
+its two children. So no leaf can pass for a node. The tree of n leaves splits at the largest power of two below n, so it
+consists of full subtrees, one for each bit of n that is set. The roots of these subtrees are the *frontier*. The
+frontier suffices to append leaves: no old leaf is read.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Final
 EMPTY_ROOT = hashlib.sha256().digest()
 """The root of a tree without leaves."""
 _LEAVES_PER_BATCH: Final = 4096
-"""Hashes of leaves that are in memory at once."""
+"""The number of leaves' hashes that are in memory at once."""
 
 
 def leaf_hash(text: bytes) -> bytes:

@@ -1,8 +1,10 @@
-"""Proofs about the log of states: that an entry of the audit trail commits a state, that the state was the newest one,
-and that a later log extends a former one.
+"""Proofs about the log of states.
+
+They prove that an entry of the audit trail commits a state, that the state was the newest state, and that a later log
+extends a former log.
 
 A proof has the texts that were hashed and the paths from their hashes to the two roots in the entry. A verifier needs
-no more: see ``documents/pack/verify_proof.py``, which shares no code with this module.
+nothing else. ``documents/pack/verify_proof.py`` is such a verifier, and shares no code with this module.
 """
 
 from __future__ import annotations
@@ -39,31 +41,31 @@ class ProvedState:
     leaf: str
     """The text of its leaf in the log: JSON with the SHA-256 of the content, the kind, the version and the time."""
     content: str
-    """The text of the state: JSON with the stored text of each column; of verdicts, the SHA-256 of each column."""
+    """The text of the state: JSON with the stored text of each column; for verdicts, the SHA-256 of each column."""
     verdicts: Mapping[str, str]
     """The columns of the verdicts that began with an evaluation, each as one text; empty for other states."""
     log_path: Texts
     """From the leaf to the root of the log: for each step the sibling's side and hash."""
     model_path: Texts | None
-    """From the leaf to the root of the newest states of its model; null if a newer state has replaced this one."""
+    """From the leaf to the root of the newest states of its model; null if a newer state has replaced this state."""
 
 
 @dataclass(frozen=True, slots=True)
 class VersionProof:
-    """Proves a version's newest states when an entry was written, with the entries up to the one that was signed."""
+    """Proves which states of a version were the newest at an entry, with the entries up to the signed entry."""
 
     tenant: str
-    """In the form that Postgres stores, like the model's name: the leaves contain this form."""
+    """The tenant in the form that Postgres stores, like the model's name, since the leaves contain this form."""
     model_name: str
     version_number: int
     states: Sequence[ProvedState]
     models_path: Path
     verdicts: Mapping[str, Mapping[str, str]]
-    """Rule to the columns of the verdict in force."""
+    """The columns of the verdict in force, by rule."""
     rules: Mapping[str, Mapping[str, object]]
-    """Rule to what decided its verdict, for verdicts whose inputs can be hashed again."""
+    """The parts of each rule that decided its verdict, by rule, for verdicts whose inputs can be hashed again."""
     entries: Texts
-    """The texts of the entries, from the one that commits the states to the one that was signed."""
+    """The texts of the entries, from the entry that commits the states to the signed entry."""
     checkpoints: Sequence[Checkpoint]
 
 
@@ -73,7 +75,8 @@ class ConsistencyProof:
 
     tenant: str
     entries: Texts
-    """From the last commitment up to the former entry (from the former entry if there is none) to the later entry."""
+    """The entries from the last commitment at or before the former entry up to the later entry. Without such a
+    commitment, they begin with the former entry."""
     growth: Growth | None
     """The growth of the log from the first to the last commitment in these entries; None if they have no commitment."""
     checkpoints: Sequence[Checkpoint]
@@ -81,14 +84,14 @@ class ConsistencyProof:
 
 @dataclass(frozen=True, slots=True)
 class Commitment:
-    """What an entry says about the log of states."""
+    """The statement of an entry about the log of states."""
 
     size: int
     root: str
     current: str
     """The root of the tree over the newest states of all models."""
     accepted: Sequence[AcceptedRange] = ()
-    """States that no sync committed, and a person accepted."""
+    """Ranges of states that no sync committed and that a person accepted."""
 
     @classmethod
     def of_entry(cls, text: str) -> Commitment | None:
@@ -114,7 +117,8 @@ class CommittedStates:
 
         Args:
             log: the hashes of the leaves, in the order of their positions.
-            newest: each model's name with the hash of a newest state, in the order of the leaves of the models' trees.
+            newest: pairs of a model's name and the hash of one of its newest states, in the order of the leaves of the
+                models' trees.
         """
         self._log = LeafTree(log)
         self._models = {

@@ -1,6 +1,6 @@
 """Leaves of the state log: one for each state that was written, with the hash of its content.
 
-A leaf's text is RFC 8785 JSON of texts and whole numbers, for which Python's encoder and RFC 8785 agree as long as keys
+A leaf's text is RFC 8785 JSON of texts and whole numbers. For such JSON, Python's encoder and RFC 8785 agree if keys
 are ASCII. The content of a state is such JSON, too: usually an object with the stored text of each column. So a
 verifier needs no rules for numbers, and a proof can contain exactly the text that was hashed.
 """
@@ -66,18 +66,19 @@ def content_bytes(content: Content) -> bytes:
 
 @value_object
 class State:
-    """A state that was written: which, when, by which sync, and the hash of its content."""
+    """A state that was written: its object, the time, the sync, and the hash of its content."""
 
     kind: StateKind
     model_name: str
-    """In the form that Postgres stores, without NUL and lone surrogates; empty if the state belongs to no model."""
+    """The name in the form that Postgres stores, without NUL and lone surrogates; empty if the state belongs to no
+    model."""
     version_number: int
     """0 if the state belongs to no version."""
     object_id: str
     """What distinguishes several objects of one kind and version: an event, a waiver, a kind of configuration."""
     written_at: datetime
     sync_id: str
-    """Empty for a state that a command wrote."""
+    """The sync that wrote the state; empty if a command wrote it."""
     content: str
     """``content_hash`` of the row."""
 

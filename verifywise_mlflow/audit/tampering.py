@@ -1,6 +1,6 @@
 """Diagnoses tampering at the first invalid link of a chain, from that link and those after it.
 
-If the chain was changed in one way, the diagnosis names this change, or one that would leave the same links. If it was
+If the chain was changed in one way, the diagnosis names this change, or a change that leaves the same links. If it was
 changed in several ways, the diagnosis names one of these changes, at the first affected entry. Only a checkpoint or a
 head that was recorded elsewhere reveals truncation and a rebuilt chain.
 """
@@ -137,12 +137,12 @@ def _gap_or_reorder(
 def _extra_entry(
     previous: ChainLink | None, link: ChainLink, position: EntryPosition, following: ChainLink | None
 ) -> Damage:
-    """Diagnose a link that claims the position of an earlier one."""
+    """Diagnose a link that claims the position of an earlier link."""
     sequence = link.sequence
     previous_position = parse_position(previous.text) if previous else None
     if previous and previous_position and _is_at(position, previous_position.sequence, previous_position.previous_hash):
         next_position = parse_position(following.text) if following else None
-        # Two entries claim one position. The next entry contains the hash of the genuine one.
+        # Two entries claim one position. The next entry contains the hash of the genuine entry.
         if link.hash != previous.hash and (next_position is None or next_position.previous_hash == link.hash):
             return Damage("insertion", previous.sequence, f"two entries claim to be entry {previous.sequence}")
     return Damage("insertion", sequence, f"the entry at {sequence} claims to be entry {position.sequence}")

@@ -1,16 +1,16 @@
 """The result of verifying a trail: what is wrong with it, what is proved, and what is not.
 
-Once a public key is supplied, an undamaged trail alone is not ``intact``: the owner of the database can cut the trail
-off right after a checkpoint, remove later checkpoints and append other entries. The result is a chain with valid
+If a public key is supplied, an undamaged trail is not yet ``intact``. The owner of the database can cut the trail off
+right after a checkpoint, remove later checkpoints and append other entries. The result is a chain with valid
 signatures. Only a statement from outside the database shows that entries are missing: a checkpoint that was stored
 elsewhere, or the head of the chain as it was recorded elsewhere. So a verifier who supplies a key gets ``intact`` only
-if such a statement covers every entry, or every entry up to ``through``, the last one that the verifier asks about.
-Otherwise the outcome of a signed trail is ``unproved``, which has an exit code of its own, and the report says what to
-compare with.
+if such a statement covers every entry. If the verifier sets ``through``, the statement must cover every entry up to the
+entry ``through``. Otherwise the outcome of a signed trail is ``unproved``, which has an exit code of its own, and the
+report states what to compare with.
 
-The daily verification fails for a damaged trail and for one that no key signed, but not for ``unproved``: entries that
-no checkpoint covers yet are normal between two syncs, and an alert that is always on is not an alert. The verification
-notices a truncated trail only if it can read checkpoints back from a witness.
+The daily verification fails for a damaged trail and for a trail that no key signed, but not for an ``unproved`` trail.
+Entries that no checkpoint covers yet are normal between two syncs, and an alert that is always on is not an alert. The
+verification notices a truncated trail only if it can read checkpoints back from a witness.
 """
 
 from __future__ import annotations
@@ -32,27 +32,27 @@ class TrailReport:
 
     tenant_id: str
     entries: int
-    """Number of valid entries, from the first on."""
+    """The number of valid entries before the first damage."""
     head: str | None
-    """The hash of the last valid entry; None if there is none."""
+    """The hash of the last valid entry; None without a valid entry."""
     damage: Damage | None
     checkpoints: int
-    """Number of distinct checkpoints that match the chain."""
+    """The number of distinct checkpoints that match the chain."""
     vouched: int
-    """The last entry that a checkpoint covers; 0 if there is none."""
+    """The last entry that a checkpoint covers; 0 without such an entry."""
     signatures_judged: bool
     """Whether a public key was supplied, so that the checkpoints' signatures were verified."""
     last_signed_at: str | None = None
     """The signing time that the checkpoint over the entry ``vouched`` states. Without a key, the text is unverified."""
     witnessed: int = 0
-    """The last entry that a checkpoint stored elsewhere or a recorded head covers; 0 if there is none."""
+    """The last entry that a checkpoint stored elsewhere or a recorded head covers; 0 without such an entry."""
     key_changes: tuple[KeyChange, ...] = ()
     """The changes of the signing key for which the old key vouched, in their order."""
     unknown_key_id: str | None = None
-    """The key that a checkpoint names and for which no supplied key vouches; such a trail is damaged."""
+    """The key that a checkpoint names although no supplied key vouches for it. Such a trail is damaged."""
 
     def outcome(self, through: int | None = None) -> TrailOutcome:
-        """Return what the verification shows about all entries, or about those up to ``through``."""
+        """Return what the verification shows about all entries, or about the entries up to ``through``."""
         if self.damage:
             return "damaged"
         if self.signatures_judged and not self.vouched:
@@ -62,7 +62,7 @@ class TrailReport:
         return "intact"
 
     def not_proved(self, through: int | None = None) -> list[str]:
-        """Return a sentence about each thing that an undamaged trail does not prove; none about a damaged one."""
+        """Return a sentence about each fact that an undamaged trail does not prove; empty for a damaged trail."""
         if self.damage:
             return []
         if not self.signatures_judged:

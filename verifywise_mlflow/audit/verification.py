@@ -47,7 +47,7 @@ class TrailHead:
 
 
 Statement = AnchoredCheckpoint | TrailHead
-"""A statement of the hash that an entry had."""
+"""A statement about the hash that an entry had."""
 
 
 def _ignore_progress(done: int) -> None:
@@ -122,7 +122,7 @@ class _ChainVerifier:
     last_witnessed: int = 0
     unknown_key_id: str | None = None
     _covered_before: int = 0
-    """The last entry before the current one that a verified signature or a statement from outside covers."""
+    """The last entry before the current entry that a verified signature or a statement from outside covers."""
     _next_statement: Statement | None = field(init=False)
 
     def __post_init__(self) -> None:
@@ -165,7 +165,8 @@ class _ChainVerifier:
         """Compare an entry with the checkpoints that sign it and the heads that state it."""
         texts: set[str] = set()
         self._covered_before = max(self.last_signed if self.keys else 0, self.last_witnessed)
-        # The old key's checkpoint comes first, since it vouches for the new key: both sign the entry of the change.
+        # Two keys sign the entry of a key change. The old key's checkpoint comes first, since it vouches for the new
+        # key.
         for statement in sorted(self._statements_until(link.sequence), key=self._is_by_unknown_key):
             claim = self._read_claim(statement)
             if isinstance(claim, Damage):

@@ -1,9 +1,10 @@
-"""Verifies that the tables hold exactly the states that were logged, and that the log is what the trail commits.
+"""Verifies that the tables have exactly the logged states, and that the log is as the trail commits it.
 
-Only former manifests are not compared, since no table keeps them.
+Only former manifests are not compared, since no table stores them.
 
-``verification.verify_records`` is the entry point. ``version_check`` compares the states of versions in the log with
-those in the tables, with ``matching`` and ``evaluations``; ``tenant_check`` does so with waivers and configurations,
-and ``registry_asset_states`` with prompts and agents. ``field_search``, with values from ``witnesses``, and
-``evaluation_search`` try to find out which field was changed; ``judging`` derives verdicts from their inputs again.
+``verification.verify_records`` is the entry point. Three modules compare the states in the log with the states in the
+tables: ``version_check`` for versions (it uses ``matching`` and ``evaluations``), ``tenant_check`` for waivers and
+configurations, and ``registry_asset_states`` for prompts and agents. ``field_search`` and ``evaluation_search`` try to
+find out which field was changed. ``witnesses`` supplies values to ``field_search``. ``judging`` derives verdicts from
+their inputs again.
 """

@@ -1,4 +1,4 @@
-"""What an alert says about damaged records."""
+"""The sentences of an alert about damaged records."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from verifywise_mlflow.services.record_verification.log_check import positions
 from verifywise_mlflow.services.record_verification.report import RecordDamage, RecordReport
 
 MAX_NAMED: Final = 3
-"""Damaged rows that an alert names."""
+"""The maximum number of damaged rows that an alert names."""
 
 
 def damage_sentence(report: RecordReport) -> str | None:
@@ -26,10 +26,10 @@ def damage_sentence(report: RecordReport) -> str | None:
 
 
 def acceptance_sentence(report: RecordReport, since: datetime) -> str | None:
-    """Return which states somebody has accepted last, if it was since a time; otherwise None.
+    """Return a sentence about the last accepted states, if they were accepted since a given time; otherwise None.
 
-    An acceptance is not damage, but the operators should notice one that was not theirs. One whose entry cannot be read
-    counts as new.
+    An acceptance is not damage, but the operators should notice an acceptance that was not theirs. An acceptance whose
+    entry cannot be read counts as new.
     """
     new = [part for part in report.accepted if part.accepted_at is None or part.accepted_at >= since]
     if not new:

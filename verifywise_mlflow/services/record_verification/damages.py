@@ -22,7 +22,7 @@ def damage_of(key: Key, mismatch: Mismatch, table: str, changes: Sequence[FieldC
         key: The version.
         mismatch: The state.
         table: The table that a logged state belongs to.
-        changes: Which fields differ, if both exist.
+        changes: The fields that differ, if both the logged state and the row exist.
     """
     logged, stored = mismatch.logged, mismatch.stored
     if stored is None:
@@ -39,7 +39,7 @@ def damage_of(key: Key, mismatch: Mismatch, table: str, changes: Sequence[FieldC
 
 
 def damage_of_state(key: Key, state: StoredState, sentence: str, changes: Sequence[FieldChange]) -> RecordDamage:
-    """Return the description of a state that has its counterpart, but an end that does not fit."""
+    """Return the description of a state that has its counterpart, but ends at a wrong time or by a wrong sync."""
     return RecordDamage(
         "changed", state.table, sentence, *key, state.row, state.written_at, state.sync_id or "", tuple(changes)
     )

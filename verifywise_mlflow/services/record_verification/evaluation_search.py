@@ -1,8 +1,9 @@
 """Finds out which verdict or badge of an evaluation was changed, removed or added.
 
-Only one hash of an evaluation was logged. So the search reverts likely changes, up to ``MAX_CHANGES`` together, until
-the hash fits again: it tries other words for a verdict or the badge, a verdict less or more, and other ends of a
-verdict. If the rules of that time are known, all verdicts that they give are tried first. The search can fail.
+The log has only one hash of an evaluation. So the search reverts likely changes, up to ``MAX_CHANGES`` together, until
+the content has the logged hash again. It tries other words for a verdict or the badge, fewer or more verdicts, and
+other ends of a verdict. If the rules of that time are known, the search first tries all verdicts that they give. The
+search can fail.
 """
 
 from __future__ import annotations
@@ -23,19 +24,19 @@ from verifywise_mlflow.services.record_verification.report import DamageKind, Fi
 
 @dataclass(frozen=True, slots=True)
 class _Edit:
-    """One change that is taken back."""
+    """One change that the search reverts."""
 
     damages: Sequence[RecordDamage]
     verdicts: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
-    """The cells that each has then; None for none."""
+    """The cells of each verdict after the revert, by rule; None if there is no verdict then."""
     kept: Mapping[str, str | None] = field(default_factory=dict)
     badge: str | None = None
     used: object = None
-    """What the tables have and the log does not, if this explains it."""
+    """The verdict that the tables have and the log lacks, if this change explains the difference."""
 
     @property
     def places(self) -> set[str]:
-        """What it changes."""
+        """The rules whose verdicts the revert changes; an empty text for the badge."""
         return {*self.verdicts, *self.kept, *(("",) if self.badge is not None else ())}
 
 
@@ -45,18 +46,18 @@ def explain_evaluation(
     derived: DerivedVerdicts | None,
     others: Sequence[StoredVerdict],
 ) -> tuple[list[RecordDamage], list[object]]:
-    """Return the damaged rows behind an evaluation that was logged with another content.
+    """Return the damaged rows of an evaluation that was logged with another content.
 
-    If the search fails, return what can be stated without it: unproved suspects, or one damage of the whole evaluation.
+    If the search fails, return unproved suspects, or one damage of the whole evaluation.
 
     Args:
         key: The version.
-        evaluation: What the log and the tables have.
+        evaluation: The evaluation in the log, with its verdicts and badge in the tables.
         derived: The verdicts that the rules give on the record of that time.
         others: All other verdicts on the version, present and former ones.
 
     Returns:
-        The damages, and those of ``others`` which they explain.
+        The damages, and the verdicts of ``others`` that the damages explain.
     """
     parts, expected = evaluation.parts(), evaluation.logged.content
     search = _Search(key, evaluation)
@@ -113,7 +114,7 @@ class _Search:
             yield _Edit([damage], verdicts={rule_id: None})
 
     def as_derived(self, derived: DerivedVerdicts) -> _Edit:
-        """Return the change to all that the rules give."""
+        """Return the change that sets all verdicts and the badge to the results of the rules."""
         edits = [self._derived_edit(rule_id, derived) for rule_id in derived.rows if self._differs(rule_id, derived)]
         edits += [edit for edit in self._badge_edits() if edit.badge == derived.badge]
         merged = _Edit([damage for edit in edits for damage in edit.damages])
@@ -121,7 +122,7 @@ class _Search:
         return _Edit(merged.damages, verdicts, badge=derived.badge)
 
     def unexplained(self, derived: DerivedVerdicts | None) -> list[RecordDamage]:
-        """Return the damages that can be stated if no change was found that gives the logged hash."""
+        """Return the damages that can be stated if no tried change gives the logged hash."""
         evaluation = self.evaluation
         if not evaluation.begun:
             sentence = "an evaluation was logged, and none of the verdicts that it gave is stored any more"

@@ -1,7 +1,8 @@
-"""Replays the evaluations of a version: each in the log must have exactly the verdicts and the badge of the tables.
+"""Replays a version's evaluations: each logged evaluation must have exactly the verdicts and badge of the tables.
 
-The log has one hash per evaluation, of the verdicts that began, by column, those that stayed, and the badge. So the
-verdicts in the tables are sorted by where they begin and end in the log, and each evaluation is composed again.
+The log has one hash per evaluation. It covers the columns of the verdicts that began, the verdicts that stayed, and the
+badge. So the verdicts in the tables are assigned to the logged evaluations with which they began and ended, and each
+evaluation is composed again.
 """
 
 from __future__ import annotations
@@ -27,18 +28,18 @@ OPEN_VERDICTS: Final = frozenset(("fail", "error", "not evidenced"))
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """An evaluation in the log, and what the tables have of it."""
+    """An evaluation in the log, with its verdicts and its badge in the tables."""
 
     logged: LoggedState
     begun: Mapping[str, StoredVerdict]
-    """The verdicts that began with it, by rule."""
+    """The verdicts that began with the evaluation, by rule."""
     kept: Mapping[str, StoredVerdict]
-    """Those that stayed, by rule."""
+    """The earlier verdicts that stayed in force, by rule."""
     badge: StoredBadge | None
-    """The badge since then, whether it began or stayed; None if the tables have none."""
+    """The badge after the evaluation, new or unchanged; None if the tables have no badge."""
 
     def parts(self) -> Parts:
-        """Return what the tables have, ready to be hashed."""
+        """Return the content of the tables in the form that is hashed."""
         return Parts(
             {rule_id: verdict.cells for rule_id, verdict in self.begun.items()},
             {rule_id: verdict.fingerprint for rule_id, verdict in self.kept.items()},
@@ -51,12 +52,12 @@ class Parts:
     """The hashed content of an evaluation."""
 
     verdicts: Mapping[str, tuple[str, ...]]
-    """The cells of those that began, by rule."""
+    """The cells of the verdicts that began, by rule."""
     kept: Mapping[str, str]
     badge: str
 
     def content(self) -> str:
-        """Return its hash."""
+        """Return the hash of the content."""
         columns = zip(*(self.verdicts[rule_id] for rule_id in sorted(self.verdicts)), strict=True)
         hashes = dict(zip(VERDICT_COLUMNS, map(_column_hash, columns), strict=True)) if self.verdicts else {}
         return content_hash(evaluation_content(hashes, self.kept, self.badge))
@@ -64,7 +65,7 @@ class Parts:
 
 @lru_cache(maxsize=500)
 def _column_hash(cells: tuple[str, ...]) -> str:
-    """Return the hash of a column. A search tries many contents that differ in one or two columns."""
+    """Return the hash of a column. It is cached: a search tries many contents that differ in one or two columns."""
     return column_hash(CELL_SEPARATOR.join(cells))
 
 
@@ -73,24 +74,24 @@ class Replay:
     """The mismatches between the evaluations in the log and those in the tables."""
 
     differing: list[Evaluation] = field(default_factory=list)
-    """Those that were logged with another content."""
+    """The evaluations that were logged with another content."""
     unlogged: list[StoredVerdict] = field(default_factory=list)
     """The verdicts that no logged evaluation began."""
     unlogged_badges: list[StoredBadge] = field(default_factory=list)
     doubled: list[StoredVerdict] = field(default_factory=list)
-    """Verdicts of rules that already have one in the same evaluation."""
+    """Verdicts of rules that already have a verdict in the same evaluation."""
     wrong_ends: list[StoredVerdict | StoredBadge] = field(default_factory=list)
-    """Those with an end that is not the time and sync of a logged evaluation."""
+    """Verdicts and badges whose end is not the time and sync of a logged evaluation."""
     wrong_open_since: list[tuple[StoredVerdict, datetime | None]] = field(default_factory=list)
-    """Verdicts whose gap opened at another time, with that time."""
+    """Verdicts whose gap opened at a time other than the stored time, each with the time at which it opened."""
 
 
 class Places:
     """Finds the evaluation in the log that began or ended a state.
 
-    Usually it has the same time and sync. If the clock went back, the trigger that saves former states gave the new
-    state the time of the former state. The new state then has the time of the earlier evaluation and the sync of the
-    later one.
+    Usually the evaluation has the same time and sync as the state. If the clock went back, the trigger that saves
+    former states gave the new state the time of the former state. The new state then has the time of the earlier
+    evaluation and the sync of the later evaluation.
     """
 
     def __init__(self, logged: Sequence[LoggedState]) -> None:
@@ -103,7 +104,7 @@ class Places:
                     self._moved.setdefault((earlier.written_at, entry.sync_id), place)
 
     def of(self, at: datetime, sync_id: str) -> int | None:
-        """Return the place of the evaluation; None if no evaluation in the log fits."""
+        """Return the place of the evaluation; None if no evaluation in the log matches."""
         place = self._exact.get((at, sync_id))
         return self._moved.get((at, sync_id)) if place is None else place
 
@@ -111,7 +112,7 @@ class Places:
 def replay(
     logged: Sequence[LoggedState], verdicts: Sequence[StoredVerdict], badges: Sequence[StoredBadge]
 ) -> Replay | None:
-    """Compose a version's evaluations again; return the mismatches; None if there are none.
+    """Compose a version's evaluations again and return the mismatches; None without mismatches.
 
     Args:
         logged: The evaluations in the log, in their order.
@@ -181,7 +182,7 @@ def replay(
 
 
 def _open_since(verdict: StoredVerdict, former: StoredVerdict | None) -> datetime | None:
-    """Return since when a gap must be open, as the trigger ``save_former_verdicts`` decides it."""
+    """Return since when a gap must be open, by the rules of the trigger ``save_former_verdicts``."""
     before = former.open_since if former else None
     if verdict.verdict in OPEN_VERDICTS:
         return before or verdict.written_at

@@ -1,8 +1,8 @@
 """Searches for the fields that were changed in a row. The log has only the hash of the row.
 
-Values that the row may have had replace the present ones until the hash is the logged one: that proves the field and
-the value. They come from other witnesses: from what the row was made from, from its former and later states, from the
-verdicts that read it, from the trail.
+The search replaces present values by values that the row may have had, until the row has the logged hash. That proves
+the field and the value. The possible values come from other witnesses: the objects that the row was made from, its
+former and later states, the verdicts that read it, and the trail.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from verifywise_mlflow.services.record_verification.report import FieldChange
 Cells = Mapping[str, str | None]
 
 MAX_TRIALS: Final = 5_000
-"""Combinations that are tried per row or evaluation."""
+"""The maximum number of combinations that are tried per row or evaluation."""
 MAX_CHANGES: Final = 3
-"""Independent changes of one row that are tried together."""
+"""The maximum number of independent changes of one row that are tried together."""
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class SearchLimit:
-    """How many rows one process searches, since an attacker may have changed all of them."""
+    """Limits the number of rows that one process searches, since an attacker may have changed all rows."""
 
     rows: int = 200
     _taken: list[None] = field(default_factory=list)
@@ -43,8 +43,8 @@ class SearchLimit:
 def changed_fields(stored: Cells, written: str, others: Iterable[Cells]) -> list[FieldChange]:
     """Return the fields that differ from what was written.
 
-    If no combination that is tried has the written hash, return those that differ from the most credible content,
-    without proof.
+    If no tried combination has the written hash, return the fields that differ from the most credible content, without
+    proof.
 
     Args:
         stored: The row's content.
@@ -100,7 +100,7 @@ def _are_of_different_fields(chosen: Sequence[tuple[str, str | None]]) -> bool:
 
 
 def columns_of_others(rows: Iterable[Cells]) -> Iterator[Cells]:
-    """Yield each field of other rows by itself: one of them may have been in the changed row, too."""
+    """Yield each field of other rows by itself: the changed row may have had the same value."""
     seen = set()
     for row in rows:
         for cell in row.items():

@@ -16,7 +16,7 @@ def json_or_none(cell: str) -> Stored:
 
 
 def day_or_none(cell: str) -> date | None:
-    """Return the day of a cell; None if the cell is not a day, as if it is empty."""
+    """Return the day of a cell; None if the cell is empty or not a day."""
     try:
         return date.fromisoformat(cell)
     except ValueError:

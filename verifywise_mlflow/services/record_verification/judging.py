@@ -1,7 +1,7 @@
 """Derives verdicts again: the hash of their inputs from the stored values, the verdicts from the stored record.
 
-Both need the rules of that time, which the versions of the configuration have in full. A verdict of another release is
-not evaluated again: that release may have read rules differently.
+Both derivations need the rules of that time. The stored config versions contain them in full. A verdict of another
+release is not evaluated again, since that release may have interpreted rules differently.
 """
 
 from __future__ import annotations
@@ -40,21 +40,21 @@ from verifywise_mlflow.services.record_verification.forged_cells import day_or_n
 from verifywise_mlflow.services.sandboxed_evaluation import SandboxedEvaluator
 
 MAX_EVALUATORS: Final = 8
-"""Compiled policies that are kept of a period, each for one day."""
+"""The maximum number of compiled policies of a period that stay in memory, each for one day."""
 
 
 @dataclass(frozen=True, slots=True)
 class DerivedVerdicts:
-    """What the rules give on the record of a time."""
+    """The verdicts that the rules give on the record of a given time."""
 
     rows: Mapping[str, VerdictRow]
-    """By rule."""
+    """The verdicts, by rule."""
     badge: str
 
 
 @dataclass(slots=True)
 class PolicyPeriod:
-    """The policies that were in force from a time on."""
+    """The policies that were in force from a given time on."""
 
     since: datetime
     document: Mapping[str, object]
@@ -64,11 +64,11 @@ class PolicyPeriod:
 
     @property
     def is_of_this_release(self) -> bool:
-        """Whether this release adopted them."""
+        """Whether this release adopted the policies."""
         return self.document.get("code_version") == __version__
 
     def digests(self) -> Mapping[str, str]:
-        """Return the digest of each rule that can be read, by its ID; empty if another release adopted them."""
+        """Return the digest of each readable rule, by its ID; empty if another release adopted the policies."""
         if self._digests is None:
             self._digests = {}
             if self.is_of_this_release:
@@ -79,7 +79,7 @@ class PolicyPeriod:
         return self._digests
 
     def rules(self) -> RuleSet | None:
-        """Return the policies; None if another release adopted them, or if they cannot be read."""
+        """Return the policies; None if another release adopted the policies, or if they cannot be read."""
         if self._rules is None and self.is_of_this_release:
             documents, thresholds = self.document.get("policies"), self.document.get("thresholds")
             if isinstance(documents, Mapping) and isinstance(thresholds, Mapping):
@@ -89,7 +89,7 @@ class PolicyPeriod:
         return self._rules
 
     def evaluator(self, day: date) -> SandboxedEvaluator | None:
-        """Return the compiled rules for a day; None where ``rules`` returns None."""
+        """Return the compiled rules for a day; None if ``rules`` returns None."""
         rules = self.rules()
         if rules is None:
             return None
@@ -133,13 +133,13 @@ class Judge(Closeable):
         return self._periods[place - 1] if place else None
 
     def evaluate(self, key: Key, at: datetime, stored_values: Iterable[str]) -> DerivedVerdicts | None:
-        """Return what the rules of a time give on a version's record of that time; None if that is not known.
+        """Return the verdicts of the rules of a given time on a version's record of that time; None if not known.
 
         Args:
-            key: The version, as Postgres keeps its name.
+            key: The version, with its name as Postgres stores it.
             at: The time.
-            stored_values: The values that are stored with its verdicts, as JSON: the facts in them that come from
-                outside of MLflow may be gone.
+            stored_values: The values that are stored with the version's verdicts, as JSON. Some of them are facts from
+                outside of MLflow that may not be available elsewhere any more.
 
         Raises:
             RuleWorkerUnavailableError: a tenant's own rule needs a process, and none could be started.
@@ -168,7 +168,7 @@ class Judge(Closeable):
     def _subject_at(
         self, key: Key, at: datetime, evaluator: SandboxedEvaluator, stored_values: Iterable[str]
     ) -> Subject | None:
-        """Return a version's record of a time, with what the rules read besides; None if there was no record."""
+        """Return a version's record of a time, with the other values that rules read; None if there was no record."""
         record = record_as_of(self._session, key, at)
         if record is None:
             return None
@@ -184,13 +184,13 @@ class Judge(Closeable):
 
 
 def _document(version: ConfigVersion) -> Mapping[str, object]:
-    """Return the policies of a version; none if the stored document is not an object, and so not what was written."""
+    """Return the policies of a config version; empty if the stored document is damaged: not an object."""
     document: object = version.document
     return document if isinstance(document, Mapping) else {}
 
 
 def _since_clock_went_back(versions: Sequence[ConfigVersion]) -> Sequence[ConfigVersion]:
-    """Return the versions whose times are in order. It is unknown when the others were in force."""
+    """Return the versions whose times are in order. It is unknown when the other versions were in force."""
     first = max((place for place, (a, b) in enumerate(pairwise(versions), 1) if b.valid_from < a.valid_from), default=0)
     if not first:
         return versions
@@ -206,7 +206,7 @@ def is_input_hash_right(digest: str, values: str, thresholds: str, day: str, sto
     body = hash_input_body(digest, thresholds, values)
     if body.isascii() and hash_body(body, given_on) == stored_hash:
         return True
-    # Texts that Postgres cannot keep are stored in another form than they were hashed in.
+    # Texts that Postgres cannot store are stored in another form than the hashed form.
     decoded_values, decoded_thresholds = json_or_none(values), json_or_none(thresholds)
     if not isinstance(decoded_values, dict) or not isinstance(decoded_thresholds, dict):
         return False
@@ -215,15 +215,15 @@ def is_input_hash_right(digest: str, values: str, thresholds: str, day: str, sto
 
 
 def _policy(document: Mapping[str, Mapping[str, object]]) -> Policy:
-    """Return the policy of a document, which has rules by their IDs and no examples."""
+    """Return the policy of a stored document. The document has the rules by their IDs, and no examples."""
     policy = Policy.model_validate({**document, "rules": [*document["rules"].values()]})
-    # The shipped one is known to cost little, so it is evaluated in this process.
+    # The shipped policy is known to cost little, so it is evaluated in this process.
     is_shipped = _without_examples(policy) == _without_examples(default_policy())
     return default_policy() if is_shipped else policy
 
 
 def _without_examples(policy: Policy) -> Mapping[str, object]:
-    """Return a policy's content. Its document does not have the rules in their order."""
+    """Return a policy's content, with rules by ID: stored documents do not have the rules in their order."""
     dumped = policy.model_dump(mode="json", exclude={"rules": {"__all__": {"examples"}}})
     return {**dumped, "rules": {rule["id"]: rule for rule in dumped["rules"]}}
 

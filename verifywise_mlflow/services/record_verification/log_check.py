@@ -1,4 +1,4 @@
-"""Verifies the log of states against the trail, and describes what is not as it was committed."""
+"""Verifies the log of states against the trail, and describes the parts that are not as they were committed."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from verifywise_mlflow.services.record_verification.report import (
 )
 
 _NAMED_STATES: Final = 5
-"""States of a differing part that are read to describe it."""
+"""The maximum number of states that are read to describe a differing part."""
 
 
 def check_log(session: TenantSession) -> tuple[list[RecordDamage], LogReport]:
-    """Return the damages of the log, and what the walk over it found."""
+    """Return the damages of the log, and the report about the verification of the log."""
     after = trail_commitments.last_erasure(session)
     log = verify_log(
         escape(session.tenant_id), trail_commitments.leaves(session), trail_commitments.commitments(session, after)
@@ -47,7 +47,7 @@ def check_log(session: TenantSession) -> tuple[list[RecordDamage], LogReport]:
 
 
 def accepted_parts(session: TenantSession, log: LogReport) -> list[AcceptedPart]:
-    """Return the states that a person accepted, with what the trail says about them."""
+    """Return the states that a person accepted, with the content of the trail's entry about them."""
     return [_accepted_part(session, part) for part in (log.last.accepted if log.last else ())]
 
 

@@ -1,4 +1,4 @@
-"""Matches the states in the log with those in a table: each must have exactly one counterpart."""
+"""Matches the states in the log with the states in a table: each state must have exactly one counterpart."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from verifywise_mlflow.services.record_verification.report import FieldChange
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
-    """A state without its counterpart: one of the two is null, or they differ."""
+    """A logged state and a stored state that differ, or one of them without a counterpart, which is then None."""
 
     logged: LoggedState | None
     stored: StoredState | None
 
     @property
     def has_other_content(self) -> bool:
-        """Whether both exist, and the row's content differs from the logged one."""
+        """Whether both states exist, and the row's content differs from the logged content."""
         return bool(self.logged and self.stored and self.logged.content != self.stored.content)
 
 
@@ -29,7 +29,8 @@ _Signature = tuple[object, ...]
 _PAIRINGS: Final[
     Sequence[tuple[Callable[[LoggedState], _Signature], Callable[[StoredState, str | None], _Signature]]]
 ] = (
-    # Pairs are formed by all three parts first, then by fewer: a row is compared with the state that it resembles most.
+    # Pairs are formed by all three parts first, then by fewer parts: a row is compared with the state that it resembles
+    # most.
     (
         lambda logged: (logged.written_at, logged.sync_id, logged.content),
         lambda stored, sync_id: (stored.written_at, sync_id, stored.content),
@@ -45,7 +46,7 @@ _PAIRINGS: Final[
 def mismatches(logged: Sequence[LoggedState], stored: Sequence[StoredState]) -> Iterator[Mismatch]:
     """Yield the states that have no equal counterpart. A changed row is yielded together with its logged state.
 
-    States of a table that does not say which sync wrote a row must come from ``with_logged_syncs``.
+    If a table does not state which sync wrote a row, its states must come from ``with_logged_syncs``.
     """
     if len(logged) == len(stored) == 1:  # most objects have one state
         ((entry,), (state,)) = logged, stored
@@ -73,15 +74,15 @@ def mismatches(logged: Sequence[LoggedState], stored: Sequence[StoredState]) -> 
 
 
 def with_logged_syncs(logged: Sequence[LoggedState], stored: Sequence[StoredState]) -> list[StoredState]:
-    """Return states of a table that does not say which sync wrote a row, with the sync of the time in the log."""
+    """Return the states of a table without syncs, each with the sync that the log has for the state's time."""
     syncs = {entry.written_at: entry.sync_id for entry in logged}
     return [state._replace(sync_id=syncs.get(state.written_at)) for state in stored]
 
 
 def with_moved_times(logged: Sequence[LoggedState]) -> list[LoggedState]:
-    """Return the states of one object with the times that a table has.
+    """Return the logged states of one object with the times that a table has for them.
 
-    If the clock went back, the trigger that saves a former state begins the new one no earlier than the former began.
+    If the clock went back, the trigger that saves a former state begins the new state no earlier than the former state.
     """
     moved: list[LoggedState] = []
     for entry in logged:
@@ -91,7 +92,7 @@ def with_moved_times(logged: Sequence[LoggedState]) -> list[LoggedState]:
 
 
 def changed_times(mismatch: Mismatch, time_column: str, sync_column: str = "sync_id") -> list[FieldChange]:
-    """Return how the time and the sync of a changed row differ from the log, which proves them; none without a row."""
+    """Return how the time and the sync of a changed row differ from the log, which proves them; empty without a row."""
     logged, stored = mismatch.logged, mismatch.stored
     if logged is None or stored is None:
         return []
@@ -104,9 +105,9 @@ def changed_times(mismatch: Mismatch, time_column: str, sync_column: str = "sync
 
 
 def span_changes(states: Sequence[StoredState]) -> Iterator[tuple[StoredState, list[FieldChange]]]:
-    """Yield, in order, the states of one object whose end differs in time or sync from the beginning of the next one.
+    """Yield, in order, the states of one object whose end differs in time or sync from the next beginning.
 
-    The last one must have no end: it is the present one.
+    The last state must have no end, since it is the present state.
     """
     for place, state in enumerate(states):
         following = states[place + 1] if place + 1 < len(states) else None

@@ -1,4 +1,4 @@
-"""Compares the states of prompts and agents in the log with those in the tables, present and former ones."""
+"""Compares the present and former states of prompts and agents in the log with the states in the tables."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from verifywise_mlflow.services.record_verification.report import Checked, Field
 def check_registry_asset_states(
     session: TenantSession, assets: StateTable, limit: SearchLimit, checked: Checked
 ) -> Iterator[RecordDamage]:
-    """Yield the damaged rows of a kind of asset. Each is named by its key, as a model's version is."""
+    """Yield the damaged rows of a kind of asset. Each row is named by its key, like a model's version."""
     logged: defaultdict[str, list[LoggedState]] = defaultdict(list)
     for entry in tenant_state_rows.logged_tenant_states(session, [assets.kind]):
         logged[entry.object_id].append(entry)
@@ -71,7 +71,7 @@ def _damages(
 
 
 def _order(state: StoredState) -> tuple[datetime, bool, datetime]:
-    """Return the sort key of an object's states. Among those that began together, the present one is the last."""
+    """Return the sort key of an object's states. Of states that began together, the present state is the last."""
     return state.written_at, state.ended_at is None, state.ended_at or state.written_at
 
 

@@ -1,7 +1,7 @@
-"""Names the rows that may be behind a root that differs: changed rows whose leaves and hashes were changed, too.
+"""Names the rows that may be the cause of a differing root: rows that were changed with their leaves and hashes.
 
-The log cannot say which of its states it was, but other rows may contradict the changed one: those that a record was
-made from, and the verdicts that read it.
+The log cannot show which of its states was changed. But other rows may contradict the changed row: the rows that a
+record was made from, and the verdicts that read the record.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from verifywise_mlflow.services.record_verification.report import FieldChange, R
 from verifywise_mlflow.services.record_verification.version_check import RebuildRecords, VersionChecker
 
 MAX_STATES: Final = 500
-"""States of a part of the log that are looked at."""
+"""The maximum number of states in a part of the log that are examined."""
 MAX_PARTS: Final = 5
 
 
@@ -32,8 +32,8 @@ def suspicious_rows(
 
     Args:
         session: The transaction.
-        checker: One that evaluates each verdict again.
-        damages: What the walk over the log found.
+        checker: A checker that evaluates each verdict again.
+        damages: The damages that the verification of the log found.
     """
     keys: dict[Key, None] = {}
     for damage in [damage for damage in damages if damage.kind == "root"][:MAX_PARTS]:

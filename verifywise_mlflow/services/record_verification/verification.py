@@ -38,11 +38,13 @@ from verifywise_mlflow.services.record_verification.tenant_check import check_te
 from verifywise_mlflow.services.record_verification.version_check import RebuildRecords, VersionChecker
 
 STATES_PER_BATCH: Final = 4_000
-"""States in the log, unless a single version has more."""
+"""The maximum number of logged states in a batch of versions, unless a single version has more."""
 MAX_PROCESSES: Final = 4
-"""Each has a connection, whose process in Postgres is nearly as busy."""
+"""The maximum number of processes. Each process has a connection to Postgres, whose server process is nearly as
+busy."""
 MIN_STATES_FOR_PROCESSES: Final = 20_000
-"""Below, to start processes would take longer than it saves."""
+"""The minimum number of states for several processes. With fewer states, starting processes takes longer than it
+saves."""
 
 
 class VerifierLostError(DatabaseError):
@@ -54,15 +56,15 @@ class Scope:
     """What is verified."""
 
     sample: int | None = None
-    """How many versions; None for all."""
+    """The number of versions to verify; None for all."""
     seed: str = ""
-    """The seed that chooses them: any text that an auditor makes up."""
+    """The seed that chooses the versions: any text that an auditor makes up."""
     judges_all: bool = False
     """Whether each verdict is evaluated again, which takes several times as long."""
     rebuild: RebuildRecords | None = None
     """Builds records again from the stored objects of MLflow, to find the changed field of a damaged record."""
     processes: int | None = None
-    """How many processes; None for what suits the size of the log."""
+    """The number of processes; None for a number that suits the size of the log."""
 
 
 def _ignore_progress(done: int, total: int) -> None:
@@ -81,7 +83,7 @@ def verify_records(
         store: The store.
         tenant_id: The tenant.
         scope: What is verified; everything by default.
-        on_progress: Receives how many states were compared, and how many there are.
+        on_progress: Receives the number of states that were compared, and the number of all states.
 
     Raises:
         DatabaseError: The database cannot be read, or a process ended by itself.
@@ -123,7 +125,7 @@ def _order(damage: RecordDamage) -> tuple[object, ...]:
 
 
 _Task = Sequence[VersionRange] | str
-"""Versions, or one of the words below."""
+"""Versions to compare, or one of the words below."""
 _LOG, _TENANT = "log", "tenant"
 
 
@@ -236,7 +238,7 @@ def _not_proved(report: RecordReport, scope: Scope) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Setting:
-    """What a process needs to begin."""
+    """The values that a process needs when it starts."""
 
     url: str
     tenant_id: str
@@ -249,11 +251,11 @@ class _Processes:
     """Does tasks in other processes while this one does some itself: starting a process takes time."""
 
     count: int
-    """How many others."""
+    """The number of other processes."""
     setting: _Setting
 
     def run_with(self, worker: _Worker, tasks: Iterable[_Task]) -> Iterator[_Outcome]:
-        """Yield the result of each task, in the order in which they end. A few are ahead, so that memory stays flat.
+        """Yield the tasks' results, in the order in which tasks end. Only a few are queued, so that memory stays flat.
 
         Raises:
             VerifierLostError: A process ended by itself.
@@ -282,17 +284,17 @@ class _Processes:
 
 
 _CONTEXT: Final = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-"""A fork has all modules already. It never uses the connections of its parent, and never frees them."""
+"""A forked process has all modules already. It never uses the connections of its parent, and never frees them."""
 _TASKS_AHEAD: Final = 2
-"""Tasks that are queued for each process, so that it has work while this process is busy."""
+"""The number of tasks that are queued for each process, so that it has work while this process is busy."""
 
 _worker: _Worker | None = None
-"""That of this process."""
+"""The worker of this process."""
 
 
 def _begin(setting: _Setting) -> None:
     """Open the transaction of a process."""
-    global _worker  # the only way to give a process of a pool something that lasts
+    global _worker  # the only way to keep an object in a process of a pool
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends this process
     gc.freeze()
     stack = ExitStack()

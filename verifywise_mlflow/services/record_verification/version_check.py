@@ -64,7 +64,7 @@ _PLACES: Final = {name: place for place, name in enumerate(VERDICT_COLUMNS)}
 
 @dataclass(slots=True)
 class VersionChecker:
-    """Compares versions, a batch after the other, in one transaction."""
+    """Compares versions, batch by batch, in one transaction."""
 
     session: TenantSession
     judge: Judge
@@ -76,7 +76,7 @@ class VersionChecker:
     _damages: list[RecordDamage] = field(default_factory=list)
 
     def check(self, ranges: Sequence[VersionRange]) -> list[RecordDamage]:
-        """Return the damaged rows of some versions. A row that cannot even be read is one of them."""
+        """Return the damaged rows of some versions. A row that cannot be read counts as damaged, too."""
         checked = Checked()
         try:
             states = self._read(ranges, checked)
@@ -102,7 +102,7 @@ class VersionChecker:
     # -- reading
 
     def _check_halves(self, ranges: Sequence[VersionRange], error: Exception) -> list[RecordDamage]:
-        """Check versions in two halves: one of the versions has a row that cannot be read."""
+        """Check versions in two halves, to find the version with a row that cannot be read."""
         if len(ranges) == 1:
             (versions,) = ranges
             numbers = state_keys.version_numbers(self.session, versions)
@@ -146,7 +146,7 @@ class VersionChecker:
         return [row for _, row in verdict_rows(self.session, [VersionRange.of(key)])]
 
     def _verdicts(self, key: Key, states: VersionStates) -> list[StoredVerdicts]:
-        """Return the rows of verdicts with their columns, which may have been dropped."""
+        """Return the rows of verdicts with their columns. If columns were dropped, the rows are read again."""
         return states.verdicts if all(row.columns for row in states.verdicts) else self._read_verdicts(key)
 
     def _drop_malformed_verdicts(self, key: Key, states: VersionStates) -> None:
@@ -212,7 +212,7 @@ class VersionChecker:
         return changed_fields(content, logged.content, others)
 
     def _check_manifest(self, key: Key, states: VersionStates) -> None:
-        # A manifest has no history: only the newest one is there.
+        # A manifest has no history: only the newest manifest is stored.
         logged = states.logged["manifest"][-1:]
         for mismatch in mismatches(logged, with_logged_syncs(logged, states.manifests)):
             changes = changed_times(mismatch, "changed_at")
@@ -310,7 +310,7 @@ class VersionChecker:
                 by_write[verdict.written_at, verdict.sync_id].append(verdict)
         logged = sorted((*states.logged["record"], *states.logged["evaluation"]), key=itemgetter(0))
         if any(following.written_at < entry.written_at for entry, following in pairwise(logged)):
-            # The clock went back, so a time no longer says which record there was.
+            # The clock went back, so a time no longer identifies a record.
             checked.not_judged += sum(map(len, by_write.values()))
             return
         for (at, _), verdicts in by_write.items():
@@ -338,7 +338,7 @@ class VersionChecker:
 
 
 def _end(state: StoredState) -> tuple[bool, datetime]:
-    """Return the sort key of states that began at the same time: the present one, which has no end, is the last."""
+    """Return the sort key of states that began at the same time: the present state, without an end, is the last."""
     return state.ended_at is None, state.ended_at or state.written_at
 
 

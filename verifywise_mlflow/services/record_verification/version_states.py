@@ -23,15 +23,15 @@ class VersionStates:
     events: defaultdict[str, list[StoredState]] = field(default_factory=lambda: defaultdict(list))
 
     has_one_evaluation: bool = False
-    """Whether there was one evaluation, and the tables have what it gave: so it is with most versions."""
+    """Whether there was only one evaluation, and the tables have its results. This is the case for most versions."""
 
     def add_verdicts(self, row: StoredVerdicts, *, keeps_columns: bool) -> None:
         """Add a row of verdicts. Call it only after the logged states and the badges were added.
 
         Args:
             row: The row.
-            keeps_columns: Whether to keep the row's columns, some 30 KB, although they are no longer needed once the
-                hash of the version's only evaluation has confirmed them.
+            keeps_columns: Whether to keep the row's columns, about 30 KB. They are no longer needed after the hash of
+                the version's only evaluation has confirmed them.
         """
         self.has_one_evaluation = not self.verdicts and self._is_only_evaluation(row)
         self.verdicts.append(row._replace(columns=()) if self.has_one_evaluation and not keeps_columns else row)

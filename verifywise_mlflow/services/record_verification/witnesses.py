@@ -1,4 +1,4 @@
-"""What a changed row may have been before, according to other rows: candidates for ``field_search``."""
+"""The values that a changed row may have had, according to other rows: candidates for ``field_search``."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from verifywise_mlflow.services.record_verification.field_search import Cells
 from verifywise_mlflow.services.record_verification.forged_cells import json_or_none
 
 MAX_WAIVER_ENTRIES = 1_000
-"""Entries of the trail about granted waivers that are read."""
+"""The maximum number of the trail's entries about granted waivers that are read."""
 
 
 def values_read_by_rules(stored: Cells, verdict_values: Iterable[str]) -> Cells:
-    """Return the fields of a record as the verdicts on it read them: each stores the values that it rests on.
+    """Return the fields of a record as the verdicts on it read them: each verdict stores these values.
 
-    Values that were too long, of which only a hash is stored, are left out.
+    Values that were too long are left out, since only a hash of them is stored.
 
     Args:
         stored: The record's content.
@@ -45,7 +45,7 @@ def values_read_by_rules(stored: Cells, verdict_values: Iterable[str]) -> Cells:
 
 
 def granted_terms(session: TenantSession) -> Iterator[Cells]:
-    """Yield the terms of the newest granted waivers, as the trail has them; none if one of the entries is damaged."""
+    """Yield the terms of the newest granted waivers, as the trail has them; no terms if an entry is damaged."""
     try:
         granted = audit_log.entries(session, kind="waiver granted", limit=MAX_WAIVER_ENTRIES)
     except (DamagedEntryError, ValueError):  # the verification of the trail reports it
@@ -64,7 +64,7 @@ def granted_terms(session: TenantSession) -> Iterator[Cells]:
 
 
 def possible_event_cells(others: Sequence[Cells]) -> Iterator[Cells]:
-    """Yield fields that an event may have had: those of events of its version, each kind, and low incarnations."""
+    """Yield fields that an event may have had: fields of its version's events, each kind, low incarnations."""
     for name in dict.fromkeys(name for other in others for name in other):
         for cell in dict.fromkeys(other.get(name) for other in others):
             yield {name: cell}
