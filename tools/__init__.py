@@ -1,1 +1,1 @@
-"""Programs for those who work on this project or check what it produced. None is part of the package."""
+"""Programs for people who work on this project or check its output. The programs are not part of the package."""

@@ -34,7 +34,7 @@ class Rule:
     instead: str
     exception: re.Pattern[str] | None
     suffix: str | None
-    """Files with another suffix are exempt; None if no file is."""
+    """Files with another suffix are exempt; None if no file is exempt."""
 
 
 def load_rules(path: Path = RULES_FILE) -> list[Rule]:

@@ -41,7 +41,7 @@ def read_key(path):
         return f"{path} is the key {trust(pem)}"
     except ImportError:
         refuse("signatures need the Python package `cryptography`: install it, or omit --public-key")
-    except Exception:  # cryptography has several
+    except Exception:  # cryptography raises several
         refuse(f"{path} is not an Ed25519 public key in PEM")
 
 

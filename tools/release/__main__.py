@@ -32,9 +32,9 @@ ROOT = Path(__file__).parents[2]
 ENVIRONMENTS = ROOT / "build" / "env"
 """Where the Makefile installs requirements/build.txt, release.txt and sbom.txt, each into a folder of its own."""
 PACKAGES = ROOT / "dist"
-"""The sdist and the wheel, and nothing else: all of it is published."""
+"""The folder with the sdist and the wheel, and nothing else: everything in it is published."""
 ATTACHMENTS = ROOT / "build" / "release"
-"""The bill of materials and the notes."""
+"""The folder with the bill of materials and the release notes."""
 
 
 def say(text: str) -> None:
@@ -90,7 +90,7 @@ def _version_and_notes(checkout: Checkout, folder: Path, *, snapshot: bool) -> t
 
 
 def _check_installed(distributions: Distributions, version: str, folder: Path) -> None:
-    """Install the wheel with one lock file after the other, and run the programs that each is for."""
+    """Install the wheel with each lock file in turn, and run the programs that the lock file is for."""
     folder.mkdir()
     locks = distributions.source / "requirements"
     installation = create_installation(folder)

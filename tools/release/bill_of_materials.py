@@ -16,13 +16,14 @@ DYNAMIC_VERSION = re.compile(r'^dynamic = \["version"\]$', re.MULTILINE)
 def write_bill_of_materials(
     installation: Installation, program: Path, project: Path, version: str, output: Path
 ) -> None:
-    """Write what is installed as CycloneDX.
+    """Write the list of installed packages as CycloneDX.
 
     Args:
         installation: The environment with the wheel and requirements/base.txt.
         program: The ``cyclonedx-py`` of the environment that was installed from requirements/sbom.txt.
         project: pyproject.toml.
-        version: The release's, which the program reads from a copy of pyproject.toml: the original has none.
+        version: The version of the release. The program reads it from a copy of pyproject.toml, since the original has
+            no version.
         output: The file to write.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The Git checkout that a release is made of: its last commit, and clones of it that hold nothing else."""
+"""The Git checkout that a release is made of: its last commit, and clones that contain nothing else."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Checkout:
 
     commit: str
     time: int
-    """The commit's, in seconds since 1970, which the build backend gives to the files of the packages."""
+    """The commit's time, in seconds since 1970. The build backend sets it as the time of the files in the packages."""
     tags: frozenset[str]
     """The tags of this commit."""
     changed_files: tuple[str, ...]

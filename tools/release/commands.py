@@ -1,4 +1,4 @@
-"""Runs the programs of a release with an environment that is stated, and reports a failure with what they printed."""
+"""Runs the programs of a release with given environment variables, and reports a failure with the program's output."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def output_of(*command: str | Path, cwd: Path, environment: Mapping[str, str] | 
         umask: The permissions that the files it creates do not get.
 
     Raises:
-        ReleaseError: It exits with another code than 0.
-        OSError: It cannot be started.
+        ReleaseError: The program exits with another code than 0.
+        OSError: The program cannot be started.
     """
     done = subprocess.run(  # noqa: S603  # programs of a release, and arguments of ours
         [str(part) for part in command],

@@ -15,10 +15,10 @@ SHOWN_FILES = 10
 
 
 def check_contents(sdist: Path, wheel: Path, tracked: Set[str]) -> None:
-    """Compare the packages with the files of the commit: the sdist has all of them, the wheel those of the package.
+    """Compare the packages with the files of the commit: the sdist has all of them, the wheel has the package's.
 
     Raises:
-        ReleaseError: A file is missing, or there is one more.
+        ReleaseError: A file is missing, or a package has an additional file.
     """
     prefix = sdist.name.removesuffix(".tar.gz")
     with tarfile.open(sdist) as tar:
@@ -35,7 +35,7 @@ def wheel_files(wheel: Path) -> list[str]:
 
 
 def wheel_metadata(wheel: Path) -> frozenset[str]:
-    """Return the paths of what the build backend adds to a wheel with that name."""
+    """Return the paths of the files that the build backend adds to a wheel with that name."""
     name, version = wheel.name.split("-")[:2]
     return frozenset(f"{name}-{version}.dist-info/{file}" for file in METADATA)
 

@@ -31,7 +31,7 @@ SECOND = Surroundings("another/longer path", 0o077, {"TZ": "Pacific/Auckland", "
 
 @dataclass(frozen=True, slots=True)
 class Distributions:
-    """The two files of a release, and the commit's files that they were built of."""
+    """The two files of a release, and the commit's files that they were built from."""
 
     sdist: Path
     wheel: Path
@@ -39,7 +39,7 @@ class Distributions:
 
 
 def build_twice(root: Path, checkout: Checkout, backend: Path, folder: Path) -> Distributions:
-    """Build the last commit in two clones and the wheel from the sdist, too; return the first build.
+    """Build the last commit in two clones, and the wheel also from the sdist; return the first build.
 
     Args:
         root: The checkout.
@@ -63,7 +63,7 @@ def require_equal(one: Path, other: Path, which: str) -> None:
     """Compare two archives byte by byte.
 
     Raises:
-        ReleaseError: They differ; the message names up to ``SHOWN_MEMBERS`` members that do.
+        ReleaseError: They differ; the message names up to ``SHOWN_MEMBERS`` differing members.
     """
     if one.name != other.name:
         raise ReleaseError(f"the names {which} differ: {one.name}, {other.name}")
@@ -76,7 +76,7 @@ def require_equal(one: Path, other: Path, which: str) -> None:
 
 
 def members(archive: Path) -> dict[str, tuple[object, ...]]:
-    """Return the properties of each file in an archive that must not differ, such as permissions, time and content."""
+    """Return, for each file in an archive, the properties that must not differ, such as permissions and content."""
     if archive.suffix == ".whl":
         with zipfile.ZipFile(archive) as zipped:
             return {

@@ -24,8 +24,8 @@ TESTS = (
     "persistence/test_migrations.py",
     "cli/test_commands.py",
 )
-"""Below verifywise_mlflow_tests: where the package is imported from, decisions, the hash chain, migrations, and
-commands that sync from a real MLflow server into a real Postgres."""
+"""Paths below verifywise_mlflow_tests. The tests cover where the package is imported from, decisions, the hash chain,
+migrations, and commands that sync from a real MLflow server into a real Postgres."""
 
 CLEAR_DEMO = """
 from pathlib import Path
@@ -46,7 +46,7 @@ class Installation:
         """Run a program of the environment, without the variables of this process; return its output.
 
         Raises:
-            ReleaseError: It fails.
+            ReleaseError: The program fails.
         """
         program, *arguments = command
         variables = {
@@ -68,7 +68,8 @@ class Installation:
     def _pip(self, *arguments: str | Path) -> None:
         # pip runs outside, with the settings of this machine: the environment holds nothing but what is installed.
         python = self.environment / "bin" / "python"
-        # It compiles all modules. Else MLflow and Dagster do so when they start in the demo, which waits two minutes.
+        # pip compiles all modules. Otherwise, MLflow and Dagster compile them when the demo starts them, and the demo
+        # waits only two minutes.
         install = ("install", "--quiet", "--no-deps", "--only-binary", ":all:")
         output_of(*PIP, "--python", python, *install, *arguments, cwd=self.work)
 
@@ -83,10 +84,10 @@ def create_installation(folder: Path) -> Installation:
 
 
 def check_commands(installation: Installation, version: str) -> None:
-    """Run the command line with what a plain installation has.
+    """Run the commands that need nothing but a plain installation.
 
     Raises:
-        ReleaseError: A command fails, or the version is another one.
+        ReleaseError: A command fails, or the version is another version.
     """
     shown = installation.run("verifywise-mlflow", "--version").strip()
     if shown != f"verifywise-mlflow {version}":
@@ -96,7 +97,7 @@ def check_commands(installation: Installation, version: str) -> None:
 
 
 def check_demo(installation: Installation) -> str:
-    """Run the demo once, and return its output. Its files are removed again, some of which may be elsewhere.
+    """Run the demo once, and return its output. Its files are removed again, even if they are elsewhere.
 
     Raises:
         ReleaseError: The demo fails.

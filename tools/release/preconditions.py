@@ -13,7 +13,7 @@ SHOWN_FILES = 5
 IMAGE_TAG = re.compile(r"verifywise-mlflow(?:, (?:newTag|tag): |:)(?P<tag>\d[\w.-]*)")
 """The tag of our image in the manifests of deploy/."""
 FINAL_VERSION = re.compile(r"\d+(\.\d+)*")
-"""The release that a pre-release, such as 0.2.0rc1, leads to. The manifests name that one already."""
+"""The final release that a pre-release, such as 0.2.0rc1, leads to. The manifests already name the final release."""
 
 
 def refusals(checkout: Checkout, version: str, changelog: str, manifests: Mapping[str, str]) -> Iterator[str]:
@@ -32,7 +32,7 @@ def refusals(checkout: Checkout, version: str, changelog: str, manifests: Mappin
     if f"v{version}" not in checkout.tags:
         tags = ", ".join(sorted(checkout.tags)) or "none"
         yield f"the last commit is {version} and has no tag of that version (its tags: {tags}): git tag --sign vX.Y.Z"
-        return  # the version is that of no release, so nothing else can name it
+        return  # the version belongs to no release, so nothing else can name it
     try:
         release_notes(changelog, version)
     except ReleaseError as error:

@@ -23,7 +23,8 @@ AlertKind = Literal[
 AlertStatus = Literal["raised", "resolved"]
 
 MAX_SENTENCE_CHARS = 600
-"""Characters after which an alert's sentence is cut. Dagster's pages and the audit trail show the full sentence."""
+"""The maximum number of characters of an alert's sentence. A longer sentence is cut. Dagster's pages and the audit
+trail show the full sentence."""
 
 
 class Alert(BaseModel):
@@ -33,7 +34,7 @@ class Alert(BaseModel):
 
     kind: AlertKind
     tenant_id: str | None
-    """None if it concerns all tenants."""
+    """None if the alert concerns all tenants."""
     state: AlertStatus
     sentence: str
     at: AwareDatetime

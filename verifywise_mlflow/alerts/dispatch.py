@@ -1,4 +1,4 @@
-"""Delivers alerts to every target and queues those that a target did not accept."""
+"""Delivers alerts to every target, and queues the alerts that a target did not accept."""
 
 from __future__ import annotations
 

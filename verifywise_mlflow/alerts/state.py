@@ -9,7 +9,8 @@ from pydantic import AwareDatetime, BaseModel, ValidationError
 from verifywise_mlflow.alerts.alert import Alert, AlertKind
 
 MAX_UNDELIVERED_ALERTS = 200
-"""The most alerts that are queued for a target that does not accept them. Beyond it, the oldest are dropped."""
+"""The maximum number of alerts that are queued for a target that does not accept them. If there are more, the oldest
+alerts are dropped."""
 
 
 class UndeliveredAlerts(BaseModel):

@@ -59,11 +59,11 @@ def detect_transitions(
 
 
 def drop_removed_tenants(open_alerts: OpenAlerts, tenants: Collection[str]) -> OpenAlerts:
-    """Return the open alerts without those of tenants that are no longer synced."""
+    """Return the open alerts without the alerts of tenants that are no longer synced."""
     return frozenset(key for key in open_alerts if key[1] is None or key[1] in tenants)
 
 
 def observe_staleness(tenant_id: str, stage_ages: Iterable[StageFreshness], last_sync_outcome: str) -> Observation:
-    """Observe whether a tenant's stages are overdue; the sentence also says how its last sync ended."""
+    """Observe whether a tenant's stages are overdue; the sentence also states how its last sync ended."""
     staleness = describe_staleness(stage_ages)
     return Observation("tenant stale", tenant_id, f"{staleness}. {last_sync_outcome}" if staleness else None)

@@ -1,4 +1,4 @@
-"""Receives MLflow's webhooks: verifies each delivery, and leaves hints of what to read again.
+"""Receives MLflow's webhooks: verifies each delivery, and stores hints that name the objects to read again.
 
-Its only connections are those that it accepts and those to Postgres.
+The listener opens connections only to Postgres, and accepts connections from MLflow.
 """

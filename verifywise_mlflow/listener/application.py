@@ -24,7 +24,7 @@ from verifywise_mlflow.persistence.store import Store
 _log = logging.getLogger(__name__)
 
 RELOAD_INTERVAL_S: Final = 5
-"""Seconds after which secrets are read again, and tenants.yaml if it has changed."""
+"""Seconds after which the listener reads the secrets again, and also tenants.yaml if the file has changed."""
 
 _READINESS_LIFETIME_S: Final = 2
 """Seconds for which the result of a database check is reused: anybody may send probes."""
@@ -103,7 +103,7 @@ async def _keep_current(routes: Routes, outcomes: Outcomes) -> None:
         await asyncio.sleep(RELOAD_INTERVAL_S)
         try:
             await asyncio.to_thread(routes.reload)
-        except Exception:  # noqa: BLE001  # else no later change would be seen, and nobody would notice
+        except Exception:  # noqa: BLE001  # otherwise no later change is read, and nobody notices
             _log.exception("the tenants cannot be read again")
         outcomes.describe_routes(len(routes), is_current=routes.is_current)
 

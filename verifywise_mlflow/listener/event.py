@@ -1,7 +1,7 @@
 """Determines from an event of MLflow which objects to read again. No I/O.
 
-Besides, only the event's workspace is used, and whether the event is a test. All other texts are untrusted, and the
-registry itself has the current state.
+Apart from the objects' names, only the event's workspace is used, and whether the event is a test. All other texts are
+untrusted, and the registry itself has the current state.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _ENTITIES: Final[Mapping[str, ObjectKind]] = {
 _DELETABLE: Final = frozenset({"registered_model", "model_version", "prompt", "prompt_version"})
 """MLflow 3.17 reports no deletion of these objects. If a later release does, a listing must confirm the deletion."""
 _ALIASES: Final = frozenset({"model_version_alias", "prompt_alias"})
-"""MLflow stores aliases with the model or prompt, so that is read again, too."""
+"""MLflow stores aliases with the model or prompt, so the model or prompt is read again, too."""
 _VERSIONED: Final = frozenset({"model_version", "model_version_tag", "prompt_version", "prompt_version_tag"})
 
 _TAGS: Final = {"example_key": "example_value"}
@@ -113,7 +113,7 @@ def read_event(body: bytes) -> Event:
 def _objects(entity: str, action: str, data: Mapping[str, object]) -> tuple[HintedObject, ...]:
     kind = _ENTITIES.get(entity)
     if kind is None:
-        # An unknown entity, from a later release of MLflow: it may be one that a sync reads.
+        # The entity is unknown: it is from a later release of MLflow. A sync may read objects of this kind.
         return (REGISTRY,) if "model" in entity or "prompt" in entity else ()
     name, number = data.get("name"), _version_number(data.get("version"))
     is_unclear = not isinstance(name, str) or (entity in _VERSIONED and not number)
@@ -121,7 +121,7 @@ def _objects(entity: str, action: str, data: Mapping[str, object]) -> tuple[Hint
         return (REGISTRY,)
     assert isinstance(name, str)
     if not fits_in_key(name):
-        return ()  # no sync stores it
+        return ()  # no sync stores such an object
     of_itself = (HintedObject(kind, name),) if entity in _ALIASES or not number else ()
     return (*of_itself, *((HintedObject(kind, name, number),) if number else ()))
 

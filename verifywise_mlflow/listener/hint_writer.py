@@ -15,10 +15,10 @@ from verifywise_mlflow.persistence.repositories import change_hints
 from verifywise_mlflow.persistence.store import Store
 
 THREADS: Final = 4
-"""The most transactions at a time. Each usually takes a few milliseconds."""
+"""The maximum number of concurrent transactions. Each usually takes a few milliseconds."""
 
 WAIT_S: Final = 8
-"""Seconds after which a delivery that waits for the database gets a 503. By default, MLflow waits for 30."""
+"""Seconds after which a delivery that waits for the database gets a 503. By default, MLflow waits for 30 seconds."""
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ class DatabaseSlowError(DatabaseError):
 
 
 class HintWriter:
-    """The listener's use of the database."""
+    """Writes hints into the database, and checks whether it can write them."""
 
     def __init__(self, store: Store) -> None:
         """Use a store, whose role needs only the privileges that ``db grant listener`` grants."""

@@ -20,9 +20,9 @@ class Outcome(StrEnum):
 
     ACCEPTED = "accepted"
     TEST = "test"
-    """Accepted; it has the data of MLflow's test call."""
+    """Accepted; the delivery has the data of MLflow's test call."""
     IGNORED = "ignored"
-    """Accepted, but it concerns nothing that a sync reads."""
+    """Accepted, but the delivery concerns no object that a sync reads."""
     REPEATED = "repeated"
     BAD_SIGNATURE = "bad signature"
     LATE = "late"
@@ -89,7 +89,7 @@ class Outcomes:
         self._is_current.set(int(is_current))
 
     def log(self, subject: str, trouble: str, sentence: str) -> None:
-        """Log a sentence, unless one about the same trouble of the same subject was logged in the last minute."""
+        """Log a sentence, unless the same trouble of the same subject was logged in the last minute."""
         now = time.monotonic()
         if now - self._logged_at.get((subject, trouble), -_LOG_INTERVAL_S) >= _LOG_INTERVAL_S:
             self._logged_at[subject, trouble] = now

@@ -10,8 +10,8 @@ class TokenBucket:
         """Begin with a full bucket.
 
         Args:
-            per_minute: requests.
-            now: seconds of a monotonic clock.
+            per_minute: The number of requests per minute.
+            now: The time of a monotonic clock, in seconds.
         """
         self.per_minute = per_minute
         self._tokens = float(per_minute)

@@ -37,13 +37,14 @@ BODY_TIMEOUT_S: Final = 10
 """Seconds until a body must have arrived."""
 
 MAX_IN_PROGRESS: Final = 64
-"""The most deliveries in progress in this process, and so the most bodies that are read at a time."""
+"""The maximum number of deliveries in progress in this process, and so of bodies that are read at the same time."""
 
 MAX_IN_PROGRESS_PER_TENANT: Final = 16
-"""The most deliveries of one tenant in progress. By default, each process of MLflow sends up to 10 at a time."""
+"""The maximum number of deliveries of one tenant in progress. By default, each process of MLflow sends up to 10 at the
+same time."""
 
 UNKNOWN_PATHS_PER_MINUTE: Final = 60
-"""Requests per minute, on average, to unknown paths that get a 404. Further guesses get a 429."""
+"""The number of requests to unknown paths per minute, on average, that get a 404. Further requests get a 429."""
 
 NOT_FOUND: Final = "Not Found"
 
@@ -175,7 +176,7 @@ async def _read_body(request: Request) -> bytes | None:
     """Return the body; None if it is too large. Reading stops at the limit.
 
     Raises:
-        TimeoutError: it did not arrive in time.
+        TimeoutError: the body did not arrive in time.
         ClientDisconnect: the sender closed the connection.
     """
     length = request.headers.get("content-length", "")

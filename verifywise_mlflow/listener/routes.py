@@ -91,7 +91,7 @@ class Routes:
 
 
 def routes_of(tenants: Mapping[str, Tenant], report: Callable[[str], None]) -> dict[bytes, Route]:
-    """Return the routes of tenants by the digest of their paths, and report those that cannot have one."""
+    """Return the routes of tenants by the digest of their paths, and report tenants that cannot have a route."""
     routes: dict[bytes, Route] = {}
     ambiguous: set[bytes] = set()
     for tenant in tenants.values():

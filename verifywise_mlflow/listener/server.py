@@ -12,11 +12,11 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 MAX_HEADER_BYTES: Final = 16 * 1024
 MAX_CONNECTIONS: Final = 1_000
-"""The number of open connections from which on new requests get a 503."""
+"""The number of open connections at which new requests get a 503."""
 
 CONNECTION_S: Final = 30
-"""Seconds after which a connection is closed; if a request is in progress, after its response. Uvicorn itself waits
-forever for the headers of a connection's first request."""
+"""Seconds after which a connection is closed. If a request is in progress, the connection is closed after the response.
+Uvicorn itself waits forever for the headers of a connection's first request."""
 
 _IDLE_S: Final = 5
 _SHUTDOWN_S: Final = 15
@@ -24,7 +24,7 @@ _SHUTDOWN_S: Final = 15
 
 
 class BoundedConnection(H11Protocol):
-    """A connection with a limited life."""
+    """A connection with a limited lifetime."""
 
     _end: asyncio.TimerHandle | None = None
 

@@ -1,7 +1,7 @@
 """Verifies the signature of a delivery, and computes how long ago it was signed. No I/O.
 
 MLflow signs like Standard Webhooks (https://www.standardwebhooks.com): HMAC-SHA256 over ``delivery_id.timestamp.body``.
-It has its own names of headers, and the text of the secret is the key.
+But MLflow has its own header names, and the text of the secret is the key.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Final
 
 MAX_CLOCK_DIFFERENCE_S: Final = 300
-"""The largest accepted difference, in seconds. A retry has the first attempt's time, and can come minutes later."""
+"""The largest accepted difference, in seconds. A retry has the time of the first attempt, and can arrive minutes
+later."""
 
 _DELIVERY_ID: Final = re.compile(r"[\x21-\x7e]{1,128}")
 _TIMESTAMP: Final = re.compile(r"[0-9]{1,12}")
@@ -25,11 +26,11 @@ class DeliveryHeaders:
     """The headers that MLflow sends with the body."""
 
     delivery_id: str
-    """The same in each attempt to deliver an event."""
+    """The ID, which is the same in each attempt to deliver an event."""
     timestamp: str
-    """Unix seconds."""
+    """The time of the signature, in Unix seconds."""
     signature: str
-    """Empty if there is none, as from a webhook that was registered without a secret."""
+    """Empty if there is no signature, as from a webhook that was registered without a secret."""
 
 
 def delivery_headers(headers: Mapping[str, str]) -> DeliveryHeaders | None:

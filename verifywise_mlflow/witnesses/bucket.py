@@ -26,11 +26,11 @@ _REMEDIES: Remedies = {
 
 
 class BucketWitness(WitnessSettings, WritableBucket):
-    """A bucket of S3, or of a store with its interface, that has Object Lock enabled."""
+    """A bucket with Object Lock in S3, or in a store with the interface of S3."""
 
     kind: Literal["bucket"] = "bucket"
     retention_days: Annotated[int, Field(ge=1, le=36_500)]
-    """How long an object can be neither changed nor deleted, by anybody. It cannot be shortened afterwards."""
+    """The number of days for which nobody can change or delete an object. The period cannot be shortened afterwards."""
 
     def store(self, tenant_id: str, stamped: StampedCheckpoint) -> Receipt:
         """Write an object with a retention lock in the mode COMPLIANCE."""

@@ -38,12 +38,12 @@ def with_sorted_certificates(response: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class _Element:
-    """Where an element is in the encoded bytes."""
+    """The position of an element in the encoded bytes."""
 
     tag: int
     start: int
     content: int
-    """Where its content begins."""
+    """The position at which the element's content begins."""
     end: int
 
     @classmethod
@@ -51,7 +51,7 @@ class _Element:
         """Return the element that begins at a position.
 
         Raises:
-            IndexError: The bytes end within its first two bytes.
+            IndexError: The bytes end within the element's first two bytes.
             ValueError: The bytes end later within the element, in its length or its content, or the element does not
                 state its length.
         """

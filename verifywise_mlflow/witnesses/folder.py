@@ -1,4 +1,4 @@
-"""A folder as a witness: a file per tenant that checkpoints are appended to, as lines of JSON."""
+"""A folder as a witness: it has a file per tenant, to which checkpoints are appended as lines of JSON."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from verifywise_mlflow.witnesses.stamped_checkpoint import StampedCheckpoint
 from verifywise_mlflow.witnesses.witness import Receipt, WitnessError, WitnessSettings
 
 _TAIL_BYTES: Final = 64 * 1024
-"""How much of the file's end is read for the last line: more than a line with a time-stamp token has."""
+"""The number of bytes at the file's end that are read to find the last line. A line with a time-stamp token is
+shorter."""
 
 
 class FolderWitness(WitnessSettings):
@@ -33,7 +34,8 @@ class FolderWitness(WitnessSettings):
             try:
                 tail = _tail(file)
                 _refuse_contradiction(path, tail, stamped)
-                # If an earlier write was incomplete, such as on a full disk, this line must not continue it.
+                # If an earlier write was incomplete, such as on a full disk, this line must not continue the incomplete
+                # line.
                 separator = b"" if tail.endswith(b"\n") or not tail else b"\n"
                 line = b"%b%b\n" % (separator, stamped.to_json_line().encode("ascii"))
                 if os.write(file, line) != len(line):

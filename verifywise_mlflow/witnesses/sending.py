@@ -1,7 +1,7 @@
 """Sends each tenant's newest checkpoint to the witnesses that do not have it, and records their receipts.
 
-The checkpoints in the database are the outbox: a witness that was down gets the newest checkpoint when it is back,
-which covers all entries of the checkpoints that it missed.
+The checkpoints in the database are the outbox. A witness that was down gets the newest checkpoint when it is back. This
+checkpoint covers all entries of the checkpoints that the witness missed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from verifywise_mlflow.witnesses.timestamp_authority import TOKEN, TimestampAuth
 from verifywise_mlflow.witnesses.witness import Receipt, Witness, WitnessError
 
 MAX_SECONDS: Final = 600.0
-"""After this time, no further tenant begins: the rest is for the next run."""
+"""After this time, a run begins with no further tenant. The next run sends the other tenants' checkpoints."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class SendingResult:
     sequence: int
     """The entry that the checkpoint signs."""
     problem: str | None = None
-    """Why the witness does not have the checkpoint; None if it has."""
+    """Why the witness does not have the checkpoint; None if it has the checkpoint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +47,10 @@ class TenantCheckpoints:
 
     newest: AnchoredCheckpoint | None
     entry_hash: str | None
-    """The hash of the entry that the newest checkpoint signs, by the trail; None if the trail has no such entry."""
+    """The hash, according to the trail, of the entry that the newest checkpoint signs; None if the trail lacks the
+    entry."""
     receipts: Mapping[str, CheckpointReceipt]
-    """By the witness's name."""
+    """The receipts of the last checkpoints, by the witness's name."""
 
     @classmethod
     def load(cls, session: TenantSession) -> TenantCheckpoints:
@@ -59,7 +60,7 @@ class TenantCheckpoints:
         return cls(newest, entry_hash, checkpoint_receipts.last_receipts(session))
 
     def is_due(self, witness: Witness, now: datetime, interval: timedelta | None = None) -> bool:
-        """Return whether a witness lacks the newest checkpoint and received its last one at least an interval ago."""
+        """Return whether a witness lacks the newest checkpoint, and got its last one at least an interval ago."""
         if self.newest is None:
             return False
         last = self.receipts.get(witness.name)
@@ -69,7 +70,7 @@ class TenantCheckpoints:
         return is_old and last.sequence != self.newest.sequence
 
     def find_contradiction(self, tenant_id: str, newest: AnchoredCheckpoint) -> str | None:
-        """Return why the newest checkpoint must not be sent: a forged one would prevent true ones from being sent."""
+        """Return why the newest checkpoint must not be sent. A forged checkpoint would block genuine checkpoints."""
         try:
             claim = parse_claim(newest.checkpoint)
         except InvalidCheckpointError as error:

@@ -1,6 +1,6 @@
 """A time-stamp authority (RFC 3161) as a witness: it signs that a checkpoint existed at a time, and stores nothing.
 
-So the tenant's other witnesses receive its token together with the checkpoint.
+Since it stores nothing, the tenant's other witnesses receive its token together with the checkpoint.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Time-stamp tokens (RFC 3161): the request for one, and its verification with the authority's root certificates.
+"""Time-stamp tokens (RFC 3161): requests for tokens, and verification with the authority's root certificates.
 
 A token says that somebody had these bytes at a time, and is signed by an authority that is neither the database's owner
 nor the holder of our key. ``openssl ts -verify`` verifies it, too. The library belongs to the extra ``timestamps``, so
@@ -67,7 +67,7 @@ class TimestampRequest:
         """Return the token of a response, and its time.
 
         Raises:
-            InvalidTokenError: The response has no token, or one for another request.
+            InvalidTokenError: The response has no token, or a token for another request.
         """
         parsed = _parse(response)
         if parsed.status != 0:
@@ -77,7 +77,7 @@ class TimestampRequest:
 
 
 def verify_token(token: bytes, stamped: bytes, roots: Sequence[Certificate]) -> datetime:
-    """Return the time at which the bytes existed, as the authority says.
+    """Return the time at which the bytes existed, according to the authority.
 
     Args:
         token: The token in DER.

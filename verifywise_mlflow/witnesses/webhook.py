@@ -24,7 +24,8 @@ class WebhookWitness(WitnessSettings, ReceiverSettings):
     url: SecretReference
     """Anyone who knows the address of a webhook can post there, so it is a secret."""
     signing_secrets: Annotated[tuple[SecretReference, ...], Field(max_length=3)] = ()
-    """Sign the request as Standard Webhooks. A checkpoint has a signature of its own, so none is required."""
+    """The secrets that sign the request as in Standard Webhooks. They are optional: a checkpoint has its own
+    signature."""
 
     @field_validator("headers")
     @classmethod

@@ -17,7 +17,7 @@ secrets."""
 
 
 class WitnessError(Exception):
-    """A witness did not take a checkpoint. The message contains no secret and says what to do."""
+    """A witness did not accept a checkpoint. The message contains no secret and states what to do."""
 
 
 class Witness(Protocol):
@@ -48,11 +48,11 @@ class WitnessSettings(ConfigSection):
     """Base of the settings in witnesses.yaml."""
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,40}$")]
-    """Receipts have this name. Under another name, it is another witness, which has no checkpoint yet."""
+    """Receipts are stored under this name. A witness with a new name counts as a new witness without checkpoints."""
     interval_minutes: Annotated[int, Field(ge=10, le=7 * 24 * 60)] = 60
     """The minimum time between two checkpoints of a tenant. The newest is sent, since it covers all earlier entries."""
     tenants: Annotated[tuple[str, ...], Field(min_length=1)] | None = None
-    """The tenants whose checkpoints it gets; null for all. A checkpoint names its tenant."""
+    """The tenants whose checkpoints the witness gets; null for all tenants. A checkpoint names its tenant."""
 
     @property
     def interval(self) -> timedelta:

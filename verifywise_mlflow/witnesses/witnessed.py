@@ -14,15 +14,15 @@ from verifywise_mlflow.witnesses.witness import WitnessError
 
 @dataclass(slots=True)
 class WitnessedCheckpoints:
-    """Reads checkpoints back, and collects the errors of those that could not be read."""
+    """Reads checkpoints back, and collects the errors if they cannot be read."""
 
     witnesses: Iterable[ConfiguredWitness]
     problems: dict[str, str] = field(default_factory=dict)
-    """By tenant."""
+    """The errors, by tenant."""
 
     @classmethod
     def configured(cls) -> WitnessedCheckpoints:
-        """Return the reader for the installation; without folders if the file is invalid, which the sending reports."""
+        """Return the reader for the installation; it has no folders if the file is invalid. Sending reports that."""
         try:
             return cls(load_witnesses())
         except InvalidSettingsFileError:

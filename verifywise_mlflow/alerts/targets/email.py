@@ -63,7 +63,8 @@ class EmailTarget(TargetSettings):
     def _connect(self) -> smtplib.SMTP:
         if self.tls == "none":
             return smtplib.SMTP(self.host, self.port, timeout=DELIVERY_TIMEOUT_S)
-        # Not strict: the operator's own authority may be an older one, and this error could not name the remedy.
+        # Verification is not strict: the operator's own certificate authority may be old, and the error could not name
+        # the remedy.
         context = tls_context(
             ConnectionSettings(base_uri=f"https://{self.host}", ca_bundle=self.ca_bundle, tls_strict=False)
         )

@@ -1,6 +1,6 @@
 """Posts alerts as JSON to a webhook: chat systems show ``text``, programs read ``alerts``.
 
-Slack and chat systems with Markdown have incoming webhooks that accept this; ``text`` is inert in them.
+Incoming webhooks of Slack and of chat systems with Markdown accept this body. ``text`` is inert in these systems.
 """
 
 from __future__ import annotations
