@@ -79,7 +79,7 @@ class CheckResultRow:
     evaluated_at: datetime
     """Naive, in UTC."""
     event: str
-    """The serialized event, which both tables hold."""
+    """The serialized event, which both tables have."""
     materialization_id: int | None
 
 
@@ -102,8 +102,8 @@ def checks_with_results(connection: Connection) -> frozenset[CheckKey]:
 def delete_check_results(connection: Connection, checks: Collection[CheckKey], run_ids: Sequence[str]) -> None:
     """Delete the results of these checks in these runs.
 
-    Assets and names are matched separately. So a check with the asset of one of these checks and the name of another
-    one of them loses its results, too.
+    Assets and names are matched separately. So a further check loses its results, too, if its asset and its name belong
+    to two different checks in ``checks``.
     """
     # All three columns are given so that Postgres can use the table's unique index.
     connection.execute(

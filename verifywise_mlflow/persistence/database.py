@@ -178,7 +178,8 @@ class SchemaCheck:
     exposures: list[RoleExposure]
     """What readers can do although they should not."""
     append_only_problems: list[str]
-    """How the triggers that protect evidence, and their functions, differ from those of this release."""
+    """How the triggers that protect evidence, and their functions, differ from this release's triggers and
+    functions."""
 
 
 def check(url: str, *, wait_seconds: float = 0.0) -> SchemaCheck:
@@ -229,11 +230,11 @@ def ensure_schema(engine: Engine) -> None:
 
 
 def refuse_revision_mismatch(current: str | None, newest: str) -> None:
-    """Refuse a schema at another revision than the one that this code was written for.
+    """Refuse a schema that is not at the revision for which this code was written.
 
     Raises:
         OutdatedSchemaError: the schema is older, or has no revision.
-        NewerSchemaError: this code does not know its revision.
+        NewerSchemaError: the schema is at a revision that this code does not know.
     """
     if current == newest:
         return

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 _TRANSIENT_CODES = re.compile(r"08|40|53|57|58|25P0[34]|55006|55P03")
 """Postgres' error codes for conditions that may clear by themselves, such as lost connections, deadlocks, a full disk,
-a shutdown, time-outs, and locks that others hold."""
+a shutdown, time-outs, and locks that other sessions hold."""
 
 LOCK_NOT_AVAILABLE = "55P03"
 """Postgres' error code for a lock that was not granted within ``lock_timeout``."""

@@ -16,8 +16,8 @@ from verifywise_mlflow.persistence.errors import translate_errors
 class Listener:
     """A session that listens to a channel.
 
-    A notification may never arrive: a transaction pooler forwards none, and a session may be lost. So a caller that
-    waits must also poll at intervals.
+    A notification may never arrive: a transaction pooler forwards no notifications, and a session may be lost. So a
+    caller that waits must also poll at intervals.
     """
 
     def __init__(self, session: psycopg2.extensions.connection) -> None:

@@ -130,8 +130,8 @@ reading and hashing text costs less than parsing it.
 def dumps(value: object) -> str:
     """Return JSON that Postgres can store. Texts stay readable in it, so that SQL can search for them.
 
-    Keys must be texts, and are sorted. A value that Postgres would change is written as Postgres returns it. So a
-    stored value that was read with ``loads`` gives the same text again.
+    Keys must be texts, and are sorted. A value that Postgres would change is written as Postgres returns it. So if a
+    stored value was read with ``loads``, ``dumps`` returns the same text again.
     """
     if isinstance(value, list | tuple | dict) and not value:  # true of two thirds of the columns of most rows
         return "{}" if isinstance(value, dict) else "[]"

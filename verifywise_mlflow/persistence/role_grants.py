@@ -199,8 +199,8 @@ class RoleAccess:
 
     role: str
     kind: Literal["owner", "unbound", "pipeline", "reader", "listener", "none"]
-    """``unbound``: row-level security does not apply to the role, and it has no grant. ``none``: it has privileges but
-    sees no rows."""
+    """``unbound``: row-level security does not apply to the role, and the role has no grant. ``none``: the role has
+    privileges but sees no rows."""
     tenant_id: str | None = None
     granted_at: datetime | None = None
     remark: str | None = None

@@ -2,5 +2,5 @@
 
 
 def quoted_identifier(name: str) -> str:
-    """Return a name in double quotes, so that it may hold any character that Postgres stores."""
+    """Return a name in double quotes, so that the name may contain any character that Postgres stores."""
     return '"' + name.replace('"', '""') + '"'

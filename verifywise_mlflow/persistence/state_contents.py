@@ -1,7 +1,7 @@
 """The content of a state: the stored texts of its columns. A writer and a verifier compute the same content.
 
-A column's text is what the writer sends, before Postgres casts it: JSON with sorted keys, times in ISO 8601 in UTC. A
-row that was read gives the same texts again.
+A column's text is what the writer sends, before Postgres casts it: JSON with sorted keys, times in ISO 8601 in UTC. The
+same texts can be made again from a row that was read.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from verifywise_mlflow.persistence.tables import canonical_record_history, canon
 
 def records_begin(session: TenantSession) -> datetime | None:
     """Return when the tenant's first record was written; None before the first record."""
-    # The tables are queried one by one: each has an index on the time, and the view over both has none.
+    # The tables are queried one by one: each has an index on the time, and the view over both tables has no index.
     firsts = [
         session.scalar(select(func.min(table.c.changed_at)).where(table.c.tenant_id == session.tenant_id))
         for table in (canonical_records, canonical_record_history)

@@ -1,4 +1,4 @@
-"""Reads the states in the tables and the states in the log, version by version, for a comparison of both.
+"""Reads the states in the tables and the states in the log, version by version, to compare them.
 
 The functions for states yield the states of all versions in some ranges, in no order. Each row is hashed as it arrives
 and then discarded, so memory does not grow with the number of a version's states. ``record_rows`` and ``event_rows``

@@ -16,8 +16,8 @@ from verifywise_mlflow.persistence.session import TenantSession
 from verifywise_mlflow.persistence.tables import logged_models, model_versions, registered_models, training_runs
 
 MAX_DISTINCT: Final = 10_000
-"""The maximum number of keys, and of values, that are counted, most used first. A server may have any number of
-both."""
+"""The maximum number of keys, and of values, that are counted, most used first. A server may have any number of keys
+and values."""
 
 _MAX_VALUE_LENGTH = 201
 """The number of characters of a value that are returned. It is one more than the longest recognized value has, so that

@@ -1,4 +1,4 @@
-"""Reads the commitments in the audit trail, and the log of states that they commit, for a verification of both."""
+"""Reads the commitments in the audit trail, and the log of states that they commit, to verify them."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ ROWS_PER_FETCH: Final = 1_000
 """The number of rows of a list that are in memory at a time."""
 
 NOT_EVALUATED: Final = "not evaluated"
-"""The value that stands for the missing badge of a version that was not evaluated yet."""
+"""The value in place of the badge of a version that was not evaluated yet."""
 
 OPTIONAL_FIELDS: Final = tuple(name for name, spec in FIELD_SPECS.items() if not spec.is_key)
 """The fields of a record that may be missing."""
@@ -30,8 +30,8 @@ class VersionFilter:
 
     The values of one field are alternatives. If several fields have values, all these fields must match.
 
-    Models, stages, owners, risks and libraries are compared ignoring case; ``*`` stands for any characters and ``?``
-    for one.
+    Models, stages, owners, risks and libraries are compared ignoring case; ``*`` matches any characters, and ``?``
+    matches one character.
     """
 
     models: tuple[str, ...] = ()
@@ -41,7 +41,7 @@ class VersionFilter:
     badges: tuple[str, ...] = ()
     """Badges, and ``not evaluated``."""
     missing: tuple[str, ...] = ()
-    """Fields of the record: a version matches if one of them has no value."""
+    """Fields of the record. A version matches if one of these fields has no value."""
     libraries: tuple[str, ...] = ()
     """MLflow's flavors, such as ``sklearn``."""
     includes_deleted: bool = False

@@ -19,7 +19,7 @@ from verifywise_mlflow.persistence.tables import SCHEMA
 MAX_ENTRIES = 5_000
 """The maximum number of entries about a version; the newest are returned. ``audit export`` exports the whole trail."""
 
-# One pass parses each of the tenant's entries once: no index knows which version an entry is about.
+# One pass parses each of the tenant's entries once, since no index has the version that an entry is about.
 _ENTRIES = text(
     f"""
     SELECT sequence, entry, entry_hash

@@ -52,7 +52,7 @@ def register(
     """Record a new target, or a target with other settings.
 
     The target's confirmation and error are reset; the times of its last delivery stay. What was delivered to the same
-    destination stays recorded, so that it is not sent again.
+    destination stays recorded, so that nothing is sent twice.
     """
     values = {
         "settings_digest": settings_digest,

@@ -1,7 +1,7 @@
 """The evaluations of logged models: which evaluations are due to be read, and the results.
 
-They are columns of the table of logged models. So a changed evaluation gives its logged model a new revision, and the
-records of the model's versions become pending.
+The results are columns of the table of logged models. So a changed evaluation gives its logged model a new revision,
+and the records of the model's versions become pending.
 """
 
 from __future__ import annotations

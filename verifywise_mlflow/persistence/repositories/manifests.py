@@ -77,7 +77,7 @@ def pending_manifests(
 
     Args:
         session: the tenant's session.
-        settings_digest: a digest of the tenant's settings that change what a manifest holds.
+        settings_digest: a digest of the tenant's settings that change the content of a manifest.
         rehash_before: the times before which a hash is stale.
         retry_failed: also return versions whose manifest is held back, or is incomplete for a reason other than the
             tenant's limits.
@@ -171,7 +171,7 @@ def manifests_to_retry(session: TenantSession) -> set[Key]:
 
 
 def manifests_with_old_hashes(session: TenantSession, rehash_before: RehashBefore) -> set[Key]:
-    """Return the versions whose hashes may be stale, including those in production at the last sync."""
+    """Return the versions whose hashes may be stale, including the versions in production at the last sync."""
     table, records = artifact_manifests, canonical_records
     key = (table.c.model_name, table.c.version_number)
     is_hashed = and_(table.c.tenant_id == session.tenant_id, table.c.held_back_since.is_(None))

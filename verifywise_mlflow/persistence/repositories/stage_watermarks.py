@@ -2,8 +2,8 @@
 
 Every row that a version depends on has a revision from one sequence. A watermark states that with these settings, no
 version that depends on rows up to this revision was pending. So the next sync looks only at the versions of newer rows,
-which it finds by the indexes on the revisions. One stage of a tenant runs at a time, so no other writer holds an older
-revision.
+which it finds by the indexes on the revisions. One stage of a tenant runs at a time, so no other writer has drawn an
+older revision without committing it.
 """
 
 from __future__ import annotations

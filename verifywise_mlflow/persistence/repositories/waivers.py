@@ -89,7 +89,7 @@ def insert_waivers(
 def end_waivers(
     session: TenantSession, waiver_ids: Sequence[int], ended: EndReason, now: datetime, sync_id: str
 ) -> None:
-    """Record that waivers have ended, except those whose end is recorded already."""
+    """Record that waivers have ended. Waivers whose end is recorded already are left out."""
     if waiver_ids:
         ended_ids = session.scalars(
             update(waivers)

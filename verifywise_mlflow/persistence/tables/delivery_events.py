@@ -19,5 +19,6 @@ delivery_events = Table(
     time_column("written_at", nullable=False),
     Index("delivery_events_by_version", "tenant_id", "target", "model_name", "version_number", "event_id"),
 )
-"""An event has a row for each webhook that it goes to, until it is delivered. ``body`` is canonical JSON, so it
-consists of ASCII only. Each attempt sends the bytes of the body, or a chat message that is made from the body."""
+"""An event has a row for each webhook that receives it. The row is deleted after the delivery. ``body`` is canonical
+JSON, so it consists of ASCII only. Each attempt sends the bytes of the body, or a chat message that is made from the
+body."""

@@ -1,4 +1,4 @@
-"""The schema that holds every table, and the sequence from which revisions are drawn."""
+"""The schema with all tables, and the sequence from which revisions are drawn."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ DEFAULT_SCHEMA: Final = "verifywise_mlflow"
 grants its role write access to every table in it."""
 
 _IDENTIFIER: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
-"""A name that Postgres accepts without quotes, unless it is a keyword. It truncates a name after 63 bytes."""
+"""A name that Postgres accepts without quotes, unless the name is a keyword. Postgres truncates a name after 63
+bytes."""
 
 _RESERVED: Final = re.compile(r"public|information_schema|pg_.*")
 _KEYWORDS: Final = RESERVED_WORDS | {"collation", "concurrently", "lateral", "system_user", "tablesample"}

@@ -1,4 +1,4 @@
-"""The verdicts on each version, its badge, the history of both, waivers, and cached counts.
+"""The verdicts on each version, the version's badge, the histories of verdicts and badges, waivers, and cached counts.
 
 All verdicts on a version are in one row of ``version_verdicts``. A row of its history has the verdicts that ended
 together. Such rows have an array for each column of a verdict, with an element for each rule. ``compliance_results``

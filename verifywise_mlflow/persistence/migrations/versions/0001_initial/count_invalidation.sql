@@ -60,7 +60,7 @@ BEGIN
             'CREATE TRIGGER invalidate_counts_on_delete AFTER DELETE ON {schema}.%I
              REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION {schema}.invalidate_counts()',
             counted_table);
-        -- Rows with a new key change the counts of the bucket that they leave too.
+        -- If a row gets another key, the counts of its former bucket change, too.
         EXECUTE format(
             'CREATE TRIGGER invalidate_counts_on_key_change
              AFTER UPDATE OF tenant_id, model_name, version_number ON {schema}.%I

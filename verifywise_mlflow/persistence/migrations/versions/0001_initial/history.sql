@@ -74,7 +74,7 @@ BEGIN
     END IF;
     IF NEW.revision = OLD.revision THEN
         NEW.revision := nextval('{schema}.revisions');
-        NEW.fingerprint := '';  -- it no longer fits the row, so the next sync that builds the record writes it again
+        NEW.fingerprint := '';  -- it no longer matches the row, so the next sync that builds the record writes it again
         NEW.changed_at := {schema}.write_time();
         NEW.sync_id := {schema}.write_sync_id();
     END IF;
@@ -103,7 +103,7 @@ BEGIN
     END IF;
     IF NEW.revision = OLD.revision THEN
         NEW.revision := nextval('{schema}.revisions');
-        NEW.fingerprint := '';  -- it no longer fits the row, so the next sync that lists the object writes it again
+        NEW.fingerprint := '';  -- it no longer matches the row, so the next sync that lists the object writes it again
         NEW.changed_at := {schema}.write_time();
         NEW.sync_id := {schema}.write_sync_id();
     END IF;
@@ -143,8 +143,8 @@ BEGIN
     END IF;
     is_moved := (OLD.tenant_id, OLD.model_name, OLD.version_number)
                 <> (NEW.tenant_id, NEW.model_name, NEW.version_number);
-    -- A writer gives the same time and sync to all its verdicts, a later one than any of the former: all differ, but for
-    -- those that stand for former ones.
+    -- A writer sends all verdicts with the same time and sync, and with a later time than all former verdicts. All
+    -- differ from the former verdicts, except verdicts with a null fingerprint.
     IF NOT is_moved AND written_at = ALL (NEW.evaluated_at) AND writer = ALL (NEW.sync_ids)
        AND written_at > ALL (OLD.evaluated_at) THEN
         changed := ARRAY(
@@ -165,8 +165,8 @@ BEGIN
             );
             RETURN NEW;
         END IF;
-        -- After a change of one rule or one version, a few verdicts of the same rules differ: the statement below, which
-        -- compares all, would take several times as long.
+        -- After a change of one rule or one version, a few verdicts of the same rules differ. The statement below
+        -- compares all verdicts and would take several times as long.
         IF cardinality(changed) <= 8 AND OLD.rule_ids = NEW.rule_ids THEN
             amended := OLD;
             FOREACH i IN ARRAY changed LOOP
