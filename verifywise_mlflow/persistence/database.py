@@ -183,7 +183,7 @@ class SchemaCheck:
 
 
 def check(url: str, *, wait_seconds: float = 0.0) -> SchemaCheck:
-    """Refuse a schema at another revision than this release needs; return the revision and problems of protection.
+    """Refuse a schema that is not at the revision that this release needs; return the revision and what is unprotected.
 
     Nothing is changed. While the schema is older or missing, wait for a migration for up to ``wait_seconds``.
 

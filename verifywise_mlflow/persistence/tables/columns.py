@@ -47,7 +47,7 @@ def time_column(name: str, *, nullable: bool = True, doc: str | None = None) -> 
 
 
 def incarnation_column() -> Column[Any]:
-    """The number of objects that have had this name and number, up to this one."""
+    """The place of the object, from 1, among the objects that have had this name and number."""
     return Column(
         "incarnation",
         Integer,
