@@ -8,4 +8,4 @@ from __future__ import annotations
 
 
 class ReleaseError(Exception):
-    """Why there is no release."""
+    """The reason why no release can be made."""

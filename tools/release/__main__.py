@@ -43,7 +43,7 @@ def say(text: str) -> None:
 
 
 def release(*, snapshot: bool) -> None:
-    """Empty dist/, build and check, and only then write the packages into dist/.
+    """Empty dist/, build the packages, check them, and write them into dist/ only after all checks.
 
     Raises:
         ReleaseError: Something prevents the release.

@@ -10,7 +10,7 @@ from tools.release.commands import output_of
 
 @dataclass(frozen=True, slots=True)
 class Checkout:
-    """The last commit of a checkout, and what was changed since."""
+    """The last commit of a checkout, and the files that were changed since."""
 
     commit: str
     time: int

@@ -13,7 +13,7 @@ SHOWN_LINES = 40
 
 
 def output_of(*command: str | Path, cwd: Path, environment: Mapping[str, str] | None = None, umask: int = 0o022) -> str:
-    """Run a program and return what it prints, its errors included.
+    """Run a program and return its output, including its error messages.
 
     Args:
         command: The program and its arguments.

@@ -66,7 +66,8 @@ class Installation:
         self._pip("--no-index", wheel)
 
     def _pip(self, *arguments: str | Path) -> None:
-        # pip runs outside, with the settings of this machine: the environment holds nothing but what is installed.
+        # pip runs outside of the environment, with the settings of this machine, so that the environment contains only
+        # the installed packages.
         python = self.environment / "bin" / "python"
         # pip compiles all modules. Otherwise, MLflow and Dagster compile them when the demo starts them, and the demo
         # waits only two minutes.

@@ -1,4 +1,4 @@
-"""The conditions for a release, apart from those on the built files."""
+"""The conditions for a release, apart from the conditions on the built files."""
 
 from __future__ import annotations
 

@@ -21,7 +21,8 @@ GENESIS_HASH = ""
 
 
 MAX_ENTRY_BYTES = 64 * 1024
-"""A longer entry is refused: an append-only trail keeps every byte permanently, and a server's response can be long."""
+"""A longer entry is refused: an append-only trail stores every byte permanently, and a server's response can be
+long."""
 
 
 class OversizedEntryError(ValueError):

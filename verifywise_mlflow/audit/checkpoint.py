@@ -29,7 +29,7 @@ CHECKPOINT_FORMAT = "verifywise audit checkpoint 1"
 
 
 class InvalidCheckpointError(ValueError):
-    """The text is not a checkpoint, or its signature is wrong. The message says which."""
+    """The text is not a checkpoint, or its signature is wrong. The message states the case."""
 
 
 class UnknownKeyError(InvalidCheckpointError):

@@ -133,7 +133,7 @@ def shorten_to_bytes(text: str, max_bytes: int) -> str:
 
 
 def _shorten_counts(counts: Mapping[str, object]) -> Mapping[str, object]:
-    """Return the counts. If they are too long, keep the commitment, numbers and, with enough space, other names."""
+    """Return the counts. If they are too long, return the commitment, numbers and, with enough space, other names."""
     if len(canonical_json(dict(counts))) <= _MAX_COUNTS_BYTES:
         return counts
     for keeps_names in (True, False):

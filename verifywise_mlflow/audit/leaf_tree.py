@@ -1,7 +1,7 @@
 """A Merkle tree with all nodes in memory, for inclusion proofs of its leaves and consistency proofs with a former tree.
 
 ``merkle.Frontier`` computes only a root, from one hash for each level of the tree. This tree takes about 64 bytes and a
-microsecond for each leaf; a path then costs little.
+microsecond for each leaf. After that, each path costs little.
 
 A step of a path is a sibling's side and its hash in hex: ``left 5feceb66…``. RFC 9162 leaves the side out, since it
 follows from the leaf's position and the tree's size. A verifier of these paths needs neither number.

@@ -29,7 +29,7 @@ Texts: TypeAlias = tuple[str, ...]
 
 
 class UnprovableError(ValueError):
-    """The rows do not lead to the roots in the trail, or there is nothing to prove. The message says which."""
+    """The rows do not lead to the roots in the trail, or there is nothing to prove. The message states the case."""
 
 
 @value_object

@@ -1,4 +1,4 @@
-"""Diagnoses tampering at the first invalid link of a chain, from that link and those after it.
+"""Diagnoses tampering at the first invalid link of a chain, from this link and the links after it.
 
 If the chain was changed in one way, the diagnosis names this change, or a change that leaves the same links. If it was
 changed in several ways, the diagnosis names one of these changes, at the first affected entry. Only a checkpoint or a

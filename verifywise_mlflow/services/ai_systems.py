@@ -1,9 +1,9 @@
 """AI systems: which models belong together, what MLflow shows of them, and what people declare about them.
 
-A model belongs to one system. A declaration that names the model decides which system. Without such a declaration, the
-tag decides that the mapping reads into the record's field ``ai_system``. Declarations stay separate from what MLflow
-shows. If a declaration and MLflow differ, the difference is a ``Contradiction``, and neither value replaces the other
-value.
+A model belongs to one system. A declaration that names the model decides which system. Without such a declaration, a
+tag decides: the mapping reads it into the record's field ``ai_system``. Declarations stay separate from what MLflow
+shows. If a declaration and MLflow differ, the difference is a ``Contradiction``, and neither of the two values is
+replaced.
 """
 
 from __future__ import annotations

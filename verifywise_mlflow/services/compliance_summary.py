@@ -50,7 +50,7 @@ class RuleSummary:
     oldest_gap_days: int | None
     """The number of whole days for which the oldest open gap has been open."""
     worst_gaps: Sequence[Gap]
-    """The most urgent of the open gaps."""
+    """The most urgent open gaps."""
 
     @property
     def waived_gaps(self) -> int:

@@ -55,7 +55,7 @@ class CheckReport:
 
 
 def check_connection(tenant: Tenant) -> CheckReport:
-    """Connect, list what a sync lists, and read some runs, one logged model, one directory and one byte of one file.
+    """Connect, list what a sync lists, and read some runs, a logged model, a directory and one byte of a file.
 
     Raises:
         HttpError: the server cannot be used at all.

@@ -182,7 +182,7 @@ class LineageGraph:
     left_out: str | None
     """A sentence about the versions that have no node; null if all versions have nodes."""
     nodes: tuple[LineageNode, ...]
-    """The nodes: versions, and what they were made from."""
+    """The nodes: versions, their files, and the objects that the versions were made from."""
     edges: tuple[LineageEdge, ...]
     """The edges. They lead from data sets to runs to versions to files, and from prompts to agents to versions."""
     shared_datasets: tuple[SharedDatasetUse, ...]
@@ -192,7 +192,7 @@ class LineageGraph:
 def lineage_graph(session: TenantSession, model: str | None = None, max_nodes: int = DEFAULT_NODES) -> LineageGraph:
     """Return the graph of a tenant's living versions, up to ``max_nodes`` nodes.
 
-    Versions in production come first, then those with an alias, then the newest.
+    Versions in production come first, then versions with an alias, then the newest versions.
 
     Raises:
         ValueError: ``max_nodes`` is not between 1 and ``MAX_NODES``.

@@ -17,7 +17,7 @@ def rule_documents(policy: ConfigVersion | None) -> Mapping[str, Mapping[str, ob
 
 
 def deciding_parts(rule: Mapping[str, object]) -> Mapping[str, object]:
-    """Return the parts of a recorded rule that determine its verdict: what ``input_hash.rule_digest`` hashes."""
+    """Return the parts of a recorded rule that determine its verdict. ``input_hash.rule_digest`` hashes them."""
     conditions = rule.get("conditions")
     decided_by = [
         {name: condition.get(name) for name in ("holds", "otherwise")}

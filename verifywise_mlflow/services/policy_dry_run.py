@@ -1,4 +1,4 @@
-"""Dry run of a policy: evaluates every stored record with proposed rules and reports what would change."""
+"""Dry run of a policy: evaluates every stored record with proposed rules and reports the changes."""
 
 from __future__ import annotations
 

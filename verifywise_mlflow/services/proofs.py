@@ -65,7 +65,7 @@ def provable_moment(
 ) -> ProvableMoment:
     """Return the last moment up to a given time whose states can be proved.
 
-    Without a time, it is the last moment that a checkpoint covers, if there is one.
+    Without a time, return the last moment that a checkpoint covers, if a checkpoint exists.
 
     Args:
         session: the tenant's transaction.
@@ -211,7 +211,7 @@ def prove_consistency(
         session: the tenant's transaction.
         former: the sequence number of the former entry.
         later: the sequence number of the later entry.
-        checkpoints: checkpoints to include in addition to the stored ones of both entries.
+        checkpoints: checkpoints to include in addition to the stored checkpoints of both entries.
 
     Raises:
         UnprovableError: an entry does not exist, or the log differs from the committed log.

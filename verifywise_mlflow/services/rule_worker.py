@@ -1,7 +1,7 @@
 """The process that evaluates tenants' own rules: a rule that needs too much memory or time ends only this process.
 
-The process is limited, not isolated: an expression may read the system's time zones. It holds no credentials and no
-connections, and its environment is empty. Requests are pickled, since they come from the parent process, which is
+The process is limited, not isolated: an expression may read the system's time zones. The process has no credentials and
+no connections, and its environment is empty. Requests are pickled, since they come from the parent process, which is
 trusted. Responses are JSON.
 """
 

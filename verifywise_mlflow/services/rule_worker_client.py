@@ -90,7 +90,7 @@ class RuleWorker(Closeable):
         """Return the verdicts on each record.
 
         Args:
-            rules: what ``encode_rules`` returned.
+            rules: The result of ``encode_rules``.
             subjects: the records.
 
         Raises:

@@ -1,4 +1,4 @@
-"""Accepts the states that syncs refuse to commit, after a person has found out how they came into the log.
+"""Accepts states that syncs refuse to commit, after a person has found out how the states came into the log.
 
 A sync commits nothing while the log has states that no sync and no command can have written, or while the stored state
 from which commitments continue differs from the trail. Neither condition clears by itself. An acceptance commits the
@@ -72,7 +72,7 @@ def accept_states(store: Store, tenant_id: str, reason: str, now: datetime, key:
 
 
 def accept_in(session: TenantSession, reason: str, now: datetime) -> Acceptance:
-    """Accept states in a transaction, without a checkpoint. The errors are those of ``accept_states``."""
+    """Accept states in a transaction, without a checkpoint. It raises the errors of ``accept_states``."""
     audit_log.lock(session)
     size = state_log.size(session)
     start = _continuation(session, size)

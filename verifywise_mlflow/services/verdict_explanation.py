@@ -38,7 +38,7 @@ from verifywise_mlflow.services.sandboxed_evaluation import SandboxedEvaluator
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A verdict with its inputs, and whether the inputs give the same verdict again."""
+    """A verdict with its inputs, and whether the rule gives the same verdict on these inputs again."""
 
     verdict: VerdictState
     rule_document: Mapping[str, object] | None

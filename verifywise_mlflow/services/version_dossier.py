@@ -81,7 +81,7 @@ class VersionDossier:
     tenant_id: str
     as_of: datetime
     state: RecordState
-    """The record, the origins of its values, findings, and what could not be read."""
+    """The record, the origins of its values, the findings, and the objects that could not be read."""
     manifest: ArtifactManifest | None
     """The files, without the environment."""
     data_sets: tuple[DataSet, ...]
@@ -115,7 +115,7 @@ class VersionDossier:
 
     @property
     def gaps(self) -> tuple[JudgedRule, ...]:
-        """The gaps, waived ones included."""
+        """The gaps, including waived gaps."""
         return tuple(judged for judged in self.rules if judged.is_gap)
 
     @property

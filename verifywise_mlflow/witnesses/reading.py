@@ -1,5 +1,6 @@
-"""Reads checkpoints from the files that witnesses keep: lines of JSON, the body of a webhook, an object of an object
-store, receipts, or Dagster's events.
+"""Reads checkpoints from the files that witnesses store.
+
+Such a file contains lines of JSON, the body of a webhook, an object of an object store, receipts, or Dagster's events.
 
 A text is either JSON Lines with a checkpoint per line, or one JSON document. In a document that is not itself a
 checkpoint, such as a response of Dagster's GraphQL interface, checkpoints are found at any depth.

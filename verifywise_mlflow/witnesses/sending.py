@@ -43,7 +43,7 @@ class SendingResult:
 
 @dataclass(frozen=True, slots=True)
 class TenantCheckpoints:
-    """A tenant's newest checkpoint, and the last one that each witness has."""
+    """A tenant's newest checkpoint, and the last checkpoint that each witness has."""
 
     newest: AnchoredCheckpoint | None
     entry_hash: str | None

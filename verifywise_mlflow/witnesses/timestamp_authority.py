@@ -1,4 +1,4 @@
-"""A time-stamp authority (RFC 3161) as a witness: it signs that a checkpoint existed at a time, and stores nothing.
+"""A time-stamp authority (RFC 3161) as a witness: it signs the time at which a checkpoint existed. It stores nothing.
 
 Since it stores nothing, the tenant's other witnesses receive its token together with the checkpoint.
 """

@@ -1,8 +1,8 @@
 """Time-stamp tokens (RFC 3161): requests for tokens, and verification with the authority's root certificates.
 
-A token says that somebody had these bytes at a time, and is signed by an authority that is neither the database's owner
-nor the holder of our key. ``openssl ts -verify`` verifies it, too. The library belongs to the extra ``timestamps``, so
-this module is imported on demand.
+A token states that somebody had these bytes at a given time. The authority that signs it is neither the database's
+owner nor the holder of our key. ``openssl ts -verify`` verifies it, too. The library belongs to the extra
+``timestamps``, so this module is imported on demand.
 """
 
 from __future__ import annotations

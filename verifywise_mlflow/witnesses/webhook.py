@@ -18,7 +18,7 @@ from verifywise_mlflow.witnesses.witness import Receipt, WitnessError, WitnessSe
 
 
 class WebhookWitness(WitnessSettings, ReceiverSettings):
-    """A server of somebody else, such as the auditor, that stores the bodies that are posted to it."""
+    """A server of another party, such as the auditor. It stores the bodies that are posted to it."""
 
     kind: Literal["webhook"] = "webhook"
     url: SecretReference

@@ -13,7 +13,7 @@ ALERTS_LOGGER = "verifywise_mlflow.alerts"
 
 
 class LogTarget(TargetSettings):
-    """The logger ``verifywise_mlflow.alerts``: raised alerts as errors, resolved ones as warnings."""
+    """The logger ``verifywise_mlflow.alerts``: raised alerts as errors, resolved alerts as warnings."""
 
     kind: Literal["log"] = "log"
 

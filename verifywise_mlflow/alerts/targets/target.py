@@ -14,7 +14,7 @@ DELIVERY_TIMEOUT_S = 8.0
 
 
 class DeliveryError(Exception):
-    """A target did not accept the alerts. The message contains no secret and does not quote the other side."""
+    """A target did not accept the alerts. The message contains no secret and does not quote the target's response."""
 
 
 class TargetSettings(BaseModel):

@@ -23,7 +23,7 @@ from verifywise_mlflow.services.installation.finding import Finding
 
 MAX_TRANSACTION_AGE: Final = timedelta(hours=2)
 """The age from which transactions are reported. It is the default of VERIFYWISE_RUN_TIMEOUT_SECONDS: no sync lasts
-longer, and a sync holds the tenant's lock to its end."""
+longer, and each sync holds the tenant's lock to its end."""
 
 
 def utc_now() -> datetime:

@@ -25,7 +25,7 @@ MIN_FREE_BYTES: Final = 1024**3
 
 
 def check_packages(requirements: Iterable[str] | None = None) -> Finding:
-    """Compare the installed packages with what this release needs."""
+    """Compare the installed packages with the packages that this release needs."""
     python = f"Python {platform.python_version()}"
     needed = metadata.requires(DISTRIBUTION) if requirements is None else requirements
     wrong = []

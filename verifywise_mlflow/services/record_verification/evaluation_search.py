@@ -54,7 +54,7 @@ def explain_evaluation(
         key: The version.
         evaluation: The evaluation in the log, with its verdicts and badge in the tables.
         derived: The verdicts that the rules give on the record of that time.
-        others: All other verdicts on the version, present and former ones.
+        others: All other verdicts on the version, present and former.
 
     Returns:
         The damages, and the verdicts of ``others`` that the damages explain.

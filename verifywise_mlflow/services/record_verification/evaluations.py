@@ -71,7 +71,7 @@ def _column_hash(cells: tuple[str, ...]) -> str:
 
 @dataclass(slots=True)
 class Replay:
-    """The mismatches between the evaluations in the log and those in the tables."""
+    """The mismatches between the evaluations in the log and the evaluations in the tables."""
 
     differing: list[Evaluation] = field(default_factory=list)
     """The evaluations that were logged with another content."""

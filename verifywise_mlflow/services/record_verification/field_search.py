@@ -41,14 +41,14 @@ class SearchLimit:
 
 
 def changed_fields(stored: Cells, written: str, others: Iterable[Cells]) -> list[FieldChange]:
-    """Return the fields that differ from what was written.
+    """Return the fields whose values differ from the written values.
 
     If no tried combination has the written hash, return the fields that differ from the most credible content, without
     proof.
 
     Args:
         stored: The row's content.
-        written: The hash of what was written.
+        written: The hash of the written content.
         others: Contents that the row may have had, the most credible first: whole contents, or only some fields.
     """
     candidates = [{name: cell for name, cell in other.items() if name in stored} for other in others]

@@ -77,7 +77,7 @@ def verify_records(
     scope: Scope | None = None,
     on_progress: Callable[[int, int], None] = _ignore_progress,
 ) -> RecordReport:
-    """Recompute the logged states from the tables, and compare the log with what the trail commits.
+    """Recompute the logged states from the tables, and compare the log with the trail's commitments.
 
     Args:
         store: The store.

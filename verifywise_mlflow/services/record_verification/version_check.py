@@ -1,4 +1,4 @@
-"""Compares the states of some versions in the log with those in the tables, and describes each damaged row."""
+"""Compares the states of some versions in the log with the states in the tables, and describes each damaged row."""
 
 from __future__ import annotations
 
@@ -292,7 +292,7 @@ class VersionChecker:
         return self.judge.evaluate(key, at, [verdict.cells[_PLACES["values"]] for verdict in verdicts])
 
     def _wrong_inputs(self, key: Key, verdicts: Iterable[StoredVerdict]) -> Iterator[RecordDamage]:
-        """Yield the verdicts whose stored inputs do not give the hash that is stored with them."""
+        """Yield the verdicts whose stored inputs do not have the hash that is stored with the verdict."""
         for verdict in verdicts:
             period = self.judge.period_at(verdict.written_at)
             digest = period.digests().get(verdict.rule_id) if period else None

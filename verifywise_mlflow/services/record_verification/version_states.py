@@ -1,4 +1,4 @@
-"""What the log and the tables have of one version."""
+"""The states of one version in the log and in the tables."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from verifywise_mlflow.services.record_verification.evaluations import OPEN_VERD
 
 @dataclass(slots=True)
 class VersionStates:
-    """What the log and the tables have of one version."""
+    """The states of one version in the log and in the tables."""
 
     logged: defaultdict[str, list[LoggedState]] = field(default_factory=lambda: defaultdict(list))
     records: list[StoredState] = field(default_factory=list)

@@ -14,7 +14,7 @@ from typing import Final
 
 PATH_VARIABLE: Final = "WEBHOOK_PATH"
 SECRET_VARIABLE: Final = "WEBHOOK_SECRET"  # noqa: S105  # a name
-"""The variables of the administrator's shell that hold the two secrets."""
+"""The variables of the administrator's shell that contain the two secrets."""
 
 LISTENER_EXAMPLE: Final = "https://listener.example.com"
 LISTENER_PREFIX: Final = "/mlflow/"

@@ -50,7 +50,7 @@ def read_support(tenant: Tenant) -> WebhookSupport:
 
 
 def support_of(tenant: Tenant, server: ServerInfo) -> WebhookSupport:
-    """Return what a tenant's server can send."""
+    """Return the webhooks that a tenant's server can send."""
     if isinstance(tenant.server, DatabricksServer):
         return WebhookSupport(None, (), f"Databricks does not send MLflow's webhooks: {POLLING}")
     events = available_events(server.version)
