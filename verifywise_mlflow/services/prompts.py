@@ -51,7 +51,8 @@ class PromptRow:
     model: str | None
     """The provider and the model that the version is meant for, if it states them."""
     parameters: tuple[str, ...]
-    """The parameters of that model, each with its value. A parameter that MLflow does not define has no value here."""
+    """The parameters of that model, each with its value. Values of parameters that MLflow does not define are not
+    stored."""
     commit_message: str | None
     """The commit message in MLflow."""
     tags: tuple[str, ...]

@@ -17,7 +17,7 @@ def check_skew(
     """Return a finding that states whether another clock agrees with ours.
 
     Args:
-        subject: The name of the machine whose clock it is.
+        subject: The name of the other clock, as the finding shows it.
         clock: The time that the other clock showed.
         before: Our time before the other clock was read.
         after: Our time after the other clock was read.

@@ -15,4 +15,4 @@ class QueueState:
     oldest_queued_seconds: float
     """How long the oldest queued run has waited; 0 if no run waits."""
     daemons: Mapping[str, bool]
-    """Whether each daemon that the instance needs has sent a heartbeat lately, by the daemon's name."""
+    """Whether each daemon that the instance needs has reported lately that it runs, by the daemon's name."""

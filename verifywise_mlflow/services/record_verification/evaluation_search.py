@@ -32,7 +32,7 @@ class _Edit:
     kept: Mapping[str, str | None] = field(default_factory=dict)
     badge: str | None = None
     used: object = None
-    """The verdict that the tables have and the log lacks, if this change explains the difference."""
+    """The verdict of the tables that matches no evaluation in the log, if this change explains it."""
 
     @property
     def places(self) -> set[str]:
