@@ -1,10 +1,11 @@
-"""Backpressure: one server gets few requests at once at first, more while it is fast, and fewer once it slows down.
+"""Backpressure: a limit on concurrent requests to one server, which grows until the server slows down.
 
-Additive increase and multiplicative decrease (Chiu and Jain, 1989), driven by delay as in TCP Vegas (Brakmo and
-Peterson, 1995): a request that takes longer than the fastest one of its kind has waited behind our other requests.
-Until a request has waited, the limit doubles (slow start; Jacobson, 1988). The delays of a distant server are long, but
-do not grow with the load, so it gets many requests. The delays of a small server are short, but grow with the load, so
-it gets few. docs/adr/0020-adaptive-concurrency.md has the alternatives and the measurements.
+The algorithm is additive increase and multiplicative decrease (Chiu and Jain, 1989), driven by delay as in TCP Vegas
+(Brakmo and Peterson, 1995). A request that takes longer than the fastest request of its kind has waited behind our
+other requests. Until a request has waited, the limit doubles (slow start; Jacobson, 1988). The delays of a distant
+server are long, but do not grow with the load, so the server gets many requests. The delays of a small server are
+short, but grow with the load, so the server gets few. docs/adr/0020-adaptive-concurrency.md has the alternatives and
+the measurements.
 """
 
 from __future__ import annotations
@@ -18,24 +19,25 @@ from dataclasses import dataclass
 from typing import Final
 
 FIRST_LIMIT: Final = 4.0
-"""Requests at once until the server's delays are known."""
+"""The number of concurrent requests until the server's delays are known."""
 MAX_LIMIT: Final = 32.0
-"""The most requests at once to one server, from all of its tenants. Each tenant has a lower ceiling of its own."""
+"""The maximum number of concurrent requests to one server, from all its tenants. Each tenant has a lower ceiling."""
 SLOW_START_LIMIT: Final = 8.0
-"""The limit doubles up to here while requests take less than ``SLOW_START_RATIO`` times the fastest of their kind."""
+"""The limit doubles up to this number while requests take less than ``SLOW_START_RATIO`` times the shortest delay of
+their kind."""
 SLOW_START_RATIO: Final = 1.2
 GROWTH_RATIO: Final = 2.0
-"""The limit grows while requests take less than this many times the fastest one of their kind."""
+"""The limit grows while requests take less than this many times the shortest delay of their kind."""
 CUT_RATIO: Final = 3.0
-"""The limit shrinks when requests take more than this many times the fastest one of their kind."""
+"""The limit shrinks when requests take more than this many times the shortest delay of their kind."""
 NOISE_SECONDS: Final = 0.01
-"""Differences between delays up to this long are ignored: a scheduler's time slice is as long."""
+"""Differences between delays are ignored up to this many seconds, which is the length of a scheduler's time slice."""
 _SLOWER: Final = 0.75
 _OVERLOADED: Final = 0.5
 _SMOOTHING: Final = 0.25
 """The weight of the newest request in the mean of the ratios."""
 _RELEARNING: Final = 0.2
-"""The weight of a lone request's delay in the shortest delay: only the server itself can have caused that delay."""
+"""The weight with which the delay of a lone request changes the shortest delay: only the server can have caused it."""
 
 
 @dataclass(slots=True)
@@ -45,7 +47,7 @@ class Permit:
     kind: str
     """Requests of one kind take the same time on an idle server. Empty for requests of varying duration."""
     is_alone: bool = False
-    """Whether no other request of ours was in flight when it was admitted."""
+    """Whether no other request of ours was in flight when this request was admitted."""
     on_response: Callable[[Permit, float, bool], None] | None = None
     is_streaming: bool = False
     is_overload: bool = False
@@ -53,8 +55,8 @@ class Permit:
     def responded(self, seconds: float, *, is_stream: bool = False) -> None:
         """Report how long the server took to begin its response. A request without this report changes no delay.
 
-        From now on, a stream counts for the tenant's ceiling and ``MAX_LIMIT`` only: reading a large file takes much
-        longer, and the server responds to other requests meanwhile.
+        From now on, a stream counts only for the tenant's ceiling and ``MAX_LIMIT``: reading a large file takes much
+        longer, and the server responds to other requests during this time.
         """
         if self.on_response:
             self.on_response(self, seconds, is_stream)
@@ -76,7 +78,7 @@ class AdaptiveLimit:
         """The requests in flight that the limit bounds: all except streams that have begun."""
         self._in_flight_by_tenant: Counter[object] = Counter()
         self._waiting: OrderedDict[object, deque[_Waiter]] = OrderedDict()
-        """Tenant to its waiting requests, the tenant whose turn it is first."""
+        """Tenant to its waiting requests. The tenant whose turn is next comes first."""
         self._fastest: dict[str, float] = {}
         """Kind of request to its shortest delay, in seconds."""
         self._mean_ratio = 1.0
@@ -85,7 +87,7 @@ class AdaptiveLimit:
         """Whether the limit was reached since its last change: an unused limit must not grow."""
         self._last_cut = float("-inf")
         self._is_slow_start = True
-        """Whether no request has waited behind our others so far."""
+        """Whether no request has waited behind our other requests so far."""
 
     @property
     def limit(self) -> int:
@@ -184,16 +186,17 @@ class AdaptiveLimit:
     def _learn(self, kind: str, seconds: float, *, is_alone: bool) -> None:
         known = self._fastest.get(kind)
         if known is None:
-            # A request that was not alone has waited for others, so its delay is divided by the mean ratio.
+            # A request that was not alone has waited for other requests, so its delay is divided by the mean ratio.
             self._fastest[kind] = seconds if is_alone else seconds / max(self._mean_ratio, 1.0)
             return
-        # A slower server has high ratios, so it soon gets one request at a time, whose delay is the new baseline.
+        # A server that has become slower has high ratios, so it soon gets only one request at a time. The delay of such
+        # a request is the new baseline.
         fastest = self._fastest[kind] = known + _RELEARNING * (seconds - known) if is_alone else min(known, seconds)
         ratio = seconds / fastest if seconds - fastest > NOISE_SECONDS else 1.0
         self._mean_ratio += _SMOOTHING * (ratio - self._mean_ratio)
         self._responses_since_change += 1
         if self._responses_since_change < self._limit:
-            return  # the responses so far are to requests that were sent before the last change
+            return  # all responses so far belong to requests that were sent before the last change
         if self._mean_ratio > CUT_RATIO:
             self._cut(_SLOWER)
         elif self._mean_ratio < GROWTH_RATIO and self._was_full:

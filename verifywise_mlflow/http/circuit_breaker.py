@@ -1,8 +1,8 @@
 """The circuit breaker: after several failures in a row, requests fail unsent for a while. A dead server costs seconds.
 
-Closed: requests are sent. Open: for ``breaker_open_seconds`` requests fail without being sent. Half-open: after that,
-requests are sent again without retries, until one succeeds or fails. ``breaker_threshold`` failures open the circuit.
-Both settings are among the ``Limits`` in ``settings.py``.
+While the circuit is closed, requests are sent. ``breaker_threshold`` failures open the circuit. While it is open, for
+``breaker_open_seconds``, requests fail without being sent. Then the circuit is half-open: requests are sent again
+without retries, until a request succeeds or fails. Both settings are among the ``Limits`` in ``settings.py``.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _COUNTED_FAILURES = (UnreachableError, GatewayError, RateLimitedError, ResponseT
 
 
 class CircuitBreaker:
-    """Counts the consecutive failures of one connection. Threads may share it."""
+    """Counts the consecutive failures of one connection. Threads may share an instance."""
 
     def __init__(self, limits: Limits, server: str, on_open: Callable[[], None] = lambda: None) -> None:
-        """Start closed; ``server`` is its name in messages. ``on_open`` is called each time the circuit opens."""
+        """Start closed. ``server`` is the server's name in messages. ``on_open`` is called when the circuit opens."""
         self._limits = limits
         self._server = server
         self._on_open = on_open
@@ -73,11 +73,11 @@ class CircuitBreaker:
     def record_failure(self, error: HttpError, began_at: float) -> None:
         """Count a request that failed after all retries; open the circuit at ``breaker_threshold``.
 
-        A failure that does not count closes the circuit like a success, unless the request was not sent: then it says
-        nothing about the server.
+        A failure that does not count closes the circuit like a success. But if the request was not sent, its failure
+        shows nothing about the server, and changes nothing.
 
-        Requests that are in flight together fail together, such as all eight of a sync while a server restarts. They
-        count once: a short outage must not open the circuit only because it hit several requests.
+        Requests that are in flight together fail together, such as all eight requests of a sync while a server
+        restarts. They count once: a short outage must not open the circuit only because it hit several requests.
 
         Args:
             error: The failure.

@@ -1,10 +1,12 @@
 """The generic HTTP client: connections, adaptive concurrency, limits, retries, circuit breaker, auth, traffic counts.
 
-It knows no API. Its callers build URLs, set a ``ResponseLimit`` for each request, and turn a response that is not a
-success into an error: ``connector/rest_client.py`` for MLflow, ``artifacts/stores/http_client.py`` for object stores,
-``oauth2.py`` for tokens. It only reads: it takes a ``ReadRequest``. ``writing_client.py`` adds what writes.
+The client contains no API. Its callers build URLs, set a ``ResponseLimit`` for each request, and turn a response that
+is not a success into an error: ``connector/rest_client.py`` for MLflow, ``artifacts/stores/http_client.py`` for object
+stores, ``oauth2.py`` for tokens. The client only reads: it takes a ``ReadRequest``. ``writing_client.py`` has the
+subclass that also writes.
 
-It uses urllib3, which reads no environment variable, no netrc and no proxy setting. Redirects are never followed.
+The client uses urllib3, which reads no environment variable, no netrc and no proxy setting. Redirects are never
+followed.
 """
 
 from __future__ import annotations
@@ -45,7 +47,7 @@ MAX_TEXT_BYTES = 64 * 1024
 OVERLOAD_ERRORS = (UnreachableError, GatewayError, RateLimitedError, ResponseTimeoutError)
 """Failures that show that a server gets more requests than it can answer."""
 _SECRET_HEADERS = frozenset(("authorization", "proxy-authorization", "cookie"))
-"""Headers that hold credentials even if the request itself has them, like the request for a token."""
+"""Headers that contain credentials even if the request itself sets them, as the request for a token does."""
 _HEADER_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 
@@ -55,7 +57,7 @@ class Traffic:
 
     requests: int = 0
     bytes_read: int = 0
-    """After decompression, where the client decompresses."""
+    """The bytes read, after decompression if the client decompresses."""
     circuit_openings: int = 0
     """How often the circuit breaker has opened."""
 
@@ -65,7 +67,7 @@ class ResponseLimit:
     """The time and size limits of a response. The settings' names are for error messages."""
 
     timeout_seconds: float
-    """Seconds of one attempt, from sending the request to the last byte."""
+    """The maximum time of one attempt in seconds, from sending the request to the last byte."""
     timeout_setting: str | None = None
     max_bytes: int | None = None
     """None for a stream: its reader decides when to stop."""
@@ -73,7 +75,7 @@ class ResponseLimit:
 
 
 class HttpClient:
-    """One server, one set of credentials, for requests that read. Threads may share it."""
+    """The client of one server with one set of credentials, for requests that read. Threads may share an instance."""
 
     def __init__(
         self,
@@ -94,7 +96,7 @@ class HttpClient:
             headers: Sent with every request.
             decompress: Whether to undo the content encoding of responses.
             concurrency: Bounds concurrent requests, if it is given.
-            server: The server's name in messages; its host if none is given.
+            server: The server's name in messages; if None, the host.
             success_statuses: The statuses of responses that are returned.
 
         Raises:
@@ -141,14 +143,14 @@ class HttpClient:
         """Send a request, with retries; return the response, read to its end.
 
         Args:
-            request: Its headers are added to the client's.
+            request: The request. Its headers are added to the headers of the client.
             limit: The limits of the response.
             target: The name of the request in messages; empty if its URL must not be repeated.
             kind: The kind of request, for the adaptive limit, which compares delays only among requests of one kind.
                 Empty if the times of such requests vary too much to be compared.
 
         Raises:
-            HttpError: there is no response, or one that is not a success or exceeds the limit.
+            HttpError: there is no response, or the response is not a success or exceeds the limit.
         """
         return self._retries.call(lambda: self._attempt(request, limit, target, kind), self._credentials.renew)
 
@@ -166,7 +168,7 @@ class HttpClient:
         """Send a request, with retries; yield the body's first ``max_bytes`` in chunks while the context is open.
 
         Raises:
-            HttpError: there is no response, one that is not a success, or one that breaks off or takes too long.
+            HttpError: there is no response, or the response is not a success, breaks off or takes too long.
         """
         with ExitStack() as stack:
 
@@ -248,7 +250,7 @@ class HttpClient:
 
     @contextmanager
     def _permit(self, limit: ResponseLimit, target: str, kind: str) -> Iterator[Permit]:
-        """Wait until a request may be sent; report to the limit what its outcome says about the server's capacity."""
+        """Wait until a request may be sent; report to the limit what the outcome shows about the server's capacity."""
         if self._concurrency is None:
             yield Permit(kind)
             return

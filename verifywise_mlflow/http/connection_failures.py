@@ -16,7 +16,7 @@ def failure_reason(error: BaseException) -> str:
     if isinstance(error, urllib3.exceptions.IncompleteRead):
         return f"it ended after {error.partial:,} bytes"
     if isinstance(error, urllib3.exceptions.InvalidChunkLength | urllib3.exceptions.DecodeError):
-        return "its body is not encoded as its headers say"  # the library's own message repeats the server's text
+        return "its body is not encoded as its headers say"  # the library's message repeats the server's text
     # A ProtocolError's arguments are a sentence and its cause; str() would show both in Python's notation.
     text = error.args[0] if error.args and isinstance(error.args[0], str) else str(error)
     if text.startswith(("Connection broken", "InvalidChunkLength")):

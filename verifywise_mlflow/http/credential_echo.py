@@ -1,7 +1,7 @@
 """Detects credential echo: a server that quotes our request must not put our secrets into an error message.
 
-A text is decoded in the usual ways, and each result is searched for parts of what was sent: raw, URL-escaped,
-HTML-escaped, with the escapes of JSON, in Base64 at any offset, in hex.
+A text is decoded in the usual ways, and each result is searched for parts of the credentials that were sent. The text
+may be raw, URL-escaped, HTML-escaped, with the escapes of JSON, in Base64 at any offset, or in hex.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ WITHHELD = "text withheld because it contains our credentials"
 _WINDOW_CHARACTERS = 8
 """This many consecutive characters of a secret count as an echo, since servers truncate quotes."""
 _MAX_TEXT = 1_024
-"""Characters of a text that are searched. A quote is cut from the first 400 bytes."""
+"""The number of characters of a text that are searched. A quote is cut from the first 400 bytes."""
 _ROUNDS = 2
-"""Nested encodings that are undone: JSON within Base64, a URL within a URL."""
+"""The number of nested encodings that are undone, such as JSON within Base64, or a URL within a URL."""
 _MAX_VARIANTS = 64
 
 _PUBLIC_HEADERS = frozenset({"x-amz-date", "x-amz-content-sha256"})

@@ -1,7 +1,7 @@
 """Connections whose responses must be complete by a deadline.
 
-A socket's timeout restarts with each byte. A server that drips its headers, its body or its chunk sizes, a byte a
-second, could stall a request forever. So each single read gets only the time that is left.
+A socket's timeout restarts with each byte. A server that sends its headers, its body or its chunk sizes at one byte per
+second could stall a request forever. So each single read gets only the time that is left.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class _TimedFile(io.RawIOBase):
 
 
 class TimedResponse(http.client.HTTPResponse):
-    """A response with a deadline. Its time starts with the wait for the headers, and is the read timeout at first."""
+    """A response with a deadline. Its time starts with the wait for the headers. At first, it is the read timeout."""
 
     def __init__(
         self, sock: socket.socket, debuglevel: int = 0, method: str | None = None, url: str | None = None

@@ -1,6 +1,6 @@
 """The errors of a request to a customer's server: a small family, whose messages name the remedy if there is one.
 
-No message holds a credential, or more than a short, escaped excerpt of what the server sent.
+No message contains a credential, or more than a short, escaped excerpt of the server's response.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from verifywise_mlflow.common.problems import shorten
 
 
 class HttpError(Exception):
-    """A request failed, or was not sent. ``retryable`` says whether a later attempt may succeed.
+    """A request failed, or was not sent. ``retryable`` is true if a later attempt may succeed.
 
     Its message is at most ``MAX_SENTENCE_LENGTH`` characters long.
     """
@@ -52,7 +52,8 @@ class ConcurrencyLimitError(HttpError):
 
 
 class InvalidSettingsError(HttpError):
-    """The connection cannot be opened as configured: an unusable TLS file, a secret that no header can carry."""
+    """The connection cannot be opened as configured, such as with an unusable TLS file or a secret that no header can
+    contain."""
 
     was_sent = False
 
@@ -63,13 +64,13 @@ class AddressNotAllowedError(HttpError):
     was_sent = False
 
     def __init__(self, finding: str, remedy: str) -> None:
-        """Compose the message from what was found and what to do about it, each a sentence without its full stop."""
+        """Compose the message of two sentences, each without its full stop: what was found, and what to do about it."""
         super().__init__(f"{finding}. {remedy}")
         self.finding = finding
 
 
 class ProxyRefusedError(HttpError):
-    """The tenant's proxy refused the request. Its response says nothing about objects on the server behind it."""
+    """The tenant's proxy refused the request. The proxy's response shows nothing about objects on the server."""
 
 
 class UnauthenticatedError(HttpError):
@@ -81,7 +82,7 @@ class ForbiddenError(HttpError):
 
 
 class NotFoundError(HttpError):
-    """404: the object does not exist. For MLflow, only a 404 with its own error code counts."""
+    """404: the object does not exist. For MLflow, only a 404 with MLflow's own error code counts."""
 
 
 class RateLimitedError(HttpError):
@@ -111,7 +112,7 @@ class InvalidResponseError(HttpError):
 
 
 class LimitExceededError(HttpError):
-    """The response is larger or takes longer than allowed. The message names the setting that decided, if one did."""
+    """The response is larger or takes longer than allowed. If a setting is the reason, the message names it."""
 
 
 class ResponseTimeoutError(LimitExceededError):

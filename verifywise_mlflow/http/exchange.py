@@ -1,7 +1,7 @@
 """One HTTP exchange: send a request once, read the response's body within a deadline, release the connection.
 
 The caller is responsible for retries, credentials and the meaning of a response. Messages name the server and the
-target that the caller states, never a URL, since a URL may hold a signature.
+target that the caller states. They never contain a URL, since a URL may contain a signature.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ def iter_body(
 
     Args:
         response: The response.
-        timeout: Seconds that it may take, from the wait for its headers to its last byte.
-        server: Its name in messages.
+        timeout: The seconds that the response may take, from the wait for its headers to its last byte.
+        server: The server's name in messages.
         decompress: Whether to undo the content encoding.
         timeout_setting: The setting that ``timeout`` comes from, for messages.
 

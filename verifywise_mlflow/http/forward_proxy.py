@@ -1,7 +1,8 @@
-"""Connections through a tenant's forward proxy, with the same deadlines and SSRF guard as without one.
+"""Connections through a tenant's forward proxy, with the same deadlines and SSRF guard as without a proxy.
 
 Only ``http://`` proxies are supported: for TLS inside TLS, urllib3 reads in a loop of its own that no deadline bounds.
-Traffic to an https server is encrypted end to end anyway. The proxy's password is not, as with nearly all proxies.
+Traffic to an https server is encrypted end to end in any case. The proxy's password is sent unencrypted, as with nearly
+all proxies.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ def _literal_address(host: str) -> str | None:
 
 
 class _ProxiedConnection(HTTPConnection):
-    """A connection whose errors name the proxy where the proxy is to blame."""
+    """A connection whose errors name the proxy if the proxy is the cause."""
 
     _auth_headers: Mapping[str, str] = {}  # never mutated: each connection gets its own
 
@@ -88,7 +89,8 @@ class _ProxiedConnection(HTTPConnection):
 class _ForwardedConnection(_ProxiedConnection):
     """A plain HTTP request that the proxy forwards. Most of the proxy's refusals look like the server's responses.
 
-    Only two kinds are recognized: status 407, and errors with Squid's own header. All others count as the server's.
+    Only two kinds of refusals are recognized: status 407, and errors with Squid's own header. All other refusals count
+    as responses of the server.
     """
 
     def putheader(self, header: str | bytes, *values: str | bytes) -> None:  # type: ignore[override]  # narrower
@@ -132,7 +134,7 @@ class _TunneledConnection(_ProxiedConnection, HTTPSConnection):
 
 
 def _refusal(proxy: str, target: str, status: int, reason: str, auth_headers: Mapping[str, str]) -> HttpError:
-    # A long reason is left out, not cut: redaction comes later and does not recognize a part of a secret.
+    # A long reason is left out, not truncated: redaction comes later and does not recognize a part of a secret.
     quoted = excerpt(reason.encode()) if len(reason) <= MAX_REASON_CHARACTERS else "a long reason"
     response = f"{status}, {WITHHELD if echoes_credentials(reason, auth_headers) else quoted}"
     if status in {401, 407}:  # tinyproxy sends 401

@@ -1,4 +1,4 @@
-"""Removes URLs' queries and servers' texts from what urllib3 logs: a query may be a signature that grants access.
+"""Removes URLs' queries and servers' texts from urllib3's logs: a query may be a signature that grants access.
 
 urllib3 warns with the whole URL, for example if the headers of a response are malformed. Applications that configure
 logging, Dagster among them, write such warnings to their logs.
@@ -24,7 +24,7 @@ _QUERY = re.compile(r"\?[^\s'\"]*")
 
 
 class _WithoutQueries(logging.Filter):
-    """Rewrites each record; drops none."""
+    """A filter that rewrites each record and drops none."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         if isinstance(record.args, tuple):
@@ -38,7 +38,7 @@ def _safe(argument: object) -> object:
     if isinstance(argument, int | float):
         return argument
     if isinstance(argument, BaseException):
-        return type(argument).__name__  # its text may repeat the server's
+        return type(argument).__name__  # its text may repeat the server's text
     return _QUERY.sub("?…", str(argument))
 
 
@@ -48,7 +48,7 @@ def _withheld(argument: object) -> object:
 
 @contextmanager
 def withhold_urls() -> Iterator[None]:
-    """Withhold possible parts of URLs from the libraries' log, while the block runs: the path may be a secret."""
+    """While the block runs, withhold possible parts of URLs from the libraries' logs: the path may be a secret."""
     token = _WITHHOLD_URLS.set(True)
     try:
         yield

@@ -1,8 +1,8 @@
 """OAuth2 client credentials (RFC 6749, section 4.4): fetch a token from its issuer, cache it in memory, renew it.
 
-The token request follows the same rules as all others: no redirects, limits, the SSRF guard, the tenant's proxy,
-verified TLS. Messages contain only the status and a standard error code of the issuer's response: any other text may
-repeat our request, or a token.
+The token request follows the same rules as all other requests: no redirects, limits, the SSRF guard, the tenant's
+proxy, verified TLS. Messages contain only the status and a standard error code of the issuer's response: any other text
+may repeat our request, or a token.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ _REMEDIES: Remedies = {
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 _MAX_LIFETIME_SECONDS = 366 * 24 * 3600.0
 _RENEWAL_MARGIN_SECONDS = 60.0
-"""Renew a token this long before it expires, or at nine tenths of a short lifetime, so that it outlives a request."""
+"""The seconds before its expiry at which a token is renewed, so that it outlives a request. A token with a short
+lifetime is renewed at nine tenths of the lifetime."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class _Token:
 
 
 class OAuth2TokenSource:
-    """Credentials with a limited lifetime. Threads may share them: one thread fetches a token for all.
+    """Credentials with a limited lifetime. Threads may share them: one thread fetches a token for all threads.
 
     Each response of the issuer without a token becomes a retryable error or an ``UnauthenticatedError``: an issuer with
     invalid responses must not make objects of the MLflow server look unreadable or deleted.
@@ -100,7 +101,7 @@ class OAuth2TokenSource:
         self._handed_out = threading.local()
 
     def headers(self, request: Request) -> Mapping[str, str]:
-        """Return the header with the token; fetch a token if none is valid for long enough.
+        """Return the header with the token; fetch a new token if the present token is not valid for long enough.
 
         Raises:
             HttpError: the issuer grants no token.
@@ -132,7 +133,7 @@ class OAuth2TokenSource:
             if self._token and time.monotonic() < self._token.renew_at:
                 return self._token
             if self._failure and self._fetches_completed != completed_before:
-                # Another thread failed while this one waited for the lock: share its failure.
+                # Another thread failed while this thread waited for the lock: both threads raise the same failure.
                 raise _copy(self._failure)
             self._token, self._failure = None, None
             try:
@@ -204,7 +205,7 @@ class OAuth2TokenSource:
 
 def _copy(error: HttpError) -> HttpError:
     """Return an equal error without the traceback, with all attributes, such as the seconds of ``Retry-After``."""
-    copied = type(error).__new__(type(error), *error.args)  # without __init__, whose parameters are each class's own
+    copied = type(error).__new__(type(error), *error.args)  # without __init__, whose parameters vary by class
     copied.__dict__.update(error.__dict__)
     return copied
 

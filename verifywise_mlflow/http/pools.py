@@ -32,12 +32,12 @@ def open_pool(settings: ConnectionSettings) -> PoolManager:
     """Return a pool of connections for one server.
 
     Raises:
-        AddressNotAllowedError: the server is behind a proxy, and its URL holds an address that is not public.
+        AddressNotAllowedError: the server is behind a proxy, and its URL contains an address that is not public.
         InvalidSettingsError: a TLS file cannot be used.
         SecretUnavailableError: the reference of the proxy's password cannot be resolved.
     """
     remove_queries_from_library_logs()
-    # Only for https servers: loading a context is slow.
+    # The context is loaded only for https servers, because loading is slow.
     context = tls_context(settings) if urlsplit(settings.base_uri).scheme == "https" else None
     max_connections = settings.limits.max_concurrent_requests
     proxy = settings.proxy

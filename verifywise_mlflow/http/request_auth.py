@@ -33,13 +33,13 @@ class ReadRequest(Request):
 
 @dataclass(frozen=True, slots=True)
 class WriteRequest(Request):
-    """A request that may change something on the server. Only ``writing_client.py`` sends one, and sends it once."""
+    """A request that may change something on the server. Only ``writing_client.py`` sends it, and only once."""
 
     method: WriteMethod
 
 
 class RequestAuthenticator(Protocol):
-    """One identity at one server. Threads may share it."""
+    """One identity at one server. Threads may share an instance."""
 
     def headers(self, request: Request) -> Mapping[str, str]:
         """Return the headers that authenticate this request.
@@ -54,7 +54,7 @@ class RequestAuthenticator(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StaticHeaders:
-    """The same headers for every request: none, basic auth, a bearer token, a gateway's key."""
+    """The same headers for every request: no headers, basic auth, a bearer token, or a gateway's key."""
 
     static_headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
@@ -79,7 +79,7 @@ class WithExtraHeaders:
     static_headers: Mapping[str, str] = field(repr=False)
 
     def headers(self, request: Request) -> Mapping[str, str]:
-        """Return the credentials' headers and the static ones."""
+        """Return the credentials' headers and the static headers."""
         return {**self.static_headers, **self.credentials.headers(request)}
 
     def renew(self) -> bool:

@@ -1,4 +1,4 @@
-"""A response that was read to its end, and the safe ways to quote one: short, escaped, never with our credentials."""
+"""A response that was read to its end, and safe quotes from a response: short, escaped, never with our credentials."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from verifywise_mlflow.http.credential_echo import WITHHELD, echoes_credentials
 
 _EXCERPT_CHARACTERS = 160
 _SCANNED_CHARACTERS = 16_384
-"""Characters of a text that are searched for the customer's secrets before a quote is cut from it."""
+"""The number of characters of a text that are searched for the customer's secrets before a quote is cut from the
+text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A response whose body was read to its end. An error's body is empty if it is too long or broke off."""
+    """A response whose body was read to its end. The body of an error is empty if it was too long or broke off."""
 
     target: str
-    """The requested path, for messages; empty where the URL must not be repeated."""
+    """The requested path, for messages; empty if the URL must not be repeated."""
     status: int
     headers: Mapping[str, str]
     body: bytes

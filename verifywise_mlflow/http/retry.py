@@ -1,10 +1,10 @@
 """The retry policy: exponential back-off (backoff) with jitter, within a retry budget.
 
 A retryable failure, such as a lost connection or a rate limit (429), is retried after ``Retry-After``, or after a
-random back-off (full jitter) whose maximum starts at twice ``BACK_OFF_BASE_SECONDS`` and doubles with each attempt.
-Three budgets bound retries: ``max_attempts`` of the request, ``retry_deadline_seconds`` since its first attempt, and
-``retry_budget_seconds`` over all retries of the connection; they are among the ``Limits`` in ``settings.py``. When they
-are spent, the failure is recorded with the circuit breaker.
+random back-off (full jitter). The maximum of this back-off starts at twice ``BACK_OFF_BASE_SECONDS`` and doubles with
+each attempt. Three of the ``Limits`` in ``settings.py`` bound retries: ``max_attempts`` of the request,
+``retry_deadline_seconds`` since the first attempt of the request, and ``retry_budget_seconds`` over all retries of the
+connection. When a limit is reached, the failure is recorded with the circuit breaker.
 """
 
 from __future__ import annotations
@@ -22,11 +22,12 @@ from verifywise_mlflow.http.settings import Limits
 T = TypeVar("T")
 
 BACK_OFF_BASE_SECONDS = 0.5
-"""The unit of the back-off: after n attempts, a random time of at most this, times 2 to the power of n."""
+"""The unit of the back-off. After n attempts, the back-off is random, with a maximum of this number of seconds times 2
+to the power of n."""
 
 
 class RetryPolicy:
-    """Retries the requests of one connection, which share one retry budget. Threads may share it."""
+    """Retries the requests of one connection, which share one retry budget. Threads may share an instance."""
 
     def __init__(self, limits: Limits, breaker: CircuitBreaker) -> None:
         self._limits = limits
@@ -54,7 +55,7 @@ class RetryPolicy:
             try:
                 result = attempt()
             except DeadlineExceededError:
-                raise  # the error has no cause in the server
+                raise  # the server is not the cause of the error
             except UnauthenticatedError as error:
                 if has_renewed or not renew():
                     self._breaker.record_failure(error, started)
@@ -78,7 +79,10 @@ class RetryPolicy:
     def charge_back_off(
         self, error: HttpError, *, attempts: int, elapsed: float, last_attempt_took: float
     ) -> float | None:
-        """Charge the wait before the next attempt to the retry budget; return the seconds, None if there is none.
+        """Charge the wait before the next attempt to the retry budget; return the seconds to wait.
+
+        Returns:
+            The seconds, or None if no further attempt is allowed.
 
         Args:
             error: the error of the last attempt.

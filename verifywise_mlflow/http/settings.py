@@ -20,7 +20,7 @@ Count = Annotated[int, Gt(0)]
 class Limits:
     """Limits on the time and memory that a server's responses may take, so that no server can stall or flood a sync.
 
-    The section ``limits`` of a tenant sets them by these names. No other module lists the limits.
+    The section ``limits`` of a tenant in ``tenants.yaml`` has these names. No other module lists the limits.
     """
 
     __pydantic_config__: ClassVar[dict[str, object]] = {"extra": "forbid", "allow_inf_nan": False}
@@ -30,7 +30,7 @@ class Limits:
     probe_timeout_seconds: Seconds = 10.0
     """The timeout of the requests that a healthy server answers at once: ``server-info`` and ``version``."""
     sync_deadline_seconds: Seconds = 900.0
-    """The time that a sync may read a server. It then ends as incomplete; the next sync continues."""
+    """The time for which a sync may read a server. Then the sync ends as incomplete, and the next sync continues."""
     request_timeout_seconds: Seconds = 60.0
     """The timeout of one attempt, up to the response's last byte. A busy MLflow takes 10 s for 500 runs."""
     file_timeout_seconds: Seconds = 1_800.0
@@ -40,51 +40,54 @@ class Limits:
     max_token_response_bytes: Count = 64 * 1024
     """The size limit of the token issuer's response, after decompression."""
     max_attempts: Count = 3
-    """Attempts of one request, including the first, if the error is transient."""
+    """The maximum number of attempts of one request, including the first attempt, if the error is transient."""
     retry_deadline_seconds: Seconds = 20.0
-    """Time after the start of the first attempt from which no further attempt starts."""
+    """The time after the start of the first attempt after which no further attempt starts."""
     retry_budget_seconds: Seconds = 120.0
-    """Total time of a connection's failed attempts and the waits after them. A sync has one connection to MLflow."""
+    """The total time of a connection's failed attempts and the waits after them. A sync has one connection to MLflow
+    only."""
     breaker_threshold: Count = 3
-    """Failed requests in a row (no response, 429, 502 to 504) that open the circuit breaker."""
+    """The number of failed requests in a row (no response, 429, 502 to 504) that open the circuit breaker."""
     breaker_open_seconds: Seconds = 30.0
     """How long the circuit stays open. Until then, requests fail without being sent."""
     max_concurrent_requests: Count = 8
-    """Requests in flight to one server at most. Fewer are sent as long as more would only wait for each other there."""
+    """The maximum number of requests in flight to one server. Fewer requests are sent while the server would only make
+    further requests wait."""
     max_response_bytes: Count = 16 * 1024**2
     """The size limit of one JSON response, after decompression. A page beyond it is requested with fewer rows."""
     max_values: Count = 500_000
-    """JSON values of one response, counted before it is parsed. A page beyond it is requested with fewer rows."""
+    """The maximum number of JSON values in one response, counted before the response is parsed. A page beyond the limit
+    is requested with fewer rows."""
     max_depth: Count = 64
-    """Nesting of objects and lists in one JSON response."""
+    """The maximum nesting of objects and lists in one JSON response."""
     max_pages: Count = 10_000
-    """Pages of one listing."""
+    """The maximum number of pages in one listing."""
     max_rows: Count = 250_000
-    """Rows of one listing."""
+    """The maximum number of rows in one listing."""
     max_listing_bytes: Count = 128 * 1024**2
-    """Memory that the rows of one listing may take as a whole. A sync holds only two pages at a time, but everything
-    that is read is also stored. Measured: 100,000 versions with 10 tags each would take 190 MiB."""
+    """The memory that the rows of one listing may take as a whole. A sync has only two pages in memory at the same
+    time, but everything that is read is also stored. Measured: 100,000 versions with 10 tags each take 190 MiB."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProxySettings:
     """A forward proxy for all requests of one tenant.
 
-    The proxy resolves host names, so only the proxy can refuse a name with a private address: its operator must
-    configure that. A private address that a URL contains literally is refused here.
+    The proxy resolves host names, so only the proxy can refuse a name with a private address. The operator of the proxy
+    must configure this. A private address that a URL contains literally is refused here.
     """
 
     uri: str
     """``http://host[:port]``, without credentials."""
     headers: Callable[[], Mapping[str, str]] = field(default=dict, repr=False)
-    """Returns credentials for the proxy alone. Called when connections are opened."""
+    """Returns the credentials that are only for the proxy. Called when connections are opened."""
     allow_private_network: bool = False
     """Whether the proxy itself may have a private, loopback or link-local address."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionSettings:
-    """The settings of one tenant's connection to one server. None comes from the process's environment."""
+    """The settings of one tenant's connection to one server. No setting comes from the process's environment."""
 
     base_uri: str
     """``http(s)://host[:port][/prefix]``, without credentials."""
@@ -95,7 +98,7 @@ class ConnectionSettings:
     allow_private_network: bool = False
     """Whether the server may have a private, loopback or link-local address."""
     ca_bundle: Path | None = None
-    """PEM file of the certificate authorities to trust instead of the system's."""
+    """PEM file of the certificate authorities to trust instead of the system's authorities."""
     client_certificate: Path | None = None
     client_key: Path | None = None
     tls_strict: bool = True

@@ -81,10 +81,10 @@ class SigV4Signer:
 
     def headers(self, request: Request) -> Mapping[str, str]:
         """Return the headers that sign the request, for the URL as urllib3 will send it."""
-        # PoolManager normalizes URLs with this function; the signature must cover the normalized one.
+        # PoolManager normalizes URLs with this function; the signature must cover the normalized URL.
         url = parse_url(request.url)
         default = {"http": 80, "https": 443}[url.scheme or "https"]
-        # Set here, not by http.client: through a proxy, urllib3 would add a default port, which AWS omits.
+        # The host is set here, not by http.client: through a proxy, urllib3 would add a default port, which AWS omits.
         host = f"{url.host}:{url.port}" if url.port not in (None, default) else url.host or ""
         added = {
             **self._resource,
@@ -120,7 +120,7 @@ def _signer(keys: AwsKeys, region: str, service: str) -> SigV4Auth:
 
 
 def silence_signers() -> None:
-    """Drop what botocore's signers log: the texts that they sign, which include the session token."""
+    """Drop the logs of botocore's signers, which contain the texts that they sign, including the session token."""
     logging.getLogger("botocore.auth").addFilter(_drop_record)
 
 

@@ -1,7 +1,7 @@
-"""The SSRF guard: connections to public network addresses only, unless the tenant allows private ones.
+"""The SSRF guard: connections to public network addresses only, unless the tenant allows private addresses.
 
-A tenant names its tracking server. Without ``allow_private_network``, that name must not lead into our own network. The
-guard checks the same address that it then connects to, so DNS rebinding (a name that resolves to another address a
+A tenant names its tracking server. Without ``allow_private_network``, this name must not lead into our own network. The
+guard checks exactly the address that it then connects to. So DNS rebinding (a name that resolves to another address a
 moment later) has no effect.
 """
 

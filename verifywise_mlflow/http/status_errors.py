@@ -23,19 +23,19 @@ from verifywise_mlflow.http.errors import (
 from verifywise_mlflow.http.response import retry_after
 
 Remedies: TypeAlias = Mapping[int, str]
-"""Status to its remedy, in sentences that name settings. 300 stands for all redirects, 400 for all other errors of the
-client."""
+"""Status to its remedy, in sentences that name settings. The remedy of 300 is for all redirects, the remedy of 400 for
+all other errors of the client."""
 _NOT_FOLLOWED = "This is a redirect. Redirects are not followed, since they would forward the credentials."
 
 
 def error_of_status(status: int, headers: Mapping[str, str], sentence: str, remedies: Remedies) -> HttpError:
-    """Return the error that a status other than a success stands for.
+    """Return the error for a status that is not a success.
 
     Args:
         status: The status.
         headers: The headers of the response.
         sentence: The server and its response, without a full stop.
-        remedies: The remedy of the status is appended to the sentence.
+        remedies: The remedies. The remedy of the status is appended to the sentence.
     """
     return _error(_kind(status, headers), status, headers, sentence, remedies)
 
@@ -43,8 +43,8 @@ def error_of_status(status: int, headers: Mapping[str, str], sentence: str, reme
 def error_of_token_request(status: int, headers: Mapping[str, str], sentence: str, remedies: Remedies) -> HttpError:
     """Return the error of a token request: an error of the issuer or its load, else an ``UnauthenticatedError``.
 
-    The issuer's response says nothing about the objects that the token gives access to: they must not look missing,
-    forbidden or unreadable because of it.
+    The issuer's response shows nothing about the objects that the token gives access to. They must not look missing,
+    forbidden or unreadable because of this response.
     """
     kind = _kind(status, headers)
     if kind is InternalServerError:

@@ -1,7 +1,7 @@
 """The deadline of a sync: a server that responds slowly, but within each timeout, must not delay a sync for hours.
 
 After the deadline, no request is sent to the tenant's MLflow server, and a response that is being read ends. Object
-stores have no deadline, but a version's files are read only if the deadline has not passed when its turn comes.
+stores have no deadline, but reading a version's files begins only if the deadline has not passed.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from contextvars import ContextVar
 from verifywise_mlflow.http.errors import DeadlineExceededError
 
 _extension: ContextVar[tuple[SyncDeadline, float] | None] = ContextVar("_extension", default=None)
-"""The deadline that this thread has extended, and its new time. A helping thread runs in a copy of the context."""
+"""The deadline that this thread has extended, and its new time. A thread that helps runs in a copy of the context."""
 
 
 class SyncDeadline:
-    """A time after which requests fail. Threads share it: one thread may limit it, each may extend it for itself."""
+    """A time after which requests fail. Threads share it: one may limit it, and each may extend it for itself."""
 
     def __init__(self, seconds: float, now: Callable[[], float] = time.monotonic) -> None:
         """Set the deadline.
@@ -54,7 +54,7 @@ class SyncDeadline:
 
     @contextmanager
     def limited_to(self, share: float) -> Iterator[None]:
-        """Allow only a share of the remaining time, so that the later work has some left."""
+        """Allow only a share of the remaining time, so that some time is left for later work."""
         before = self._ends_at
         self._ends_at = self._now() + share * max(self.seconds_left, 0.0)
         try:
@@ -72,5 +72,5 @@ class SyncDeadline:
             _extension.reset(token)
 
     def end(self) -> None:
-        """End the sync's time now, even if a thread has extended it: the sync has failed elsewhere."""
+        """End the sync's time now, even if a thread has extended it: another part of the sync has failed."""
         self._has_ended = True

@@ -1,10 +1,10 @@
 """TLS contexts: which certificate authorities are trusted, how strictly, and which client certificate is shown.
 
 Strict verification (RFC 5280 to the letter) is the default on every Python version. It is Python's own default since
-3.13, so a customer's other tools apply it, too, and a new interpreter must not change which servers we trust.
-Certificates of older private authorities often lack a required extension: an authority made by plain ``openssl req
--x509`` has no key usage. A tenant with such an authority sets ``tls: {strict: false}``, which the error names.
-Signatures, validity, host names and trust are verified in any case; no setting switches that off.
+3.13, so a customer's other tools also apply it. A new interpreter must not change which servers we trust. Certificates
+of older private authorities often lack a required extension: an authority made by plain ``openssl req -x509`` has no
+key usage. A tenant with such an authority sets ``tls: {strict: false}``, which the error names.
+Signatures, validity, host names and trust are verified in any case; no setting switches this verification off.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ STRICT_HINT = (
 )
 _STRICT_ONLY_CODES = range(80, 95)
 """X509_V_ERR_PATHLEN_INVALID_FOR_NON_CA to X509_V_ERR_EC_KEY_EXPLICIT_PARAMS in OpenSSL 3's ``x509_vfy.h``: the errors
-that verification raises under X509_V_FLAG_X509_STRICT only."""
+that verification raises only under X509_V_FLAG_X509_STRICT."""
 
 
 def tls_context(settings: ConnectionSettings) -> ssl.SSLContext:
-    """Return a context that verifies the server, and shows it the client certificate if there is one.
+    """Return a context that verifies the server, and that presents the client certificate if there is one.
 
     ``ssl.create_default_context`` is not used: it reads SSL_CERT_FILE and SSL_CERT_DIR, and writes the keys of every
     connection to SSLKEYLOGFILE.
@@ -48,7 +48,7 @@ def tls_context(settings: ConnectionSettings) -> ssl.SSLContext:
         _trust_system_authorities(context)
     if settings.client_certificate:
         try:
-            # Without a password, even an empty one, OpenSSL would prompt for it on the terminal.
+            # The empty password keeps OpenSSL from prompting for a password on the terminal.
             context.load_cert_chain(settings.client_certificate, settings.client_key, password="")
         except OSError as error:
             raise InvalidSettingsError(
@@ -78,10 +78,10 @@ def _new_context(*, is_strict: bool) -> ssl.SSLContext:
 
 @lru_cache(maxsize=2)
 def _system_context(authorities: tuple[tuple[str, int], ...], is_strict: bool) -> ssl.SSLContext:  # noqa: ARG001
-    """Return a context that trusts the system's authorities and holds nothing of a tenant, so that tenants share it.
+    """Return a context that trusts the system's authorities and has no setting of a tenant, so that tenants share it.
 
-    Reading the authorities takes 20 ms: for a poll of 500 tenants a minute, a sixth of a core. ``authorities`` is the
-    cache key: a context is rebuilt when their files change.
+    Reading the authorities takes 20 ms. For a poll of 500 tenants per minute, this is a sixth of a core.
+    ``authorities`` is the cache key: a context is rebuilt when the files of the authorities change.
     """
     context = _new_context(is_strict=is_strict)
     _trust_system_authorities(context)
@@ -96,7 +96,7 @@ def _system_authorities() -> tuple[tuple[str, int], ...]:
 
 
 def _trust_system_authorities(context: ssl.SSLContext) -> None:
-    """Trust the authorities where OpenSSL was built to look for them; if there are none, those of certifi."""
+    """Trust the authorities at the paths that OpenSSL was built with; if there are none, the authorities of certifi."""
     default = ssl.get_default_verify_paths()
     file, directory = Path(default.openssl_cafile), Path(default.openssl_capath)
     if file.is_file() or directory.is_dir():

@@ -1,4 +1,4 @@
-"""Reports whether a failed request has left this machine. If not, the server cannot have executed it.
+"""Reports whether a failed request has left this machine. If not, the server cannot have executed the request.
 
 The error does not show this: the same reset of a connection may end the TLS handshake, the request, or the response.
 """
@@ -36,7 +36,7 @@ def observe_transmission() -> Iterator[Transmission]:
 
 
 class ObservedConnection(HTTPConnection):
-    """Reports when it begins to send a request."""
+    """A connection that reports when it begins to send a request."""
 
     _is_opening = False
 
@@ -50,7 +50,7 @@ class ObservedConnection(HTTPConnection):
 
     def send(self, data: object) -> None:
         """Send a part of a request, or of the request for a tunnel."""
-        # http.client opens a connection when it first sends, which would be too late here.
+        # http.client opens a connection when it first sends. That is too late here.
         if self.sock is None and self.auto_open:
             self.connect()
         transmission = _current.get()
