@@ -1,7 +1,8 @@
 """Canonical JSON has exactly one text for each value. Hashes, digests and signatures are computed over this text.
 
 Keys are sorted, there is no whitespace, and everything outside ASCII is escaped, so that NUL and lone surrogates are
-only escapes. A change of one byte of this form would break all stored fingerprints and the audit trail's hash chain.
+only escapes. Do not change this form: a change of one byte breaks all stored fingerprints and the audit trail's hash
+chain.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ def canonical_encoder(default: Callable[[object], object] | None = None) -> json
     """Return an encoder for canonical JSON. Create it once: ``json.dumps`` creates an encoder for each value.
 
     Args:
-        default: converts a value of a type that JSON lacks, one level deep.
+        default: converts a value of a type that JSON lacks. The encoder also calls it for each nested value.
     """
     return json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False, default=default)
 

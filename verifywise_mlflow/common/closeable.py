@@ -1,4 +1,4 @@
-"""The base of objects that a ``with`` block closes at its end."""
+"""The base class of objects that a ``with`` block closes at its end."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Self
 
 
 class Closeable(ABC):
-    """Something with resources that ``close`` releases."""
+    """An object with resources that ``close`` releases."""
 
     @abstractmethod
     def close(self) -> None:

@@ -7,4 +7,4 @@ from typing import Final
 from pydantic import ConfigDict
 
 DESCRIBED: Final = ConfigDict(use_attribute_docstrings=True)
-"""For ``__pydantic_config__`` of a dataclass: pydantic reads the docstrings that follow its fields."""
+"""The value for ``__pydantic_config__`` of a dataclass. It makes pydantic read the docstrings after the fields."""

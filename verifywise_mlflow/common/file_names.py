@@ -1,4 +1,4 @@
-"""File names from names that customers gave."""
+"""Makes file names from names that customers chose."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _MAX_CHARACTERS: Final = 60
 
 
 def file_stem(name: str) -> str:
-    """Return a file name without an extension that is safe on every system, and a different one for each name.
+    """Return a file name without an extension. It is safe on every system, and differs for each name.
 
     A short name of lower-case letters, digits and single separators stays unchanged. Any other name is simplified and
     gets a part of its hash: two simplified names may be equal, and some systems ignore case.

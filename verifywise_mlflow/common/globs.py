@@ -1,7 +1,8 @@
-"""Glob patterns: ``*`` for any characters, ``?`` for one.
+"""Glob patterns: ``*`` matches any characters, ``?`` matches one character.
 
-Users write globs, since a regular expression can be made slow on purpose. The expression that ``fnmatch.translate``
-returns never backtracks into the match of a ``*``, so no glob takes long on any text.
+Settings accept globs and not regular expressions, since a regular expression can be made slow on purpose. The
+expression that ``fnmatch.translate`` returns never backtracks into the match of a ``*``, so no glob takes long on any
+text.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ _SEPARATOR = re.compile(r"[^\w*?]+|_+")
 
 
 def compile_globs(globs: Iterable[str]) -> re.Pattern[str]:
-    """Return a pattern that matches a whole text if one of the globs does. Without globs, it matches nothing."""
+    """Return a pattern that matches a text if a glob matches the whole text. Without globs, it matches nothing."""
     return re.compile("|".join(map(translate, globs)) or r"(?!)")
 
 
 def compile_name_patterns(patterns: Iterable[str]) -> re.Pattern[str]:
-    """Return such a pattern for names, in which ``[`` is an ordinary character and not a wildcard."""
+    """Return such a pattern for globs of names, in which ``[`` is an ordinary character and not a wildcard."""
     return compile_globs(pattern.replace("[", "[[]") for pattern in patterns)
 
 
@@ -42,7 +43,7 @@ def _compiled(globs: tuple[str, ...]) -> re.Pattern[str]:
 
 
 class GlobTable:
-    """Looks up a value by globs. If several match, the one with the most literal characters wins."""
+    """Looks up a value by globs. If several globs match, the glob with the most literal characters wins."""
 
     def __init__(self, globs_by_value: Mapping[str, Sequence[str]]) -> None:
         pairs = [(glob, value) for value, globs in sorted(globs_by_value.items()) for glob in globs]
@@ -51,11 +52,11 @@ class GlobTable:
         self._any = _compiled(tuple(glob for glob, _ in self._globs))
 
     def match(self, words: Sequence[str]) -> str | None:
-        """Return the value whose glob matches a text, which is given as folded words. They are joined with ``_``."""
+        """Return the value whose glob matches a text, given as folded words. The words are joined with ``_``."""
         if not self._globs:
             return None
         text = "_".join(words)
-        if self._any.match(text) is None:  # the case of most texts: one pattern takes a fraction of the time of many
+        if self._any.match(text) is None:  # true for most texts: one pattern takes a fraction of the time of many
             return None
         return next((value for glob, value in self._globs if _compiled((glob,)).match(text)), None)
 

@@ -1,8 +1,8 @@
 """Moments as people write them: ``2026-03-03``, ``2026-03-03T14:30+01:00``, ``yesterday``, ``7d``, ``3 days ago``.
 
 A text that names no zone is local time, as the environment variable ``TZ`` or the machine sets it. A text with two
-readings is refused rather than guessed, since a wrong guess would select another day: ``03/04/2026``, ``3m``, and the
-hour that occurs twice when clocks are set back.
+meanings is refused, since a wrong guess selects another day. Such texts are ``03/04/2026``, ``3m``, and the hour that
+occurs twice when clocks are set back.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ EXAMPLES: Final = "2026-03-03, 2026-03-03T14:30, 2026-03-03T14:30+01:00, yesterd
 """Examples of moments, for help texts and errors."""
 
 MAX_TEXT: Final = 60
-"""Characters beyond which a text is refused unparsed. The longest moment has 35."""
+"""The number of characters beyond which a text is refused without parsing. The longest moment has 35 characters."""
 
 _ISO: Final = re.compile(
     r"(?P<day>\d{4}-\d{2}-\d{2})(?:[T ](?P<time>\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?))? ?(?P<zone>Z|[+-]\d{2}:?\d{2})?",
@@ -44,7 +44,7 @@ def parse_moment(text: str, now: datetime, *, zone: tzinfo | None = None, may_be
     Args:
         text: The text. The case of letters does not matter.
         now: The current time, with a zone.
-        zone: The zone of texts that name none; the machine's local time if it is None.
+        zone: The zone of texts that name no zone. None: the machine's local time.
         may_be_future: Whether a moment after ``now`` is accepted.
 
     Raises:
@@ -108,7 +108,7 @@ def _absolute(words: str, zone: tzinfo | None) -> datetime | None:
 def _readings(wall_clock: datetime, zone: tzinfo | None) -> tuple[datetime, datetime]:
     """Return both moments that a time on the clock may mean. They differ only on the days when clocks change.
 
-    The first moment is the earlier one if an hour occurs twice, and the later one if an hour is skipped.
+    The first moment is the earlier moment if an hour occurs twice, and the later moment if an hour is skipped.
     """
     first, second = (wall_clock.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
     return first, second

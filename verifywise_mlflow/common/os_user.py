@@ -15,16 +15,16 @@ _NO_LOGIN: Final = 2**32 - 1
 
 @cache
 def operating_system_user() -> str:
-    """Return the account of this process, with the account that logged in if it is another one: ``root (login ada)``.
+    """Return the account of this process, and the account that logged in if this is another one: ``root (login ada)``.
 
-    The kernel names both. The variables ``USER`` and ``SUDO_USER`` are ignored, because anybody may set them.
+    The kernel names both accounts. The variables ``USER`` and ``SUDO_USER`` are ignored, because anybody may set them.
     """
     account, login = os.geteuid(), _login_uid()
     return _name_of(account) + (f" (login {_name_of(login)})" if login not in (None, account) else "")
 
 
 def _login_uid() -> int | None:
-    """Return the account that logged in; None for a service, and where the kernel does not say."""
+    """Return the account that logged in; None for a service, and if the kernel does not state the account."""
     try:
         uid = int(_LOGIN_UID_FILE.read_text(encoding="ascii"))
     except (OSError, ValueError):

@@ -1,7 +1,7 @@
 """Problems: counted by kind, with the first sentences of each kind.
 
-A server can cause any number of problems. They must not fill the memory, the audit trail and the event log, so a
-``Problems`` holds and shows a bounded text, however many problems are added.
+A server can cause any number of problems. They must not fill the memory, the audit trail and the event log. So the text
+that a ``Problems`` object stores and shows is bounded, even if many problems are added.
 """
 
 from __future__ import annotations
@@ -12,22 +12,23 @@ from typing import Final, overload
 from verifywise_mlflow.common.untrusted_text import truncate
 
 MAX_SENTENCE_LENGTH: Final = 1_000
-"""Characters after which a stored or shown sentence (a problem, an error, a note) is cut."""
+"""The number of characters after which a stored or shown sentence (a problem, an error, a note) is truncated."""
 MAX_FIRST: Final = 5
-"""Sentences kept of each kind."""
+"""The number of sentences that are kept of each kind."""
 MAX_KINDS: Final = 12
-"""The most kinds that are counted separately. Kinds are constants of the code; the limit only bounds a mistake."""
+"""The maximum number of kinds that are counted separately. Kinds are constants of the code; the limit only bounds the
+effect of a mistake."""
 
 _OTHER: Final = "problems"
 
 
 def shorten(sentence: str) -> str:
-    """Return a sentence of at most ``MAX_SENTENCE_LENGTH`` characters, with an ellipsis if it is cut."""
+    """Return a sentence of at most ``MAX_SENTENCE_LENGTH`` characters, with an ellipsis if it was truncated."""
     return truncate(sentence, MAX_SENTENCE_LENGTH - 1)
 
 
 class Problems(Sequence[str]):
-    """Counts problems by kind. As a sequence, it is the sentences to show: at most ``MAX_FIRST`` of each kind."""
+    """Counts problems by kind. It is a sequence of the sentences to show: at most ``MAX_FIRST`` of each kind."""
 
     __slots__ = ("_counts", "_first")
 
@@ -38,7 +39,7 @@ class Problems(Sequence[str]):
             self.add(sentence)
 
     def add(self, sentence: str, kind: str = _OTHER) -> None:
-        """Count a problem; keep its sentence if it is one of the first of its kind.
+        """Count a problem; keep its sentence if it is among the first problems of its kind.
 
         Args:
             sentence: What is wrong, without a full stop.
@@ -77,14 +78,17 @@ class Problems(Sequence[str]):
         return sum(self._counts.values())
 
     def __add__(self, other: Problems) -> Problems:
-        """Return the problems of both."""
+        """Return the problems of both objects."""
         both = Problems()
         both.merge(self)
         both.merge(other)
         return both
 
     def sentences(self) -> tuple[str, ...]:
-        """Return the sentences to show: each of them for a few problems of a kind, one with the count for many."""
+        """Return the sentences to show.
+
+        A kind with few problems has one sentence per problem; a kind with many has one sentence with the count.
+        """
         return tuple(sentence for kind in self._counts for sentence in self._sentences_of(kind))
 
     def _sentences_of(self, kind: str) -> Sequence[str]:
@@ -108,12 +112,12 @@ class Problems(Sequence[str]):
         return len(self.sentences()) if self._counts else 0
 
     def __eq__(self, other: object) -> bool:
-        """Return whether both count the same problems."""
+        """Return whether both objects count the same problems."""
         if not isinstance(other, Problems):
             return NotImplemented
         return self._counts == other._counts and self._first == other._first
 
-    __hash__ = None  # type: ignore[assignment]  # it can change
+    __hash__ = None  # type: ignore[assignment]  # the object can change
 
     def __repr__(self) -> str:
         """Return the counts."""

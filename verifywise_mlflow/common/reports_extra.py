@@ -1,4 +1,4 @@
-"""The extra ``reports``: libraries of tables, packs and the report, which are imported on demand."""
+"""The extra ``reports``: the libraries for tables, packs and the report, which are imported on demand."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _MODULES: Final = frozenset(
 
 
 def explain_missing(error: ModuleNotFoundError, what: str) -> str:
-    """Return what to install, as the end of a sentence that begins with the feature that needs it.
+    """Return what to install, as the end of a sentence. The sentence begins with the feature that needs the library.
 
     Raises:
         ModuleNotFoundError: the module does not belong to the extra, so its absence is a defect.

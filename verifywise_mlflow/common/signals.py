@@ -26,9 +26,9 @@ def interruptible(*, ignore_repeats: bool = False) -> Iterator[None]:
     A signal that the process ignores, such as SIGHUP under nohup, stays ignored.
 
     Args:
-        ignore_repeats: ignore the signals that follow, so that everything that was started is stopped; otherwise the
-            second signal ends the process at once. Also handle SIGINT if it is ignored, as in a process that a shell
-            started in the background: ``kill -INT`` should work.
+        ignore_repeats: ignore the signals that follow, so that everything that was started is stopped. If false, the
+            second signal ends the process at once. If true, SIGINT is also handled if it is ignored, as in a process
+            that a shell started in the background: ``kill -INT`` should work.
     """
     previous_handlers = {number: signal.getsignal(number) for number in _SIGNALS}
     handled = {

@@ -1,4 +1,4 @@
-"""The schemes of the object stores in which MLflow keeps files, and whose files can be read directly."""
+"""The URI schemes of the object stores in which MLflow stores files and from which we can read files directly."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Strict YAML for configuration files: a duplicate key is an error instead of silently replacing the first one.
+"""Strict YAML for configuration files: a duplicate key is an error instead of silently replacing the first value.
 
-YAML from customers' artifacts is another matter: ``artifacts/environment/untrusted_yaml.py`` builds plain strings from
-parser events and constructs no values at all, so the two share no code.
+YAML from customers' artifacts is parsed by ``artifacts/environment/untrusted_yaml.py``. This module builds plain
+strings from parser events and constructs no values, so the two modules share no code.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from typing import Final
 import yaml
 
 _MAX_DEPTH: Final = 50
-"""Levels beyond which Python's parser reads a document, not libyaml's. No configuration file is as deep."""
+"""The depth beyond which a document is read by Python's parser, not by libyaml's. No configuration file is as deep."""
 
 
 class UniqueKeyLoader(yaml.SafeLoader):
-    """A safe loader that refuses duplicate keys: YAML itself would keep the last of two equal ones."""
+    """A safe loader that refuses duplicate keys: without it, the last of two equal keys would count."""
 
 
 IMPOSSIBLE_VALUE_ERRORS: Final = (ValueError, LookupError, AttributeError)
-"""What PyYAML raises for a value that its type does not have: ``2026-13-01``, ``!!bool x``, ``!!timestamp x``."""
+"""PyYAML's errors for a value that its type does not have: ``2026-13-01``, ``!!bool x``, ``!!timestamp x``."""
 
 
 class _ValueCheckingLoader(UniqueKeyLoader):
-    """``UniqueKeyLoader`` that reports the place of an impossible value, without quoting it."""
+    """A ``UniqueKeyLoader`` that reports the place of an impossible value, without quoting the value."""
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> object:
         """Construct the value of a node."""
@@ -36,9 +36,9 @@ class _ValueCheckingLoader(UniqueKeyLoader):
 
 
 class PackagedFileLoader(yaml.CSafeLoader):
-    """``UniqueKeyLoader`` with libyaml's parser in C, which takes a tenth of the time, for this package's own files.
+    """A ``UniqueKeyLoader`` with libyaml's parser in C, for this package's own files. It takes a tenth of the time.
 
-    A deeply nested file could exhaust the stack of that parser.
+    A deeply nested file could exhaust the stack of libyaml's parser.
     """
 
 
@@ -48,7 +48,7 @@ def load_strict_yaml(text: str) -> object:
     Raises:
         yaml.YAMLError: the text is not YAML, a mapping has a duplicate key, or a value is impossible: 2026-13-01.
     """
-    # Each run reads tenants.yaml: with 200 tenants, Python's parser would take longer than an unchanged sync.
+    # Each run reads tenants.yaml: with 200 tenants, Python's parser takes longer than a sync without changes.
     if (value := _load_by_libyaml(text)) is not None:
         return value
     return yaml.load(text, Loader=_ValueCheckingLoader)  # noqa: S506  # a SafeLoader

@@ -9,12 +9,13 @@ from typing import Final
 from verifywise_mlflow.common.untrusted_text import quote
 
 MAX_CANDIDATES: Final = 20_000
-"""The most names that are compared: 20,000 take about 10 ms."""
+"""The maximum number of names that are compared: 20,000 names take about 10 ms."""
 MAX_SUGGESTIONS: Final = 3
 _MAX_LENGTH: Final = 256
-"""Characters of a name that are compared: comparing long texts is costly. MLflow's names have no more."""
+"""The number of characters of a name that are compared, MLflow's own maximum: comparing long texts is costly."""
 _MIN_SIMILARITY: Final = 60
-"""The minimum similarity of a suggestion, up to 100: a name of five letters with two wrong ones reaches it."""
+"""The minimum similarity of a suggestion, on a scale up to 100: a name of five letters with two wrong letters reaches
+it."""
 _MIN_PART: Final = 3
 """The minimum length of a text for which longer names that contain it are suggested: most names contain one letter."""
 
@@ -24,7 +25,7 @@ class UnresolvedNameError(LookupError):
 
 
 class NotRecordedYetError(UnresolvedNameError):
-    """The name means nothing at a time before the first record: it may be spelled correctly."""
+    """The name cannot be resolved at a time before the first record. It may be spelled correctly."""
 
 
 def unknown_name(sentence: str, name: str, candidates: Iterable[str]) -> UnresolvedNameError:
@@ -40,13 +41,13 @@ def unknown_name(sentence: str, name: str, candidates: Iterable[str]) -> Unresol
 
 
 def did_you_mean(name: str, candidates: Iterable[str]) -> str:
-    """Return a sentence that suggests the nearest names; empty if none is near."""
+    """Return a sentence that suggests the nearest names; an empty text if no name is near."""
     names = nearest_names(name, candidates)
     return f"did you mean {_alternatives(names)}?" if names else ""
 
 
 def choice_hint(word: str, choices: Collection[str]) -> str:
-    """Return what to write instead of a word that is not in a closed set: its nearest words, else all of them."""
+    """Return what to write instead of a word outside a closed set: the nearest words of the set, or else all words."""
     return did_you_mean(word, choices) or f"choose one of {', '.join(choices)}"
 
 
@@ -55,7 +56,7 @@ def _alternatives(names: Iterable[str]) -> str:
 
 
 def nearest_names(name: str, candidates: Iterable[str]) -> list[str]:
-    """Return the names that are most similar to a name, then names that contain it; none if there are none."""
+    """Return the names that are most similar to a name, then names that contain it; an empty list if there are none."""
     from rapidfuzz import fuzz, process  # imported here: it takes 10 ms, and only a misspelled name needs it
 
     names = list(islice(candidates, MAX_CANDIDATES))

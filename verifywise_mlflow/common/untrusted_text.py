@@ -1,8 +1,8 @@
 """Sanitizes untrusted text for display: names, tags and error texts that customers and their servers wrote.
 
 Escape a text before it goes to a terminal, a log, an alert or a page: control characters can act on a terminal, and
-bidirectional marks can make a text look like another one. Markup is a matter of the target: Rich's is escaped in
-``cli/display.py``, Markdown's in ``markdown.py``.
+bidirectional marks can make a text look like another text. Markup depends on the target: ``cli/display.py`` escapes
+Rich's markup, ``markdown.py`` escapes Markdown.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ surrogates; Co and Cn: private use and unassigned; Zl and Zp: line and paragraph
 
 
 _BLANKS: Final = frozenset("\u2800")
-"""Braille's blank is a symbol to Unicode, and shows nothing."""
+"""Braille's blank. Unicode classifies it as a symbol, but it shows nothing."""
 _DEFAULT_IGNORABLE: Final = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f"
     "\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
-"""Default_Ignorable_Code_Point of Unicode: shown as nothing, although some are letters, such as Hangul's fillers."""
+"""Unicode's characters with the property Default_Ignorable_Code_Point. They show nothing, although some of them are
+letters, such as Hangul's fillers."""
 
 
 def has_visible_character(text: str) -> bool:
@@ -56,14 +57,14 @@ def quote(text: str, max_length: int = 80) -> str:
 def describe(text: str, max_length: int = 80) -> str:
     """Return a text for use in a sentence, escaped to ASCII. A long text is replaced by a statement of its length.
 
-    For texts that are redacted later: in a truncated text, a secret might no longer be recognized.
+    Use it for texts that are redacted later: in a truncated text, a secret might not be recognized.
     """
     return ascii(text) if len(text) <= max_length else f"a text of {len(text):,} characters"
 
 
 def excerpt(text: str, max_length: int = 200) -> str:
     """Return the beginning of a text, with invisible characters escaped."""
-    # Truncated before escaping as well: escaping a long text takes a hundred times its memory.
+    # The text is also truncated before escaping: escaping a long text takes a hundred times its memory.
     return truncate(escape_invisible(text[: max_length + 1]), max_length)
 
 

@@ -20,7 +20,7 @@ def correction_for(error_type: str, message: str, corrections: Mapping[str, str]
     Args:
         error_type: pydantic's ``type`` of the error, such as ``missing``.
         message: pydantic's ``msg``, which is used for an error type that has no text of its own.
-        corrections: more texts by error type; they override the common ones.
+        corrections: more texts by error type; they override the common texts.
     """
     default = _CORRECTIONS.get(error_type, message.removeprefix("Value error, "))
     return corrections.get(error_type, default)

@@ -1,7 +1,7 @@
 """The limits on a tenant's waivers, as written in ``tenants.yaml``.
 
-This module is in ``common`` because the settings, which name the limits, and the compliance package, which applies
-them, both import it, and neither may import the other.
+This module is in ``common`` because the settings and the compliance package import it, and neither of them may import
+the other. The settings name the limits; the compliance package applies them.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ class WaiverLimits(BaseModel):
     model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid", hide_input_in_errors=True)
 
     max_days: int = Field(default=365, gt=0, le=36_500)
-    """The most days from today to the last day of a waiver: accepting a gap permanently is a change of policy."""
+    """The maximum number of days from today to the last day of a waiver: accepting a gap permanently is a change of
+    policy."""
     min_reason_characters: int = Field(default=20, gt=0, le=2_000)
-    """The fewest characters of a reason, without repeated spaces."""
+    """The minimum number of characters of a reason, not counting repeated spaces."""
     approvers: tuple[_Name, ...] | None = None
-    """The people who may accept a gap, by name. Null: anybody. Empty: nobody, so that no waiver is possible."""
+    """The people who may accept a gap, by name. Null: anybody may. Empty: nobody may, so that no waiver is possible."""
     allow_patterns: bool = False
     """Whether a waiver may name its models by a pattern with ``*`` or ``?``, and so models that do not exist yet."""
